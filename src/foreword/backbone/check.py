@@ -1,0 +1,72 @@
+"""Run a freshly loaded model on a few tokens to find which short cuts are exact for it; it refuses to trust a family's name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from foreword.backbone.batch import Row
+from foreword.backbone.causal import CausalEngine, Traits
+from foreword.backbone.seq2seq import Seq2SeqEngine
+
+# Root mean square of the error over the vocabulary, as a part of the logits' spread. (Even models in float64 keep norms in float32.)
+TOLERANCE = {torch.float64: 1e-5, torch.float32: 1e-3, torch.float16: 3e-2, torch.bfloat16: 1e-1}
+
+
+def _rows(text_ids: Sequence[int]) -> list[Row]:
+    ids = [text_ids[(7 * i) % len(text_ids)] for i in range(24)]
+    return [
+        Row(tuple(ids[:4]), tuple(ids[4:7]), tuple(ids[7:9])),
+        Row(tuple(ids[:4]), tuple(ids[9:18]), tuple(ids[18:21])),
+    ]
+
+
+def _close(one: Tensor, other: Tensor) -> bool:
+    """Whether logits [..., V] are equal up to rounding at every position, on the scale of that position's own spread."""
+    error = (one.double() - other.double()).square().mean(dim=-1).sqrt()
+    spread = other.double().std(dim=-1).clamp(min=1e-6)
+    return bool((error <= TOLERANCE.get(one.dtype, 1e-1) * spread).all())
+
+
+def _holds(attempt: Callable[[], Tensor], truth: Tensor) -> bool:
+    try:
+        found = attempt()
+    except Exception:  # a short cut that this model cannot run at all is a short cut not taken
+        return False
+    return found.shape == truth.shape and bool(torch.isfinite(found).all()) and _close(found, truth)
+
+
+@torch.no_grad()
+def causal_traits(engine: CausalEngine, text_ids: Sequence[int]) -> Traits:
+    """Which short cuts equal the plain computation (each row alone, whole sequence, all logits), on a soft prompt made of
+    embedding rows and two rows of different lengths."""
+    rows = _rows(text_ids)
+    soft = engine.model.get_input_embeddings()(torch.tensor(list(text_ids[:3]), device=engine.device)).float()
+    engine.traits = Traits(shares=False, left_pads=False, picks=False)
+    truth = torch.cat([engine.joined_logits(soft, [row])[0] for row in rows])
+    engine.traits = Traits(shares=False, left_pads=False, picks=True)
+    picks = _holds(lambda: engine.joined_logits(soft, rows)[0], truth)
+    engine.traits = Traits(shares=True, left_pads=True, picks=picks)
+    shares = _holds(lambda: engine.answer_logits(soft, rows)[0], truth)
+    engine.traits = Traits(shares=shares, left_pads=shares, picks=picks)
+    starts = torch.tensor([0, len(rows[0].answer)])
+    wanted = torch.stack([truth[starts], truth[starts + 1]], dim=1)  # [B, 2, V]
+    if shares and _holds(lambda: engine.forced_logits(soft, rows, 2), wanted):
+        return engine.traits
+    continues = all(
+        _holds(lambda at=at: engine.forced_logits(soft, rows[at : at + 1], 2), wanted[at : at + 1])  # type: ignore[misc]
+        for at in range(len(rows))
+    )
+    return Traits(shares=shares, left_pads=False, picks=picks, continues=continues)
+
+
+@torch.no_grad()
+def seq2seq_traits(engine: Seq2SeqEngine, text_ids: Sequence[int]) -> Traits:
+    """Whether logits may be computed at the answer positions only."""
+    rows = _rows(text_ids)
+    engine.traits = Traits(shares=False, picks=False)
+    truth = engine.answer_logits(None, rows)[0]
+    engine.traits = Traits(shares=False, picks=True)
+    return Traits(shares=False, picks=_holds(lambda: engine.answer_logits(None, rows)[0], truth))

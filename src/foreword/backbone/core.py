@@ -1,0 +1,257 @@
+"""A Backbone is a frozen model with its tokenizer and few verbs; it refuses to change, or to learn of tasks."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from foreword.backbone.batch import Row, right_padded
+from foreword.backbone.causal import Finished, Traits, hidden_at
+from foreword.backbone.wording import Wording
+
+SAMPLED = 65_536  # numbers read of a tensor of more than a million for the fingerprint
+
+
+class Engine(Protocol):
+    """What computes for a kind of model: every verb takes rows that share one prefix."""
+
+    traits: Traits
+
+    def loss(self, soft: Tensor | None, rows: Sequence[Row]) -> tuple[Tensor, int]: ...
+    def score(self, soft: Tensor | None, rows: Sequence[Row]) -> list[float]: ...
+    def generate(
+        self, soft: Tensor | None, rows: Sequence[Row], longest: int, finished: Finished
+    ) -> list[list[int]]: ...
+
+
+class Backbone:
+    """A frozen language model.
+
+    kind: "causal" or "seq2seq". hidden: H. vocab: V. window: positions it can hold (soft prompt included), None if unbounded;
+    an encoder-decoder has that many in the encoder and in the decoder each. words, answers: tokenizers of inputs and outputs
+    (one and the same, but for models with two alphabets).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model: Any,
+        words: Wording,
+        answers: Wording,
+        engine: Engine,
+        *,
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        self.name, self.model, self.words, self.answers, self.engine, self.notes = (
+            name,
+            model,
+            words,
+            answers,
+            engine,
+            notes,
+        )
+        config = model.config.get_text_config(decoder=True)
+        self.kind = "seq2seq" if model.config.is_encoder_decoder else "causal"
+        table = model.get_input_embeddings().weight
+        self.vocab, self.hidden = (
+            int(table.shape[0]),
+            int(model.get_input_embeddings()(torch.zeros((1, 1), dtype=torch.long, device=table.device)).shape[-1]),
+        )
+        self.window = _window(config)
+        self._local = _local_window(config)
+        self.eos = _eos(model, self.answers)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model stands."""
+        return next(self.model.parameters()).device  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The numbers it computes with."""
+        return next(self.model.parameters()).dtype  # type: ignore[no-any-return]
+
+    @functools.cached_property
+    def parameters(self) -> int:
+        """How many numbers the frozen model has."""
+        return sum(int(p.numel()) for p in self.model.parameters())
+
+    # -- text -------------------------------------------------------------------------------------------------------
+
+    def answer_ids(self, text: str) -> tuple[int, ...]:
+        """The tokens of an answer with the end that the model is to say after it."""
+        if self.kind == "seq2seq":
+            return self.answers.start + self.answers.ids(text.strip(), first=True) + self.answers.end
+        return self.answers.ids(text, first=False) + self.eos[:1]
+
+    @property
+    def specials(self) -> int:
+        """Positions that the tokenizer's own start and end take before and after the input."""
+        return len(self.words.start) + (len(self.words.end) if self.kind == "seq2seq" else 0)
+
+    # -- vectors ----------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def embed(self, ids: Sequence[int]) -> Tensor:
+        """The input vectors of token ids as the first layer gets them: [T, H] in float32."""
+        found = self.model.get_input_embeddings()(torch.tensor([list(ids)], dtype=torch.long, device=self.device))
+        return found[0].float()  # type: ignore[no-any-return]
+
+    @functools.cached_property
+    def scale(self) -> float:
+        """Root mean square of the entries of the 5,000 most frequent tokens' input vectors: the unit of a soft prompt."""
+        rows = self.embed(self.words.frequent(5000))
+        return float(rows.square().mean().sqrt())
+
+    @torch.no_grad()
+    def states(self, texts: Sequence[str], *, pooling: str = "last", batch_size: int = 32) -> np.ndarray[Any, Any]:
+        """The model's own vectors of texts, [N, H] float32, for retrieval: the last token's final hidden state (Sun et al. 2023)
+        or the mean over tokens; of the encoder where there is one. Texts longer than the window are cut at its end."""
+        room = (self.window or 4096) - self.specials
+        rows = [(self.words.start + self.words.ids(text, first=True)[:room]) or (self.words.pad,) for text in texts]
+        found = np.zeros((len(rows), self.hidden), dtype=np.float32)
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+        for at in range(0, len(order), batch_size):
+            chunk = order[at : at + batch_size]
+            hidden, mask = self._hidden([rows[i] for i in chunk])  # [B, T, H], [B, T]
+            if pooling == "mean":
+                pooled = (hidden * mask.unsqueeze(-1)).sum(dim=1) / mask.sum(dim=1, keepdim=True)
+            else:
+                pooled = hidden[torch.arange(len(chunk), device=hidden.device), mask.sum(dim=1) - 1]
+            found[chunk] = pooled.float().cpu().numpy()
+        return found
+
+    def _hidden(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        ids, mask = right_padded(rows, self.words.pad, self.device)
+        if self.kind == "seq2seq":
+            return self.model.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state, mask
+        if not self.engine.traits.picks:  # an output layer that cannot be listened to
+            told = self.model(input_ids=ids, attention_mask=mask, use_cache=False, output_hidden_states=True)
+            return told.hidden_states[-1], mask
+        seen: list[Tensor] = []
+        head = self.model.get_output_embeddings()
+        handle = head.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+        try:
+            with hidden_at(head, torch.zeros(1, dtype=torch.long, device=self.device)):
+                self.model(input_ids=ids, attention_mask=mask, use_cache=False)
+        finally:
+            handle.remove()
+        return seen[0], mask
+
+    # -- verbs ------------------------------------------------------------------------------------------------------
+
+    def loss(self, soft: Tensor | None, rows: Sequence[Row]) -> tuple[Tensor, int]:
+        """Cross-entropy in nats summed over all answer tokens, and their number; gradients reach `soft` [P, H] and nothing else."""
+        parts = [self.engine.loss(soft, [rows[i] for i in places]) for places in _by_prefix(rows)]
+        return torch.stack([part for part, _ in parts]).sum(), sum(count for _, count in parts)
+
+    def score(self, soft: Tensor | None, rows: Sequence[Row]) -> list[float]:
+        """Each row's answer log-probability in nats."""
+        found = [0.0] * len(rows)
+        for places in _by_prefix(rows):
+            for place, value in zip(places, self.engine.score(soft, [rows[i] for i in places]), strict=True):
+                found[place] = value
+        return found
+
+    def generate(self, soft: Tensor | None, rows: Sequence[Row], longest: int, *, stop: str = "") -> list[list[int]]:
+        """Greedy answers as token ids, the end included; at most `longest` tokens. The same whatever stands in the batch."""
+        found: list[list[int]] = [[] for _ in rows]
+        ends = frozenset(self.eos)
+        closing = self.answers.ending_in(stop[-1]) if stop else frozenset()
+
+        def finished(_: int, ids: list[int]) -> bool:
+            if ids[-1] in ends:
+                return True
+            return ids[-1] in closing and stop in self.answers.text(ids).lstrip("\n")
+
+        soft_size = 0 if soft is None else len(soft)
+        for places in _by_prefix(rows):
+            for part in self._even(rows, places, soft_size + longest):
+                answers = self.engine.generate(soft, [rows[i] for i in part], longest, finished)
+                for place, ids in zip(part, answers, strict=True):
+                    found[place] = ids
+        return found
+
+    def _even(self, rows: Sequence[Row], places: list[int], more: int) -> list[list[int]]:
+        """Split rows by length where padding would not be exact: no left padding for this model, or a sequence beyond the reach of its local attention, whose
+        reach is counted in columns, padding included."""
+        far = self._local is not None and max(rows[i].length for i in places) + more + self.specials > self._local
+        if self.kind == "seq2seq" or (self.engine.traits.left_pads and not far):
+            return [places]
+        groups: dict[int, list[int]] = {}
+        for place in places:
+            groups.setdefault(len(rows[place].own), []).append(place)
+        return list(groups.values())
+
+    # -- identity ---------------------------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Identifies weights and tokenizer: names, shapes and values in bfloat16 (so the loading precision does not matter),
+        every value of tensors up to a million numbers, 65,536 evenly spaced values of larger ones."""
+        digest = hashlib.sha256(self.model.config.model_type.encode())
+        for name, values in self._tensors():
+            flat = values.detach().reshape(-1)
+            if flat.numel() > 1_000_000:
+                flat = flat[:: max(1, flat.numel() // SAMPLED)]
+            digest.update(f"{name}{tuple(values.shape)}".encode())
+            digest.update(flat.to(torch.bfloat16).view(torch.int16).cpu().numpy().tobytes())
+        digest.update(self.words.digest_text().encode())
+        digest.update(self.answers.digest_text().encode())
+        return digest.hexdigest()
+
+    def weights_digest(self) -> str:
+        """A digest of every number of every weight, as loaded: equal before and after tuning."""
+        digest = hashlib.sha256()
+        for name, values in self._tensors():
+            digest.update(name.encode())
+            digest.update(values.detach().reshape(-1).contiguous().view(torch.uint8).cpu().numpy().tobytes())
+        return digest.hexdigest()
+
+    def _tensors(self) -> Iterator[tuple[str, Tensor]]:
+        yield from sorted(self.model.named_parameters(), key=lambda item: item[0])
+
+
+def _by_prefix(rows: Sequence[Row]) -> list[list[int]]:
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for place, row in enumerate(rows):
+        groups.setdefault(row.prefix, []).append(place)
+    return list(groups.values())
+
+
+def _window(config: Any) -> int | None:
+    """Positions the model has; None for relative positions and for ALiBi without a stated length."""
+    if getattr(config, "relative_attention_num_buckets", None):
+        return None
+    for name in ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length", "max_seq_len"):
+        size = getattr(config, name, None)
+        if isinstance(size, int) and size > 0:
+            return size
+    return None
+
+
+def _local_window(config: Any) -> int | None:
+    """The reach of local attention in any layer, None where every layer sees everything."""
+    sizes = [getattr(config, name, None) for name in ("sliding_window", "window_size", "attention_chunk_size")]
+    known = [size for size in sizes if isinstance(size, int) and size > 0]
+    return min(known) if known else None
+
+
+def _eos(model: Any, answers: Wording) -> tuple[int, ...]:
+    """The ids that end an answer, the one that is trained first."""
+    found: list[int] = []
+    for one in (
+        answers.tokenizer.eos_token_id,
+        getattr(model.generation_config, "eos_token_id", None),
+        model.config.eos_token_id,
+    ):
+        for token in one if isinstance(one, (list, tuple)) else [one]:
+            if token is not None and int(token) not in found:
+                found.append(int(token))
+    return tuple(found)

@@ -1,0 +1,87 @@
+"""Wording turns text into token ids piece by piece and back; it refuses to let a piece's tokens depend on its neighbours."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+_ANCHOR = "\n"
+
+
+class Wording:
+    """A tokenizer with the three things the engine needs: the specials around a text, tokens of a piece, and text again.
+
+    start, end: the special ids that the tokenizer itself puts around a text (`<s>`; `</s>`; often nothing).
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+        plain = self._encode("a")
+        around = list(tokenizer("a").input_ids)
+        at = next((i for i in range(len(around)) if around[i : i + len(plain)] == plain), 0)
+        self.start: tuple[int, ...] = tuple(around[:at])
+        self.end: tuple[int, ...] = tuple(around[at + len(plain) :])
+        self._anchor = self._encode(_ANCHOR)
+
+    def _encode(self, text: str) -> list[int]:
+        return list(self.tokenizer(text, add_special_tokens=False).input_ids)
+
+    def ids(self, text: str, *, first: bool) -> tuple[int, ...]:
+        """The token ids of one piece, no specials. A piece that is not first is tokenised behind a line end which is then
+        taken off, so that no tokenizer marks it as the beginning of a text."""
+        if not text:
+            return ()
+        if first:
+            return tuple(self._encode(text))
+        joined = self._encode(_ANCHOR + text)
+        size = len(self._anchor)
+        if joined[:size] == self._anchor and len(joined) > size:
+            return tuple(joined[size:])
+        return tuple(self._encode(text))
+
+    def text(self, ids: Sequence[int]) -> str:
+        """The text of ids, special tokens left out."""
+        return str(self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """Each id's own token, for showing."""
+        return [str(piece) for piece in self.tokenizer.convert_ids_to_tokens(list(ids))]
+
+    def unknown(self, ids: Sequence[int]) -> int:
+        """How many of the ids are the tokenizer's unknown token (text it cannot write)."""
+        unk = self.tokenizer.unk_token_id
+        return (
+            0
+            if unk is None or unk in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id)
+            else list(ids).count(unk)
+        )
+
+    @property
+    def pad(self) -> int:
+        """An id to fill with; it is masked everywhere, so any will do."""
+        known = self.tokenizer.pad_token_id
+        return 0 if known is None else int(known)
+
+    @functools.cached_property
+    def _texts(self) -> list[str]:
+        return [str(text) for text in self.tokenizer.batch_decode([[i] for i in range(len(self.tokenizer))])]
+
+    def ending_in(self, character: str) -> frozenset[int]:
+        """The ids whose text holds the character: only after one of these can a stop text be complete."""
+        return frozenset(i for i, text in enumerate(self._texts) if character in text)
+
+    def special_ids(self) -> frozenset[int]:
+        """Ids that are no text: never shown, never sampled for a prompt's initial values."""
+        return frozenset(int(i) for i in self.tokenizer.all_special_ids)
+
+    def frequent(self, count: int) -> list[int]:
+        """The `count` most frequent tokens that are text. Trained vocabularies (byte-pair merges, unigram pieces) stand in the
+        order of their frequency, so these are the lowest ids (Lester et al. 2021, section 3.2: the 5,000 most common)."""
+        special = self.special_ids()
+        return [i for i in range(len(self.tokenizer)) if i not in special][:count]
+
+    def digest_text(self) -> str:
+        """What identifies the tokenizer: its vocabulary in order of ids, and the specials it adds."""
+        vocabulary = sorted(self.tokenizer.get_vocab().items(), key=lambda item: (item[1], item[0]))
+        return repr((vocabulary, self.start, self.end))

@@ -1,0 +1,1 @@
+"""The command line: parse, call one function, print; one file per verb, and it refuses to import a model library to show help."""

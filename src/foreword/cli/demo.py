@@ -1,0 +1,33 @@
+"""`foreword demo`: the main job on the model and the task that come with foreword, offline; it refuses to need anything else."""
+
+from __future__ import annotations
+
+from foreword.cli import options as o
+from foreword.cli.compare import compare_with
+from foreword.cli.talk import Bars
+
+SETTINGS = {
+    "model": "reference",
+    "task": "mini-dart",
+    "methods": "zero,icl:random,icl,pt,ipt",
+    "seeds": "0,1,2",
+    "max_steps": 200,
+    "max_new_tokens": 48,
+    "limit": None,
+    "out": "foreword-demo",
+}
+
+
+def demo(out: o.Out = None, limit: o.Limit = None, seeds: o.Seeds = None, as_json: o.Json = False) -> None:
+    """Compare prompt design, in-context learning, prompt tuning and instruction prompt tuning on a small model that foreword
+    ships, offline, in a few minutes; then open foreword-demo/report.html.
+
+    Example:
+
+      foreword demo --out /tmp/demo
+    """
+    given = {"out": out, "limit": limit, "seeds": seeds}
+    flags = SETTINGS | {name: value for name, value in given.items() if value is not None}
+    bars = Bars()
+    with bars.shown():
+        compare_with(dict(flags), bars, as_json=as_json)

@@ -1,0 +1,221 @@
+"""The flags that several verbs share, each declared once; it refuses to give one flag two meanings."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+WHAT, HOW, TUNE, RUN, WORDS = "What is adapted", "How", "Tuning", "Running", "Wording and columns"
+
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model", "-m", help="A folder, a hub id, or 'reference' (comes with foreword).", rich_help_panel=WHAT
+    ),
+]
+TaskName = Annotated[
+    str | None, typer.Option("--task", "-t", help="A built-in task; `foreword tasks` lists them.", rich_help_panel=WHAT)
+]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        "-d",
+        help="Your examples: JSONL, CSV, TSV or Parquet, a folder of split files, or a datasets hub id.",
+        rich_help_panel=WHAT,
+    ),
+]
+Dev = Annotated[str | None, typer.Option("--dev", help="A file of dev examples, beside --data.", rich_help_panel=WHAT)]
+Test = Annotated[
+    str | None, typer.Option("--test", help="A file of test examples, beside --data.", rich_help_panel=WHAT)
+]
+DataDir = Annotated[
+    str | None,
+    typer.Option(
+        "--data-dir",
+        help="Where the files of built-in tasks lie (else FOREWORD_DATA, else the hub).",
+        rich_help_panel=WHAT,
+    ),
+]
+Out = Annotated[
+    str | None, typer.Option("--out", "-o", help="Folder for everything that is kept.", rich_help_panel=RUN)
+]
+PromptFolder = Annotated[
+    str | None,
+    typer.Option(
+        "--prompt", "-p", help="A soft prompt: a folder that `foreword tune` or PEFT wrote.", rich_help_panel=WHAT
+    ),
+]
+
+Methods = Annotated[
+    str | None,
+    typer.Option(
+        "--methods",
+        help="Comma list: zero, few, icl, pt, ipt, ipt-fixed; also icl:random, icl:bm25:3, few:4.",
+        rich_help_panel=HOW,
+    ),
+]
+MethodName = Annotated[
+    str | None,
+    typer.Option(
+        "--method", help="One of zero, few, icl, pt, ipt, ipt-fixed (also icl:random, icl:bm25:3).", rich_help_panel=HOW
+    ),
+]
+Shots = Annotated[
+    int | None,
+    typer.Option("--shots", "--num-fewshot", help="Demonstrations shown before an input.", rich_help_panel=HOW),
+]
+Retriever = Annotated[str | None, typer.Option("--retriever", help="random, bm25 or dense.", rich_help_panel=HOW)]
+Encoder = Annotated[
+    str | None,
+    typer.Option(
+        "--encoder",
+        help="For dense: a sentence-transformers model, backbone:mean or backbone:last.",
+        rich_help_panel=HOW,
+    ),
+]
+MetricNames = Annotated[
+    str | None, typer.Option("--metrics", help="Comma list; the first decides.", rich_help_panel=HOW)
+]
+Seeds = Annotated[str | None, typer.Option("--seeds", help="Comma list, such as 0,1,2.", rich_help_panel=HOW)]
+Seed = Annotated[int | None, typer.Option("--seed", help="One seed.", rich_help_panel=HOW)]
+Answers = Annotated[
+    int | None,
+    typer.Option("--answers", help="For how many answers the cost of a method is counted.", rich_help_panel=HOW),
+]
+
+PromptLength = Annotated[
+    int | None,
+    typer.Option(
+        "--prompt-length", "--num-virtual-tokens", help="P, the positions of a soft prompt.", rich_help_panel=TUNE
+    ),
+]
+MaxSteps = Annotated[int | None, typer.Option("--max-steps", help="Training steps at most.", rich_help_panel=TUNE)]
+LearningRate = Annotated[
+    float | None,
+    typer.Option("--learning-rate", help="In units of the embedding rows' root mean square.", rich_help_panel=TUNE),
+]
+TrainBatch = Annotated[
+    int | None, typer.Option("--train-batch-size", help="Examples a training step.", rich_help_panel=TUNE)
+]
+Init = Annotated[
+    str | None, typer.Option("--init", help="random, vocab, text, labels or carried.", rich_help_panel=TUNE)
+]
+InitText = Annotated[str | None, typer.Option("--init-text", help="The text for --init text.", rich_help_panel=TUNE)]
+InitPrompt = Annotated[
+    str | None, typer.Option("--init-prompt", help="The prompt folder for --init carried.", rich_help_panel=TUNE)
+]
+
+Limit = Annotated[
+    int | None,
+    typer.Option("--limit", help="At most so many examples of each split: a smoke run.", rich_help_panel=RUN),
+]
+TrainLimit = Annotated[
+    int | None, typer.Option("--train-limit", help="At most so many training examples.", rich_help_panel=RUN)
+]
+BatchSize = Annotated[
+    int | None, typer.Option("--batch-size", help="Inputs answered together; changes no answer.", rich_help_panel=RUN)
+]
+MaxNewTokens = Annotated[
+    int | None, typer.Option("--max-new-tokens", help="Tokens of an answer at most.", rich_help_panel=RUN)
+]
+Dtype = Annotated[str | None, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.", rich_help_panel=RUN)]
+Device = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.", rich_help_panel=RUN)]
+TooLong = Annotated[
+    str | None,
+    typer.Option(
+        "--too-long", help="Examples beyond the window: refuse, or drop (and say how many).", rich_help_panel=RUN
+    ),
+]
+Revision = Annotated[
+    str | None, typer.Option("--revision", help="A branch, tag or commit of the model on the hub.", rich_help_panel=RUN)
+]
+Trust = Annotated[
+    bool | None, typer.Option("--trust-remote-code", help="Run code that the model brings along.", rich_help_panel=RUN)
+]
+TargetTokenizer = Annotated[
+    str | None,
+    typer.Option(
+        "--target-tokenizer", help="Folder of an encoder-decoder's own output tokenizer.", rich_help_panel=RUN
+    ),
+]
+Config = Annotated[
+    str | None,
+    typer.Option(
+        "--config",
+        "-c",
+        help="A TOML file with the same names (prompt_length and the like under [tuning]).",
+        rich_help_panel=RUN,
+    ),
+]
+Json = Annotated[
+    bool, typer.Option("--json", help="Machine output on stdout, and nothing else there.", rich_help_panel=RUN)
+]
+
+InputColumn = Annotated[
+    str | None, typer.Option("--input-column", help="The column of the input.", rich_help_panel=WORDS)
+]
+TargetColumn = Annotated[
+    str | None, typer.Option("--target-column", help="The column of the answer.", rich_help_panel=WORDS)
+]
+ReferencesColumn = Annotated[
+    str | None,
+    typer.Option("--references-column", help="The column with several accepted answers.", rich_help_panel=WORDS),
+]
+IdColumn = Annotated[
+    str | None, typer.Option("--id-column", help="The column of the example's id.", rich_help_panel=WORDS)
+]
+Choices = Annotated[
+    str | None,
+    typer.Option("--choices", help="Comma list of the answers to choose from (classification).", rich_help_panel=WORDS),
+]
+Instruction = Annotated[
+    str | None, typer.Option("--instruction", help="Said first by zero, few and icl.", rich_help_panel=WORDS)
+]
+Question = Annotated[
+    str | None,
+    typer.Option("--question", help="The input's wording, such as 'Input: {input}\\nOutput:'.", rich_help_panel=WORDS),
+]
+AnswerWords = Annotated[
+    str | None, typer.Option("--answer", help="The answer's wording, such as ' {target}'.", rich_help_panel=WORDS)
+]
+Separator = Annotated[str | None, typer.Option("--separator", help="Between demonstrations.", rich_help_panel=WORDS)]
+Stop = Annotated[str | None, typer.Option("--stop", help="Text at which an answer ends.", rich_help_panel=WORDS)]
+
+TUNING = {"prompt_length", "max_steps", "learning_rate", "train_batch_size", "init", "init_text", "init_prompt"}
+ESCAPED = {"instruction", "question", "answer", "separator", "stop"}
+LISTS = {"methods", "seeds", "metrics", "choices"}
+
+
+def settings(flags: dict[str, Any]) -> dict[str, Any]:
+    """The given flags as settings of a Run: absent ones left out, comma lists split, `\\n` in wording read as a line end."""
+    found: dict[str, Any] = {}
+    tuning: dict[str, Any] = {}
+    for name, value in flags.items():
+        if value is None:
+            continue
+        if name in LISTS:
+            value = [part.strip() for part in value.split(",") if part.strip()]
+        if name in ESCAPED:
+            value = value.replace("\\n", "\n").replace("\\t", "\t")
+        if name == "seeds":
+            value = [_whole(part) for part in value]
+        if name == "seed":
+            name, value = "seeds", [value]
+        if name == "method":
+            name, value = "methods", [value]
+        if name in TUNING:
+            tuning[{"train_batch_size": "batch_size"}.get(name, name)] = value
+        else:
+            found[name] = value
+    if tuning:
+        found["tuning"] = tuning
+    return found
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"--seeds takes whole numbers such as 0,1,2, and '{text}' is none.") from error

@@ -1,0 +1,108 @@
+"""Whole-or-nothing files: written beside their place, then renamed into it; it refuses to leave half a file behind."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from foreword.errors import ForewordError
+
+
+def _refusal(path: Path, error: OSError) -> ForewordError:
+    reason = error.strerror or str(error)
+    return ForewordError(f"Cannot write {path}: {reason}; free some space or choose a folder you may write to.")
+
+
+def writable_folder(path: Path) -> Path:
+    """Make the folder and prove that a file can be written there, before any work is done. Raises ForewordError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise _refusal(path, error) from error
+    return path
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yields a temporary path beside `path`; it becomes `path` only when the block ends without an error."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        os.close(handle)
+        os.chmod(name, 0o666 & ~_umask())
+    except OSError as error:
+        raise _refusal(path, error) from error
+    part = Path(name)
+    try:
+        yield part
+        with part.open("rb") as stream:
+            os.fsync(stream.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise _refusal(path, error) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Yields a temporary folder beside `path`; it takes the place of `path` only when the block ends without an error."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
+        part.chmod(0o777 & ~_umask())
+    except OSError as error:
+        raise _refusal(path, error) from error
+    try:
+        yield part
+        if path.exists():
+            old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".old"))
+            path.replace(old / path.name)
+            part.replace(path)
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            part.replace(path)
+    except OSError as error:
+        raise _refusal(path, error) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys and no spare spaces: the same value is always the same text."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write the text whole or not at all."""
+    with whole_file(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON (indented, keys in sorted order, so the same value gives the same bytes) whole or not at all."""
+    write_text(path, json.dumps(value, sort_keys=True, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+
+
+def read_json(path: Path, what: str) -> Any:
+    """Read a JSON file that foreword or a peer wrote. Raises ForewordError naming the file when it is absent or damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ForewordError(f"There is no {what} at {path}; check the path.") from error
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ForewordError(f"The {what} at {path} is damaged ({error}); write or download it again.") from error

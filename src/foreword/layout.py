@@ -1,0 +1,79 @@
+"""A Layout puts examples of one trial into rows of tokens that fit the window; it refuses an example that cannot fit."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from foreword.backbone import Backbone, Row
+from foreword.context import Context, Fitted
+from foreword.data import Example
+from foreword.errors import ForewordError
+from foreword.methods import Method, context
+from foreword.retrieve import Found
+from foreword.template import Template
+
+
+@dataclass(frozen=True)
+class Laid:
+    """One example in tokens: what stands before the answer, and the demonstrations kept."""
+
+    example: Example
+    question: str
+    fitted: Fitted
+
+    def row(self, answer: tuple[int, ...] = ()) -> Row:
+        """The row that the backbone gets, soft prompt apart."""
+        return Row(self.fitted.prefix, self.fitted.own, answer)
+
+
+class Layout:
+    """How one method words examples for one backbone. soft: the soft prompt's length. fixed: the trial's fixed demonstrations.
+    found: for each example's id, its retrieved demonstrations. reserve: positions kept free for the answer."""
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        template: Template,
+        method: Method,
+        *,
+        soft: int,
+        reserve: int,
+        fixed: Sequence[Example] = (),
+        found: Mapping[str, list[Found]] | None = None,
+    ) -> None:
+        self.backbone, self.template, self.method = backbone, template, method
+        self.soft, self.reserve, self.fixed, self.found = soft, reserve, fixed, found
+        self._ids = functools.lru_cache(maxsize=100_000)(lambda text, first: backbone.words.ids(text, first=first))
+
+    def context(self, example: Example) -> Context:
+        """What this method puts before the example."""
+        found = self.found
+        find = None if found is None else (lambda one, k: found[one.id][-k:])
+        return context(self.method, self.template, example, soft=self.soft, fixed=self.fixed, find=find)
+
+    def lay(self, example: Example, *, answer: int = 0) -> Laid:
+        """The example in tokens, with room for the answer after it (at least `reserve`). Raises TooLongError."""
+        question = self.template.ask(example)
+        name, reserve = example.id, max(self.reserve, answer)
+        fitted = self.context(example).fit(question, self._ids, self._room(reserve, name), name=name)
+        return Laid(example, question, fitted)
+
+    def training_row(self, example: Example) -> Row:
+        """The example with the answer that it is trained on."""
+        ids = self.backbone.answer_ids(self.template.reply(example.targets[0]))
+        return self.lay(example, answer=len(ids)).row(ids)
+
+    def _room(self, reserve: int, name: str) -> int | None:
+        window = self.backbone.window
+        if window is None:
+            return None
+        if self.backbone.kind == "seq2seq":
+            if reserve > window:
+                raise ForewordError(
+                    f"Example '{name}' needs room for an answer of {reserve} tokens and the model's decoder holds {window}; "
+                    "lower --max-new-tokens or shorten the answer."
+                )
+            return window - self.backbone.specials
+        return window - self.backbone.specials - reserve

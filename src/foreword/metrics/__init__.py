@@ -1,0 +1,48 @@
+"""The shelf of metrics: every file here that holds METRICS; it refuses to load a scoring library unasked."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+from foreword.errors import unknown
+from foreword.metrics.base import Metric
+
+__all__ = ["METRICS", "Metric", "metric"]
+
+
+@functools.cache
+def _shelf() -> Mapping[str, Metric]:
+    found: dict[str, Metric] = {}
+    for module in sorted(info.name for info in pkgutil.iter_modules(__path__)):
+        for one in getattr(importlib.import_module(f"{__name__}.{module}"), "METRICS", ()):
+            if one.name in found:
+                raise ValueError(f"Two metrics are called '{one.name}'; the second is in metrics/{module}.py.")
+            found[one.name] = one
+    return MappingProxyType(dict(sorted(found.items())))
+
+
+class _Shelf(Mapping[str, Metric]):
+    """Names to Metrics, in the order of their names; the files are read at the first look."""
+
+    def __getitem__(self, name: str) -> Metric:
+        return _shelf()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_shelf())
+
+    def __len__(self) -> int:
+        return len(_shelf())
+
+
+METRICS: Mapping[str, Metric] = _Shelf()
+
+
+def metric(name: str) -> Metric:
+    """The metric of that name. Raises ForewordError with the nearest known name."""
+    if name not in METRICS:
+        raise unknown("metric", name, METRICS)
+    return METRICS[name]

@@ -1,0 +1,81 @@
+"""A Metric is numbers per example and a score from their sums; it refuses to know models or tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foreword.errors import ForewordError
+
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric on a scale of 0 to 100, higher is better.
+
+    name: as the user writes it. best: what perfect answers score. source: the paper or official tool it equals.
+    statistics: outputs [N], references [N][r] -> [N, d], one row per example; rows add up over examples.
+    References may differ in number from example to example; at least one each, else ForewordError.
+    from_sums: [..., d] sums of rows -> [...] scores, of one sum or a whole bootstrap. No examples score 0.
+    signature: version and options, to be kept with every score.
+    alone: [N, d] -> [N], one example's own score, where it differs from `from_sums` of its row.
+    labels: the only references it takes; empty where it takes any text.
+    """
+
+    name: str
+    best: float
+    source: str
+    statistics: Callable[[Sequence[str], Sequence[Sequence[str]]], Numbers]
+    from_sums: Callable[[Numbers], Numbers]
+    signature: Callable[[], str]
+    alone: Callable[[Numbers], Numbers] | None = None
+    labels: tuple[str, ...] = ()
+
+    def per_example(self, statistics: Numbers) -> Numbers:
+        """Each example's own score: [N, d] -> [N]. Their mean is the whole's score only if the metric is a mean."""
+        return (self.alone or self.from_sums)(statistics)
+
+    def score(self, outputs: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+        """The score of a whole set: outputs [N], references [N][r] -> 0..100."""
+        return float(self.from_sums(self.statistics(outputs, references).sum(axis=0)))
+
+
+def pairs(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> Iterator[tuple[str, Sequence[str]]]:
+    """Each output with its references. Raises ForewordError when numbers differ or an example has none."""
+    if len(outputs) != len(references):
+        raise ForewordError(
+            f"Scoring was asked for {len(outputs)} outputs and the references of {len(references)} examples; "
+            "give each output its own."
+        )
+    for position, (output, accepted) in enumerate(zip(outputs, references, strict=True)):
+        if isinstance(accepted, str) or not accepted:
+            raise ForewordError(
+                f"Output {position} (counted from 0) has {accepted!r} as its references; "
+                "give a sequence of at least one text."
+            )
+        yield output, accepted
+
+
+def divide(upper: Any, lower: Any) -> Numbers:
+    """upper / lower, elementwise, and 0 where lower is 0."""
+    upper, lower = np.asarray(upper, dtype=np.float64), np.asarray(lower, dtype=np.float64)
+    defined = lower != 0
+    return np.asarray(np.where(defined, upper / np.where(defined, lower, 1.0), 0.0))
+
+
+def mean_metric(name: str, *, of: Callable[[str, str], float], source: str, signature: Callable[[], str]) -> Metric:
+    """The mean over examples of the best `of(output, reference)`, which is in 0..1; d = 2: that number, and 1."""
+
+    def statistics(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> Numbers:
+        best = [max(of(output, one) for one in accepted) for output, accepted in pairs(outputs, references)]
+        return np.stack([np.array(best, dtype=np.float64), np.ones(len(best))], axis=1)
+
+    def from_sums(sums: Numbers) -> Numbers:
+        return 100.0 * divide(sums[..., 0], sums[..., 1])
+
+    return Metric(name, 100.0, source, statistics, from_sums, signature)

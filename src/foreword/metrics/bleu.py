@@ -1,0 +1,64 @@
+"""BLEU as sacrebleu computes it, with several references; it refuses tokens that its signature does not name.
+
+A set without an answer of four tokens scores 0, as in sacrebleu; for one-word answers use exact_match or chrf.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+import numpy as np
+from sacrebleu.metrics import BLEU
+
+from foreword.metrics.base import Metric, Numbers, divide, pairs
+
+ORDER = 4
+
+
+def _statistics(tool: BLEU, outputs: Sequence[str], references: Sequence[Sequence[str]]) -> Numbers:
+    rows = []
+    for output, accepted in pairs(outputs, references):
+        one = tool.sentence_score(output, list(accepted))
+        rows.append([one.sys_len, one.ref_len, *one.counts, *one.totals])
+    return np.array(rows, dtype=np.float64).reshape(-1, 2 + 2 * ORDER)
+
+
+def _score(sums: Numbers, *, effective: bool) -> Numbers:
+    """[..., 10] -> [...]: BLEU, exponential smoothing; effective: over the orders that the output reaches."""
+    ours, theirs = sums[..., 0], sums[..., 1]
+    correct, total = sums[..., 2 : 2 + ORDER], sums[..., 2 + ORDER :]
+    logs, orders, halvings = np.zeros((3, *ours.shape))
+    for n in range(ORDER):
+        missed, usable = correct[..., n] == 0, total[..., n] > 0
+        halvings = halvings + missed
+        share = divide(np.where(missed, 0.5**halvings, correct[..., n]), total[..., n])
+        logs = logs + np.log(np.where(usable, share, 1.0))
+        orders = orders + usable
+    brevity = np.minimum(0.0, 1.0 - divide(theirs, ours))
+    score = 100.0 * np.exp(brevity + divide(logs, orders))
+    defined = (correct[..., 0] > 0) & ((orders == ORDER) | effective)
+    return np.where(defined, score, 0.0)
+
+
+def _signature(tool: BLEU) -> str:
+    tool.num_refs = -1  # sacrebleu's own mark of references that vary in number
+    return str(tool.get_signature())
+
+
+def bleu(name: str, *, lowercase: bool = False) -> Metric:
+    """BLEU of 13a tokens. Statistics [N, 10]: output and closest reference length, n-gram hits, totals."""
+    # Only statistics are asked of `tool`; they do not depend on the effective order, which silences a warning.
+    tool = BLEU(lowercase=lowercase, effective_order=True)
+    return Metric(
+        name=name,
+        best=100.0,
+        source="Papineni et al. 2002, as sacrebleu's corpus_bleu (Post 2018); per example: its sentence_bleu.",
+        statistics=functools.partial(_statistics, tool),
+        from_sums=functools.partial(_score, effective=False),
+        signature=functools.partial(_signature, BLEU(lowercase=lowercase)),
+        alone=functools.partial(_score, effective=True),
+    )
+
+
+METRICS = (bleu("bleu"), bleu("bleu_lower", lowercase=True))

@@ -1,0 +1,94 @@
+"""Batches turn the stream of documents into padded rows of like length; they refuse to put two documents in one row."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from foreword.pretrain.words import EOS, PAD
+from foreword.world import Document, documents
+
+CHUNK = 1024
+"""Documents that are sorted by length together."""
+
+LONGEST = 500
+"""Tokens of a row at most; what is longer is cut."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """ids [B, T]: a document a row, its end token, then padding. counted [B, T]: the tokens whose loss counts. tokens: how many
+    of the ids are no padding."""
+
+    ids: np.ndarray
+    counted: np.ndarray
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a stream of batches stands: so many chunks done, so many batches of the next one done."""
+
+    chunk: int = 0
+    batch: int = 0
+
+
+def batches(
+    tokenizer: Tokenizer, *, seed: int, budget: int, share: float, drilled: int, place: Place
+) -> Iterator[tuple[Batch, Place]]:
+    """Batches without end from `place` on, each with the place behind it.
+
+    budget: padded tokens of a batch at most. share: how many of the tokens outside answers count, 0 to 1 (they are mostly fresh
+    names, which nothing foretells). drilled: see `foreword.world.documents`.
+    """
+    for chunk in itertools.count(place.chunk):
+        stream = documents(seed, start=chunk * CHUNK, drilled=drilled)
+        rows = _rows(tokenizer, list(itertools.islice(stream, CHUNK)), np.random.default_rng([seed, chunk]), share)
+        groups = _groups(rows, budget)
+        Random(f"{seed}/batches/{chunk}").shuffle(groups)
+        first = place.batch if chunk == place.chunk else 0
+        for index in range(first, len(groups)):
+            after = Place(chunk, index + 1) if index + 1 < len(groups) else Place(chunk + 1, 0)
+            yield _pad(groups[index], tokenizer.token_to_id(PAD)), after
+
+
+_Row = tuple[np.ndarray, np.ndarray]
+
+
+def _rows(tokenizer: Tokenizer, texts: list[Document], rng: np.random.Generator, share: float) -> list[_Row]:
+    """Each document's ids [T] and which of them count [T]."""
+    end = tokenizer.token_to_id(EOS)
+    rows = []
+    for document, encoded in zip(texts, tokenizer.encode_batch([d.text for d in texts]), strict=True):
+        starts = np.array([start for start, _ in encoded.offsets])
+        counted = rng.random(len(starts)) < share
+        for first, last in document.answers:
+            counted |= (starts >= first) & (starts < last)
+        ids = np.array([*encoded.ids, end], dtype=np.int64)
+        rows.append((ids[:LONGEST], np.append(counted, True)[:LONGEST]))
+    return rows
+
+
+def _groups(rows: list[_Row], budget: int) -> list[list[_Row]]:
+    """Rows of like length, as many together as the budget holds."""
+    groups: list[list[_Row]] = [[]]
+    for row in sorted(rows, key=lambda row: len(row[0])):
+        if groups[-1] and (len(groups[-1]) + 1) * len(row[0]) > budget:
+            groups.append([])
+        groups[-1].append(row)
+    return groups
+
+
+def _pad(group: list[_Row], pad: int) -> Batch:
+    width = max(len(ids) for ids, _ in group)
+    ids = np.full((len(group), width), pad, dtype=np.int64)
+    counted = np.zeros((len(group), width), dtype=bool)
+    for index, (row, mask) in enumerate(group):
+        ids[index, : len(row)] = row
+        counted[index, : len(row)] = mask
+    return Batch(ids, counted, sum(len(row) for row, _ in group))

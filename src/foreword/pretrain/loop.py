@@ -1,0 +1,231 @@
+"""The training loop of a reference model: resumable, one loss over what can be foretold; it refuses to resume another recipe."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+
+from foreword.backbone.fresh import fresh_llama, save, save_tokenizer
+from foreword.errors import ForewordError, unknown
+from foreword.files import read_json, whole_file, writable_folder, write_json
+from foreword.pretrain.batches import Batch, Place, batches
+from foreword.pretrain.words import EOS, PAD, train_tokenizer
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A size of the family: a Llama shape and the vocabulary's entries."""
+
+    vocab: int
+    hidden: int
+    layers: int
+    heads: int
+    inner: int
+
+
+SIZES = {
+    "micro": Shape(400, 32, 2, 2, 64),
+    "small": Shape(2048, 96, 4, 4, 256),
+    "medium": Shape(2048, 192, 4, 6, 512),
+}
+"""`micro` (for tests), `small` (0.6 M parameters), `medium` (2.1 M)."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a run depends on. rate: peak of the step size; muon: for the matrices inside the layers, by orthogonalised momentum;
+    adam: for the embeddings and norms. budget: padded tokens of a batch. share: see `batches`. warm, decay: parts of the
+    tokens in which the rate rises from and falls to nothing, in straight lines. drill: the part rich in copy drills."""
+
+    size: str
+    seed: int
+    budget: int = 4096
+    muon: float = 0.01
+    adam: float = 0.004
+    share: float = 0.1
+    warm: int = 100_000
+    decay: float = 0.3
+    drilled: int = 15_000
+    half: bool = True
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands. loss: mean over the last steps, in nats a counted token. speed: tokens a second."""
+
+    tokens: int
+    step: int
+    loss: float
+    rate: float
+    speed: float
+
+
+def pretrain(
+    out: Path,
+    *,
+    size: str = "medium",
+    tokens: int = 12_000_000,
+    seed: int = 0,
+    threads: int | None = None,
+    save_every: float = 180.0,
+    report: Callable[[Progress], None] = lambda progress: None,
+    report_every: int = 50,
+    stop_after: int | None = None,
+    **recipe: Any,
+) -> Path:
+    """Train a model of a size on `tokens` tokens of the world and export it to `out`/model; returns that folder.
+
+    A killed run goes on from its last checkpoint (`save_every` seconds apart) to the identical result; `tokens` may be changed
+    between two calls as long as the decay has not begun. stop_after: leave after so many steps of this call (then nothing is
+    exported). Raises ForewordError for an unknown size or a checkpoint of another recipe.
+    """
+    if size not in SIZES:
+        raise unknown("size", size, SIZES)
+    if threads:
+        torch.set_num_threads(threads)
+    run = _Run(writable_folder(out), Recipe(size=size, seed=seed, **recipe), tokens)
+    saved, steps = time.monotonic(), 0
+    window: list[float] = []
+    began, before = time.monotonic(), run.tokens
+    for batch, place in run.stream():
+        if run.tokens >= tokens or steps == stop_after:
+            break
+        window.append(run.step(batch, place))
+        steps += 1
+        if run.steps % report_every == 0:
+            now = time.monotonic()
+            loss = sum(window) / len(window)
+            run.curve.append((run.tokens, round(loss, 4)))
+            report(Progress(run.tokens, run.steps, loss, run.rate(), (run.tokens - before) / (now - began)))
+            window, began, before = [], now, run.tokens
+        if time.monotonic() - saved > save_every:
+            run.checkpoint()
+            saved = time.monotonic()
+    run.checkpoint()
+    return run.export(out / "model") if run.tokens >= tokens else out
+
+
+class _Run:
+    """A run in memory: model, optimisers, place in the stream."""
+
+    def __init__(self, folder: Path, recipe: Recipe, goal: int) -> None:
+        self.folder, self.recipe, self.goal = folder, recipe, goal
+        self.tokens, self.steps, self.place = 0, 0, Place()
+        self.curve: list[tuple[int, float]] = []
+        shape = SIZES[recipe.size]
+        self.tokenizer = self._words(shape)
+        self.model = fresh_llama(
+            shape.vocab,
+            shape.hidden,
+            shape.layers,
+            shape.heads,
+            shape.inner,
+            eos=self.tokenizer.token_to_id(EOS),
+            pad=self.tokenizer.token_to_id(PAD),
+            seed=recipe.seed,
+        ).train()
+        inside = [p for name, p in self.model.named_parameters() if p.ndim == 2 and "layers" in name]
+        others = [p for name, p in self.model.named_parameters() if not (p.ndim == 2 and "layers" in name)]
+        self.optimisers: list[tuple[torch.optim.Optimizer, float]] = [
+            (torch.optim.AdamW(others, betas=(0.9, 0.98), weight_decay=0.0), recipe.adam)
+        ]
+        if recipe.muon > 0:
+            muon = torch.optim.Muon(inside, momentum=0.95, weight_decay=0.02, adjust_lr_fn="match_rms_adamw")
+            self.optimisers.append((muon, recipe.muon))
+        else:
+            self.optimisers[0][0].add_param_group({"params": inside, "weight_decay": 0.02})
+        self._resume()
+
+    def _words(self, shape: Shape) -> Tokenizer:
+        path = self.folder / "tokenizer.json"
+        if not path.exists():
+            made = train_tokenizer(shape.vocab, seed=self.recipe.seed)
+            with whole_file(path) as part:
+                made.save(str(part))
+        return Tokenizer.from_file(str(path))
+
+    def _resume(self) -> None:
+        path = self.folder / "checkpoint.pt"
+        asked = asdict(self.recipe)
+        if not path.exists():
+            write_json(self.folder / "recipe.json", asked)
+            return
+        kept = read_json(self.folder / "recipe.json", "recipe of the run")
+        if kept != asked:
+            raise ForewordError(
+                f"{self.folder} holds a run of another recipe ({kept}); choose another folder or that recipe."
+            )
+        state = torch.load(path, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        for (optimiser, _), kept_state in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(kept_state)
+        self.tokens, self.steps = state["tokens"], state["steps"]
+        self.place = Place(*state["place"])
+        self.curve = [tuple(point) for point in state["curve"]]
+
+    def checkpoint(self) -> None:
+        """Keep all that the run needs to go on, whole or not at all."""
+        state = {
+            "model": self.model.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser, _ in self.optimisers],
+            "tokens": self.tokens,
+            "steps": self.steps,
+            "place": (self.place.chunk, self.place.batch),
+            "curve": [list(point) for point in self.curve],
+        }
+        with whole_file(self.folder / "checkpoint.pt") as part:
+            torch.save(state, part)
+
+    def stream(self) -> Any:
+        """The batches that are still to come."""
+        recipe = self.recipe
+        return batches(
+            self.tokenizer,
+            seed=recipe.seed,
+            budget=recipe.budget,
+            share=recipe.share,
+            drilled=recipe.drilled,
+            place=self.place,
+        )
+
+    def rate(self) -> float:
+        """The part of the peak rate at which the run stands: up, flat, down to nothing."""
+        falling = self.goal * self.recipe.decay
+        return max(0.0, min(1.0, (self.tokens + 1) / self.recipe.warm, (self.goal - self.tokens) / max(falling, 1.0)))
+
+    def step(self, batch: Batch, place: Place) -> float:
+        """One update; returns the loss."""
+        ids = torch.from_numpy(batch.ids)  # [B, T]
+        wanted = torch.from_numpy(batch.counted)[:, 1:]  # [B, T - 1]
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.half):
+            states = self.model.model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state  # [B, T - 1, H]
+            logits = self.model.lm_head(states[wanted])  # [N, V]
+        loss = torch.nn.functional.cross_entropy(logits.float(), ids[:, 1:][wanted])
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        for optimiser, peak in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = peak * self.rate()
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+        self.tokens += batch.tokens
+        self.steps += 1
+        self.place = place
+        return float(loss.detach())
+
+    def export(self, folder: Path) -> Path:
+        """Write the model folder that transformers loads, with the run's facts beside it."""
+        writable_folder(folder)
+        save(self.model, folder)
+        save_tokenizer(self.tokenizer, folder, eos=EOS, pad=PAD)
+        write_json(
+            folder / "recipe.json",
+            {**asdict(self.recipe), "tokens": self.tokens, "steps": self.steps, "curve": self.curve},
+        )
+        return folder

@@ -1,0 +1,286 @@
+"""The report's charts as SVG text without script or link; it refuses a fixed colour, which light or dark could not bear."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+import vl_convert as vlc
+
+from foreword.record import Record
+from foreword.report import words
+from foreword.report.labels import places
+from foreword.report.rows import Row, Summary
+from foreword.report.similarity import FEWEST_IN_BIN, Gain
+
+WIDTH, COST_HEIGHT = 400, 270
+# Colours are stand-ins that _svg replaces by the page's CSS variables, so that one drawing serves light and dark.
+INK, MUTED, LINE, CARD = "#a1b2f0", "#a1b2f1", "#a1b2f2", "#a1b2f3"
+_STANDINS = {INK: "ink", MUTED: "muted", LINE: "line", CARD: "card"} | {f"#a1b2{n:02x}": f"m{n}" for n in range(8)}
+SHAPES = (
+    "cross",
+    "triangle-down",
+    "triangle-up",
+    "circle",
+    "square",
+    "diamond",
+    "triangle-right",
+    "triangle-left",
+)
+_USUAL = {"zero": 0, "few": 1, "icl": 2, "pt": 3, "ipt": 4, "ipt-fixed": 5}
+
+
+def colour_numbers(labels: Sequence[str]) -> dict[str, int]:
+    """A colour's number for each method: the usual methods keep theirs in every report, others take the first that is free."""
+    taken: dict[str, int] = {label: _USUAL[label] for label in labels if label in _USUAL}
+    for label in labels:
+        if label not in taken:
+            usual = _USUAL.get(label.split(":")[0], 7)
+            order = [usual, 6, 7, *range(8)]
+            taken[label] = next((n for n in order if n not in taken.values()), len(taken) % 8)
+    return {label: taken[label] for label in labels}
+
+
+def _colour(number: int) -> str:
+    return f"#a1b2{number:02x}"
+
+
+def score_against_cost(summary: Summary, colours: dict[str, int]) -> str:
+    """Each method's score, with its interval, against the seconds to train it and answer the summary's number of inputs."""
+    answers = summary.recommendation.answers
+    costs = {row.method: row.cost_seconds(answers) for row in summary.rows}
+    axis = _TimeAxis(list(costs.values()))
+    low, high = _score_domain(summary.rows)
+    data = [
+        {
+            "method": _told(row.method),
+            "x": axis.place(costs[row.method]),
+            "y": row.mean,
+            "lo": row.ci95[0],
+            "hi": row.ci95[1],
+            "ink": _colour(colours[row.method]),
+        }
+        for row in summary.rows
+    ]
+    x = alt.X(
+        "x:Q",
+        scale=axis.scale(),
+        axis=axis.axis(f"time for {words.plural(answers, 'answer')}, training included"),
+    )
+    scale = alt.Scale(domain=[low, high], nice=False, zero=False)
+    y = alt.Y("y:Q", scale=scale, axis=_axis(words.title(summary.metric)))
+    base = alt.Chart(alt.Data(values=data))
+    colour = _method_scale(colours, alt.Color, [_colour(n) for n in colours.values()])
+    shape = _method_scale(colours, alt.Shape, [SHAPES[n] for n in colours.values()])
+    layers = [
+        base.mark_rule(strokeWidth=2, opacity=0.55).encode(x=x, y=alt.Y("lo:Q", scale=scale), y2="hi:Q", color=colour),
+        base.transform_filter(alt.datum.method == _told(summary.recommendation.method))
+        .mark_point(shape="circle", size=420, stroke=INK, strokeWidth=1.5, fillOpacity=0)
+        .encode(x=x, y=y),
+        base.mark_point(filled=True, size=110, opacity=1, stroke=CARD, strokeWidth=1).encode(
+            x=x, y=y, color=colour, shape=shape
+        ),
+        *_labels(data, axis.domain, (low, high), x, y),
+    ]
+    return _svg(alt.layer(*layers).properties(width=WIDTH, height=COST_HEIGHT))
+
+
+def _labels(data: list[dict[str, Any]], xs: tuple[float, float], ys: tuple[float, float], x: Any, y: Any) -> list[Any]:
+    """Each method's name beside its point in its colour, with a thin line to it where the name had to move away."""
+    across, down = (xs[1] - xs[0]) / WIDTH, (ys[1] - ys[0]) / COST_HEIGHT
+    points = [((one["x"] - xs[0]) / across, (ys[1] - one["y"]) / down) for one in data]
+    made = []
+    for one, place in zip(data, places(points, [one["method"] for one in data], WIDTH, COST_HEIGHT), strict=True):
+        end = {"x2": xs[0] + place.x * across, "y2": ys[1] - place.y * down}
+        chart = alt.Chart(alt.Data(values=[one | end]))
+        if place.far:
+            thin = chart.mark_rule(color=one["ink"], strokeWidth=1, opacity=0.5)
+            made.append(thin.encode(x=x, y=y, x2="x2:Q", y2="y2:Q"))
+        name = chart.mark_text(text=one["method"], align=place.align, baseline="middle", color=one["ink"], fontSize=13)
+        made.append(name.encode(x="x2:Q", y="y2:Q"))
+    return made
+
+
+def seeds(summary: Summary, colours: dict[str, int]) -> str:
+    """One line a method, best first: the interval as a bar, the mean as a tick, each seed as a point."""
+    rows = sorted(summary.rows, key=lambda row: -row.mean)
+    order = [_told(row.method) for row in rows]
+    means = [{"method": _told(row.method), "mean": row.mean, "lo": row.ci95[0], "hi": row.ci95[1]} for row in rows]
+    points = [{"method": _told(row.method), "score": score} for row in rows for score in row.scores_by_seed]
+    low, high = _score_domain(summary.rows)
+    scale = alt.Scale(domain=[low, high], nice=False, zero=False)
+    x = alt.X("lo:Q", scale=scale, axis=_axis(words.title(summary.metric)))
+    y = alt.Y(
+        "method:N",
+        sort=order,
+        axis=_axis("", grid=False, domain=False, ticks=False, labelLimit=160, labelFontSize=13, labelColor=INK),
+    )
+    colour = _method_scale(colours, alt.Color, [_colour(n) for n in colours.values()])
+    base = alt.Chart(alt.Data(values=means))
+    layers = [
+        base.mark_rule(strokeWidth=12, opacity=0.28).encode(x=x, x2="hi:Q", y=y, color=colour),
+        base.mark_tick(thickness=2.5, size=24).encode(x=alt.X("mean:Q", scale=scale), y=y, color=colour),
+        alt.Chart(alt.Data(values=points))
+        .mark_circle(size=60, opacity=0.95, stroke=CARD, strokeWidth=1)
+        .encode(x=alt.X("score:Q", scale=scale), y=y, color=colour),
+    ]
+    return _svg(alt.layer(*layers).properties(width=WIDTH, height=max(270, 40 * len(rows))))
+
+
+def by_similarity(gain: Gain, colours: dict[str, int], metric: str) -> str:
+    """Above: the gain of each bin with its interval and the fitted line. Below: how many examples the bin holds."""
+    bins = [
+        {"x": (one.low + one.high) / 2, "left": one.low, "right": one.high, "mean": one.mean, "n": one.count}
+        | ({"lo": one.lo, "hi": one.hi} if one.count >= FEWEST_IN_BIN else {})
+        for one in gain.bins
+    ]
+    line = [{"x": place, "mean": height} for place, height in gain.line()]
+    colour = _colour(colours[gain.with_label])
+    domain = [gain.bins[0].low, gain.bins[-1].high]
+    scale = alt.Scale(domain=domain, nice=False, zero=False)
+    x = alt.X("x:Q", scale=scale, axis=_axis("", labels=False, ticks=False))
+    y = alt.Y("mean:Q", axis=_axis(f"{gain.with_label} minus {gain.without_label}, {metric}"))
+    base = alt.Chart(alt.Data(values=bins))
+    known = alt.Chart(alt.Data(values=[one for one in bins if "lo" in one]))
+    few = alt.Chart(alt.Data(values=[one for one in bins if "lo" not in one]))
+    upper = alt.layer(
+        alt.Chart(alt.Data(values=[{"mean": 0}])).mark_rule(color=MUTED, strokeDash=[4, 3]).encode(y="mean:Q"),
+        alt.Chart(alt.Data(values=line)).mark_line(color=INK, strokeWidth=1.5).encode(x=x, y=y),
+        known.mark_rule(color=colour, strokeWidth=2, opacity=0.6).encode(x=x, y=alt.Y("lo:Q"), y2="hi:Q"),
+        known.mark_circle(color=colour, size=90, opacity=1, stroke=CARD, strokeWidth=1).encode(x=x, y=y),
+        few.mark_point(color=colour, size=70, opacity=1, fill=CARD, strokeWidth=1.5).encode(x=x, y=y),
+    ).properties(width=WIDTH, height=210)
+    below = alt.X("left:Q", scale=scale, axis=_axis("similarity of the demonstration", grid=False))
+    bars = base.mark_bar(color=MUTED, opacity=0.45).encode(
+        x=below, x2="right:Q", y=alt.Y("n:Q", axis=_axis("examples", tickCount=3)), y2=alt.datum(0)
+    )
+    counts = base.mark_text(dy=-6, color=INK, fontSize=11).encode(
+        x=alt.X("x:Q", scale=scale), y="n:Q", text=alt.Text("n:Q", format=",")
+    )
+    return _svg(alt.vconcat(upper, alt.layer(bars, counts).properties(width=WIDTH, height=70), spacing=8))
+
+
+def curve(records: Sequence[Record], what: str, name: str, colours: dict[str, int]) -> str:
+    """One line for each tuned record: `what` (loss or dev) at each step. Empty text where no record has it."""
+    data = [
+        {"method": _told(record.label), "run": record.key, "step": one["step"], "value": one[what]}
+        for record in records
+        for one in record.curve
+        if "step" in one and one.get(what) is not None
+    ]
+    if not data:
+        return ""
+    colour = _method_scale(colours, alt.Color, [_colour(n) for n in colours.values()])
+    chart = alt.Chart(alt.Data(values=data))
+    many = max(len([one for one in data if one["run"] == run]) for run in {one["run"] for one in data})
+    marks = [chart.mark_line(strokeWidth=1.6, opacity=0.85)]
+    if many <= 30:
+        marks.append(chart.mark_circle(size=26, opacity=0.9))
+    x = alt.X("step:Q", axis=_axis("step", format=",d"))
+    y = alt.Y("value:Q", scale=alt.Scale(zero=False), axis=_axis(name))
+    drawn = [mark.encode(x=x, y=y, color=colour, detail="run:N") for mark in marks]
+    return _svg(alt.layer(*drawn).properties(width=WIDTH, height=210))
+
+
+# --- shared ------------------------------------------------------------------------------------------------------------
+
+
+_TICKS = (1e-3, 1e-2, 0.1, 1, 10, 60, 600, 3600, 36000, 86400 * 4, 86400 * 40)
+_MORE_TICKS = (3e-3, 3e-2, 0.3, 3, 30, 180, 1800, 3600 * 3, 86400, 86400 * 10, 86400 * 100)
+_STEPS = (
+    1e-3,
+    5e-3,
+    0.01,
+    0.05,
+    0.1,
+    0.5,
+    1,
+    2,
+    5,
+    10,
+    30,
+    60,
+    120,
+    300,
+    600,
+    1800,
+    3600,
+    7200,
+    18000,
+    43200,
+    86400,
+)
+
+
+class _TimeAxis:
+    """A time axis labelled with times: logarithmic when the longest is eight times the shortest, else from nought."""
+
+    def __init__(self, seconds: list[float]) -> None:
+        least, most = max(min(seconds), 1e-6), max(*seconds, 1e-6)
+        self.log = most / least >= 8
+        self.domain = (0.0, most * 1.3)
+        if self.log:
+            self.domain = (math.log10(least) - 0.2, math.log10(most) + 0.3)
+            ticks = [tick for tick in _TICKS if self._inside(tick)]
+            self.ticks = ticks if len(ticks) >= 3 else sorted(filter(self._inside, (*_TICKS, *_MORE_TICKS)))
+            self.ticks = self.ticks[:: -(len(self.ticks) // 7 + 1)]
+        else:
+            step = next((one for one in _STEPS if most * 1.3 / one <= 6), 86400.0 * math.ceil(most / 86400 / 4))
+            self.ticks = [step * n for n in range(int(most * 1.3 / step) + 1)]
+
+    def place(self, seconds: float) -> float:
+        """Where a time stands on the axis."""
+        return math.log10(max(seconds, 1e-6)) if self.log else seconds
+
+    def _inside(self, seconds: float) -> bool:
+        return self.domain[0] <= math.log10(seconds) <= self.domain[1]
+
+    def scale(self) -> Any:
+        """The scale with its domain."""
+        return alt.Scale(domain=list(self.domain), nice=False, zero=False)
+
+    def axis(self, title: str) -> Any:
+        """The axis with a time at each tick."""
+        labels = {self.place(tick): words.duration(tick).replace(".0 ", " ") for tick in self.ticks}
+        expression = "''"
+        for place, text in labels.items():
+            expression = f"abs(datum.value - {place!r}) < 1e-9 ? '{text}' : {expression}"
+        return _axis(title, values=list(labels), labelExpr=expression)
+
+
+def _axis(title: str, **options: Any) -> Any:
+    usual: dict[str, Any] = {
+        "title": title or None, "labelColor": MUTED, "titleColor": MUTED, "gridColor": LINE, "domainColor": LINE, "tickColor": LINE,
+        "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal", "tickCount": 6, "labelPadding": 5, "titlePadding": 9,
+        "labelFlush": False,
+    }  # fmt: skip
+    return alt.Axis(**(usual | options))
+
+
+def _told(label: str) -> str:
+    """A label without line ends and control signs, which the chart library reads as code."""
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in label).split())
+
+
+def _method_scale(colours: dict[str, int], channel: Any, values: list[str]) -> Any:
+    return channel("method:N", scale=alt.Scale(domain=[_told(label) for label in colours], range=values), legend=None)
+
+
+def _score_domain(rows: Sequence[Row]) -> tuple[float, float]:
+    """Room for every interval and every seed, with a margin, never outside -2 to 102."""
+    values = [value for row in rows for value in (row.mean, *row.ci95, *row.scores_by_seed) if math.isfinite(value)]
+    margin = max(0.08 * (max(values) - min(values)), 0.5)
+    return max(-2.0, min(values) - margin), min(102.0, max(values) + margin)
+
+
+def _svg(chart: Any) -> str:
+    """Render, take out what names an address, and give every colour to the page's style sheet."""
+    whole = chart.configure(background="transparent", font="system-ui, sans-serif").configure_view(stroke=None)
+    svg = vlc.vegalite_to_svg(whole.to_dict())
+    svg = re.sub(r'\s(?:xmlns(?::\w+)?|aria-[\w-]+|role|class)="[^"]*"', "", svg)
+    for standin, variable in _STANDINS.items():
+        svg = svg.replace(f'"{standin}"', f'"var(--{variable})"')
+    return svg.replace("<svg", '<svg aria-hidden="true" focusable="false"', 1)

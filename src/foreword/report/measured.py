@@ -1,0 +1,83 @@
+"""How it was measured, in words and tables, so that a reader can judge or repeat it; it refuses to leave out what went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from foreword.record import Record
+from foreword.report import words
+from foreword.report.rows import Summary
+
+
+def measured(summary: Summary, records: Sequence[Record]) -> str:
+    """The last section of the page, as HTML: how scores, intervals, tests and costs came about, notes, and every trial."""
+    parts = [f"<p>{escape(sentence)}</p>" for sentence in _sentences(summary)]
+    if summary.notes:
+        notes = "".join(f"<li>{escape(note)}</li>" for note in summary.notes)
+        parts.append(f'<h3>Notes</h3><ul class="notes">{notes}</ul>')
+    parts.append(f'<dl class="measured">{_facts(summary)}</dl>')
+    parts.append(_trials(summary, records))
+    return "".join(parts)
+
+
+def _sentences(summary: Summary) -> list[str]:
+    metric, answers = words.title(summary.metric), summary.recommendation.answers
+    return [
+        f"A method's score is its {metric} over all {words.plural(summary.examples, 'test example')}, averaged over seeds. "
+        "A method that does not depend on the seed was run once. Its 95% interval is a bootstrap that draws examples, and "
+        "seeds where there are several, with replacement.",
+        "Each method is compared with the best one on the same examples: an interval of the difference by the same bootstrap, "
+        f"and a paired permutation test of the examples' own {metric}, its p-values adjusted by Holm's method. A method counts "
+        "as significantly worse when the adjusted p is below 0.05 and the interval excludes zero.",
+        "The recommendation is the cheapest method that is not significantly worse than the best. Its cost is the time to "
+        f"train once and then answer {words.plural(answers, 'input')}, on the hardware below; with many more answers to give, "
+        "the time per answer decides.",
+    ]
+
+
+def _facts(summary: Summary) -> str:
+    dropped = {row.method: row.dropped_demonstrations for row in summary.rows if row.dropped_demonstrations}
+    said = "; ".join(f"{name}: {number:,}" for name, number in dropped.items()) or "none"
+    facts = [
+        ("Hardware", summary.hardware or "not recorded", False),
+        ("Demonstrations left out for want of room", said, False),
+        ("Versions", _pairs(summary.versions), True),
+        ("Metric signatures", _pairs(summary.signatures), True),
+        ("Fingerprints", _pairs(summary.fingerprints), True),
+    ]
+    return "".join(
+        f"<div><dt>{name}</dt><dd{' class=code' if code else ''}>{_lines(value)}</dd></div>"
+        for name, value, code in facts
+    )
+
+
+def _pairs(table: dict[str, str]) -> str:
+    return "\n".join(f"{name}: {value}" for name, value in table.items()) or "not recorded"
+
+
+def _lines(text: str) -> str:
+    return "<br>".join(map(escape, text.split("\n")))
+
+
+def _trials(summary: Summary, records: Sequence[Record]) -> str:
+    """Every trial with every metric that was recorded."""
+    metrics = list(dict.fromkeys(name for record in records for name in record.scores))
+    metrics.sort(key=lambda name: name != summary.metric)
+    heads = ["Method", "Seed", *map(words.title, metrics), "Training", "Per answer", "Record"]
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
+    body = []
+    for record in records:
+        scores = [words.score(record.scores[name]) if name in record.scores else "–" for name in metrics]
+        costs = record.costs
+        train = words.duration(costs.train_seconds) if costs.trainable_parameters else "none"
+        seed = "any" if record.deterministic else str(record.seed)
+        cells = [seed, *scores, train, words.duration(costs.seconds_per_answer)]
+        columns = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+        key = f'<td class="code">{escape(record.key[:16])}</td>'
+        body.append(f'<tr><th scope="row">{escape(record.label)}</th>{columns}{key}</tr>')
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+    return (
+        f"<details><summary>Every trial and every metric ({words.plural(len(records), 'trial')})</summary>"
+        f'<div class="scroll" role="region" aria-label="Every trial" tabindex="0">{table}</div></details>'
+    )

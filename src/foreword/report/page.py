@@ -1,0 +1,269 @@
+"""The page: one HTML file with the whole answer, that opens anywhere; it refuses the network and any text it has not escaped."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterable, Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+
+from foreword.files import write_text
+from foreword.record import Record
+from foreword.report import charts, words
+from foreword.report.examples import browsable
+from foreword.report.measured import measured
+from foreword.report.rows import Comparison, Row, Summary
+from foreword.report.similarity import FEWEST_IN_BIN, Gain, gains
+from foreword.stats import Bin
+
+
+def write_report(path: Path, summary: Summary, records: Sequence[Record]) -> None:
+    """Write the page whole or not at all; the same summary and records give the same bytes. Raises ForewordError."""
+    write_text(path, page(summary, records))
+
+
+def page(summary: Summary, records: Sequence[Record]) -> str:
+    """The page as text."""
+    labels = [row.method for row in summary.rows]
+    colours = charts.colour_numbers(labels)
+    data, embedded = browsable(records, labels)
+    for method in data["methods"]:
+        method["colour"] = colours[method["label"]]
+    script = _resource("page.js")
+    chosen = summary.recommendation.method
+    works = summary.best.mean > 0
+    headline = f"Use {chosen}" if works else "No method works here"
+    slots = {
+        "title": escape(f"{summary.task} on {summary.backbone}: {'use ' + chosen if works else 'no method works'}"),
+        "style": _resource("page.css"),
+        "script": script,
+        "script_hash": f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'",
+        "headline": escape(headline),
+        "reason": _set(escape(_without_repeat(summary.recommendation.reason, headline))),
+        "facts": _facts(summary),
+        "table": _table(summary, colours),
+        "table_note": _table_note(summary),
+        "cost_chart": _cost_figure(summary, colours),
+        "seed_chart": _seed_figure(summary, colours),
+        "similarity": _similarity(gains(records), summary, colours),
+        "curves": _curves(records, colours),
+        "examples_note": escape(_examples_note(summary, embedded)),
+        "measured": measured(summary, records),
+        "data": _embedded(data),
+    }
+    # One pass over the template, so that no text that goes in is itself searched for slots.
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: slots[found[1]], _resource("page.html"))
+
+
+def _resource(name: str) -> str:
+    return files("foreword.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _embedded(data: object) -> str:
+    """JSON that cannot close its own script element, whatever texts it holds."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for mark in "<>&\u2028\u2029":
+        text = text.replace(mark, f"\\u{ord(mark):04x}")
+    return text
+
+
+def _without_repeat(reason: str, headline: str) -> str:
+    """The reason without the words that the headline already says."""
+    rest = reason.removeprefix(f"{headline}: ")
+    return rest if rest == reason else rest[0].upper() + rest[1:]
+
+
+def _set(text: str) -> str:
+    """Prose as a printer sets it: a true minus, and no line break inside `p = 0.18`."""
+    return (
+        re.sub(r"(?<=[ (])-(?=\d)", "−", text).replace("p = ", "p\u00a0=\u00a0").replace("p &lt; ", "p\u00a0&lt;\u00a0")
+    )
+
+
+def _facts(summary: Summary) -> str:
+    seeds = sorted({seed for row in summary.rows for seed in row.seeds})
+    facts = {
+        "Task": summary.task,
+        "Model": summary.backbone,
+        "Test examples": words.whole(summary.examples),
+        "Seeds": ", ".join(map(str, seeds)),
+        "Metric": words.title(summary.metric),
+    }
+    return "".join(f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in facts.items())
+
+
+# --- the table ---------------------------------------------------------------------------------------
+
+
+def _table(summary: Summary, colours: dict[str, int]) -> str:
+    answers = summary.recommendation.answers
+    heads = (
+        "Method",
+        words.title(summary.metric) + " (mean ± spread)",
+        "95% interval",
+        "Against the best",
+        "Numbers trained",
+        "Training",
+        "Tokens before input",
+        "Per answer",
+        f"Time for {words.plural(answers, 'answer')}",
+    )
+    compared = {one.method: one for one in summary.comparisons}
+    body = "".join(_line(row, summary, compared.get(row.method), colours[row.method]) for row in summary.rows)
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _line(row: Row, summary: Summary, compared: Comparison | None, colour: int) -> str:
+    chosen = row.method == summary.recommendation.method
+    pill = '<span class="use">recommended</span>' if chosen else ""
+    name = f'<span class="chip c{colour}"></span>{escape(row.method)}{pill}'
+    spread = f' <span class="rest">± {words.score(row.std)}</span>' if len(row.seeds) > 1 else ""
+    against = '<span class="rest">best</span>'
+    if compared is not None:
+        sure = "" if compared.significantly_worse else "<br>not significant"
+        against = (
+            f"{_signed(-compared.difference)} "
+            f'<span class="rest">{escape(words.p_value(compared.p_adjusted))}{sure}</span>'
+        )
+    cells = (
+        f'<span class="lead">{words.score(row.mean)}</span>{spread}',
+        f"{words.score(row.ci95[0])} – {words.score(row.ci95[1])}",
+        against,
+        words.whole(row.trainable_parameters),
+        words.duration(row.train_seconds) if row.trainable_parameters else "none",
+        words.tokens(row.prefix_tokens),
+        words.duration(row.seconds_per_answer),
+        words.duration(row.cost_seconds(summary.recommendation.answers)),
+    )
+    columns = "".join(f"<td>{cell}</td>" for cell in cells)
+    return f'<tr{" class=chosen" if chosen else ""}><th scope="row">{name}</th>{columns}</tr>'
+
+
+def _signed(value: float) -> str:
+    text = words.points(value)
+    return f"−{text[1:]}" if text.startswith("-") else text if text == "0.0" else f"+{text}"
+
+
+def _table_note(summary: Summary) -> str:
+    said = [
+        "The last column includes the training. Intervals are bootstraps over test examples and seeds; p-values are "
+        "adjusted for the number of methods."
+    ]
+    if any(len(row.seeds) > 1 for row in summary.rows):
+        said.append("The spread is the standard deviation over seeds.")
+    same = [row.method for row in summary.rows if row.deterministic]
+    if same:
+        verb = "does" if len(same) == 1 else "do"
+        said.append(f"{words.listed(same)} {verb} not depend on the seed.")
+    return escape(" ".join(said))
+
+
+# --- the pictures ------------------------------------------------------------------------------------
+
+
+def _figure(name: str, text: str, svg: str, told: str, more: str = "") -> str:
+    """A titled picture; `told` is what a reader who cannot see it gets."""
+    caption = f"<figcaption><strong>{escape(name)}</strong>{_set(escape(text))}</figcaption>"
+    return f'<figure><div>{caption}{more}</div><div role="img" aria-label="{escape(told)}">{svg}</div></figure>'
+
+
+def _cost_figure(summary: Summary, colours: dict[str, int]) -> str:
+    answers = summary.recommendation.answers
+    told = "; ".join(
+        f"{row.method} scores {words.score(row.mean)} for {words.duration(row.cost_seconds(answers))}"
+        for row in summary.rows
+    )
+    return _figure(
+        "What a better score costs",
+        f"Up is better, left is cheaper. The ring marks {summary.recommendation.method}, the bars are 95% intervals.",
+        charts.score_against_cost(summary, colours),
+        f"{words.title(summary.metric)} against time for {words.plural(answers, 'answer')}: {told}.",
+    )
+
+
+def _seed_figure(summary: Summary, colours: dict[str, int]) -> str:
+    told = "; ".join(f"{row.method}: {', '.join(map(words.score, row.scores_by_seed))}" for row in summary.rows)
+    return _figure(
+        "How sure each score is",
+        "A point is one seed, the tick is their mean, the band its 95% interval.",
+        charts.seeds(summary, colours),
+        f"{words.title(summary.metric)} of each seed: {told}.",
+    )
+
+
+def _similarity(found: list[Gain] | str, summary: Summary, colours: dict[str, int]) -> str:
+    if isinstance(found, str):
+        return f'<p class="empty">{escape(found)}</p>'
+    metric = words.title(summary.metric)
+    figures = []
+    for gain in found:
+        rows = "".join(_bin_row(one) for one in gain.bins)
+        heads = ("Similarity", "Examples", "Mean gain", "95% interval")
+        head = "".join(f'<th scope="col">{name}</th>' for name in heads)
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        more = f"<details{' open' if len(found) == 1 else ''}><summary>The numbers</summary>{table}</details>"
+        named = f"{gain.with_label} minus {gain.without_label}"
+        figures.append(
+            _figure(
+                f"{named}, by similarity of the demonstration",
+                f"{gain.sentence()} The line is the fit over all {words.plural(len(gain.gain), 'example')}; "
+                "a point is the mean of its bin, with its 95% interval (an open point has too few examples for one). "
+                f"Each example counts by its own {metric}, averaged over seeds.",
+                charts.by_similarity(gain, colours, metric),
+                f"{named}: {gain.sentence()} The numbers follow.",
+                more,
+            )
+        )
+    return f'<div class="{"wide" if len(figures) == 1 else "pair"}">{"".join(figures)}</div>'
+
+
+def _bin_row(one: Bin) -> str:
+    digits = max(0, 1 - math.floor(math.log10(one.high - one.low))) if one.high > one.low else 2
+    known = one.lo is not None and one.hi is not None and one.count >= FEWEST_IN_BIN
+    interval = words.between(one.lo or 0.0, one.hi or 0.0) if known else "too few"
+    cells = (f"{one.count:,}", words.points(one.mean or 0.0), interval)
+    columns = "".join(f"<td>{cell.replace('-', '−')}</td>" for cell in cells)
+    return f'<tr><th scope="row">{one.low:.{digits}f} to {one.high:.{digits}f}</th>{columns}</tr>'
+
+
+def _curves(records: Sequence[Record], colours: dict[str, int]) -> str:
+    drawn = [record for record in records if record.curve]
+    if not drawn:
+        return '<p class="empty">Nothing was tuned, or no steps were recorded.</p>'
+    labels = list(dict.fromkeys(record.label for record in drawn))
+    legend = "".join(f'<li><span class="chip c{colours[label]}"></span>{escape(label)}</li>' for label in labels)
+    figures = []
+    for what, name, axis in (
+        ("loss", "Loss on training batches", "loss"),
+        ("dev", "On the dev split, which chooses the checkpoint", "dev"),
+    ):
+        svg = charts.curve(drawn, what, axis, colours)
+        if svg:
+            told = f"{name}, by step, for {words.listed(labels)}; {_ends(drawn, what)}."
+            figures.append(_figure(name, "One line for each seed.", svg, told))
+    return f'<ul class="legend">{legend}</ul><div class="pair">{"".join(figures)}</div>'
+
+
+def _ends(records: Iterable[Record], what: str) -> str:
+    """The last value of each line, in words."""
+    said = []
+    for record in records:
+        values = [one[what] for one in record.curve if one.get(what) is not None]
+        if values:
+            said.append(f"{record.label} seed {record.seed} ends at {values[-1]:.3g}")
+    return ", ".join(said)
+
+
+def _examples_note(summary: Summary, embedded: str) -> str:
+    total = f"{words.plural(summary.examples, 'test example')} {'was' if summary.examples == 1 else 'were'} answered."
+    return (
+        f"{total} {embedded} Each shows what every method answered and which demonstration it had been given.".replace(
+            "  ", " "
+        )
+    )

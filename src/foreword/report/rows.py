@@ -1,0 +1,89 @@
+"""The nouns of a finished comparison, which studies make and reports show; they refuse to compute more than a cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method over all its seeds.
+
+    mean: the metric of all examples, averaged over seeds. std: over seeds (sample standard deviation; 0.0 for a deterministic
+    method or one seed). ci95: bootstrap over examples and seeds. deterministic: one run stands for every seed. prefix_tokens:
+    mean positions before the input. dropped_demonstrations: summed over the runs of this row.
+    """
+
+    method: str
+    metric: str
+    mean: float
+    std: float
+    ci95: tuple[float, float]
+    seeds: list[int]
+    deterministic: bool
+    trainable_parameters: int
+    train_seconds: float
+    prefix_tokens: float
+    seconds_per_answer: float
+    scores_by_seed: list[float]
+    dropped_demonstrations: int
+    examples: int
+
+    def cost_seconds(self, answers: int) -> float:
+        """Seconds to train once and then answer so many inputs."""
+        return self.train_seconds + answers * self.seconds_per_answer
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A method against the best one. difference: best minus method, in points of the metric. p_adjusted: after Holm."""
+
+    method: str
+    best: str
+    difference: float
+    ci95: tuple[float, float]
+    p: float
+    p_adjusted: float
+    significantly_worse: bool
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The method to use, why, and for how many answers its cost was counted."""
+
+    method: str
+    reason: str
+    answers: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Everything a report says. fingerprints: those that all records share. notes: whole sentences."""
+
+    task: str
+    backbone: str
+    metric: str
+    examples: int
+    rows: tuple[Row, ...]
+    comparisons: tuple[Comparison, ...]
+    recommendation: Recommendation
+    notes: tuple[str, ...] = ()
+    versions: dict[str, str] = field(default_factory=dict)
+    hardware: str = ""
+    fingerprints: dict[str, str] = field(default_factory=dict)
+    signatures: dict[str, str] = field(default_factory=dict)
+
+    def row(self, method: str) -> Row:
+        """The row with this label. Raises KeyError when there is none."""
+        return {row.method: row for row in self.rows}[method]
+
+    @property
+    def best(self) -> Row:
+        """The row with the highest mean; of equal ones the cheapest, then the first."""
+        answers = self.recommendation.answers
+        return best_row(self.rows, answers)
+
+
+def best_row(rows: tuple[Row, ...], answers: int) -> Row:
+    """The row with the highest mean; of equal ones the cheapest for so many answers, then the first."""
+    return max(enumerate(rows), key=lambda pair: (pair[1].mean, -pair[1].cost_seconds(answers), -pair[0]))[1]

@@ -1,0 +1,109 @@
+"""What a demonstration adds to a soft prompt, by how near it is to the question; it refuses where there is nothing to pair."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foreword import stats
+from foreword.record import Answer, Record
+from foreword.report import words
+
+BINS = 6
+FEWEST = 20
+FEWEST_IN_BIN = 5  # below it a bin's interval would pretend to more than a handful of examples can say
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Gain:
+    """with_label minus without_label for each example ([N], mean over seeds), and the similarity [N] of its nearest demonstration."""
+
+    with_label: str
+    without_label: str
+    similarity: Array
+    gain: Array
+    bins: tuple[stats.Bin, ...]
+    slope: float
+    slope_ci95: tuple[float, float]
+
+    @property
+    def step(self) -> float:
+        """A round amount of similarity, about a fifth of the range: what the slope is told by."""
+        span = float(np.quantile(self.similarity, 0.95) - np.quantile(self.similarity, 0.05)) / 5
+        return float(10 ** np.round(np.log10(span))) if span > 0 else 1.0
+
+    def line(self) -> list[tuple[float, float]]:
+        """The two ends of the fitted line: (similarity, gain)."""
+        centre, height = float(self.similarity.mean()), float(self.gain.mean())
+        ends = (float(self.similarity.min()), float(self.similarity.max()))
+        return [(end, height + self.slope * (end - centre)) for end in ends]
+
+    def sentence(self) -> str:
+        """The slope in words."""
+        low, high = self.slope_ci95
+        step, by = self.step, self.slope * self.step
+        way = "more" if by >= 0 else "less"
+        low, high = (low, high) if by >= 0 else (-high, -low)
+        sure = "" if low > 0 or high < 0 else "; the interval includes no change"
+        return (
+            f"For each {step:g} of similarity the demonstration adds {words.points(abs(by))} points {way} "
+            f"(95% interval {words.between(low * step, high * step)}{sure})."
+        )
+
+
+def gains(records: Sequence[Record]) -> list[Gain] | str:
+    """One Gain for each `ipt` label against the first `pt` label, or a sentence that says why there is none."""
+    without = [record for record in records if record.method == "pt"]
+    given = [record for record in records if record.method == "ipt"]
+    missing = [name for name, found in (("pt", without), ("ipt", given)) if not found]
+    if missing:
+        which = f"{missing[0]} was" if len(missing) == 1 else "neither was"
+        return f"Not shown: it takes both pt and ipt, and {which} not compared.".replace(
+            "neither was not", "neither was"
+        )
+    base = [record for record in without if record.label == without[0].label]
+    made, reasons = [], []
+    for label in dict.fromkeys(record.label for record in given):
+        found = _gain([record for record in given if record.label == label], base)
+        if isinstance(found, Gain):
+            made.append(found)
+        else:
+            reasons.append(found)
+    return made or " ".join(reasons)
+
+
+def _gain(given: list[Record], base: list[Record]) -> Gain | str:
+    label, metric = given[0].label, given[0].primary
+    similar = _mean_by_id(given, lambda answer: answer.shown[-1].similarity if answer.shown else None)
+    plus = _mean_by_id(given, lambda answer: answer.scores.get(metric))
+    minus = _mean_by_id(base, lambda answer: answer.scores.get(metric))
+    ids = [one for one in similar if one in plus and one in minus]
+    if not similar:
+        return f"Not shown for {label}: its retriever gives no similarity."
+    x = np.array([similar[one] for one in ids])
+    y = np.array([plus[one] - minus[one] for one in ids])
+    if len(ids) < FEWEST:
+        return (
+            f"Not shown for {label}: only {words.plural(len(ids), 'example')} with a similarity, and it takes {FEWEST}."
+        )
+    fitted = stats.slope(x, y)
+    if fitted is None:
+        return f"Not shown for {label}: nearly every demonstration has the same similarity."
+    filled = tuple(one for one in stats.bins(x, y, edges=BINS) if one.count)
+    return Gain(label, base[0].label, x, y, filled, fitted[0], (fitted[1], fitted[2]))
+
+
+def _mean_by_id(records: list[Record], value: Callable[[Answer], float | None]) -> dict[str, float]:
+    """The mean over seeds of what each example's answer holds; examples that hold nothing are left out."""
+    found: dict[str, list[float]] = {}
+    for record in records:
+        for answer in record.answers:
+            one = value(answer)
+            if one is not None and np.isfinite(one):
+                found.setdefault(answer.id, []).append(one)
+    return {name: sum(values) / len(values) for name, values in found.items()}

@@ -1,0 +1,76 @@
+"""The table in the terminal: one line for each method and the recommendation under it; it refuses to cut a number short."""
+
+from __future__ import annotations
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from foreword.report import words
+from foreword.report.rows import Row, Summary
+
+PLAIN = {"±": "+-", "–": "-", "µ": "u"}
+
+
+def show(summary: Summary, console: Console | None = None) -> None:
+    """Print the table, the reason and the notes; plain ASCII where the console cannot write more."""
+    console = console or Console()
+    console.print(render(summary, ascii_only=not console.encoding.lower().startswith("utf")))
+
+
+def render(summary: Summary, *, ascii_only: bool = False) -> RenderableType:
+    """The table, the reason and the notes as one thing that rich can print; readable from 80 columns on."""
+    examples = words.plural(summary.examples, "example")
+    head = Text(f"{summary.task} on {summary.backbone}, {examples}", style="bold")
+    parts: list[RenderableType] = [head, _table(summary, ascii_only)]
+    parts.append(Padding(Text(_said(summary.recommendation.reason, ascii_only), style="bold"), (0, 1)))
+    if any(len(row.seeds) > 1 for row in summary.rows):
+        spread = "± is the standard deviation over seeds; "
+    else:
+        spread = ""
+    legend = f"* recommended. {spread}intervals are 95%, over examples and seeds."
+    parts.append(Padding(Text(_said(legend, ascii_only), style="dim"), (1, 1, 0, 1)))
+    parts += [Padding(Text(_said(note, ascii_only), style="dim"), (0, 1)) for note in summary.notes]
+    return Group(*parts)
+
+
+def _table(summary: Summary, ascii_only: bool) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table.add_column("method", overflow="fold", min_width=6)
+    for name in (
+        words.title(summary.metric),
+        "95%\ninterval",
+        "numbers\ntrained",
+        "training",
+        "tokens\nbefore",
+        "per\nanswer",
+    ):
+        table.add_column(name, justify="right", overflow="fold", vertical="top")
+    for row in summary.rows:
+        chosen = row.method == summary.recommendation.method
+        cells = [_said(cell, ascii_only) for cell in _cells(row)]
+        mark = "* " if chosen else "  "
+        table.add_row(Text(mark + row.method), *map(Text, cells), style="bold green" if chosen else "")
+    return table
+
+
+def _cells(row: Row) -> list[str]:
+    low, high = row.ci95
+    return [
+        words.score(row.mean) + (f" ± {words.score(row.std)}" if len(row.seeds) > 1 else ""),
+        f"{words.score(low)}–{words.score(high)}",
+        words.whole(row.trainable_parameters),
+        words.duration(row.train_seconds) if row.trainable_parameters else "none",
+        words.tokens(row.prefix_tokens),
+        words.duration(row.seconds_per_answer),
+    ]
+
+
+def _said(text: str, ascii_only: bool) -> str:
+    if ascii_only:
+        for fine, plain in PLAIN.items():
+            text = text.replace(fine, plain)
+        return text.encode("ascii", "replace").decode()
+    return text

@@ -1,0 +1,88 @@
+"""Numbers as people read them: 1,280; 12.4 s; 3 min 10 s; p = 0.18; it refuses false precision."""
+
+from __future__ import annotations
+
+_TITLES = {
+    "bleu": "BLEU",
+    "chrf": "chrF",
+    "chrf++": "chrF++",
+    "rouge_l": "ROUGE-L",
+    "rougel": "ROUGE-L",
+    "ter": "TER",
+    "token_f1": "token F1",
+    "f1": "F1",
+    "exact_match": "exact match",
+    "accuracy": "accuracy",
+}
+
+
+def title(metric: str) -> str:
+    """The metric's name as it is written in prose: `bleu` is BLEU."""
+    return _TITLES.get(metric.lower(), metric.replace("_", " "))
+
+
+def score(value: float) -> str:
+    """A score or a mean of scores, one decimal; never a negative nought."""
+    return f"{value + 0.0:.1f}" if abs(value) >= 0.05 else "0.0"
+
+
+def points(value: float) -> str:
+    """A difference of scores: one decimal, two where one would hide it."""
+    if value == 0 or abs(value) >= 0.095:
+        return score(value)
+    return f"{value:.2f}" if abs(value) >= 0.005 else "0.0"
+
+
+def between(low: float, high: float) -> str:
+    """An interval in words: `-0.3 to 2.1`."""
+    return f"{points(low)} to {points(high)}"
+
+
+def whole(value: float) -> str:
+    """A count with its thousands marked: 1,638,400."""
+    return f"{round(value):,}"
+
+
+def tokens(value: float) -> str:
+    """A mean number of tokens: whole where it is whole or large, else one decimal."""
+    return whole(value) if value >= 100 or abs(value - round(value)) < 0.05 else f"{value:.1f}"
+
+
+def duration(seconds: float) -> str:
+    """A time with the two units that matter: 8.1 ms, 12.4 s, 3 min 10 s, 2 h 5 min, 3 d 4 h."""
+    if seconds <= 0:
+        return "0 s"
+    for unit, factor in (("µs", 1e6), ("ms", 1e3), ("s", 1.0)):
+        text = _three(seconds * factor)
+        if float(text) < (60 if unit == "s" else 1000):
+            return f"{text} {unit}"
+    for large, small, size, rest in (("min", "s", 60, 60), ("h", "min", 3600, 60), ("d", "h", 86400, 24)):
+        total = round(seconds / size * rest)
+        if total < {"min": 3600, "h": 1440, "d": total + 1}[large]:
+            high, low = divmod(total, rest)
+            return f"{high:,} {large} {low} {small}" if low else f"{high:,} {large}"
+    raise AssertionError("days have no upper end")
+
+
+def _three(value: float) -> str:
+    """About three figures."""
+    if value < 1:
+        return f"{value:.2f}"
+    return f"{value:.1f}" if value < 99.95 else f"{value:.0f}"
+
+
+def p_value(p: float) -> str:
+    """`p = 0.18`, `p = 0.004`, `p < 0.001`."""
+    if p < 0.001:
+        return "p < 0.001"
+    return f"p = {p:.3f}" if p < 0.0995 else f"p = {p:.2f}"
+
+
+def listed(words: list[str]) -> str:
+    """`zero`, `zero and pt`, `zero, icl and pt`."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def plural(number: int, noun: str) -> str:
+    """`1 example`, `1,280 examples`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

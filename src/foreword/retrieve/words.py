@@ -1,0 +1,88 @@
+"""The retriever `bm25`: demonstrations that share rare words with the question; it refuses to drop a word."""
+
+from __future__ import annotations
+
+import re
+import statistics
+import unicodedata
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import bm25s
+import numpy as np
+import Stemmer
+
+from foreword.data import Example
+from foreword.errors import unknown
+from foreword.retrieve.pool import Pool, Ranked, Ranking, Retriever, Vectors
+
+# Scripts that leave no blank between words (Thai, Lao, Japanese, Chinese): each of their characters is a piece.
+_UNSPACED = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_PIECE = re.compile(f"[{_UNSPACED}]|[^\\W_{_UNSPACED}]+")
+
+
+def pieces(text: str) -> list[str]:
+    """The word pieces of a text: lower-case runs of letters and digits, in order; no stop word is taken out."""
+    return _PIECE.findall(unicodedata.normalize("NFC", text).lower())
+
+
+def trigrams(text: str) -> list[str]:
+    """The letter trigrams of each word piece, its ends marked: `cat` gives `^ca`, `cat`, `at$`."""
+    marked = (f"^{piece}$" for piece in pieces(text))
+    return [word[start : start + 3] for word in marked for start in range(len(word) - 2)]
+
+
+def bm25_retriever(pool: Pool) -> Retriever:
+    """The highest BM25 scores (Lucene's form, k1 1.5, b 0.75) over the distinct questions of the pool.
+
+    Where no word is shared the score is 0 and the pool's first questions stand for all the others.
+    """
+    cut = _cutter(pool)
+    cuts = [cut(text) for text in pool.texts]
+    numbers = {piece: number for number, piece in enumerate(sorted({piece for one in cuts for piece in one}))}
+    index = bm25s.BM25(method="lucene", k1=1.5, b=0.75, backend="numpy")
+    if numbers:
+        corpus = [[numbers[piece] for piece in one] for one in cuts]
+        index.index((corpus, dict(numbers)), create_empty_token=False, show_progress=False)
+
+    def one(example: Example, bars: Sequence[int], k: int) -> Ranking:
+        known = [numbers[piece] for piece in cut(example.text) if piece in numbers]
+        scores = index.get_scores_from_ids(known) if known else np.zeros(len(cuts), np.float32)  # [N]
+        scores[list(bars)] = -np.inf
+        return [(int(place), float(scores[place])) for place in best(scores, min(k, len(cuts) - len(bars)))]
+
+    def rank(examples: Sequence[Example], barred: Sequence[Sequence[int]], k: int) -> list[Ranking]:
+        return [one(example, bars, k) for example, bars in zip(examples, barred, strict=True)]
+
+    return Ranked("bm25", pool, rank)
+
+
+def best(scores: Vectors, k: int) -> np.ndarray[Any, Any]:
+    """The places of the k highest of scores [N], highest first; among equals the first places."""
+    if k == 0:
+        return np.empty(0, np.int64)
+    edge = np.partition(scores, len(scores) - k)[len(scores) - k]
+    above = np.flatnonzero(scores > edge)
+    equal = np.flatnonzero(scores == edge)[: k - len(above)]
+    return np.concatenate([above[np.argsort(-scores[above], kind="stable")], equal])
+
+
+def _cutter(pool: Pool) -> Callable[[str], list[str]]:
+    """How texts are cut: into word pieces, or letter trigrams where most questions are one word.
+
+    A one-word question shares its word with no other question, so whole words would tell nothing apart.
+    """
+    stemmer = _stemmer(pool.stem)
+    if statistics.median(len(pieces(text)) for text in pool.texts) <= 1:
+        return trigrams
+    if stemmer is None:
+        return pieces
+    return lambda text: list(stemmer.stemWords(pieces(text)))
+
+
+def _stemmer(language: str) -> Any:
+    if not language:
+        return None
+    if language not in Stemmer.algorithms():
+        raise unknown("stemmer", language, Stemmer.algorithms())
+    return Stemmer.Stemmer(language)

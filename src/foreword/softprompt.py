@@ -1,0 +1,81 @@
+"""A SoftPrompt is a matrix [P, H] with its birth certificate; it refuses to travel without it, or to serve another backbone."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from foreword.errors import ForewordError
+
+
+@dataclass(frozen=True)
+class Birth:
+    """Where a soft prompt comes from. fingerprint: of its backbone; empty for a prompt made elsewhere, which says only its
+    width. template: the wording it was trained with. method: the row of choices."""
+
+    backbone: str
+    fingerprint: str = ""
+    kind: str = "causal"
+    task: str = ""
+    task_fingerprint: str = ""
+    label: str = ""
+    method: dict[str, Any] = field(default_factory=dict)
+    template: dict[str, Any] = field(default_factory=dict)
+    tuning: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    scores: dict[str, float] = field(default_factory=dict)
+    origin: str = "foreword"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for the certificate beside the numbers."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class SoftPrompt:
+    """values: [P, H], float32, finite."""
+
+    values: Tensor
+    birth: Birth
+
+    def __post_init__(self) -> None:
+        if self.values.dim() != 2 or not len(self.values):
+            raise ForewordError(
+                f"A soft prompt is a matrix of P rows and H columns; this one has the shape {tuple(self.values.shape)}."
+            )
+        if not bool(torch.isfinite(self.values).all()):
+            raise ForewordError(
+                "This soft prompt holds numbers that are not finite; tune it again with a lower learning rate."
+            )
+        object.__setattr__(self, "values", self.values.detach().to(torch.float32).cpu().contiguous())
+
+    @property
+    def length(self) -> int:
+        """P, the prompt length."""
+        return int(self.values.shape[0])
+
+    @property
+    def hidden(self) -> int:
+        """H, the width."""
+        return int(self.values.shape[1])
+
+    @property
+    def digest(self) -> str:
+        """A digest of the numbers."""
+        return hashlib.sha256(self.values.numpy().tobytes() + str(tuple(self.values.shape)).encode()).hexdigest()
+
+    def fits(self, *, name: str, fingerprint: str, hidden: int) -> None:
+        """Raises ForewordError when this prompt was not born of that backbone (or, where its birth is unknown, has another width)."""
+        if self.hidden != hidden:
+            raise ForewordError(
+                f"This prompt has {self.hidden} columns and the model {name} is {hidden} wide; use it with {self.birth.backbone or 'its own model'}."
+            )
+        if self.birth.fingerprint and self.birth.fingerprint != fingerprint:
+            raise ForewordError(
+                f"This prompt was tuned on {self.birth.backbone}, and {name} is another model (its weights or tokenizer differ); "
+                "use it with its own model, or tune one for this model."
+            )

@@ -1,0 +1,111 @@
+"""What the model gets for one example, piece by piece; it refuses to render anything that is not sent."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from foreword.config import Run
+from foreword.context import Words
+from foreword.errors import unknown
+from foreword.progress import Progress, silent
+from foreword.study.compare import backbone_of, encoder_of, specs_of, task_of
+from foreword.study.single import with_prompt
+from foreword.task import Task
+from foreword.trial import Trial
+
+BOX = "▢"
+
+
+@dataclass(frozen=True)
+class Piece:
+    """kind: soft prompt, start, words, demonstration, question or end. source: a demonstration's id."""
+
+    kind: str
+    text: str
+    tokens: int
+    source: str = ""
+    similarity: float | None = None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One example as it is sent."""
+
+    example: str
+    method: str
+    pieces: tuple[Piece, ...]
+    tokens: int
+    window: int | None
+    reserve: int
+    dropped: int
+    targets: tuple[str, ...]
+    ids: tuple[int, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+def show_input(run: Run, prompt: str, label: str | None, example: str, *, progress: Progress = silent) -> Shown:
+    """The pieces of one test example under one method, demonstrations retrieved as in a trial. example: its id, or empty for the
+    first. Raises ForewordError for an unknown id."""
+    if prompt or label is None:
+        run, _ = with_prompt(run, prompt, label)
+    else:
+        run = run.model_copy(update={"methods": [label]})
+    task = task_of(run)
+    known = {one.id: one for one in task.test}
+    if example and example not in known:
+        raise unknown("test example", example, list(known)[:1000])
+    chosen = known[example] if example else task.test[0]
+    backbone = backbone_of(run)
+    spec = specs_of(run)[0]
+    encode = encoder_of(run, backbone)[1] if spec.method.retriever == "dense" else None
+    spec = replace(spec, tuning=run.tuning.model_copy(update={"max_steps": 0}))
+    asked = replace(task, test=(chosen,))
+    layout = Trial(spec, backbone, asked, Path(), encode, run.batch_size, progress).layout()
+    laid = layout.lay(chosen)
+    fitted = laid.fitted
+    words = "".join(s.text for s in layout.context(chosen).segments if isinstance(s, Words))
+    pieces = [Piece("soft prompt", BOX * fitted.soft, fitted.soft)] if fitted.soft else []
+    pieces += _special("start", backbone.words, backbone.words.start)
+    first = True
+    if words:
+        pieces.append(Piece("words", words, len(backbone.words.ids(words, first=True))))
+        first = False
+    for one in fitted.shown:
+        size = len(backbone.words.ids(one.text, first=first))
+        pieces.append(Piece("demonstration", one.text, size, one.id, one.similarity))
+        first = False
+    pieces.append(Piece("question", laid.question, fitted.question))
+    if backbone.kind == "seq2seq":
+        pieces += _special("end", backbone.words, backbone.words.end)
+    return Shown(
+        example=chosen.id,
+        method=spec.label,
+        pieces=tuple(pieces),
+        tokens=sum(piece.tokens for piece in pieces),
+        window=backbone.window,
+        reserve=run.max_new_tokens,
+        dropped=fitted.dropped,
+        targets=chosen.targets,
+        ids=fitted.prefix + fitted.own,
+    )
+
+
+def _special(kind: str, words: Any, ids: tuple[int, ...]) -> list[Piece]:
+    return [Piece(kind, "".join(words.pieces(ids)), len(ids))] if ids else []
+
+
+def wording(run: Run) -> str:
+    """A task's wording, splits and three worded test examples, as text."""
+    task: Task = task_of(run)
+    sizes = ", ".join(f"{split} {len(task.split(split)):,}" for split in ("train", "dev", "test"))
+    lines = [f"{task.name}: {sizes}; metrics {', '.join(task.metrics)}", task.source, *task.notes, ""]
+    lines += [f"{name}: {value!r}" for name, value in task.template.as_dict().items()]
+    for example in task.test[:3]:
+        lines += ["", f"--- {example.id}", task.template.ask(example) + task.template.reply(example.targets[0])]
+        lines += [f"    also accepted: {other}" for other in example.targets[1:4]]
+    return "\n".join(line for line in lines if line is not None)

@@ -1,0 +1,158 @@
+"""The shelf of tasks, one a file; it refuses to guess where data lie and says what to download."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from foreword.data import Columns
+from foreword.errors import ForewordError, nearest, unknown
+from foreword.readers import readable
+from foreword.task import Task
+from foreword.tasks._own import task_from_files, task_from_hub
+from foreword.template import Template
+
+__all__ = [
+    "About",
+    "about",
+    "load",
+    "load_task",
+    "module",
+    "names",
+    "place",
+    "task_from_files",
+    "task_from_hub",
+]
+
+DATA = "FOREWORD_DATA"
+
+
+@dataclass(frozen=True)
+class About:
+    """A task's entry in a listing. where: the folder here, `hub`, `made here`, or empty when it must be
+    downloaded."""
+
+    name: str
+    summary: str
+    where: str
+
+
+def names() -> list[str]:
+    """The names on the shelf, from the file names alone; nothing is imported."""
+    found = [one.name for one in pkgutil.iter_modules(__path__) if not one.name.startswith("_")]
+    return sorted(name.replace("_", "-") for name in found)
+
+
+def module(name: str) -> ModuleType:
+    """The module of a task; `-` and `_` in its name are the same. Raises ForewordError with the nearest known
+    name."""
+    tidy = name.strip().lower().replace("_", "-")
+    if tidy not in names():
+        raise unknown("task", name, names())
+    return importlib.import_module(f"{__name__}.{tidy.replace('-', '_')}")
+
+
+def place(name: str, data_dir: Path | str | None = None) -> Path | None:
+    """The task's folder below data_dir, else below the folder FOREWORD_DATA names; None where there is none."""
+    below = getattr(module(name), "PLACE", None)
+    root = data_dir or os.environ.get(DATA)
+    if below is None or not root:
+        return None
+    if not Path(root).is_dir():
+        raise ForewordError(f"The data folder {root} is not there; check --data-dir or {DATA}.")
+    folder = Path(root) / below
+    return folder if folder.is_dir() else None
+
+
+def load(name: str, data_dir: Path | str | None = None) -> Task:
+    """A task of the shelf, from its folder, else from the hub where it has an id there.
+
+    Raises ForewordError: an unknown name; no folder and no hub id (the sentence says what to download, from
+    where, under what licence, and where to put it); a damaged file.
+    """
+    found = module(name)
+    folder = place(name, data_dir)
+    if folder is None and hasattr(found, "PLACE") and not hasattr(found, "HUB"):
+        root = data_dir or os.environ.get(DATA)
+        lacks = (
+            f"{root} has no folder '{found.PLACE}'" if root else f"neither --data-dir nor {DATA} names a data folder"
+        )
+        raise ForewordError(
+            f"The data of the task '{name}' are not here: {lacks}; download {found.GET} and put the files "
+            f"into '{found.PLACE}' below the data folder."
+        )
+    task: Task = found.load(folder)
+    return task
+
+
+def about(name: str, data_dir: Path | str | None = None) -> About:
+    """One line of a listing: name, summary with licence, and where the data are."""
+    found = module(name)
+    folder = place(name, data_dir)
+    if folder is not None:
+        where = str(folder)
+    elif not hasattr(found, "PLACE"):
+        where = "made here"
+    else:
+        where = "hub" if hasattr(found, "HUB") else ""
+    return About(name, str(found.SUMMARY), where)
+
+
+def load_task(
+    spec: str | Path,
+    *,
+    data_dir: Path | str | None = None,
+    dev: Path | str | None = None,
+    test: Path | str | None = None,
+    input_column: str = "input",
+    target_column: str = "target",
+    references_column: str | None = None,
+    id_column: str | None = None,
+    template: Template | None = None,
+    metrics: Sequence[str] | None = None,
+    choices: Sequence[str] = (),
+    seed: int = 0,
+    dev_share: float = 0.1,
+    test_share: float = 0.1,
+) -> Task:
+    """The task that a user means: a name of the shelf, a data file, a folder of split files, or a hub id.
+
+    A Path is never a name of the shelf. A hub id is `owner/name`, `owner/name:config` or `hub:name`. seed cuts
+    the splits that are not given. On a task of the shelf only template and metrics can be given; its columns,
+    choices and splits are its own.
+    """
+    columns = Columns(input_column, target_column, references_column, id_column)
+    text = str(spec)
+    if not isinstance(spec, Path) and text.strip().lower().replace("_", "-") in names():
+        own = {"columns": columns != Columns(), "choices": choices, "dev or test files": dev or test}
+        for what, was_given in own.items():
+            if was_given:
+                raise ForewordError(
+                    f"The task '{text}' of the shelf has its own {what}; leave them out, or use your own data."
+                )
+        return _reworded(load(text, data_dir), template, metrics)
+    given: dict[str, Any] = {
+        "columns": columns, "template": template, "metrics": metrics, "choices": choices,
+        "seed": seed, "dev_share": dev_share, "test_share": test_share,
+    }  # fmt: skip
+    path = Path(text).expanduser()
+    if path.exists() or readable(path):
+        return task_from_files(path.resolve().stem, path, dev, test, **given)
+    if text.startswith("hub:") or text.count("/") == 1:
+        dataset, _, config = text.removeprefix("hub:").partition(":")
+        return task_from_hub(dataset, config or None, **given)
+    raise ForewordError(f"There is no file, folder or task '{text}'{nearest(text, names())}")
+
+
+def _reworded(task: Task, template: Template | None, metrics: Sequence[str] | None) -> Task:
+    if template is not None:
+        for example in (*task.train[:1], *task.dev[:1], *task.test[:1]):
+            template.ask(example)
+        task = replace(task, template=template)
+    return replace(task, metrics=tuple(metrics)) if metrics else task

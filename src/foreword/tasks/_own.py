@@ -1,0 +1,243 @@
+"""A Task from the user's own files or a hub id; it refuses an empty split, and notes which splits it made."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from foreword.data import Columns, Example, divided, examples, merged
+from foreword.errors import ForewordError, MissingExtraError
+from foreword.readers import Rows, endings, read_rows, readable
+from foreword.task import SPLITS, Task
+from foreword.template import Template
+
+SPLIT_WORDS = {
+    "train": ("train", "training"),
+    "dev": ("dev", "validation", "valid", "val", "eval"),
+    "test": ("test",),
+}
+TEXT_METRICS = ("bleu", "chrf", "rouge_l", "exact_match", "token_f1")
+
+
+def task_from_files(
+    name: str,
+    train: Path | str,
+    dev: Path | str | None = None,
+    test: Path | str | None = None,
+    *,
+    columns: Columns | None = None,
+    template: Template | None = None,
+    metrics: Sequence[str] | None = None,
+    choices: Sequence[str] = (),
+    seed: int = 0,
+    dev_share: float = 0.1,
+    test_share: float = 0.1,
+) -> Task:
+    """A Task from one file, from a folder with train, dev and test files, or from files named one by one.
+
+    A split that is not given is made by seed so that all rows of one question land in one split: of one file,
+    dev_share of the distinct questions become dev and test_share test; with a test file, dev is cut from train;
+    with a dev file and no test file, dev is what is scored and a new dev is cut from train. Rows of dev and
+    test that ask the same question become one example with several references; in train every row stays. Ids:
+    the id column, or split-row. Raises ForewordError for an unreadable file, a missing column, an empty answer,
+    an empty split.
+    """
+    given = {"train": Path(train), "dev": dev and Path(dev), "test": test and Path(test)}
+    if Path(train).is_dir():
+        if dev or test:
+            raise ForewordError(
+                f"{train} is a folder with its own splits; name a train file beside --dev and --test files."
+            )
+        given = dict(split_files(Path(train)))
+    rows = {split: (str(path), read_rows(path)) for split, path in given.items() if path}
+    source = ", ".join(origin for origin, _ in rows.values())
+    return _task(
+        name, rows, source, (), columns or Columns(), template, metrics, choices, seed, (dev_share, test_share)
+    )
+
+
+def task_from_hub(
+    dataset: str,
+    config: str | None = None,
+    *,
+    name: str | None = None,
+    columns: Columns | None = None,
+    template: Template | None = None,
+    metrics: Sequence[str] | None = None,
+    choices: Sequence[str] = (),
+    seed: int = 0,
+    dev_share: float = 0.1,
+    test_share: float = 0.1,
+) -> Task:
+    """A Task from a dataset of the Hugging Face hub (or a local folder that `datasets` reads), its own splits
+    kept.
+
+    Numbered class labels become their names, which are then the choices; a split whose answers are hidden is
+    left out, and the notes say so; splits that are not there are made as by `task_from_files`. Dataset scripts
+    are never run. Raises MissingExtraError without the `datasets` library, ForewordError where the dataset
+    cannot be had.
+    """
+    columns = columns or Columns()
+    splits, labels, notes = hub_splits(dataset, config, target=columns.target)
+    origin = f"{dataset}:{config}" if config else dataset
+    rows = {split: (f"{split} of {origin}", found) for split, found in splits.items()}
+    source = f"Hugging Face hub: {origin}"
+    parts = (dev_share, test_share)
+    return _task(name or origin, rows, source, notes, columns, template, metrics, choices or labels, seed, parts)
+
+
+def split_files(folder: Path) -> Mapping[str, Path]:
+    """The train, dev and test files of a folder, by their names (dev: also validation, valid, val, eval)."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        for split, words in SPLIT_WORDS.items():
+            if path.is_file() and readable(path) and path.stem.lower() in words:
+                if split in found:
+                    raise ForewordError(
+                        f"The folder {folder} has two {split} files, {found[split].name} and {path.name}; leave "
+                        "one there."
+                    )
+                found[split] = path
+    if "train" not in found:
+        there = ", ".join(path.name for path in sorted(folder.iterdir())[:8]) or "nothing"
+        raise ForewordError(
+            f"The folder {folder} has no train file, but {there}; put train, dev and test files there "
+            f"({', '.join('train' + end for end in endings())})."
+        )
+    return found
+
+
+def hub_splits(
+    dataset: str, config: str | None = None, *, target: str | None = None
+) -> tuple[dict[str, Rows], tuple[str, ...], tuple[str, ...]]:
+    """(train, dev and test rows, names of the class labels of the target column, notes) of a hub dataset."""
+    try:
+        import datasets
+    except ImportError as error:
+        raise MissingExtraError(f"Reading the hub dataset '{dataset}'", "hub") from error
+    try:
+        loaded = datasets.load_dataset(dataset, config)
+    except Exception as error:
+        reason = re.sub(r"\s+", " ", str(error)).strip().rstrip(".")[:240] or type(error).__name__
+        raise ForewordError(
+            f"The dataset '{dataset}' (config {config}) could not be had from the hub ({reason}); "
+            "check its id and config and the network, or give the files."
+        ) from error
+    splits: dict[str, Rows] = {}
+    notes: list[str] = []
+    labels: tuple[str, ...] = ()
+    for split, words in SPLIT_WORDS.items():
+        word = next((word for word in words if word in loaded), None)
+        if word is None:
+            continue
+        names = getattr(loaded[word].features.get(target), "names", None) if target else None
+        labels = tuple(names) if names else labels
+        rows = [_named(dict(row), target, names) for row in loaded[word]]
+        if split != "train" and target and rows and all(row.get(target) in (None, "") for row in rows):
+            notes.append(f"The answers of the {word} split are hidden, so that split is left out.")
+        else:
+            splits[split] = rows
+    if "train" not in splits:
+        raise ForewordError(f"The dataset '{dataset}' has no train split, but {', '.join(loaded)}; choose another one.")
+    return splits, labels, tuple(notes)
+
+
+def _named(row: dict[str, Any], target: str | None, names: Sequence[str] | None) -> dict[str, Any]:
+    if target and names:
+        number = row[target]
+        row[target] = names[number] if number is not None and 0 <= number < len(names) else None
+    return row
+
+
+def default_metrics(given: Sequence[Example]) -> tuple[str, ...]:
+    """accuracy where there are choices; exact match where every answer is one or two words; else BLEU and its
+    company."""
+    if all(example.choices for example in given):
+        return ("accuracy",)
+    if all(len(target.split()) <= 2 for example in given for target in example.targets):
+        return ("exact_match", "token_f1")
+    return TEXT_METRICS
+
+
+def _task(
+    name: str,
+    rows: Mapping[str, tuple[str, Rows]],
+    source: str,
+    notes: Sequence[str],
+    columns: Columns,
+    template: Template | None,
+    metrics: Sequence[str] | None,
+    choices: Sequence[str],
+    seed: int,
+    shares: tuple[float, float],
+) -> Task:
+    template = template or Template()
+    read = {
+        split: examples(
+            found,
+            input_column=columns.input,
+            target_column=columns.target,
+            references_column=columns.references,
+            id_column=columns.id,
+            choices=choices,
+            origin=origin,
+            fields_needed=template.names(),
+            prefix=split if len(rows) > 1 else "row",
+        )
+        for split, (origin, found) in rows.items()
+    }
+    parts, made = completed(_distinct(read), seed, *shares)
+    every = [example for split in SPLITS for example in parts[split]]
+    return Task(
+        name=name,
+        train=tuple(parts["train"]),
+        dev=tuple(merged(parts["dev"])),
+        test=tuple(merged(parts["test"])),
+        template=template,
+        metrics=tuple(metrics or default_metrics(every)),
+        source=source,
+        notes=(*notes, *made),
+    ).noted()
+
+
+def _distinct(read: dict[str, list[Example]]) -> dict[str, list[Example]]:
+    """Users number each file from one: where splits share an id, every id gets its split's name before it."""
+    ids = [example.id for part in read.values() for example in part]
+    if len(set(ids)) == len(ids):
+        return read
+    return {
+        split: [Example(f"{split}-{one.id}", one.fields, one.targets, one.choices) for one in part]
+        for split, part in read.items()
+    }
+
+
+def completed(
+    read: Mapping[str, list[Example]], seed: int, dev_share: float, test_share: float
+) -> tuple[dict[str, list[Example]], list[str]]:
+    """Train, dev and test with the missing ones made from train by seed, and a note for each split that was
+    made."""
+    parts = dict(read)
+    notes = []
+    if "dev" in parts and "test" not in parts:
+        parts["test"] = parts.pop("dev")
+        notes.append("There is no test split: the dev split is what is scored.")
+    wanted = {"test": test_share, "dev": dev_share}
+    missing = {split: share for split, share in wanted.items() if split not in parts}
+    for split, share in missing.items():
+        if not 0 < share < 1:
+            raise ForewordError(f"The {split} share is {share}; give a share between 0 and 1, e.g. 0.1.")
+    total = len({example.question for example in parts["train"]})
+    sizes = [max(1, round(total * share)) for share in missing.values()]
+    if missing and sum(sizes) >= total:
+        raise ForewordError(
+            f"The {total} distinct questions of the train file leave no train split after "
+            f"{' and '.join(missing)} were cut from it; give more rows or files of their own."
+        )
+    *cut, parts["train"] = divided(parts["train"], sizes, seed=seed)
+    for split, part in zip(missing, cut, strict=True):
+        parts[split] = part
+        count = len(merged(part))
+        notes.append(f"There is no {split} file: {count:,} questions were cut from train by seed {seed}.")
+    return parts, notes

@@ -1,0 +1,68 @@
+"""CommonGen: a sentence that uses all given concepts; it refuses files whose lines do not pair up.
+
+Source: Lin et al. 2020 (arXiv 1911.03705). The files here are the first release (train 39,069 pairs); the hub
+has v1.1 (train 67,389). One train example per sentence. The official dev split (993 concept sets, 992 by
+their words, each with all its sentences) is scored, as the answers of test are withheld; dev is 500 concept sets cut from train by seed 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from foreword.data import Example, merged
+from foreword.errors import ForewordError
+from foreword.readers import read_lines
+from foreword.task import Task
+from foreword.tasks import _parts as parts
+from foreword.template import Template
+
+NAME = "commongen"
+SUMMARY = "A sentence that uses all given concepts (CommonGen, MIT)"
+PLACE = "commongen"
+HUB = ("allenai/common_gen", None)
+GET = "commongen.{train,dev}.{src_alpha,tgt}.txt from https://github.com/INK-USC/CommonGen (MIT)"
+DEV = 500
+TEMPLATE = Template(
+    instruction="Write one sentence that uses all the concepts.", question="Concepts: {input}\nSentence:"
+)
+
+
+def load(folder: Path | None) -> Task:
+    """The task from its paired text files, or from the hub."""
+    if folder is None:
+        splits = parts.from_hub(HUB, _hub_row, "train", "dev")
+        train, scored, origin = splits["train"], splits["dev"], f"hub {HUB[0]}"
+    else:
+        train, scored, origin = _read(folder, "train"), _read(folder, "dev"), "first release"
+    rest, dev = parts.carved(train, DEV)
+    return Task(
+        name=NAME,
+        train=tuple(rest),
+        dev=tuple(dev),
+        test=tuple(merged(scored)),
+        template=TEMPLATE,
+        metrics=("bleu", "chrf", "rouge_l"),
+        source=f"CommonGen, MIT; {origin}",
+        notes=(parts.DEV_SCORED, parts.CARVED.format(size=DEV)),
+    ).noted()
+
+
+def _read(folder: Path, split: str) -> list[Example]:
+    concepts, sentences = (parts.first_file(folder, f"commongen.{split}.{kind}.txt") for kind in ("src_alpha", "tgt"))
+    left, right = read_lines(concepts), read_lines(sentences)
+    if len(left) != len(right):
+        raise ForewordError(
+            f"{concepts} has {len(left)} lines and {sentences} {len(right)}; they must pair up: download both again."
+        )
+    pairs = enumerate(zip(left, right, strict=True), 1)
+    return [Example(f"{split}-{n}", _fields(words), (said.strip(),)) for n, (words, said) in pairs if said.strip()]
+
+
+def _fields(words: str) -> dict[str, str]:
+    return {"input": ", ".join(sorted(words.split()))}
+
+
+def _hub_row(row: Mapping[str, Any], split: str, number: int) -> Example:
+    return Example(f"{split}-{number}", _fields(" ".join(row["concepts"])), (row["target"].strip(),))

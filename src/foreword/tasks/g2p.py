@@ -1,0 +1,85 @@
+"""G2P: a word's letters to British phonemes; it refuses words outside the output alphabet it writes in.
+
+The two lexicons, American and British, are misaki's (Apache-2.0): word to phonemes. The task is made for
+encoder-decoders whose output alphabet is that of the American lexicon, such as graphemes_to_phonemes_en_us: the
+untouched model says the American form, a tuned prompt must turn it British. The British form is therefore
+written in the American alphabet, by a table that keeps distinct symbols distinct wherever there is room:
+
+    Q (goat)  -> O   the American symbol of the same vowel; British has no O: one to one
+    a (trap)  -> æ   likewise; British has no æ: one to one
+    ɒ (lot)   -> ɔ   the rounded vowel nearest to it; ɔ is else nearly only the British ɔː: merges cot and caught
+    ː         -> -   no length mark there; ɑː and ɜː lose nothing, iː, uː, ɛː and əː merge with their short forms
+
+Of the 75,097 words of letters only that stand in both lexicons, 168 written forms stand for two British ones, and
+none falls outside the American alphabet. Kept are those of 2 to 24 lower-case letters (67,345: no names, no
+acronyms), with a plain pronunciation or the DEFAULT of a mapping by part of speech. They are ordered by a digest
+of (seed 0, word): 1,000 test, 500 dev, 4,000 train, all different words. The natural mix is kept: 220 of the
+1,000 test words are written alike in both accents, so an untouched model that is perfect in American scores 22 %.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from foreword.data import Example
+from foreword.errors import ForewordError
+from foreword.files import read_json
+from foreword.task import Task
+from foreword.tasks import _parts as parts
+from foreword.template import Template
+
+NAME = "g2p"
+SUMMARY = "Spelling to British phonemes, written in the American alphabet (misaki lexicons, Apache-2.0)"
+PLACE = "g2p"
+GET = "us_gold.json and gb_gold.json from https://github.com/hexgrad/misaki, folder misaki/data (Apache-2.0)"
+TEMPLATE = Template(instruction="", question="{input}", answer="{target}", separator="", stop="")
+WRITTEN = str.maketrans({"Q": "O", "a": "æ", "ɒ": "ɔ", "ː": None})
+TEST, DEV, TRAIN = 1000, 500, 4000
+
+
+def load(folder: Path | None) -> Task:
+    """The task from the two lexicons."""
+    assert folder is not None
+    british = pronunciations(parts.first_file(folder, "gb_gold.json"))
+    american = pronunciations(parts.first_file(folder, "us_gold.json"))
+    alphabet = set("".join(american.values()))
+    words: dict[str, str] = {}
+    outside = 0
+    for word, said in british.items():
+        if word in american and 2 <= len(word) <= 24 and word.isascii() and word.isalpha() and word.islower():
+            written = said.translate(WRITTEN)
+            if set(written) <= alphabet:
+                words[word] = written
+            else:
+                outside += 1
+    drawn = sorted(words, key=_rank)[: TEST + DEV + TRAIN]
+    made = [Example(word, {"input": word}, (words[word],)) for word in drawn]
+    test, dev, train = made[:TEST], made[TEST : TEST + DEV], made[TEST + DEV :]
+    alike = sum(words[word] == american[word] for word in drawn[:TEST])
+    return Task(
+        name=NAME,
+        train=tuple(train),
+        dev=tuple(dev),
+        test=tuple(test),
+        template=TEMPLATE,
+        metrics=("exact_match", "chrf"),
+        source="misaki lexicons (us_gold, gb_gold), Apache-2.0; British forms written in the American alphabet",
+        notes=(
+            f"{alike:,} of {len(test):,} test words are written alike in both accents; {outside:,} words were left "
+            "out because their British form does not fit the American alphabet.",
+        ),
+    )
+
+
+def _rank(word: str) -> bytes:
+    return hashlib.sha256(f"0/split/{word}".encode()).digest()
+
+
+def pronunciations(path: Path) -> dict[str, str]:
+    """Word to phonemes; where a word has one for each part of speech, its DEFAULT; words without one are left out."""
+    raw = read_json(path, "pronunciation lexicon")
+    if not isinstance(raw, dict):
+        raise ForewordError(f"{path} is no mapping from words to phonemes; download it again.")
+    said = {word: value.get("DEFAULT") if isinstance(value, dict) else value for word, value in raw.items()}
+    return {word: value for word, value in said.items() if isinstance(value, str) and value}

@@ -1,0 +1,38 @@
+"""MR: is a sentence of a film review negative or positive; it refuses a line without a label.
+
+Source: Pang and Lee 2005, in one piece of 10,662 lines (Latin-1 text); split 80/10/10 by question and seed 0.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from foreword.task import Task
+from foreword.tasks import _parts as parts
+from foreword.template import Template
+
+NAME = "mr"
+SUMMARY = "Film review sentences, negative or positive (MR, licence of the data not stated)"
+PLACE = "mr"
+GET = "rt-polarity.all from https://github.com/harvardnlp/sent-conv-torch, folder data (licence of the data not stated)"
+LABELS = ("negative", "positive")
+TEMPLATE = Template(
+    instruction="Say whether the review is negative or positive.", question="Review: {input}\nSentiment:"
+)
+
+
+def load(folder: Path | None) -> Task:
+    """The task from its one line file."""
+    assert folder is not None
+    path = parts.first_file(folder, "rt-polarity.all")
+    train, dev, test = parts.three(parts.labelled_lines(path, "row", LABELS, encoding="latin-1"))
+    return Task(
+        name=NAME,
+        train=tuple(train),
+        dev=tuple(dev),
+        test=tuple(test),
+        template=TEMPLATE,
+        metrics=("accuracy",),
+        source="MR (Pang and Lee 2005), licence of the data not stated",
+        notes=(parts.ONE_PIECE,),
+    ).noted()

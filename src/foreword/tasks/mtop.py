@@ -1,0 +1,86 @@
+"""MTOP (English): an utterance to its bracketed logical form; it refuses a line without utterance or parse.
+
+Source: Li et al. 2021 (arXiv 2008.09335). The official layout (`{train,eval,test}.txt`, also below `en/`) is
+read where it is there: input is the blank-joined tokens, as UnifiedSKG has it; the official eval split is dev.
+Else the aligned English side of XSemPLR (`{dev,test}.en.compact.tsv`): its dev file becomes train and, by seed
+0, 100 questions of dev; the notes say so.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from foreword.data import Example, merged
+from foreword.errors import ForewordError
+from foreword.readers import read_lines
+from foreword.task import Task
+from foreword.tasks import _parts as parts
+from foreword.template import Template
+
+NAME = "mtop"
+SUMMARY = "English utterances to bracketed logical forms (MTOP, CC BY-SA 4.0)"
+PLACE = "mtop"
+GET = "mtop.zip (en/train.txt, en/eval.txt, en/test.txt) from https://fb.me/mtop_dataset (CC BY-SA 4.0)"
+DEV = 100
+TEMPLATE = Template(
+    instruction="Write the logical form of the utterance.", question="Utterance: {input}\nLogical form:"
+)
+
+
+def load(folder: Path | None) -> Task:
+    """The task from its official files, else from the compact ones."""
+    assert folder is not None
+    official = next((place for place in (folder, folder / "en") if (place / "train.txt").is_file()), None)
+    notes: tuple[str, ...] = ()
+    if official:
+        train, dev, test = (_official(parts.first_file(official, f"{s}.txt"), s) for s in ("train", "eval", "test"))
+        source = "official files"
+    else:
+        rows, test = (_compact(parts.first_file(folder, f"{s}.en.compact.tsv"), s) for s in ("dev", "test"))
+        train, dev = parts.carved(rows, DEV)
+        source = "dev.en.compact.tsv (XSemPLR)"
+        notes = (
+            (
+                "The official train file is absent: train and dev are the aligned dev rows of XSemPLR, "
+                "test its aligned test rows."
+            ),
+            parts.CARVED.format(size=DEV),
+        )
+    return Task(
+        name=NAME,
+        train=tuple(train),
+        dev=tuple(merged(dev)),
+        test=tuple(test),
+        template=TEMPLATE,
+        metrics=("exact_match",),
+        source=f"MTOP English, CC BY-SA 4.0; train from {source}",
+        notes=notes,
+    ).noted()
+
+
+def _compact(path: Path, split: str) -> list[Example]:
+    def make(row: Mapping[str, Any], number: int) -> Example:
+        fields = {"input": parts.text(row, "utterance", path, number)}
+        return Example(f"{split}-{number}", fields, (parts.text(row, "parse", path, number),))
+
+    return parts.table(path, make, quoted=False)
+
+
+def _official(path: Path, split: str) -> list[Example]:
+    made = []
+    for number, line in enumerate(read_lines(path), 1):
+        cells = line.split("\t")
+        try:
+            tokens = json.loads(cells[7])["tokens"]
+            fields, parse = {"input": " ".join(tokens)}, cells[6].strip()
+        except (IndexError, KeyError, TypeError, ValueError) as error:
+            raise ForewordError(
+                f"Line {number} of {path} is no MTOP row of eight cells; download the file again."
+            ) from error
+        if not tokens or not parse:
+            raise ForewordError(f"Line {number} of {path} has no tokens or no parse; download the file again.")
+        made.append(Example(f"{split}-{number}", fields, (parse,)))
+    return made

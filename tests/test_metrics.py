@@ -1,0 +1,395 @@
+"""The shelf of metrics against its contract, against the tools it equals and against golden cases; it refuses one that drifts."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rouge_score.rouge_scorer import RougeScorer
+from sacrebleu import sentence_bleu, sentence_chrf
+from sacrebleu.metrics import BLEU, CHRF
+
+from foreword.errors import ForewordError
+from foreword.metrics import METRICS, Metric, metric
+from foreword.metrics.rouge import common_subsequence
+
+GOLDEN = Path(__file__).parents[2] / "shared" / "golden"
+ALL = sorted(METRICS)
+KNOWN = {"accuracy", "bleu", "bleu_lower", "chrf", "exact_match", "rouge_l", "squad_em", "token_f1"}
+KNOWN |= {"mrpc_f1", "qqp_f1", "cb_f1", "multirc_f1"}
+
+SENTENCES = (
+    "The Blue Spice is a coffee shop near Café Rouge.",
+    "It costs £20-25, and children aren't welcome!",
+    "Quito (2,850 m) lies at 0.22° S; naïve guess?",
+    "one two three four five",
+)
+WORDS = (
+    "the",
+    "a",
+    "cat",
+    "sat",
+    "Café",
+    "on",
+    "mat",
+    ".",
+    "3.5",
+    "don't",
+    "&amp;",
+    "привет",
+    "中文",
+    "mat-",
+    "",
+    "  ",
+    "\n",
+)
+texts = st.lists(st.sampled_from(WORDS), max_size=9).map(" ".join)
+examples = st.tuples(st.one_of(texts, st.text(max_size=12)), st.lists(texts, min_size=1, max_size=4))
+sets = st.lists(examples, min_size=1, max_size=8)
+
+
+def unzip(rows: list[Any]) -> tuple[list[str], list[list[str]]]:
+    return [output for output, _ in rows], [list(references) for _, references in rows]
+
+
+def fitting(each: Metric, rows: list[Any]) -> tuple[list[str], list[list[str]]]:
+    """The rows as they are, or, for a metric of labels, with references and about half the outputs turned into labels."""
+    outputs, references = unzip(rows)
+    if not each.labels:
+        return outputs, references
+    truths = [[each.labels[sum(map(len, one)) % len(each.labels)]] for one in references]
+    known = [each.labels[len(one) % len(each.labels)] if len(one) % 5 < 3 else one for one in outputs]
+    return known, truths
+
+
+def streams(references: list[list[str]]) -> list[list[str | None]]:
+    """References example by example, as sacrebleu wants them: stream by stream, None where an example has no more."""
+    width = max(map(len, references))
+    return [[one[k] if k < len(one) else None for one in references] for k in range(width)]
+
+
+def noisy_set(size: int, seed: int = 0) -> tuple[list[str], list[list[str]]]:
+    """Sentences from a small vocabulary with one to four references each, outputs being damaged references."""
+    rng = random.Random(seed)
+    words = [f"w{n}" for n in range(60)] + ["The", "3.5", "don't", "(so)", "x-y", "£9", "ça"]
+    references = [
+        [" ".join(rng.choices(words, k=rng.randint(1, 25))) for _ in range(rng.randint(1, 4))] for _ in range(size)
+    ]
+    outputs = [" ".join(w for w in rng.choice(one).split() if rng.random() < 0.8) for one in references]
+    return outputs, references
+
+
+@pytest.fixture(params=ALL)
+def each(request: pytest.FixtureRequest) -> Metric:
+    return METRICS[request.param]
+
+
+# The contract of the shelf
+
+
+def test_the_shelf_holds_every_metric_under_its_own_name() -> None:
+    assert set(METRICS) >= KNOWN and len(METRICS) == len(ALL)
+    assert all(METRICS[name].name == name and metric(name) is METRICS[name] for name in ALL)
+
+
+def test_an_unknown_metric_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(ForewordError, match="no metric 'blue'; did you mean 'bleu'"):
+        metric("blue")
+
+
+def test_importing_the_shelf_loads_no_scoring_library() -> None:
+    code = "import sys, foreword.metrics as m; assert not {'sacrebleu', 'rouge_score'} & set(sys.modules), sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    code = "import sys; from foreword.metrics import METRICS; list(METRICS); assert 'nltk' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_perfect_answers_score_the_best_value(each: Metric) -> None:
+    answers = each.labels or SENTENCES
+    references = [[one] if each.labels else [SENTENCES[k - 1], one] for k, one in enumerate(answers)]
+    statistics = each.statistics(answers, references)
+    assert each.from_sums(statistics.sum(axis=0)) == pytest.approx(each.best, abs=1e-9)
+    assert each.per_example(statistics) == pytest.approx([each.best] * len(answers), abs=1e-9)
+    assert each.best == 100.0
+
+
+def test_wrong_answers_score_less(each: Metric) -> None:
+    answers = each.labels or SENTENCES
+    wrong = [answers[k - 1] for k in range(len(answers))]
+    assert each.score(wrong, [[one] for one in answers]) < 30
+
+
+def test_a_signature_is_one_line_and_the_source_is_said(each: Metric) -> None:
+    assert each.signature() == each.signature()
+    assert "\n" not in each.signature() and len(each.signature()) > 5
+    assert len(each.source) > 20
+
+
+def test_empty_answers_and_empty_sets_score_nothing(each: Metric) -> None:
+    outputs = ["", "   ", "\n\t"]
+    some = (each.labels or ("a cat sat down",))[0]
+    assert each.score(outputs, [[some]] * 3) == 0.0
+    nothing = each.statistics([], [])
+    assert nothing.shape == (0, each.statistics(["x"], [[some]]).shape[1])
+    assert each.from_sums(nothing.sum(axis=0)) == 0.0
+    if not each.labels:
+        assert np.isfinite(each.statistics(outputs, [[""], [" "], ["\n"]])).all()
+
+
+@pytest.mark.parametrize("rest", [[], [[]], ["a"]])
+def test_missing_references_are_refused(each: Metric, rest: Any) -> None:
+    some = (each.labels or ("a",))[0]
+    with pytest.raises(ForewordError, match="give"):
+        each.statistics(["a", "b"], [[some], *rest])
+
+
+@settings(max_examples=60, deadline=None)
+@given(sets)
+def test_rows_add_up_stay_in_range_and_know_no_order(rows: list[Any]) -> None:
+    for each in METRICS.values():
+        outputs, references = fitting(each, rows)
+        statistics = each.statistics(outputs, references)
+        assert statistics.dtype == np.float64 and statistics.shape[0] == len(rows) and np.isfinite(statistics).all()
+        score, own = each.from_sums(statistics.sum(axis=0)), each.per_example(statistics)
+        assert 0.0 <= score <= 100.0 + 1e-9 and own.shape == (len(rows),)
+        assert (own >= 0.0).all() and (own <= 100.0 + 1e-9).all()
+        backwards = each.statistics(outputs[::-1], references[::-1])
+        assert np.array_equal(backwards, statistics[::-1])
+        alone = [each.statistics([output], [accepted])[0] for output, accepted in zip(outputs, references, strict=True)]
+        assert np.array_equal(np.array(alone), statistics)
+        assert each.score(outputs, references) == pytest.approx(float(score), abs=1e-9)
+
+
+def test_from_sums_scores_a_whole_bootstrap_at_once(each: Metric) -> None:
+    statistics = each.statistics(*fitting(each, list(zip(*noisy_set(40), strict=True))))
+    weights = np.random.default_rng(0).multinomial(40, np.full(40, 1 / 40), size=(7, 3))  # [7, 3, 40]
+    sums = weights @ statistics
+    together = each.from_sums(sums)
+    assert together.shape == (7, 3)
+    one_by_one = [[float(each.from_sums(sums[i, j])) for j in range(3)] for i in range(7)]
+    assert together == pytest.approx(np.array(one_by_one), abs=1e-12)
+
+
+def test_inputs_are_left_as_they_were(each: Metric) -> None:
+    statistics = each.statistics(*fitting(each, list(zip(*noisy_set(10), strict=True))))
+    before = statistics.copy()
+    each.from_sums(statistics), each.per_example(statistics)
+    assert np.array_equal(before, statistics)
+
+
+# Equality with the tools
+
+
+@settings(max_examples=100, deadline=None)
+@given(sets)
+def test_bleu_and_chrf_equal_sacrebleu_on_any_text(rows: list[Any]) -> None:
+    outputs, references = unzip(rows)
+    tools = {"bleu": BLEU(), "bleu_lower": BLEU(lowercase=True), "chrf": CHRF()}
+    for name, tool in tools.items():
+        theirs = min(tool.corpus_score(outputs, streams(references)).score, 100.0)
+        assert METRICS[name].score(outputs, references) == pytest.approx(theirs, abs=1e-9), name
+    for name, single in (("bleu", sentence_bleu), ("chrf", sentence_chrf)):
+        own = METRICS[name].per_example(METRICS[name].statistics(outputs, references))
+        theirs = [min(single(o, r).score, 100.0) for o, r in zip(outputs, references, strict=True)]
+        assert own == pytest.approx(theirs, abs=1e-9), name
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_bleu_and_chrf_equal_sacrebleu_on_a_corpus(seed: int) -> None:
+    outputs, references = noisy_set(200, seed)
+    for name, tool in {"bleu": BLEU(), "bleu_lower": BLEU(lowercase=True), "chrf": CHRF()}.items():
+        theirs = tool.corpus_score(outputs, streams(references)).score
+        assert 20 < theirs < 99
+        assert METRICS[name].score(outputs, references) == pytest.approx(theirs, abs=1e-9)
+        assert METRICS[name].signature() == str(tool.get_signature())  # nrefs:var on both sides
+
+
+def test_bleu_of_short_answers_is_zero_for_the_set_but_not_for_each() -> None:
+    bleu = METRICS["bleu"]
+    rows = bleu.statistics(["yes", "no"], [["yes"], ["no"]])
+    assert bleu.from_sums(rows.sum(axis=0)) == 0.0
+    assert bleu.per_example(rows) == pytest.approx([100.0, 100.0])
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.sampled_from("abcd"), max_size=90), st.lists(st.sampled_from("abcd"), max_size=90))
+def test_the_common_subsequence_is_the_tables(left: list[str], right: list[str]) -> None:
+    table = np.zeros((len(left) + 1, len(right) + 1), dtype=int)
+    for i, a in enumerate(left):
+        for j, b in enumerate(right):
+            table[i + 1, j + 1] = table[i, j] + 1 if a == b else max(table[i, j + 1], table[i + 1, j])
+    assert common_subsequence(tuple(left), tuple(right)) == table[-1, -1]
+
+
+@settings(max_examples=100, deadline=None)
+@given(sets)
+def test_rouge_l_equals_rouge_score(rows: list[Any]) -> None:
+    outputs, references = unzip(rows)
+    tool = RougeScorer(["rougeL"], use_stemmer=False)
+    theirs = [100 * tool.score_multi(r, o)["rougeL"].fmeasure for o, r in zip(outputs, references, strict=True)]
+    rouge = METRICS["rouge_l"]
+    assert rouge.per_example(rouge.statistics(outputs, references)) == pytest.approx(theirs, abs=1e-12)
+    assert rouge.score(outputs, references) == pytest.approx(np.mean(theirs), abs=1e-9)
+
+
+# Hand-worked cases, which need no other file
+
+
+@pytest.mark.parametrize(
+    ("name", "output", "references", "expected"),
+    [
+        ("exact_match", " New  York\n", ["new york", "New York"], 100.0),
+        ("exact_match", "new york", ["New York"], 0.0),
+        ("exact_match", "New York.", ["New York"], 0.0),
+        ("accuracy", "True", ["True"], 100.0),
+        ("accuracy", " True", ["True"], 0.0),
+        ("accuracy", "maybe", ["True"], 0.0),
+        ("squad_em", "The  U.S.!", ["us"], 100.0),
+        ("squad_em", "well-known", ["well known"], 0.0),
+        ("squad_em", "a", ["the"], 100.0),
+        ("token_f1", "a", ["the"], 0.0),
+        ("token_f1", "the cat sat sat", ["a cat sat on it", "dog"], 100 * 2 * (2 / 3) * (2 / 4) / (2 / 3 + 2 / 4)),
+        ("token_f1", "«кот»", ["кот"], 0.0),
+        ("rouge_l", "a b c d", ["a x c y", "z"], 50.0),
+        ("rouge_l", "Don't stop", ["don t stop"], 100.0),
+        ("rouge_l", "кот", ["кот"], 0.0),
+        (
+            "bleu",
+            "the the the the",
+            ["the cat is here", "the dog is there"],
+            100 * (1 / 4 * 1 / 6 * 1 / 8 * 1 / 8) ** 0.25,
+        ),
+        ("bleu", "a b c d", ["a b c d e f"], 100 * np.exp(1 - 6 / 4)),
+        ("bleu", "a b c d e", ["a b c d", "a b c d e f"], 100.0),  # of two lengths as close, the shorter counts
+        ("chrf", "ab", ["ac"], 100 * (1 / 2 + 0) / 2),
+        ("chrf", "a b", ["ab"], 100.0),
+    ],
+)
+def test_by_hand(name: str, output: str, references: list[str], expected: float) -> None:
+    assert METRICS[name].score([output], [references]) == pytest.approx(expected, abs=1e-9)
+
+
+def test_labels_by_hand() -> None:
+    yes, no = "equivalent", "not_equivalent"
+    truths = [[yes], [yes], [no], [no], [yes]]
+    # right, missed, said wrongly, an answer that is no label (so it counts as said wrongly), no label (as missed)
+    said = [yes, no, yes, "maybe", "Equivalent"]
+    f1 = METRICS["mrpc_f1"]
+    assert f1.score(said, truths) == pytest.approx(100 * 2 * 1 / (3 + 3))
+    assert f1.per_example(f1.statistics(said, truths)).tolist() == [100.0, 0.0, 0.0, 0.0, 0.0]
+    # entailment 2 * 1 / (2 + 1), contradiction 0, neutral 2 * 1 / (1 + 2); the third answer is no class
+    said, truths = ["entailment", "entailment", "dunno", "neutral"], [["entailment"], ["neutral"], ["contradiction"]]
+    score = METRICS["cb_f1"].score(said, [*truths, ["neutral"]])
+    assert score == pytest.approx(100 * (2 / 3 + 0 + 2 / 3) / 3)
+    with pytest.raises(ForewordError, match="reference 'yes', but its labels are not_duplicate, duplicate"):
+        METRICS["qqp_f1"].score(["duplicate"], [["yes"]])
+
+
+# Golden cases: what the official tools returned
+
+
+def golden(name: str) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]:
+    """The cases of a metric by id, and the scored sets of them."""
+    if not (GOLDEN / name).is_dir():
+        pytest.skip(f"the golden cases of {name} are not here ({GOLDEN / name})")
+    cases = {case["id"]: case for case in objects(f"{name}/cases.jsonl")}
+    corpus = json.loads((GOLDEN / name / "corpus.json").read_text(encoding="utf-8"))
+    return cases, corpus.get("corpora", [])
+
+
+def objects(path: str) -> list[dict[str, Any]]:
+    # Only "\n" ends a line of JSONL; splitlines() would also cut at characters within the texts.
+    return [json.loads(line) for line in (GOLDEN / path).read_text(encoding="utf-8").split("\n") if line]
+
+
+def test_squad_equals_the_official_script() -> None:
+    cases, corpora = golden("squad_mrqa")
+    for name, key in (("squad_em", "exact_match"), ("token_f1", "f1")):
+        one = METRICS[name]
+        rows = one.statistics([c["prediction"] for c in cases.values()], [c["answers"] for c in cases.values()])
+        theirs = [c["out"]["squad_v1.1"][key] for c in cases.values()]
+        assert len(theirs) > 300
+        assert one.per_example(rows) == pytest.approx(theirs, rel=1e-9, abs=1e-9)
+        place = {case: k for k, case in enumerate(cases)}
+        whole = [corpus for corpus in corpora if not corpus["missing_predictions"]]
+        assert len(whole) >= 10
+        for corpus in whole:
+            ours = one.from_sums(rows[[place[case] for case in corpus["case_ids"]]].sum(axis=0))
+            assert ours == pytest.approx(corpus["scores"]["squad_v1.1"][key], rel=1e-9), corpus["name"]
+
+
+def test_label_scores_equal_t5s() -> None:
+    cases, _ = golden("glue_labels_t5")
+    scored = {
+        "mrpc": {"f1": "mrpc_f1", "accuracy": "accuracy"},
+        "qqp": {"f1": "qqp_f1", "accuracy": "accuracy"},
+        "cb": {"mean_3class_f1": "cb_f1", "accuracy": "accuracy"},
+        "boolq": {"accuracy": "accuracy"},
+        "rte": {"accuracy": "accuracy"},
+    }
+    seen = dict.fromkeys(scored, 0)
+    for case in cases.values():
+        for key, name in scored.get(case["task"], {}).items():
+            seen[case["task"]] += 1
+            truths = [[case["label_classes"][k]] for k in case["targets"]]
+            ours = METRICS[name].score(case["predictions"], truths)
+            assert ours == pytest.approx(case["out"]["t5"][key], rel=1e-9, abs=1e-9), (case["id"], name)
+    assert all(count > 5 for count in seen.values()), seen
+
+
+def test_multirc_f1_equals_t5s() -> None:
+    cases, _ = golden("multirc")
+    for case in cases.values():
+        items = case["items"]
+        ours = METRICS["multirc_f1"].score(
+            [one["prediction"] for one in items], [[("False", "True")[one["label"]]] for one in items]
+        )
+        assert ours == pytest.approx(case["out"]["t5"]["f1"], rel=1e-9, abs=1e-9), case["id"]
+    assert len(cases) > 100
+
+
+def test_record_equals_t5s_squad() -> None:
+    cases, _ = golden("record")
+    for name, key in (("squad_em", "em"), ("token_f1", "f1")):
+        one = METRICS[name]
+        rows = one.statistics([c["prediction"] for c in cases.values()], [c["answers"] for c in cases.values()])
+        theirs = [case["out"]["t5"][key] for case in cases.values()]
+        assert one.per_example(rows) == pytest.approx(theirs, rel=1e-9, abs=1e-9)
+
+
+def test_totto_bleu_equals_the_official_script() -> None:
+    cases, corpora = golden("totto")
+    references = {e["example_id"]: e["prepared"]["detok_references"] for e in objects("totto/examples.jsonl")}
+    bleu = METRICS["bleu"]
+    rows = bleu.statistics(
+        [case["detok_prediction"] for case in cases.values()],
+        [references[case["example_id"]] for case in cases.values()],
+    )
+    theirs = [case["out"]["bleu_single"] for case in cases.values()]
+    assert len(theirs) > 200
+    # Each case is a corpus of one line there, so without effective order: from_sums, not per_example.
+    assert bleu.from_sums(rows) == pytest.approx([one["score"] for one in theirs], rel=1e-9, abs=1e-9)
+    assert rows[:, 2:6].tolist() == [one["counts"] for one in theirs]
+    place = {case: k for k, case in enumerate(cases)}
+    scored = [corpus for corpus in corpora if "bleu" in corpus.get("scores", {})]
+    assert len(scored) >= 10
+    for corpus in scored:
+        ours = bleu.from_sums(rows[[place[case] for case in corpus["case_ids"]]].sum(axis=0))
+        assert ours == pytest.approx(corpus["scores"]["bleu"]["score"], rel=1e-9), corpus["name"]
+
+
+def test_e2e_bleu_equals_mteval_on_real_outputs() -> None:
+    _, corpora = golden("e2e")
+    rows = objects("e2e/full_test.jsonl")
+    ours = METRICS["bleu_lower"].score([r["prediction"] for r in rows], [r["references"] for r in rows])
+    (theirs,) = [c["scores"]["mteval_perl"]["BLEU"] for c in corpora if c["name"] == "full_test"]
+    assert len(rows) == 630
+    assert ours / 100 == pytest.approx(theirs, abs=0.5e-4)

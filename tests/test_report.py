@@ -1,0 +1,401 @@
+"""The page and the terminal table: whole, escaped, the same bytes each time, readable, and working in a real browser."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from foreword.metrics import metric
+from foreword.record import Demonstration, Record
+from foreword.report import charts, examples, labels, similarity, words
+from foreword.report.page import page, write_report
+from foreword.report.rows import Summary
+from foreword.report.table import show
+from foreword.study.summary import summarise
+from report_records import record, records
+
+NASTY = """</script><script>alert("x")</script><img src=x onerror=alert(1)> {{data}} & 'quoted' \u2028"""
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+STYLE = (Path(charts.__file__).parent / "page.css").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def made() -> tuple[Summary, list[Record]]:
+    found = records()
+    return summarise(found, metric), found
+
+
+@pytest.fixture(scope="module")
+def html(made: tuple[Summary, list[Record]]) -> str:
+    return page(*made)
+
+
+def embedded(html: str) -> dict:
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.S)[1])
+
+
+# --- words -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (0.0000305, "30.5 µs"), (0.0081, "8.1 ms"), (0.412, "412 ms"), (12.4, "12.4 s"), (59.97, "1 min"), (190, "3 min 10 s"),
+     (3599.7, "1 h"), (7500, "2 h 5 min"), (86399, "1 d"), (273600, "3 d 4 h")],
+)  # fmt: skip
+def test_times_are_told_as_people_tell_them(seconds: float, text: str) -> None:
+    assert words.duration(seconds) == text
+
+
+@given(st.floats(1e-7, 1e8))
+def test_a_time_as_told_is_near_the_time(seconds: float) -> None:
+    sizes = {"µs": 1e-6, "ms": 1e-3, "s": 1, "min": 60, "h": 3600, "d": 86400}
+    parts = words.duration(seconds).replace(",", "").split()
+    told = sum(float(number) * sizes[unit] for number, unit in zip(parts[::2], parts[1::2], strict=True))
+    assert told == pytest.approx(seconds, rel=0.06)
+
+
+def test_small_differences_keep_a_figure_and_nought_has_no_sign() -> None:
+    assert [words.points(x) for x in (2.14, 0.04, -0.3, -0.001, 0.0)] == ["2.1", "0.04", "-0.3", "0.0", "0.0"]
+    assert words.score(-0.01) == "0.0"
+    assert [words.p_value(p) for p in (0.0001, 0.0042, 0.18)] == ["p < 0.001", "p = 0.004", "p = 0.18"]
+
+
+# --- the terminal ------------------------------------------------------------------------------------
+
+
+def printed(summary: Summary, width: int, encoding: str = "utf-8") -> str:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    show(summary, Console(file=stream, width=width))
+    stream.flush()
+    return stream.buffer.getvalue().decode(encoding)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("numbers", [25_600, 13_107_200])
+def test_nothing_is_cut_in_the_terminal(made: tuple[Summary, list[Record]], width: int, numbers: int) -> None:
+    trained = {"train_seconds": 35 * 60 + 10}
+    rows = tuple(
+        replace(row, trainable_parameters=row.trainable_parameters and numbers, **trained) for row in made[0].rows
+    )
+    out = printed(replace(made[0], rows=rows), width)
+    assert "…" not in out
+    assert max(map(len, out.splitlines())) <= width
+    for row in rows:
+        line = next(line for line in out.splitlines() if re.match(rf"\W*{row.method} ", line))
+        told = [
+            row.method,
+            words.score(row.mean),
+            words.duration(row.seconds_per_answer),
+            words.whole(row.trainable_parameters),
+        ]
+        assert all(text in line for text in told)
+    assert re.search(rf"^ \* {made[0].recommendation.method} ", out, re.M)
+    assert " ".join(made[0].recommendation.reason.split()) in " ".join(out.split())
+
+
+def test_a_long_label_is_folded_not_cut(made: tuple[Summary, list[Record]]) -> None:
+    long = "ipt-fixed:dense-of-the-backbone:16"
+    out = printed(replace(made[0], rows=(*made[0].rows, replace(made[0].rows[0], method=long))), 80)
+    assert "…" not in out
+    first = "".join(line[:16].strip(" *") for line in out.splitlines() if line.strip())
+    assert long in first
+
+
+def test_a_plain_console_gets_plain_signs(made: tuple[Summary, list[Record]]) -> None:
+    out = printed(made[0], 80, "ascii")
+    assert "+-" in out
+    assert "?" not in out
+
+
+# --- the page ----------------------------------------------------------------------------------------
+
+
+def test_the_page_needs_nothing_from_outside(html: str) -> None:
+    # The words of the page may name an address; nothing on it may fetch one.
+    assert not re.search(r"""(?:src|href|action|data|poster|srcset)\s*=\s*["']?\s*(?:https?:)?//""", html)
+    assert not re.search(
+        r"@import|url\(|<link(?! rel=\"icon\" href=\"data:,\")|<iframe|<object|<embed|\bfetch\(|XMLHttpRequest", html
+    )
+    assert "http" not in html.replace('http-equiv="Content-Security-Policy"', "")
+    assert "default-src 'none'" in html
+
+
+def test_the_policy_lets_only_the_page_s_own_script_run(html: str) -> None:
+    script = re.search(r"<script>(.*?)</script>", html, re.S)[1]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}';" in html
+
+
+def test_the_page_says_everything(html: str, made: tuple[Summary, list[Record]]) -> None:
+    summary, found = made
+    assert f"<h1>Use {summary.recommendation.method}</h1>" in html
+    for text in (
+        "recommended",
+        "95% interval",
+        "transformers: 5.1.0",
+        "2 CPU cores, float32",
+        "task: 2f61c09d17",
+        "Holm",
+        *summary.notes,
+    ):
+        assert text in html
+    assert all(one.key[:16] in html for one in found)
+    assert all(signature in html for signature in summary.signatures.values())
+    assert html.count("<svg") == 5
+    assert html.count('role="img"') == 5
+    assert all(len(label) > 40 for label in re.findall(r'role="img" aria-label="([^"]*)"', html))
+    assert not re.search(r"<th(?! scope=|ead)", html)
+    assert "{{" not in html
+
+
+def test_the_same_comparison_gives_the_same_bytes(
+    tmp_path: Path, made: tuple[Summary, list[Record]], html: str
+) -> None:
+    write_report(tmp_path / "report.html", *made)
+    assert (tmp_path / "report.html").read_bytes() == html.encode()
+    assert len(html) < 1_500_000
+
+
+def test_text_of_users_and_models_stays_text() -> None:
+    found = []
+    for one in records(("icl", "pt", "ipt"), (0, 1), 25):
+        first = replace(
+            one.answers[0],
+            id=NASTY,
+            input=NASTY,
+            output=NASTY,
+            targets=(NASTY,),
+            shown=(Demonstration(NASTY, NASTY, 0.5),),
+        )
+        found.append(replace(one, label=one.label + NASTY, task=NASTY, backbone=NASTY, hardware=NASTY, notes=(NASTY,),
+                             versions={NASTY: NASTY}, fingerprints={"task": NASTY}, answers=(first, *one.answers[1:])))  # fmt: skip
+    html = page(summarise(found, metric), found)
+    assert "<script>alert" not in html
+    assert "<img" not in html
+    assert html.count("<script") == 2
+    assert html.count("</script") == 2
+    assert embedded(html)["examples"][0]["input"] == NASTY
+
+
+def test_the_browser_s_data_is_what_the_records_hold(html: str, made: tuple[Summary, list[Record]]) -> None:
+    data = embedded(html)
+    assert [method["label"] for method in data["methods"]] == ["zero", "icl", "pt", "ipt"]
+    last = [one for one in made[1] if one.label == "ipt"][2].answers[7]
+    shown = data["examples"][7]["answers"][3][2]
+    assert shown["output"] == last.output
+    assert data["shown"][shown["shown"][0][0]] == {"id": last.shown[0].id, "text": last.shown[0].text}
+    assert shown["shown"][0][1] == pytest.approx(last.shown[0].similarity, abs=1e-4)
+    assert "All of them are here." in html
+
+
+def test_a_large_comparison_embeds_a_said_number_of_examples() -> None:
+    one = record("zero", examples=1, metrics=("exact_match",))
+    many = replace(one, answers=tuple(replace(one.answers[0], id=f"q{n}") for n in range(900)))
+    data, said = examples.browsable([many], ["zero"])
+    assert len(data["examples"]) == 300
+    assert said.startswith("300 of them are here")
+    places = [int(example["id"][1:]) for example in data["examples"]]
+    assert places == sorted(places)
+    assert max(places) > 600  # drawn from all of them, not the first
+    long = replace(many, answers=tuple(replace(a, input="x" * 50_000, output="y" * 50_000) for a in many.answers))
+    data, said = examples.browsable([long] * 12, ["zero"])
+    assert len(json.dumps(data)) < 1.2 * examples.BUDGET
+    assert "cut after 2,000 characters" in data["examples"][0]["input"]
+    assert said.startswith(f"{len(data['examples'])} of them")
+
+
+def test_without_both_methods_the_similarity_section_says_why(made: tuple[Summary, list[Record]]) -> None:
+    only = [one for one in made[1] if one.label != "pt"]
+    assert "pt was not compared" in similarity.gains(only)
+    assert "neither was compared" in similarity.gains([one for one in only if one.label != "ipt"])
+    blind = [
+        replace(
+            one,
+            answers=tuple(replace(a, shown=tuple(replace(d, similarity=None) for d in a.shown)) for a in one.answers),
+        )
+        for one in made[1]
+    ]
+    assert "gives no similarity" in similarity.gains(blind)
+    assert "only 9 examples" in similarity.gains([replace(one, answers=one.answers[:9]) for one in made[1]])
+    assert "pt was not compared" in page(summarise(only, metric), only)
+
+
+def test_the_gain_is_ipt_minus_pt_of_the_same_example(made: tuple[Summary, list[Record]]) -> None:
+    (gain,) = similarity.gains(made[1])
+    score = {(one.label, one.seed): [a.scores["bleu"] for a in one.answers] for one in made[1]}
+    mean = {label: [sum(score[label, seed][n] for seed in (0, 1, 2)) / 3 for n in range(40)] for label in ("pt", "ipt")}
+    assert gain.gain == pytest.approx([a - b for a, b in zip(mean["ipt"], mean["pt"], strict=True)])
+    assert sum(one.count for one in gain.bins) == 40
+    assert gain.slope > 0
+    assert gain.slope_ci95[0] < gain.slope < gain.slope_ci95[1]
+    assert gain.line()[1][1] > gain.line()[0][1]
+    assert gain.sentence().startswith("For each 0.1 of similarity the demonstration adds ")
+    assert " more (" in gain.sentence()
+    less = replace(gain, slope=-2.0, slope_ci95=(-3.0, -1.0))
+    assert "adds 0.2 points less (95% interval 0.1 to 0.3)" in less.sentence()
+
+
+def test_a_page_of_one_untuned_method_or_of_failures_stands(made: tuple[Summary, list[Record]]) -> None:
+    one = [record("zero", examples=3, metrics=("exact_match",), share=1.0)]
+    html = page(summarise(one, metric), one)
+    assert "No method works here" in html
+    assert "Nothing was tuned" in html
+
+
+def test_colours_are_a_method_s_own() -> None:
+    usual = charts.colour_numbers(["zero", "icl", "pt", "ipt"])
+    assert charts.colour_numbers(["ipt", "pt"]) == {"ipt": usual["ipt"], "pt": usual["pt"]}
+    many = charts.colour_numbers(["icl:bm25:3", "icl", "pt", "icl:dense:1", "zero", "few", "ipt", "ipt-fixed"])
+    assert many["icl"] == usual["icl"]
+    assert sorted(many.values()) == list(range(8))
+    assert set(charts.colour_numbers([f"icl:bm25:{k}" for k in range(11)]).values()) == set(range(8))
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
+    red, green, blue = (x / 12.92 if x <= 0.03928 else ((x + 0.055) / 1.055) ** 2.4 for x in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_every_colour_can_be_read_in_light_dark_and_print() -> None:
+    themes = [dict(re.findall(r"--(\w+): (#\w{6})", block)) for block in re.findall(r":root \{(.*?)\}", STYLE, re.S)]
+    assert len(themes) == 3
+    for theme in themes:
+        for ground in ("paper", "card", "tint"):
+            assert all(contrast(theme[text], theme[ground]) >= 4.5 for text in ("ink", "muted")), (theme, ground)
+        assert all(contrast(theme[f"m{n}"], theme["card"]) >= 4.5 for n in range(8)), theme
+        assert contrast(theme["accent"], theme["card"]) >= 4.5
+        assert contrast(theme["ink"], theme["mark"]) >= 4.5
+
+
+@given(st.lists(st.tuples(st.floats(0, 400), st.floats(0, 270)), min_size=1, max_size=6))
+def test_names_beside_points_do_not_lie_on_each_other(points: list[tuple[float, float]]) -> None:
+    names = ["zero", "icl:bm25:3", "pt", "ipt", "ipt-fixed", "few"][: len(points)]
+    boxes = [
+        labels._box(place, name) for place, name in zip(labels.places(points, names, 400, 270), names, strict=True)
+    ]
+    assert all(labels._overlap(one, two) == 0 for n, one in enumerate(boxes) for two in boxes[:n])
+    assert all(box[0] >= -1 and box[2] <= 401 for box in boxes)
+
+
+def test_a_lone_name_stands_right_beside_its_point() -> None:
+    assert labels.places([(100.0, 50.0)], ["pt"], 400, 270) == [labels.Place(115.0, 50.0, "left", False)]
+    assert labels.places([(395.0, 50.0)], ["pt"], 400, 270)[0].align == "right"
+
+
+def test_what_is_not_significant_is_marked_in_the_table(made: tuple[Summary, list[Record]]) -> None:
+    summary = made[0]
+    compared = tuple(
+        replace(one, significantly_worse=one.method == "zero", p_adjusted=0.18) for one in summary.comparisons
+    )
+    html = page(replace(summary, comparisons=compared), made[1])
+    assert html.count("<br>not significant") == len(compared) - 1
+
+
+def test_every_stand_in_colour_was_replaced(html: str) -> None:
+    assert "#a1b2" not in html
+    assert {f"--m{n}" for n in (0, 2, 3, 4)} <= set(re.findall(r'"var\((--\w+)\)"', html))
+
+
+def test_costs_far_apart_get_a_logarithmic_axis_and_nothing_breaks_at_nought(
+    made: tuple[Summary, list[Record]],
+) -> None:
+    rows = [replace(row, train_seconds=3600.0 * (row.method == "ipt"), seconds_per_answer=0.0) for row in made[0].rows]
+    svg = charts.score_against_cost(replace(made[0], rows=tuple(rows)), {row.method: n for n, row in enumerate(rows)})
+    assert "NaN" not in svg
+    assert ">1 h<" in svg
+    linear = charts.score_against_cost(made[0], {row.method: n for n, row in enumerate(rows)})
+    assert ">0 s<" in linear
+
+
+def test_no_model_code_is_loaded_for_a_report() -> None:
+    heavy = ("torch", "transformers", "pandas")
+    code = f"import sys, foreword.report.page, foreword.report.table; print([m for m in {heavy} if m in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert run.stdout.strip() == "[]"
+
+
+# --- in a real browser -------------------------------------------------------------------------------
+
+PROBE = """<script>
+const said = [];
+addEventListener("error", (event) => said.push(event.message));
+const look = () => [document.getElementById("place").textContent, document.querySelector("#example .text")?.textContent];
+const change = (id, value, kind) => { const node = document.getElementById(id); node.value = value; node.dispatchEvent(new Event(kind)); };
+addEventListener("load", () => {
+  const seen = { first: look() };
+  document.getElementById("next").click(); seen.next = look();
+  document.getElementById("previous").click(); seen.previous = look();
+  seen.cards = [...document.querySelectorAll(".card")].map((card) => card.querySelector("h3").textContent);
+  change("seed", "2", "change"); seen.seed = document.querySelectorAll(".card")[3].querySelector(".text").textContent;
+  change("search", "test-17", "input"); seen.search = look();
+  change("search", "no such words", "input"); seen.none = look();
+  change("search", "", "input"); change("filter", "none", "change"); seen.fails = look();
+  change("filter", "best2", "change"); seen.best = look();
+  seen.wide = document.documentElement.scrollWidth - innerWidth;
+  seen.errors = said;
+  document.body.replaceChildren(); document.body.textContent = "PROBE" + JSON.stringify(seen) + "EBORP";
+});
+</script>"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: the page is driven only where there is one")
+@pytest.mark.parametrize("width", [1200, 500])
+def test_the_browser_of_answers_works(
+    tmp_path: Path, html: str, made: tuple[Summary, list[Record]], width: int
+) -> None:
+    # The page's own policy would rightly refuse the probe, so the probe's copy goes without it.
+    copy = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', PROBE, html)
+    (tmp_path / "probe.html").write_text(copy, encoding="utf-8")
+    (tmp_path / "page.html").write_text(html, encoding="utf-8")
+    out, _ = _browse(tmp_path / "probe.html", width)
+    seen = json.loads(re.search(r"<body>PROBE(.*)EBORP", out, re.S)[1].replace("&amp;", "&"))
+    ipt = [one for one in made[1] if one.label == "ipt"]
+    asked = [answer.input for answer in ipt[0].answers]
+    assert seen["first"] == ["1 of 40", asked[0]]
+    assert seen["next"] == ["2 of 40", asked[1]]
+    assert seen["previous"] == seen["first"]
+    assert seen["cards"] == ["zero", "icl", "pt", "ipt"]
+    assert seen["seed"] == ipt[2].answers[0].output
+    assert seen["search"] == ["1 of 1", asked[17]]
+    assert seen["none"][0] == "none found"
+    assert seen["fails"][0] == "none found"
+    assert 1 <= int(seen["best"][0].split()[-1]) < 40
+    assert seen["errors"] == []
+    assert seen["wide"] <= 0
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: the page is driven only where there is one")
+def test_the_page_itself_runs_under_its_own_policy_without_a_complaint(tmp_path: Path, html: str) -> None:
+    (tmp_path / "page.html").write_text(html, encoding="utf-8")
+    out, complaints = _browse(tmp_path / "page.html", 1200)
+    assert "1 of 40" in out
+    assert "CONSOLE" not in complaints
+
+
+def _browse(path: Path, width: int) -> tuple[str, str]:
+    """The page after its scripts ran, and what the console said."""
+    run = subprocess.run(
+        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", f"--window-size={width},900",
+         f"--user-data-dir={path.parent / 'profile'}", "--dump-dom", path.as_uri()],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    return run.stdout, run.stderr

@@ -1,0 +1,227 @@
+"""Tasks from users' files and from hub datasets: splits by question, merged references, and refusals in one sentence."""
+
+from __future__ import annotations
+
+import builtins
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pyarrow import parquet
+
+from foreword.data import Columns, Example
+from foreword.errors import ForewordError, MissingExtraError
+from foreword.task import Task
+from foreword.tasks import load_task, task_from_files, task_from_hub
+from foreword.template import Template
+
+QUICK = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def rows_of(count: int, start: int = 0, words: str = "a long enough answer") -> list[dict[str, Any]]:
+    return [{"input": f"question {n}", "target": f"{words} {n}"} for n in range(start, start + count)]
+
+
+def write(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_one_file_is_split_by_question(tmp_path: Path) -> None:
+    rows = [row for row in rows_of(100) for _ in range(2)]
+    path = write(tmp_path / "mine.jsonl", [{**row, "target": f"{row['target']} {n % 2}"} for n, row in enumerate(rows)])
+    task = task_from_files("mine", path)
+    assert (len(task.train), len(task.dev), len(task.test)) == (160, 10, 10)
+    assert all(len(one.targets) == 2 for one in (*task.dev, *task.test))
+    asked = [{one.question for one in task.split(split)} for split in ("train", "dev", "test")]
+    assert sum(map(len, asked)) == len(set().union(*asked)) == 100
+    assert task.metrics == ("bleu", "chrf", "rouge_l", "exact_match", "token_f1")
+    assert str(path) in task.source and len(task.notes) == 2
+    assert task_from_files("mine", path).fingerprint == task.fingerprint
+    assert task_from_files("mine", path, seed=1).fingerprint != task.fingerprint
+
+
+@QUICK
+@given(count=st.integers(3, 40), seed=st.integers(0, 3), dev=st.floats(0.05, 0.4), test=st.floats(0.05, 0.4))
+def test_any_shares_give_three_splits_or_a_refusal(
+    tmp_path: Path, count: int, seed: int, dev: float, test: float
+) -> None:
+    path = write(tmp_path / "mine.jsonl", rows_of(count))
+    try:
+        task = task_from_files("mine", path, seed=seed, dev_share=dev, test_share=test)
+    except ForewordError as error:
+        assert "leave no train split" in str(error)
+        return
+    assert task.train and len(task.dev) == max(1, round(count * dev)) and len(task.test) == max(1, round(count * test))
+
+
+def test_a_folder_with_split_files_of_any_kind(tmp_path: Path) -> None:
+    write(tmp_path / "train.jsonl", rows_of(20))
+    (tmp_path / "Validation.csv").write_text("input,target\nquestion 3,known\nquestion 90,new\n")
+    parquet.write_table(pyarrow.Table.from_pylist(rows_of(5, 50)), tmp_path / "test.parquet")
+    (tmp_path / "README.md").write_text("not a split")
+    task = load_task(tmp_path)
+    assert (len(task.train), len(task.dev), len(task.test)) == (20, 2, 5)
+    assert task.train[3].id == "train-4" and task.test[0].id == "test-1"
+    assert any("1 of 2 dev examples ask a question that also stands in train" in note for note in task.notes)
+    assert len(task.notes) == 1 and task.name == tmp_path.name
+
+
+def test_a_path_is_never_a_name_of_the_shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "dart").mkdir()
+    write(tmp_path / "dart" / "train.jsonl", rows_of(20))
+    monkeypatch.chdir(tmp_path)
+    assert len(load_task(Path("dart")).train) == 16
+
+
+def test_missing_splits_are_made_and_noted(tmp_path: Path) -> None:
+    train, other = write(tmp_path / "train.jsonl", rows_of(40)), write(tmp_path / "dev.jsonl", rows_of(7, 100))
+    with_dev = task_from_files("mine", train, other)
+    assert (len(with_dev.train), len(with_dev.dev), len(with_dev.test)) == (36, 4, 7)
+    assert with_dev.test[0].fields["input"] == "question 100" and "the dev split is what is scored" in with_dev.notes[0]
+    with_test = task_from_files("mine", train, test=other)
+    assert (len(with_test.train), len(with_test.dev), len(with_test.test)) == (36, 4, 7)
+
+
+def test_train_keeps_each_row_and_scored_splits_merge_them(tmp_path: Path) -> None:
+    train = write(tmp_path / "train.jsonl", rows_of(3) + rows_of(3, words="other words"))
+    other = write(tmp_path / "dev.jsonl", rows_of(2) + rows_of(2, words="other words"))
+    task = task_from_files("mine", train, other, other)
+    assert (
+        len(task.train) == 6
+        and len(task.dev) == 2
+        and task.dev[0].targets == ("a long enough answer 0", "other words 0")
+    )
+
+
+def test_ids_of_the_user_are_kept_where_they_are_distinct(tmp_path: Path) -> None:
+    rows = [{**row, "id": n} for n, row in enumerate(rows_of(6))]
+    train, dev = write(tmp_path / "a.jsonl", rows[:4]), write(tmp_path / "b.jsonl", rows[4:])
+    columns = Columns(id="id")
+    assert [one.id for one in task_from_files("mine", train, dev, dev, columns=columns).train] == [
+        "train-0",
+        "train-1",
+        "train-2",
+        "train-3",
+    ]
+    test = write(tmp_path / "c.jsonl", [{**row, "id": f"t{n}"} for n, row in enumerate(rows_of(2, 70))])
+    assert [one.id for one in task_from_files("mine", train, dev, test, columns=columns).train] == ["0", "1", "2", "3"]
+
+
+def test_metrics_follow_from_the_answers(tmp_path: Path) -> None:
+    short = write(
+        tmp_path / "short.jsonl", [{"input": f"q {n}", "target": "yes" if n % 2 else "no"} for n in range(30)]
+    )
+    assert task_from_files("mine", short).metrics == ("exact_match", "token_f1")
+    assert task_from_files("mine", short, choices=["no", "yes"]).metrics == ("accuracy",)
+    assert task_from_files("mine", short, metrics=["chrf"]).metrics == ("chrf",)
+
+
+def test_a_template_names_its_own_columns(tmp_path: Path) -> None:
+    rows = [{"premise": f"p{n}", "hypothesis": "h", "target": "yes", "annotator": n} for n in range(30)]
+    task = task_from_files(
+        "mine", write(tmp_path / "a.jsonl", rows), template=Template(question="{premise} so {hypothesis}?")
+    )
+    assert set(task.train[0].fields) == {"premise", "hypothesis"}
+    with pytest.raises(ForewordError, match=r"no column 'premises' in row 1 of .*a.jsonl.*did you mean 'premise'"):
+        task_from_files("mine", tmp_path / "a.jsonl", template=Template(question="{premises}?"))
+
+
+def test_answers_that_hold_the_stop_text_are_counted(tmp_path: Path) -> None:
+    rows = [{"input": f"q {n}", "target": "two\nlines" if n < 3 else "one"} for n in range(30)]
+    notes = task_from_files("mine", write(tmp_path / "a.jsonl", rows)).notes
+    assert any(note.startswith("3 targets hold the stop text '\\n'") for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.jsonl", '{"input": "q", "target": "a"}\n{"input"\n', "Line 2 of"),
+        ("b.csv", "input,target\nq,\n", "'target' in row 1 of .*b.csv is empty"),
+        ("c.csv", "input,target\n", "holds no rows"),
+        ("d.csv", "question,target\nq,a\n", "no column 'input'"),
+        ("e.jsonl", '{"input": "q", "target": "a"}\n' * 9, "1 distinct questions .* leave no train split"),
+    ],
+)
+def test_bad_files_are_refused(tmp_path: Path, name: str, content: str, words: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ForewordError, match=words):
+        load_task(tmp_path / name)
+
+
+def test_bad_places_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ForewordError, match=r"There is no file .*none.jsonl"):
+        load_task(tmp_path / "none.jsonl")
+    with pytest.raises(ForewordError, match="has no train file, but nothing; put train"):
+        load_task(tmp_path)
+    write(tmp_path / "train.jsonl", rows_of(3))
+    write(tmp_path / "train.json", rows_of(3))
+    with pytest.raises(ForewordError, match=r"two train files, train.json and train.jsonl"):
+        load_task(tmp_path)
+    with pytest.raises(ForewordError, match=r"There is no file, folder or task 'no-such-thing'.*Known:"):
+        load_task("no-such-thing")
+    with pytest.raises(ForewordError, match="did you mean 'webnlg'"):
+        load_task("webnlgg")
+    with pytest.raises(ForewordError, match=r"dev share is 1.5"):
+        task_from_files("mine", tmp_path / "train.json", dev_share=1.5)
+
+
+def test_notes_stay_out_of_the_fingerprint_and_count_overlaps() -> None:
+    known, new = Example("1", {"input": "a"}, ("x",)), Example("2", {"input": "b"}, ("y",))
+    again = Example("3", {"input": "a"}, ("z",))
+    task = Task("t", (known,), (new,), (again,))
+    assert task.noted().fingerprint == task.fingerprint
+    assert [note[:28] for note in task.noted().notes] == ["1 of 1 test examples ask a q"]
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setattr(datasets.config, "DOWNLOADED_DATASETS_PATH", tmp_path / "cache" / "downloads")
+    datasets.disable_progress_bars()
+    return tmp_path
+
+
+def test_a_hub_dataset_with_class_labels_and_hidden_answers(offline: Path) -> None:
+    import datasets
+
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["bad", "good"])}
+    )
+    folder = offline / "set"
+    folder.mkdir()
+    for split, start, count in (("train", 0, 20), ("validation", 20, 6), ("test", 26, 4)):
+        labels = [-1] * count if split == "test" else [n % 2 for n in range(count)]
+        table = {"text": [f"text {n}" for n in range(start, start + count)], "label": labels}
+        datasets.Dataset.from_dict(table, features=features).to_parquet(folder / f"{split}.parquet")
+    task = task_from_hub(str(folder), name="set", columns=Columns("text", "label"))
+    assert (len(task.train), len(task.dev), len(task.test)) == (18, 2, 6)
+    assert task.metrics == ("accuracy",) and task.train[0].choices == ("bad", "good")
+    assert task.test[1].targets == ("good",) and dict(task.test[1].fields) == {"input": "text 21"}
+    assert task.notes[0] == "The answers of the test split are hidden, so that split is left out."
+
+
+def test_a_hub_dataset_that_cannot_be_had(offline: Path) -> None:
+    with pytest.raises(ForewordError, match=r"'nobody/nothing' .* could not be had from the hub") as caught:
+        load_task("nobody/nothing")
+    assert "\n" not in str(caught.value)
+
+
+def test_without_the_datasets_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name == "datasets":
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(MissingExtraError, match=r"pip install 'foreword\[hub\]'"):
+        task_from_hub("owner/name")

@@ -1,0 +1,333 @@
+"""The Trainer: it learns, keeps the best, stops early, touches no weight, and a killed run resumes to the very same numbers."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from foreword import tune as room
+from foreword.backbone import Backbone, Row, wrap
+from foreword.config import Tuning
+from foreword.errors import ForewordError
+from foreword.tune import Prompt, Tuned, dev_loss, tune
+
+FAST: dict[str, Any] = {
+    "prompt_length": 4,
+    "max_steps": 12,
+    "eval_every": 3,
+    "batch_size": 3,
+    "warmup_steps": 2,
+    "patience": 0,
+}
+KINDS = [("adamw", "none"), ("adafactor", "none"), ("adamw", "mlp"), ("adafactor", "mlp")]
+
+
+def settings(**given: Any) -> Tuning:
+    return Tuning(**(FAST | given))
+
+
+def rows_of(count: int = 7) -> list[Row]:
+    """Every answer is the same two words: there is something to learn."""
+    return [Row((), row.own, (5, 9)) for row in tiny.rows(count, seed="tune", longest=8)]
+
+
+def run(
+    folder: Path,
+    tuning: Tuning,
+    *,
+    one: Backbone | None = None,
+    rows: list[Row] | None = None,
+    evaluate: Callable[[Tensor], float] | None = None,
+    progress: Any = room.silent,
+    seed: int = 3,
+) -> Tuned:
+    one = one or tiny.backbone("llama")
+    rows = rows if rows is not None else rows_of()
+    start = tiny.soft(one, tuning.prompt_length)
+    assert start is not None
+    scored = evaluate or dev_loss(one, rows, 8)
+    return tune(one, rows, start, scored, tuning, seed=seed, folder=folder, progress=progress)
+
+
+@pytest.mark.parametrize("family", ["llama", "opt", "bloom", "gemma", "t5", "bart", "mamba"])
+def test_only_the_prompt_moves(family: str, tmp_path: Path) -> None:
+    one = tiny.backbone(family)
+    before = one.weights_digest()
+    found = run(tmp_path, settings(max_steps=4), one=one)
+    assert one.weights_digest() == before
+    start = tiny.soft(one, 4)
+    assert start is not None and float((found.values - start).abs().max()) > 0
+
+
+def test_the_digest_sees_one_number(tmp_path: Path) -> None:
+    one = tiny.backbone("llama", 7)
+    before = one.weights_digest()
+    value = next(iter(one.model.parameters()))
+    with torch.no_grad():
+        value.view(-1)[5] += 1e-6
+        assert one.weights_digest() != before
+        value.view(-1)[5] -= 1e-6
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma", "t5"])
+@pytest.mark.parametrize(("optimizer", "shape"), KINDS)
+def test_it_learns_with_one_rate_in_every_family(family: str, optimizer: str, shape: str, tmp_path: Path) -> None:
+    one = tiny.backbone(family)
+    before = dev_loss(one, rows_of(), 8)(tiny.soft(one, 4))  # type: ignore[arg-type]
+    rate = 0.3
+    found = run(
+        tmp_path,
+        settings(max_steps=20, eval_every=20, optimizer=optimizer, reparameterisation=shape, learning_rate=rate),
+        one=one,
+    )
+    assert found.curve[-1]["dev"] < before - 0.5
+    assert dev_loss(one, rows_of(), 8)(found.values) == pytest.approx(found.curve[-1]["dev"], rel=1e-6)
+
+
+def test_dev_loss_does_not_depend_on_its_batches() -> None:
+    one, rows = tiny.backbone("llama"), tiny.rows(9, seed="dev")
+    soft = tiny.soft(one, 4)
+    assert soft is not None
+    assert dev_loss(one, rows, 1)(soft) == pytest.approx(dev_loss(one, rows, 9)(soft), rel=1e-5)
+
+
+# -- which prompt is kept, and when it ends -------------------------------------------------------------------------------
+
+
+def test_the_best_is_kept(tmp_path: Path) -> None:
+    seen: list[Tensor] = []
+    scores = iter([5.0, 2.0, 3.0, 2.0])
+
+    def evaluate(values: Tensor) -> float:
+        seen.append(values.clone())
+        return next(scores)
+
+    found = run(tmp_path, settings(), evaluate=evaluate)
+    assert found.step == 6
+    assert torch.equal(found.values, seen[1])
+    assert [one["dev"] for one in found.curve] == [5.0, 2.0, 3.0, 2.0]
+    assert [one["step"] for one in found.curve] == [3, 6, 9, 12]
+
+
+def test_patience_ends_it(tmp_path: Path) -> None:
+    scores = iter([5.0, 2.0, 3.0, 4.0, 1.0])
+    found = run(tmp_path, settings(max_steps=30, patience=2), evaluate=lambda values: next(scores))
+    assert [one["step"] for one in found.curve] == [3, 6, 9, 12]
+    assert found.step == 6
+
+
+def test_the_last_step_is_evaluated_though_it_is_not_due(tmp_path: Path) -> None:
+    assert [one["step"] for one in run(tmp_path, settings(max_steps=5)).curve] == [3, 5]
+
+
+def test_no_steps_leave_the_prompt_as_it_is(tmp_path: Path) -> None:
+    start = tiny.soft(tiny.backbone("llama"), 4)
+    found = run(tmp_path, settings(max_steps=0))
+    assert torch.equal(found.values, start)  # type: ignore[arg-type]
+    assert found.curve == () and found.seconds == 0.0 and not list(tmp_path.iterdir())
+
+
+def test_numbers_trained_are_counted(tmp_path: Path) -> None:
+    assert run(tmp_path / "a", settings(max_steps=1)).parameters == 4 * 32
+    assert run(tmp_path / "b", settings(max_steps=1, reparameterisation="mlp", mlp_width=5)).parameters == 14 * 32
+
+
+def test_a_reparameterised_prompt_starts_where_the_plain_one_does() -> None:
+    start = tiny.soft(tiny.backbone("llama"), 4)
+    assert start is not None
+    prompt = Prompt(start, 0.5, settings(reparameterisation="mlp"), 1, torch.device("cpu"))
+    assert torch.allclose(prompt.values(), start, atol=1e-6)
+
+
+# -- killed and resumed ---------------------------------------------------------------------------------------------------
+
+
+class Killed(KeyboardInterrupt):
+    """Ctrl-C at a chosen moment."""
+
+
+def stop_at(step: int) -> Any:
+    def progress(what: str, done: int, total: int, note: str = "") -> None:
+        if done == step:
+            raise Killed
+
+    return progress
+
+
+@pytest.mark.parametrize(("optimizer", "shape"), KINDS)
+def test_a_killed_run_resumes_to_the_identical_result(optimizer: str, shape: str, tmp_path: Path) -> None:
+    tuning = settings(optimizer=optimizer, reparameterisation=shape)
+    whole = run(tmp_path / "whole", tuning)
+    for step in (1, 3, 4, 7, 11, 12):
+        folder = tmp_path / f"killed-{step}"
+        with pytest.raises(Killed):
+            run(folder, tuning, progress=stop_at(step))
+        same(run(folder, tuning), whole)
+    folder = tmp_path / "again and again"
+    for step in (2, 4, 5, 8, 10):
+        with pytest.raises(Killed):
+            run(folder, tuning, progress=stop_at(step))
+    same(run(folder, tuning), whole)
+
+
+def same(found: Tuned, wanted: Tuned) -> None:
+    assert torch.equal(found.values, wanted.values)
+    assert found.curve == wanted.curve
+    assert (found.step, found.parameters) == (wanted.step, wanted.parameters)
+
+
+def test_a_run_killed_while_it_evaluates_resumes_too(tmp_path: Path) -> None:
+    one = tiny.backbone("llama")
+    score = dev_loss(one, rows_of(), 8)
+    calls = 0
+
+    def evaluate(values: Tensor) -> float:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise Killed
+        return score(values)
+
+    whole = run(tmp_path / "whole", settings())
+    with pytest.raises(Killed):
+        run(tmp_path / "killed", settings(), evaluate=evaluate)
+    assert calls == 2
+    same(run(tmp_path / "killed", settings()), whole)
+
+
+def test_a_finished_run_is_not_done_again(tmp_path: Path) -> None:
+    whole = run(tmp_path, settings())
+
+    def never(values: Tensor) -> float:
+        raise AssertionError("evaluated again")
+
+    same(run(tmp_path, settings(), evaluate=never), whole)
+
+
+def test_patience_counts_on_after_a_resume(tmp_path: Path) -> None:
+    table = [5.0, 2.0, 3.0, 4.0, 1.0]
+    whole_scores, scores = iter(table), iter(table)
+    tuning = settings(max_steps=30, patience=2)
+    whole = run(tmp_path / "whole", tuning, evaluate=lambda values: next(whole_scores))
+    with pytest.raises(Killed):
+        run(tmp_path / "killed", tuning, evaluate=lambda values: next(scores), progress=stop_at(9))
+    same(run(tmp_path / "killed", tuning, evaluate=lambda values: next(scores)), whole)
+
+
+def test_training_seconds_add_up_over_a_kill(tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        run(tmp_path, settings(), progress=stop_at(9))
+    state = room._resume(
+        tmp_path / "checkpoint.safetensors",
+        checkpoint_mark(tmp_path),
+        Prompt(torch.zeros(4, 32), 1.0, settings(), 0, torch.device("cpu")),
+        room.optimizer("adamw", [{"params": [torch.zeros(4, 32)], "lr": 1.0}], 0.0),
+    )
+    assert state is not None and state.step == 9 and state.seconds > 0
+    assert run(tmp_path, settings()).seconds > state.seconds
+
+
+def checkpoint_mark(folder: Path) -> str:
+    with safe_open(folder / "checkpoint.safetensors", framework="pt") as stream:
+        return str((stream.metadata() or {})["mark"])
+
+
+@pytest.mark.parametrize(
+    "changed", [{"seed": 4}, {"rows": rows_of(8)}, {"rows": [*rows_of(6), Row((), (7, 7), (5, 9))]}, {"rate": 0.2}]
+)
+def test_the_checkpoint_of_another_training_is_ignored(changed: dict[str, Any], tmp_path: Path) -> None:
+    tuning = settings(learning_rate=changed.get("rate", 0.1))
+    changed = {name: value for name, value in changed.items() if name != "rate"}
+    fresh = run(tmp_path / "fresh", tuning, **changed)
+    run(tmp_path / "used", settings())
+    same(run(tmp_path / "used", tuning, **changed), fresh)
+
+
+@pytest.mark.parametrize("damage", ["cut", "noise", "empty"])
+def test_a_damaged_checkpoint_is_refused_in_one_sentence(damage: str, tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        run(tmp_path, settings(), progress=stop_at(6))
+    path = tmp_path / "checkpoint.safetensors"
+    data = path.read_bytes()
+    path.write_bytes({"cut": data[: len(data) // 2], "noise": b"\xff" * 300, "empty": b""}[damage])
+    with pytest.raises(ForewordError, match=r"checkpoint .* is damaged .*delete it to train that prompt from the start"):
+        run(tmp_path, settings())
+
+
+# -- steps ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", ["llama", "t5"])
+def test_a_batch_in_parts_gives_the_same_step(family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, tuning = tiny.backbone(family), settings(max_steps=2, batch_size=7, warmup_steps=0)
+    rows = tiny.rows(7, seed="micro", longest=12)
+    whole = run(tmp_path / "whole", tuning, one=one, rows=rows)
+    parts: list[int] = []
+    loss = Backbone.loss
+
+    def counted(self: Backbone, soft: Any, some: Any) -> Any:
+        parts.append(len(some))
+        return loss(self, soft, some)
+
+    monkeypatch.setattr(room, "MICRO_TOKENS", 24)
+    monkeypatch.setattr(Backbone, "loss", counted)
+    found = run(tmp_path / "parts", tuning, one=one, rows=rows, evaluate=lambda values: 0.0)
+    assert max(parts) < 7
+    assert found.curve[0]["loss"] == pytest.approx(whole.curve[0]["loss"], rel=1e-5)
+    moved = whole.values - tiny.soft(one, 4)  # type: ignore[operator]
+    assert float((found.values - whole.values).norm() / moved.norm()) < 1e-2  # Adam divides small gradients by themselves
+
+
+def test_the_gradient_of_parts_adds_up_to_the_whole_batchs(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, rows = tiny.backbone("llama"), tiny.rows(7, seed="micro", longest=12)
+    grads = []
+    for budget in (16_384, 24):
+        monkeypatch.setattr(room, "MICRO_TOKENS", budget)
+        prompt = Prompt(tiny.soft(one, 4), one.scale, settings(), 0, torch.device("cpu"))  # type: ignore[arg-type]
+        stay = torch.optim.SGD(prompt.named.values(), lr=0.0)
+        room._step(one, prompt, rows, stay, 0.0)
+        grads.append(prompt.named["prompt"].grad)
+    assert float((grads[0] - grads[1]).norm() / grads[0].norm()) < 1e-5  # type: ignore[operator,union-attr]
+
+
+def test_the_rate_is_in_units_of_the_embedding_rows(tmp_path: Path) -> None:
+    """A model whose embedding rows are 16 times as long, and that divides them again, learns along the same relative path."""
+    model = copy.deepcopy(tiny.model("llama"))
+    longer: Any = copy.deepcopy(model)
+    with torch.no_grad():
+        longer.model.embed_tokens.weight.mul_(16)
+    longer.model.layers[0].register_forward_pre_hook(lambda _, args: (args[0] / 16, *args[1:]))
+    one, other = wrap("one", model, tiny.tokenizer()), wrap("other", longer, tiny.tokenizer())
+    assert other.scale == pytest.approx(16 * one.scale)
+    tuning = settings(max_steps=6, eval_every=6)
+    found = run(tmp_path / "one", tuning, one=one)
+    scaled = run(tmp_path / "other", tuning, one=other)
+    assert scaled.curve[0]["dev"] == pytest.approx(found.curve[0]["dev"], rel=1e-4)
+    assert float((scaled.values / 16 - found.values).abs().max()) < 1e-3 * one.scale
+
+
+# -- refusals -------------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_to_train_on_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ForewordError, match="no training example"):
+        run(tmp_path, settings(), rows=[], evaluate=lambda values: 0.0)
+
+
+def test_a_dev_score_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ForewordError, match="dev score is no longer a number at step 3"):
+        run(tmp_path, settings(), evaluate=lambda values: float("nan"))
+
+
+def test_a_loss_that_is_no_number_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "_step", lambda *given: float("nan"))
+    with pytest.raises(ForewordError, match="training loss is no longer a number at step 0; lower --learning-rate"):
+        run(tmp_path, settings())
