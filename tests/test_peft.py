@@ -81,6 +81,7 @@ def test_a_prompt_tuned_here_opens_in_peft(one: Backbone, tmp_path: Path) -> Non
 def test_a_prompt_trained_in_peft_opens_here(one: Backbone, tmp_path: Path) -> None:
     rows = same_size(one)
     config = peft.PromptTuningConfig(task_type=TASKS[one.kind], num_virtual_tokens=4)
+    config.token_dim = one.hidden  # PEFT takes the layers' width where an OPT's embedding rows are narrower
     torch.manual_seed(1)
     model = peft.get_peft_model(copy.deepcopy(one.model), config)
     trained = [value for value in model.parameters() if value.requires_grad]

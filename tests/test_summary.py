@@ -100,6 +100,23 @@ def test_the_best_is_taken_when_every_cheaper_one_is_significantly_worse() -> No
     assert one.p <= one.p_adjusted < 0.05
 
 
+def test_many_comparisons_need_more_than_one_needs() -> None:
+    best = made("pt", hits(100), same=True, train=60.0)  # six examples more, all one way: p = 2 / 2**6
+    one, two = made("a", hits(94), same=True), made("b", [5 < n < 100 for n in range(200)], same=True)
+    alone = summary(best, one).comparisons[0]
+    assert alone.p == pytest.approx(1 / 32)
+    assert alone.significantly_worse
+    among = summary(best, one, two).comparisons[0]
+    assert among.p_adjusted == pytest.approx(1 / 16)
+    assert not among.significantly_worse
+
+
+def test_a_small_p_does_not_count_when_the_interval_holds_nought(monkeypatch: pytest.MonkeyPatch) -> None:
+    records = made("pt", hits(100), same=True, train=60.0), made("a", hits(94), same=True)
+    monkeypatch.setattr("foreword.stats.bootstrap_difference", lambda *a, **b: (-0.1, 6.0))
+    assert not summary(*records).comparisons[0].significantly_worse
+
+
 def test_the_number_of_answers_decides_what_is_cheap() -> None:
     slow = made("icl", hits(100), same=True, each=1.0)
     fast = made("few", hits(100), same=True, each=0.1, train=50.0)
@@ -146,8 +163,7 @@ def test_one_seed_and_few_examples_are_said() -> None:
 
 
 def test_answers_are_aligned_by_id_not_by_position() -> None:
-    right = [n % 3 == 0 for n in range(60)]
-    other = [n % 3 != 1 for n in range(60)]
+    right, other = hits(20, 60), hits(26, 60)
     plain = summary(made("a", right, same=True), made("b", other, same=True, each=0.2))
     turned = made("b", other, same=True, each=0.2, order=list(reversed(range(60))))
     assert summary(made("a", right, same=True), turned) == plain

@@ -59,6 +59,7 @@ class Tuning(Settings):
     prefix: ClassVar[str] = "tuning."
 
     prompt_length: Count = 20
+    place: Literal["auto", "front", "behind"] = "auto"
     init: Literal["random", "vocab", "text", "labels", "carried"] = "vocab"
     init_text: str = ""
     init_prompt: str = ""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import overload
 
 from foreword.backbone import Backbone, Row
 from foreword.context import Context, Fitted
@@ -22,15 +24,17 @@ class Laid:
     example: Example
     question: str
     fitted: Fitted
+    behind: bool = False
 
     def row(self, answer: tuple[int, ...] = ()) -> Row:
         """The row that the backbone gets, soft prompt apart."""
-        return Row(self.fitted.prefix, self.fitted.own, answer)
+        return Row(self.fitted.prefix, self.fitted.own, answer, self.behind)
 
 
 class Layout:
     """How one method words examples for one backbone. soft: the soft prompt's length. fixed: the trial's fixed demonstrations.
-    found: for each example's id, its retrieved demonstrations. reserve: positions kept free for the answer."""
+    found: for each example's id, its retrieved demonstrations. reserve: positions kept free for the answer.
+    behind: the soft prompt stands behind the encoder's input."""
 
     def __init__(
         self,
@@ -42,10 +46,23 @@ class Layout:
         reserve: int,
         fixed: Sequence[Example] = (),
         found: Mapping[str, list[Found]] | None = None,
+        behind: bool = False,
     ) -> None:
         self.backbone, self.template, self.method = backbone, template, method
         self.soft, self.reserve, self.fixed, self.found = soft, reserve, fixed, found
+        self.behind = behind
         self._ids = functools.lru_cache(maxsize=100_000)(lambda text, first: backbone.words.ids(text, first=first))
+
+    def placed(self, behind: bool) -> Layout:
+        """The same with the soft prompt behind the encoder's input, or in front of it."""
+        other = copy.copy(self)
+        other.behind = behind
+        return other
+
+    def alone(self) -> Layout:
+        """The same without demonstrations."""
+        bare = replace(self.method, demonstrations="none", k=0, retriever="")
+        return Layout(self.backbone, self.template, bare, soft=self.soft, reserve=self.reserve, behind=self.behind)
 
     def context(self, example: Example) -> Context:
         """What this method puts before the example."""
@@ -58,12 +75,16 @@ class Layout:
         question = self.template.ask(example)
         name, reserve = example.id, max(self.reserve, answer)
         fitted = self.context(example).fit(question, self._ids, self._room(reserve, name), name=name)
-        return Laid(example, question, fitted)
+        return Laid(example, question, fitted, self.behind)
 
     def training_row(self, example: Example) -> Row:
         """The example with the answer that it is trained on."""
         ids = self.backbone.answer_ids(self.template.reply(example.targets[0]))
         return self.lay(example, answer=len(ids)).row(ids)
+
+    def training_rows(self, examples: Sequence[Example]) -> Sequence[Row]:
+        """The rows of a training split, each laid out when it is first asked for."""
+        return _Rows(self, examples)
 
     def _room(self, reserve: int, name: str) -> int | None:
         window = self.backbone.window
@@ -77,3 +98,27 @@ class Layout:
                 )
             return window - self.backbone.specials
         return window - self.backbone.specials - reserve
+
+
+class _Rows(Sequence[Row]):
+    """Training rows made on demand and kept: a short training on a large split pays only for what it sees."""
+
+    def __init__(self, layout: Layout, examples: Sequence[Example]) -> None:
+        self._layout, self._examples = layout, examples
+        self._made: dict[int, Row] = {}
+
+    def __len__(self) -> int:
+        return len(self._examples)
+
+    @overload
+    def __getitem__(self, place: int) -> Row: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[Row]: ...
+
+    def __getitem__(self, place: int | slice) -> Row | list[Row]:
+        if isinstance(place, slice):
+            return [self[i] for i in range(*place.indices(len(self)))]
+        if place not in self._made:
+            self._made[place] = self._layout.training_row(self._examples[place])
+        return self._made[place]

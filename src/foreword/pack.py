@@ -43,6 +43,13 @@ def step_places(size: int, batch_size: int, step: int, *, seed: int) -> list[int
     return found
 
 
+def visited(size: int, batch_size: int, steps: int, *, seed: int) -> list[int]:
+    """The places that a training of so many steps sees at all, in rising order."""
+    if size and steps * min(batch_size, size) >= 2 * size:
+        return list(range(size))
+    return sorted({place for step in range(steps) for place in step_places(size, batch_size, step, seed=seed)})
+
+
 def padding_share(lengths: Sequence[int], groups: Sequence[Sequence[int]]) -> float:
     """The part of all computed positions that is padding, 0 to 1."""
     computed = sum(len(group) * max(lengths[place] for place in group) for group in groups)

@@ -15,7 +15,7 @@ from foreword.errors import ForewordError
 @dataclass(frozen=True)
 class Birth:
     """Where a soft prompt comes from. fingerprint: of its backbone; empty for a prompt made elsewhere, which says only its
-    width. template: the wording it was trained with. method: the row of choices."""
+    width. template: the wording it was trained with. method: the row of choices. place: front of the input, or behind it."""
 
     backbone: str
     fingerprint: str = ""
@@ -28,6 +28,7 @@ class Birth:
     tuning: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
     scores: dict[str, float] = field(default_factory=dict)
+    place: str = "front"
     origin: str = "foreword"
 
     def as_dict(self) -> dict[str, Any]:

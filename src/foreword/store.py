@@ -16,6 +16,10 @@ from foreword.softprompt import Birth, SoftPrompt
 
 CONFIG, WEIGHTS, CERTIFICATE = "adapter_config.json", "adapter_model.safetensors", "foreword.json"
 KEY = "prompt_embeddings"
+PLACES = {
+    "front": "It stands before the tokenizer's first token.",
+    "behind": "It stands behind the encoder's input, so it works in foreword; PEFT would put it in front, where it does not.",
+}
 KINDS = {"causal": "CAUSAL_LM", "seq2seq": "SEQ_2_SEQ_LM"}
 
 
@@ -97,7 +101,10 @@ def _birth(folder: Path, config: dict[str, Any]) -> Birth:
 
 
 def _peft_config(prompt: SoftPrompt) -> dict[str, Any]:
-    return {
+    behind = (
+        {"foreword_place": "behind the input; PEFT would put it in front"} if prompt.birth.place == "behind" else {}
+    )
+    return behind | {
         "auto_mapping": None,
         "base_model_name_or_path": prompt.birth.backbone,
         "inference_mode": True,
@@ -126,6 +133,6 @@ def _card(prompt: SoftPrompt) -> str:
         f"tags:\n- base_model:adapter:{birth.backbone}\n- prompt-tuning\n- foreword\n---\n\n"
         f"# A soft prompt of {prompt.length} vectors for {birth.backbone}\n\n"
         f"Tuned by foreword ({birth.label or 'pt'}) on the task {birth.task or 'unnamed'}, seed {birth.seed}. Scores: {scores}.\n\n"
-        "It stands before the tokenizer's first token. The wording it was trained with, its settings and the fingerprint of its\n"
+        f"{PLACES[birth.place]} The wording it was trained with, its settings and the fingerprint of its\n"
         "backbone are in foreword.json.\n"
     )

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,11 @@ from foreword.backbone import Backbone
 from foreword.data import Example
 from foreword.errors import ForewordError
 from foreword.files import canonical
-from foreword.inits import Given, initial
+from foreword.inits import Given, initial, vocab
 from foreword.layout import Laid, Layout
 from foreword.methods import Method
 from foreword.metrics import metric
+from foreword.pack import visited
 from foreword.predict import Prediction, predict
 from foreword.progress import Progress, silent
 from foreword.record import Answer, Costs, Demonstration, Record
@@ -46,6 +48,9 @@ LIBRARIES = (
     "numpy",
     "scipy",
 )
+
+PLACE_SAMPLE, PLACE_FACTOR = 64, 1.25
+BEHIND = "The soft prompt stands behind the encoder's input: in front, it would move the input to positions unknown to this model."
 
 Encode = Callable[[Sequence[str]], "np.ndarray[Any, Any]"]
 
@@ -123,7 +128,10 @@ class Trial:
         if done is not None:
             return done
         layout = self.layout()
-        tuned, prompt = self._prompt(layout) if self.spec.method.soft else (None, None)
+        tuned, prompt = None, None
+        if self.spec.method.soft:
+            layout = layout.placed(self._behind(layout))
+            tuned, prompt = self._prompt(layout)
         record = self._score(layout, tuned, prompt)
         record.write(self.path)
         shutil.rmtree(self.out / "work" / self.key, ignore_errors=True)
@@ -131,11 +139,13 @@ class Trial:
 
     def fit(self) -> tuple[Tuned, SoftPrompt]:
         """Only the soft prompt of this trial, nothing scored and nothing kept but checkpoints."""
-        return self._prompt(self.layout())
+        layout = self.layout()
+        return self._prompt(layout.placed(self._behind(layout)))
 
     def outputs(self) -> list[str]:
         """Only the answers, nothing scored and nothing kept: for inputs whose answers nobody knows."""
         layout, given = self.layout(), self.spec.given
+        layout = layout.placed(self.spec.method.soft and self._behind(layout))
         laid = [layout.lay(example) for example in self.task.split(self.spec.split)]
         return list(self._answer(None if given is None else given.values, laid, self.progress).outputs)
 
@@ -149,7 +159,8 @@ class Trial:
         if row.demonstrations == "retrieved":
             needed = list(task.split(spec.split))
             if row.soft and spec.tuning.max_steps > 0:
-                needed += [*task.train, *self._dev()]
+                seen = visited(len(task.train), spec.tuning.batch_size, spec.tuning.max_steps, seed=spec.seed)
+                needed += [*(task.train[place] for place in seen), *self._dev()]
             encode = self.encode or self.backbone.states
             retriever = make(row.retriever, task.train, seed=spec.seed, encode=encode)
             unique = list({example.id: example for example in needed}.values())
@@ -177,6 +188,29 @@ class Trial:
             )
         return self.task.limited({"dev": self.spec.tuning.dev_limit}).dev
 
+    def _behind(self, layout: Layout) -> bool:
+        """Whether the soft prompt stands behind the encoder's input. `auto`: in front, as Lester et al. have it, unless the encoder
+        has absolute positions and the untrained prompt in front, which moves the whole input, costs a quarter more loss on the
+        first training examples than the same prompt behind it."""
+        place, backbone = self.spec.tuning.place, self.backbone
+        if self.spec.given is not None and self.spec.tuning.max_steps == 0:
+            place = self.spec.given.birth.place
+        if place == "behind" and backbone.kind != "seq2seq":
+            raise ForewordError(
+                "A prompt behind the input (place=behind) needs an encoder-decoder; this model reads left to right."
+            )
+        if place != "auto" or backbone.kind != "seq2seq" or backbone.relative:
+            return place == "behind"
+        examples = self.task.train[:PLACE_SAMPLE]
+        soft = vocab(backbone, self._length(), Random("place"), Given()).to(backbone.device)
+        plain = layout.alone()
+        losses = []
+        for behind in (False, True):
+            rows = [plain.placed(behind).training_row(example) for example in examples]
+            with torch.no_grad():
+                losses.append(float(backbone.loss(soft, rows)[0]))
+        return losses[0] > PLACE_FACTOR * losses[1]
+
     def _prompt(self, layout: Layout) -> tuple[Tuned, SoftPrompt]:
         """The soft prompt of this trial, tuned from its start, or from the checkpoint of a run that was cut short."""
         spec = self.spec
@@ -184,7 +218,7 @@ class Trial:
         given = Given(spec.tuning.init_text or self.task.template.instruction, labels, spec.given)
         strategy = "carried" if spec.given is not None else spec.tuning.init
         start = initial(strategy, self.backbone, self._length(), seed=spec.seed, given=given)
-        rows = [layout.training_row(example) for example in self.task.train] if spec.tuning.max_steps else []
+        rows = layout.training_rows(self.task.train)
         tuned = tune(
             self.backbone,
             rows,
@@ -196,7 +230,7 @@ class Trial:
             name=f"{self.name}: tuning",
             progress=self.progress,
         )
-        return tuned, SoftPrompt(tuned.values, self._birth())
+        return tuned, SoftPrompt(tuned.values, self._birth(layout))
 
     def _dev_score(self, layout: Layout) -> Callable[[Tensor], float]:
         spec, backbone = self.spec, self.backbone
@@ -227,7 +261,7 @@ class Trial:
             progress=progress,
         )
 
-    def _birth(self, scores: dict[str, float] | None = None) -> Birth:
+    def _birth(self, layout: Layout, scores: dict[str, float] | None = None) -> Birth:
         return Birth(
             backbone=self.backbone.name,
             fingerprint=self.backbone.fingerprint,
@@ -240,6 +274,7 @@ class Trial:
             tuning=self.spec.tuning.model_dump(),
             seed=self.spec.seed,
             scores=scores or {},
+            place="behind" if layout.behind else "front",
         )
 
     def _score(self, layout: Layout, tuned: Tuned | None, prompt: SoftPrompt | None) -> Record:
@@ -254,7 +289,7 @@ class Trial:
         saved = ""
         if prompt is not None:
             saved = f"prompts/{self.spec.label.replace(':', '-')}-seed{self.spec.seed}-{self.key[:8]}"
-            store.save(SoftPrompt(prompt.values, self._birth(scores)), self.out / saved)
+            store.save(SoftPrompt(prompt.values, self._birth(layout, scores)), self.out / saved)
         costs = Costs(
             trainable_parameters=0 if tuned is None else tuned.parameters,
             train_seconds=0.0 if tuned is None else tuned.seconds,
@@ -281,7 +316,7 @@ class Trial:
             dropped_demonstrations=sum(one.fitted.dropped for one in laid),
             curve=() if tuned is None else tuned.curve,
             prompt=saved,
-            notes=self.backbone.notes,
+            notes=(*self.backbone.notes, *([BEHIND] if layout.behind else [])),
         )
 
     def _fingerprints(self, prompt: SoftPrompt | None) -> dict[str, str]:

@@ -13,12 +13,14 @@ from foreword.errors import ForewordError
 
 @dataclass(frozen=True)
 class Row:
-    """What the model gets for one example, after the soft prompt. prefix: ids that many rows share (instruction, fixed
-    demonstrations). own: this row's ids (retrieved demonstrations, question). answer: ids to be said."""
+    """What the model gets for one example, beside the soft prompt. prefix: ids that many rows share (instruction, fixed
+    demonstrations). own: this row's ids (retrieved demonstrations, question). answer: ids to be said. behind: the soft prompt stands
+    behind these ids in the encoder and not in front of them."""
 
     prefix: tuple[int, ...]
     own: tuple[int, ...]
     answer: tuple[int, ...] = ()
+    behind: bool = False
 
     def __post_init__(self) -> None:
         if not self.own:

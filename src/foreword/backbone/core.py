@@ -34,7 +34,8 @@ class Backbone:
     """A frozen language model.
 
     kind: "causal" or "seq2seq". hidden: H. vocab: V. window: positions it can hold (soft prompt included), None if unbounded;
-    an encoder-decoder has that many in the encoder and in the decoder each. words, answers: tokenizers of inputs and outputs
+    an encoder-decoder has that many in the encoder and in the decoder each. relative: positions are relative (T5), so moving an
+    input changes nothing. words, answers: tokenizers of inputs and outputs
     (one and the same, but for models with two alphabets).
     """
 
@@ -65,6 +66,7 @@ class Backbone:
         )
         self.window = _window(config)
         self._local = _local_window(config)
+        self.relative = bool(getattr(config, "relative_attention_num_buckets", None))
         self.eos = _eos(model, self.answers)
 
     @property

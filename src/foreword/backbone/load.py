@@ -63,8 +63,9 @@ def wrap(name: str, model: Any, tokenizer: Any, output: Any = None, *, notes: tu
     model.eval()
     for parameter in model.parameters():
         parameter.requires_grad_(False)
-    words = Wording(tokenizer)
-    answers = words if output is None or output is tokenizer else Wording(output)
+    rows = int(model.get_input_embeddings().weight.shape[0])
+    words = Wording(tokenizer, rows)
+    answers = words if output is None or output is tokenizer else Wording(output, rows)
     sample = words.frequent(2000)[-24:]
     if model.config.is_encoder_decoder:
         encoder = Seq2SeqEngine(model, start=words.start, end=words.end, pad=words.pad)

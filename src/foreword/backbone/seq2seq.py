@@ -17,7 +17,7 @@ from foreword.backbone.causal import Finished, Traits, hidden_at
 
 class Seq2SeqEngine:
     """Loss, scores and greedy answers of a frozen encoder-decoder model. The soft prompt stands before the encoder's input and
-    nothing before the decoder's (Lester et al. 2021, section 2). Shapes: B rows, P + S encoder positions, T answer tokens."""
+    nothing before the decoder's (Lester et al. 2021, section 2), or behind the input where a row says so. Shapes: B rows, P + S encoder positions, T answer tokens."""
 
     def __init__(
         self,
@@ -45,10 +45,17 @@ class Seq2SeqEngine:
     def _encode(self, soft: Tensor | None, rows: Sequence[Row]) -> tuple[Any, Tensor]:
         """Encoder output [B, P + S, H] and its mask. The encoder runs once per input."""
         ids, mask = right_padded([self.start + row.prefix + row.own + self.end for row in rows], self.pad, self.device)
-        vectors = self.model.get_input_embeddings()(ids)
+        vectors = self.model.get_input_embeddings()(ids)  # [B, S, H]
         if soft is not None:
-            vectors = torch.cat([soft.to(vectors.dtype).expand(len(rows), -1, -1), vectors], dim=1)
-            mask = torch.cat([mask.new_ones((len(rows), len(soft))), mask], dim=1)
+            shared = soft.to(vectors.dtype).expand(len(rows), -1, -1)  # [B, P, H]
+            ones = mask.new_ones((len(rows), len(soft)))
+            if rows[0].behind:
+                vectors, mask = torch.cat([vectors, shared], dim=1), torch.cat([mask, ones], dim=1)
+                order = torch.argsort(1 - mask, dim=1, stable=True)  # the padding between input and prompt goes last
+                vectors = vectors.gather(1, order.unsqueeze(-1).expand_as(vectors))
+                mask = mask.gather(1, order)
+            else:
+                vectors, mask = torch.cat([shared, vectors], dim=1), torch.cat([ones, mask], dim=1)
         return self.model.get_encoder()(inputs_embeds=vectors, attention_mask=mask), mask
 
     def _decode(self, encoded: Any, mask: Tensor, ids: Tensor, picks: Tensor, cache: Any = None) -> Any:

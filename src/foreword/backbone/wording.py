@@ -6,38 +6,39 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-_ANCHOR = "\n"
+_ANCHORS = ("\n", "0", "|")  # some vocabularies have words that begin with a line end
 
 
 class Wording:
     """A tokenizer with the three things the engine needs: the specials around a text, tokens of a piece, and text again.
 
-    start, end: the special ids that the tokenizer itself puts around a text (`<s>`; `</s>`; often nothing).
+    start, end: the special ids that the tokenizer itself puts around a text (`<s>`; `</s>`; often nothing). rows: ids that the
+    model has a vector for; a tokenizer may know more.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
-        self.tokenizer = tokenizer
+    def __init__(self, tokenizer: Any, rows: int | None = None) -> None:
+        self.tokenizer, self.rows = tokenizer, rows
         plain = self._encode("a")
         around = list(tokenizer("a").input_ids)
         at = next((i for i in range(len(around)) if around[i : i + len(plain)] == plain), 0)
         self.start: tuple[int, ...] = tuple(around[:at])
         self.end: tuple[int, ...] = tuple(around[at + len(plain) :])
-        self._anchor = self._encode(_ANCHOR)
+        self._anchors = [(anchor, self._encode(anchor)) for anchor in _ANCHORS]
 
     def _encode(self, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False).input_ids)
 
     def ids(self, text: str, *, first: bool) -> tuple[int, ...]:
-        """The token ids of one piece, no specials. A piece that is not first is tokenised behind a line end which is then
-        taken off, so that no tokenizer marks it as the beginning of a text."""
+        """The token ids of one piece, no specials. A piece that is not first is tokenised behind a line end (or a sign, where
+        the line end melts into it) which is then taken off, so that no tokenizer marks it as the beginning of a text."""
         if not text:
             return ()
         if first:
             return tuple(self._encode(text))
-        joined = self._encode(_ANCHOR + text)
-        size = len(self._anchor)
-        if joined[:size] == self._anchor and len(joined) > size:
-            return tuple(joined[size:])
+        for anchor, known in self._anchors:
+            joined = self._encode(anchor + text)
+            if joined[: len(known)] == known and len(joined) > len(known):
+                return tuple(joined[len(known) :])
         return tuple(self._encode(text))
 
     def text(self, ids: Sequence[int]) -> str:
@@ -79,7 +80,8 @@ class Wording:
         """The `count` most frequent tokens that are text. Trained vocabularies (byte-pair merges, unigram pieces) stand in the
         order of their frequency, so these are the lowest ids (Lester et al. 2021, section 3.2: the 5,000 most common)."""
         special = self.special_ids()
-        return [i for i in range(len(self.tokenizer)) if i not in special][:count]
+        size = len(self.tokenizer) if self.rows is None else min(self.rows, len(self.tokenizer))
+        return [i for i in range(size) if i not in special][:count]
 
     def digest_text(self) -> str:
         """What identifies the tokenizer: its vocabulary in order of ids, and the specials it adds."""

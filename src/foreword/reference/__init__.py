@@ -1,4 +1,4 @@
-"""The models that come with foreword, by name; it refuses names it does not hold."""
+"""Reference holds the language models that foreword ships, a folder each; it refuses to load them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from pathlib import Path
 
 from foreword.errors import unknown
 
-NAMES = {"reference": "medium", "reference-medium": "medium"}
-
 
 def folder(name: str) -> Path:
-    """The folder of a shipped model. Raises ForewordError for a name that is not shipped."""
-    if name not in NAMES:
-        raise unknown("reference model", name, NAMES)
-    return Path(__file__).parent / NAMES[name]
+    """The folder of a shipped model, `medium` say. Raises ForewordError for a name that is not shipped."""
+    here = Path(__file__).parent
+    shipped = sorted(path.parent.name for path in here.glob("*/config.json"))
+    if name not in shipped:
+        raise unknown("reference model", name, shipped)
+    return here / name

@@ -19,8 +19,8 @@ from foreword.files import writable_folder
 from foreword.methods import Method, parse
 from foreword.metrics import metric
 from foreword.progress import Progress, silent
-from foreword.record import Record
 from foreword.readers import read_rows
+from foreword.record import Record
 from foreword.retrieve import RETRIEVERS
 from foreword.softprompt import SoftPrompt
 from foreword.stats import bootstrap

@@ -60,13 +60,15 @@ def summarise(
 
 
 def as_json(summary: Summary, report_path: str) -> dict[str, Any]:
-    """The one document of `compare --json`: plain JSON values only; a number that is not finite becomes null."""
+    """The one document of `compare --json`: plain JSON values only; a number that is not finite becomes null. A method that chance
+    does not touch ran once; that one score stands for every seed, and its `seeds` say so."""
+    every = sorted({seed for row in summary.rows for seed in row.seeds})
     whole = {
         "task": summary.task,
         "backbone": summary.backbone,
         "metric": summary.metric,
         "examples": summary.examples,
-        "rows": [asdict(row) for row in summary.rows],
+        "rows": [asdict(row) | {"seeds": every if row.deterministic else row.seeds} for row in summary.rows],
         "recommended": summary.recommendation.method,
         "reason": summary.recommendation.reason,
         "answers": summary.recommendation.answers,

@@ -12,7 +12,13 @@ Spans = tuple[tuple[int, int], ...]
 
 def drill(rng: Random) -> tuple[str, Spans]:
     """A drill's text and the spans that can be told from what stands before them."""
-    return rng.choice((_again, _again, _lookup))(rng)
+    return rng.choice((plain_drill, _again, _lookup))(rng)
+
+
+def plain_drill(rng: Random) -> tuple[str, Spans]:
+    """One-word names, said twice without anything between: nothing but copying."""
+    line = " ".join(rng.choice(names.WORDS) for _ in range(rng.randint(6, 30)))
+    return f" {line} {line}", ((2 + len(line), 2 + 2 * len(line)),)
 
 
 def _words(rng: Random, count: int) -> list[str]:

@@ -53,14 +53,16 @@ def task(
         for number in range(size):
             rng = Random(f"{seed}/{family.name}/{split}/{number}")
             strange = split != "train" and rng.random() >= near
-            question, answers = "", ()
+            question, answers = "", tuple[str, ...]()
             for attempt in range(200):
                 group = family.group(rng) if strange else known[(number + attempt) % len(known)]
                 question, answers = group(rng)
                 if question not in asked:
                     break
             else:
-                raise ForewordError(f"The family {family.name} has no {size} different examples for {split}; ask for fewer.")
+                raise ForewordError(
+                    f"The family {family.name} has no {size} different examples for {split}; ask for fewer."
+                )
             asked.add(question)
             examples.append(Example(f"{split}-{number}", {"input": question}, tuple(dict.fromkeys(answers))))
         return tuple(examples)

@@ -9,13 +9,15 @@ from random import Random
 
 from foreword.world.domains import Attribute, Domain
 
-FILLERS = (
-    "the a an of in on at to by for with from and or but so then also that this which who it they has have is was are were "
-    "one two three first last next old new good great known called named said made kept found seen given taken between "
-    "during before after under over here there now once often never always only both each some many more most very "
-    "according list record note data people life world day time house work name number part place case week point "
-    "group fact way man woman child water road side end line book story start hand home town school team game"
-).split()
+_FILLERS = """
+the a an of in on at to by for with from and or but so then also that this which who it they has have is
+was are were one two three first last next old new good great known called named said made kept found
+seen given taken between during before after under over here there now once often never always only both
+each some many more most very according list record note data people life world day time house work name
+number part place case week point group fact way man woman child water road side end line book story
+start hand home town school team game
+"""
+FILLERS = tuple(_FILLERS.split())
 
 
 @dataclass(frozen=True)

@@ -143,13 +143,17 @@ def passage(rng: Random) -> Document:
 def documents(seed: int, *, start: int = 0, room: int = 700, drilled: int = 0) -> Iterator[Document]:
     """The documents of a seed from number `start` on, without end; each is a function of (seed, number) alone.
 
-    room: characters of a run at most (about a third as many tokens). drilled: up to this number, copy drills are frequent
-    (half at first, fewer and fewer); behind it they are rare (one in thirty).
+    room: characters of a run at most (about a third as many tokens). drilled: the first third of this number are plain copy
+    drills; from there to the number, drills of all kinds thin out from all documents to one in thirty, and so they stay.
     """
     number = start
     while True:
         rng = Random(f"{seed}/world/{number}")
-        drill = max(0.5 * (1 - number / drilled), 1 / 30) if drilled else 1 / 30
+        if 3 * number < drilled:
+            yield Document(*drills.plain_drill(rng))
+            number += 1
+            continue
+        drill = max(1.5 * (1 - number / drilled), 1 / 30) if drilled else 1 / 30
         chance = rng.random()
         if chance < drill:
             yield Document(*drills.drill(rng))

@@ -1,0 +1,43 @@
+# make demo: set up from nothing and run the main job. make test: set up and pass the tests. Nothing else is needed but Python 3.11+.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+FOREWORD_OUT ?= foreword-demo
+
+.PHONY: demo test test-all lint types setup setup-test clean
+
+demo: $(VENV)/.demo
+	$(BIN)/foreword demo --out $(FOREWORD_OUT)
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest
+
+test-all: $(VENV)/.test
+	$(BIN)/python -m pytest -m "slow or not slow"
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check src tests bench recipes
+	$(BIN)/ruff format --check src tests bench recipes
+
+types: $(VENV)/.test
+	$(BIN)/mypy
+
+setup: $(VENV)/.demo
+setup-test: $(VENV)/.test
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("foreword needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Set PYTHON=python3.11." if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@ $(VENV)/.demo
+
+clean:
+	rm -rf $(VENV) $(FOREWORD_OUT) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,448 @@
+"""The backbone's verbs against plain computations, its wording, its fingerprint, and the check that finds broken models."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+import torch
+import transformers
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from foreword.backbone import Backbone, Row, core, load_backbone, wrap
+from foreword.backbone.batch import answer_picks, left_padded, positions, right_padded
+from foreword.backbone.wording import Wording
+from foreword.errors import ForewordError
+
+FAMILIES = ("gpt2", "opt", "bloom", "llama", "gemma3", "gemma3n", "gpt_neo", "mamba", "t5", "bart")
+
+
+def plain_scores(one: Backbone, soft: torch.Tensor | None, row: Row) -> float:
+    """The log-probability of a row's answer, token by token, out of the joined forward pass of the row alone."""
+    if one.kind == "causal":
+        logits, wanted = one.engine.joined_logits(soft, [row])  # type: ignore[attr-defined]
+    else:
+        logits, wanted = one.engine.answer_logits(soft, [row])  # type: ignore[attr-defined]
+    told = functional.log_softmax(logits.double(), dim=-1)
+    return sum(float(told[place, token]) for place, token in enumerate(wanted))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("family", FAMILIES)
+def test_scores_are_the_log_probabilities(family: str) -> None:
+    one = tiny.backbone(family)
+    for length in (0, 3):
+        soft = tiny.soft(one, length)
+        rows = tiny.rows(5, seed="score", prefix=tiny.ids(3, "score")) + tiny.rows(2, seed="score bare")
+        assert one.score(soft, rows) == pytest.approx([plain_scores(one, soft, row) for row in rows], rel=1e-4)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_loss_is_minus_the_scores(family: str) -> None:
+    one = tiny.backbone(family)
+    rows, soft = tiny.rows(5, seed="loss"), tiny.soft(one, 2)
+    with torch.no_grad():
+        loss, count = one.loss(soft, rows)
+    assert count == sum(len(row.answer) for row in rows)
+    assert float(loss) == pytest.approx(-sum(one.score(soft, rows)), rel=1e-5)
+
+
+def test_a_row_has_something_to_read() -> None:
+    with pytest.raises(ForewordError, match="without a single token cannot be answered"):
+        Row((1, 2), ())
+    assert Row((1, 2), (3,), (4, 5)).length == 5
+
+
+# -- generating -----------------------------------------------------------------------------------------------------------
+
+
+def test_an_answer_ends_at_the_end_token_or_the_stop_text_or_the_limit() -> None:
+    one = tiny.backbone("gpt2")
+    rows = tiny.rows(40, seed="ends", answer=0)
+    free = one.generate(None, rows, 12)
+    assert all(len(ids) <= 12 for ids in free)
+    assert all(token not in one.eos for ids in free for token in ids[:-1])
+    assert {len(ids) for ids in one.generate(None, rows, 3)} <= {1, 2, 3}
+    letter = next(ch for ch in one.answers.text(free[0][1:-1]) if ch.isalpha())
+    stopped = one.generate(None, rows, 12, stop=letter)
+    ended = 0
+    for before, after in zip(free, stopped, strict=True):
+        assert after == before[: len(after)]
+        texts = [one.answers.text(before[: size + 1]).lstrip("\n") for size in range(len(before))]
+        first = next((size for size, text in enumerate(texts) if letter in text), len(before) - 1)
+        assert len(after) == first + 1
+        ended += len(after) < len(before)
+    assert ended > 3
+
+
+def test_a_row_that_ends_leaves_the_others_as_they_were() -> None:
+    """Rows of one batch end at different steps; each answer is still the one it gives alone."""
+    for family in ("llama", "mamba", "t5", "bart"):
+        one = tiny.backbone(family)
+        rows = [Row((), tiny.ids(5, f"leave {i}")) for i in range(8)]
+        alone = [one.generate(None, [row], 10)[0] for row in rows]
+        seen: list[int] = []
+
+        def finished(row: int, ids: list[int], seen: list[int] = seen) -> bool:
+            seen.append(row)
+            return len(ids) > row
+
+        found = one.engine.generate(None, rows, 10, finished)
+        for place, (ids, whole) in enumerate(zip(found, alone, strict=True)):
+            size = min(len(ids), len(whole))
+            assert ids[:size] == whole[:size] and len(ids) == place + 1
+
+
+def test_the_prefix_of_a_soft_prompt_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = wrap("fresh", copy.deepcopy(tiny.model("llama")), tiny.tokenizer())
+    engine: Any = one.engine
+    calls: list[int] = []
+    whole = engine.prefix_state
+
+    def counted(soft: Any, prefix: Any) -> Any:
+        calls.append(1)
+        return whole(soft, prefix)
+
+    monkeypatch.setattr(engine, "prefix_state", counted)
+    soft, rows = tiny.soft(one, 4), tiny.rows(6, answer=0)
+    assert soft is not None
+    for row in rows:
+        one.generate(soft, [row], 3)
+    assert len(calls) == 1
+    other = soft.clone()
+    other[2, 3] += 1e-3
+    one.generate(other, rows, 3)
+    assert len(calls) == 2, "another soft prompt is another prefix"
+    for number in range(60):
+        one.generate(None, [Row((number + 3,), (5,))], 1)
+    assert len(engine._kept) <= 32
+
+
+# -- padding --------------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.lists(st.integers(1, 99), min_size=1, max_size=7), min_size=1, max_size=6), st.integers(0, 5))
+def test_padding_moves_no_position(rows: list[list[int]], before: int) -> None:
+    device = torch.device("cpu")
+    for pad in (right_padded, left_padded):
+        ids, mask = pad(rows, 0, device)
+        assert ids.shape == mask.shape == (len(rows), max(map(len, rows)))
+        for row, got, kept, spots in zip(rows, ids, mask, positions(mask, before), strict=True):
+            assert got[kept.bool()].tolist() == row
+            assert spots[kept.bool()].tolist() == list(range(before, before + len(row)))
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.lists(st.integers(0, 9), max_size=3)), min_size=1, max_size=5))
+def test_picks_point_at_the_columns_before_the_answers(rows: list[tuple[int, list[int]]]) -> None:
+    starts, answers = [start for start, _ in rows], [answer for _, answer in rows]
+    picks, wanted = answer_picks(starts, answers, 10, torch.device("cpu"))
+    assert wanted.tolist() == [token for answer in answers for token in answer]
+    expected = [10 * i + start + k for i, (start, answer) in enumerate(rows) for k in range(len(answer))]
+    assert picks.tolist() == expected
+
+
+# -- states ---------------------------------------------------------------------------------------------------------------
+
+TEXTS = ("ba lo ri", "tem", "na sho ku der fin ost ba ba ba lo", "der der", "ost fin lo ri tem na", "")
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("pooling", ["last", "mean"])
+def test_states_are_the_final_hidden_states(family: str, pooling: str) -> None:
+    one = tiny.backbone(family, 0, True)
+    found = one.states(TEXTS, pooling=pooling, batch_size=4)
+    assert found.dtype == np.float32 and found.shape == (len(TEXTS), found.shape[1]) and np.isfinite(found).all()
+    for place, text in enumerate(TEXTS):
+        ids = torch.tensor([one.words.start + one.words.ids(text, first=True)])
+        if one.kind == "seq2seq":
+            hidden = one.model.get_encoder()(input_ids=ids).last_hidden_state[0]
+        else:
+            hidden = one.model(input_ids=ids, output_hidden_states=True, use_cache=False).hidden_states[-1][0]
+        if family == "gemma3n":  # its states come in several parallel streams; the head reads their mean
+            hidden = one._hidden([ids[0].tolist()])[0][0]
+        elif hidden.shape[-1] != found.shape[1]:  # an OPT whose layers are wider than its embedding rows
+            hidden = one.model.model.decoder.project_out(hidden)
+        wanted = hidden[-1] if pooling == "last" else hidden.mean(dim=0)
+        assert np.abs(found[place] - wanted.numpy()).max() < 1e-4 * max(1.0, float(wanted.abs().max()))
+        assert np.abs(one.states([text], pooling=pooling)[0] - found[place]).max() < 1e-4 * np.abs(found[place]).max()
+
+
+def test_states_of_long_texts_are_cut_at_the_window() -> None:
+    one = tiny.backbone("gpt2")
+    text = "ba lo ri tem " * 200
+    assert len(one.words.ids(text, first=True)) > (one.window or 0)
+    assert np.isfinite(one.states([text])).all()
+
+
+def test_states_are_there_where_the_head_cannot_be_heard() -> None:
+    one = wrap("mute", fresh(Mute), tiny.tokenizer())
+    assert not one.engine.traits.picks
+    heard = wrap("heard", fresh(transformers.LlamaForCausalLM), tiny.tokenizer())
+    assert np.abs(one.states(TEXTS) - heard.states(TEXTS)).max() < 1e-4
+
+
+# -- wording --------------------------------------------------------------------------------------------------------------
+
+
+@given(st.text(min_size=1, max_size=30))
+def test_ids_become_the_text_again(text: str) -> None:
+    words = tiny.backbone("llama").words
+    for first in (True, False):
+        assert words.text(words.ids(text, first=first)) == text.encode("utf-8", "replace").decode()
+
+
+def test_the_specials_around_a_text_are_found() -> None:
+    assert tiny.backbone("llama").words.start == () == tiny.backbone("llama").words.end
+    assert tiny.backbone("llama", 0, True).words.start == (1,)
+    assert tiny.backbone("llama", 0, True).specials == 1
+
+
+def test_answers_end_with_the_end_token() -> None:
+    one = tiny.backbone("llama")
+    assert one.answer_ids(" ba lo") == one.words.ids(" ba lo", first=False) + (2,)
+    assert one.answers.text(one.answer_ids(" ba lo")) == " ba lo"
+
+
+def test_nothing_is_nothing() -> None:
+    assert tiny.backbone("llama").words.ids("", first=True) == () == tiny.backbone("llama").words.ids("", first=False)
+
+
+@pytest.mark.parametrize("name", ["tinystories-656k", "stories260k"])
+def test_a_piece_of_a_llamas_text_is_tokenised_as_within_it(name: str, shared: Path) -> None:
+    """No dummy blank before a piece: the pieces of a text, one after another, read as the text."""
+    words = Wording(transformers.AutoTokenizer.from_pretrained(str(shared / "models" / name)))
+    pieces = ["Once upon a time.\n", "Tim had a ball.\n", " He ran", "home", "\n\n", "The end"]
+    ids = [words.ids(piece, first=place == 0) for place, piece in enumerate(pieces)]
+    assert words.text([token for piece in ids for token in piece]) == "".join(pieces)
+    alone = words.ids("home", first=False)
+    assert words.text((*words.ids("at", first=True), *alone)).lstrip() == "athome"
+
+
+def test_the_spellers_output_alphabet_is_its_own(shared: Path) -> None:
+    one = load_backbone(str(shared / "models" / "g2p-bart-us"), device="cpu")
+    assert one.kind == "seq2seq" and one.answers is not one.words and one.notes
+    assert one.answer_ids("") == (1, 2)
+    ids = one.generate(None, [Row((), one.words.ids("table", first=True))], 20)[0]
+    assert one.answers.text(ids).strip()
+    assert one.answers.text(one.answer_ids(one.answers.text(ids))) == one.answers.text(ids)
+
+
+def test_an_unknown_token_is_counted() -> None:
+    words = tiny.backbone("llama").words
+    assert words.unknown(words.ids("é – 字", first=True)) == 0
+    assert len(words.pieces((5, 6, 7))) == 3
+
+
+def test_frequent_tokens_are_text() -> None:
+    words = tiny.backbone("llama").words
+    assert words.frequent(10) == list(range(3, 13))
+    assert max(Wording(tiny.tokenizer(), 300).frequent(5000)) == 299, "a tokenizer may know more than the model"
+    assert not set(words.frequent(5000)) & words.special_ids()
+
+
+# -- identity -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_fingerprint_sees_one_weight_and_the_tokenizer() -> None:
+    base = tiny.backbone("llama")
+    same = wrap("another name", copy.deepcopy(tiny.model("llama")), tiny.tokenizer())
+    assert same.fingerprint == base.fingerprint
+    for index, (name, _) in enumerate(sorted(base.model.named_parameters())):
+        if index % 5 == 0:
+            changed = copy.deepcopy(tiny.model("llama"))
+            with torch.no_grad():
+                dict(changed.named_parameters())[name].view(-1)[-1] += 0.1
+            assert wrap("x", changed, tiny.tokenizer()).fingerprint != base.fingerprint, name
+    other = copy.deepcopy(tiny.tokenizer())
+    other.add_tokens(["frogs"])
+    assert wrap("x", copy.deepcopy(tiny.model("llama")), other).fingerprint != base.fingerprint
+    assert wrap("x", copy.deepcopy(tiny.model("llama")), tiny.tokenizer(True)).fingerprint != base.fingerprint
+
+
+def test_the_fingerprint_does_not_see_the_numbers_it_is_loaded_in(tmp_path: Path) -> None:
+    model = copy.deepcopy(tiny.model("llama")).to(torch.bfloat16)
+    model.save_pretrained(tmp_path)
+    tiny.tokenizer().save_pretrained(tmp_path)
+    loaded = [load_backbone(str(tmp_path), dtype=dtype, device="cpu") for dtype in ("float32", "bfloat16")]
+    assert loaded[0].dtype == torch.float32 and loaded[1].dtype == torch.bfloat16
+    assert loaded[0].fingerprint == loaded[1].fingerprint
+    assert loaded[0].weights_digest() != loaded[1].weights_digest()
+
+
+def test_a_big_tensor_is_sampled_from_end_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(core, "SAMPLED", 64)
+    model = copy.deepcopy(tiny.model("llama"))
+    wide = torch.nn.Parameter(torch.zeros(1_000_100))
+    model.register_parameter("wide", wide)
+    before = wrap("x", model, tiny.tokenizer()).fingerprint
+    with torch.no_grad():
+        wide[-100_000:] = 1
+    assert wrap("x", model, tiny.tokenizer()).fingerprint != before
+
+
+def test_a_backbone_is_frozen_and_without_dropout() -> None:
+    model = copy.deepcopy(tiny.model("gpt2")).train()
+    one = wrap("x", model, tiny.tokenizer())
+    assert not one.model.training
+    assert not any(value.requires_grad for value in one.model.parameters())
+    assert one.parameters == sum(value.numel() for value in one.model.parameters())
+
+
+def test_the_scale_is_the_root_mean_square_of_the_rows_as_the_first_layer_gets_them() -> None:
+    one = tiny.backbone("gemma3")
+    rows = one.model.get_input_embeddings()(torch.tensor(one.words.frequent(5000)))
+    assert one.scale == pytest.approx(float(rows.square().mean().sqrt()), rel=1e-5)
+    assert one.scale > 3 * float(one.model.get_input_embeddings().weight.square().mean().sqrt())
+
+
+# -- broken models: the check at load switches the short cut off, and the answers stay exact -------------------------------
+
+
+class Deaf(transformers.LlamaForCausalLM):
+    """Takes position ids and ignores them, as a wrapper that prepares its own does."""
+
+    def forward(self, input_ids: Any = None, position_ids: Any = None, **given: Any) -> Any:
+        return super().forward(input_ids=input_ids, **given)
+
+
+class Forgetful(transformers.LlamaForCausalLM):
+    """Its cache comes back, but what is in it has been rounded away."""
+
+    def forward(self, input_ids: Any = None, past_key_values: Any = None, **given: Any) -> Any:
+        if past_key_values is not None:
+            for layer in past_key_values.layers:
+                if layer.get_seq_length():
+                    layer.keys = layer.keys * 0.5
+        return super().forward(input_ids=input_ids, past_key_values=past_key_values, **given)
+
+
+class Cacheless(transformers.LlamaForCausalLM):
+    """Has never heard of a cache."""
+
+    def forward(self, input_ids: Any = None, past_key_values: Any = None, use_cache: Any = None, **given: Any) -> Any:
+        if past_key_values is not None:
+            raise TypeError("forward() got an unexpected keyword argument 'past_key_values'")
+        return super().forward(input_ids=input_ids, use_cache=False, **given)
+
+
+class Mute(transformers.LlamaForCausalLM):
+    """Computes its logits without calling its output layer."""
+
+    def forward(self, input_ids: Any = None, position_ids: Any = None, **given: Any) -> Any:
+        out = self.model(input_ids=input_ids, position_ids=position_ids, **given)
+        logits = out.last_hidden_state @ self.lm_head.weight.T
+        return transformers.modeling_outputs.CausalLMOutputWithPast(
+            logits=logits, past_key_values=out.past_key_values, hidden_states=out.hidden_states
+        )
+
+
+def fresh(kind: Any) -> Any:
+    model = kind(tiny._config("llama")).eval()
+    model.load_state_dict(tiny.model("llama").state_dict())
+    return model
+
+
+BROKEN: dict[str, tuple[Any, dict[str, bool]]] = {
+    "deaf": (Deaf, {"shares": True, "left_pads": False, "picks": True, "continues": True}),
+    "forgetful": (Forgetful, {"shares": False, "left_pads": False, "picks": True, "continues": False}),
+    "cacheless": (Cacheless, {"shares": False, "left_pads": False, "picks": True, "continues": False}),
+    "mute": (Mute, {"shares": True, "left_pads": True, "picks": False, "continues": True}),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_short_cut_is_found_and_not_taken(name: str) -> None:
+    kind, traits = BROKEN[name]
+    broken, whole = wrap(name, fresh(kind), tiny.tokenizer()), tiny.backbone("llama")
+    assert vars(broken.engine.traits) == traits
+    rows = tiny.rows(14, seed="broken", prefix=tiny.ids(3, "broken"), longest=10)
+    start = tiny.soft(whole, 4)
+    assert start is not None
+    wanted = whole.generate(start, rows, 6)
+    assert broken.generate(start, rows, 6) == wanted
+    assert [broken.generate(start, [row], 6)[0] for row in rows] == wanted
+    assert broken.score(start, rows) == pytest.approx(whole.score(start, rows), rel=1e-4)
+    gradients = []
+    for one in (broken, whole):
+        soft = start.clone().requires_grad_(True)
+        one.loss(soft, rows)[0].backward()  # type: ignore[no-untyped-call]
+        gradients.append(soft.grad)
+    assert float((gradients[0] - gradients[1]).norm() / gradients[1].norm()) < 1e-5  # type: ignore[operator,union-attr]
+
+
+def test_a_short_cut_wrongly_trusted_would_be_wrong() -> None:
+    """The broken models are really broken: forced onto the short cut, their answers change."""
+    whole, rows = tiny.backbone("llama"), tiny.rows(14, seed="broken", longest=10)
+    soft = tiny.soft(whole, 4)
+    wanted = whole.generate(soft, rows, 6)
+    for kind in (Deaf, Forgetful):
+        one = wrap("forced", fresh(kind), tiny.tokenizer())
+        one.engine.traits = whole.engine.traits
+        assert one.generate(soft, rows, 6) != wanted
+
+
+# -- loading --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    found = tmp_path_factory.mktemp("model")
+    copy.deepcopy(tiny.model("llama")).save_pretrained(found)
+    tiny.tokenizer().save_pretrained(found)
+    return found
+
+
+def test_a_folder_is_loaded(folder: Path) -> None:
+    one = load_backbone(str(folder), device="cpu")
+    assert (one.kind, one.hidden, one.vocab, one.window, one.eos) == ("causal", 32, tiny.WORDS, 160, (2,))
+    assert one.fingerprint == tiny.backbone("llama").fingerprint
+
+
+def refusal(name: str, **given: Any) -> str:
+    with pytest.raises(ForewordError) as told:
+        load_backbone(name, **({"device": "cpu"} | given))
+    assert "\n" not in str(told.value)
+    return str(told.value)
+
+
+def test_what_cannot_be_loaded_is_refused_in_one_sentence(folder: Path, tmp_path: Path) -> None:
+    assert "There is no model folder at" in refusal(str(tmp_path / "nowhere"))
+    (tmp_path / "empty").mkdir()
+    assert "has no config.json, so it holds no model" in refusal(str(tmp_path / "empty"))
+    assert "There is no dtype 'float31'; did you mean 'float32'?" in refusal(str(folder), dtype="float31")
+    assert "cannot be used here" in refusal(str(folder), device="abacus")
+    assert "neither a folder here nor reachable on the hub" in refusal("no-such-model-anywhere")
+
+
+def damaged(folder: Path, to: Path, **files: bytes | None) -> str:
+    shutil.copytree(folder, to)
+    for name, data in files.items():
+        path = to / name.replace("__", ".")
+        if data is None:
+            path.unlink()
+        else:
+            path.write_bytes(data)
+    return refusal(str(to))
+
+
+def test_damaged_folders_are_refused_in_one_sentence(folder: Path, tmp_path: Path) -> None:
+    whole = (folder / "model.safetensors").read_bytes()
+    assert "could not be loaded" in damaged(folder, tmp_path / "cut", model__safetensors=whole[:-500])
+    assert "could not be loaded" in damaged(folder, tmp_path / "config", config__json=b"{")
+    told = damaged(folder, tmp_path / "pickle", model__safetensors=None, pytorch_model__bin=b"x")
+    assert "has no model.safetensors; foreword reads no pickles" in told
+
+
+def test_rows_are_the_same_through_a_folder(folder: Path) -> None:
+    one, memory = load_backbone(str(folder), device="cpu"), tiny.backbone("llama")
+    rows: Sequence[Row] = tiny.rows(4, seed="folder")
+    assert one.score(None, rows) == memory.score(None, rows)
