@@ -38,7 +38,7 @@ def test_no_file_gives_the_defaults() -> None:
     assert run == Run(model="tiny")
     assert run.methods == ["zero", "icl", "pt", "ipt"]
     assert run.seeds == [0, 1, 2]
-    assert (run.tuning.prompt_length, run.tuning.init, run.tuning.learning_rate) == (20, "vocab", 0.1)
+    assert (run.tuning.prompt_length, run.tuning.init, run.tuning.learning_rate) == (20, "vocab", 0.3)
     assert (run.limit, run.instruction, run.too_long) == (None, None, "refuse")
 
 

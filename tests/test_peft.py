@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tiny
 import torch
 from torch import Tensor
 
+import tiny
 from foreword import store
 from foreword.backbone import Backbone, Row, wrap
 from foreword.config import Tuning

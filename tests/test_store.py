@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import tiny
 import torch
 from safetensors.torch import load_file, save_file
 
+import tiny
 from foreword import store
 from foreword.errors import ForewordError
 from foreword.softprompt import Birth, SoftPrompt
@@ -65,6 +65,15 @@ def test_the_files_are_as_peft_writes_them(folder: Path) -> None:
     assert card.startswith("---\nlibrary_name: peft\nbase_model: some/model\n") and "bleu 12.5" in card
 
 
+def test_a_prompt_that_stands_behind_the_input_says_so(tmp_path: Path) -> None:
+    """PEFT knows no such place, so whoever opens the folder there must be told."""
+    birth = Birth(backbone="some/model", kind="seq2seq", place="behind")
+    store.save(SoftPrompt(torch.ones(2, 4), birth), tmp_path / "p")
+    assert store.load(tmp_path / "p").birth.place == "behind"
+    assert "behind the input" in (tmp_path / "p" / "adapter_config.json").read_text(encoding="utf-8")
+    assert "behind the encoder's input" in (tmp_path / "p" / "README.md").read_text(encoding="utf-8")
+
+
 def test_a_second_save_takes_the_firsts_place(folder: Path) -> None:
     store.save(prompt(5), folder)
     assert store.load(folder).length == 5
@@ -75,7 +84,7 @@ def test_a_save_that_fails_leaves_the_old_one(folder: Path, monkeypatch: pytest.
     def full(*given: object, **more: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(store, "save_file", full)
+    monkeypatch.setattr(store, "serialised", full)
     with pytest.raises(ForewordError, match="No space left on device; free some space"):
         store.save(prompt(5), folder)
     assert store.load(folder).length == 3
@@ -164,7 +173,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "no count": (lambda f: edit(f / "adapter_config.json", "num_virtual_tokens", None), r"says None virtual tokens"),
     "certificate of another shape": (unborn, r"does not have the shape this version writes .*shoe_size"),
     "certificate broken": (lambda f: (f / "foreword.json").write_text("{"), r"certificate at .* is damaged"),
-    "certificate no table": (lambda f: (f / "foreword.json").write_text("[]"), r"does not have the shape this version writes"),
+    "certificate no table": (
+        lambda f: (f / "foreword.json").write_text("[]"),
+        r"does not have the shape this version writes",
+    ),
     "not finite": (infinite, r"numbers that are not finite"),
 }
 

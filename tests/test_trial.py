@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tiny
 
+import tiny
 from foreword import store, trial
 from foreword.backbone import Backbone
 from foreword.config import Tuning
@@ -70,7 +70,9 @@ def test_every_method_leaves_a_whole_record(family: str, label: str, tmp_path: P
     for answer in record.answers:
         assert len(answer.shown) == (row.k if row.demonstrations != "none" else 0)
         assert all(shown.id.startswith("e") and int(shown.id[1:]) < 24 for shown in answer.shown)
-        assert [shown.similarity is not None for shown in answer.shown] == [row.retriever in ("bm25", "dense")] * len(answer.shown)
+        assert [shown.similarity is not None for shown in answer.shown] == [row.retriever in ("bm25", "dense")] * len(
+            answer.shown
+        )
         assert answer.input == toy.template.ask(Example("", {"input": answer.input.split("Input: ")[1].split("\n")[0]}))
     assert record.costs.prefix_tokens == pytest.approx(np.mean([answer.prefix_tokens for answer in record.answers]))
     assert record.costs.prefix_tokens >= (3 if row.soft else 0) + (1 if row.demonstrations != "none" else 0)
@@ -184,7 +186,9 @@ def test_select_by_metric(tmp_path: Path) -> None:
 # -- the window -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_small_window_drops_whole_demonstrations_and_counts_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_small_window_drops_whole_demonstrations_and_counts_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     roomy = make("llama", "icl:4", tmp_path / "roomy").run()
     assert roomy.dropped_demonstrations == 0
     one = make("llama", "icl:4", tmp_path / "tight")

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tiny
 import torch
 from safetensors import safe_open
 from torch import Tensor
 
+import tiny
 from foreword import tune as room
 from foreword.backbone import Backbone, Row, wrap
 from foreword.config import Tuning
@@ -115,6 +115,20 @@ def test_the_best_is_kept(tmp_path: Path) -> None:
     assert torch.equal(found.values, seen[1])
     assert [one["dev"] for one in found.curve] == [5.0, 2.0, 3.0, 2.0]
     assert [one["step"] for one in found.curve] == [3, 6, 9, 12]
+
+
+def test_the_curve_holds_the_mean_loss_since_the_last_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    losses: list[float] = []
+    step = room._step
+
+    def heard(*given: Any) -> float:
+        losses.append(step(*given))
+        return losses[-1]
+
+    monkeypatch.setattr(room, "_step", heard)
+    found = run(tmp_path, settings(max_steps=8))
+    wanted = [sum(part) / len(part) for part in (losses[:3], losses[3:6], losses[6:])]
+    assert [one["loss"] for one in found.curve] == pytest.approx(wanted)
 
 
 def test_patience_ends_it(tmp_path: Path) -> None:
@@ -258,7 +272,9 @@ def test_a_damaged_checkpoint_is_refused_in_one_sentence(damage: str, tmp_path: 
     path = tmp_path / "checkpoint.safetensors"
     data = path.read_bytes()
     path.write_bytes({"cut": data[: len(data) // 2], "noise": b"\xff" * 300, "empty": b""}[damage])
-    with pytest.raises(ForewordError, match=r"checkpoint .* is damaged .*delete it to train that prompt from the start"):
+    with pytest.raises(
+        ForewordError, match=r"checkpoint .* is damaged .*delete it to train that prompt from the start"
+    ):
         run(tmp_path, settings())
 
 
@@ -283,7 +299,9 @@ def test_a_batch_in_parts_gives_the_same_step(family: str, tmp_path: Path, monke
     assert max(parts) < 7
     assert found.curve[0]["loss"] == pytest.approx(whole.curve[0]["loss"], rel=1e-5)
     moved = whole.values - tiny.soft(one, 4)  # type: ignore[operator]
-    assert float((found.values - whole.values).norm() / moved.norm()) < 1e-2  # Adam divides small gradients by themselves
+    assert (
+        float((found.values - whole.values).norm() / moved.norm()) < 1e-2
+    )  # Adam divides small gradients by themselves
 
 
 def test_the_gradient_of_parts_adds_up_to_the_whole_batchs(monkeypatch: pytest.MonkeyPatch) -> None:

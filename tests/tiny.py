@@ -129,7 +129,9 @@ def _config(family: str) -> Any:
             **base, hidden_size=32, num_hidden_layers=3, num_attention_heads=4, initializer_range=0.2
         ),
         "phi": lambda: t.PhiConfig(**(llama | {"num_key_value_heads": 4})),
-        "mamba": lambda: t.MambaConfig(**base, hidden_size=32, state_size=8, num_hidden_layers=2, initializer_range=0.6),
+        "mamba": lambda: t.MambaConfig(
+            **base, hidden_size=32, state_size=8, num_hidden_layers=2, initializer_range=0.6
+        ),
         "t5": lambda: t.T5Config(
             vocab_size=WORDS,
             d_model=32,

@@ -44,7 +44,8 @@ class Settings(BaseModel):
 class Tuning(Settings):
     """How a soft prompt is fitted.
 
-    prompt_length: P, in rows. init: where the rows start; init_text: the words for `text`; init_prompt: the prompt's
+    prompt_length: P, in rows. place: front of the input, or behind it in an encoder (auto: front, unless a model that has
+    learnt its positions by heart loses the input there). init: where the rows start; init_text: the words for `text`; init_prompt: the prompt's
     folder for `carried`. reparameterisation: `mlp` fits the rows through two layers of width mlp_width (0: the
     backbone's H), folded away at save.
     optimizer, weight_decay: AdamW, or Adafactor, which keeps less memory.
@@ -66,7 +67,7 @@ class Tuning(Settings):
     reparameterisation: Literal["none", "mlp"] = "none"
     mlp_width: Whole = 0
     optimizer: Literal["adamw", "adafactor"] = "adamw"
-    learning_rate: Annotated[float, Field(gt=0)] = 0.1
+    learning_rate: Annotated[float, Field(gt=0)] = 0.3
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     warmup_steps: Whole = 20
     schedule: Literal["constant", "linear", "cosine"] = "linear"
@@ -136,7 +137,7 @@ class Run(Settings):
     max_new_tokens: Count = 64
     batch_size: Count = 16
     too_long: Literal["refuse", "drop"] = "refuse"
-    dtype: str = "auto"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: str = "auto"
     revision: str = ""
     trust_remote_code: bool = False

@@ -13,6 +13,8 @@ from typing import Any
 from foreword.errors import ForewordError, nearest
 from foreword.files import canonical
 
+_NO_FACTS: Mapping[str, Any] = MappingProxyType({})
+
 
 @dataclass(frozen=True)
 class Example:
@@ -20,17 +22,20 @@ class Example:
 
     id: distinct within a task. fields: what a template can name (`input`, ...). targets: every accepted answer,
     the first is the one trained on; empty where the answer is not known. choices: the answers to choose from,
-    where there is a choice.
+    where there is a choice. facts: what only a metric looks at (a database's name, a table, a group), never shown
+    to a model; plain values that JSON can hold.
     """
 
     id: str
     fields: Mapping[str, str]
     targets: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=lambda: _NO_FACTS, hash=False)
     _question: str = field(default="", init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fields", MappingProxyType(dict(self.fields)))
+        object.__setattr__(self, "facts", MappingProxyType(dict(self.facts)) if self.facts else _NO_FACTS)
         object.__setattr__(self, "_question", _one_text(self.fields))
 
     @property
@@ -45,7 +50,9 @@ class Example:
 
     def digest(self) -> str:
         """A digest of everything the example holds."""
-        whole = [self.id, dict(self.fields), list(self.targets), list(self.choices)]
+        whole: list[Any] = [self.id, dict(self.fields), list(self.targets), list(self.choices)]
+        if self.facts:
+            whole.append(dict(self.facts))
         return hashlib.sha256(canonical(whole).encode()).hexdigest()
 
 

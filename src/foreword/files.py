@@ -6,12 +6,19 @@ import contextlib
 import json
 import os
 import shutil
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from foreword.errors import ForewordError
+
+if sys.platform != "win32":
+    import fcntl
+
+YOUNG = 1.0  # seconds within which a part may not be locked yet
 
 
 def _refusal(path: Path, error: OSError) -> ForewordError:
@@ -30,6 +37,67 @@ def writable_folder(path: Path) -> Path:
     return path
 
 
+def may_write(folder: Path) -> None:
+    """Prove that the folder is there, or could be made, and that a file could be written there; leaves nothing behind. Raises
+    ForewordError."""
+    there = folder.absolute()
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    try:
+        with tempfile.NamedTemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise _refusal(folder, error) from error
+
+
+@contextlib.contextmanager
+def _locked(part: Path) -> Iterator[None]:
+    """Marks a part as being written: the lock dies with its process, and `tidy` takes only what nobody holds."""
+    if sys.platform == "win32":
+        yield
+        return
+    handle = os.open(part, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # a disk without locks
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _abandoned(part: Path) -> bool:
+    """Whether the process that wrote this part is gone. Where locks do not work, nothing is taken for abandoned."""
+    if sys.platform == "win32":
+        return False
+    try:
+        if time.time() - part.stat().st_mtime < YOUNG:
+            return False
+        handle = os.open(part, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+
+
+def tidy(folder: Path, name: str = "*") -> None:
+    """Remove what killed processes left of a half-written file or folder of this name, or of any name where the folder is all
+    ours; what was being replaced is put back. Looks into this folder and not below it."""
+    for old in folder.glob(f".{name}.*.old"):
+        if _abandoned(old):
+            for kept in old.iterdir():
+                if not (folder / kept.name).exists():
+                    kept.replace(folder / kept.name)
+            shutil.rmtree(old, ignore_errors=True)
+    for part in folder.glob(f".{name}.*.part"):
+        if _abandoned(part):
+            shutil.rmtree(part, ignore_errors=True) if part.is_dir() else part.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`; it becomes `path` only when the block ends without an error."""
@@ -37,12 +105,13 @@ def whole_file(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
         os.close(handle)
-        os.chmod(name, 0o666 & ~_umask())
+        Path(name).chmod(0o666 & ~_umask())
     except OSError as error:
         raise _refusal(path, error) from error
     part = Path(name)
     try:
-        yield part
+        with _locked(part):
+            yield part
         with part.open("rb") as stream:
             os.fsync(stream.fileno())
         part.replace(path)
@@ -62,12 +131,14 @@ def whole_folder(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise _refusal(path, error) from error
     try:
-        yield part
+        with _locked(part):
+            yield part
         if path.exists():
             old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".old"))
-            path.replace(old / path.name)
-            part.replace(path)
-            shutil.rmtree(old, ignore_errors=True)
+            with _locked(old):
+                path.replace(old / path.name)
+                part.replace(path)
+                shutil.rmtree(old, ignore_errors=True)
         else:
             part.replace(path)
     except OSError as error:

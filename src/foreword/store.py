@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialised
 
 from foreword.errors import ForewordError
 from foreword.files import read_json, whole_folder
@@ -28,7 +28,7 @@ def save(prompt: SoftPrompt, folder: Path) -> None:
     `prompt_embeddings` [P, H], float32), foreword.json (the birth certificate), README.md (the model card)."""
     with whole_folder(folder) as part:
         (part / CONFIG).write_text(json.dumps(_peft_config(prompt), indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        save_file({KEY: prompt.values}, part / WEIGHTS, metadata={"format": "pt"})
+        (part / WEIGHTS).write_bytes(serialised({KEY: prompt.values}, metadata={"format": "pt"}))
         certificate = {"digest": prompt.digest, "birth": prompt.birth.as_dict()}
         (part / CERTIFICATE).write_text(
             json.dumps(certificate, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8"

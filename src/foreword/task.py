@@ -81,8 +81,8 @@ class Task:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """A digest of the examples, their splits and order, the wording and the metrics."""
-        digest = hashlib.sha256(canonical([self.name, self.template.as_dict(), list(self.metrics)]).encode())
+        """A digest of the examples, their splits and order, the wording and the metrics; the name is not part of it."""
+        digest = hashlib.sha256(canonical([self.template.as_dict(), list(self.metrics)]).encode())
         for split in SPLITS:
             digest.update(f"\n{split}\n".encode())
             for example in self.split(split):

@@ -50,6 +50,7 @@ LIBRARIES = (
 )
 
 PLACE_SAMPLE, PLACE_FACTOR = 64, 1.25
+DEV_BATCH = 64  # not the user's batch size: no setting that changes no answer may choose another checkpoint
 BEHIND = "The soft prompt stands behind the encoder's input: in front, it would move the input to positions unknown to this model."
 
 Encode = Callable[[Sequence[str]], "np.ndarray[Any, Any]"]
@@ -238,7 +239,7 @@ class Trial:
             return lambda values: 0.0
         dev = self._dev()
         if spec.tuning.select_by == "loss":
-            return dev_loss(backbone, [layout.training_row(example) for example in dev], 4 * self.batch_size)
+            return dev_loss(backbone, [layout.training_row(example) for example in dev], DEV_BATCH)
         laid = [layout.lay(example) for example in dev]
         measure = metric(self.task.metrics[0])
 

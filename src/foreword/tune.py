@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from foreword.config import Tuning
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialised
 from torch import Tensor
 
 from foreword.backbone import Backbone, Row
+from foreword.config import Tuning
 from foreword.errors import ForewordError
 from foreword.files import canonical, whole_file
 from foreword.optim import optimizer, rate
-from foreword.pack import batches, step_places
+from foreword.pack import batches, step_places, visited
 from foreword.progress import Progress, silent
 
 MICRO_TOKENS = 16_384  # padded tokens that go through the backbone at once; a larger batch goes in parts
@@ -115,7 +115,8 @@ def tune(
     prompt = Prompt(start, backbone.scale, tuning, seed, backbone.device)
     steps = optimizer(tuning.optimizer, prompt.groups(tuning.learning_rate), tuning.weight_decay)
     rates = [group["lr"] for group in steps.param_groups]
-    told = [[row.prefix, row.own, row.answer] for row in rows]
+    seen = [rows[place] for place in visited(len(rows), tuning.batch_size, tuning.max_steps, seed=seed)]
+    told = [[row.prefix, row.own, row.answer, row.behind] for row in seen]
     mark = hashlib.sha256(
         canonical([tuning.model_dump(), seed, backbone.fingerprint, told, hash_of(start)]).encode()
     ).hexdigest()
@@ -206,7 +207,7 @@ def _save(path: Path, mark: str, prompt: Prompt, steps: torch.optim.Optimizer, s
     plain = {key: value for key, value in vars(state).items() if key != "best"}
     tensors = {name: value.contiguous().cpu() for name, value in tensors.items()}
     with whole_file(path) as part:
-        save_file(tensors, part, metadata={"mark": mark, "state": json.dumps(plain)})
+        part.write_bytes(serialised(tensors, metadata={"mark": mark, "state": json.dumps(plain)}))
 
 
 def _resume(path: Path, mark: str, prompt: Prompt, steps: torch.optim.Optimizer) -> State | None:

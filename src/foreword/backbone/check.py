@@ -64,9 +64,14 @@ def causal_traits(engine: CausalEngine, text_ids: Sequence[int]) -> Traits:
 
 @torch.no_grad()
 def seq2seq_traits(engine: Seq2SeqEngine, text_ids: Sequence[int]) -> Traits:
-    """Whether logits may be computed at the answer positions only."""
+    """Whether logits may be computed at the answer positions only, and whether the decoder's cache is exact; the plain computation
+    is each row alone, its whole answer at once."""
     rows = _rows(text_ids)
     engine.traits = Traits(shares=False, picks=False)
-    truth = engine.answer_logits(None, rows)[0]
+    truth = torch.cat([engine.answer_logits(None, [row])[0] for row in rows])
     engine.traits = Traits(shares=False, picks=True)
-    return Traits(shares=False, picks=_holds(lambda: engine.answer_logits(None, rows)[0], truth))
+    picks = _holds(lambda: engine.answer_logits(None, rows)[0], truth)
+    engine.traits = Traits(shares=False, picks=picks)
+    starts = torch.tensor([0, len(rows[0].answer)])
+    wanted = torch.stack([truth[starts], truth[starts + 1]], dim=1)  # [B, 2, V]
+    return Traits(shares=False, picks=picks, continues=_holds(lambda: engine.forced_logits(None, rows, 2), wanted))

@@ -221,9 +221,9 @@ class Backbone:
 
 
 def _by_prefix(rows: Sequence[Row]) -> list[list[int]]:
-    groups: dict[tuple[int, ...], list[int]] = {}
+    groups: dict[tuple[tuple[int, ...], bool], list[int]] = {}
     for place, row in enumerate(rows):
-        groups.setdefault(row.prefix, []).append(place)
+        groups.setdefault((row.prefix, row.behind), []).append(place)
     return list(groups.values())
 
 

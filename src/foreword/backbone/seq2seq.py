@@ -89,21 +89,33 @@ class Seq2SeqEngine:
         return [float(part.sum()) for part in each.split([len(row.answer) for row in rows])]
 
     @torch.no_grad()
-    def generate(self, soft: Tensor | None, rows: Sequence[Row], longest: int, finished: Finished) -> list[list[int]]:
-        """Greedy answers, at most `longest` tokens each; finished(row, ids) ends a row; finished rows leave the batch."""
+    def forced_logits(self, soft: Tensor | None, rows: Sequence[Row], steps: int) -> Tensor:
+        """Logits [B, steps, V] for the first answer tokens, computed as generating computes them, one token a pass."""
         encoded, mask = self._encode(soft, rows)
-        cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
+        cache = _empty_cache()
+        said = torch.tensor([(self.first, *row.answer)[:steps] for row in rows], device=self.device)  # [B, steps]
+        picks = torch.arange(len(rows), device=self.device)
+        found = [self._decode(encoded, mask, said[:, at : at + 1], picks, cache).logits[0] for at in range(steps)]
+        return torch.stack(found, dim=1)
+
+    @torch.no_grad()
+    def generate(self, soft: Tensor | None, rows: Sequence[Row], longest: int, finished: Finished) -> list[list[int]]:
+        """Greedy answers, at most `longest` tokens each; finished(row, ids) ends a row; finished rows leave the batch. Where the
+        cache is not exact for this model, the whole answer so far goes through the decoder for each token."""
+        encoded, mask = self._encode(soft, rows)
+        cache = _empty_cache() if self.traits.continues else None
         answers: list[list[int]] = [[] for _ in rows]
         alive = list(range(len(rows)))
-        chosen = torch.full((len(rows),), self.first, dtype=torch.long, device=self.device)
+        said = torch.full((len(rows), 1), self.first, dtype=torch.long, device=self.device)  # [rows in the batch, T]
         while True:
-            picks = torch.arange(len(alive), device=self.device)
-            logits = self._decode(encoded, mask, chosen.unsqueeze(1), picks, cache).logits[0]
-            chosen = logits.argmax(dim=-1)
+            ids = said if cache is None else said[:, -1:]
+            picks = torch.arange(1, len(alive) + 1, device=self.device) * ids.shape[1] - 1
+            chosen = self._decode(encoded, mask, ids, picks, cache).logits[0].argmax(dim=-1)
             if self.forced is not None and not answers[alive[0]]:
                 chosen = torch.full_like(chosen, self.forced)
             for row, token in zip(alive, chosen.tolist(), strict=True):
                 answers[row].append(token)
+            said = torch.cat([said, chosen.unsqueeze(1)], dim=1)
             going = [
                 i for i, row in enumerate(alive) if len(answers[row]) < longest and not finished(row, answers[row])
             ]
@@ -112,6 +124,11 @@ class Seq2SeqEngine:
             if len(going) < len(alive):
                 kept = torch.tensor(going, device=self.device)
                 alive = [alive[i] for i in going]
-                chosen, mask = chosen[kept], mask[kept]
+                said, mask = said[kept], mask[kept]
                 encoded.last_hidden_state = encoded.last_hidden_state[kept]
-                cache.batch_select_indices(kept)
+                if cache is not None:
+                    cache.batch_select_indices(kept)
+
+
+def _empty_cache() -> Any:
+    return EncoderDecoderCache(DynamicCache(), DynamicCache())

@@ -9,14 +9,14 @@ from foreword.cli.compare import compare
 from foreword.cli.demo import demo
 from foreword.cli.evaluate import evaluate
 from foreword.cli.generate import generate
+from foreword.cli.score import score
 from foreword.cli.show import show
 from foreword.cli.tasks import tasks
 from foreword.cli.tune import tune
 
 app = typer.Typer(
     name="foreword",
-    help="Adapt a frozen language model by what is put before its input.",
-    no_args_is_help=True,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -31,12 +31,20 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def root(
+    ctx: typer.Context,
     version: bool = typer.Option(
         False, "--version", callback=_version, is_eager=True, help="Say the version and stop."
     ),
 ) -> None:
-    """Adapt a frozen language model by what is put before its input."""
+    """Adapt a frozen language model by what is put before its input.
+
+    Start with `foreword demo`, or with your own data:
+
+      foreword compare --model gpt2 --data examples.jsonl --out runs/mine
+    """
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help(), nl=False)
 
 
-for verb in (compare, tune, generate, evaluate, show, tasks, demo):
+for verb in (compare, tune, generate, evaluate, score, show, tasks, demo):
     app.command()(verb)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from foreword.cli import options as o
-from foreword.cli.talk import Bars, print_json
+from foreword.cli.talk import Bars, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from foreword.study.compare import Outcome, Plan
+    from foreword.study.compare import Outcome
+    from foreword.study.plan import Plan
     from foreword.trial import Trial
 
 
@@ -76,49 +78,60 @@ def compare(
 
     Examples:
 
-      foreword compare --model gpt2 --data reviews.csv --choices good,bad --out runs/reviews
+      foreword compare --model gpt2 --data reviews.csv --choices good,bad
 
-      foreword compare --model reference --task mini-dart --methods zero,icl,icl:random,pt,ipt --seeds 0,1,2
+      foreword compare --model reference --task mini-dart --methods icl,pt,ipt
 
       foreword compare --config study.toml tuning.prompt_length=100 --dry-run
     """
     flags = {
         name: value for name, value in locals().items() if name not in ("overrides", "config", "dry_run", "as_json")
     }
-    bars = Bars()
-    with bars.shown():
-        compare_with(flags, bars, config=config, overrides=overrides or [], dry_run=dry_run, as_json=as_json)
+    compare_with(flags, config=config, overrides=overrides or [], dry_run=dry_run, as_json=as_json)
 
 
 def compare_with(
     flags: dict[str, object],
-    bars: Bars,
     *,
     config: str | None = None,
     overrides: list[str] | None = None,
     dry_run: bool = False,
     as_json: bool = False,
 ) -> None:
-    """Run a comparison from flags, and print its answer."""
+    """Run a comparison from flags, and print its answer. What can be refused without a model is refused before one is loaded."""
     from foreword.cli.run import run_of
-    from foreword.study.compare import carry_out, plan
+    from foreword.files import may_write
+    from foreword.study.asked import checked, task_of
 
-    run = run_of(flags, config=config, overrides=overrides or [])
-    bars("loading model and data", 0, 1)
-    planned = plan(run, progress=bars)
-    bars("loading model and data", 1, 1)
+    run = checked(run_of(flags, config=config, overrides=overrides or []))
+    bars = Bars()
+    with bars.shown():
+        with bars.waiting("loading data"):
+            task = task_of(run)
+        if not dry_run:
+            may_write(Path(run.out))
+        with bars.waiting("loading model"):
+            from foreword.study.compare import carry_out
+            from foreword.study.plan import plan
+
+            planned = plan(run, task=task, progress=bars)
+        if not dry_run:
+            outcome = carry_out(planned, said=_teller(planned, bars))
     if dry_run:
         _list(planned, as_json)
-        return
-    total = len(planned.trials)
+    else:
+        _answer(outcome, as_json)
+
+
+def _teller(planned: Plan, bars: Bars) -> Callable[[Trial, bool], None]:
+    """Says which trial begins; of finished ones nothing."""
+    numbers = {trial.key: number for number, trial in enumerate(planned.trials, 1)}
 
     def said(trial: Trial, there: bool) -> None:
-        number = planned.trials.index(trial) + 1
         if not there:
-            bars.say(f"[{number}/{total}] {trial.name}".replace("[", "\\[", 1))
+            bars.say(f"[{numbers[trial.key]}/{len(planned.trials)}] {trial.name}")
 
-    outcome = carry_out(planned, said=said)
-    _answer(outcome, as_json)
+    return said
 
 
 def _answer(outcome: Outcome, as_json: bool) -> None:
@@ -126,27 +139,21 @@ def _answer(outcome: Outcome, as_json: bool) -> None:
     from foreword.study.summary import as_json as document
 
     if as_json:
-        print_json(json.dumps(document(outcome.summary, str(outcome.report)), ensure_ascii=False, allow_nan=False))
+        print_json(document(outcome.summary, str(outcome.report)))
         return
     show(outcome.summary)
-    typer.echo(f"{outcome.made} trials run, {outcome.found} found finished. Report: {outcome.report}")
+    say(f"trials run {outcome.made}, found finished {outcome.found}; report: {outcome.report}")
 
 
 def _list(planned: Plan, as_json: bool) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    from foreword.study.cost import estimate
+    from foreword.study.cost import HEADS, estimate, summed
 
     rows = [estimate(trial) for trial in planned.trials]
     if as_json:
-        print_json(json.dumps({"trials": [row.as_dict() for row in rows]}, ensure_ascii=False))
+        print_json({"trials": [row.as_dict() for row in rows]})
         return
-    table = Table(
-        title=f"{planned.task.name} on {planned.backbone.name}: {len(planned.missing)} of {len(rows)} trials to run"
-    )
-    for head in ("trial", "trained", "steps", "training tokens", "answers", "answer tokens", "TFLOP", "finished"):
-        table.add_column(head, justify="left" if head in ("trial", "finished") else "right")
-    for row in rows:
-        table.add_row(*row.cells())
-    Console().print(table)
+    head = f"{planned.task.name} on {planned.backbone.name}, {len(planned.task.test):,} examples to answer"
+    print_table(head, HEADS, [row.cells() for row in rows], left=["method"])
+    say(summed(rows))
+    for note in planned.task.notes:
+        say(f"Note: {note}", style="dim")

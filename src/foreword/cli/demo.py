@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from foreword.cli import options as o
 from foreword.cli.compare import compare_with
-from foreword.cli.talk import Bars
 
 SETTINGS = {
     "model": "reference",
@@ -19,8 +18,9 @@ SETTINGS = {
 
 
 def demo(out: o.Out = None, limit: o.Limit = None, seeds: o.Seeds = None, as_json: o.Json = False) -> None:
-    """Compare prompt design, in-context learning, prompt tuning and instruction prompt tuning on a small model that foreword
-    ships, offline, in a few minutes; then open foreword-demo/report.html.
+    """Run the main job on the model and the task that come with foreword: offline, in a few minutes.
+
+    Then open foreword-demo/report.html.
 
     Example:
 
@@ -28,6 +28,4 @@ def demo(out: o.Out = None, limit: o.Limit = None, seeds: o.Seeds = None, as_jso
     """
     given = {"out": out, "limit": limit, "seeds": seeds}
     flags = SETTINGS | {name: value for name, value in given.items() if value is not None}
-    bars = Bars()
-    with bars.shown():
-        compare_with(dict(flags), bars, as_json=as_json)
+    compare_with(dict(flags), as_json=as_json)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from typing import Annotated
-
-import typer
+from typing import Any
 
 from foreword.cli import options as o
-from foreword.cli.talk import Bars, print_json
+from foreword.cli.talk import Bars, print_json, print_table, say
 
 
 def evaluate(
@@ -46,42 +43,44 @@ def evaluate(
     separator: o.Separator = None,
     stop: o.Stop = None,
     config: o.Config = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON document on stdout, and nothing else there.")
-    ] = False,
+    as_json: o.Json = False,
 ) -> None:
-    """Score a prompt on a test split: every metric of the task, with 95% intervals over the examples.
+    """Score a prompt, or words only, on a test split: every metric of the task, for the deciding one with its 95% interval.
+
+    `--data` is split as for tune and compare, so what was trained on is not scored; `--test FILE` alone is scored whole.
 
     Examples:
 
-      foreword evaluate --model gpt2 --prompt prompts/mine --data test.jsonl
+      foreword evaluate --model gpt2 --prompt prompts/mine --test test.jsonl
 
       foreword evaluate --model reference --task mini-dart --method icl:bm25:3
     """
     flags = {name: value for name, value in locals().items() if name not in ("prompt", "config", "as_json", "method")}
     from foreword.cli.run import run_of
-    from foreword.study.single import score, scored
+    from foreword.study.asked import checked
 
+    run = checked(run_of(flags, config=config, seeds=[0]))
     bars = Bars()
     with bars.shown():
-        run = run_of(flags, config=config, seeds=[0])
-        planned, record = score(run, prompt or "", method, progress=bars)
-        found = scored(record)
-    if as_json:
-        where = str(planned.trials[0].path)
-        print_json(json.dumps(found | {"record": where}, ensure_ascii=False, allow_nan=False))
-        return
-    from rich.console import Console
-    from rich.table import Table
+        from foreword.study.scored import scored
+        from foreword.study.single import score
 
-    table = Table(title=f"{record.label} on {record.task} ({record.backbone}), {len(record.answers)} examples")
-    for head in ("metric", "score", "95% interval"):
-        table.add_column(head, justify="left" if head == "metric" else "right")
+        planned, record = score(run, prompt or "", method, progress=bars)
+        found = scored(record) | {"record": str(planned.trials[0].path)}
+        found["notes"] = [*planned.task.notes, *record.notes]
+    if as_json:
+        print_json(found)
+    else:
+        _show(found)
+
+
+def _show(found: dict[str, Any]) -> None:
+    rows = []
     for name, one in found["metrics"].items():
         interval = one["ci95"]
-        table.add_row(
-            name, f"{one['score']:.2f}", "" if interval is None else f"{interval[0]:.2f} to {interval[1]:.2f}"
-        )
-    Console().print(table)
-    for note in planned.task.notes:
-        typer.echo(f"Note: {note}")
+        rows.append([name, f"{one['score']:.1f}", f"{interval[0]:.1f} to {interval[1]:.1f}" if interval else ""])
+    head = f"{found['method']} for {found['task']} on {found['backbone']}, {found['examples']:,} examples"
+    print_table(head, ("metric", "score", "95% interval"), rows, left=["metric"])
+    for note in found["notes"]:
+        say(f"Note: {note}", style="dim")
+    say(f"record: {found['record']}")

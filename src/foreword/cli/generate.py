@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from foreword.cli import options as o
-from foreword.cli.talk import Bars, print_json
+from foreword.cli.talk import Bars, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from foreword.config import Run
-    from foreword.data import Example
+    from foreword.study.single import Answered
 
 
 def generate(
@@ -38,11 +37,13 @@ def generate(
     max_new_tokens: o.MaxNewTokens = None,
     dtype: o.Dtype = None,
     device: o.Device = None,
+    too_long: o.TooLong = None,
     revision: o.Revision = None,
     trust_remote_code: o.Trust = None,
     target_tokenizer: o.TargetTokenizer = None,
     input_column: o.InputColumn = None,
     target_column: o.TargetColumn = None,
+    references_column: o.ReferencesColumn = None,
     id_column: o.IdColumn = None,
     choices: o.Choices = None,
     instruction: o.Instruction = None,
@@ -61,54 +62,44 @@ def generate(
 
     Examples:
 
-      foreword generate --model gpt2 --prompt prompts/mine --data inputs.jsonl --json
+      foreword generate --model gpt2 --prompt prompts/mine --data in.jsonl --json
 
-      foreword generate --model gpt2 --method icl --demonstrations train.jsonl --data inputs.csv --out answers.jsonl
+      foreword generate --model gpt2 --method icl --demonstrations train.jsonl \\
+          --data inputs.csv --out answers.jsonl
     """
     mine = ("mine", "prompt", "demonstrations", "out", "config", "as_json", "method")
     flags = {name: value for name, value in locals().items() if name not in mine}
     from foreword.cli.run import run_of
-    from foreword.files import write_text
+    from foreword.files import may_write
+    from foreword.study.asked import checked
 
+    run = checked(run_of(flags, config=config, seeds=[0]))
+    if out:
+        may_write(Path(out).absolute().parent)
     bars = Bars()
     with bars.shown():
-        run = run_of(flags, config=config, seeds=[0])
-        found = _answers(run, prompt or "", method, demonstrations, bars)
-    lines = [json.dumps({"id": name, "output": output}, ensure_ascii=False) for name, _, output in found]
+        with bars.waiting("loading model"):
+            from foreword.study import single
+
+            given = single.inputs(run, prompt or "", method, demonstrations or "")
+        found = single.answer(given, progress=bars)
+    if found.left_out:
+        bars.say(f"Note: {found.left_out} of {len(given.task.test)} inputs do not fit the window and were left out.")
+    _print(found, out, as_json)
+
+
+def _print(found: Answered, out: str | None, as_json: bool) -> None:
+    from foreword.files import write_text
+
+    pairs = list(zip(found.examples, found.outputs, strict=True))
+    plain = [{"id": one.id, "output": output} for one, output in pairs]
     if out:
-        write_text(Path(out), "\n".join(lines) + "\n")
+        write_text(Path(out), "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in plain))
     if as_json:
-        print_json("\n".join(lines))
-    elif not out:
-        _show(found)
+        for line in plain:
+            print_json(line)
+    elif out:
+        say(f"{len(plain)} answers in {out}")
     else:
-        typer.echo(f"{len(lines)} answers in {out}")
-
-
-def _answers(
-    run: Run, prompt: str, method: str | None, demonstrations: str | None, bars: Bars
-) -> list[tuple[str, str, str]]:
-    from foreword.study.compare import backbone_of
-    from foreword.study.single import answer_inputs, inputs_of, pool_of, with_prompt
-
-    run, soft = with_prompt(run, prompt, method)
-    inputs = inputs_of(run)
-    pool: tuple[Example, ...] = pool_of(run, demonstrations or "")
-    bars("loading model", 0, 1)
-    backbone = backbone_of(run)
-    bars("loading model", 1, 1)
-    outputs = answer_inputs(run, backbone, inputs, pool, soft, progress=bars)
-    return [(one.id, one.text, output) for one, output in zip(inputs, outputs, strict=True)]
-
-
-def _show(found: list[tuple[str, str, str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(show_lines=True)
-    for head in ("id", "input", "answer"):
-        table.add_column(head, overflow="fold")
-    for name, text, output in found:
-        table.add_row(Text(name), Text(text), Text(output))
-    Console().print(table)
+        rows = [[one.id, one.text, output] for one, output in pairs]
+        print_table("", ("id", "input", "answer"), rows, left=["id", "input", "answer"], lines=True)

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from foreword.errors import ForewordError
+
 WHAT, HOW, TUNE, RUN, WORDS = "What is adapted", "How", "Tuning", "Running", "Wording and columns"
 
 Model = Annotated[
@@ -145,7 +147,7 @@ Config = Annotated[
     typer.Option(
         "--config",
         "-c",
-        help="A TOML file with the same names (prompt_length and the like under [tuning]).",
+        help="A TOML file with the same names (prompt_length and the like under \\[tuning]).",
         rich_help_panel=RUN,
     ),
 ]
@@ -218,4 +220,4 @@ def _whole(text: str) -> int:
     try:
         return int(text)
     except ValueError as error:
-        raise typer.BadParameter(f"--seeds takes whole numbers such as 0,1,2, and '{text}' is none.") from error
+        raise ForewordError(f"--seeds takes whole numbers such as 0,1,2, and '{text}' is none.") from error

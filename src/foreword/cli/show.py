@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from foreword.cli import options as o
-from foreword.cli.talk import Bars, print_json
+from foreword.cli.talk import Bars, print_json, say
+from foreword.errors import ForewordError
 
 if TYPE_CHECKING:
     from foreword.study.show import Shown
+
+STYLES = {
+    "soft prompt": "magenta",
+    "start": "dim",
+    "words": "cyan",
+    "demonstration": "green",
+    "question": "bold",
+    "end": "dim",
+}
 
 
 def show(
@@ -22,6 +31,7 @@ def show(
     model: o.Model = None,
     task: o.TaskName = None,
     data: o.Data = None,
+    test: o.Test = None,
     data_dir: o.DataDir = None,
     prompt: o.PromptFolder = None,
     method: o.MethodName = None,
@@ -56,28 +66,50 @@ def show(
 ) -> None:
     """Print exactly what the model gets for one example: soft positions as boxes, token counts, what was dropped.
 
+    Without a model: how the task is worded, and three examples.
+
     Examples:
 
-      foreword show --model reference --task mini-dart --method ipt --prompt-length 20
+      foreword show --model reference --task mini-dart --method ipt
 
       foreword show e2e --data-dir data
     """
     mine = ("mine", "name", "prompt", "method", "example", "config", "as_json")
     flags = {key: value for key, value in locals().items() if key not in mine}
+    if name and task and name != task:
+        raise ForewordError(f"Two tasks are named, {name} and --task {task}; keep the one you mean.")
     flags["task"] = task or name
     from foreword.cli.run import run_of
-    from foreword.study.show import show_input, wording
+    from foreword.study.asked import checked, described, scored_task
 
     if model is None and config is None:
-        print_json(wording(run_of(flags | {"model": "none"})))
+        run = checked(run_of(flags | {"model": "none"}))
+        told = described(scored_task(run))
+        print_json(told) if as_json else _print_wording(told)
         return
+    run = checked(run_of(flags, config=config, seeds=[0]))
     bars = Bars()
-    with bars.shown():
-        shown = show_input(run_of(flags, config=config, seeds=[0]), prompt or "", method, example or "", progress=bars)
-    if as_json:
-        print_json(json.dumps(shown.as_dict(), ensure_ascii=False))
-        return
-    _print(shown)
+    with bars.shown(), bars.waiting("loading model"):
+        from foreword.study.show import show_input
+
+        shown = show_input(run, prompt or "", method, example or "", progress=bars)
+    print_json(shown.as_dict()) if as_json else _print(shown)
+
+
+def _print_wording(told: dict[str, Any]) -> None:
+    sizes = ", ".join(f"{split} {count:,}" for split, count in told["splits"].items())
+    say(f"{told['task']}: {sizes}; metrics {', '.join(told['metrics'])}", style="bold")
+    for line in (told["source"], *told["notes"]):
+        say(line, style="dim")
+    say()
+    for name, value in told["template"].items():
+        say(f"{name}: {value!r}")
+    for one in told["examples"]:
+        say()
+        say(f"--- {one['id']}", style="dim")
+        say(one["text"])
+        for other in one["targets"][1:4]:
+            say(f"    also accepted: {other}", style="dim")
 
 
 def _print(shown: Shown) -> None:
@@ -85,26 +117,20 @@ def _print(shown: Shown) -> None:
     from rich.panel import Panel
     from rich.text import Text
 
-    console = Console(highlight=False)
     body = Text()
-    styles = {
-        "soft prompt": "magenta",
-        "start": "dim",
-        "words": "cyan",
-        "demonstration": "green",
-        "question": "bold",
-        "end": "dim",
-        "answer": "yellow",
-    }
     for piece in shown.pieces:
-        body.append(piece.text, style=styles[piece.kind])
-    console.print(Panel(body, title=f"{shown.method}: example {shown.example}", subtitle="the answer follows here"))
+        body.append(piece.text, style=STYLES[piece.kind])
+    title = Text(f"{shown.method}: example {shown.example}")
+    Console(highlight=False).print(Panel(body, title=title, subtitle="the answer follows here"))
     for piece in shown.pieces:
         near = "" if piece.similarity is None else f", similarity {piece.similarity:.3f}"
         source = f" ({piece.source}{near})" if piece.source else ""
-        console.print(f"{piece.tokens:>6} tokens  {piece.kind}{source}", style=styles[piece.kind])
-    room = "unbounded" if shown.window is None else f"{shown.window:,}"
-    console.print(
-        f"{shown.tokens:>6} tokens in all; window {room}; {shown.reserve} kept for the answer; {shown.dropped} demonstrations dropped"
-    )
-    console.print(Text(f"accepted answers: {' | '.join(shown.targets)}"))
+        say(
+            f"{piece.tokens:>6,} {'token ' if piece.tokens == 1 else 'tokens'} {piece.kind}{source}",
+            style=STYLES[piece.kind],
+        )
+    room = "no limit" if shown.window is None else f"a window of {shown.window:,}"
+    say(f"{shown.tokens:>6,} tokens in all, of {room}; {shown.reserve:,} kept for the answer")
+    if shown.dropped:
+        say(f"{shown.dropped:>6,} demonstrations dropped: they did not fit")
+    say(f"accepted: {' | '.join(shown.targets)}")

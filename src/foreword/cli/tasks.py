@@ -1,39 +1,140 @@
-"""`foreword tasks`: the built-in tasks and whether their data are here; it refuses to download anything."""
+"""`foreword tasks`: the built-in tasks, what of them is here and whether it is right; it refuses to download anything."""
 
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from foreword.cli import options as o
-from foreword.cli.talk import print_json
+from foreword.cli.talk import Bars, print_json
+
+if TYPE_CHECKING:
+    from foreword.tasks import About, Checked
 
 
-def tasks(data_dir: o.DataDir = None, as_json: o.Json = False) -> None:
-    """List the built-in tasks: what they are, and where their data would come from.
+def tasks(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[TASK]", help="One built-in task (all of them, if not given).")
+    ] = None,
+    data_dir: o.DataDir = None,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Count and digest the files that are here, read the task, search for leaks; exit code 2 if wrong.",
+        ),
+    ] = False,
+    examples: Annotated[
+        bool, typer.Option("--examples", help="Print each task with three worded examples, as Markdown.")
+    ] = False,
+    as_json: o.Json = False,
+) -> None:
+    """List the built-in tasks: splits, sizes, licence, metrics, and what of them is here.
 
-    Example:
+    Examples:
 
       foreword tasks --data-dir data
-    """
-    from foreword.tasks import about, names
 
-    found = [about(name, data_dir) for name in names()]
-    if as_json:
-        print_json(
-            json.dumps(
-                [{"name": one.name, "summary": one.summary, "where": one.where} for one in found], ensure_ascii=False
-            )
-        )
+      foreword tasks dart --check --data-dir data
+    """
+    from foreword.errors import ForewordError
+    from foreword.tasks import about, module, names
+
+    if name is not None:
+        module(name)
+    chosen = names() if name is None else [name.strip().lower().replace("_", "-")]
+    if check and examples:
+        raise ForewordError("Both --check and --examples were asked for; ask for one of them.")
+    if check:
+        _check(chosen, data_dir, as_json)
         return
+    if examples:
+        from foreword.tasks._page import page
+
+        print_json(page(chosen, data_dir).rstrip("\n"))
+        return
+    found = [about(one, data_dir) for one in chosen]
+    if as_json:
+        print_json(json.dumps([_entry(one) for one in found], ensure_ascii=False))
+        return
+    _table(found)
+    typer.echo("Your own data need no task: --data FILE. Verify what is here: foreword tasks --check.")
+
+
+def _entry(one: About) -> dict[str, object]:
+    splits = [
+        {"split": k.split, "official": k.official, "unit": k.unit, "file": k.file, "kind": k.kind, "size": k.size}
+        for k in one.splits
+    ]
+    plain = {"name": one.name, "summary": one.summary, "where": one.where, "ready": one.ready, "licence": one.licence}
+    return plain | {"metrics": list(one.metrics), "splits": splits, "download": one.get}
+
+
+def _table(found: list[About]) -> None:
     from rich.console import Console
     from rich.table import Table
 
     table = Table()
-    for head in ("task", "what", "data"):
+    for head in ("task", "what; licence", "official sizes", "metrics", "here"):
         table.add_column(head, overflow="fold")
     for one in found:
-        table.add_row(one.name, one.summary, one.where or "to be downloaded")
+        sizes = "\n".join(f"{k.split} {k.official:,} {k.unit}" for k in one.splits if k.official)
+        table.add_row(one.name, one.summary, sizes, "\n".join(one.metrics), _here(one))
     Console().print(table)
-    typer.echo("Your own data need no task: --data FILE.")
+
+
+def _here(one: About) -> str:
+    """In a few words, what of a task is here."""
+    if one.where == "made here":
+        return "made here"
+    if one.where in ("", "hub"):
+        return "from the hub" if one.where else "to be downloaded"
+    told = []
+    for k in one.splits:
+        if k.needed and k.file:
+            told.append(
+                f"{k.split}: {k.kind if k.kind != 'official' else 'all'}{f', {k.size:,}' if k.kind != 'official' else ''}"
+            )
+        elif k.needed:
+            told.append(f"{k.split}: missing")
+    return "\n".join(told)
+
+
+def _check(chosen: list[str], data_dir: str | None, as_json: bool) -> None:
+    from foreword.tasks import check
+
+    bars, reports = Bars(), []
+    with bars.shown():
+        for done, one in enumerate(chosen):
+            bars("tasks", done, len(chosen), one)
+            reports.append(check(one, data_dir))
+        bars("tasks", len(chosen), len(chosen))
+    wrong = [one.name for one in reports if one.wrong]
+    if as_json:
+        print_json(json.dumps({"right": not wrong, "tasks": [one.as_dict() for one in reports]}, ensure_ascii=False))
+    else:
+        for report in reports:
+            _print(report)
+        here = sum(bool(one.splits) for one in reports)
+        typer.echo(f"{here} of {len(reports)} tasks can be read here; {', '.join(wrong) or 'none'} of them wrong.")
+    if wrong:
+        raise typer.Exit(2)
+
+
+def _print(report: Checked) -> None:
+    """One task: its files with counts and digests, its splits, its leaks."""
+    typer.echo(f"{report.name}: {'WRONG. ' if report.wrong else ''}{report.word}")
+    for file in report.files:
+        counts = file.counts or file.expected
+        told = ", ".join(f"{count:,} {unit}" for unit, count in counts.items())
+        word = "ok" if file.word == "right" else file.word
+        kind = "" if file.kind == "official" else f" ({file.kind})"
+        typer.echo(f"  file   {file.name}{kind}: {told}; {file.digest or 'no digest'}; {word}")
+    for split in report.splits:
+        told = f"{split.examples:,} examples, {split.references:,} references; {split.digest}"
+        leak = f"; in train too: {split.exact:,} exactly, {split.alike:,} but for case and marks, {split.near:,} nearly"
+        typer.echo(f"  {split.split:<6} {told}{'' if split.split == 'train' else leak}")
+        for how, scored, train in split.pairs:
+            typer.echo(f"         {how}: {scored} and {train}")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 
 from foreword.cli import options as o
-from foreword.cli.talk import Bars, print_json
+from foreword.cli.talk import Bars, print_json, say
 
 
 def tune(
@@ -65,17 +64,21 @@ def tune(
 
       foreword tune --model gpt2 --data train.jsonl --out prompts/mine
 
-      foreword tune --model reference --task mini-dart --method ipt --prompt-length 20 --out prompts/dart
+      foreword tune --model reference --task mini-dart --method ipt --out dart-ipt
     """
     flags = {name: value for name, value in locals().items() if name not in ("overrides", "config", "as_json")}
     from foreword.cli.run import run_of
-    from foreword.study.single import tune_one
+    from foreword.study.asked import checked
 
+    run = checked(run_of(flags, config=config, overrides=overrides or [], seeds=[0], out="prompt"))
     bars = Bars()
     with bars.shown():
-        run = run_of(flags, config=config, overrides=overrides or [], seeds=[0], out="prompt")
+        from foreword.study.single import tune_one
+
         made = tune_one(run, progress=bars)
     if as_json:
-        print_json(json.dumps(made.as_dict(), ensure_ascii=False, allow_nan=False))
+        print_json(made.as_dict())
         return
-    typer.echo(made.sentence())
+    say(made.sentence())
+    for note in made.notes:
+        say(f"Note: {note}", style="dim")

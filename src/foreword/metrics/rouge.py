@@ -11,24 +11,12 @@ from importlib.metadata import version
 from rouge_score.tokenize import tokenize
 
 from foreword.metrics.base import mean_metric
+from foreword.metrics.subsequence import common_subsequence
 
 
 @functools.lru_cache(maxsize=2**16)
 def _tokens(text: str) -> tuple[str, ...]:
     return tuple(tokenize(text, None))
-
-
-def common_subsequence(left: tuple[str, ...], right: tuple[str, ...]) -> int:
-    """The length of the longest common subsequence; one integer holds a row of the table (Hyyrö 2004)."""
-    places: dict[str, int] = {}
-    for position, token in enumerate(left):
-        places[token] = places.get(token, 0) | 1 << position
-    full = (1 << len(left)) - 1
-    row = full
-    for token in right:
-        found = row & places.get(token, 0)
-        row = ((row + found) | (row - found)) & full
-    return len(left) - row.bit_count()
 
 
 def _f_measure(output: str, reference: str) -> float:

@@ -10,11 +10,15 @@ import functools
 import re
 import string
 from collections import Counter
+from collections.abc import Callable
 
 from foreword.metrics.base import mean_metric
 
+Words = Callable[[str], tuple[str, ...]]
+
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
+_TRIVIA = str.maketrans(dict.fromkeys(string.punctuation + "‘’´`", " "))
 
 
 @functools.lru_cache(maxsize=2**16)
@@ -23,12 +27,20 @@ def normalised(text: str) -> tuple[str, ...]:
     return tuple(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
 
 
-def _same(output: str, reference: str) -> float:
-    return float(normalised(output) == normalised(reference))
+@functools.lru_cache(maxsize=2**16)
+def trivia(text: str) -> tuple[str, ...]:
+    """The words of a text as T5 normalises TriviaQA: punctuation and single quotation marks part words."""
+    return tuple(_ARTICLES.sub(" ", text.lower().translate(_TRIVIA)).split())
 
 
-def _f1(output: str, reference: str) -> float:
-    ours, theirs = normalised(output), normalised(reference)
+def same(output: str, reference: str, words: Words = normalised) -> float:
+    """1 where both texts have the same words in the same order, else 0."""
+    return float(words(output) == words(reference))
+
+
+def f1(output: str, reference: str, words: Words = normalised) -> float:
+    """F1 over the multisets of words, 0..1; 0 where they share none, even where both have none."""
+    ours, theirs = words(output), words(reference)
     shared = (Counter(ours) & Counter(theirs)).total()
     if not shared:
         return 0.0
@@ -39,6 +51,6 @@ def _f1(output: str, reference: str) -> float:
 _SOURCE = "SQuAD v1.1 evaluation script (Rajpurkar et al. 2016), best reference; MRQA's and T5's agree with it."
 
 METRICS = (
-    mean_metric("squad_em", of=_same, source=_SOURCE, signature=lambda: "squad_em|squad:v1.1|refs:any"),
-    mean_metric("token_f1", of=_f1, source=_SOURCE, signature=lambda: "token_f1|squad:v1.1|refs:best"),
+    mean_metric("squad_em", of=same, source=_SOURCE, signature=lambda: "squad_em|squad:v1.1|refs:any"),
+    mean_metric("token_f1", of=f1, source=_SOURCE, signature=lambda: "token_f1|squad:v1.1|refs:best"),
 )

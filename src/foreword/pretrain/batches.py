@@ -10,7 +10,7 @@ from random import Random
 import numpy as np
 from tokenizers import Tokenizer
 
-from foreword.pretrain.words import EOS, PAD
+from foreword.pretrain.words import EOS_ID, PAD_ID
 from foreword.world import Document, documents
 
 CHUNK = 1024
@@ -54,7 +54,7 @@ def batches(
         first = place.batch if chunk == place.chunk else 0
         for index in range(first, len(groups)):
             after = Place(chunk, index + 1) if index + 1 < len(groups) else Place(chunk + 1, 0)
-            yield _pad(groups[index], tokenizer.token_to_id(PAD)), after
+            yield _pad(groups[index]), after
 
 
 _Row = tuple[np.ndarray, np.ndarray]
@@ -62,14 +62,13 @@ _Row = tuple[np.ndarray, np.ndarray]
 
 def _rows(tokenizer: Tokenizer, texts: list[Document], rng: np.random.Generator, share: float) -> list[_Row]:
     """Each document's ids [T] and which of them count [T]."""
-    end = tokenizer.token_to_id(EOS)
     rows = []
     for document, encoded in zip(texts, tokenizer.encode_batch([d.text for d in texts]), strict=True):
         starts = np.array([start for start, _ in encoded.offsets])
         counted = rng.random(len(starts)) < share
         for first, last in document.answers:
             counted |= (starts >= first) & (starts < last)
-        ids = np.array([*encoded.ids, end], dtype=np.int64)
+        ids = np.array([*encoded.ids, EOS_ID], dtype=np.int64)
         rows.append((ids[:LONGEST], np.append(counted, True)[:LONGEST]))
     return rows
 
@@ -84,9 +83,9 @@ def _groups(rows: list[_Row], budget: int) -> list[list[_Row]]:
     return groups
 
 
-def _pad(group: list[_Row], pad: int) -> Batch:
+def _pad(group: list[_Row]) -> Batch:
     width = max(len(ids) for ids, _ in group)
-    ids = np.full((len(group), width), pad, dtype=np.int64)
+    ids = np.full((len(group), width), PAD_ID, dtype=np.int64)
     counted = np.zeros((len(group), width), dtype=bool)
     for index, (row, mask) in enumerate(group):
         ids[index, : len(row)] = row

@@ -15,7 +15,7 @@ from foreword.backbone.fresh import fresh_llama, save, save_tokenizer
 from foreword.errors import ForewordError, unknown
 from foreword.files import read_json, whole_file, writable_folder, write_json
 from foreword.pretrain.batches import Batch, Place, batches
-from foreword.pretrain.words import EOS, PAD, train_tokenizer
+from foreword.pretrain.words import EOS, EOS_ID, PAD, PAD_ID, train_tokenizer
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,19 @@ SIZES = {
 class Recipe:
     """What a run depends on. peak: AdamW's rate. budget: padded tokens of a batch. share: see `batches`. warm, decay: parts of the
     tokens in which the rate rises from and falls to nothing, in straight lines. drilled: documents in which copy drills stand
-    first. half: bfloat16 where PyTorch deems it safe."""
+    first. half: bfloat16 where PyTorch deems it safe. texts: documents that the
+    tokenizer learns from."""
 
     size: str
     seed: int
     budget: int = 2048
     peak: float = 0.003
-    share: float = 0.1
+    share: float = 0.02
     warm: int = 40_000
     decay: float = 0.3
-    drilled: int = 12_000
+    drilled: int = 9_000
     half: bool = True
+    texts: int = 30_000
 
 
 @dataclass(frozen=True)
@@ -89,14 +91,13 @@ def pretrain(
     if threads:
         torch.set_num_threads(threads)
     run = _Run(writable_folder(out), Recipe(size=size, seed=seed, **recipe), tokens)
-    saved, steps = time.monotonic(), 0
+    saved = time.monotonic()
     window: list[float] = []
     began, before = time.monotonic(), run.tokens
-    for batch, place in run.stream():
+    for steps, (batch, place) in enumerate(run.stream()):
         if run.tokens >= tokens or steps == stop_after:
             break
         window.append(run.step(batch, place))
-        steps += 1
         if run.steps % report_every == 0:
             now = time.monotonic()
             loss = sum(window) / len(window)
@@ -111,7 +112,7 @@ def pretrain(
 
 
 class _Run:
-    """A run in memory: model, optimisers, place in the stream."""
+    """A run in memory: model, optimiser, place in the stream."""
 
     def __init__(self, folder: Path, recipe: Recipe, goal: int) -> None:
         self.folder, self.recipe, self.goal = folder, recipe, goal
@@ -125,8 +126,8 @@ class _Run:
             shape.layers,
             shape.heads,
             shape.inner,
-            eos=self.tokenizer.token_to_id(EOS),
-            pad=self.tokenizer.token_to_id(PAD),
+            eos=EOS_ID,
+            pad=PAD_ID,
             seed=recipe.seed,
         ).train()
         matrices = [p for name, p in self.model.named_parameters() if p.ndim == 2 and "embed" not in name]
@@ -139,7 +140,7 @@ class _Run:
     def _words(self, shape: Shape) -> Tokenizer:
         path = self.folder / "tokenizer.json"
         if not path.exists():
-            made = train_tokenizer(shape.vocab, seed=self.recipe.seed)
+            made = train_tokenizer(shape.vocab, seed=self.recipe.seed, texts=self.recipe.texts)
             with whole_file(path) as part:
                 made.save(str(part))
         return Tokenizer.from_file(str(path))
@@ -202,7 +203,7 @@ class _Run:
             states = self.model.model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state  # [B, T - 1, H]
             logits = self.model.lm_head(states[wanted])  # [N, V]
         loss = torch.nn.functional.cross_entropy(logits.float(), ids[:, 1:][wanted])
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for group in self.optimiser.param_groups:
             group["lr"] = self.recipe.peak * self.rate()

@@ -10,6 +10,7 @@ from foreword.world import documents, names
 
 EOS = "<|end|>"
 PAD = "<|pad|>"
+EOS_ID, PAD_ID = 0, 1
 _PIECES = r" ?\p{N}| ?\p{L}+| ?[^\s\p{L}\p{N}]|\s"
 """A digit, a word or a mark, each with the blank before it; so a name is the same tokens wherever a blank precedes it."""
 

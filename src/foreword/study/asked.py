@@ -1,16 +1,56 @@
-"""What a run asks for, read before any model is loaded: its task, its wording, its names; it refuses what it does not know."""
+"""What a run asks for, read before any model is loaded: its names, its task, its wording; it refuses names it does not know."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from foreword.config import Run
-from foreword.errors import ForewordError
+from foreword.data import examples, merged
+from foreword.errors import ForewordError, unknown
+from foreword.methods import Method, parse
 from foreword.metrics import metric
+from foreword.readers import read_rows
+from foreword.retrieve import RETRIEVERS
 from foreword.task import SPLITS, Task
 from foreword.tasks import load_task
+from foreword.tasks._own import default_metrics
 from foreword.template import Template
+
+DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
+POOLINGS = ("mean", "last")
+
+
+def row_of(run: Run, label: str) -> Method:
+    """The method that a label names, with the run's own retriever and number of demonstrations where it says none."""
+    return parse(label, shots=run.shots, retriever=run.retriever, retrievers=list(RETRIEVERS))
+
+
+def checked(run: Run) -> Run:
+    """The run as it is, every name in it known. Raises ForewordError for the first that is not."""
+    for label in run.methods:
+        row_of(run, label)
+    for name in run.metrics:
+        metric(name)
+    if run.retriever not in RETRIEVERS:
+        raise unknown("retriever", run.retriever, RETRIEVERS)
+    if run.device.partition(":")[0] not in DEVICES:
+        raise unknown("device", run.device, DEVICES)
+    pooling_of(run)
+    return run
+
+
+def pooling_of(run: Run) -> str | None:
+    """How the backbone's own states become one vector a text, `mean` or `last`; None where a sentence encoder is named."""
+    if run.encoder and run.encoder.partition(":")[0] != "backbone":
+        return None
+    pooling = run.encoder.partition(":")[2] or "mean"
+    if pooling not in POOLINGS:
+        raise ForewordError(
+            f"The encoder '{run.encoder}' asks for '{pooling}' states; write backbone:mean or backbone:last."
+        )
+    return pooling
 
 
 def task_of(run: Run) -> Task:
@@ -45,7 +85,44 @@ def task_of(run: Run) -> Task:
     return task
 
 
+def scored_task(run: Run) -> Task:
+    """The task that is scored: the run's own, or a test file alone, of which every example is scored and none demonstrated."""
+    if run.task or run.data or not run.test:
+        return task_of(run)
+    template = worded(Template(), run)
+    made = examples(
+        read_rows(run.test),
+        input_column=run.input_column,
+        target_column=run.target_column,
+        choices=run.choices,
+        origin=run.test,
+        fields_needed=template.names(),
+        references_column=run.references_column or None,
+        id_column=run.id_column or None,
+    )
+    metrics = tuple(run.metrics) or default_metrics(made)
+    task = Task(Path(run.test).resolve().stem, (), (), tuple(merged(made)), template, metrics, source=run.test)
+    return task.noted().limited({"test": run.limit})
+
+
 def worded(template: Template, run: Run) -> Template:
     """The template with what the run says otherwise."""
     given = {name: getattr(run, name) for name in ("instruction", "question", "answer", "separator", "stop")}
     return replace(template, **{name: value for name, value in given.items() if value is not None})
+
+
+def described(task: Task, examples: int = 3) -> dict[str, Any]:
+    """A task's sizes, metrics, wording and its first test examples as they are worded, as plain values."""
+    shown = [
+        {"id": one.id, "text": task.template.ask(one) + task.template.reply(one.targets[0]), "targets": one.targets}
+        for one in task.test[:examples]
+    ]
+    return {
+        "task": task.name,
+        "splits": {split: len(task.split(split)) for split in SPLITS},
+        "metrics": task.metrics,
+        "source": task.source,
+        "notes": task.notes,
+        "template": task.template.as_dict(),
+        "examples": shown,
+    }

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from foreword.config import Run
-from foreword.files import writable_folder, write_json
+from foreword.files import tidy, writable_folder, write_json
 from foreword.metrics import METRICS
 from foreword.progress import Progress, silent
 from foreword.record import Record
 from foreword.report.page import write_report
-from foreword.study.plan import Plan, plan, unwritable
+from foreword.study.plan import Plan, plan, renamed, unwritable
 from foreword.study.summary import Summary, as_json, summarise
 from foreword.trial import Trial
 
@@ -31,6 +32,7 @@ class Outcome:
 def carry_out(plan: Plan, *, said: Callable[[Trial, bool], None] = lambda trial, found: None) -> Outcome:
     """Run the missing trials, then write report.html and compare.json. said: told of each trial, and whether it was there."""
     out = writable_folder(Path(plan.run.out))
+    _sweep(plan, out)
     records: list[Record] = []
     made = 0
     for trial in plan.trials:
@@ -38,16 +40,28 @@ def carry_out(plan: Plan, *, said: Callable[[Trial, bool], None] = lambda trial,
         said(trial, there)
         records.append(trial.run())
         made += not there
+    _sweep(plan, out)
     return conclude(plan, records, out, made)
+
+
+def _sweep(plan: Plan, out: Path) -> None:
+    """Remove what killed runs left in the run folder: half-written files, and checkpoints of trials that are finished."""
+    work = out / "work"
+    for trial in plan.trials:
+        tidy(work / trial.key)
+        if trial.path.is_file():
+            shutil.rmtree(work / trial.key, ignore_errors=True)
+    for folder in (out / "records", out / "prompts"):
+        tidy(folder)
+    for name in ("report.html", "compare.json"):
+        tidy(out, name)
+    if work.is_dir() and not any(work.iterdir()):
+        work.rmdir()
 
 
 def conclude(plan: Plan, records: Sequence[Record], out: Path, made: int) -> Outcome:
     """Rows, tests, recommendation, report."""
-    labels = [trial.spec.label for trial in plan.trials]
-    seeds = [trial.spec.seed for trial in plan.trials]
-    records = [
-        replace(record, label=label, seed=seed) for record, label, seed in zip(records, labels, seeds, strict=True)
-    ]
+    records = [renamed(record, trial) for record, trial in zip(records, plan.trials, strict=True)]
     summary = summarise(records, lambda name: METRICS[name], answers=plan.run.answers)
     notes = (*plan.task.notes, *unwritable(plan.backbone, plan.task), *summary.notes)
     summary = replace(summary, notes=tuple(dict.fromkeys(notes)))

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from foreword.backbone import Backbone
+from foreword.layout import Laid, Layout
+from foreword.predict import choice_ids
 from foreword.trial import Trial
 
 SAMPLE = 64  # examples whose tokens are counted; the rest is taken to be like them
+HEADS = ("method", "seed", "numbers\ntrained", "steps", "train\ntokens", "answer\ntokens", "TFLOP", "done")
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Tokens are positions that go through the backbone, shared prefixes counted once a step. tflop: 4N a training token
-    (forward and backward without weight gradients), 2N an answer token, N the backbone's parameters."""
+    """Tokens are positions that go through the backbone, at most: training to its last step, answers of the full length. A prefix
+    that is shared is counted once a step, and once for all answers. tflop: 4N a training token (forward and backward without
+    weight gradients), 2N an answer token, N the backbone's parameters; choosing checkpoints is not counted. seed: None where it
+    changes nothing."""
 
     trial: str
+    method: str
+    seed: int | None
     key: str
     trainable_parameters: int
     max_steps: int
@@ -30,39 +39,90 @@ class Estimate:
         return asdict(self)
 
     def cells(self) -> list[str]:
-        """A row of the table for people."""
-        numbers = [self.trainable_parameters, self.max_steps, self.training_tokens, self.answers, self.answer_tokens]
+        """A row of the table for people, under HEADS."""
+        numbers = [self.trainable_parameters, self.max_steps, self.training_tokens, self.answer_tokens]
         return [
-            self.trial,
-            *(f"{number:,}" for number in numbers),
-            f"{self.tflop:,.2f}",
+            self.method,
+            "" if self.seed is None else str(self.seed),
+            *map(_whole, numbers),
+            _short(self.tflop),
             "yes" if self.finished else "no",
         ]
 
 
 def estimate(trial: Trial) -> Estimate:
-    """Count a sample of the trial's rows. Retrieved demonstrations are taken to be as long as the first training examples."""
+    """Count a sample of the trial's rows, their demonstrations retrieved within the sample; nothing runs but a dense retriever's
+    encoder."""
     spec, task, backbone = trial.spec, trial.task, trial.backbone
-    sampled = replace(task.limited({"train": SAMPLE, "dev": SAMPLE, "test": SAMPLE}))
+    sampled = replace(task.limited({"train": SAMPLE, "dev": 1, "test": SAMPLE}))
     layout = replace(trial, task=sampled).layout()
-    train = [layout.training_row(example) for example in sampled.train] if spec.method.soft else []
-    tuning = spec.tuning
-    shared = layout.soft + len(backbone.words.start)
-    each = sum(row.length for row in train) / max(1, len(train))
-    training = round(tuning.max_steps * (shared + each * min(tuning.batch_size, len(task.train)))) if train else 0
-    test = task.split(spec.split)
+    training = round(_training(layout, trial, sampled.train)) if spec.method.soft and spec.tuning.max_steps else 0
+    count = len(task.split(spec.split))
     laid = [layout.lay(example) for example in sampled.split(spec.split)]
-    asked = sum(len(one.fitted.own) for one in laid) / len(laid) + spec.max_new_tokens
-    answering = round(len(test) * asked + shared)
+    each, shared = _parts(backbone, layout.soft, [(len(one.fitted.prefix), len(one.fitted.own)) for one in laid])
+    said = sum(_said(backbone, trial, one, own) for one, own in zip(laid, each, strict=True))
+    answering = round(count * said / len(laid) + shared)
     flops = backbone.parameters * (4 * training + 2 * answering)
     return Estimate(
         trial=trial.name,
+        method=spec.label,
+        seed=spec.seed if spec.method.random() else None,
         key=trial.key,
-        trainable_parameters=layout.soft * backbone.hidden,
-        max_steps=tuning.max_steps if spec.method.soft else 0,
+        trainable_parameters=_trained(trial, layout.soft),
+        max_steps=spec.tuning.max_steps if spec.method.soft else 0,
         training_tokens=training,
-        answers=len(test),
+        answers=count,
         answer_tokens=answering,
         tflop=flops / 1e12,
         finished=trial.path.is_file(),
     )
+
+
+def summed(found: Sequence[Estimate]) -> str:
+    """What the missing trials cost together, in one line."""
+    missing = [one for one in found if not one.finished]
+    training, answering = sum(one.training_tokens for one in missing), sum(one.answer_tokens for one in missing)
+    return (
+        f"{len(missing)} of {len(found)} trials to run: at most {training:,} training tokens, {answering:,} answer tokens, "
+        f"{_short(sum(one.tflop for one in missing))} TFLOP."
+    )
+
+
+def _training(layout: Layout, trial: Trial, examples: Sequence[Any]) -> float:
+    """Positions of a whole training: each step a batch, its shared prefix once."""
+    rows = [layout.training_row(example) for example in examples]
+    each, shared = _parts(trial.backbone, layout.soft, [(len(r.prefix), len(r.own) + len(r.answer)) for r in rows])
+    size = min(trial.spec.tuning.batch_size, len(trial.task.train))
+    return trial.spec.tuning.max_steps * (shared + size * sum(each) / len(each))
+
+
+def _parts(backbone: Backbone, soft: int, rows: Sequence[tuple[int, int]]) -> tuple[list[int], int]:
+    """Positions of each row of its own, and positions that all share. rows: (prefix, own) each."""
+    start, end = len(backbone.words.start), backbone.specials - len(backbone.words.start)
+    if not backbone.engine.traits.shares:
+        return [soft + start + prefix + own + end for prefix, own in rows], 0
+    shared = max(prefix for prefix, _ in rows)
+    return [own + end for _, own in rows], soft + start + shared
+
+
+def _said(backbone: Backbone, trial: Trial, one: Laid, own: int) -> int:
+    """Positions of one answer with what stands before it: of all its choices, where there is a choice."""
+    choices = one.example.choices
+    if not choices:
+        return own + trial.spec.max_new_tokens
+    return sum(own + len(ids) for ids in choice_ids(backbone, trial.task.template, choices))
+
+
+def _trained(trial: Trial, rows: int) -> int:
+    """How many numbers are trained: the prompt, and the two layers that it is fitted through where there are any."""
+    tuning, hidden = trial.spec.tuning, trial.backbone.hidden
+    layers = 2 * hidden * (tuning.mlp_width or hidden) if tuning.reparameterisation == "mlp" and tuning.max_steps else 0
+    return rows * hidden + layers if trial.spec.method.soft else 0
+
+
+def _whole(number: int) -> str:
+    return f"{number:,}" if number < 10_000_000 else f"{number / 1e6:,.0f} M"
+
+
+def _short(number: float) -> str:
+    return f"{number:,.0f}" if number >= 100 or number == 0 else f"{number:.2g}"

@@ -13,11 +13,12 @@ from foreword.context import TooLongError
 from foreword.data import Example
 from foreword.errors import ForewordError
 from foreword.layout import Layout
-from foreword.methods import Method, parse
+from foreword.methods import Method
 from foreword.progress import Progress, silent
-from foreword.retrieve import RETRIEVERS, sentence_encoder
+from foreword.record import Record
+from foreword.retrieve import sentence_encoder
 from foreword.softprompt import SoftPrompt
-from foreword.study.asked import task_of
+from foreword.study.asked import checked, pooling_of, row_of, task_of
 from foreword.task import SPLITS, Task
 from foreword.trial import Encode, Spec, Trial
 
@@ -37,24 +38,33 @@ def backbone_of(run: Run) -> Backbone:
 def encoder_of(run: Run, backbone: Backbone) -> tuple[str, Encode]:
     """What turns text into vectors for dense retrieval, and its name: a sentence encoder, or the backbone's own states
     (`backbone:last`, as Sun et al. 2023 took them, or `backbone:mean`)."""
-    if run.encoder and not run.encoder.startswith("backbone"):
+    pooling = pooling_of(run)
+    if pooling is None:
         return run.encoder, sentence_encoder(run.encoder)
-    pooling = run.encoder.partition(":")[2] or "mean"
-    if pooling not in ("last", "mean"):
-        raise ForewordError(
-            f"The encoder '{run.encoder}' asks for '{pooling}' states; write backbone:mean or backbone:last."
-        )
     return f"backbone:{pooling}", lambda texts: backbone.states(texts, pooling=pooling)
 
 
-def specs_of(run: Run) -> list[Spec]:
-    """The grid: every method with every seed, a method that the seed does not touch once. Repeated labels count once."""
-    given = (
-        store.load(Path(run.tuning.init_prompt)) if run.tuning.init == "carried" and run.tuning.init_prompt else None
-    )
+def with_carried(run: Run) -> tuple[Run, SoftPrompt | None]:
+    """The prompt that every soft prompt starts from, where the run names one, and the run with that prompt's length. Raises
+    ForewordError where the run asks for another length."""
+    tuning = run.tuning
+    if tuning.init != "carried":
+        return run, None
+    given = store.load(Path(tuning.init_prompt))
+    if "prompt_length" in tuning.model_fields_set and tuning.prompt_length != given.length:
+        raise ForewordError(
+            f"The prompt {tuning.init_prompt} has {given.length} positions and {tuning.prompt_length} are asked for; "
+            f"set --prompt-length {given.length}, or leave it out."
+        )
+    return run.model_copy(update={"tuning": tuning.model_copy(update={"prompt_length": given.length})}), given
+
+
+def specs_of(run: Run, given: SoftPrompt | None = None) -> list[Spec]:
+    """The grid: every method with every seed, a method that the seed does not touch once. Repeated labels count once. given: the
+    prompt that soft prompts start from."""
     specs: list[Spec] = []
     for label in dict.fromkeys(run.methods):
-        row = parse(label, shots=run.shots, retriever=run.retriever, retrievers=list(RETRIEVERS))
+        row = row_of(run, label)
         for seed in dict.fromkeys(run.seeds if row.random() else run.seeds[:1]):
             specs.append(_spec(run, label, row, seed, given))
     return specs
@@ -75,12 +85,12 @@ def _spec(run: Run, label: str, row: Method, seed: int, given: SoftPrompt | None
 def fitting(run: Run, backbone: Backbone, task: Task, methods: Sequence[Method]) -> Task:
     """The task without the examples that no method could fit into the window, when the run says so; otherwise the first such
     example is refused before any work is done."""
-    keep = {split: _fitting_split(run, backbone, task, methods, split) for split in SPLITS}
+    keep = {split: fitting_split(run, backbone, task, methods, split) for split in SPLITS}
     lost = {split: len(task.split(split)) - len(kept) for split, kept in keep.items()}
     if not any(lost.values()):
         return task
     for split, kept in keep.items():
-        if not kept:
+        if task.split(split) and not kept:
             raise ForewordError(
                 f"No example of the {split} split fits the window of {run.model} ({backbone.window} positions)."
             )
@@ -89,9 +99,11 @@ def fitting(run: Run, backbone: Backbone, task: Task, methods: Sequence[Method])
     return replace(task, train=keep["train"], dev=keep["dev"], test=keep["test"], notes=(*task.notes, note))
 
 
-def _fitting_split(
+def fitting_split(
     run: Run, backbone: Backbone, task: Task, methods: Sequence[Method], split: str
 ) -> tuple[Example, ...]:
+    """The examples of a split that every method can fit into the window without demonstrations. Raises TooLongError for the first
+    that does not fit, unless the run says to leave such examples out."""
     bare = [replace(row, demonstrations="none", k=0, retriever="") for row in methods]
     layouts = [
         Layout(
@@ -135,7 +147,8 @@ def unwritable(backbone: Backbone, task: Task) -> tuple[str, ...]:
     if not lost:
         return ()
     return (
-        f"{lost} of {len(examples)} test examples have only answers with characters that the model's tokenizer cannot write; no method can get those right.",
+        f"{lost} of {len(examples)} test examples have only answers with characters that the model's tokenizer cannot write; "
+        "no method can get those right.",
     )
 
 
@@ -154,9 +167,22 @@ class Plan:
         return [trial for trial in self.trials if not trial.path.is_file()]
 
 
+def renamed(record: Record, trial: Trial) -> Record:
+    """A record under the names of today's run: the contents are what a key is made of, so label, seed, task and model may have
+    had other names when it was written."""
+    names = {
+        "label": trial.spec.label,
+        "seed": trial.spec.seed,
+        "task": trial.task.name,
+        "backbone": trial.backbone.name,
+    }
+    return replace(record, **names)  # type: ignore[arg-type]
+
+
 def plan(run: Run, *, progress: Progress = silent, task: Task | None = None, backbone: Backbone | None = None) -> Plan:
     """Load task and backbone, check that everything fits, and lay out the grid. Nothing is computed or written."""
-    specs = specs_of(run)
+    run, given = with_carried(checked(run))
+    specs = specs_of(run, given)
     task = task or task_of(run)
     if run.tuning.init == "labels" and not any(example.choices for example in task.train):
         raise ForewordError(

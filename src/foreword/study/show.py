@@ -10,9 +10,9 @@ from foreword.config import Run
 from foreword.context import Words
 from foreword.errors import unknown
 from foreword.progress import Progress, silent
-from foreword.study.compare import backbone_of, encoder_of, specs_of, task_of
+from foreword.study.asked import checked, scored_task
+from foreword.study.plan import backbone_of, encoder_of, specs_of, with_carried
 from foreword.study.single import with_prompt
-from foreword.task import Task
 from foreword.trial import Trial
 
 BOX = "▢"
@@ -55,13 +55,14 @@ def show_input(run: Run, prompt: str, label: str | None, example: str, *, progre
         run, _ = with_prompt(run, prompt, label)
     else:
         run = run.model_copy(update={"methods": [label]})
-    task = task_of(run)
+    run, given = with_carried(checked(run))
+    task = scored_task(run)
     known = {one.id: one for one in task.test}
     if example and example not in known:
         raise unknown("test example", example, list(known)[:1000])
     chosen = known[example] if example else task.test[0]
     backbone = backbone_of(run)
-    spec = specs_of(run)[0]
+    spec = specs_of(run, given)[0]
     encode = encoder_of(run, backbone)[1] if spec.method.retriever == "dense" else None
     spec = replace(spec, tuning=run.tuning.model_copy(update={"max_steps": 0}))
     asked = replace(task, test=(chosen,))
@@ -97,15 +98,3 @@ def show_input(run: Run, prompt: str, label: str | None, example: str, *, progre
 
 def _special(kind: str, words: Any, ids: tuple[int, ...]) -> list[Piece]:
     return [Piece(kind, "".join(words.pieces(ids)), len(ids))] if ids else []
-
-
-def wording(run: Run) -> str:
-    """A task's wording, splits and three worded test examples, as text."""
-    task: Task = task_of(run)
-    sizes = ", ".join(f"{split} {len(task.split(split)):,}" for split in ("train", "dev", "test"))
-    lines = [f"{task.name}: {sizes}; metrics {', '.join(task.metrics)}", task.source, *task.notes, ""]
-    lines += [f"{name}: {value!r}" for name, value in task.template.as_dict().items()]
-    for example in task.test[:3]:
-        lines += ["", f"--- {example.id}", task.template.ask(example) + task.template.reply(example.targets[0])]
-        lines += [f"    also accepted: {other}" for other in example.targets[1:4]]
-    return "\n".join(line for line in lines if line is not None)

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
+import glob
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from foreword import store
-from foreword.backbone import Backbone
 from foreword.config import Run, Tuning
 from foreword.data import Example, examples
 from foreword.errors import ForewordError
-from foreword.files import writable_folder
-from foreword.methods import Method, parse
-from foreword.metrics import metric
+from foreword.files import may_write, tidy, writable_folder
 from foreword.progress import Progress, silent
 from foreword.readers import read_rows
 from foreword.record import Record
-from foreword.retrieve import RETRIEVERS
 from foreword.softprompt import SoftPrompt
-from foreword.stats import bootstrap
-from foreword.study.compare import Plan, encoder_of, plan, task_of, worded
+from foreword.study.asked import checked, row_of, scored_task, task_of, worded
+from foreword.study.plan import Plan, backbone_of, encoder_of, fitting_split, plan, renamed
 from foreword.task import Task
 from foreword.template import Template
 from foreword.trial import Spec, Trial
@@ -46,6 +41,7 @@ class Made:
     dev: float | None
     train_seconds: float
     digest: str
+    notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -64,17 +60,27 @@ def tune_one(run: Run, *, progress: Progress = silent) -> Made:
     """Fit the soft prompt that the run describes (its first method and seed) and write it to run.out. A killed run goes on from
     its last checkpoint. Raises ForewordError for a method without a soft prompt, or when run.out holds something else."""
     out = Path(run.out)
-    run = run.model_copy(update={"methods": run.methods[:1], "seeds": run.seeds[:1], "metrics": run.metrics})
-    row = _row(run, run.methods[0])
-    if not row.soft:
+    alone: dict[str, Any] = {"methods": run.methods[:1], "seeds": run.seeds[:1]}
+    if run.data and run.dev and not run.test:
+        alone["test"] = (
+            run.dev
+        )  # nothing is scored here: the dev file keeps its work, which is to choose the best prompt
+    run = checked(run.model_copy(update=alone))
+    if not row_of(run, run.methods[0]).soft:
         raise ForewordError(f"The method '{run.methods[0]}' has no soft prompt to tune; name pt, ipt or ipt-fixed.")
-    if out.exists() and any(out.iterdir() if out.is_dir() else [out]) and not (out / store.CONFIG).is_file():
-        raise ForewordError(f"{out} is not empty and holds no prompt; give --out a new folder.")
-    writable_folder(out.parent)
-    planned = plan(run, progress=progress)
+    there = _prompt_at(out)
+    task = task_of(run)
+    may_write(out.parent)
+    planned = plan(run, task=task, progress=progress)
     work = out.parent / f".{out.name}.work"
     trial = replace(planned.trials[0], out=work)
+    if there is not None and not _same_making(there, trial):
+        raise ForewordError(
+            f"{out} holds a prompt of another making ({there.birth.label or 'pt'} for {there.birth.task or 'a task unknown here'}, "
+            f"seed {there.birth.seed}); give --out a new folder, or delete that one."
+        )
     tuned, prompt = trial.fit()
+    tidy(out.parent, glob.escape(out.name))
     store.save(prompt, out)
     shutil.rmtree(work, ignore_errors=True)
     return Made(
@@ -90,11 +96,31 @@ def tune_one(run: Run, *, progress: Progress = silent) -> Made:
         dev=min((point["dev"] for point in tuned.curve), default=None),
         train_seconds=round(tuned.seconds, 3),
         digest=prompt.digest,
+        notes=planned.task.notes,
     )
 
 
-def _row(run: Run, label: str) -> Method:
-    return parse(label, shots=run.shots, retriever=run.retriever, retrievers=list(RETRIEVERS))
+def _prompt_at(out: Path) -> SoftPrompt | None:
+    """The prompt that stands where one is to be written; None where there is nothing. Raises ForewordError for anything else."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return None
+    if not (out / store.CONFIG).is_file():
+        raise ForewordError(f"{out} is not empty and holds no prompt; give --out a new folder.")
+    return store.load(out)
+
+
+def _same_making(there: SoftPrompt, trial: Trial) -> bool:
+    """Whether a prompt came of this very training, so that to make it again changes nothing."""
+    birth, spec = there.birth, trial.spec
+    found = (birth.fingerprint, birth.task_fingerprint, birth.method, birth.tuning, birth.seed)
+    wanted = (
+        trial.backbone.fingerprint,
+        trial.task.fingerprint,
+        spec.method.as_dict(),
+        spec.tuning.model_dump(),
+        spec.seed,
+    )
+    return found == wanted
 
 
 def with_prompt(run: Run, folder: str, label: str | None) -> tuple[Run, SoftPrompt | None]:
@@ -102,14 +128,14 @@ def with_prompt(run: Run, folder: str, label: str | None) -> tuple[Run, SoftProm
     method named, else zero."""
     if not folder:
         method = label or "zero"
-        if _row(run, method).soft:
+        if row_of(run, method).soft:
             raise ForewordError(
                 f"The method '{method}' needs a soft prompt; give --prompt FOLDER, as `foreword tune` writes it."
             )
         return run.model_copy(update={"methods": [method], "tuning": Tuning(max_steps=0)}), None
     prompt = store.load(Path(folder))
     method = label or prompt.birth.label or "pt"
-    row = _row(run, method)
+    row = row_of(run, method)
     if not row.soft:
         raise ForewordError(
             f"The method '{method}' uses no soft prompt, and --prompt {folder} is given; leave one of them out."
@@ -127,89 +153,98 @@ def with_prompt(run: Run, folder: str, label: str | None) -> tuple[Run, SoftProm
 def score(run: Run, prompt: str, label: str | None, *, progress: Progress = silent) -> tuple[Plan, Record]:
     """Answer and score the test split with a given prompt (or with words only); a finished record is taken as it is."""
     run, _ = with_prompt(run, prompt, label)
-    planned = plan(run.model_copy(update={"seeds": run.seeds[:1]}), progress=progress)
+    run = checked(run.model_copy(update={"seeds": run.seeds[:1]}))
+    task = scored_task(run)
+    _needs_pool(run, task.train, "--data FILE")
+    may_write(Path(run.out))
+    planned = plan(run, task=task, progress=progress)
     writable_folder(Path(run.out))
-    return planned, planned.trials[0].run()
+    (trial,) = planned.trials
+    return planned, renamed(trial.run(), trial)
 
 
-def scored(record: Record) -> dict[str, Any]:
-    """A record's scores as plain values: each metric's score, and for the deciding one its 95% bootstrap interval over examples."""
-    measure = metric(record.primary)
-    numbers = np.array([[answer.statistics[record.primary] for answer in record.answers]], dtype=float)  # [1, N, d]
-    low, high = bootstrap(numbers, measure.from_sums)
-    return {
-        "method": record.label,
-        "task": record.task,
-        "backbone": record.backbone,
-        "examples": len(record.answers),
-        "metrics": {
-            name: {"score": value, "ci95": [low, high] if name == record.primary else None}
-            for name, value in sorted(record.scores.items(), key=lambda item: item[0] != record.primary)
-        },
-        "seconds_per_answer": record.costs.seconds_per_answer,
-        "prefix_tokens": record.costs.prefix_tokens,
-        "dropped_demonstrations": record.dropped_demonstrations,
-    }
+def _needs_pool(run: Run, pool: Sequence[Example], flag: str) -> None:
+    if row_of(run, run.methods[0]).demonstrations != "none" and not pool:
+        raise ForewordError(
+            f"The method '{run.methods[0]}' shows demonstrations and there are none; give {flag} with training examples."
+        )
 
 
-def inputs_of(run: Run) -> tuple[Example, ...]:
-    """The inputs of a file (their answers need not be there), or of a built-in task's test split. A column `id` gives the ids."""
+@dataclass(frozen=True)
+class Inputs:
+    """Inputs to be answered, as a task whose test split they are; its train split is what may be demonstrated."""
+
+    run: Run
+    task: Task
+    soft: SoftPrompt | None
+
+
+def inputs(run: Run, prompt: str, label: str | None, demonstrations: str) -> Inputs:
+    """The inputs of a file (their answers need not be there; a column `id` gives the ids), or of a built-in task's test split.
+    demonstrations: a file of worked examples, else the built-in task's training split. No model is loaded. Raises ForewordError
+    for a method that needs what is not given."""
+    run, soft = with_prompt(run, prompt, label)
+    run = checked(run)
     if run.task:
-        return task_of(run).test
-    if not run.data:
+        task = task_of(run)
+    elif run.data:
+        template = worded(Template(), run)
+        task = Task("inputs", (), (), tuple(_inputs(run, template))[: run.limit], template, ("exact_match",))
+    else:
         raise ForewordError("There are no inputs; give --data FILE, or --task NAME for its test split.")
+    if demonstrations:
+        task = replace(task, train=tuple(_pool(run, demonstrations, task.template)))
+    _needs_pool(run, task.train, "--demonstrations FILE")
+    return Inputs(run, replace(task, dev=()), soft)
+
+
+def _inputs(run: Run, template: Template) -> list[Example]:
     rows = read_rows(run.data)
-    named = run.id_column or ("id" if rows and all("id" in row for row in rows) else None)
-    found = examples(
+    return examples(
         rows,
         input_column=run.input_column,
         target_column=run.target_column,
-        id_column=named,
+        id_column=run.id_column or ("id" if all("id" in row for row in rows) else None),
         choices=run.choices,
         answers_needed=False,
         origin=run.data,
-        fields_needed=worded(Template(), run).names(),
-    )
-    return tuple(found[: run.limit])
-
-
-def pool_of(run: Run, demonstrations: str) -> tuple[Example, ...]:
-    """Worked examples to show: of a file, else the training split of the built-in task."""
-    if not demonstrations:
-        return task_of(run).train if run.task else ()
-    return tuple(
-        examples(
-            read_rows(demonstrations),
-            input_column=run.input_column,
-            target_column=run.target_column,
-            choices=run.choices,
-            origin=demonstrations,
-            fields_needed=worded(Template(), run).names(),
-            prefix="demonstration",
-        )
+        fields_needed=template.names(),
     )
 
 
-def answer_inputs(
-    run: Run,
-    backbone: Backbone,
-    inputs: Sequence[Example],
-    pool: Sequence[Example],
-    soft: SoftPrompt | None,
-    *,
-    progress: Progress = silent,
-) -> list[str]:
-    """Answers to inputs whose answers nobody knows, by the run's first method. pool: training examples to demonstrate with, where
-    the method shows any."""
+def _pool(run: Run, demonstrations: str, template: Template) -> list[Example]:
+    return examples(
+        read_rows(demonstrations),
+        input_column=run.input_column,
+        target_column=run.target_column,
+        references_column=run.references_column or None,
+        choices=run.choices,
+        origin=demonstrations,
+        fields_needed=template.names(),
+        prefix="demonstration",
+    )
+
+
+@dataclass(frozen=True)
+class Answered:
+    """examples and outputs, one for one; left_out: how many inputs did not fit the window, where the run says to leave those out."""
+
+    examples: tuple[Example, ...]
+    outputs: tuple[str, ...]
+    left_out: int
+
+
+def answer(given: Inputs, *, progress: Progress = silent) -> Answered:
+    """Load the model and answer every input by the run's first method."""
+    run, soft, task = given.run, given.soft, given.task
+    backbone = backbone_of(run)
     if soft is not None:
         soft.fits(name=backbone.name, fingerprint=backbone.fingerprint, hidden=backbone.hidden)
-    row = _row(run, run.methods[0])
-    if row.demonstrations != "none" and not pool:
-        raise ForewordError(
-            f"The method '{run.methods[0]}' shows demonstrations and there are none; give --demonstrations FILE with training examples."
-        )
-    template = task_of(run).template if run.task else worded(Template(), run)
-    task = Task("inputs", tuple(pool), (), tuple(inputs), template, ("exact_match",))
-    spec = Spec(run.methods[0], row, run.seeds[0], run.tuning, run.max_new_tokens, run.encoder or "backbone:mean", soft)
+    row = row_of(run, run.methods[0])
+    kept = fitting_split(run, backbone, task, [row], "test")
     encode = encoder_of(run, backbone)[1] if row.retriever == "dense" else None
-    return Trial(spec, backbone, task, Path(run.out), encode, run.batch_size, progress).outputs()
+    encoder = run.encoder or "backbone:mean"
+    spec = Spec(run.methods[0], row, run.seeds[0], run.tuning, run.max_new_tokens, encoder, soft)
+    fit = replace(task, test=kept)
+    outputs = Trial(spec, backbone, fit, Path(run.out), encode, run.batch_size, progress).outputs() if kept else []
+    return Answered(kept, tuple(outputs), len(task.test) - len(kept))

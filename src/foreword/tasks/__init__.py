@@ -15,12 +15,14 @@ from foreword.data import Columns
 from foreword.errors import ForewordError, nearest, unknown
 from foreword.readers import readable
 from foreword.task import Task
+from foreword.tasks._check import Checked, Held, checked, held
 from foreword.tasks._own import task_from_files, task_from_hub
 from foreword.template import Template
 
 __all__ = [
     "About",
     "about",
+    "check",
     "load",
     "load_task",
     "module",
@@ -36,11 +38,21 @@ DATA = "FOREWORD_DATA"
 @dataclass(frozen=True)
 class About:
     """A task's entry in a listing. where: the folder here, `hub`, `made here`, or empty when it must be
-    downloaded."""
+    downloaded. splits: the splits of its source with their official sizes and what of them is here, from a table:
+    no file is opened. get: what to download. ready: whether all that the task reads is here, or made here."""
 
     name: str
     summary: str
     where: str
+    licence: str = ""
+    metrics: tuple[str, ...] = ()
+    splits: tuple[Held, ...] = ()
+    get: str = ""
+
+    @property
+    def ready(self) -> bool:
+        """Whether the task can be read without a download."""
+        return self.where == "made here" or all(one.file for one in self.splits if one.needed)
 
 
 def names() -> list[str]:
@@ -66,8 +78,8 @@ def place(name: str, data_dir: Path | str | None = None) -> Path | None:
         return None
     if not Path(root).is_dir():
         raise ForewordError(f"The data folder {root} is not there; check --data-dir or {DATA}.")
-    folder = Path(root) / below
-    return folder if folder.is_dir() else None
+    known = (below, *getattr(module(name), "ALSO", ()))
+    return next((Path(root) / one for one in known if (Path(root) / one).is_dir()), None)
 
 
 def load(name: str, data_dir: Path | str | None = None) -> Task:
@@ -87,7 +99,20 @@ def load(name: str, data_dir: Path | str | None = None) -> Task:
             f"The data of the task '{name}' are not here: {lacks}; download {found.GET} and put the files "
             f"into '{found.PLACE}' below the data folder."
         )
+    if folder is None and hasattr(found, "PLACE"):
+        return _from_hub(found)
     task: Task = found.load(folder)
+    return task
+
+
+def _from_hub(found: ModuleType) -> Task:
+    try:
+        task: Task = found.load(None)
+    except ForewordError as error:
+        raise ForewordError(
+            f"{str(error).rstrip('.')}. Without the hub: download {found.GET} and put the files into '{found.PLACE}' "
+            f"below the folder that --data-dir or {DATA} names."
+        ) from error
     return task
 
 
@@ -101,7 +126,15 @@ def about(name: str, data_dir: Path | str | None = None) -> About:
         where = "made here"
     else:
         where = "hub" if hasattr(found, "HUB") else ""
-    return About(name, str(found.SUMMARY), where)
+    licence = str(getattr(found, "LICENCE", ""))
+    summary = f"{found.SUMMARY}; {licence}" if licence else str(found.SUMMARY)
+    metrics = tuple(found.METRICS) if hasattr(found, "METRICS") else load(name).metrics
+    return About(name, summary, where, licence, metrics, held(found, folder), str(getattr(found, "GET", "")))
+
+
+def check(name: str, data_dir: Path | str | None = None) -> Checked:
+    """The files of a task that are here against the sizes and digests on record, and the task as it is read from them."""
+    return checked(module(name), name, place(name, data_dir))
 
 
 def load_task(

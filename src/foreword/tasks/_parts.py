@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from foreword.data import Example, divided, merged
 from foreword.errors import ForewordError, nearest
-from foreword.readers import read_lines, read_rows, read_text
+from foreword.readers import read_lines, read_rows
+from foreword.tasks._files import json_value
 from foreword.tasks._own import hub_splits
 
 
@@ -23,12 +24,7 @@ def first_file(folder: Path, *names: str) -> Path:
 
 def read_list(path: Path) -> list[Any]:
     """The list that a JSON file holds. Raises ForewordError naming the file and the line that is damaged."""
-    try:
-        value = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise ForewordError(
-            f"Line {error.lineno} of {path} is not JSON ({error.msg}, column {error.colno}); download the file again."
-        ) from error
+    value = json_value(path)
     if not isinstance(value, list):
         raise ForewordError(f"{path} does not hold a JSON list; download the file again.")
     return value
@@ -48,6 +44,28 @@ def text(row: Any, key: str, path: Path, number: int) -> str:
     if not isinstance(value, str):
         raise ForewordError(f"The field '{key}' in row {number} of {path} is no text; download the file again.")
     return value.strip()
+
+
+def listed(row: Any, key: str, path: Path, number: int) -> list[Any]:
+    """A field of a row that holds a list. Raises ForewordError when it is absent or none."""
+    value = get(row, key, path, number)
+    if not isinstance(value, list):
+        raise ForewordError(f"The field '{key}' in row {number} of {path} is no list; download the file again.")
+    return value
+
+
+def balanced(form: str, path: Path, number: int, key: str) -> str:
+    """A bracketed form as it is. Raises ForewordError naming row and field when its square brackets do not pair up."""
+    depth = 0
+    for letter in form:
+        depth += (letter == "[") - (letter == "]")
+        if depth < 0:
+            break
+    if depth:
+        raise ForewordError(
+            f"The field '{key}' in row {number} of {path} has brackets that do not pair up ('{form[:40]}'); mend it."
+        )
+    return form
 
 
 def table(
@@ -105,10 +123,29 @@ def choice(name: str, fields: Mapping[str, str], target: str, labels: Sequence[s
 
 
 def carved(train: Sequence[Example], size: int, seed: int = 0) -> tuple[list[Example], list[Example]]:
-    """(train, dev): dev is `size` questions cut from train by seed, each question one example with all its
-    answers."""
-    dev, rest = divided(train, [size], seed=seed)
+    """(train, dev): dev is `size` questions, at most a quarter of them, cut from train by seed; each question is one
+    example with all its answers."""
+    whole = len({example.question for example in train})
+    dev, rest = divided(train, [min(size, whole // 4)], seed=seed)
     return rest, merged(dev)
+
+
+def carved_whole(
+    train: Sequence[Example], size: int, group: Callable[[Example], str], seed: int = 0
+) -> tuple[list[Example], list[Example]]:
+    """(train, dev): dev is about `size` examples, at most a quarter, and no group (a passage, say) stands in both."""
+    members: dict[str, int] = {}
+    for example in train:
+        members[group(example)] = members.get(group(example), 0) + 1
+    chosen: set[str] = set()
+    wanted, taken = min(size, len(train) // 4), 0
+    for name in sorted(members, key=lambda name: hashlib.sha256(f"{seed}/split/{name}".encode()).digest()):
+        if taken >= wanted or len(chosen) == len(members) - 1:
+            break
+        chosen.add(name)
+        taken += members[name]
+    rest = [example for example in train if group(example) not in chosen]
+    return rest, [example for example in train if group(example) in chosen]
 
 
 def three(given: Sequence[Example], seed: int = 0) -> tuple[list[Example], list[Example], list[Example]]:
@@ -120,5 +157,6 @@ def three(given: Sequence[Example], seed: int = 0) -> tuple[list[Example], list[
 
 
 CARVED = "The source has no dev split: {size} questions were cut from train by seed 0."
+CARVED_WHOLE = "The source has no dev split: {size} examples were cut from train by seed 0, no {group} in both."
 ONE_PIECE = "The source is in one piece: it was split 80/10/10 by question and seed 0."
 DEV_SCORED = "The answers of the official test split are not public: the official dev split is what is scored."

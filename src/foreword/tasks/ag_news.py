@@ -14,13 +14,22 @@ from foreword.data import Example
 from foreword.errors import ForewordError
 from foreword.task import Task
 from foreword.tasks import _parts as parts
+from foreword.tasks._files import BESIDE, PART, File, pick
 from foreword.template import Template
 
 NAME = "ag-news"
-SUMMARY = "News items in four classes (AG News, licence of the data not stated)"
-PLACE = "ag_news"
+SUMMARY = "News items in four classes (AG News)"
+LICENCE = "licence of the data not stated"
+PLACE, ALSO = "ag_news", ("ag_news_csv",)
 HUB = ("fancyzhx/ag_news", None)
 GET = "train.csv and test.csv of AG News (columns Class Index, Title, Description; licence of the data not stated)"
+METRICS = ("accuracy",)
+FILES = (
+    File("train", "train.csv", {"rows": 120000}),
+    File("train", "olora_train_sample.json", {"rows": 4000}, kind=PART),
+    File("test", "test.csv", {"rows": 7600}),
+    File("classes", "classes.txt", {"rows": 4}, kind=BESIDE),
+)
 LABELS = ("world", "sports", "business", "technology")
 SAMPLE = {"World": "world", "Sports": "sports", "Business": "business", "Science or Technology": "technology"}
 DEV = 500
@@ -36,9 +45,9 @@ def load(folder: Path | None) -> Task:
         splits = parts.from_hub(HUB, _hub_row, "train", "test")
         train, test, origin = splits["train"], splits["test"], f"hub {HUB[0]}"
     else:
-        path = parts.first_file(folder, "train.csv", "olora_train_sample.json")
+        path = pick(folder, FILES, "train")
         train = _sample(path) if path.suffix == ".json" else _csv(path, "train")
-        test, origin = _csv(parts.first_file(folder, "test.csv"), "test"), path.name
+        test, origin = _csv(pick(folder, FILES, "test"), "test"), path.name
     rest, dev = parts.carved(train, DEV)
     return Task(
         name=NAME,
@@ -46,9 +55,9 @@ def load(folder: Path | None) -> Task:
         dev=tuple(dev),
         test=tuple(test),
         template=TEMPLATE,
-        metrics=("accuracy",),
-        source=f"AG News, licence of the data not stated; train from {origin}",
-        notes=(parts.CARVED.format(size=DEV),),
+        metrics=METRICS,
+        source=f"AG News, {LICENCE}; train from {origin}",
+        notes=(parts.CARVED.format(size=len(dev)),),
     ).noted()
 
 

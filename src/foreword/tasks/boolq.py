@@ -14,13 +14,23 @@ from typing import Any
 from foreword.data import Example
 from foreword.task import Task
 from foreword.tasks import _parts as parts
+from foreword.tasks._files import BESIDE, HIDDEN, PART, File, pick
 from foreword.template import Template
 
 NAME = "boolq"
-SUMMARY = "Yes-or-no questions on a passage (SuperGLUE BoolQ, CC BY-SA 3.0 per its authors)"
+SUMMARY = "Yes-or-no questions on a passage (SuperGLUE BoolQ)"
+LICENCE = "CC BY-SA 3.0 per its authors"
 PLACE = "superglue/BoolQ"
 HUB = ("google/boolq", None)
 GET = "train.jsonl and val.jsonl of SuperGLUE BoolQ from https://super.gluebenchmark.com (CC BY-SA 3.0 per its authors)"
+METRICS = ("accuracy",)
+FILES = (
+    File("train", "train.jsonl", {"rows": 9427}),
+    File("train", "olora_train_sample.json", {"rows": 2000}, kind=PART),
+    File("dev", "val.jsonl", {"rows": 3270}),
+    File("test", "test.jsonl", {"rows": 3245}, kind=HIDDEN),
+    File("dev32", "dev32.jsonl", {"rows": 32}, kind=BESIDE),
+)
 LABELS = ("False", "True")
 DEV = 200
 TEMPLATE = Template(
@@ -35,9 +45,9 @@ def load(folder: Path | None) -> Task:
         splits = parts.from_hub(HUB, _hub_row, "train", "dev")
         train, scored, origin = splits["train"], splits["dev"], f"hub {HUB[0]}"
     else:
-        path = parts.first_file(folder, "train.jsonl", "olora_train_sample.json")
+        path = pick(folder, FILES, "train")
         train = _sample(path) if path.suffix == ".json" else _read(path, "train")
-        scored, origin = _read(parts.first_file(folder, "val.jsonl"), "val"), path.name
+        scored, origin = _read(pick(folder, FILES, "dev"), "val"), path.name
     rest, dev = parts.carved(train, DEV)
     return Task(
         name=NAME,
@@ -45,9 +55,9 @@ def load(folder: Path | None) -> Task:
         dev=tuple(dev),
         test=tuple(scored),
         template=TEMPLATE,
-        metrics=("accuracy",),
-        source=f"BoolQ, CC BY-SA 3.0 per its authors; train from {origin}",
-        notes=(parts.DEV_SCORED, parts.CARVED.format(size=DEV)),
+        metrics=METRICS,
+        source=f"BoolQ, {LICENCE}; train from {origin}",
+        notes=(parts.DEV_SCORED, parts.CARVED.format(size=len(dev))),
     ).noted()
 
 

@@ -16,13 +16,24 @@ from foreword.errors import ForewordError
 from foreword.readers import read_lines
 from foreword.task import Task
 from foreword.tasks import _parts as parts
+from foreword.tasks._files import BESIDE, File
 from foreword.template import Template
 
 NAME = "commongen"
-SUMMARY = "A sentence that uses all given concepts (CommonGen, MIT)"
+SUMMARY = "A sentence that uses all given concepts (CommonGen)"
+LICENCE = "MIT"
 PLACE = "commongen"
 HUB = ("allenai/common_gen", None)
 GET = "commongen.{train,dev}.{src_alpha,tgt}.txt from https://github.com/INK-USC/CommonGen (MIT)"
+METRICS = ("bleu", "chrf", "rouge_l")
+FILES = (
+    File("train", "commongen.train.tgt.txt", {"rows": 39069}),
+    File("train concepts", "commongen.train.src_alpha.txt", {"rows": 39069}),
+    File("dev", "commongen.dev.tgt.txt", {"rows": 4018}),
+    File("dev concepts", "commongen.dev.src_alpha.txt", {"rows": 4018}),
+    File("train tags", "commongen.train.cs_str.txt", {"rows": 39069}, kind=BESIDE),
+    File("dev tags", "commongen.dev.cs_str.txt", {"rows": 4018}, kind=BESIDE),
+)
 DEV = 500
 TEMPLATE = Template(
     instruction="Write one sentence that uses all the concepts.", question="Concepts: {input}\nSentence:"
@@ -43,9 +54,9 @@ def load(folder: Path | None) -> Task:
         dev=tuple(dev),
         test=tuple(merged(scored)),
         template=TEMPLATE,
-        metrics=("bleu", "chrf", "rouge_l"),
-        source=f"CommonGen, MIT; {origin}",
-        notes=(parts.DEV_SCORED, parts.CARVED.format(size=DEV)),
+        metrics=METRICS,
+        source=f"CommonGen, {LICENCE}; {origin}",
+        notes=(parts.DEV_SCORED, parts.CARVED.format(size=len(dev))),
     ).noted()
 
 

@@ -13,13 +13,26 @@ from typing import Any
 from foreword.data import Example
 from foreword.task import Task
 from foreword.tasks import _parts as parts
+from foreword.tasks._files import BESIDE, HIDDEN, REMADE, File, pick
 from foreword.template import Template
 
 NAME = "copa"
-SUMMARY = "The more plausible cause or effect (SuperGLUE COPA, BSD 2-Clause per its authors)"
+SUMMARY = "The more plausible cause or effect (SuperGLUE COPA)"
+LICENCE = "BSD 2-Clause per its authors"
 PLACE = "superglue/COPA"
+HUB = ("aps/super_glue", "copa")
 GET = "train.jsonl and val.jsonl of SuperGLUE COPA from https://super.gluebenchmark.com (BSD 2-Clause per its authors)"
+METRICS = ("accuracy",)
+FILES = (
+    File("train", "train.jsonl", {"rows": 400}),
+    File("train", "train.joined.jsonl", {"rows": 400}, kind=REMADE),
+    File("dev", "val.jsonl", {"rows": 100}),
+    File("test", "test.jsonl", {"rows": 500}, kind=HIDDEN),
+    File("train_sample", "olora_train_sample.json", {"rows": 400}, kind=BESIDE),
+    File("dev32", "dev32.jsonl", {"rows": 32}, kind=BESIDE),
+)
 LABELS = ("choice1", "choice2")
+KEYS = ("choice1", "choice2", "premise", "question")
 DEV = 50
 TEMPLATE = Template(
     instruction="Say which choice is the cause or effect of the premise: choice1 or choice2.",
@@ -28,28 +41,35 @@ TEMPLATE = Template(
 
 
 def load(folder: Path | None) -> Task:
-    """The task from its JSON-lines files."""
-    assert folder is not None
-    path = parts.first_file(folder, "train.jsonl", "train.joined.jsonl")
-    rest, dev = parts.carved(_read(path, "train"), DEV)
+    """The task from its JSON-lines files, or from the hub."""
+    if folder is None:
+        splits = parts.from_hub(HUB, _hub_row, "train", "dev")
+        train, scored, origin = splits["train"], splits["dev"], f"hub {HUB[0]}"
+    else:
+        path = pick(folder, FILES, "train")
+        train, scored, origin = _read(path, "train"), _read(pick(folder, FILES, "dev"), "val"), path.name
+    rest, dev = parts.carved(train, DEV)
     return Task(
         name=NAME,
         train=tuple(rest),
         dev=tuple(dev),
-        test=tuple(_read(parts.first_file(folder, "val.jsonl"), "val")),
+        test=tuple(scored),
         template=TEMPLATE,
-        metrics=("accuracy",),
-        source=f"COPA, BSD 2-Clause per its authors; train from {path.name}",
-        notes=(parts.DEV_SCORED, parts.CARVED.format(size=DEV)),
+        metrics=METRICS,
+        source=f"COPA, {LICENCE}; train from {origin}",
+        notes=(parts.DEV_SCORED, parts.CARVED.format(size=len(dev))),
     ).noted()
 
 
 def _read(path: Path, split: str) -> list[Example]:
-    names = ("choice1", "choice2", "premise", "question")
-
     def make(row: Mapping[str, Any], number: int) -> Example:
-        fields = {key: parts.text(row, key, path, number) for key in names}
+        fields = {key: parts.text(row, key, path, number) for key in KEYS}
         label = parts.get(row, "label", path, number)
         return parts.choice(f"{split}-{number}", fields, {0: "choice1", 1: "choice2"}.get(label, str(label)), LABELS)
 
     return parts.table(path, make)
+
+
+def _hub_row(row: Mapping[str, Any], split: str, number: int) -> Example:
+    fields = {key: row[key].strip() for key in KEYS}
+    return parts.choice(f"{split}-{number}", fields, LABELS[row["label"]], LABELS)

@@ -10,12 +10,16 @@ from pathlib import Path
 
 from foreword.task import Task
 from foreword.tasks import _parts as parts
+from foreword.tasks._files import File, pick
 from foreword.template import Template
 
 NAME = "cr"
-SUMMARY = "Product review sentences, negative or positive (CR, licence of the data not stated)"
+SUMMARY = "Product review sentences, negative or positive (CR)"
+LICENCE = "licence of the data not stated"
 PLACE = "cr"
 GET = "custrev.all from https://github.com/harvardnlp/sent-conv-torch, folder data (licence of the data not stated)"
+METRICS = ("accuracy",)
+FILES = (File("all", "custrev.all", {"rows": 3775}),)
 LABELS = ("negative", "positive")
 TEMPLATE = Template(
     instruction="Say whether the review is negative or positive.", question="Review: {input}\nSentiment:"
@@ -25,7 +29,7 @@ TEMPLATE = Template(
 def load(folder: Path | None) -> Task:
     """The task from its one line file."""
     assert folder is not None
-    path = parts.first_file(folder, "custrev.all")
+    path = pick(folder, FILES, "all")
     train, dev, test = parts.three(parts.labelled_lines(path, "row", LABELS, encoding="utf-8"))
     return Task(
         name=NAME,
@@ -33,7 +37,7 @@ def load(folder: Path | None) -> Task:
         dev=tuple(dev),
         test=tuple(test),
         template=TEMPLATE,
-        metrics=("accuracy",),
-        source="CR (Hu and Liu 2004), licence of the data not stated",
+        metrics=METRICS,
+        source=f"CR (Hu and Liu 2004), {LICENCE}",
         notes=(parts.ONE_PIECE,),
     ).noted()

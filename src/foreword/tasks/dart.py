@@ -2,9 +2,9 @@
 
 Source: Nan et al. 2021 (arXiv 2007.02871), v1.1.1. Input: `subject : relation : object | ...` with the relation
 in lower case, as UnifiedSKG writes it. One train example per reference; dev and test have one example per entry
-with all its references. The official train file is `dart-v1.1.1-full-train.json`; where it is absent an
-approximate rebuilding from WebNLG and E2E (`dart-train.approx_rebuilt.json`) is taken, and source and notes say
-so.
+with all its references. JSON and XML of the distribution are read alike. The official train file is
+`dart-v1.1.1-full-train.json` (or xml); where it is absent an approximate rebuilding from WebNLG and E2E
+(`dart-train.approx_rebuilt.json`) is taken, and source and notes say so.
 """
 
 from __future__ import annotations
@@ -16,13 +16,35 @@ from foreword.data import Example
 from foreword.errors import ForewordError
 from foreword.task import Task
 from foreword.tasks import _parts as parts
+from foreword.tasks._files import REMADE, File, chosen
+from foreword.tasks._xml import entries
 from foreword.template import Template
 
 NAME = "dart"
-SUMMARY = "Triples to English text (DART v1.1.1, MIT; holds WebNLG, CC BY-NC-SA 4.0, and E2E, CC BY-SA 4.0)"
+SUMMARY = "Triples to English text (DART v1.1.1)"
+LICENCE = "MIT; holds WebNLG, CC BY-NC-SA 4.0, and E2E, CC BY-SA 4.0"
 PLACE = "dart"
 GET = "dart-v1.1.1-full-{train,dev,test}.json from https://github.com/Yale-LILY/dart, folder data/v1.1.1 (MIT)"
-OFFICIAL, REBUILT = "dart-v1.1.1-full-train.json", "dart-train.approx_rebuilt.json"
+METRICS = ("bleu", "chrf", "rouge_l")
+SIZES = {"train": (30526, 62659), "dev": (2768, 6980), "test": (5097, 12552)}
+FILES = (
+    *(
+        File(split, f"{place}dart-v1.1.1-full-{split}.json", {"entries": size, "references": references})
+        for split, (size, references) in SIZES.items()
+        for place in ("", "data/v1.1.1/")
+    ),
+    File("test", "dart-v1.1.1-full-test.from_xml.json", {"entries": 5097, "references": 12552}, kind=REMADE),
+    *(
+        File(split, f"{place}dart-v1.1.1-full-{split}.xml", {"entries": size, "xml references": references})
+        for split, (size, references) in SIZES.items()
+        for place in ("", "data/v1.1.1/")
+    ),
+    File("train", "dart-train.approx_rebuilt.json", {"entries": 11802, "references": 60163}, kind=REMADE),
+)
+UNITS = {
+    "references": lambda rows: sum(len(row["annotations"]) for row in rows),
+    "xml references": lambda rows: sum(len(row.findall("lex")) for row in rows),
+}
 TEMPLATE = Template(
     instruction="Say all the facts in one or two English sentences.",
     question="Facts: {input}\nText:",
@@ -30,21 +52,21 @@ TEMPLATE = Template(
 
 
 def load(folder: Path | None) -> Task:
-    """The task from its JSON files."""
+    """The task from its JSON or XML files."""
     assert folder is not None
-    train = parts.first_file(folder, OFFICIAL, REBUILT)
-    dev = parts.first_file(folder, "dart-v1.1.1-full-dev.json")
-    test = parts.first_file(folder, "dart-v1.1.1-full-test.json", "dart-v1.1.1-full-test.from_xml.json")
-    approximate = train.name == REBUILT
+    files = {split: chosen(folder, FILES, split) for split in SIZES}
+    splits = {split: _read(folder / file.names[0], split) for split, file in files.items()}
+    approximate = files["train"].kind == REMADE
     note = "The official train file is absent: train is an approximate rebuilding from WebNLG and E2E train."
+    kind = " (approximate, not official)" if approximate else ""
     return Task(
         name=NAME,
-        train=tuple(one for entry in _read(train, "train") for one in _rows(entry)),
-        dev=tuple(_read(dev, "dev")),
-        test=tuple(_read(test, "test")),
+        train=tuple(one for entry in splits["train"] for one in _rows(entry)),
+        dev=tuple(splits["dev"]),
+        test=tuple(splits["test"]),
         template=TEMPLATE,
-        metrics=("bleu", "chrf", "rouge_l"),
-        source=(f"DART v1.1.1, MIT; train from {train.name}{' (approximate, not official)' if approximate else ''}"),
+        metrics=METRICS,
+        source=f"DART v1.1.1, MIT; train from {Path(files['train'].label).name}{kind}",
         notes=(note,) if approximate else (),
     ).noted()
 
@@ -55,12 +77,18 @@ def _rows(entry: Example) -> list[Example]:
 
 def _read(path: Path, split: str) -> list[Example]:
     made = []
-    for number, entry in enumerate(parts.read_list(path), 1):
-        triples = parts.get(entry, "tripleset", path, number)
-        texts = [parts.text(one, "text", path, number) for one in parts.get(entry, "annotations", path, number)]
+    for number, (triples, texts) in enumerate(entries(path) if path.suffix == ".xml" else _json(path), 1):
         targets = tuple(" ".join(text.split()) for text in texts if text)
         if targets:
             made.append(Example(f"{split}-{number}", {"input": linear(triples, path, number)}, targets))
+    return made
+
+
+def _json(path: Path) -> list[tuple[Any, list[str]]]:
+    made = []
+    for number, entry in enumerate(parts.read_list(path), 1):
+        said = [parts.text(one, "text", path, number) for one in parts.listed(entry, "annotations", path, number)]
+        made.append((parts.get(entry, "tripleset", path, number), said))
     return made
 
 

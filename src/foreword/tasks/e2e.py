@@ -7,29 +7,33 @@ else the same rows with tokenised text, else 10,000 of those.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from foreword.data import Example, merged
+from foreword.data import merged
 from foreword.task import Task
-from foreword.tasks import _parts as parts
-from foreword.template import Template
+from foreword.tasks import _e2e
+from foreword.tasks._files import BESIDE, PART, REMADE, File, pick
 
 NAME = "e2e"
-SUMMARY = "Restaurant attributes to English text (E2E NLG, CC BY-SA 4.0)"
-PLACE = "e2e_nlg"
+SUMMARY = "Restaurant attributes to English text (E2E NLG)"
+LICENCE = "CC BY-SA 4.0"
+PLACE, ALSO = "e2e_nlg", ("e2e-dataset",)
 GET = "trainset.csv, devset.csv and testset_w_refs.csv from https://github.com/tuetschek/e2e-dataset (CC BY-SA 4.0)"
-TEMPLATE = Template(
-    instruction="Describe the restaurant in English from its attributes.",
-    question="Attributes: {input}\nDescription:",
+METRICS, UNITS, TEMPLATE = _e2e.METRICS, _e2e.UNITS, _e2e.TEMPLATE
+FILES = (
+    File("train", "trainset.csv", {"rows": 42061, "meanings": 4862}),
+    File("train", "trainset.from_aligned_tokenised.csv", {"rows": 42061, "meanings": 4862}, kind=REMADE),
+    File("train", "trainset.compact10k.csv", {"rows": 10000}, kind=PART),
+    File("dev", "devset.csv", {"rows": 4672, "meanings": 547}),
+    File("test", "testset_w_refs.csv", {"rows": 4693, "meanings": 630}),
+    File("test_inputs", "testset.csv", {"rows": 630}, kind=BESIDE),
 )
 
 
 def load(folder: Path | None) -> Task:
     """The task from its csv files (columns mr and ref)."""
     assert folder is not None
-    train = parts.first_file(folder, "trainset.csv", "trainset.from_aligned_tokenised.csv", "trainset.compact10k.csv")
+    train = pick(folder, FILES, "train")
     notes = (
         ()
         if train.name == "trainset.csv"
@@ -37,19 +41,11 @@ def load(folder: Path | None) -> Task:
     )
     return Task(
         name=NAME,
-        train=tuple(_read(train, "train")),
-        dev=tuple(merged(_read(parts.first_file(folder, "devset.csv"), "dev"))),
-        test=tuple(merged(_read(parts.first_file(folder, "testset_w_refs.csv"), "test"))),
+        train=tuple(_e2e.read(train, "train")),
+        dev=tuple(merged(_e2e.read(pick(folder, FILES, "dev"), "dev"))),
+        test=tuple(merged(_e2e.read(pick(folder, FILES, "test"), "test"))),
         template=TEMPLATE,
-        metrics=("bleu", "chrf", "rouge_l"),
-        source=f"E2E NLG challenge, CC BY-SA 4.0; train from {train.name}",
+        metrics=METRICS,
+        source=f"E2E NLG challenge, {LICENCE}; train from {train.name}",
         notes=notes,
     ).noted()
-
-
-def _read(path: Path, split: str) -> list[Example]:
-    def make(row: Mapping[str, Any], number: int) -> Example:
-        fields = {"input": parts.text(row, "mr", path, number)}
-        return Example(f"{split}-{number}", fields, (parts.text(row, "ref", path, number),))
-
-    return parts.table(path, make)

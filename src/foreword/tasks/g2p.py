@@ -26,13 +26,19 @@ from foreword.data import Example
 from foreword.errors import ForewordError
 from foreword.files import read_json
 from foreword.task import Task
-from foreword.tasks import _parts as parts
+from foreword.tasks._files import File, pick
 from foreword.template import Template
 
 NAME = "g2p"
-SUMMARY = "Spelling to British phonemes, written in the American alphabet (misaki lexicons, Apache-2.0)"
+SUMMARY = "Spelling to British phonemes, written in the American alphabet (misaki lexicons)"
+LICENCE = "Apache-2.0"
 PLACE = "g2p"
 GET = "us_gold.json and gb_gold.json from https://github.com/hexgrad/misaki, folder misaki/data (Apache-2.0)"
+METRICS = ("exact_match", "chrf")
+FILES = (
+    File("british", "gb_gold.json", {"rows": 0}),
+    File("american", "us_gold.json", {"rows": 0}),
+)
 TEMPLATE = Template(instruction="", question="{input}", answer="{target}", separator="", stop="")
 WRITTEN = str.maketrans({"Q": "O", "a": "æ", "ɒ": "ɔ", "ː": None})
 TEST, DEV, TRAIN = 1000, 500, 4000
@@ -41,8 +47,8 @@ TEST, DEV, TRAIN = 1000, 500, 4000
 def load(folder: Path | None) -> Task:
     """The task from the two lexicons."""
     assert folder is not None
-    british = pronunciations(parts.first_file(folder, "gb_gold.json"))
-    american = pronunciations(parts.first_file(folder, "us_gold.json"))
+    british = pronunciations(pick(folder, FILES, "british"))
+    american = pronunciations(pick(folder, FILES, "american"))
     alphabet = set("".join(american.values()))
     words: dict[str, str] = {}
     outside = alike = 0
@@ -64,7 +70,7 @@ def load(folder: Path | None) -> Task:
         dev=tuple(dev),
         test=tuple(test),
         template=TEMPLATE,
-        metrics=("exact_match", "chrf"),
+        metrics=METRICS,
         source="misaki lexicons (us_gold, gb_gold), Apache-2.0; British forms written in the American alphabet",
         notes=(
             f"Words that both accents say alike are left out ({alike:,}), and those whose British form does not fit the "

@@ -9,16 +9,29 @@ from __future__ import annotations
 from pathlib import Path
 
 from foreword.data import Example
-from foreword.task import Task
+from foreword.task import SPLITS, Task
 from foreword.tasks import _parts as parts
+from foreword.tasks._files import BESIDE, File, pick
 from foreword.template import Template
 
 NAME = "geoquery"
-SUMMARY = "Questions on US geography to FunQL (GeoQuery, GPL 2.0 per XSemPLR)"
+SUMMARY = "Questions on US geography to FunQL (GeoQuery)"
+LICENCE = "GPL 2.0 per XSemPLR"
 PLACE = "geoquery"
 GET = (
     "dataset/mgeoquery/{train,dev,test}.json from https://github.com/psunlpgroup/XSemPLR (GPL 2.0 per its "
     "README), as xsemplr_mgeoquery_{train,dev,test}.json"
+)
+METRICS = ("exact_match",)
+FILES = (
+    File("train", "xsemplr_mgeoquery_train.json", {"rows": 548}),
+    File("train", "train.json", {"rows": 548}),
+    File("dev", "xsemplr_mgeoquery_dev.json", {"rows": 49}),
+    File("dev", "dev.json", {"rows": 49}),
+    File("test", "xsemplr_mgeoquery_test.json", {"rows": 277}),
+    File("test", "test.json", {"rows": 277}),
+    File("sql", "geography.json", {"rows": 0}, kind=BESIDE),
+    File("schema", "geography-schema.csv", {"rows": 0}, kind=BESIDE),
 )
 TEMPLATE = Template(instruction="Write the FunQL form of the question.", question="Question: {input}\nFunQL:")
 
@@ -26,16 +39,15 @@ TEMPLATE = Template(instruction="Write the FunQL form of the question.", questio
 def load(folder: Path | None) -> Task:
     """The task from XSemPLR's JSON files."""
     assert folder is not None
-    names = ("train", "dev", "test")
-    train, dev, test = (_read(parts.first_file(folder, f"xsemplr_mgeoquery_{s}.json", f"{s}.json"), s) for s in names)
+    train, dev, test = (_read(pick(folder, FILES, split), split) for split in SPLITS)
     return Task(
         name=NAME,
         train=tuple(train),
         dev=tuple(dev),
         test=tuple(test),
         template=TEMPLATE,
-        metrics=("exact_match",),
-        source="GeoQuery (XSemPLR), GPL 2.0 per its README",
+        metrics=METRICS,
+        source=f"GeoQuery (XSemPLR), {LICENCE}",
     ).noted()
 
 

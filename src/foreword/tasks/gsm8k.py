@@ -15,13 +15,21 @@ from foreword.data import Example
 from foreword.errors import ForewordError
 from foreword.task import Task
 from foreword.tasks import _parts as parts
+from foreword.tasks._files import BESIDE, File, pick
 from foreword.template import Template
 
 NAME = "gsm8k"
-SUMMARY = "Word problems to their final number (GSM8K, MIT)"
+SUMMARY = "Word problems to their final number (GSM8K)"
+LICENCE = "MIT"
 PLACE = "gsm8k"
 HUB = ("openai/gsm8k", "main")
 GET = "train.jsonl and test.jsonl from https://github.com/openai/grade-school-math (MIT)"
+METRICS = ("exact_match",)
+FILES = (
+    File("train", "train.jsonl", {"rows": 7473}),
+    File("test", "test.jsonl", {"rows": 1319}),
+    File("socratic", "test_socratic.jsonl", {"rows": 1319}, kind=BESIDE),
+)
 DEV = 500
 TEMPLATE = Template(instruction="Solve the problem and give the final number.", question="Problem: {input}\nAnswer:")
 
@@ -32,7 +40,7 @@ def load(folder: Path | None) -> Task:
         splits = parts.from_hub(HUB, _hub_row, "train", "test")
         train, test = splits["train"], splits["test"]
     else:
-        train, test = (_read(parts.first_file(folder, f"{split}.jsonl"), split) for split in ("train", "test"))
+        train, test = (_read(pick(folder, FILES, split), split) for split in ("train", "test"))
     rest, dev = parts.carved(train, DEV)
     return Task(
         name=NAME,
@@ -40,9 +48,9 @@ def load(folder: Path | None) -> Task:
         dev=tuple(dev),
         test=tuple(test),
         template=TEMPLATE,
-        metrics=("exact_match",),
-        source="GSM8K, MIT; final numbers only",
-        notes=(parts.CARVED.format(size=DEV),),
+        metrics=METRICS,
+        source=f"GSM8K, {LICENCE}; final numbers only",
+        notes=(parts.CARVED.format(size=len(dev)),),
     ).noted()
 
 

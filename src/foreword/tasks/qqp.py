@@ -1,8 +1,7 @@
 """QQP: do two questions ask the same; it refuses a label that is not a truth value.
 
-Source: Quora question pairs as GLUE has them, in a labelled sample of 2,000 train and 7,600 test rows, labels
-as T5 words them; dev is 200 questions cut from train by seed 0. On the hub the whole of GLUE QQP, whose dev
-split is scored.
+Source: Quora question pairs as GLUE has them (`train.tsv` and `dev.tsv`, whose dev split is scored; also on the hub), else a
+labelled sample of 2,000 train and 7,600 test rows; labels as T5 words them; dev is 200 questions cut from train by seed 0.
 """
 
 from __future__ import annotations
@@ -12,15 +11,32 @@ from pathlib import Path
 from typing import Any
 
 from foreword.data import Example
+from foreword.errors import ForewordError
+from foreword.readers import read_lines
 from foreword.task import Task
 from foreword.tasks import _parts as parts
+from foreword.tasks._files import BESIDE, HIDDEN, PART, File, pick
 from foreword.template import Template
 
 NAME = "qqp"
-SUMMARY = "Do two questions ask the same (QQP, Quora's terms of service)"
-PLACE = "qqp"
+SUMMARY = "Do two questions ask the same (QQP)"
+LICENCE = "Quora's terms of service"
+PLACE, ALSO = "qqp", ("QQP",)
 HUB = ("nyu-mll/glue", "qqp")
 GET = "train.json and test.json of CL_Benchmark/QQP from https://github.com/cmnfriend/O-LoRA (data under Quora's terms)"
+METRICS = ("accuracy", "qqp_f1")
+FILES = (
+    File("train", "train.tsv", {"rows": 363849}),
+    File("train", "olora_qqp_train.json", {"rows": 2000}, kind=PART),
+    File("train", "train.json", {"rows": 2000}, kind=PART),
+    File("dev", "dev.tsv", {"rows": 40430}),
+    File("dev", "olora_qqp_test.json", {"rows": 7600}, kind=PART),
+    File("dev", "test.json", {"rows": 7600}, kind=PART),
+    File("test", "test.tsv", {"rows": 390965}, kind=HIDDEN),
+    File("pairs train", "quora_pairs.clean_train.tsv", {"rows": 80288}, kind=BESIDE),
+    File("pairs dev", "quora_pairs.clean_dev.tsv", {"rows": 2001}, kind=BESIDE),
+    File("pairs test", "quora_pairs.clean_test.tsv", {"rows": 3002}, kind=BESIDE),
+)
 LABELS = ("not_duplicate", "duplicate")
 DEV = 200
 TEMPLATE = Template(
@@ -36,10 +52,12 @@ def load(folder: Path | None) -> Task:
         splits = parts.from_hub(HUB, _hub_row, "train", "dev")
         train, test, notes = splits["train"], splits["dev"], (parts.DEV_SCORED,)
     else:
+        paths = pick(folder, FILES, "train"), pick(folder, FILES, "dev")
         train, test = (
-            _read(parts.first_file(folder, f"olora_qqp_{split}.json", f"{split}.json"), split)
-            for split in ("train", "test")
+            (_glue if path.suffix == ".tsv" else _read)(path, split)
+            for path, split in zip(paths, ("train", "test"), strict=True)
         )
+        notes = (parts.DEV_SCORED,) if paths[1].suffix == ".tsv" else ()
     rest, dev = parts.carved(train, DEV)
     return Task(
         name=NAME,
@@ -47,9 +65,9 @@ def load(folder: Path | None) -> Task:
         dev=tuple(dev),
         test=tuple(test),
         template=TEMPLATE,
-        metrics=("accuracy",),
-        source="QQP, Quora's terms of service",
-        notes=(*notes, parts.CARVED.format(size=DEV)),
+        metrics=METRICS,
+        source=f"QQP, {LICENCE}",
+        notes=(*notes, parts.CARVED.format(size=len(dev))),
     ).noted()
 
 
@@ -62,6 +80,28 @@ def _read(path: Path, split: str) -> list[Example]:
         truth = parts.text(row, "label", path, number)
         label = {"False": LABELS[0], "True": LABELS[1]}.get(truth, truth)
         made.append(parts.choice(f"{split}-{number}", fields, label, LABELS))
+    return made
+
+
+def _glue(path: Path, split: str) -> list[Example]:
+    """GLUE's tab-separated file; the few rows that have not six cells are left out, as its readers leave them out."""
+    header, *lines = read_lines(path)
+    names = header.split("\t")
+    if not {"question1", "question2", "is_duplicate"} <= set(names):
+        raise ForewordError(
+            f"Line 1 of {path} is not the header of GLUE's QQP, which names question1, question2, is_duplicate."
+        )
+    made = []
+    for number, line in enumerate(lines, 2):
+        row = dict(zip(names, line.split("\t"), strict=False))
+        fields = {key: row.get(key, "").strip() for key in ("question1", "question2")}
+        if len(line.split("\t")) != len(names) or not all(fields.values()):
+            continue
+        if row["is_duplicate"] not in ("0", "1"):
+            raise ForewordError(
+                f"The field 'is_duplicate' in line {number} of {path} is '{row['is_duplicate']}', not 0 or 1; mend it."
+            )
+        made.append(parts.choice(f"{split}-{number}", fields, LABELS[int(row["is_duplicate"])], LABELS))
     return made
 
 

@@ -13,13 +13,22 @@ from typing import Any
 from foreword.data import Example
 from foreword.task import Task
 from foreword.tasks import _parts as parts
+from foreword.tasks._files import BESIDE, HIDDEN, File, pick
 from foreword.template import Template
 
 NAME = "rte"
-SUMMARY = "Does a premise entail a hypothesis (SuperGLUE RTE, licence of the data not stated)"
+SUMMARY = "Does a premise entail a hypothesis (SuperGLUE RTE)"
+LICENCE = "licence of the data not stated"
 PLACE = "superglue/RTE"
 HUB = ("nyu-mll/glue", "rte")
 GET = "train.jsonl and val.jsonl of SuperGLUE RTE from https://super.gluebenchmark.com (licence of the data not stated)"
+METRICS = ("accuracy",)
+FILES = (
+    File("train", "train.jsonl", {"rows": 2490}),
+    File("dev", "val.jsonl", {"rows": 277}),
+    File("test", "test.jsonl", {"rows": 3000}, kind=HIDDEN),
+    File("dev32", "dev32.jsonl", {"rows": 32}, kind=BESIDE),
+)
 LABELS = ("entailment", "not_entailment")
 DEV = 250
 TEMPLATE = Template(
@@ -34,7 +43,9 @@ def load(folder: Path | None) -> Task:
         splits = parts.from_hub(HUB, _hub_row, "train", "dev")
         train, scored = splits["train"], splits["dev"]
     else:
-        train, scored = (_read(parts.first_file(folder, f"{name}.jsonl"), name) for name in ("train", "val"))
+        train, scored = (
+            _read(pick(folder, FILES, split), name) for split, name in (("train", "train"), ("dev", "val"))
+        )
     rest, dev = parts.carved(train, DEV)
     return Task(
         name=NAME,
@@ -42,9 +53,9 @@ def load(folder: Path | None) -> Task:
         dev=tuple(dev),
         test=tuple(scored),
         template=TEMPLATE,
-        metrics=("accuracy",),
-        source="SuperGLUE RTE, licence of the data not stated",
-        notes=(parts.DEV_SCORED, parts.CARVED.format(size=DEV)),
+        metrics=METRICS,
+        source=f"SuperGLUE RTE, {LICENCE}",
+        notes=(parts.DEV_SCORED, parts.CARVED.format(size=len(dev))),
     ).noted()
 
 

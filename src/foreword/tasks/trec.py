@@ -10,14 +10,21 @@ from pathlib import Path
 
 from foreword.task import Task
 from foreword.tasks import _parts as parts
+from foreword.tasks._files import File, pick
 from foreword.template import Template
 
 NAME = "trec"
-SUMMARY = "What a question asks for, six classes (TREC, licence of the data not stated)"
+SUMMARY = "What a question asks for, six classes (TREC)"
+LICENCE = "licence of the data not stated"
 PLACE = "trec"
 GET = (
     "TREC.train.all and TREC.test.all from https://github.com/harvardnlp/sent-conv-torch "
     "(licence of the data not stated)"
+)
+METRICS = ("accuracy",)
+FILES = (
+    File("train", "TREC.train.all", {"rows": 5452}),
+    File("test", "TREC.test.all", {"rows": 500}),
 )
 LABELS = ("description", "entity", "abbreviation", "person", "location", "number")
 DEV = 500
@@ -30,7 +37,7 @@ TEMPLATE = Template(
 def load(folder: Path | None) -> Task:
     """The task from its line files."""
     assert folder is not None
-    train_file, test_file = (parts.first_file(folder, f"TREC.{split}.all") for split in ("train", "test"))
+    train_file, test_file = (pick(folder, FILES, split) for split in ("train", "test"))
     train, dev = parts.carved(parts.labelled_lines(train_file, "train", LABELS, "latin-1"), DEV)
     return Task(
         name=NAME,
@@ -38,7 +45,7 @@ def load(folder: Path | None) -> Task:
         dev=tuple(dev),
         test=tuple(parts.labelled_lines(test_file, "test", LABELS, "latin-1")),
         template=TEMPLATE,
-        metrics=("accuracy",),
-        source="TREC question classes (Li and Roth 2002), licence of the data not stated",
-        notes=(parts.CARVED.format(size=DEV),),
+        metrics=METRICS,
+        source=f"TREC question classes (Li and Roth 2002), {LICENCE}",
+        notes=(parts.CARVED.format(size=len(dev)),),
     ).noted()

@@ -2,7 +2,7 @@
 
 Source: Gardent et al. 2017, in the enriched version 1.6. Input: `subject : predicate : object | ...`,
 underscores read as blanks. One train example per reference; dev and test have one example per entry with all
-its references.
+its references. The XML folders of the distribution are read where they are there, else one line per entry as JSON.
 """
 
 from __future__ import annotations
@@ -12,17 +12,35 @@ from pathlib import Path
 from foreword.data import Example
 from foreword.errors import ForewordError
 from foreword.readers import read_rows
-from foreword.task import Task
+from foreword.task import SPLITS, Task
 from foreword.tasks import _parts as parts
+from foreword.tasks._files import BESIDE, REMADE, File, pick
+from foreword.tasks._xml import entries
 from foreword.template import Template
 
 NAME = "webnlg"
-SUMMARY = "DBpedia triples to English text (WebNLG, CC BY-NC-SA 4.0, not for commercial use)"
+SUMMARY = "DBpedia triples to English text (enriched WebNLG v1.6)"
+LICENCE = "CC BY-NC-SA 4.0, not for commercial use"
 PLACE = "webnlg"
-GET = (
-    "the enriched WebNLG v1.6 English files from https://github.com/ThiagoCF05/webnlg (CC BY-NC-SA 4.0), as "
-    "{train,dev,test}.compact.jsonl with the fields triples and refs"
+GET = "the folder data/v1.6/en (train, dev, test) from https://github.com/ThiagoCF05/webnlg (CC BY-NC-SA 4.0)"
+METRICS = ("bleu", "chrf", "rouge_l")
+SIZES = {"train": (6940, 18102), "dev": (872, 2262), "test": (1862, 4928)}
+FILES = (
+    *(
+        File(split, f"{place}{split}", {"entries": size})
+        for split, (size, _) in SIZES.items()
+        for place in ("", "data/v1.6/en/")
+    ),
+    *(
+        File(split, f"{split}.compact.jsonl", {"entries": size, "texts": texts}, kind=REMADE)
+        for split, (size, texts) in SIZES.items()
+    ),
+    File("challenge", "challenge2017_testdata_with_lex.xml", {"entries": 1862, "xml texts": 4928}, kind=BESIDE),
 )
+UNITS = {
+    "texts": lambda rows: sum(len(row["refs"]) for row in rows),
+    "xml texts": lambda rows: sum(len(row.findall("lex")) for row in rows),
+}
 TEMPLATE = Template(
     instruction="Say all the facts in one or two English sentences.",
     question="Facts: {input}\nText:",
@@ -30,33 +48,53 @@ TEMPLATE = Template(
 
 
 def load(folder: Path | None) -> Task:
-    """The task from its JSON-lines files."""
+    """The task from its XML folders or its JSON-lines files."""
     assert folder is not None
-    train, dev, test = (_read(parts.first_file(folder, f"{s}.compact.jsonl"), s) for s in ("train", "dev", "test"))
+    paths = {split: pick(folder, FILES, split) for split in SPLITS}
+    train, dev, test = (_read(paths[split], split) for split in SPLITS)
     return Task(
         name=NAME,
         train=tuple(Example(f"{e.id}.{k}", e.fields, (t,)) for e in train for k, t in enumerate(e.targets, 1)),
         dev=tuple(dev),
         test=tuple(test),
         template=TEMPLATE,
-        metrics=("bleu", "chrf", "rouge_l"),
-        source="WebNLG enriched v1.6, CC BY-NC-SA 4.0",
+        metrics=METRICS,
+        source=f"WebNLG enriched v1.6, {LICENCE}",
     ).noted()
 
 
 def _read(path: Path, split: str) -> list[Example]:
     made = []
-    for number, row in enumerate(read_rows(path), 1):
-        triples = [_triple(one, path, number) for one in parts.get(row, "triples", path, number)]
-        refs = [str(ref).strip() for ref in parts.get(row, "refs", path, number)]
-        targets = tuple(" ".join(ref.split()) for ref in refs if ref)
+    found = _folder(path) if path.is_dir() else _lines(path)
+    for number, (triples, texts) in enumerate(found, 1):
+        targets = tuple(" ".join(text.split()) for text in texts if text.strip())
         if targets:
-            made.append(Example(f"{split}-{number}", {"input": " | ".join(triples)}, targets))
+            fields = {"input": " | ".join(" : ".join(_tidy(cell) for cell in triple) for triple in triples)}
+            made.append(Example(f"{split}-{number}", fields, targets))
     return made
 
 
-def _triple(triple: object, path: Path, number: int) -> str:
+def _folder(path: Path) -> list[tuple[list[list[str]], list[str]]]:
+    files = sorted(path.rglob("*.xml"))
+    if not files:
+        raise ForewordError(f"The folder {path} holds no XML file; put those of data/v1.6/en there.")
+    return [entry for file in files for entry in entries(file)]
+
+
+def _lines(path: Path) -> list[tuple[list[list[str]], list[str]]]:
+    made = []
+    for number, row in enumerate(read_rows(path), 1):
+        triples = [_triple(one, path, number) for one in parts.listed(row, "triples", path, number)]
+        made.append((triples, [str(ref) for ref in parts.listed(row, "refs", path, number)]))
+    return made
+
+
+def _triple(triple: object, path: Path, number: int) -> list[str]:
     cells = str(triple).split(" | ")
     if len(cells) != 3:
         raise ForewordError(f"The triple '{triple}' in row {number} of {path} has {len(cells)} parts, not 3; mend it.")
-    return " : ".join(cell.replace("_", " ").strip('" ') for cell in cells)
+    return cells
+
+
+def _tidy(cell: str) -> str:
+    return cell.replace("_", " ").strip('" ')

@@ -15,12 +15,24 @@ from typing import Any
 from foreword.data import Example
 from foreword.task import Task
 from foreword.tasks import _parts as parts
+from foreword.tasks._files import BESIDE, HIDDEN, PART, File, pick
 from foreword.template import Template
 
 NAME = "wic"
-SUMMARY = "Has a word the same meaning in two sentences (SuperGLUE WiC, CC BY-NC 4.0 per its authors)"
+SUMMARY = "Has a word the same meaning in two sentences (SuperGLUE WiC)"
+LICENCE = "CC BY-NC 4.0 per its authors"
 PLACE = "superglue/WiC"
+HUB = ("aps/super_glue", "wic")
 GET = "train.jsonl and val.jsonl of SuperGLUE WiC from https://super.gluebenchmark.com (CC BY-NC 4.0 per its authors)"
+METRICS = ("accuracy",)
+FILES = (
+    File("train", "train.jsonl", {"rows": 5428}),
+    File("train", "train.joined.jsonl", {"rows": 4599}, kind=PART),
+    File("dev", "val.jsonl", {"rows": 638}),
+    File("test", "test.jsonl", {"rows": 1400}, kind=HIDDEN),
+    File("train_sample", "olora_train_sample.json", {"rows": 2000}, kind=BESIDE),
+    File("dev32", "dev32.jsonl", {"rows": 32}, kind=BESIDE),
+)
 LABELS = ("False", "True")
 DEV = 400
 TEMPLATE = Template(
@@ -30,19 +42,23 @@ TEMPLATE = Template(
 
 
 def load(folder: Path | None) -> Task:
-    """The task from its JSON-lines files."""
-    assert folder is not None
-    path = parts.first_file(folder, "train.jsonl", "train.joined.jsonl")
-    rest, dev = parts.carved(_read(path, "train"), DEV)
+    """The task from its JSON-lines files, or from the hub."""
+    if folder is None:
+        splits = parts.from_hub(HUB, _hub_row, "train", "dev")
+        train, scored, origin = splits["train"], splits["dev"], f"hub {HUB[0]}"
+    else:
+        path = pick(folder, FILES, "train")
+        train, scored, origin = _read(path, "train"), _read(pick(folder, FILES, "dev"), "val"), path.name
+    rest, dev = parts.carved(train, DEV)
     return Task(
         name=NAME,
         train=tuple(rest),
         dev=tuple(dev),
-        test=tuple(_read(parts.first_file(folder, "val.jsonl"), "val")),
+        test=tuple(scored),
         template=TEMPLATE,
-        metrics=("accuracy",),
-        source=f"WiC, CC BY-NC 4.0 per its authors; train from {path.name}",
-        notes=(parts.DEV_SCORED, parts.CARVED.format(size=DEV)),
+        metrics=METRICS,
+        source=f"WiC, {LICENCE}; train from {origin}",
+        notes=(parts.DEV_SCORED, parts.CARVED.format(size=len(dev))),
     ).noted()
 
 
@@ -52,3 +68,8 @@ def _read(path: Path, split: str) -> list[Example]:
         return parts.choice(f"{split}-{number}", fields, str(parts.get(row, "label", path, number)), LABELS)
 
     return parts.table(path, make)
+
+
+def _hub_row(row: Mapping[str, Any], split: str, number: int) -> Example:
+    fields = {key: row[key].strip() for key in ("sentence1", "sentence2", "word")}
+    return parts.choice(f"{split}-{number}", fields, LABELS[row["label"]], LABELS)

@@ -13,16 +13,24 @@ from pathlib import Path
 from typing import Any
 
 from foreword.data import Example
-from foreword.task import Task
+from foreword.task import SPLITS, Task
 from foreword.tasks import _parts as parts
+from foreword.tasks._files import PART, File, pick
 from foreword.template import Template
 
 NAME = "wikisql"
-SUMMARY = "Questions on one table to SQL, header not shown (WikiSQL, BSD 3-Clause)"
+SUMMARY = "Questions on one table to SQL, header not shown (WikiSQL)"
+LICENCE = "BSD 3-Clause"
 PLACE = "wikisql"
 GET = (
     "wikisql.json.bz2 from https://github.com/jkkummerfeld/text2sql-data (BSD 3-Clause), as "
     "train.compact10000.jsonl, dev.compact2000.jsonl and test.compact2000.jsonl with the fields question and sql"
+)
+METRICS = ("exact_match",)
+FILES = (
+    File("train", "train.compact10000.jsonl", {"rows": 10000}, kind=PART),
+    File("dev", "dev.compact2000.jsonl", {"rows": 2000}, kind=PART),
+    File("test", "test.compact2000.jsonl", {"rows": 2000}, kind=PART),
 )
 TEMPLATE = Template(instruction="Write the SQL query that answers the question.", question="Question: {input}\nSQL:")
 
@@ -30,20 +38,15 @@ TEMPLATE = Template(instruction="Write the SQL query that answers the question."
 def load(folder: Path | None) -> Task:
     """The task from its JSON-lines files."""
     assert folder is not None
-    names = {
-        "train": "train.compact10000.jsonl",
-        "dev": "dev.compact2000.jsonl",
-        "test": "test.compact2000.jsonl",
-    }
-    splits = {split: _read(parts.first_file(folder, name), split) for split, name in names.items()}
+    splits = {split: _read(pick(folder, FILES, split), split) for split in SPLITS}
     return Task(
         name=NAME,
         train=tuple(splits["train"]),
         dev=tuple(splits["dev"]),
         test=tuple(splits["test"]),
         template=TEMPLATE,
-        metrics=("exact_match",),
-        source="WikiSQL (text2sql-data), BSD 3-Clause; samples of 10,000, 2,000 and 2,000 rows",
+        metrics=METRICS,
+        source=f"WikiSQL (text2sql-data), {LICENCE}; samples of 10,000, 2,000 and 2,000 rows",
     ).noted()
 
 

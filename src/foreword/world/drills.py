@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 
 from foreword.world import names
-from foreword.world.forms import FILLERS
+from foreword.world.forms import FILLERS, strange
 
 Spans = tuple[tuple[int, int], ...]
 
@@ -22,10 +23,14 @@ def plain_drill(rng: Random) -> tuple[str, Spans]:
 
 
 def _words(rng: Random, count: int) -> list[str]:
-    makers = (names.name, names.place, names.year, names.count, lambda r: r.choice(FILLERS))
+    makers: tuple[Callable[[Random], str], ...] = (names.name, names.place, names.year, names.count, _plain, strange)
     if rng.random() < 0.4:
         makers = (names.name,)
     return [rng.choice(makers)(rng) for _ in range(count)]
+
+
+def _plain(rng: Random) -> str:
+    return rng.choice(FILLERS)
 
 
 def _again(rng: Random) -> tuple[str, Spans]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
+from foreword.world import names
 from foreword.world.domains import Attribute, Domain
 
 _FILLERS = """
@@ -18,6 +19,21 @@ number part place case week point group fact way man woman child water road side
 start hand home town school team game
 """
 FILLERS = tuple(_FILLERS.split())
+
+
+def words(rng: Random, least: int, most: int) -> str:
+    """Some plain words, among them (one in four) words that no one has read before."""
+    count = rng.randint(least, most)
+    return " ".join(strange(rng) if rng.random() < 0.25 else rng.choice(FILLERS) for _ in range(count))
+
+
+def strange(rng: Random) -> str:
+    """A word of this document alone, `stimel` or `vadorin`: to write it again one must copy it, piece by piece."""
+    return "".join(names.new_word(rng).lower()[: rng.choice((2, 3, 4, 6))] for _ in range(rng.choice((1, 1, 2))))
+
+
+def _opened(text: str, capital: bool) -> str:
+    return text[:1].upper() + text[1:] if capital else text
 
 
 @dataclass(frozen=True)
@@ -36,7 +52,10 @@ Renderer = Callable[[str, Sequence[tuple[Fact, str]]], str]
 def facts(domain: Domain, count: int, rng: Random) -> list[Fact]:
     """`count` different attributes of a domain in a drawn order, each with a drawn key and clause."""
     chosen = rng.sample(domain.attributes, min(count, len(domain.attributes)))
-    return [Fact(attribute, rng.choice(attribute.keys), rng.choice(attribute.says)) for attribute in chosen]
+    return [
+        Fact(attribute, strange(rng) if rng.random() < 0.15 else rng.choice(attribute.keys), rng.choice(attribute.says))
+        for attribute in chosen
+    ]
 
 
 def data_form(domain: Domain, rng: Random) -> Renderer:
@@ -100,16 +119,18 @@ def _call(head: str, domain: Domain, rng: Random) -> Renderer:
 def sentence_form(domain: Domain, rng: Random) -> Renderer:
     """A way to write facts as a sentence: an opening, the subject, one clause a fact, joined."""
     stop = rng.choice((".", " .", "", " !"))
-    opening = rng.choice(("", "", "", *(f"{' '.join(rng.choices(FILLERS, k=rng.randint(1, 4)))} , " for _ in range(4))))
+    opening = "" if rng.random() < 0.4 else f"{words(rng, 1, 4)} , "
+    capital = rng.random() < 0.4
     subject = rng.choice(
         ("{s}", "{s}", "the {n} {s}", "{s} is a {n} that", "the {n} called {s}", "{s} , a {n} ,", "our {n} {s}")
     )
     joiner = rng.choice((" and ", " , and ", " and it ", ". it ", " , ", " ; ", " but ", " , which ", " while it "))
-    ending = "" if rng.random() < 0.75 else " " + " ".join(rng.choices(FILLERS, k=rng.randint(1, 4)))
+    ending = "" if rng.random() < 0.75 else " " + words(rng, 1, 4)
 
     def render(name: str, said: Sequence[tuple[Fact, str]]) -> str:
         clauses = joiner.join(fact.says.replace("{v}", value) for fact, value in said)
-        return opening + subject.replace("{s}", name).replace("{n}", domain.noun) + " " + clauses + ending + stop
+        said_of = subject.replace("{s}", name).replace("{n}", domain.noun)
+        return _opened(f"{opening}{said_of} {clauses}{ending}{stop}", capital)
 
     return render
 
@@ -118,15 +139,15 @@ def free_form(slots: int, rng: Random, *, whole: bool = False) -> Renderer:
     """A sentence no one would say: drawn words around the name and `slots` values in a drawn order; unless `whole` is asked
     for, one of them may be left out."""
     order = rng.sample(range(slots + 1), slots + 1 if whole else rng.randint(max(1, slots), slots + 1))
-    pieces = [" ".join(rng.choices(FILLERS, k=rng.choice((0, 1, 1, 2, 3)))) for _ in range(len(order) + 1)]
-    stop = rng.choice((".", " .", "", ""))
+    pieces = [words(rng, *rng.choice(((0, 0), (1, 1), (1, 3)))) for _ in range(len(order) + 1)]
+    stop, capital = rng.choice((".", " .", "", "")), rng.random() < 0.4
 
     def render(name: str, said: Sequence[tuple[Fact, str]]) -> str:
         values = [name, *(value for _, value in said)]
-        words = [pieces[0]]
+        parts = [pieces[0]]
         for piece, slot in zip(pieces[1:], order, strict=True):
-            words += [values[slot] if slot < len(values) else "", piece]
-        return " ".join(word for word in words if word) + stop
+            parts += [values[slot], piece]
+        return _opened(" ".join(part for part in parts if part) + stop, capital)
 
     return render
 
@@ -135,7 +156,7 @@ def parse_form(domain: Domain, rng: Random) -> Renderer:
     """A bracketed parse: an intent made of two words and a labelled slot for each value."""
     style = rng.choice(("colon", "round", "square", "angle", "plain"))
     upper = rng.random() < 0.4
-    verb = rng.choice(("get", "find", "show", "set", "add", "send", "play", "open", "tell"))
+    verb = rng.choice(("get", "find", "show", "set", "add", "send", "play", "open", strange(rng), strange(rng)))
     case: Callable[[str], str] = (lambda word: word.upper()) if upper else (lambda word: word)
     intent = case(f"{verb}_{domain.noun}") if rng.random() < 0.6 else case(verb)
     first = case(rng.choice(("name", "title", "who", "what", domain.noun)))
@@ -185,8 +206,10 @@ def question_form(domain: Domain, rng: Random) -> Renderer:
         )
     )
     joiner = rng.choice((" and ", " and also ", " , ", " but "))
-    stop = rng.choice((" ?", "?", "", " ."))
-    return lambda name, said: opening + " " + joiner.join(f.says.replace("{v}", v) for f, v in said) + stop
+    stop, capital = rng.choice((" ?", "?", "", " .")), rng.random() < 0.4
+    return lambda name, said: (
+        _opened(opening, capital) + " " + joiner.join(f.says.replace("{v}", v) for f, v in said) + stop
+    )
 
 
 def field_form(slot: int) -> Renderer:

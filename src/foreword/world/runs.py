@@ -67,9 +67,17 @@ def draw_layout(rng: Random) -> Layout:
     return Layout(rng.choice(("", "- ", "* ", "# ")), arrow, rng.choice(("\n", "\n\n", " .\n")))
 
 
-def draw_task(rng: Random) -> Maker:
-    """A task: a domain, some facts, a form for the question and one for the answer."""
+def draw_task(rng: Random, ease: float = 0.0) -> Maker:
+    """A task: a domain, some facts, a form for the question and one for the answer; with the chance `ease` a plain one, whose
+    answers name one thing or two."""
     domain = rng.choice(DOMAINS)
+    if rng.random() < ease:
+        known = forms.facts(domain, 1, rng)
+        slots = rng.choice((0, 0, 1))
+        answer = rng.choice(
+            (forms.field_form(rng.randrange(-1, 1)), forms.free_form(slots, rng), forms.sentence_form(domain, rng))
+        )
+        return _maker(forms.data_form(domain, rng), answer, known, 0.0)
     known = forms.facts(domain, rng.choice((1, 2, 2, 3, 3, 4)), rng)
     kind = rng.choices(("say", "free", "field", "read", "turn", "query", "parse", "ask"), (30, 26, 7, 6, 5, 11, 12, 3))[
         0
@@ -110,10 +118,10 @@ def _maker(question: Renderer, answer: Renderer, known: list[Fact], partly: floa
     return make
 
 
-def run(rng: Random, room: int) -> Document:
+def run(rng: Random, room: int, ease: float = 0.0) -> Document:
     """1 to 8 examples of one task (sometimes of two, in turn), about `room` characters at most."""
     layout = draw_layout(rng)
-    tasks = [draw_task(rng) for _ in range(1 if rng.random() < 0.85 else 2)]
+    tasks = [draw_task(rng, ease) for _ in range(1 if rng.random() < 0.85 else 2)]
     count = rng.choice((1, 2, 2, 3, 4, 5, 6, 8))
     text, answers = "", []
     for _ in range(count):
@@ -144,7 +152,8 @@ def documents(seed: int, *, start: int = 0, room: int = 700, drilled: int = 0) -
     """The documents of a seed from number `start` on, without end; each is a function of (seed, number) alone.
 
     room: characters of a run at most (about a third as many tokens). drilled: the first third of this number are plain copy
-    drills; from there to the number, drills of all kinds thin out from all documents to one in thirty, and so they stay.
+    drills; from there to the number, drills of all kinds thin out from all documents to one in thirty, and so they stay, while
+    the runs are plain ones. Up to three times the number, plain runs thin out to one in twenty.
     """
     number = start
     while True:
@@ -160,5 +169,6 @@ def documents(seed: int, *, start: int = 0, room: int = 700, drilled: int = 0) -
         elif chance < drill + 0.03:
             yield passage(rng)
         else:
-            yield run(rng, room if rng.random() < 0.95 else 2 * room)
+            ease = min(1.0, max(0.05, 1.5 - 0.5 * number / drilled)) if drilled else 0.05
+            yield run(rng, room if rng.random() < 0.95 else 2 * room, ease)
         number += 1

@@ -1,0 +1,48 @@
+"""`foreword score`: a file of cases by an official metric, case for case; it refuses a case that lacks what the metric reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from foreword.cli import options as o
+from foreword.cli.talk import print_json, print_table, say
+
+
+def score(
+    metric: Annotated[str, typer.Argument(metavar="METRIC", help="The metric: blec, spider_match, mtop, totto, ...")],
+    cases: Annotated[
+        Path, typer.Argument(metavar="CASES.jsonl", help="One case a line; files that it needs stand beside it.")
+    ],
+    as_json: o.Json = False,
+) -> None:
+    """Score a file of answers as the official tool of a metric does: every case, and all of them as one set.
+
+    Example:
+
+      foreword score mtop cases.jsonl --json
+    """
+    from foreword import golden
+
+    found = golden.score(metric, cases)
+    if as_json:
+        print_json(found)
+        return
+    errors = sum("error" in one["out"] for one in found["per_example"])
+    say(f"{metric}: {len(found['per_example']):,} cases", style="bold")
+    print_table("", ("score", "value"), _rows(found["corpus"]), left=["score"])
+    if errors:
+        say(f"{errors:,} of them the official tool cannot score; they are left out. --json names them.")
+
+
+def _rows(scores: dict[str, Any], above: str = "") -> list[list[str]]:
+    """Nested scores as rows, `level / part`."""
+    rows = []
+    for name, value in scores.items():
+        if isinstance(value, dict):
+            rows += _rows(value, f"{above}{name} / ")
+        else:
+            rows.append([f"{above}{name}", f"{value:.4f}" if isinstance(value, float) else str(value)])
+    return rows

@@ -1,0 +1,54 @@
+"""WebNLG 2017's evaluation: prepared texts, multi-bleu -lc over three references, METEOR; it refuses to read a fourth.
+
+Both sides are written in ASCII (Unidecode), lower-cased and split at every character that is no letter, digit or
+underscore. Of up to eight references the first three count; a missing one is an empty line. TER is not given: no
+library here equals tercom.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from foreword.errors import MissingExtraError
+from foreword.golden._cases import TEXT, TEXTS, Case
+from foreword.golden.dart import padded, printed
+from foreword.metrics import METRICS, meteor
+
+FIELDS = {"references": TEXTS, "prediction": TEXT}
+COLUMNS = 3
+_OTHER = re.compile(r"(\W)")
+
+
+def score(cases: Sequence[Case], folder: Path) -> dict[str, Any]:
+    """multi_bleu_lc of every case as a corpus of one line, and over all; METEOR of both where it can run."""
+    outputs = [prepared(case["prediction"]) for case in cases]
+    references = [padded([prepared(one) for one in case["references"][:COLUMNS]]) for case in cases]
+    rows = METRICS["multi_bleu_lc"].statistics(outputs, references)
+    found: list[dict[str, Any]] = [{"multi_bleu_lc": printed("multi_bleu_lc", one)} for one in rows]
+    whole: dict[str, Any] = {"multi_bleu_lc": printed("multi_bleu_lc", rows.sum(axis=0))}
+    if meteor.here():
+        segments, whole["meteor"] = meteor.scores(outputs, references, slots=COLUMNS)
+        for out, one in zip(found, segments, strict=True):
+            out["meteor_segment"] = one
+    return {
+        "per_example": [{"id": case.id, "out": out} for case, out in zip(cases, found, strict=True)],
+        "corpus": whole,
+    }
+
+
+def prepared(text: str) -> str:
+    """A text as WebNLG's script compares it. Raises MissingExtraError where it needs Unidecode and that is absent."""
+    return " ".join(" ".join(_OTHER.split(_ascii(text).lower())).split())
+
+
+def _ascii(text: str) -> str:
+    if text.isascii():
+        return text
+    try:
+        from unidecode import unidecode
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("WebNLG's preparation of letters beyond ASCII", "webnlg") from error
+    return unidecode(text)

@@ -1,0 +1,80 @@
+"""ROUGE-L and CIDEr as the COCO caption code scores them, on words already tokenised; they refuse to tokenise.
+
+Words stand between single spaces (see `ptb`); a text without any is one empty word for ROUGE-L and none for CIDEr.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from foreword.metrics.multibleu import Words, grams
+from foreword.metrics.subsequence import longest, places
+
+BETA = 1.2
+ORDER = 4
+SIGMA = 6.0
+
+
+def rouge_l(output: str, references: Sequence[str]) -> float:
+    """ROUGE-L, 0..1: F1.2 of the best precision and the best recall, which may be against different references."""
+    mine = output.split(" ")
+    known = places(mine)
+    shared = [(longest(known, len(mine), words), len(words)) for words in (one.split(" ") for one in references)]
+    precision = max(length for length, _ in shared) / len(mine)
+    recall = max(length / size for length, size in shared)
+    if not precision or not recall:
+        return 0.0
+    return (1 + BETA**2) * precision * recall / (recall + BETA**2 * precision)
+
+
+@dataclass(frozen=True)
+class _Vector:
+    """The n-grams of a text, each weighed by how rare it is; length of each order's part; number of bigrams."""
+
+    weights: Mapping[Words, float]
+    norms: tuple[float, ...]
+    bigrams: int
+
+
+def cider(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
+    """CIDEr of each output, 0..10; an n-gram weighs by how few of these very examples have it in a reference.
+
+    The length that the Gaussian penalty compares is the number of bigrams, as in the COCO code.
+    """
+    known = [[grams(tuple(one.split())) for one in accepted] for accepted in references]
+    spread: Counter[Words] = Counter()
+    for accepted in known:
+        spread.update(set().union(*accepted))
+    most = math.log(len(known)) if known else 0.0
+    rarity = {gram: most - math.log(count) for gram, count in spread.items()}
+    found = []
+    for output, accepted in zip(outputs, known, strict=True):
+        mine = _vector(grams(tuple(output.split())), rarity, most)
+        found.append(10.0 * sum(_alike(mine, _vector(one, rarity, most)) for one in accepted) / len(accepted))
+    return found
+
+
+def _vector(counts: Counter[Words], rarity: Mapping[Words, float], unknown: float) -> _Vector:
+    weights = {gram: count * rarity.get(gram, unknown) for gram, count in counts.items()}
+    squares = [0.0] * ORDER
+    bigrams = 0
+    for gram, weight in weights.items():
+        squares[len(gram) - 1] += weight * weight
+        if len(gram) == 2:
+            bigrams += counts[gram]
+    return _Vector(weights, tuple(map(math.sqrt, squares)), bigrams)
+
+
+def _alike(output: _Vector, reference: _Vector) -> float:
+    """The mean over the orders of the clipped cosine, less for texts of another length."""
+    products = [0.0] * ORDER
+    theirs = reference.weights
+    for gram, weight in output.weights.items():
+        if gram in theirs:
+            products[len(gram) - 1] += min(weight, theirs[gram]) * theirs[gram]
+    norms = [ours * its for ours, its in zip(output.norms, reference.norms, strict=True)]
+    cosine = sum(product / norm if norm else product for product, norm in zip(products, norms, strict=True)) / ORDER
+    return cosine * math.exp(-((output.bigrams - reference.bigrams) ** 2) / (2 * SIGMA**2))

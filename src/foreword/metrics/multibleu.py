@@ -1,0 +1,99 @@
+"""BLEU as Moses' multi-bleu.perl prints it, of words between white space; it refuses to tokenise, smooth or skip.
+
+An empty reference counts, as one of length 0: an output shorter than half of every other reference then has no length
+to fall short of. Only ASCII white space parts words, and lower-casing is of ASCII letters. Where all references have
+length 0, or all outputs, the score is 0.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from foreword.metrics.base import Metric, Numbers, divide, pairs
+
+ORDER = 4
+WIDTH = 2 + 2 * ORDER
+_CAPITALS = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
+_WORD = re.compile(r"[^ \t\n\r\f\v]+")
+Words = tuple[str, ...]
+
+
+def words(text: str, *, lowercase: bool = False) -> Words:
+    """What stands between ASCII white space."""
+    return tuple(_WORD.findall(text.translate(_CAPITALS) if lowercase else text))
+
+
+def grams(of: Words, order: int = ORDER) -> Counter[Words]:
+    """The n-grams of orders 1 to `order`, counted."""
+    return Counter(of[i : i + n] for n in range(1, order + 1) for i in range(len(of) - n + 1))
+
+
+def hits(ours: Counter[Words], theirs: Sequence[Counter[Words]], order: int = ORDER) -> list[int]:
+    """For each order, how many n-grams of the output stand in a reference, none more often than in one of them."""
+    found = [0] * order
+    for gram, count in ours.items():
+        most = max([one[gram] for one in theirs], default=0)
+        found[len(gram) - 1] += min(count, most)
+    return found
+
+
+def closest(length: int, lengths: Sequence[int]) -> int:
+    """The reference length nearest to the output's; of two as near, the shorter."""
+    return min(lengths, key=lambda one: (abs(one - length), one))
+
+
+def row(output: Words, references: Sequence[Words]) -> list[int]:
+    """Output length, closest reference length, hits of each order, n-grams of each order."""
+    theirs = [grams(one) for one in references]
+    totals = [max(0, len(output) - n) for n in range(ORDER)]
+    nearest = closest(len(output), [len(one) for one in references])
+    return [len(output), nearest, *hits(grams(output), theirs), *totals]
+
+
+def _statistics(outputs: Sequence[str], references: Sequence[Sequence[str]], *, lowercase: bool) -> Numbers:
+    """[N, 10]: what `row` says of each example."""
+    rows = [
+        row(words(output, lowercase=lowercase), [words(one, lowercase=lowercase) for one in accepted])
+        for output, accepted in pairs(outputs, references)
+    ]
+    return np.array(rows, dtype=np.float64).reshape(-1, WIDTH)
+
+
+def precisions(sums: Numbers) -> Numbers:
+    """[..., 10] -> [..., 4]: the share of n-grams that hit, 0..1; 0 where the output has none of that order."""
+    return divide(sums[..., 2 : 2 + ORDER], sums[..., 2 + ORDER :])
+
+
+def brevity(sums: Numbers) -> Numbers:
+    """[..., 10] -> [...]: the penalty for outputs shorter than their closest references; 0 where either has no word."""
+    ours, theirs = sums[..., 0], sums[..., 1]
+    penalty = np.exp(np.minimum(0.0, 1.0 - divide(theirs, ours)))
+    return np.asarray(np.where((ours > 0) & (theirs > 0), penalty, 0.0))
+
+
+def _score(sums: Numbers) -> Numbers:
+    """[..., 10] -> [...]: the geometric mean of the precisions times the penalty; 0 when a precision is."""
+    shares = precisions(sums)
+    usable = (shares > 0).all(axis=-1)
+    logs = np.log(np.where(shares > 0, shares, 1.0)).mean(axis=-1)
+    return np.asarray(100.0 * np.where(usable, brevity(sums) * np.exp(logs), 0.0))
+
+
+def multi_bleu(name: str, *, lowercase: bool = False) -> Metric:
+    """BLEU of words between white space. Statistics [N, 10]: see `row`."""
+    return Metric(
+        name=name,
+        best=100.0,
+        source="Papineni et al. 2002, as Moses' multi-bleu.perl (-lc: lower-cased) before it rounds.",
+        statistics=functools.partial(_statistics, lowercase=lowercase),
+        from_sums=_score,
+        signature=lambda: f"multi_bleu|case:{'lc' if lowercase else 'mixed'}|tok:none|smooth:none|refs:empty-counts",
+    )
+
+
+METRICS = (multi_bleu("multi_bleu"), multi_bleu("multi_bleu_lc", lowercase=True))

@@ -1,0 +1,147 @@
+"""PARENT: an answer against its references and its table, by words in common; it refuses a table of mixed or empty entries.
+
+From Dhingra et al. 2019 as table_text_eval scores it: n-grams of orders 1 to 4, a smoothing of 1e-5. It is no Metric
+of the shelf, for it needs tables beside outputs and references. All numbers are 0..1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from foreword.errors import ForewordError
+from foreword.metrics.subsequence import longest, places
+
+ORDER = 4
+SMALL = 1e-5
+Words = tuple[str, ...]
+
+
+class TableError(ForewordError):
+    """A table that PARENT cannot read. stops: what the official script raises on it."""
+
+    def __init__(self, found: str, todo: str, stops: str) -> None:
+        super().__init__(f"PARENT found {found}; {todo}.")
+        self.stops = stops
+
+
+@dataclass(frozen=True)
+class Score:
+    """Precision, recall and F against the reference with the best F."""
+
+    precision: float
+    recall: float
+    f: float
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the scores against one reference are made of.
+
+    mentioned: the mean share of the table's values that the reference tells, from which lambda follows when not set.
+    """
+
+    precision: float
+    recall: float
+    mentioned: float
+
+
+def entailing(entries: Sequence[Sequence[Words]]) -> frozenset[str]:
+    """The words of a table that entail an n-gram: those of its values, or of its heads and tails.
+
+    Raises TableError unless all entries are pairs (attribute, value) or all are triples (head, relation, tail).
+    """
+    sizes = sorted({len(entry) for entry in entries})
+    if sizes not in ([2], [3]):
+        found = "entries of " + " and ".join(map(str, sizes)) + " parts" if sizes else "no entry"
+        raise TableError(
+            f"{found} in one table", "write pairs (attribute, value) or triples (head, relation, tail)", "ValueError"
+        )
+    return frozenset(word for entry in entries for word in _value(entry))
+
+
+def to_tell(entries: Sequence[Sequence[Words]]) -> tuple[Words, ...]:
+    """What a text should tell of each entry: the value, or head and tail. Raises TableError where that has no word."""
+    if not entries or min(map(len, entries)) < 2:
+        raise TableError("a table entry of one part", "write attribute and value", "IndexError")
+    values = tuple(_value(entry) for entry in entries)
+    if not all(values):
+        at = values.index(())
+        raise TableError(f"no word in the value of {entries[at]!r}", "leave that entry out", "ZeroDivisionError")
+    return values
+
+
+def _value(entry: Sequence[Words]) -> Words:
+    return tuple(entry[1]) if len(entry) == 2 else (*entry[0], *entry[2])
+
+
+def parent(
+    output: Words,
+    references: Sequence[Words],
+    known: frozenset[str],
+    told: Sequence[Words],
+    weights: Sequence[float | None] = (None,),
+) -> list[Score]:
+    """The scores of one output against its references, one for each weight (lambda) of the table in the recall.
+
+    known: the words that entail (`entailing`). told: the values to tell (`to_tell`), often of a smaller table.
+    A weight of None is one minus the mean share of `told` that the reference tells. Among equal F the first counts.
+    """
+    mine = _grams(output)
+    table_recall = _mentioned(told, output) or SMALL
+    parts = [_against(mine, _grams(reference), known, _mentioned(told, reference)) for reference in references]
+    return [
+        max((_combined(one, table_recall, weight) for one in parts), key=lambda score: score.f) for weight in weights
+    ]
+
+
+def _combined(parts: Parts, table_recall: float, weight: float | None) -> Score:
+    share = 1.0 - parts.mentioned if weight is None else weight
+    recall = math.exp((1.0 - share) * math.log(parts.recall) + share * math.log(table_recall))
+    f = 2.0 * parts.precision * recall / (parts.precision + recall + 1e-8)
+    return Score(parts.precision, recall, f)
+
+
+def _grams(words: Words) -> list[dict[Words, int]]:
+    return [dict(Counter(zip(*(words[k:] for k in range(n)), strict=False))) for n in range(1, ORDER + 1)]
+
+
+def _mentioned(told: Sequence[Words], words: Words) -> float:
+    """The mean over the table's values of the share of their words that the text tells in their order."""
+    known = places(words)
+    return sum(longest(known, len(words), value) / len(value) for value in told) / len(told)
+
+
+def _against(
+    ours: Sequence[Mapping[Words, int]], theirs: Sequence[Mapping[Words, int]], known: frozenset[str], mentioned: float
+) -> Parts:
+    """Precision: what the reference or the table entails. Recall: of what the table entails in the reference."""
+    precisions, recalls = [], []
+    for n, (mine, its) in enumerate(zip(ours, theirs, strict=True), 1):
+        right = 0.0
+        for gram, count in mine.items():
+            shared = min(count, its.get(gram, 0))
+            right += shared
+            if shared < count:
+                right += (count - shared) * _entailed(gram, known) / n
+        found = wanted = 0.0
+        for gram, count in its.items():
+            weight = _entailed(gram, known)
+            wanted += count * weight
+            found += min(count, mine.get(gram, 0)) * weight
+        precisions.append(right / sum(mine.values()) if mine else 0.0)
+        recalls.append(found / wanted if wanted else 1.0)
+    return Parts(_mean(precisions), _mean(recalls) or SMALL, mentioned)
+
+
+def _entailed(gram: Words, known: frozenset[str]) -> int:
+    return sum(word in known for word in gram)
+
+
+def _mean(shares: Sequence[float]) -> float:
+    """The geometric mean, orders 2 to 4 smoothed where they are 0; 0 when the first is."""
+    if not shares[0]:
+        return 0.0
+    return math.exp(sum(math.log(share or SMALL) for share in shares) / len(shares))

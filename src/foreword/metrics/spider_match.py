@@ -1,0 +1,259 @@
+"""Spider's exact set match and its hardness, component by component; it refuses to look at a literal value or at DISTINCT.
+
+Source: the definition of the official evaluation (Yu et al. 2018; taoyds/spider at b7b5b8c, --etype match), written
+anew. Literals of conditions become nothing, columns joined by a foreign key become one where their table stands in
+FROM, and each component is right or wrong as a whole. A sub-query is compared as it was parsed but for its literals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from foreword.metrics.spider_sql import (
+    OPERATORS,
+    Column,
+    Conditions,
+    Expression,
+    Query,
+    Reread,
+    Schema,
+    SqlError,
+    no_query,
+    parse,
+)
+
+LEVELS = ("easy", "medium", "hard", "extra", "all")
+COMPONENTS = (
+    "select", "select(no AGG)", "where", "where(no OP)", "group(no Having)", "group", "order", "and/or", "IUEN",
+    "keywords",
+)  # fmt: skip
+_LIKE, _IN = OPERATORS.index("like"), OPERATORS.index("in")
+
+Totals = tuple[int, int, int]  # of the gold query, of the prediction, right
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A prediction against its gold query. totals: by component, (gold, prediction, right)."""
+
+    exact: bool
+    hardness: str
+    parse_error: bool
+    totals: Mapping[str, Totals]
+
+    def right(self, component: str) -> bool:
+        """Whether a component is right: as many parts on both sides, and all of them the same."""
+        return _right(self.totals[component])
+
+
+def elementai(found: Sequence[str]) -> list[str]:
+    """The tokens as the fork of UnifiedSKG and PICARD reads them (elementai/spider at 2965d67): INNER JOIN, `<>` and
+    count(1) are JOIN, `!=` and count(*)."""
+    kept: list[str] = []
+    for token, after in zip(found, (*found[1:], ""), strict=True):
+        if token == ">" and kept[-1:] == ["<"]:
+            kept[-1] = "!="
+        elif token == "1" and after == ")" and kept[-2:] == ["count", "("]:
+            kept.append("*")
+        elif token != "inner" or after != "join":
+            kept.append(token)
+    return kept
+
+
+def testsuite(found: Sequence[str]) -> list[str]:
+    """The tokens as the test-suite copy reads them (elementai/test-suite-sql-eval at 0b5ece1): every LIMIT is 1."""
+    return ["1" if before == "limit" else token for before, token in zip(("", *found), found, strict=False)]
+
+
+def judge(gold: str, prediction: str, schema: Schema, reread: Reread = list) -> Verdict:
+    """Whether the prediction is the gold query, set for set. An unreadable prediction counts as an empty query.
+
+    reread: a fork of the tool, `elementai` or `testsuite`. Raises SqlError, naming the official tool's error, where
+    the gold query cannot be read.
+    """
+    try:
+        meant = parse(gold, schema, reread)
+        hardness = _hardness(meant)
+        try:
+            said, unread = parse(prediction, schema, reread), False
+        except SqlError:
+            said, unread = no_query(), True
+        totals, exact = _compared(_normal(said, schema), _normal(meant, schema))
+    except (IndexError, TypeError) as error:
+        # Conditions without AND or OR between them: the official tool stops on them after parsing.
+        raise SqlError(type(error).__name__, "conditions that do not alternate with AND or OR") from error
+    return Verdict(exact, hardness, unread, totals)
+
+
+# The normal form
+
+
+def _normal(query: Query, schema: Schema) -> Query:
+    tables = {unit[1][2:-2] for unit in query.tables if unit[0] == "table_unit"}
+
+    def column(one: Column) -> Column:
+        name = one[1]
+        if name in schema.merged and name[2 : name.index(".")] in tables:
+            name = schema.merged[name]
+        return one[0], name, None
+
+    return _mapped(_without_values(query), column)
+
+
+def _without_values(query: Query) -> Query:
+    def emptied(conditions: Conditions) -> Conditions:
+        found: Conditions = list(conditions)
+        for place in range(0, len(found), 2):
+            if isinstance(found[place], str):
+                raise SqlError("ValueError", "AND or OR stands where a condition is expected")
+            negated, operator, left, *values = found[place]
+            kept = [_without_values(one) if isinstance(one, Query) else None for one in values]
+            found[place] = (negated, operator, left, *kept)
+        return found
+
+    return replace(
+        query,
+        joins=emptied(query.joins),
+        where=emptied(query.where),
+        having=emptied(query.having),
+        **{part: one and _without_values(one) for part, one in _set_operations(query)},
+    )
+
+
+def _mapped(query: Query, column: Callable[[Column], Column]) -> Query:
+    def expression(one: Expression) -> Expression:
+        return one[0], column(one[1]), one[2] and column(one[2])
+
+    def conditions(found: Conditions) -> Conditions:
+        return [
+            one if place % 2 else (one[0], one[1], expression(one[2]), one[3], one[4])
+            for place, one in enumerate(found)
+        ]
+
+    return replace(
+        query,
+        select=(None, [(aggregate, expression(one)) for aggregate, one in query.select[1]]),
+        joins=conditions(query.joins),
+        where=conditions(query.where),
+        group=[column(one) for one in query.group],
+        having=conditions(query.having),
+        order=query.order and (query.order[0], [expression(one) for one in query.order[1]]),
+        **{part: one and _mapped(one, column) for part, one in _set_operations(query)},
+    )
+
+
+def _set_operations(query: Query) -> tuple[tuple[str, Query | None], ...]:
+    return ("intersect", query.intersect), ("except_", query.except_), ("union", query.union)
+
+
+# The components
+
+
+def _compared(said: Query, meant: Query) -> tuple[dict[str, Totals], bool]:
+    totals = {
+        "select": _common(said.select[1], meant.select[1]),
+        "select(no AGG)": _common([one[1] for one in said.select[1]], [one[1] for one in meant.select[1]]),
+        "where": _common(said.where[::2], meant.where[::2]),
+        "where(no OP)": _common([one[2] for one in said.where[::2]], [one[2] for one in meant.where[::2]]),
+        "group(no Having)": _common(*([_bare(one) for one in side.group] for side in (said, meant))),
+        "group": _group(said, meant),
+        "order": _order(said, meant),
+        "and/or": _connectives(said, meant),
+        "IUEN": _nested(said, meant),
+        "keywords": _common(list(_keywords(said)), list(_keywords(meant))),
+    }
+    exact = all(map(_right, totals.values()))
+    if exact and meant.tables:
+        exact = sorted(said.tables) == sorted(meant.tables)
+    return totals, exact
+
+
+def _right(totals: Totals) -> bool:
+    gold, ours, right = totals
+    return gold == ours == right
+
+
+def _common(said: Sequence[Any], meant: Sequence[Any]) -> Totals:
+    left = list(meant)
+    for one in said:
+        if one in left:
+            left.remove(one)
+    return len(meant), len(said), len(meant) - len(left)
+
+
+def _bare(column: Column) -> str:
+    return column[1].split(".")[1] if "." in column[1] else column[1]
+
+
+def _group(said: Query, meant: Query) -> Totals:
+    both = bool(said.group) and bool(meant.group)
+    same = [one[1] for one in said.group] == [one[1] for one in meant.group] and said.having == meant.having
+    return int(bool(meant.group)), int(bool(said.group)), int(both and same)
+
+
+def _order(said: Query, meant: Query) -> Totals:
+    same = meant.order is not None and said.order == meant.order and (said.limit is None) == (meant.limit is None)
+    return int(meant.order is not None), int(said.order is not None), int(same)
+
+
+def _connectives(said: Query, meant: Query) -> Totals:
+    ours, theirs = set(said.where[1::2]), set(meant.where[1::2])
+    # Two kinds on one side, and the totals stand the wrong way round, as in the official tool.
+    return (1, 1, 1) if ours == theirs else (len(ours), len(theirs), 0)
+
+
+def _nested(said: Query, meant: Query) -> Totals:
+    gold = ours = right = 0
+    for (_, one), (_, other) in zip(_set_operations(said), _set_operations(meant), strict=True):
+        gold += other is not None
+        ours += one is not None
+        if one is not None and other is not None:
+            right += _compared(one, other)[1]
+    return gold, ours, right
+
+
+def _keywords(query: Query) -> set[str]:
+    found = {"where"} if query.where else set()
+    found |= {"group"} if query.group else set()
+    found |= {"having"} if query.having else set()
+    found |= {query.order[0], "order"} if query.order else set()
+    found |= {"limit"} if query.limit is not None else set()
+    found |= {part.strip("_") for part, one in _set_operations(query) if one is not None}
+    parts = (query.joins, query.where, query.having)
+    conditions = [one for part in parts for one in part[::2]]
+    found |= {"or"} if any(one == "or" for part in parts for one in part[1::2]) else set()
+    found |= {"not"} if any(one[0] for one in conditions) else set()
+    found |= {"in"} if any(one[1] == _IN for one in conditions) else set()
+    found |= {"like"} if any(one[1] == _LIKE for one in conditions) else set()
+    return found
+
+
+# Hardness
+
+
+def _hardness(query: Query) -> str:
+    parts = (query.joins, query.where, query.having)
+    conditions = [one for part in parts for one in part[::2]]
+    first = sum(map(bool, (query.where, query.group, query.order))) + (query.limit is not None)
+    first += max(0, len(query.tables) - 1)
+    first += sum(one == "or" for part in parts for one in part[1::2]) + sum(one[1] == _LIKE for one in conditions)
+    second = sum(isinstance(value, Query) for one in conditions for value in (one[3], one[4]))
+    second += sum(one is not None for _, one in _set_operations(query))
+    others = (_aggregates(query) > 1) + (len(query.select[1]) > 1) + (len(query.where) > 1) + (len(query.group) > 1)
+    if first <= 1 and others == 0 and second == 0:
+        return "easy"
+    if second == 0 and ((others <= 2 and first <= 1) or (others < 2 and first <= 2)):
+        return "medium"
+    if second == 0 and ((others > 2 and first <= 2) or (others <= 2 and 2 < first <= 3)):
+        return "hard"
+    return "hard" if first <= 1 and others == 0 and second <= 1 else "extra"
+
+
+def _aggregates(query: Query) -> int:
+    """Aggregates of the query; a negated condition, and every AND and OR of HAVING, count as one, as they do there."""
+    units: list[Any] = [*query.select[1], *query.where[::2], *query.group, *query.having]
+    for _, left, right in query.order[1] if query.order else ():
+        units += [left] if right is None else [left, right]
+    return sum(one[0] != 0 for one in units)

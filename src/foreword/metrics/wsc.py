@@ -1,0 +1,29 @@
+"""WSC as T5 scores it: is the referent named in a free answer; it refuses to decide where nothing but determiners is said.
+
+Source: T5 (Raffel et al. 2020), the post-processor wsc_simple at e081111, with its determiners.
+"""
+
+from __future__ import annotations
+
+DETERMINERS = frozenset(
+    (
+        "a", "an", "few", "her", "his", "each", "every", "many", "much", "my", "our", "some", "that", "the", "their",
+        "these", "this", "those", "which", "whose", "your",
+    )
+)  # fmt: skip
+
+
+def _words(text: str) -> list[str]:
+    # Split at single blanks: a double blank leaves an empty word, which takes part in the comparison.
+    return [word for word in text.strip().lower().split(" ") if word not in DETERMINERS]
+
+
+def predicted_label(referent: str, answer: str) -> int:
+    """1 where the answer names the referent, 0 where it does not, -1 where it is empty without its determiners."""
+    said, meant = " ".join(_words(answer)), " ".join(_words(referent))
+    if not said:
+        return -1
+    if ("'" in said) != ("'" in meant):
+        return 0
+    ours, theirs = set(said.split(" ")), set(meant.split(" "))
+    return int(ours <= theirs or theirs <= ours)

@@ -1,0 +1,33 @@
+"""What one record says, in plain values with its intervals; it refuses to read anything into one run's spread."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from foreword.metrics import metric
+from foreword.record import Record
+from foreword.stats import bootstrap
+
+
+def scored(record: Record) -> dict[str, Any]:
+    """A record's scores as plain values: each metric's score, and for the deciding one its 95% bootstrap interval over examples."""
+    measure = metric(record.primary)
+    numbers = np.array([[answer.statistics[record.primary] for answer in record.answers]], dtype=float)  # [1, N, d]
+    low, high = bootstrap(numbers, measure.from_sums)
+    intervals = {record.primary: [low, high]}
+    first = sorted(
+        record.scores, key=lambda name: name != record.primary
+    )  # the deciding metric, then the others as they come
+    return {
+        "method": record.label,
+        "task": record.task,
+        "backbone": record.backbone,
+        "examples": len(record.answers),
+        "metrics": {name: {"score": record.scores[name], "ci95": intervals.get(name)} for name in first},
+        "seconds_per_answer": record.costs.seconds_per_answer,
+        "prefix_tokens": record.costs.prefix_tokens,
+        "dropped_demonstrations": record.dropped_demonstrations,
+        "notes": list(record.notes),
+    }

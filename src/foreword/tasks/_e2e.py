@@ -1,0 +1,35 @@
+"""E2E NLG's csv files (columns mr and ref); it refuses the test file without references."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from foreword.data import Example
+from foreword.tasks import _parts as parts
+from foreword.template import Template
+
+METRICS = ("bleu", "chrf", "rouge_l")
+TEMPLATE = Template(
+    instruction="Describe the restaurant in English from its attributes.",
+    question="Attributes: {input}\nDescription:",
+)
+
+
+def meanings(rows: Sequence[Any]) -> int:
+    """How many distinct meaning representations the rows hold."""
+    return len({row.get("mr") for row in rows})
+
+
+UNITS = {"meanings": meanings}
+
+
+def read(path: Path, split: str) -> list[Example]:
+    """One example per row. Raises ForewordError naming the row and the field that is not there."""
+
+    def make(row: Mapping[str, Any], number: int) -> Example:
+        fields = {"input": parts.text(row, "mr", path, number)}
+        return Example(f"{split}-{number}", fields, (parts.text(row, "ref", path, number),))
+
+    return parts.table(path, make)

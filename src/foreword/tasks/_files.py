@@ -1,0 +1,183 @@
+"""The files that a task's source consists of, with their sizes and digests on record; they refuse to be read in part.
+
+A task's module lists them as FILES, the official file of a split first, then what may stand in for it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from foreword.errors import ForewordError
+from foreword.files import canonical
+from foreword.readers import read_bytes, read_rows, read_text
+
+OFFICIAL = "official"
+PART = "part of the official rows"
+REMADE = "made from other files"
+HIDDEN = "answers hidden"
+BESIDE = "not read by the task"
+SCORED_OR_SHOWN = (OFFICIAL, PART, REMADE)
+
+Units = Mapping[str, Callable[[Sequence[Any]], int]]
+
+
+@dataclass(frozen=True)
+class File:
+    """One file, or several that are one (the names of a tuple), or a folder of files.
+
+    split: the source's own split, or what else the file holds (`tables`). name: below the task's folder. counts: how
+    many of what it holds, `rows` or a unit of the task's UNITS; the first is the size of a listing. digest: the first
+    16 hexadecimal digits of the SHA-256 of its content, where a copy was seen; JSON counts by its values, other text
+    without its byte-order mark and with line feeds alone. kind: what it is to the task.
+    """
+
+    split: str
+    name: str | tuple[str, ...]
+    counts: Mapping[str, int]
+    digest: str = ""
+    kind: str = OFFICIAL
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names, one or several."""
+        return (self.name,) if isinstance(self.name, str) else self.name
+
+    @property
+    def label(self) -> str:
+        """How a listing calls it."""
+        return self.names[0] if len(self.names) == 1 else f"{self.names[0]} and {len(self.names) - 1} more"
+
+    @property
+    def size(self) -> int:
+        """The number that stands for it in a listing."""
+        return next(iter(self.counts.values()), 0)
+
+    def here(self, folder: Path) -> bool:
+        """Whether all of it is in the folder."""
+        return all((folder / name).exists() for name in self.names)
+
+
+def read_by_task(files: Sequence[File], split: str) -> list[File]:
+    """The files that a task would read as this split, the one that comes first first."""
+    return [one for one in files if one.split == split and one.kind in SCORED_OR_SHOWN]
+
+
+def chosen(folder: Path, files: Sequence[File], split: str) -> File:
+    """The first of the split's files that is there. Raises ForewordError naming all of them."""
+    known = read_by_task(files, split)
+    for one in known:
+        if one.here(folder):
+            return one
+    wanted = " or ".join(one.label for one in known)
+    raise ForewordError(f"The folder {folder} has no {wanted}; put the file there.")
+
+
+def pick(folder: Path, files: Sequence[File], split: str) -> Path:
+    """The path of the first of the split's files that is there. Raises ForewordError naming all of them."""
+    return folder / chosen(folder, files, split).names[0]
+
+
+def examined(file: File, folder: Path, units: Units) -> tuple[dict[str, int], str]:
+    """What a file holds: how many of each of its units, and its digest. Raises ForewordError where it is damaged."""
+    rows: list[Any] = []
+    digest = hashlib.sha256()
+    for name in file.names:
+        path = folder / name
+        if path.is_dir():
+            return {unit: sum(1 for _ in path.iterdir()) for unit in file.counts}, ""
+        found, content = _content(path)
+        rows.extend(found)
+        for piece in content:
+            digest.update(piece.encode())
+    counts = {unit: units[unit](rows) if unit in units else len(rows) for unit in file.counts}
+    return counts, digest.hexdigest()[:16]
+
+
+def _content(path: Path) -> tuple[list[Any], Iterable[str]]:
+    """(rows, the pieces of text that its digest is made of)."""
+    name = path.name.lower()
+    if name.endswith(".jsonl.gz"):
+        rows = json_lines_gz(path)
+    elif name.endswith(".jsonl"):
+        rows = list(read_rows(path))
+    elif name.endswith(".json"):
+        rows = items(json_value(path))
+    else:
+        lines = read_text(path, _encoding(path)).replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n")
+        if name.endswith(".xml"):
+            return list(_root(lines, path).iter("entry")), (lines,)
+        if name.endswith(".csv"):
+            return list(read_rows(path)), (lines,)
+        if name.endswith(".tsv"):
+            return lines.split("\n")[1:], (lines,)
+        return [line for line in lines.split("\n") if line.strip()], (lines,)
+    return rows, (canonical(row) + "\n" for row in rows)
+
+
+def items(value: Any) -> list[Any]:
+    """The rows of a JSON value: of a list its members, of an object under `data` likewise, else of an object its pairs."""
+    if isinstance(value, dict) and isinstance(value.get("data"), list):
+        value = value["data"]
+    return list(value) if isinstance(value, list) else [list(pair) for pair in value.items()]
+
+
+def _encoding(path: Path) -> str:
+    try:
+        read_bytes(path).decode("utf-8")
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "utf-8"
+
+
+def json_value(path: Path) -> Any:
+    """The list or object that a JSON file holds. Raises ForewordError naming the file and the line that is damaged."""
+    try:
+        value = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise ForewordError(
+            f"Line {error.lineno} of {path} is not JSON ({error.msg}, column {error.colno}); download the file again."
+        ) from error
+    if not isinstance(value, list | dict):
+        raise ForewordError(f"{path} holds neither a JSON list nor an object; download the file again.")
+    return value
+
+
+def json_lines_gz(path: Path) -> list[Any]:
+    """The rows of a gzipped JSON-lines file. Raises ForewordError naming the file and the line that is damaged."""
+    try:
+        lines = gzip.decompress(read_bytes(path)).decode("utf-8").split("\n")
+    except (OSError, EOFError, ValueError) as error:
+        raise ForewordError(f"{path} is not a whole gzip file of text ({error}); download the file again.") from error
+    rows = []
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                rows.append(json.loads(line))
+            except json.JSONDecodeError as error:
+                raise ForewordError(
+                    f"Line {number} of {path} is not JSON ({error.msg}, column {error.colno}); download the file again."
+                ) from error
+    return rows
+
+
+def xml_root(path: Path) -> ElementTree.Element:
+    """The root of an XML file. Raises ForewordError naming the file and the line where it breaks off."""
+    return _root(read_text(path), path)
+
+
+def _root(text: str, path: Path) -> ElementTree.Element:
+    try:
+        return ElementTree.fromstring(text.encode())
+    except ElementTree.ParseError as error:
+        line, column = error.position
+        reason = str(error).split(":")[0]
+        raise ForewordError(
+            f"Line {line} of {path} is not XML ({reason}, column {column + 1}); download the file again."
+        ) from error

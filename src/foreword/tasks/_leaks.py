@@ -1,0 +1,96 @@
+"""Which scored questions also stand in train, exactly or nearly; it refuses to drop any, only counts and names them.
+
+Near means, field by field: the same words once case, marks and blanks are put aside (`alike`), or a Jaccard overlap of the
+fields' word sets of at least NEAR (`near`). Candidates come from an inverted index of each question's rarest words, which by
+the prefix principle (Chaudhuri et al. 2006; Bayardo et al. 2007) misses no pair of that overlap.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from foreword.data import Example
+
+NEAR = 0.9
+Words = tuple[frozenset[str], ...]
+
+
+@dataclass(frozen=True)
+class Leak:
+    """A scored question and a train question like it. how: exact, alike or near."""
+
+    scored: str
+    train: str
+    how: str
+
+
+def leaks(train: Iterable[Example], scored: Sequence[Example]) -> list[Leak]:
+    """For each scored question that stands in train, its strongest likeness there; in the order of the scored ones."""
+    first: dict[str, Example] = {}
+    for one in train:
+        first.setdefault(one.question, one)
+    distinct = list(first.values())
+    plain: dict[tuple[str, ...], Example] = {}
+    for one in distinct:
+        plain.setdefault(_plain(one.fields), one)
+    found: dict[str, Leak] = {}
+    rest = []
+    for one in scored:
+        if one.question in first:
+            found[one.id] = Leak(one.id, first[one.question].id, "exact")
+        elif _plain(one.fields) in plain:
+            found[one.id] = Leak(one.id, plain[_plain(one.fields)].id, "alike")
+        else:
+            rest.append(one)
+    for one, other in _near(distinct, rest):
+        found[one.id] = Leak(one.id, other.id, "near")
+    return [found[one.id] for one in scored if one.id in found]
+
+
+def _plain(fields: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(" ".join(re.findall(r"\w+", fields[name].casefold())) for name in sorted(fields))
+
+
+def _words(example: Example) -> Words:
+    """The word set of each field."""
+    fields = example.fields
+    return tuple(frozenset(re.findall(r"\w+", fields[name].casefold())) for name in sorted(fields))
+
+
+def _near(train: Sequence[Example], scored: Sequence[Example]) -> list[tuple[Example, Example]]:
+    asked = [_words(one) for one in scored]
+    known = [_words(one) for one in train]
+    common = Counter((k, word) for words in (*asked, *known) for k, field in enumerate(words) for word in field)
+    index: dict[tuple[int, str], list[int]] = defaultdict(list)
+    for place, words in enumerate(asked):
+        for key in _rarest(words, common):
+            index[key].append(place)
+    best: dict[int, tuple[float, int]] = {}
+    for number, words in enumerate(known):
+        candidates = {place for key in _rarest(words, common) for place in index.get(key, ())}
+        for place in candidates:
+            overlap = _overlap(asked[place], words)
+            if overlap >= NEAR and overlap > best.get(place, (0.0, 0))[0]:
+                best[place] = (overlap, number)
+    return [(scored[place], train[number]) for place, (_, number) in sorted(best.items())]
+
+
+def _rarest(words: Words, common: Counter[tuple[int, str]]) -> list[tuple[int, str]]:
+    """So many of the rarest words that two questions of overlap NEAR share one of them."""
+    keys = sorted(((k, word) for k, field in enumerate(words) for word in field), key=lambda key: (common[key], key))
+    return keys[: len(keys) - math.ceil(NEAR * len(keys)) + 1]
+
+
+def _overlap(one: Words, other: Words) -> float:
+    """The smallest Jaccard overlap of two questions' fields; two empty fields are equal."""
+    least = 1.0
+    for mine, yours in zip(one, other, strict=True):
+        both, small, large = len(mine & yours), *sorted((len(mine), len(yours)))
+        if small < NEAR * large:
+            return 0.0
+        least = min(least, both / (small + large - both) if large else 1.0)
+    return least

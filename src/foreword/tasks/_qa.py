@@ -1,0 +1,91 @@
+"""Questions on a passage as SQuAD and MRQA write them, worded as T5 does; it refuses a question without an answer.
+
+T5 pads every mark that is no letter, digit, accent, underscore or blank with blanks, in question, context and answers alike
+(`pad_punctuation`); the target is the first answer.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from foreword.data import Example
+from foreword.errors import ForewordError
+from foreword.tasks import _parts as parts
+from foreword.tasks._files import items, json_lines_gz, json_value
+from foreword.template import Template
+
+METRICS = ("token_f1", "squad_em")
+TEMPLATE = Template(
+    instruction="Answer the question with words of the context.",
+    question="question: {question} context: {context}\nanswer:",
+)
+
+
+def padded(text: str) -> str:
+    """The text with blanks around its marks, blanks squeezed, none at either end."""
+    return " ".join(re.sub(r"[^\w\s]", _mark, text).split())
+
+
+def _mark(found: re.Match[str]) -> str:
+    letter = found.group()
+    return letter if unicodedata.category(letter)[0] in "NM" else f" {letter} "
+
+
+def example(name: str, question: str, context: str, answers: Sequence[str]) -> Example:
+    """One question with all its answers, each once."""
+    said = dict.fromkeys(padded(one) for one in answers)
+    fields = {"question": padded(question), "context": padded(context)}
+    return Example(name, fields, tuple(one for one in said if one))
+
+
+def squad(path: Path, split: str) -> list[Example]:
+    """The questions of a file in SQuAD's JSON. Raises ForewordError naming article and field that are damaged."""
+    made: list[Example] = []
+    for number, article in enumerate(items(json_value(path)), 1):
+        for paragraph in parts.listed(article, "paragraphs", path, number):
+            context = parts.text(paragraph, "context", path, number)
+            for asked in parts.listed(paragraph, "qas", path, number):
+                answers = [
+                    parts.text(one, "text", path, number) for one in parts.listed(asked, "answers", path, number)
+                ]
+                made.append(_checked(f"{split}-{len(made) + 1}", asked, context, answers, path, number))
+    return made
+
+
+def mrqa(path: Path, split: str) -> list[Example]:
+    """The questions of a file in MRQA's gzipped JSON lines, whose first line is a header."""
+    made: list[Example] = []
+    for number, row in enumerate(json_lines_gz(path), 1):
+        if number == 1 and isinstance(row, dict) and "header" in row:
+            continue
+        context = parts.text(row, "context", path, number)
+        for asked in parts.listed(row, "qas", path, number):
+            answers = [str(one) for one in parts.listed(asked, "answers", path, number)]
+            made.append(_checked(f"{split}-{len(made) + 1}", asked, context, answers, path, number))
+    return made
+
+
+def _checked(name: str, asked: Any, context: str, answers: list[str], path: Path, number: int) -> Example:
+    made = example(name, parts.text(asked, "question", path, number), context, answers)
+    if not made.targets:
+        raise ForewordError(f"The field 'answers' in row {number} of {path} holds no answer to a question; mend it.")
+    return made
+
+
+def passage(made: Example) -> str:
+    """The passage that a question is on: questions on one passage stay in one split."""
+    return made.fields["context"]
+
+
+def questions(rows: Sequence[Any]) -> int:
+    """How many questions the rows of a SQuAD file hold."""
+    return sum(len(one["qas"]) for row in rows for one in row["paragraphs"])
+
+
+def asked(rows: Sequence[Any]) -> int:
+    """How many questions the rows of an MRQA file hold."""
+    return sum(len(row["qas"]) for row in rows if "qas" in row)

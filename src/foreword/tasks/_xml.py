@@ -1,0 +1,39 @@
+"""Triples and texts from XML as WebNLG and DART have it; it refuses an entry without triples of three parts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+from foreword.errors import ForewordError
+from foreword.tasks._files import xml_root
+
+
+def entries(path: Path) -> list[tuple[list[list[str]], list[str]]]:
+    """(triples, texts) of every entry: triples of `modifiedtripleset`, texts of `lex` (its `text` in the enriched files).
+
+    Raises ForewordError naming the file and the line, or the entry and the field, that is damaged.
+    """
+    made = []
+    for number, entry in enumerate(xml_root(path).iter("entry"), 1):
+        triples = [_triple(one.text or "", path, number) for one in entry.iterfind("modifiedtripleset/mtriple")]
+        if not triples:
+            raise ForewordError(
+                f"Entry {number} of {path} has no 'mtriple' in its 'modifiedtripleset'; download the file again."
+            )
+        made.append((triples, [" ".join(_said(lex).split()) for lex in entry.iterfind("lex")]))
+    return made
+
+
+def _said(lex: ElementTree.Element) -> str:
+    inner = lex.find("text")
+    return (lex.text if inner is None else inner.text) or ""
+
+
+def _triple(text: str, path: Path, number: int) -> list[str]:
+    cells = [cell.strip() for cell in text.split(" | ")]
+    if len(cells) != 3:
+        raise ForewordError(
+            f"The field 'mtriple' in entry {number} of {path} has {len(cells)} parts, not 3; download the file again."
+        )
+    return cells

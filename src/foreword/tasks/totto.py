@@ -1,0 +1,164 @@
+"""ToTTo: say the highlighted cells of a table in one sentence; it refuses a highlighted cell outside its table.
+
+Source: Parikh et al. 2020 (arXiv 2004.14373). Input, as UnifiedSKG writes it after the authors' own baseline: page title,
+section title, then each highlighted cell with its column headers (the header cells above it that share a column) and its
+row headers (the header cells to its left). One train example per table, its first sentence the target; dev, whose answers
+are public, is scored with all its sentences, and its overlap and non-overlap halves stand in each example's facts. Dev
+here is 500 questions cut from train by seed 0. Where only the authors' sample is there (8 and 10 tables), that is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from foreword.data import Example
+from foreword.errors import ForewordError
+from foreword.readers import read_rows
+from foreword.task import Task
+from foreword.tasks import _parts as parts
+from foreword.tasks._files import HIDDEN, PART, File, chosen
+from foreword.template import Template
+
+NAME = "totto"
+SUMMARY = "Highlighted cells of a table to one sentence (ToTTo)"
+LICENCE = "CC BY-SA 3.0"
+PLACE, ALSO = "totto", ("totto_data",)
+GET = (
+    "totto_data.zip (totto_train_data.jsonl, totto_dev_data.jsonl) from "
+    "https://github.com/google-research-datasets/ToTTo (CC BY-SA 3.0)"
+)
+METRICS = ("bleu", "chrf", "rouge_l")
+SAMPLES = {split: (f"{split}_sample.jsonl", f"{split}_sample.older.jsonl") for split in ("train", "dev")}
+FILES = (
+    File("train", "totto_train_data.jsonl", {"rows": 120761}),
+    File("train", "totto_data/totto_train_data.jsonl", {"rows": 120761}),
+    File("train", "train.jsonl", {"rows": 120761}),
+    File("train", SAMPLES["train"], {"rows": 8}, kind=PART),
+    File("dev", "totto_dev_data.jsonl", {"rows": 7700}),
+    File("dev", "totto_data/totto_dev_data.jsonl", {"rows": 7700}),
+    File("dev", "dev.jsonl", {"rows": 7700}),
+    File("dev", SAMPLES["dev"], {"rows": 10}, kind=PART),
+    File("test", "unlabeled_totto_test_data.jsonl", {"rows": 7700}, kind=HIDDEN),
+)
+DEV = 500
+TEMPLATE = Template(
+    instruction="Describe the highlighted cells of the table in one sentence.",
+    question="structured knowledge: {table}\nSentence:",
+)
+
+
+def load(folder: Path | None) -> Task:
+    """The task from its JSON-lines files."""
+    assert folder is not None
+    found = {split: chosen(folder, FILES, split) for split in ("train", "dev")}
+    train = [one for name in found["train"].names for one in _read(folder / name, "train")]
+    scored = [one for name in found["dev"].names for one in _read(folder / name, "test")]
+    rest, dev = parts.carved(train, DEV)
+    sample = any(file.kind == PART for file in found.values())
+    overlap = sum(bool(one.facts.get("overlap")) for one in scored)
+    known = sum("overlap" in one.facts for one in scored)
+    notes = [parts.DEV_SCORED, parts.CARVED.format(size=len(dev))]
+    if sample:
+        notes.append(
+            f"The official files are absent: these are the authors' sample, {len(train)} train and {len(scored)} dev tables."
+        )
+    if known:
+        notes.append(f"{overlap:,} of {known:,} scored tables are of the overlap subset, {known - overlap:,} are not.")
+    return Task(
+        name=NAME,
+        train=tuple(rest),
+        dev=tuple(dev),
+        test=tuple(scored),
+        template=TEMPLATE,
+        metrics=METRICS,
+        source=f"ToTTo, {LICENCE}; {'the sample of its authors only' if sample else 'the official dev split is the test split here'}",
+        notes=tuple(notes),
+    ).noted()
+
+
+def _read(path: Path, split: str) -> list[Example]:
+    made = []
+    for number, row in enumerate(read_rows(path), 1):
+        said = [
+            parts.text(one, "final_sentence", path, number)
+            for one in parts.listed(row, "sentence_annotations", path, number)
+        ]
+        targets = tuple(dict.fromkeys(" ".join(one.split()) for one in said if one))
+        if not targets:
+            raise ForewordError(
+                f"The field 'sentence_annotations' in row {number} of {path} holds no sentence; mend it."
+            )
+        name = f"{split}-{parts.get(row, 'example_id', path, number)}"
+        facts = _facts(row) if split == "test" else {}
+        shown = targets if split == "test" else targets[:1]
+        made.append(Example(name, {"table": linear(row, path, number)}, shown, facts=facts))
+    return made
+
+
+def _facts(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What PARENT and the subsets look at: the whole table, the highlighted cells, the titles, overlap."""
+    kept = ("table_page_title", "table_section_title", "table_section_text", "highlighted_cells")
+    facts: dict[str, Any] = {key: row[key] for key in kept if key in row}
+    facts["table"] = [
+        [{"value": cell["value"], "is_header": cell["is_header"]} for cell in line] for line in row["table"]
+    ]
+    if isinstance(row.get("overlap_subset"), bool):
+        facts["overlap"] = row["overlap_subset"]
+    return facts
+
+
+def linear(row: Mapping[str, Any], path: Path, number: int) -> str:
+    """The highlighted cells with their titles and heuristic headers, in UnifiedSKG's tags.
+
+    Raises ForewordError naming the row and the field that is no table, or no place in it.
+    """
+    lines = parts.listed(row, "table", path, number)
+    try:
+        columns = [_columns(line) for line in lines]
+    except (KeyError, TypeError) as error:
+        raise ForewordError(
+            f"The field 'table' in row {number} of {path} is no table of cells ({error}); download the file again."
+        ) from error
+    pieces = []
+    for tag in ("page_title", "section_title"):
+        title = parts.text(row, f"table_{tag}", path, number)
+        if title:
+            pieces.append(f"<{tag}> {title} </{tag}>")
+    pieces.append("<table>")
+    for place in parts.listed(row, "highlighted_cells", path, number):
+        try:
+            line, column = place
+            cell = lines[line][column]
+            if line < 0 or column < 0:
+                raise IndexError("a place before the first")
+        except (IndexError, TypeError, ValueError) as error:
+            raise ForewordError(
+                f"The field 'highlighted_cells' in row {number} of {path} names {place}, which is no cell of its table."
+            ) from error
+        above = [one["value"] for k in range(line) for one in _over(lines[k], columns[k], columns[line][column])]
+        left = [one["value"] for one in lines[line][:column] if one["is_header"]]
+        heads = [f"<col_header> {head} </col_header>" for head in above]
+        heads += [f"<row_header> {head} </row_header>" for head in left]
+        pieces.append(" ".join(["<cell>", cell["value"], *heads, "</cell>"]))
+    return " ".join([*pieces, "</table>"])
+
+
+def _columns(line: list[Mapping[str, Any]]) -> list[tuple[int, int]]:
+    """The columns [start, end) that each cell of a row covers, counted by the spans within that row alone."""
+    found, start = [], 0
+    for cell in line:
+        end = start + int(cell["column_span"])
+        found.append((start, end))
+        start = end
+        _ = cell["value"] + "", cell["is_header"]
+    return found
+
+
+def _over(
+    line: list[Mapping[str, Any]], columns: list[tuple[int, int]], below: tuple[int, int]
+) -> list[Mapping[str, Any]]:
+    """The header cells of a row that share a column with the cell below."""
+    pairs = zip(line, columns, strict=True)
+    return [cell for cell, (start, end) in pairs if cell["is_header"] and start < below[1] and end > below[0]]

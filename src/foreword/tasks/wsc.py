@@ -1,0 +1,111 @@
+"""WSC: whom or what does a pronoun mean; it refuses a pronoun that is not in its text.
+
+Source: Levesque, Davis and Morgenstern 2012, in SuperGLUE, worded as T5 does: the text with the pronoun between stars, the
+referent as target; trained on right referents only (259 of 554). The official dev split is scored, as its test answers are
+hidden: of its 104 pairs those 38 whose referent is right, as the metrics here cannot mark a wrong one (the label of each
+stands in its facts). Train is the official `train.jsonl` where it is there, else 32 labelled rows of it; dev is 25 questions
+cut from train by seed 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from foreword.data import Example
+from foreword.errors import ForewordError
+from foreword.task import Task
+from foreword.tasks import _parts as parts
+from foreword.tasks._files import HIDDEN, PART, File, pick
+from foreword.template import Template
+
+NAME = "wsc"
+SUMMARY = "Whom or what a pronoun means (SuperGLUE WSC)"
+LICENCE = "licence of the data not stated"
+PLACE = "superglue/WSC"
+HUB = ("aps/super_glue", "wsc.fixed")
+GET = "train.jsonl and val.jsonl of SuperGLUE WSC from https://super.gluebenchmark.com (licence of the data not stated)"
+METRICS = ("squad_em", "token_f1")
+FILES = (
+    File("train", "train.jsonl", {"rows": 554, "right": 259}),
+    File("train", "dev32.jsonl", {"rows": 32, "right": 10}, kind=PART),
+    File("dev", "val.jsonl", {"rows": 104, "right": 38}),
+    File("test", "test.jsonl", {"rows": 146}, kind=HIDDEN),
+)
+UNITS = {"right": lambda rows: sum(bool(row["label"]) for row in rows)}
+DEV = 25
+TEMPLATE = Template(
+    instruction="Name whom or what the pronoun between the stars means.",
+    question="{text}\nanswer:",
+)
+SCORED = "Of {whole} scored pairs the {kept} whose referent is right are kept; train has right referents only."
+
+
+def load(folder: Path | None) -> Task:
+    """The task from its files, or from the hub."""
+    if folder is None:
+        splits = parts.from_hub(HUB, _hub_row, "train", "dev")
+        train, scored, origin = splits["train"], splits["dev"], f"hub {HUB[0]}"
+    else:
+        path = pick(folder, FILES, "train")
+        train, scored, origin = _read(path, "train"), _read(pick(folder, FILES, "dev"), "val"), path.name
+    rest, dev = parts.carved(_right(train), DEV)
+    kept = _right(scored)
+    return Task(
+        name=NAME,
+        train=tuple(rest),
+        dev=tuple(dev),
+        test=tuple(kept),
+        template=TEMPLATE,
+        metrics=METRICS,
+        source=f"SuperGLUE WSC, {LICENCE}; train from {origin}",
+        notes=(
+            parts.DEV_SCORED,
+            SCORED.format(whole=len(scored), kept=len(kept)),
+            parts.CARVED.format(size=len(dev)),
+        ),
+    ).noted()
+
+
+def _right(given: list[Example]) -> list[Example]:
+    return [one for one in given if one.facts["label"]]
+
+
+def _read(path: Path, split: str) -> list[Example]:
+    def make(row: Mapping[str, Any], number: int) -> Example:
+        target = parts.get(row, "target", path, number)
+        words = {key: parts.text(target, key, path, number) for key in ("span1_text", "span2_text")}
+        place, label = parts.get(target, "span2_index", path, number), parts.get(row, "label", path, number)
+        if not isinstance(label, bool | int) or label not in (0, 1):
+            raise ForewordError(
+                f"The field 'label' in row {number} of {path} is '{label}', not true or false; mend it."
+            )
+        text = starred(parts.text(row, "text", path, number), words["span2_text"], place)
+        if text is None:
+            raise ForewordError(
+                f"The pronoun '{words['span2_text']}' in row {number} of {path} is not in its field 'text'; mend it."
+            )
+        return Example(f"{split}-{number}", {"text": text}, (words["span1_text"],), facts={"label": int(label)})
+
+    return parts.table(path, make)
+
+
+def starred(text: str, pronoun: str, place: int) -> str | None:
+    """The text with the pronoun between stars: the word of that number, else the nearest one that is or starts with it."""
+    words = text.split(" ")
+    order = sorted(range(len(words)), key=lambda k: (abs(k - place), k))
+    for starts in (False, True):
+        for k in order:
+            rest = words[k].removeprefix(pronoun)
+            if words[k] == pronoun or (starts and rest != words[k] and not rest[0].isalnum()):
+                star = [f"*{pronoun}*", rest] if rest else [f"*{pronoun}*"]
+                return " ".join([*words[:k], *star, *words[k + 1 :]])
+    return None
+
+
+def _hub_row(row: Mapping[str, Any], split: str, number: int) -> Example:
+    text = starred(row["text"].strip(), row["span2_text"], row["span2_index"])
+    if text is None:
+        raise ValueError(f"the pronoun '{row['span2_text']}' is not in row {number}")
+    return Example(f"{split}-{number}", {"text": text}, (row["span1_text"],), facts={"label": int(row["label"])})

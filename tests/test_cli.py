@@ -1,0 +1,395 @@
+"""The command line as a user meets it: fast help, clean stdout, tables that fit, and every verb on a user's own file."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import entry
+from entry import foreword
+
+VERBS = ("compare", "tune", "generate", "evaluate", "show", "tasks", "demo")
+SMALL = ("--max-new-tokens", 4, "--prompt-length", 3, "--max-steps", 4, "tuning.eval_every=2", "tuning.warmup_steps=1")
+HEAVY = "torch transformers numpy scipy pydantic sacrebleu pandas altair datasets bm25s pyarrow safetensors"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return entry.save_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return entry.save_rows(tmp_path_factory.mktemp("data") / "own.jsonl", entry.rows(30))
+
+
+@pytest.fixture(scope="module")
+def prompt(model: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("prompts") / "mine"
+    told = foreword("tune", "-m", model, "-d", data, "--out", out, *SMALL)
+    assert (told.code, told.err) == (0, ""), told.err
+    return out
+
+
+def fits(text: str, width: int = 80) -> bool:
+    return all(len(line) <= width for line in text.splitlines())
+
+
+# -- help ---------------------------------------------------------------------------------------------------------------
+
+
+def test_help_loads_nothing_heavy_and_is_fast() -> None:
+    code = f"import sys, foreword.__main__ as m; m._run(); print(sorted(set({HEAVY.split()}) & set(sys.modules)), file=sys.stderr)"
+    best = 9.0
+    for _ in range(3):
+        begun = time.perf_counter()
+        told = subprocess.run([sys.executable, "-c", code, "--help"], capture_output=True, text=True, check=True)
+        best = min(best, time.perf_counter() - begun)
+        assert told.stderr.strip() == "[]"
+    assert all(f" {verb} " in told.stdout for verb in VERBS)
+    assert best < 1.5, "half a second on a quiet machine; three times that under load"
+
+
+def test_nothing_said_is_help_asked() -> None:
+    told = foreword()
+    assert (told.code, told.err) == (0, "") and "Usage: foreword" in told.out
+    assert foreword("--version").out.startswith("foreword 0.")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_of_each_verb_keeps_its_examples_whole(verb: str) -> None:
+    told = foreword(verb, "--help")
+    assert told.code == 0 and fits(told.out)
+    lines = [line.strip() for line in told.out.splitlines()]
+    examples = [line for line in lines if line.startswith(f"foreword {verb} ")]
+    assert examples, "each verb shows how it is used"
+    docs = sys.modules[f"foreword.cli.{verb}"].__dict__[verb].__doc__
+    for example in examples:
+        assert any(example == line.strip() for line in docs.splitlines()), f"broken by the terminal's width: {example}"
+
+
+def test_help_shows_brackets_as_they_are() -> None:
+    assert "under [tuning])" in " ".join(foreword("compare", "--help").out.replace("│", " ").split())
+
+
+def test_usage_errors_are_sentences() -> None:
+    entry.refused("compaer", says=("compaer", "compare", "--help"))
+    entry.refused("compare", "--modle", "x", says=("--modle", "--model", "foreword compare --help"))
+    entry.refused("compare", "--limit", "many", says=("--limit", "integer"))
+    entry.refused("compare", "--seeds", "0,one", says=("--seeds", "one"))
+    entry.refused("compare", "--limit", says=("--limit", "argument"))
+
+
+# -- compare --------------------------------------------------------------------------------------------------------------
+
+
+def test_compare_prints_one_document_and_nothing_else(model: Path, data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    given = ("compare", "-m", model, "-d", data, "--methods", "zero,icl,pt,ipt", "--seeds", "0,1", "--out", out, *SMALL)
+    told = foreword(*given, "--json")
+    assert told.code == 0 and told.out.count("\n") == 1
+    found = told.json
+    assert [row["method"] for row in found["rows"]] == ["zero", "icl", "pt", "ipt"]
+    keys = "method metric mean std ci95 seeds trainable_parameters train_seconds prefix_tokens seconds_per_answer"
+    assert all(set(keys.split()) <= set(row) for row in found["rows"])
+    assert found["recommended"] in ("zero", "icl", "pt", "ipt")
+    assert Path(found["report"]).is_file() and json.loads((out / "compare.json").read_text()) == found
+    assert told.err.splitlines() == [
+        f"[{n}/6] {name}"
+        for n, name in enumerate(("zero", "icl", "pt seed 0", "pt seed 1", "ipt seed 0", "ipt seed 1"), 1)
+    ]
+    again = foreword(*given)
+    assert (again.code, again.err) == (0, "")
+    assert "trials run 0, found finished 6" in again.out
+    assert all(f" {method} " in again.out for method in ("zero", "icl", "pt", "ipt"))
+    table = again.out[: again.out.index("trials run")]
+    assert fits(table)
+
+
+def test_a_dry_run_fits_the_screen_and_writes_nothing(model: Path, data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    methods = "zero,few:4,icl:random,icl:bm25:3,ipt-fixed:16,ipt:random:2"
+    given = (
+        "compare",
+        "-m",
+        model,
+        "-d",
+        data,
+        "--methods",
+        methods,
+        "--out",
+        out,
+        "--max-new-tokens",
+        9,
+        "--max-steps",
+        50_000,
+    )
+    told = foreword(*given, "--dry-run")
+    assert (told.code, told.err) == (0, "") and not out.exists()
+    table, rest = told.out.split("trials to run", 1)
+    assert fits(table[: table.rindex("\n")])
+    assert sum(line.split()[:1] == ["ipt-fixed:16"] for line in table.splitlines()) == 3
+    assert "training tokens" in rest
+    found = foreword(*given, "--dry-run", "--json").json["trials"]
+    assert len(found) == 14 and {one["finished"] for one in found} == {False}
+    assert [one["seed"] for one in found if one["method"] == "ipt:random:2"] == [0, 1, 2]
+    assert not out.exists()
+
+
+def test_config_overrides_and_flags(model: Path, data: Path, tmp_path: Path) -> None:
+    config = tmp_path / "study.toml"
+    config.write_text(
+        f'model = "{model}"\ndata = "{data}"\nmethods = ["pt", "zero"]\nseeds = [3]\nmax_new_tokens = 4\n'
+        f'out = "{tmp_path / "run"}"\n[tuning]\nprompt_length = 2\nmax_steps = 2\n',
+        encoding="utf-8",
+    )
+    told = foreword(
+        "compare", "--config", config, "tuning.prompt_length=5", "tuning.optimizer=adafactor", "--dry-run", "--json"
+    )
+    (pt, zero) = told.json["trials"]
+    assert (pt["method"], pt["seed"], pt["trainable_parameters"], pt["max_steps"]) == ("pt", 3, 5 * 32, 2)
+    assert (zero["trainable_parameters"], zero["training_tokens"]) == (0, 0)
+    flagged = foreword(
+        "compare", "--config", config, "--prompt-length", 7, "tuning.prompt_length=5", "--dry-run", "--json"
+    )
+    assert flagged.json["trials"][0]["trainable_parameters"] == 7 * 32, "a flag wins over an override"
+    mlp = foreword(
+        "compare", "--config", config, "tuning.reparameterisation=mlp", "tuning.mlp_width=8", "--dry-run", "--json"
+    )
+    assert mlp.json["trials"][0]["trainable_parameters"] == 2 * 32 + 2 * 8 * 32
+
+
+def test_bars_stay_on_the_terminal_and_results_on_stdout(model: Path, data: Path, tmp_path: Path) -> None:
+    """With stderr a terminal the bars go there; stdout still holds the document and nothing else."""
+    argv = ["compare", "-m", model, "-d", data, "--methods", "pt", "--seed", 0, "--out", tmp_path, "--json", *SMALL]
+    master, slave = pty.openpty()
+    child = subprocess.Popen(
+        [sys.executable, "-m", "foreword", *map(str, argv)],
+        stdout=subprocess.PIPE, stderr=slave, env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
+    )  # fmt: skip
+    os.close(slave)
+    seen: list[bytes] = []
+
+    def listen() -> None:
+        try:
+            while part := os.read(master, 65536):
+                seen.append(part)
+        except OSError:
+            pass
+
+    ear = threading.Thread(target=listen)
+    ear.start()
+    assert child.stdout is not None
+    out = child.stdout.read().decode()
+    assert child.wait(60) == 0
+    ear.join(10)
+    os.close(master)
+    assert json.loads(out)["rows"][0]["method"] == "pt"
+    assert "pt seed 0: tuning" in b"".join(seen).decode()
+
+
+# -- one prompt -----------------------------------------------------------------------------------------------------------
+
+
+def test_tune_says_what_it_made(model: Path, data: Path, tmp_path: Path) -> None:
+    given = ("tune", "-m", model, "-d", data, "--out", tmp_path / "p", "--method", "ipt:random:2", *SMALL)
+    told = foreword(*given, "--json")
+    assert (told.code, told.err, told.out.count("\n")) == (0, "", 1)
+    made = told.json
+    assert (made["prompt"], made["method"], made["prompt_length"], made["steps"]) == (
+        str(tmp_path / "p"),
+        "ipt:random:2",
+        3,
+        4,
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["p"], "nothing is left beside the prompt"
+    again = foreword(*given, "--json")
+    assert again.json["digest"] == made["digest"]
+    entry.refused(*given, "--seed", 9, says=("another making", "seed 0", "--out"))
+
+
+def test_tune_lets_a_dev_file_choose(model: Path, data: Path, tmp_path: Path) -> None:
+    dev = entry.save_rows(tmp_path / "dev.jsonl", entry.rows(40)[30:])
+    told = foreword("tune", "-m", model, "-d", data, "--dev", dev, "--out", tmp_path / "p", *SMALL, "--json")
+    assert told.json["notes"] == [], "the dev file is used as it is, nothing is cut from train"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ("--init", "random"),
+        ("--init", "text", "--init-text", "ba lo"),
+        ("tuning.reparameterisation=mlp", "tuning.optimizer=adafactor"),
+        ("tuning.select_by=metric", "--retriever", "dense", "--method", "ipt", "--encoder", "backbone:last"),
+    ],
+)
+def test_tune_takes_its_settings(model: Path, data: Path, tmp_path: Path, more: tuple[str, ...]) -> None:
+    told = foreword("tune", "-m", model, "-d", data, "--out", tmp_path / "p", *SMALL, *more)
+    assert (told.code, told.err) == (0, "") and told.out.startswith("Tuned 3 vectors")
+
+
+def test_labels_and_carried(model: Path, prompt: Path, tmp_path: Path) -> None:
+    data = entry.save_rows(tmp_path / "labels.jsonl", entry.rows(30, choices=("ba", "lo")))
+    told = foreword(
+        "tune", "-m", model, "-d", data, "--choices", "ba,lo", "--init", "labels", "--out", tmp_path / "p", *SMALL
+    )
+    assert told.code == 0, told.err
+    told = foreword(
+        "tune",
+        "-m",
+        model,
+        "-d",
+        data,
+        "--init",
+        "carried",
+        "--init-prompt",
+        prompt,
+        "--out",
+        tmp_path / "q",
+        *SMALL,
+        "--json",
+    )
+    assert told.json["prompt_length"] == 3
+    carried = (
+        "tune",
+        "-m",
+        model,
+        "-d",
+        data,
+        "--init",
+        "carried",
+        "--init-prompt",
+        prompt,
+        "--out",
+        tmp_path / "r",
+        "--max-steps",
+        2,
+    )
+    entry.refused(*carried, "--prompt-length", 5, says=("3 positions", "5 are asked", "--prompt-length 3"))
+    assert foreword(*carried, "--json").json["prompt_length"] == 3
+
+
+def test_generate_answers_inputs_alone(model: Path, prompt: Path, data: Path, tmp_path: Path) -> None:
+    inputs = tmp_path / "inputs.csv"
+    inputs.write_text("id,input\na,bana 1 ba\nb,lori 2 naïve\nc,tem 3 ri\n", encoding="utf-8")
+    given = ("generate", "-m", model, "--prompt", prompt, "-d", inputs, "--max-new-tokens", 5)
+    told = foreword(*given, "--json")
+    assert (told.code, told.err) == (0, "")
+    assert [sorted(line) for line in told.lines] == [["id", "output"]] * 3
+    assert [line["id"] for line in told.lines] == ["a", "b", "c"]
+    kept = tmp_path / "answers.jsonl"
+    said = foreword(*given, "--out", kept, "--batch-size", 1)
+    assert said.out == f"3 answers in {kept}\n"
+    assert [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()] == told.lines
+    table = foreword(*given)
+    assert fits(table.out) and "naïve" in table.out
+    shown = foreword(
+        "generate",
+        "-m",
+        model,
+        "--method",
+        "icl:bm25:2",
+        "--demonstrations",
+        data,
+        "-d",
+        inputs,
+        "--json",
+        "--max-new-tokens",
+        5,
+    )
+    assert len(shown.lines) == 3
+
+
+def test_evaluate_scores_what_it_is_given(model: Path, prompt: Path, data: Path, tmp_path: Path) -> None:
+    given = ("evaluate", "-m", model, "--prompt", prompt, "--out", tmp_path, "--max-new-tokens", 4)
+    whole = foreword(*given, "--test", data, "--json")
+    assert (whole.code, whole.err, whole.json["examples"]) == (0, "", 30)
+    split = foreword(*given, "-d", data, "--json")
+    assert split.json["examples"] == 3, "a whole data set is split, and only what was not trained on is scored"
+    assert split.json["method"] == "pt" and Path(split.json["record"]).is_file()
+    first, *others = split.json["metrics"].values()
+    assert first["ci95"][0] <= first["score"] <= first["ci95"][1] and all(one["ci95"] is None for one in others)
+    assert foreword(*given, "-d", data, "--json").json == split.json, "taken from its record"
+    told = foreword(*given, "-d", data)
+    assert "95% interval" in told.out and fits(told.out[: told.out.index("Note:")])
+    zero = foreword("evaluate", "-m", model, "--test", data, "--out", tmp_path, "--max-new-tokens", 4, "--json")
+    assert zero.json["method"] == "zero"
+
+
+# -- looking --------------------------------------------------------------------------------------------------------------
+
+
+def test_show_says_what_is_sent(model: Path, data: Path) -> None:
+    given = ("show", "-m", model, "-d", data, "--method", "ipt:bm25:2", "--prompt-length", 3, "--max-new-tokens", 7)
+    found = foreword(*given, "--json").json
+    kinds = [piece["kind"] for piece in found["pieces"]]
+    assert kinds == ["soft prompt", "demonstration", "demonstration", "question"]
+    assert found["tokens"] == sum(piece["tokens"] for piece in found["pieces"]) == 3 + len(found["ids"])
+    told = foreword(*given)
+    assert "▢▢▢" in told.out and f"{found['tokens']:>6} tokens in all, of a window of 160; 7 kept" in told.out
+    assert fits(told.out)
+    entry.refused(*given, "--example", "nobody", says=("test example 'nobody'", "Known: row-"))
+
+
+def test_show_words_a_task_without_a_model(data: Path) -> None:
+    told = foreword("show", "-d", data)
+    assert (told.code, told.err) == (0, "") and "question: 'Input: {input}\\nOutput:'" in told.out
+    found = foreword("show", "-d", data, "--json").json
+    assert found["splits"] == {"train": 24, "dev": 3, "test": 3} and len(found["examples"]) == 3
+    assert "own: train 24, dev 3, test 3" in told.out
+
+
+def test_tasks_lists_the_shelf(tmp_path: Path) -> None:
+    told = foreword("tasks", "--data-dir", tmp_path)
+    assert (told.code, told.err) == (0, "") and fits(told.out)
+    found = foreword("tasks", "--json").json
+    assert {"name", "summary", "where"} == set(found[0])
+    names = [one["name"] for one in found]
+    assert names == sorted(names) and all(name in told.out for name in names)
+
+
+def test_real_tasks_word_themselves(shared: Path) -> None:
+    told = foreword("show", "sst2", "--data-dir", shared / "data", "--json")
+    assert told.json["splits"]["test"] == 1821
+
+
+# -- streams --------------------------------------------------------------------------------------------------------------
+
+
+def shell(*argv: object, **more: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "foreword", *map(str, argv)], text=True, stderr=subprocess.PIPE, timeout=60, **more
+    )
+
+
+def test_a_reader_that_leaves_is_no_fault() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as gone:
+        told = shell("tasks", "--json", stdout=gone)
+    assert (told.returncode, told.stderr) in [(0, ""), (1, "")]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_stdout_is_one_sentence() -> None:
+    with Path("/dev/full").open("w") as full:
+        told = shell("tasks", "--json", stdout=full)
+    entry.one_sentence(told.returncode, told.stderr, ("No space left", "free space"))
+
+
+def test_json_survives_a_terminal_without_unicode(data: Path, tmp_path: Path) -> None:
+    odd = entry.save_rows(tmp_path / "odd.jsonl", [*entry.rows(12), {"input": "naïve 詩", "target": "ba"}])
+    plain = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C"}
+    told = shell("show", "-d", odd, "--json", stdout=subprocess.PIPE, env=plain)
+    assert told.returncode == 0 and told.stdout.isascii() and json.loads(told.stdout)["task"] == "odd"
+    told = shell("show", "-d", odd, stdout=subprocess.PIPE, env=plain)
+    assert (told.returncode, told.stderr) == (0, "")

@@ -1,0 +1,120 @@
+"""Contexts: what is shared stands first, whole demonstrations give way to the window, farthest first, and nothing else does."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from foreword.context import Context, Fitted, Segment, Shown, TooLongError, Vectors, Words
+
+
+def encode(text: str, first: bool) -> tuple[int, ...]:
+    """One id a character, and a mark of -1 before the first piece of all."""
+    return ((-1,) if first and text else ()) + tuple(ord(character) for character in text)
+
+
+def read(ids: tuple[int, ...]) -> str:
+    return "".join("^" if i == -1 else chr(i) for i in ids)
+
+
+def shown(name: str, text: str, shared: bool = False) -> Shown:
+    return Shown(name, text, None if shared else 0.5, shared)
+
+
+@st.composite
+def contexts(draw: st.DrawFn) -> Context:
+    segments: list[Segment] = []
+    soft = draw(st.integers(0, 6))
+    if soft:
+        segments.append(Vectors(soft))
+    segments += [Words(text) for text in draw(st.lists(st.text("wx", max_size=5), max_size=2))]
+    shared = draw(st.booleans())
+    texts = draw(st.lists(st.text("ab", min_size=1, max_size=6), max_size=5))
+    segments += [shown(f"d{place}", text, shared) for place, text in enumerate(texts)]
+    return Context(tuple(segments))
+
+
+QUESTION = st.text("qr", min_size=1, max_size=8)
+
+
+@given(contexts(), QUESTION, st.integers(0, 40) | st.none())
+def test_it_never_goes_over_the_room_and_drops_the_farthest_first(
+    made: Context, question: str, room: int | None
+) -> None:
+    given_shown = [one for one in made.segments if isinstance(one, Shown)]
+    words = "".join(one.text for one in made.segments if isinstance(one, Words))
+    soft = sum(one.length for one in made.segments if isinstance(one, Vectors))
+    bare = soft + 1 + len(words) + len(question)
+    if room is not None and bare > room:
+        with pytest.raises(
+            TooLongError, match=f"Example 'e7' needs {bare} positions .soft prompt {soft}. and the model has {room}"
+        ):
+            made.fit(question, encode, room, name="e7")
+        return
+    fitted = made.fit(question, encode, room, name="e7")
+    size = fitted.soft + len(fitted.prefix) + len(fitted.own)
+    assert room is None or size <= room
+    assert fitted.soft == soft == made.soft
+    assert fitted.dropped + len(fitted.shown) == len(given_shown)
+    assert list(fitted.shown) == given_shown[fitted.dropped :], "the best, which stand last, stay longest"
+    if fitted.dropped and room is not None:
+        again = size + len(given_shown[fitted.dropped - 1].text)
+        assert again > room, "no demonstration is dropped that had room"
+    kept = words + "".join(one.text for one in fitted.shown) + question
+    assert read(fitted.prefix + fitted.own) == "^" + kept
+    assert fitted.question == len(question) + (0 if words or fitted.shown else 1)
+    assert fitted.before == size - fitted.question
+
+
+@given(contexts(), QUESTION)
+def test_only_what_every_row_has_is_in_the_prefix(made: Context, question: str) -> None:
+    fitted = made.fit(question, encode, None, name="e")
+    words = "".join(one.text for one in made.segments if isinstance(one, Words))
+    shared = "".join(one.text for one in made.segments if isinstance(one, Shown) and one.shared)
+    own = "".join(one.text for one in made.segments if isinstance(one, Shown) and not one.shared)
+    assert read(fitted.prefix).removeprefix("^") == words + shared
+    assert read(fitted.own).removeprefix("^") == own + question
+
+
+def test_a_shared_piece_behind_an_own_piece_is_no_prefix() -> None:
+    made = Context((Words("w"), shown("a", "own"), shown("b", "shared", shared=True)))
+    fitted = made.fit("q", encode, None, name="e")
+    assert (read(fitted.prefix), read(fitted.own)) == ("^w", "ownsharedq")
+
+
+def test_a_wholly_bare_context_leaves_the_question_first() -> None:
+    fitted = Context().fit("q", encode, 2, name="e")
+    assert fitted == Fitted((), (-1, ord("q")), (), 0, 0, 2)
+    assert fitted.before == 0
+
+
+def test_an_unbounded_window_drops_nothing() -> None:
+    made = Context(tuple(shown(str(i), "x" * 1000) for i in range(5)))
+    assert made.fit("q", encode, None, name="e").dropped == 0
+
+
+def test_the_refusal_says_what_to_do() -> None:
+    with pytest.raises(TooLongError) as told:
+        Context((Vectors(20), shown("a", "demonstration"))).fit("question", encode, 10, name="test-4")
+    assert str(told.value) == (
+        "Example 'test-4' needs 29 positions (soft prompt 20) and the model has 10 for them; shorten it, "
+        "lower --prompt-length or --max-new-tokens, or leave such examples out with --too-long drop."
+    )
+    assert re.search(r"\n", str(told.value)) is None
+
+
+@pytest.mark.parametrize(
+    "segments",
+    [
+        (Words("w"), Vectors(2)),
+        (shown("a", "t"), Words("w")),
+        (shown("a", "t"), Vectors(1)),
+        (Vectors(1), shown("a", "t"), Words("w")),
+    ],
+)
+def test_segments_have_their_order(segments: tuple[Segment, ...]) -> None:
+    with pytest.raises(ValueError, match="soft prompt first, then words, then demonstrations"):
+        Context(segments)

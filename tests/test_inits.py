@@ -1,0 +1,95 @@
+"""The shelf of inits: whatever stands on it keeps the shelf's contract, and each refuses what it cannot start from."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import tiny
+from foreword.backbone import Backbone
+from foreword.errors import ForewordError
+from foreword.inits import INITS, Given, initial
+from foreword.softprompt import Birth, SoftPrompt
+
+FAMILIES = ("gpt2", "opt", "gemma3", "t5", "bart")
+DRAWN = ("random", "vocab")
+
+
+def given(one: Backbone, length: int) -> Given:
+    values = tiny.soft(one, length)
+    assert values is not None
+    prompt = SoftPrompt(values, Birth(backbone=one.name, fingerprint=one.fingerprint))
+    return Given("ba lo ri tem na sho", ("ba", "lo ri tem"), prompt)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("name", INITS)
+def test_the_shelfs_contract(name: str, family: str) -> None:
+    one = tiny.backbone(family)
+    for length in (2, 9):
+        found = initial(name, one, length, seed=1, given=given(one, length))
+        assert found.shape == (length, one.hidden) and found.dtype == torch.float32
+        assert bool(torch.isfinite(found).all()) and not found.requires_grad
+        assert one.scale / 2 <= float(found.square().mean().sqrt()) <= one.scale * 2
+        assert torch.equal(initial(name, one, length, seed=1, given=given(one, length)), found)
+        other = initial(name, one, length, seed=2, given=given(one, length))
+        assert torch.equal(other, found) != (name in DRAWN or (name in ("text", "labels") and length == 9))
+
+
+def test_vocab_draws_different_frequent_rows() -> None:
+    one = tiny.backbone("gpt2")
+    found = initial("vocab", one, 300, seed=0, given=Given())
+    rows = one.embed(one.words.frequent(5000))
+    places = [int((rows == row).all(dim=1).nonzero()[0]) for row in found]
+    assert len(set(places)) == 300
+
+
+def test_text_is_the_texts_rows() -> None:
+    one = tiny.backbone("gpt2")
+    ids = one.words.ids("ba lo ri tem na sho", first=True)
+    assert torch.equal(initial("text", one, 3, seed=0, given=given(one, 3)), one.embed(ids)[:3])
+    longer = initial("text", one, len(ids) + 4, seed=0, given=given(one, 3))
+    assert torch.equal(longer[: len(ids)], one.embed(ids))
+
+
+def test_labels_are_the_means_of_their_tokens() -> None:
+    one = tiny.backbone("gpt2")
+    found = initial("labels", one, 4, seed=0, given=given(one, 4))
+    for row, label in zip(found, ("ba", "lo ri tem"), strict=False):
+        assert torch.allclose(row, one.embed(one.words.ids(label, first=True)).mean(dim=0))
+
+
+def test_carried_is_the_prompt_itself_and_a_copy() -> None:
+    one = tiny.backbone("gpt2")
+    source = given(one, 4)
+    found = initial("carried", one, 4, seed=0, given=source)
+    assert source.prompt is not None and torch.equal(found, source.prompt.values)
+    found += 1
+    assert not torch.equal(found, source.prompt.values)
+
+
+@pytest.mark.parametrize(
+    ("name", "length", "what", "sentence"),
+    [
+        ("vocabulary", 3, {}, r"There is no init 'vocabulary'; did you mean 'vocab'\?"),
+        ("vocab", 400, {}, r"draws 400 different tokens and this model has 317; lower --prompt-length"),
+        ("text", 3, {}, r"Init 'text' needs a text; give --init-text"),
+        ("text", 3, {"text": "  "}, r"Init 'text' needs a text"),
+        ("labels", 3, {}, r"needs a task with answers to choose from; give --choices"),
+        ("labels", 1, {"labels": ("a", "b")}, r"has 2 labels for 1 positions; raise --prompt-length"),
+        ("carried", 3, {}, r"Init 'carried' needs another prompt"),
+    ],
+)
+def test_what_cannot_be_started_from_is_refused(name: str, length: int, what: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ForewordError, match=sentence):
+        initial(name, tiny.backbone("gpt2"), length, seed=0, given=Given(**what))  # type: ignore[arg-type]
+
+
+def test_a_carried_prompt_must_fit() -> None:
+    one, other = tiny.backbone("gpt2"), tiny.backbone("gpt2", 1)
+    with pytest.raises(
+        ForewordError, match="The carried prompt has 4 positions and 5 are asked for; set --prompt-length 4"
+    ):
+        initial("carried", one, 5, seed=0, given=given(one, 4))
+    with pytest.raises(ForewordError, match="is another model"):
+        initial("carried", other, 4, seed=0, given=given(one, 4))

@@ -1,0 +1,187 @@
+"""Methods: every label that may be written, every one that is refused, and contexts that never leak the question."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from foreword import methods
+from foreword.context import Shown, Vectors, Words
+from foreword.data import Example
+from foreword.errors import ForewordError
+from foreword.methods import METHODS, Method, context, parse
+from foreword.retrieve import RETRIEVERS, Found, make
+from foreword.template import Template
+
+TEMPLATE = Template(instruction="Answer.", question="Q: {input}", answer=" A: {target}", separator="\n")
+
+
+def read(label: str, shots: int = 1, retriever: str = "bm25") -> Method:
+    return parse(label, shots=shots, retriever=retriever, retrievers=list(RETRIEVERS))
+
+
+def example(name: str, text: str | None = None) -> Example:
+    return Example(name, {"input": text or f"what is {name}"}, (f"answer {name}",))
+
+
+POOL = [example(f"e{i}") for i in range(8)]
+
+
+def test_the_table_is_the_papers_table() -> None:
+    """Rows: soft prompt or not. Columns: no demonstrations, fixed ones, retrieved ones."""
+    cells = {(row.soft, row.demonstrations): name for name, row in METHODS.items()}
+    assert cells == {
+        (False, "none"): "zero",
+        (False, "fixed"): "few",
+        (False, "retrieved"): "icl",
+        (True, "none"): "pt",
+        (True, "fixed"): "ipt-fixed",
+        (True, "retrieved"): "ipt",
+    }
+    assert all(row.instruction != row.soft for row in METHODS.values())
+
+
+@pytest.mark.parametrize(
+    ("label", "k", "retriever"),
+    [
+        ("zero", 0, ""),
+        ("pt", 0, ""),
+        ("few", 2, ""),
+        ("few:4", 4, ""),
+        ("ipt-fixed:3", 3, ""),
+        ("icl", 2, "bm25"),
+        ("icl:random", 2, "random"),
+        ("icl:5", 5, "bm25"),
+        ("icl:dense:3", 3, "dense"),
+        ("icl:3:dense", 3, "dense"),
+        ("ipt:random:7", 7, "random"),
+    ],
+)
+def test_labels_are_read(label: str, k: int, retriever: str) -> None:
+    row = read(label, shots=2)
+    assert (row.k, row.retriever) == (k, retriever)
+    assert replace(row, k=0, retriever="") == METHODS[label.split(":")[0]]
+
+
+@pytest.mark.parametrize(
+    ("label", "sentence"),
+    [
+        ("zer", r"There is no method 'zer'; did you mean 'zero'\? Known: few, icl, ipt, ipt-fixed, pt, zero\."),
+        ("", r"There is no method ''"),
+        ("zero:2", r"The method 'zero:2' asks for demonstrations, but 'zero' shows none; write 'zero' alone\."),
+        ("pt:bm25", r"asks for demonstrations, but 'pt' shows none"),
+        ("icl:bm52", r"There is no retriever 'bm52'; did you mean 'bm25'\?"),
+        ("icl:0", r"There is no retriever '0'"),
+        ("few:bm25", r"The method 'few:bm25' has 'bm25' where a number of demonstrations is expected, as in 'few:4'\."),
+        ("few:-1", r"has '-1' where a number"),
+    ],
+)
+def test_other_labels_are_refused(label: str, sentence: str) -> None:
+    with pytest.raises(ForewordError, match=sentence):
+        read(label)
+
+
+def test_no_branch_names_a_method() -> None:
+    """What a method does follows from its row; its name stands in the table only."""
+    source = inspect.getsource(context) + inspect.getsource(parse)
+    assert not [name for name in METHODS if f'"{name}"' in source]
+
+
+def test_the_seed_matters_where_something_is_drawn() -> None:
+    told = {
+        label: read(label).random()
+        for label in ("zero", "icl", "icl:dense", "icl:random", "few", "pt", "ipt", "ipt-fixed")
+    }
+    assert [label for label, random in told.items() if not random] == ["zero", "icl", "icl:dense"]
+
+
+# -- contexts -------------------------------------------------------------------------------------------------------------
+
+
+def find(one: Example, k: int) -> list[Found]:
+    return make("bm25", POOL).find(one, k)
+
+
+@pytest.mark.parametrize("label", ["zero", "few:2", "icl:2", "pt", "ipt:2", "ipt-fixed:2"])
+def test_segments_follow_from_the_row(label: str) -> None:
+    row = read(label)
+    made = context(row, TEMPLATE, example("new"), soft=7, fixed=POOL[:2], find=find)
+    assert [one.length for one in made.segments if isinstance(one, Vectors)] == ([7] if row.soft else [])
+    assert [one.text for one in made.segments if isinstance(one, Words)] == (["Answer.\n"] if row.instruction else [])
+    demonstrations = [one for one in made.segments if isinstance(one, Shown)]
+    assert len(demonstrations) == row.k
+    for one in demonstrations:
+        source = next(known for known in POOL if known.id == one.id)
+        assert one.text == TEMPLATE.demonstration(source)
+        assert one.shared == (row.demonstrations == "fixed")
+        assert (one.similarity is not None) == (row.demonstrations == "retrieved")
+
+
+def test_an_instruction_that_is_not_there_says_nothing() -> None:
+    made = context(read("zero"), replace(TEMPLATE, instruction=""), example("new"))
+    assert made.segments == ()
+
+
+def test_the_most_similar_demonstration_stands_last() -> None:
+    made = context(read("icl:3"), TEMPLATE, example("new", "what is e3"), find=find)
+    assert [one.id for one in made.segments if isinstance(one, Shown)][-1] != "e3", "that one asks the same question"
+    similarities = [one.similarity for one in made.segments if isinstance(one, Shown)]
+    assert similarities == sorted(similarities)  # type: ignore[type-var]
+
+
+@given(
+    st.lists(st.integers(0, 5), min_size=1, max_size=8),
+    st.integers(0, 5),
+    st.integers(1, 4),
+    st.sampled_from(["few", "ipt-fixed"]),
+)
+def test_fixed_demonstrations_never_hold_the_question(texts: list[int], asked: int, k: int, name: str) -> None:
+    pool = [example(f"p{place}", f"text {number}") for place, number in enumerate(texts)]
+    row = replace(read(name), k=k)
+    for one in [*pool, example("new", f"text {asked}")]:
+        made = context(row, TEMPLATE, one, fixed=pool)
+        demonstrations = [segment for segment in made.segments if isinstance(segment, Shown)]
+        assert len(demonstrations) <= k
+        for shown in demonstrations:
+            source = next(known for known in pool if known.id == shown.id)
+            assert source.id != one.id and source.question != one.question
+            assert TEMPLATE.ask(one) not in shown.text.splitlines()
+
+
+@pytest.mark.parametrize("retriever", RETRIEVERS)
+def test_retrieved_demonstrations_never_hold_the_question(retriever: str) -> None:
+    pool = [example(f"p{i}", f"text {i % 4}") for i in range(12)]
+
+    def encode(texts: Sequence[str]):  # type: ignore[no-untyped-def]
+        return numpy.array([[len(text), sum(map(ord, text)) % 7, 1.0] for text in texts], dtype=numpy.float32)
+
+    found = make(retriever, pool, encode=encode)
+    for one in [*pool, example("new", "text 2")]:
+        made = context(read("icl:3"), TEMPLATE, one, find=found.find)
+        demonstrations = [segment for segment in made.segments if isinstance(segment, Shown)]
+        assert demonstrations
+        for shown in demonstrations:
+            assert shown.id != one.id
+            assert TEMPLATE.ask(one) != TEMPLATE.ask(next(known for known in pool if known.id == shown.id))
+
+
+def test_retrieval_needs_a_retriever() -> None:
+    with pytest.raises(ForewordError, match="This method retrieves demonstrations, and there is no retriever"):
+        context(read("icl"), TEMPLATE, example("new"))
+
+
+def test_a_row_is_plain_values_for_the_key() -> None:
+    assert read("ipt:dense:2").as_dict() == {
+        "soft": True,
+        "demonstrations": "retrieved",
+        "instruction": False,
+        "k": 2,
+        "retriever": "dense",
+    }
+    assert methods.METHODS is METHODS

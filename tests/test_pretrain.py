@@ -1,0 +1,119 @@
+"""Pre-training: a broken-off run goes on to the identical result, and what it exports loads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from foreword import reference
+from foreword.backbone.fresh import fresh_llama
+from foreword.errors import ForewordError
+from foreword.pretrain import Progress, pretrain
+from foreword.pretrain.batches import Place, batches
+from foreword.pretrain.words import EOS, PAD, train_tokenizer
+from foreword.world import names
+
+MICRO = {"size": "micro", "tokens": 12_000, "budget": 512, "drilled": 30, "half": False, "threads": 1, "texts": 600, "warm": 3000}
+
+
+@pytest.fixture(scope="module")
+def words():  # type: ignore[no-untyped-def]
+    return train_tokenizer(1200, seed=0, texts=1500)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Progress]]:
+    seen: list[Progress] = []
+    return pretrain(tmp_path_factory.mktemp("whole"), report=seen.append, report_every=5, **MICRO), seen
+
+
+def weights(folder: Path) -> bytes:
+    return (folder / "model.safetensors").read_bytes()
+
+
+def test_the_loss_falls(made: tuple[Path, list[Progress]]) -> None:
+    _, seen = made
+    assert len(seen) >= 5
+    assert seen[-1].loss < seen[0].loss - 0.3
+
+
+def test_a_broken_off_run_goes_on_to_the_identical_result(made: tuple[Path, list[Progress]], tmp_path: Path) -> None:
+    for steps in (7, 9):
+        assert pretrain(tmp_path / "run", stop_after=steps, **MICRO) == tmp_path / "run"
+    assert weights(pretrain(tmp_path / "run", **MICRO)) == weights(made[0])
+
+
+def test_another_recipe_is_refused(tmp_path: Path) -> None:
+    pretrain(tmp_path, stop_after=1, **MICRO)
+    with pytest.raises(ForewordError, match="another recipe"):
+        pretrain(tmp_path, **{**MICRO, "budget": 256})
+
+
+def test_an_unknown_size_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ForewordError, match=r"no size 'mediun'; did you mean 'medium'\?"):
+        pretrain(tmp_path, size="mediun")
+
+
+def test_the_export_loads_as_a_model_folder(made: tuple[Path, list[Progress]]) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(made[0])
+    model = AutoModelForCausalLM.from_pretrained(made[0], dtype=torch.float32)
+    assert tokenizer("Input: a").input_ids == tokenizer("Input: a", add_special_tokens=False).input_ids
+    assert tokenizer.eos_token == EOS and tokenizer.pad_token == PAD
+    assert model.config.eos_token_id == tokenizer.eos_token_id
+    text = "Input: Karo | [in:x] é 1987\n\nOutput: x  y"
+    assert tokenizer.decode(tokenizer(text).input_ids) == text
+
+
+def test_a_name_is_the_same_tokens_wherever_a_blank_precedes_it(words) -> None:  # type: ignore[no-untyped-def]
+    first = [words.encode(f" {name}").ids for name in names.WORDS]
+    again = [words.encode(f"Output: said {name}.").ids for name in names.WORDS]
+    assert all(",".join(map(str, a)) in ",".join(map(str, b)) for a, b in zip(first, again, strict=True))
+
+
+def test_batches_hold_a_document_a_row_and_resume_anywhere(words) -> None:  # type: ignore[no-untyped-def]
+    def stream(place: Place):  # type: ignore[no-untyped-def]
+        return batches(words, seed=1, budget=700, share=0.1, drilled=50, place=place)
+
+    whole = [pair for pair, _ in zip(stream(Place()), range(12), strict=False)]
+    for batch, _ in whole:
+        assert batch.ids.size <= 700 or len(batch.ids) == 1
+        assert batch.tokens == int((batch.ids != words.token_to_id(PAD)).sum())
+        assert ((batch.ids == words.token_to_id(EOS)).sum(axis=1) == 1).all()
+        assert not batch.counted[batch.ids == words.token_to_id(PAD)].any()
+    after = [pair for pair, _ in zip(stream(whole[4][1]), range(7), strict=False)]
+    for (one, _), (other, _) in zip(whole[5:], after, strict=True):
+        assert np.array_equal(one.ids, other.ids) and np.array_equal(one.counted, other.counted)
+
+
+def test_a_fresh_model_looks_back_one_token_and_behind_copies() -> None:
+    model = fresh_llama(600, 192, 4, 4, 64, eos=0, pad=1)
+    model.set_attn_implementation("eager")
+    line = torch.randperm(500, generator=torch.Generator().manual_seed(0))[:20] + 50
+    with torch.no_grad():
+        seen = model(input_ids=torch.cat([line, line])[None], output_attentions=True).attentions
+    before = seen[0][0, :2, range(1, 40), range(39)].mean()
+    behind = seen[1][0, :2, range(20, 39), range(1, 20)].mean()
+    assert before > 0.9 and behind > 0.1  # by chance: 0.05 and 0.03
+
+
+def test_sizes_that_cannot_copy_are_refused() -> None:
+    with pytest.raises(ForewordError, match="at least 3 layers and 4 heads"):
+        fresh_llama(600, 48, 2, 4, 64, eos=0, pad=1)
+
+
+def test_the_shipped_model_is_small_and_whole() -> None:
+    folder = reference.folder("medium")
+    assert sum(path.stat().st_size for path in folder.iterdir()) <= 8_000_000
+    assert {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "README.md"} <= {
+        path.name for path in folder.iterdir()
+    }
+
+
+def test_a_model_that_is_not_shipped_is_named() -> None:
+    with pytest.raises(ForewordError, match="no reference model 'huge'"):
+        reference.folder("huge")
