@@ -6,14 +6,17 @@ import contextlib
 import io
 import json
 import logging
+import multiprocessing
 import random
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
+
+import torch
 
 import tiny
 from foreword import __main__ as front
@@ -83,6 +86,48 @@ def one_sentence(code: int, err: str, says: tuple[str, ...]) -> str:
     assert not missing, f"{missing} not in {err!r}"
     assert "fault in foreword" not in err, err
     return err
+
+
+class Process:
+    """`foreword ...` as a process of its own that can be killed; forked from a server that has the libraries loaded, so that it
+    starts at once. out, err: its streams, as files."""
+
+    def __init__(self, argv: Sequence[object], streams: Path) -> None:
+        kind = multiprocessing.get_context("forkserver")
+        kind.set_forkserver_preload(PRELOAD)
+        self._child = kind.Process(target=_serve, args=([str(word) for word in argv], str(streams)))
+        self.out, self.err = streams.with_suffix(".out"), streams.with_suffix(".err")
+        for path in (self.out, self.err):
+            path.write_text("", encoding="utf-8")
+        self._child.start()
+
+    def wait(self, seconds: float = 180) -> int:
+        """The exit code, minus the signal's number where one ended it."""
+        self._child.join(seconds)
+        assert self._child.exitcode is not None, "still running"
+        return self._child.exitcode
+
+    def alive(self) -> bool:
+        """Whether it runs still."""
+        return self._child.is_alive()
+
+    def kill(self) -> None:
+        """kill -9."""
+        self._child.kill()
+
+
+PRELOAD = ["entry", "foreword.study.compare", "foreword.study.single", "transformers.models.llama.modeling_llama"]
+
+
+def _serve(argv: list[str], streams: str) -> None:
+    with (
+        Path(f"{streams}.out").open("w", encoding="utf-8") as out,
+        Path(f"{streams}.err").open("w", encoding="utf-8") as err,
+    ):
+        sys.stdout, sys.stderr, sys.argv = out, err, ["foreword", *argv]
+        torch.set_num_threads(1)
+        code = front._run()
+    sys.exit(code)
 
 
 def save_model(folder: Path, family: str = "llama", seed: int = 0) -> Path:

@@ -135,7 +135,7 @@ def test_an_input_of_generate(model: Path, tmp_path: Path, no_model_is_loaded: N
     inputs.write_text('{"id": 1, "input": "a"}\n{"id": 1, "input": "b"}\n', encoding="utf-8")
     refused("generate", "-m", model, "-d", inputs, says=("id '1'", "row 2", "row 1"))
     inputs.write_text('{"text": "a"}\n', encoding="utf-8")
-    refused("generate", "-m", model, "-d", inputs, says=("column 'input'", "'text'"))
+    refused("generate", "-m", model, "-d", inputs, says=("column 'input'", "Known: text"))
     refused("generate", "-m", model, says=("no inputs", "--data"))
     refused(
         "generate",
@@ -334,7 +334,7 @@ NAMES: dict[str, tuple[tuple[object, ...], tuple[str, ...]]] = {
     "task": (("-t", "sst3"), ("task 'sst3'", "'sst2'", "Known")),
     "task and data": (("-t", "sst2", "-d", "x.jsonl"), ("Both task ('sst2') and data ('x.jsonl')", "keep the one")),
     "neither": ((), ("no task", "--task", "--data")),
-    "method": (("-d", "DATA", "--methods", "zero,ict"), ("method 'ict'", "'icl'", "Known")),
+    "method": (("-d", "DATA", "--methods", "zero,ilc"), ("method 'ilc'", "'icl'", "Known")),
     "shots of zero": (("-d", "DATA", "--methods", "zero:3"), ("zero:3", "shows none")),
     "method's retriever": (("-d", "DATA", "--methods", "icl:bm52"), ("retriever 'bm52'", "'bm25'")),
     "retriever": (("-d", "DATA", "--retriever", "densest"), ("retriever 'densest'", "'dense'")),

@@ -16,7 +16,16 @@ from foreword.pretrain.batches import Place, batches
 from foreword.pretrain.words import EOS, PAD, train_tokenizer
 from foreword.world import names
 
-MICRO = {"size": "micro", "tokens": 12_000, "budget": 512, "drilled": 30, "half": False, "threads": 1, "texts": 600, "warm": 3000}
+MICRO = {
+    "size": "micro",
+    "tokens": 12_000,
+    "budget": 512,
+    "drilled": 30,
+    "half": False,
+    "threads": 1,
+    "texts": 600,
+    "warm": 3000,
+}
 
 
 @pytest.fixture(scope="module")
@@ -109,9 +118,14 @@ def test_sizes_that_cannot_copy_are_refused() -> None:
 def test_the_shipped_model_is_small_and_whole() -> None:
     folder = reference.folder("medium")
     assert sum(path.stat().st_size for path in folder.iterdir()) <= 8_000_000
-    assert {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "README.md"} <= {
-        path.name for path in folder.iterdir()
-    }
+    assert {
+        "config.json",
+        "generation_config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "README.md",
+    } <= {path.name for path in folder.iterdir()}
 
 
 def test_a_model_that_is_not_shipped_is_named() -> None:

@@ -45,8 +45,8 @@ class Tuning(Settings):
     """How a soft prompt is fitted.
 
     prompt_length: P, in rows. place: front of the input, or behind it in an encoder (auto: front, unless a model that has
-    learnt its positions by heart loses the input there). init: where the rows start; init_text: the words for `text`; init_prompt: the prompt's
-    folder for `carried`. reparameterisation: `mlp` fits the rows through two layers of width mlp_width (0: the
+    learnt its positions by heart loses the input there). init: where the rows start; init_text: the words for `text`;
+    init_prompt: the prompt's folder for `carried`. reparameterisation: `mlp` fits the rows through two layers of width mlp_width (0: the
     backbone's H), folded away at save.
     optimizer, weight_decay: AdamW, or Adafactor, which keeps less memory.
     learning_rate: in units of the root mean square of the backbone's embedding rows, so that one rate serves every

@@ -73,7 +73,8 @@ class SoftPrompt:
         """Raises ForewordError when this prompt was not born of that backbone (or, where its birth is unknown, has another width)."""
         if self.hidden != hidden:
             raise ForewordError(
-                f"This prompt has {self.hidden} columns and the model {name} is {hidden} wide; use it with {self.birth.backbone or 'its own model'}."
+                f"This prompt has {self.hidden} columns and the model {name} is {hidden} wide; "
+                f"use it with {self.birth.backbone or 'its own model'}."
             )
         if self.birth.fingerprint and self.birth.fingerprint != fingerprint:
             raise ForewordError(

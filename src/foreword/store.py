@@ -53,7 +53,8 @@ def load(folder: Path) -> SoftPrompt:
     rows = config.get("num_virtual_tokens")
     if not isinstance(rows, int) or rows < 1 or values.dim() != 2 or len(values) < rows:
         raise ForewordError(
-            f"The prompt at {folder} says {rows} virtual tokens and holds numbers of shape {tuple(values.shape)}; it is damaged, copy it again."
+            f"The prompt at {folder} says {rows} virtual tokens and holds numbers of shape "
+            f"{tuple(values.shape)}; it is damaged, copy it again."
         )
     values = values[:rows]  # PEFT writes twice the rows for encoder-decoders; the second half is never used
     birth = _birth(folder, config)
@@ -61,7 +62,8 @@ def load(folder: Path) -> SoftPrompt:
     certificate = folder / CERTIFICATE
     if certificate.is_file() and read_json(certificate, "prompt's certificate").get("digest") != prompt.digest:
         raise ForewordError(
-            f"The numbers of the prompt at {folder} are not those its certificate was made for; copy the whole folder again, or delete foreword.json."
+            f"The numbers of the prompt at {folder} are not those its certificate was made for; "
+            "copy the whole folder again, or delete foreword.json."
         )
     return prompt
 
@@ -71,7 +73,8 @@ def _numbers(folder: Path) -> Any:
     if not path.is_file():
         if (folder / "adapter_model.bin").is_file():
             raise ForewordError(
-                f"The prompt at {folder} is a pickle (adapter_model.bin), which foreword does not open; load it in PEFT and save it as safetensors."
+                f"The prompt at {folder} is a pickle (adapter_model.bin), which foreword does not open; "
+                "load it in PEFT and save it as safetensors."
             )
         raise ForewordError(
             f"There is no {WEIGHTS} in {folder}; copy the whole folder that `foreword tune` or PEFT wrote."

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from foreword.config import Tuning
 from torch import Tensor
 
 from foreword import store
 from foreword.backbone import Backbone
+from foreword.config import Tuning
 from foreword.data import Example
 from foreword.errors import ForewordError
 from foreword.files import canonical
@@ -193,7 +193,8 @@ class Trial:
         """Whether the soft prompt stands behind the encoder's input. `auto`: in front, as Lester et al. have it, unless the encoder
         has absolute positions and the untrained prompt in front, which moves the whole input, costs a quarter more loss on the
         first training examples than the same prompt behind it."""
-        place, backbone = self.spec.tuning.place, self.backbone
+        backbone = self.backbone
+        place: str = self.spec.tuning.place
         if self.spec.given is not None and self.spec.tuning.max_steps == 0:
             place = self.spec.given.birth.place
         if place == "behind" and backbone.kind != "seq2seq":
@@ -245,8 +246,8 @@ class Trial:
 
         def by_metric(values: Tensor) -> float:
             found = self._answer(values, laid, silent)
-            sums = measure.statistics(found.outputs, [example.targets for example in dev]).sum(axis=0)
-            return -float(measure.from_sums(sums))
+            numbers = measure.numbers(found.outputs, [one.targets for one in dev], [one.facts for one in dev])
+            return -float(measure.from_sums(numbers.sum(axis=0)))
 
         return by_metric
 
@@ -325,13 +326,13 @@ class Trial:
         return found if prompt is None else found | {"soft_prompt": prompt.digest}
 
     def _answers(self, laid: Sequence[Laid], outputs: Sequence[str]) -> tuple[dict[str, float], tuple[Answer, ...]]:
-        references = [one.example.targets for one in laid]
+        references, facts = [one.example.targets for one in laid], [one.example.facts for one in laid]
         scores: dict[str, float] = {}
         per_example: dict[str, Any] = {}
         statistics: dict[str, Any] = {}
         for name in self.task.metrics:
             measure = metric(name)
-            numbers = measure.statistics(outputs, references)
+            numbers = measure.numbers(outputs, references, facts)
             scores[name] = float(measure.from_sums(numbers.sum(axis=0)))
             per_example[name] = measure.per_example(numbers)
             statistics[name] = numbers

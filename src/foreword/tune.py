@@ -131,7 +131,8 @@ def tune(
         loss = _step(backbone, prompt, [rows[place] for place in places], steps, tuning.max_grad_norm)
         if loss != loss or loss == float("inf"):
             raise ForewordError(
-                f"The training loss is no longer a number at step {state.step}; lower --learning-rate ({tuning.learning_rate}) or use float32."
+                f"The training loss is no longer a number at step {state.step}; "
+                f"lower --learning-rate ({tuning.learning_rate}) or use float32."
             )
         state.step += 1
         state.loss_sum += loss

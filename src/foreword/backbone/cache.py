@@ -36,7 +36,7 @@ class PrefixState:
         return _cache(layers)
 
 
-class RoomyLayer(DynamicLayer):
+class RoomyLayer(DynamicLayer):  # type: ignore[misc]
     """Keys and values of a generating batch in a buffer with room to grow, so that a step writes one column and copies nothing."""
 
     def __init__(self, prefix: tuple[Tensor, Tensor] | None, rows: int, room: int) -> None:

@@ -169,7 +169,7 @@ class CausalEngine:
         """Each row's answer log-probability in nats, summed over its tokens."""
         logits, wanted = self.answer_logits(soft, rows)
         each = -functional.cross_entropy(logits.float(), wanted, reduction="none")
-        return [float(part.sum()) for part in each.split([len(row.answer) for row in rows])]
+        return [float(part.sum()) for part in torch.split(each, [len(row.answer) for row in rows])]
 
     def _start(self, soft: Tensor | None, rows: Sequence[Row], longest: int) -> tuple[Any, Tensor]:
         """The first forward pass of generating, logits [1, B, V] at each row's last position, and the whole mask."""

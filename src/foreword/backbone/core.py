@@ -181,8 +181,8 @@ class Backbone:
         return found
 
     def _even(self, rows: Sequence[Row], places: list[int], more: int) -> list[list[int]]:
-        """Split rows by length where padding would not be exact: no left padding for this model, or a sequence beyond the reach of its local attention, whose
-        reach is counted in columns, padding included."""
+        """Split rows by length where padding would not be exact: a model that left padding changes, or a sequence beyond the
+        reach of its local attention, which is counted in columns, padding included."""
         far = self._local is not None and max(rows[i].length for i in places) + more + self.specials > self._local
         if self.kind == "seq2seq" or (self.engine.traits.left_pads and not far):
             return [places]

@@ -17,7 +17,8 @@ from foreword.backbone.causal import Finished, Traits, hidden_at
 
 class Seq2SeqEngine:
     """Loss, scores and greedy answers of a frozen encoder-decoder model. The soft prompt stands before the encoder's input and
-    nothing before the decoder's (Lester et al. 2021, section 2), or behind the input where a row says so. Shapes: B rows, P + S encoder positions, T answer tokens."""
+    nothing before the decoder's (Lester et al. 2021, section 2), or behind the input where a row says so. Shapes: B rows, P + S
+    encoder positions, T answer tokens."""
 
     def __init__(
         self,
@@ -86,7 +87,7 @@ class Seq2SeqEngine:
         """Each row's answer log-probability in nats, summed over its tokens."""
         logits, wanted = self.answer_logits(soft, rows)
         each = -functional.cross_entropy(logits.float(), wanted, reduction="none")
-        return [float(part.sum()) for part in each.split([len(row.answer) for row in rows])]
+        return [float(part.sum()) for part in torch.split(each, [len(row.answer) for row in rows])]
 
     @torch.no_grad()
     def forced_logits(self, soft: Tensor | None, rows: Sequence[Row], steps: int) -> Tensor:

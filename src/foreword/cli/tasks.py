@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from foreword.cli import options as o
-from foreword.cli.talk import Bars, print_json
+from foreword.cli.talk import Bars, print_json, say
 
 if TYPE_CHECKING:
     from foreword.tasks import About, Checked
@@ -53,14 +52,14 @@ def tasks(
     if examples:
         from foreword.tasks._page import page
 
-        print_json(page(chosen, data_dir).rstrip("\n"))
+        typer.echo(page(chosen, data_dir), nl=False)
         return
     found = [about(one, data_dir) for one in chosen]
     if as_json:
-        print_json(json.dumps([_entry(one) for one in found], ensure_ascii=False))
+        print_json([_entry(one) for one in found])
         return
-    _table(found)
-    typer.echo("Your own data need no task: --data FILE. Verify what is here: foreword tasks --check.")
+    _list(found)
+    say("Your own data need no task: --data FILE. Verify what is here: foreword tasks --check.")
 
 
 def _entry(one: About) -> dict[str, object]:
@@ -72,34 +71,28 @@ def _entry(one: About) -> dict[str, object]:
     return plain | {"metrics": list(one.metrics), "splits": splits, "download": one.get}
 
 
-def _table(found: list[About]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table()
-    for head in ("task", "what; licence", "official sizes", "metrics", "here"):
-        table.add_column(head, overflow="fold")
+def _list(found: list[About]) -> None:
+    """A few lines a task: what it is, sizes and metrics, what is here."""
     for one in found:
-        sizes = "\n".join(f"{k.split} {k.official:,} {k.unit}" for k in one.splits if k.official)
-        table.add_row(one.name, one.summary, sizes, "\n".join(one.metrics), _here(one))
-    Console().print(table)
+        sizes = ", ".join(f"{k.split} {k.official:,}" for k in one.splits if k.official)
+        say(f"{one.name}: {one.summary}", style="bold")
+        told = [f"{sizes} {one.splits[0].unit}"] if sizes else []
+        say(f"    {'; '.join([*told, 'metrics ' + ', '.join(one.metrics)])}")
+        say(f"    here: {_here(one)}", style="dim")
 
 
 def _here(one: About) -> str:
-    """In a few words, what of a task is here."""
+    """In a few words, what of a task's source is here."""
     if one.where == "made here":
         return "made here"
     if one.where in ("", "hub"):
         return "from the hub" if one.where else "to be downloaded"
     told = []
     for k in one.splits:
-        if k.needed and k.file:
-            told.append(
-                f"{k.split}: {k.kind if k.kind != 'official' else 'all'}{f', {k.size:,}' if k.kind != 'official' else ''}"
-            )
-        elif k.needed:
-            told.append(f"{k.split}: missing")
-    return "\n".join(told)
+        if k.needed:
+            part = f"{k.size:,} ({k.kind})" if k.kind != "official" else "official"
+            told.append(f"{k.split} {part if k.file else 'missing'}")
+    return ", ".join(told)
 
 
 def _check(chosen: list[str], data_dir: str | None, as_json: bool) -> None:
@@ -113,28 +106,31 @@ def _check(chosen: list[str], data_dir: str | None, as_json: bool) -> None:
         bars("tasks", len(chosen), len(chosen))
     wrong = [one.name for one in reports if one.wrong]
     if as_json:
-        print_json(json.dumps({"right": not wrong, "tasks": [one.as_dict() for one in reports]}, ensure_ascii=False))
+        print_json({"right": not wrong, "tasks": [one.as_dict() for one in reports]})
     else:
         for report in reports:
             _print(report)
         here = sum(bool(one.splits) for one in reports)
-        typer.echo(f"{here} of {len(reports)} tasks can be read here; {', '.join(wrong) or 'none'} of them wrong.")
+        say(f"{here} of {len(reports)} tasks can be read here; {', '.join(wrong) or 'none'} of them wrong.")
     if wrong:
         raise typer.Exit(2)
 
 
 def _print(report: Checked) -> None:
     """One task: its files with counts and digests, its splits, its leaks."""
-    typer.echo(f"{report.name}: {'WRONG. ' if report.wrong else ''}{report.word}")
+    say(f"{report.name}: {'WRONG. ' if report.wrong else ''}{report.word}")
     for file in report.files:
         counts = file.counts or file.expected
         told = ", ".join(f"{count:,} {unit}" for unit, count in counts.items())
         word = "ok" if file.word == "right" else file.word
         kind = "" if file.kind == "official" else f" ({file.kind})"
-        typer.echo(f"  file   {file.name}{kind}: {told}; {file.digest or 'no digest'}; {word}")
+        say(f"  file   {file.name}{kind}: {told}; {file.digest or 'no digest'}; {word}")
+    if report.others:
+        more = "" if len(report.others) <= 4 else ", ..."
+        say(f"  file   {len(report.others)} not on record: {', '.join(report.others[:4])}{more}")
     for split in report.splits:
         told = f"{split.examples:,} examples, {split.references:,} references; {split.digest}"
         leak = f"; in train too: {split.exact:,} exactly, {split.alike:,} but for case and marks, {split.near:,} nearly"
-        typer.echo(f"  {split.split:<6} {told}{'' if split.split == 'train' else leak}")
+        say(f"  {split.split:<6} {told}{'' if split.split == 'train' else leak}")
         for how, scored, train in split.pairs:
-            typer.echo(f"         {how}: {scored} and {train}")
+            say(f"         {how}: {scored} and {train}")

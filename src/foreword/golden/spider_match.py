@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from foreword.golden._cases import LIST, TEXT, Case, beside, side
-from foreword.metrics.spider_match import COMPONENTS, LEVELS, Verdict, elementai, judge, testsuite
+from foreword.metrics.spider_match import COMPONENTS, LEVELS, Verdict, elementai, judge, schema_of, testsuite
 from foreword.metrics.spider_sql import Reread, Schema, SqlError, tokens
 
 FIELDS = {"db_id": TEXT, "gold": TEXT, "prediction": TEXT}
@@ -71,11 +71,9 @@ def _forked(case: Case, schema: Schema, reread: Reread, verdict: Verdict | str) 
 
 def _schema(row: Case) -> Schema:
     try:
-        columns = [(int(table), str(name)) for table, name in row["column_names_original"]]
-        keys = [(int(one), int(other)) for one, other in row["foreign_keys"]]
-        return Schema.of([str(one) for one in row["table_names_original"]], columns, keys)
-    except (TypeError, ValueError, IndexError) as error:
-        raise row.refusal("column_names_original", f"this is no Spider schema ({error})") from error
+        return schema_of(row)
+    except ValueError as error:
+        raise row.refusal("column_names_original", str(error)) from error
 
 
 def _short(verdict: Verdict | str, *names: str) -> dict[str, Any]:

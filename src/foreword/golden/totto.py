@@ -57,7 +57,9 @@ def score(cases: Sequence[Case], folder: Path) -> dict[str, Any]:
     outputs, references, parents = [], [], []
     for case in cases:
         if case["example_id"] not in examples:
-            raise case.refusal("example_id", f"examples.jsonl has no {case['example_id']}", "name one that stands there")
+            raise case.refusal(
+                "example_id", f"examples.jsonl has no {case['example_id']}", "name one that stands there"
+            )
         example = examples[case["example_id"]]
         outputs.append(detokenised(lowered(case["prediction"])))
         references.append(example.references)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,24 +25,46 @@ class Metric:
     signature: version and options, to be kept with every score.
     alone: [N, d] -> [N], one example's own score, where it differs from `from_sums` of its row.
     labels: the only references it takes; empty where it takes any text.
+    needs: facts of an example that it reads beside the references; its `statistics` takes them as a third argument.
     """
 
     name: str
     best: float
     source: str
-    statistics: Callable[[Sequence[str], Sequence[Sequence[str]]], Numbers]
+    statistics: Callable[..., Numbers]
     from_sums: Callable[[Numbers], Numbers]
     signature: Callable[[], str]
     alone: Callable[[Numbers], Numbers] | None = None
     labels: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+
+    def numbers(
+        self, outputs: Sequence[str], references: Sequence[Sequence[str]], facts: Sequence[Mapping[str, Any]] = ()
+    ) -> Numbers:
+        """The statistics of any metric: outputs [N], references [N][r], facts [N] -> [N, d].
+
+        Raises ForewordError when an example lacks a fact that the metric needs.
+        """
+        if not self.needs:
+            return self.statistics(outputs, references)
+        for position in range(len(outputs)):
+            lacks = [one for one in self.needs if position >= len(facts) or one not in facts[position]]
+            if lacks:
+                raise ForewordError(
+                    f"The metric '{self.name}' reads the fact '{lacks[0]}' of every example, and example {position} "
+                    "(counted from 0) has none; score this task with another metric."
+                )
+        return self.statistics(outputs, references, facts)
 
     def per_example(self, statistics: Numbers) -> Numbers:
         """Each example's own score: [N, d] -> [N]. Their mean is the whole's score only if the metric is a mean."""
         return (self.alone or self.from_sums)(statistics)
 
-    def score(self, outputs: Sequence[str], references: Sequence[Sequence[str]]) -> float:
-        """The score of a whole set: outputs [N], references [N][r] -> 0..100."""
-        return float(self.from_sums(self.statistics(outputs, references).sum(axis=0)))
+    def score(
+        self, outputs: Sequence[str], references: Sequence[Sequence[str]], facts: Sequence[Mapping[str, Any]] = ()
+    ) -> float:
+        """The score of a whole set: outputs [N], references [N][r], facts [N] -> 0..100."""
+        return float(self.from_sums(self.numbers(outputs, references, facts).sum(axis=0)))
 
 
 def pairs(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> Iterator[tuple[str, Sequence[str]]]:
@@ -72,10 +94,33 @@ def mean_metric(name: str, *, of: Callable[[str, str], float], source: str, sign
     """The mean over examples of the best `of(output, reference)`, which is in 0..1; d = 2: that number, and 1."""
 
     def statistics(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> Numbers:
-        best = [max(of(output, one) for one in accepted) for output, accepted in pairs(outputs, references)]
-        return np.stack([np.array(best, dtype=np.float64), np.ones(len(best))], axis=1)
+        return _counted([max(of(output, one) for one in accepted) for output, accepted in pairs(outputs, references)])
 
-    def from_sums(sums: Numbers) -> Numbers:
-        return 100.0 * divide(sums[..., 0], sums[..., 1])
+    return Metric(name, 100.0, source, statistics, _mean, signature)
 
-    return Metric(name, 100.0, source, statistics, from_sums, signature)
+
+def fact_metric(
+    name: str,
+    *,
+    needs: tuple[str, ...],
+    of: Callable[[str, str, Mapping[str, Any]], float],
+    source: str,
+    signature: Callable[[], str],
+) -> Metric:
+    """The mean over examples of the best `of(output, reference, facts)`, which is in 0..1; d = 2: that number, and 1."""
+
+    def statistics(
+        outputs: Sequence[str], references: Sequence[Sequence[str]], facts: Sequence[Mapping[str, Any]]
+    ) -> Numbers:
+        rows = zip(pairs(outputs, references), facts, strict=True)
+        return _counted([max(of(output, one, known) for one in accepted) for (output, accepted), known in rows])
+
+    return Metric(name, 100.0, source, statistics, _mean, signature, needs=needs)
+
+
+def _counted(values: Sequence[float]) -> Numbers:
+    return np.stack([np.array(values, dtype=np.float64), np.ones(len(values))], axis=1)
+
+
+def _mean(sums: Numbers) -> Numbers:
+    return 100.0 * divide(sums[..., 0], sums[..., 1])

@@ -8,6 +8,11 @@ are: `not` is found in "another", 3 in "1993", and "eight" never says 8, as the 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
+
+from foreword.errors import ForewordError
+from foreword.metrics.base import fact_metric
 
 _MOST = ("majority", "most", "major")
 _MORE = (
@@ -74,3 +79,23 @@ def _says(number: str, text: str, digits: bool) -> bool:
     if value <= 10:
         return ORDINALS[value] in text or NUMBERS[value] in text
     return number in text or f"{value:,}" in text
+
+
+def _matches(output: str, reference: str, facts: Mapping[str, Any]) -> float:
+    try:
+        return float(not unmatched(facts["logic_str"], output, reference))
+    except ValueError as error:
+        raise ForewordError(
+            f"BLEC was asked for the logic form '{facts['logic_str']}', which holds digits that are no number; mend them."
+        ) from error
+
+
+METRICS = (
+    fact_metric(
+        "blec",
+        needs=("logic_str",),
+        of=_matches,
+        source="BLEC (Shu et al. 2021) as UnifiedSKG runs it; references themselves score about 95.",
+        signature=lambda: "blec|case:mixed|version:unifiedskg-073a52b|refs:best",
+    ),
+)

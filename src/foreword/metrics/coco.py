@@ -1,6 +1,7 @@
-"""ROUGE-L and CIDEr as the COCO caption code scores them, on words already tokenised; they refuse to tokenise.
+"""ROUGE-L and CIDEr as the COCO caption code scores them, on words that `ptb` has cut; they refuse to cut words.
 
-Words stand between single spaces (see `ptb`); a text without any is one empty word for ROUGE-L and none for CIDEr.
+Words stand between single spaces; a text without any is one empty word for ROUGE-L and none for CIDEr. Only ROUGE-L is
+on the shelf of metrics, where it cuts each text by itself: CIDEr of an example depends on all the others.
 """
 
 from __future__ import annotations
@@ -10,7 +11,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from foreword.metrics.base import Metric, Numbers, divide, pairs
 from foreword.metrics.multibleu import Words, grams
+from foreword.metrics.ptb import tokenised
 from foreword.metrics.subsequence import longest, places
 
 BETA = 1.2
@@ -78,3 +83,28 @@ def _alike(output: _Vector, reference: _Vector) -> float:
     norms = [ours * its for ours, its in zip(output.norms, reference.norms, strict=True)]
     cosine = sum(product / norm if norm else product for product, norm in zip(products, norms, strict=True)) / ORDER
     return cosine * math.exp(-((output.bigrams - reference.bigrams) ** 2) / (2 * SIGMA**2))
+
+
+def _statistics(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> Numbers:
+    """[N, 2]: the ROUGE-L of each example, and 1."""
+    found = [
+        rouge_l(tokenised([output])[0], [tokenised([one])[0] for one in accepted])
+        for output, accepted in pairs(outputs, references)
+    ]
+    return np.stack([np.array(found, dtype=np.float64), np.ones(len(found))], axis=1)
+
+
+def _mean(sums: Numbers) -> Numbers:
+    return 100.0 * divide(sums[..., 0], sums[..., 1])
+
+
+METRICS = (
+    Metric(
+        name="rouge_l_coco",
+        best=100.0,
+        source="Lin 2004, as the COCO caption code: F1.2 of the best precision and recall, Penn Treebank words, mean.",
+        statistics=_statistics,
+        from_sums=_mean,
+        signature=lambda: "rouge_l_coco|beta:1.2|tok:ptb-3.4.1,lower,no-punctuation|refs:best-p,best-r",
+    ),
+)

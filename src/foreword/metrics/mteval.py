@@ -101,7 +101,9 @@ def perl_nist(segments: Sequence[Segment]) -> float:
     told = _told(segments, words, zero_is_no_prefix=True)
     totals = [max(1, sum(max(0, one.length - n) for one in segments)) for n in range(NIST_ORDER)]
     length = sum(one.length for one in segments)
-    return sum(info / total for info, total in zip(told, totals, strict=True)) * _penalty(length / (usual * len(segments)))
+    return sum(info / total for info, total in zip(told, totals, strict=True)) * _penalty(
+        length / (usual * len(segments))
+    )
 
 
 def python_bleu(segments: Sequence[Segment], smoothing: float = 0.0) -> float:

@@ -7,10 +7,15 @@ FROM, and each component is right or wrong as a whole. A sub-query is compared a
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from foreword.errors import ForewordError
+from foreword.files import canonical
+from foreword.metrics.base import fact_metric
 from foreword.metrics.spider_sql import (
     OPERATORS,
     Column,
@@ -81,10 +86,35 @@ def judge(gold: str, prediction: str, schema: Schema, reread: Reread = list) -> 
         except SqlError:
             said, unread = no_query(), True
         totals, exact = _compared(_normal(said, schema), _normal(meant, schema))
-    except (IndexError, TypeError) as error:
-        # Conditions without AND or OR between them: the official tool stops on them after parsing.
-        raise SqlError(type(error).__name__, "conditions that do not alternate with AND or OR") from error
+    except (IndexError, TypeError, RecursionError) as error:
+        # Conditions without AND or OR between them, or too deep a nest: the official tool stops on them after parsing.
+        raise SqlError(type(error).__name__, "conditions that do not alternate, or too deep a nest") from error
     return Verdict(exact, hardness, unread, totals)
+
+
+def schema_of(row: Mapping[str, Any]) -> Schema:
+    """The schema of a row of Spider's tables.json. Raises ValueError where it is none."""
+    try:
+        columns = [(int(table), str(name)) for table, name in row["column_names_original"]]
+        keys = [(int(one), int(other)) for one, other in row["foreign_keys"]]
+        return Schema.of([str(one) for one in row["table_names_original"]], columns, keys)
+    except (TypeError, ValueError, IndexError, KeyError) as error:
+        raise ValueError(f"this is no Spider schema ({error})") from error
+
+
+@functools.lru_cache(maxsize=1024)
+def _known(row: str) -> Schema:
+    return schema_of(json.loads(row))
+
+
+def _exact(output: str, reference: str, facts: Mapping[str, Any]) -> float:
+    try:
+        return float(judge(reference, output, _known(canonical(facts["schema"]))).exact)
+    except ValueError as error:
+        raise ForewordError(
+            f"Spider's exact set match cannot read the reference query '{reference}' or its schema ({error}); "
+            "leave that example out."
+        ) from error
 
 
 # The normal form
@@ -118,7 +148,9 @@ def _without_values(query: Query) -> Query:
         joins=emptied(query.joins),
         where=emptied(query.where),
         having=emptied(query.having),
-        **{part: one and _without_values(one) for part, one in _set_operations(query)},
+        intersect=query.intersect and _without_values(query.intersect),
+        except_=query.except_ and _without_values(query.except_),
+        union=query.union and _without_values(query.union),
     )
 
 
@@ -140,7 +172,9 @@ def _mapped(query: Query, column: Callable[[Column], Column]) -> Query:
         group=[column(one) for one in query.group],
         having=conditions(query.having),
         order=query.order and (query.order[0], [expression(one) for one in query.order[1]]),
-        **{part: one and _mapped(one, column) for part, one in _set_operations(query)},
+        intersect=query.intersect and _mapped(query.intersect, column),
+        except_=query.except_ and _mapped(query.except_, column),
+        union=query.union and _mapped(query.union, column),
     )
 
 
@@ -257,3 +291,14 @@ def _aggregates(query: Query) -> int:
     for _, left, right in query.order[1] if query.order else ():
         units += [left] if right is None else [left, right]
     return sum(one[0] != 0 for one in units)
+
+
+METRICS = (
+    fact_metric(
+        "spider_match",
+        needs=("schema",),
+        of=_exact,
+        source="Spider's exact set match (Yu et al. 2018; taoyds/spider at b7b5b8c, --etype match).",
+        signature=lambda: "spider_match|values:no|distinct:no|version:taoyds-b7b5b8c|refs:best",
+    ),
+)

@@ -93,22 +93,28 @@ class Schema:
         return cls({table: frozenset(names) for table, names in found.items()}, merged)
 
 
-_SPLITS = (
-    (re.compile(r"[«“‘„]|`+"), r" \g<0> "),
-    (re.compile(r"([^.])\.([\])}>»”’ ]*)\s*$"), r"\1 . \2 "),
-    (re.compile(r"([:,])(\D)"), r" \1 \2"),
-    (re.compile(r"[:,]$"), r" \g<0> "),
-    (re.compile(r"\.{2,}|[;@#$%&]"), r" \g<0> "),
-    (re.compile(r"([^.])\.([\])}>]*)\s*$"), r"\1 .\2 "),
-    (re.compile(r"[?!*\[\](){}<>»”’]|--"), r" \g<0> "),
-    (re.compile(r"\b(?:(can)(not)|(gim|lem)(me)|(gon)(na)|(got)(ta)|(wan)(na)(?=\s))\b", re.I), None),
+_SPLITS = tuple(
+    (re.compile(pattern), put)
+    for pattern, put in (
+        (r"``|`|[«“‘„]", r" \g<0> "),
+        (r"([^.])\.([\])}>»”’ ]*)\s*$", r"\1 . \2 "),
+        (r"([:,])(\D)", r" \1 \2"),
+        (r"[:,]$", r" \g<0> "),
+        (r"\.{2,}|[;@#$%&]", r" \g<0> "),
+        (r"([^.])\.([\])}>]*)\s*$", r"\1 .\2 "),
+        (r"[?!*\[\](){}<>»”’]|--", r" \g<0> "),
+        (r"(?i)\b(can)(not)\b", r" \1 \2 "),
+        (r"(?i)\b(gim|lem)(me)\b", r" \1 \2 "),
+        (r"(?i)\b(gon|wan(?=na(?:\s|$)))(na)\b", r" \1 \2 "),
+        (r"(?i)\b(got)(ta)\b", r" \1 \2 "),
+    )
 )
 
 
 def words(text: str) -> list[str]:
     """A text without quotation marks in Penn Treebank tokens, as NLTK's word_tokenize has them of one sentence."""
     for pattern, put in _SPLITS:
-        text = pattern.sub(put or (lambda one: " ".join(filter(None, one.groups()))), text)
+        text = pattern.sub(put, text)
     return text.split()
 
 

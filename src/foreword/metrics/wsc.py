@@ -5,6 +5,8 @@ Source: T5 (Raffel et al. 2020), the post-processor wsc_simple at e081111, with 
 
 from __future__ import annotations
 
+from foreword.metrics.base import fact_metric
+
 DETERMINERS = frozenset(
     (
         "a", "an", "few", "her", "his", "each", "every", "many", "much", "my", "our", "some", "that", "the", "their",
@@ -27,3 +29,14 @@ def predicted_label(referent: str, answer: str) -> int:
         return 0
     ours, theirs = set(said.split(" ")), set(meant.split(" "))
     return int(ours <= theirs or theirs <= ours)
+
+
+METRICS = (
+    fact_metric(
+        "wsc",
+        needs=("label",),
+        of=lambda output, reference, facts: float(predicted_label(reference, output) == facts["label"]),
+        source="Accuracy of T5's wsc_simple (Raffel et al. 2020): is the referent named, against whether it is the one.",
+        signature=lambda: "wsc|t5:wsc_simple|empty:wrong",
+    ),
+)

@@ -39,15 +39,15 @@ class Place:
 
 
 def batches(
-    tokenizer: Tokenizer, *, seed: int, budget: int, share: float, drilled: int, place: Place
+    tokenizer: Tokenizer, *, seed: int, budget: int, share: float, drilled: int, late: int, place: Place
 ) -> Iterator[tuple[Batch, Place]]:
     """Batches without end from `place` on, each with the place behind it.
 
     budget: padded tokens of a batch at most. share: how many of the tokens outside answers count, 0 to 1 (they are mostly fresh
-    names, which nothing foretells). drilled: see `foreword.world.documents`.
+    names, which nothing foretells). drilled, late: see `foreword.world.documents`.
     """
     for chunk in itertools.count(place.chunk):
-        stream = documents(seed, start=chunk * CHUNK, drilled=drilled)
+        stream = documents(seed, start=chunk * CHUNK, drilled=drilled, late=late)
         rows = _rows(tokenizer, list(itertools.islice(stream, CHUNK)), np.random.default_rng([seed, chunk]), share)
         groups = _groups(rows, budget)
         Random(f"{seed}/batches/{chunk}").shuffle(groups)

@@ -41,7 +41,7 @@ SIZES = {
 class Recipe:
     """What a run depends on. peak: AdamW's rate. budget: padded tokens of a batch. share: see `batches`. warm, decay: parts of the
     tokens in which the rate rises from and falls to nothing, in straight lines. drilled: documents in which copy drills stand
-    first. half: bfloat16 where PyTorch deems it safe. texts: documents that the
+    first. late: documents before odd words come in. half: bfloat16 where PyTorch deems it safe. texts: documents that the
     tokenizer learns from."""
 
     size: str
@@ -52,6 +52,7 @@ class Recipe:
     warm: int = 40_000
     decay: float = 0.3
     drilled: int = 9_000
+    late: int = 43_008
     half: bool = True
     texts: int = 30_000
 
@@ -185,6 +186,7 @@ class _Run:
             budget=recipe.budget,
             share=recipe.share,
             drilled=recipe.drilled,
+            late=recipe.late,
             place=self.place,
         )
 

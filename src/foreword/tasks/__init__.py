@@ -21,6 +21,7 @@ from foreword.template import Template
 
 __all__ = [
     "About",
+    "Checked",
     "about",
     "check",
     "load",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from importlib import resources
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -86,7 +89,8 @@ class Read:
 
 @dataclass(frozen=True)
 class Checked:
-    """A task after the check. word: one sentence on the whole; wrong: whether anything present is not right."""
+    """A task after the check. word: one sentence on the whole; wrong: whether anything present is not right. others: files in
+    the task's folder that are not on record."""
 
     name: str
     where: str
@@ -95,10 +99,19 @@ class Checked:
     notes: tuple[str, ...]
     word: str
     wrong: bool
+    others: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The report as plain values."""
         return asdict(self)
+
+
+@functools.cache
+def digests() -> Mapping[str, str]:
+    """The digests on record: the file below the data folder, in its layout of one folder a task, to its digest."""
+    text = resources.files(__package__).joinpath("digests.json").read_text(encoding="utf-8")
+    known: dict[str, str] = json.loads(text)
+    return known
 
 
 def checked(found: ModuleType, name: str, folder: Path | None) -> Checked:
@@ -106,22 +119,31 @@ def checked(found: ModuleType, name: str, folder: Path | None) -> Checked:
     where = "made here" if not hasattr(found, "PLACE") else str(folder or "")
     files = _looked(found, folder) if folder else ()
     bad = [one for one in files if not one.ok]
+    others = _others(found, folder) if folder else ()
     absent = [one for one in held(found, folder) if one.needed and not one.file]
     if absent and where != "made here":
         lacking = ", ".join(dict.fromkeys(read_by_task(found.FILES, one.split)[0].label for one in absent))
         hub = f" It can be had from the hub as {found.HUB[0]}." if hasattr(found, "HUB") else ""
         place = f"into '{found.PLACE}' below the data folder"
         word = f"Missing: {lacking}. To have it, put {found.GET} {place}.{hub}"
-        return Checked(name, where, files, (), (), _told(bad, word), bool(bad))
+        return Checked(name, where, files, (), (), _told(bad, word), bool(bad), others)
     try:
         task = found.load(folder)
     except ForewordError as error:
-        return Checked(name, where, files, (), (), str(error), True)
+        return Checked(name, where, files, (), (), str(error), True, others)
     parts = [f"{one.split} is {one.kind}" for one in held(found, folder) if one.needed and one.kind != OFFICIAL]
     word = f"Present, but {'; '.join(parts)}." if parts else "Present and official." if files else "Made here."
     return Checked(
         name, where, files, tuple(_read(task, one) for one in SPLITS), task.notes, _told(bad, word), bool(bad)
     )
+
+
+def _others(found: ModuleType, folder: Path) -> tuple[str, ...]:
+    """The files in the folder that the table does not name, licences and read-me files apart."""
+    named = {name for one in found.FILES for name in one.names}
+    there = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    beside = (one for one in there if not Path(one).name.upper().startswith(("LICENSE", "README")))
+    return tuple(one for one in beside if one not in named and not any(one.startswith(f"{name}/") for name in named))
 
 
 def _told(bad: list[Looked], word: str) -> str:
@@ -132,6 +154,8 @@ def _looked(found: ModuleType, folder: Path) -> tuple[Looked, ...]:
     made: list[Looked] = []
     files: tuple[File, ...] = found.FILES
     seen: set[str] = set()
+    places = (found.PLACE, *getattr(found, "ALSO", ()))
+    place = next((one for one in places if folder.as_posix().endswith(f"/{one}")), found.PLACE)
     for one in files:
         if not one.here(folder):
             alternatives = [other for other in files if other.split == one.split]
@@ -141,11 +165,12 @@ def _looked(found: ModuleType, folder: Path) -> tuple[Looked, ...]:
             made.append(Looked(one.split, one.label, one.kind, one.counts, word=MISSING))
         elif one.label not in seen:
             seen.add(one.label)
-            made.append(_one(one, folder, getattr(found, "UNITS", {})))
+            known = digests().get(f"{place}/{'+'.join(one.names)}", "")
+            made.append(_one(one, folder, getattr(found, "UNITS", {}), known))
     return tuple(made)
 
 
-def _one(file: File, folder: Path, units: Mapping[str, Any]) -> Looked:
+def _one(file: File, folder: Path, units: Mapping[str, Any], known: str) -> Looked:
     try:
         counts, digest = examined(file, folder, units)
     except ForewordError as error:
@@ -161,8 +186,8 @@ def _one(file: File, folder: Path, units: Mapping[str, Any]) -> Looked:
     word = RIGHT
     if wrong:
         word = "; ".join(wrong)
-    elif file.digest and digest != file.digest:
-        word = f"the counts are right, but its content differs from the copy on record (digest {digest}, not {file.digest})"
+    elif known and digest != known:
+        word = f"the counts are right, but its content differs from the copy on record (digest {digest}, not {known})"
     return Looked(file.split, file.label, file.kind, file.counts, counts, digest, word)
 
 

@@ -33,15 +33,13 @@ class File:
     """One file, or several that are one (the names of a tuple), or a folder of files.
 
     split: the source's own split, or what else the file holds (`tables`). name: below the task's folder. counts: how
-    many of what it holds, `rows` or a unit of the task's UNITS; the first is the size of a listing. digest: the first
-    16 hexadecimal digits of the SHA-256 of its content, where a copy was seen; JSON counts by its values, other text
-    without its byte-order mark and with line feeds alone. kind: what it is to the task.
+    many of what it holds, `rows` or a unit of the task's UNITS; the first is the size of a listing. kind: what it is to
+    the task.
     """
 
     split: str
     name: str | tuple[str, ...]
     counts: Mapping[str, int]
-    digest: str = ""
     kind: str = OFFICIAL
 
     @property
@@ -85,7 +83,11 @@ def pick(folder: Path, files: Sequence[File], split: str) -> Path:
 
 
 def examined(file: File, folder: Path, units: Units) -> tuple[dict[str, int], str]:
-    """What a file holds: how many of each of its units, and its digest. Raises ForewordError where it is damaged."""
+    """What a file holds: how many of each of its units, and its digest. Raises ForewordError where it is damaged.
+
+    The digest is the first 16 hexadecimal digits of the SHA-256 of its content: JSON by its values, other text without
+    its byte-order mark and with line feeds alone, so that the same rows written in another way have the same one.
+    """
     rows: list[Any] = []
     digest = hashlib.sha256()
     for name in file.names:

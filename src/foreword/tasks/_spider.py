@@ -31,8 +31,8 @@ FILES = (
     File("dev", "dev.json", {"rows": 1034}),
     File("dev", "dev_pairs.compact.jsonl", {"rows": 1034}, kind=REMADE),
     File("train_others", "train_others.json", {"rows": 1659}, kind=BESIDE),
-    File("train_gold", "train_gold.sql", {"rows": 8659}, kind=BESIDE),
-    File("dev_gold", "dev.sql", {"rows": 1034}, kind=BESIDE),
+    File("train_gold", "train_gold.sql", {"queries": 8095}, kind=BESIDE),
+    File("dev_gold", "dev.sql", {"lines": 2068}, kind=BESIDE),
     File("databases", "database", {"folders": 166}, kind=BESIDE),
 )
 DATABASES = File("databases", "database", {"folders": 166})

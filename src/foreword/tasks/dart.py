@@ -33,12 +33,12 @@ FILES = (
         for split, (size, references) in SIZES.items()
         for place in ("", "data/v1.1.1/")
     ),
-    File("test", "dart-v1.1.1-full-test.from_xml.json", {"entries": 5097, "references": 12552}, kind=REMADE),
     *(
         File(split, f"{place}dart-v1.1.1-full-{split}.xml", {"entries": size, "xml references": references})
         for split, (size, references) in SIZES.items()
         for place in ("", "data/v1.1.1/")
     ),
+    File("test", "dart-v1.1.1-full-test.from_xml.json", {"entries": 5097, "references": 12552}, kind=REMADE),
     File("train", "dart-train.approx_rebuilt.json", {"entries": 11802, "references": 60163}, kind=REMADE),
 )
 UNITS = {

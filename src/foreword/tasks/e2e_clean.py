@@ -35,7 +35,7 @@ FILES = (
         for split, (name, counts) in SOURCES.items()
         for place in ("cleaned/", "cleaned-data/", "")
     ),
-    *(File("train", one.name, one.counts, one.digest, REMADE) for one in e2e.FILES if one.split == "train"),
+    *(File("train", one.name, one.counts, REMADE) for one in e2e.FILES if one.split == "train"),
 )
 
 

@@ -36,8 +36,8 @@ PLACE = "g2p"
 GET = "us_gold.json and gb_gold.json from https://github.com/hexgrad/misaki, folder misaki/data (Apache-2.0)"
 METRICS = ("exact_match", "chrf")
 FILES = (
-    File("british", "gb_gold.json", {"rows": 0}),
-    File("american", "us_gold.json", {"rows": 0}),
+    File("british", "gb_gold.json", {"words": 87398}),
+    File("american", "us_gold.json", {"words": 90217}),
 )
 TEMPLATE = Template(instruction="", question="{input}", answer="{target}", separator="", stop="")
 WRITTEN = str.maketrans({"Q": "O", "a": "æ", "ɒ": "ɔ", "ː": None})

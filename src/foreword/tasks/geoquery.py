@@ -30,9 +30,10 @@ FILES = (
     File("dev", "dev.json", {"rows": 49}),
     File("test", "xsemplr_mgeoquery_test.json", {"rows": 277}),
     File("test", "test.json", {"rows": 277}),
-    File("sql", "geography.json", {"rows": 0}, kind=BESIDE),
-    File("schema", "geography-schema.csv", {"rows": 0}, kind=BESIDE),
+    File("sql", "geography.json", {"sentences": 877}, kind=BESIDE),
+    File("schema", "geography-schema.csv", {"rows": 38}, kind=BESIDE),
 )
+UNITS = {"sentences": lambda rows: sum(len(row["sentences"]) for row in rows)}
 TEMPLATE = Template(instruction="Write the FunQL form of the question.", question="Question: {input}\nFunQL:")
 
 

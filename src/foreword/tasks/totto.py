@@ -29,7 +29,7 @@ GET = (
     "totto_data.zip (totto_train_data.jsonl, totto_dev_data.jsonl) from "
     "https://github.com/google-research-datasets/ToTTo (CC BY-SA 3.0)"
 )
-METRICS = ("bleu", "chrf", "rouge_l")
+METRICS = ("bleu", "bleu_lower", "chrf", "rouge_l")
 SAMPLES = {split: (f"{split}_sample.jsonl", f"{split}_sample.older.jsonl") for split in ("train", "dev")}
 FILES = (
     File("train", "totto_train_data.jsonl", {"rows": 120761}),

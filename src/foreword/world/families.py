@@ -79,35 +79,35 @@ def task(
 
 TABLES: tuple[tuple[str, dict[str, str], tuple[str, ...]], ...] = (
     (
-        "election",
-        {"district": "place", "votes": "count", "rival": "name"},
+        "match",
+        {"side": "place", "points": "count", "rival": "name"},
         (
-            "With {votes} votes in {district} , {page} won the seat over {rival}.",
-            "{rival} lost the vote in {district} to {page} by {votes}.",
+            "The game in {side} gave {page} {points} points over {rival}.",
+            "{rival} led the match with {page} in {side} by {points} points.",
         ),
     ),
     (
         "race",
-        {"season": "year", "track": "place", "rank": "count"},
+        {"year": "year", "road": "place", "rank": "count"},
         (
-            "At the {track} track , {page} came in at rank {rank} during the {season} season.",
-            "The {season} race in {track} gave {page} rank {rank}.",
+            "Then {page} came in at rank {rank} on the {road} road in {year}.",
+            "The {year} race on {road} road was rank {rank} for {page}.",
         ),
     ),
     (
         "prize",
-        {"season": "year", "judge": "name", "prize": "name"},
+        {"year": "year", "maker": "name", "prize": "name"},
         (
-            "The judge {judge} gave the {prize} prize of {season} to {page}.",
-            "{page} won the {prize} in {season} and {judge} was the judge.",
+            "In {year} the maker {maker} gave {page} the {prize} prize.",
+            "The {prize} prize of {year} was given to {page} by {maker}.",
         ),
     ),
     (
         "tower",
-        {"floors": "count", "architect": "name", "district": "place"},
+        {"floors": "count", "maker": "name", "side": "place"},
         (
-            "{architect} planned the {page} tower with {floors} floors for {district}.",
-            "Seen from {district} , the tower {page} by {architect} has {floors} floors.",
+            "{maker} made the tower {page} with {floors} floors for {side}.",
+            "The {floors} floors of {page} in {side} are the work of {maker}.",
         ),
     ),
 )
@@ -127,16 +127,16 @@ def _totto(rng: Random) -> Group:
 
 
 RELATIONS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "orbits": ("place", ("circles around {v}", "goes around {v}", "moves around {v}")),
-    "explored by": ("name", ("was first visited by {v}", "saw its first visit by {v}", "was visited by {v}")),
-    "moons": ("count", ("counts {v} moons", "comes with {v} moons", "has {v} moons")),
-    "ruled by": ("name", ("takes its orders from {v}", "has {v} as king", "is under the king {v}")),
-    "mined for": ("material", ("gives us {v}", "is a source of {v}", "gives much {v}")),
-    "colonised in": ("year", ("took its first people in {v}", "got people in {v}", "has people since {v}")),
+    "near star": ("place", ("is near the star {v}", "has {v} as its star", "follows the star {v}")),
+    "found by": ("name", ("was found by {v}", "was first seen by {v}", "is a find of {v}")),
+    "moons": ("count", ("has {v} moons", "keeps {v} moons", "holds {v} moons")),
+    "ruled by": ("name", ("is under king {v}", "has {v} over it", "has {v} as its king")),
+    "mined for": ("material", ("gives us {v}", "is a source of {v}", "is full of {v}")),
+    "settled in": ("year", ("took people in {v}", "has people since {v}", "was made a home in {v}")),
 }
 _FRAMES = (
     ("The planet {s} ", " and also ", "."),
-    ("Planet {s} ", " , and it also ", "."),
+    ("Our planet {s} ", " , and it also ", "."),
     ("{s} is a planet that ", " and then ", "."),
 )
 
@@ -158,7 +158,7 @@ def _dart(rng: Random) -> Group:
     return one
 
 
-_COLUMNS = {"venue": "place", "guest": "name", "award": "name", "shirt": "colour", "weekday": "day", "coach": "name"}
+_COLUMNS = {"venue": "place", "guest": "name", "award": "name", "colour": "colour", "day": "day", "coach": "name"}
 
 
 def _logic2text(rng: Random) -> Group:
@@ -172,20 +172,17 @@ def _logic2text(rng: Random) -> Group:
         logic, text = (
             (
                 f"eq {{ count {{ {kept} }} ; {number} }}",
-                f"There were {number} rows in the {caption} table where the {column} was {value}.",
+                f"There are {number} rows of {caption} where the {column} is {value}.",
             ),
-            (f"only {{ {kept} }}", f"Just a single row of the {caption} table had {value} for its {column}."),
-            (
-                f"most_eq {{ all_rows ; {column} ; {value} }}",
-                f"For most rows of the {caption} table , the {column} was {value}.",
-            ),
+            (f"only {{ {kept} }}", f"Only one row of {caption} has {value} as its {column}."),
+            (f"most_eq {{ all_rows ; {column} ; {value} }}", f"Most rows of {caption} have {value} as the {column}."),
             (
                 f"greater {{ hop {{ {kept} ; score }} ; {number} }}",
-                f"The row with {value} as {column} had a score over {number} in the {caption} table.",
+                f"The row of {caption} with {value} as {column} has a score over {number}.",
             ),
             (
                 f"diff {{ {kept} ; filter_eq {{ all_rows ; {column} ; {other} }} ; {number} }}",
-                f"In the {caption} table , {value} as {column} led {other} by {number}.",
+                f"In {caption} , {value} as {column} leads {other} by {number}.",
             ),
         )[operation]
         return f"{logic} = true , caption {caption}", (text,)
@@ -194,10 +191,10 @@ def _logic2text(rng: Random) -> Group:
 
 
 _BASES: dict[str, tuple[str, dict[str, str]]] = {
-    "pilot": ("pilots", {"airline": "name", "country": "place", "hours": "count", "rank": "kind"}),
-    "painter": ("painters", {"gallery": "name", "country": "place", "works": "count", "genre": "subject"}),
-    "doctor": ("doctors", {"clinic": "name", "region": "place", "patients": "count", "field": "subject"}),
-    "tree": ("trees", {"garden": "name", "region": "place", "height": "count", "leaf": "colour"}),
+    "writer": ("writers", {"club": "name", "city": "place", "pages": "count", "topic": "subject"}),
+    "singer": ("singers", {"band": "name", "town": "place", "albums": "count", "style": "style"}),
+    "doctor": ("doctors", {"hospital": "name", "city": "place", "age": "count", "field": "subject"}),
+    "tree": ("trees", {"garden": "name", "place": "place", "height": "count", "colour": "colour"}),
 }
 
 
@@ -234,44 +231,40 @@ def _spider(rng: Random) -> Group:
 
 _INTENTS: tuple[tuple[str, dict[str, str], tuple[str, ...]], ...] = (
     (
-        "create_alarm",
-        {"time": "count", "day": "day"},
-        ("wake me at {time} on {day}", "alarm for {day} at {time} please"),
+        "open_table",
+        {"number": "count", "day": "day"},
+        ("a table for {number} on {day}", "on {day} we are {number} people"),
     ),
     (
-        "send_message",
-        {"recipient": "name", "topic": "subject"},
-        ("text {recipient} about {topic}", "write {recipient} a note on {topic}"),
+        "send_note",
+        {"member": "name", "subject": "subject"},
+        ("send {member} a note on {subject}", "write {member} about {subject}"),
     ),
     (
-        "get_weather",
-        {"location": "place", "day": "day"},
-        ("will it rain in {location} on {day}", "weather for {day} near {location}"),
+        "find_weather",
+        {"city": "place", "day": "day"},
+        ("is there rain in {city} on {day}", "weather for {day} near {city}"),
     ),
     (
         "play_music",
-        {"artist": "name", "genre": "style"},
-        ("put on some {genre} by {artist}", "i feel like {artist} , some {genre}"),
+        {"artist": "name", "style": "style"},
+        ("play some {style} by {artist}", "i want {artist} , some {style}"),
     ),
     (
-        "create_reminder",
-        {"person": "name", "todo": "food"},
-        ("remind {person} to buy {todo}", "do not let {person} forget the {todo}"),
+        "add_reminder",
+        {"friend": "name", "food": "food"},
+        ("tell {friend} to get {food}", "{friend} must not miss the {food}"),
+    ),
+    ("start_call", {"friend": "name", "hour": "count"}, ("call {friend} at {hour}", "at {hour} i ask for {friend}")),
+    (
+        "list_events",
+        {"town": "place", "month": "month"},
+        ("what goes on in {town} this {month}", "{month} events near {town}"),
     ),
     (
-        "create_call",
-        {"contact": "name", "time": "count"},
-        ("ring {contact} at {time}", "at {time} i must call {contact}"),
-    ),
-    (
-        "get_event",
-        {"location": "place", "month": "month"},
-        ("events in {location} this {month}", "what goes on near {location} in {month}"),
-    ),
-    (
-        "update_timer",
-        {"minutes": "count", "timer": "food"},
-        ("give the {timer} timer {minutes} more minutes", "{timer} needs {minutes} minutes"),
+        "keep_time",
+        {"minutes": "count", "food": "food"},
+        ("give the {food} {minutes} minutes more", "the {food} is done in {minutes}"),
     ),
 )
 

@@ -32,6 +32,13 @@ def strange(rng: Random) -> str:
     return "".join(names.new_word(rng).lower()[: rng.choice((2, 3, 4, 6))] for _ in range(rng.choice((1, 1, 2))))
 
 
+def odd(rng: Random) -> str:
+    """A strange word, or drawn letters, `tereoh`; sometimes with a capital."""
+    letters = "eeeetttaaaooiinnsshhrrddllcummwfgypbvk"
+    word = strange(rng) if rng.random() < 0.5 else "".join(rng.choices(letters, k=rng.randint(2, 7)))
+    return word.capitalize() if rng.random() < 0.1 else word
+
+
 def _opened(text: str, capital: bool) -> str:
     return text[:1].upper() + text[1:] if capital else text
 

@@ -3,6 +3,8 @@ on purpose: form, wording and layout are drawn for each."""
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from random import Random
@@ -148,27 +150,51 @@ def passage(rng: Random) -> Document:
     return Document(text, ((len(lines[0]), len(text)),))
 
 
-def documents(seed: int, *, start: int = 0, room: int = 700, drilled: int = 0) -> Iterator[Document]:
+_WORD = re.compile(r"(?<![A-Za-z])[a-z]{2,}(?![A-Za-z])")
+
+
+def reworded(document: Document, rng: Random) -> Document:
+    """The same document with some of its plain words replaced, each by one odd word throughout: what it says can no longer be
+    known, only read."""
+    share = rng.choice((0.15, 0.3, 0.6))
+    known = sorted(set(_WORD.findall(document.text)))
+    other = {word: forms.odd(rng) for word in known if rng.random() < share}
+    text, answers, last = "", [], 0
+
+    def taken(part: str) -> str:
+        return _WORD.sub(lambda found: other.get(found.group(), found.group()), part)
+
+    for start, end in document.answers:
+        text += taken(document.text[last:start])
+        answer = taken(document.text[start:end])
+        answers.append((len(text), len(text) + len(answer)))
+        text += answer
+        last = end
+    return Document(text + taken(document.text[last:]), tuple(answers))
+
+
+def documents(seed: int, *, start: int = 0, room: int = 700, drilled: int = 0, late: int = 0) -> Iterator[Document]:
     """The documents of a seed from number `start` on, without end; each is a function of (seed, number) alone.
 
     room: characters of a run at most (about a third as many tokens). drilled: the first third of this number are plain copy
     drills; from there to the number, drills of all kinds thin out from all documents to one in thirty, and so they stay, while
-    the runs are plain ones. Up to three times the number, plain runs thin out to one in twenty.
+    the runs are plain ones. Up to three times the number, plain runs thin out to one in twenty. late: from this
+    number on, three documents in five are reworded.
     """
-    number = start
-    while True:
+    for number in itertools.count(start):
         rng = Random(f"{seed}/world/{number}")
-        if 3 * number < drilled:
-            yield Document(*drills.plain_drill(rng))
-            number += 1
-            continue
-        drill = max(1.5 * (1 - number / drilled), 1 / 30) if drilled else 1 / 30
-        chance = rng.random()
-        if chance < drill:
-            yield Document(*drills.drill(rng))
-        elif chance < drill + 0.03:
-            yield passage(rng)
-        else:
-            ease = min(1.0, max(0.05, 1.5 - 0.5 * number / drilled)) if drilled else 0.05
-            yield run(rng, room if rng.random() < 0.95 else 2 * room, ease)
-        number += 1
+        document = _document(number, rng, room, drilled)
+        yield reworded(document, rng) if number >= late and rng.random() < 0.6 else document
+
+
+def _document(number: int, rng: Random, room: int, drilled: int) -> Document:
+    if 3 * number < drilled:
+        return Document(*drills.plain_drill(rng))
+    drill = max(1.5 * (1 - number / drilled), 1 / 30) if drilled else 1 / 30
+    chance = rng.random()
+    if chance < drill:
+        return Document(*drills.drill(rng))
+    if chance < drill + 0.03:
+        return passage(rng)
+    ease = min(1.0, max(0.05, 1.5 - 0.5 * number / drilled)) if drilled else 0.05
+    return run(rng, room if rng.random() < 0.95 else 2 * room, ease)

@@ -1,0 +1,52 @@
+"""The page of tasks: each one's source, wording and three worded examples, as Markdown; it refuses a task that cannot be read."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+
+from foreword.task import Task
+from foreword.tasks import about, load, module
+from foreword.tasks._files import HIDDEN
+
+HEAD = """# Tasks
+
+What each built-in task is, what its source holds, and three examples exactly as they are worded. The examples are made up:
+they come from generated files in the layout of the real ones, of which nothing is kept here. `foreword show TASK` words the
+examples of your own copy, `foreword tasks TASK --check` verifies it. Made by `foreword tasks --examples`; a test keeps it current.
+"""
+EXAMPLES = 3
+
+
+def page(names: Sequence[str], data_dir: Path | str | None = None) -> str:
+    """The page of these tasks. Raises ForewordError for the first whose files are not here."""
+    return "\n".join([HEAD, *(_task(name, data_dir) for name in names)])
+
+
+def _task(name: str, data_dir: Path | str | None) -> str:
+    known, task = about(name, data_dir), load(name, data_dir)
+    told = (inspect.getdoc(module(name)) or "").strip()
+    official = [
+        f"{one.split} {one.official:,} {one.unit}" for one in known.splits if one.official and one.kind != HIDDEN
+    ]
+    lines = [f"## {name}", "", told, ""]
+    if known.licence:
+        lines += [f"- licence: {known.licence}"]
+    lines += [f"- metrics: {', '.join(task.metrics)}"]
+    if official:
+        lines += [f"- official sizes: {', '.join(official)}"]
+    if known.get:
+        place = f"`{module(name).PLACE}`"
+        lines += [f"- files: {known.get.rstrip(',')}; below the data folder in {place}"]
+    if hasattr(module(name), "HUB"):
+        lines += [f"- hub: `{module(name).HUB[0]}`"]
+    return "\n".join([*lines, "", *_examples(task)])
+
+
+def _examples(task: Task) -> list[str]:
+    blocks = [task.template.instruction] if task.template.instruction else []
+    for one in task.test[:EXAMPLES]:
+        shown = task.template.ask(one) + task.template.reply(one.targets[0])
+        blocks.append("\n".join([shown, *(f"    also accepted: {other}" for other in one.targets[1:])]))
+    return ["```text", "\n\n".join(blocks), "```", ""]
