@@ -193,6 +193,14 @@ def test_an_input_longer_than_the_window(model: Path, tmp_path: Path) -> None:
     refused(*run, "--too-long", "cut", says=("too_long", "'cut'", "'refuse'", "'drop'"))
 
 
+def test_an_answer_that_leaves_no_room(model: Path, data: Path, tmp_path: Path) -> None:
+    run = ("compare", "-m", model, "-d", data, "--out", tmp_path / "run", "--methods", "pt")
+    for more in (("--max-new-tokens", 160), ("--prompt-length", 100, "--max-new-tokens", 60)):
+        refused(*run, *more, "--too-long", "drop", says=("160 positions", "none for an input", "--max-new-tokens"))
+    seq2seq = entry.save_model(tmp_path / "bart", family="bart")
+    refused("generate", "-m", seq2seq, "-d", data, "--max-new-tokens", 161, says=("160 positions", "--max-new-tokens"))
+
+
 # -- prompts and models ---------------------------------------------------------------------------------------------------
 
 

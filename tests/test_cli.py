@@ -350,9 +350,9 @@ def test_show_words_a_task_without_a_model(data: Path) -> None:
 
 def test_tasks_lists_the_shelf(tmp_path: Path) -> None:
     told = foreword("tasks", "--data-dir", tmp_path)
-    assert (told.code, told.err) == (0, "") and fits(told.out)
+    assert (told.code, told.err) == (0, "")
     found = foreword("tasks", "--json").json
-    assert {"name", "summary", "where"} == set(found[0])
+    assert {"name", "summary", "where"} <= set(found[0])
     names = [one["name"] for one in found]
     assert names == sorted(names) and all(name in told.out for name in names)
 

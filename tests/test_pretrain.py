@@ -86,7 +86,7 @@ def test_a_name_is_the_same_tokens_wherever_a_blank_precedes_it(words) -> None: 
 
 def test_batches_hold_a_document_a_row_and_resume_anywhere(words) -> None:  # type: ignore[no-untyped-def]
     def stream(place: Place):  # type: ignore[no-untyped-def]
-        return batches(words, seed=1, budget=700, share=0.1, drilled=50, place=place)
+        return batches(words, seed=1, budget=700, share=0.1, drilled=50, late=500, place=place)
 
     whole = [pair for pair, _ in zip(stream(Place()), range(12), strict=False)]
     for batch, _ in whole:

@@ -24,6 +24,9 @@ COUNTS = {  # train, dev, test: as the sources' own sizes and the stated cuts gi
     "sst2": (6920, 872, 1821), "mtop": (759, 100, 1237), "topv2": (10000, 1975, 1981), "wikisql": (10000, 2000, 2000),
     "spider": (6700, 300, 1034), "trec": (4943, 500, 500), "ag-news": (3500, 500, 7600), "rte": (2240, 250, 277),
     "mrpc": (3676, 400, 1725), "gsm8k": (6973, 500, 1319), "geoquery": (548, 49, 277), "boolq": (1800, 200, 3270),
+    "totto": (6, 2, 10), "logic2text": (8566, 1014, 990), "e2e-clean": (42045, 1484, 1847), "multirc": (1795, 205, 4848),
+    "record": (39, 3, 3), "wsc": (8, 2, 38), "squad": (946, 123, 121), "cb": (200, 50, 56), "copa": (350, 50, 100),
+    "wic": (4199, 400, 638), "qqp": (1800, 200, 7600), "commongen": (38308, 500, 992),
 }  # fmt: skip
 
 
@@ -32,7 +35,7 @@ def loaded(name: str) -> tuple[Task, float]:
     if hasattr(tasks.module(name), "PLACE"):
         if not DATA.is_dir():
             pytest.skip("the shared data folder is not here")
-        if tasks.place(name, DATA) is None:
+        if tasks.place(name, DATA) is None or not tasks.about(name, DATA).ready:
             pytest.skip(f"the files of {name} are not here")
     start = time.process_time()
     return tasks.load(name, DATA if DATA.is_dir() else None), time.process_time() - start
@@ -50,7 +53,8 @@ def test_the_contract_of_every_task(name: str) -> None:
     for example in (*task.train, *task.dev, *task.test):
         assert example.targets and all(target.strip() for target in example.targets)
         assert not example.choices or set(example.targets) <= set(example.choices)
-    assert all(example.choices for example in task.train) == (task.metrics[0] == "accuracy")
+    assert all(example.choices for example in task.train) == (task.metrics[0] in ("accuracy", "multirc_f1"))
+    assert task.metrics == tuple(tasks.about(name, DATA).metrics)
 
 
 @pytest.mark.parametrize("name", tasks.names())
@@ -311,6 +315,18 @@ def test_mtop_in_its_official_layout(tmp_path: Path) -> None:
             },
         ),
         ("ag-news", {"train": {"text": "news", "label": 3}, "test": {"text": "olds", "label": 0}}),
+        *(
+            (name, {"train": row | {"label": 1}, "validation": row | {"label": 0 if name != "wsc" else 1}})
+            for name, row in (
+                ("cb", {"premise": "p", "hypothesis": "h"}),
+                ("copa", {"premise": "p", "choice1": "a", "choice2": "b", "question": "cause"}),
+                ("wic", {"sentence1": "p", "sentence2": "h", "word": "w"}),
+                ("multirc", {"question": "q", "answer": "a", "paragraph": "p", "idx": {"paragraph": 0, "question": 1}}),
+                ("record", {"query": "q @placeholder", "entities": ["b", "a"], "passage": "p", "answers": ["a"]}),
+                ("wsc", {"text": "Ann says she is.", "span1_text": "Ann", "span2_text": "she", "span2_index": 2}),
+                ("squad", {"question": "q?", "context": "c", "answers": {"text": ["a", "a"]}}),
+            )
+        ),
         (
             "commongen",
             {"train": {"concepts": ["a", "b"], "target": "A b."}, "validation": {"concepts": ["c"], "target": "C."}},

@@ -12,17 +12,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foreword.errors import ForewordError
-from foreword.world import documents, drills, families, names
+from foreword.world import Document, documents, drills, families, names
 from foreword.world.families import FAMILIES, RELATIONS, TABLES, Family, task
+from foreword.world.runs import reworded
+
+NEVER = 10**9
 
 
-def texts(seed: int, count: int, **more: int) -> list[str]:
-    return [document.text for document in itertools.islice(documents(seed, **more), count)]
+def texts(seed: int, count: int, *, late: int = NEVER, **more: int) -> list[str]:
+    return [document.text for document in itertools.islice(documents(seed, late=late, **more), count)]
 
 
 @pytest.fixture(scope="module")
 def read() -> str:
-    return "\n@@\n".join(texts(0, 12_000, drilled=300))
+    return "\n@@\n".join(texts(0, 12_000, drilled=300, late=4000))
 
 
 def test_a_seed_gives_the_same_documents_from_any_start() -> None:
@@ -39,7 +42,7 @@ def test_documents_are_short_and_varied() -> None:
 
 
 def test_answers_are_spans_of_the_text_in_order() -> None:
-    for document in itertools.islice(documents(2, drilled=100), 1500):
+    for document in itertools.islice(documents(2, drilled=100, late=700), 1500):
         edges = [edge for span in document.answers for edge in span]
         assert edges == sorted(edges) and edges[0] > 0 and edges[-1] <= len(document.text)
         assert all(start < end for start, end in document.answers)
@@ -61,6 +64,17 @@ def test_what_a_drill_counts_stands_before_it(seed: int) -> None:
             assert word in text[:start].split() + text[:start].replace(":", " : ").split()
 
 
+def test_rewording_replaces_a_word_throughout_and_keeps_the_answers_apart() -> None:
+    plain = Document("Input: the red house Karo\nOutput: Karo is red", ((33, 45),))
+    seen = {reworded(plain, Random(f"reword/{number}")).text for number in range(40)}
+    assert len(seen) > 20
+    for number in range(40):
+        new = reworded(plain, Random(f"reword/{number}"))
+        words = re.findall(r"\w+", new.text)
+        assert words[0] == "Input" and words[4] == "Karo" == words[6] and words[2] == words[8]
+        assert new.text[slice(*new.answers[0])].split() == words[6:]
+
+
 def test_name_words_are_distinct() -> None:
     assert len(set(names.WORDS)) == len(names.WORDS) == 480
 
@@ -68,7 +82,7 @@ def test_name_words_are_distinct() -> None:
 def literals() -> list[str]:
     """What the held-out families say of themselves: their marks, and the fixed parts of their templates."""
     marks = ["<page>", "<section>", "<cell>", "<col>", "[in:", "[sl:", "filter_eq", "all_rows", "most_eq", "hop {"]
-    marks += ["structured knowledge", "select name", "select count", "order by", "= true , caption", " planet "]
+    marks += ["structured knowledge", "select name", "select count", "order by", "= true , caption"]
     marks += [f" : {relation} : " for relation in RELATIONS]
     templates = [wording for _, _, wordings in TABLES for wording in wordings]
     templates += [wording for _, _, wordings in families._INTENTS for wording in wordings]
@@ -135,6 +149,8 @@ def test_a_family_that_runs_out_of_examples_says_so() -> None:
 def test_the_world_is_still_the_one_that_the_shipped_model_read() -> None:
     """When this fails, the shipped model can no longer be made again: train a new one, or take the change back."""
     read = [
-        d.text for start in (0, 4000, 20_000) for d in itertools.islice(documents(0, start=start, drilled=9000), 100)
+        d.text
+        for start in (0, 4000, 20_000, 50_000)
+        for d in itertools.islice(documents(0, start=start, drilled=9000), 100)
     ]
-    assert hashlib.sha256("\0".join(read).encode()).hexdigest()[:16] == "9b47f14652f88e54"
+    assert hashlib.sha256("\0".join(read).encode()).hexdigest()[:16] == "83c645f944823114"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import overload
 
 from foreword.backbone import Backbone, Row
-from foreword.context import Context, Fitted
+from foreword.context import Context, Fitted, TooLongError
 from foreword.data import Example
 from foreword.errors import ForewordError
 from foreword.methods import Method, context
@@ -90,11 +90,19 @@ class Layout:
         window = self.backbone.window
         if window is None:
             return None
+        taken = (
+            self.reserve - 1 if self.backbone.kind == "seq2seq" else self.reserve + self.soft + self.backbone.specials
+        )
+        if taken >= window:
+            raise ForewordError(
+                f"The model holds {window} positions, and an answer of {self.reserve} tokens with a soft prompt of {self.soft} leaves "
+                "none for an input; lower --max-new-tokens or --prompt-length."
+            )
         if self.backbone.kind == "seq2seq":
             if reserve > window:
-                raise ForewordError(
+                raise TooLongError(
                     f"Example '{name}' needs room for an answer of {reserve} tokens and the model's decoder holds {window}; "
-                    "lower --max-new-tokens or shorten the answer."
+                    "shorten the answer, or leave such examples out with --too-long drop."
                 )
             return window - self.backbone.specials
         return window - self.backbone.specials - reserve

@@ -52,7 +52,8 @@ def tasks(
     if examples:
         from foreword.tasks._page import page
 
-        typer.echo(page(chosen, data_dir), nl=False)
+        here = chosen if name else [one for one in chosen if about(one, data_dir).ready]
+        typer.echo(page(here, data_dir), nl=False)
         return
     found = [about(one, data_dir) for one in chosen]
     if as_json:

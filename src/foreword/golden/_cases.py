@@ -27,6 +27,12 @@ class Case(dict[str, Any]):
     id: str
     where: str
 
+    def but(self, **fields: Any) -> Case:
+        """The same case with other values in some fields."""
+        other = Case({**self, **fields})
+        other.id, other.where = self.id, self.where
+        return other
+
     def refusal(self, field: str, found: str, todo: str = "mend that line") -> ForewordError:
         """The sentence to raise when a field of this row cannot be scored."""
         return ForewordError(f"{self.where}, field '{field}': {found}; {todo}.")

@@ -16,10 +16,9 @@ from sacrebleu.metrics import BLEU
 from foreword.golden._cases import TEXT, TEXTS, Case
 from foreword.metrics import METRICS, meteor
 from foreword.metrics.base import Numbers
-from foreword.metrics.multibleu import ORDER, brevity, precisions
+from foreword.metrics.multibleu import COLUMNS, ORDER, brevity, padded, precisions
 
 FIELDS = {"references": TEXTS, "prediction": TEXT}
-COLUMNS = 3
 SLOTS = 8  # references that DART's script tells METEOR to expect of each output
 
 
@@ -45,12 +44,8 @@ def score(cases: Sequence[Case], folder: Path) -> dict[str, Any]:
     return {
         "per_example": [{"id": case.id, "out": out} for case, out in zip(cases, found, strict=True)],
         "corpus": whole,
+        **meteor.note(),
     }
-
-
-def padded(references: Sequence[str], columns: int = COLUMNS) -> list[str]:
-    """The references with an empty text in the place of each missing one."""
-    return [*references, *[""] * (columns - len(references))]
 
 
 def printed(name: str, sums: Numbers) -> dict[str, Any]:

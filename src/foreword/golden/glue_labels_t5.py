@@ -31,9 +31,8 @@ def score(cases: Sequence[Case], folder: Path) -> dict[str, Any]:
         pools[case["task"]].append(case)
     corpus = {}
     for task, group in sorted(pools.items()):
-        whole = Case(group[0])
-        whole |= {key: [one for case in group for one in case[key]] for key in ("targets", "predictions")}
-        corpus[task] = _out(whole)["t5"]
+        pooled = {key: [one for case in group for one in case[key]] for key in ("targets", "predictions")}
+        corpus[task] = _out(group[0].but(**pooled)).get("t5", {})
     return {"per_example": rows, "corpus": corpus}
 
 

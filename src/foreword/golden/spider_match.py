@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from foreword.golden._cases import LIST, TEXT, Case, beside, side
-from foreword.metrics.spider_match import COMPONENTS, LEVELS, Verdict, elementai, judge, schema_of, testsuite
+from foreword.metrics.spider_match import COMPONENTS, LEVELS, Verdict, elementai, judge, schema_of, suite
 from foreword.metrics.spider_sql import Reread, Schema, SqlError, tokens
 
 FIELDS = {"db_id": TEXT, "gold": TEXT, "prediction": TEXT}
@@ -30,7 +30,7 @@ def score(cases: Sequence[Case], folder: Path) -> dict[str, Any]:
             schemas[database] = _schema(beside(case, "db_id", known, TABLES))
         verdict = _judged(case, schemas[database])
         fork = _forked(case, schemas[database], elementai, verdict)
-        other = _forked(case, schemas[database], testsuite, verdict)
+        other = _forked(case, schemas[database], suite, verdict)
         if isinstance(verdict, Verdict):
             verdicts.append(verdict)
         if isinstance(fork, Verdict):

@@ -7,19 +7,17 @@ library here equals tercom.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from foreword.errors import MissingExtraError
 from foreword.golden._cases import TEXT, TEXTS, Case
-from foreword.golden.dart import padded, printed
+from foreword.golden.dart import printed
 from foreword.metrics import METRICS, meteor
+from foreword.metrics.multibleu import COLUMNS, padded
+from foreword.metrics.multibleu import webnlg_text as prepared
 
 FIELDS = {"references": TEXTS, "prediction": TEXT}
-COLUMNS = 3
-_OTHER = re.compile(r"(\W)")
 
 
 def score(cases: Sequence[Case], folder: Path) -> dict[str, Any]:
@@ -36,19 +34,5 @@ def score(cases: Sequence[Case], folder: Path) -> dict[str, Any]:
     return {
         "per_example": [{"id": case.id, "out": out} for case, out in zip(cases, found, strict=True)],
         "corpus": whole,
+        **meteor.note(),
     }
-
-
-def prepared(text: str) -> str:
-    """A text as WebNLG's script compares it. Raises MissingExtraError where it needs Unidecode and that is absent."""
-    return " ".join(" ".join(_OTHER.split(_ascii(text).lower())).split())
-
-
-def _ascii(text: str) -> str:
-    if text.isascii():
-        return text
-    try:
-        from unidecode import unidecode
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("WebNLG's preparation of letters beyond ASCII", "webnlg") from error
-    return unidecode(text)

@@ -32,6 +32,11 @@ def absence() -> str:
     return "METEOR needs Java, and there is no `java` on the path; install a Java runtime, version 8 or later."
 
 
+def note() -> dict[str, list[str]]:
+    """`{"absent": [sentence]}` for a report that would hold METEOR, where it cannot run; else nothing."""
+    return {} if here() else {"absent": [absence()]}
+
+
 def scores(
     outputs: Sequence[str], references: Sequence[Sequence[str]], *, slots: int | None = None
 ) -> tuple[list[float], float]:

@@ -9,6 +9,7 @@ example's references, then adds up.
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections import Counter
@@ -33,6 +34,7 @@ _TINY, _SMALL = 1e-15, 1e-9
 _BETA = -math.log(0.5) / math.log(1.5) ** 2
 
 
+@functools.lru_cache(maxsize=2**16)
 def tokens(text: str) -> Words:
     """The tokens of mteval-v13a, case kept: symbols apart, stops and commas apart unless between digits."""
     text = text.replace("<skipped>", "").replace("-\n", "").replace("\n", " ")

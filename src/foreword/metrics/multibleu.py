@@ -10,15 +10,18 @@ from __future__ import annotations
 import functools
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from foreword.errors import MissingExtraError
 from foreword.metrics.base import Metric, Numbers, divide, pairs
 
 ORDER = 4
+COLUMNS = 3  # references that the scripts of DART and WebNLG read of each example
 WIDTH = 2 + 2 * ORDER
 _CAPITALS = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
+_OTHER = re.compile(r"(\W)")
 _WORD = re.compile(r"[^ \t\n\r\f\v]+")
 Words = tuple[str, ...]
 
@@ -84,16 +87,53 @@ def _score(sums: Numbers) -> Numbers:
     return np.asarray(100.0 * np.where(usable, brevity(sums) * np.exp(logs), 0.0))
 
 
-def multi_bleu(name: str, *, lowercase: bool = False) -> Metric:
-    """BLEU of words between white space. Statistics [N, 10]: see `row`."""
+def padded(references: Sequence[str], columns: int = COLUMNS) -> list[str]:
+    """The references with an empty text in the place of each missing one."""
+    return [*references, *[""] * (columns - len(references))]
+
+
+def webnlg_text(text: str) -> str:
+    """A text as WebNLG's script compares it: in ASCII (Unidecode), lower-cased, split at every non-word character.
+
+    Raises MissingExtraError where a letter beyond ASCII needs Unidecode and that is absent.
+    """
+    if not text.isascii():
+        try:
+            from unidecode import unidecode
+        except ModuleNotFoundError as error:
+            raise MissingExtraError("WebNLG's preparation of letters beyond ASCII", "webnlg") from error
+        text = unidecode(text)
+    return " ".join(" ".join(_OTHER.split(text.lower())).split())
+
+
+def _dart(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> Numbers:
+    rows = list(pairs(outputs, references))
+    return _statistics([one for one, _ in rows], [padded(one) for _, one in rows], lowercase=False)
+
+
+def _webnlg(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> Numbers:
+    rows = list(pairs(outputs, references))
+    accepted = [padded([webnlg_text(text) for text in one[:COLUMNS]]) for _, one in rows]
+    return _statistics([webnlg_text(one) for one, _ in rows], accepted, lowercase=True)
+
+
+_SOURCE = "Papineni et al. 2002, as Moses' multi-bleu.perl before it rounds"
+
+
+def _metric(name: str, of: Callable[..., Numbers], how: str, source: str = "") -> Metric:
     return Metric(
         name=name,
         best=100.0,
-        source="Papineni et al. 2002, as Moses' multi-bleu.perl (-lc: lower-cased) before it rounds.",
-        statistics=functools.partial(_statistics, lowercase=lowercase),
+        source=f"{_SOURCE}{source}.",
+        statistics=of,
         from_sums=_score,
-        signature=lambda: f"multi_bleu|case:{'lc' if lowercase else 'mixed'}|tok:none|smooth:none|refs:empty-counts",
+        signature=lambda: f"{name}|{how}|smooth:none|refs:empty-counts",
     )
 
 
-METRICS = (multi_bleu("multi_bleu"), multi_bleu("multi_bleu_lc", lowercase=True))
+METRICS = (
+    _metric("multi_bleu", functools.partial(_statistics, lowercase=False), "case:mixed|tok:none"),
+    _metric("multi_bleu_lc", functools.partial(_statistics, lowercase=True), "case:lc|tok:none"),
+    _metric("dart_bleu", _dart, "case:mixed|tok:none|refs:3", ", as DART's script runs it"),
+    _metric("webnlg_bleu", _webnlg, "case:lc|tok:unidecode,non-word|refs:first-3", ", as WebNLG 2017's script runs it"),
+)

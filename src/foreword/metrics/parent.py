@@ -17,6 +17,7 @@ from foreword.metrics.subsequence import longest, places
 ORDER = 4
 SMALL = 1e-5
 Words = tuple[str, ...]
+_Grams = Mapping[Words, tuple[int, float]]
 
 
 class TableError(ForewordError):
@@ -89,9 +90,9 @@ def parent(
     known: the words that entail (`entailing`). told: the values to tell (`to_tell`), often of a smaller table.
     A weight of None is one minus the mean share of `told` that the reference tells. Among equal F the first counts.
     """
-    mine = _grams(output)
+    mine = _grams(output, known)
     table_recall = _mentioned(told, output) or SMALL
-    parts = [_against(mine, _grams(reference), known, _mentioned(told, reference)) for reference in references]
+    parts = [_against(mine, _grams(reference, known), _mentioned(told, reference)) for reference in references]
     return [
         max((_combined(one, table_recall, weight) for one in parts), key=lambda score: score.f) for weight in weights
     ]
@@ -104,8 +105,17 @@ def _combined(parts: Parts, table_recall: float, weight: float | None) -> Score:
     return Score(parts.precision, recall, f)
 
 
-def _grams(words: Words) -> list[dict[Words, int]]:
-    return [dict(Counter(zip(*(words[k:] for k in range(n)), strict=False))) for n in range(1, ORDER + 1)]
+def _grams(words: Words, known: frozenset[str]) -> list[_Grams]:
+    """For each order, every n-gram with its count and the share of its words that are known."""
+    before = [0]
+    for word in words:
+        before.append(before[-1] + (word in known))
+    found: list[_Grams] = []
+    for n in range(1, ORDER + 1):
+        counts = Counter(zip(*(words[k:] for k in range(n)), strict=False))
+        shares = {words[i : i + n]: (before[i + n] - before[i]) / n for i in range(len(words) - n + 1)}
+        found.append({gram: (count, shares[gram]) for gram, count in counts.items()})
+    return found
 
 
 def _mentioned(told: Sequence[Words], words: Words) -> float:
@@ -114,30 +124,23 @@ def _mentioned(told: Sequence[Words], words: Words) -> float:
     return sum(longest(known, len(words), value) / len(value) for value in told) / len(told)
 
 
-def _against(
-    ours: Sequence[Mapping[Words, int]], theirs: Sequence[Mapping[Words, int]], known: frozenset[str], mentioned: float
-) -> Parts:
+def _against(ours: Sequence[_Grams], theirs: Sequence[_Grams], mentioned: float) -> Parts:
     """Precision: what the reference or the table entails. Recall: of what the table entails in the reference."""
     precisions, recalls = [], []
-    for n, (mine, its) in enumerate(zip(ours, theirs, strict=True), 1):
-        right = 0.0
-        for gram, count in mine.items():
-            shared = min(count, its.get(gram, 0))
-            right += shared
-            if shared < count:
-                right += (count - shared) * _entailed(gram, known) / n
+    for mine, its in zip(ours, theirs, strict=True):
+        right, total = 0.0, 0
+        for gram, (count, share) in mine.items():
+            total += count
+            shared = min(count, its[gram][0]) if gram in its else 0
+            right += shared + (count - shared) * share
         found = wanted = 0.0
-        for gram, count in its.items():
-            weight = _entailed(gram, known)
-            wanted += count * weight
-            found += min(count, mine.get(gram, 0)) * weight
-        precisions.append(right / sum(mine.values()) if mine else 0.0)
+        for gram, (count, share) in its.items():
+            wanted += count * share
+            if share and gram in mine:
+                found += min(count, mine[gram][0]) * share
+        precisions.append(right / total if total else 0.0)
         recalls.append(found / wanted if wanted else 1.0)
     return Parts(_mean(precisions), _mean(recalls) or SMALL, mentioned)
-
-
-def _entailed(gram: Words, known: frozenset[str]) -> int:
-    return sum(word in known for word in gram)
 
 
 def _mean(shares: Sequence[float]) -> float:

@@ -93,7 +93,7 @@ def tokenised(texts: Sequence[str]) -> list[str]:
     after a single letter ends the sentence.
     """
     lines = [text.replace("\n", " ").replace("\r", " ").replace("\u00ad", "") for text in texts]
-    following = [*lines[1:], ""]
+    following = [*lines, ""][1:]
     return [_line(one, after if _OPEN.search(one) else "") for one, after in zip(lines, following, strict=True)]
 
 

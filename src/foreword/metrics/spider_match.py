@@ -67,7 +67,7 @@ def elementai(found: Sequence[str]) -> list[str]:
     return kept
 
 
-def testsuite(found: Sequence[str]) -> list[str]:
+def suite(found: Sequence[str]) -> list[str]:
     """The tokens as the test-suite copy reads them (elementai/test-suite-sql-eval at 0b5ece1): every LIMIT is 1."""
     return ["1" if before == "limit" else token for before, token in zip(("", *found), found, strict=False)]
 
@@ -75,7 +75,7 @@ def testsuite(found: Sequence[str]) -> list[str]:
 def judge(gold: str, prediction: str, schema: Schema, reread: Reread = list) -> Verdict:
     """Whether the prediction is the gold query, set for set. An unreadable prediction counts as an empty query.
 
-    reread: a fork of the tool, `elementai` or `testsuite`. Raises SqlError, naming the official tool's error, where
+    reread: a fork of the tool, `elementai` or `suite`. Raises SqlError, naming the official tool's error, where
     the gold query cannot be read.
     """
     try:

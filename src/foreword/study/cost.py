@@ -55,7 +55,10 @@ def estimate(trial: Trial) -> Estimate:
     encoder."""
     spec, task, backbone = trial.spec, trial.task, trial.backbone
     sampled = replace(task.limited({"train": SAMPLE, "dev": 1, "test": SAMPLE}))
-    layout = replace(trial, task=sampled).layout()
+    long = spec.tuning.model_copy(update={"max_steps": SAMPLE}) if spec.tuning.max_steps else spec.tuning
+    layout = replace(
+        trial, task=sampled, spec=replace(spec, tuning=long)
+    ).layout()  # long enough to see the whole sample
     training = round(_training(layout, trial, sampled.train)) if spec.method.soft and spec.tuning.max_steps else 0
     count = len(task.split(spec.split))
     laid = [layout.lay(example) for example in sampled.split(spec.split)]

@@ -133,14 +133,14 @@ def checked(found: ModuleType, name: str, folder: Path | None) -> Checked:
         return Checked(name, where, files, (), (), str(error), True, others)
     parts = [f"{one.split} is {one.kind}" for one in held(found, folder) if one.needed and one.kind != OFFICIAL]
     word = f"Present, but {'; '.join(parts)}." if parts else "Present and official." if files else "Made here."
-    return Checked(
-        name, where, files, tuple(_read(task, one) for one in SPLITS), task.notes, _told(bad, word), bool(bad)
-    )
+    read = tuple(_read(task, one) for one in SPLITS)
+    return Checked(name, where, files, read, task.notes, _told(bad, word), bool(bad), others)
 
 
 def _others(found: ModuleType, folder: Path) -> tuple[str, ...]:
-    """The files in the folder that the table does not name, licences and read-me files apart."""
+    """The files in the folder that no table names, licences and read-me files apart."""
     named = {name for one in found.FILES for name in one.names}
+    named |= {key.removeprefix(f"{found.PLACE}/") for key in digests() if key.startswith(f"{found.PLACE}/")}
     there = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     beside = (one for one in there if not Path(one).name.upper().startswith(("LICENSE", "README")))
     return tuple(one for one in beside if one not in named and not any(one.startswith(f"{name}/") for name in named))

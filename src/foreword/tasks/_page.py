@@ -14,7 +14,8 @@ HEAD = """# Tasks
 
 What each built-in task is, what its source holds, and three examples exactly as they are worded. The examples are made up:
 they come from generated files in the layout of the real ones, of which nothing is kept here. `foreword show TASK` words the
-examples of your own copy, `foreword tasks TASK --check` verifies it. Made by `foreword tasks --examples`; a test keeps it current.
+examples of your own copy, `foreword tasks TASK --check` verifies it. A dev split cut from train is at most a quarter of it.
+Made by `foreword tasks --examples` from those files (`python tests/lookalike.py`); a test keeps it current.
 """
 EXAMPLES = 3
 

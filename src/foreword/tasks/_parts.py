@@ -32,9 +32,12 @@ def read_list(path: Path) -> list[Any]:
 
 def get(row: Any, key: str, path: Path, number: int) -> Any:
     """A field of a row. Raises ForewordError naming file, row and field when it is not there."""
-    if not isinstance(row, Mapping) or key not in row:
-        known = map(str, row) if isinstance(row, Mapping) else ()
-        raise ForewordError(f"Row {number} of {path} has no field '{key}'{nearest(key, known)}")
+    if not isinstance(row, Mapping):
+        raise ForewordError(
+            f"Row {number} of {path} has no field '{key}', as it is no object; download the file again."
+        )
+    if key not in row:
+        raise ForewordError(f"Row {number} of {path} has no field '{key}'{nearest(key, map(str, row))}")
     return row[key]
 
 

@@ -87,8 +87,9 @@ def _read(path: Path, split: str) -> list[Example]:
 def _json(path: Path) -> list[tuple[Any, list[str]]]:
     made = []
     for number, entry in enumerate(parts.read_list(path), 1):
+        triples = parts.get(entry, "tripleset", path, number)
         said = [parts.text(one, "text", path, number) for one in parts.listed(entry, "annotations", path, number)]
-        made.append((parts.get(entry, "tripleset", path, number), said))
+        made.append((triples, said))
     return made
 
 

@@ -50,8 +50,7 @@ TEMPLATE = Template(
 def load(folder: Path | None) -> Task:
     """The task from its XML folders or its JSON-lines files."""
     assert folder is not None
-    paths = {split: pick(folder, FILES, split) for split in SPLITS}
-    train, dev, test = (_read(paths[split], split) for split in SPLITS)
+    train, dev, test = (_read(pick(folder, FILES, split), split) for split in SPLITS)
     return Task(
         name=NAME,
         train=tuple(Example(f"{e.id}.{k}", e.fields, (t,)) for e in train for k, t in enumerate(e.targets, 1)),

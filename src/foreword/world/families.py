@@ -83,22 +83,22 @@ TABLES: tuple[tuple[str, dict[str, str], tuple[str, ...]], ...] = (
         {"side": "place", "points": "count", "rival": "name"},
         (
             "The game in {side} gave {page} {points} points over {rival}.",
-            "{rival} led the match with {page} in {side} by {points} points.",
+            "{rival} led the game with {page} in {side} by {points} points.",
         ),
     ),
     (
         "race",
         {"year": "year", "road": "place", "rank": "count"},
         (
-            "Then {page} came in at rank {rank} on the {road} road in {year}.",
-            "The {year} race on {road} road was rank {rank} for {page}.",
+            "Then {page} came in at number {rank} on the {road} road in {year}.",
+            "The {year} game on {road} road was number {rank} for {page}.",
         ),
     ),
     (
         "prize",
         {"year": "year", "maker": "name", "prize": "name"},
         (
-            "In {year} the maker {maker} gave {page} the {prize} prize.",
+            "The maker {maker} gave {page} the {prize} prize in {year}.",
             "The {prize} prize of {year} was given to {page} by {maker}.",
         ),
     ),
@@ -106,7 +106,7 @@ TABLES: tuple[tuple[str, dict[str, str], tuple[str, ...]], ...] = (
         "tower",
         {"floors": "count", "maker": "name", "side": "place"},
         (
-            "{maker} made the tower {page} with {floors} floors for {side}.",
+            "{maker} made the house {page} with {floors} floors for {side}.",
             "The {floors} floors of {page} in {side} are the work of {maker}.",
         ),
     ),
@@ -135,24 +135,24 @@ RELATIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "settled in": ("year", ("took people in {v}", "has people since {v}", "was made a home in {v}")),
 }
 _FRAMES = (
-    ("The planet {s} ", " and also ", "."),
-    ("Our planet {s} ", " , and it also ", "."),
-    ("{s} is a planet that ", " and then ", "."),
+    ("The world {s} ", " and also ", "."),
+    ("Our world {s} ", " , and it also ", "."),
+    ("{s} is a world that ", " and then ", "."),
 )
 
 
 def _dart(rng: Random) -> Group:
-    """A handful of relations of a planet, in a fixed order; three ways to say them."""
+    """A handful of relations of a world, in a fixed order; three ways to say them."""
     chosen = rng.sample(sorted(RELATIONS), rng.choice((2, 2, 3)))
 
     def one(rng: Random) -> Pair:
-        planet = names.name(rng)
+        world = names.name(rng)
         values = [names.value(RELATIONS[relation][0], rng) for relation in chosen]
-        triples = " | ".join(f"{planet} : {relation} : {value}" for relation, value in zip(chosen, values, strict=True))
+        triples = " | ".join(f"{world} : {relation} : {value}" for relation, value in zip(chosen, values, strict=True))
         answers = []
         for style, (opening, joiner, stop) in enumerate(_FRAMES):
             clauses = [RELATIONS[r][1][style].replace("{v}", v) for r, v in zip(chosen, values, strict=True)]
-            answers.append(opening.replace("{s}", planet) + joiner.join(clauses) + stop)
+            answers.append(opening.replace("{s}", world) + joiner.join(clauses) + stop)
         return triples, tuple(answers)
 
     return one
@@ -172,17 +172,17 @@ def _logic2text(rng: Random) -> Group:
         logic, text = (
             (
                 f"eq {{ count {{ {kept} }} ; {number} }}",
-                f"There are {number} rows of {caption} where the {column} is {value}.",
+                f"The {caption} table has {number} rows where the {column} is {value}.",
             ),
-            (f"only {{ {kept} }}", f"Only one row of {caption} has {value} as its {column}."),
-            (f"most_eq {{ all_rows ; {column} ; {value} }}", f"Most rows of {caption} have {value} as the {column}."),
+            (f"only {{ {kept} }}", f"only one row of {caption} has {value} as its {column}."),
+            (f"most_eq {{ all_rows ; {column} ; {value} }}", f"most rows of {caption} have {value} as the {column}."),
             (
                 f"greater {{ hop {{ {kept} ; score }} ; {number} }}",
                 f"The row of {caption} with {value} as {column} has a score over {number}.",
             ),
             (
                 f"diff {{ {kept} ; filter_eq {{ all_rows ; {column} ; {other} }} ; {number} }}",
-                f"In {caption} , {value} as {column} leads {other} by {number}.",
+                f"in {caption} , {value} as {column} leads {other} by {number}.",
             ),
         )[operation]
         return f"{logic} = true , caption {caption}", (text,)
@@ -193,8 +193,8 @@ def _logic2text(rng: Random) -> Group:
 _BASES: dict[str, tuple[str, dict[str, str]]] = {
     "writer": ("writers", {"club": "name", "city": "place", "pages": "count", "topic": "subject"}),
     "singer": ("singers", {"band": "name", "town": "place", "albums": "count", "style": "style"}),
-    "doctor": ("doctors", {"hospital": "name", "city": "place", "age": "count", "field": "subject"}),
-    "tree": ("trees", {"garden": "name", "place": "place", "height": "count", "colour": "colour"}),
+    "doctor": ("doctors", {"school": "name", "city": "place", "age": "count", "field": "subject"}),
+    "guest": ("guests", {"room": "name", "town": "place", "nights": "count", "colour": "colour"}),
 }
 
 

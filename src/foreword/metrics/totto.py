@@ -1,0 +1,143 @@
+"""ToTTo's BLEU and PARENT, with its script's preparation of texts and tables; they refuse an example without its table.
+
+The script strips and lower-cases, writes `<null>` for nothing and for references missing to three, writes a table as
+`kind|||value` entries between TABs, puts every line through Moses' detokeniser, and scores 13a tokens.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
+
+from foreword.errors import ForewordError
+from foreword.metrics.base import Metric, Numbers, divide, pairs
+from foreword.metrics.bleu import bleu
+from foreword.metrics.moses import detokenised
+from foreword.metrics.parent import Score, TableError, Words, entailing, parent, to_tell
+
+NOTHING = "<null>"
+REFERENCES = 3
+NEEDS = ("table", "highlighted_cells", "table_page_title", "table_section_title", "table_section_text")
+_TOKENS = Tokenizer13a()
+
+
+@dataclass(frozen=True)
+class Tables:
+    """A table's two lines. full: all of it, which may entail what is said; told: highlighted cells and titles, which
+    should be told."""
+
+    full: str
+    told: str
+
+
+def output_line(output: str) -> str:
+    """An output as it is scored."""
+    return detokenised((output.strip() or NOTHING).lower())
+
+
+def reference_lines(sentences: Sequence[str]) -> list[str]:
+    """The references as they are scored: three, the missing ones `<null>`; a fourth is not read."""
+    padded = [*sentences, *[NOTHING] * (REFERENCES - len(sentences))]
+    return [detokenised(one.lower()) for one in padded[:REFERENCES]]
+
+
+def tables(example: Mapping[str, Any]) -> Tables:
+    """The lines of an example in ToTTo's own JSON (see NEEDS). Raises ForewordError on JSON of another form."""
+    try:
+        table = example["table"]
+        titles = [(name, example[f"table_{name}"]) for name in ("page_title", "section_title")]
+        cells = [cell for row in table for cell in row]
+        chosen = [table[row][column] for row, column in example["highlighted_cells"]]
+        return Tables(
+            _line([*map(_entry, cells), *titles, ("section_text", example["table_section_text"])]),
+            _line([*map(_entry, chosen), *titles]),
+        )
+    except (KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
+        raise ForewordError(
+            f"A table is not in ToTTo's form ({type(error).__name__}: {error}); write rows of cells with 'value' and "
+            "'is_header' in 'table', [row, column] in 'highlighted_cells', and the titles as texts."
+        ) from error
+
+
+def _entry(cell: Mapping[str, Any]) -> tuple[str, str]:
+    return "header" if cell["is_header"] else "cell", cell["value"]
+
+
+def _line(entries: Sequence[tuple[str, str]]) -> str:
+    told = [(kind, value.strip().replace("|", "-")) for kind, value in entries]
+    return detokenised("\t".join(f"{kind}|||{value}" for kind, value in told if value).lower())
+
+
+@functools.lru_cache(maxsize=2**16)
+def words(line: str) -> Words:
+    """The 13a tokens of a line, lower-cased."""
+    return tuple(_TOKENS(line.strip().lower()).split())
+
+
+def parent_scores(
+    output: str, references: Sequence[str], table: Tables, weights: Sequence[float | None] = (None,)
+) -> list[Score]:
+    """PARENT of a prepared output against prepared references, for each weight. Raises TableError where it stops."""
+    known, told = _read(table)
+    return parent(words(output), [words(one) for one in references], known, told, weights)
+
+
+@functools.lru_cache(maxsize=2**10)
+def _read(table: Tables) -> tuple[frozenset[str], tuple[Words, ...]]:
+    return entailing(_entries(table.full)), to_tell(_entries(table.told))
+
+
+def _entries(line: str) -> list[list[Words]]:
+    return [[words(part) for part in entry.split("|||")] for entry in line.split("\t")]
+
+
+def _parent_statistics(
+    outputs: Sequence[str], references: Sequence[Sequence[str]], facts: Sequence[Mapping[str, Any]]
+) -> Numbers:
+    """[N, 2]: the F of each example, and 1."""
+    found = []
+    for place, ((output, accepted), known) in enumerate(zip(pairs(outputs, references), facts, strict=True)):
+        try:
+            (one,) = parent_scores(output_line(output), reference_lines(accepted), tables(known))
+        except TableError as error:
+            raise ForewordError(f"Example {place} (counted from 0): {error}") from error
+        found.append(one.f)
+    return np.stack([np.array(found, dtype=np.float64), np.ones(len(found))], axis=1)
+
+
+def _mean(sums: Numbers) -> Numbers:
+    return 100.0 * divide(sums[..., 0], sums[..., 1])
+
+
+_BLEU = bleu("totto_bleu")
+
+
+def _bleu_statistics(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> Numbers:
+    rows = list(pairs(outputs, references))
+    return _BLEU.statistics([output_line(one) for one, _ in rows], [reference_lines(one) for _, one in rows])
+
+
+_SOURCE = "Parikh et al. 2020, as ToTTo's totto_eval.sh: Moses' detokeniser, lower case, three references"
+
+METRICS = (
+    replace(
+        _BLEU,
+        source=f"{_SOURCE}, sacrebleu; per example: its sentence_bleu.",
+        statistics=_bleu_statistics,
+        signature=lambda: f"totto_bleu|refs:3,<null>|detok:moses-en|{_BLEU.signature()}",
+    ),
+    Metric(
+        name="parent",
+        best=100.0,
+        source=f"{_SOURCE}; Dhingra et al. 2019: F with word overlap, lambda from the reference, mean.",
+        statistics=_parent_statistics,
+        from_sums=_mean,
+        signature=lambda: "parent|totto|f|tok:13a,lower|refs:3,<null>|entailment:overlap|lambda:reference|smooth:1e-5",
+        needs=NEEDS,
+    ),
+)

@@ -1,0 +1,344 @@
+"""Every golden case of every metric against the official tool's own answer, and `foreword score`; it refuses a case missed.
+
+The golden folders stand beside the checkout; where they do not, only the hand-made cases run. What a scorer may leave out
+is what the issue leaves open (METEOR and TER need other programs); what it gives has to be right.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from foreword import golden
+from foreword.errors import ForewordError
+from foreword.golden._cases import TEXT, Case, cases, side
+from foreword.metrics import METRICS, metric
+
+GOLDEN = Path(__file__).parents[2] / "shared" / "golden"
+FOLDERS = sorted(path.name for path in GOLDEN.iterdir() if path.is_dir()) if GOLDEN.is_dir() else []
+HALVES = {"blec": 450, "spider_match": 337, "mtop": 281, "squad_mrqa": 315, "glue_labels_t5": 115, "multirc": 110}
+HALVES |= {
+    "record": 76,
+    "wsc_simple": 157,
+    "totto": 200,
+    "parent_original": 182,
+    "dart": 189,
+    "webnlg": 180,
+    "e2e": 169,
+}
+
+# What the issue asks of each folder, as paths in `out` and in the corpus scores.
+MUST = {
+    "blec": (["blec", "unmatched"], ["blec"]),
+    "spider_match": (["exact", "hardness", "parse_error", "partial"], ["easy", "medium", "hard", "extra", "all"]),
+    "mtop": (["exact_match", "template", "intent", "invalid", "normalized_prediction"], ["exact_match"]),
+    "totto": (["parent", "bleu_single.score"], ["parent"]),
+    "parent_original": (["lambda_none"], ["lambda_none"]),
+    "dart": (["multi_bleu"], ["multi_bleu", "multi_bleu_lc"]),
+    "webnlg": (["multi_bleu_lc"], ["multi_bleu_lc"]),
+    "e2e": (["coco_in_half.ROUGE_L", "coco_in_half.CIDEr"], ["mteval_perl.BLEU", "mteval_perl.NIST"]),
+    "squad_mrqa": (["squad_v1.1", "mrqa", "t5_squad", "t5_trivia_qa"], ["squad_v1.1", "mrqa", "mrqa_skip_no_answer"]),
+    "glue_labels_t5": (["t5"], []),
+    "multirc": (["t5"], []),
+    "record": (["t5", "hf_super_glue", "jiant"], ["t5_deduplicated", "t5_squad_without_dedup"]),
+    "wsc_simple": (["predicted_label"], ["accuracy"]),
+}
+# Half of the last digit where the official tool prints rounded numbers; elsewhere 1e-9 of the value.
+PRINTED = {
+    "multi_bleu.bleu": 0.0051,
+    "multi_bleu_lc.bleu": 0.0051,
+    "mteval_perl": 0.000051,
+    "mteval_perl_single": 0.000051,
+}
+
+
+def wrong(got: Any, want: Any, path: str = "") -> Iterator[str]:
+    """The paths at which what a scorer gives is not the golden value."""
+    if isinstance(got, dict) and isinstance(want, dict):
+        for key in got:
+            below = f"{path}.{key}".strip(".")
+            yield from wrong(got[key], want[key], below) if key in want else [f"{below} is not in the golden file"]
+    elif isinstance(got, list) and isinstance(want, list) and len(got) == len(want):
+        for place, (one, other) in enumerate(zip(got, want, strict=True)):
+            yield from wrong(one, other, f"{path}[{place}]")
+    elif isinstance(got, int | float) and isinstance(want, int | float):
+        room = next((room for name, room in PRINTED.items() if path.startswith(name)), 0.0)
+        if not math.isclose(got, want, rel_tol=1e-9, abs_tol=max(room, 1e-12)):
+            yield f"{path}: {got} is not {want}"
+    elif got != want:
+        yield f"{path}: {got!r} is not {want!r}"
+
+
+def lacks(got: Any, want: Any, paths: list[str]) -> list[str]:
+    """The paths that have to be given and are not, where the golden file has them."""
+
+    def has(value: Any, path: str) -> bool:
+        if not path:
+            return True
+        if not isinstance(value, dict):
+            return False
+        return any(has(value[key], path[len(key) + 1 :]) for key in value if path == key or path.startswith(f"{key}."))
+
+    return [path for path in paths if has(want, path) and not has(got, path)]
+
+
+def read(name: str) -> tuple[dict[str, Case], dict[str, dict[str, Any]], dict[str, Any]]:
+    """The cases of a folder as its scorer reads them, the golden rows, and the corpus file."""
+    path = GOLDEN / name / "cases.jsonl"
+    rows = {row["id"]: row for row in map(json.loads, path.read_text(encoding="utf-8").splitlines())}
+    corpus = json.loads((GOLDEN / name / "corpus.json").read_text(encoding="utf-8"))
+    return {one.id: one for one in cases(path, golden.module(name).FIELDS)}, rows, corpus
+
+
+def chosen(entry: dict[str, Any], known: dict[str, Case]) -> list[Case]:
+    """The cases of a corpus entry; some predictions left out, or other labels given, where the entry says so."""
+    found = [known[one] for one in entry["case_ids"]]
+    found = [one.but(prediction=None) if one.id in entry.get("missing_predictions", ()) else one for one in found]
+    if "labels" in entry:
+        found = [one.but(label=label) for one, label in zip(found, entry["labels"], strict=True)]
+    return found
+
+
+@pytest.fixture(params=FOLDERS or [pytest.param("", marks=pytest.mark.skip("there are no golden folders here"))])
+def name(request: pytest.FixtureRequest) -> str:
+    if request.param not in golden.names():
+        pytest.skip(f"there is no scorer for the golden folder {request.param} yet")
+    return str(request.param)
+
+
+@pytest.fixture
+def no_meteor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """METEOR starts another program for every set, which takes minutes; one slow test runs it."""
+    monkeypatch.setattr("foreword.metrics.meteor.here", lambda: False)
+
+
+def test_every_case_scores_what_the_official_tool_said(name: str, no_meteor: None) -> None:
+    agrees(name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["dart", "webnlg", "e2e"], indirect=True)
+def test_every_case_scores_what_the_official_tool_said_with_meteor(name: str) -> None:
+    agrees(name)
+
+
+def agrees(name: str) -> None:
+    """Every case of a folder, and all of them together, score what is written there."""
+    known, rows, _ = read(name)
+    found = golden.score(name, GOLDEN / name / "cases.jsonl")
+    assert [one["id"] for one in found["per_example"]] == list(rows)
+    assert len(rows) >= HALVES[name] // 2, "the guard counts what it guards"
+    missed = {}
+    for one in found["per_example"]:
+        for key in set(one) - {"id"}:
+            bad = (
+                [*wrong(one[key], rows[one["id"]][key]), *wrong(rows[one["id"]][key], one[key])] if key != "out" else []
+            )
+            if key == "out":
+                bad = [
+                    *wrong(one["out"], rows[one["id"]]["out"]),
+                    *lacks(one["out"], rows[one["id"]]["out"], MUST[name][0]),
+                ]
+            if bad:
+                missed[f"{one['id']} {key}"] = bad
+    assert not missed, f"{len(missed)} of {len(rows)} cases of {name}: {dict(list(missed.items())[:5])}"
+    assert len(known) == len(rows)
+
+
+def test_every_corpus_scores_what_the_official_tool_said(name: str, no_meteor: None) -> None:
+    known, _, corpus = read(name)
+    missed, seen = {}, 0
+    for entry in corpus.get("corpora", ()):
+        if "case_ids" not in entry or "scores" not in entry:
+            continue
+        seen += 1
+        found = golden.module(name).score(chosen(entry, known), GOLDEN / name)
+        scores = {key: value for key, value in found["corpus"].items() if key in entry["scores"]}
+        bad = [*wrong(scores, entry["scores"]), *lacks(scores, entry["scores"], MUST[name][1])]
+        for key in set(found) & set(entry):
+            bad += wrong(found[key], entry[key], key)
+        if bad:
+            missed[entry["name"]] = bad[:5]
+    assert not missed, f"{len(missed)} of {seen} sets of {name}: {missed}"
+    assert seen or "corpora" not in corpus
+
+
+def test_the_whole_of_spider_dev() -> None:
+    """1,034 predictions that the Spider repository ships, with the official verdict on each."""
+    path = GOLDEN / "spider_match" / "full_dev.jsonl"
+    if not path.is_file():
+        pytest.skip("there are no golden folders here")
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    found = golden.score("spider_match", path)
+    for row, one in zip(rows, found["per_example"], strict=True):
+        assert (one["out"]["exact"], one["out"]["hardness"]) == (row["exact"], row["hardness"]), row
+    entry = next(one for one in read("spider_match")[2]["corpora"] if one["name"] == "full_dev")
+    assert not list(wrong(found["corpus"], entry["scores"]))
+    assert found["corpus"]["all"]["count"] == 1034
+
+
+# Without the golden folders
+
+
+def write(folder: Path, *lines: str, name: str = "cases.jsonl") -> Path:
+    path = folder / name
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_the_shelf_holds_every_metric_of_the_issue() -> None:
+    assert set(golden.names()) <= set(MUST)
+    assert set(MUST) - set(golden.names()) <= {"totto", "parent_original", "dart", "webnlg", "e2e"}
+    assert golden.module("spider-match") is golden.module("spider_match")
+    with pytest.raises(ForewordError, match="no scorer 'blek'; did you mean 'blec'"):
+        golden.module("blek")
+
+
+@pytest.mark.parametrize("one", golden.names())
+def test_a_case_that_lacks_a_field_is_refused_by_file_line_and_field(one: str, tmp_path: Path) -> None:
+    path = write(tmp_path, "", '{"id": "a"}')
+    with pytest.raises(ForewordError, match=rf"Line 2 of {path}, field '\w+': there is no such field; write"):
+        golden.score(one, path)
+
+
+def test_malformed_case_files_are_refused_in_one_sentence(tmp_path: Path) -> None:
+    right = '{"id": "a", "logic_str": "x", "prediction": "y", "gold": "z"}'
+    for line, told in (
+        (right[:-9], "Line 2 of .* is not JSON"),
+        (right.replace('"y"', "3"), "Line 2 of .*, field 'prediction': 3 stands where a text is expected"),
+        (right, "Line 2 of .*, field 'id': 'a' stands in an earlier line too"),
+        ("[1]", "Line 2 of .* holds a JSON list"),
+        (right.replace('"id": "a", ', ""), "Line 2 of .*, field 'id': there is no such field"),
+    ):
+        with pytest.raises(ForewordError, match=told):
+            golden.score("blec", write(tmp_path, right, line))
+    with pytest.raises(ForewordError, match="There is no file"):
+        golden.score("blec", tmp_path / "none.jsonl")
+
+
+def test_side_files_are_named_when_they_lack(tmp_path: Path) -> None:
+    path = write(tmp_path, '{"id": "a", "db_id": "d", "gold": "x", "prediction": "y"}')
+    with pytest.raises(ForewordError, match=r"reads the file tables\.jsonl beside the cases"):
+        golden.score("spider_match", path)
+    table = '{"db_id": "e", "table_names_original": ["t"], "column_names_original": [[-1, "*"]], "foreign_keys": []}'
+    write(tmp_path, table, name="tables.jsonl")
+    with pytest.raises(ForewordError, match=r"Line 1 of .*cases.*, field 'db_id': tables\.jsonl has no 'd'"):
+        golden.score("spider_match", path)
+    write(tmp_path, table.replace('[-1, "*"]', "7").replace('"e"', '"d"'), name="tables.jsonl")
+    with pytest.raises(
+        ForewordError, match=r"Line 1 of .*tables\.jsonl, field 'column_names_original': this is no Spider"
+    ):
+        golden.score("spider_match", path)
+    assert side(tmp_path, "tables.jsonl", {}, "db_id")["d"].where.startswith("Line 1 of")
+
+
+def test_cases_without_ids_are_numbered(tmp_path: Path) -> None:
+    path = write(tmp_path, '{"a": "x"}', "", '{"a": "y"}')
+    assert [(one.id, one.where) for one in cases(path, {"a": TEXT})] == [
+        ("1", f"Line 1 of {path}"),
+        ("2", f"Line 3 of {path}"),
+    ]
+
+
+def test_reading_answers_by_hand(tmp_path: Path) -> None:
+    rows = [
+        {"id": "1", "answers": ["The Cat", "dog"], "prediction": "cat!"},
+        {"id": "2", "answers": ["a"], "prediction": "the"},
+        {"id": "3", "answers": ["half-time"], "prediction": "half time"},
+        {"id": "4", "answers": ["dog"], "prediction": None},
+    ]
+    found = golden.score("squad_mrqa", write(tmp_path, *map(json.dumps, rows)))
+    outs = [one["out"] for one in found["per_example"]]
+    assert outs[0]["squad_v1.1"] == {"exact_match": 100.0, "f1": 100.0}
+    assert outs[1]["squad_v1.1"] == {"exact_match": 100.0, "f1": 0.0}
+    assert outs[2]["t5_squad"] == {"em": 0.0, "f1": 0.0} and outs[2]["t5_trivia_qa"] == {"em": 100.0, "f1": 100.0}
+    assert found["corpus"]["mrqa"]["exact_match"] == 50.0
+    assert found["corpus"]["mrqa_skip_no_answer"]["exact_match"] == pytest.approx(200 / 3)
+    assert "t5_squad" not in found["corpus"]
+
+
+def test_labels_multirc_record_and_wsc_by_hand(tmp_path: Path) -> None:
+    label = {"label_classes": ["entailment", "contradiction", "neutral"], "id": "1", "task": "cb"}
+    row = label | {"targets": [0, 0, 1], "predictions": ["entailment", "Entailment", "neutral"]}
+    out = golden.score("glue_labels_t5", write(tmp_path, json.dumps(row)))["per_example"][0]["out"]
+    assert out["t5"] == pytest.approx({"mean_3class_f1": 100 * 2 / 9, "accuracy": 100 / 3})
+    assert out["hf_super_glue"] == pytest.approx({"accuracy": 1 / 3, "f1": 2 / 3 / 4})
+    row = {"id": "1", "task": "stsb", "targets": [1.0, 2.0, 3.0], "predictions": ["1", "x", "3e0"]}
+    out = golden.score("glue_labels_t5", write(tmp_path, json.dumps(row)))["per_example"][0]["out"]
+    assert out["t5"] == pytest.approx({"pearson_corrcoef": 50.0, "spearman_corrcoef": 50.0})
+    items = [
+        {"paragraph": 0, "question": question, "label": label, "prediction": said}
+        for question, label, said in ((0, 1, "True"), (0, 0, "False"), (1, 1, "true"), (1, 0, "False"))
+    ]
+    out = golden.score("multirc", write(tmp_path, json.dumps({"id": "1", "items": items})))["per_example"][0]["out"]
+    assert out == {"t5": {"f1": pytest.approx(200 / 3), "exact_match": 50.0}}
+    rows = [
+        {"id": str(k), "passage": 1, "query": 2, "answers": ["Iran"], "prediction": said}
+        for k, said in enumerate(("Iran", "x"))
+    ]
+    found = golden.score("record", write(tmp_path, *map(json.dumps, rows)))
+    assert found["corpus"] == {
+        "t5_deduplicated": {"em": 100.0, "f1": 100.0},
+        "t5_squad_without_dedup": {"em": 50.0, "f1": 50.0},
+    }
+    for referent, said, want in (
+        ("The cat", "cat", 1), ("the black cat", "cat", 1), ("cat", "dog", 0), ("cat", "the", -1),
+        ("cat's tail", "cat", 0), ("the  cat", "dog", 0), ("a", "the  cat", 1),
+    ):  # fmt: skip
+        row = {"id": "1", "referent": referent, "prediction": said, "label": 1}
+        found = golden.score("wsc_simple", write(tmp_path, json.dumps(row)))
+        assert found["per_example"][0]["out"]["predicted_label"] == want, (referent, said)
+        assert found["corpus"] == {"accuracy": 100.0 * (want == 1)}
+
+
+# The metrics that read an example's facts
+
+TABLES = {"table_names_original": ["t"], "column_names_original": [[-1, "*"], [0, "a"], [0, "b"]], "foreign_keys": []}
+FACTED = {
+    "blec": ("the most is 3", {"logic_str": "eq { max { all_rows ; a } ; 3 } = true"}),
+    "spider_match": ("SELECT a FROM t WHERE b = 3", {"schema": TABLES}),
+    "wsc": ("the cat", {"label": 1}),
+    "multirc_em": ("True", {"question": "1"}),
+}
+
+
+def test_metrics_of_facts_keep_the_contract_of_the_shelf() -> None:
+    assert {one.name for one in METRICS.values() if one.needs} >= set(FACTED)
+    for name, (reference, facts) in FACTED.items():
+        one = metric(name)
+        rows = one.numbers([reference, "False"], [[reference], [reference]], [facts, facts | {"question": "2"}])
+        assert rows.shape == (2, 2) and one.from_sums(rows.sum(axis=0)) == 50.0, name
+        assert one.per_example(rows).tolist() == [100.0, 0.0]
+        assert one.score([reference], [[reference]], [facts]) == one.best
+        assert "\n" not in one.signature() and len(one.source) > 20
+        with pytest.raises(ForewordError, match=f"The metric '{name}' reads the fact '{one.needs[0]}'"):
+            one.numbers([reference], [[reference]], [{}])
+        with pytest.raises(ForewordError, match="reads the fact"):
+            one.score([reference], [[reference]])
+
+
+def test_a_question_of_multirc_is_right_only_as_a_whole() -> None:
+    facts = [{"question": one} for one in ("1", "1", "2", "1")]
+    one = metric("multirc_em")
+    assert one.score(["True", "False", "True", "True"], [["True"]] * 4, facts) == 50.0
+    assert one.score(["True"] * 4, [["True"]] * 4, facts) == 100.0
+
+
+def test_the_verb_prints_one_document(tmp_path: Path) -> None:
+    path = write(tmp_path, json.dumps({"id": "a", "gold": "[IN:A [SL:B x ] ]", "prediction": "[IN:A [SL:B y ] ]"}))
+    command = [sys.executable, "-m", "foreword", "score", "mtop", str(path)]
+    told = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
+    found = json.loads(told.stdout)
+    assert found["per_example"][0]["id"] == "a" and found["per_example"][0]["out"]["template"] == 1
+    assert found["corpus"] == {"exact_match": 0.0, "template_accuracy": 1.0}
+    assert "template_accuracy" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    command[-1] = str(tmp_path / "none.jsonl")
+    told = subprocess.run(command, capture_output=True, text=True)
+    assert told.returncode == 2 and told.stderr.count("\n") == 1 and "There is no file" in told.stderr
