@@ -271,6 +271,7 @@ def _logic2text(folder: Path, rng: Random) -> None:
 @made("spider")
 def _spider(folder: Path, rng: Random) -> None:
     schema = {"db_id": "shop", "table_names_original": ["Seller", "Item"], "table_names": ["seller", "item"]}
+    schema["foreign_keys"] = []
     schema["column_names_original"] = [[-1, "*"], [0, "Name"], [0, "Town"], [1, "Kind"], [1, "Price"]]
     text(folder / "tables.json", json.dumps([schema]))
     (folder / "database/shop").mkdir(parents=True, exist_ok=True)

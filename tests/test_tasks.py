@@ -25,7 +25,7 @@ COUNTS = {  # train, dev, test: as the sources' own sizes and the stated cuts gi
     "spider": (6700, 300, 1034), "trec": (4943, 500, 500), "ag-news": (3500, 500, 7600), "rte": (2240, 250, 277),
     "mrpc": (3676, 400, 1725), "gsm8k": (6973, 500, 1319), "geoquery": (548, 49, 277), "boolq": (1800, 200, 3270),
     "totto": (6, 2, 10), "logic2text": (8566, 1014, 990), "e2e-clean": (42045, 1484, 1847), "multirc": (1795, 205, 4848),
-    "record": (39, 3, 3), "wsc": (8, 2, 38), "squad": (946, 123, 121), "cb": (200, 50, 56), "copa": (350, 50, 100),
+    "record": (39, 3, 3), "wsc": (8, 2, 104), "squad": (946, 123, 121), "cb": (200, 50, 56), "copa": (350, 50, 100),
     "wic": (4199, 400, 638), "qqp": (1800, 200, 7600), "commongen": (38308, 500, 992),
 }  # fmt: skip
 
@@ -54,7 +54,7 @@ def test_the_contract_of_every_task(name: str) -> None:
         assert example.targets and all(target.strip() for target in example.targets)
         assert not example.choices or set(example.targets) <= set(example.choices)
     assert all(example.choices for example in task.train) == (task.metrics[0] in ("accuracy", "multirc_f1"))
-    assert task.metrics == tuple(tasks.about(name, DATA).metrics)
+    assert set(task.metrics) <= set(tasks.about(name, DATA).metrics)
 
 
 @pytest.mark.parametrize("name", tasks.names())

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from foreword.errors import ForewordError
-from foreword.files import canonical
 from foreword.metrics.base import fact_metric
 from foreword.metrics.spider_sql import (
     OPERATORS,
@@ -109,7 +108,7 @@ def _known(row: str) -> Schema:
 
 def _exact(output: str, reference: str, facts: Mapping[str, Any]) -> float:
     try:
-        return float(judge(reference, output, _known(canonical(facts["schema"]))).exact)
+        return float(judge(reference, output, _known(json.dumps(facts["schema"], sort_keys=True))).exact)
     except ValueError as error:
         raise ForewordError(
             f"Spider's exact set match cannot read the reference query '{reference}' or its schema ({error}); "

@@ -10,7 +10,7 @@ from foreword.data import Example
 from foreword.tasks import _parts as parts
 from foreword.template import Template
 
-METRICS = ("bleu_mteval", "bleu", "chrf", "rouge_l")
+METRICS = ("bleu_mteval", "rouge_l_coco", "bleu", "chrf")
 TEMPLATE = Template(
     instruction="Describe the restaurant in English from its attributes.",
     question="Attributes: {input}\nDescription:",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 
 from foreword.errors import ForewordError
 from foreword.files import canonical
-from foreword.readers import read_bytes, read_rows, read_text
+from foreword.readers import read_bytes, read_lines, read_rows, read_text
 
 OFFICIAL = "official"
 PART = "part of the official rows"
@@ -151,22 +151,29 @@ def json_value(path: Path) -> Any:
     return value
 
 
+def json_lines(path: Path) -> Iterator[tuple[int, Any]]:
+    """(line number, row) of a JSON-lines file, one at a time. Raises ForewordError naming the file and the damaged line."""
+    for number, line in enumerate(read_lines(path), 1):
+        if line.strip():
+            yield number, _row(line, path, number)
+
+
+def _row(line: str, path: Path, number: int) -> Any:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ForewordError(
+            f"Line {number} of {path} is not JSON ({error.msg}, column {error.colno}); download the file again."
+        ) from error
+
+
 def json_lines_gz(path: Path) -> list[Any]:
     """The rows of a gzipped JSON-lines file. Raises ForewordError naming the file and the line that is damaged."""
     try:
         lines = gzip.decompress(read_bytes(path)).decode("utf-8").split("\n")
     except (OSError, EOFError, ValueError) as error:
         raise ForewordError(f"{path} is not a whole gzip file of text ({error}); download the file again.") from error
-    rows = []
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            try:
-                rows.append(json.loads(line))
-            except json.JSONDecodeError as error:
-                raise ForewordError(
-                    f"Line {number} of {path} is not JSON ({error.msg}, column {error.colno}); download the file again."
-                ) from error
-    return rows
+    return [_row(line, path, number) for number, line in enumerate(lines, 1) if line.strip()]
 
 
 def xml_root(path: Path) -> ElementTree.Element:

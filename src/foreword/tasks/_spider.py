@@ -23,7 +23,7 @@ from foreword.tasks._files import BESIDE, REMADE, File
 
 LICENCE = "CC BY-SA 4.0"
 PLACE, ALSO = "spider", ("spider_data",)
-METRICS = ("exact_match",)
+METRICS = ("spider_match", "exact_match")
 FILES = (
     File("tables", "tables.json", {"databases": 166}),
     File("train", "train_spider.json", {"rows": 7000}),
@@ -37,6 +37,7 @@ FILES = (
 )
 DATABASES = File("databases", "database", {"folders": 166})
 DEV = 300
+MATCHED = ("table_names_original", "column_names_original", "foreign_keys")
 SAME, MOST = 0.85, 2  # how alike a cell value and the words of a question must be, and how many values a column shows
 COMMON = (  # words that alone are no value to look for
     "a an and any are as at be by do for from has have how in is it list many more most name number of "
@@ -48,10 +49,11 @@ Values = Callable[[str, str], list[str]]
 
 @dataclass(frozen=True)
 class Schema:
-    """A database's tables, each with its columns, as `tables.json` names them."""
+    """A database's tables, each with its columns, as `tables.json` names them. row: what exact set match reads of it there."""
 
     database: str
     tables: tuple[tuple[str, tuple[str, ...]], ...]
+    row: Mapping[str, Any]
 
     def text(self, values: Values | None = None) -> str:
         """The schema in one line; `values(table, column)` gives the cell values to show behind a column."""
@@ -83,7 +85,8 @@ def schemas(path: Path) -> dict[str, Schema]:
                 f"{error}; download the file again."
             ) from error
         pairs = zip(map(str, tables), map(tuple, owned), strict=True)
-        found[name] = Schema(name, tuple(pairs))
+        kept = {key: parts.listed(row, key, path, number) for key in MATCHED}
+        found[name] = Schema(name, tuple(pairs), kept)
     return found
 
 
@@ -105,7 +108,14 @@ def read(path: Path, split: str, known: Mapping[str, Schema], databases: Path | 
         else:
             schema = known[name].text(functools.partial(_matching, question, databases / name / f"{name}.sqlite"))
         fields = {"question": question, "schema": schema}
-        made.append(Example(f"{split}-{number}", fields, (_tidy(query),), facts={"db_id": name, "query": query}))
+        made.append(
+            Example(
+                f"{split}-{number}",
+                fields,
+                (_tidy(query),),
+                facts={"db_id": name, "query": query, "schema": known[name].row},
+            )
+        )
     return made
 
 

@@ -26,7 +26,7 @@ SUMMARY = "A logical form over a table to one sentence (Logic2Text)"
 LICENCE = "MIT"
 PLACE, ALSO = "logic2text", ("Logic2Text",)
 GET = "dataset/{train,valid,test}.json from https://github.com/czyssrs/Logic2Text (MIT)"
-METRICS = ("bleu", "chrf", "rouge_l")
+METRICS = ("blec", "bleu", "chrf", "rouge_l")
 SIZES = {"train": 8566, "valid": 1095, "test": 1092}
 LINKED = {"train": "train_lm.json", "valid": "valid_lm.json", "test": "test_lm.json"}
 TABLES = {"train": 4554, "valid": 500, "test": 500}
@@ -74,7 +74,7 @@ def load(folder: Path | None) -> Task:
         dev=tuple(splits["valid"]),
         test=tuple(splits["test"]),
         template=TEMPLATE if linked else LOGIC,
-        metrics=METRICS,
+        metrics=METRICS[1:] if linked else METRICS,
         source=f"Logic2Text, {LICENCE}; {'LogicNLG layout, without logical forms' if linked else 'official files'}",
         notes=(NO_LOGIC,) if linked else (),
     ).noted()
@@ -93,7 +93,8 @@ def _official(path: Path, split: str) -> list[Example]:
             raise ForewordError(f"Row {number} of {path} has an empty sentence, logic_str or table header; mend it.")
         table = f"Caption: {caption} | {', '.join(map(str, header))}"
         fields = {"logic": " ".join(logic.split()), "table": table}
-        made.append(Example(f"{split}-{number}", fields, (" ".join(sentence.split()),), facts={"logic_str": logic}))
+        facts = {} if split == "train" else {"logic_str": logic}
+        made.append(Example(f"{split}-{number}", fields, (" ".join(sentence.split()),), facts=facts))
     return made
 
 

@@ -3,8 +3,8 @@
 Source: Khashabi et al. 2018, in SuperGLUE, worded as T5 does: question, answer, paragraph, without its HTML marks. One
 example per answer; the official dev split (953 questions, 4,848 answers) is scored, as its test answers are hidden. Train
 is the official `train.jsonl` where it is there, else a labelled sample of 2,000 answers; dev is about 200 answers cut from
-it by seed 0 with whole paragraphs. F1 over all answers counts; each scored example's facts hold its question's number, by
-which T5's exact match over questions groups.
+it by seed 0 with whole paragraphs. T5 scores F1 over all answers, and exact match over questions, which each example's
+facts name.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LICENCE = "licence of the data not stated"
 PLACE = "superglue/MultiRC"
 HUB = ("aps/super_glue", "multirc")
 GET = "train.jsonl and val.jsonl of SuperGLUE MultiRC from https://super.gluebenchmark.com (licence of the data not stated)"
-METRICS = ("multirc_f1", "accuracy")
+METRICS = ("multirc_f1", "multirc_em")
 FILES = (
     File("train", "train.jsonl", {"answers": 27243, "paragraphs": 456}),
     File("train", "olora_train_sample.json", {"rows": 2000}, kind=PART),

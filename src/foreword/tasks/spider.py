@@ -2,12 +2,13 @@
 
 Source: Yu et al. 2018 (arXiv 1809.08887). The official dev split (1,034) is scored, as its test answers are hidden; dev is
 300 questions cut from train by seed 0. Schema and target are written as UnifiedSKG writes them, without cell values
-(`spider-with-cells` shows those): `db_id | table : column , column | ...`. The metric here is exact match of the text; the
-official exact set match compares parsed queries.
+(`spider-with-cells` shows those): `db_id | table : column , column | ...`. Exact set match, the official
+metric, compares parsed queries.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from foreword.task import Task
@@ -41,7 +42,7 @@ def made(folder: Path, name: str, databases: Path | None) -> Task:
     rest, dev = parts.carved(train, _spider.DEV)
     return Task(
         name=name,
-        train=tuple(rest),
+        train=tuple(replace(one, facts={}) for one in rest),
         dev=tuple(dev),
         test=tuple(scored),
         template=TEMPLATE,

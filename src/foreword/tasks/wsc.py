@@ -1,10 +1,10 @@
 """WSC: whom or what does a pronoun mean; it refuses a pronoun that is not in its text.
 
 Source: Levesque, Davis and Morgenstern 2012, in SuperGLUE, worded as T5 does: the text with the pronoun between stars, the
-referent as target; trained on right referents only (259 of 554). The official dev split is scored, as its test answers are
-hidden: of its 104 pairs those 38 whose referent is right, as the metrics here cannot mark a wrong one (the label of each
-stands in its facts). Train is the official `train.jsonl` where it is there, else 32 labelled rows of it; dev is 25 questions
-cut from train by seed 0.
+referent as target; trained on right referents only (259 of 554). The official dev split (104) is scored, as its test
+answers are hidden, by whether the answer names the referent and whether it should: each example's label stands in its
+facts. Train is the official `train.jsonl` where it is there, else 32 labelled rows of it; dev is 25 questions cut from
+train by seed 0.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LICENCE = "licence of the data not stated"
 PLACE = "superglue/WSC"
 HUB = ("aps/super_glue", "wsc.fixed")
 GET = "train.jsonl and val.jsonl of SuperGLUE WSC from https://super.gluebenchmark.com (licence of the data not stated)"
-METRICS = ("squad_em", "token_f1")
+METRICS = ("wsc",)
 FILES = (
     File("train", "train.jsonl", {"rows": 554, "right": 259}),
     File("train", "dev32.jsonl", {"rows": 32, "right": 10}, kind=PART),
@@ -39,7 +39,7 @@ TEMPLATE = Template(
     instruction="Name whom or what the pronoun between the stars means.",
     question="{text}\nanswer:",
 )
-SCORED = "Of {whole} scored pairs the {kept} whose referent is right are kept; train has right referents only."
+SCORED = "Of the {whole} scored pairs {right} have the right referent; train has right referents only."
 
 
 def load(folder: Path | None) -> Task:
@@ -51,18 +51,17 @@ def load(folder: Path | None) -> Task:
         path = pick(folder, FILES, "train")
         train, scored, origin = _read(path, "train"), _read(pick(folder, FILES, "dev"), "val"), path.name
     rest, dev = parts.carved(_right(train), DEV)
-    kept = _right(scored)
     return Task(
         name=NAME,
         train=tuple(rest),
         dev=tuple(dev),
-        test=tuple(kept),
+        test=tuple(scored),
         template=TEMPLATE,
         metrics=METRICS,
         source=f"SuperGLUE WSC, {LICENCE}; train from {origin}",
         notes=(
             parts.DEV_SCORED,
-            SCORED.format(whole=len(scored), kept=len(kept)),
+            SCORED.format(whole=len(scored), right=len(_right(scored))),
             parts.CARVED.format(size=len(dev)),
         ),
     ).noted()
