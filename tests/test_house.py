@@ -58,7 +58,7 @@ LATE = {
     ("readers", "pyarrow"),
     ("retrieve", "faiss"),
     ("retrieve", "sentence_transformers"),
-    ("golden", "unidecode"),
+    ("metrics", "unidecode"),
 }
 LATE_ROOMS = {"cli", "__main__"}  # so that --help answers at once
 NO_TORCH = {"errors", "files", "stats", "config", "data", "record", "report", "metrics", "retrieve", "study", "cli"}

@@ -109,7 +109,7 @@ def _dtype(name: str, device: torch.device) -> torch.dtype:
 
 def _source(name: str) -> str:
     if name == "reference" or name.startswith("reference-"):
-        return str(reference.folder(name))
+        return str(reference.folder(name.removeprefix("reference").removeprefix("-") or "medium"))
     path = Path(name).expanduser()
     if path.is_dir():
         if not (path / "config.json").is_file():
