@@ -207,10 +207,11 @@ def _comparisons(
 
 
 def _recommend(rows: tuple[Row, ...], comparisons: tuple[Comparison, ...], answers: int) -> Recommendation:
-    """The cheapest method that is not significantly worse than the best; of equally cheap ones the better, then the first."""
+    """The cheapest method that is not significantly worse than the best; of equally cheap ones the better, then the first. A method
+    that scores nothing is never named while another scores something: few examples do not make it as good."""
     best = best_row(rows, answers)
     worse = {one.method for one in comparisons if one.significantly_worse}
-    fit = [row for row in rows if row.method not in worse]
+    fit = [row for row in rows if row.method not in worse and (row.mean > 0 or best.mean <= 0)]
     pick = min(enumerate(fit), key=lambda pair: (pair[1].cost_seconds(answers), -pair[1].mean, pair[0]))[1]
     reason = " ".join([_reason(pick, best, rows, comparisons, answers), *_caveats(pick, best)])
     return Recommendation(pick.method, reason, answers)
