@@ -1,5 +1,6 @@
 # make demo: set up from nothing and run the main job. make test: set up and pass the tests. Nothing else is needed but Python 3.11+.
 PYTHON ?= python3
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 FOREWORD_OUT ?= foreword-demo
@@ -10,14 +11,14 @@ demo: $(VENV)/.demo
 	$(BIN)/foreword demo --out $(FOREWORD_OUT)
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS)
 
 test-all: $(VENV)/.test
-	$(BIN)/python -m pytest -m "slow or not slow"
+	$(BIN)/python -m pytest -n $(WORKERS) -m "slow or not slow"
 
 lint: $(VENV)/.test
-	$(BIN)/ruff check src tests bench recipes
-	$(BIN)/ruff format --check src tests bench recipes
+	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests
 
 types: $(VENV)/.test
 	$(BIN)/mypy

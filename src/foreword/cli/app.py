@@ -9,6 +9,7 @@ from foreword.cli.compare import compare
 from foreword.cli.demo import demo
 from foreword.cli.evaluate import evaluate
 from foreword.cli.generate import generate
+from foreword.cli.pretrain import pretrain
 from foreword.cli.score import score
 from foreword.cli.show import show
 from foreword.cli.tasks import tasks
@@ -46,5 +47,5 @@ def root(
         typer.echo(ctx.get_help(), nl=False)
 
 
-for verb in (compare, tune, generate, evaluate, score, show, tasks, demo):
+for verb in (compare, tune, generate, evaluate, score, show, tasks, demo, pretrain):
     app.command()(verb)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as packed
 from tokenizers import Tokenizer
 
 from foreword.backbone.fresh import fresh_llama, save, save_tokenizer
@@ -147,7 +150,7 @@ class _Run:
         return Tokenizer.from_file(str(path))
 
     def _resume(self) -> None:
-        path = self.folder / "checkpoint.pt"
+        path = self.folder / "checkpoint.safetensors"
         asked = asdict(self.recipe)
         if not path.exists():
             write_json(self.folder / "recipe.json", asked)
@@ -157,25 +160,42 @@ class _Run:
             raise ForewordError(
                 f"{self.folder} holds a run of another recipe ({kept}); choose another folder or that recipe."
             )
-        state = torch.load(path, weights_only=True)
-        self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.tokens, self.steps = state["tokens"], state["steps"]
-        self.place = Place(*state["place"])
-        self.curve = [tuple(point) for point in state["curve"]]
+        try:
+            with safe_open(path, framework="pt") as stream:
+                tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - not a dict
+                plain = json.loads((stream.metadata() or {})["state"])
+        except (SafetensorError, OSError, KeyError, ValueError) as error:
+            raise ForewordError(
+                f"The checkpoint {path} is damaged ({error}); delete it to train from the start."
+            ) from error
+        with torch.no_grad():
+            for name, parameter in self.model.named_parameters():
+                parameter.copy_(tensors[f"model.{name}"])
+        held: dict[int, dict[str, torch.Tensor]] = {}
+        for name, value in tensors.items():
+            if name.startswith("optimiser."):
+                _, index, key = name.split(".", 2)
+                held.setdefault(int(index), {})[key] = value
+        groups = self.optimiser.state_dict()["param_groups"]
+        self.optimiser.load_state_dict({"state": held, "param_groups": groups})
+        self.tokens, self.steps = plain["tokens"], plain["steps"]
+        self.place = Place(*plain["place"])
+        self.curve = [tuple(point) for point in plain["curve"]]
 
     def checkpoint(self) -> None:
         """Keep all that the run needs to go on, whole or not at all."""
-        state = {
-            "model": self.model.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+        tensors = {f"model.{name}": value.detach() for name, value in self.model.named_parameters()}
+        for index, state in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser.{index}.{key}": torch.as_tensor(value) for key, value in state.items()}
+        plain = {
             "tokens": self.tokens,
             "steps": self.steps,
-            "place": (self.place.chunk, self.place.batch),
+            "place": [self.place.chunk, self.place.batch],
             "curve": [list(point) for point in self.curve],
         }
-        with whole_file(self.folder / "checkpoint.pt") as part:
-            torch.save(state, part)
+        whole = packed({name: value.contiguous() for name, value in tensors.items()}, {"state": json.dumps(plain)})
+        with whole_file(self.folder / "checkpoint.safetensors") as part:
+            part.write_bytes(whole)
 
     def stream(self) -> Any:
         """The batches that are still to come."""

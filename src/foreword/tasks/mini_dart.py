@@ -8,7 +8,7 @@ from foreword.task import Task
 from foreword.world.families import FAMILIES, task
 
 NAME = "mini-dart"
-SUMMARY = "triples about made-up worlds to text, three references (generated, after DART)"
+SUMMARY = "triples to text, three references (generated, after DART)"
 
 
 def load(folder: Path | None = None) -> Task:

@@ -36,10 +36,12 @@ def task(
     train: int = 1000,
     dev: int = 100,
     test: int = 200,
-    seed: int = 0,
+    seed: int = 1,
     similarity: float | None = None,
 ) -> Task:
     """The family's examples in splits.
+
+    seed: 1, because the examples of seed 0 were looked at while the families were made.
 
     similarity, 0 to 1: the part of the dev and test examples that come from a group of the training split, so that a near
     example can be retrieved; the others come from groups of their own. No two examples ask the same question.
@@ -126,34 +128,38 @@ def _totto(rng: Random) -> Group:
     return one
 
 
-RELATIONS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "near star": ("place", ("is near the star {v}", "has {v} as its star", "follows the star {v}")),
-    "found by": ("name", ("was found by {v}", "was first seen by {v}", "is a find of {v}")),
-    "moons": ("count", ("has {v} moons", "keeps {v} moons", "holds {v} moons")),
-    "ruled by": ("name", ("is under king {v}", "has {v} over it", "has {v} as its king")),
-    "mined for": ("material", ("gives us {v}", "is a source of {v}", "is full of {v}")),
-    "settled in": ("year", ("took people in {v}", "has people since {v}", "was made a home in {v}")),
-}
-_FRAMES = (
-    ("The world {s} ", " and also ", "."),
-    ("Our world {s} ", " , and it also ", "."),
-    ("{s} is a world that ", " and then ", "."),
+THINGS: tuple[tuple[dict[str, str], tuple[str, ...]], ...] = (
+    (
+        {"star": "place", "moons": "count"},
+        (
+            "The world {s} is near the star {star} and has {moons} moons.",
+            "{s} is a world with {moons} moons near the star {star}.",
+            "Our world {s} has {moons} moons and {star} as its star.",
+        ),
+    ),
+    (
+        {"year": "year", "inventor": "name"},
+        (
+            "The game {s} was made by {inventor} in {year}.",
+            "{s} is a game that {inventor} made in {year}.",
+            "Our game {s} was found in {year} by its inventor {inventor}.",
+        ),
+    ),
 )
 
 
 def _dart(rng: Random) -> Group:
-    """A handful of relations of a world, in a fixed order; three ways to say them."""
-    chosen = rng.sample(sorted(RELATIONS), rng.choice((2, 2, 3)))
+    """One kind of thing, its relations in a fixed order, one of them with a fixed value; three ways to say it."""
+    relations, wordings = rng.choice(THINGS)
+    order = rng.sample(sorted(relations), len(relations))
+    fixed = order[0]
+    shared = names.value(relations[fixed], rng)
 
     def one(rng: Random) -> Pair:
-        world = names.name(rng)
-        values = [names.value(RELATIONS[relation][0], rng) for relation in chosen]
-        triples = " | ".join(f"{world} : {relation} : {value}" for relation, value in zip(chosen, values, strict=True))
-        answers = []
-        for style, (opening, joiner, stop) in enumerate(_FRAMES):
-            clauses = [RELATIONS[r][1][style].replace("{v}", v) for r, v in zip(chosen, values, strict=True)]
-            answers.append(opening.replace("{s}", world) + joiner.join(clauses) + stop)
-        return triples, tuple(answers)
+        thing = names.name(rng)
+        values = {key: shared if key == fixed else names.value(kind, rng) for key, kind in relations.items()}
+        triples = " | ".join(f"{thing} : {key} : {values[key]}" for key in order)
+        return triples, tuple(wording.format(s=thing, **values) for wording in wordings)
 
     return one
 

@@ -1,0 +1,41 @@
+"""`foreword pretrain`: train a reference model on text that foreword generates; it refuses to go on with a run of another recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from foreword.cli.talk import Bars
+
+
+def pretrain(
+    out: Annotated[
+        str, typer.Option("--out", "-o", help="Folder for checkpoints; the model lands in its sub-folder 'model'.")
+    ],
+    size: Annotated[str, typer.Option("--size", help="micro, small or medium.")] = "medium",
+    tokens: Annotated[int, typer.Option("--tokens", help="How many tokens of generated text it reads.")] = 10_800_000,
+    seed: Annotated[int, typer.Option("--seed", help="Of the text and the start.")] = 0,
+    threads: Annotated[int | None, typer.Option("--threads", help="Processor threads; all, if not given.")] = None,
+) -> None:
+    """Train a small language model from nothing on the generated world; a killed run goes on from its last checkpoint.
+
+    Examples:
+
+      foreword pretrain --size medium --out runs/reference
+
+      foreword compare --model runs/reference/model --task mini-dart
+    """
+    from foreword.pretrain import Progress
+    from foreword.pretrain import pretrain as train
+
+    bars = Bars()
+
+    def report(progress: Progress) -> None:
+        note = f"loss {progress.loss:.3f}, {progress.speed:,.0f} tokens/s"
+        bars(f"pre-training {size}", min(progress.tokens, tokens), tokens, note)
+
+    with bars.shown():
+        folder = train(Path(out), size=size, tokens=tokens, seed=seed, threads=threads, report=report)
+    typer.echo(f"The model is in {folder}: foreword compare --model {folder} --task mini-dart")
