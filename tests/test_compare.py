@@ -333,3 +333,15 @@ def test_on_real_models(shared: Path, tmp_path: Path, name: str, task: str) -> N
     assert told.code == 0, told.err
     assert [row["method"] for row in told.json["rows"]] == ["zero", "icl", "pt", "ipt"]
     assert "trials run 0, found finished 6" in entry.foreword(*given, *small).out
+
+
+# -- wording ----------------------------------------------------------------------------------------------------------------
+
+
+def test_an_encoder_decoder_gets_the_bare_input_where_nobody_worded_it(own: Path, tmp_path: Path) -> None:
+    wording = {family: planned(run(own, tmp_path, ["zero"]), family).task.template for family in ("llama", "t5", "bart")}
+    assert wording["llama"].question == Template().question and wording["llama"].stop == "\n"
+    for family in ("t5", "bart"):
+        assert (wording[family].question, wording[family].answer, wording[family].stop) == ("{input}", "{target}", "")
+    said = planned(run(own, tmp_path, ["zero"], question="Q {input} A"), "t5").task.template
+    assert said.question == "Q {input} A" and said.answer == Template().answer

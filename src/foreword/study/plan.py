@@ -35,6 +35,16 @@ def backbone_of(run: Run) -> Backbone:
     )
 
 
+def plainly(run: Run, backbone: Backbone, task: Task) -> Task:
+    """The task as this kind of model wants it where nobody worded it: an encoder-decoder gets the bare input and says the bare
+    answer, because its two halves already tell question from answer; a left-to-right model keeps the default wording."""
+    unworded = all(getattr(run, name) is None for name in ("question", "answer"))
+    if run.task or not unworded or backbone.kind != "seq2seq":
+        return task
+    stop = "" if run.stop is None else run.stop
+    return replace(task, template=replace(task.template, question="{input}", answer="{target}", stop=stop))
+
+
 def encoder_of(run: Run, backbone: Backbone) -> tuple[str, Encode]:
     """What turns text into vectors for dense retrieval, and its name: a sentence encoder, or the backbone's own states
     (`backbone:last`, as Sun et al. 2023 took them, or `backbone:mean`)."""
@@ -189,6 +199,7 @@ def plan(run: Run, *, progress: Progress = silent, task: Task | None = None, bac
             "Init 'labels' needs a task with answers to choose from; give --choices, or use --init vocab."
         )
     backbone = backbone or backbone_of(run)
+    task = plainly(run, backbone, task)
     for spec in specs:
         if spec.given is not None:
             spec.given.fits(name=backbone.name, fingerprint=backbone.fingerprint, hidden=backbone.hidden)

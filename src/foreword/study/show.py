@@ -11,7 +11,7 @@ from foreword.context import Words
 from foreword.errors import unknown
 from foreword.progress import Progress, silent
 from foreword.study.asked import checked, scored_task
-from foreword.study.plan import backbone_of, encoder_of, specs_of, with_carried
+from foreword.study.plan import backbone_of, encoder_of, plainly, specs_of, with_carried
 from foreword.study.single import with_prompt
 from foreword.trial import Trial
 
@@ -62,6 +62,7 @@ def show_input(run: Run, prompt: str, label: str | None, example: str, *, progre
         raise unknown("test example", example, list(known)[:1000])
     chosen = known[example] if example else task.test[0]
     backbone = backbone_of(run)
+    task = plainly(run, backbone, task)
     spec = specs_of(run, given)[0]
     encode = encoder_of(run, backbone)[1] if spec.method.retriever == "dense" else None
     spec = replace(spec, tuning=run.tuning.model_copy(update={"max_steps": 0}))

@@ -19,7 +19,7 @@ from foreword.readers import read_rows
 from foreword.record import Record
 from foreword.softprompt import SoftPrompt
 from foreword.study.asked import checked, row_of, scored_task, task_of, worded
-from foreword.study.plan import Plan, backbone_of, encoder_of, fitting_split, plan, renamed
+from foreword.study.plan import Plan, backbone_of, encoder_of, fitting_split, plainly, plan, renamed
 from foreword.task import Task
 from foreword.template import Template
 from foreword.trial import Spec, Trial
@@ -238,6 +238,7 @@ def answer(given: Inputs, *, progress: Progress = silent) -> Answered:
     """Load the model and answer every input by the run's first method."""
     run, soft, task = given.run, given.soft, given.task
     backbone = backbone_of(run)
+    task = plainly(run, backbone, task)
     if soft is not None:
         soft.fits(name=backbone.name, fingerprint=backbone.fingerprint, hidden=backbone.hidden)
     row = row_of(run, run.methods[0])
