@@ -339,7 +339,9 @@ def test_on_real_models(shared: Path, tmp_path: Path, name: str, task: str) -> N
 
 
 def test_an_encoder_decoder_gets_the_bare_input_where_nobody_worded_it(own: Path, tmp_path: Path) -> None:
-    wording = {family: planned(run(own, tmp_path, ["zero"]), family).task.template for family in ("llama", "t5", "bart")}
+    wording = {
+        family: planned(run(own, tmp_path, ["zero"]), family).task.template for family in ("llama", "t5", "bart")
+    }
     assert wording["llama"].question == Template().question and wording["llama"].stop == "\n"
     for family in ("t5", "bart"):
         assert (wording[family].question, wording[family].answer, wording[family].stop) == ("{input}", "{target}", "")

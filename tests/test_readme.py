@@ -40,7 +40,7 @@ def commands(text: str) -> Iterator[list[str]]:
 
 def shipped() -> bool:
     try:
-        return reference.folder("reference").is_dir()
+        return reference.folder("medium").is_dir()
     except ForewordError:
         return False
 

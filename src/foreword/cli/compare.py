@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,16 @@ if TYPE_CHECKING:
     from foreword.trial import Trial
 
 
+@o.takes(
+    o.SOURCE,
+    {"dev": o.Dev, "test": o.Test, "methods": o.Methods, "metrics": o.MetricNames, "seeds": o.Seeds},
+    o.DEMONSTRATIONS,
+    {"answers": o.Answers, "out": o.Out, "train_limit": o.TrainLimit},
+    o.TUNED,
+    o.MACHINE,
+    o.ANSWERING,
+    o.WORDING,
+)
 def compare(
     overrides: Annotated[
         list[str] | None,
@@ -24,53 +34,12 @@ def compare(
             metavar="[KEY=VALUE]...", help="Settings as in the TOML file, such as tuning.optimizer=adafactor."
         ),
     ] = None,
-    model: o.Model = None,
-    task: o.TaskName = None,
-    data: o.Data = None,
-    dev: o.Dev = None,
-    test: o.Test = None,
-    data_dir: o.DataDir = None,
-    methods: o.Methods = None,
-    shots: o.Shots = None,
-    retriever: o.Retriever = None,
-    encoder: o.Encoder = None,
-    metrics: o.MetricNames = None,
-    seeds: o.Seeds = None,
-    seed: o.Seed = None,
-    answers: o.Answers = None,
-    prompt_length: o.PromptLength = None,
-    max_steps: o.MaxSteps = None,
-    learning_rate: o.LearningRate = None,
-    train_batch_size: o.TrainBatch = None,
-    init: o.Init = None,
-    init_text: o.InitText = None,
-    init_prompt: o.InitPrompt = None,
-    out: o.Out = None,
-    limit: o.Limit = None,
-    train_limit: o.TrainLimit = None,
-    batch_size: o.BatchSize = None,
-    max_new_tokens: o.MaxNewTokens = None,
-    dtype: o.Dtype = None,
-    device: o.Device = None,
-    too_long: o.TooLong = None,
-    revision: o.Revision = None,
-    trust_remote_code: o.Trust = None,
-    target_tokenizer: o.TargetTokenizer = None,
-    input_column: o.InputColumn = None,
-    target_column: o.TargetColumn = None,
-    references_column: o.ReferencesColumn = None,
-    id_column: o.IdColumn = None,
-    choices: o.Choices = None,
-    instruction: o.Instruction = None,
-    question: o.Question = None,
-    answer: o.AnswerWords = None,
-    separator: o.Separator = None,
-    stop: o.Stop = None,
     config: o.Config = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the trials and what they cost; run none.", rich_help_panel=o.RUN)
     ] = False,
     as_json: o.Json = False,
+    **flags: Any,
 ) -> None:
     """Compare ways of adapting one frozen model on one task: scores with error bars, costs, and which one to use.
 
@@ -84,9 +53,6 @@ def compare(
 
       foreword compare --config study.toml tuning.prompt_length=100 --dry-run
     """
-    flags = {
-        name: value for name, value in locals().items() if name not in ("overrides", "config", "dry_run", "as_json")
-    }
     compare_with(flags, config=config, overrides=overrides or [], dry_run=dry_run, as_json=as_json)
 
 

@@ -8,42 +8,20 @@ from foreword.cli import options as o
 from foreword.cli.talk import Bars, print_json, print_table, say
 
 
+@o.takes(
+    o.SOURCE,
+    {"dev": o.Dev, "test": o.Test, "metrics": o.MetricNames, "out": o.Out},
+    o.DEMONSTRATIONS,
+    o.MACHINE,
+    o.ANSWERING,
+    o.WORDING,
+)
 def evaluate(
-    model: o.Model = None,
-    task: o.TaskName = None,
-    data: o.Data = None,
-    dev: o.Dev = None,
-    test: o.Test = None,
-    data_dir: o.DataDir = None,
     prompt: o.PromptFolder = None,
     method: o.MethodName = None,
-    shots: o.Shots = None,
-    retriever: o.Retriever = None,
-    encoder: o.Encoder = None,
-    metrics: o.MetricNames = None,
-    seed: o.Seed = None,
-    out: o.Out = None,
-    limit: o.Limit = None,
-    batch_size: o.BatchSize = None,
-    max_new_tokens: o.MaxNewTokens = None,
-    dtype: o.Dtype = None,
-    device: o.Device = None,
-    too_long: o.TooLong = None,
-    revision: o.Revision = None,
-    trust_remote_code: o.Trust = None,
-    target_tokenizer: o.TargetTokenizer = None,
-    input_column: o.InputColumn = None,
-    target_column: o.TargetColumn = None,
-    references_column: o.ReferencesColumn = None,
-    id_column: o.IdColumn = None,
-    choices: o.Choices = None,
-    instruction: o.Instruction = None,
-    question: o.Question = None,
-    answer: o.AnswerWords = None,
-    separator: o.Separator = None,
-    stop: o.Stop = None,
     config: o.Config = None,
     as_json: o.Json = False,
+    **flags: Any,
 ) -> None:
     """Score a prompt, or words only, on a test split: every metric of the task, for the deciding one with its 95% interval.
 
@@ -55,7 +33,6 @@ def evaluate(
 
       foreword evaluate --model reference --task mini-dart --method icl:bm25:3
     """
-    flags = {name: value for name, value in locals().items() if name not in ("prompt", "config", "as_json", "method")}
     from foreword.cli.run import run_of
     from foreword.study.asked import checked
 

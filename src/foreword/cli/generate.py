@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,11 +15,8 @@ if TYPE_CHECKING:
     from foreword.study.single import Answered
 
 
+@o.takes(o.SOURCE, o.DEMONSTRATIONS, o.MACHINE, o.ANSWERING, o.WORDING)
 def generate(
-    model: o.Model = None,
-    data: o.Data = None,
-    task: o.TaskName = None,
-    data_dir: o.DataDir = None,
     prompt: o.PromptFolder = None,
     method: o.MethodName = None,
     demonstrations: Annotated[
@@ -28,35 +25,13 @@ def generate(
             "--demonstrations", help="A file of worked examples to show, for few, icl and ipt.", rich_help_panel=o.HOW
         ),
     ] = None,
-    shots: o.Shots = None,
-    retriever: o.Retriever = None,
-    encoder: o.Encoder = None,
-    seed: o.Seed = None,
-    limit: o.Limit = None,
-    batch_size: o.BatchSize = None,
-    max_new_tokens: o.MaxNewTokens = None,
-    dtype: o.Dtype = None,
-    device: o.Device = None,
-    too_long: o.TooLong = None,
-    revision: o.Revision = None,
-    trust_remote_code: o.Trust = None,
-    target_tokenizer: o.TargetTokenizer = None,
-    input_column: o.InputColumn = None,
-    target_column: o.TargetColumn = None,
-    references_column: o.ReferencesColumn = None,
-    id_column: o.IdColumn = None,
-    choices: o.Choices = None,
-    instruction: o.Instruction = None,
-    question: o.Question = None,
-    answer: o.AnswerWords = None,
-    separator: o.Separator = None,
-    stop: o.Stop = None,
     out: Annotated[
         str | None,
         typer.Option("--out", "-o", help="A file for the answers, one JSON object a line.", rich_help_panel=o.RUN),
     ] = None,
     config: o.Config = None,
     as_json: o.Json = False,
+    **flags: Any,
 ) -> None:
     """Answer every input of a file (its answers need not be there), greedily: the same answer alone and in any batch.
 
@@ -67,8 +42,6 @@ def generate(
       foreword generate --model gpt2 --method icl --demonstrations train.jsonl \\
           --data inputs.csv --out answers.jsonl
     """
-    mine = ("mine", "prompt", "demonstrations", "out", "config", "as_json", "method")
-    flags = {name: value for name, value in locals().items() if name not in mine}
     from foreword.cli.run import run_of
     from foreword.files import may_write
     from foreword.study.asked import checked

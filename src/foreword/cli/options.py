@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
@@ -184,6 +186,65 @@ AnswerWords = Annotated[
 ]
 Separator = Annotated[str | None, typer.Option("--separator", help="Between demonstrations.", rich_help_panel=WORDS)]
 Stop = Annotated[str | None, typer.Option("--stop", help="Text at which an answer ends.", rich_help_panel=WORDS)]
+
+SOURCE = {"model": Model, "task": TaskName, "data": Data, "data_dir": DataDir}
+DEMONSTRATIONS = {"shots": Shots, "retriever": Retriever, "encoder": Encoder, "seed": Seed}
+TUNED = {
+    "prompt_length": PromptLength,
+    "max_steps": MaxSteps,
+    "learning_rate": LearningRate,
+    "train_batch_size": TrainBatch,
+    "init": Init,
+    "init_text": InitText,
+    "init_prompt": InitPrompt,
+}
+MACHINE = {
+    "limit": Limit,
+    "max_new_tokens": MaxNewTokens,
+    "dtype": Dtype,
+    "device": Device,
+    "revision": Revision,
+    "trust_remote_code": Trust,
+    "target_tokenizer": TargetTokenizer,
+}
+ANSWERING = {"batch_size": BatchSize, "too_long": TooLong}
+WORDING = {
+    "input_column": InputColumn,
+    "target_column": TargetColumn,
+    "references_column": ReferencesColumn,
+    "id_column": IdColumn,
+    "choices": Choices,
+    "instruction": Instruction,
+    "question": Question,
+    "answer": AnswerWords,
+    "separator": Separator,
+    "stop": Stop,
+}
+
+Verb = TypeVar("Verb", bound=Callable[..., None])
+
+
+def takes(*tables: Mapping[str, Any]) -> Callable[[Verb], Verb]:
+    """Give a verb's `**flags` the flags of these tables, each absent unless the user gives it; its own stand behind them."""
+
+    def with_flags(verb: Verb) -> Verb:
+        hints = get_type_hints(verb, include_extras=True)
+        own = [
+            one.replace(annotation=hints[one.name], kind=inspect.Parameter.KEYWORD_ONLY)
+            for one in inspect.signature(verb).parameters.values()
+            if one.kind is not inspect.Parameter.VAR_KEYWORD
+        ]
+        shared = {name: flag for table in tables for name, flag in table.items()}
+        added = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=flag)
+            for name, flag in shared.items()
+        ]
+        verb.__annotations__ = {one.name: one.annotation for one in own} | shared | {"return": None}
+        verb.__signature__ = inspect.Signature([*added, *own])  # type: ignore[attr-defined]
+        return verb
+
+    return with_flags
+
 
 TUNING = {"prompt_length", "max_steps", "learning_rate", "train_batch_size", "init", "init_text", "init_prompt"}
 ESCAPED = {"instruction", "question", "answer", "separator", "stop"}

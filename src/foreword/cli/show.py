@@ -23,46 +23,21 @@ STYLES = {
 }
 
 
+@o.takes(o.SOURCE, {"test": o.Test, "prompt_length": o.PromptLength}, o.DEMONSTRATIONS, o.MACHINE, o.WORDING)
 def show(
     name: Annotated[
         str | None,
         typer.Argument(metavar="[TASK]", help="A built-in task: without a model, its wording and three examples."),
     ] = None,
-    model: o.Model = None,
-    task: o.TaskName = None,
-    data: o.Data = None,
-    test: o.Test = None,
-    data_dir: o.DataDir = None,
     prompt: o.PromptFolder = None,
     method: o.MethodName = None,
     example: Annotated[
         str | None,
         typer.Option("--example", help="The id of a test example (the first, if not given).", rich_help_panel=o.HOW),
     ] = None,
-    shots: o.Shots = None,
-    retriever: o.Retriever = None,
-    encoder: o.Encoder = None,
-    seed: o.Seed = None,
-    prompt_length: o.PromptLength = None,
-    limit: o.Limit = None,
-    max_new_tokens: o.MaxNewTokens = None,
-    dtype: o.Dtype = None,
-    device: o.Device = None,
-    revision: o.Revision = None,
-    trust_remote_code: o.Trust = None,
-    target_tokenizer: o.TargetTokenizer = None,
-    input_column: o.InputColumn = None,
-    target_column: o.TargetColumn = None,
-    references_column: o.ReferencesColumn = None,
-    id_column: o.IdColumn = None,
-    choices: o.Choices = None,
-    instruction: o.Instruction = None,
-    question: o.Question = None,
-    answer: o.AnswerWords = None,
-    separator: o.Separator = None,
-    stop: o.Stop = None,
     config: o.Config = None,
     as_json: o.Json = False,
+    **flags: Any,
 ) -> None:
     """Print exactly what the model gets for one example: soft positions as boxes, token counts, what was dropped.
 
@@ -74,15 +49,13 @@ def show(
 
       foreword show e2e --data-dir data
     """
-    mine = ("mine", "name", "prompt", "method", "example", "config", "as_json")
-    flags = {key: value for key, value in locals().items() if key not in mine}
-    if name and task and name != task:
-        raise ForewordError(f"Two tasks are named, {name} and --task {task}; keep the one you mean.")
-    flags["task"] = task or name
+    if name and flags["task"] and name != flags["task"]:
+        raise ForewordError(f"Two tasks are named, {name} and --task {flags['task']}; keep the one you mean.")
+    flags["task"] = flags["task"] or name
     from foreword.cli.run import run_of
     from foreword.study.asked import checked, described, scored_task
 
-    if model is None and config is None:
+    if flags["model"] is None and config is None:
         run = checked(run_of(flags | {"model": "none"}))
         told = described(scored_task(run))
         print_json(told) if as_json else _print_wording(told)

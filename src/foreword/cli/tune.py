@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -10,53 +10,26 @@ from foreword.cli import options as o
 from foreword.cli.talk import Bars, print_json, say
 
 
+@o.takes(
+    o.SOURCE,
+    {"dev": o.Dev, "metrics": o.MetricNames, "out": o.Out, "train_limit": o.TrainLimit},
+    o.DEMONSTRATIONS,
+    o.TUNED,
+    o.MACHINE,
+    o.ANSWERING,
+    o.WORDING,
+)
 def tune(
     overrides: Annotated[
         list[str] | None,
         typer.Argument(metavar="[KEY=VALUE]...", help="Settings as in the TOML file, such as tuning.schedule=cosine."),
     ] = None,
-    model: o.Model = None,
-    task: o.TaskName = None,
-    data: o.Data = None,
-    dev: o.Dev = None,
-    data_dir: o.DataDir = None,
     method: Annotated[
         str, typer.Option("--method", help="pt, ipt, ipt-fixed; also ipt:random, ipt:bm25:2.", rich_help_panel=o.HOW)
     ] = "pt",
-    shots: o.Shots = None,
-    retriever: o.Retriever = None,
-    encoder: o.Encoder = None,
-    metrics: o.MetricNames = None,
-    seed: o.Seed = None,
-    prompt_length: o.PromptLength = None,
-    max_steps: o.MaxSteps = None,
-    learning_rate: o.LearningRate = None,
-    train_batch_size: o.TrainBatch = None,
-    init: o.Init = None,
-    init_text: o.InitText = None,
-    init_prompt: o.InitPrompt = None,
-    out: o.Out = None,
-    limit: o.Limit = None,
-    train_limit: o.TrainLimit = None,
-    batch_size: o.BatchSize = None,
-    max_new_tokens: o.MaxNewTokens = None,
-    dtype: o.Dtype = None,
-    device: o.Device = None,
-    too_long: o.TooLong = None,
-    revision: o.Revision = None,
-    trust_remote_code: o.Trust = None,
-    target_tokenizer: o.TargetTokenizer = None,
-    input_column: o.InputColumn = None,
-    target_column: o.TargetColumn = None,
-    references_column: o.ReferencesColumn = None,
-    id_column: o.IdColumn = None,
-    choices: o.Choices = None,
-    question: o.Question = None,
-    answer: o.AnswerWords = None,
-    separator: o.Separator = None,
-    stop: o.Stop = None,
     config: o.Config = None,
     as_json: o.Json = False,
+    **flags: Any,
 ) -> None:
     """Fit one soft prompt in front of a frozen model; the folder opens in foreword and in PEFT.
 
@@ -66,7 +39,7 @@ def tune(
 
       foreword tune --model reference --task mini-dart --method ipt --out dart-ipt
     """
-    flags = {name: value for name, value in locals().items() if name not in ("overrides", "config", "as_json")}
+    flags["method"] = method
     from foreword.cli.run import run_of
     from foreword.study.asked import checked
 
