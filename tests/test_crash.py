@@ -135,7 +135,15 @@ def test_a_run_killed_many_times(command: list[str], whole: Path, tmp_path: Path
 
 def test_ctrl_c_is_one_sentence(command: list[str], tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "foreword", *command, str(tmp_path / "run")]
-    child = subprocess.Popen(argv, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    child = subprocess.Popen(
+        argv,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        ),  # as a terminal starts it; a background job ignores it
+    )
     assert child.stderr is not None
     assert any(line.startswith("[1/") for line in child.stderr)
     time.sleep(0.3)
