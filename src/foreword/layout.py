@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import overload
 
 from foreword.backbone import Backbone, Row
@@ -61,8 +61,9 @@ class Layout:
 
     def alone(self) -> Layout:
         """The same without demonstrations."""
-        bare = replace(self.method, demonstrations="none", k=0, retriever="")
-        return Layout(self.backbone, self.template, bare, soft=self.soft, reserve=self.reserve, behind=self.behind)
+        return Layout(
+            self.backbone, self.template, self.method.bare(), soft=self.soft, reserve=self.reserve, behind=self.behind
+        )
 
     def context(self, example: Example) -> Context:
         """What this method puts before the example."""

@@ -31,6 +31,10 @@ class Method:
         """Whether the seed changes anything."""
         return self.soft or self.demonstrations == "fixed" or self.retriever == "random"
 
+    def bare(self) -> Method:
+        """The same row without demonstrations: the least that it puts before an input."""
+        return replace(self, demonstrations="none", k=0, retriever="")
+
     def as_dict(self) -> dict[str, Any]:
         """The row as plain values: part of a trial's key."""
         return asdict(self)

@@ -128,11 +128,8 @@ class Trial:
         done = self.finished()
         if done is not None:
             return done
-        layout = self.layout()
-        tuned, prompt = None, None
-        if self.spec.method.soft:
-            layout = layout.placed(self._behind(layout))
-            tuned, prompt = self._prompt(layout)
+        layout = self._placed()
+        tuned, prompt = self._prompt(layout) if self.spec.method.soft else (None, None)
         record = self._score(layout, tuned, prompt)
         record.write(self.path)
         shutil.rmtree(self.out / "work" / self.key, ignore_errors=True)
@@ -140,13 +137,11 @@ class Trial:
 
     def fit(self) -> tuple[Tuned, SoftPrompt]:
         """Only the soft prompt of this trial, nothing scored and nothing kept but checkpoints."""
-        layout = self.layout()
-        return self._prompt(layout.placed(self._behind(layout)))
+        return self._prompt(self._placed())
 
     def outputs(self) -> list[str]:
         """Only the answers, nothing scored and nothing kept: for inputs whose answers nobody knows."""
-        layout, given = self.layout(), self.spec.given
-        layout = layout.placed(self.spec.method.soft and self._behind(layout))
+        layout, given = self._placed(), self.spec.given
         laid = [layout.lay(example) for example in self.task.split(self.spec.split)]
         return list(self._answer(None if given is None else given.values, laid, self.progress).outputs)
 
@@ -177,6 +172,11 @@ class Trial:
             fixed=shown,
             found=found,
         )
+
+    def _placed(self) -> Layout:
+        """The layout with the soft prompt, if there is one, where it is to stand."""
+        layout = self.layout()
+        return layout.placed(self.spec.method.soft and self._behind(layout))
 
     def _length(self) -> int:
         given = self.spec.given

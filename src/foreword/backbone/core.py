@@ -49,21 +49,12 @@ class Backbone:
         *,
         notes: tuple[str, ...] = (),
     ) -> None:
-        self.name, self.model, self.words, self.answers, self.engine, self.notes = (
-            name,
-            model,
-            words,
-            answers,
-            engine,
-            notes,
-        )
+        self.name, self.model, self.engine, self.notes = name, model, engine, notes
+        self.words, self.answers = words, answers
         config = model.config.get_text_config(decoder=True)
         self.kind = "seq2seq" if model.config.is_encoder_decoder else "causal"
-        table = model.get_input_embeddings().weight
-        self.vocab, self.hidden = (
-            int(table.shape[0]),
-            int(model.get_input_embeddings()(torch.zeros((1, 1), dtype=torch.long, device=table.device)).shape[-1]),
-        )
+        self.vocab = int(model.get_input_embeddings().weight.shape[0])
+        self.hidden = int(self.embed([0]).shape[-1])
         self.window = _window(config)
         self._local = _local_window(config)
         self.relative = bool(getattr(config, "relative_attention_num_buckets", None))

@@ -114,12 +114,11 @@ def fitting_split(
 ) -> tuple[Example, ...]:
     """The examples of a split that every method can fit into the window without demonstrations. Raises TooLongError for the first
     that does not fit, unless the run says to leave such examples out."""
-    bare = [replace(row, demonstrations="none", k=0, retriever="") for row in methods]
     layouts = [
         Layout(
             backbone, task.template, row, soft=run.tuning.prompt_length if row.soft else 0, reserve=run.max_new_tokens
         )
-        for row in dict.fromkeys(bare)
+        for row in dict.fromkeys(row.bare() for row in methods)
     ]
     kept: list[Example] = []
     room = None if backbone.window is None else backbone.window - run.tuning.prompt_length - run.max_new_tokens

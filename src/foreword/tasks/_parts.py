@@ -10,8 +10,10 @@ from typing import Any
 from foreword.data import Example, divided, merged
 from foreword.errors import ForewordError, nearest
 from foreword.readers import read_lines, read_rows
+from foreword.task import Task
 from foreword.tasks._files import json_value
 from foreword.tasks._own import hub_splits
+from foreword.template import Template
 
 
 def first_file(folder: Path, *names: str) -> Path:
@@ -131,6 +133,23 @@ def carved(train: Sequence[Example], size: int, seed: int = 0) -> tuple[list[Exa
     whole = len({example.question for example in train})
     dev, rest = divided(train, [min(size, whole // 4)], seed=seed)
     return rest, merged(dev)
+
+
+def dev_scored(
+    name: str,
+    train: Sequence[Example],
+    scored: Sequence[Example],
+    size: int,
+    *,
+    template: Template,
+    metrics: tuple[str, ...],
+    source: str,
+) -> Task:
+    """A task whose test answers are hidden: its official dev split is what is scored, and a dev split of `size` is cut from
+    train; its notes say both."""
+    rest, dev = carved(train, size)
+    notes = (DEV_SCORED, CARVED.format(size=len(dev)))
+    return Task(name, tuple(rest), tuple(dev), tuple(scored), template, metrics, source, notes).noted()
 
 
 def carved_whole(

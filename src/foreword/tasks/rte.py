@@ -46,17 +46,9 @@ def load(folder: Path | None) -> Task:
         train, scored = (
             _read(pick(folder, FILES, split), name) for split, name in (("train", "train"), ("dev", "val"))
         )
-    rest, dev = parts.carved(train, DEV)
-    return Task(
-        name=NAME,
-        train=tuple(rest),
-        dev=tuple(dev),
-        test=tuple(scored),
-        template=TEMPLATE,
-        metrics=METRICS,
-        source=f"SuperGLUE RTE, {LICENCE}",
-        notes=(parts.DEV_SCORED, parts.CARVED.format(size=len(dev))),
-    ).noted()
+    return parts.dev_scored(
+        NAME, train, scored, DEV, template=TEMPLATE, metrics=METRICS, source=f"SuperGLUE RTE, {LICENCE}"
+    )
 
 
 def _read(path: Path, split: str) -> list[Example]:

@@ -49,17 +49,9 @@ def load(folder: Path | None) -> Task:
     else:
         path = pick(folder, FILES, "train")
         train, scored, origin = _read(path, "train"), _read(pick(folder, FILES, "dev"), "val"), path.name
-    rest, dev = parts.carved(train, DEV)
-    return Task(
-        name=NAME,
-        train=tuple(rest),
-        dev=tuple(dev),
-        test=tuple(scored),
-        template=TEMPLATE,
-        metrics=METRICS,
-        source=f"WiC, {LICENCE}; train from {origin}",
-        notes=(parts.DEV_SCORED, parts.CARVED.format(size=len(dev))),
-    ).noted()
+    return parts.dev_scored(
+        NAME, train, scored, DEV, template=TEMPLATE, metrics=METRICS, source=f"WiC, {LICENCE}; train from {origin}"
+    )
 
 
 def _read(path: Path, split: str) -> list[Example]:
