@@ -13,6 +13,7 @@ from foreword.backbone.fresh import fresh_llama
 from foreword.errors import ForewordError
 from foreword.pretrain import Progress, pretrain
 from foreword.pretrain.batches import Place, batches
+from foreword.pretrain.objective import causal
 from foreword.pretrain.words import EOS, PAD, train_tokenizer
 from foreword.world import names
 
@@ -22,6 +23,7 @@ MICRO = {
     "budget": 512,
     "drilled": 30,
     "half": False,
+    "compiled": False,
     "threads": 1,
     "texts": 600,
     "warm": 3000,
@@ -86,17 +88,39 @@ def test_a_name_is_the_same_tokens_wherever_a_blank_precedes_it(words) -> None: 
 
 def test_batches_hold_a_document_a_row_and_resume_anywhere(words) -> None:  # type: ignore[no-untyped-def]
     def stream(place: Place):  # type: ignore[no-untyped-def]
-        return batches(words, seed=1, budget=700, share=0.1, drilled=50, late=500, place=place)
+        return batches(words, seed=1, budget=700, share=0.1, drilled=50, place=place)
 
     whole = [pair for pair, _ in zip(stream(Place()), range(12), strict=False)]
     for batch, _ in whole:
         assert batch.ids.size <= 700 or len(batch.ids) == 1
         assert batch.tokens == int((batch.ids != words.token_to_id(PAD)).sum())
-        assert ((batch.ids == words.token_to_id(EOS)).sum(axis=1) == 1).all()
+        assert ((batch.ids == words.token_to_id(EOS)).sum(axis=1) <= 1).all()  # none in rows that only fill the shape
         assert not batch.counted[batch.ids == words.token_to_id(PAD)].any()
     after = [pair for pair, _ in zip(stream(whole[4][1]), range(7), strict=False)]
     for (one, _), (other, _) in zip(whole[5:], after, strict=True):
         assert np.array_equal(one.ids, other.ids) and np.array_equal(one.counted, other.counted)
+
+
+def test_batches_have_one_number_of_rows_for_each_width(words) -> None:  # type: ignore[no-untyped-def]
+    stream = batches(words, seed=1, budget=700, share=0.1, drilled=0, place=Place())
+    shapes = {batch.ids.shape for (batch, _), _ in zip(stream, range(200), strict=False)}
+    assert len(shapes) == len({width for _, width in shapes}) > 3
+
+
+@pytest.mark.slow
+def test_compiling_changes_no_loss_and_no_gradient(words) -> None:  # type: ignore[no-untyped-def]
+    batch, _ = next(batches(words, seed=1, budget=700, share=0.1, drilled=0, place=Place()))
+    found = []
+    for compiled in (False, True):
+        model = fresh_llama(1200, 48, 3, 4, 64, eos=0, pad=1).train()
+        loss = causal(model, half=False, compiled=compiled)(batch)
+        loss.backward()
+        found.append([loss.detach(), *(p.grad for p in model.parameters())])
+    plain = fresh_llama(1200, 48, 3, 4, 64, eos=0, pad=1)
+    ids = torch.from_numpy(batch.ids)
+    labels = torch.where(torch.from_numpy(batch.counted), ids, -100)
+    torch.testing.assert_close(plain(input_ids=ids, labels=labels).loss.detach(), found[0][0])
+    torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-6)
 
 
 def test_a_fresh_model_looks_back_one_token_and_behind_copies() -> None:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as packed
 from tokenizers import Tokenizer
 
 from foreword.backbone.fresh import fresh_llama, save, save_tokenizer
 from foreword.errors import ForewordError, unknown
 from foreword.files import read_json, whole_file, writable_folder, write_json
 from foreword.pretrain.batches import Batch, Place, batches
+from foreword.pretrain.checkpoint import keep, put_back
+from foreword.pretrain.objective import causal
 from foreword.pretrain.words import EOS, EOS_ID, PAD, PAD_ID, train_tokenizer
 
 
@@ -34,8 +34,9 @@ class Shape:
 
 SIZES = {
     "micro": Shape(400, 48, 3, 4, 64),
-    "small": Shape(2048, 96, 4, 4, 256),
-    "medium": Shape(2048, 192, 4, 4, 512),
+    "small": Shape(2048, 96, 6, 4, 192),
+    "medium": Shape(2048, 192, 6, 4, 384),
+    "large": Shape(2048, 288, 7, 6, 640),
 }
 """`micro` (for tests), `small` (0.6 M parameters), `medium` (2.1 M)."""
 
@@ -44,19 +45,19 @@ SIZES = {
 class Recipe:
     """What a run depends on. peak: AdamW's rate. budget: padded tokens of a batch. share: see `batches`. warm, decay: parts of the
     tokens in which the rate rises from and falls to nothing, in straight lines. drilled: documents in which copy drills stand
-    first. late: documents before odd words come in. half: bfloat16 where PyTorch deems it safe. texts: documents that the
-    tokenizer learns from."""
+    first. half: bfloat16 where PyTorch deems it safe. compiled: by torch.compile, where a C++ compiler is at hand. texts:
+    documents that the tokenizer learns from."""
 
     size: str
     seed: int
-    budget: int = 2048
+    budget: int = 4096
     peak: float = 0.003
     share: float = 0.02
     warm: int = 40_000
     decay: float = 0.3
     drilled: int = 9_000
-    late: int = 43_008
     half: bool = True
+    compiled: bool = field(default_factory=lambda: which("g++") is not None)
     texts: int = 30_000
 
 
@@ -134,10 +135,13 @@ class _Run:
             pad=PAD_ID,
             seed=recipe.seed,
         ).train()
+        self.loss = causal(self.model, half=recipe.half, compiled=recipe.compiled)
         matrices = [p for name, p in self.model.named_parameters() if p.ndim == 2 and "embed" not in name]
         others = [p for name, p in self.model.named_parameters() if p.ndim != 2 or "embed" in name]
         self.optimiser = torch.optim.AdamW(
-            [{"params": matrices, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}], betas=(0.9, 0.98)
+            [{"params": matrices, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}],
+            betas=(0.9, 0.98),
+            fused=True,
         )
         self._resume()
 
@@ -160,42 +164,20 @@ class _Run:
             raise ForewordError(
                 f"{self.folder} holds a run of another recipe ({kept}); choose another folder or that recipe."
             )
-        try:
-            with safe_open(path, framework="pt") as stream:
-                tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - not a dict
-                plain = json.loads((stream.metadata() or {})["state"])
-        except (SafetensorError, OSError, KeyError, ValueError) as error:
-            raise ForewordError(
-                f"The checkpoint {path} is damaged ({error}); delete it to train from the start."
-            ) from error
-        with torch.no_grad():
-            for name, parameter in self.model.named_parameters():
-                parameter.copy_(tensors[f"model.{name}"])
-        held: dict[int, dict[str, torch.Tensor]] = {}
-        for name, value in tensors.items():
-            if name.startswith("optimiser."):
-                _, index, key = name.split(".", 2)
-                held.setdefault(int(index), {})[key] = value
-        groups = self.optimiser.state_dict()["param_groups"]
-        self.optimiser.load_state_dict({"state": held, "param_groups": groups})
+        plain = put_back(path, self.model, self.optimiser)
         self.tokens, self.steps = plain["tokens"], plain["steps"]
         self.place = Place(*plain["place"])
         self.curve = [tuple(point) for point in plain["curve"]]
 
     def checkpoint(self) -> None:
         """Keep all that the run needs to go on, whole or not at all."""
-        tensors = {f"model.{name}": value.detach() for name, value in self.model.named_parameters()}
-        for index, state in self.optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser.{index}.{key}": torch.as_tensor(value) for key, value in state.items()}
         plain = {
             "tokens": self.tokens,
             "steps": self.steps,
             "place": [self.place.chunk, self.place.batch],
             "curve": [list(point) for point in self.curve],
         }
-        whole = packed({name: value.contiguous() for name, value in tensors.items()}, {"state": json.dumps(plain)})
-        with whole_file(self.folder / "checkpoint.safetensors") as part:
-            part.write_bytes(whole)
+        keep(self.folder / "checkpoint.safetensors", self.model, self.optimiser, plain)
 
     def stream(self) -> Any:
         """The batches that are still to come."""
@@ -206,7 +188,6 @@ class _Run:
             budget=recipe.budget,
             share=recipe.share,
             drilled=recipe.drilled,
-            late=recipe.late,
             place=self.place,
         )
 
@@ -219,12 +200,7 @@ class _Run:
 
     def step(self, batch: Batch, place: Place) -> float:
         """One update; returns the loss."""
-        ids = torch.from_numpy(batch.ids)  # [B, T]
-        wanted = torch.from_numpy(batch.counted)[:, 1:]  # [B, T - 1]
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.half):
-            states = self.model.model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state  # [B, T - 1, H]
-            logits = self.model.lm_head(states[wanted])  # [N, V]
-        loss = torch.nn.functional.cross_entropy(logits.float(), ids[:, 1:][wanted])
+        loss = self.loss(batch)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for group in self.optimiser.param_groups:

@@ -35,7 +35,7 @@ def train_tokenizer(vocab: int, *, seed: int, texts: int = 30_000) -> Tokenizer:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    stream = (document.text for document in itertools.islice(documents(seed, late=texts), texts))
+    stream = (document.text for document in itertools.islice(documents(seed), texts))
     often = (f" {word}" for word in names.WORDS for _ in range(texts // 100))
     tokenizer.train_from_iterator(itertools.chain(stream, often), trainer)
     return tokenizer

@@ -1,4 +1,10 @@
-"""A generated task, kept out of the pre-training of the reference models; it refuses to need a file."""
+"""A logical form over a made-up table to a sentence, after Logic2Text; it refuses to need a file.
+
+The forms are Logic2Text's own, of six of its seven kinds, so that BLEC decides, as in the original; as a copy of the
+form would pass BLEC too, BLEU stands beside it.
+1,000 training, 100 dev and 200 test examples are made when they are asked for, always the same ones; nothing of them occurs in the
+pre-training of the reference models.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +14,10 @@ from foreword.task import Task
 from foreword.world.families import FAMILIES, task
 
 NAME = "mini-logic2text"
-SUMMARY = "logical forms about a table to a sentence (generated, after Logic2Text)"
+SUMMARY = "a logical form to text (generated, after Logic2Text)"
+METRICS = FAMILIES[NAME].metrics
 
 
 def load(folder: Path | None = None) -> Task:
-    """The task: 1,000 training, 100 dev and 200 test examples; `folder` is not looked at."""
+    """The generated task; `folder` is not looked at."""
     return task(FAMILIES[NAME])

@@ -5,16 +5,14 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 
 from foreword.world import drills, forms, names
-from foreword.world.domains import DOMAINS
+from foreword.world.domains import DOMAINS, Domain
 from foreword.world.forms import Fact, Renderer
-
-Maker = Callable[[Random], tuple[str, str]]
-"""One example of a task: (question, answer)."""
+from foreword.world.reading import Maker, Pair, answer, judge
 
 
 @dataclass(frozen=True)
@@ -74,26 +72,49 @@ def draw_task(rng: Random, ease: float = 0.0) -> Maker:
     answers name one thing or two."""
     domain = rng.choice(DOMAINS)
     if rng.random() < ease:
-        known = forms.facts(domain, 1, rng)
+        known = forms.facts(domain, rng.choice((1, 1, 2)), rng)
         slots = rng.choice((0, 0, 1))
         answer = rng.choice(
-            (forms.field_form(rng.randrange(-1, 1)), forms.free_form(slots, rng), forms.sentence_form(domain, rng))
+            (
+                forms.field_form(rng.randrange(-1, len(known))),
+                forms.free_form(slots, rng),
+                forms.sentence_form(domain, rng),
+            )
         )
         return _maker(forms.data_form(domain, rng), answer, known, 0.0)
     known = forms.facts(domain, rng.choice((1, 2, 2, 3, 3, 4)), rng)
-    kind = rng.choices(("say", "free", "field", "read", "turn", "query", "parse", "ask"), (30, 26, 7, 6, 5, 11, 12, 3))[
-        0
-    ]
-    whole = True
+    kind = rng.choices(tuple(_KINDS), tuple(_KINDS.values()))[0]
+    return _of_kind(kind, domain, known, rng)
+
+
+_KINDS = {
+    "say": 28,
+    "free": 24,
+    "field": 6,
+    "read": 5,
+    "turn": 5,
+    "query": 10,
+    "parse": 11,
+    "ask": 3,
+    "judge": 4,
+    "answer": 6,
+}
+"""What a task asks for, and how often: data to a sentence (word for word by clause, or freely), to one value, a sentence to data,
+data to data, a question to a query, a sentence to a parse, data to a question, whether two texts say the same, a value of a passage."""
+
+
+def _of_kind(kind: str, domain: Domain, known: list[Fact], rng: Random) -> Maker:
     if kind == "query":
         return _maker(forms.question_form(domain, rng), forms.query_form(domain, rng), known, 0.3)
     if kind == "parse":
-        asked = (
-            forms.sentence_form(domain, rng) if rng.random() < 0.3 else forms.free_form(len(known), rng, whole=whole)
-        )
-        return _maker(asked, forms.parse_form(domain, rng), known, 0.0)
+        said = forms.sentence_form(domain, rng) if rng.random() < 0.3 else forms.free_form(len(known), rng, whole=True)
+        return _maker(said, forms.parse_form(domain, rng), known, 0.0)
     if kind == "read":
         return _maker(forms.sentence_form(domain, rng), forms.data_form(domain, rng), known, 0.3)
+    if kind == "judge":
+        return judge(domain, known, rng)
+    if kind == "answer":
+        return answer(domain, known, rng)
     data = forms.data_form(domain, rng)
     if kind == "say":
         return _maker(data, forms.sentence_form(domain, rng), known, 0.4)
@@ -109,7 +130,7 @@ def draw_task(rng: Random, ease: float = 0.0) -> Maker:
 def _maker(question: Renderer, answer: Renderer, known: list[Fact], partly: float) -> Maker:
     """partly: how often an example lacks some of the facts."""
 
-    def make(rng: Random) -> tuple[str, str]:
+    def make(rng: Random) -> Pair:
         shown = known
         if rng.random() < partly:
             shown = [fact for fact in known if rng.random() < 0.6] or [rng.choice(known)]
@@ -117,24 +138,35 @@ def _maker(question: Renderer, answer: Renderer, known: list[Fact], partly: floa
         said = [(fact, names.value(fact.attribute.kind, rng)) for fact in shown]
         return question(name, said), answer(name, said)
 
-    return make
+    def legend() -> Pair:
+        said = [(fact, f"[{fact.key}]") for fact in known]
+        return question("[name]", said), answer("[name]", said)
+
+    return Maker(make, legend)
 
 
 def run(rng: Random, room: int, ease: float = 0.0) -> Document:
-    """1 to 8 examples of one task (sometimes of two, in turn), about `room` characters at most."""
+    """1 to 8 examples of one task (or of two or three, in turn), about `room` characters at most; one run in four opens with a legend:
+    its tasks, each shown once with signs for values."""
     layout = draw_layout(rng)
-    tasks = [draw_task(rng, ease) for _ in range(1 if rng.random() < 0.85 else 2)]
-    count = rng.choice((1, 2, 2, 3, 4, 5, 6, 8))
-    text, answers = "", []
-    for _ in range(count):
-        question, answer = rng.choice(tasks)(rng)
+    tasks = [draw_task(rng, ease) for _ in range(rng.choices((1, 2, 3), (70, 20, 10))[0])]
+    pairs = []
+    if rng.random() < 0.25:
+        pairs += [legend() for legend in (task.legend for task in tasks) if legend]
+    known = len(pairs)
+    for _ in range(rng.choice((1, 2, 2, 3, 4, 5, 6, 8))):
+        pairs.append(rng.choice(tasks).make(rng))
+    text, answers = "", list[tuple[int, int]]()
+    for place, (question, reply) in enumerate(pairs):
         ahead = (layout.after if text else "") + layout.before + question + layout.between
-        if text and len(text) + len(ahead) + len(answer) + 1 > room:
+        if text and len(text) + len(ahead) + len(reply) + 1 > room:
             break
         text += ahead
-        answers.append((len(text), len(text) + 1 + len(answer) + len(layout.after)))
-        text += " " + answer
-    answers[-1] = (answers[-1][0], len(text))
+        if place >= known:
+            answers.append((len(text), len(text) + 1 + len(reply) + len(layout.after)))
+        text += " " + reply
+    if answers:
+        answers[-1] = (answers[-1][0], len(text))
     return Document(text, tuple(answers))
 
 
@@ -173,21 +205,22 @@ def reworded(document: Document, rng: Random) -> Document:
     return Document(text + taken(document.text[last:]), tuple(answers))
 
 
-def documents(seed: int, *, start: int = 0, room: int = 700, drilled: int = 0, late: int = 0) -> Iterator[Document]:
+def documents(seed: int, *, start: int = 0, room: int = 800, drilled: int = 0) -> Iterator[Document]:
     """The documents of a seed from number `start` on, without end; each is a function of (seed, number) alone.
 
     room: characters of a run at most (about a third as many tokens). drilled: the first third of this number are plain copy
     drills; from there to the number, drills of all kinds thin out from all documents to one in thirty, and so they stay, while
-    the runs are plain ones. Up to three times the number, plain runs thin out to one in twenty. late: from this
-    number on, three documents in five are reworded.
+    the runs are plain ones. Up to three times the number, plain runs thin out to one in twenty, and reworded documents grow to
+    one in two.
     """
     for number in itertools.count(start):
         rng = Random(f"{seed}/world/{number}")
-        document = _document(number, rng, room, drilled)
-        yield reworded(document, rng) if number >= late and rng.random() < 0.6 else document
+        far = min(1.0, max(0.0, (number / drilled - 1) / 2)) if drilled else 1.0  # how far behind the drills
+        document = _document(number, rng, room, drilled, far)
+        yield reworded(document, rng) if rng.random() < 0.5 * far else document
 
 
-def _document(number: int, rng: Random, room: int, drilled: int) -> Document:
+def _document(number: int, rng: Random, room: int, drilled: int, far: float) -> Document:
     if 3 * number < drilled:
         return Document(*drills.plain_drill(rng))
     drill = max(1.5 * (1 - number / drilled), 1 / 30) if drilled else 1 / 30
@@ -196,5 +229,4 @@ def _document(number: int, rng: Random, room: int, drilled: int) -> Document:
         return Document(*drills.drill(rng))
     if chance < drill + 0.03:
         return passage(rng)
-    ease = min(1.0, max(0.05, 1.5 - 0.5 * number / drilled)) if drilled else 0.05
-    return run(rng, room if rng.random() < 0.95 else 2 * room, ease)
+    return run(rng, room if rng.random() < 0.95 else 2 * room, max(0.05, 1 - far))
