@@ -116,7 +116,7 @@ def name(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def no_meteor(monkeypatch: pytest.MonkeyPatch) -> None:
     """METEOR starts another program for every set, which takes minutes; one slow test runs it."""
-    monkeypatch.setattr("foreword.metrics.meteor.here", lambda: False)
+    monkeypatch.setattr("foreword.metrics.meteor._jar", lambda: None)
 
 
 def test_every_case_scores_what_the_official_tool_said(name: str, no_meteor: None) -> None:
@@ -305,7 +305,7 @@ FACTED = {
     "blec": ("the most is 3", {"logic_str": "eq { max { all_rows ; a } ; 3 } = true"}),
     "spider_match": ("SELECT a FROM t WHERE b = 3", {"schema": TABLES}),
     "wsc": ("the cat", {"label": 1}),
-    "multirc_em": ("True", {"question": "1"}),
+    "multirc_em": ("True", {"group": "1"}),
 }
 
 
@@ -313,7 +313,7 @@ def test_metrics_of_facts_keep_the_contract_of_the_shelf() -> None:
     assert {one.name for one in METRICS.values() if one.needs} >= set(FACTED)
     for name, (reference, facts) in FACTED.items():
         one = metric(name)
-        rows = one.numbers([reference, "False"], [[reference], [reference]], [facts, facts | {"question": "2"}])
+        rows = one.numbers([reference, "False"], [[reference], [reference]], [facts, facts | {"group": "2"}])
         assert rows.shape == (2, 2) and one.from_sums(rows.sum(axis=0)) == 50.0, name
         assert one.per_example(rows).tolist() == [100.0, 0.0]
         assert one.score([reference], [[reference]], [facts]) == one.best
@@ -325,7 +325,7 @@ def test_metrics_of_facts_keep_the_contract_of_the_shelf() -> None:
 
 
 def test_a_question_of_multirc_is_right_only_as_a_whole() -> None:
-    facts = [{"question": one} for one in ("1", "1", "2", "1")]
+    facts = [{"group": one} for one in ("1", "1", "2", "1")]
     one = metric("multirc_em")
     assert one.score(["True", "False", "True", "True"], [["True"]] * 4, facts) == 50.0
     assert one.score(["True"] * 4, [["True"]] * 4, facts) == 100.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import subprocess
 import sys
@@ -20,9 +21,11 @@ from sacrebleu.metrics import BLEU, CHRF
 from foreword.errors import ForewordError
 from foreword.metrics import METRICS, Metric, metric
 from foreword.metrics.rouge import common_subsequence
+from foreword.metrics.scores import scores_of
 
 GOLDEN = Path(__file__).parents[2] / "shared" / "golden"
-ALL = sorted(name for name in METRICS if not METRICS[name].needs)  # the others: tests/test_golden.py
+# Those that read facts: tests/test_golden.py; METEOR, which starts a Java program: tests/test_meteor.py.
+ALL = sorted(name for name, one in METRICS.items() if not one.needs and "meteor" not in name and not one.absence())
 KNOWN = {"accuracy", "bleu", "bleu_lower", "chrf", "exact_match", "rouge_l", "squad_em", "token_f1"}
 KNOWN |= {"mrpc_f1", "qqp_f1", "cb_f1", "multirc_f1"}
 
@@ -116,6 +119,10 @@ def test_perfect_answers_score_the_best_value(each: Metric) -> None:
     answers = each.labels or SENTENCES
     references = [[one] if each.labels else [SENTENCES[k - 1], one] for k, one in enumerate(answers)]
     statistics = each.statistics(answers, references)
+    if each.of_set:
+        worse = each.statistics([*answers[1:], answers[0]], references)
+        assert each.best == math.inf and each.from_sums(statistics.sum(axis=0)) > each.from_sums(worse.sum(axis=0))
+        return
     assert each.from_sums(statistics.sum(axis=0)) == pytest.approx(each.best, abs=1e-9)
     assert each.per_example(statistics) == pytest.approx([each.best] * len(answers), abs=1e-9)
     assert each.best == 100.0
@@ -162,10 +169,23 @@ def test_rows_add_up_stay_in_range_and_know_no_order(rows: list[Any]) -> None:
         assert 0.0 <= score <= 100.0 + 1e-9 and own.shape == (len(rows),)
         assert (own >= 0.0).all() and (own <= 100.0 + 1e-9).all()
         backwards = each.statistics(outputs[::-1], references[::-1])
+        assert each.score(outputs, references) == pytest.approx(float(score), abs=1e-9)
+        if each.of_set:
+            assert backwards == pytest.approx(statistics[::-1], abs=1e-9)
+            continue
         assert np.array_equal(backwards, statistics[::-1])
         alone = [each.statistics([output], [accepted])[0] for output, accepted in zip(outputs, references, strict=True)]
         assert np.array_equal(np.array(alone), statistics)
-        assert each.score(outputs, references) == pytest.approx(float(score), abs=1e-9)
+
+
+def test_a_metric_that_cannot_run_here_is_left_out_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("foreword.metrics.meteor._jar", lambda: None)
+    found = scores_of(("bleu", "meteor", "chrf"), ["a b c d"], [["a b c d"]], [{}])
+    assert found.whole == {"bleu": pytest.approx(100.0), "chrf": pytest.approx(100.0)}
+    assert found.statistics.shape == (1, 10) and set(found.own) == set(found.signatures) == {"bleu", "chrf"}
+    assert len(found.absent) == 1 and found.absent[0].startswith("Not scored by meteor: METEOR needs a library")
+    with pytest.raises(ForewordError, match=r"The metric 'meteor' decides here and cannot run: .*foreword\[coco\]"):
+        scores_of(("meteor", "bleu"), ["a"], [["a"]], [{}])
 
 
 def test_from_sums_scores_a_whole_bootstrap_at_once(each: Metric) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
 from foreword import golden
 from foreword.errors import ForewordError
@@ -18,6 +19,7 @@ from foreword.metrics.moses import detokenised
 from foreword.metrics.parent import SMALL, TableError, entailing, parent, to_tell
 from foreword.metrics.subsequence import common_subsequence
 from foreword.metrics.totto import NEEDS, output_line, reference_lines, tables
+from foreword.metrics.totto import words as tokens
 
 SHARED = Path(__file__).parents[2] / "shared" / "golden"
 PAIR = [(("name",), ("a", "b"))]
@@ -186,6 +188,15 @@ def test_the_shelfs_parent_and_bleu_of_totto() -> None:
     # "<null>" is a real reference: an empty output has its three tokens, and no fourth
     assert bleu.statistics([""], [["Bob won ."]]).tolist() == [[3, 3, 3, 2, 1, 0, 3, 2, 1, 0]]
     assert bleu.score(["BOB WON 10 POINTS ."], [["Bob won 10 points."]]) == pytest.approx(100.0)
+
+
+marks = [*"ab1.,-'&;()<|$ \t\n\x0b\x1c\u00a0\u3000éΣς東²", "1.5", "-\n", "&amp;", "&lt;", "<skipped>", "..", " . "]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(marks), max_size=12).map("".join))
+def test_words_tokenised_one_by_one_are_the_lines(line: str) -> None:
+    assert tokens(line) == tuple(Tokenizer13a()(line.strip().lower()).split())
 
 
 def test_totto_scores_raw_predictions(tmp_path: Path) -> None:

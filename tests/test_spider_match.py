@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 
 import pytest
 from hypothesis import given, settings
@@ -279,11 +278,11 @@ def test_the_metric_takes_the_schema_from_the_facts() -> None:
         one.score([gold], [[gold]], [{"schema": {}}])
 
 
-def test_any_text_is_judged_and_ten_thousand_in_seconds() -> None:
+def test_any_text_is_judged() -> None:
     rng = random.Random("spider")
     queries = [one for pair in SAME for one in pair] + [one for row in DIFFERENT for one in row[:2]]
     bits = [bit for query in queries for bit in query.split()] + ["(", ")", '"', "none", "'a'", "1e5", "nan", ";"]
-    start, exact = time.perf_counter(), 0
+    exact = 0
     for number in range(3000):
         gold = queries[number % len(queries)]
         found = gold.split()
@@ -295,6 +294,5 @@ def test_any_text_is_judged_and_ten_thousand_in_seconds() -> None:
         except SqlError as error:
             assert error.kind in ("ValueError", "TypeError", "IndexError")
     assert 700 < exact < 2500
-    assert time.perf_counter() - start < 10, "ten thousand in about 3 s on one free core"
     for query in ("(" * 5000, "SELECT * FROM " * 2000, " UNION ".join(["SELECT name FROM singer"] * 2000)):
         assert verdict("SELECT name FROM singer", query).parse_error

@@ -317,9 +317,6 @@ def test_a_database_that_is_none_is_named(tmp_path: Path) -> None:
     before = path.read_bytes()
     tasks.load("spider-with-cells", made)
     assert path.read_bytes() == before and sorted(one.name for one in path.parent.iterdir()) == ["shop.sqlite"]
-    from foreword.tasks._spider import cells
-
-    cells.cache_clear()
     path.write_bytes(b"this is no database at all, but a line of text" * 40)
     with pytest.raises(
         ForewordError,
@@ -327,12 +324,10 @@ def test_a_database_that_is_none_is_named(tmp_path: Path) -> None:
     ):
         tasks.load("spider-with-cells", made)
     path.unlink()
-    cells.cache_clear()
     sqlite3.connect(path).close()
     with pytest.raises(ForewordError, match="no such table"):
         tasks.load("spider-with-cells", made)
     path.unlink()
-    cells.cache_clear()
     with pytest.raises(ForewordError, match=r"There is no database .*shop.sqlite"):
         tasks.load("spider-with-cells", made)
 

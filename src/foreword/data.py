@@ -22,8 +22,10 @@ class Example:
 
     id: distinct within a task. fields: what a template can name (`input`, ...). targets: every accepted answer,
     the first is the one trained on; empty where the answer is not known. choices: the answers to choose from,
-    where there is a choice. facts: what only a metric looks at (a database's name, a table, a group), never shown
-    to a model; plain values that JSON can hold.
+    where there is a choice. facts: what only scoring looks at (a database's name, a table), never shown to a model;
+    plain values that JSON can hold. Two of them have a meaning everywhere: `group` names the examples that are scored
+    together, so that none is left out without the others, and `subset` the part of a split that has scores of its own. A
+    name that ends in `_path` says where files lie on this machine, which is no part of the digest.
     """
 
     id: str
@@ -48,11 +50,21 @@ class Example:
         """The field values, one a line: what retrieval compares."""
         return "\n".join(self.fields.values())
 
+    @property
+    def group(self) -> str:
+        """The group that it is scored with; empty where it stands alone."""
+        return str(self.facts.get("group", ""))
+
+    @property
+    def subset(self) -> str:
+        """The part of its split that has scores of its own; empty where there is none."""
+        return str(self.facts.get("subset", ""))
+
     def digest(self) -> str:
         """A digest of everything the example holds."""
         whole: list[Any] = [self.id, dict(self.fields), list(self.targets), list(self.choices)]
         if self.facts:
-            whole.append(dict(self.facts))
+            whole.append({name: value for name, value in self.facts.items() if not name.endswith("_path")})
         return hashlib.sha256(canonical(whole).encode()).hexdigest()
 
 
@@ -172,15 +184,16 @@ def _references(row: Mapping[str, Any], column: str, where: str) -> list[str]:
     return [_plain(one, f"'{column}' in {where}") for one in value]
 
 
-def merged(given: Iterable[Example]) -> list[Example]:
-    """One example per question, in the order of first appearance, with the targets of all that ask it, each
-    once."""
+def merged(given: Iterable[Example], *, once: bool = True) -> list[Example]:
+    """One example per question, in the order of first appearance, with the targets of all that ask it. once: each target
+    stands there once, however often it was given; scores that average over references need it as often."""
     first: dict[str, Example] = {}
     targets: dict[str, list[str]] = {}
     for example in given:
         first.setdefault(example.question, example)
         targets.setdefault(example.question, []).extend(example.targets)
-    return [replace(example, targets=tuple(dict.fromkeys(targets[question]))) for question, example in first.items()]
+    kept = {question: dict.fromkeys(found) if once else found for question, found in targets.items()}
+    return [replace(example, targets=tuple(kept[question])) for question, example in first.items()]
 
 
 def divided(given: Sequence[Example], sizes: Sequence[int], *, seed: int = 0) -> list[list[Example]]:

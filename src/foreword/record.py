@@ -22,7 +22,8 @@ class Demonstration:
 @dataclass(frozen=True)
 class Answer:
     """One scored example. scores: metric name to this example's own score. statistics: metric name to the numbers whose sums
-    over examples give the metric's score of the whole split. shown: farthest first, as in the input."""
+    over examples give the metric's score of the whole split. shown: farthest first, as in the input. subset: the part of the split
+    that has scores of its own; empty where there is none."""
 
     id: str
     input: str
@@ -34,6 +35,7 @@ class Answer:
     dropped: int = 0
     prefix_tokens: int = 0
     input_tokens: int = 0
+    subset: str = ""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -21,8 +22,7 @@ class Task:
     """metrics: names on the metrics shelf, the first is the one that decides. source: where the examples come
     from, licence.
 
-    notes: what a reader of the scores should know of the examples (made splits, overlaps); not part of the
-    fingerprint.
+    notes: what a reader of the scores should know of where the examples come from; not part of the fingerprint.
     """
 
     name: str
@@ -51,15 +51,16 @@ class Task:
         """The examples of train, dev or test."""
         return {"train": self.train, "dev": self.dev, "test": self.test}[name]
 
-    def noted(self) -> Task:
-        """The same task with a note for each scored split that shares questions with train, and one for cut-off
-        answers."""
-        notes = list(self.notes)
+    @functools.cached_property
+    def remarks(self) -> tuple[str, ...]:
+        """The notes, and what the examples at hand show: for each scored split how many of its questions also stand in
+        train, and how many answers would be cut off."""
+        told = list(self.notes)
         for split in ("dev", "test"):
             shared = shared_questions(self.train, self.split(split))
             if shared:
                 total = len(self.split(split))
-                notes.append(
+                told.append(
                     f"{shared:,} of {total:,} {split} examples ask a question that also stands in train; "
                     "those train rows are never shown as their demonstration."
                 )
@@ -67,15 +68,15 @@ class Task:
         if stop:
             cut = sum(stop in t.strip() for name in SPLITS for one in self.split(name) for t in one.targets)
             if cut:
-                notes.append(
+                told.append(
                     f"{cut:,} targets hold the stop text {stop!r}, where an answer is cut; give the template "
                     "another stop text."
                 )
-        return replace(self, notes=tuple(notes))
+        return tuple(told)
 
     def limited(self, sizes: Mapping[str, int | None]) -> Task:
-        """The same task with at most so many examples in each split, drawn by a fixed seed, kept in their
-        order."""
+        """The same task with at most so many examples in each split, drawn by a fixed seed, kept in their order; a group
+        that is scored together is kept whole, and one group at least."""
         train, dev, test = (_draw(self.split(name), sizes.get(name)) for name in SPLITS)
         return replace(self, train=train, dev=dev, test=test)
 
@@ -93,5 +94,18 @@ class Task:
 def _draw(examples: tuple[Example, ...], size: int | None) -> tuple[Example, ...]:
     if size is None or len(examples) <= size:
         return examples
+    if any(one.group for one in examples):
+        return _draw_groups(examples, size)
     chosen = sorted(Random("limit").sample(range(len(examples)), size))
     return tuple(examples[index] for index in chosen)
+
+
+def _draw_groups(examples: tuple[Example, ...], size: int) -> tuple[Example, ...]:
+    sizes = Counter(one.group for one in examples)
+    taken: set[str] = set()
+    for name in Random("limit").sample(list(sizes), len(sizes)):
+        size -= sizes[name]
+        if size < 0 and taken:
+            break
+        taken.add(name)
+    return tuple(one for one in examples if one.group in taken)

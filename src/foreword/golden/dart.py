@@ -19,7 +19,6 @@ from foreword.metrics.base import Numbers
 from foreword.metrics.multibleu import COLUMNS, ORDER, brevity, padded, precisions
 
 FIELDS = {"references": TEXTS, "prediction": TEXT}
-SLOTS = 8  # references that DART's script tells METEOR to expect of each output
 
 
 def score(cases: Sequence[Case], folder: Path) -> dict[str, Any]:
@@ -38,9 +37,10 @@ def score(cases: Sequence[Case], folder: Path) -> dict[str, Any]:
     }
     whole["unifiedskg_sacrebleu"] = _sacrebleu(outputs, references)
     if meteor.here():
-        segments, whole["meteor"] = meteor.scores(outputs, references, slots=SLOTS)
-        for out, one in zip(found, segments, strict=True):
-            out["meteor_segment"] = one
+        counted = meteor.counts(outputs, references)
+        whole["meteor"] = float(meteor.score(counted.sum(axis=0)))
+        for out, one in zip(found, counted, strict=True):
+            out["meteor_segment"] = float(meteor.score(one))
     return {
         "per_example": [{"id": case.id, "out": out} for case, out in zip(cases, found, strict=True)],
         "corpus": whole,

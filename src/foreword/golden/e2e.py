@@ -85,7 +85,8 @@ def _coco(cases: Sequence[Case]) -> tuple[list[dict[str, float]], dict[str, floa
     found = [{"ROUGE_L": rouge, "CIDEr": one} for rouge, one in zip(rouges, ciders, strict=True)]
     whole = {"ROUGE_L": mean(rouges), "CIDEr": mean(ciders)}
     if meteor.here():
-        meteors, whole["METEOR"] = meteor.scores(outputs, references)
-        for caption, one in zip(found, meteors, strict=True):
-            caption["METEOR"] = one
+        counted = meteor.counts(outputs, references)
+        whole["METEOR"] = float(meteor.score(counted.sum(axis=0)))
+        for caption, one in zip(found, counted, strict=True):
+            caption["METEOR"] = float(meteor.score(one))
     return found, whole

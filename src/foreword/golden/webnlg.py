@@ -28,9 +28,10 @@ def score(cases: Sequence[Case], folder: Path) -> dict[str, Any]:
     found: list[dict[str, Any]] = [{"multi_bleu_lc": printed("multi_bleu_lc", one)} for one in rows]
     whole: dict[str, Any] = {"multi_bleu_lc": printed("multi_bleu_lc", rows.sum(axis=0))}
     if meteor.here():
-        segments, whole["meteor"] = meteor.scores(outputs, references, slots=COLUMNS)
-        for out, one in zip(found, segments, strict=True):
-            out["meteor_segment"] = one
+        counted = meteor.counts(outputs, references)
+        whole["meteor"] = float(meteor.score(counted.sum(axis=0)))
+        for out, one in zip(found, counted, strict=True):
+            out["meteor_segment"] = float(meteor.score(one))
     return {
         "per_example": [{"id": case.id, "out": out} for case, out in zip(cases, found, strict=True)],
         "corpus": whole,

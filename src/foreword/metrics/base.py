@@ -14,11 +14,16 @@ from foreword.errors import ForewordError
 Numbers = NDArray[np.float64]
 
 
+def _runs() -> str:
+    return ""
+
+
 @dataclass(frozen=True)
 class Metric:
-    """One metric on a scale of 0 to 100, higher is better.
+    """One metric, higher is better, on a scale of 0 to 100 unless it is `of_set`.
 
-    name: as the user writes it. best: what perfect answers score. source: the paper or official tool it equals.
+    name: as the user writes it. best: what perfect answers score; infinite where that depends on the references. source:
+    the paper or official tool it equals.
     statistics: outputs [N], references [N][r] -> [N, d], one row per example; rows add up over examples.
     References may differ in number from example to example; at least one each, else ForewordError.
     from_sums: [..., d] sums of rows -> [...] scores, of one sum or a whole bootstrap. No examples score 0.
@@ -26,6 +31,9 @@ class Metric:
     alone: [N, d] -> [N], one example's own score, where it differs from `from_sums` of its row.
     labels: the only references it takes; empty where it takes any text.
     needs: facts of an example that it reads beside the references; its `statistics` takes them as a third argument.
+    of_set: it weighs words by how rare they are among all the references it is given, so a row is right only for the set
+    it was counted in, and the scale is the official tool's own.
+    absence: the sentence that says why it cannot run here; empty where it can.
     """
 
     name: str
@@ -37,6 +45,8 @@ class Metric:
     alone: Callable[[Numbers], Numbers] | None = None
     labels: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    of_set: bool = False
+    absence: Callable[[], str] = _runs
 
     def numbers(
         self, outputs: Sequence[str], references: Sequence[Sequence[str]], facts: Sequence[Mapping[str, Any]] = ()

@@ -1,7 +1,7 @@
 """ROUGE-L and CIDEr as the COCO caption code scores them, on words that `ptb` has cut; they refuse to cut words.
 
-Words stand between single spaces; a text without any is one empty word for ROUGE-L and none for CIDEr. Only ROUGE-L is
-on the shelf of metrics, where it cuts each text by itself: CIDEr of an example depends on all the others.
+Words stand between single spaces; a text without any is one empty word for ROUGE-L and none for CIDEr. On the shelf of
+metrics each text is cut by itself. CIDEr of an example depends on the references of all the others.
 """
 
 from __future__ import annotations
@@ -98,7 +98,28 @@ def _mean(sums: Numbers) -> Numbers:
     return 100.0 * divide(sums[..., 0], sums[..., 1])
 
 
+def _cider_statistics(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> Numbers:
+    """[N, 2]: the CIDEr of each example among these, and 1."""
+    rows = list(pairs(outputs, references))
+    accepted = [[tokenised([one])[0] for one in texts] for _, texts in rows]
+    found = cider([tokenised([output])[0] for output, _ in rows], accepted)
+    return np.stack([np.array(found, dtype=np.float64), np.ones(len(found))], axis=1)
+
+
+def _cider_mean(sums: Numbers) -> Numbers:
+    return divide(sums[..., 0], sums[..., 1])
+
+
 METRICS = (
+    Metric(
+        name="cider_coco",
+        best=math.inf,
+        source="Vedantam et al. 2015, as the COCO caption code (CIDEr-D, sigma 6), Penn Treebank words, mean; scale 0 to 10.",
+        statistics=_cider_statistics,
+        from_sums=_cider_mean,
+        signature=lambda: "cider_coco|n:1-4|sigma:6|idf:references-of-the-set|tok:ptb-3.4.1,lower,no-punctuation",
+        of_set=True,
+    ),
     Metric(
         name="rouge_l_coco",
         best=100.0,

@@ -1,6 +1,7 @@
 """METEOR 1.5 by its own Java program, which the extra `coco` brings; it refuses to approximate it where Java is absent.
 
-It is no Metric of the shelf, for the program gives scores, not sums. All numbers are 0..1.
+The program aligns an output with each of its references and gives counts of the best; counts add up over examples, and the
+score of their sum is the program's own score of the whole set, which is no mean.
 """
 
 from __future__ import annotations
@@ -9,27 +10,35 @@ import importlib.util
 import re
 import shutil
 import subprocess
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from foreword.errors import ForewordError, MissingExtraError
+import numpy as np
 
-_SEGMENT = re.compile(r"^Segment \d+ score:\s+(\S+)$", re.MULTILINE)
-_FINAL = re.compile(r"^Final score:\s+(\S+)$", re.MULTILINE)
+from foreword.errors import ForewordError, MissingExtraError
+from foreword.metrics.base import Metric, Numbers, divide, pairs
+from foreword.metrics.multibleu import COLUMNS, dart_text, webnlg_absence, webnlg_text
+from foreword.metrics.ptb import tokenised
+
+COUNTS = 23  # numbers that the program gives of one output
+ALPHA, BETA, GAMMA, DELTA = 0.85, 0.2, 0.6, 0.75  # the program's parameters for English
+STAGES = (1.0, 0.6, 0.8, 0.6)  # weights of exact words, stems, synonyms, paraphrases
+_MARK = "|||"
 _SPACE = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 
 
 def here() -> bool:
     """Whether METEOR can run: its program is installed and Java is on the path."""
-    return _jar() is not None and shutil.which("java") is not None
+    return not absence()
 
 
 def absence() -> str:
-    """The sentence to show where METEOR cannot run."""
+    """The sentence to show where METEOR cannot run; empty where it can."""
     if _jar() is None:
         return str(MissingExtraError("METEOR", "coco"))
-    return "METEOR needs Java, and there is no `java` on the path; install a Java runtime, version 8 or later."
+    if shutil.which("java") is None:
+        return "METEOR needs Java, and there is no `java` on the path; install a Java runtime, version 8 or later."
+    return ""
 
 
 def note() -> dict[str, list[str]]:
@@ -37,41 +46,56 @@ def note() -> dict[str, list[str]]:
     return {} if here() else {"absent": [absence()]}
 
 
-def scores(
-    outputs: Sequence[str], references: Sequence[Sequence[str]], *, slots: int | None = None
-) -> tuple[list[float], float]:
-    """Each output's score, and the score of the whole set (METEOR adds counts up; it is not the mean).
+def counts(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> Numbers:
+    """[N, 23]: what the program counts of each output against the reference that it scores best, of equals the first.
 
-    Text is tokenised and lower-cased by the program (`-l en -norm`). slots: how many references the program reads for
-    each output, those that an output lacks being empty lines; None for as many as the most. Raises ForewordError
-    where the program cannot run or fails.
+    Lengths and function words of both; for each stage the matched content and function words of both; chunks; all matched
+    words of both. An output that matches as one chunk from end to end counts as none, as when the program adds counts up. It
+    tokenises and lower-cases (`-l en -norm`). Raises ForewordError where it cannot run or fails.
     """
-    jar, java = _jar(), shutil.which("java")
-    if jar is None or java is None:
+    rows = list(pairs(outputs, references))
+    if not here():
         raise ForewordError(absence())
-    if not outputs:
-        return [], 0.0
-    slots = slots or max(map(len, references))
-    with tempfile.TemporaryDirectory() as folder:
-        test, truth = Path(folder, "outputs"), Path(folder, "references")
-        _write(test, outputs)
-        _write(truth, [one for accepted in references for one in [*accepted, *[""] * (slots - len(accepted))]])
-        options = ["-l", "en", "-norm", "-r", str(slots)]
-        done = subprocess.run(
-            [java, "-Xmx2G", "-Dfile.encoding=UTF-8", "-jar", str(jar), str(test), str(truth), *options],
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-        )
-    segments = [float(one) for one in _SEGMENT.findall(done.stdout)]
-    final = _FINAL.search(done.stdout)
-    if done.returncode or final is None or len(segments) != len(outputs):
+    if not rows:
+        return np.zeros((0, COUNTS))
+    lines = [f" {_MARK} ".join(["SCORE", *map(_plain, accepted), _plain(output)]) for output, accepted in rows]
+    jar, java = _jar(), shutil.which("java")
+    done = subprocess.run(
+        [str(java), "-Xmx2G", "-Dfile.encoding=UTF-8", "-jar", str(jar), "-", "-", "-stdio", "-l", "en", "-norm"],
+        input="\n".join(lines) + "\n",
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+    )
+    found = [line.split() for line in done.stdout.splitlines()]
+    if done.returncode or len(found) != len(rows) or any(len(one) != COUNTS for one in found):
         said = (done.stderr or done.stdout).strip().splitlines()
         raise ForewordError(
-            f"METEOR's program stopped after {len(segments)} of {len(outputs)} outputs, saying "
+            f"METEOR's program stopped after {len(found)} of {len(rows)} outputs, saying "
             f"'{said[-1] if said else 'nothing'}'; run `java -jar {jar}` to see why."
         )
-    return segments, float(final.group(1))
+    counted = np.array(found, dtype=np.float64)
+    counted[(counted[:, 0] == counted[:, 21]) & (counted[:, 1] == counted[:, 22]) & (counted[:, 20] == 1), 20] = 0.0
+    return counted
+
+
+def score(sums: Numbers) -> Numbers:
+    """[..., 23] -> [...]: METEOR of such counts or of their sums, 0..1."""
+    sums = np.asarray(sums, dtype=np.float64)
+    chunks, matched = sums[..., 20], sums[..., 21] + sums[..., 22]
+    precision, recall = (_share(sums, side) for side in (0, 1))
+    mean = divide(precision * recall, ALPHA * precision + (1 - ALPHA) * recall)
+    return np.asarray(mean * (1.0 - GAMMA * divide(chunks, matched / 2) ** BETA))
+
+
+def _share(sums: Numbers, side: int) -> Numbers:
+    """Matched words of the outputs (side 0) or the references (side 1), weighed, over all of that side."""
+    length, function = sums[..., side], sums[..., 2 + side]
+    found = np.zeros(sums.shape[:-1])
+    for stage, weight in enumerate(STAGES):
+        content, other = (sums[..., 4 + 4 * stage + 2 * kind + side] for kind in (0, 1))
+        found = found + weight * (DELTA * content + (1 - DELTA) * other)
+    return divide(found, DELTA * (length - function) + (1 - DELTA) * function)
 
 
 def _jar() -> Path | None:
@@ -83,5 +107,52 @@ def _jar() -> Path | None:
     return None
 
 
-def _write(path: Path, texts: Sequence[str]) -> None:
-    path.write_text("".join(_SPACE.sub(" ", text) + "\n" for text in texts), encoding="utf-8")
+def _plain(text: str) -> str:
+    return _SPACE.sub(" ", text).replace(_MARK, " | | | ")
+
+
+def _metric(
+    name: str,
+    prepare: Callable[[str], str],
+    how: str,
+    source: str = "",
+    *,
+    most: int | None = None,
+    also: Callable[[], str] = str,
+) -> Metric:
+    """prepare: what is done to every text first. most: references that are read. also: why that cannot be done here."""
+
+    def statistics(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> Numbers:
+        rows = [
+            (prepare(one), [prepare(text) for text in accepted[:most]]) for one, accepted in pairs(outputs, references)
+        ]
+        return counts([one for one, _ in rows], [accepted for _, accepted in rows])
+
+    return Metric(
+        name=name,
+        best=100.0,
+        source=f"Denkowski and Lavie 2014, METEOR 1.5 by its own program{source}.",
+        statistics=statistics,
+        from_sums=lambda sums: 100.0 * score(sums),
+        signature=lambda: f"{name}|meteor:1.5|l:en|norm|{how}",
+        absence=lambda: absence() or also(),
+    )
+
+
+def _coco(text: str) -> str:
+    return tokenised([text])[0]
+
+
+METRICS = (
+    _metric("meteor", str, "refs:best"),
+    _metric("meteor_coco", _coco, "tok:ptb-3.4.1,lower,no-punctuation|refs:best", ", as the COCO caption code runs it"),
+    _metric("dart_meteor", dart_text, "tok:non-word|refs:first-3", ", on texts as in DART's files", most=COLUMNS),
+    _metric(
+        "webnlg_meteor",
+        webnlg_text,
+        "tok:unidecode,non-word|refs:first-3",
+        ", as WebNLG 2017's script runs it",
+        most=COLUMNS,
+        also=webnlg_absence,
+    ),
+)

@@ -7,8 +7,6 @@ Japanese or Korean after another such word stand without a space.
 
 from __future__ import annotations
 
-import functools
-
 import regex
 
 _MARKUP = regex.compile(r"<.+>|\s*")
@@ -42,9 +40,9 @@ _CJK = (
     (0xFF65, 0xFFDC),
     (0x20000, 0x2FFFF),
 )
+_FIRST_CJK = chr(_CJK[0][0])
 
 
-@functools.lru_cache(maxsize=2**16)
 def detokenised(line: str) -> str:
     """One line of text, detokenised. A line that is all mark-up (`<null>`) or white space comes back as it is."""
     if _MARKUP.fullmatch(line):
@@ -56,7 +54,10 @@ def detokenised(line: str) -> str:
     space, before = " ", ""
     opened: dict[str, bool] = {}
     for position, word in enumerate(line.rstrip(" ").split(" ")):
-        if _leans_left(word, before, position, opened):
+        if word and word[0] < _FIRST_CJK and word[0].isalnum():  # most words: they lean nowhere
+            parts += (space, word)
+            space = " "
+        elif _leans_left(word, before, position, opened):
             parts.append(word)
             space = " "
         else:
@@ -93,4 +94,4 @@ def _leans_right(word: str) -> bool:
 
 
 def _cjk(letter: str) -> bool:
-    return any(low <= ord(letter) <= high for low, high in _CJK)
+    return letter >= _FIRST_CJK and any(low <= ord(letter) <= high for low, high in _CJK)

@@ -96,16 +96,7 @@ def perl_bleu(segments: Sequence[Segment]) -> float:
 
 def perl_nist(segments: Sequence[Segment]) -> float:
     """NIST of a set, not rounded; 0 where there is no reference word."""
-    words = sum(sum(one.lengths) for one in segments)
-    if not words:
-        return 0.0
-    usual = words / sum(sum(map(bool, one.lengths)) for one in segments)
-    told = _told(segments, words, zero_is_no_prefix=True)
-    totals = [max(1, sum(max(0, one.length - n) for one in segments)) for n in range(NIST_ORDER)]
-    length = sum(one.length for one in segments)
-    return sum(info / total for info, total in zip(told, totals, strict=True)) * _penalty(
-        length / (usual * len(segments))
-    )
+    return float(_nist(_nist_rows(segments).sum(axis=0)))
 
 
 def python_bleu(segments: Sequence[Segment], smoothing: float = 0.0) -> float:
@@ -124,13 +115,13 @@ def python_nist(segments: Sequence[Segment]) -> float:
     """NIST of a set. Raises ZeroDivisionError where the outputs come to no n-gram of an order up to 5."""
     told = _told(segments, sum(sum(one.lengths) for one in segments), zero_is_no_prefix=False)
     totals = [sum(one.length - n for one in segments) for n in range(NIST_ORDER)]
-    information = sum(info / total for info, total in zip(told, totals, strict=True))
+    information = sum(sum(one[n] for one in told) / total for n, total in enumerate(totals))
     mean = sum(sum(one.lengths) / len(one.lengths) for one in segments)
     return information * _penalty(totals[0] / mean)
 
 
-def _told(segments: Sequence[Segment], words: int, *, zero_is_no_prefix: bool) -> list[float]:
-    """For each order, the information of the n-grams that match, in bits.
+def _told(segments: Sequence[Segment], words: int, *, zero_is_no_prefix: bool) -> list[list[float]]:
+    """For each segment and order, the information of the n-grams that match, in bits.
 
     It is how much rarer than its prefix an n-gram is among all references; a single word's prefix is any word. In Perl
     the prefix "0" is false, so an n-gram after it counts as if it stood alone.
@@ -138,12 +129,14 @@ def _told(segments: Sequence[Segment], words: int, *, zero_is_no_prefix: bool) -
     every: Counter[Words] = Counter()
     for one in segments:
         every.update(one.references)
-    found = [0.0] * NIST_ORDER
+    found = []
     for one in segments:
+        told = [0.0] * NIST_ORDER
         for gram, count in one.hits.items():
             prefix = gram[:-1]
             whole = words if not prefix or (zero_is_no_prefix and prefix == ("0",)) else every[prefix]
-            found[len(gram) - 1] += count * math.log2(whole / every[gram])
+            told[len(gram) - 1] += count * math.log2(whole / every[gram])
+        found.append(told)
     return found
 
 
@@ -184,7 +177,47 @@ def _score(sums: Numbers) -> Numbers:
     return np.asarray(100.0 * np.where(ours > 0, brevity * np.exp(logs / BLEU_ORDER), 0.0))
 
 
+def _nist_statistics(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> Numbers:
+    return _nist_rows([segment(output, accepted, perl_words) for output, accepted in pairs(outputs, references)])
+
+
+def _nist_rows(segments: Sequence[Segment]) -> Numbers:
+    """[N, 14]: information and n-grams of each order, output length, reference words, references with a word, and 1."""
+    words = sum(sum(one.lengths) for one in segments)
+    rows = [
+        [
+            *told,
+            *(max(0, one.length - n) for n in range(NIST_ORDER)),
+            one.length,
+            sum(one.lengths),
+            sum(map(bool, one.lengths)),
+            1,
+        ]
+        for one, told in zip(segments, _told(segments, words, zero_is_no_prefix=True), strict=True)
+    ]
+    return np.array(rows, dtype=np.float64).reshape(-1, 2 * NIST_ORDER + 4)
+
+
+def _nist(sums: Numbers) -> Numbers:
+    """[..., 14] -> [...]: information an n-gram over all orders, less where the outputs are shorter than a mean reference."""
+    sums = np.asarray(sums, dtype=np.float64)
+    told, totals = sums[..., :NIST_ORDER], sums[..., NIST_ORDER : 2 * NIST_ORDER]
+    length, words, known, count = (sums[..., 2 * NIST_ORDER + k] for k in range(4))
+    ratio = divide(length, divide(words, known) * count)
+    penalty = np.exp(-_BETA * np.log(np.where(ratio > 0, np.minimum(ratio, 1.0), 1.0)) ** 2)
+    return np.asarray(np.where(ratio > 0, (told / np.maximum(totals, 1.0)).sum(axis=-1) * penalty, 0.0))
+
+
 METRICS = (
+    Metric(
+        name="nist_mteval",
+        best=math.inf,
+        source="Doddington 2002, as mteval-v13a.pl (case-insensitive, orders 1 to 5) before it rounds; its own scale.",
+        statistics=_nist_statistics,
+        from_sums=_nist,
+        signature=lambda: "nist_mteval|case:ascii-lc|tok:13a|order:5|information:references-of-the-set",
+        of_set=True,
+    ),
     Metric(
         name="bleu_mteval",
         best=100.0,

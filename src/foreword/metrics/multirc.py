@@ -1,4 +1,4 @@
-"""MultiRC's exact match over questions, as T5 has it: all answers to a question right; it refuses an example without its question.
+"""MultiRC's exact match over questions, as T5 has it: all answers to a question right; it refuses an example without its group.
 
 The first example of a question carries its verdict, so that sums over all examples are right; a sum over some of them
 counts the questions whose first answer is among them. The second number of a row says which rows those are.
@@ -21,7 +21,7 @@ def _statistics(
     rows = np.zeros((len(outputs), 2))
     first: dict[Any, int] = {}
     for place, ((output, accepted), known) in enumerate(zip(pairs(outputs, references), facts, strict=True)):
-        question = first.setdefault(known["question"], place)
+        question = first.setdefault(known["group"], place)
         if question == place:
             rows[place] = 1.0
         if output != accepted[0]:
@@ -42,6 +42,6 @@ METRICS = (
         from_sums=_share,
         signature=lambda: "multirc_em|group:question|case:mixed",
         labels=("False", "True"),
-        needs=("question",),
+        needs=("group",),
     ),
 )

@@ -7,14 +7,13 @@ FROM, and each component is right or wrong as a whole. A sub-query is compared a
 
 from __future__ import annotations
 
-import functools
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from foreword.errors import ForewordError
-from foreword.metrics.base import fact_metric
+from foreword.metrics._spread import spread, spread_metric
+from foreword.metrics.base import pairs
 from foreword.metrics.spider_sql import (
     OPERATORS,
     Column,
@@ -33,6 +32,7 @@ COMPONENTS = (
     "select", "select(no AGG)", "where", "where(no OP)", "group(no Having)", "group", "order", "and/or", "IUEN",
     "keywords",
 )  # fmt: skip
+LEAST = 4000  # examples that are worth a process of their own
 _LIKE, _IN = OPERATORS.index("like"), OPERATORS.index("in")
 
 Totals = tuple[int, int, int]  # of the gold query, of the prediction, right
@@ -101,14 +101,30 @@ def schema_of(row: Mapping[str, Any]) -> Schema:
         raise ValueError(f"this is no Spider schema ({error})") from error
 
 
-@functools.lru_cache(maxsize=1024)
-def _known(row: str) -> Schema:
-    return schema_of(json.loads(row))
+def _exacts(
+    outputs: Sequence[str], references: Sequence[Sequence[str]], facts: Sequence[Mapping[str, Any]]
+) -> list[float]:
+    rows = [(output, list(accepted)) for output, accepted in pairs(outputs, references)]
+    schemas = {id(known["schema"]): known["schema"] for known in facts}  # questions on one database share the object
+    places = {name: place for place, name in enumerate(schemas)}
+    jobs = [(*row, places[id(known["schema"])]) for row, known in zip(rows, facts, strict=True)]
+    return spread(exact_scores, jobs, list(schemas.values()), least=LEAST)
 
 
-def _exact(output: str, reference: str, facts: Mapping[str, Any]) -> float:
+def exact_scores(jobs: Sequence[Any], schemas: Sequence[Any]) -> list[float]:
+    """1 or 0 for each job: output, reference queries, and the place of its row of tables.json among the schemas."""
+    known: dict[int, Schema] = {}
+    return [
+        max(_exact(output, reference, place, schemas, known) for reference in accepted)
+        for output, accepted, place in jobs
+    ]
+
+
+def _exact(output: str, reference: str, place: int, schemas: Sequence[Any], known: dict[int, Schema]) -> float:
     try:
-        return float(judge(reference, output, _known(json.dumps(facts["schema"], sort_keys=True))).exact)
+        if place not in known:
+            known[place] = schema_of(schemas[place])
+        return float(judge(reference, output, known[place]).exact)
     except ValueError as error:
         raise ForewordError(
             f"Spider's exact set match cannot read the reference query '{reference}' or its schema ({error}); "
@@ -293,10 +309,10 @@ def _aggregates(query: Query) -> int:
 
 
 METRICS = (
-    fact_metric(
+    spread_metric(
         "spider_match",
         needs=("schema",),
-        of=_exact,
+        values=_exacts,
         source="Spider's exact set match (Yu et al. 2018; taoyds/spider at b7b5b8c, --etype match).",
         signature=lambda: "spider_match|values:no|distinct:no|version:taoyds-b7b5b8c|refs:best",
     ),

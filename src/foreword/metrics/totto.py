@@ -7,15 +7,16 @@ The script strips and lower-cases, writes `<null>` for nothing and for reference
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
 from foreword.errors import ForewordError
-from foreword.metrics.base import Metric, Numbers, divide, pairs
+from foreword.metrics._spread import spread, spread_metric
+from foreword.metrics.base import Numbers, pairs
 from foreword.metrics.bleu import bleu
 from foreword.metrics.moses import detokenised
 from foreword.metrics.parent import Score, TableError, Words, entailing, parent, to_tell
@@ -23,6 +24,7 @@ from foreword.metrics.parent import Score, TableError, Words, entailing, parent,
 NOTHING = "<null>"
 REFERENCES = 3
 NEEDS = ("table", "highlighted_cells", "table_page_title", "table_section_title", "table_section_text")
+LEAST = 1000  # examples that are worth a process of their own
 _TOKENS = Tokenizer13a()
 
 
@@ -73,10 +75,17 @@ def _line(entries: Sequence[tuple[str, str]]) -> str:
     return detokenised("\t".join(f"{kind}|||{value}" for kind, value in told if value).lower())
 
 
-@functools.lru_cache(maxsize=2**16)
 def words(line: str) -> Words:
     """The 13a tokens of a line, lower-cased."""
-    return tuple(_TOKENS(line.strip().lower()).split())
+    line = line.strip().lower()
+    if "<skipped>" in line or "-\n" in line:  # the tokeniser takes them out, and so may join two words
+        return tuple(_TOKENS(line).split())
+    return tuple(itertools.chain.from_iterable(map(_tokens, line.split())))
+
+
+@functools.lru_cache(maxsize=2**16)
+def _tokens(word: str) -> Words:
+    return tuple(_TOKENS(word).split())
 
 
 def parent_scores(
@@ -96,22 +105,27 @@ def _entries(line: str) -> list[list[Words]]:
     return [[words(part) for part in entry.split("|||")] for entry in line.split("\t")]
 
 
-def _parent_statistics(
+def _parents(
     outputs: Sequence[str], references: Sequence[Sequence[str]], facts: Sequence[Mapping[str, Any]]
-) -> Numbers:
-    """[N, 2]: the F of each example, and 1."""
+) -> list[float]:
+    rows = zip(pairs(outputs, references), facts, strict=True)
+    jobs = [
+        (place, output, list(accepted), {name: known[name] for name in NEEDS})
+        for place, ((output, accepted), known) in enumerate(rows)
+    ]
+    return spread(f_scores, jobs, least=LEAST)
+
+
+def f_scores(jobs: Sequence[Any], _: Sequence[Any] = ()) -> list[float]:
+    """The F of each job: place, output, references, the table (see NEEDS)."""
     found = []
-    for place, ((output, accepted), known) in enumerate(zip(pairs(outputs, references), facts, strict=True)):
+    for place, output, accepted, known in jobs:
         try:
             (one,) = parent_scores(output_line(output), reference_lines(accepted), tables(known))
         except TableError as error:
             raise ForewordError(f"Example {place} (counted from 0): {error}") from error
         found.append(one.f)
-    return np.stack([np.array(found, dtype=np.float64), np.ones(len(found))], axis=1)
-
-
-def _mean(sums: Numbers) -> Numbers:
-    return 100.0 * divide(sums[..., 0], sums[..., 1])
+    return found
 
 
 _BLEU = bleu("totto_bleu")
@@ -131,13 +145,11 @@ METRICS = (
         statistics=_bleu_statistics,
         signature=lambda: f"totto_bleu|refs:3,<null>|detok:moses-en|{_BLEU.signature()}",
     ),
-    Metric(
-        name="parent",
-        best=100.0,
-        source=f"{_SOURCE}; Dhingra et al. 2019: F with word overlap, lambda from the reference, mean.",
-        statistics=_parent_statistics,
-        from_sums=_mean,
-        signature=lambda: "parent|totto|f|tok:13a,lower|refs:3,<null>|entailment:overlap|lambda:reference|smooth:1e-5",
+    spread_metric(
+        "parent",
         needs=NEEDS,
+        values=_parents,
+        source=f"{_SOURCE}; Dhingra et al. 2019: F with word overlap, lambda from the reference, mean.",
+        signature=lambda: "parent|totto|f|tok:13a,lower|refs:3,<null>|entailment:overlap|lambda:reference|smooth:1e-5",
     ),
 )

@@ -46,7 +46,7 @@ def page(summary: Summary, records: Sequence[Record]) -> str:
         "headline": escape(headline),
         "reason": _set(escape(_without_repeat(summary.recommendation.reason, headline))),
         "facts": _facts(summary),
-        "table": _table(summary, colours),
+        "table": _table(summary, colours) + _subsets(summary, colours),
         "table_note": _table_note(summary),
         "cost_chart": _cost_figure(summary, colours),
         "seed_chart": _seed_figure(summary, colours),
@@ -143,6 +143,20 @@ def _line(row: Row, summary: Summary, compared: Comparison | None, colour: int) 
     )
     columns = "".join(f"<td>{cell}</td>" for cell in cells)
     return f'<tr{" class=chosen" if chosen else ""}><th scope="row">{name}</th>{columns}</tr>'
+
+
+def _subsets(summary: Summary, colours: dict[str, int]) -> str:
+    """The metric of each named part of the examples; nothing where no part is named."""
+    if not summary.subsets:
+        return ""
+    heads = ["By subset", *(f"{name} ({words.plural(size, 'example')})" for name, size in summary.subsets.items())]
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
+    body = []
+    for row in summary.rows:
+        columns = "".join(f"<td>{words.score(row.subsets[name])}</td>" for name in summary.subsets)
+        chip = f'<span class="chip c{colours[row.method]}"></span>'
+        body.append(f'<tr><th scope="row">{chip}{escape(row.method)}</th>{columns}</tr>')
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
 
 
 def _signed(value: float) -> str:

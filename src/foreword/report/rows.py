@@ -11,7 +11,8 @@ class Row:
 
     mean: the metric of all examples, averaged over seeds. std: over seeds (sample standard deviation; 0.0 for a deterministic
     method or one seed). ci95: bootstrap over examples and seeds. deterministic: one run stands for every seed. prefix_tokens:
-    mean positions before the input. dropped_demonstrations: summed over the runs of this row.
+    mean positions before the input. dropped_demonstrations: summed over the runs of this row. subsets: the mean of each
+    named part of the test examples.
     """
 
     method: str
@@ -28,6 +29,7 @@ class Row:
     scores_by_seed: list[float]
     dropped_demonstrations: int
     examples: int
+    subsets: dict[str, float] = field(default_factory=dict)
 
     def cost_seconds(self, answers: int) -> float:
         """Seconds to train once and then answer so many inputs."""
@@ -58,7 +60,8 @@ class Recommendation:
 
 @dataclass(frozen=True)
 class Summary:
-    """Everything a report says. fingerprints: those that all records share. notes: whole sentences."""
+    """Everything a report says. subsets: how many examples each named part of the test split has. fingerprints: those that all
+    records share. notes: whole sentences."""
 
     task: str
     backbone: str
@@ -67,6 +70,7 @@ class Summary:
     rows: tuple[Row, ...]
     comparisons: tuple[Comparison, ...]
     recommendation: Recommendation
+    subsets: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
     hardware: str = ""

@@ -25,6 +25,8 @@ def render(summary: Summary, *, ascii_only: bool = False) -> RenderableType:
     examples = words.plural(summary.examples, "example")
     head = Text(f"{summary.task} on {summary.backbone}, {examples}", style="bold")
     parts: list[RenderableType] = [head, _table(summary, ascii_only)]
+    if summary.subsets:
+        parts.append(_subsets(summary, ascii_only))
     parts.append(Padding(Text(_said(summary.recommendation.reason, ascii_only), style="bold"), (0, 1)))
     if any(len(row.seeds) > 1 for row in summary.rows):
         spread = "± is the standard deviation over seeds; "
@@ -53,6 +55,17 @@ def _table(summary: Summary, ascii_only: bool) -> Table:
         cells = [_said(cell, ascii_only) for cell in _cells(row)]
         mark = "* " if chosen else "  "
         table.add_row(Text(mark + row.method), *map(Text, cells), style="bold green" if chosen else "")
+    return table
+
+
+def _subsets(summary: Summary, ascii_only: bool) -> Table:
+    """The metric of each named part of the examples."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table.add_column("by subset", overflow="fold", min_width=6)
+    for name, size in summary.subsets.items():
+        table.add_column(_said(f"{name}\n({size:,})", ascii_only), justify="right", overflow="fold")
+    for row in summary.rows:
+        table.add_row(Text(f"  {row.method}"), *(words.score(row.subsets[name]) for name in summary.subsets))
     return table
 
 

@@ -102,7 +102,7 @@ def scored_task(run: Run) -> Task:
     )
     metrics = tuple(run.metrics) or default_metrics(made)
     task = Task(Path(run.test).resolve().stem, (), (), tuple(merged(made)), template, metrics, source=run.test)
-    return task.noted().limited({"test": run.limit})
+    return task.limited({"test": run.limit})
 
 
 def worded(template: Template, run: Run) -> Template:
@@ -122,7 +122,7 @@ def described(task: Task, examples: int = 3) -> dict[str, Any]:
         "splits": {split: len(task.split(split)) for split in SPLITS},
         "metrics": task.metrics,
         "source": task.source,
-        "notes": task.notes,
+        "notes": task.remarks,
         "template": task.template.as_dict(),
         "examples": shown,
     }

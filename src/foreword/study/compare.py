@@ -63,7 +63,7 @@ def conclude(plan: Plan, records: Sequence[Record], out: Path, made: int) -> Out
     """Rows, tests, recommendation, report."""
     records = [renamed(record, trial) for record, trial in zip(records, plan.trials, strict=True)]
     summary = summarise(records, lambda name: METRICS[name], answers=plan.run.answers)
-    notes = (*plan.task.notes, *unwritable(plan.backbone, plan.task), *summary.notes)
+    notes = (*plan.task.remarks, *unwritable(plan.backbone, plan.task), *summary.notes)
     summary = replace(summary, notes=tuple(dict.fromkeys(notes)))
     report = out / "report.html"
     write_report(report, summary, records)

@@ -19,8 +19,8 @@ HEADS = ("method", "seed", "numbers\ntrained", "steps", "train\ntokens", "answer
 class Estimate:
     """Tokens are positions that go through the backbone, at most: training to its last step, answers of the full length. A prefix
     that is shared is counted once a step, and once for all answers. tflop: 4N a training token (forward and backward without
-    weight gradients), 2N an answer token, N the backbone's parameters; choosing checkpoints is not counted. seed: None where it
-    changes nothing."""
+    weight gradients; 6N where the weights are trained), 2N an answer token, N the backbone's parameters; choosing checkpoints is not
+    counted. seed: None where it changes nothing."""
 
     trial: str
     method: str
@@ -59,20 +59,20 @@ def estimate(trial: Trial) -> Estimate:
     layout = replace(
         trial, task=sampled, spec=replace(spec, tuning=long)
     ).layout()  # long enough to see the whole sample
-    training = round(_training(layout, trial, sampled.train)) if spec.method.soft and spec.tuning.max_steps else 0
+    training = round(_training(layout, trial, sampled.train)) if spec.method.trains and spec.tuning.max_steps else 0
     count = len(task.split(spec.split))
     laid = [layout.lay(example) for example in sampled.split(spec.split)]
     each, shared = _parts(backbone, layout.soft, [(len(one.fitted.prefix), len(one.fitted.own)) for one in laid])
     said = sum(_said(backbone, trial, one, own) for one, own in zip(laid, each, strict=True))
     answering = round(count * said / len(laid) + shared)
-    flops = backbone.parameters * (4 * training + 2 * answering)
+    flops = backbone.parameters * ((6 if spec.method.weights else 4) * training + 2 * answering)
     return Estimate(
         trial=trial.name,
         method=spec.label,
         seed=spec.seed if spec.method.random() else None,
         key=trial.key,
         trainable_parameters=_trained(trial, layout.soft),
-        max_steps=spec.tuning.max_steps if spec.method.soft else 0,
+        max_steps=spec.tuning.max_steps if spec.method.trains else 0,
         training_tokens=training,
         answers=count,
         answer_tokens=answering,
@@ -117,7 +117,9 @@ def _said(backbone: Backbone, trial: Trial, one: Laid, own: int) -> int:
 
 
 def _trained(trial: Trial, rows: int) -> int:
-    """How many numbers are trained: the prompt, and the two layers that it is fitted through where there are any."""
+    """How many numbers are trained: the prompt, and the two layers that it is fitted through where there are any; or all weights."""
+    if trial.spec.method.weights:
+        return trial.backbone.parameters
     tuning, hidden = trial.spec.tuning, trial.backbone.hidden
     layers = 2 * hidden * (tuning.mlp_width or hidden) if tuning.reparameterisation == "mlp" and tuning.max_steps else 0
     return rows * hidden + layers if trial.spec.method.soft else 0

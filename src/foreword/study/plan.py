@@ -14,8 +14,10 @@ from foreword.data import Example
 from foreword.errors import ForewordError
 from foreword.layout import Layout
 from foreword.methods import Method
+from foreword.metrics.scores import decides
 from foreword.progress import Progress, silent
 from foreword.record import Record
+from foreword.report.words import listed
 from foreword.retrieve import sentence_encoder
 from foreword.softprompt import SoftPrompt
 from foreword.study.asked import checked, pooling_of, row_of, task_of
@@ -85,7 +87,7 @@ def _spec(run: Run, label: str, row: Method, seed: int, given: SoftPrompt | None
         label=label,
         method=row,
         seed=seed,
-        tuning=run.tuning,
+        tuning=run.model_tuning if row.weights else run.tuning,
         max_new_tokens=run.max_new_tokens,
         encoder=run.encoder or "backbone:mean",
         given=given if row.soft else None,
@@ -93,8 +95,8 @@ def _spec(run: Run, label: str, row: Method, seed: int, given: SoftPrompt | None
 
 
 def fitting(run: Run, backbone: Backbone, task: Task, methods: Sequence[Method]) -> Task:
-    """The task without the examples that no method could fit into the window, when the run says so; otherwise the first such
-    example is refused before any work is done."""
+    """The task without the examples that some method could not fit into the window, so that all methods answer the same ones; its
+    notes count them. Where the run refuses such examples, the first is refused before any work is done."""
     keep = {split: fitting_split(run, backbone, task, methods, split) for split in SPLITS}
     lost = {split: len(task.split(split)) - len(kept) for split, kept in keep.items()}
     if not any(lost.values()):
@@ -102,39 +104,46 @@ def fitting(run: Run, backbone: Backbone, task: Task, methods: Sequence[Method])
     for split, kept in keep.items():
         if task.split(split) and not kept:
             raise ForewordError(
-                f"No example of the {split} split fits the window of {run.model} ({backbone.window} positions)."
+                f"No example of the {split} split fits the window of {run.model} ({backbone.window} positions); take a model with a "
+                "larger window, raise --limit where there is one, or lower --max-new-tokens or --prompt-length."
             )
-    said = ", ".join(f"{count} of {split}" for split, count in lost.items() if count)
-    note = f"Left out because they do not fit the window of {backbone.window} positions: {said}."
+    said = [f"{count:,} of {len(task.split(split)):,} {split}" for split, count in lost.items() if count]
+    note = (
+        f"Left out, because they do not fit the window of {backbone.window} positions: {listed(said)} examples; every "
+        "method has the same rest."
+    )
     return replace(task, train=keep["train"], dev=keep["dev"], test=keep["test"], notes=(*task.notes, note))
+
+
+def _refuses(run: Run) -> bool:
+    """Whether an example that does not fit stops the run: by default a user's own does, a built-in task's does not."""
+    return run.too_long == "refuse" or (run.too_long == "auto" and not run.task)
 
 
 def fitting_split(
     run: Run, backbone: Backbone, task: Task, methods: Sequence[Method], split: str
 ) -> tuple[Example, ...]:
-    """The examples of a split that every method can fit into the window without demonstrations. Raises TooLongError for the first
-    that does not fit, unless the run says to leave such examples out."""
+    """The examples of a split that every method can fit into the window without demonstrations, groups whole. Raises TooLongError
+    for the first that does not fit, unless the run leaves such examples out."""
     layouts = [
         Layout(
             backbone, task.template, row, soft=run.tuning.prompt_length if row.soft else 0, reserve=run.max_new_tokens
         )
         for row in dict.fromkeys(row.bare() for row in methods)
     ]
-    kept: list[Example] = []
+    lost: set[str] = set()
     room = None if backbone.window is None else backbone.window - run.tuning.prompt_length - run.max_new_tokens
     for example in task.split(split):
         if _surely_fits(backbone, task, example, room):
-            kept.append(example)
             continue
         try:
             for layout in layouts:
                 layout.training_row(example) if split != "test" else layout.lay(example)
         except TooLongError:
-            if run.too_long == "refuse":
+            if _refuses(run):
                 raise
-            continue
-        kept.append(example)
-    return tuple(kept)
+            lost.add(example.group or example.id)
+    return tuple(one for one in task.split(split) if (one.group or one.id) not in lost)
 
 
 def _surely_fits(backbone: Backbone, task: Task, example: Example, room: int | None) -> bool:
@@ -142,7 +151,8 @@ def _surely_fits(backbone: Backbone, task: Task, example: Example, room: int | N
     included. Spares counting the tokens of large splits."""
     if room is None:
         return True
-    words = [task.template.opening(), task.template.ask(example), *map(task.template.reply, example.targets)]
+    replies = map(task.template.reply, (*example.targets, *example.choices))
+    words = [task.template.opening(), task.template.ask(example), *replies]
     return 2 * sum(len(text.encode()) for text in words) + backbone.specials + 8 <= room
 
 
@@ -193,6 +203,7 @@ def plan(run: Run, *, progress: Progress = silent, task: Task | None = None, bac
     run, given = with_carried(checked(run))
     specs = specs_of(run, given)
     task = task or task_of(run)
+    decides(task.metrics)
     if run.tuning.init == "labels" and not any(example.choices for example in task.train):
         raise ForewordError(
             "Init 'labels' needs a task with answers to choose from; give --choices, or use --init vocab."

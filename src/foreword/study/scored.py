@@ -9,6 +9,7 @@ import numpy as np
 from foreword.metrics import metric
 from foreword.record import Record
 from foreword.stats import bootstrap
+from foreword.study.summary import subsets
 
 
 def scored(record: Record) -> dict[str, Any]:
@@ -17,6 +18,10 @@ def scored(record: Record) -> dict[str, Any]:
     numbers = np.array([[answer.statistics[record.primary] for answer in record.answers]], dtype=float)  # [1, N, d]
     low, high = bootstrap(numbers, measure.from_sums)
     intervals = {record.primary: [low, high]}
+    parts = {
+        name: {"examples": len(places), "score": float(measure.from_sums(numbers[0, places].sum(axis=0)))}
+        for name, places in subsets(record).items()
+    }
     first = sorted(
         record.scores, key=lambda name: name != record.primary
     )  # the deciding metric, then the others as they come
@@ -26,6 +31,7 @@ def scored(record: Record) -> dict[str, Any]:
         "backbone": record.backbone,
         "examples": len(record.answers),
         "metrics": {name: {"score": record.scores[name], "ci95": intervals.get(name)} for name in first},
+        "subsets": parts,
         "seconds_per_answer": record.costs.seconds_per_answer,
         "prefix_tokens": record.costs.prefix_tokens,
         "dropped_demonstrations": record.dropped_demonstrations,

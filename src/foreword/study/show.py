@@ -6,13 +6,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from foreword.backbone import Backbone
 from foreword.config import Run
 from foreword.context import Words
+from foreword.data import Example
 from foreword.errors import unknown
+from foreword.methods import Method
 from foreword.progress import Progress, silent
 from foreword.study.asked import checked, scored_task
-from foreword.study.plan import backbone_of, encoder_of, plainly, specs_of, with_carried
+from foreword.study.plan import backbone_of, encoder_of, fitting_split, plainly, specs_of, with_carried
 from foreword.study.single import with_prompt
+from foreword.task import Task
 from foreword.trial import Trial
 
 BOX = "▢"
@@ -50,7 +54,7 @@ class Shown:
 
 def show_input(run: Run, prompt: str, label: str | None, example: str, *, progress: Progress = silent) -> Shown:
     """The pieces of one test example under one method, demonstrations retrieved as in a trial. example: its id, or empty for the
-    first. Raises ForewordError for an unknown id."""
+    first that a comparison would answer. Raises ForewordError for an unknown id."""
     if prompt or label is None:
         run, _ = with_prompt(run, prompt, label)
     else:
@@ -60,10 +64,10 @@ def show_input(run: Run, prompt: str, label: str | None, example: str, *, progre
     known = {one.id: one for one in task.test}
     if example and example not in known:
         raise unknown("test example", example, list(known)[:1000])
-    chosen = known[example] if example else task.test[0]
     backbone = backbone_of(run)
     task = plainly(run, backbone, task)
     spec = specs_of(run, given)[0]
+    chosen = known[example] if example else _first(run, backbone, task, spec.method)
     encode = encoder_of(run, backbone)[1] if spec.method.retriever == "dense" else None
     spec = replace(spec, tuning=run.tuning.model_copy(update={"max_steps": 0}))
     asked = replace(task, test=(chosen,))
@@ -90,11 +94,19 @@ def show_input(run: Run, prompt: str, label: str | None, example: str, *, progre
         pieces=tuple(pieces),
         tokens=sum(piece.tokens for piece in pieces),
         window=backbone.window,
-        reserve=run.max_new_tokens,
+        reserve=layout.kept(chosen),
         dropped=fitted.dropped,
         targets=chosen.targets,
         ids=fitted.prefix + fitted.own,
     )
+
+
+def _first(run: Run, backbone: Backbone, task: Task, method: Method) -> Example:
+    """The first test example that is not left out; where all are, the very first."""
+    for one in task.test:
+        if fitting_split(run, backbone, replace(task, train=(), dev=(), test=(one,)), [method], "test"):
+            return one
+    return task.test[0]
 
 
 def _special(kind: str, words: Any, ids: tuple[int, ...]) -> list[Piece]:

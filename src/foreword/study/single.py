@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from foreword import store
+from foreword.backbone import Backbone
 from foreword.config import Run, Tuning
 from foreword.data import Example, examples
 from foreword.errors import ForewordError
 from foreword.files import may_write, tidy, writable_folder
+from foreword.predict import predict_ensemble
 from foreword.progress import Progress, silent
 from foreword.readers import read_rows
 from foreword.record import Record
@@ -96,7 +98,7 @@ def tune_one(run: Run, *, progress: Progress = silent) -> Made:
         dev=min((point["dev"] for point in tuned.curve), default=None),
         train_seconds=round(tuned.seconds, 3),
         digest=prompt.digest,
-        notes=planned.task.notes,
+        notes=planned.task.remarks,
     )
 
 
@@ -128,9 +130,14 @@ def with_prompt(run: Run, folder: str, label: str | None) -> tuple[Run, SoftProm
     method named, else zero."""
     if not folder:
         method = label or "zero"
-        if row_of(run, method).soft:
+        row = row_of(run, method)
+        if row.soft:
             raise ForewordError(
                 f"The method '{method}' needs a soft prompt; give --prompt FOLDER, as `foreword tune` writes it."
+            )
+        if row.weights:
+            raise ForewordError(
+                f"The method '{method}' tunes a copy of the model that is not kept; it is there to be compared, by `foreword compare`."
             )
         return run.model_copy(update={"methods": [method], "tuning": Tuning(max_steps=0)}), None
     prompt = store.load(Path(folder))
@@ -172,19 +179,26 @@ def _needs_pool(run: Run, pool: Sequence[Example], flag: str) -> None:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Inputs to be answered, as a task whose test split they are; its train split is what may be demonstrated."""
+    """Inputs to be answered, as a task whose test split they are; its train split is what may be demonstrated. members: what answers
+    them, a run with its soft prompt; several are an ensemble."""
 
-    run: Run
     task: Task
-    soft: SoftPrompt | None
+    members: tuple[tuple[Run, SoftPrompt | None], ...]
 
 
-def inputs(run: Run, prompt: str, label: str | None, demonstrations: str) -> Inputs:
+def inputs(run: Run, prompts: Sequence[str], label: str | None, demonstrations: str) -> Inputs:
     """The inputs of a file (their answers need not be there; a column `id` gives the ids), or of a built-in task's test split.
-    demonstrations: a file of worked examples, else the built-in task's training split. No model is loaded. Raises ForewordError
-    for a method that needs what is not given."""
-    run, soft = with_prompt(run, prompt, label)
-    run = checked(run)
+    prompts: folders, none for words only. demonstrations: a file of worked examples, else the built-in task's training split. No
+    model is loaded. Raises ForewordError for a method that needs what is not given, and for prompts that want different wordings."""
+    found = [with_prompt(run, folder, label) for folder in prompts or ("",)]
+    members = tuple((checked(one), soft) for one, soft in found)
+    run = members[0][0]
+    for (one, _), folder in zip(members, prompts, strict=False):
+        if one.model_copy(update={"methods": run.methods, "tuning": run.tuning}) != run:
+            raise ForewordError(
+                f"The prompts {prompts[0]} and {folder} were tuned with different wordings, and an ensemble asks all of them the same; "
+                "leave one out, or give the wording (--question, --answer, --instruction, --separator, --stop)."
+            )
     if run.task:
         task = task_of(run)
     elif run.data:
@@ -194,8 +208,9 @@ def inputs(run: Run, prompt: str, label: str | None, demonstrations: str) -> Inp
         raise ForewordError("There are no inputs; give --data FILE, or --task NAME for its test split.")
     if demonstrations:
         task = replace(task, train=tuple(_pool(run, demonstrations, task.template)))
-    _needs_pool(run, task.train, "--demonstrations FILE")
-    return Inputs(run, replace(task, dev=()), soft)
+    for one, _ in members:
+        _needs_pool(one, task.train, "--demonstrations FILE")
+    return Inputs(replace(task, dev=()), members)
 
 
 def _inputs(run: Run, template: Template) -> list[Example]:
@@ -227,25 +242,38 @@ def _pool(run: Run, demonstrations: str, template: Template) -> list[Example]:
 
 @dataclass(frozen=True)
 class Answered:
-    """examples and outputs, one for one; left_out: how many inputs did not fit the window, where the run says to leave those out."""
+    """examples and outputs, one for one. votes: each member's own outputs, the majority of which the outputs are. left_out: how many
+    inputs did not fit the window, where the run says to leave those out."""
 
     examples: tuple[Example, ...]
     outputs: tuple[str, ...]
+    votes: tuple[tuple[str, ...], ...]
     left_out: int
 
 
 def answer(given: Inputs, *, progress: Progress = silent) -> Answered:
-    """Load the model and answer every input by the run's first method."""
-    run, soft, task = given.run, given.soft, given.task
+    """Load the model and answer every input by each member, all members in one pass; several members vote."""
+    run = given.members[0][0]
     backbone = backbone_of(run)
-    task = plainly(run, backbone, task)
-    if soft is not None:
-        soft.fits(name=backbone.name, fingerprint=backbone.fingerprint, hidden=backbone.hidden)
+    task = plainly(run, backbone, given.task)
+    whole = len(task.test)
+    for one, soft in given.members:
+        if soft is not None:
+            soft.fits(name=backbone.name, fingerprint=backbone.fingerprint, hidden=backbone.hidden)
+        task = replace(task, test=fitting_split(one, backbone, task, [row_of(one, one.methods[0])], "test"))
+    members = [
+        (None if soft is None else soft.values, _trial(one, soft, backbone, task, progress).laid() if task.test else [])
+        for one, soft in given.members
+    ]
+    found = predict_ensemble(
+        backbone, task.template, members, longest=run.max_new_tokens, batch_size=run.batch_size, progress=progress
+    )
+    return Answered(task.test, found.outputs, found.members, whole - len(task.test))
+
+
+def _trial(run: Run, soft: SoftPrompt | None, backbone: Backbone, task: Task, progress: Progress) -> Trial:
     row = row_of(run, run.methods[0])
-    kept = fitting_split(run, backbone, task, [row], "test")
     encode = encoder_of(run, backbone)[1] if row.retriever == "dense" else None
     encoder = run.encoder or "backbone:mean"
     spec = Spec(run.methods[0], row, run.seeds[0], run.tuning, run.max_new_tokens, encoder, soft)
-    fit = replace(task, test=kept)
-    outputs = Trial(spec, backbone, fit, Path(run.out), encode, run.batch_size, progress).outputs() if kept else []
-    return Answered(kept, tuple(outputs), len(task.test) - len(kept))
+    return Trial(spec, backbone, task, Path(run.out), encode, run.batch_size, progress)

@@ -41,7 +41,8 @@ def summarise(
     metric = metric_of(first.primary)
     ids = [answer.id for answer in first.answers]
     numbers = {label: np.stack([_statistics(one, ids) for one in group]) for label, group in groups.items()}
-    rows = tuple(_row(label, group, numbers[label], metric, seed) for label, group in groups.items())
+    parts = subsets(first)
+    rows = tuple(_row(label, group, numbers[label], metric, parts, seed) for label, group in groups.items())
     comparisons = _comparisons(rows, numbers, metric, answers, seed)
     return Summary(
         task=first.task,
@@ -51,6 +52,7 @@ def summarise(
         rows=rows,
         comparisons=comparisons,
         recommendation=_recommend(rows, comparisons, answers),
+        subsets={name: len(places) for name, places in parts.items()},
         notes=tuple(_notes(records, rows)),
         versions=_merged(record.versions for record in records),
         hardware="; ".join(_distinct(record.hardware for record in records if record.hardware)),
@@ -68,6 +70,7 @@ def as_json(summary: Summary, report_path: str) -> dict[str, Any]:
         "backbone": summary.backbone,
         "metric": summary.metric,
         "examples": summary.examples,
+        "subsets": summary.subsets,
         "rows": [asdict(row) | {"seeds": every if row.deterministic else row.seeds} for row in summary.rows],
         "recommended": summary.recommendation.method,
         "reason": summary.recommendation.reason,
@@ -148,7 +151,18 @@ def _statistics(record: Record, ids: Sequence[str]) -> Array:
         ) from error
 
 
-def _row(label: str, group: Sequence[Record], numbers: Array, metric: Metric, seed: int) -> Row:
+def subsets(record: Record) -> dict[str, list[int]]:
+    """The named parts of the test examples, each with the places of its answers, in the order in which they first appear."""
+    found: dict[str, list[int]] = {}
+    for place, answer in enumerate(record.answers):
+        if answer.subset:
+            found.setdefault(answer.subset, []).append(place)
+    return found
+
+
+def _row(
+    label: str, group: Sequence[Record], numbers: Array, metric: Metric, parts: dict[str, list[int]], seed: int
+) -> Row:
     """numbers: [S, N, d], one layer for each record of the group."""
     scores = [float(value) for value in metric.from_sums(numbers.sum(axis=1))]
     for record, score in zip(group, scores, strict=True):
@@ -175,6 +189,9 @@ def _row(label: str, group: Sequence[Record], numbers: Array, metric: Metric, se
         scores_by_seed=scores,
         dropped_demonstrations=sum(record.dropped_demonstrations for record in group),
         examples=int(numbers.shape[1]),
+        subsets={
+            name: float(metric.from_sums(numbers[:, places].sum(axis=1)).mean()) for name, places in parts.items()
+        },
     )
 
 

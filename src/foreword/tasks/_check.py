@@ -134,7 +134,7 @@ def checked(found: ModuleType, name: str, folder: Path | None) -> Checked:
     parts = [f"{one.split} is {one.kind}" for one in held(found, folder) if one.needed and one.kind != OFFICIAL]
     word = f"Present, but {'; '.join(parts)}." if parts else "Present and official." if files else "Made here."
     read = tuple(_read(task, one) for one in SPLITS)
-    return Checked(name, where, files, read, task.notes, _told(bad, word), bool(bad), others)
+    return Checked(name, where, files, read, task.remarks, _told(bad, word), bool(bad), others)
 
 
 def _others(found: ModuleType, folder: Path) -> tuple[str, ...]:

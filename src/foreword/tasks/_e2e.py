@@ -1,4 +1,7 @@
-"""E2E NLG's csv files (columns mr and ref); it refuses the test file without references."""
+"""E2E NLG's csv files (columns mr and ref), with the five scores of its challenge; it refuses the test file without references.
+
+A reference that stands twice in a scored file stays twice: NIST and CIDEr count it so.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from foreword.data import Example
+from foreword.data import Example, merged
 from foreword.tasks import _parts as parts
 from foreword.template import Template
 
-METRICS = ("bleu_mteval", "rouge_l_coco", "bleu", "chrf")
+METRICS = ("bleu_mteval", "nist_mteval", "meteor_coco", "rouge_l_coco", "cider_coco", "bleu", "chrf")
 TEMPLATE = Template(
     instruction="Describe the restaurant in English from its attributes.",
     question="Attributes: {input}\nDescription:",
@@ -33,3 +36,8 @@ def read(path: Path, split: str) -> list[Example]:
         return Example(f"{split}-{number}", fields, (parts.text(row, "ref", path, number),))
 
     return parts.table(path, make)
+
+
+def read_merged(path: Path, split: str) -> list[Example]:
+    """One example per meaning representation with all its references."""
+    return merged(read(path, split), once=False)

@@ -48,4 +48,4 @@ def made(folder: Path, name: str, known: tuple[File, ...]) -> Task:
         metrics=METRICS,
         source=f"MRQA 2019 out of domain, {LICENCE}; train and dev are SQuAD's, from {origin}",
         notes=(*notes[1:], "Train and dev are SQuAD's: this task measures the step to another domain."),
-    ).noted()
+    )

@@ -199,7 +199,7 @@ def _task(
         metrics=tuple(metrics or default_metrics(every)),
         source=source,
         notes=(*notes, *made),
-    ).noted()
+    )
 
 
 def _distinct(read: dict[str, list[Example]]) -> dict[str, list[Example]]:

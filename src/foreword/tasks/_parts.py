@@ -149,7 +149,7 @@ def dev_scored(
     train; its notes say both."""
     rest, dev = carved(train, size)
     notes = (DEV_SCORED, CARVED.format(size=len(dev)))
-    return Task(name, tuple(rest), tuple(dev), tuple(scored), template, metrics, source, notes).noted()
+    return Task(name, tuple(rest), tuple(dev), tuple(scored), template, metrics, source, notes)
 
 
 def carved_whole(

@@ -1,29 +1,34 @@
 """Spider's files: questions, schemas and, where they are, the databases; it refuses a question whose database has no schema.
 
 Schema and target are written as UnifiedSKG writes them: `db_id | table : column , column ( value , value ) | ...` and SQL,
-all in lower case with single blanks. The databases are only ever opened for reading.
+in lower case with single blanks. Quoted text is kept as it is, so that a target returns what its query does; UnifiedSKG
+lower-cases all but the first and the last word of it. The databases are only ever opened for reading.
 """
 
 from __future__ import annotations
 
 import difflib
 import functools
+import hashlib
 import re
 import sqlite3
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from foreword.data import Example
 from foreword.errors import ForewordError
+from foreword.metrics import spider_sql as sql
+from foreword.metrics.spider_match import judge, schema_of
 from foreword.readers import read_rows
 from foreword.tasks import _parts as parts
 from foreword.tasks._files import BESIDE, REMADE, File
 
 LICENCE = "CC BY-SA 4.0"
 PLACE, ALSO = "spider", ("spider_data",)
-METRICS = ("spider_match", "exact_match")
+EXECUTION = "spider_execution"
+METRICS = ("spider_match", EXECUTION, "exact_match")
 FILES = (
     File("tables", "tables.json", {"databases": 166}),
     File("train", "train_spider.json", {"rows": 7000}),
@@ -38,11 +43,21 @@ FILES = (
 DATABASES = File("databases", "database", {"folders": 166})
 DEV = 300
 MATCHED = ("table_names_original", "column_names_original", "foreign_keys")
+HEADER = 100  # bytes at the head of an SQLite file, in which it counts its changes
+NOT_EXECUTED = (
+    "Execution accuracy is not scored: {lacking} of the {asked} databases that the test questions ask are not here; put the "
+    "folder 'database' of spider.zip beside tables.json."
+)
 SAME, MOST = 0.85, 2  # how alike a cell value and the words of a question must be, and how many values a column shows
+TEXTS = """SELECT DISTINCT "{1}"."{0}" FROM "{1}" WHERE typeof("{1}"."{0}") = 'text'"""
 COMMON = (  # words that alone are no value to look for
     "a an and any are as at be by do for from has have how in is it list many more most name number of "
     "on or show than that the their them there they to total type what when where which who whose with year yes no none all id"
 )
+
+_QUOTED = re.compile(r"""('[^']*'|"[^"]*")""")
+_COMMON = frozenset(COMMON.split())
+_BLANKS = re.compile(r"\s+")
 
 Values = Callable[[str, str], list[str]]
 
@@ -90,10 +105,38 @@ def schemas(path: Path) -> dict[str, Schema]:
     return found
 
 
-def read(path: Path, split: str, known: Mapping[str, Schema], databases: Path | None = None) -> list[Example]:
-    """The questions of a file; with the folder of databases, cell values that a question names stand in its schema."""
+def found(folder: Path, names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """What the facts say of each database that is in the folder: `database_path`, where its files `*.sqlite` are, and
+    `database`, a digest of their names, sizes and headers; the contents of the largest would take seconds to read."""
+    held = {}
+    for name in names:
+        digest = hashlib.sha256()
+        for path in sorted((folder / name).glob("*.sqlite")):
+            with path.open("rb") as stream:
+                digest.update(f"{path.name} {path.stat().st_size} ".encode() + stream.read(HEADER))
+            held[name] = {"database": digest.hexdigest()[:16], "database_path": str((folder / name).resolve())}
+    return held
+
+
+def read(
+    path: Path,
+    split: str,
+    known: Mapping[str, Schema],
+    held: Mapping[str, Mapping[str, str]],
+    databases: Path | None = None,
+) -> list[Example]:
+    """The questions of a file; with the folder of databases, cell values that a question names stand in its schema.
+
+    held: what `found` gives, for the facts.
+    """
     plain = {name: schema.text() for name, schema in known.items()}
     made = []
+
+    @functools.lru_cache(maxsize=4)  # the questions on a database stand together, and its values may be many
+    def values(name: str) -> Cells:
+        assert databases is not None
+        return Cells.of(databases / name / f"{name}.sqlite", known[name])
+
     for number, row in enumerate(read_rows(path), 1):
         name = parts.text(row, "db_id", path, number)
         if name not in known:
@@ -102,55 +145,108 @@ def read(path: Path, split: str, known: Mapping[str, Schema], databases: Path | 
                 "the same release."
             )
         question = " ".join(parts.text(row, "question", path, number).split())
-        query = " ".join(parts.text(row, "query", path, number).split())
         if databases is None:
             schema = plain[name]
         else:
-            schema = known[name].text(functools.partial(_matching, question, databases / name / f"{name}.sqlite"))
+            schema = known[name].text(values(name).named(question))
         fields = {"question": question, "schema": schema}
-        made.append(
-            Example(
-                f"{split}-{number}",
-                fields,
-                (_tidy(query),),
-                facts={"db_id": name, "query": query, "schema": known[name].row},
-            )
-        )
+        facts = {"db_id": name, "schema": known[name].row, **held.get(name, {})}
+        query = tidied(parts.text(row, "query", path, number))
+        made.append(Example(f"{split}-{number}", fields, (query,), facts=facts))
     return made
 
 
-def _tidy(query: str) -> str:
-    return query.replace(" , ", ", ").lower()
+def rated(given: Iterable[Example]) -> list[Example]:
+    """The examples with the official hardness of their queries as subset; none where a query or its schema cannot be read."""
+    schemas: dict[str, sql.Schema] = {}
+    made = []
+    for one in given:
+        name, query = one.facts["db_id"], one.targets[0]
+        try:
+            if name not in schemas:
+                schemas[name] = schema_of(one.facts["schema"])
+            made.append(replace(one, facts={**one.facts, "subset": judge(query, query, schemas[name]).hardness}))
+        except ValueError:
+            made.append(one)
+    return made
 
 
-def _matching(question: str, path: Path, table: str, column: str) -> list[str]:
-    """At most MOST values of a text column that the question names, the most alike first; numbers are not looked for."""
-    scored = []
-    for value in cells(path, table, column):
-        alike = likeness(question.lower(), value.lower())
-        if alike >= SAME:
-            scored.append((-alike, -len(value), value))
-    return [value for _, _, value in sorted(scored)[:MOST]]
+def tidied(query: str) -> str:
+    """The query with single blanks, none before a comma, in lower case; quoted text as it is."""
+    pieces = _QUOTED.split(query)
+    pieces[::2] = [_BLANKS.sub(" ", piece).replace(" , ", ", ").lower() for piece in pieces[::2]]
+    return "".join(pieces)
+
+
+Key = tuple[int, str]  # how many words, the first two letters
+
+
+@dataclass(frozen=True)
+class Cells:
+    """A database's texts by what a run of a question's words has to begin with to be like them; numbers and common words
+    alone are not looked for. Below the key, the words of each text: (table, column, text) of all that have them."""
+
+    texts: Mapping[Key, Mapping[str, Sequence[tuple[str, str, str]]]]
+
+    @classmethod
+    def of(cls, path: Path, schema: Schema) -> Cells:
+        """The cells of every column. Raises ForewordError as `cells` does."""
+        found: dict[Key, dict[str, list[tuple[str, str, str]]]] = {}
+        for table, columns in schema.tables:
+            for column in columns:
+                for value in cells(path, table, column):
+                    said = _telling(value)
+                    if said:
+                        whole = " ".join(said)
+                        same = found.setdefault((len(said), whole[:2]), {}).setdefault(whole, [])
+                        same.append((table, column, value))
+        return cls(found)
+
+    def named(self, question: str) -> Values:
+        """For each column at most MOST of its values that the question names, the most alike first."""
+        scored: dict[tuple[str, str], dict[str, float]] = {}
+        for run, count in _runs(question, {count for count, _ in self.texts}):
+            for whole, places in self.texts.get((count, run[:2]), {}).items():
+                if (
+                    2 * min(len(run), len(whole)) >= SAME * (len(run) + len(whole))
+                    and (alike := _alike(run, whole)) >= SAME
+                ):
+                    for table, column, value in places:
+                        known = scored.setdefault((table, column), {})
+                        known[value] = max(alike, known.get(value, 0.0))
+        first = {
+            place: sorted(known, key=lambda value: (-known[value], -len(value), value))[:MOST]
+            for place, known in scored.items()
+        }
+        return lambda table, column: first.get((table, column), [])
 
 
 def likeness(question: str, value: str) -> float:
     """How well some run of the question's words says the value: 1 where it stands there, else difflib's ratio (0 if common)."""
-    said, asked = _words(value), _words(question)
-    if not said or all(word in COMMON.split() or word.isdigit() for word in said):
-        return 0.0
-    runs = [" ".join(asked[k : k + len(said)]) for k in range(len(asked) - len(said) + 1)]
+    said = _telling(value)
     whole = " ".join(said)
-    if whole in runs:
-        return 1.0
-    near = [run for run in runs if run[:2] == whole[:2]]
-    return max((difflib.SequenceMatcher(None, run, whole, autojunk=False).ratio() for run in near), default=0.0)
+    runs = [run for run, _ in _runs(question, {len(said)}) if run[:2] == whole[:2]]
+    return max((_alike(run, whole) for run in runs), default=0.0) if said else 0.0
 
 
-def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", text)
+def _alike(run: str, whole: str) -> float:
+    return 1.0 if run == whole else difflib.SequenceMatcher(None, run, whole, autojunk=False).ratio()
 
 
-@functools.lru_cache(maxsize=4096)
+def _runs(question: str, counts: Iterable[int]) -> Iterator[tuple[str, int]]:
+    """Every run of so many words of the question, with that number."""
+    asked = re.findall(r"\w+", question.lower())
+    for count in counts:
+        for start in range(len(asked) - count + 1):
+            yield " ".join(asked[start : start + count]), count
+
+
+def _telling(value: str) -> list[str]:
+    """The words of a value; none where all are common or numbers."""
+    said = re.findall(r"\w+", value.lower())
+    return [] if all(word in _COMMON or word.isdigit() for word in said) else said
+
+
 def cells(path: Path, table: str, column: str) -> tuple[str, ...]:
     """The distinct texts of a column, in their order; the database is opened for reading only.
 
@@ -163,7 +259,7 @@ def cells(path: Path, table: str, column: str) -> tuple[str, ...]:
         base = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
         base.text_factory = lambda raw: raw.decode("utf-8", "replace")
         try:
-            found: list[tuple[Any]] = base.execute('SELECT DISTINCT "{}" FROM "{}"'.format(*quoted)).fetchall()
+            found: list[tuple[Any]] = base.execute(TEXTS.format(*quoted)).fetchall()
         finally:
             base.close()
     except sqlite3.Error as error:

@@ -9,8 +9,8 @@ from foreword.errors import ForewordError
 from foreword.tasks._files import xml_root
 
 
-def entries(path: Path) -> list[tuple[list[list[str]], list[str]]]:
-    """(triples, texts) of every entry: triples of `modifiedtripleset`, texts of `lex` (its `text` in the enriched files).
+def entries(path: Path) -> list[tuple[list[list[str]], list[str], str]]:
+    """(triples, texts, category) of every entry: triples of `modifiedtripleset`, texts of `lex` (its `text` in the enriched files).
 
     Raises ForewordError naming the file and the line, or the entry and the field, that is damaged.
     """
@@ -21,7 +21,8 @@ def entries(path: Path) -> list[tuple[list[list[str]], list[str]]]:
             raise ForewordError(
                 f"Entry {number} of {path} has no 'mtriple' in its 'modifiedtripleset'; download the file again."
             )
-        made.append((triples, [" ".join(_said(lex).split()) for lex in entry.iterfind("lex")]))
+        said = [" ".join(_said(lex).split()) for lex in entry.iterfind("lex")]
+        made.append((triples, said, entry.get("category", "")))
     return made
 
 

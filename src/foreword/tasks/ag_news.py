@@ -58,7 +58,7 @@ def load(folder: Path | None) -> Task:
         metrics=METRICS,
         source=f"AG News, {LICENCE}; train from {origin}",
         notes=(parts.CARVED.format(size=len(dev)),),
-    ).noted()
+    )
 
 
 def _csv(path: Path, split: str) -> list[Example]:

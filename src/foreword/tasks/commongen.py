@@ -25,7 +25,7 @@ LICENCE = "MIT"
 PLACE = "commongen"
 HUB = ("allenai/common_gen", None)
 GET = "commongen.{train,dev}.{src_alpha,tgt}.txt from https://github.com/INK-USC/CommonGen (MIT)"
-METRICS = ("bleu", "chrf", "rouge_l")
+METRICS = ("bleu", "cider_coco", "meteor_coco", "chrf", "rouge_l")
 FILES = (
     File("train", "commongen.train.tgt.txt", {"rows": 39069}),
     File("train concepts", "commongen.train.src_alpha.txt", {"rows": 39069}),
@@ -52,12 +52,12 @@ def load(folder: Path | None) -> Task:
         name=NAME,
         train=tuple(rest),
         dev=tuple(dev),
-        test=tuple(merged(scored)),
+        test=tuple(merged(scored, once=False)),
         template=TEMPLATE,
         metrics=METRICS,
         source=f"CommonGen, {LICENCE}; {origin}",
         notes=(parts.DEV_SCORED, parts.CARVED.format(size=len(dev))),
-    ).noted()
+    )
 
 
 def _read(folder: Path, split: str) -> list[Example]:

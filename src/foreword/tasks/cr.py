@@ -40,4 +40,4 @@ def load(folder: Path | None) -> Task:
         metrics=METRICS,
         source=f"CR (Hu and Liu 2004), {LICENCE}",
         notes=(parts.ONE_PIECE,),
-    ).noted()
+    )

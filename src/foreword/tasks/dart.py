@@ -4,7 +4,8 @@ Source: Nan et al. 2021 (arXiv 2007.02871), v1.1.1. Input: `subject : relation :
 in lower case, as UnifiedSKG writes it. One train example per reference; dev and test have one example per entry
 with all its references. JSON and XML of the distribution are read alike. The official train file is
 `dart-v1.1.1-full-train.json` (or xml); where it is absent an approximate rebuilding from WebNLG and E2E
-(`dart-train.approx_rebuilt.json`) is taken, and source and notes say so.
+(`dart-train.approx_rebuilt.json`) is taken, and source and notes say so. Sacrebleu over all references decides, as in
+UnifiedSKG; `dart_bleu` and `dart_meteor` are those of DART's own script.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from foreword.errors import ForewordError
 from foreword.task import Task
 from foreword.tasks import _parts as parts
 from foreword.tasks._files import REMADE, File, chosen
+from foreword.tasks._once import once
 from foreword.tasks._xml import entries
 from foreword.template import Template
 
@@ -25,7 +27,7 @@ SUMMARY = "Triples to English text (DART v1.1.1)"
 LICENCE = "MIT; holds WebNLG, CC BY-NC-SA 4.0, and E2E, CC BY-SA 4.0"
 PLACE = "dart"
 GET = "dart-v1.1.1-full-{train,dev,test}.json from https://github.com/Yale-LILY/dart, folder data/v1.1.1 (MIT)"
-METRICS = ("bleu", "chrf", "rouge_l")
+METRICS = ("bleu", "dart_bleu", "dart_meteor", "chrf", "rouge_l")
 SIZES = {"train": (30526, 62659), "dev": (2768, 6980), "test": (5097, 12552)}
 FILES = (
     *(
@@ -51,6 +53,7 @@ TEMPLATE = Template(
 )
 
 
+@once(FILES)
 def load(folder: Path | None) -> Task:
     """The task from its JSON or XML files."""
     assert folder is not None
@@ -68,7 +71,7 @@ def load(folder: Path | None) -> Task:
         metrics=METRICS,
         source=f"DART v1.1.1, MIT; train from {Path(files['train'].label).name}{kind}",
         notes=(note,) if approximate else (),
-    ).noted()
+    )
 
 
 def _rows(entry: Example) -> list[Example]:
@@ -77,19 +80,19 @@ def _rows(entry: Example) -> list[Example]:
 
 def _read(path: Path, split: str) -> list[Example]:
     made = []
-    for number, (triples, texts) in enumerate(entries(path) if path.suffix == ".xml" else _json(path), 1):
+    for number, (triples, texts, _) in enumerate(entries(path) if path.suffix == ".xml" else _json(path), 1):
         targets = tuple(" ".join(text.split()) for text in texts if text)
         if targets:
             made.append(Example(f"{split}-{number}", {"input": linear(triples, path, number)}, targets))
     return made
 
 
-def _json(path: Path) -> list[tuple[Any, list[str]]]:
+def _json(path: Path) -> list[tuple[Any, list[str], str]]:
     made = []
     for number, entry in enumerate(parts.read_list(path), 1):
         triples = parts.get(entry, "tripleset", path, number)
         said = [parts.text(one, "text", path, number) for one in parts.listed(entry, "annotations", path, number)]
-        made.append((triples, said))
+        made.append((triples, said, ""))
     return made
 
 

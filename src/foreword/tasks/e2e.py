@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from foreword.data import merged
 from foreword.task import Task
 from foreword.tasks import _e2e
 from foreword.tasks._files import BESIDE, PART, REMADE, File, pick
@@ -42,10 +41,10 @@ def load(folder: Path | None) -> Task:
     return Task(
         name=NAME,
         train=tuple(_e2e.read(train, "train")),
-        dev=tuple(merged(_e2e.read(pick(folder, FILES, "dev"), "dev"))),
-        test=tuple(merged(_e2e.read(pick(folder, FILES, "test"), "test"))),
+        dev=tuple(_e2e.read_merged(pick(folder, FILES, "dev"), "dev")),
+        test=tuple(_e2e.read_merged(pick(folder, FILES, "test"), "test")),
         template=TEMPLATE,
         metrics=METRICS,
         source=f"E2E NLG challenge, {LICENCE}; train from {train.name}",
         notes=notes,
-    ).noted()
+    )

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from foreword.data import merged
 from foreword.task import Task
 from foreword.tasks import _e2e, e2e
 from foreword.tasks._files import REMADE, File, chosen, pick
@@ -44,7 +43,7 @@ def load(folder: Path | None) -> Task:
     assert folder is not None
     file = chosen(folder, FILES, "train")
     train = _e2e.read(folder / file.names[0], "train")
-    dev, test = (merged(_e2e.read(pick(folder, FILES, split), split)) for split in ("dev", "test"))
+    dev, test = (_e2e.read_merged(pick(folder, FILES, split), split) for split in ("dev", "test"))
     notes = []
     if file.kind == REMADE:
         scored = {one.question for one in (*dev, *test)}
@@ -63,4 +62,4 @@ def load(folder: Path | None) -> Task:
         metrics=METRICS,
         source=f"Cleaned E2E NLG, {LICENCE}; train from {file.label}{' (not cleaned)' if file.kind == REMADE else ''}",
         notes=tuple(notes),
-    ).noted()
+    )

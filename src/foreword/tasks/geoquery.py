@@ -49,7 +49,7 @@ def load(folder: Path | None) -> Task:
         template=TEMPLATE,
         metrics=METRICS,
         source=f"GeoQuery (XSemPLR), {LICENCE}",
-    ).noted()
+    )
 
 
 def _read(path: Path, split: str) -> list[Example]:

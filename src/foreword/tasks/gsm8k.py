@@ -51,7 +51,7 @@ def load(folder: Path | None) -> Task:
         metrics=METRICS,
         source=f"GSM8K, {LICENCE}; final numbers only",
         notes=(parts.CARVED.format(size=len(dev)),),
-    ).noted()
+    )
 
 
 def _read(path: Path, split: str) -> list[Example]:

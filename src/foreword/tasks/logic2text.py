@@ -77,7 +77,7 @@ def load(folder: Path | None) -> Task:
         metrics=METRICS[1:] if linked else METRICS,
         source=f"Logic2Text, {LICENCE}; {'LogicNLG layout, without logical forms' if linked else 'official files'}",
         notes=(NO_LOGIC,) if linked else (),
-    ).noted()
+    )
 
 
 def _official(path: Path, split: str) -> list[Example]:

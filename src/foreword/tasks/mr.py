@@ -39,4 +39,4 @@ def load(folder: Path | None) -> Task:
         metrics=METRICS,
         source=f"MR (Pang and Lee 2005), {LICENCE}",
         notes=(parts.ONE_PIECE,),
-    ).noted()
+    )

@@ -58,7 +58,7 @@ def load(folder: Path | None) -> Task:
         metrics=METRICS,
         source=f"MRPC, {LICENCE}",
         notes=(parts.CARVED.format(size=len(dev)),),
-    ).noted()
+    )
 
 
 def _read(path: Path, split: str) -> list[Example]:

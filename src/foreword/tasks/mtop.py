@@ -26,7 +26,7 @@ SUMMARY = "English utterances to bracketed logical forms (MTOP)"
 LICENCE = "CC BY-SA 4.0"
 PLACE = "mtop"
 GET = "mtop.zip (en/train.txt, en/eval.txt, en/test.txt) from https://fb.me/mtop_dataset (CC BY-SA 4.0)"
-METRICS = ("mtop_em", "mtop_template", "exact_match")
+METRICS = ("mtop_em", "mtop_template", "mtop_tree", "exact_match")
 SIZES = {"train": 15667, "eval": 2235, "test": 4386}
 FILES = (
     *(File(split, f"{place}{split}.txt", {"rows": size}) for split, size in SIZES.items() for place in ("en/", "")),
@@ -70,7 +70,7 @@ def load(folder: Path | None) -> Task:
         metrics=METRICS,
         source=f"MTOP English, {LICENCE}; train from {source}",
         notes=notes,
-    ).noted()
+    )
 
 
 def _compact(path: Path, split: str) -> list[Example]:

@@ -3,8 +3,8 @@
 Source: Khashabi et al. 2018, in SuperGLUE, worded as T5 does: question, answer, paragraph, without its HTML marks. One
 example per answer; the official dev split (953 questions, 4,848 answers) is scored, as its test answers are hidden. Train
 is the official `train.jsonl` where it is there, else a labelled sample of 2,000 answers; dev is about 200 answers cut from
-it by seed 0 with whole paragraphs. T5 scores F1 over all answers, and exact match over questions, which each example's
-facts name.
+it by seed 0 with whole paragraphs. T5 scores F1 over all answers, and exact match over questions: the answers to one
+question are one group.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def load(folder: Path | None) -> Task:
         metrics=METRICS,
         source=f"SuperGLUE MultiRC, {LICENCE}; train from {origin}",
         notes=(parts.DEV_SCORED, parts.CARVED_WHOLE.format(size=len(dev), group="paragraph")),
-    ).noted()
+    )
 
 
 def _read(path: Path, split: str) -> list[Example]:
@@ -100,7 +100,7 @@ def _plain(text: str) -> str:
 
 
 def _example(name: str, fields: Mapping[str, str], label: int, group: str) -> Example:
-    return Example(name, fields, (LABELS[label],), LABELS, {"question": group})
+    return Example(name, fields, (LABELS[label],), LABELS, {"group": group})
 
 
 def _sample(path: Path) -> list[Example]:

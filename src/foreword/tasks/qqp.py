@@ -68,7 +68,7 @@ def load(folder: Path | None) -> Task:
         metrics=METRICS,
         source=f"QQP, {LICENCE}",
         notes=(*notes, parts.CARVED.format(size=len(dev))),
-    ).noted()
+    )
 
 
 def _read(path: Path, split: str) -> list[Example]:

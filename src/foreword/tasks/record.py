@@ -69,7 +69,7 @@ def load(folder: Path | None) -> Task:
         metrics=METRICS,
         source=f"SuperGLUE ReCoRD, {LICENCE}; train from {origin}",
         notes=(made,) if sample else (parts.DEV_SCORED, made),
-    ).noted()
+    )
 
 
 def _passage(example: Example) -> str:

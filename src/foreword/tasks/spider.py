@@ -2,32 +2,37 @@
 
 Source: Yu et al. 2018 (arXiv 1809.08887). The official dev split (1,034) is scored, as its test answers are hidden; dev is
 300 questions cut from train by seed 0. Schema and target are written as UnifiedSKG writes them, without cell values
-(`spider-with-cells` shows those): `db_id | table : column , column | ...`. Exact set match, the official
-metric, compares parsed queries.
+(`spider-with-cells` shows those): `db_id | table : column , column | ...`. Exact set match compares parsed queries;
+execution accuracy, what they return, and is scored where the databases of the scored questions are here. The four levels of
+hardness are subsets with scores of their own.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from foreword.task import Task
 from foreword.tasks import _parts as parts
 from foreword.tasks import _spider
 from foreword.tasks._files import pick
+from foreword.tasks._once import once
 from foreword.template import Template
 
 NAME = "spider"
 SUMMARY = "Questions on 166 databases to SQL (Spider)"
 LICENCE, PLACE, ALSO, METRICS = _spider.LICENCE, _spider.PLACE, _spider.ALSO, _spider.METRICS
 FILES, UNITS = _spider.FILES, _spider.UNITS
-GET = "spider.zip (train_spider.json, dev.json, tables.json) from https://yale-lily.github.io/spider (CC BY-SA 4.0)"
+GET = (
+    "spider.zip (train_spider.json, dev.json, tables.json; for execution accuracy also the folder database) from "
+    "https://yale-lily.github.io/spider (CC BY-SA 4.0)"
+)
 TEMPLATE = Template(
     instruction="Write the SQL query that answers the question.",
     question="{question} ; structured knowledge: {schema}\nSQL:",
 )
 
 
+@once(FILES)
 def load(folder: Path | None) -> Task:
     """The task from train_spider.json (or compact pairs), dev.json (likewise) and tables.json."""
     assert folder is not None
@@ -37,16 +42,22 @@ def load(folder: Path | None) -> Task:
 def made(folder: Path, name: str, databases: Path | None) -> Task:
     """The task of that name; with the folder of databases, the schemas show cell values."""
     known = _spider.schemas(pick(folder, FILES, "tables"))
-    train = _spider.read(pick(folder, FILES, "train"), "train", known, databases)
-    scored = _spider.read(pick(folder, FILES, "dev"), "test", known, databases)
+    held = _spider.found(folder / "database", known)
+    train = _spider.read(pick(folder, FILES, "train"), "train", known, held, databases)
+    scored = _spider.rated(_spider.read(pick(folder, FILES, "dev"), "test", known, held, databases))
     rest, dev = parts.carved(train, _spider.DEV)
+    asked = {one.facts["db_id"] for one in scored}
+    lacking = asked - set(held)
+    notes = [parts.DEV_SCORED, parts.CARVED.format(size=len(dev))]
+    if lacking:
+        notes.append(_spider.NOT_EXECUTED.format(lacking=len(lacking), asked=len(asked)))
     return Task(
         name=name,
-        train=tuple(replace(one, facts={}) for one in rest),
+        train=tuple(rest),
         dev=tuple(dev),
         test=tuple(scored),
         template=TEMPLATE,
-        metrics=METRICS,
+        metrics=tuple(one for one in METRICS if one != _spider.EXECUTION or not lacking),
         source=f"Spider, {LICENCE}; the official dev split is the test split here",
-        notes=(parts.DEV_SCORED, parts.CARVED.format(size=len(dev))),
-    ).noted()
+        notes=tuple(notes),
+    )

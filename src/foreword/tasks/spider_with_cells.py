@@ -12,6 +12,7 @@ from pathlib import Path
 from foreword.errors import ForewordError
 from foreword.task import Task
 from foreword.tasks import _spider, spider
+from foreword.tasks._once import once
 
 NAME = "spider-with-cells"
 SUMMARY = "Questions on 166 databases to SQL, matching cell values shown (Spider)"
@@ -24,6 +25,7 @@ GET = (
 )
 
 
+@once(FILES)
 def load(folder: Path | None) -> Task:
     """The task from Spider's files and its databases, `database/NAME/NAME.sqlite`."""
     assert folder is not None

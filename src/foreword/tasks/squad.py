@@ -47,7 +47,7 @@ def load(folder: Path | None) -> Task:
         metrics=METRICS,
         source=f"SQuAD v1.1, {LICENCE}; train from {origin}",
         notes=notes,
-    ).noted()
+    )
 
 
 def splits(folder: Path | None) -> tuple[list[Example], list[Example], list[Example], str, tuple[str, ...]]:

@@ -49,7 +49,7 @@ def load(folder: Path | None) -> Task:
         template=TEMPLATE,
         metrics=METRICS,
         source=f"SST-2, sentence level; {LICENCE}",
-    ).noted()
+    )
 
 
 def _made(row: Mapping[str, Any], split: str, number: int) -> Example:

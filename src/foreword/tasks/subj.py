@@ -39,4 +39,4 @@ def load(folder: Path | None) -> Task:
         metrics=METRICS,
         source=f"SUBJ (Pang and Lee 2004), {LICENCE}",
         notes=(parts.ONE_PIECE,),
-    ).noted()
+    )

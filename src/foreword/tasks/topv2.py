@@ -64,7 +64,7 @@ def load(folder: Path | None) -> Task:
         source=(
             f"TOPv2 v1.1, {LICENCE}; {'all eight domains' if whole else 'samples of 10,000, 2,000 and 2,000 rows'}"
         ),
-    ).noted()
+    )
 
 
 def _read(path: Path) -> list[Example]:

@@ -3,7 +3,8 @@
 Source: Parikh et al. 2020 (arXiv 2004.14373). Input, as UnifiedSKG writes it after the authors' own baseline: page title,
 section title, then each highlighted cell with its column headers (the header cells above it that share a column) and its
 row headers (the header cells to its left). One train example per table, its first sentence the target; dev, whose answers
-are public, is scored with all its sentences, and its overlap and non-overlap halves stand in each example's facts. Dev
+are public, is scored with all its sentences (twice where two annotators wrote the same) and by its two subsets, as by
+the official script: `overlap`, of tables with headers that train has too, and `nonoverlap`. Dev
 here is 500 questions cut from train by seed 0. Where only the authors' sample is there (8 and 10 tables), that is read.
 """
 
@@ -58,15 +59,11 @@ def load(folder: Path | None) -> Task:
     rest, dev = parts.carved(train, DEV)
     dev = _with_facts(dev, [folder / name for name in found["train"].names])
     sample = any(file.kind == PART for file in found.values())
-    overlap = sum(bool(one.facts.get("overlap")) for one in scored)
-    known = sum("overlap" in one.facts for one in scored)
     notes = [parts.DEV_SCORED, parts.CARVED.format(size=len(dev))]
     if sample:
         notes.append(
             f"The official files are absent: these are the authors' sample, {len(train)} train and {len(scored)} dev tables."
         )
-    if known:
-        notes.append(f"{overlap:,} of {known:,} scored tables are of the overlap subset, {known - overlap:,} are not.")
     return Task(
         name=NAME,
         train=tuple(rest),
@@ -76,7 +73,7 @@ def load(folder: Path | None) -> Task:
         metrics=METRICS,
         source=f"ToTTo, {LICENCE}; {'the sample of its authors only' if sample else 'the official dev split is the test split here'}",
         notes=tuple(notes),
-    ).noted()
+    )
 
 
 def _with_facts(dev: list[Example], paths: list[Path]) -> list[Example]:
@@ -97,7 +94,7 @@ def _read(path: Path, split: str) -> list[Example]:
             parts.text(one, "final_sentence", path, number)
             for one in parts.listed(row, "sentence_annotations", path, number)
         ]
-        targets = tuple(dict.fromkeys(" ".join(one.split()) for one in said if one))
+        targets = tuple(" ".join(one.split()) for one in said if one)
         if not targets:
             raise ForewordError(
                 f"The field 'sentence_annotations' in row {number} of {path} holds no sentence; mend it."
@@ -110,14 +107,14 @@ def _read(path: Path, split: str) -> list[Example]:
 
 
 def _facts(row: Mapping[str, Any]) -> dict[str, Any]:
-    """What PARENT and the subsets look at: the whole table, the highlighted cells, the titles, overlap."""
+    """What PARENT looks at, the whole table, the highlighted cells, the titles; and the subset."""
     kept = ("table_page_title", "table_section_title", "table_section_text", "highlighted_cells")
     facts: dict[str, Any] = {key: row[key] for key in kept if key in row}
     facts["table"] = [
         [{"value": cell["value"], "is_header": cell["is_header"]} for cell in line] for line in row["table"]
     ]
     if isinstance(row.get("overlap_subset"), bool):
-        facts["overlap"] = row["overlap_subset"]
+        facts["subset"] = "overlap" if row["overlap_subset"] else "nonoverlap"
     return facts
 
 

@@ -48,4 +48,4 @@ def load(folder: Path | None) -> Task:
         metrics=METRICS,
         source=f"TREC question classes (Li and Roth 2002), {LICENCE}",
         notes=(parts.CARVED.format(size=len(dev)),),
-    ).noted()
+    )

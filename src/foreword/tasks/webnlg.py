@@ -2,11 +2,14 @@
 
 Source: Gardent et al. 2017, in the enriched version 1.6. Input: `subject : predicate : object | ...`,
 underscores read as blanks. One train example per reference; dev and test have one example per entry with all
-its references. The XML folders of the distribution are read where they are there, else one line per entry as JSON.
+its references; a test entry is of the subset `seen` where train has entries of its category, else `unseen`, as in the
+challenge of 2017. The XML folders of the distribution are read where they are there, else one line per entry as JSON.
+Sacrebleu over all references decides; `webnlg_bleu` and `webnlg_meteor` are those of the challenge's own script.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from foreword.data import Example
@@ -23,7 +26,7 @@ SUMMARY = "DBpedia triples to English text (enriched WebNLG v1.6)"
 LICENCE = "CC BY-NC-SA 4.0, not for commercial use"
 PLACE = "webnlg"
 GET = "the folder data/v1.6/en (train, dev, test) from https://github.com/ThiagoCF05/webnlg (CC BY-NC-SA 4.0)"
-METRICS = ("bleu", "chrf", "rouge_l")
+METRICS = ("bleu", "webnlg_bleu", "webnlg_meteor", "chrf", "rouge_l")
 SIZES = {"train": (6940, 18102), "dev": (872, 2262), "test": (1862, 4928)}
 FILES = (
     *(
@@ -51,40 +54,47 @@ def load(folder: Path | None) -> Task:
     """The task from its XML folders or its JSON-lines files."""
     assert folder is not None
     train, dev, test = (_read(pick(folder, FILES, split), split) for split in SPLITS)
+    seen = {category for _, category in train}
     return Task(
         name=NAME,
-        train=tuple(Example(f"{e.id}.{k}", e.fields, (t,)) for e in train for k, t in enumerate(e.targets, 1)),
-        dev=tuple(dev),
-        test=tuple(test),
+        train=tuple(Example(f"{e.id}.{k}", e.fields, (t,)) for e, _ in train for k, t in enumerate(e.targets, 1)),
+        dev=tuple(one for one, _ in dev),
+        test=tuple(_told_apart(one, category, seen) for one, category in test),
         template=TEMPLATE,
         metrics=METRICS,
         source=f"WebNLG enriched v1.6, {LICENCE}",
-    ).noted()
+    )
 
 
-def _read(path: Path, split: str) -> list[Example]:
+def _told_apart(one: Example, category: str, seen: set[str]) -> Example:
+    return replace(one, facts={"subset": "seen" if category in seen else "unseen"}) if category else one
+
+
+def _read(path: Path, split: str) -> list[tuple[Example, str]]:
+    """The examples with their categories, empty where a file names none."""
     made = []
     found = _folder(path) if path.is_dir() else _lines(path)
-    for number, (triples, texts) in enumerate(found, 1):
+    for number, (triples, texts, category) in enumerate(found, 1):
         targets = tuple(" ".join(text.split()) for text in texts if text.strip())
         if targets:
             fields = {"input": " | ".join(" : ".join(_tidy(cell) for cell in triple) for triple in triples)}
-            made.append(Example(f"{split}-{number}", fields, targets))
+            made.append((Example(f"{split}-{number}", fields, targets), category))
     return made
 
 
-def _folder(path: Path) -> list[tuple[list[list[str]], list[str]]]:
+def _folder(path: Path) -> list[tuple[list[list[str]], list[str], str]]:
     files = sorted(path.rglob("*.xml"))
     if not files:
         raise ForewordError(f"The folder {path} holds no XML file; put those of data/v1.6/en there.")
     return [entry for file in files for entry in entries(file)]
 
 
-def _lines(path: Path) -> list[tuple[list[list[str]], list[str]]]:
+def _lines(path: Path) -> list[tuple[list[list[str]], list[str], str]]:
     made = []
     for number, row in enumerate(read_rows(path), 1):
         triples = [_triple(one, path, number) for one in parts.listed(row, "triples", path, number)]
-        made.append((triples, [str(ref) for ref in parts.listed(row, "refs", path, number)]))
+        said = [str(ref) for ref in parts.listed(row, "refs", path, number)]
+        made.append((triples, said, str(row.get("category", ""))))
     return made
 
 

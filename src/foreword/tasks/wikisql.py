@@ -47,7 +47,7 @@ def load(folder: Path | None) -> Task:
         template=TEMPLATE,
         metrics=METRICS,
         source=f"WikiSQL (text2sql-data), {LICENCE}; samples of 10,000, 2,000 and 2,000 rows",
-    ).noted()
+    )
 
 
 def _read(path: Path, split: str) -> list[Example]:

@@ -39,7 +39,7 @@ TEMPLATE = Template(
     instruction="Name whom or what the pronoun between the stars means.",
     question="{text}\nanswer:",
 )
-SCORED = "Of the {whole} scored pairs {right} have the right referent; train has right referents only."
+SCORED = "Of the {whole} pairs of the scored split {right} have the right referent; train has right referents only."
 
 
 def load(folder: Path | None) -> Task:
@@ -64,7 +64,7 @@ def load(folder: Path | None) -> Task:
             SCORED.format(whole=len(scored), right=len(_right(scored))),
             parts.CARVED.format(size=len(dev)),
         ),
-    ).noted()
+    )
 
 
 def _right(given: list[Example]) -> list[Example]:

@@ -1,0 +1,134 @@
+"""Many examples shared out over the processor's cores to be scored; it refuses to change a number by that.
+
+A worker is a new interpreter that is sent JSON and sends JSON back, in which a float keeps its value. So nothing is forked
+or pickled, the caller's script is not run again, and it does not matter whether there is one. What a worker cannot do is
+done here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import current_process
+from typing import Any
+
+import numpy as np
+
+from foreword.errors import ForewordError
+from foreword.metrics.base import Metric, Numbers, divide
+
+Work = Callable[[Sequence[Any], Sequence[Any]], list[float]]  # (jobs, what they share) -> the number of each job
+
+
+def spread(
+    work: Work, jobs: Sequence[Any], shared: Sequence[Any] = (), *, least: int, apart: bool = False
+) -> list[float]:
+    """`work(jobs, shared)`, in as many processes as there are cores and each has at least so many jobs.
+
+    work: a function at the head of a module; jobs, shared: values that JSON holds. apart: no job is done in this process,
+    as what it does cannot be trusted; a worker that stops is then a ForewordError.
+    """
+    count = max(1, min(_cores(), len(jobs) // least))
+    size = max(1, -(-len(jobs) // count))
+    chunks = [jobs[at : at + size] for at in range(0, len(jobs), size)]
+    mine = [] if apart else chunks[:1]
+    others = chunks[len(mine) :]
+    workers = [_started(work) for _ in others]
+    with ThreadPoolExecutor(max(1, len(workers))) as threads:
+        try:
+            told = [threads.submit(_asked, *one, shared) for one in zip(workers, others, strict=True)]
+            found = [number for chunk in mine for number in work(chunk, shared)]
+            for chunk, one in zip(others, told, strict=True):
+                answer = one.result()
+                if "refused" in answer:
+                    raise ForewordError(answer["refused"])
+                if apart and "stopped" in answer:
+                    raise ForewordError(f"The process that scores apart from this one stopped: {answer['stopped']}.")
+                found += answer["found"] if "found" in answer else work(chunk, shared)
+        finally:
+            for worker in workers:
+                if worker is not None:
+                    worker.kill()
+    return found
+
+
+def spread_metric(
+    name: str,
+    *,
+    needs: tuple[str, ...],
+    values: Callable[[Sequence[str], Sequence[Sequence[str]], Sequence[Mapping[str, Any]]], list[float]],
+    source: str,
+    signature: Callable[[], str],
+) -> Metric:
+    """The mean over examples of `values(outputs, references, facts)`, each in 0..1; d = 2: that number, and 1."""
+
+    def statistics(
+        outputs: Sequence[str], references: Sequence[Sequence[str]], facts: Sequence[Mapping[str, Any]]
+    ) -> Numbers:
+        found = np.array(values(outputs, references, facts), dtype=np.float64)
+        return np.stack([found, np.ones(len(found))], axis=1)
+
+    return Metric(name, 100.0, source, statistics, _mean, signature, needs=needs)
+
+
+def _mean(sums: Numbers) -> Numbers:
+    return 100.0 * divide(sums[..., 0], sums[..., 1])
+
+
+def _cores() -> int:
+    """The cores that this process may use; one where it is itself one of a pool's."""
+    if current_process().daemon:
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _started(work: Work) -> subprocess.Popen[str] | None:
+    command = [sys.executable, "-P", "-m", __name__, work.__module__, work.__name__]
+    paths = os.pathsep.join(one for one in sys.path if one)
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            env={**os.environ, "PYTHONPATH": paths, "PYTHONIOENCODING": "utf-8"},
+        )
+    except OSError:
+        return None
+
+
+def _asked(worker: subprocess.Popen[str] | None, jobs: Sequence[Any], shared: Sequence[Any]) -> dict[str, Any]:
+    """What the worker answers: `found`, `refused` or `stopped`."""
+    if worker is None:
+        return {"stopped": f"{sys.executable or 'Python'} could not be started"}
+    errors = ""
+    with worker:
+        try:
+            told, errors = worker.communicate(json.dumps([jobs, shared]))
+            answer: dict[str, Any] = json.loads(told)
+            return answer
+        except (OSError, TypeError, ValueError):
+            worker.kill()
+    last = "".join([line for line in errors.splitlines() if line.strip()][-1:])
+    return {"stopped": f"exit status {worker.returncode}, after '{last}'"}
+
+
+def _main(module: str, name: str) -> None:
+    """A worker: the jobs from standard input, the numbers to standard output."""
+    jobs, shared = json.load(sys.stdin)
+    try:
+        answer: dict[str, Any] = {"found": getattr(importlib.import_module(module), name)(jobs, shared)}
+    except ForewordError as error:
+        answer = {"refused": str(error)}
+    json.dump(answer, sys.stdout)
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])

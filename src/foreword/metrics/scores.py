@@ -1,0 +1,50 @@
+"""Every metric of a task on one set of answers; it refuses to go on without the metric that decides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from foreword.errors import ForewordError
+from foreword.metrics import metric
+from foreword.metrics.base import Numbers
+
+
+@dataclass(frozen=True)
+class Scores:
+    """whole: each metric's score of the set. own: each metric's score of every example, [N]. statistics: of the metric that
+    decides, [N, d]. signatures: of each metric. absent: a sentence for each metric that cannot run here."""
+
+    whole: dict[str, float]
+    own: dict[str, Numbers]
+    statistics: Numbers
+    signatures: dict[str, str]
+    absent: tuple[str, ...]
+
+
+def decides(names: Sequence[str]) -> None:
+    """Raises ForewordError where the first of these metrics, which decides, cannot run here."""
+    absence = metric(names[0]).absence()
+    if absence:
+        raise ForewordError(f"The metric '{names[0]}' decides here and cannot run: {absence}")
+
+
+def scores_of(
+    names: Sequence[str],
+    outputs: Sequence[str],
+    references: Sequence[Sequence[str]],
+    facts: Sequence[Mapping[str, Any]],
+) -> Scores:
+    """The scores by the metrics of these names, the first of which decides; the others are left out where they cannot run."""
+    decides(names)
+    missing = {name: metric(name).absence() for name in names}
+    here = [name for name in names if not missing[name]]
+    numbers = {name: metric(name).numbers(outputs, references, facts) for name in here}
+    return Scores(
+        whole={name: float(metric(name).from_sums(rows.sum(axis=0))) for name, rows in numbers.items()},
+        own={name: metric(name).per_example(rows) for name, rows in numbers.items()},
+        statistics=numbers[names[0]],
+        signatures={name: metric(name).signature() for name in here},
+        absent=tuple(f"Not scored by {name}: {sentence}" for name, sentence in missing.items() if sentence),
+    )
