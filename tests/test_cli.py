@@ -17,7 +17,7 @@ import pytest
 import entry
 from entry import foreword
 
-VERBS = ("compare", "tune", "generate", "evaluate", "show", "tasks", "demo")
+VERBS = ("compare", "tune", "generate", "evaluate", "show", "tasks", "demo", "adapt")
 SMALL = ("--max-new-tokens", 4, "--prompt-length", 3, "--max-steps", 4, "tuning.eval_every=2", "tuning.warmup_steps=1")
 HEAVY = "torch transformers numpy scipy pydantic sacrebleu pandas altair datasets bm25s pyarrow safetensors"
 

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from tokenizers import Tokenizer, decoders, normalizers, processors
+from transformers import (
+    GenerationConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
 from foreword.errors import ForewordError
 
@@ -17,6 +27,14 @@ _CONSTANT = 4.0
 """Coordinate 0 of every embedding row, in units of the rows' standard deviation."""
 _SPREAD = 0.05
 """Standard deviation of the embedding rows."""
+_QUIET = 0.4
+"""What a T5 adds to its stream at the start, as a part of Mesh TensorFlow's scale."""
+_LOUD = 0.1
+"""A T5's head rows at the start, in units of its embedding rows."""
+_NEAR = 10.0
+"""A position bias that no other outweighs."""
+_SHARP = 30.0
+"""The attention score at which a T5's preset heads meet what they look for."""
 
 
 def fresh_llama(
@@ -116,33 +134,155 @@ def _look_behind_copy(attention: Any, head: int, wide: int, current: torch.Tenso
 
 def _set(attention: Any, head: int, wide: int, query: torch.Tensor, key: torch.Tensor) -> None:
     part = slice(head * wide, (head + 1) * wide)
-    attention.q_proj.weight[part] = query
-    attention.k_proj.weight[part] = key
+    _weight(attention, "q")[part] = query
+    _weight(attention, "k")[part] = key
 
 
 def _move(attention: Any, head: int, wide: int, read: torch.Tensor, write: torch.Tensor) -> None:
     """What the head reads where it looks [D, H], and where it writes it [D, H]."""
     part = slice(head * wide, (head + 1) * wide)
-    attention.v_proj.weight[part] = read
-    attention.o_proj.weight[:, part] = write.T
+    _weight(attention, "v")[part] = read
+    _weight(attention, "o")[:, part] = write.T
+
+
+def _weight(attention: Any, part: str) -> torch.Tensor:
+    """The weight of a projection, by Llama's name or by T5's."""
+    named = getattr(attention, f"{part}_proj", None) or getattr(attention, part)
+    return named.weight  # type: ignore[no-any-return]
+
+
+def fresh_t5(
+    vocab: int,
+    hidden: int,
+    layers: int,
+    heads: int,
+    inner: int,
+    *,
+    eos: int,
+    pad: int,
+    sentinels: Sequence[int],
+    seed: int = 0,
+) -> Any:
+    """An encoder-decoder in float32 of T5 v1.1's form: gated GELU, relative positions, RMS norms, a head of its own, no bias, no
+    dropout, no scaling of attention or output; the decoder starts with `pad`. Its weights follow from `seed`.
+
+    Shapes: embeddings and head [vocab, hidden]; encoder and decoder have `layers` layers each, `inner` wide inside. Weights are
+    drawn at T5's scales (Mesh TensorFlow: embeddings of deviation 1, matrices by their fan-in, queries smaller by the root of a
+    head's width); the head's rows begin as the embeddings. What begins preset so that copying need not emerge: see
+    `_ready_to_look_up`. sentinels: ids of the words that stand for a span. Raises ForewordError for sizes that do not allow that.
+    """
+    if hidden % heads or heads < 4 or heads % 2 or layers < 2:
+        raise ForewordError(
+            f"A fresh T5 needs at least 2 layers and an even number of heads, 4 or more, that divides its width; found {layers} "
+            f"layers, {heads} heads and a width of {hidden}; choose other sizes."
+        )
+    config = T5Config(
+        vocab_size=vocab,
+        d_model=hidden,
+        d_kv=hidden // heads,
+        d_ff=inner,
+        num_layers=layers,
+        num_heads=heads,
+        dropout_rate=0.0,
+        feed_forward_proj="gated-gelu",
+        tie_word_embeddings=False,
+        eos_token_id=eos,
+        pad_token_id=pad,
+        decoder_start_token_id=pad,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = T5ForConditionalGeneration(config)
+        model.lm_head.weight = torch.nn.Parameter(torch.zeros(vocab, hidden))  # T5Config ties it whatever it is told
+        config.tie_word_embeddings = False
+        _ready_to_look_up(model, sentinels, torch.Generator().manual_seed(seed))
+    return model
+
+
+@torch.no_grad()
+def _ready_to_look_up(model: Any, sentinels: Sequence[int], chance: torch.Generator) -> None:
+    """Set the embeddings and some heads so that what occurred in the encoder's input is continued from the first steps on.
+
+    The width is parted into blocks as wide as a head: half of them hold words, one holds marks (sentinels, end, start), the rest
+    notes. In the encoder's first layer heads note the word before; in its second, heads look for other places with the same word
+    before and note what stands there: the guess for a sentinel or the end. In the decoder's first layer half of the heads look for
+    the place behind the current word and say what stands there; the other half look for the current mark, where the start of the
+    decoder and the end of the input are one mark, and say what was guessed there.
+    """
+    heads, hidden = model.config.num_heads, model.config.d_model
+    wide, half = hidden // heads, heads // 2
+    drawn, _ = torch.linalg.qr(torch.randn(hidden, hidden, generator=chance))
+    blocks = list(drawn.T.contiguous().split(wide))  # [D, H] each
+    words, marks, notes = blocks[:half], blocks[half], blocks[half + 1 :]
+    _embed(model, marks, sentinels, chance)
+    for name, weight in model.named_parameters():
+        if name.endswith((".o.weight", ".wo.weight")):
+            weight.mul_(_QUIET)
+    first, second = (model.encoder.block[index].layer[0].SelfAttention for index in (0, 1))
+    cross = model.decoder.block[0].layer[1].EncDecAttention
+    places = first.relative_attention_bias.weight  # [buckets, heads], shared by all layers of the encoder
+    nothing = torch.zeros(wide, hidden)
+    for head, note in enumerate(notes):
+        places[1, head] = _NEAR  # bucket 1: the position before
+        _set(first, head, wide, nothing, nothing)
+        _move(first, head, wide, words[head], 2.0 * note)
+    for head in range(half):
+        note = notes[head % len(notes)]
+        places[0, half + head] = -_NEAR  # bucket 0: the position itself
+        _match(second, half + head, wide, note, note)
+        _move(second, half + head, wide, words[head], 2.0 * words[head])
+        _match(cross, head, wide, words[head % len(notes)], note)
+        _match(cross, half + head, wide, marks, marks)
+        for one in (head, half + head):
+            _move(cross, one, wide, words[head], 6.0 * words[head])
+
+
+def _embed(model: Any, marks: torch.Tensor, sentinels: Sequence[int], chance: torch.Generator) -> None:
+    """Words of deviation 1 outside the block of marks, marks of the same length inside it; the head's rows follow them."""
+    rows, config = model.shared.weight, model.config  # [V, H]
+    wide, hidden = marks.shape
+    rows.copy_(torch.randn(rows.shape, generator=chance))
+    rows.sub_(rows @ marks.T @ marks).mul_(math.sqrt(hidden / (hidden - wide)))
+    drawn = torch.nn.functional.normalize(torch.randn(len(sentinels) + 1, wide, generator=chance))
+    marked = [*sentinels, config.eos_token_id]
+    rows[marked] = math.sqrt(hidden) * drawn @ marks
+    rows[config.pad_token_id] = rows[config.eos_token_id]
+    model.lm_head.weight.copy_(_LOUD * rows)
+    model.lm_head.weight[config.pad_token_id] = 0.0  # never said
+
+
+def _match(attention: Any, head: int, wide: int, query: torch.Tensor, key: torch.Tensor) -> None:
+    sharp = math.sqrt(_SHARP / wide)
+    _set(attention, head, wide, sharp * query, sharp * key)
 
 
 def save(model: Any, folder: Path) -> None:
     """Write config.json, generation_config.json (greedy) and model.safetensors (bfloat16) into an existing folder."""
-    config = model.config
-    copy = type(model)(config)
-    copy.load_state_dict(model.state_dict())
-    copy.generation_config = GenerationConfig(
-        do_sample=False,
-        bos_token_id=config.bos_token_id,
-        eos_token_id=config.eos_token_id,
-        pad_token_id=config.pad_token_id,
-    )
-    copy.to(torch.bfloat16).save_pretrained(folder)
+    kept = copy.deepcopy(model)
+    named = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
+    known = {name: getattr(model.config, name) for name in named if hasattr(model.config, name)}
+    kept.generation_config = GenerationConfig(do_sample=False, **known)
+    kept.to(torch.bfloat16).save_pretrained(folder)
 
 
-def save_tokenizer(trained: Any, folder: Path, *, eos: str, pad: str) -> None:
-    """Write a `tokenizers` tokenizer so that AutoTokenizer loads it; nothing is put around a text."""
+def save_tokenizer(trained: Tokenizer, folder: Path, *, eos: str, pad: str, sentinels: Sequence[str] = ()) -> None:
+    """Write a `tokenizers` tokenizer so that AutoTokenizer loads it; nothing is put around a text.
+
+    With sentinels it becomes an encoder-decoder's: a text gets a blank before it, so that its first word is the token it is
+    elsewhere, and `eos` behind it, as T5's do.
+    """
+    if sentinels:
+        trained = Tokenizer.from_str(trained.to_str())
+        trained.normalizer = normalizers.Prepend(" ")
+        trained.decoder = decoders.Sequence([trained.decoder, decoders.Strip(" ", 1, 0)])
+        trained.post_processor = processors.TemplateProcessing(
+            single=f"$A {eos}", special_tokens=[(eos, trained.token_to_id(eos))]
+        )
     PreTrainedTokenizerFast(
-        tokenizer_object=trained, bos_token=eos, eos_token=eos, pad_token=pad, model_max_length=POSITIONS
+        tokenizer_object=trained,
+        bos_token=eos,
+        eos_token=eos,
+        pad_token=pad,
+        extra_special_tokens=list(sentinels),
+        model_max_length=POSITIONS,
     ).save_pretrained(folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from foreword import __version__
+from foreword.cli.adapt import adapt
 from foreword.cli.compare import compare
 from foreword.cli.demo import demo
 from foreword.cli.evaluate import evaluate
@@ -47,5 +48,5 @@ def root(
         typer.echo(ctx.get_help(), nl=False)
 
 
-for verb in (compare, tune, generate, evaluate, score, show, tasks, demo, pretrain):
+for verb in (compare, tune, generate, evaluate, score, show, tasks, demo, pretrain, adapt):
     app.command()(verb)
