@@ -272,9 +272,7 @@ def test_a_damaged_checkpoint_is_refused_in_one_sentence(damage: str, tmp_path: 
     path = tmp_path / "checkpoint.safetensors"
     data = path.read_bytes()
     path.write_bytes({"cut": data[: len(data) // 2], "noise": b"\xff" * 300, "empty": b""}[damage])
-    with pytest.raises(
-        ForewordError, match=r"checkpoint .* is damaged .*delete it to train that prompt from the start"
-    ):
+    with pytest.raises(ForewordError, match=r"checkpoint .* is damaged .*delete it to train from the start"):
         run(tmp_path, settings())
 
 

@@ -90,6 +90,9 @@ class Tuning(Settings):
         return self
 
 
+OF_PROMPTS = {"prompt_length", "place", "init", "init_text", "init_prompt", "reparameterisation", "mlp_width"}
+
+
 class Run(Settings):
     """What a command does.
 
@@ -103,11 +106,14 @@ class Run(Settings):
     the retriever `dense`. limit, train_limit: at most so many test and training examples, drawn by a fixed seed
     (none: all).
     max_new_tokens: an answer's longest. batch_size: inputs answered at once. too_long: what becomes of an input that
-    does not fit the window even without demonstrations.
+    does not fit the window even without demonstrations: drop leaves it out and counts it, refuse stops the run; auto leaves out
+    those of a built-in task and refuses a user's own.
     dtype, device: what the backbone computes in and on (auto: as the model says, the fastest there is).
     revision: of the model on the hub. trust_remote_code: whether code that the model brings may run. target_tokenizer:
     the folder of an encoder-decoder's own output tokenizer.
     answers: the number of answers over which the cost of tuning is spread. out: the folder of records and report.
+    tuning: how soft prompts are fitted. model_learning_rate: the rate, of the weights themselves, at which the reference row `mt`
+    fits all of a model's weights; all else it does as `tuning` says.
     """
 
     model: Annotated[str, Field(min_length=1)]
@@ -136,7 +142,7 @@ class Run(Settings):
     train_limit: Count | None = None
     max_new_tokens: Count = 64
     batch_size: Count = 16
-    too_long: Literal["refuse", "drop"] = "refuse"
+    too_long: Literal["auto", "refuse", "drop"] = "auto"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: str = "auto"
     revision: str = ""
@@ -145,6 +151,13 @@ class Run(Settings):
     answers: Count = 1000
     out: Annotated[str, Field(min_length=1)] = "runs"
     tuning: Tuning = Tuning()
+    model_learning_rate: Annotated[float, Field(gt=0)] = 3e-4
+
+    @property
+    def model_tuning(self) -> Tuning:
+        """The settings by which a model's own weights are fitted: nothing in them that only a soft prompt has."""
+        shared = self.tuning.model_dump(exclude=OF_PROMPTS)
+        return Tuning(**shared | {"learning_rate": self.model_learning_rate})
 
     @model_validator(mode="after")
     def _no_contradiction(self) -> Self:

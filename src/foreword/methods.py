@@ -19,6 +19,7 @@ class Method:
 
     soft: a tuned soft prompt. demonstrations: "none", "fixed" (the same for every input) or "retrieved" (for each input its own).
     instruction: the template's instruction is said. k: demonstrations shown. retriever: a name on the retrievers' shelf.
+    weights: the backbone's own weights are tuned, in a copy.
     """
 
     soft: bool
@@ -26,10 +27,16 @@ class Method:
     instruction: bool
     k: int = 0
     retriever: str = ""
+    weights: bool = False
+
+    @property
+    def trains(self) -> bool:
+        """Whether anything is trained."""
+        return self.soft or self.weights
 
     def random(self) -> bool:
         """Whether the seed changes anything."""
-        return self.soft or self.demonstrations == "fixed" or self.retriever == "random"
+        return self.trains or self.demonstrations == "fixed" or self.retriever == "random"
 
     def bare(self) -> Method:
         """The same row without demonstrations: the least that it puts before an input."""
@@ -49,14 +56,20 @@ METHODS: dict[str, Method] = {
     "ipt": Method(soft=True, demonstrations="retrieved", instruction=False),
 }
 
+"""Rows that change the backbone instead of what stands before its input: what the others are held against."""
+REFERENCES: dict[str, Method] = {
+    "mt": Method(soft=False, demonstrations="none", instruction=False, weights=True),
+}
+
 
 def parse(label: str, *, shots: int, retriever: str, retrievers: Sequence[str]) -> Method:
     """The row that a label names: a method, then optionally a retriever and a number of demonstrations, as in `icl`,
     `icl:random`, `icl:bm25:3`, `few:4`. Raises ForewordError for anything else."""
     name, *rest = label.split(":")
-    if name not in METHODS:
-        raise unknown("method", name, METHODS)
-    row = METHODS[name]
+    rows = METHODS | REFERENCES
+    if name not in rows:
+        raise unknown("method", name, rows)
+    row = rows[name]
     if row.demonstrations == "none":
         if rest:
             raise ForewordError(

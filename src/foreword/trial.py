@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from random import Random
@@ -27,6 +27,8 @@ from foreword.inits import Given, initial, vocab
 from foreword.layout import Laid, Layout
 from foreword.methods import Method
 from foreword.metrics import metric
+from foreword.metrics.scores import Scores, scores_of
+from foreword.modeltune import tune_model
 from foreword.pack import visited
 from foreword.predict import Prediction, predict
 from foreword.progress import Progress, silent
@@ -36,7 +38,7 @@ from foreword.softprompt import Birth, SoftPrompt
 from foreword.task import Task
 from foreword.tune import Tuned, dev_loss, tune
 
-ENGINE = 1  # raised when the engine's numbers change, so that records of an older engine are not taken for new ones
+ENGINE = 2  # raised when the engine's numbers change, so that records of an older engine are not taken for new ones
 LIBRARIES = (
     "foreword",
     "torch",
@@ -81,7 +83,7 @@ class Spec:
             "split": self.split,
             "method": row.as_dict(),
             "seed": self.seed if row.random() else None,
-            "tuning": self.tuning.model_dump() if row.soft else None,
+            "tuning": self.tuning.model_dump() if row.trains else None,
             "given": self.given.digest if self.given is not None and row.soft else None,
             "max_new_tokens": self.max_new_tokens,
             "encoder": self.encoder if row.retriever == "dense" else None,
@@ -129,21 +131,37 @@ class Trial:
         if done is not None:
             return done
         layout = self._placed()
-        tuned, prompt = self._prompt(layout) if self.spec.method.soft else (None, None)
-        record = self._score(layout, tuned, prompt)
+        record = self._reference(layout) if self.spec.method.weights else self._adapted(layout)
         record.write(self.path)
         shutil.rmtree(self.out / "work" / self.key, ignore_errors=True)
         return record
+
+    def _adapted(self, layout: Layout) -> Record:
+        tuned, prompt = self._prompt(layout) if self.spec.method.soft else (None, None)
+        return self._score(layout, self.backbone, tuned, prompt)
+
+    def _reference(self, layout: Layout) -> Record:
+        """The record of a row that changes the backbone: a copy of it is tuned, answers, and is dropped."""
+        twin, tuned = tune_model(
+            self.backbone,
+            layout.training_rows(self.task.train),
+            lambda twin: replace(self, backbone=twin)._dev_score(layout),
+            self.spec.tuning,
+            seed=self.spec.seed,
+            folder=self.out / "work" / self.key,
+            name=f"{self.name}: tuning",
+            progress=self.progress,
+        )
+        return self._score(layout, twin, tuned, None)
 
     def fit(self) -> tuple[Tuned, SoftPrompt]:
         """Only the soft prompt of this trial, nothing scored and nothing kept but checkpoints."""
         return self._prompt(self._placed())
 
-    def outputs(self) -> list[str]:
-        """Only the answers, nothing scored and nothing kept: for inputs whose answers nobody knows."""
-        layout, given = self._placed(), self.spec.given
-        laid = [layout.lay(example) for example in self.task.split(self.spec.split)]
-        return list(self._answer(None if given is None else given.values, laid, self.progress).outputs)
+    def laid(self) -> list[Laid]:
+        """The examples of the scored split in tokens, as this trial words them."""
+        layout = self._placed()
+        return [layout.lay(example) for example in self.task.split(self.spec.split)]
 
     # -- parts ------------------------------------------------------------------------------------------------------
 
@@ -234,7 +252,7 @@ class Trial:
         )
         return tuned, SoftPrompt(tuned.values, self._birth(layout))
 
-    def _dev_score(self, layout: Layout) -> Callable[[Tensor], float]:
+    def _dev_score(self, layout: Layout) -> Callable[[Tensor | None], float]:
         spec, backbone = self.spec, self.backbone
         if spec.tuning.max_steps == 0:
             return lambda values: 0.0
@@ -244,7 +262,7 @@ class Trial:
         laid = [layout.lay(example) for example in dev]
         measure = metric(self.task.metrics[0])
 
-        def by_metric(values: Tensor) -> float:
+        def by_metric(values: Tensor | None) -> float:
             found = self._answer(values, laid, silent)
             numbers = measure.numbers(found.outputs, [one.targets for one in dev], [one.facts for one in dev])
             return -float(measure.from_sums(numbers.sum(axis=0)))
@@ -279,19 +297,20 @@ class Trial:
             place="behind" if layout.behind else "front",
         )
 
-    def _score(self, layout: Layout, tuned: Tuned | None, prompt: SoftPrompt | None) -> Record:
+    def _score(self, layout: Layout, answering: Backbone, tuned: Tuned | None, prompt: SoftPrompt | None) -> Record:
         examples = self.task.split(self.spec.split)
         if not examples:
             raise ForewordError(
                 f"The task '{self.task.name}' has no {self.spec.split} examples to score; give a {self.spec.split} split."
             )
         laid = [layout.lay(example) for example in examples]
-        found = self._answer(None if prompt is None else prompt.values, laid, self.progress)
-        scores, answers = self._answers(laid, found.outputs)
+        values = None if prompt is None else prompt.values
+        found = replace(self, backbone=answering)._answer(values, laid, self.progress)
+        scores = self._scores(laid, found.outputs)
         saved = ""
         if prompt is not None:
             saved = f"prompts/{self.spec.label.replace(':', '-')}-seed{self.spec.seed}-{self.key[:8]}"
-            store.save(SoftPrompt(prompt.values, self._birth(layout, scores)), self.out / saved)
+            store.save(SoftPrompt(prompt.values, self._birth(layout, scores.whole)), self.out / saved)
         costs = Costs(
             trainable_parameters=0 if tuned is None else tuned.parameters,
             train_seconds=0.0 if tuned is None else tuned.seconds,
@@ -307,51 +326,51 @@ class Trial:
             seed=self.spec.seed,
             deterministic=not self.spec.method.random(),
             primary=self.task.metrics[0],
-            scores=scores,
+            scores=scores.whole,
             costs=costs,
-            answers=answers,
+            answers=self._answers(laid, found.outputs, scores),
             spec=self.spec.contents(self.backbone, self.task),
             fingerprints=self._fingerprints(prompt),
             versions=versions(),
             hardware=hardware(self.backbone.device),
-            metric_signatures={name: metric(name).signature() for name in self.task.metrics},
+            metric_signatures=scores.signatures,
             dropped_demonstrations=sum(one.fitted.dropped for one in laid),
             curve=() if tuned is None else tuned.curve,
             prompt=saved,
-            notes=(*self.backbone.notes, *([BEHIND] if layout.behind else [])),
+            notes=(
+                *self.task.remarks,
+                *answering.notes,
+                *([BEHIND] if layout.behind else []),
+                *scores.absent,
+            ),
         )
 
     def _fingerprints(self, prompt: SoftPrompt | None) -> dict[str, str]:
         found = {"backbone": self.backbone.fingerprint, "task": self.task.fingerprint}
         return found if prompt is None else found | {"soft_prompt": prompt.digest}
 
-    def _answers(self, laid: Sequence[Laid], outputs: Sequence[str]) -> tuple[dict[str, float], tuple[Answer, ...]]:
-        references, facts = [one.example.targets for one in laid], [one.example.facts for one in laid]
-        scores: dict[str, float] = {}
-        per_example: dict[str, Any] = {}
-        statistics: dict[str, Any] = {}
-        for name in self.task.metrics:
-            measure = metric(name)
-            numbers = measure.numbers(outputs, references, facts)
-            scores[name] = float(measure.from_sums(numbers.sum(axis=0)))
-            per_example[name] = measure.per_example(numbers)
-            statistics[name] = numbers
-        answers = tuple(
+    def _scores(self, laid: Sequence[Laid], outputs: Sequence[str]) -> Scores:
+        examples = [one.example for one in laid]
+        return scores_of(self.task.metrics, outputs, [e.targets for e in examples], [e.facts for e in examples])
+
+    def _answers(self, laid: Sequence[Laid], outputs: Sequence[str], scores: Scores) -> tuple[Answer, ...]:
+        decides = self.task.metrics[0]
+        return tuple(
             Answer(
                 id=one.example.id,
                 input=one.question,
                 output=output,
                 targets=one.example.targets,
-                scores={name: float(per_example[name][place]) for name in scores},
-                statistics={self.task.metrics[0]: [float(x) for x in statistics[self.task.metrics[0]][place]]},
+                scores={name: float(own[place]) for name, own in scores.own.items()},
+                statistics={decides: [float(x) for x in scores.statistics[place]]},
                 shown=tuple(Demonstration(s.id, s.text, s.similarity) for s in one.fitted.shown),
                 dropped=one.fitted.dropped,
                 prefix_tokens=one.fitted.before,
                 input_tokens=one.fitted.question,
+                subset=one.example.subset,
             )
             for place, (one, output) in enumerate(zip(laid, outputs, strict=True))
         )
-        return scores, answers
 
 
 def versions() -> dict[str, str]:

@@ -1,0 +1,106 @@
+"""The page of findings, put together from what every study left in the folder of results; it refuses to fill in one that did not run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, is_dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from foreword.files import read_json, write_json, write_text
+from foreword.record import Record
+from recipes.findings.lab import Lab
+from recipes.findings.studies import STUDIES, Told
+
+HEAD = """# Findings on the reference models
+
+Made by `python -m recipes.findings`; each part says when, on what and how. Scores are on a scale of 0 to 100: mean ± standard deviation
+over seeds (95% bootstrap interval over test examples and seeds). A is above B where the whole interval of their difference is above
+zero; * marks p < 0.05 in a paired permutation test over examples, adjusted by Holm over the column (transfer: over the table). Verdicts
+are counted from the tables under them.
+"""
+
+
+def keep(lab: Lab, name: str, told: Told, found: Sequence[Record]) -> None:
+    """Write what a study found, with where its numbers come from, to the folder of results."""
+    tables = [
+        {"caption": table.caption, "head": table.head, "rows": [list(map(_plain, row)) for row in table.rows]}
+        for table in told.tables
+    ]
+    verdicts = [asdict(one) | {"sentence": str(one)} for one in told.verdicts]
+    missing = [model for model in STUDIES[name].models if not lab.there(model)]
+    write_json(
+        lab.out / f"{name}.json",
+        {"verdicts": verdicts, "missing": missing, "tables": tables, "measured": _measured(lab, found)},
+    )
+
+
+def _measured(lab: Lab, found: Sequence[Record]) -> dict[str, Any]:
+    """When, on what and how; the date is that of the last trial."""
+    days = [(lab.out / "records" / f"{record.key}.json").stat().st_mtime for record in found]
+    return {
+        "date": [datetime.fromtimestamp(max(days), UTC).date().isoformat()] if days else [],
+        "trials": len(found),
+        "models": sorted({f"{record.backbone} ({record.fingerprints['backbone'][:12]})" for record in found}),
+        "test examples": sorted({len(record.answers) for record in found}),
+        "seeds": sorted({record.seed for record in found}),
+        "steps": lab.steps,
+        "limit": lab.limit,
+        "max_new_tokens": sorted({record.spec["max_new_tokens"] for record in found}),
+        **_tuning(found),
+        "hours of training": round(sum(record.costs.train_seconds for record in found) / 3600, 2),
+        "hardware": sorted({record.hardware for record in found}),
+        "versions": sorted({f"{name} {one}" for record in found for name, one in record.versions.items()}),
+    }
+
+
+def _tuning(found: Sequence[Record]) -> dict[str, Any]:
+    """The settings of tuning, all values that occur."""
+    rows = [record.spec["tuning"] for record in found if record.spec["tuning"]]
+    names = ("batch_size", "learning_rate", "prompt_length", "optimizer", "schedule", "warmup_steps", "patience")
+    return {name: sorted({row[name] for row in rows}) for name in names}
+
+
+def _plain(cell: Any) -> dict[str, Any] | str | int:
+    """A cell as its text, and its numbers where it has any."""
+    if is_dataclass(cell) and not isinstance(cell, type):
+        return asdict(cell) | {"text": str(cell)}
+    return cell if isinstance(cell, int) else str(cell)
+
+
+def write(lab: Lab, path: Path) -> None:
+    """The page, of every study of which the folder holds results."""
+    parts = [HEAD]
+    for name, study in STUDIES.items():
+        kept = lab.out / f"{name}.json"
+        said = _section(read_json(kept, "finding")) if kept.is_file() else ["Not run."]
+        parts.append("\n\n".join([f"## {study.title}", study.how, *said]) + "\n")
+    write_text(path, "\n".join(parts))
+
+
+def _section(found: dict[str, Any]) -> list[str]:
+    said, measured = ["\n".join(f"- {one['sentence']}" for one in found["verdicts"])], found["measured"]
+    if found["missing"]:
+        said.append(f"Not shipped, so not run: {', '.join(found['missing'])}.")
+    if measured["limit"]:
+        said.append(f"**A smoke run on {measured['limit']} examples: no finding.**")
+    if not measured["trials"]:
+        return said
+    first = ("date", "models", "trials", "test examples", "seeds", "steps")
+    names = sorted(measured, key=lambda name: first.index(name) if name in first else len(first))
+    told = "; ".join(f"{name} {_listed(measured[name])}" for name in names if measured[name] is not None)
+    return [*said, *map(_table, found["tables"]), f"*{told}.*"]
+
+
+def _table(table: dict[str, Any]) -> str:
+    rows = [table["head"], ["---"] * len(table["head"]), *(map(_text, row) for row in table["rows"])]
+    return f"{table['caption']}:\n\n" + "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def _text(cell: Any) -> str:
+    return cell["text"] if isinstance(cell, dict) else str(cell)
+
+
+def _listed(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

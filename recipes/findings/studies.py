@@ -1,0 +1,321 @@
+"""The six studies: which trials each asks for, and what its numbers say; they refuse to leave out a case that went the other way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from foreword.config import Run
+from foreword.record import Record
+from foreword.report import words
+from foreword.report.similarity import Gain, gains
+from recipes.findings.lab import Lab
+from recipes.findings.numbers import ALPHA, Difference, Score, Verdict, adjusted, difference, of, score
+
+TASKS = ("mini-totto", "mini-dart", "mini-logic2text", "mini-spider", "mini-mtop")
+TWO = ("mini-dart", "mini-mtop")
+MEDIUM = "reference-medium"
+SIZES = ("reference-small", "reference-medium", "reference-large")
+T5 = ("reference-t5", "reference-t5-adapted")
+ORDER = ("zero", "icl:random", "icl", "pt", "ipt")
+LENGTHS = (1, 5, 25, 100)
+FAR, FLOOR = 5.0, 5.0  # points
+
+
+@dataclass(frozen=True)
+class Table:
+    """rows: cells of text, or of what a study computed."""
+
+    caption: str
+    head: tuple[str, ...]
+    rows: list[list[Any]]
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a study found."""
+
+    verdicts: list[Verdict]
+    tables: list[Table]
+
+
+Records = Sequence[Record]
+
+
+def _nothing(lab: Lab, found: Records) -> list[Run]:
+    return []
+
+
+@dataclass(frozen=True)
+class Study:
+    """first: the trials it begins with. then: those that need what the first left. told: what all of them say. how: its rules, for
+    the reader. models: the reference models that it asks for."""
+
+    title: str
+    how: str
+    models: tuple[str, ...]
+    first: Callable[[Lab], list[Run]]
+    told: Callable[[Lab, Records], Told]
+    then: Callable[[Lab, Records], list[Run]] = _nothing
+
+
+# -- the paper's order ----------------------------------------------------------------------------------------------------
+
+
+def _order(lab: Lab) -> list[Run]:
+    return [run for task in TASKS for run in lab.run(MEDIUM, task, ORDER)]
+
+
+def _order_told(lab: Lab, found: Records) -> Told:
+    tasks = _tasks(found)
+    scores = {(task, label): score(of(found, task=task, label=label)) for task in tasks for label in ORDER}
+    gaps: dict[str, list[Difference]] = {}
+    for ours, theirs in (("icl", "icl:random"), ("pt", "icl"), ("ipt", "icl"), ("ipt", "pt")):
+        pairs = {task: [of(found, task=task, label=label) for label in (ours, theirs)] for task in tasks}
+        column = adjusted({task: difference(*pair) for task, pair in pairs.items()})
+        gaps[f"{ours} above {theirs}"] = list(column.values())
+    far = sum(one.above and one.points >= FAR for one in gaps["icl above icl:random"])
+    low = sum(scores[task, "zero"].mean < FLOOR for task in tasks)
+    tuned = {label: sum(one.above for one in gaps[f"{label} above icl"]) for label in ("pt", "ipt")}
+    verdicts = [
+        Verdict(f"Retrieved one-shot ICL is at least {FAR:g} points above random one-shot ICL", far, len(tasks), 4),
+        Verdict("PT is above retrieved one-shot ICL", tuned["pt"], len(tasks), 4),
+        Verdict("IPT is above retrieved one-shot ICL", tuned["ipt"], len(tasks), 4),
+        Verdict(f"Zero-shot is near the floor (below {FLOOR:g})", low, len(tasks), 5),
+    ]
+    rows = [[_titled(found, task), *(scores[task, label] for label in ORDER)] for task in tasks]
+    above = [[task, *(column[place] for column in gaps.values())] for place, task in enumerate(tasks)]
+    return Told(
+        verdicts,
+        [Table("Scores", ("task", *ORDER), rows), Table("Points above", ("task", *gaps), above)],
+    )
+
+
+# -- similarity -----------------------------------------------------------------------------------------------------------
+
+
+def _similarity(lab: Lab) -> list[Run]:
+    return [run for task in TASKS for run in lab.run(MEDIUM, task, ("pt", "ipt"))]
+
+
+def _similarity_told(lab: Lab, found: Records) -> Told:
+    slopes: list[list[Any]] = []
+    binned: list[list[Any]] = []
+    rising = 0
+    for task in _tasks(found):
+        made = gains(of(found, task=task))
+        if isinstance(made, str):
+            slopes.append([task, made, ""])
+            continue
+        one: Gain = made[0]
+        rising += one.slope_ci95[0] > 0
+        slopes.append([task, f"{one.slope:.2f} ({one.slope_ci95[0]:.2f} to {one.slope_ci95[1]:.2f})", len(one.gain)])
+        for part in one.bins:
+            interval = "" if part.lo is None or part.hi is None else f" ({words.between(part.lo, part.hi)})"
+            gain = words.points(part.mean or 0.0)
+            binned.append([task, f"{part.low:.1f} to {part.high:.1f}", part.count, f"{gain}{interval}"])
+    return Told(
+        [Verdict("IPT minus PT grows with similarity, the slope's interval above zero", rising, len(slopes), 3)],
+        [
+            Table("Points for each unit of BM25", ("task", "slope", "examples"), slopes),
+            Table("By similarity", ("task", "BM25 similarity", "examples", "IPT minus PT"), binned),
+        ],
+    )
+
+
+# -- variance -------------------------------------------------------------------------------------------------------------
+
+
+def _variance(lab: Lab) -> list[Run]:
+    wanted = [(task, length) for task in TWO for length in LENGTHS]
+    return [
+        run
+        for task, length in wanted
+        for run in lab.run(MEDIUM, task, ("pt", "ipt"), seeds=range(5), prompt_length=length)
+    ]
+
+
+def _variance_told(lab: Lab, found: Records) -> Told:
+    rows: list[list[Any]] = []
+    calmer = 0
+    for task in _tasks(found):
+        for length in LENGTHS:
+            pt, ipt = (score(of(found, task=task, label=label, length=length)) for label in ("pt", "ipt"))
+            calmer += ipt.std < pt.std
+            rows.append(
+                [_titled(found, task), length, pt, ipt, *(_ends(found, task, length, x) for x in ("pt", "ipt"))]
+            )
+    head = ("task", "prompt length", "PT", "IPT", "PT, lowest to highest", "IPT, lowest to highest")
+    return Told(
+        [Verdict("IPT spreads less over seeds than PT", calmer, len(rows))], [Table("Scores over seeds", head, rows)]
+    )
+
+
+def _ends(found: Records, task: str, length: int, label: str) -> str:
+    scores = [record.scores[record.primary] for record in of(found, task=task, label=label, length=length)]
+    return words.between(min(scores), max(scores))
+
+
+# -- transfer -------------------------------------------------------------------------------------------------------------
+
+
+def _transfer(lab: Lab) -> list[Run]:
+    return [run for task in TASKS for run in lab.run(MEDIUM, task, ("icl", "pt", "ipt"))]
+
+
+def _transfer_then(lab: Lab, found: Records) -> list[Run]:
+    """Every prompt of every other task before a demonstration of this one. Where there is no prompt yet (a dry run), an untrained
+    one, which costs the same."""
+    prompts = {(one.task, one.label, one.seed): str(lab.out / one.prompt) for one in found if one.prompt}
+    seeds = lab.seeds or (0, 1, 2)
+    return [
+        run
+        for target in TASKS
+        for source in TASKS
+        for label in ("pt", "ipt")
+        for seed in seeds
+        if source != target
+        for run in lab.run(
+            MEDIUM, target, ("ipt",), seeds=(seed,), max_steps=0, **_carried(prompts.get((source, label, seed)))
+        )
+    ]
+
+
+def _carried(prompt: str | None) -> dict[str, str]:
+    return {"init": "carried", "init_prompt": prompt} if prompt else {}
+
+
+def _transfer_told(lab: Lab, found: Records) -> Told:
+    sources = {record.fingerprints["soft_prompt"]: record for record in found if record.prompt and _tuned(record)}
+    carried: dict[tuple[str, str, str], list[Record]] = {}
+    for record in found:
+        source = sources.get(record.spec["given"] or "")
+        if source is not None and not _tuned(record):
+            carried.setdefault((source.label, source.task, record.task), []).append(record)
+    verdicts, tables = [], []
+    for label in ("pt", "ipt"):
+        pairs = {names[1:]: ours for names, ours in carried.items() if names[0] == label}
+        gaps = adjusted(
+            {names: difference(ours, of(found, task=names[1], label="icl")) for names, ours in pairs.items()}
+        )
+        claim = f"A source task's {label.upper()} prompt before a target demonstration beats plain ICL on the target"
+        higher = sum(one.points > 0 for one in gaps.values())
+        verdicts.append(Verdict(claim, higher, len(gaps), (len(gaps) + 1) // 2))
+        clear, harm = (sum(one.p < ALPHA and sign * one.points > 0 for one in gaps.values()) for sign in (1, -1))
+        caption = f"{label.upper()} prompts, points above ICL: significantly higher in {clear} pairs, significantly lower in {harm}"
+        there = _tasks(found)
+        rows = [[source, *(gaps.get((source, target), "") for target in there)] for source in there]
+        tables.append(Table(caption, ("from, to", *there), rows))
+    return Told(verdicts, tables)
+
+
+def _tuned(record: Record) -> bool:
+    return bool(record.spec["tuning"]["max_steps"])
+
+
+# -- scale ----------------------------------------------------------------------------------------------------------------
+
+
+def _scale(lab: Lab) -> list[Run]:
+    return [run for size in SIZES for task in TWO for run in lab.run(size, task, ("pt", "mt"))]
+
+
+def _scale_told(lab: Lab, found: Records) -> Told:
+    sizes = list(dict.fromkeys(map(lab.named, SIZES)))
+    cells = {(task, size): of(found, task=task, backbone=size) for task in _tasks(found) for size in sizes}
+    cells = {name: records for name, records in cells.items() if records}
+    gaps = adjusted({name: difference(of(one, label="mt"), of(one, label="pt")) for name, one in cells.items()})
+    rows = []
+    for (task, size), gap in gaps.items():
+        pt, mt = (of(cells[task, size], label=label) for label in ("pt", "mt"))
+        weights = words.whole(mt[0].costs.trainable_parameters)
+        rows.append([_titled(found, task), size, weights, score(pt), score(mt), gap])
+    both = [task for task in _tasks(found) if all((task, size) in gaps for size in (sizes[0], sizes[-1]))]
+    closing = sum(gaps[task, sizes[-1]].points < gaps[task, sizes[0]].points for task in both)
+    head = ("task", "model", "weights", "PT", "model tuning", "model tuning above PT")
+    return Told(
+        [Verdict("Model tuning is less far above PT at the largest size than at the smallest", closing, len(both))],
+        [Table("Gap at each size", head, rows)],
+    )
+
+
+# -- un-adapted against adapted T5 ----------------------------------------------------------------------------------------
+
+
+def _t5(lab: Lab) -> list[Run]:
+    wanted = [(model, task, length) for model in T5 for task in TWO for length in (1, 20)]
+    return [run for model, task, length in wanted for run in lab.run(model, task, ("pt",), prompt_length=length)]
+
+
+def _t5_told(lab: Lab, found: Records) -> Told:
+    cells = {(task, length): of(found, task=task, length=length) for task in _tasks(found) for length in (1, 20)}
+    halves = {name: [of(one, backbone=lab.named(model)) for model in T5] for name, one in cells.items()}
+    whole = {name: (plain, adapted) for name, (plain, adapted) in halves.items() if plain and adapted}
+    gaps = adjusted({name: difference(adapted, plain) for name, (plain, adapted) in whole.items()})
+    helped = sum(one.above for one in gaps.values())
+    rows: list[list[Any]] = []
+    for (task, length), both in halves.items():
+        scores: list[Score | str] = [score(records) if records else "not run" for records in both]
+        rows.append([_titled(found, task), length, *scores, gaps.get((task, length), "")])
+    head = ("task", "prompt length", "span corruption only", "LM-adapted", "adapted above un-adapted")
+    return Told([Verdict("LM adaptation helps PT", helped, len(gaps), len(gaps))], [Table("PT", head, rows)])
+
+
+def _tasks(found: Records) -> list[str]:
+    there = {record.task for record in found}
+    return [task for task in TASKS if task in there]
+
+
+def _titled(found: Records, task: str) -> str:
+    return f"{task} ({words.title(of(found, task=task)[0].primary)})"
+
+
+STUDIES: dict[str, Study] = {
+    "order": Study(
+        "The paper's order",
+        "One demonstration, retrieved by BM25 or drawn by chance.",
+        (MEDIUM,),
+        _order,
+        _order_told,
+    ),
+    "similarity": Study(
+        "IPT minus PT by similarity",
+        "Each test example's own score under IPT minus its score under PT (means over seeds), against the BM25 similarity of the "
+        "demonstration that it was shown.",
+        (MEDIUM,),
+        _similarity,
+        _similarity_told,
+    ),
+    "variance": Study(
+        "Spread over seeds",
+        "Mean ± standard deviation over seeds. In Sun et al. 2023 IPT spreads less than PT.",
+        (MEDIUM,),
+        _variance,
+        _variance_told,
+    ),
+    "transfer": Study(
+        "Transfer",
+        "A prompt tuned on the source task, not trained further, before a retrieved demonstration of the target task; against the same "
+        "demonstration without a prompt. Sun et al. 2023 carried PT prompts.",
+        (MEDIUM,),
+        _transfer,
+        _transfer_told,
+        _transfer_then,
+    ),
+    "scale": Study(
+        "Scale",
+        "PT against tuning all weights, with the same examples, steps, batches and choice of checkpoint; in Lester et al. 2021 the gap "
+        "closes as models grow.",
+        SIZES,
+        _scale,
+        _scale_told,
+    ),
+    "t5": Study(
+        "Un-adapted and adapted T5",
+        "PT on an encoder-decoder trained by span corruption alone, and on the same after LM adaptation.",
+        T5,
+        _t5,
+        _t5_told,
+    ),
+}

@@ -1,0 +1,258 @@
+"""The recipe of findings: verdicts counted from known answers, a whole small run that is done once, and a model that is missing."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+import entry
+from foreword.errors import ForewordError
+from foreword.metrics import metric
+from foreword.record import Answer, Costs, Demonstration, Record
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # recipes stand beside the package, not in it
+
+from recipes.findings import __main__ as command  # noqa: E402
+from recipes.findings import studies  # noqa: E402
+from recipes.findings.lab import Lab  # noqa: E402
+from recipes.findings.numbers import difference, score  # noqa: E402
+from recipes.findings.studies import LENGTHS, SIZES, STUDIES, T5, TASKS, TWO, Told  # noqa: E402
+
+EXAMPLES = 60
+
+
+def record(label: str, task: str, right: float, seed: int = 0, *, rising: float = 0.0, **given: Any) -> Record:
+    """A trial that gets this share of its examples right: more of those with a similar demonstration, where it is `rising`."""
+    answers = []
+    for place in range(EXAMPLES):
+        similarity = place / EXAMPLES
+        chance = Random(f"{task}/{label}/{seed}/{place}").random()
+        said = "yes" if chance < right + rising * (similarity - 0.5) else "no"
+        rows = metric("exact_match").statistics([said], [("yes",)])
+        shown = (Demonstration("d", "text", similarity),) if label in ("icl", "ipt") else ()
+        own = {"exact_match": 100.0 * (said == "yes")}
+        answers.append(Answer(f"e{place}", "", said, ("yes",), own, {"exact_match": list(map(float, rows[0]))}, shown))
+    length, steps, carried = given.pop("length", 20), given.pop("steps", 250), given.pop("carried", None)
+    tuning = {"prompt_length": length, "max_steps": steps}
+    name = f"{label}/{task}/{seed}/{length}/{steps}/{carried}/{given.get('backbone')}"
+    return Record(
+        key=name,
+        label=label,
+        method=label.split(":")[0],
+        task=task,
+        backbone=given.pop("backbone", SIZES[1]),
+        seed=seed,
+        deterministic=False,
+        primary="exact_match",
+        scores={"exact_match": sum(one.output == "yes" for one in answers) / EXAMPLES * 100},
+        costs=Costs(7, 1.0, 2.0, 0.1),
+        answers=tuple(answers),
+        spec={"tuning": tuning if label in ("pt", "ipt", "mt") else None, "given": carried, "max_new_tokens": 48},
+        fingerprints={"backbone": "b" * 64} | ({"soft_prompt": name} if label in ("pt", "ipt") else {}),
+        versions={},
+        hardware="",
+        metric_signatures={},
+        prompt="prompts/x" if label in ("pt", "ipt") else "",
+    )
+
+
+def told(name: str, found: list[Record], tmp_path: Path) -> Told:
+    return STUDIES[name].told(Lab(tmp_path), found)
+
+
+def counts(found: Told) -> list[tuple[int, int, int | None]]:
+    return [(one.holds, one.of, one.needed) for one in found.verdicts]
+
+
+# -- verdicts are counted from the answers --------------------------------------------------------------------------------
+
+
+def test_the_order_is_judged_task_by_task(tmp_path: Path) -> None:
+    """The first task goes the other way in everything."""
+    usual = {"zero": 0.0, "icl:random": 0.2, "icl": 0.5, "pt": 0.8, "ipt": 0.9}
+    other = {"zero": 0.9, "icl:random": 0.8, "icl": 0.5, "pt": 0.2, "ipt": 0.1}
+    shares = {task: other if task == TASKS[0] else usual for task in TASKS}
+    found = [record(label, task, shares[task][label], seed) for task in TASKS for label in usual for seed in range(3)]
+    made = told("order", found, tmp_path)
+    assert counts(made) == [(4, 5, 4), (4, 5, 4), (4, 5, 4), (4, 5, 5)]
+    assert [str(one).endswith("shown).") for one in made.verdicts] == [True] * 4
+    assert [str(one).endswith("not shown).") for one in made.verdicts] == [False, False, False, True]
+    scores, above = made.tables
+    assert [row[0] for row in scores.rows] == [f"{task} (exact match)" for task in TASKS]
+    cell = scores.rows[1][4]
+    wanted = [one.scores["exact_match"] for one in found if one.task == TASKS[1] and one.label == "pt"]
+    assert cell.mean == pytest.approx(sum(wanted) / 3) and cell.seeds == 3 and cell.ci95[0] < cell.mean < cell.ci95[1]
+    assert above.rows[0][2].points < 0 < above.rows[1][2].points
+
+
+def test_a_slope_counts_only_where_it_is_sure(tmp_path: Path) -> None:
+    found = [
+        record(label, task, 0.5, seed, rising=0.9 if label == "ipt" and task in TASKS[:2] else 0.0)
+        for task in TASKS
+        for label in ("pt", "ipt")
+        for seed in range(3)
+    ]
+    made = told("similarity", found, tmp_path)
+    assert counts(made) == [(2, 5, 3)]
+    slopes, bins = made.tables
+    assert len(slopes.rows) == 5 and {row[0] for row in bins.rows} == set(TASKS)
+    assert sum(row[2] for row in bins.rows) == 5 * EXAMPLES
+
+
+def test_spread_is_told_for_every_length(tmp_path: Path) -> None:
+    """IPT always answers the same; PT does so at one length."""
+    found = [
+        record(label, task, 0.5, seed if label == "pt" and length != LENGTHS[0] else 0, length=length)
+        for task in TWO
+        for length in LENGTHS
+        for label in ("pt", "ipt")
+        for seed in range(5)
+    ]
+    made = told("variance", found, tmp_path)
+    assert counts(made) == [(6, 8, None)] and len(made.tables[0].rows) == 8
+    assert all(row[2].std > 0 == row[3].std for row in made.tables[0].rows if row[1] != LENGTHS[0])
+
+
+def test_transfer_counts_pairs_and_knows_each_prompts_source(tmp_path: Path) -> None:
+    """PT prompts help on every task but one, IPT prompts on none; seeds are those of the source's prompt."""
+    found = []
+    for task in TASKS:
+        found.append(record("icl", task, 0.4))
+        made = [record(label, task, 0.5, seed) for label in ("pt", "ipt") for seed in range(2)]
+        found += made
+        for source in made:
+            for target in TASKS:
+                share = 0.9 if source.label == "pt" and target != TASKS[4] else 0.1
+                given = {"steps": 0, "carried": source.fingerprints["soft_prompt"]}
+                found += [record("ipt", target, share, source.seed, **given)] if target != task else []
+    pt, ipt = counts(told("transfer", found, tmp_path))
+    assert (pt, ipt) == ((16, 20, 10), (0, 20, 10))
+    table = told("transfer", found, tmp_path).tables[0]
+    assert "significantly higher in 16 pairs, significantly lower in 4" in table.caption
+    assert [row[1 + place] for place, row in enumerate(table.rows)] == [""] * 5
+    assert table.rows[0][1:] != [""] * 5 and all(row[5].points < 0 for row in table.rows[:4])
+
+
+def test_the_gap_is_told_at_each_size_that_is_there(tmp_path: Path) -> None:
+    gaps = {SIZES[0]: 0.5, SIZES[1]: 0.3, SIZES[2]: 0.1}
+    found = [
+        record(label, task, 0.4 + (gaps[size] if label == "mt" else 0.0), seed, backbone=size)
+        for task in TWO
+        for size in SIZES
+        for label in ("pt", "mt")
+        for seed in range(2)
+    ]
+    made = told("scale", found, tmp_path)
+    assert counts(made) == [(2, 2, None)] and len(made.tables[0].rows) == 6
+    medium = told("scale", [one for one in found if one.backbone == SIZES[1]], tmp_path)
+    assert counts(medium) == [(0, 0, None)] and len(medium.tables[0].rows) == 2
+    assert "not judged" in str(medium.verdicts[0])
+
+
+def test_adaptation_is_judged_where_both_models_are_there(tmp_path: Path) -> None:
+    found = [
+        record("pt", task, 0.8 if model == T5[1] and length == 20 else 0.2, seed, backbone=model, length=length)
+        for task in TWO
+        for model in T5
+        for length in (1, 20)
+        for seed in range(3)
+    ]
+    assert counts(told("t5", found, tmp_path)) == [(2, 4, 4)]
+    assert counts(told("t5", [one for one in found if one.backbone == T5[0]], tmp_path)) == [(0, 0, 0)]
+
+
+def test_other_examples_are_not_compared() -> None:
+    one, other = record("pt", TASKS[0], 0.5), record("icl", TASKS[0], 0.5)
+    fewer = Record(**(vars(other) | {"answers": other.answers[:9]}))
+    with pytest.raises(ForewordError, match="The records of icl on mini-totto answer other examples"):
+        difference([one], [fewer])
+    assert score([one]).mean == pytest.approx(one.scores["exact_match"])
+
+
+# -- the command ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model without a window: letters make these inputs long."""
+    return entry.save_model(tmp_path_factory.mktemp("tiny") / "bloom", "bloom")
+
+
+def smoke(model: Path, out: Path, *more: str) -> list[str]:
+    return [
+        "--model",
+        str(model),
+        "--limit",
+        "3",
+        "--steps",
+        "1",
+        "--seeds",
+        "0",
+        "--jobs",
+        "1",
+        "--out",
+        str(out),
+        *more,
+    ]
+
+
+def test_a_small_run_of_everything_is_done_once(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(studies, "TASKS", TWO)
+    monkeypatch.setattr(studies, "LENGTHS", (1, 2))
+    page = tmp_path / "page.md"
+    assert command.main(smoke(model, tmp_path, "--dry-run")) == 0
+    priced = capsys.readouterr().out
+    assert "order: 10 of 10 trials" in priced and "transfer: 4 of 4 trials" in priced and not list(tmp_path.iterdir())
+    assert command.main(smoke(model, tmp_path, "--page", str(page))) == 0
+    first = capsys.readouterr()
+    assert first.err.count("order ") == 10 and first.err.count("transfer ") == 4
+    text = page.read_text(encoding="utf-8")
+    assert text.count("## ") == 6 and "Not run" not in text and text.count("**A smoke run on 3 examples") == 6
+    records = {path: path.stat().st_mtime_ns for path in (tmp_path / "records").iterdir()}
+    assert all(Record.read(path).spec["max_new_tokens"] == 48 for path in records)
+    assert command.main(smoke(model, tmp_path, "--page", str(page))) == 0
+    again = capsys.readouterr()
+    assert again.err == "" and again.out == first.out and page.read_text(encoding="utf-8") == text
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "records").iterdir()} == records
+    order = json.loads((tmp_path / "order.json").read_text(encoding="utf-8"))
+    assert [one["of"] for one in order["verdicts"]] == [2, 2, 2, 2] and order["measured"]["seeds"] == [0]
+    assert {"mean", "ci95", "text"} <= order["tables"][0]["rows"][0][1].keys()
+    assert command.main(smoke(model, tmp_path, "--dry-run")) == 0
+    assert "all: 0 of " in capsys.readouterr().out
+
+
+def test_a_missing_model_is_named_and_the_rest_is_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lab = Lab(tmp_path)
+    assert lab.there("reference-medium") and not lab.there("reference-huge")
+    assert lab.run("reference-huge", "mini-dart", ("pt",)) == []
+    missing = [name for name in T5 if not lab.there(name)]
+    if not missing:
+        pytest.skip("every model of this study is shipped")
+    assert command.main(["--only", "t5", "--dry-run", "--out", str(tmp_path)]) == 2
+    told = capsys.readouterr()
+    assert all(f"The model {name} is missing" in told.err for name in missing) and "all: " in told.out
+
+
+def test_wrong_words_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        command.main(["--only", "ordre"])
+    assert end.value.code == 2 and "there is no study 'ordre'; known: order" in capsys.readouterr().err
+    assert command.main(["--only", "t5", "--model", "nowhere", "--limit", "0", "--out", str(tmp_path)]) == 2
+    assert "findings: limit is 0, but must be a whole number" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_several_at_once_give_the_same(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for jobs in ("1", "2"):
+        argv = [*smoke(model, tmp_path / jobs, "--only", "order"), "--jobs", jobs]
+        assert command.main(argv) == 0
+    one, two = (json.loads((tmp_path / jobs / "order.json").read_text(encoding="utf-8")) for jobs in ("1", "2"))
+    assert one["tables"] == two["tables"] and one["verdicts"] == two["verdicts"]

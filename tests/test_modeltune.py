@@ -1,0 +1,275 @@
+"""Model tuning: every weight of a copy learns and no weight of the backbone moves, a killed run resumes, and the record says what it is."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import entry
+import tiny
+from foreword.backbone import Backbone, Row, wrap
+from foreword.config import Run, Tuning
+from foreword.errors import ForewordError
+from foreword.modeltune import NOT_KEPT, tune_model
+from foreword.record import Record
+from foreword.tune import Tuned, dev_loss
+
+TUNING = Tuning(max_steps=12, eval_every=3, batch_size=3, warmup_steps=2, patience=0, learning_rate=1e-2)
+Scorer = Callable[[Backbone], Callable[[None], float]]
+
+
+def rows_of(count: int = 7) -> list[Row]:
+    """Every answer is the same two words: there is something to learn."""
+    return [Row((), row.own, (5, 9)) for row in tiny.rows(count, seed="tune", longest=8)]
+
+
+def by_loss(twin: Backbone) -> Callable[[None], float]:
+    return dev_loss(twin, rows_of(), 8)
+
+
+def run(folder: Path, one: Backbone, *, scorer: Scorer = by_loss, **given: Any) -> tuple[Backbone, Tuned]:
+    tuning = given.pop("tuning", TUNING)
+    return tune_model(one, given.pop("rows", rows_of()), scorer, tuning, seed=3, folder=folder, **given)
+
+
+@pytest.mark.parametrize("family", ["llama", "opt", "bloom", "gemma", "t5", "bart", "mamba"])
+def test_a_copy_learns_and_the_backbone_does_not_move(family: str, tmp_path: Path) -> None:
+    one = tiny.backbone(family)
+    digest, asks = one.weights_digest(), [value.requires_grad for value in one.model.parameters()]
+    before = by_loss(one)(None)
+    twin, found = run(tmp_path, one)
+    assert one.weights_digest() == digest
+    assert [value.requires_grad for value in one.model.parameters()] == asks and not any(asks)
+    assert by_loss(twin)(None) < before - 0.5 and by_loss(one)(None) == before
+    assert found.parameters == one.parameters and found.seconds > 0 and found.best == {}
+    still = [
+        name
+        for (name, value), other in zip(twin.model.named_parameters(), one.model.parameters(), strict=True)
+        if torch.equal(value, other)
+    ]
+    assert not [name for name in still if not never_read(family, name)]
+    assert not any(value.requires_grad for value in twin.model.parameters())
+
+
+def never_read(family: str, name: str) -> bool:
+    """Weights that no loss depends on: a T5 with its own output layer has embeddings twice."""
+    return family == "t5" and name in ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "opt", "bloom", "gemma2"])
+@pytest.mark.parametrize("soft", [0, 3])
+def test_a_shared_prefix_hands_every_weight_the_plain_gradient(family: str, soft: int) -> None:
+    one = wrap("one", copy.deepcopy(tiny.model(family)), tiny.tokenizer(bos=True))
+    assert one.engine.traits.shares
+    rows = tiny.rows(5, seed="shared", prefix=tiny.ids(6, "prefix"))
+    grads = []
+    for traits in (one.engine.traits, replace(one.engine.traits, shares=False)):
+        one.engine.traits = traits
+        for value in one.model.parameters():
+            value.requires_grad_(True)
+            value.grad = None
+        one.loss(tiny.soft(one, soft), rows)[0].backward()  # type: ignore[no-untyped-call]
+        grads.append([value.grad.clone() for value in one.model.parameters() if value.grad is not None])
+        assert len(grads[-1]) == len(list(one.model.parameters()))
+    most = max(float(plain.norm()) for plain in grads[1])
+    for shared, plain in zip(*grads, strict=True):  # a bias of keys has no gradient but rounding
+        assert float((shared - plain).norm()) <= 1e-4 * float(plain.norm()) + 1e-6 * most
+
+
+def test_the_best_weights_are_what_comes_back(tmp_path: Path) -> None:
+    digests: list[str] = []
+    scores = iter([5.0, 2.0, 3.0, 2.0])
+
+    def scorer(twin: Backbone) -> Callable[[None], float]:
+        def score(_: None) -> float:
+            digests.append(twin.weights_digest())
+            return next(scores)
+
+        return score
+
+    twin, found = run(tmp_path, tiny.backbone("llama"), scorer=scorer)
+    assert found.step == 6 and [one["dev"] for one in found.curve] == [5.0, 2.0, 3.0, 2.0]
+    assert twin.weights_digest() == digests[1] and len(set(digests)) == 4
+
+
+def test_answers_never_come_from_weights_of_before(tmp_path: Path) -> None:
+    """The tokenizer's own start is a prefix whose keys and values are kept between answers."""
+    one = tiny.backbone("llama", bos=True)
+    rows = tiny.rows(4, seed="stale", answer=0)
+    seen: list[tuple[list[list[int]], dict[str, torch.Tensor]]] = []
+
+    def scorer(twin: Backbone) -> Callable[[None], float]:
+        def score(_: None) -> float:
+            answers = twin.generate(None, rows, 5)
+            seen.append((answers, copy.deepcopy(twin.model.state_dict())))
+            return -float(len(seen))
+
+        return score
+
+    twin, _ = run(tmp_path, one, scorer=scorer)
+    for answers, weights in [*seen, (twin.generate(None, rows, 5), twin.model.state_dict())]:
+        fresh = copy.deepcopy(one.model)
+        fresh.load_state_dict(weights)
+        assert wrap("fresh", fresh, tiny.tokenizer(bos=True)).generate(None, rows, 5) == answers
+    assert len({str(answers) for answers, _ in seen}) > 1
+
+
+# -- killed and resumed ---------------------------------------------------------------------------------------------------
+
+
+class Killed(KeyboardInterrupt):
+    """Ctrl-C at a chosen moment."""
+
+
+@pytest.mark.parametrize("family", ["llama", "t5"])
+@pytest.mark.parametrize("optimizer", ["adamw", "adafactor"])
+def test_a_killed_run_resumes_to_the_identical_weights(family: str, optimizer: str, tmp_path: Path) -> None:
+    one, tuning = tiny.backbone(family), TUNING.model_copy(update={"optimizer": optimizer})
+    whole, wanted = run(tmp_path / "whole", one, tuning=tuning)
+    for stop in (1, 3, 4, 11, 12):
+
+        def progress(what: str, done: int, total: int, note: str = "", stop: int = stop) -> None:
+            if done == stop:
+                raise Killed
+
+        folder = tmp_path / f"killed-{stop}"
+        with pytest.raises(Killed):
+            run(folder, one, tuning=tuning, progress=progress)
+        twin, found = run(folder, one, tuning=tuning)
+        assert twin.weights_digest() == whole.weights_digest()
+        assert (found.curve, found.step, found.parameters) == (wanted.curve, wanted.step, wanted.parameters)
+
+
+def test_no_steps_leave_the_model_as_it_is(tmp_path: Path) -> None:
+    one = tiny.backbone("llama")
+    twin, found = run(tmp_path, one, tuning=TUNING.model_copy(update={"max_steps": 0}))
+    assert twin.weights_digest() == one.weights_digest() and twin.model is not one.model
+    assert found.curve == () and found.seconds == 0.0 and not list(tmp_path.iterdir())
+
+
+def test_half_precision_is_tuned_in_float32_and_says_so(tmp_path: Path) -> None:
+    one = wrap("half", copy.deepcopy(tiny.model("llama")).to(torch.bfloat16), tiny.tokenizer())
+    twin, _ = run(tmp_path, one, tuning=TUNING.model_copy(update={"learning_rate": 1e-5, "max_steps": 3}))
+    assert (one.dtype, twin.dtype) == (torch.bfloat16, torch.float32)
+    assert twin.notes == (
+        NOT_KEPT,
+        "Model tuning computed in float32, methods that leave the model as it is in bfloat16.",
+    )
+    moved = [(a - b.float()).abs().max() for a, b in zip(twin.model.parameters(), one.model.parameters(), strict=True)]
+    assert all(0 < float(far) < 1e-3 for far in moved), "updates too small for bfloat16 are not lost"
+
+
+# -- refusals -------------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_to_train_on_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ForewordError, match="no training example"):
+        run(tmp_path, tiny.backbone("llama"), rows=[])
+
+
+def test_a_score_that_is_no_number_names_the_setting(tmp_path: Path) -> None:
+    with pytest.raises(ForewordError, match="dev score is no longer a number at step 3; lower model_learning_rate"):
+        run(tmp_path, tiny.backbone("llama"), scorer=lambda twin: lambda _: float("nan"))
+
+
+def test_its_rate_is_its_own() -> None:
+    run = Run.model_validate(
+        {"model": "m", "tuning": {"prompt_length": 7, "max_steps": 9, "reparameterisation": "mlp"}}
+    )
+    assert run.model_tuning == Tuning(max_steps=9, learning_rate=3e-4)
+    with pytest.raises(ForewordError, match="model_learning_rate is 0, but must be a number above 0"):
+        Run.model_validate({"model": "m", "model_learning_rate": 0})
+
+
+# -- the command line -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("own")
+    entry.save_model(folder / "model")
+    entry.save_rows(folder / "data.jsonl", entry.rows(40))
+    return folder
+
+
+def asked(own: Path, out: Path, *more: str) -> list[str]:
+    shared = ["--model", str(own / "model"), "--data", str(own / "data.jsonl"), "--out", str(out)]
+    steps = ["--max-steps", "4", "--prompt-length", "3", "--max-new-tokens", "4", "--seeds", "0,1"]
+    return ["compare", "--methods", "zero,pt,mt", *shared, *steps, "tuning.eval_every=2", *more]
+
+
+def records(out: Path) -> dict[str, list[Record]]:
+    found: dict[str, list[Record]] = {}
+    for path in sorted((out / "records").iterdir()):
+        one = Record.read(path)
+        found.setdefault(one.label, []).append(one)
+    return found
+
+
+@pytest.mark.parametrize("select", ["loss", "metric"])
+def test_the_row_in_a_comparison(own: Path, tmp_path: Path, select: str) -> None:
+    weights = (own / "model" / "model.safetensors").read_bytes()
+    told = entry.foreword(*asked(own, tmp_path, f"tuning.select_by={select}", "--json"))
+    assert told.code == 0, told.err
+    rows = {row["method"]: row for row in told.json["rows"]}
+    one = tiny.backbone("llama")
+    assert rows["mt"]["trainable_parameters"] == one.parameters and rows["mt"]["train_seconds"] > 0
+    assert rows["mt"]["prefix_tokens"] == 0 and rows["mt"]["seeds"] == [0, 1]
+    found = records(tmp_path)
+    assert [len(found[label]) for label in ("zero", "pt", "mt")] == [1, 2, 2]
+    for record in found["mt"]:
+        assert record.prompt == "" and NOT_KEPT in record.notes and "soft_prompt" not in record.fingerprints
+        assert record.fingerprints["backbone"] == found["zero"][0].fingerprints["backbone"]
+        assert [point["step"] for point in record.curve] == [2, 4]
+    assert sorted(path.name.split("-")[0] for path in (tmp_path / "prompts").iterdir()) == ["pt", "pt"]
+    assert not (tmp_path / "work").exists() and (own / "model" / "model.safetensors").read_bytes() == weights
+
+
+def test_a_prompt_tuned_after_it_is_the_prompt_tuned_alone(own: Path, tmp_path: Path) -> None:
+    after = [*asked(own, tmp_path / "after"), "methods=mt,pt"]
+    after.remove("--methods")
+    after.remove("zero,pt,mt")
+    assert entry.foreword(*after).code == 0
+    assert entry.foreword(*asked(own, tmp_path / "alone")).code == 0
+    both = [records(tmp_path / name)["pt"] for name in ("after", "alone")]
+    assert [one.fingerprints for one in both[0]] == [one.fingerprints for one in both[1]]
+    assert [one.answers for one in both[0]] == [one.answers for one in both[1]]
+
+
+def test_keys_follow_what_matters_to_the_row(own: Path, tmp_path: Path) -> None:
+    def keys(*more: str) -> dict[str, list[str]]:
+        told = entry.foreword(*asked(own, tmp_path, "--dry-run", "--json", *more))
+        assert told.code == 0, told.err
+        found: dict[str, list[str]] = {}
+        for trial in told.json["trials"]:
+            found.setdefault(trial["method"], []).append(trial["key"])
+        return found
+
+    base = keys()
+    assert keys("tuning.learning_rate=0.1", "tuning.place=front")["mt"] == base["mt"]
+    other = keys("model_learning_rate=1e-3")
+    assert other["pt"] == base["pt"] and other["mt"] != base["mt"]
+    assert len(set(base["mt"])) == 2
+
+
+def test_what_it_will_cost(own: Path, tmp_path: Path) -> None:
+    trials = entry.foreword(*asked(own, tmp_path, "--dry-run", "--json")).json["trials"]
+    pt, mt = (next(one for one in trials if one["method"] == label) for label in ("pt", "mt"))
+    assert mt["trainable_parameters"] == tiny.backbone("llama").parameters
+    assert mt["max_steps"] == 4 and 0 < mt["training_tokens"] < pt["training_tokens"]
+    assert mt["tflop"] * 1e12 == pytest.approx(
+        tiny.backbone("llama").parameters * (6 * mt["training_tokens"] + 2 * mt["answer_tokens"])
+    )
+
+
+def test_other_verbs_refuse_it(own: Path, tmp_path: Path) -> None:
+    shared = ("--model", str(own / "model"), "--data", str(own / "data.jsonl"), "--method", "mt")
+    entry.refused("evaluate", *shared, "--out", tmp_path, says=("'mt' tunes a copy of the model that is not kept",))
+    entry.refused("tune", *shared, "--out", tmp_path, says=("'mt' has no soft prompt to tune; name pt",))
+    entry.refused("generate", *shared, says=("'mt' tunes a copy of the model that is not kept",))
