@@ -119,9 +119,14 @@ def test_the_prefix_of_a_soft_prompt_is_computed_once(monkeypatch: pytest.Monkey
     other[2, 3] += 1e-3
     one.generate(other, rows, 3)
     assert len(calls) == 2, "another soft prompt is another prefix"
+    engine.kept.room = engine.kept.held
     for number in range(60):
         one.generate(None, [Row((number + 3,), (5,))], 1)
-    assert len(engine._kept) <= 32
+    assert engine.kept.held <= engine.kept.room and 1 < len(engine.kept) < 60
+    one.forget()
+    assert (engine.kept.held, len(engine.kept)) == (0, 0)
+    one.generate(soft, rows, 3)
+    assert len(engine.kept) == 1
 
 
 # -- padding --------------------------------------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ def test_no_file_gives_the_defaults() -> None:
     assert run.methods == ["zero", "icl", "pt", "ipt"]
     assert run.seeds == [0, 1, 2]
     assert (run.tuning.prompt_length, run.tuning.init, run.tuning.learning_rate) == (20, "vocab", 0.3)
-    assert (run.limit, run.instruction, run.too_long) == (None, None, "refuse")
+    assert (run.limit, run.instruction, run.too_long) == (None, None, "auto")
 
 
 def test_a_file_is_read_and_overrides_win_the_later_over_the_earlier(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_every_setting_is_explained() -> None:
         (["batch_size=-1"], "batch_size is -1, but must be a whole number of at least 1."),
         (["out="], "out is empty, but must be text that is not empty."),
         (["model="], "model is empty, but must be text that is not empty."),
-        (["too_long=cut"], "too_long is 'cut' (text), but must be one of 'refuse', 'drop'."),
+        (["too_long=cut"], "too_long is 'cut' (text), but must be one of 'auto', 'refuse', 'drop'."),
         (["seeds="], "seeds is [], but must be a list of one or more, each a whole number of at least 0."),
         (
             ["seeds=1,x"],

@@ -1,13 +1,27 @@
-"""The majority vote: by hand, on ties, and whatever the answers; it refuses trials that answered different examples."""
+"""The majority vote: by hand, on ties, and whatever the answers; members that answer in one pass answer as they do alone; trials of
+different examples are refused."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import entry
+import tiny
+from entry import foreword
+from foreword import store
+from foreword.backbone import load_backbone
+from foreword.data import Example
 from foreword.ensemble import majority, vote
 from foreword.errors import ForewordError
+from foreword.layout import Layout
+from foreword.methods import METHODS
+from foreword.predict import predict, predict_ensemble
+from foreword.softprompt import Birth, SoftPrompt
+from foreword.template import Template
 
 
 @pytest.mark.parametrize(
@@ -50,3 +64,69 @@ def test_trials_of_different_examples_are_refused() -> None:
         vote([])
     with pytest.raises(ForewordError, match="no answers"):
         majority([])
+
+
+# -- members in one pass ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("choices", [(), ("ba", "tem", "lo ri")])
+@pytest.mark.parametrize("family", ["gpt2", "llama", "mamba", "t5"])
+def test_members_in_one_pass_answer_as_they_do_alone(family: str, choices: tuple[str, ...]) -> None:
+    one = tiny.backbone(family)
+    examples = [Example(f"e{i}", {"input": " ".join(["ba", "lo", "ri"][(i * k) % 3] for k in range(1 + i % 5))}, (), choices)
+                for i in range(9)]  # fmt: skip
+    members = []
+    for seed, length in enumerate((3, 5, 3, 1)):
+        layout = Layout(one, Template(), METHODS["pt"], soft=length, reserve=5)
+        members.append((tiny.soft(one, length, seed), [layout.lay(example) for example in examples]))
+    alone = [predict(one, Template(), soft, laid, longest=5, batch_size=4).outputs for soft, laid in members]
+    for batch_size in (1, 4, 16):
+        found = predict_ensemble(one, Template(), members, longest=5, batch_size=batch_size)
+        assert list(found.members) == alone
+        assert list(found.outputs) == [majority([answers[place] for answers in alone]) for place in range(9)]
+    assert choices or len(set(alone)) > 1, "the members must differ"
+
+
+def test_members_of_different_examples_are_refused() -> None:
+    one = tiny.backbone("llama")
+    layout = Layout(one, Template(), METHODS["zero"], soft=0, reserve=3)
+    some, others = ([layout.lay(Example(name, {"input": "ba"})) for name in names] for names in ("ab", "ac"))
+    with pytest.raises(ForewordError, match="differ in 2 examples"):
+        predict_ensemble(one, Template(), [(None, some), (None, others)], longest=3, batch_size=2)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return entry.save_model(tmp_path_factory.mktemp("model"))
+
+
+def saved(model: Path, folder: Path, seed: int, length: int = 3, **birth: object) -> Path:
+    """A random soft prompt of this model, as tuning would leave it."""
+    one = load_backbone(str(model), device="cpu")
+    values = tiny.soft(one, length, seed)
+    assert values is not None
+    given = {"backbone": str(model), "fingerprint": one.fingerprint, "label": "pt", **birth}
+    store.save(SoftPrompt(values, Birth(**given)), folder / f"prompt-{seed}")  # type: ignore[arg-type]
+    return folder / f"prompt-{seed}"
+
+
+def test_generate_lets_several_prompts_vote(model: Path, tmp_path: Path) -> None:
+    inputs = entry.save_rows(tmp_path / "inputs.jsonl", entry.rows(12))
+    prompts = [saved(model, tmp_path, seed, length=2 + seed) for seed in range(3)]
+    asked = ("generate", "-m", model, "-d", inputs, "--max-new-tokens", 1, "--json")
+    each = [[line["output"] for line in foreword(*asked, "--prompt", prompt).lines] for prompt in prompts]
+    told = foreword(*asked, *(word for prompt in prompts for word in ("--prompt", prompt)))
+    assert (told.code, told.err) == (0, "")
+    assert [line["votes"] for line in told.lines] == [list(votes) for votes in zip(*each, strict=True)]
+    assert [line["output"] for line in told.lines] == [majority(votes) for votes in zip(*each, strict=True)]
+    assert all(sorted(line) == ["id", "output"] for line in foreword(*asked, "-p", prompts[0]).lines)
+
+
+def test_prompts_of_different_wordings_cannot_vote(model: Path, tmp_path: Path) -> None:
+    inputs = entry.save_rows(tmp_path / "inputs.jsonl", entry.rows(3))
+    wordings = [Template().as_dict(), Template(question="Q: {input}\nA:").as_dict()]
+    prompts = [saved(model, tmp_path, seed, template=wording) for seed, wording in enumerate(wordings)]
+    asked = ("generate", "-m", model, "-d", inputs, "--max-new-tokens", 2, "-p", prompts[0], "-p", prompts[1])
+    entry.refused(*asked, says=("prompt-0", "prompt-1", "different wordings", "--question"))
+    told = foreword(*asked, "--question", "{input}?", "--json")
+    assert (told.code, len(told.lines)) == (0, 3)

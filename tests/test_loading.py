@@ -71,10 +71,22 @@ def fresh(kind: Any) -> Any:
 
 
 BROKEN: dict[str, tuple[Any, dict[str, bool]]] = {
-    "deaf": (Deaf, {"shares": True, "left_pads": False, "picks": True, "continues": True}),
-    "forgetful": (Forgetful, {"shares": False, "left_pads": False, "picks": True, "continues": False}),
-    "cacheless": (Cacheless, {"shares": False, "left_pads": False, "picks": True, "continues": False}),
-    "mute": (Mute, {"shares": True, "left_pads": True, "picks": False, "continues": True}),
+    "deaf": (
+        Deaf,
+        {"shares": True, "left_pads": False, "picks": True, "continues": True, "heads": True, "packs": False},
+    ),
+    "forgetful": (
+        Forgetful,
+        {"shares": False, "left_pads": False, "picks": True, "continues": False, "heads": True, "packs": False},
+    ),
+    "cacheless": (
+        Cacheless,
+        {"shares": False, "left_pads": False, "picks": True, "continues": False, "heads": True, "packs": False},
+    ),
+    "mute": (
+        Mute,
+        {"shares": True, "left_pads": True, "picks": False, "continues": True, "heads": False, "packs": False},
+    ),
 }
 
 

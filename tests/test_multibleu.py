@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import json
 import math
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sacrebleu.metrics import BLEU
 
-from foreword import golden
+from foreword import golden, tasks
 from foreword.errors import ForewordError, MissingExtraError
 from foreword.metrics import METRICS, meteor
-from foreword.metrics.multibleu import closest, padded, webnlg_text, words
+from foreword.metrics.multibleu import closest, dart_text, padded, webnlg_text, words
 
 REFERENCE = "the cat sat on the mat"
 
 
 @pytest.fixture(autouse=True)
 def without_meteor(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(meteor, "here", lambda: False)
+    monkeypatch.setattr(meteor, "_jar", lambda: None)
 
 
 def score(name: str, folder: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -134,6 +135,31 @@ def test_webnlg_text(text: str, expected: str) -> None:
     assert webnlg_text(text) == expected
 
 
+def test_dart_text() -> None:
+    assert dart_text("In 1982, Jed's straight-four (İzmir).") == "in 1982 , jed ' s straight - four ( i\u0307zmir ) ."
+    good = "a hawaii five - o episode"
+    assert METRICS["dart_bleu"].score([good], [["x", "y", "A Hawaii Five-O episode"]]) == pytest.approx(100.0)
+    assert METRICS["dart_bleu"].score([good], [["x", "y", "z", good]]) == 0.0, "a fourth reference is not read"
+
+
+def test_a_task_of_dart_scores_as_its_script_does(shared: Path) -> None:
+    """The references of the real test split become those of the script; real outputs get the published BLEU."""
+    folder = shared / "golden" / "dart"
+    rows = [json.loads(row) for row in (folder / "full_test.jsonl").read_text(encoding="utf-8").split("\n") if row]
+    test = tasks.load("dart", shared / "data").test
+    mine = [padded([dart_text(text) for text in one.targets[:3]]) for one in test]
+    assert mine == [row["references"] for row in rows]
+    found = METRICS["dart_bleu"].score([row["prediction"] for row in rows], [one.targets for one in test])
+    assert found == pytest.approx(48.56, abs=0.005)
+
+
+def test_entries_of_webnlg_are_seen_or_unseen_as_in_the_challenge(shared: Path) -> None:
+    corpora = json.loads((shared / "golden" / "webnlg" / "corpus.json").read_text(encoding="utf-8"))["corpora"]
+    official = next(one["scores"] for one in corpora if one["name"] == "full_test")
+    found = Counter(one.subset for one in tasks.load("webnlg", shared / "data").test)
+    assert found == {name: official[name]["n"] for name in ("seen", "unseen")}
+
+
 def test_webnlg_writes_letters_in_ascii() -> None:
     pytest.importorskip("unidecode", reason="the extra `webnlg` is not installed")
     assert webnlg_text("Adolfo Suárez–Barajas ﬁn a\u00a0b") == "adolfo suarez - barajas fin a b"
@@ -150,6 +176,8 @@ def test_webnlg_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(MissingExtraError, match=r"foreword\[webnlg\]"):
         webnlg_text("é")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert "foreword[webnlg]" in METRICS["webnlg_bleu"].absence()
     assert webnlg_text("plain") == "plain"
 
 

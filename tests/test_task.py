@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +69,8 @@ def test_a_folder_with_split_files_of_any_kind(tmp_path: Path) -> None:
     task = load_task(tmp_path)
     assert (len(task.train), len(task.dev), len(task.test)) == (20, 2, 5)
     assert task.train[3].id == "train-4" and task.test[0].id == "test-1"
-    assert any("1 of 2 dev examples ask a question that also stands in train" in note for note in task.notes)
-    assert len(task.notes) == 1 and task.name == tmp_path.name
+    assert any("1 of 2 dev examples ask a question that also stands in train" in note for note in task.remarks)
+    assert len(task.remarks) == 1 and task.name == tmp_path.name
 
 
 def test_a_path_is_never_a_name_of_the_shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +135,7 @@ def test_a_template_names_its_own_columns(tmp_path: Path) -> None:
 
 def test_answers_that_hold_the_stop_text_are_counted(tmp_path: Path) -> None:
     rows = [{"input": f"q {n}", "target": "two\nlines" if n < 3 else "one"} for n in range(30)]
-    notes = task_from_files("mine", write(tmp_path / "a.jsonl", rows)).notes
+    notes = task_from_files("mine", write(tmp_path / "a.jsonl", rows)).remarks
     assert any(note.startswith("3 targets hold the stop text '\\n'") for note in notes)
 
 
@@ -175,8 +176,28 @@ def test_notes_stay_out_of_the_fingerprint_and_count_overlaps() -> None:
     known, new = Example("1", {"input": "a"}, ("x",)), Example("2", {"input": "b"}, ("y",))
     again = Example("3", {"input": "a"}, ("z",))
     task = Task("t", (known,), (new,), (again,))
-    assert task.noted().fingerprint == task.fingerprint
-    assert [note[:28] for note in task.noted().notes] == ["1 of 1 test examples ask a q"]
+    noted = replace(task, notes=("of note",))
+    assert noted.fingerprint == task.fingerprint
+    assert [note[:28] for note in noted.remarks] == ["of note", "1 of 1 test examples ask a q"]
+    assert noted.notes == ("of note",) and replace(noted, test=(new,), dev=()).remarks == ("of note",)
+
+
+def test_a_limit_keeps_groups_whole() -> None:
+    sizes = [1 + n % 4 for n in range(40)]
+    rows = [
+        Example(f"e{n}.{k}", {"input": f"{n} {k}"}, ("x",), facts={"group": f"g{n}"})
+        for n, size in enumerate(sizes)
+        for k in range(size)
+    ]
+    task = Task("t", (), (), tuple(rows))
+    for limit in (1, 7, 30, 99, 100, 1000):
+        test = task.limited({"test": limit}).test
+        kept = {one.group for one in test}
+        assert test == tuple(one for one in rows if one.group in kept), "whole groups, in their order"
+        assert len(kept) == 1 or limit - 4 < len(test) <= limit or test == task.test
+    assert task.limited({"test": 30}).test == task.limited({"test": 30}).test
+    plain = Task("t", (), (), tuple(Example(str(n), {"input": str(n)}, ("x",)) for n in range(50)))
+    assert len(plain.limited({"test": 7}).test) == 7
 
 
 @pytest.fixture

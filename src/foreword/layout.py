@@ -33,7 +33,7 @@ class Laid:
 
 class Layout:
     """How one method words examples for one backbone. soft: the soft prompt's length. fixed: the trial's fixed demonstrations.
-    found: for each example's id, its retrieved demonstrations. reserve: positions kept free for the answer.
+    found: for each example's id, its retrieved demonstrations. reserve: positions kept free for an answer that is generated.
     behind: the soft prompt stands behind the encoder's input."""
 
     def __init__(
@@ -51,6 +51,7 @@ class Layout:
         self.backbone, self.template, self.method = backbone, template, method
         self.soft, self.reserve, self.fixed, self.found = soft, reserve, fixed, found
         self.behind = behind
+        self._longest = functools.lru_cache(maxsize=1_000)(self._longest_of)
         self._ids = functools.lru_cache(maxsize=100_000)(lambda text, first: backbone.words.ids(text, first=first))
 
     def placed(self, behind: bool) -> Layout:
@@ -71,12 +72,20 @@ class Layout:
         find = None if found is None else (lambda one, k: found[one.id][-k:])
         return context(self.method, self.template, example, soft=self.soft, fixed=self.fixed, find=find)
 
+    def kept(self, example: Example) -> int:
+        """Positions kept free for the answer: those of the longest choice, where there is a choice, else `reserve`."""
+        return self._longest(example.choices) if example.choices else self.reserve
+
+    def _longest_of(self, choices: tuple[str, ...]) -> int:
+        return max(len(self.backbone.answer_ids(self.template.reply(one))) for one in choices)
+
     def lay(self, example: Example, *, answer: int = 0) -> Laid:
-        """The example in tokens, with room for the answer after it (at least `reserve`). Raises TooLongError."""
-        question = self.template.ask(example)
-        name, reserve = example.id, max(self.reserve, answer)
-        fitted = self.context(example).fit(question, self._ids, self._room(reserve, name), name=name)
-        return Laid(example, question, fitted, self.behind)
+        """The example in tokens, with room for the answer after it. Raises TooLongError."""
+        question, kept = self.template.ask(example), self.kept(example)
+        room = self._room(kept, max(kept, answer), example.id)
+        return Laid(
+            example, question, self.context(example).fit(question, self._ids, room, name=example.id), self.behind
+        )
 
     def training_row(self, example: Example) -> Row:
         """The example with the answer that it is trained on."""
@@ -87,16 +96,14 @@ class Layout:
         """The rows of a training split, each laid out when it is first asked for."""
         return _Rows(self, examples)
 
-    def _room(self, reserve: int, name: str) -> int | None:
+    def _room(self, kept: int, reserve: int, name: str) -> int | None:
         window = self.backbone.window
         if window is None:
             return None
-        taken = (
-            self.reserve - 1 if self.backbone.kind == "seq2seq" else self.reserve + self.soft + self.backbone.specials
-        )
+        taken = kept - 1 if self.backbone.kind == "seq2seq" else kept + self.soft + self.backbone.specials
         if taken >= window:
             raise ForewordError(
-                f"The model holds {window} positions, and an answer of {self.reserve} tokens with a soft prompt of {self.soft} leaves "
+                f"The model holds {window} positions, and an answer of {kept} tokens with a soft prompt of {self.soft} leaves "
                 "none for an input; lower --max-new-tokens or --prompt-length."
             )
         if self.backbone.kind == "seq2seq":

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from foreword.backbone import Backbone, Row
+from foreword.backbone import Backbone, Row, Softs, each
+from foreword.ensemble import vote
 from foreword.layout import Laid
-from foreword.pack import batches
+from foreword.memory import Budget
 from foreword.progress import Progress, silent
 from foreword.template import Template
 
-TOKEN_BUDGET = 32_768  # padded tokens, answers included, that go through the backbone at once
+TOKEN_BUDGET = (
+    32_768  # padded tokens, answers included, that go through the backbone at once, as long as the memory holds them
+)
 
 
 @dataclass(frozen=True)
@@ -25,10 +28,19 @@ class Prediction:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Voted:
+    """outputs: the majority's answer to each example. members: each prompt's own answers. seconds: for all of them together."""
+
+    outputs: tuple[str, ...]
+    members: tuple[tuple[str, ...], ...]
+    seconds: float
+
+
 def predict(
     backbone: Backbone,
     template: Template,
-    soft: Tensor | None,
+    soft: Softs,
     laid: Sequence[Laid],
     *,
     longest: int,
@@ -36,35 +48,95 @@ def predict(
     name: str = "answering",
     progress: Progress = silent,
 ) -> Prediction:
-    """Answer every example. soft: [P, H] or None. longest: tokens of an answer at most. Examples with choices get the choice with
-    the highest log-probability summed over its tokens (the first among equals); others a greedy answer, read by the template."""
+    """Answer every example. soft: [P, H] or None, or one of these for each example: prompts mix in a batch, and each is run once.
+    longest: tokens of an answer at most. batch_size: examples that are answered together, fewer where they are long or the memory
+    does not hold them. Examples with choices get the choice with the highest log-probability summed over its tokens (the first
+    among equals); others a greedy answer, read by the template."""
     begun = time.perf_counter()
-    values = None if soft is None else soft.to(backbone.device)
+    softs = _placed(backbone, each(soft, len(laid)))
     outputs = [""] * len(laid)
     open_ones = [place for place, one in enumerate(laid) if not one.example.choices]
-    closed = [place for place, one in enumerate(laid) if one.example.choices]
-    sizes = [laid[place].row().length + laid[place].fitted.soft + longest for place in open_ones]
+    closed = sorted(
+        (place for place, one in enumerate(laid) if one.example.choices), key=lambda place: -_size(laid[place])
+    )
+    budget = Budget(TOKEN_BUDGET)
     done = 0
-    for group in batches(sizes, batch_size=batch_size, token_budget=TOKEN_BUDGET):
-        places = [open_ones[i] for i in group]
-        found = backbone.generate(values, [laid[place].row() for place in places], longest, stop=template.stop)
-        for place, ids in zip(places, found, strict=True):
-            outputs[place] = template.read(backbone.answers.text(ids))
-        done += len(places)
+
+    def answer(group: list[int]) -> list[list[int]]:
+        places = [open_ones[at] for at in group]
+        rows = [laid[place].row() for place in places]
+        return backbone.generate([softs[place] for place in places], rows, longest, stop=template.stop)
+
+    sizes = [_size(laid[place]) + longest for place in open_ones]
+    for group, found in budget.run(sizes, answer, batch_size=batch_size, free=backbone.forget):
+        for at, ids in zip(group, found, strict=True):
+            outputs[open_ones[at]] = template.read(backbone.answers.text(ids))
+        done += len(group)
         progress(name, done, len(laid))
     for start in range(0, len(closed), batch_size):
         places = closed[start : start + batch_size]
-        for place, choice in zip(
-            places, _choose(backbone, template, values, [laid[p] for p in places], batch_size), strict=True
-        ):
+        chosen = _choose(
+            backbone,
+            template,
+            [softs[place] for place in places],
+            [laid[place] for place in places],
+            batch_size,
+            budget,
+        )
+        for place, choice in zip(places, chosen, strict=True):
             outputs[place] = choice
         done += len(places)
         progress(name, done, len(laid))
     return Prediction(tuple(outputs), time.perf_counter() - begun)
 
 
+def predict_ensemble(
+    backbone: Backbone,
+    template: Template,
+    members: Sequence[tuple[Tensor | None, Sequence[Laid]]],
+    *,
+    longest: int,
+    batch_size: int,
+    name: str = "answering",
+    progress: Progress = silent,
+) -> Voted:
+    """Answer every example by each member (its soft prompt [P, H] or None, and the examples as it words them) in batches that mix the
+    members, and take the majority's answer (Lester et al. 2021, section 6); among tied ones, the earliest member's. batch_size:
+    examples, each with all members. Raises ForewordError when members were given different examples."""
+    found = predict(
+        backbone,
+        template,
+        [soft for soft, laid in members for _ in laid],
+        [one for _, laid in members for one in laid],
+        longest=longest,
+        batch_size=batch_size * len(members),
+        name=name,
+        progress=progress,
+    )
+    told = iter(found.outputs)
+    answers = [{one.example.id: next(told) for one in laid} for _, laid in members]
+    voted = vote(answers)
+    return Voted(tuple(voted.values()), tuple(tuple(one[name] for name in voted) for one in answers), found.seconds)
+
+
+def _placed(backbone: Backbone, softs: Sequence[Tensor | None]) -> list[Tensor | None]:
+    """The same where the backbone stands, a prompt that several examples have copied once."""
+    moved = {id(soft): None if soft is None else soft.to(backbone.device) for soft in softs}
+    return [moved[id(soft)] for soft in softs]
+
+
+def _size(one: Laid) -> int:
+    """Positions before the answer, soft prompt included."""
+    return one.fitted.soft + one.row().length
+
+
 def _choose(
-    backbone: Backbone, template: Template, soft: Tensor | None, laid: Sequence[Laid], batch_size: int
+    backbone: Backbone,
+    template: Template,
+    softs: Sequence[Tensor | None],
+    laid: Sequence[Laid],
+    batch_size: int,
+    budget: Budget,
 ) -> list[str]:
     rows: list[Row] = []
     owners: list[int] = []
@@ -73,8 +145,13 @@ def _choose(
             rows.append(one.row(ids))
             owners.append(index)
     scores = [0.0] * len(rows)
-    for group in batches([row.length for row in rows], batch_size=batch_size, token_budget=TOKEN_BUDGET):
-        for place, value in zip(group, backbone.score(soft, [rows[place] for place in group]), strict=True):
+
+    def score(places: list[int]) -> list[float]:
+        return backbone.score([softs[owners[place]] for place in places], [rows[place] for place in places])
+
+    sizes = [row.length + laid[owner].fitted.soft for row, owner in zip(rows, owners, strict=True)]
+    for places, values in budget.run(sizes, score, batch_size=batch_size, free=backbone.forget):
+        for place, value in zip(places, values, strict=True):
             scores[place] = value
     found: list[str] = []
     for index, one in enumerate(laid):

@@ -10,6 +10,10 @@ from torch import Tensor
 
 from foreword.errors import ForewordError
 
+Softs = (
+    Tensor | Sequence[Tensor | None] | None
+)  # one soft prompt [P, H] for every row, or none, or one of these for each row
+
 
 @dataclass(frozen=True)
 class Row:
@@ -32,6 +36,22 @@ class Row:
     def length(self) -> int:
         """Tokens before and in the answer, soft prompt not counted."""
         return len(self.prefix) + len(self.own) + len(self.answer)
+
+
+def each(soft: Softs, rows: int) -> list[Tensor | None]:
+    """The soft prompt [P, H] of each row. Raises ForewordError where there are not as many as rows."""
+    if soft is None or isinstance(soft, Tensor):
+        return [soft] * rows
+    if len(soft) != rows:
+        raise ForewordError(
+            f"{len(soft)} soft prompts were given for {rows} rows; give one for all, or one for each row."
+        )
+    return list(soft)
+
+
+def size_of(soft: Tensor | None) -> int:
+    """P, 0 for no soft prompt."""
+    return 0 if soft is None else len(soft)
 
 
 def right_padded(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:

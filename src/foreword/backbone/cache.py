@@ -1,11 +1,13 @@
-"""The keys and values of a shared prefix, and caches that start from them; it refuses to copy them before a layer asks."""
+"""The keys and values of prefixes, and caches that start from them; it refuses to copy them before a layer asks."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
@@ -24,6 +26,11 @@ class PrefixState:
         kept = tuple((layer.keys, layer.values) for layer in cache.layers if layer.is_initialized)
         return cls(kept, length)
 
+    @property
+    def bytes(self) -> int:
+        """Memory that it takes."""
+        return sum(one.nbytes for pair in self.layers for one in pair)
+
     def for_rows(self, rows: int) -> DynamicCache:
         """A cache in which each of `rows` rows has this prefix behind it: views of the one copy, gradients included."""
         layers: list[DynamicLayer] = []
@@ -36,69 +43,204 @@ class PrefixState:
         return _cache(layers)
 
 
-class RoomyLayer(DynamicLayer):  # type: ignore[misc]
-    """Keys and values of a generating batch in a buffer with room to grow, so that a step writes one column and copies nothing."""
+Part = tuple[tuple[Tensor, Tensor] | None, int]  # a layer's keys and values of one prefix, and how many rows have it
 
-    def __init__(self, prefix: tuple[Tensor, Tensor] | None, rows: int, room: int) -> None:
+
+class KeptPrefixes:
+    """Prefix states kept for answering, least recently used out; never more than `room` bytes, but always the last one."""
+
+    def __init__(self, room: int) -> None:
+        self.room, self.held = room, 0
+        self._states: OrderedDict[Hashable, PrefixState] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def get(self, key: Hashable, make: Callable[[], PrefixState | None]) -> PrefixState | None:
+        """The state of this key, made if it is not there."""
+        if key in self._states:
+            self._states.move_to_end(key)
+            return self._states[key]
+        state = make()
+        if state is not None:
+            self._states[key] = state
+            self.held += state.bytes
+            while self.held > self.room and len(self._states) > 1:
+                self.held -= self._states.popitem(last=False)[1].bytes
+        return state
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        self._states.clear()
+        self.held = 0
+
+
+@dataclass(frozen=True)
+class Behind:
+    """Which prefix stands behind each row of a batch, from the first row to the last: (prefix, how many rows next to each other have
+    it)."""
+
+    parts: tuple[tuple[PrefixState | None, int], ...]
+
+    @property
+    def rows(self) -> int:
+        """B."""
+        return sum(rows for _, rows in self.parts)
+
+    @property
+    def length(self) -> int:
+        """S: positions of the longest prefix; the others end where it ends."""
+        return max(0 if state is None else state.length for state, _ in self.parts)
+
+    def mask(self, device: torch.device) -> Tensor:
+        """[B, S], 1 where a row has its prefix and 0 before it."""
+        sizes = [0 if state is None else state.length for state, rows in self.parts for _ in range(rows)]
+        first = self.length - torch.tensor(sizes, device=device)
+        return (torch.arange(self.length, device=device) >= first.unsqueeze(1)).long()
+
+    def layer(self, index: int) -> list[Part]:
+        """What one layer keeps of the prefixes."""
+        return [(None if state is None else state.layers[index], rows) for state, rows in self.parts]
+
+
+class RoomyLayer(DynamicLayer):  # type: ignore[misc]
+    """Keys and values of a batch in a buffer with room to grow, so that a step writes one column and copies nothing; each prefix is
+    copied once, into the rows that have it."""
+
+    def __init__(self, parts: Sequence[Part], rows: int, room: int) -> None:
         super().__init__()
-        self._prefix, self._rows, self._room, self._used = prefix, rows, room, 0
+        self._parts, self._rows, self._room = parts, rows, room
+        self._used = max((part[0].shape[2] for part, _ in parts if part is not None), default=0)
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        """Make the buffers, the prefix already in them."""
+        """Make the buffers, the prefixes already in them."""
         self.dtype, self.device = key_states.dtype, key_states.device
-        self._keys = key_states.new_empty((self._rows, key_states.shape[1], self._room, key_states.shape[3]))
-        self._values = value_states.new_empty((self._rows, value_states.shape[1], self._room, value_states.shape[3]))
-        if self._prefix is not None:
-            self._used = self._prefix[0].shape[2]
-            self._keys[:, :, : self._used] = self._prefix[0]
-            self._values[:, :, : self._used] = self._prefix[1]
+        self._keys, self._values = self._buffer(key_states, 0), self._buffer(value_states, 1)
+        self._parts = ()
         self._look()
         self.is_initialized = True
+
+    def _buffer(self, like: Tensor, which: int) -> Tensor:
+        made = like.new_empty((self._rows, like.shape[1], self._room, like.shape[3]))  # [B, heads, room, head width]
+        row = 0
+        for part, rows in self._parts:
+            first = self._used if part is None else self._used - part[which].shape[2]
+            made[row : row + rows, :, :first] = 0  # masked, but what is not a number would show through any mask
+            if part is not None:
+                made[row : row + rows, :, first : self._used] = part[which]
+            row += rows
+        return made
 
     def _look(self) -> None:
         self.keys = self._keys[:, :, : self._used]
         self.values = self._values[:, :, : self._used]
 
-    def update(self, key_states: Tensor, value_states: Tensor, *_: object, **__: object) -> tuple[Tensor, Tensor]:
-        """Append the new states [B, heads, T, head width]; returns all so far."""
+    def put(self, rows: slice, column: int, key_states: Tensor, value_states: Tensor) -> tuple[Tensor, Tensor]:
+        """Set the states [rows, heads, T, head width] of these rows from this column on, with nothing between a prefix and them;
+        returns all up to there."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        end = self._used + key_states.shape[2]
-        self._keys[:, :, self._used : end] = key_states
-        self._values[:, :, self._used : end] = value_states
-        self._used = end
-        self._look()
+        end = column + key_states.shape[2]
+        for buffer, states in ((self._keys, key_states), (self._values, value_states)):
+            if column > self._used:
+                buffer[rows, :, self._used : column] = 0
+            buffer[rows, :, column:end] = states
+        return self._keys[rows, :, :end], self._values[rows, :, :end]
+
+    def update(self, key_states: Tensor, value_states: Tensor, *_: object, **__: object) -> tuple[Tensor, Tensor]:
+        """Append the new states [B, heads, T, head width]; returns all so far."""
+        self.put(slice(None), self._used, key_states, value_states)
+        self.grow(key_states.shape[2])
         return self.keys, self.values
+
+    def grow(self, columns: int) -> None:
+        """So many columns more hold states."""
+        self._used += columns
+        if self.is_initialized:
+            self._look()
 
     def get_seq_length(self) -> int:
         """Positions held, the prefix's included even before the first update."""
-        return self._used if self.is_initialized else (0 if self._prefix is None else int(self._prefix[0].shape[2]))
+        return self._used
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         """Key positions that a query of this length will see, and their offset."""
-        return self.get_seq_length() + query_length, 0
+        return self._used + query_length, 0
 
-    def keep(self, rows: Tensor) -> None:
-        """Let only these rows go on."""
-        self._rows = len(rows)
+    def keep(self, order: Sequence[int]) -> None:
+        """Let only these rows go on, as `still_there` orders them."""
+        self._rows = len(order)
         if self.is_initialized:
-            self._keys, self._values = self._keys[rows], self._values[rows]
+            self._keys, self._values = moved(self._keys, order), moved(self._values, order)
             self._look()
 
 
-def roomy_cache(state: PrefixState | None, rows: int, room: int) -> DynamicCache:
-    """A cache for generating: each row has the prefix behind it and room for `room` positions in all."""
-    if state is not None:
-        return _cache([RoomyLayer(prefix, rows, room) for prefix in state.layers])
+class LayerPart(DynamicLayer):  # type: ignore[misc]
+    """Some rows of a roomy layer while they are read apart from the others, from a column on."""
+
+    def __init__(self, whole: RoomyLayer, rows: slice, column: int) -> None:
+        super().__init__()
+        self._whole, self._rows, self._column = whole, rows, column
+
+    def update(self, key_states: Tensor, value_states: Tensor, *_: object, **__: object) -> tuple[Tensor, Tensor]:
+        """Put the states [rows, heads, T, head width] into the whole layer; returns all of these rows."""
+        self.keys, self.values = self._whole.put(self._rows, self._column, key_states, value_states)
+        self.is_initialized = True
+        return self.keys, self.values
+
+    def get_seq_length(self) -> int:
+        """Columns before those that are read."""
+        return self._column
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        """Key positions that a query of this length will see, and their offset."""
+        return self._column + query_length, 0
+
+
+def still_there(gone: Sequence[bool]) -> list[int]:
+    """The places of the rows that are not gone, in an order that moves few of them: each stays where it is, and the last ones fill
+    the gaps."""
+    count = list(gone).count(False)
+    late = [place for place in range(count, len(gone)) if not gone[place]]
+    return [late.pop() if gone[place] else place for place in range(count)]
+
+
+def moved(values: Tensor, order: Sequence[int]) -> Tensor:
+    """The rows of `values` in an order of `still_there`, in place: a row that stays is not copied."""
+    for place, source in enumerate(order):
+        if place != source:
+            values[place] = values[source]
+    return values[: len(order)]
+
+
+def roomy_cache(behind: Behind, room: int) -> DynamicCache:
+    """A cache in which each row has its prefix behind it and room for `room` positions in all."""
+    depth = max((len(state.layers) for state, _ in behind.parts if state is not None), default=0)
+    if depth:
+        return _cache([RoomyLayer(behind.layer(index), behind.rows, room) for index in range(depth)])
     cache = DynamicCache()
-    cache.layer_class_to_replicate = functools.partial(RoomyLayer, None, rows, room)
+    cache.layer_class_to_replicate = functools.partial(RoomyLayer, (), behind.rows, room)
     return cache
 
 
-def keep_rows(cache: DynamicCache, rows: Tensor) -> None:
-    """Drop the finished rows of a roomy cache."""
+def part_of(cache: DynamicCache, rows: slice, column: int) -> DynamicCache:
+    """These rows of a roomy cache that has its layers, to be read from this column on; `grown` says when all rows have been."""
+    return _cache([LayerPart(layer, rows, column) for layer in cache.layers])
+
+
+def grown(cache: DynamicCache, columns: int) -> None:
+    """After all rows of a roomy cache have been read in parts: so many columns more hold states."""
     for layer in cache.layers:
-        layer.keep(rows)
+        layer.grow(columns)
+
+
+def keep_rows(cache: DynamicCache, order: Sequence[int]) -> None:
+    """Let only these rows of a cache go on, as `still_there` orders them."""
+    for layer in cache.layers:
+        if isinstance(layer, RoomyLayer):
+            layer.keep(order)
+        elif layer.is_initialized:
+            layer.keys, layer.values = moved(layer.keys, order), moved(layer.values, order)
 
 
 def _cache(layers: Sequence[DynamicLayer]) -> DynamicCache:
@@ -110,6 +252,3 @@ def _cache(layers: Sequence[DynamicLayer]) -> DynamicCache:
 def plain_cache() -> DynamicCache:
     """An empty cache that keeps everything, sliding layers too: the mask, not the cache, forgets."""
     return DynamicCache()
-
-
-__all__ = ["PrefixState", "RoomyLayer", "keep_rows", "plain_cache", "roomy_cache"]

@@ -4,10 +4,11 @@ or batch-mates move a row's positions."""
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import inspect
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +16,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from foreword.backbone.batch import Row, answer_picks, left_padded, positions, right_padded
-from foreword.backbone.cache import PrefixState, keep_rows, plain_cache, roomy_cache
+from foreword.backbone.batch import Row, Softs, answer_picks, each, positions, right_padded, size_of
+from foreword.backbone.cache import Behind, KeptPrefixes, PrefixState, plain_cache, roomy_cache
+from foreword.backbone.greedy import Finished, Growing, forced, greedy
+from foreword.backbone.growing import Again, Joined, Shared
+from foreword.backbone.head import answers_loss, frozen
+from foreword.backbone.packing import Packing, packed
+from foreword.backbone.spared import Spared, find_spared, sparing
 
-KEPT_PREFIXES = 32  # prefix states kept for generating, least recently used out
-
-Finished = Callable[[int, list[int]], bool]
+KEPT_BYTES = 2**30  # of prefix states kept for answering, at most; as many as the weights have where those are more
 
 
 @dataclass(frozen=True)
@@ -29,22 +33,29 @@ class Traits:
 
     shares: the prefix may be run once and shared. left_pads: a left-padded row equals the row alone.
     picks: logits may be computed at chosen positions only. continues: an answer may grow by one token a pass, out of the cache.
+    packs: prefix and rows may stand in one sequence. heads: logits are what `Head` makes of the last hidden states.
     """
 
     shares: bool = True
     left_pads: bool = True
     picks: bool = True
     continues: bool = True
+    packs: bool = False
+    heads: bool = False
 
 
 @contextlib.contextmanager
-def hidden_at(head: torch.nn.Module, picks: Tensor) -> Iterator[None]:
+def hidden_at(head: torch.nn.Module, picks: Tensor, seen: list[Tensor] | None = None) -> Iterator[None]:
     """Within the block the output layer sees only the hidden states at these flat positions [N]: logits come as [1, N, V],
-    with whatever the model does to them afterwards (scales, soft caps) applied as always."""
+    with whatever the model does to them afterwards (scales, soft caps) applied as always. Where `seen` is given, those hidden
+    states [N, H] are put there instead, and no logits are made: [1, 0, V]."""
 
     def choose(_: torch.nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        hidden = args[0]  # [B, T, H]
-        return (hidden.reshape(-1, hidden.shape[-1])[picks].unsqueeze(0), *args[1:])
+        hidden = args[0].reshape(-1, args[0].shape[-1])[picks]  # of [B, T, H]
+        if seen is not None:
+            seen.append(hidden)
+            hidden = hidden[:0]
+        return (hidden.unsqueeze(0), *args[1:])
 
     handle = head.register_forward_pre_hook(choose)
     try:
@@ -62,7 +73,9 @@ class CausalEngine:
         self.traits = traits or Traits()
         self._takes_positions = "position_ids" in inspect.signature(model.forward).parameters
         self._beside = getattr(_text_module(model), "get_per_layer_inputs", None)
-        self._kept: OrderedDict[tuple[str, tuple[int, ...]], PrefixState] = OrderedDict()
+        self.spared: Spared | None = None  # in a forward pass for a loss: what it leaves out
+        self._spares: Spared | None = None  # what a loss may leave out, once one was asked for
+        self.kept = KeptPrefixes(max(KEPT_BYTES, sum(value.nbytes for value in model.parameters())))
 
     @property
     def device(self) -> torch.device:
@@ -74,7 +87,15 @@ class CausalEngine:
     def _embed(self, ids: Tensor) -> Tensor:
         return self.model.get_input_embeddings()(ids)  # type: ignore[no-any-return]
 
-    def _forward(self, *, mask: Tensor, spots: Tensor, picks: Tensor | None = None, **given: Any) -> Any:
+    def _forward(
+        self,
+        *,
+        mask: Tensor | None,
+        spots: Tensor,
+        picks: Tensor | None = None,
+        seen: list[Tensor] | None = None,
+        **given: Any,
+    ) -> Any:
         if self._takes_positions:
             given["position_ids"] = spots
         if picks is None or not self.traits.picks:
@@ -82,18 +103,18 @@ class CausalEngine:
             if picks is not None:
                 out.logits = out.logits.reshape(-1, out.logits.shape[-1])[picks].unsqueeze(0)
             return out
-        with hidden_at(self.model.get_output_embeddings(), picks):
+        with hidden_at(self.model.get_output_embeddings(), picks, seen):
             return self.model(attention_mask=mask, **given)
 
-    def _vectors(self, soft: Tensor | None, ids: Tensor) -> dict[str, Tensor]:
-        """Input embeddings [B, P + T, H] of a soft prompt and ids; models that also read ids per layer get id 0 for the soft
-        positions, as such models do themselves for inputs that are no text."""
+    def vectors(self, soft: Tensor | None, ids: Tensor) -> dict[str, Any]:
+        """Input embeddings [B, P + T, H] of ids behind a soft prompt [P, H] or one a row [B, P, H]; models that also read ids per layer
+        get id 0 for the soft positions, as such models do themselves for inputs that are no text."""
         vectors = self._embed(ids)
         if soft is not None:
             vectors = torch.cat([soft.to(vectors.dtype).expand(len(ids), -1, -1), vectors], dim=1)
         given = {"inputs_embeds": vectors}
         if self._beside is not None:
-            behind = ids.new_zeros((len(ids), 0 if soft is None else len(soft)))
+            behind = ids.new_zeros((len(ids), vectors.shape[1] - ids.shape[1]))
             given["per_layer_inputs"] = self._beside(torch.cat([behind, ids], dim=1))
         return given
 
@@ -107,43 +128,74 @@ class CausalEngine:
         mask = torch.ones((1, size), dtype=torch.long, device=self.device)
         cache = plain_cache()
         last = torch.tensor([size - 1], device=self.device)
-        given = self._vectors(soft, ids)
+        given = self.vectors(soft, ids)
         self._forward(mask=mask, spots=positions(mask), picks=last, past_key_values=cache, use_cache=True, **given)
         return PrefixState.of(cache, size)
 
-    def _kept_state(self, soft: Tensor | None, prefix: tuple[int, ...]) -> PrefixState | None:
-        name = "" if soft is None else hashlib.sha256(soft.detach().float().cpu().numpy().tobytes()).hexdigest()
-        key = (name, prefix)
-        if key not in self._kept:
-            state = self.prefix_state(soft, prefix)
-            if state is None:
-                return None
-            self._kept[key] = state
-            while len(self._kept) > KEPT_PREFIXES:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(key)
-        return self._kept[key]
+    @torch.no_grad()
+    def behind(self, softs: Sequence[Tensor | None], rows: Sequence[Row]) -> tuple[list[int], Behind]:
+        """The places of the rows, the longest first, and the prefixes behind them in that order, each run once at batch 1 or taken from
+        those kept."""
+        names: dict[int, str] = {}
+        keys: list[tuple[str, tuple[int, ...]]] = []
+        states: dict[tuple[str, tuple[int, ...]], PrefixState | None] = {}
+        for soft, row in zip(softs, rows, strict=True):
+            if id(soft) not in names:
+                names[id(soft)] = "" if soft is None else _digest(soft)
+            keys.append((names[id(soft)], row.prefix))
+            if keys[-1] not in states:
+                states[keys[-1]] = self.kept.get(keys[-1], functools.partial(self.prefix_state, soft, row.prefix))
+        number = {key: at for at, key in enumerate(states)}
+        order = sorted(range(len(rows)), key=lambda place: (-len(rows[place].own), number[keys[place]], place))
+        runs = itertools.groupby(order, key=lambda place: keys[place])
+        return order, Behind(tuple((states[key], len(list(places))) for key, places in runs))
 
     # -- logits at answer positions ---------------------------------------------------------------------------------
 
-    def answer_logits(self, soft: Tensor | None, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
-        """Logits [N, V] at the answer positions of rows that share one prefix, and the answer tokens [N]."""
-        return self._shared_logits(soft, rows) if self.traits.shares else self.joined_logits(soft, rows)
+    def answer_logits(
+        self, soft: Tensor | None, rows: Sequence[Row], seen: list[Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Logits [N, V] at the answer positions of rows that share one prefix, and the answer tokens [N]. Where `seen` is given, the
+        hidden states [N, H] that the logits would be made of are its last entry, and no logits are made."""
+        if self.traits.packs:
+            return self._packed_logits(soft, rows, seen)
+        return self._shared_logits(soft, rows, seen) if self.traits.shares else self.joined_logits(soft, rows, seen)
 
-    def _shared_logits(self, soft: Tensor | None, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
+    def _packed_logits(
+        self, soft: Tensor | None, rows: Sequence[Row], seen: list[Tensor] | None
+    ) -> tuple[Tensor, Tensor]:
+        """Prefix and rows in one sequence: one forward pass, no padding."""
+        shared = self.start + rows[0].prefix
+        order = sorted(range(len(rows)), key=lambda place: -rows[place].length)
+        told = [rows[place].own + rows[place].answer[:-1] for place in order]
+        packing = Packing(size_of(soft) + len(shared), tuple(len(ids) for ids in told), self.device)
+        firsts = dict(zip(order, itertools.accumulate(packing.sizes[:-1], initial=packing.prefix), strict=True))
+        starts = [firsts[place] + len(row.own) - 1 for place, row in enumerate(rows)]
+        picks, wanted = answer_picks(starts, [row.answer for row in rows], 0, self.device)
+        ids = torch.tensor([[*shared, *itertools.chain(*told)]], device=self.device)
+        given: dict[str, Any] = {"mask": None, "spots": packing.spots, "picks": picks, "seen": seen}
+        with packed(self.model, packing), sparing(self.spared, size_of(soft), picks):
+            out = self._forward(use_cache=False, **given, **self.vectors(soft, ids))
+        return out.logits[0], wanted
+
+    def _shared_logits(
+        self, soft: Tensor | None, rows: Sequence[Row], seen: list[Tensor] | None
+    ) -> tuple[Tensor, Tensor]:
         state = self.prefix_state(soft, rows[0].prefix)
         if state is None:
-            return self.joined_logits(soft, rows)
+            return self.joined_logits(soft, rows, seen)
         ids, mask = right_padded([row.own + row.answer[:-1] for row in rows], self.pad, self.device)  # [B, T]
         starts = [len(row.own) - 1 for row in rows]
         picks, wanted = answer_picks(starts, [row.answer for row in rows], ids.shape[1], self.device)
         spots = positions(mask, state.length)
         whole = torch.cat([mask.new_ones((len(rows), state.length)), mask], dim=1)  # [B, S + T]
-        cache = state.for_rows(len(rows))
-        out = self._forward(mask=whole, spots=spots, picks=picks, input_ids=ids, past_key_values=cache, use_cache=True)
+        given = {"input_ids": ids, "past_key_values": state.for_rows(len(rows)), "use_cache": True}
+        out = self._forward(mask=whole, spots=spots, picks=picks, seen=seen, **given)
         return out.logits[0], wanted
 
-    def joined_logits(self, soft: Tensor | None, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
+    def joined_logits(
+        self, soft: Tensor | None, rows: Sequence[Row], seen: list[Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
         """The plain computation: prefix and row in one sequence, for each row again. What the shared path is held against."""
         heads = [self.start + row.prefix + row.own for row in rows]
         ids, mask = right_padded(
@@ -153,112 +205,95 @@ class CausalEngine:
         whole = torch.cat([mask.new_ones((len(rows), size)), mask], dim=1)  # [B, P + T]
         starts = [size + len(head) - 1 for head in heads]
         picks, wanted = answer_picks(starts, [row.answer for row in rows], whole.shape[1], self.device)
-        given = self._vectors(soft, ids)
-        out = self._forward(mask=whole, spots=positions(whole), picks=picks, use_cache=False, **given)
+        given = self.vectors(soft, ids)
+        out = self._forward(mask=whole, spots=positions(whole), picks=picks, seen=seen, use_cache=False, **given)
         return out.logits[0], wanted
 
     # -- the verbs --------------------------------------------------------------------------------------------------
 
     def loss(self, soft: Tensor | None, rows: Sequence[Row]) -> tuple[Tensor, int]:
-        """Summed cross-entropy in nats over the answer tokens of rows that share one prefix, and how many tokens."""
-        logits, wanted = self.answer_logits(soft, rows)
-        return functional.cross_entropy(logits.float(), wanted, reduction="sum"), len(wanted)
+        """Summed cross-entropy in nats over the answer tokens of rows that share one prefix, and how many tokens. Gradients reach
+        the soft prompt; where weights take gradients they reach those too, and nothing is spared."""
+        given = frozen(self.model)
+        if given and soft is not None and self.traits.packs:
+            self._spares = self._spares or find_spared(self, soft, rows)
+            self.spared = self._spares
+        try:
+            return answers_loss(
+                self.model, given and self.traits.heads, functools.partial(self.answer_logits, soft, rows)
+            )
+        finally:
+            self.spared = None
 
     @torch.no_grad()
-    def score(self, soft: Tensor | None, rows: Sequence[Row]) -> list[float]:
-        """Each row's answer log-probability in nats, summed over its tokens."""
-        logits, wanted = self.answer_logits(soft, rows)
-        each = -functional.cross_entropy(logits.float(), wanted, reduction="none")
-        return [float(part.sum()) for part in torch.split(each, [len(row.answer) for row in rows])]
-
-    def _start(self, soft: Tensor | None, rows: Sequence[Row], longest: int) -> tuple[Any, Tensor]:
-        """The first forward pass of generating, logits [1, B, V] at each row's last position, and the whole mask."""
-        state = self._kept_state(soft, rows[0].prefix) if self.traits.shares else None
+    def score(self, soft: Softs, rows: Sequence[Row]) -> list[float]:
+        """Each row's answer log-probability in nats, summed over its tokens; rows may differ in prefix and soft prompt."""
+        softs = each(soft, len(rows))
         if self.traits.shares:
-            behind = 0 if state is None else state.length
-            ids, mask = left_padded([row.own for row in rows], self.pad, self.device)  # [B, T]
-            whole = torch.cat([mask.new_ones((len(rows), behind)), mask], dim=1)  # [B, S + T]
-            given: dict[str, Any] = {
-                "input_ids": ids,
-                "past_key_values": roomy_cache(state, len(rows), whole.shape[1] + longest),
-            }
+            order, behind = self.behind(softs, rows)
+            told = self._kept_logits(behind, [rows[place] for place in order])
         else:
-            behind = 0
-            ids, mask = left_padded([self.start + row.prefix + row.own for row in rows], self.pad, self.device)
-            whole = torch.cat([mask.new_ones((len(rows), 0 if soft is None else len(soft))), mask], dim=1)  # [B, P + T]
-            mask, given = whole, self._vectors(soft, ids)
-        last = torch.arange(1, len(rows) + 1, device=self.device) * mask.shape[1] - 1
-        out = self._forward(mask=whole, spots=positions(mask, behind), picks=last, use_cache=True, **given)
-        return out, whole
+            order = sorted(range(len(rows)), key=lambda place: id(softs[place]))
+            groups = [list(group) for _, group in itertools.groupby(order, key=lambda place: id(softs[place]))]
+            parts = [self.joined_logits(softs[group[0]], [rows[place] for place in group]) for group in groups]
+            told = torch.cat([logits for logits, _ in parts]), torch.cat([wanted for _, wanted in parts])
+        logits, wanted = told
+        each_token = -functional.cross_entropy(logits.float(), wanted, reduction="none")
+        sums = torch.split(each_token, [len(rows[place].answer) for place in order])
+        found = dict(zip(order, (float(part.sum()) for part in sums), strict=True))
+        return [found[place] for place in range(len(rows))]
 
-    def _next(self, out: Any, whole: Tensor, chosen: Tensor) -> tuple[Any, Tensor]:
-        """One token [B] more for every row: the next forward pass, logits [1, B, V], and the whole mask."""
-        name = "past_key_values" if hasattr(out, "past_key_values") else "cache_params"  # state-space models
-        whole = torch.cat([whole, whole.new_ones((len(whole), 1))], dim=1)
-        out = self._forward(
-            mask=whole if name == "past_key_values" else whole[:, -1:],  # a state is past its padding
-            spots=whole.sum(dim=1, keepdim=True) - 1,
-            picks=torch.arange(len(whole), device=whole.device),
-            input_ids=chosen.unsqueeze(1),
-            use_cache=True,
-            **{name: getattr(out, name)},
-        )
-        return out, whole
+    def _kept_logits(self, behind: Behind, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
+        ids, mask = right_padded([row.own + row.answer[:-1] for row in rows], self.pad, self.device)  # [B, T]
+        whole = torch.cat([behind.mask(self.device), mask], dim=1)  # [B, S + T]
+        starts = [len(row.own) - 1 for row in rows]
+        picks, wanted = answer_picks(starts, [row.answer for row in rows], ids.shape[1], self.device)
+        spots = positions(whole)[:, behind.length :]
+        cache = roomy_cache(behind, whole.shape[1])
+        out = self._forward(mask=whole, spots=spots, picks=picks, input_ids=ids, past_key_values=cache, use_cache=True)
+        return out.logits[0], wanted
 
     @torch.no_grad()
-    def forced_logits(self, soft: Tensor | None, rows: Sequence[Row], steps: int) -> Tensor:
+    def generate(self, soft: Softs, rows: Sequence[Row], longest: int, finished: Finished) -> list[list[int]]:
+        """Greedy answers, at most `longest` tokens each; finished(row, ids) ends a row. Rows may differ in prefix and soft prompt;
+        where left padding is not exact for this model the caller hands in rows of one length behind prefixes of one length."""
+        order, batch = self.growing(soft, rows, longest)
+        found = greedy(batch, len(rows), longest, lambda place, ids: finished(order[place], ids))
+        answers = dict(zip(order, found, strict=True))
+        return [answers[place] for place in range(len(rows))]
+
+    @torch.no_grad()
+    def forced_logits(self, soft: Softs, rows: Sequence[Row], steps: int) -> Tensor:
         """Logits [B, steps, V] for the first answer tokens, computed as generating computes them, one token a pass."""
-        out, whole = self._start(soft, rows, steps)
-        found = [out.logits[0]]
-        for step in range(steps - 1):
-            chosen = torch.tensor([row.answer[step] for row in rows], device=self.device)
-            out, whole = self._next(out, whole, chosen)
-            found.append(out.logits[0])
-        return torch.stack(found, dim=1)
+        order, batch = self.growing(soft, rows, steps)
+        found = forced(batch, [rows[place].answer for place in order], steps)
+        return found[torch.tensor(order, device=found.device).argsort()]
 
-    @torch.no_grad()
-    def generate(self, soft: Tensor | None, rows: Sequence[Row], longest: int, finished: Finished) -> list[list[int]]:
-        """Greedy answers of rows that share one prefix, at most `longest` tokens each; finished(row, ids) ends a row.
-        Where left padding is not exact for this model the caller hands in rows of one length."""
+    def growing(self, soft: Softs, rows: Sequence[Row], longest: int) -> tuple[list[int], Growing]:
+        """The rows as a batch to which answers may be added, and their places in the order in which they stand in it."""
+        softs = each(soft, len(rows))
         if not self.traits.continues:
-            return self._repeat(soft, rows, longest, finished)
-        out, whole = self._start(soft, rows, longest)
-        return self._continue(out, whole, longest, finished)
+            return list(range(len(rows))), Again(self, softs, rows)
+        if not self.traits.shares:
+            return list(range(len(rows))), Joined(self, softs, rows)
+        order, behind = self.behind(softs, rows)
+        return order, Shared(self, behind, [rows[place] for place in order], longest)
 
-    def _continue(self, out: Any, whole: Tensor, longest: int, finished: Finished) -> list[list[int]]:
-        """The greedy loop after the first forward pass; finished rows leave the batch where the cache is our own."""
-        answers: list[list[int]] = [[] for _ in range(len(whole))]
-        done = [False] * len(whole)
-        alive = list(range(len(whole)))  # the rows still in the batch
-        while True:
-            chosen = out.logits[0].argmax(dim=-1)  # [rows in the batch]
-            for row, token in zip(alive, chosen.tolist(), strict=True):
-                if not done[row]:
-                    answers[row].append(token)
-                    done[row] = len(answers[row]) >= longest or finished(row, answers[row])
-            if all(done[row] for row in alive):
-                return answers
-            if self.traits.shares and any(done[row] for row in alive):
-                going = torch.tensor([i for i, row in enumerate(alive) if not done[row]], device=whole.device)
-                whole, chosen = whole[going], chosen[going]
-                alive = [row for row in alive if not done[row]]
-                keep_rows(out.past_key_values, going)
-            out, whole = self._next(out, whole, chosen)
+    def forget(self) -> None:
+        """Free the kept prefixes."""
+        self.kept.clear()
 
-    def _repeat(self, soft: Tensor | None, rows: Sequence[Row], longest: int, finished: Finished) -> list[list[int]]:
-        """The greedy loop of a model whose cache is not exact: the whole row again for each token."""
-        answers: list[list[int]] = [[] for _ in rows]
-        alive = list(range(len(rows)))
-        while alive:
-            grown = [Row(rows[row].prefix, rows[row].own + tuple(answers[row])) for row in alive]
-            chosen = self._start(soft, grown, 1)[0].logits[0].argmax(dim=-1)
-            for row, token in zip(alive, chosen.tolist(), strict=True):
-                answers[row].append(token)
-            alive = [row for row in alive if len(answers[row]) < longest and not finished(row, answers[row])]
-        return answers
+    def last_logits(self, shape: Sequence[int], **given: Any) -> Any:
+        """A forward pass over ids [B, T] of this shape with logits [1, B, V] at each row's last column alone."""
+        last = torch.arange(1, shape[0] + 1, device=self.device) * shape[1] - 1
+        return self._forward(picks=last, **given)
 
 
 def _text_module(model: Any) -> Any:
     """The module that reads text: the model's decoder, inside a wrapper for several kinds of input where there is one."""
     inner = model.get_decoder() if hasattr(model, "get_decoder") else model
     return getattr(inner, "language_model", inner) if inner is not None else model
+
+
+def _digest(soft: Tensor) -> str:
+    return hashlib.sha256(soft.detach().float().cpu().numpy().tobytes()).hexdigest()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from foreword.backbone.batch import Row
 from foreword.backbone.causal import CausalEngine, Traits
+from foreword.backbone.head import Head
 from foreword.backbone.seq2seq import Seq2SeqEngine
 
 # Root mean square of the error over the vocabulary, as a part of the logits' spread. (Even models in float64 keep norms in float32.)
@@ -38,25 +40,55 @@ def _holds(attempt: Callable[[], Tensor], truth: Tensor) -> bool:
     return found.shape == truth.shape and bool(torch.isfinite(found).all()) and _close(found, truth)
 
 
-@torch.no_grad()
 def causal_traits(engine: CausalEngine, text_ids: Sequence[int]) -> Traits:
-    """Which short cuts equal the plain computation (each row alone, whole sequence, all logits), on a soft prompt made of
-    embedding rows and two rows of different lengths."""
+    """Which short cuts equal the plain computation: those of answering, and those that only tuning takes."""
+    return _tuning_traits(engine, text_ids, _answering_traits(engine, text_ids))
+
+
+@torch.no_grad()
+def _tuning_traits(engine: CausalEngine, text_ids: Sequence[int], known: Traits) -> Traits:
+    """Whether prefix and rows may stand in one sequence, and whether logits are what `Head` makes of hidden states."""
     rows = _rows(text_ids)
-    soft = engine.model.get_input_embeddings()(torch.tensor(list(text_ids[:3]), device=engine.device)).float()
+    soft = _soft(engine, text_ids)
+    engine.traits = known
+    truth = torch.cat([engine.joined_logits(soft, [row])[0] for row in rows])
+    engine.traits = replace(known, packs=True)
+    packs = known.shares and known.picks and _holds(lambda: engine.answer_logits(soft, rows)[0], truth)
+    engine.traits = replace(known, packs=packs)
+    heads = known.picks and _holds(lambda: _by_head(engine, soft, rows), truth)
+    return replace(known, packs=packs, heads=heads)
+
+
+def _by_head(engine: CausalEngine | Seq2SeqEngine, soft: Tensor | None, rows: Sequence[Row]) -> Tensor:
+    seen: list[Tensor] = []
+    engine.answer_logits(soft, rows, seen)
+    return Head(engine.model).logits(seen[-1])
+
+
+def _soft(engine: CausalEngine, text_ids: Sequence[int]) -> Tensor:
+    table = engine.model.get_input_embeddings()
+    return table(torch.tensor(list(text_ids[:3]), device=engine.device)).float()  # type: ignore[no-any-return]
+
+
+@torch.no_grad()
+def _answering_traits(engine: CausalEngine, text_ids: Sequence[int]) -> Traits:
+    """Which short cuts equal the plain computation (each row alone, whole sequence, all logits), on a soft prompt made of
+    embedding rows and two rows of different lengths; for answering, the second row has a shorter prompt."""
+    rows = _rows(text_ids)
+    soft = _soft(engine, text_ids)
+    softs = (soft, soft[:2])
     engine.traits = Traits(shares=False, left_pads=False, picks=False)
     truth = torch.cat([engine.joined_logits(soft, [row])[0] for row in rows])
+    said = [engine.joined_logits(one, [row])[0][:2] for one, row in zip(softs, rows, strict=True)]
     engine.traits = Traits(shares=False, left_pads=False, picks=True)
     picks = _holds(lambda: engine.joined_logits(soft, rows)[0], truth)
     engine.traits = Traits(shares=True, left_pads=True, picks=picks)
     shares = _holds(lambda: engine.answer_logits(soft, rows)[0], truth)
     engine.traits = Traits(shares=shares, left_pads=shares, picks=picks)
-    starts = torch.tensor([0, len(rows[0].answer)])
-    wanted = torch.stack([truth[starts], truth[starts + 1]], dim=1)  # [B, 2, V]
-    if shares and _holds(lambda: engine.forced_logits(soft, rows, 2), wanted):
+    if shares and _holds(lambda: engine.forced_logits(softs, rows, 2), torch.stack(said)):  # [B, 2, V]
         return engine.traits
     continues = all(
-        _holds(lambda at=at: engine.forced_logits(soft, rows[at : at + 1], 2), wanted[at : at + 1])  # type: ignore[misc]
+        _holds(lambda at=at: engine.forced_logits(softs[at], [rows[at]], 2)[0], said[at])  # type: ignore[misc]
         for at in range(len(rows))
     )
     return Traits(shares=shares, left_pads=False, picks=picks, continues=continues)
@@ -74,4 +106,6 @@ def seq2seq_traits(engine: Seq2SeqEngine, text_ids: Sequence[int]) -> Traits:
     engine.traits = Traits(shares=False, picks=picks)
     starts = torch.tensor([0, len(rows[0].answer)])
     wanted = torch.stack([truth[starts], truth[starts + 1]], dim=1)  # [B, 2, V]
-    return Traits(shares=False, picks=picks, continues=_holds(lambda: engine.forced_logits(None, rows, 2), wanted))
+    continues = _holds(lambda: engine.forced_logits(None, rows, 2), wanted)
+    heads = picks and _holds(lambda: _by_head(engine, None, rows), truth)
+    return Traits(shares=False, picks=picks, continues=continues, heads=heads)

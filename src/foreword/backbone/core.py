@@ -11,23 +11,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from foreword.backbone.batch import Row, right_padded
-from foreword.backbone.causal import Finished, Traits, hidden_at
+from foreword.backbone.batch import Row, Softs, each, right_padded, size_of
+from foreword.backbone.causal import Traits, hidden_at
+from foreword.backbone.greedy import Finished
+from foreword.backbone.packing import local_window
 from foreword.backbone.wording import Wording
 
 SAMPLED = 65_536  # numbers read of a tensor of more than a million for the fingerprint
 
 
 class Engine(Protocol):
-    """What computes for a kind of model: every verb takes rows that share one prefix."""
+    """What computes for a kind of model: the loss takes rows that share one prefix, the other verbs any rows."""
 
     traits: Traits
 
     def loss(self, soft: Tensor | None, rows: Sequence[Row]) -> tuple[Tensor, int]: ...
-    def score(self, soft: Tensor | None, rows: Sequence[Row]) -> list[float]: ...
-    def generate(
-        self, soft: Tensor | None, rows: Sequence[Row], longest: int, finished: Finished
-    ) -> list[list[int]]: ...
+    def score(self, soft: Softs, rows: Sequence[Row]) -> list[float]: ...
+    def generate(self, soft: Softs, rows: Sequence[Row], longest: int, finished: Finished) -> list[list[int]]: ...
+    def forget(self) -> None: ...
 
 
 class Backbone:
@@ -56,7 +57,7 @@ class Backbone:
         self.vocab = int(model.get_input_embeddings().weight.shape[0])
         self.hidden = int(self.embed([0]).shape[-1])
         self.window = _window(config)
-        self._local = _local_window(config)
+        self._local = local_window(config)
         self.relative = bool(getattr(config, "relative_attention_num_buckets", None))
         self.eos = _eos(model, self.answers)
 
@@ -144,16 +145,13 @@ class Backbone:
         parts = [self.engine.loss(soft, [rows[i] for i in places]) for places in _by_prefix(rows)]
         return torch.stack([part for part, _ in parts]).sum(), sum(count for _, count in parts)
 
-    def score(self, soft: Tensor | None, rows: Sequence[Row]) -> list[float]:
-        """Each row's answer log-probability in nats."""
-        found = [0.0] * len(rows)
-        for places in _by_prefix(rows):
-            for place, value in zip(places, self.engine.score(soft, [rows[i] for i in places]), strict=True):
-                found[place] = value
-        return found
+    def score(self, soft: Softs, rows: Sequence[Row]) -> list[float]:
+        """Each row's answer log-probability in nats. soft: one soft prompt for all rows, or one for each."""
+        return self.engine.score(soft, rows) if rows else []
 
-    def generate(self, soft: Tensor | None, rows: Sequence[Row], longest: int, *, stop: str = "") -> list[list[int]]:
-        """Greedy answers as token ids, the end included; at most `longest` tokens. The same whatever stands in the batch."""
+    def generate(self, soft: Softs, rows: Sequence[Row], longest: int, *, stop: str = "") -> list[list[int]]:
+        """Greedy answers as token ids, the end included; at most `longest` tokens. The same whatever stands in the batch. soft: one
+        soft prompt for all rows, or one for each: a prompt that several rows have is run once, and kept for later batches."""
         found: list[list[int]] = [[] for _ in rows]
         ends = frozenset(self.eos)
         closing = self.answers.ending_in(stop[-1]) if stop else frozenset()
@@ -163,23 +161,28 @@ class Backbone:
                 return True
             return ids[-1] in closing and stop in self.answers.text(ids).lstrip("\n")
 
-        soft_size = 0 if soft is None else len(soft)
-        for places in _by_prefix(rows):
-            for part in self._even(rows, places, soft_size + longest):
-                answers = self.engine.generate(soft, [rows[i] for i in part], longest, finished)
-                for place, ids in zip(part, answers, strict=True):
-                    found[place] = ids
+        softs = each(soft, len(rows))
+        for part in self._even(softs, rows, longest):
+            answers = self.engine.generate([softs[i] for i in part], [rows[i] for i in part], longest, finished)
+            for place, ids in zip(part, answers, strict=True):
+                found[place] = ids
         return found
 
-    def _even(self, rows: Sequence[Row], places: list[int], more: int) -> list[list[int]]:
-        """Split rows by length where padding would not be exact: a model that left padding changes, or a sequence beyond the
+    def forget(self) -> None:
+        """Free what is kept to be used again: it is computed anew where it is needed."""
+        self.engine.forget()
+
+    def _even(self, softs: Sequence[Tensor | None], rows: Sequence[Row], longest: int) -> list[list[int]]:
+        """Split rows by lengths where padding would not be exact: a model that left padding changes, or a sequence beyond the
         reach of its local attention, which is counted in columns, padding included."""
-        far = self._local is not None and max(rows[i].length for i in places) + more + self.specials > self._local
+        before = [size_of(soft) + len(row.prefix) for soft, row in zip(softs, rows, strict=True)]
+        width = max(before, default=0) + max((len(row.own) for row in rows), default=0) + longest + self.specials
+        far = self._local is not None and width > self._local
         if self.kind == "seq2seq" or (self.engine.traits.left_pads and not far):
-            return [places]
-        groups: dict[int, list[int]] = {}
-        for place in places:
-            groups.setdefault(len(rows[place].own), []).append(place)
+            return [list(range(len(rows)))] if rows else []
+        groups: dict[tuple[int, int, int], list[int]] = {}
+        for place, (soft, row) in enumerate(zip(softs, rows, strict=True)):
+            groups.setdefault((size_of(soft), len(row.prefix), len(row.own)), []).append(place)
         return list(groups.values())
 
     # -- identity ---------------------------------------------------------------------------------------------------
@@ -227,13 +230,6 @@ def _window(config: Any) -> int | None:
         if isinstance(size, int) and size > 0:
             return size
     return None
-
-
-def _local_window(config: Any) -> int | None:
-    """The reach of local attention in any layer, None where every layer sees everything."""
-    sizes = [getattr(config, name, None) for name in ("sliding_window", "window_size", "attention_chunk_size")]
-    known = [size for size in sizes if isinstance(size, int) and size > 0]
-    return min(known) if known else None
 
 
 def _eos(model: Any, answers: Wording) -> tuple[int, ...]:

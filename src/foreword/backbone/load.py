@@ -13,6 +13,7 @@ from foreword import reference
 from foreword.backbone.causal import CausalEngine
 from foreword.backbone.check import causal_traits, seq2seq_traits
 from foreword.backbone.core import Backbone
+from foreword.backbone.fused import fuse
 from foreword.backbone.seq2seq import Seq2SeqEngine
 from foreword.backbone.wording import Wording
 from foreword.errors import ForewordError, unknown
@@ -63,6 +64,7 @@ def wrap(name: str, model: Any, tokenizer: Any, output: Any = None, *, notes: tu
     model.eval()
     for parameter in model.parameters():
         parameter.requires_grad_(False)
+    fuse(model)
     rows = int(model.get_input_embeddings().weight.shape[0])
     words = Wording(tokenizer, rows)
     answers = words if output is None or output is tokenizer else Wording(output, rows)

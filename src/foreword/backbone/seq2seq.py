@@ -3,6 +3,7 @@ pad on the left, so no row moves."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,8 +12,11 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import DynamicCache, EncoderDecoderCache
 
-from foreword.backbone.batch import Row, answer_picks, right_padded
-from foreword.backbone.causal import Finished, Traits, hidden_at
+from foreword.backbone.batch import Row, Softs, answer_picks, each, right_padded, size_of
+from foreword.backbone.cache import Behind, keep_rows, roomy_cache
+from foreword.backbone.causal import Traits, hidden_at
+from foreword.backbone.greedy import Finished, forced, greedy
+from foreword.backbone.head import answers_loss, frozen
 
 
 class Seq2SeqEngine:
@@ -43,93 +47,123 @@ class Seq2SeqEngine:
         """Where the model stands."""
         return next(self.model.parameters()).device  # type: ignore[no-any-return]
 
-    def _encode(self, soft: Tensor | None, rows: Sequence[Row]) -> tuple[Any, Tensor]:
-        """Encoder output [B, P + S, H] and its mask. The encoder runs once per input."""
-        ids, mask = right_padded([self.start + row.prefix + row.own + self.end for row in rows], self.pad, self.device)
-        vectors = self.model.get_input_embeddings()(ids)  # [B, S, H]
-        if soft is not None:
-            shared = soft.to(vectors.dtype).expand(len(rows), -1, -1)  # [B, P, H]
-            ones = mask.new_ones((len(rows), len(soft)))
-            if rows[0].behind:
-                vectors, mask = torch.cat([vectors, shared], dim=1), torch.cat([mask, ones], dim=1)
-                order = torch.argsort(1 - mask, dim=1, stable=True)  # the padding between input and prompt goes last
-                vectors = vectors.gather(1, order.unsqueeze(-1).expand_as(vectors))
-                mask = mask.gather(1, order)
-            else:
-                vectors, mask = torch.cat([shared, vectors], dim=1), torch.cat([ones, mask], dim=1)
+    def encode(self, soft: Softs, rows: Sequence[Row]) -> tuple[Any, Tensor]:
+        """Encoder output [B, P + S, H] and its mask; rows may differ in soft prompt and in where it stands. The encoder runs once per
+        input."""
+        softs = each(soft, len(rows))
+        lines: list[tuple[int, ...]] = []
+        slots: list[tuple[int, ...]] = []  # 1 where a soft position stands
+        for one, row in zip(softs, rows, strict=True):
+            words, size = self.start + row.prefix + row.own + self.end, size_of(one)
+            empty, text, ones = (self.pad,) * size, (0,) * len(words), (1,) * size
+            lines.append(words + empty if row.behind else empty + words)
+            slots.append(text + ones if row.behind else ones + text)
+        ids, mask = right_padded(lines, self.pad, self.device)
+        vectors = self.model.get_input_embeddings()(ids)  # [B, P + S, H]
+        given = [one.to(vectors.dtype) for one in softs if one is not None]
+        if given:
+            where = right_padded(slots, 0, self.device)[0].bool().unsqueeze(-1)
+            vectors = vectors.masked_scatter(where, torch.cat(given))
         return self.model.get_encoder()(inputs_embeds=vectors, attention_mask=mask), mask
 
-    def _decode(self, encoded: Any, mask: Tensor, ids: Tensor, picks: Tensor, cache: Any = None) -> Any:
+    def decode(
+        self,
+        encoded: Any,
+        mask: Tensor,
+        ids: Tensor,
+        picks: Tensor,
+        cache: Any = None,
+        seen: list[Tensor] | None = None,
+    ) -> Any:
+        """A decoder pass over ids [B, T] with logits [1, N, V] at the picked flat positions."""
         given = {"encoder_outputs": encoded, "attention_mask": mask, "decoder_input_ids": ids}
         if cache is not None:
             given["past_key_values"] = cache
         if self.traits.picks:
-            with hidden_at(self.model.get_output_embeddings(), picks):
+            with hidden_at(self.model.get_output_embeddings(), picks, seen):
                 return self.model(use_cache=cache is not None, **given)
         out = self.model(use_cache=cache is not None, **given)
         out.logits = out.logits.reshape(-1, out.logits.shape[-1])[picks].unsqueeze(0)
         return out
 
-    def answer_logits(self, soft: Tensor | None, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
-        """Logits [N, V] at the answer positions, and the answer tokens [N]."""
-        encoded, mask = self._encode(soft, rows)
+    def answer_logits(
+        self, soft: Softs, rows: Sequence[Row], seen: list[Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Logits [N, V] at the answer positions, and the answer tokens [N]. Rows that differ in their answer alone are read once. Where
+        `seen` is given, the hidden states [N, H] that the logits would be made of are put there, and no logits are made."""
+        softs = each(soft, len(rows))
+        inputs = [(id(one), row.prefix, row.own, row.behind) for one, row in zip(softs, rows, strict=True)]
+        read: dict[tuple[object, ...], int] = {}  # each input, and the first row that has it
+        for place, key in enumerate(inputs):
+            read.setdefault(key, place)
+        encoded, mask = self.encode([softs[place] for place in read.values()], [rows[place] for place in read.values()])
+        if len(read) < len(rows):
+            order = {key: at for at, key in enumerate(read)}
+            places = torch.tensor([order[key] for key in inputs], device=self.device)
+            encoded.last_hidden_state, mask = encoded.last_hidden_state[places], mask[places]
         ids, _ = right_padded([(self.first, *row.answer[:-1]) for row in rows], self.pad, self.device)  # [B, T]
         picks, wanted = answer_picks([0] * len(rows), [row.answer for row in rows], ids.shape[1], self.device)
-        return self._decode(encoded, mask, ids, picks).logits[0], wanted
+        return self.decode(encoded, mask, ids, picks, seen=seen).logits[0], wanted
 
-    def loss(self, soft: Tensor | None, rows: Sequence[Row]) -> tuple[Tensor, int]:
+    def loss(self, soft: Softs, rows: Sequence[Row]) -> tuple[Tensor, int]:
         """Summed cross-entropy in nats over the answer tokens, and how many tokens."""
-        logits, wanted = self.answer_logits(soft, rows)
-        return functional.cross_entropy(logits.float(), wanted, reduction="sum"), len(wanted)
+        by_head = self.traits.heads and frozen(self.model)
+        return answers_loss(self.model, by_head, functools.partial(self.answer_logits, soft, rows))
 
     @torch.no_grad()
-    def score(self, soft: Tensor | None, rows: Sequence[Row]) -> list[float]:
+    def score(self, soft: Softs, rows: Sequence[Row]) -> list[float]:
         """Each row's answer log-probability in nats, summed over its tokens."""
         logits, wanted = self.answer_logits(soft, rows)
-        each = -functional.cross_entropy(logits.float(), wanted, reduction="none")
-        return [float(part.sum()) for part in torch.split(each, [len(row.answer) for row in rows])]
+        each_token = -functional.cross_entropy(logits.float(), wanted, reduction="none")
+        return [float(part.sum()) for part in torch.split(each_token, [len(row.answer) for row in rows])]
 
     @torch.no_grad()
-    def forced_logits(self, soft: Tensor | None, rows: Sequence[Row], steps: int) -> Tensor:
+    def forced_logits(self, soft: Softs, rows: Sequence[Row], steps: int) -> Tensor:
         """Logits [B, steps, V] for the first answer tokens, computed as generating computes them, one token a pass."""
-        encoded, mask = self._encode(soft, rows)
-        cache = _empty_cache()
-        said = torch.tensor([(self.first, *row.answer)[:steps] for row in rows], device=self.device)  # [B, steps]
-        picks = torch.arange(len(rows), device=self.device)
-        found = [self._decode(encoded, mask, said[:, at : at + 1], picks, cache).logits[0] for at in range(steps)]
-        return torch.stack(found, dim=1)
+        return forced(_Decoding(self, soft, rows, steps, cached=True), [row.answer for row in rows], steps)
 
     @torch.no_grad()
-    def generate(self, soft: Tensor | None, rows: Sequence[Row], longest: int, finished: Finished) -> list[list[int]]:
-        """Greedy answers, at most `longest` tokens each; finished(row, ids) ends a row; finished rows leave the batch. Where the
-        cache is not exact for this model, the whole answer so far goes through the decoder for each token."""
-        encoded, mask = self._encode(soft, rows)
-        cache = _empty_cache() if self.traits.continues else None
-        answers: list[list[int]] = [[] for _ in rows]
-        alive = list(range(len(rows)))
-        said = torch.full((len(rows), 1), self.first, dtype=torch.long, device=self.device)  # [rows in the batch, T]
-        while True:
-            ids = said if cache is None else said[:, -1:]
-            picks = torch.arange(1, len(alive) + 1, device=self.device) * ids.shape[1] - 1
-            chosen = self._decode(encoded, mask, ids, picks, cache).logits[0].argmax(dim=-1)
-            if self.forced is not None and not answers[alive[0]]:
-                chosen = torch.full_like(chosen, self.forced)
-            for row, token in zip(alive, chosen.tolist(), strict=True):
-                answers[row].append(token)
-            said = torch.cat([said, chosen.unsqueeze(1)], dim=1)
-            going = [
-                i for i, row in enumerate(alive) if len(answers[row]) < longest and not finished(row, answers[row])
-            ]
-            if not going:
-                return answers
-            if len(going) < len(alive):
-                kept = torch.tensor(going, device=self.device)
-                alive = [alive[i] for i in going]
-                said, mask = said[kept], mask[kept]
-                encoded.last_hidden_state = encoded.last_hidden_state[kept]
-                if cache is not None:
-                    cache.batch_select_indices(kept)
+    def generate(self, soft: Softs, rows: Sequence[Row], longest: int, finished: Finished) -> list[list[int]]:
+        """Greedy answers, at most `longest` tokens each; finished(row, ids) ends a row; finished rows leave the batch. Rows may differ
+        in soft prompt. Where the cache is not exact for this model, the whole answer so far goes through the decoder for each token."""
+        batch = _Decoding(self, soft, rows, longest, cached=self.traits.continues)
+        return greedy(batch, len(rows), longest, finished, first=self.forced)
+
+    def forget(self) -> None:
+        """Nothing is kept: an encoder's input is never the same twice."""
 
 
-def _empty_cache() -> Any:
-    return EncoderDecoderCache(DynamicCache(), DynamicCache())
+class _Decoding:
+    """Rows whose inputs have been read and whose answers grow."""
+
+    leaves = True
+
+    def __init__(self, engine: Seq2SeqEngine, soft: Softs, rows: Sequence[Row], longest: int, *, cached: bool) -> None:
+        self.engine = engine
+        self.encoded, self.mask = engine.encode(soft, rows)
+        self.cache = None
+        if cached:
+            own = roomy_cache(Behind(((None, len(rows)),)), longest + 1)
+            self.cache = EncoderDecoderCache(own, DynamicCache())
+        self.said = torch.full((len(rows), 1), engine.first, dtype=torch.long, device=engine.device)  # [B, T]
+
+    def begin(self) -> Tensor:
+        """Logits [B, V] for each row's first token."""
+        ids = self.said if self.cache is None else self.said[:, -1:]
+        picks = torch.arange(1, len(ids) + 1, device=ids.device) * ids.shape[1] - 1
+        out = self.engine.decode(self.encoded, self.mask, ids, picks, self.cache)
+        return out.logits[0]  # type: ignore[no-any-return]
+
+    def go_on(self, chosen: Tensor) -> Tensor:
+        """Logits [B, V] behind one token [B] more."""
+        self.said = torch.cat([self.said, chosen.unsqueeze(1)], dim=1)
+        return self.begin()
+
+    def keep(self, order: Sequence[int]) -> None:
+        """Let only these rows go on."""
+        kept = torch.tensor(order, device=self.said.device)
+        self.said, self.mask = self.said[kept], self.mask[kept]
+        self.encoded.last_hidden_state = self.encoded.last_hidden_state[kept]
+        if self.cache is not None:
+            keep_rows(self.cache.self_attention_cache, order)
+            keep_rows(self.cache.cross_attention_cache, order)

@@ -121,5 +121,5 @@ def _list(planned: Plan, as_json: bool) -> None:
     head = f"{planned.task.name} on {planned.backbone.name}, {len(planned.task.test):,} examples to answer"
     print_table(head, HEADS, [row.cells() for row in rows], left=["method"])
     say(summed(rows))
-    for note in planned.task.notes:
+    for note in planned.task.remarks:
         say(f"Note: {note}", style="dim")

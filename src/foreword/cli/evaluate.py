@@ -44,7 +44,7 @@ def evaluate(
 
         planned, record = score(run, prompt or "", method, progress=bars)
         found = scored(record) | {"record": str(planned.trials[0].path)}
-        found["notes"] = [*planned.task.notes, *record.notes]
+        found["notes"] = list(dict.fromkeys((*planned.task.remarks, *record.notes)))
     if as_json:
         print_json(found)
     else:
@@ -56,6 +56,11 @@ def _show(found: dict[str, Any]) -> None:
     for name, one in found["metrics"].items():
         interval = one["ci95"]
         rows.append([name, f"{one['score']:.1f}", f"{interval[0]:.1f} to {interval[1]:.1f}" if interval else ""])
+        if interval:
+            rows += [
+                [f"  {part}, {its['examples']:,} examples", f"{its['score']:.1f}", ""]
+                for part, its in found["subsets"].items()
+            ]
     head = f"{found['method']} for {found['task']} on {found['backbone']}, {found['examples']:,} examples"
     print_table(head, ("metric", "score", "95% interval"), rows, left=["metric"])
     for note in found["notes"]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @o.takes(o.SOURCE, o.DEMONSTRATIONS, o.MACHINE, o.ANSWERING, o.WORDING)
 def generate(
-    prompt: o.PromptFolder = None,
+    prompt: o.PromptFolders = None,
     method: o.MethodName = None,
     demonstrations: Annotated[
         str | None,
@@ -41,6 +41,8 @@ def generate(
 
       foreword generate --model gpt2 --method icl --demonstrations train.jsonl \\
           --data inputs.csv --out answers.jsonl
+
+      foreword generate --model gpt2 -p mine/a -p mine/b -p mine/c --data in.jsonl
     """
     from foreword.cli.run import run_of
     from foreword.files import may_write
@@ -54,7 +56,7 @@ def generate(
         with bars.waiting("loading model"):
             from foreword.study import single
 
-            given = single.inputs(run, prompt or "", method, demonstrations or "")
+            given = single.inputs(run, prompt or (), method, demonstrations or "")
         found = single.answer(given, progress=bars)
     if found.left_out:
         bars.say(f"Note: {found.left_out} of {len(given.task.test)} inputs do not fit the window and were left out.")
@@ -65,7 +67,11 @@ def _print(found: Answered, out: str | None, as_json: bool) -> None:
     from foreword.files import write_text
 
     pairs = list(zip(found.examples, found.outputs, strict=True))
-    plain = [{"id": one.id, "output": output} for one, output in pairs]
+    plain: list[dict[str, Any]] = [{"id": one.id, "output": output} for one, output in pairs]
+    if len(found.votes) > 1:
+        plain = [
+            line | {"votes": list(votes)} for line, votes in zip(plain, zip(*found.votes, strict=True), strict=True)
+        ]
     if out:
         write_text(Path(out), "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in plain))
     if as_json:

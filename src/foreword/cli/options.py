@@ -52,11 +52,23 @@ PromptFolder = Annotated[
     ),
 ]
 
+PromptFolders = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--prompt",
+        "-p",
+        help="A soft prompt: a folder that `foreword tune` or PEFT wrote. Several (--prompt A --prompt B) answer as an ensemble: the "
+        "majority of their answers, among tied ones the first's.",
+        rich_help_panel=WHAT,
+    ),
+]
+
 Methods = Annotated[
     str | None,
     typer.Option(
         "--methods",
-        help="Comma list: zero, few, icl, pt, ipt, ipt-fixed; also icl:random, icl:bm25:3, few:4.",
+        help="Comma list: zero, few, icl, pt, ipt, ipt-fixed; also icl:random, icl:bm25:3, few:4; mt (all weights of a copy tuned) to "
+        "hold them against.",
         rich_help_panel=HOW,
     ),
 ]
@@ -129,7 +141,9 @@ Device = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda, c
 TooLong = Annotated[
     str | None,
     typer.Option(
-        "--too-long", help="Examples beyond the window: refuse, or drop (and say how many).", rich_help_panel=RUN
+        "--too-long",
+        help="Examples beyond the window: drop (and say how many), refuse, or auto: drop a built-in task's, refuse yours.",
+        rich_help_panel=RUN,
     ),
 ]
 Revision = Annotated[

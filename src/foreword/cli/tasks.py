@@ -75,11 +75,17 @@ def _entry(one: About) -> dict[str, object]:
 def _list(found: list[About]) -> None:
     """A few lines a task: what it is, sizes and metrics, what is here."""
     for one in found:
-        sizes = ", ".join(f"{k.split} {k.official:,}" for k in one.splits if k.official)
         say(f"{one.name}: {one.summary}", style="bold")
-        told = [f"{sizes} {one.splits[0].unit}"] if sizes else []
-        say(f"    {'; '.join([*told, 'metrics ' + ', '.join(one.metrics)])}")
+        say(f"    {'; '.join([*_sizes(one), 'metrics ' + ', '.join(one.metrics)])}")
         say(f"    here: {_here(one)}", style="dim")
+
+
+def _sizes(one: About) -> list[str]:
+    """The official sizes of its splits, where they are known; the unit once where all have the same."""
+    known = [k for k in one.splits if k.official]
+    if len({k.unit for k in known}) == 1:
+        return [f"{', '.join(f'{k.split} {k.official:,}' for k in known)} {known[0].unit}"]
+    return [", ".join(f"{k.split} {k.official:,} {k.unit}" for k in known)] if known else []
 
 
 def _here(one: About) -> str:

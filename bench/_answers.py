@@ -1,0 +1,201 @@
+"""Greedy answers of foreword, PEFT and transformers to the same rows, every row ended at the same token; it refuses to call answers equal
+that differ in more than a tie."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import _peft
+import _shapes
+import torch
+from torch import Tensor
+from transformers import StoppingCriteria, StoppingCriteriaList
+
+from foreword.backbone import Backbone, Row, wrap
+from foreword.memory import Budget
+from foreword.predict import TOKEN_BUDGET
+
+# The shape `tiny`, to see that a bench runs; its weights are large enough for every token to matter.
+TINY = {"n_embd": 64, "n_layer": 2, "n_head": 2, "vocab_size": 1000, "initializer_range": 0.2}
+SHAPES = ("tiny", *(name for name in _shapes.SHAPES if name != "t5"))
+TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+TIE = {
+    torch.float32: 1e-4,
+    torch.bfloat16: 5e-2,
+}  # two logits this near, as a part of the logits' spread, may change places
+
+Answers = list[list[int]]
+
+
+def flags(made: argparse.ArgumentParser, *, shapes: Sequence[str], inputs: int, batch: int) -> None:
+    """What the benches of answering have in common."""
+    made.add_argument("--shape", nargs="+", choices=SHAPES, default=shapes)
+    made.add_argument("--inputs", type=int, default=inputs, help=f"rows to answer ({inputs})")
+    made.add_argument("--batch", type=int, default=batch, help=f"rows answered together ({batch})")
+    made.add_argument("--prompt-length", type=int, default=100, help="positions of a soft prompt (100)")
+    made.add_argument("--lengths", choices=_shapes.LENGTHS, default="mtop", help="tokens of inputs and answers (mtop)")
+    made.add_argument("--checked", type=int, default=16, help="rows answered by each contender alone beforehand (16)")
+    made.add_argument("--device", default="cpu", help="cpu, cuda (cpu)")
+    made.add_argument("--dtype", choices=TYPES, default="float32", help="the model's numbers (float32)")
+
+
+def ready(shape: str, told: argparse.Namespace) -> Backbone:
+    """The model, with no token that ends an answer: a random one says it anywhere or nowhere, so that the lengths of answers are
+    drawn instead."""
+    made = _shapes.model("small", seed=told.seed, **TINY) if shape == "tiny" else _shapes.model(shape, seed=told.seed)
+    model = made.to(TYPES[told.dtype]).to(told.device)
+    model.generation_config.eos_token_id = None
+    return wrap(f"random-{shape}", model, _shapes.tokenizer())
+
+
+def mine(one: Backbone, softs: Sequence[Tensor | None], rows: Sequence[Row], batch: int) -> Answers:
+    """foreword's answers, in the batches of `predict`; softs: one a row."""
+    longest = max(len(row.answer) for row in rows)
+    found: Answers = [[] for _ in rows]
+
+    def answer(places: list[int]) -> Answers:
+        asked = [Row(rows[place].prefix, rows[place].own) for place in places]
+        ends = [len(rows[place].answer) for place in places]
+        return one.engine.generate(
+            [softs[place] for place in places], asked, longest, lambda row, ids: len(ids) >= ends[row]
+        )
+
+    before = [0 if soft is None else len(soft) for soft in softs]
+    sizes = [size + len(row.prefix) + len(row.own) + longest for size, row in zip(before, rows, strict=True)]
+    for places, answers in Budget(TOKEN_BUDGET).run(sizes, answer, batch_size=batch, free=one.forget):
+        for place, ids in zip(places, answers, strict=True):
+            found[place] = ids
+    return found
+
+
+class Ends(StoppingCriteria):  # type: ignore[misc]
+    """Ends each row of a batch after so many new tokens."""
+
+    def __init__(self, start: int, sizes: Sequence[int], device: Any) -> None:
+        self.ends = start + torch.tensor(sizes, device=device)
+
+    def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:
+        return input_ids.shape[1] >= self.ends
+
+
+@torch.no_grad()
+def theirs(model: Any, rows: Sequence[Row], batch: int) -> Answers:
+    """The answers of `generate`, PEFT's or transformers' own: batches in the rows' order, padded on the left."""
+    found: Answers = []
+    for first in range(0, len(rows), batch):
+        group = rows[first : first + batch]
+        asked = [row.prefix + row.own for row in group]
+        sizes = [len(row.answer) for row in group]
+        width = max(map(len, asked))
+        ids = torch.tensor([[0] * (width - len(one)) + list(one) for one in asked], device=model.device)
+        mask = torch.tensor([[0] * (width - len(one)) + [1] * len(one) for one in asked], device=model.device)
+        told = model.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            max_new_tokens=max(sizes),
+            do_sample=False,
+            pad_token_id=0,
+            stopping_criteria=StoppingCriteriaList([Ends(width, sizes, model.device)]),
+        )
+        said = told[:, width:].tolist()
+        found += [one[:size] for one, size in zip(said, sizes, strict=True)]
+    return found
+
+
+def prompted(model: Any, prompts: Sequence[Tensor]) -> Any:
+    """PEFT's model with an adapter for each of these soft prompts [P, H], named 0, 1, ... in their order."""
+    made = _peft.prompted(model, prompts[0])
+    config = made.peft_config["default"]
+    for name, values in enumerate(prompts):
+        made.add_adapter(str(name), config)
+        with torch.no_grad():
+            made.prompt_encoder[str(name)].embedding.weight.copy_(values)
+    made.set_adapter("0")
+    return made.to(model.device).eval()
+
+
+def switching(model: Any, owners: Sequence[int], rows: Sequence[Row], batch: int) -> Answers:
+    """PEFT's answers where each row belongs to an adapter: one adapter after the other is set, and answers its rows."""
+    found: Answers = [[] for _ in rows]
+    for owner in sorted(set(owners)):
+        places = [place for place, one in enumerate(owners) if one == owner]
+        model.set_adapter(str(owner))
+        for place, ids in zip(places, theirs(model, [rows[place] for place in places], batch), strict=True):
+            found[place] = ids
+    return found
+
+
+def check(
+    what: str, one: Backbone, softs: Sequence[Tensor | None], rows: Sequence[Row], found: Answers, wanted: Answers
+) -> int:
+    """How many answers differ by a tie alone: where they part, both tokens are equally likely up to rounding. Ends the bench where
+    they part otherwise."""
+    ties = 0
+    for place, (row, first, second) in enumerate(zip(rows, found, wanted, strict=True)):
+        if first == second:
+            continue
+        at = next((at for at, pair in enumerate(zip(first, second, strict=False)) if pair[0] != pair[1]), None)
+        if at is None or _gap(one, softs[place], row, first[: at + 1], second[at]) > TIE[one.dtype]:
+            sys.exit(f"{what}: the contenders answer row {place} differently; no time is printed.")
+        ties += 1
+    return ties
+
+
+@torch.no_grad()
+def _gap(one: Backbone, soft: Tensor | None, row: Row, said: list[int], other: int) -> float:
+    """By how much the last token said is likelier than another, as a part of the logits' spread; by the plain computation."""
+    logits = one.engine.joined_logits(soft, [Row(row.prefix, row.own, tuple(said))])[0][-1].float()  # [V]
+    return float((logits[said[-1]] - logits[other]).abs() / logits.std())
+
+
+def differing(found: Answers, wanted: Answers) -> int:
+    """How many answers are not the same."""
+    return sum(first != second for first, second in zip(found, wanted, strict=True))
+
+
+# -- arithmetic -------------------------------------------------------------------------------------------------------
+
+
+def flops(one: Backbone, tokens: int, heads: int) -> float:
+    """Of forward passes over so many positions, with logits at so many of them: 2 for each weight; attention not counted."""
+    head = 2 * one.hidden * one.vocab
+    return 2.0 * _body(one) * tokens + head * heads
+
+
+@functools.cache
+def _body(one: Backbone) -> int:
+    """Weights that every position passes through."""
+    tables = {one.model.get_input_embeddings().weight.data_ptr(), one.model.get_output_embeddings().weight.data_ptr()}
+    named = one.model.named_parameters()
+    return sum(value.numel() for name, value in named if value.data_ptr() not in tables and not _is_positions(name))
+
+
+def _is_positions(name: str) -> bool:
+    return name.rsplit(".", 2)[-2] in ("wpe", "embed_positions")
+
+
+def least(one: Backbone, prefixes: Sequence[int], rows: Sequence[Row]) -> float:
+    """The least that answering takes: every prefix once, every token of a row once, logits where a token is chosen."""
+    tokens = sum(prefixes) + sum(len(row.own) + len(row.answer) - 1 for row in rows)
+    return flops(one, tokens, sum(len(row.answer) for row in rows))
+
+
+def padded(one: Backbone, before: int, groups: Sequence[Sequence[Row]]) -> float:
+    """What `generate` takes on padded batches: `before` soft positions and the whole text for every row, and as many steps as the
+    batch's longest answer."""
+    tokens = heads = 0
+    for group in groups:
+        width = max(len(row.prefix) + len(row.own) for row in group)
+        steps = max(len(row.answer) for row in group)
+        tokens += len(group) * (before + width + steps - 1)
+        heads += len(group) * steps
+    return flops(one, tokens, heads)
+
+
+def in_order(rows: Sequence[Row], batch: int) -> list[Sequence[Row]]:
+    """Batches in the rows' order."""
+    return [rows[first : first + batch] for first in range(0, len(rows), batch)]

@@ -1,0 +1,234 @@
+"""What every bench shares: contenders in alternation, medians, peak memory, agreement, hardware, one JSON document; it refuses to
+print a time before the contenders' results agree."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import gc
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import torch
+from torch import Tensor
+
+LIBRARIES = ("foreword", "torch", "transformers", "peft", "tokenizers", "numpy", "bm25s", "faiss-cpu")
+
+Contenders = Mapping[str, Callable[[], Any]]
+Times = dict[str, list[float]]
+
+
+# -- arguments --------------------------------------------------------------------------------------------------------
+
+
+def parser(description: str, *, repeats: int = 5) -> argparse.ArgumentParser:
+    """The flags of every bench: --json, --repeats, --threads, --seed."""
+    made = argparse.ArgumentParser(description=description)
+    made.add_argument("--json", action="store_true", help="print the JSON document alone")
+    made.add_argument("--repeats", type=int, default=repeats, help=f"timed rounds of every contender ({repeats})")
+    made.add_argument("--threads", type=int, default=0, help="threads of a matrix product (0: as torch chooses)")
+    made.add_argument("--seed", type=int, default=0, help="of lengths, inputs and weights (0)")
+    made.add_argument("--out", default="", help="also write the JSON document to this file")
+    return made
+
+
+def parsed(made: argparse.ArgumentParser, given: Sequence[str] | None = None) -> argparse.Namespace:
+    """The arguments, threads already set; refuses fewer than one repeat."""
+    told = made.parse_args(given)
+    if told.repeats < 1:
+        made.error(f"--repeats is {told.repeats}; give at least 1")
+    if told.threads:
+        torch.set_num_threads(told.threads)
+    return told
+
+
+# -- time -------------------------------------------------------------------------------------------------------------
+
+
+def settle() -> None:
+    """Wait until an accelerator has done what it was given."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    """Wall-clock seconds of one call."""
+    settle()
+    begun = time.perf_counter()
+    work()
+    settle()
+    return time.perf_counter() - begun
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """No garbage collection inside."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def alternate(
+    contenders: Contenders, repeats: int, *, warm: int = 1, say: Callable[[str], None] = lambda _: None
+) -> Times:
+    """Seconds of each contender in each round. Every round runs all of them, every second round in reverse order, so that a machine
+    that slows down slows all of them; `warm` rounds before are not counted."""
+    names = list(contenders)
+    found: Times = {name: [] for name in names}
+    for turn in range(warm + repeats):
+        for name in names if turn % 2 == 0 else names[::-1]:
+            with undisturbed():
+                spent = seconds(contenders[name])
+            say(f"round {turn + 1 - warm} {name}: {spent:.4f} s")
+            if turn >= warm:
+                found[name].append(spent)
+    return found
+
+
+def summary(values: Sequence[float]) -> dict[str, float]:
+    """Median and spread (least, greatest, and quartiles where there are four values or more)."""
+    told = {"median": statistics.median(values), "least": min(values), "greatest": max(values)}
+    if len(values) >= 4:
+        low, _, high = statistics.quantiles(values, n=4)
+        told |= {"quartile_low": low, "quartile_high": high}
+    return told
+
+
+def ratios(times: Times, ours: str, peer: str) -> list[float]:
+    """Peer's time over ours, round by round: what slows a whole round cancels."""
+    return [theirs / mine for mine, theirs in zip(times[ours], times[peer], strict=True)]
+
+
+# -- memory -----------------------------------------------------------------------------------------------------------
+
+
+def peak_bytes(work: Callable[[], Any]) -> int:
+    """The most bytes of tensors that one call holds at once beyond those held before it: counted from torch's own record of its
+    allocations (torch.profiler on a processor, max_memory_allocated on a GPU), weights and inputs not included, scratch space of
+    the matrix library not included."""
+    gc.collect()
+    if torch.cuda.is_available():
+        settle()
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        work()
+        settle()
+        return int(torch.cuda.max_memory_allocated() - before)
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    with torch.profiler.profile(activities=activities, profile_memory=True, acc_events=True) as seen:
+        work()
+    held = most = 0
+    for event in seen.profiler.kineto_results.events():  # in order of time
+        if event.name() == "[memory]":
+            held += event.nbytes()
+            most = max(most, held)
+    return most
+
+
+# -- agreement --------------------------------------------------------------------------------------------------------
+
+
+def apart(found: Tensor, wanted: Tensor) -> float:
+    """Norm of the difference as a part of the norm of what is wanted."""
+    return float((found.double() - wanted.double()).norm() / wanted.double().norm())
+
+
+def agree(what: str, distance: float, limit: float) -> float:
+    """The distance, if it is within the limit; ends the bench otherwise: contenders that compute different things have no times."""
+    if not distance <= limit:
+        sys.exit(f"{what}: the contenders differ by {distance:.2e}, more than {limit:.0e}; no time is printed.")
+    return distance
+
+
+# -- what it ran on ---------------------------------------------------------------------------------------------------
+
+
+def versions() -> dict[str, str]:
+    """Of Python and the libraries that are there."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def hardware() -> dict[str, Any]:
+    """Processor, cores, threads in use, memory, and the GPU where there is one."""
+    model = platform.processor()
+    flags: set[str] = set()
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                model = value.strip()
+            elif key.strip() == "flags":
+                flags = set(value.split())
+    told: dict[str, Any] = {
+        "processor": model,
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "features": sorted(flags & {"avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_tile"}),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        told["memory_gib"] = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
+    with contextlib.suppress(OSError, AttributeError):
+        told["load_average"] = round(os.getloadavg()[0], 2)
+    if torch.cuda.is_available():
+        told["gpu"] = torch.cuda.get_device_name()
+    return told
+
+
+# -- what it prints ---------------------------------------------------------------------------------------------------
+
+
+def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> str:
+    """Rows as aligned text. columns: key of a row to its heading; numbers to three significant places."""
+    told = [list(columns.values())] + [[_cell(row.get(key, "")) for key in columns] for row in rows]
+    widths = [max(len(line[at]) for line in told) for at in range(len(columns))]
+    lines = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in told]
+    return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+    return str(value)
+
+
+def finish(
+    told: argparse.Namespace, bench: str, rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], **more: Any
+) -> None:
+    """Print the table and the document, or with --json the document alone. The document has the rows, what it ran on, and, where
+    there is one row only, that row's `ratio` at its head."""
+    document: dict[str, Any] = {"bench": bench}
+    if len(rows) == 1 and "ratio" in rows[0]:
+        document["ratio"] = rows[0]["ratio"]
+    settings = {key: value for key, value in vars(told).items() if key not in ("json", "out")}
+    document |= {"settings": settings, "rows": list(rows), **more, "hardware": hardware(), "versions": versions()}
+    text = json.dumps(document, indent=2)
+    if told.out:
+        Path(told.out).write_text(text + "\n", encoding="utf-8")
+    if not told.json:
+        print(table(rows, columns))
+        print()
+    print(text)
+
+
+def speaker(told: argparse.Namespace) -> Callable[[str], None]:
+    """Says how far a bench is, on standard error, so that standard output holds the result alone."""
+    return lambda text: print(text, file=sys.stderr, flush=True)

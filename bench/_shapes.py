@@ -1,0 +1,134 @@
+"""The models and rows that the benches run on: random weights at real sizes, lengths like those of real tasks, all drawn from a seed;
+it refuses to need a file or a network."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import transformers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from foreword.backbone import Backbone, Row, wrap
+
+WORDS = 320  # of the tokenizer; the models have more, and the benches draw ids from all of them
+SPECIAL = 3  # ids below are <pad>, <s>, </s>
+
+_IDS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+
+
+def _gpt2(**over: Any) -> Any:
+    return transformers.GPT2Config(**{"n_embd": 768, "n_layer": 12, "n_head": 12, "n_positions": 1024, **_IDS, **over})
+
+
+def _opt(**over: Any) -> Any:
+    given = {
+        "hidden_size": 768,
+        "ffn_dim": 3072,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 12,
+        "vocab_size": 50_272,
+    }
+    return transformers.OPTConfig(
+        **{**given, "max_position_embeddings": 2048, "word_embed_proj_dim": 768, **_IDS, **over}
+    )
+
+
+def _llama(**over: Any) -> Any:
+    given = {"hidden_size": 768, "intermediate_size": 2048, "num_hidden_layers": 12, "num_attention_heads": 12}
+    return transformers.LlamaConfig(**{**given, "vocab_size": 32_000, "max_position_embeddings": 2048, **_IDS, **over})
+
+
+def _bloom(**over: Any) -> Any:
+    return transformers.BloomConfig(
+        **{"hidden_size": 512, "n_layer": 8, "n_head": 8, "vocab_size": 250_880, **_IDS, **over}
+    )
+
+
+def _t5(**over: Any) -> Any:
+    given = {"vocab_size": 32_128, "d_model": 768, "d_kv": 64, "d_ff": 2048, "num_layers": 12, "num_heads": 12}
+    given |= {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False, "decoder_start_token_id": 0}
+    return transformers.T5Config(**{**given, "pad_token_id": 0, "eos_token_id": 2, **over})
+
+
+# gpt2, opt: the 124 M and 125 M configurations. t5: T5 1.1 base (LM-adapted models have this shape).
+SHAPES: dict[str, Callable[..., Any]] = {
+    "small": lambda **over: _gpt2(**{"n_embd": 512, "n_layer": 8, "n_head": 8, **over}),
+    "gpt2": _gpt2,
+    "opt": _opt,
+    "llama": _llama,
+    "bloom": _bloom,
+    "t5": _t5,
+}
+
+# Tokens of the input and of the answer, both drawn evenly between these ends.
+LENGTHS: dict[str, tuple[tuple[int, int], tuple[int, int]]] = {
+    "mtop": ((20, 60), (10, 40)),
+    "dart": ((30, 90), (15, 45)),
+    "metamathqa": ((60, 200), (80, 160)),
+}
+
+
+def model(shape: str, *, seed: int = 0, **over: Any) -> Any:
+    """A model of this shape with random weights in float32, frozen, in eval mode: the same for the same seed."""
+    torch.manual_seed(seed)
+    config = SHAPES[shape](**over)
+    kind = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
+    made = kind.from_config(config).eval()
+    return made.requires_grad_(False)
+
+
+def tokenizer() -> Any:
+    """A byte-level BPE of 320 words with pad, bos and eos."""
+    core = Tokenizer(models.BPE())
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    specials = ["<pad>", "<s>", "</s>"]
+    trainer = trainers.BpeTrainer(
+        vocab_size=WORDS, special_tokens=specials, initial_alphabet=alphabet, show_progress=False
+    )
+    text = random.Random("bench tokenizer")
+    lines = [
+        " ".join("".join(text.choices("etaoinshrdlu", k=text.randint(2, 8))) for _ in range(12)) for _ in range(200)
+    ]
+    core.train_from_iterator(lines, trainer)
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=core, pad_token="<pad>", bos_token="<s>", eos_token="</s>"
+    )
+
+
+def backbone(shape: str, *, seed: int = 0, dtype: torch.dtype = torch.float32, **over: Any) -> Backbone:
+    """The same model as foreword holds it."""
+    return wrap(f"random-{shape}", model(shape, seed=seed, **over).to(dtype), tokenizer())
+
+
+def ids(count: int, words: int, seed: object) -> tuple[int, ...]:
+    """Token ids drawn evenly, never a special."""
+    rng = random.Random(f"{seed}/ids")
+    return tuple(rng.randrange(SPECIAL, words) for _ in range(count))
+
+
+def rows(
+    count: int, lengths: str, words: int, *, seed: int = 0, shots: int = 0, prefix: tuple[int, ...] = ()
+) -> list[Row]:
+    """Rows with lengths like a task's. words: size of the model's vocabulary. shots: demonstrations in each row's own part, each
+    drawn like an input and an answer."""
+    inputs, answers = LENGTHS[lengths]
+    made = []
+    for index in range(count):
+        rng = random.Random(f"{seed}/{lengths}/{index}")
+        size = rng.randint(*inputs)
+        said = rng.randint(*answers)
+        shown = sum(rng.randint(*inputs) + rng.randint(*answers) for _ in range(shots))
+        own = ids(shown + size, words, f"{seed}/own/{index}")
+        made.append(Row(prefix, own, ids(said, words, f"{seed}/answer/{index}")))
+    return made
+
+
+def soft(one: Backbone, length: int, *, seed: int = 0) -> torch.Tensor:
+    """A random soft prompt [P, H] at the scale of the backbone's input vectors."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn((length, one.hidden), generator=generator).to(one.device) * one.scale

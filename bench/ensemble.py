@@ -1,0 +1,129 @@
+"""An ensemble of five soft prompts that answers in batches which mix them, beside five separate passes of foreword and of PEFT; it
+refuses to print a time where the members' answers differ."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import _answers
+import _run
+import _shapes
+from _answers import Answers
+from torch import Tensor
+
+from foreword.backbone import Backbone, Row
+
+COLUMNS = {
+    "shape": "shape",
+    "members": "members",
+    "inputs": "inputs",
+    "batch": "batch",
+    "seconds": "together (s)",
+    "apart_seconds": "apart (s)",
+    "ratio": "ratio",
+    "peer_seconds": "PEFT (s)",
+    "peer_ratio": "PEFT ratio",
+    "peer_arithmetic": "PEFT arithmetic",
+}
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Members [P, H] that each answer all rows, `batch` inputs at a time. model: PEFT's, with an adapter for each member."""
+
+    one: Backbone
+    members: Sequence[Tensor]
+    rows: Sequence[Row]
+    batch: int
+    model: Any
+
+    def together(self) -> Answers:
+        """Every member's answers, members mixed in a batch; nothing is kept from an earlier round."""
+        self.one.forget()
+        softs = [member for member in self.members for _ in self.rows]
+        return _answers.mine(self.one, softs, [*self.rows] * len(self.members), self.batch * len(self.members))
+
+    def apart(self) -> Answers:
+        """The same, one member after the other."""
+        self.one.forget()
+        passes = [_answers.mine(self.one, [member] * len(self.rows), self.rows, self.batch) for member in self.members]
+        return [answer for one in passes for answer in one]
+
+    def theirs(self, rows: Sequence[Row], batch: int) -> Answers:
+        """PEFT's: one adapter after the other is set and answers the rows."""
+        owners = [member for member in range(len(self.members)) for _ in rows]
+        return _answers.switching(self.model, owners, [*rows] * len(self.members), batch)
+
+
+def checked(ensemble: Ensemble, told: argparse.Namespace) -> dict[str, int]:
+    """Answers of the mixed batches against those of separate passes, and against PEFT's to single rows."""
+    found, size = ensemble.together(), len(ensemble.rows)
+    softs = [member for member in ensemble.members for _ in ensemble.rows]
+    every = [*ensemble.rows] * len(ensemble.members)
+    ties = _answers.check("separate passes", ensemble.one, softs, every, found, ensemble.apart())
+    some = list(range(min(size, max(1, told.checked // len(ensemble.members)))))
+    places = [member * size + place for member in range(len(ensemble.members)) for place in some]
+    alone = ensemble.theirs([ensemble.rows[place] for place in some], 1)
+    chosen = [softs[at] for at in places], [every[at] for at in places], [found[at] for at in places]
+    ties += _answers.check("PEFT", ensemble.one, *chosen, alone)
+    batches = ensemble.theirs(ensemble.rows, ensemble.batch)
+    return {"checked": len(every) + len(places), "ties": ties, "peer_differs": _answers.differing(batches, found)}
+
+
+def measure(ensemble: Ensemble, told: argparse.Namespace) -> dict[str, Any]:
+    """One row of the table."""
+    row: dict[str, Any] = {
+        "members": len(ensemble.members),
+        "inputs": len(ensemble.rows),
+        "batch": ensemble.batch,
+        **checked(ensemble, told),
+    }
+    contenders: dict[str, Callable[[], Any]] = {
+        "together": ensemble.together,
+        "apart": ensemble.apart,
+        "PEFT": lambda: ensemble.theirs(ensemble.rows, ensemble.batch),
+    }
+    spent = _run.alternate(contenders, told.repeats, warm=0, say=_run.speaker(told))  # the check was the warming up
+    ratios, peer = _run.ratios(spent, "together", "apart"), _run.ratios(spent, "together", "PEFT")
+    size = len(ensemble.members[0])
+    theirs = _answers.padded(ensemble.one, size, _answers.in_order(ensemble.rows, ensemble.batch))
+    return row | {
+        "seconds": statistics.median(spent["together"]),
+        "apart_seconds": statistics.median(spent["apart"]),
+        "peer_seconds": statistics.median(spent["PEFT"]),
+        "ratio": statistics.median(ratios),
+        "peer_ratio": statistics.median(peer),
+        "peer_arithmetic": theirs / _answers.least(ensemble.one, [size], ensemble.rows),
+        "spread": {
+            name: _run.summary(values) for name, values in {**spent, "ratio": ratios, "peer_ratio": peer}.items()
+        },
+    }
+
+
+def main(given: Sequence[str] | None = None) -> None:
+    """The whole table, or what the flags ask for."""
+    made = _run.parser(__doc__ or "")
+    _answers.flags(made, shapes=["small", "gpt2", "llama"], inputs=64, batch=8)
+    made.add_argument("--members", type=int, default=5, help="soft prompts of the ensemble (5)")
+    told = _run.parsed(made, given)
+    rows = []
+    for shape in told.shape:
+        one = _answers.ready(shape, told)
+        members = [_shapes.soft(one, told.prompt_length, seed=seed) for seed in range(told.members)]
+        asked = _shapes.rows(told.inputs, told.lengths, one.vocab, seed=told.seed)
+        ensemble = Ensemble(one, members, asked, told.batch, _answers.prompted(one.model, members))
+        rows.append({"shape": shape} | measure(ensemble, told))
+    notes = {
+        "batch": "inputs at a time, each with all members where they answer together",
+        "ratio": "foreword's separate passes over its mixed batches: the arithmetic of both is the same",
+        "peer_arithmetic": "PEFT's FLOPs over the least, attention not counted",
+    }
+    _run.finish(told, "ensemble", rows, COLUMNS, notes=notes)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""Evaluation: greedy answers to 500 inputs behind a soft prompt beside PEFT's generate, and behind three fixed demonstrations beside
+transformers' generate; it refuses to print a time where the answers differ."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import _answers
+import _run
+import _shapes
+from _answers import Answers
+from torch import Tensor
+
+from foreword.backbone import Backbone, Row
+
+SHOTS = 3
+COLUMNS = {
+    "shape": "shape",
+    "before": "before the input",
+    "inputs": "inputs",
+    "seconds": "foreword (s)",
+    "peer": "peer",
+    "peer_seconds": "peer (s)",
+    "ratio": "ratio",
+    "arithmetic": "arithmetic",
+    "peer_differs": "peer differs in batches",
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One evaluation. soft: [P, H] or None. alone: the peer's answers to rows one by one. together: its answers in batches."""
+
+    before: str
+    peer: str
+    one: Backbone
+    soft: Tensor | None
+    rows: Sequence[Row]
+    alone: Callable[[Sequence[Row]], Answers]
+    together: Callable[[], Answers]
+
+
+def soft_prompt(one: Backbone, told: argparse.Namespace) -> Case:
+    """Behind a soft prompt; the peer is PEFT."""
+    rows = _shapes.rows(told.inputs, told.lengths, one.vocab, seed=told.seed)
+    soft = _shapes.soft(one, told.prompt_length, seed=told.seed)
+    model = _answers.prompted(one.model, [soft])
+    return Case(
+        f"soft prompt of {told.prompt_length}",
+        "PEFT",
+        one,
+        soft,
+        rows,
+        lambda some: _answers.theirs(model, some, 1),
+        lambda: _answers.theirs(model, rows, told.batch),
+    )
+
+
+def demonstrations(one: Backbone, told: argparse.Namespace) -> Case:
+    """Behind the text of the same demonstrations for every input; the peer is transformers."""
+    shown = _shapes.rows(SHOTS, told.lengths, one.vocab, seed=told.seed + 1)
+    prefix = tuple(token for row in shown for token in row.own + row.answer)
+    rows = _shapes.rows(told.inputs, told.lengths, one.vocab, seed=told.seed, prefix=prefix)
+    return Case(
+        f"{SHOTS} demonstrations of {len(prefix)}",
+        "transformers",
+        one,
+        None,
+        rows,
+        lambda some: _answers.theirs(one.model, some, 1),
+        lambda: _answers.theirs(one.model, rows, told.batch),
+    )
+
+
+CASES = {"soft": soft_prompt, "demonstrations": demonstrations}
+
+
+def answered(case: Case, batch: int) -> Answers:
+    """foreword's answers; nothing is kept from an earlier round."""
+    case.one.forget()
+    return _answers.mine(case.one, [case.soft] * len(case.rows), case.rows, batch)
+
+
+def checked(case: Case, told: argparse.Namespace) -> dict[str, int]:
+    """Answers in batches against the peer's to single rows, where nothing is padded; and how many the peer changes in its batches."""
+    found = answered(case, told.batch)
+    step = max(1, len(case.rows) // told.checked)
+    places = list(range(0, len(case.rows), step))[: told.checked]
+    some = [case.rows[place] for place in places]
+    alone = case.alone(some)
+    ties = _answers.check(case.before, case.one, [case.soft] * len(some), some, [found[at] for at in places], alone)
+    return {"checked": len(some), "ties": ties, "peer_differs": _answers.differing(case.together(), found)}
+
+
+def measure(case: Case, told: argparse.Namespace) -> dict[str, Any]:
+    """One row of the table."""
+    row: dict[str, Any] = {"before": case.before, "peer": case.peer, "inputs": len(case.rows), **checked(case, told)}
+    contenders = {"foreword": lambda: answered(case, told.batch), case.peer: case.together}
+    spent = _run.alternate(contenders, told.repeats, warm=0, say=_run.speaker(told))  # the check was the warming up
+    ratios = _run.ratios(spent, "foreword", case.peer)
+    size = 0 if case.soft is None else len(case.soft)
+    least = _answers.least(case.one, [size + len(case.rows[0].prefix)], case.rows)
+    return row | {
+        "seconds": statistics.median(spent["foreword"]),
+        "peer_seconds": statistics.median(spent[case.peer]),
+        "ratio": statistics.median(ratios),
+        "arithmetic": _answers.padded(case.one, size, _answers.in_order(case.rows, told.batch)) / least,
+        "gflops_a_second": least / statistics.median(spent["foreword"]) / 1e9,
+        "spread": {name: _run.summary(values) for name, values in {**spent, "ratio": ratios}.items()},
+    }
+
+
+def main(given: Sequence[str] | None = None) -> None:
+    """The whole table, or what the flags ask for."""
+    made = _run.parser(__doc__ or "")
+    _answers.flags(made, shapes=["small", "gpt2", "llama"], inputs=500, batch=32)
+    made.add_argument("--before", nargs="+", choices=CASES, default=list(CASES), help="what stands before an input")
+    told = _run.parsed(made, given)
+    rows = []
+    for shape in told.shape:
+        one = _answers.ready(shape, told)
+        rows += [{"shape": shape} | measure(CASES[before](one, told), told) for before in told.before]
+    notes = {
+        "peer_differs": "answers that the peer gives otherwise in its left-padded batches than foreword; the check compares with the peer "
+        "answering row by row",
+        "ties": "checked answers that part where two tokens are equally likely up to rounding",
+        "arithmetic": "the peer's FLOPs over the least, attention not counted",
+    }
+    _run.finish(told, "generate", rows, COLUMNS, notes=notes)
+
+
+if __name__ == "__main__":
+    main()

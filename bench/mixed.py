@@ -1,0 +1,137 @@
+"""A batch that mixes 1, 4, 16 and 64 soft prompts beside the same rows behind one prompt, and beside PEFT switching adapters; it refuses
+to print a time where a row's answer is not the one that its prompt gives it alone."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import _answers
+import _run
+import _shapes
+from _answers import Answers
+from torch import Tensor
+
+from foreword.backbone import Backbone, Row
+
+COLUMNS = {
+    "shape": "shape",
+    "prompts": "prompts",
+    "inputs": "rows",
+    "seconds": "foreword (s)",
+    "one_seconds": "one prompt (s)",
+    "against_one": "against one",
+    "peer_seconds": "PEFT (s)",
+    "ratio": "ratio",
+    "arithmetic": "arithmetic",
+    "peer_differs": "PEFT differs",
+}
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """Rows and whose they are: row i is asked behind prompt i mod N. model: PEFT's, with an adapter for each prompt."""
+
+    one: Backbone
+    prompts: Sequence[Tensor]
+    rows: Sequence[Row]
+    model: Any
+
+    def owners(self, count: int) -> list[int]:
+        """The prompt of each row."""
+        return [place % count for place in range(len(self.rows))]
+
+    def softs(self, count: int) -> list[Tensor | None]:
+        """The prompt's numbers [P, H] for each row."""
+        return [self.prompts[owner] for owner in self.owners(count)]
+
+    def mine(self, count: int) -> Answers:
+        """foreword's answers, all rows in one batch; prompts run before are kept, as in any service."""
+        return _answers.mine(self.one, self.softs(count), self.rows, len(self.rows))
+
+    def theirs(self, count: int) -> Answers:
+        """PEFT's: one adapter after the other is set and answers its rows."""
+        return _answers.switching(self.model, self.owners(count), self.rows, len(self.rows))
+
+
+def checked(mixed: Mixed, count: int, told: argparse.Namespace) -> dict[str, int]:
+    """Answers of the mixed batch against those of PEFT to single rows, each with its own adapter set."""
+    found = mixed.mine(count)
+    if count > 1 and found == mixed.mine(1):
+        sys.exit(f"{count} prompts: no answer depends on its prompt, so that nothing was checked; no time is printed.")
+    places = list(range(0, len(mixed.rows), max(1, len(mixed.rows) // told.checked)))[: told.checked]
+    owners, rows = [mixed.owners(count)[at] for at in places], [mixed.rows[at] for at in places]
+    alone = _answers.switching(mixed.model, owners, rows, 1)
+    softs = [mixed.softs(count)[at] for at in places]
+    ties = _answers.check(f"{count} prompts", mixed.one, softs, rows, [found[at] for at in places], alone)
+    return {"checked": len(places), "ties": ties, "peer_differs": _answers.differing(mixed.theirs(count), found)}
+
+
+def measure(mixed: Mixed, told: argparse.Namespace) -> list[dict[str, Any]]:
+    """The rows of the table for one model."""
+    rows = [{"prompts": count, "inputs": len(mixed.rows), **checked(mixed, count, told)} for count in told.prompts]
+    contenders: dict[str, Callable[[], Any]] = {"one": lambda: mixed.mine(1)}
+    contenders |= {f"foreword {count}": (lambda count=count: mixed.mine(count)) for count in told.prompts}
+    contenders |= {f"PEFT {count}": (lambda count=count: mixed.theirs(count)) for count in told.prompts}
+    spent = _run.alternate(contenders, told.repeats, warm=0, say=_run.speaker(told))  # the check was the warming up
+    return [row | _figures(mixed, row["prompts"], spent) for row in rows]
+
+
+def _figures(mixed: Mixed, count: int, spent: _run.Times) -> dict[str, Any]:
+    ours, peer = f"foreword {count}", f"PEFT {count}"
+    ratios, against = _run.ratios(spent, ours, peer), _run.ratios(spent, "one", ours)
+    groups = [
+        [row for row, own in zip(mixed.rows, mixed.owners(count), strict=True) if own == at] for at in range(count)
+    ]
+    groups = [group for group in groups if group]
+    size = len(mixed.prompts[0])
+    theirs = _answers.padded(mixed.one, size, groups)
+    spread = {
+        "foreword": spent[ours],
+        "one": spent["one"],
+        "PEFT": spent[peer],
+        "ratio": ratios,
+        "against_one": against,
+    }
+    return {
+        "seconds": statistics.median(spent[ours]),
+        "one_seconds": statistics.median(spent["one"]),
+        "peer_seconds": statistics.median(spent[peer]),
+        "against_one": statistics.median(against),
+        "ratio": statistics.median(ratios),
+        "arithmetic": theirs / _answers.least(mixed.one, [], mixed.rows),
+        "spread": {name: _run.summary(values) for name, values in spread.items()},
+    }
+
+
+def main(given: Sequence[str] | None = None) -> None:
+    """The whole table, or what the flags ask for."""
+    made = _run.parser(__doc__ or "")
+    _answers.flags(made, shapes=["small", "gpt2", "llama"], inputs=64, batch=64)
+    made.add_argument("--prompts", type=int, nargs="+", default=[1, 4, 16, 64], help="prompts in one batch (1 4 16 64)")
+    told = _run.parsed(made, given)
+    if max(told.prompts) > told.inputs:
+        made.error(
+            f"--prompts {max(told.prompts)} needs as many rows and --inputs is {told.inputs}; lower the one or raise the other"
+        )
+    rows: list[dict[str, Any]] = []
+    for shape in told.shape:
+        one = _answers.ready(shape, told)
+        prompts = [_shapes.soft(one, told.prompt_length, seed=seed) for seed in range(max(told.prompts))]
+        asked = _shapes.rows(told.inputs, told.lengths, one.vocab, seed=told.seed)
+        mixed = Mixed(one, prompts, asked, _answers.prompted(one.model, prompts))
+        rows += [{"shape": shape} | row for row in measure(mixed, told)]
+    notes = {
+        "against_one": "the mixed batch's time over that of the same rows behind one prompt; prompts were run before and are kept",
+        "peer_differs": "answers that PEFT gives otherwise in its left-padded batches; the check compares with PEFT row by row",
+        "arithmetic": "PEFT's FLOPs over the least with kept prompts, attention not counted",
+    }
+    _run.finish(told, "mixed", rows, COLUMNS, notes=notes)
+
+
+if __name__ == "__main__":
+    main()

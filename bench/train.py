@@ -1,0 +1,204 @@
+"""A tuning step of foreword against PEFT's prompt tuning with its ordinary loop, on the same weights, prompt and rows; it refuses to print
+times of contenders whose loss and gradient differ."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import _flops
+import _peft
+import _run
+import _shapes
+import torch
+
+from foreword.backbone import Backbone, Row
+from foreword.config import Tuning
+from foreword.optim import optimizer
+from foreword.pack import padding_share
+from foreword.tune import Prompt, _step
+
+# How far apart the two prompt gradients may be, norm of the difference over norm. Where an activation has a kink (OPT's ReLU), one of
+# millions of inputs that rounding moves across it changes the gradient by some 1e-4 in float32.
+LIMITS = {torch.float32: 1e-4, torch.bfloat16: 0.2}
+KINKED = {"opt": 2e-3}
+ROOM = 0.7  # of the free memory: a peer that is expected to need more is not run
+
+COLUMNS = {
+    "shape": "shape",
+    "prompt_length": "P",
+    "batch": "B",
+    "lengths": "lengths",
+    "shots": "shots",
+    "seconds_ours": "s/step",
+    "seconds_peer": "PEFT",
+    "rows_per_second": "rows/s",
+    "ratio": "ratio",
+    "arithmetic": "arithm.",
+    "quotient": "quotient",
+    "memory_ours_mb": "MB",
+    "memory_peer_mb": "PEFT MB",
+    "memory_ratio": "memory",
+}
+
+
+def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    made = _run.parser(__doc__ or "")
+    made.add_argument("--shape", nargs="+", choices=list(_shapes.SHAPES), help="default: all")
+    made.add_argument("--prompt-length", nargs="+", type=int, help="P (default 25 100 200)")
+    made.add_argument("--batch", nargs="+", type=int, help="B (default 4 8 32)")
+    made.add_argument("--lengths", nargs="+", choices=list(_shapes.LENGTHS), help="default: all")
+    made.add_argument(
+        "--shots", nargs="+", type=int, help="demonstrations a row (default 0, and 1 in some rows of the whole table)"
+    )
+    made.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
+    made.add_argument("--layers", type=int, default=0, help="fewer layers than the shape has (0: all)")
+    made.add_argument("--words", type=int, default=0, help="another vocabulary than the shape's (0: its own)")
+    return _run.parsed(made, given)
+
+
+def cases(told: argparse.Namespace) -> list[tuple[str, int, int, str, int]]:
+    """(shape, P, B, lengths, shots): what was asked, or the whole table with instruction prompt tuning (a demonstration a row) and T5."""
+    asked = (told.shape, told.prompt_length, told.batch, told.lengths, told.shots)
+    default = (["small", "gpt2", "opt", "bloom", "llama"], [25, 100, 200], [4, 8, 32], list(_shapes.LENGTHS), [0])
+    found = list(itertools.product(*(one or other for one, other in zip(asked, default, strict=True))))
+    if not any(asked):
+        found += [(shape, prompt, 8, "mtop", 1) for shape in ("gpt2", "bloom", "llama") for prompt in (25, 100)]
+        found += [("t5", prompt, batch, "mtop", 0) for prompt in (25, 100) for batch in (8, 32)]
+    return found
+
+
+class Pair:
+    """One shape's model twice, for foreword and for PEFT: the same weights, and neither can change the other's."""
+
+    def __init__(self, shape: str, told: argparse.Namespace) -> None:
+        self.shape, self.dtype = shape, getattr(torch, told.dtype)
+        over: dict[str, Any] = {}
+        if told.layers:
+            over |= {"num_layers" if shape == "t5" else "num_hidden_layers": told.layers}
+        if told.words:
+            over |= {"vocab_size": told.words}
+        self.one = _shapes.backbone(shape, seed=told.seed, dtype=self.dtype, **over)
+        self.other = _shapes.model(shape, seed=told.seed, **over).to(self.dtype)
+        self.size = _flops.Size.of(self.other)
+
+    @property
+    def seq2seq(self) -> bool:
+        """Whether it is an encoder-decoder."""
+        return self.one.kind == "seq2seq"
+
+
+def ours(one: Backbone, rows: Sequence[Row], values: torch.Tensor) -> tuple[Callable[[], float], Prompt]:
+    """foreword's own step, and the prompt that it trains."""
+    tuning = Tuning(prompt_length=len(values), learning_rate=1e-3)
+    prompt = Prompt(values, one.scale, tuning, 0, one.device)
+    steps = optimizer("adamw", prompt.groups(tuning.learning_rate), 0.0)
+    return lambda: _step(one, prompt, rows, steps, 0.0), prompt
+
+
+def agreement(
+    pair: Pair, rows: Sequence[Row], values: torch.Tensor, given: dict[str, torch.Tensor]
+) -> dict[str, float]:
+    """How far apart loss and prompt gradient are; ends the bench if that is too far."""
+    soft = values.clone().requires_grad_(True)
+    loss, count = pair.one.loss(soft, rows)
+    (loss / count).backward()
+    model = _peft.prompted(pair.other, values)
+    peer_loss, peer_gradient = _peft.loss_and_gradient(model, given)
+    limit = max(LIMITS[pair.dtype], KINKED.get(pair.shape, 0.0))
+    assert soft.grad is not None
+    mine = float(loss.detach()) / count
+    return {
+        "loss_apart": _run.agree(f"{pair.shape} loss", abs(mine - peer_loss) / abs(peer_loss), 0.1 * limit),
+        "gradient_apart": _run.agree(f"{pair.shape} gradient", _run.apart(soft.grad, peer_gradient), limit),
+    }
+
+
+def expected_bytes(pair: Pair, rows: Sequence[Row], prompt: int) -> float:
+    """A rough guess of what the peer's step needs: three tables of logits, and 34 numbers a width, layer and position."""
+    config = pair.other.config.get_text_config(decoder=True)
+    positions = len(rows) * (prompt + max(row.length for row in rows))
+    return 4.0 * positions * (3 * pair.one.vocab + 34 * config.hidden_size * config.num_hidden_layers)
+
+
+def free_bytes() -> float:
+    """Memory that is free; a large number where the system does not say."""
+    try:
+        with open("/proc/meminfo", encoding="utf-8") as stream:  # noqa: PTH123
+            told = dict(line.split(":", 1) for line in stream)
+        return float(told["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        return 1e18
+
+
+def measured(
+    pair: Pair, case: tuple[str, int, int, str, int], told: argparse.Namespace, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """One row of the table."""
+    shape, prompt, batch, lengths, shots = case
+    rows = _shapes.rows(batch, lengths, pair.one.vocab, seed=told.seed, shots=shots)
+    values = _shapes.soft(pair.one, prompt, seed=told.seed)
+    given = _peft.batch(rows, seq2seq=pair.seq2seq, end=pair.one.words.end)
+    row: dict[str, Any] = {"shape": shape, "prompt_length": prompt, "batch": batch, "lengths": lengths, "shots": shots}
+    step, trained = ours(pair.one, rows, values)
+    contenders: dict[str, Callable[[], Any]] = {"ours": step}
+    fits = expected_bytes(pair, rows, prompt) < ROOM * free_bytes()
+    if fits:
+        row["agreement"] = agreement(pair, rows, values, given)
+        loop = _peft.Loop(_peft.prompted(pair.other, values))
+        contenders["peer"] = lambda: loop.step(given)
+    times = _run.alternate(contenders, told.repeats, say=say)
+    row |= {f"{name}": _run.summary(spent) for name, spent in times.items()}
+    row["seconds_ours"] = row["ours"]["median"]
+    row["rows_per_second"] = batch / row["seconds_ours"]
+    counted = {"least": _flops.least(pair.size, rows, prompt, len(pair.one.words.start), len(pair.one.words.end))}
+    counted["peer"] = _flops.peer(pair.size, rows, prompt, len(pair.one.words.end))
+    row["flops"] = counted
+    row["arithmetic"] = _flops.total(counted["peer"]) / _flops.total(counted["least"])
+    row["arithmetic_without_attention"] = counted["peer"]["matrices"] / counted["least"]["matrices"]
+    row["padding_share_of_peer"] = padding_share([prompt + one.length for one in rows], [range(batch)])
+    row["memory_ours_mb"] = _run.peak_bytes(step) / 1e6
+    assert all(bool(torch.isfinite(value).all()) for value in trained.named.values())
+    if fits:
+        rounds = _run.ratios(times, "ours", "peer")
+        row |= {"seconds_peer": row["peer"]["median"], "ratio": _run.summary(rounds)["median"], "ratios": rounds}
+        row["quotient"] = row["ratio"] / row["arithmetic"]
+        row["memory_peer_mb"] = _run.peak_bytes(contenders["peer"]) / 1e6
+        row["memory_ratio"] = row["memory_ours_mb"] / row["memory_peer_mb"]
+    else:
+        say(f"{case}: PEFT would need more memory than is free; foreword alone is timed")
+    return row
+
+
+NOTES = {
+    "ratio": "PEFT's time over foreword's, median over rounds of the ratio within a round",
+    "arithmetic": "PEFT's operations over the least: 4 a weight and position, prefix once, no padding, logits at answers; with attention",
+    "quotient": "ratio / arithmetic; above 1 where PEFT spends time beside its matrix products, or foreword spares work that the least "
+    "counts (last layer's positions that no answer reads, first layer's gradients of text)",
+    "memory": "most bytes of tensors held at once during a step beyond those held before it: activations, logits, gradients; not weights",
+    "seconds": "forward, backward and AdamW on the prompt; batch laid out before; eval mode (no dropout) for both",
+}
+
+
+def main(given: Sequence[str] | None = None) -> None:
+    """Run the cases, shape by shape."""
+    told, found = arguments(given), []
+    say = _run.speaker(told)
+    for shape, group in itertools.groupby(
+        sorted(cases(told), key=lambda case: list(_shapes.SHAPES).index(case[0])), lambda case: case[0]
+    ):
+        pair = Pair(shape, told)
+        for case in group:
+            say(f"{case}")
+            found.append(measured(pair, case, told, say))
+    if not found:
+        sys.exit("Nothing was asked for.")
+    _run.finish(told, "train", found, COLUMNS, notes=NOTES)
+
+
+if __name__ == "__main__":
+    main()

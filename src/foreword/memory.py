@@ -1,0 +1,81 @@
+"""A token budget that gives way when the memory does not hold a batch: the batch goes again in smaller parts; it refuses to lose what was
+finished, and to hide any other error."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+
+from foreword.errors import ForewordError
+from foreword.pack import batches
+
+Result = TypeVar("Result")
+
+# What torch's allocators say where they raise no kind of error of their own: processors, Apple's GPUs, the matrix libraries.
+_SAID = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc", "alloc_failed")
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _SAID)
+
+
+@dataclass
+class Budget:
+    """tokens: padded tokens that go through the backbone at once; less after each time that the memory did not hold so many, and never
+    more again."""
+
+    tokens: int
+
+    def run(
+        self,
+        lengths: Sequence[int],
+        work: Callable[[list[int]], Result],
+        *,
+        batch_size: int,
+        free: Callable[[], None] = lambda: None,
+    ) -> Iterator[tuple[list[int], Result]]:
+        """Places 0..N-1 in batches as `pack.batches` groups them, each with what work(places) returned for it. Where work runs out of
+        memory, the budget becomes half of what that batch took, free() is called, and all places not yet done are grouped again;
+        work must leave nothing behind when it fails. Raises ForewordError where one row alone is too much."""
+        waiting = list(range(len(lengths)))
+        while waiting:
+            left = [lengths[place] for place in waiting]
+            done: set[int] = set()
+            for group in batches(left, batch_size=batch_size, token_budget=self.tokens):
+                places = [waiting[at] for at in group]
+                failure = ""
+                try:
+                    found = work(places)
+                except Exception as error:
+                    if not out_of_memory(error):
+                        raise
+                    failure = " ".join(str(error).split())[:200] or type(error).__name__
+                if failure:  # only here, behind the except block, are the tensors free that the error's traceback held
+                    self._shrink(len(places), lengths[places[0]], failure)
+                    free()
+                    _clear()
+                    break
+                done.update(places)
+                yield places, found
+            waiting = [place for place in waiting if place not in done]
+
+    def _shrink(self, rows: int, longest: int, failure: str) -> None:
+        if rows == 1:
+            raise ForewordError(
+                f"The memory does not hold a single row of {longest} tokens ({failure}); lower --max-new-tokens, show fewer "
+                "demonstrations, use --dtype bfloat16, or a smaller model."
+            )
+        self.tokens = min(self.tokens, rows * longest) // 2
+
+
+def _clear() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

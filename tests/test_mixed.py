@@ -1,0 +1,190 @@
+"""Many prompts in one batch, on tiny models of every family: an answer is the one that its prompt gives alone; no family is refused."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+import tiny
+from foreword.backbone import Backbone, Row, growing, wrap
+from foreword.backbone.cache import Behind, PrefixState, RoomyLayer, moved, still_there
+from foreword.errors import ForewordError
+
+EVERY = (*tiny.CAUSAL, "mamba", *tiny.SEQ2SEQ)
+
+
+def prompts(one: Backbone, count: int, longest: int = 7) -> list[Tensor | None]:
+    """Soft prompts of 1 to `longest` positions, no two alike; one of them is none at all."""
+    made = [tiny.soft(one, 1 + (3 * seed) % longest, seed) for seed in range(count)]
+    return [None, *made[1:]] if count > 1 else made
+
+
+def alone(one: Backbone, softs: Sequence[Tensor | None], rows: Sequence[Row], longest: int) -> list[list[int]]:
+    return [one.generate(soft, [row], longest)[0] for soft, row in zip(softs, rows, strict=True)]
+
+
+@pytest.mark.parametrize("family", EVERY)
+@pytest.mark.parametrize("bos", [False, True])
+def test_each_row_is_answered_as_its_prompt_answers_it_alone(family: str, bos: bool) -> None:
+    one = tiny.backbone(family, 0, bos)
+    rows = tiny.rows(12, seed="mixed", longest=9, answer=0)
+    softs = [prompts(one, 5)[place * 3 % 5] for place in range(12)]
+    wanted = alone(one, softs, rows, 5)
+    assert one.generate(softs, rows, 5) == wanted
+    assert one.generate(softs[::-1], rows[::-1], 5) == wanted[::-1]
+    assert one.generate(softs[0], rows, 5) != wanted, "the prompts must matter"
+
+
+@pytest.mark.parametrize("count", [1, 4, 16, 64])
+@pytest.mark.parametrize("family", ["gpt2", "opt", "bloom", "llama", "t5"])
+def test_so_it_is_with_few_and_many_prompts(family: str, count: int) -> None:
+    one = tiny.backbone(family)
+    rows = tiny.rows(64, seed=f"count {count}", longest=9, answer=0)
+    found = prompts(one, count)
+    softs = [found[place % count] for place in range(64)]
+    assert one.generate(softs, rows, 4) == alone(one, softs, rows, 4)
+
+
+@pytest.mark.parametrize("family", EVERY)
+def test_so_it_is_with_other_words_behind_each_prompt(family: str) -> None:
+    one = tiny.backbone(family)
+    prefixes = [(), tiny.ids(3, "mixed a"), tiny.ids(8, "mixed b")]
+    rows = [row for place in range(3) for row in tiny.rows(3, seed=place, prefix=prefixes[place], longest=6)]
+    softs = [prompts(one, 4)[place % 4] for place in range(9)]
+    assert one.generate(softs, rows, 4) == alone(one, softs, rows, 4)
+
+
+@pytest.mark.parametrize("family", ["gemma2", "gemma3", "gemma3n", "mistral", "gpt_neo"])
+def test_so_it_is_beyond_a_sliding_window(family: str) -> None:
+    one = tiny.backbone(family)
+    rows = [Row((), tiny.ids(size, f"far {place}")) for place, size in enumerate([2, 2, 9, 9, 13, 13])]
+    softs = [tiny.soft(one, (3, 11)[place % 2], place) for place in range(6)]
+    assert one.generate(softs, rows, 8) == alone(one, softs, rows, 8)
+
+
+@pytest.mark.parametrize("family", tiny.SEQ2SEQ)
+def test_so_it_is_with_prompts_on_either_side_of_the_encoders_input(family: str) -> None:
+    one = tiny.backbone(family, 0, True)
+    rows = [Row((), row.own, (), behind=bool(place % 2)) for place, row in enumerate(tiny.rows(8, seed="sides"))]
+    softs = [prompts(one, 3)[place % 3] for place in range(8)]
+    assert one.generate(softs, rows, 4) == alone(one, softs, rows, 4)
+
+
+@pytest.mark.parametrize("family", EVERY)
+def test_scores_are_those_of_each_prompt_alone(family: str) -> None:
+    one = tiny.backbone(family)
+    rows = tiny.rows(5, seed="mixed scores") + tiny.rows(4, seed="more", prefix=tiny.ids(4, "more"))
+    softs = [prompts(one, 4)[place % 4] for place in range(9)]
+    wanted = [one.score(soft, [row])[0] for soft, row in zip(softs, rows, strict=True)]
+    assert one.score(softs, rows) == pytest.approx(wanted, rel=1e-5)
+    assert one.score(softs[0], rows) != pytest.approx(wanted, rel=1e-3)
+    assert one.score([], []) == [] == one.generate([], [], 3)
+
+
+@pytest.mark.parametrize("family", tiny.CAUSAL)
+@pytest.mark.parametrize("budget", [1, 15, 1024])
+@torch.no_grad()
+def test_logits_of_a_mixed_batch_are_the_plain_ones(family: str, budget: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not only the likeliest token: all logits, token after token, equal those of each row alone in one sequence, however many
+    tokens are read at once."""
+    one = tiny.backbone(family)
+    engine: Any = one.engine
+    monkeypatch.setattr(growing, "SLICE", budget)
+    rows = [Row(row.prefix, row.own, tiny.ids(4, place)) for place, row in enumerate(tiny.rows(9, seed=1, longest=7))]
+    softs = [prompts(one, 3)[place % 3] for place in range(9)]
+    found = engine.forced_logits(softs, rows, 4)
+    wanted = torch.stack([engine.joined_logits(soft, [row])[0] for soft, row in zip(softs, rows, strict=True)])
+    assert float((found - wanted).abs().max() / wanted.abs().max()) < 1e-5
+
+
+def test_a_prompt_that_many_rows_have_is_run_once_and_kept() -> None:
+    one = wrap("fresh", copy.deepcopy(tiny.model("llama")), tiny.tokenizer())
+    engine: Any = one.engine
+    softs = [tiny.soft(one, 4, seed) for seed in range(3)]
+    rows = tiny.rows(9, answer=0)
+    ran: list[int] = []
+    whole = engine.prefix_state
+    engine.prefix_state = lambda soft, prefix: ran.append(len(soft)) or whole(soft, prefix)
+    one.generate([softs[place % 3] for place in range(9)], rows, 3)
+    assert len(ran) == 3
+    one.generate([softs[place % 3].clone() for place in range(9)], rows, 3)  # type: ignore[union-attr]
+    one.score(softs[1], tiny.rows(4))
+    assert len(ran) == 3, "the same numbers are the same prompt"
+
+
+def test_as_many_prompts_as_rows_are_wanted() -> None:
+    one = tiny.backbone("llama")
+    with pytest.raises(ForewordError, match="2 soft prompts were given for 3 rows; give one for all, or one for each"):
+        one.generate([None, None], tiny.rows(3), 3)
+
+
+# -- the arithmetic ---------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=12))
+def test_rows_that_go_on_close_up_and_few_move(gone: list[bool]) -> None:
+    order = still_there(gone)
+    assert sorted(order) == [place for place in range(len(gone)) if not gone[place]]
+    assert sum(place != source for place, source in enumerate(order)) <= sum(gone)
+    values = torch.arange(len(gone) * 2).reshape(-1, 2)
+    assert moved(values.clone(), order).tolist() == values[order].tolist()
+
+
+def state(length: int, seed: int) -> PrefixState:
+    made = torch.Generator().manual_seed(seed)
+    pairs = [(torch.randn((1, 2, length, 3), generator=made), torch.randn((1, 2, length, 3), generator=made))]
+    return PrefixState(tuple(pairs), length)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(1, 3)), min_size=1, max_size=4),
+    st.lists(st.booleans(), min_size=12, max_size=12),
+)
+def test_a_rows_prefix_stands_at_the_end_of_the_longest(parts: list[tuple[int, int]], gone: list[bool]) -> None:
+    behind = Behind(tuple((state(size, at) if size else None, rows) for at, (size, rows) in enumerate(parts)))
+    sizes = [size for size, rows in parts for _ in range(rows)]
+    longest = max(sizes)
+    assert (behind.rows, behind.length) == (len(sizes), longest)
+    mask = behind.mask(torch.device("cpu"))
+    assert mask.tolist() == [[0] * (longest - size) + [1] * size for size in sizes]
+    layer = RoomyLayer(behind.layer(0) if longest else (), behind.rows, longest + 2)
+    new = torch.randn(behind.rows, 2, 1, 3)
+    keys, values = layer.update(new, -new)
+    assert keys.shape == (len(sizes), 2, longest + 1, 3) and bool(torch.isfinite(keys).all())
+    owners = [at for at, (_, rows) in enumerate(parts) for _ in range(rows)]
+    for row, (size, owner) in enumerate(zip(sizes, owners, strict=True)):
+        assert keys[row, :, -1:].equal(new[row]) and values[row, :, -1:].equal(-new[row])
+        if size:
+            assert keys[row, :, longest - size : longest].equal(behind.parts[owner][0].layers[0][0][0])  # type: ignore[union-attr]
+        assert not keys[row, :, : longest - size].any() and not values[row, :, : longest - size].any()
+    order = still_there(gone[: len(sizes)])
+    before = keys.clone()
+    layer.keep(order)
+    if order:
+        assert layer.keys.equal(before[order])
+        assert layer.update(new[order], new[order])[0].shape == (len(order), 2, longest + 2, 3)
+
+
+@pytest.mark.parametrize("family", tiny.SEQ2SEQ)
+def test_an_input_with_several_answers_is_read_once(family: str) -> None:
+    one = tiny.backbone(family)
+    seen: list[int] = []
+    encoder = one.model.get_encoder()
+    handle = encoder.register_forward_pre_hook(
+        lambda _, args, given: seen.append(len(given["inputs_embeds"])), with_kwargs=True
+    )
+    soft = tiny.soft(one, 3)
+    rows = [Row((), row.own, tiny.ids(2, f"{place} {at}")) for at in range(3) for place, row in enumerate(tiny.rows(4))]
+    try:
+        found = one.score(soft, rows)
+    finally:
+        handle.remove()
+    assert seen == [4]
+    assert found == pytest.approx([one.score(soft, [row])[0] for row in rows], rel=1e-5)
