@@ -17,8 +17,8 @@ test-all: $(VENV)/.test
 	$(BIN)/python -m pytest -n $(WORKERS) -m "slow or not slow"
 
 lint: $(VENV)/.test
-	$(BIN)/ruff check src tests recipes
-	$(BIN)/ruff format --check src tests recipes
+	$(BIN)/ruff check src tests recipes bench
+	$(BIN)/ruff format --check src tests recipes bench
 
 types: $(VENV)/.test
 	$(BIN)/mypy
