@@ -97,7 +97,7 @@ def test_what_is_held_out_is_what_a_family_says(name: str) -> None:
     """The guard sees a family's own examples, and no word of them stands outside its wordings, marks and values."""
     family = FAMILIES[name]
     held, spoken = Held([family]), looked_at(name).train[:150]
-    assert len(held.marks) >= 1 and len(held.wordings) >= 3
+    assert len(held.marks) >= 1 and len(held.wordings) >= 2
     assert all(held.said_in(f"{one.text} {one.targets[0]}") for one in spoken)
     values = {word for kind in names._LISTS.values() for word in kind}
     fed = values | {
@@ -110,7 +110,8 @@ def test_what_is_held_out_is_what_a_family_says(name: str) -> None:
         *logic2text.WORDS,
         *logic2text.NUMBERS,
     }
-    fed |= {word for many, columns, numbers in spider.TABLES.values() for word in (many, *columns, *numbers)}
+    fed |= {word for columns, numbers in spider.TABLES.values() for word in (*columns, *numbers)}
+    fed |= {*mtop.THINGS}
     parts = sorted({p.strip() for w in family.wordings for p in SLOT.split(w)} | {*family.marks}, key=len, reverse=True)
     for one in spoken:
         said = " ".join(one.targets) if name in ("mini-totto", "mini-dart", "mini-logic2text") else one.text
@@ -130,7 +131,7 @@ def test_the_guard_is_no_blind_one() -> None:
     assert held.said_in("Of the ship Karo they say : it sank") and held.said_in(
         "Where did Karo Vado learn all of that law ?"
     )
-    assert held.said_in("at the side of the road") and not held.said_in("the side of a road")
+    assert held.said_in("where do we all get") and not held.said_in("where do you all get")
 
 
 @pytest.mark.parametrize("name", sorted(FAMILIES))
@@ -255,12 +256,11 @@ def test_spider_queries_name_columns_of_the_schema_and_values_of_the_question() 
         seen.add(
             re.sub(r'" .*? "|\d+', "v", " ".join("c" if word in columns - {"name"} else word for word in query.split()))
         )
-    tables = len(spider.TABLES)
-    assert len(seen) == tables * len(spider.QUESTIONS)
+    assert len(seen) == len(spider.TABLES) * len(spider.ACTS) * len(spider.DEMANDS)
 
 
 def test_mtop_labels_what_was_said_in_the_order_of_the_utterance() -> None:
-    known = {slot for _, phrases in mtop.INTENTS.values() for slot in phrases}
+    known = {slot for phrases in mtop.THINGS.values() for slot in phrases}
     for one in looked_at("mini-mtop").test:
         assert template(one.targets[0]) is not None
         slots = re.findall(r"\[sl:(\w+) (.*?) \]", one.targets[0])

@@ -52,7 +52,8 @@ class Tuning(Settings):
     learning_rate: in units of the root mean square of the backbone's embedding rows, so that one rate serves every
     model. warmup_steps: the rate rises from 0 over so many steps; schedule: what it does after them, until max_steps.
     max_grad_norm: the gradient is clipped to this length (0: never). batch_size: examples a step. max_steps: 0 keeps
-    the prompt as it starts.
+    the prompt as it starts. gradient_checkpointing: layers keep their input alone and run again for the gradient, for less memory
+    and a third more time.
     eval_every: steps between evaluations on at most dev_limit dev examples. patience: evaluations without an
     improvement after which tuning stops (0: never). select_by: what the best checkpoint is the best in.
     """
@@ -76,6 +77,7 @@ class Tuning(Settings):
     max_steps: Whole = 500
     eval_every: Count = 50
     patience: Whole = 5
+    gradient_checkpointing: bool = False
     select_by: Literal["loss", "metric"] = "loss"
     dev_limit: Count = 200
 

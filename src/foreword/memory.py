@@ -70,7 +70,7 @@ class Budget:
         if rows == 1:
             raise ForewordError(
                 f"The memory does not hold a single row of {longest} tokens ({failure}); lower --max-new-tokens, show fewer "
-                "demonstrations, use --dtype bfloat16, or a smaller model."
+                "demonstrations, use --dtype bfloat16, a smaller model, or tuning.gradient_checkpointing=true where it was tuned."
             )
         self.tokens = min(self.tokens, rows * longest) // 2
 

@@ -20,6 +20,7 @@ from foreword.backbone import Backbone, Row
 from foreword.config import Tuning
 from foreword.errors import ForewordError
 from foreword.files import canonical, whole_file
+from foreword.memory import Budget
 from foreword.optim import optimizer, rate
 from foreword.pack import batches, step_places, visited
 from foreword.progress import Progress, silent
@@ -165,13 +166,15 @@ def fit(
     rates = [group["lr"] for group in steps.param_groups]
     path, mark = folder / "checkpoint.safetensors", _mark(backbone, trained, rows, tuning, seed)
     state = _resume(path, mark, trained, steps) or State()
+    budget = Budget(MICRO_TOKENS)
+    backbone.checkpointing = tuning.gradient_checkpointing
     while state.step < tuning.max_steps and not (tuning.patience and state.waiting >= tuning.patience):
         begun = time.perf_counter()
         factor = rate(tuning.schedule, state.step, tuning.max_steps, tuning.warmup_steps)
         for group, full in zip(steps.param_groups, rates, strict=True):
             group["lr"] = full * factor
         places = step_places(len(rows), tuning.batch_size, state.step, seed=seed)
-        loss = _step(backbone, trained, [rows[place] for place in places], steps, tuning.max_grad_norm)
+        loss = _step(backbone, trained, [rows[place] for place in places], steps, tuning.max_grad_norm, budget)
         if loss != loss or loss == float("inf"):
             raise ForewordError(
                 f"The training loss is no longer a number at step {state.step}; "
@@ -187,6 +190,7 @@ def fit(
         if due:
             _save(path, mark, trained, steps, state)
         progress(name, state.step, tuning.max_steps, f"loss {loss:.3f}, dev {state.best_score:.4g}")
+    backbone.checkpointing = False
     progress(name, tuning.max_steps, tuning.max_steps, f"best at step {state.best_step}")
     parameters = sum(value.numel() for value in trained.named.values())
     return Tuned(state.best, tuple(state.curve), state.seconds, state.best_step, parameters)
@@ -206,19 +210,33 @@ def hash_of(values: Tensor) -> str:
 
 
 def _step(
-    backbone: Backbone, trained: Trained, rows: Sequence[Row], steps: torch.optim.Optimizer, limit: float
+    backbone: Backbone,
+    trained: Trained,
+    rows: Sequence[Row],
+    steps: torch.optim.Optimizer,
+    limit: float,
+    budget: Budget | None = None,
 ) -> float:
     """One update; returns the mean loss in nats an answer token. A batch above the token budget goes through in parts whose
-    gradients add up to the whole batch's."""
-    steps.zero_grad(set_to_none=True)
+    gradients add up to the whole batch's; a part that the memory does not hold goes again in smaller ones."""
+    weights = list(trained.named.values())
     tokens = sum(len(row.answer) for row in rows)
+
+    def work(places: list[int]) -> tuple[float, tuple[Tensor | None, ...]]:
+        loss, _ = backbone.loss(trained.values(), [rows[place] for place in places])
+        return float(loss.detach()), torch.autograd.grad(loss / tokens, weights, allow_unused=True)
+
     total = 0.0
-    for part in batches([row.length for row in rows], batch_size=len(rows), token_budget=MICRO_TOKENS):
-        loss, _ = backbone.loss(trained.values(), [rows[place] for place in part])
-        (loss / tokens).backward()  # type: ignore[no-untyped-call]
-        total += float(loss.detach())
+    for weight in weights:
+        weight.grad = None
+    lengths = [row.length for row in rows]
+    for _, (loss, grads) in (budget or Budget(MICRO_TOKENS)).run(lengths, work, batch_size=len(rows)):
+        total += loss
+        for weight, grad in zip(weights, grads, strict=True):
+            if grad is not None:
+                weight.grad = grad if weight.grad is None else weight.grad.add_(grad)
     if limit:
-        torch.nn.utils.clip_grad_norm_(list(trained.named.values()), limit)
+        torch.nn.utils.clip_grad_norm_(weights, limit)
     steps.step()
     return total / tokens
 

@@ -22,6 +22,7 @@ from foreword.backbone.greedy import Finished, Growing, forced, greedy
 from foreword.backbone.growing import Again, Joined, Shared
 from foreword.backbone.head import answers_loss, frozen
 from foreword.backbone.packing import Packing, packed
+from foreword.backbone.recompute import recomputed
 from foreword.backbone.spared import Spared, find_spared, sparing
 
 KEPT_BYTES = 2**30  # of prefix states kept for answering, at most; as many as the weights have where those are more
@@ -75,6 +76,7 @@ class CausalEngine:
         self._beside = getattr(_text_module(model), "get_per_layer_inputs", None)
         self.spared: Spared | None = None  # in a forward pass for a loss: what it leaves out
         self._spares: Spared | None = None  # what a loss may leave out, once one was asked for
+        self.checkpointing = False  # whether layers are run again for the gradient, which keeps less
         self.kept = KeptPrefixes(max(KEPT_BYTES, sum(value.nbytes for value in model.parameters())))
 
     @property
@@ -159,7 +161,10 @@ class CausalEngine:
         hidden states [N, H] that the logits would be made of are its last entry, and no logits are made."""
         if self.traits.packs:
             return self._packed_logits(soft, rows, seen)
-        return self._shared_logits(soft, rows, seen) if self.traits.shares else self.joined_logits(soft, rows, seen)
+        if self.checkpointing or not self.traits.shares:
+            with recomputed(self.model) if self.checkpointing else contextlib.nullcontext():
+                return self.joined_logits(soft, rows, seen)
+        return self._shared_logits(soft, rows, seen)
 
     def _packed_logits(
         self, soft: Tensor | None, rows: Sequence[Row], seen: list[Tensor] | None
@@ -174,7 +179,8 @@ class CausalEngine:
         picks, wanted = answer_picks(starts, [row.answer for row in rows], 0, self.device)
         ids = torch.tensor([[*shared, *itertools.chain(*told)]], device=self.device)
         given: dict[str, Any] = {"mask": None, "spots": packing.spots, "picks": picks, "seen": seen}
-        with packed(self.model, packing), sparing(self.spared, size_of(soft), picks):
+        around = functools.partial(_packed, self.model, packing, self.spared, size_of(soft), picks)
+        with around(), recomputed(self.model, around) if self.checkpointing else contextlib.nullcontext():
             out = self._forward(use_cache=False, **given, **self.vectors(soft, ids))
         return out.logits[0], wanted
 
@@ -287,6 +293,12 @@ class CausalEngine:
         """A forward pass over ids [B, T] of this shape with logits [1, B, V] at each row's last column alone."""
         last = torch.arange(1, shape[0] + 1, device=self.device) * shape[1] - 1
         return self._forward(picks=last, **given)
+
+
+@contextlib.contextmanager
+def _packed(model: Any, packing: Packing, spared: Spared | None, soft: int, picks: Tensor) -> Iterator[None]:
+    with packed(model, packing), sparing(spared, soft, picks):
+        yield
 
 
 def _text_module(model: Any) -> Any:

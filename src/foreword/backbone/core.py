@@ -24,6 +24,7 @@ class Engine(Protocol):
     """What computes for a kind of model: the loss takes rows that share one prefix, the other verbs any rows."""
 
     traits: Traits
+    checkpointing: bool
 
     def loss(self, soft: Tensor | None, rows: Sequence[Row]) -> tuple[Tensor, int]: ...
     def score(self, soft: Softs, rows: Sequence[Row]) -> list[float]: ...
@@ -167,6 +168,15 @@ class Backbone:
             for place, ids in zip(part, answers, strict=True):
                 found[place] = ids
         return found
+
+    @property
+    def checkpointing(self) -> bool:
+        """Whether a loss keeps each layer's input alone and runs the layer again for the gradient: the same numbers, less memory."""
+        return self.engine.checkpointing
+
+    @checkpointing.setter
+    def checkpointing(self, wanted: bool) -> None:
+        self.engine.checkpointing = wanted
 
     def forget(self) -> None:
         """Free what is kept to be used again: it is computed anew where it is needed."""

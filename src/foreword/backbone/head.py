@@ -78,7 +78,8 @@ class _Loss(torch.autograd.Function):
     def forward(ctx: Any, hidden: Tensor, wanted: Tensor, head: Head) -> Tensor:
         grad, losses = torch.empty_like(hidden), []
         for rows in head.chunks(hidden):
-            logits = head.logits(hidden[rows]).float()  # [n, V]
+            logits = head.logits(hidden[rows])  # [n, V]
+            logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
             said = wanted[rows].unsqueeze(1)  # [n, 1]
             bent = head.bent(logits) if ctx.needs_input_grad[0] else None
             top, at = logits.amax(dim=-1, keepdim=True), logits.gather(1, said)
@@ -86,7 +87,7 @@ class _Loss(torch.autograd.Function):
             losses.append((top + total.log() - at).sum())
             if not ctx.needs_input_grad[0]:
                 continue
-            if bent is None and hidden.dtype == torch.float32:
+            if bent is None and hidden.dtype == logits.dtype:
                 torch.mm(logits, head.weight, out=grad[rows])
                 grad[rows].div_(total).sub_(head.weight[wanted[rows]])
             else:

@@ -244,7 +244,7 @@ def _weights(q: Tensor, past: Tensor, own: Tensor, G: int, kind: Kind) -> tuple[
 
 
 def _softmax(scores: Tensor) -> Tensor:
-    return torch.softmax(scores, dim=-1, dtype=torch.float32).to(scores.dtype)
+    return torch.softmax(scores, dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32)).to(scores.dtype)
 
 
 def _through_softmax(grad: Tensor, weights: Tensor, capped: Tensor | None) -> None:

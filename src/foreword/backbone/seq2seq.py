@@ -3,6 +3,7 @@ pad on the left, so no row moves."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Sequence
 from typing import Any
@@ -17,6 +18,7 @@ from foreword.backbone.cache import Behind, keep_rows, roomy_cache
 from foreword.backbone.causal import Traits, hidden_at
 from foreword.backbone.greedy import Finished, forced, greedy
 from foreword.backbone.head import answers_loss, frozen
+from foreword.backbone.recompute import recomputed
 
 
 class Seq2SeqEngine:
@@ -35,6 +37,7 @@ class Seq2SeqEngine:
     ) -> None:
         self.model, self.start, self.end, self.pad = model, start, end, pad
         self.traits = traits or Traits(shares=False)
+        self.checkpointing = False  # whether layers are run again for the gradient, which keeps less
         first = model.config.decoder_start_token_id
         if first is None:
             first = getattr(model.generation_config, "decoder_start_token_id", None)
@@ -108,7 +111,8 @@ class Seq2SeqEngine:
     def loss(self, soft: Softs, rows: Sequence[Row]) -> tuple[Tensor, int]:
         """Summed cross-entropy in nats over the answer tokens, and how many tokens."""
         by_head = self.traits.heads and frozen(self.model)
-        return answers_loss(self.model, by_head, functools.partial(self.answer_logits, soft, rows))
+        with recomputed(self.model) if self.checkpointing else contextlib.nullcontext():
+            return answers_loss(self.model, by_head, functools.partial(self.answer_logits, soft, rows))
 
     @torch.no_grad()
     def score(self, soft: Softs, rows: Sequence[Row]) -> list[float]:

@@ -77,7 +77,7 @@ def find_spared(engine: _Engine, soft: Tensor, rows: Sequence[Row]) -> Spared:
         return Spared()
     own, answer = rows[0].own, rows[0].answer
     short = [Row((), (own * size)[:size], (answer * 3)[:3]) for size in (8, 5)]
-    softs = [soft[:3], soft[:3] * 0.5]
+    softs = [soft[:3], _other(soft[:3])]
     early = [part for part in layers[0].modules() if _multiplies(part)]
     seen = [_inputs(engine, early, each, short) for each in softs]
     found = Spared(tuple(part for part in early if _same_rows(*(told.get(part) for told in seen), soft=len(softs[0]))))
@@ -92,6 +92,12 @@ def find_spared(engine: _Engine, soft: Tensor, rows: Sequence[Row]) -> Spared:
             else:
                 left = [*part.children(), *left]
     return found
+
+
+def _other(soft: Tensor) -> Tensor:
+    """Rows of the same length that point elsewhere: a multiple would be the same to a model that divides by the length."""
+    drawn = torch.randn(soft.shape, generator=torch.Generator().manual_seed(7_654_321)).to(soft)
+    return drawn * (soft.norm().clamp_min(1e-3) / drawn.norm())
 
 
 def _holds(engine: _Engine, tried: Spared, soft: Tensor, rows: Sequence[Row], wanted: Tensor) -> bool:

@@ -12,24 +12,33 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer
 
-from foreword.backbone.fresh import fresh_llama, save, save_tokenizer
+from foreword.backbone.fresh import fresh_llama, fresh_t5, save, save_tokenizer
 from foreword.errors import ForewordError, unknown
 from foreword.files import read_json, whole_file, writable_folder, write_json
 from foreword.pretrain.batches import Batch, Place, batches
 from foreword.pretrain.checkpoint import keep, put_back
-from foreword.pretrain.objective import causal
-from foreword.pretrain.words import EOS, EOS_ID, PAD, PAD_ID, train_tokenizer
+from foreword.pretrain.objective import causal, spans_of
+from foreword.pretrain.spans import SENTINELS
+from foreword.pretrain.words import EOS, EOS_ID, PAD, PAD_ID, SENTINEL_IDS, train_tokenizer
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A size of the family: a Llama shape and the vocabulary's entries."""
+    """A size of the family: the vocabulary's entries, and a Llama shape or (`both`: an encoder and a decoder) a T5's."""
 
     vocab: int
     hidden: int
     layers: int
     heads: int
     inner: int
+    both: bool = False
+
+    def fresh(self, seed: int) -> Any:
+        """A model of this shape in training mode."""
+        sizes = self.vocab, self.hidden, self.layers, self.heads, self.inner
+        if not self.both:
+            return fresh_llama(*sizes, eos=EOS_ID, pad=PAD_ID, seed=seed).train()
+        return fresh_t5(*sizes, eos=EOS_ID, pad=PAD_ID, sentinels=SENTINEL_IDS, seed=seed).train()
 
 
 SIZES = {
@@ -37,8 +46,10 @@ SIZES = {
     "small": Shape(2048, 96, 6, 4, 192),
     "medium": Shape(2048, 192, 6, 4, 384),
     "large": Shape(2048, 288, 7, 6, 640),
+    "t5": Shape(2048, 192, 3, 4, 256, both=True),
+    "t5-micro": Shape(400, 32, 2, 4, 48, both=True),
 }
-"""`micro` (for tests), `small` (0.6 M parameters), `medium` (2.1 M)."""
+"""`micro` and `t5-micro` are for tests; the others have 0.8, 2.6, 6.7 and 3.0 million parameters."""
 
 
 @dataclass(frozen=True)
@@ -125,17 +136,9 @@ class _Run:
         self.curve: list[tuple[int, float]] = []
         shape = SIZES[recipe.size]
         self.tokenizer = self._words(shape)
-        self.model = fresh_llama(
-            shape.vocab,
-            shape.hidden,
-            shape.layers,
-            shape.heads,
-            shape.inner,
-            eos=EOS_ID,
-            pad=PAD_ID,
-            seed=recipe.seed,
-        ).train()
-        self.loss = causal(self.model, half=recipe.half, compiled=recipe.compiled)
+        self.model = shape.fresh(recipe.seed)
+        objective = spans_of if shape.both else causal
+        self.loss = objective(self.model, half=recipe.half, compiled=recipe.compiled)
         matrices = [p for name, p in self.model.named_parameters() if p.ndim == 2 and "embed" not in name]
         others = [p for name, p in self.model.named_parameters() if p.ndim != 2 or "embed" in name]
         self.optimiser = torch.optim.AdamW(
@@ -216,7 +219,8 @@ class _Run:
         """Write the model folder that transformers loads, with the run's facts beside it."""
         writable_folder(folder)
         save(self.model, folder)
-        save_tokenizer(self.tokenizer, folder, eos=EOS, pad=PAD)
+        sentinels = SENTINELS if SIZES[self.recipe.size].both else ()
+        save_tokenizer(self.tokenizer, folder, eos=EOS, pad=PAD, sentinels=sentinels)
         write_json(
             folder / "recipe.json",
             {**asdict(self.recipe), "tokens": self.tokens, "steps": self.steps, "curve": self.curve},

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, pad
 
 from foreword.pretrain.batches import LONGEST, STEP, Batch
+from foreword.pretrain.spans import SHORTEST, corrupted
+from foreword.pretrain.words import EOS_ID, PAD_ID, SENTINEL_IDS
 
 Objective = Callable[[Batch], Tensor]
 """The mean loss of a batch in nats a counted token."""
@@ -50,3 +53,43 @@ def causal(model: Any, *, half: bool, compiled: bool) -> Objective:
         return loss(states(ids[:, :-1]).flatten(0, 1)[pad(places, (0, blank))], follow)
 
     return of
+
+
+def spans_of(model: Any, *, half: bool, compiled: bool) -> Objective:
+    """The loss of an encoder-decoder under span corruption (Raffel et al. 2020, section 3.1.4), over all that was taken out: most
+    of it stands in another place of its document. Which spans are taken out follows from the batch alone. half, compiled: as in
+    `causal`.
+    """
+    model.set_attn_implementation("eager")
+
+    def loss(read: Tensor, told: Tensor) -> Tensor:  # [B, S], [B, T] -> []
+        given = pad(told[:, :-1], (1, 0), value=PAD_ID)
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            logits = model(
+                input_ids=read, attention_mask=(read != PAD_ID).long(), decoder_input_ids=given, use_cache=False
+            ).logits
+        return cross_entropy(logits.float().flatten(0, 1), told.flatten(), ignore_index=PAD_ID)
+
+    if compiled:
+        torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 2 * LONGEST // STEP)
+        loss = torch.compile(loss, dynamic=False)
+
+    def of(batch: Batch) -> Tensor:
+        chance = np.random.default_rng(batch.ids[0].tolist())
+        rows = [_parted(ids[(ids != PAD_ID) & (ids != EOS_ID)], chance) for ids in batch.ids]
+        width = batch.ids.shape[1]
+        return loss(_filled([read for read, _ in rows], width), _filled([told for _, told in rows], width // 4))
+
+    return of
+
+
+def _parted(ids: np.ndarray, chance: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """What is read and what is told, ends included; of a row without a text, an end and nothing."""
+    if len(ids) < SHORTEST:
+        return np.array([EOS_ID]), np.array([], dtype=np.int64)
+    read, told = corrupted(ids, SENTINEL_IDS, chance)
+    return np.append(read, EOS_ID), np.append(told, EOS_ID)
+
+
+def _filled(rows: list[np.ndarray], width: int) -> Tensor:
+    return torch.from_numpy(np.stack([np.pad(row, (0, width - len(row)), constant_values=PAD_ID) for row in rows]))

@@ -6,17 +6,19 @@ import itertools
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from foreword.pretrain.spans import SENTINELS
 from foreword.world import documents, names
 
 EOS = "<|end|>"
 PAD = "<|pad|>"
 EOS_ID, PAD_ID = 0, 1
+SENTINEL_IDS = tuple(range(2, 2 + len(SENTINELS)))
 _PIECES = r" ?\p{N}| ?\p{L}+| ?[^\s\p{L}\p{N}]|\s"
 """A digit, a word or a mark, each with the blank before it; so a name is the same tokens wherever a blank precedes it."""
 
 
 def train_tokenizer(vocab: int, *, seed: int, texts: int = 30_000) -> Tokenizer:
-    """Learn `vocab` entries (the two specials and the 256 bytes among them) from the first `texts` documents of a seed.
+    """Learn `vocab` entries (the end, the padding, the sentinels and the 256 bytes among them) from the first `texts` documents of a seed.
 
     The inventory of names is read more often than it occurs, so that each name word is one token wherever the room allows it:
     a name in pieces is copied piece by piece, and a first piece that many names share is learnt late.
@@ -31,7 +33,7 @@ def train_tokenizer(vocab: int, *, seed: int, texts: int = 30_000) -> Tokenizer:
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab,
-        special_tokens=[EOS, PAD],
+        special_tokens=[EOS, PAD, *SENTINELS],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )

@@ -12,6 +12,7 @@ from random import Random
 from foreword.world import drills, forms, names
 from foreword.world.domains import DOMAINS, Domain
 from foreword.world.forms import Fact, Renderer
+from foreword.world.patterns import patterned
 from foreword.world.reading import Maker, Pair, answer, judge
 
 
@@ -88,19 +89,21 @@ def draw_task(rng: Random, ease: float = 0.0) -> Maker:
 
 
 _KINDS = {
-    "say": 28,
-    "free": 24,
-    "field": 6,
-    "read": 5,
-    "turn": 5,
-    "query": 10,
+    "say": 24,
+    "free": 16,
+    "field": 4,
+    "read": 4,
+    "turn": 4,
+    "query": 6,
     "parse": 11,
+    "pattern": 24,
     "ask": 3,
     "judge": 4,
     "answer": 6,
 }
 """What a task asks for, and how often: data to a sentence (word for word by clause, or freely), to one value, a sentence to data,
-data to data, a question to a query, a sentence to a parse, data to a question, whether two texts say the same, a value of a passage."""
+data to data, a question to a query, a sentence to a parse, what is asked and demanded to a form or back, data to a question, whether
+two texts say the same, a value of a passage."""
 
 
 def _of_kind(kind: str, domain: Domain, known: list[Fact], rng: Random) -> Maker:
@@ -111,6 +114,8 @@ def _of_kind(kind: str, domain: Domain, known: list[Fact], rng: Random) -> Maker
         return _maker(said, forms.parse_form(domain, rng), known, 0.0)
     if kind == "read":
         return _maker(forms.sentence_form(domain, rng), forms.data_form(domain, rng), known, 0.3)
+    if kind == "pattern":
+        return patterned(domain, known, rng)
     if kind == "judge":
         return judge(domain, known, rng)
     if kind == "answer":
@@ -153,6 +158,7 @@ def run(rng: Random, room: int, ease: float = 0.0) -> Document:
     pairs = []
     if rng.random() < 0.25:
         pairs += [legend() for legend in (task.legend for task in tasks) if legend]
+        room += sum(len(part) for pair in pairs for part in pair)
     known = len(pairs)
     for _ in range(rng.choice((1, 2, 2, 3, 4, 5, 6, 8))):
         pairs.append(rng.choice(tasks).make(rng))

@@ -19,31 +19,32 @@ NUMBERS = ("score", "rounds", "votes")
 STATEMENTS: dict[str, tuple[str, str]] = {
     "count": (
         "eq { count { filter_eq { all_rows ; $word ; $v } } ; $n } = true",
-        "There are {n} rows of {caption} where the {word} is {v}.",
+        "{n} of the rows have {v} for {word}",
     ),
     "unique": (
         "only { filter_eq { all_rows ; $word ; $v } } = true",
-        "Only one of the rows of {caption} has {v} for its {word}.",
+        "only one has {v} for {word}",
     ),
     "majority": (
         "most_eq { all_rows ; $word ; $v } = true",
-        "In most rows of {caption} they name {v} as {word}.",
+        "most of the rows have {v} for {word}",
     ),
     "superlative": (
         "eq { hop { argmax { all_rows ; $number } ; $word } ; $v } = true",
-        "The top {number} in all of {caption} belongs to the {word} {v}.",
+        "the top {number} has {v} for {word}",
     ),
     "aggregation": (
         "round_eq { sum { all_rows ; $number } ; $n } = true",
-        "Taken over {caption} the {number} comes to {n} in total.",
+        "the total {number} is {n}",
     ),
     "comparative": (
         "greater { hop { filter_eq { all_rows ; $word ; $v } ; $number } ; "
         "hop { filter_eq { all_rows ; $word ; $w } ; $number } } = true",
-        "By the list of {caption} , {v} has more {number} than {w}.",
+        "{v} has more {number} than {w}",
     ),
 }
-"""A logical form and its sentence. v, w: values of the column `word`; n: a number."""
+"""A logical form and what its sentence says. v, w: values of the column `word`; n: a number."""
+OPENING = "By the list of {caption} , "
 
 
 def _group(rng: Random) -> Group:
@@ -60,7 +61,11 @@ def _group(rng: Random) -> Group:
         form, sentence = STATEMENTS[rng.choice(made_here)]
         logic = Template(form).substitute(values)
         table = f"Caption: {caption} | {header}"
-        return Drawn(f"{logic} ; structured knowledge: {table}", (sentence.format(**values),), {"logic_str": logic})
+        return Drawn(
+            f"{logic} ; structured knowledge: {table}",
+            ((OPENING + sentence + ".").format(**values),),
+            {"logic_str": logic},
+        )
 
     return one
 
@@ -69,6 +74,6 @@ FAMILY = Family(
     "mini-logic2text",
     _group,
     ("blec", "bleu"),
-    wordings=tuple(sentence for _, sentence in STATEMENTS.values()),
+    wordings=(OPENING, *(sentence for _, sentence in STATEMENTS.values())),
     marks=("filter_eq", "all_rows", "most_eq", "round_eq", "argmax", "structured knowledge", "Caption:"),
 )

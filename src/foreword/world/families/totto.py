@@ -1,82 +1,53 @@
 """`mini-totto`, after ToTTo: the highlighted cells of a page's table to one sentence; it refuses a table without highlighted cells.
 
-A page is one thing in one section, told by one of two writers; its examples highlight two or all three columns. The writer
-shows in no input: only another example of the page tells.
+A page is one thing in one section, told by one of two writers; its examples highlight two or all three columns. The writer, who
+shows in how the sentence opens and joins, stands in no input: only another example of the page tells.
 """
 
 from __future__ import annotations
 
 from random import Random
 
-from foreword.world.families._family import Drawn, Family, Group, drawn_of, long_name
+from foreword.world import names
+from foreword.world.families._family import Drawn, Family, Group, long_name
 
-Writer = tuple[str, dict[str, str]]
-"""How a sentence opens, and a clause for each column."""
+WRITERS: tuple[tuple[str, str], ...] = (
+    ("Look here at {page} , which", " and then "),
+    ("We all know {page} , as it", " , while it "),
+)
+"""How a sentence of theirs opens, and what stands between its clauses."""
 
-SECTIONS: dict[str, tuple[dict[str, str], tuple[Writer, Writer]]] = {
-    "career": (
-        {"team": "name", "points": "count", "home": "place"},
-        (
-            (
-                "In those days {page}",
-                {"team": "has joined {team}", "points": "has {points} points", "home": "comes from {home}"},
-            ),
-            (
-                "This is {page} , who",
-                {"team": "plays for {team}", "points": "scored {points} goals", "home": "lives in {home}"},
-            ),
-        ),
-    ),
-    "cinema": (
-        {"director": "name", "setting": "place", "release": "year"},
-        (
-            (
-                "One night saw {page} , which",
-                {
-                    "director": "was directed by {director}",
-                    "setting": "is set in {setting}",
-                    "release": "came out in {release}",
-                },
-            ),
-            (
-                "We all know {page} , as it",
-                {
-                    "director": "was made by {director}",
-                    "setting": "was filmed in {setting}",
-                    "release": "was shown in {release}",
-                },
-            ),
-        ),
-    ),
-    "building": (
-        {"owner": "name", "rooms": "count", "location": "place"},
-        (
-            (
-                "At the side of the road {page}",
-                {"owner": "belongs to {owner}", "rooms": "has {rooms} rooms", "location": "stands in {location}"},
-            ),
-            (
-                "Look at {page} , which",
-                {"owner": "is held by {owner}", "rooms": "counts {rooms} rooms", "location": "lies near {location}"},
-            ),
-        ),
-    ),
+SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
+    "career": {
+        "team": ("name", "plays for {v}"),
+        "points": ("count", "scored {v} goals"),
+        "home": ("place", "lives in {v}"),
+    },
+    "cinema": {
+        "director": ("name", "was directed by {v}"),
+        "setting": ("place", "is set in {v}"),
+        "release": ("year", "came out in {v}"),
+    },
+    "building": {
+        "owner": ("name", "belongs to {v}"),
+        "rooms": ("count", "has {v} rooms"),
+        "location": ("place", "stands in {v}"),
+    },
 }
-"""The clauses are the world's own, as English words are known to a real model; what is new is the form of the table and how a
-sentence opens."""
+"""What stands in each column, and a clause for it. The clauses are the world's own, as English words are known to a real model; what
+is new is the form of the table and how a sentence opens."""
 
 
 def _group(rng: Random) -> Group:
     section = rng.choice(sorted(SECTIONS))
-    columns, writers = SECTIONS[section]
-    (opening, clauses), page = rng.choice(writers), long_name(rng)
+    columns, page = SECTIONS[section], long_name(rng)
+    opening, joined = rng.choice(WRITERS)
 
     def one(rng: Random) -> Drawn:
-        values = drawn_of(columns, rng)
         left_out = rng.choice((None, *columns))
-        shown = [column for column in columns if column != left_out]
-        cells = " ".join(f"<cell> {values[column]} <col> {column}" for column in shown)
-        said = " and then ".join(clauses[column].format(**values) for column in shown)
+        values = {column: names.value(kind, rng) for column, (kind, _) in columns.items() if column != left_out}
+        cells = " ".join(f"<cell> {value} <col> {column}" for column, value in values.items())
+        said = joined.join(columns[column][1].format(v=value) for column, value in values.items())
         return Drawn(f"<page> {page} <section> {section} {cells}", (f"{opening.format(page=page)} {said}.",))
 
     return one
@@ -86,12 +57,9 @@ FAMILY = Family(
     "mini-totto",
     _group,
     ("bleu",),
-    similarity=0.8,
-    wordings=tuple(
-        wording
-        for _, writers in SECTIONS.values()
-        for opening, clauses in writers
-        for wording in (opening, *clauses.values())
+    wordings=(
+        *(part for writer in WRITERS for part in writer),
+        *(says for columns in SECTIONS.values() for _, says in columns.values()),
     ),
     marks=("<page>", "<section>", "<cell>", "<col>"),
 )

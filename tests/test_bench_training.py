@@ -1,0 +1,89 @@
+"""The benches of tuning: tiny runs print one document, what they count is right; no time is judged here."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BENCH = Path(__file__).parents[1] / "bench"
+TINY = [
+    "--shape",
+    "small",
+    "--layers",
+    "1",
+    "--prompt-length",
+    "3",
+    "--batch",
+    "2",
+    "--lengths",
+    "mtop",
+    "--repeats",
+    "1",
+    "--json",
+]
+COMMANDS = {
+    "train": [*TINY, "--words", "400"],
+    "limit": TINY,
+    "scaling": ["--smoke", "--sweep", "batch", "vocabulary", "--repeats", "1", "--json"],
+}
+needs_peft = pytest.mark.skipif(importlib.util.find_spec("peft") is None, reason="PEFT is not installed here")
+every = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=needs_peft if name == "train" else ()) for name in COMMANDS]
+)
+
+
+@every
+def test_a_tiny_run_prints_one_document(name: str) -> None:
+    told = subprocess.run(
+        [sys.executable, str(BENCH / f"{name}.py"), *COMMANDS[name]],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert told.returncode == 0, told.stderr
+    document = json.loads(told.stdout)
+    assert document["bench"] == name and document["settings"]["repeats"] == 1
+    assert {"processor", "cores", "threads"} <= document["hardware"].keys()
+    assert {"python", "torch", "numpy"} <= document["versions"].keys()
+    HOLDS[name](document)
+
+
+def _train(document: dict[str, Any]) -> None:
+    (row,) = document["rows"]
+    assert document["ratio"] == row["ratio"] == pytest.approx(row["quotient"] * row["arithmetic"])
+    assert row["agreement"]["gradient_apart"] < 1e-4
+    assert 0 < row["memory_ours_mb"] < row["memory_peer_mb"]
+
+
+def _limit(document: dict[str, Any]) -> None:
+    (row,) = document["rows"]
+    assert row["share"] == pytest.approx(row["shares"][0]) and 0 < row["share"] < 1.5
+    assert row["floor"] == pytest.approx(row["gflop"] / row["rate_square"])
+
+
+def _scaling(document: dict[str, Any]) -> None:
+    batch, vocabulary = document["exponents"]
+    assert (batch["swept"], vocabulary["swept"]) == ("batch", "vocabulary")
+    assert 0.5 < batch["gflop"] <= 1 and 0 < vocabulary["gflop"] < 1, "what does not grow with it weighs on the slope"
+    assert batch["memory_mb"] > 0 and len(document["rows"]) == 6
+
+
+HOLDS = {"train": _train, "limit": _limit, "scaling": _scaling}
+
+
+def test_exponents_are_those_of_a_power(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCH))
+    scaling = importlib.import_module("scaling")
+    points = [{"value": x, "seconds": 3 * x**1.5, "memory_mb": 7.0, "gflop": float(x)} for x in (2, 4, 8, 16)]
+    told = scaling.exponents("batch", points)
+    assert told["seconds"] == pytest.approx(1.5) == told["seconds_upper"]
+    assert told["memory_mb"] == pytest.approx(0, abs=1e-12) and told["gflop"] == pytest.approx(1)
+    with pytest.raises(ValueError, match="2 points are no line"):
+        scaling.exponents("batch", points[:2])
