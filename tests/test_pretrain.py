@@ -9,12 +9,15 @@ import pytest
 import torch
 
 from foreword import reference
-from foreword.backbone.fresh import fresh_llama
+from foreword.backbone import load_backbone
+from foreword.backbone.fresh import fresh_llama, fresh_t5
 from foreword.errors import ForewordError
+from foreword.files import read_json
 from foreword.pretrain import Progress, pretrain
 from foreword.pretrain.batches import Place, batches
-from foreword.pretrain.objective import causal
-from foreword.pretrain.words import EOS, PAD, train_tokenizer
+from foreword.pretrain.objective import causal, spans_of
+from foreword.pretrain.spans import corrupted
+from foreword.pretrain.words import EOS, EOS_ID, PAD, PAD_ID, SENTINEL_IDS, train_tokenizer
 from foreword.world import names
 
 MICRO = {
@@ -107,6 +110,37 @@ def test_batches_have_one_number_of_rows_for_each_width(words) -> None:  # type:
     assert len(shapes) == len({width for _, width in shapes}) > 3
 
 
+# -- the encoder-decoder ------------------------------------------------------------------------------------------------
+
+BOTH = {**MICRO, "size": "t5-micro", "tokens": 20_000}
+
+
+def test_the_encoder_decoder_learns_resumes_and_loads(tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    whole = pretrain(tmp_path / "whole", report=seen.append, report_every=3, **BOTH)
+    assert seen[-1].loss < seen[0].loss - 0.3
+    pretrain(tmp_path / "run", stop_after=5, **BOTH)
+    assert weights(pretrain(tmp_path / "run", **BOTH)) == weights(whole)
+    one = load_backbone(str(whole))
+    assert one.kind == "seq2seq" and one.relative
+    assert SENTINEL_IDS[0] in one.words.ids("Karo likes <extra_id_0> .", first=True)
+
+
+def test_the_loss_of_spans_is_that_of_the_models_own_labels(words) -> None:  # type: ignore[no-untyped-def]
+    batch, _ = next(batches(words, seed=0, budget=512, share=0.1, drilled=0, place=Place()))
+    model = fresh_t5(1200, 32, 2, 4, 48, eos=EOS_ID, pad=PAD_ID, sentinels=SENTINEL_IDS)
+    loss = spans_of(model, half=False, compiled=False)(batch)
+    chance, total, count = np.random.default_rng(batch.ids[0].tolist()), 0.0, 0
+    for ids in batch.ids:
+        text = ids[(ids != PAD_ID) & (ids != EOS_ID)]
+        if len(text) < 2:
+            continue
+        read, told = (torch.from_numpy(np.append(one, EOS_ID))[None] for one in corrupted(text, SENTINEL_IDS, chance))
+        total += float(model(input_ids=read, labels=told).loss.detach()) * told.numel()
+        count += told.numel()
+    assert float(loss.detach()) == pytest.approx(total / count, rel=1e-5)
+
+
 @pytest.mark.slow
 def test_compiling_changes_no_loss_and_no_gradient(words) -> None:  # type: ignore[no-untyped-def]
     batch, _ = next(batches(words, seed=1, budget=700, share=0.1, drilled=0, place=Place()))
@@ -139,17 +173,29 @@ def test_sizes_that_cannot_copy_are_refused() -> None:
         fresh_llama(600, 48, 2, 4, 64, eos=0, pad=1)
 
 
-def test_the_shipped_model_is_small_and_whole() -> None:
-    folder = reference.folder("medium")
-    assert sum(path.stat().st_size for path in folder.iterdir()) <= 8_000_000
+SHIPPED = sorted(path.parent.name for path in Path(reference.__file__).parent.glob("*/config.json"))
+
+
+def test_the_shipped_models_are_small() -> None:
+    files = [path for path in Path(reference.__file__).parent.glob("*/*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= 40_000_000
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_model_is_whole(name: str) -> None:
+    folder = reference.folder(name)
     assert {
         "config.json",
         "generation_config.json",
         "model.safetensors",
         "tokenizer.json",
         "tokenizer_config.json",
+        "recipe.json",
         "README.md",
     } <= {path.name for path in folder.iterdir()}
+    facts = read_json(folder / "recipe.json", "recipe")
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert f"{facts['tokens']:,} tokens" in card.replace("\n", " ") and "What it can do" in card
 
 
 def test_a_model_that_is_not_shipped_is_named() -> None:

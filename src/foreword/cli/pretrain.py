@@ -14,7 +14,7 @@ def pretrain(
     out: Annotated[
         str, typer.Option("--out", "-o", help="Folder for checkpoints; the model lands in its sub-folder 'model'.")
     ],
-    size: Annotated[str, typer.Option("--size", help="micro, small or medium.")] = "medium",
+    size: Annotated[str, typer.Option("--size", help="micro, small, medium, large or t5.")] = "medium",
     tokens: Annotated[int, typer.Option("--tokens", help="How many tokens of generated text it reads.")] = 10_800_000,
     seed: Annotated[int, typer.Option("--seed", help="Of the text and the start.")] = 0,
     threads: Annotated[int | None, typer.Option("--threads", help="Processor threads; all, if not given.")] = None,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from foreword import stats
 from foreword.errors import ForewordError
+from foreword.methods import REFERENCES
 from foreword.metrics import Metric
 from foreword.record import Record
 from foreword.report import words
@@ -51,7 +52,7 @@ def summarise(
         examples=len(ids),
         rows=rows,
         comparisons=comparisons,
-        recommendation=_recommend(rows, comparisons, answers),
+        recommendation=_recommended(rows, comparisons, numbers, metric, answers, seed),
         subsets={name: len(places) for name, places in parts.items()},
         notes=tuple(_notes(records, rows)),
         versions=_merged(record.versions for record in records),
@@ -221,6 +222,27 @@ def _comparisons(
 
 
 # --- the recommendation ------------------------------------------------------------------------------------------------
+
+
+def _recommended(
+    rows: tuple[Row, ...],
+    comparisons: tuple[Comparison, ...],
+    numbers: dict[str, Array],
+    metric: Metric,
+    answers: int,
+    seed: int,
+) -> Recommendation:
+    """Among the methods that leave the backbone as it is: of model tuning nothing is kept that could be used."""
+    kept = tuple(row for row in rows if row.method not in REFERENCES)
+    if not kept or len(kept) == len(rows):
+        return _recommend(rows, comparisons, answers)
+    found = _recommend(kept, _comparisons(kept, numbers, metric, answers, seed), answers)
+    beside = [
+        f"Beside them stands {row.method} ({words.score(row.mean)}): it changes the model and nothing of it is kept."
+        for row in rows
+        if row not in kept
+    ]
+    return Recommendation(found.method, " ".join([found.reason, *beside]), answers)
 
 
 def _recommend(rows: tuple[Row, ...], comparisons: tuple[Comparison, ...], answers: int) -> Recommendation:
