@@ -117,7 +117,7 @@ def measure(case: Case, told: argparse.Namespace) -> dict[str, Any]:
 def main(given: Sequence[str] | None = None) -> None:
     """The whole table, or what the flags ask for."""
     made = _run.parser(__doc__ or "")
-    _answers.flags(made, shapes=["small", "gpt2", "llama"], inputs=500, batch=32)
+    _answers.flags(made, shapes=["small", "gpt2", "llama"], inputs=500, batch=64)
     made.add_argument("--before", nargs="+", choices=CASES, default=list(CASES), help="what stands before an input")
     told = _run.parsed(made, given)
     rows = []

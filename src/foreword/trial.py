@@ -103,7 +103,7 @@ class Trial:
     task: Task
     out: Path
     encode: Encode | None = None
-    batch_size: int = 16
+    batch_size: int = 64
     progress: Progress = silent
 
     @property

@@ -1,8 +1,8 @@
 """`mini-logic2text`, after Logic2Text: a logical form over a table to a sentence; it refuses a form that BLEC could not check.
 
-The forms are Logic2Text's own, of six of its seven kinds (count, unique, majority, superlative, aggregation, comparative; no
-ordinal), so BLEC is the deciding metric, as in Sun et al. 2023. BLEC can be had by copying the form: BLEU stands beside it.
-A group is a table with three kinds of statements about a column of words and one of numbers.
+The forms are Logic2Text's own, of four of its seven kinds (unique, majority, superlative, comparative), so BLEC is the deciding
+metric, as in Sun et al. 2023. BLEC can be had by copying the form: BLEU stands beside it. A group is a table with three kinds of
+statements about a column of words and one of numbers.
 """
 
 from __future__ import annotations
@@ -17,10 +17,6 @@ WORDS = {"venue": "place", "guest": "name", "award": "name", "coach": "name", "c
 NUMBERS = ("score", "rounds", "votes")
 
 STATEMENTS: dict[str, tuple[str, str]] = {
-    "count": (
-        "eq { count { filter_eq { all_rows ; $word ; $v } } ; $n } = true",
-        "{n} of the rows have {v} for {word}",
-    ),
     "unique": (
         "only { filter_eq { all_rows ; $word ; $v } } = true",
         "only one has {v} for {word}",
@@ -33,17 +29,13 @@ STATEMENTS: dict[str, tuple[str, str]] = {
         "eq { hop { argmax { all_rows ; $number } ; $word } ; $v } = true",
         "the top {number} has {v} for {word}",
     ),
-    "aggregation": (
-        "round_eq { sum { all_rows ; $number } ; $n } = true",
-        "the total {number} is {n}",
-    ),
     "comparative": (
         "greater { hop { filter_eq { all_rows ; $word ; $v } ; $number } ; "
         "hop { filter_eq { all_rows ; $word ; $w } ; $number } } = true",
         "{v} has more {number} than {w}",
     ),
 }
-"""A logical form and what its sentence says. v, w: values of the column `word`; n: a number."""
+"""A logical form and what its sentence says. v, w: values of the column `word`."""
 OPENING = "By the list of {caption} , "
 
 
@@ -57,7 +49,7 @@ def _group(rng: Random) -> Group:
         v = w = names.value(WORDS[word], rng)
         while w == v:
             w = names.value(WORDS[word], rng)
-        values = {"caption": caption, "word": word, "number": number, "v": v, "w": w, "n": names.value("count", rng)}
+        values = {"caption": caption, "word": word, "number": number, "v": v, "w": w}
         form, sentence = STATEMENTS[rng.choice(made_here)]
         logic = Template(form).substitute(values)
         table = f"Caption: {caption} | {header}"

@@ -1,8 +1,10 @@
 """`mini-spider`, after Spider: a question and a schema to SQL that the official grammar reads; it refuses more than one table.
 
-A group is a data base: a table of one kind of people with some of its columns, the values that stand in them, and one of two
-ways to ask. Its questions join what is asked (who, how many, which number) with a demand (a value, more than a number). Values
-stand in quotation marks with blanks around them, so that they are the same tokens as in the question; exact set match looks at no value.
+A group is a data base: a table of one kind of people with some of its columns, the values that stand in them, one of two ways to
+ask, and whether its queries name people by name or by id, as Spider's data bases differ in what they select for "who": only
+another example of the data base tells. Its questions join what is asked (who, how many, which number) with a demand (a value, more
+than a number). Values stand in quotation marks with blanks around them, so that they are the same tokens as in the question; exact
+set match looks at no value.
 """
 
 from __future__ import annotations
@@ -19,9 +21,11 @@ TABLES: dict[str, tuple[dict[str, str], tuple[str, str]]] = {
     "guests": ({"room": "name", "town": "place", "meal": "food"}, ("nights", "age")),
 }
 """A table: its columns of words with what stands in them, its columns of numbers."""
+PEOPLE = ("name", "id")
+"""The columns of every table that tell one of its people from another."""
 
 ACTS: tuple[tuple[str, str, str], ...] = (
-    ("Who of the {table} has", "Give us those {table} with", "name"),
+    ("Who of the {table} has", "Give us those {table} with", "{who}"),
     ("How many {table} have", "Give us the count of {table} with", "count ( * )"),
     ("What {number} have the {table} with", "Give us the {number} of {table} with", "{number}"),
 )
@@ -35,20 +39,21 @@ QUERY = "select {asked} from {table} where {condition}"
 
 
 def _group(rng: Random) -> Group:
-    base, style = long_name(rng), rng.randrange(2)
+    base, style, who = long_name(rng), rng.randrange(2), rng.choice(PEOPLE)
     table = rng.choice(sorted(TABLES))
     words, numbers = TABLES[table]
     held = {word: [names.value(kind, rng) for _ in range(3)] for word, kind in words.items()}
     shown = rng.sample((*rng.sample(sorted(words), 2), *numbers), 4)
-    schema = f"| {base} | {table} : " + " , ".join(("name", *shown))
-    columns = [[-1, "*"], *([0, column] for column in ("name", *shown))]
+    whole = (*rng.sample(PEOPLE, 2), *shown)
+    schema = f"| {base} | {table} : " + " , ".join(whole)
+    columns = [[-1, "*"], *([0, column] for column in whole)]
     row = {"table_names_original": [table], "column_names_original": columns, "foreign_keys": []}
 
     def one(rng: Random) -> Drawn:
         word = rng.choice([column for column in shown if column in words])
         number, limit = rng.sample(numbers, 2)
         act, demand = rng.choice(ACTS), rng.choice(DEMANDS)
-        values = {"table": table, "word": word, "number": number, "limit": limit}
+        values = {"table": table, "who": who, "word": word, "number": number, "limit": limit}
         values |= {"v": rng.choice(held[word]), "n": names.value("count", rng)}
         question = f"{act[style]} {demand[0]} ?".format(**values)
         query = QUERY.format(asked=act[2].format(**values), table=table, condition=demand[1].format(**values))
