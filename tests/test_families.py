@@ -253,10 +253,19 @@ def test_spider_queries_name_columns_of_the_schema_and_values_of_the_question() 
         columns = {column for _, column in one.facts["schema"]["column_names_original"][1:]}
         assert columns == set(schema.rsplit(" : ", 1)[1].split(" , "))
         assert all(value in question for value in re.findall(r'" (.*?) "|> (\d+)', query)[0:1] for value in value)
-        seen.add(
-            re.sub(r'" .*? "|\d+', "v", " ".join("c" if word in columns - {"name"} else word for word in query.split()))
-        )
+        signs = dict.fromkeys(columns, "c") | dict.fromkeys(spider.PEOPLE, "who")
+        seen.add(re.sub(r'" .*? "|\d+', "v", " ".join(signs.get(word, word) for word in query.split())))
     assert len(seen) == len(spider.TABLES) * len(spider.ACTS) * len(spider.DEMANDS)
+
+
+def test_a_data_base_names_its_people_one_way() -> None:
+    habits: dict[str, set[str]] = {}
+    for one in looked_at("mini-spider").train:
+        asked = re.match(r"select (name|id) ", one.targets[0])
+        base = one.text.split(" structured knowledge: | ")[1].split(" | ")[0]
+        habits.setdefault(base, set()).update(asked.groups() if asked else ())
+    assert set().union(*habits.values()) == set(spider.PEOPLE)
+    assert sum(len(ways) > 1 for ways in habits.values()) <= 2, "two data bases may bear one name"
 
 
 def test_mtop_labels_what_was_said_in_the_order_of_the_utterance() -> None:
