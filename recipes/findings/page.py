@@ -45,7 +45,6 @@ def _measured(lab: Lab, found: Sequence[Record]) -> dict[str, Any]:
         "models": sorted({f"{record.backbone} ({record.fingerprints['backbone'][:12]})" for record in found}),
         "test examples": sorted({len(record.answers) for record in found}),
         "seeds": sorted({record.seed for record in found}),
-        "steps": lab.steps,
         "limit": lab.limit,
         "max_new_tokens": sorted({record.spec["max_new_tokens"] for record in found}),
         **_tuning(found),
@@ -58,7 +57,16 @@ def _measured(lab: Lab, found: Sequence[Record]) -> dict[str, Any]:
 def _tuning(found: Sequence[Record]) -> dict[str, Any]:
     """The settings of tuning, all values that occur."""
     rows = [record.spec["tuning"] for record in found if record.spec["tuning"]]
-    names = ("batch_size", "learning_rate", "prompt_length", "optimizer", "schedule", "warmup_steps", "patience")
+    names = (
+        "max_steps",
+        "batch_size",
+        "learning_rate",
+        "prompt_length",
+        "optimizer",
+        "schedule",
+        "warmup_steps",
+        "patience",
+    )
     return {name: sorted({row[name] for row in rows}) for name in names}
 
 

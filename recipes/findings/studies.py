@@ -20,10 +20,7 @@ SIZES = ("reference-small", "reference-medium", "reference-large")
 T5 = ("reference-t5", "reference-t5-adapted")
 ORDER = ("zero", "icl:random", "icl", "pt", "ipt")
 LENGTHS = (1, 5, 25, 100)
-CARRIED = (
-    "pt",
-    "ipt",
-)  # Sun et al. 2023 carry over prompts that stood alone; those that stood before a demonstration, beside
+CARRIED = ("pt",)  # Sun et al. 2023 carry over prompts that stood alone
 FAR, FLOOR = 5.0, 5.0  # points
 
 

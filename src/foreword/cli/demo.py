@@ -10,7 +10,7 @@ SETTINGS = {
     "task": "mini-dart",
     "methods": "zero,icl:random,icl,pt,ipt",
     "seeds": "0,1,2",
-    "max_steps": 200,
+    "max_steps": 100,
     "prompt_length": 100,
     "max_new_tokens": 48,
     "limit": None,
