@@ -97,7 +97,8 @@ def find_spared(engine: _Engine, soft: Tensor, rows: Sequence[Row]) -> Spared:
 def _other(soft: Tensor) -> Tensor:
     """Rows of the same length that point elsewhere: a multiple would be the same to a model that divides by the length."""
     drawn = torch.randn(soft.shape, generator=torch.Generator().manual_seed(7_654_321)).to(soft)
-    return drawn * (soft.norm().clamp_min(1e-3) / drawn.norm())
+    found: Tensor = drawn * (soft.norm().clamp_min(1e-3) / drawn.norm())
+    return found
 
 
 def _holds(engine: _Engine, tried: Spared, soft: Tensor, rows: Sequence[Row], wanted: Tensor) -> bool:
