@@ -42,7 +42,9 @@ NOTES = {
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     made = _run.parser(__doc__ or "")
-    made.add_argument("--shape", nargs="+", choices=list(_shapes.SHAPES), default=["gpt2", "llama"])
+    made.add_argument(
+        "--shape", nargs="+", choices=[shape for shape in _shapes.SHAPES if shape != "t5"], default=["gpt2", "llama"]
+    )
     made.add_argument("--prompt-length", nargs="+", type=int, default=[100], help="P (default 100)")
     made.add_argument("--batch", nargs="+", type=int, default=[8], help="B (default 8)")
     made.add_argument("--lengths", nargs="+", choices=list(_shapes.LENGTHS), default=["mtop"])

@@ -4,17 +4,15 @@ judged here."""
 from __future__ import annotations
 
 import importlib
-import json
 import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-BENCH = Path(__file__).parents[1] / "bench"
+import benches
+from benches import BENCH
+
 TINY = [
     "--shape",
     "tiny",
@@ -45,18 +43,7 @@ every = pytest.mark.parametrize(
 
 @every
 def test_a_tiny_run_prints_one_document(name: str) -> None:
-    told = subprocess.run(
-        [sys.executable, str(BENCH / f"{name}.py"), *COMMANDS[name]],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert told.returncode == 0, told.stderr
-    document = json.loads(told.stdout)
-    assert document["bench"] == name
-    assert document["settings"]["repeats"] == 1
-    assert {"processor", "cores", "threads"} <= document["hardware"].keys()
-    assert {"python", "torch", "numpy"} <= document["versions"].keys()
+    document = benches.document(name, COMMANDS[name])
     wanted = {"retrieve": ["bm25", "dense"], "generate": ["soft prompt of 3"], "mixed": [1, 4], "ensemble": [2]}[name]
     key = {"retrieve": "retriever", "generate": "before", "mixed": "prompts", "ensemble": "members"}[name]
     assert [row[key] for row in document["rows"]][: len(wanted)] == wanted

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-BENCH = Path(__file__).parents[1] / "bench"
+import benches
+from benches import BENCH
+
 TINY = [
     "--shape",
     "small",
@@ -41,17 +38,7 @@ every = pytest.mark.parametrize(
 
 @every
 def test_a_tiny_run_prints_one_document(name: str) -> None:
-    told = subprocess.run(
-        [sys.executable, str(BENCH / f"{name}.py"), *COMMANDS[name]],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert told.returncode == 0, told.stderr
-    document = json.loads(told.stdout)
-    assert document["bench"] == name and document["settings"]["repeats"] == 1
-    assert {"processor", "cores", "threads"} <= document["hardware"].keys()
-    assert {"python", "torch", "numpy"} <= document["versions"].keys()
+    document = benches.document(name, COMMANDS[name])
     HOLDS[name](document)
 
 

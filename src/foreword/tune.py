@@ -167,14 +167,14 @@ def fit(
     path, mark = folder / "checkpoint.safetensors", _mark(backbone, trained, rows, tuning, seed)
     state = _resume(path, mark, trained, steps) or State()
     budget = Budget(MICRO_TOKENS)
-    backbone.checkpointing = tuning.gradient_checkpointing
     while state.step < tuning.max_steps and not (tuning.patience and state.waiting >= tuning.patience):
         begun = time.perf_counter()
         factor = rate(tuning.schedule, state.step, tuning.max_steps, tuning.warmup_steps)
         for group, full in zip(steps.param_groups, rates, strict=True):
             group["lr"] = full * factor
         places = step_places(len(rows), tuning.batch_size, state.step, seed=seed)
-        loss = _step(backbone, trained, [rows[place] for place in places], steps, tuning.max_grad_norm, budget)
+        with backbone.recomputing(tuning.gradient_checkpointing):
+            loss = _step(backbone, trained, [rows[place] for place in places], steps, tuning.max_grad_norm, budget)
         if loss != loss or loss == float("inf"):
             raise ForewordError(
                 f"The training loss is no longer a number at step {state.step}; "
@@ -190,7 +190,6 @@ def fit(
         if due:
             _save(path, mark, trained, steps, state)
         progress(name, state.step, tuning.max_steps, f"loss {loss:.3f}, dev {state.best_score:.4g}")
-    backbone.checkpointing = False
     progress(name, tuning.max_steps, tuning.max_steps, f"best at step {state.best_step}")
     parameters = sum(value.numel() for value in trained.named.values())
     return Tuned(state.best, tuple(state.curve), state.seconds, state.best_step, parameters)

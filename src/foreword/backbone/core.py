@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -174,9 +175,14 @@ class Backbone:
         """Whether a loss keeps each layer's input alone and runs the layer again for the gradient: the same numbers, less memory."""
         return self.engine.checkpointing
 
-    @checkpointing.setter
-    def checkpointing(self, wanted: bool) -> None:
-        self.engine.checkpointing = wanted
+    @contextlib.contextmanager
+    def recomputing(self, wanted: bool) -> Iterator[None]:
+        """Within the block `checkpointing` is as wanted."""
+        before, self.engine.checkpointing = self.engine.checkpointing, wanted
+        try:
+            yield
+        finally:
+            self.engine.checkpointing = before
 
     def forget(self) -> None:
         """Free what is kept to be used again: it is computed anew where it is needed."""

@@ -12,15 +12,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import current_process
 from typing import Any
 
-import numpy as np
-
 from foreword.errors import ForewordError
-from foreword.metrics.base import Metric, Numbers, divide
 
 Work = Callable[[Sequence[Any], Sequence[Any]], list[float]]  # (jobs, what they share) -> the number of each job
 
@@ -55,29 +52,6 @@ def spread(
                 if worker is not None:
                     worker.kill()
     return found
-
-
-def spread_metric(
-    name: str,
-    *,
-    needs: tuple[str, ...],
-    values: Callable[[Sequence[str], Sequence[Sequence[str]], Sequence[Mapping[str, Any]]], list[float]],
-    source: str,
-    signature: Callable[[], str],
-) -> Metric:
-    """The mean over examples of `values(outputs, references, facts)`, each in 0..1; d = 2: that number, and 1."""
-
-    def statistics(
-        outputs: Sequence[str], references: Sequence[Sequence[str]], facts: Sequence[Mapping[str, Any]]
-    ) -> Numbers:
-        found = np.array(values(outputs, references, facts), dtype=np.float64)
-        return np.stack([found, np.ones(len(found))], axis=1)
-
-    return Metric(name, 100.0, source, statistics, _mean, signature, needs=needs)
-
-
-def _mean(sums: Numbers) -> Numbers:
-    return 100.0 * divide(sums[..., 0], sums[..., 1])
 
 
 def _cores() -> int:

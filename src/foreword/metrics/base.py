@@ -119,11 +119,29 @@ def fact_metric(
 ) -> Metric:
     """The mean over examples of the best `of(output, reference, facts)`, which is in 0..1; d = 2: that number, and 1."""
 
+    def values(
+        outputs: Sequence[str], references: Sequence[Sequence[str]], facts: Sequence[Mapping[str, Any]]
+    ) -> list[float]:
+        rows = zip(pairs(outputs, references), facts, strict=True)
+        return [max(of(output, one, known) for one in accepted) for (output, accepted), known in rows]
+
+    return values_metric(name, needs=needs, values=values, source=source, signature=signature)
+
+
+def values_metric(
+    name: str,
+    *,
+    needs: tuple[str, ...],
+    values: Callable[[Sequence[str], Sequence[Sequence[str]], Sequence[Mapping[str, Any]]], list[float]],
+    source: str,
+    signature: Callable[[], str],
+) -> Metric:
+    """The mean over examples of `values(outputs, references, facts)`, each in 0..1; d = 2: that number, and 1."""
+
     def statistics(
         outputs: Sequence[str], references: Sequence[Sequence[str]], facts: Sequence[Mapping[str, Any]]
     ) -> Numbers:
-        rows = zip(pairs(outputs, references), facts, strict=True)
-        return _counted([max(of(output, one, known) for one in accepted) for (output, accepted), known in rows])
+        return _counted(values(outputs, references, facts))
 
     return Metric(name, 100.0, source, statistics, _mean, signature, needs=needs)
 

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from foreword.errors import ForewordError
-from foreword.metrics._spread import spread, spread_metric
-from foreword.metrics.base import pairs
+from foreword.metrics._spread import spread
+from foreword.metrics.base import pairs, values_metric
 from foreword.metrics.spider_results import Row, ordered, predicted, same_results, statement
 
 LEAST = 500  # examples that are worth a process of their own
@@ -155,7 +155,7 @@ def _agrees(base: _Base, query: str, wanted: Sequence[Row], in_order: bool) -> b
 
 
 METRICS = (
-    spread_metric(
+    values_metric(
         "spider_execution",
         needs=("database_path",),
         values=_executed,

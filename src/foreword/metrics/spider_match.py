@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from foreword.errors import ForewordError
-from foreword.metrics._spread import spread, spread_metric
-from foreword.metrics.base import pairs
+from foreword.metrics._spread import spread
+from foreword.metrics.base import pairs, values_metric
 from foreword.metrics.spider_sql import (
     OPERATORS,
     Column,
@@ -309,7 +309,7 @@ def _aggregates(query: Query) -> int:
 
 
 METRICS = (
-    spread_metric(
+    values_metric(
         "spider_match",
         needs=("schema",),
         values=_exacts,

@@ -15,8 +15,8 @@ from typing import Any
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
 from foreword.errors import ForewordError
-from foreword.metrics._spread import spread, spread_metric
-from foreword.metrics.base import Numbers, pairs
+from foreword.metrics._spread import spread
+from foreword.metrics.base import Numbers, pairs, values_metric
 from foreword.metrics.bleu import bleu
 from foreword.metrics.moses import detokenised
 from foreword.metrics.parent import Score, TableError, Words, entailing, parent, to_tell
@@ -145,7 +145,7 @@ METRICS = (
         statistics=_bleu_statistics,
         signature=lambda: f"totto_bleu|refs:3,<null>|detok:moses-en|{_BLEU.signature()}",
     ),
-    spread_metric(
+    values_metric(
         "parent",
         needs=NEEDS,
         values=_parents,
