@@ -24,9 +24,9 @@ from foreword.world.names import new_word
 WORDS, MEAN = 50_000, 12  # words of the language; mean words of a text
 OFFSET = 2.7  # Mandelbrot's: the first words of a language are not as frequent as 1 / rank says
 CLOSE = {
-    "bm25": 0.0,
+    "bm25": 1e-6,
     "dense": 2e-5,
-}  # float32 against float32 in the same order; cosines of six decimals against float32
+}  # the same float32 scores, divided; cosines of six decimals against float32
 COLUMNS = {
     "retriever": "retriever",
     "examples": "examples",
@@ -99,12 +99,18 @@ def examples(texts: Sequence[str], name: str) -> list[Example]:
     return [Example(f"{name}-{number}", {"input": text}, ("yes",)) for number, text in enumerate(texts)]
 
 
+def parts(scores: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """BM25 scores [N, k], best first, as parts of the best: foreword tells them on another scale than the peer."""
+    return scores / scores[:, :1]
+
+
 def ours(name: str, pool: Sequence[Example], asked: Sequence[Example], k: int, encode: Any = None) -> Contender:
     """foreword's retriever of that name."""
+    scaled = parts if name == "bm25" else np.asarray
     return Contender(
         lambda: make(name, pool, encode=encode),
         lambda index: index.find_all(asked, k),
-        lambda found: np.array([[one.similarity for one in reversed(each)] for each in found]),
+        lambda found: scaled(np.array([[one.similarity for one in reversed(each)] for each in found])),
     )
 
 
@@ -125,7 +131,7 @@ def bm25s_plainly(pool: Sequence[Example], asked: Sequence[Example], k: int) -> 
         strings = bm25s.tokenization.convert_tokenized_to_string_list(cut(asked))
         return index.retrieve(strings, k=k, show_progress=False)
 
-    return Contender(build, ask, lambda found: found.scores)
+    return Contender(build, ask, lambda found: parts(found.scores))
 
 
 def faiss_plainly(vectors: np.ndarray[Any, Any], asked: np.ndarray[Any, Any], k: int) -> Contender:

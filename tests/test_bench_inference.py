@@ -106,7 +106,7 @@ def test_a_library_that_finds_otherwise_ends_the_bench(
 
     def wrong(*given: Any) -> Any:
         told = made(*given)
-        return retrieve.Contender(told.build, told.ask, lambda found: np.asarray(told.told(found)) * 1.001)
+        return retrieve.Contender(told.build, told.ask, lambda found: np.asarray(told.told(found)) ** 1.01)
 
     monkeypatch.setattr(retrieve, peer, wrong)
     monkeypatch.setitem(COMMANDS, "retrieve", [*COMMANDS["retrieve"], "--retrievers", name])

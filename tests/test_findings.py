@@ -120,19 +120,20 @@ def test_spread_is_told_for_every_length(tmp_path: Path) -> None:
 
 
 def test_transfer_counts_pairs_and_knows_each_prompts_source(tmp_path: Path) -> None:
-    """PT prompts help on every task but one; seeds are those of the source's prompt."""
+    """PT prompts help on every task but one, IPT prompts on all; seeds are those of the source's prompt."""
     found = []
     for task in TASKS:
         found.append(record("icl", task, 0.4))
-        made = [record("pt", task, 0.5, seed) for seed in range(2)]
+        made = [record(label, task, 0.5, seed) for label in ("pt", "ipt") for seed in range(2)]
         found += made
         for source in made:
             for target in TASKS:
-                share = 0.9 if target != TASKS[4] else 0.1
+                share = 0.9 if target != TASKS[4] or source.label == "ipt" else 0.1
                 given = {"steps": 0, "carried": source.fingerprints["soft_prompt"]}
                 found += [record("ipt", target, share, source.seed, **given)] if target != task else []
-    assert counts(told("transfer", found, tmp_path)) == [(16, 20, 10)]
-    table = told("transfer", found, tmp_path).tables[0]
+    made = told("transfer", found, tmp_path)
+    assert counts(made) == [(16, 20, 10), (20, 20, 10)]
+    table = made.tables[0]
     assert "significantly higher in 16 pairs, significantly lower in 4" in table.caption
     assert [row[1 + place] for place, row in enumerate(table.rows)] == [""] * 5
     assert table.rows[0][1:] != [""] * 5 and all(row[5].points < 0 for row in table.rows[:4])
@@ -209,10 +210,10 @@ def test_a_small_run_of_everything_is_done_once(
     page = tmp_path / "page.md"
     assert command.main(smoke(model, tmp_path, "--dry-run")) == 0
     priced = capsys.readouterr().out
-    assert "order: 10 of 10 trials" in priced and "transfer: 2 of 2 trials" in priced and not list(tmp_path.iterdir())
+    assert "order: 10 of 10 trials" in priced and "transfer: 4 of 4 trials" in priced and not list(tmp_path.iterdir())
     assert command.main(smoke(model, tmp_path, "--page", str(page))) == 0
     first = capsys.readouterr()
-    assert first.err.count("order ") == 10 and first.err.count("transfer ") == 2
+    assert first.err.count("order ") == 10 and first.err.count("transfer ") == 4
     text = page.read_text(encoding="utf-8")
     assert text.count("## ") == 6 and "Not run" not in text and text.count("**A smoke run on 3 examples") == 6
     records = {path: path.stat().st_mtime_ns for path in (tmp_path / "records").iterdir()}

@@ -191,7 +191,19 @@ def test_bm25_is_the_formula() -> None:
         return total
 
     assert [one.example.id for one in found] == ["3", "2", "0", "1"]
-    assert [one.similarity for one in found] == pytest.approx([score(texts[i]) for i in (3, 2, 0, 1)], rel=1e-5)
+    whole = score("red hat")
+    assert [one.similarity for one in found] == pytest.approx([score(texts[i]) / whole for i in (3, 2, 0, 1)], rel=1e-5)
+
+
+def test_bm25_similarity_is_a_part_of_the_questions_own() -> None:
+    texts = ["red cat", "a red hat and a red coat and a red scarf", "blue bird", "green fish"]
+    pool = [example(number, text) for number, text in enumerate(texts)]
+    for text in texts:
+        near = make("bm25", pool).find(example("q", text + "!"), 1)[0]  # the same words, and another question
+        assert near.example.fields["input"] == text
+        assert near.similarity == pytest.approx(1.0, rel=1e-5)
+    part = make("bm25", pool).find(example("q", "green bird of nobody"), 1)[0].similarity
+    assert part is not None and 0 < part < 1
 
 
 def test_repeated_rows_of_a_question_do_not_change_its_words_weight() -> None:

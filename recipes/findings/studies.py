@@ -20,7 +20,10 @@ SIZES = ("reference-small", "reference-medium", "reference-large")
 T5 = ("reference-t5", "reference-t5-adapted")
 ORDER = ("zero", "icl:random", "icl", "pt", "ipt")
 LENGTHS = (1, 5, 25, 100)
-CARRIED = ("pt",)  # Sun et al. 2023 carry over prompts that stood alone
+CARRIED = (
+    "pt",
+    "ipt",
+)  # Sun et al. 2023 carry over prompts that stood alone; ours too that stood before a demonstration
 FAR, FLOOR = 5.0, 5.0  # points
 
 
@@ -115,12 +118,12 @@ def _similarity_told(lab: Lab, found: Records) -> Told:
         for part in one.bins:
             interval = "" if part.lo is None or part.hi is None else f" ({words.between(part.lo, part.hi)})"
             gain = words.points(part.mean or 0.0)
-            binned.append([task, f"{part.low:.1f} to {part.high:.1f}", part.count, f"{gain}{interval}"])
+            binned.append([task, f"{part.low:.2f} to {part.high:.2f}", part.count, f"{gain}{interval}"])
     return Told(
         [Verdict("IPT minus PT grows with similarity, the slope's interval above zero", rising, len(slopes), 3)],
         [
-            Table("Points for each unit of BM25", ("task", "slope", "examples"), slopes),
-            Table("By similarity", ("task", "BM25 similarity", "examples", "IPT minus PT"), binned),
+            Table("Points more at similarity 1 than at 0", ("task", "slope", "examples"), slopes),
+            Table("By similarity", ("task", "similarity", "examples", "IPT minus PT"), binned),
         ],
     )
 
@@ -284,8 +287,8 @@ STUDIES: dict[str, Study] = {
     ),
     "similarity": Study(
         "IPT minus PT by similarity",
-        "Each test example's own score under IPT minus its score under PT (means over seeds), against the BM25 similarity of the "
-        "demonstration that it was shown.",
+        "Each test example's own score under IPT minus its score under PT (means over seeds), against the similarity of the demonstration "
+        "that it was shown: its BM25 score as a part of what the question scores with itself.",
         (MEDIUM,),
         _similarity,
         _similarity_told,
@@ -299,8 +302,8 @@ STUDIES: dict[str, Study] = {
     ),
     "transfer": Study(
         "Transfer",
-        "A prompt tuned on the source task, not trained further, before a retrieved demonstration of the target task; against the same "
-        "demonstration without a prompt. Sun et al. 2023 carried PT prompts.",
+        "A prompt tuned on the source task, not trained further, before a retrieved demonstration of the target task; against the "
+        "demonstration alone. Sun et al. 2023 carried PT prompts; IPT prompts were tuned before demonstrations of their own task.",
         (MEDIUM,),
         _transfer,
         _transfer_told,

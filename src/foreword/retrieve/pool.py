@@ -23,7 +23,7 @@ Rank: TypeAlias = Callable[[Sequence[Example], Sequence[Sequence[int]], int], li
 class Found:
     """A training example to show.
 
-    similarity: on the retriever's own scale (BM25 score, cosine); None where nothing is compared.
+    similarity: on the retriever's own scale (BM25 score as a part of the question's own, cosine); None where nothing is compared.
     """
 
     example: Example

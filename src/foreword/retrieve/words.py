@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 import statistics
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,6 +20,10 @@ from foreword.retrieve.pool import Pool, Ranked, Ranking, Retriever, Vectors
 
 # Scripts that leave no blank between words (Thai, Lao, Japanese, Chinese): each of their characters is a piece.
 _UNSPACED = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+K1, B = (
+    1.5,
+    0.75,
+)  # Robertson and Zaragoza 2009: how fast a repeated word stops to count, how much a long text is held back
 _PIECE = re.compile(f"[{_UNSPACED}]|[^\\W_{_UNSPACED}]+")
 
 
@@ -35,21 +41,34 @@ def trigrams(text: str) -> list[str]:
 def bm25_retriever(pool: Pool) -> Retriever:
     """The highest BM25 scores (Lucene's form, k1 1.5, b 0.75) over the distinct questions of the pool.
 
-    Where no word is shared the score is 0 and the pool's first questions stand for all the others.
+    The similarity is the score as a part of what the question would score with itself (its words that the pool has), so that a long
+    question is not called more similar for being long: 0 where no word is shared, and then the pool's first questions stand for all
+    the others; 1 for the same words as often in as long a text; above 1 where a text repeats them.
     """
     cut = _cutter(pool)
     cuts = [cut(text) for text in pool.texts]
     numbers = {piece: number for number, piece in enumerate(sorted({piece for one in cuts for piece in one}))}
-    index = bm25s.BM25(method="lucene", k1=1.5, b=0.75, backend="numpy")
+    index = bm25s.BM25(method="lucene", k1=K1, b=B, backend="numpy")
     if numbers:
         corpus = [[numbers[piece] for piece in one] for one in cuts]
         index.index((corpus, dict(numbers)), create_empty_token=False, show_progress=False)
+    having = Counter(numbers[piece] for one in cuts for piece in set(one))
+    rarity = [
+        math.log(1 + (len(cuts) - having[number] + 0.5) / (having[number] + 0.5)) for number in range(len(numbers))
+    ]
+    mean = sum(map(len, cuts)) / len(cuts)
+
+    def whole(known: Sequence[int], length: int) -> float:
+        damped = K1 * (1 - B + B * length / mean)
+        return sum(count * rarity[number] * count / (count + damped) for number, count in Counter(known).items())
 
     def one(example: Example, bars: Sequence[int], k: int) -> Ranking:
-        known = [numbers[piece] for piece in cut(example.text) if piece in numbers]
+        own = cut(example.text)
+        known = [numbers[piece] for piece in own if piece in numbers]
         scores = index.get_scores_from_ids(known) if known else np.zeros(len(cuts), np.float32)  # [N]
         scores[list(bars)] = -np.inf
-        return [(int(place), float(scores[place])) for place in best(scores, min(k, len(cuts) - len(bars)))]
+        most = whole(known, len(own)) if known else 1.0
+        return [(int(place), float(scores[place]) / most) for place in best(scores, min(k, len(cuts) - len(bars)))]
 
     def rank(examples: Sequence[Example], barred: Sequence[Sequence[int]], k: int) -> list[Ranking]:
         return [one(example, bars, k) for example, bars in zip(examples, barred, strict=True)]
