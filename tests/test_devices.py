@@ -1,0 +1,69 @@
+"""Nothing but the model's device is used: everything runs on torch's meta device, under a mode that refuses any operation on tensors of two
+devices, as an accelerator would. There are no values there: what is read back is 0."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+import tiny
+from foreword.backbone import Backbone, Row, wrap
+
+FAMILIES = (*tiny.CAUSAL, "mamba", *tiny.SEQ2SEQ)
+MOVES = ("aten::_to_copy", "aten::copy_", "aten::lift_fresh")  # what may see two devices
+
+
+class OneDevice(TorchDispatchMode):
+    """Refuses operations on tensors of two devices. Numbers (0 dimensions) may come from anywhere, as torch allows."""
+
+    def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name, kwargs = operation._schema.name, kwargs or {}
+        there = {one.device.type for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor) and one.dim()}
+        assert len(there) < 2 or name in MOVES, f"{operation} on {sorted(there)}"
+        if name == "aten::_local_scalar_dense" and args[0].is_meta:
+            return torch.zeros((), dtype=args[0].dtype).item()
+        if name == "aten::_to_copy" and args[0].is_meta and kwargs.get("device") == torch.device("cpu"):
+            return torch.zeros(args[0].shape, dtype=kwargs.get("dtype") or args[0].dtype)
+        return operation(*args, **kwargs)
+
+
+def elsewhere(family: str) -> tuple[Backbone, list[Row], Tensor]:
+    """A tiny backbone on the meta device, rows, and a soft prompt there; which short cuts are exact was found before it was moved."""
+    one = wrap(family, copy.deepcopy(tiny.model(family)), tiny.tokenizer())
+    rows = tiny.rows(5, prefix=(5, 6, 7))
+    soft = torch.randn(4, one.hidden)
+    one.loss(soft, rows)
+    one.model.to("meta")
+    return one, rows, soft.to("meta")
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_loss_and_its_gradient_stay_on_the_models_device(family: str, checkpointing: bool) -> None:
+    one, rows, soft = elsewhere(family)
+    soft.requires_grad_(True)
+    with OneDevice(), one.recomputing(checkpointing):
+        loss, _ = one.loss(soft, rows)
+        (grad,) = torch.autograd.grad(loss, [soft])
+    assert loss.is_meta and grad.is_meta and grad.shape == soft.shape
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_answers_and_scores_are_made_on_the_models_device(family: str) -> None:
+    one, rows, soft = elsewhere(family)
+    other = torch.randn(2, one.hidden, device="meta")
+    with OneDevice():
+        assert [len(ids) for ids in one.generate(soft, rows, 3)] == [3] * 5
+        assert len(one.generate([soft, other, None, soft, other], rows, 3)) == 5
+        assert len(one.score([soft, other, None, soft, other], rows)) == 5
+
+
+def test_the_mode_refuses_two_devices() -> None:
+    with OneDevice(), pytest.raises(AssertionError, match=r"aten.mm.* on \['cpu', 'meta'\]"):
+        torch.empty((2, 3), device="meta") @ torch.zeros((3, 4))
