@@ -10,6 +10,7 @@ import torch
 import transformers
 
 from foreword import reference
+from foreword.backbone.allocator import keep_freed
 from foreword.backbone.causal import CausalEngine
 from foreword.backbone.check import causal_traits, seq2seq_traits
 from foreword.backbone.core import Backbone
@@ -61,6 +62,7 @@ def load_backbone(
 
 def wrap(name: str, model: Any, tokenizer: Any, output: Any = None, *, notes: tuple[str, ...] = ()) -> Backbone:
     """Make a Backbone of a model and a tokenizer that are in memory already; the model is frozen and set to eval mode."""
+    keep_freed()
     model.eval()
     for parameter in model.parameters():
         parameter.requires_grad_(False)
