@@ -177,15 +177,24 @@ def test_the_loss_in_parts_is_the_cross_entropy(
     model = copy.deepcopy(tiny.model("llama")).to(dtype)
     found = Head(model)
     found.cap, found.scale = cap, scale
-    monkeypatch.setattr(head_room, "LOGITS", 3 * tiny.WORDS)
-    sizes: list[int] = []
-    whole = found.logits
-    monkeypatch.setattr(found, "logits", lambda hidden: sizes.append(len(hidden)) or whole(hidden))
+    size = tiny.WORDS // 3 + 1
+    for name, value in {"ROWS": 5, "WORDS": size, "LOGITS": 1}.items():
+        monkeypatch.setattr(head_room, name, value)
+    sizes: list[tuple[int, ...]] = []
+
+    def logits(hidden: Tensor, words: slice) -> Tensor:
+        made = Head.logits(found, hidden, words)
+        sizes.append(tuple(made.shape))
+        return made
+
+    monkeypatch.setattr(found, "logits", logits)
     generator = torch.Generator().manual_seed(1)
     hidden = (3 * torch.randn((8, 32), generator=generator)).to(dtype).requires_grad_(True)
     wanted = torch.randint(0, tiny.WORDS, (8,), generator=generator)
     loss = found.loss(hidden, wanted)
-    assert sizes == [3, 3, 2], "never the whole table"
+    assert sizes == [(rows, words) for rows in (5, 3) for words in (size, size, tiny.WORDS - 2 * size)], (
+        "never the whole table"
+    )
     (grad,) = torch.autograd.grad(2 * loss, hidden)
     logits = scale * (hidden @ model.get_output_embeddings().weight.T)
     logits = (logits if cap is None else cap * torch.tanh(logits / cap)).to(torch.promote_types(dtype, torch.float32))

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-LOGITS = 2**24  # held at once: 64 MiB in float32
+LOGITS = 2**19  # made at once, 2 MiB in float32: they stay in the processor's cache, as do their words' weights
+ROWS, WORDS = 1024, 512  # hidden states that go together, at most; words, at least
 
 
 class Head:
@@ -29,9 +30,9 @@ class Head:
             getattr(config, "logits_scaling", None) or 1.0
         )
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """[n, H] to [n, V]."""
-        found = functional.linear(hidden, self.weight, self.bias)
+    def logits(self, hidden: Tensor, words: slice = slice(None)) -> Tensor:
+        """[n, H] to [n, V], or some words of V."""
+        found = functional.linear(hidden, self.weight[words], None if self.bias is None else self.bias[words])
         if self.scale != 1.0:
             found *= self.scale
         return found if self.cap is None else found.div_(self.cap).tanh_().mul_(self.cap)
@@ -41,12 +42,6 @@ class Head:
         if self.cap is not None:
             return (logits / self.cap).square_().neg_().add_(1.0).mul_(self.scale)
         return None if self.scale == 1.0 else self.scale
-
-    def chunks(self, hidden: Tensor) -> Iterator[slice]:
-        """Rows whose logits are made together."""
-        size = max(1, LOGITS // len(self.weight))
-        for at in range(0, len(hidden), size):
-            yield slice(at, at + size)
 
     def loss(self, hidden: Tensor, wanted: Tensor) -> Tensor:
         """Cross-entropy in nats of hidden states [n, H] against tokens [n], summed; gradients reach the hidden states."""
@@ -71,29 +66,38 @@ def answers_loss(
 
 
 class _Loss(torch.autograd.Function):
-    """The gradient is made beside the loss, while a chunk's logits are at hand: for hidden states it is (chances - one at the wanted
-    token) times the output layer's weights."""
+    """The gradient is made beside the loss, while a part's logits are at hand: for hidden states it is (chances - one at the wanted token)
+    times the output layer's weights. What chances are divided by is known at the end only; until then all is relative to the greatest
+    logit so far (Milakov and Gimelshein 2018, arXiv 1805.02867)."""
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, wanted: Tensor, head: Head) -> Tensor:
+        kind = torch.promote_types(hidden.dtype, torch.float32)
         grad, losses = torch.empty_like(hidden), []
-        for rows in head.chunks(hidden):
-            logits = head.logits(hidden[rows])  # [n, V]
-            logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-            said = wanted[rows].unsqueeze(1)  # [n, 1]
-            bent = head.bent(logits) if ctx.needs_input_grad[0] else None
-            top, at = logits.amax(dim=-1, keepdim=True), logits.gather(1, said)
-            total = logits.sub_(top).exp_().sum(dim=-1, keepdim=True)
+        for rows in _parts(len(hidden), ROWS):
+            some, said = hidden[rows], wanted[rows].unsqueeze(1)  # [n, H], [n, 1]
+            top = torch.full(said.shape, float("-inf"), dtype=kind, device=hidden.device)
+            total, at, slope = torch.zeros_like(top), torch.zeros_like(top), torch.zeros_like(some, dtype=kind)
+            for words in _parts(len(head.weight), max(WORDS, LOGITS // len(some))):
+                logits = head.logits(some, words).to(kind)  # [n, words]
+                bent = head.bent(logits) if ctx.needs_input_grad[0] else None
+                here = said - words.start
+                inside = (here >= 0) & (here < logits.shape[1])
+                here = here.clamp(0, logits.shape[1] - 1)
+                at = torch.where(inside, logits.gather(1, here), at)
+                higher = torch.maximum(top, logits.amax(dim=-1, keepdim=True))
+                shrunk = (top - higher).exp_()
+                chances, top = logits.sub_(higher).exp_(), higher
+                total.mul_(shrunk).add_(chances.sum(dim=-1, keepdim=True))
+                if ctx.needs_input_grad[0]:
+                    chances = chances if bent is None else chances.mul_(bent)
+                    slope.mul_(shrunk)
+                    _add_product(slope, chances, head.weight[words])
             losses.append((top + total.log() - at).sum())
-            if not ctx.needs_input_grad[0]:
-                continue
-            if bent is None and hidden.dtype == logits.dtype:
-                torch.mm(logits, head.weight, out=grad[rows])
-                grad[rows].div_(total).sub_(head.weight[wanted[rows]])
-            else:
-                slope = logits.div_(total).scatter_add_(1, said, -torch.ones_like(total))
-                slope = slope if bent is None else slope.mul_(bent)
-                torch.mm(slope.to(hidden.dtype), head.weight, out=grad[rows])
+            if ctx.needs_input_grad[0]:
+                bent = head.bent(at)
+                target = head.weight[said.squeeze(1)]
+                grad[rows] = slope.div_(total).sub_(target if bent is None else target * bent)
         ctx.save_for_backward(grad)
         return torch.stack(losses).sum()
 
@@ -101,3 +105,16 @@ class _Loss(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         (found,) = ctx.saved_tensors
         return (found * grad).to(found.dtype), None, None
+
+
+def _add_product(found: Tensor, one: Tensor, other: Tensor) -> None:
+    """found += one @ other, in the numbers of `other`."""
+    if found.dtype == other.dtype:
+        found.addmm_(one, other)
+    else:
+        found += one.to(other.dtype) @ other
+
+
+def _parts(count: int, size: int) -> Iterator[slice]:
+    for at in range(0, count, size):
+        yield slice(at, at + size)

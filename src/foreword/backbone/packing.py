@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -15,11 +16,43 @@ from torch import Tensor
 from transformers import AttentionInterface
 
 NAME = "foreword"  # of this attention in the model library's register
+SCORES = 2**21  # of a group of rows, at most: 8 MiB in float32
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows of a packed sequence that are computed together, padded behind their ends to the longest: B rows of T positions, N = B T.
+
+    starts, sizes: where each row begins in the sequence, and its tokens. past: how many prefix positions it sees."""
+
+    starts: tuple[int, ...]
+    sizes: tuple[int, ...]
+    past: int
+
+    @property
+    def longest(self) -> int:
+        """T."""
+        return max(self.sizes)
+
+    def padded(self, values: Tensor) -> Tensor:
+        """Of values [K, S + R, ..] those of the rows, 0 behind a row's end: [K, N, ..]."""
+        shape = (len(values), len(self.sizes), self.longest, *values.shape[2:])
+        found = values.new_empty(shape) if min(self.sizes) == self.longest else values.new_zeros(shape)
+        for row, (start, size) in enumerate(zip(self.starts, self.sizes, strict=True)):
+            found[:, row, :size] = values[:, start : start + size]
+        return found.flatten(1, 2)
+
+    def place(self, values: Tensor, whole: Tensor) -> None:
+        """Put the rows' values out of [K, N, ..] where they belong in the whole sequence [S + R, K, ..]."""
+        rows = values.view(len(values), len(self.sizes), self.longest, *values.shape[2:])
+        rows = rows.transpose(0, 2)  # [T, B, K, ..]
+        for row, (start, size) in enumerate(zip(self.starts, self.sizes, strict=True)):
+            whole[start : start + size] = rows[:size, row]
 
 
 class Packing:
-    """Where things stand in a packed sequence [S + R]: S prefix positions, then rows of `sizes` tokens each, R in all. A row sees the
-    prefix and its own earlier tokens, as if it stood alone behind the prefix. Lives as long as one step."""
+    """Where things stand in a packed sequence [S + R]: S prefix positions, then rows of `sizes` tokens each, R in all, best the longest
+    first. A row sees the prefix and its own earlier tokens, as if it stood alone behind the prefix. Lives as long as one step."""
 
     def __init__(self, prefix: int, sizes: tuple[int, ...], device: torch.device) -> None:
         self.prefix, self.sizes, self.device = prefix, sizes, device
@@ -27,10 +60,24 @@ class Packing:
         self.spots = torch.cat([torch.arange(prefix), *own]).unsqueeze(0).to(device)  # position ids [1, S + R]
         self.windows: set[int | None] = set()  # reaches of local attention that layers asked for
         self._masks: dict[Any, Tensor] = {}
+        self._groups: dict[int, list[Group]] = {}
 
-    def parts(self, values: Tensor, dim: int) -> tuple[Tensor, ...]:
-        """What belongs to the prefix and to each row, along a dimension of S + R."""
-        return torch.split(values, [self.prefix, *self.sizes], dim)
+    def groups(self, heads: int) -> list[Group]:
+        """The prefix alone, then rows of similar length together, no more than keep their scores in the processor's cache."""
+        if heads not in self._groups:
+            found = [Group((0,), (self.prefix,), 0)] if self.prefix else []
+            first, waiting = self.prefix, [size for size in self.sizes if size]
+            while waiting:
+                most, count = waiting[0], 1
+                room = SCORES // (heads * most * (self.prefix + most))
+                while count < min(room, len(waiting)) and most <= 2 * waiting[count] <= 2 * most:
+                    count += 1
+                sizes = tuple(waiting[:count])
+                ends = tuple(itertools.accumulate(sizes, initial=first))
+                found.append(Group(ends[:-1], sizes, self.prefix))
+                first, waiting = ends[-1], waiting[count:]
+            self._groups[heads] = found
+        return self._groups[heads]
 
     def masked(self, first: int, last: int, window: int | None, dtype: torch.dtype) -> Tensor:
         """What is added to the scores of the queries at positions `first` to `last` with the keys up to there [last - first, last]: 0,
@@ -151,105 +198,103 @@ def attend(query: Tensor, key: Tensor, value: Tensor, kind: Kind) -> Tensor:
 
 
 class _Attention(torch.autograd.Function):
-    """Block by block: the prefix with itself, then each row with the prefix and itself, while the block's scores are in the cache of the
-    processor. Scores between rows are never made, nor the prefix's keys and values copied or repeated for a row. Shapes: K key heads,
-    G query heads a key head, S prefix, T tokens of a row, D head width."""
+    """Group by group: scores of all its rows with the prefix in one product, with themselves in another. Scores between rows are never
+    made, nor the prefix's keys and values copied or repeated for a row. Shapes: K key heads, G query heads a key head, S prefix
+    positions, N = B T positions of a group, D head width; queries of one position stand side by side."""
 
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, kind: Kind) -> Tensor:
         S, K, G = kind.packing.prefix, key.shape[1], query.shape[1] // key.shape[1]
-        q = torch.mul(query[0], kind.scaling, out=query.new_empty(query.shape[1:])).view(K, G, -1, query.shape[-1])
-        k, v = key[0].contiguous(), value[0].contiguous()  # [K, S + R, D]
-        out = query.new_empty((1, query.shape[2], K, G, v.shape[-1]))
-        parts = [kind.packing.parts(*one) for one in ((q, 2), (k, 1), (v, 1), (out[0].permute(1, 2, 0, 3), 2))]
-        kept: list[Tensor | None] = []
-        for place, (q_own, k_own, v_own, out_own) in enumerate(zip(*parts, strict=True)):
-            past = S if place else 0
-            weights, capped = _weights(q_own.flatten(1, 2), k[:, :past], k_own, G, kind)  # [K, G * T, past + T]
-            with _in_place(out_own) as found:
-                torch.bmm(weights[:, :, past:], v_own, out=found)
-                if past:
-                    found.baddbmm_(weights[:, :, :past], v[:, :past])
-            kept += [weights, capped]
-        ctx.kind, ctx.groups = kind, G
-        ctx.save_for_backward(q, k, v, *kept)
-        return out.flatten(2, 3)
+        q = query[0].view(K, G, *query.shape[2:]).transpose(1, 2)  # [K, S + R, G, D]
+        k, v = key[0], value[0]  # [K, S + R, D]
+        k_past, v_past = k[:, :S].contiguous(), v[:, :S].contiguous()
+        whole, kept = q.new_empty((q.shape[1], K, G, v.shape[-1])), [k_past, v_past]
+        for group in kind.packing.groups(K * G):
+            q_own, k_own, v_own = group.padded(q).mul_(kind.scaling), group.padded(k), group.padded(v)
+            weights, capped = _weights(q_own, k_past, k_own, group, kind)  # [K * B, T * G, past + T]
+            group.place(_weighted(weights, v_past, v_own, group), whole)
+            kept += [q_own, k_own, v_own, weights, *([] if capped is None else [capped])]
+        ctx.kind = kind
+        ctx.save_for_backward(*kept)
+        return whole.flatten(1, 2).unsqueeze(0)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        q, k, v, *kept = ctx.saved_tensors
-        kind, packing, S, G = ctx.kind, ctx.kind.packing, ctx.kind.packing.prefix, ctx.groups
-        told = grad[0].view(grad.shape[1], len(k), G, -1).permute(1, 2, 0, 3).contiguous()  # [K, G, S + R, D]
-        dq, dk, dv = (one.new_empty((1, one.shape[-2], *one.shape[:-2], one.shape[-1])) for one in (q, k, v))
-        q_places, k_places, v_places = dq[0].permute(1, 2, 0, 3), dk[0].transpose(0, 1), dv[0].transpose(0, 1)
-        parts = [
-            packing.parts(*one)
-            for one in ((told, 2), (q, 2), (k, 1), (v, 1), (q_places, 2), (k_places, 1), (v_places, 1))
-        ]
-        k_past, v_past = torch.zeros_like(k[:, :S]), torch.zeros_like(v[:, :S])
-        for place, (told_own, q_own, k_own, v_own, q_out, k_out, v_out) in enumerate(zip(*parts, strict=True)):
-            past = S if place else 0
-            given, asked = told_own.flatten(1, 2), q_own.flatten(1, 2)  # [K, G * T, D]
-            weights, capped = kept[2 * place], kept[2 * place + 1]
-            scores = torch.empty_like(weights)
-            torch.bmm(given, v_own.transpose(1, 2), out=scores[:, :, past:])
-            if past:
-                torch.bmm(given, v[:, :past].transpose(1, 2), out=scores[:, :, :past])
-            _through_softmax(scores, weights, capped)
-            with _in_place(q_out) as found:
-                torch.bmm(scores[:, :, past:], k_own, out=found)
-                if past:
-                    found.baddbmm_(scores[:, :, :past], k[:, :past])
-            if past:
-                k_past.baddbmm_(scores[:, :, :past].transpose(1, 2), asked)
-                v_past.baddbmm_(weights[:, :, :past].transpose(1, 2), given)
-            torch.bmm(scores[:, :, past:].transpose(1, 2), asked, out=k_out)
-            torch.bmm(weights[:, :, past:].transpose(1, 2), given, out=v_out)
-        k_places[:, :S] += k_past
-        v_places[:, :S] += v_past
-        return dq.mul_(kind.scaling).flatten(2, 3).transpose(1, 2), dk.transpose(1, 2), dv.transpose(1, 2), None
+        kind, (k_past, v_past, *kept) = ctx.kind, ctx.saved_tensors
+        K, S = k_past.shape[:2]
+        told = grad[0].view(grad.shape[1], K, -1, grad.shape[3]).transpose(0, 1)  # [K, S + R, G, D]
+        dq = grad.new_empty((told.shape[1], K, told.shape[2], k_past.shape[-1]))
+        dk, dv = (grad.new_empty((told.shape[1], K, one.shape[-1])) for one in (k_past, v_past))
+        past: list[tuple[Tensor, Tensor]] = []
+        for group in kind.packing.groups(grad.shape[2]):
+            q_own, k_own, v_own, weights, *kept = kept
+            given = group.padded(told)  # [K, N, G, D]
+            slope = _scores(given, v_past, v_own, group)
+            slope = torch.ops.aten._softmax_backward_data(slope, weights, -1, weights.dtype)
+            if kind.softcap is not None:
+                capped, *kept = kept
+                slope.mul_(1 - capped.square())
+            group.place(_weighted(slope, k_past, k_own, group).mul_(kind.scaling), dq)
+            group.place(_gathered(slope[..., group.past :], q_own), dk)
+            group.place(_gathered(weights[..., group.past :], given), dv)
+            if group.past:
+                before = [one.view(K, -1, one.shape[-1])[..., :S].transpose(1, 2) for one in (slope, weights)]
+                past.append((torch.bmm(before[0], q_own.flatten(1, 2)), torch.bmm(before[1], given.flatten(1, 2))))
+        for more_k, more_v in past:
+            dk[:S] += more_k.transpose(0, 1)
+            dv[:S] += more_v.transpose(0, 1)
+        dq, dk, dv = (one.transpose(0, 1).unsqueeze(0) for one in (dq.flatten(1, 2), dk, dv))
+        return dq, dk, dv, None
 
 
-@contextlib.contextmanager
-def _in_place(places: Tensor) -> Iterator[Tensor]:
-    """A tensor [K, G * T, D] to fill in, which ends up in places [K, G, T, D]."""
-    if places.shape[1] == 1:
-        yield places[:, 0]
+def _scores(q: Tensor, past: Tensor, own: Tensor, group: Group, masked: Tensor | None = None) -> Tensor:
+    """Products of queries [K, N, G, D] with past keys [K, S, D] and those of their own row [K, N, D]: [K * B, T * G, past + T]. masked:
+    is added to the latter [T * G, T]."""
+    rows = (len(own) * len(group.sizes), -1, q.shape[-1])
+    keys = own.reshape(rows).transpose(1, 2)
+    asked = q.reshape(rows)
+    found = torch.bmm(asked, keys) if masked is None else torch.baddbmm(masked, asked, keys)
+    if not group.past:
+        return found
+    before = torch.bmm(q.flatten(1, 2), past.transpose(1, 2))  # [K, N * G, S]
+    return torch.cat([before.view(*found.shape[:2], -1), found], dim=2)
+
+
+def _weighted(weights: Tensor, past: Tensor, own: Tensor, group: Group) -> Tensor:
+    """Sums of past values [K, S, D] and those of their own row [K, N, D] by weights [K * B, T * G, past + T]: [K, N, G, D]."""
+    rows = (len(weights), -1, own.shape[-1])
+    if not group.past:
+        found = torch.bmm(weights, own.reshape(rows))
     else:
-        found = places.new_empty(places.flatten(1, 2).shape)
-        yield found
-        places.copy_(found.view(places.shape))
+        before = weights.view(len(own), -1, weights.shape[-1])[..., : group.past]
+        found = torch.bmm(before, past).view(rows).baddbmm_(weights[..., group.past :], own.reshape(rows))
+    return found.view(len(own), own.shape[1], -1, own.shape[-1])
 
 
-def _weights(q: Tensor, past: Tensor, own: Tensor, G: int, kind: Kind) -> tuple[Tensor, Tensor | None]:
-    """Softmax over the scores of queries [K, G * T, D] with past keys [K, S, D] and their own [K, T, D]: [K, G * T, S + T]; and, under a
-    soft cap, what its gradient needs."""
-    first, last = past.shape[1], past.shape[1] + own.shape[1]
-    masked = kind.packing.masked(first, last, kind.window, q.dtype).repeat(G, 1)  # [G * T, S + T]
-    if kind.added is not None:
-        masked = masked + kind.added[:, :last].unsqueeze(1)
-    scores = q.new_empty((*q.shape[:2], last))
-    before, behind = scores[:, :, :first], scores[:, :, first:]
+def _gathered(weights: Tensor, q: Tensor) -> Tensor:
+    """For each position of a row the sum of what its row's queries [K, N, G, D] give it by weights [K * B, T * G, T]: [K, N, D]."""
+    rows = (len(weights), -1, q.shape[-1])
+    return torch.bmm(weights.transpose(1, 2), q.reshape(rows)).view(q.shape[0], -1, q.shape[-1])
+
+
+def _weights(q: Tensor, past: Tensor, own: Tensor, group: Group, kind: Kind) -> tuple[Tensor, Tensor | None]:
+    """Softmax over the scores of queries [K, N, G, D] with past keys [K, S, D] and those of their own row [K, N, D]:
+    [K * B, T * G, past + T]; and, under a soft cap, what its gradient needs."""
+    K, _, G, _ = q.shape
+    masked = kind.packing.masked(group.past, group.past + group.longest, kind.window, q.dtype)  # [T, past + T]
     if kind.softcap is None and kind.window is None and kind.added is None:  # nothing is added to past scores
-        torch.bmm(q, past.transpose(1, 2), out=before)
-        torch.baddbmm(masked[:, first:], q, own.transpose(1, 2), out=behind)
-        return _softmax(scores), None
-    scores.copy_(torch.zeros_like(masked) if kind.softcap is not None else masked)
-    before.baddbmm_(q, past.transpose(1, 2))
-    behind.baddbmm_(q, own.transpose(1, 2))
-    if kind.softcap is None:
-        return _softmax(scores), None
-    capped = scores.div_(kind.softcap).tanh_()
-    return _softmax(torch.add(masked, capped, alpha=kind.softcap)), capped
+        return _softmax(_scores(q, past, own, group, masked[:, group.past :].repeat_interleave(G, 0))), None
+    scores = _scores(q, past, own, group)
+    capped = None
+    if kind.softcap is not None:
+        capped = scores.div_(kind.softcap).tanh_()
+        scores = capped * kind.softcap
+    told = scores.view(K, len(group.sizes), group.longest, G, -1)
+    told += masked.unsqueeze(1)
+    if kind.added is not None:
+        told += kind.added[:, : scores.shape[-1]].view(K, 1, 1, G, -1)
+    return _softmax(scores), capped
 
 
 def _softmax(scores: Tensor) -> Tensor:
     return torch.softmax(scores, dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32)).to(scores.dtype)
-
-
-def _through_softmax(grad: Tensor, weights: Tensor, capped: Tensor | None) -> None:
-    """Turn the gradient of weights [.., K] into that of the scores, in place."""
-    grad *= weights
-    grad.addcmul_(weights, grad.sum(dim=-1, keepdim=True), value=-1)
-    if capped is not None:
-        grad *= 1 - capped.square()
