@@ -4,11 +4,13 @@ times of contenders whose loss and gradient differ."""
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import _apart
 import _flops
 import _peft
 import _run
@@ -37,6 +39,7 @@ COLUMNS = {
     "seconds_peer": "PEFT",
     "rows_per_second": "rows/s",
     "ratio": "ratio",
+    "ratio_kept": "kept",
     "arithmetic": "arithm.",
     "quotient": "quotient",
     "memory_ours_mb": "MB",
@@ -56,6 +59,9 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         "--shots", nargs="+", type=int, help="demonstrations a row (default 0, and 1 in some rows of the whole table)"
     )
     made.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
+    made.add_argument(
+        "--kept", action="store_true", help="time PEFT in foreword's process, too, with its memory settings"
+    )
     made.add_argument("--layers", type=int, default=0, help="fewer layers than the shape has (0: all)")
     made.add_argument("--words", type=int, default=0, help="another vocabulary than the shape's (0: its own)")
     return _run.parsed(made, given)
@@ -77,9 +83,7 @@ class Pair:
 
     def __init__(self, shape: str, told: argparse.Namespace) -> None:
         self.shape, self.dtype = shape, getattr(torch, told.dtype)
-        over: dict[str, Any] = {}
-        if told.layers:
-            over |= {"num_layers" if shape == "t5" else "num_hidden_layers": told.layers}
+        over = self.over = {"num_layers" if shape == "t5" else "num_hidden_layers": told.layers} if told.layers else {}
         if told.words:
             over |= {"vocab_size": told.words}
         self.one = _shapes.backbone(shape, seed=told.seed, dtype=self.dtype, **over)
@@ -98,6 +102,14 @@ def ours(one: Backbone, rows: Sequence[Row], values: torch.Tensor) -> tuple[Call
     prompt = Prompt(values, one.scale, tuning, 0, one.device)
     steps = optimizer("adamw", prompt.groups(tuning.learning_rate), 0.0)
     return lambda: _step(one, prompt, rows, steps, 0.0), prompt
+
+
+def theirs(
+    shape: str, dtype: torch.dtype, values: torch.Tensor, given: dict[str, torch.Tensor], over: dict[str, Any]
+) -> _apart.Work:
+    """PEFT's step on a model of its own."""
+    loop = _peft.Loop(_peft.prompted(_shapes.model(shape, **over).to(dtype), values))
+    return lambda: loop.step(given)
 
 
 def agreement(
@@ -148,10 +160,15 @@ def measured(
     contenders: dict[str, Callable[[], Any]] = {"ours": step}
     fits = expected_bytes(pair, rows, prompt) < ROOM * free_bytes()
     if fits:
+        peer = _apart.Apart(theirs, shape, pair.dtype, values, given, pair.over | {"seed": told.seed})
         row["agreement"] = agreement(pair, rows, values, given)
         loop = _peft.Loop(_peft.prompted(pair.other, values))
-        contenders["peer"] = lambda: loop.step(given)
-    times = _run.alternate(contenders, told.repeats, say=say)
+        theirs_here = functools.partial(loop.step, given)
+        contenders |= {"kept": theirs_here} if told.kept else {}
+        with peer:
+            times = _run.alternate(contenders | {"peer": peer}, told.repeats, say=say)
+    else:
+        times = _run.alternate(contenders, told.repeats, say=say)
     row |= {f"{name}": _run.summary(spent) for name, spent in times.items()}
     row["seconds_ours"] = row["ours"]["median"]
     row["rows_per_second"] = batch / row["seconds_ours"]
@@ -166,8 +183,10 @@ def measured(
     if fits:
         rounds = _run.ratios(times, "ours", "peer")
         row |= {"seconds_peer": row["peer"]["median"], "ratio": _run.summary(rounds)["median"], "ratios": rounds}
+        if told.kept:
+            row["ratio_kept"] = _run.summary(_run.ratios(times, "ours", "kept"))["median"]
         row["quotient"] = row["ratio"] / row["arithmetic"]
-        row["memory_peer_mb"] = _run.peak_bytes(contenders["peer"]) / 1e6
+        row["memory_peer_mb"] = _run.peak_bytes(theirs_here) / 1e6
         row["memory_ratio"] = row["memory_ours_mb"] / row["memory_peer_mb"]
     else:
         say(f"{case}: PEFT would need more memory than is free; foreword alone is timed")
@@ -175,7 +194,8 @@ def measured(
 
 
 NOTES = {
-    "ratio": "PEFT's time over foreword's, median over rounds of the ratio within a round",
+    "ratio": "PEFT's time, in a process of its own as its users run it, over foreword's; median over rounds of the ratio within a round",
+    "ratio_kept": "the same with PEFT in foreword's process, which lets freed memory be used again: what is left is not the allocator's",
     "arithmetic": "PEFT's operations over the least: 4 a weight and position, prefix once, no padding, logits at answers; with attention",
     "quotient": "ratio / arithmetic; above 1 where PEFT spends time beside its matrix products, or foreword spares work that the least "
     "counts (last layer's positions that no answer reads, first layer's gradients of text)",

@@ -74,3 +74,12 @@ def test_exponents_are_those_of_a_power(monkeypatch: pytest.MonkeyPatch) -> None
     assert told["memory_mb"] == pytest.approx(0, abs=1e-12) and told["gflop"] == pytest.approx(1)
     with pytest.raises(ValueError, match="2 points are no line"):
         scaling.exponents("batch", points[:2])
+
+
+def test_a_contender_that_fails_in_its_own_process_ends_the_bench(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCH))
+    apart = importlib.import_module("_apart")
+    with pytest.raises(RuntimeError, match="own process: ValueError: invalid literal"), apart.Apart(int, "no number"):
+        pass
+    with pytest.raises(RuntimeError, match="own process: TypeError"), apart.Apart(str, "no work") as work:
+        work()

@@ -1,0 +1,65 @@
+"""A contender in a process of its own, with the C library's ordinary settings, as its users run it (foreword's own process keeps freed
+memory); it refuses to go on where that process failed."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from types import TracebackType
+from typing import Any
+
+import _run
+import torch
+
+Work = Callable[[], Any]
+
+
+class Apart:
+    """Calls what make(*given) returns, in the other process: one call there for each call here, in a `with` block, which waits until it is
+    ready; it gets ready from the start."""
+
+    def __init__(self, make: Callable[..., Work], *given: Any) -> None:
+        spawn = multiprocessing.get_context("spawn")
+        self.pipe, other = spawn.Pipe()
+        self.process = spawn.Process(target=_serve, args=(other, make, given, torch.get_num_threads()), daemon=True)
+        self.process.start()
+        other.close()
+
+    def __enter__(self) -> Apart:
+        self._told()
+        return self
+
+    def __call__(self) -> None:
+        self.pipe.send("go")
+        self._told()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.pipe.close()
+        self.process.join(10)
+        self.process.kill()
+
+    def _told(self) -> None:
+        try:
+            failure = self.pipe.recv()
+        except EOFError:
+            failure = "it ended"
+        if failure:
+            raise RuntimeError(f"the contender's own process: {failure}")
+
+
+def _serve(pipe: Connection, make: Callable[..., Work], given: tuple[Any, ...], threads: int) -> None:
+    torch.set_num_threads(threads)
+    try:
+        work = make(*given)
+        pipe.send("")
+        while pipe.recv():
+            with _run.undisturbed():
+                work()
+            pipe.send("")
+    except EOFError:
+        return
+    except Exception as error:
+        pipe.send(f"{type(error).__name__}: {error}")
