@@ -20,10 +20,8 @@ from foreword.retrieve.pool import Pool, Ranked, Ranking, Retriever, Vectors
 
 # Scripts that leave no blank between words (Thai, Lao, Japanese, Chinese): each of their characters is a piece.
 _UNSPACED = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-K1, B = (
-    1.5,
-    0.75,
-)  # Robertson and Zaragoza 2009: how fast a repeated word stops to count, how much a long text is held back
+K1 = 1.5  # Robertson and Zaragoza 2009: how soon a repeated word counts no more
+B = 0.75  # how much a long text is held back for its length
 _PIECE = re.compile(f"[{_UNSPACED}]|[^\\W_{_UNSPACED}]+")
 
 
