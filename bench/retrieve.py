@@ -24,9 +24,9 @@ from foreword.world.names import new_word
 WORDS, MEAN = 50_000, 12  # words of the language; mean words of a text
 OFFSET = 2.7  # Mandelbrot's: the first words of a language are not as frequent as 1 / rank says
 CLOSE = {
-    "bm25": 1e-6,
+    "bm25": 1e-12,
     "dense": 2e-5,
-}  # the same float32 scores, divided; cosines of six decimals against float32
+}  # the same float32 scores, divided in float64; cosines of six decimals against float32
 COLUMNS = {
     "retriever": "retriever",
     "examples": "examples",
@@ -101,7 +101,8 @@ def examples(texts: Sequence[str], name: str) -> list[Example]:
 
 def parts(scores: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """BM25 scores [N, k], best first, as parts of the best: foreword tells them on another scale than the peer."""
-    return scores / scores[:, :1]
+    exact = scores.astype(np.float64)
+    return exact / exact[:, :1]
 
 
 def ours(name: str, pool: Sequence[Example], asked: Sequence[Example], k: int, encode: Any = None) -> Contender:

@@ -4,6 +4,7 @@ times of contenders whose loss and gradient differ."""
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import itertools
 import sys
@@ -159,15 +160,13 @@ def measured(
     step, trained = ours(pair.one, rows, values)
     contenders: dict[str, Callable[[], Any]] = {"ours": step}
     fits = expected_bytes(pair, rows, prompt) < ROOM * free_bytes()
-    if fits:
-        peer = _apart.Apart(theirs, shape, pair.dtype, values, given, pair.over | {"seed": told.seed})
-        row["agreement"] = agreement(pair, rows, values, given)
-        loop = _peft.Loop(_peft.prompted(pair.other, values))
-        theirs_here = functools.partial(loop.step, given)
-        contenders |= {"kept": theirs_here} if told.kept else {}
-        with peer:
-            times = _run.alternate(contenders | {"peer": peer}, told.repeats, say=say)
-    else:
+    with contextlib.ExitStack() as stack:
+        if fits:
+            peer = _apart.Apart(theirs, shape, pair.dtype, values, given, pair.over | {"seed": told.seed})
+            row["agreement"] = agreement(pair, rows, values, given)
+            theirs_here = functools.partial(_peft.Loop(_peft.prompted(pair.other, values)).step, given)
+            contenders |= {"kept": theirs_here} if told.kept else {}
+            contenders["peer"] = stack.enter_context(peer)
         times = _run.alternate(contenders, told.repeats, say=say)
     row |= {f"{name}": _run.summary(spent) for name, spent in times.items()}
     row["seconds_ours"] = row["ours"]["median"]

@@ -20,10 +20,8 @@ SIZES = ("reference-small", "reference-medium", "reference-large")
 T5 = ("reference-t5", "reference-t5-adapted")
 ORDER = ("zero", "icl:random", "icl", "pt", "ipt")
 LENGTHS = (1, 5, 25, 100)
-CARRIED = (
-    "pt",
-    "ipt",
-)  # Sun et al. 2023 carry over prompts that stood alone; ours too that stood before a demonstration
+CARRIED = ("pt", "ipt")
+"""Sun et al. 2023 carry over prompts that stood alone; here those, too, that stood before a demonstration."""
 FAR, FLOOR = 5.0, 5.0  # points
 
 
