@@ -16,8 +16,7 @@ from torch import Tensor
 from transformers import StoppingCriteria, StoppingCriteriaList
 
 from foreword.backbone import Backbone, Row, wrap
-from foreword.memory import Budget
-from foreword.predict import TOKEN_BUDGET
+from foreword.predict import budget_of
 
 # The shape `tiny`, to see that a bench runs; its weights are large enough for every token to matter.
 TINY = {"n_embd": 64, "n_layer": 2, "n_head": 2, "vocab_size": 1000, "initializer_range": 0.2}
@@ -64,9 +63,8 @@ def mine(one: Backbone, softs: Sequence[Tensor | None], rows: Sequence[Row], bat
             [softs[place] for place in places], asked, longest, lambda row, ids: len(ids) >= ends[row]
         )
 
-    before = [0 if soft is None else len(soft) for soft in softs]
-    sizes = [size + len(row.prefix) + len(row.own) + longest for size, row in zip(before, rows, strict=True)]
-    for places, answers in Budget(TOKEN_BUDGET).run(sizes, answer, batch_size=batch, free=one.forget):
+    sizes = one.sizes(softs, [Row(row.prefix, row.own) for row in rows], longest)
+    for places, answers in budget_of(one).run(sizes, answer, batch_size=batch, free=one.forget):
         for place, ids in zip(places, answers, strict=True):
             found[place] = ids
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,19 +74,51 @@ def fresh(kind: Any) -> Any:
 BROKEN: dict[str, tuple[Any, dict[str, bool]]] = {
     "deaf": (
         Deaf,
-        {"shares": True, "left_pads": False, "picks": True, "continues": True, "heads": True, "packs": False},
+        {
+            "shares": True,
+            "left_pads": False,
+            "picks": True,
+            "continues": True,
+            "heads": True,
+            "packs": False,
+            "keeps": False,
+        },
     ),
     "forgetful": (
         Forgetful,
-        {"shares": False, "left_pads": False, "picks": True, "continues": False, "heads": True, "packs": False},
+        {
+            "shares": False,
+            "left_pads": False,
+            "picks": True,
+            "continues": False,
+            "heads": True,
+            "packs": False,
+            "keeps": False,
+        },
     ),
     "cacheless": (
         Cacheless,
-        {"shares": False, "left_pads": False, "picks": True, "continues": False, "heads": True, "packs": False},
+        {
+            "shares": False,
+            "left_pads": False,
+            "picks": True,
+            "continues": False,
+            "heads": True,
+            "packs": False,
+            "keeps": False,
+        },
     ),
     "mute": (
         Mute,
-        {"shares": True, "left_pads": True, "picks": False, "continues": True, "heads": False, "packs": False},
+        {
+            "shares": True,
+            "left_pads": True,
+            "picks": False,
+            "continues": True,
+            "heads": False,
+            "packs": False,
+            "keeps": False,
+        },
     ),
 }
 
@@ -157,9 +190,9 @@ def test_a_short_cut_wrongly_trusted_would_be_wrong() -> None:
     whole, rows = tiny.backbone("llama"), tiny.rows(14, seed="broken", longest=10)
     soft = tiny.soft(whole, 4)
     wanted = whole.generate(soft, rows, 6)
-    for kind in (Deaf, Forgetful):
+    for kind, keeps in ((Deaf, True), (Deaf, False), (Forgetful, False)):
         one = wrap("forced", fresh(kind), tiny.tokenizer())
-        one.engine.traits = whole.engine.traits
+        one.engine.traits = replace(whole.engine.traits, keeps=keeps)
         assert one.generate(soft, rows, 6) != wanted
 
 

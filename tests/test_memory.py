@@ -133,7 +133,7 @@ print(max(seen), tried[0], min(tried), sum(tried) - count * max(1, len(choices))
 def test_answers_are_the_same_where_memory_is_really_short(choices: tuple[str, ...]) -> None:
     """The process is left too little address space for the whole batch: torch's allocator fails, smaller batches go through."""
     told = subprocess.run(
-        [sys.executable, "-c", SHORT, repr(choices), "600", "24"],
+        [sys.executable, "-c", SHORT, repr(choices), "600", "12"],
         capture_output=True,
         text=True,
         cwd=TESTS,

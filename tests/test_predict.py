@@ -8,7 +8,7 @@ from torch.nn import functional
 
 import tiny
 from foreword import predict as room
-from foreword.backbone import Backbone, Row
+from foreword.backbone import Backbone, Row, core, wrap
 from foreword.data import Example
 from foreword.layout import Layout
 from foreword.methods import METHODS
@@ -117,6 +117,17 @@ def test_a_token_budget_splits_the_batch_and_changes_nothing(monkeypatch: pytest
     monkeypatch.setattr(room, "TOKEN_BUDGET", 90)
     assert predict(one, TEMPLATE, None, laid(one, examples, 0), longest=5, batch_size=12).outputs == wanted
     assert max(sizes) < 12 and sum(sizes) == 12
+
+
+def test_answers_take_no_more_memory_than_the_weights_or_two_gibibytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Heads of 8 numbers, 2 a layer, 3 layers, keys and values of 4 bytes: 384 bytes a token."""
+    one = wrap("fresh", tiny.model("llama"), tiny.tokenizer())
+    assert one.engine.token_bytes() == 384 and one.room == 2**31 // 384
+    assert room.budget_of(one).tokens == room.TOKEN_BUDGET
+    monkeypatch.setattr(core, "STATES", 384 * 1000)
+    other = wrap("other", tiny.model("llama"), tiny.tokenizer())
+    weights = sum(value.nbytes for value in other.model.parameters())
+    assert other.room == room.budget_of(other).tokens == max(weights, 384 * 1000) // 384
 
 
 def test_progress_is_told_to_the_end() -> None:

@@ -18,9 +18,10 @@ from torch.nn import functional
 import tiny
 from foreword.backbone import Backbone, Row, wrap
 from foreword.backbone import head as head_room
+from foreword.backbone.attention import Kind
 from foreword.backbone.fused import fuse
 from foreword.backbone.head import Head
-from foreword.backbone.packing import Kind, Packing, attend
+from foreword.backbone.packing import Packing
 from foreword.backbone.spared import Spared
 
 PACKED = tuple(
@@ -112,9 +113,8 @@ def test_the_models_own_attention_is_back_after_a_packed_pass() -> None:
         assert before == after and before[0] == ("sdpa" if family == "llama" else "eager")
 
 
-def dense(query: Tensor, key: Tensor, value: Tensor, kind: Kind) -> Tensor:
+def dense(query: Tensor, key: Tensor, value: Tensor, packing: Packing, kind: Kind) -> Tensor:
     """Attention over the whole packed sequence with a mask [S + R, S + R] that keeps rows apart."""
-    packing = kind.packing
     owner = torch.cat([torch.full((size,), row) for row, size in enumerate((packing.prefix, *packing.sizes))])
     spots = packing.spots[0]
     seen = ((owner == 0) | (owner == owner.unsqueeze(1))) & (spots <= spots.unsqueeze(1))
@@ -156,10 +156,10 @@ def test_packed_attention_is_attention_that_keeps_rows_apart(
         if adds and heads[0] == heads[1]
         else None
     )
-    kind = Kind(packing, 0.7, softcap, window, added)
+    kind = Kind(0.7, softcap, window, added)
     told = torch.randn((1, total, heads[0], 3), generator=generator, dtype=torch.float64)
-    found = attend(query, key, value, kind)
-    wanted = dense(query, key, value, kind)
+    found = packing.attend(query, key, value, kind)
+    wanted = dense(query, key, value, packing, kind)
     torch.testing.assert_close(found, wanted)
     given, asked = (torch.autograd.grad(one, (query, key, value), told) for one in (found, wanted))
     torch.testing.assert_close(given, asked)

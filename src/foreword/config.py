@@ -143,7 +143,7 @@ class Run(Settings):
     limit: Count | None = None
     train_limit: Count | None = None
     max_new_tokens: Count = 64
-    batch_size: Count = 64
+    batch_size: Count = 128
     too_long: Literal["auto", "refuse", "drop"] = "auto"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: str = "auto"

@@ -15,9 +15,7 @@ from foreword.memory import Budget
 from foreword.progress import Progress, silent
 from foreword.template import Template
 
-TOKEN_BUDGET = (
-    32_768  # padded tokens, answers included, that go through the backbone at once, as long as the memory holds them
-)
+TOKEN_BUDGET = 32_768  # tokens, answers included, that are held at once, at most: fewer where the memory or the backbone's own room is less
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ def predict(
     closed = sorted(
         (place for place, one in enumerate(laid) if one.example.choices), key=lambda place: -_size(laid[place])
     )
-    budget = Budget(TOKEN_BUDGET)
+    budget = budget_of(backbone)
     done = 0
 
     def answer(group: list[int]) -> list[list[int]]:
@@ -67,7 +65,7 @@ def predict(
         rows = [laid[place].row() for place in places]
         return backbone.generate([softs[place] for place in places], rows, longest, stop=template.stop)
 
-    sizes = [_size(laid[place]) + longest for place in open_ones]
+    sizes = backbone.sizes([softs[place] for place in open_ones], [laid[place].row() for place in open_ones], longest)
     for group, found in budget.run(sizes, answer, batch_size=batch_size, free=backbone.forget):
         for at, ids in zip(group, found, strict=True):
             outputs[open_ones[at]] = template.read(backbone.answers.text(ids))
@@ -119,6 +117,11 @@ def predict_ensemble(
     return Voted(tuple(voted.values()), tuple(tuple(one[name] for name in voted) for one in answers), found.seconds)
 
 
+def budget_of(backbone: Backbone) -> Budget:
+    """Of tokens held at once while this backbone answers."""
+    return Budget(max(1, min(TOKEN_BUDGET, backbone.room)))
+
+
 def _placed(backbone: Backbone, softs: Sequence[Tensor | None]) -> list[Tensor | None]:
     """The same where the backbone stands, a prompt that several examples have copied once."""
     moved = {id(soft): None if soft is None else soft.to(backbone.device) for soft in softs}
@@ -149,7 +152,7 @@ def _choose(
     def score(places: list[int]) -> list[float]:
         return backbone.score([softs[owners[place]] for place in places], [rows[place] for place in places])
 
-    sizes = [row.length + laid[owner].fitted.soft for row, owner in zip(rows, owners, strict=True)]
+    sizes = backbone.sizes([softs[owner] for owner in owners], rows, 0)
     for places, values in budget.run(sizes, score, batch_size=batch_size, free=backbone.forget):
         for place, value in zip(places, values, strict=True):
             scores[place] = value

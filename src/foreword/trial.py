@@ -103,7 +103,7 @@ class Trial:
     task: Task
     out: Path
     encode: Encode | None = None
-    batch_size: int = 64
+    batch_size: int = 128
     progress: Progress = silent
 
     @property

@@ -135,29 +135,16 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
         self.keys = self._keys[:, :, : self._used]
         self.values = self._values[:, :, : self._used]
 
-    def put(self, rows: slice, column: int, key_states: Tensor, value_states: Tensor) -> tuple[Tensor, Tensor]:
-        """Set the states [rows, heads, T, head width] of these rows from this column on, with nothing between a prefix and them;
-        returns all up to there."""
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-        end = column + key_states.shape[2]
-        for buffer, states in ((self._keys, key_states), (self._values, value_states)):
-            if column > self._used:
-                buffer[rows, :, self._used : column] = 0
-            buffer[rows, :, column:end] = states
-        return self._keys[rows, :, :end], self._values[rows, :, :end]
-
     def update(self, key_states: Tensor, value_states: Tensor, *_: object, **__: object) -> tuple[Tensor, Tensor]:
         """Append the new states [B, heads, T, head width]; returns all so far."""
-        self.put(slice(None), self._used, key_states, value_states)
-        self.grow(key_states.shape[2])
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        end = self._used + key_states.shape[2]
+        self._keys[:, :, self._used : end] = key_states
+        self._values[:, :, self._used : end] = value_states
+        self._used = end
+        self._look()
         return self.keys, self.values
-
-    def grow(self, columns: int) -> None:
-        """So many columns more hold states."""
-        self._used += columns
-        if self.is_initialized:
-            self._look()
 
     def get_seq_length(self) -> int:
         """Positions held, the prefix's included even before the first update."""
@@ -173,28 +160,6 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
         if self.is_initialized:
             self._keys, self._values = moved(self._keys, order), moved(self._values, order)
             self._look()
-
-
-class LayerPart(DynamicLayer):  # type: ignore[misc]
-    """Some rows of a roomy layer while they are read apart from the others, from a column on."""
-
-    def __init__(self, whole: RoomyLayer, rows: slice, column: int) -> None:
-        super().__init__()
-        self._whole, self._rows, self._column = whole, rows, column
-
-    def update(self, key_states: Tensor, value_states: Tensor, *_: object, **__: object) -> tuple[Tensor, Tensor]:
-        """Put the states [rows, heads, T, head width] into the whole layer; returns all of these rows."""
-        self.keys, self.values = self._whole.put(self._rows, self._column, key_states, value_states)
-        self.is_initialized = True
-        return self.keys, self.values
-
-    def get_seq_length(self) -> int:
-        """Columns before those that are read."""
-        return self._column
-
-    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        """Key positions that a query of this length will see, and their offset."""
-        return self._column + query_length, 0
 
 
 def still_there(gone: Sequence[bool]) -> list[int]:
@@ -221,17 +186,6 @@ def roomy_cache(behind: Behind, room: int) -> DynamicCache:
     cache = DynamicCache()
     cache.layer_class_to_replicate = functools.partial(RoomyLayer, (), behind.rows, room)
     return cache
-
-
-def part_of(cache: DynamicCache, rows: slice, column: int) -> DynamicCache:
-    """These rows of a roomy cache that has its layers, to be read from this column on; `grown` says when all rows have been."""
-    return _cache([LayerPart(layer, rows, column) for layer in cache.layers])
-
-
-def grown(cache: DynamicCache, columns: int) -> None:
-    """After all rows of a roomy cache have been read in parts: so many columns more hold states."""
-    for layer in cache.layers:
-        layer.grow(columns)
 
 
 def keep_rows(cache: DynamicCache, order: Sequence[int]) -> None:

@@ -16,12 +16,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from foreword.backbone.attention import laid_out
 from foreword.backbone.batch import Row, Softs, answer_picks, each, positions, right_padded, size_of
+from foreword.backbone.blocks import Block, Part, Pass, beside, slices
 from foreword.backbone.cache import Behind, KeptPrefixes, PrefixState, plain_cache, roomy_cache
-from foreword.backbone.greedy import Finished, Growing, forced, greedy
-from foreword.backbone.growing import Again, Joined, Shared
+from foreword.backbone.greedy import Finished, forced, greedy
+from foreword.backbone.growing import Again, Beside, Joined, Shared
 from foreword.backbone.head import answers_loss, frozen
-from foreword.backbone.packing import Packing, packed
+from foreword.backbone.packing import Packing
 from foreword.backbone.recompute import recomputed
 from foreword.backbone.spared import Spared, find_spared, sparing
 
@@ -32,9 +34,10 @@ KEPT_BYTES = 2**30  # of prefix states kept for answering, at most; as many as t
 class Traits:
     """What holds exactly for this model; found by running it at load time, never by its name.
 
-    shares: the prefix may be run once and shared. left_pads: a left-padded row equals the row alone.
-    picks: logits may be computed at chosen positions only. continues: an answer may grow by one token a pass, out of the cache.
-    packs: prefix and rows may stand in one sequence. heads: logits are what `Head` makes of the last hidden states.
+    shares: the prefix may be run once and shared. left_pads: a left-padded row equals the row alone. picks: logits may be computed at
+    chosen positions only. continues: an answer may grow by one token a pass, out of the cache. packs: prefix and rows may stand in one
+    sequence. keeps: rows may stand in one sequence beside a prefix that is held once, and grow there. heads: logits are what `Head`
+    makes of the last hidden states.
     """
 
     shares: bool = True
@@ -42,6 +45,7 @@ class Traits:
     picks: bool = True
     continues: bool = True
     packs: bool = False
+    keeps: bool = False
     heads: bool = False
 
 
@@ -123,34 +127,54 @@ class CausalEngine:
     def prefix_state(self, soft: Tensor | None, prefix: tuple[int, ...]) -> PrefixState | None:
         """Keys and values of soft prompt, start and prefix at batch 1, with gradients to the soft prompt; None if all are empty."""
         shared = self.start + prefix
-        size = len(shared) + (0 if soft is None else len(soft))
+        size = len(shared) + size_of(soft)
         if size == 0:
             return None
-        ids = torch.tensor([shared], dtype=torch.long, device=self.device)
+        given = self.vectors(soft, torch.tensor([shared], dtype=torch.long, device=self.device))
+        last = torch.tensor([size - 1], device=self.device)
+        if self.traits.keeps and not torch.is_grad_enabled():
+            block = Block(None, [None], size)
+            self.behind_blocks([Part(block, 0, (size,))], picks=last, **given)
+            return PrefixState(tuple(block.layers), size)
         mask = torch.ones((1, size), dtype=torch.long, device=self.device)
         cache = plain_cache()
-        last = torch.tensor([size - 1], device=self.device)
-        given = self.vectors(soft, ids)
         self._forward(mask=mask, spots=positions(mask), picks=last, past_key_values=cache, use_cache=True, **given)
         return PrefixState.of(cache, size)
 
     @torch.no_grad()
-    def behind(self, softs: Sequence[Tensor | None], rows: Sequence[Row]) -> tuple[list[int], Behind]:
-        """The places of the rows, the longest first, and the prefixes behind them in that order, each run once at batch 1 or taken from
-        those kept."""
+    def states(self, softs: Sequence[Tensor | None], rows: Sequence[Row]) -> list[PrefixState | None]:
+        """The prefix of each row, run once at batch 1 or taken from those kept."""
         names: dict[int, str] = {}
-        keys: list[tuple[str, tuple[int, ...]]] = []
-        states: dict[tuple[str, tuple[int, ...]], PrefixState | None] = {}
+        found: dict[tuple[str, tuple[int, ...]], PrefixState | None] = {}
+        keys = []
         for soft, row in zip(softs, rows, strict=True):
             if id(soft) not in names:
                 names[id(soft)] = "" if soft is None else _digest(soft)
-            keys.append((names[id(soft)], row.prefix))
-            if keys[-1] not in states:
-                states[keys[-1]] = self.kept.get(keys[-1], functools.partial(self.prefix_state, soft, row.prefix))
-        number = {key: at for at, key in enumerate(states)}
-        order = sorted(range(len(rows)), key=lambda place: (-len(rows[place].own), number[keys[place]], place))
-        runs = itertools.groupby(order, key=lambda place: keys[place])
-        return order, Behind(tuple((states[key], len(list(places))) for key, places in runs))
+            key = (names[id(soft)], row.prefix)
+            if key not in found:
+                found[key] = self.kept.get(key, functools.partial(self.prefix_state, soft, row.prefix))
+            keys.append(key)
+        return [found[key] for key in keys]
+
+    def behind(self, softs: Sequence[Tensor | None], rows: Sequence[Row]) -> tuple[list[int], Behind]:
+        """The places of the rows, the longest first, and the prefixes behind them in that order."""
+        states = self.states(softs, rows)
+        first = {id(state): -place for place, state in reversed(list(enumerate(states)))}
+        order = sorted(range(len(rows)), key=lambda place: (-len(rows[place].own), -first[id(states[place])], place))
+        runs = [list(run) for _, run in itertools.groupby(order, key=lambda place: id(states[place]))]
+        return order, Behind(tuple((states[run[0]], len(run)) for run in runs))
+
+    def behind_blocks(
+        self, parts: Sequence[Part], ids: Tensor | None = None, picks: Tensor | None = None, **given: Any
+    ) -> Tensor:
+        """Logits [N, V] of the new tokens [R] of these parts at the picked places, at each row's last one where none are picked."""
+        one = Pass(parts, self.device)
+        picks = torch.tensor(one.lasts, device=self.device) if picks is None else picks
+        given |= {} if ids is None else {"input_ids": ids.unsqueeze(0)}
+        with laid_out(self.model, one):
+            out = self._forward(mask=None, spots=one.spots, picks=picks, use_cache=False, **given)
+        one.done()
+        return out.logits[0]  # type: ignore[no-any-return]
 
     # -- logits at answer positions ---------------------------------------------------------------------------------
 
@@ -235,9 +259,10 @@ class CausalEngine:
     def score(self, soft: Softs, rows: Sequence[Row]) -> list[float]:
         """Each row's answer log-probability in nats, summed over its tokens; rows may differ in prefix and soft prompt."""
         softs = each(soft, len(rows))
-        if self.traits.shares:
-            order, behind = self.behind(softs, rows)
-            told = self._kept_logits(behind, [rows[place] for place in order])
+        if self.traits.keeps:
+            order, told = self._logits_beside(softs, rows)
+        elif self.traits.shares:
+            order, told = self._logits_behind(softs, rows)
         else:
             order = sorted(range(len(rows)), key=lambda place: id(softs[place]))
             groups = [list(group) for _, group in itertools.groupby(order, key=lambda place: id(softs[place]))]
@@ -249,7 +274,30 @@ class CausalEngine:
         found = dict(zip(order, (float(part.sum()) for part in sums), strict=True))
         return [found[place] for place in range(len(rows))]
 
-    def _kept_logits(self, behind: Behind, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
+    def _logits_beside(
+        self, softs: Sequence[Tensor | None], rows: Sequence[Row]
+    ) -> tuple[list[int], tuple[Tensor, Tensor]]:
+        """Logits at the rows' answers and the answers, and the rows' places in that order, beside prefixes held once."""
+        lines = [row.own + row.answer[:-1] for row in rows]
+        order, held = beside(self.states(softs, rows), [len(line) for line in lines], 0)
+        found, waiting = [], iter(order)
+        for parts in slices(held, [len(lines[place]) for place in order]):
+            places = list(itertools.islice(waiting, sum(len(part.sizes) for part in parts)))
+            ids = torch.tensor([token for place in places for token in lines[place]], device=self.device)
+            ends = itertools.accumulate(len(lines[place]) for place in places)
+            picks = [
+                at for end, place in zip(ends, places, strict=True) for at in range(end - len(rows[place].answer), end)
+            ]
+            found.append(self.behind_blocks(parts, ids, torch.tensor(picks, device=self.device)))
+        wanted = [token for place in order for token in rows[place].answer]
+        return order, (torch.cat(found), torch.tensor(wanted, device=self.device))
+
+    def _logits_behind(
+        self, softs: Sequence[Tensor | None], rows: Sequence[Row]
+    ) -> tuple[list[int], tuple[Tensor, Tensor]]:
+        """The same behind prefixes copied into a cache of the model library's kind."""
+        order, behind = self.behind(softs, rows)
+        rows = [rows[place] for place in order]
         ids, mask = right_padded([row.own + row.answer[:-1] for row in rows], self.pad, self.device)  # [B, T]
         whole = torch.cat([behind.mask(self.device), mask], dim=1)  # [B, S + T]
         starts = [len(row.own) - 1 for row in rows]
@@ -257,33 +305,38 @@ class CausalEngine:
         spots = positions(whole)[:, behind.length :]
         cache = roomy_cache(behind, whole.shape[1])
         out = self._forward(mask=whole, spots=spots, picks=picks, input_ids=ids, past_key_values=cache, use_cache=True)
-        return out.logits[0], wanted
+        return order, (out.logits[0], wanted)
 
     @torch.no_grad()
     def generate(self, soft: Softs, rows: Sequence[Row], longest: int, finished: Finished) -> list[list[int]]:
         """Greedy answers, at most `longest` tokens each; finished(row, ids) ends a row. Rows may differ in prefix and soft prompt;
         where left padding is not exact for this model the caller hands in rows of one length behind prefixes of one length."""
-        order, batch = self.growing(soft, rows, longest)
-        found = greedy(batch, len(rows), longest, lambda place, ids: finished(order[place], ids))
-        answers = dict(zip(order, found, strict=True))
+        batch = self.growing(soft, rows, longest)
+        found = greedy(batch, len(rows), longest, lambda place, ids: finished(batch.order[place], ids))
+        answers = dict(zip(batch.order, found, strict=True))
         return [answers[place] for place in range(len(rows))]
 
     @torch.no_grad()
     def forced_logits(self, soft: Softs, rows: Sequence[Row], steps: int) -> Tensor:
         """Logits [B, steps, V] for the first answer tokens, computed as generating computes them, one token a pass."""
-        order, batch = self.growing(soft, rows, steps)
-        found = forced(batch, [rows[place].answer for place in order], steps)
-        return found[torch.tensor(order, device=found.device).argsort()]
+        batch = self.growing(soft, rows, steps)
+        found = forced(batch, [rows[place].answer for place in batch.order], steps)
+        return found[torch.tensor(batch.order, device=found.device).argsort()]
 
-    def growing(self, soft: Softs, rows: Sequence[Row], longest: int) -> tuple[list[int], Growing]:
-        """The rows as a batch to which answers may be added, and their places in the order in which they stand in it."""
+    def growing(self, soft: Softs, rows: Sequence[Row], longest: int) -> Beside | Shared | Joined | Again:
+        """The rows as a batch to which answers may be added; its `order`: their places as they stand in it."""
         softs = each(soft, len(rows))
         if not self.traits.continues:
-            return list(range(len(rows))), Again(self, softs, rows)
+            return Again(self, softs, rows)
         if not self.traits.shares:
-            return list(range(len(rows))), Joined(self, softs, rows)
-        order, behind = self.behind(softs, rows)
-        return order, Shared(self, behind, [rows[place] for place in order], longest)
+            return Joined(self, softs, rows)
+        return (Beside if self.traits.keeps else Shared)(self, softs, rows, longest)
+
+    @torch.no_grad()
+    def token_bytes(self) -> int:
+        """Memory that a token's keys and values take in all layers; 0 for a model that keeps none."""
+        state = self.prefix_state(None, (self.pad, self.pad)) if self.traits.shares else None
+        return 0 if state is None else state.bytes // state.length
 
     def forget(self) -> None:
         """Free the kept prefixes."""
@@ -297,7 +350,7 @@ class CausalEngine:
 
 @contextlib.contextmanager
 def _packed(model: Any, packing: Packing, spared: Spared | None, soft: int, picks: Tensor) -> Iterator[None]:
-    with packed(model, packing), sparing(spared, soft, picks):
+    with laid_out(model, packing), sparing(spared, soft, picks):
         yield
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from foreword.backbone.batch import Row
+from foreword.backbone.blocks import FEWEST
 from foreword.backbone.causal import CausalEngine, Traits
 from foreword.backbone.head import Head
 from foreword.backbone.seq2seq import Seq2SeqEngine
@@ -47,16 +48,30 @@ def causal_traits(engine: CausalEngine, text_ids: Sequence[int]) -> Traits:
 
 @torch.no_grad()
 def _tuning_traits(engine: CausalEngine, text_ids: Sequence[int], known: Traits) -> Traits:
-    """Whether prefix and rows may stand in one sequence, and whether logits are what `Head` makes of hidden states."""
+    """Whether prefix and rows may stand in one sequence, in tuning and in answering, and whether logits are what `Head` makes of hidden
+    states."""
     rows = _rows(text_ids)
     soft = _soft(engine, text_ids)
     engine.traits = known
     truth = torch.cat([engine.joined_logits(soft, [row])[0] for row in rows])
     engine.traits = replace(known, packs=True)
     packs = known.shares and known.picks and _holds(lambda: engine.answer_logits(soft, rows)[0], truth)
-    engine.traits = replace(known, packs=packs)
+    engine.traits = known = replace(known, packs=packs)
     heads = known.picks and _holds(lambda: _by_head(engine, soft, rows), truth)
-    return replace(known, packs=packs, heads=heads)
+    return replace(known, heads=heads, keeps=packs and _keeps(engine, soft, rows))
+
+
+def _keeps(engine: CausalEngine, soft: Tensor, rows: Sequence[Row]) -> bool:
+    """Whether answers may grow beside a prefix that is held once: rows that share one, and one with another of its own."""
+    rows = [*list(rows) * FEWEST, rows[0]]
+    softs = [soft] * (len(rows) - 1) + [soft[:2]]
+    said = [engine.joined_logits(one, [row])[0][:2] for one, row in zip(softs, rows, strict=True)]
+    engine.forget()  # prefixes that were run the other way
+    engine.traits = replace(engine.traits, keeps=True)
+    try:
+        return _holds(lambda: engine.forced_logits(softs, rows, 2), torch.stack(said))  # [B, 2, V]
+    finally:
+        engine.forget()
 
 
 def _by_head(engine: CausalEngine | Seq2SeqEngine, soft: Tensor | None, rows: Sequence[Row]) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
@@ -12,12 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from foreword.backbone.attention import local_window
 from foreword.backbone.batch import Row, Softs, each, right_padded, size_of
+from foreword.backbone.blocks import FEWEST
 from foreword.backbone.causal import Traits, hidden_at
 from foreword.backbone.greedy import Finished
-from foreword.backbone.packing import local_window
 from foreword.backbone.wording import Wording
 
+STATES = 2**31  # bytes of keys and values, at least, that answers may take
 SAMPLED = 65_536  # numbers read of a tensor of more than a million for the fingerprint
 
 
@@ -27,6 +30,7 @@ class Engine(Protocol):
     traits: Traits
     checkpointing: bool
 
+    def token_bytes(self) -> int: ...
     def loss(self, soft: Tensor | None, rows: Sequence[Row]) -> tuple[Tensor, int]: ...
     def score(self, soft: Softs, rows: Sequence[Row]) -> list[float]: ...
     def generate(self, soft: Softs, rows: Sequence[Row], longest: int, finished: Finished) -> list[list[int]]: ...
@@ -77,6 +81,27 @@ class Backbone:
     def parameters(self) -> int:
         """How many numbers the frozen model has."""
         return sum(int(p.numel()) for p in self.model.parameters())
+
+    # -- memory -----------------------------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def room(self) -> int:
+        """Tokens that may be held at once while answers grow: their keys and values take no more memory than the weights, or than 2 GiB
+        where those are smaller."""
+        weights = sum(int(p.nbytes) for p in self.model.parameters())
+        return max(weights, STATES) // max(1, self.engine.token_bytes())
+
+    def sizes(self, softs: Sequence[Tensor | None], rows: Sequence[Row], longest: int) -> list[int]:
+        """Tokens that each of these rows takes while up to `longest` grow behind it: its prompt and prefix are not counted where enough
+        rows have them too, since they are held once."""
+        owners = [(id(soft), row.prefix) for soft, row in zip(softs, rows, strict=True)]
+        many = Counter(owners) if self.engine.traits.keeps else Counter[Any]()
+        own = [len(row.own) + len(row.answer) + longest + self.specials for row in rows]
+        before = [size_of(soft) + len(row.prefix) for soft, row in zip(softs, rows, strict=True)]
+        return [
+            size if many[owner] >= FEWEST else size + more
+            for owner, size, more in zip(owners, own, before, strict=True)
+        ]
 
     # -- text -------------------------------------------------------------------------------------------------------
 
@@ -194,7 +219,7 @@ class Backbone:
         before = [size_of(soft) + len(row.prefix) for soft, row in zip(softs, rows, strict=True)]
         width = max(before, default=0) + max((len(row.own) for row in rows), default=0) + longest + self.specials
         far = self._local is not None and width > self._local
-        if self.kind == "seq2seq" or (self.engine.traits.left_pads and not far):
+        if self.kind == "seq2seq" or self.engine.traits.keeps or (self.engine.traits.left_pads and not far):
             return [list(range(len(rows)))] if rows else []
         groups: dict[tuple[int, int, int], list[int]] = {}
         for place, (soft, row) in enumerate(zip(softs, rows, strict=True)):

@@ -9,8 +9,6 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from foreword.backbone.cache import still_there
-
 Finished = Callable[[int, list[int]], bool]
 
 
@@ -25,8 +23,8 @@ class Growing(Protocol):
     def go_on(self, chosen: Tensor) -> Tensor:
         """Logits [B, V] for the token behind the chosen ones [B]."""
 
-    def keep(self, order: Sequence[int]) -> None:
-        """Let only these rows go on, in this order."""
+    def keep(self, gone: Sequence[bool]) -> list[int]:
+        """Let only the rows go on that are not gone; their places before, in the order in which they stand now."""
 
 
 def greedy(batch: Growing, rows: int, longest: int, finished: Finished, *, first: int | None = None) -> list[list[int]]:
@@ -48,8 +46,7 @@ def greedy(batch: Growing, rows: int, longest: int, finished: Finished, *, first
         if all(gone):
             return answers
         if batch.leaves and any(gone):
-            order = still_there(gone)
-            batch.keep(order)
+            order = batch.keep(gone)
             alive = [alive[place] for place in order]
             chosen = chosen[torch.tensor(order, device=chosen.device)]
         logits = batch.go_on(chosen)

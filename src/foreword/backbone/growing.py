@@ -1,4 +1,4 @@
-"""The batches in which a decoder-only model's answers grow: behind kept prefixes, behind a cache of the model's own, or all over again;
+"""The batches in which a decoder-only model's answers grow: beside kept prefixes, behind a cache of the model's own, or all over again;
 they refuse to move a row's positions."""
 
 from __future__ import annotations
@@ -10,55 +10,82 @@ import torch
 from torch import Tensor
 
 from foreword.backbone.batch import Row, left_padded, positions, size_of
-from foreword.backbone.cache import Behind, grown, keep_rows, part_of, roomy_cache
-from foreword.pack import batches
+from foreword.backbone.blocks import Part, beside, slices
+from foreword.backbone.cache import keep_rows, roomy_cache, still_there
 
 if TYPE_CHECKING:
     from foreword.backbone.causal import CausalEngine
 
 
-SLICE = 1024  # padded tokens that a processor reads at once: with more, short rows are padded to long ones; with fewer, it is slower
-
-
-class Shared:
-    """Rows behind prefixes that were run before, the longest row first: each prefix is copied into its rows' cache once, whatever the
-    others have. A processor reads rows of like length together; all of them grow together."""
+class Beside:
+    """Rows beside prefixes that were run before: one that many rows have is held once, the others are copied in front of their rows."""
 
     leaves = True
 
-    def __init__(self, engine: CausalEngine, behind: Behind, rows: Sequence[Row], longest: int) -> None:
-        self.engine, self.before = engine, behind.length
-        self.lengths = [len(row.own) for row in rows]
-        self.ids, mask = left_padded([row.own for row in rows], engine.pad, engine.device)  # [B, T]
+    def __init__(self, engine: CausalEngine, softs: Sequence[Tensor | None], rows: Sequence[Row], longest: int) -> None:
+        self.engine = engine
+        self.order, self.blocks = beside(engine.states(softs, rows), [len(row.own) for row in rows], longest)
+        self.own = [rows[place].own for place in self.order]
+
+    def begin(self) -> Tensor:
+        """Logits [B, V] at each row's last position."""
+        told, found = iter(self.own), []
+        for parts in slices(self.blocks, [len(ids) for ids in self.own]):
+            ids = [token for part in parts for _ in part.sizes for token in next(told)]
+            found.append(self.engine.behind_blocks(parts, torch.tensor(ids, device=self.engine.device)))
+        return torch.cat(found)
+
+    def go_on(self, chosen: Tensor) -> Tensor:
+        """Logits [B, V] behind one token [B] more."""
+        parts = [Part(block, 0, (1,) * len(block.held)) for block in self.blocks]
+        return self.engine.behind_blocks(parts, chosen)
+
+    def keep(self, gone: Sequence[bool]) -> list[int]:
+        """Let only the rows go on that are not gone; their places before, in the order in which they stand now."""
+        found, first = [], 0
+        for block in self.blocks:
+            count = len(block.held)
+            order = still_there(gone[first : first + count])
+            block.keep(order)
+            found += [first + place for place in order]
+            first += count
+        self.blocks = [block for block in self.blocks if block.held]
+        return found
+
+
+class Shared:
+    """The same in a cache of the model library's kind, for models whose attention is their own: each prefix is copied into its rows' cache
+    once, and all rows are read together, the longest first."""
+
+    leaves = True
+
+    def __init__(self, engine: CausalEngine, softs: Sequence[Tensor | None], rows: Sequence[Row], longest: int) -> None:
+        self.engine = engine
+        self.order, behind = engine.behind(softs, rows)
+        self.before = behind.length
+        self.ids, mask = left_padded([rows[place].own for place in self.order], engine.pad, engine.device)  # [B, T]
         self.mask = torch.cat([behind.mask(engine.device), mask], dim=1)  # [B, S + T]
         self.cache = roomy_cache(behind, self.mask.shape[1] + longest)
 
     def begin(self) -> Tensor:
         """Logits [B, V] at each row's last position."""
-        spots = positions(self.mask)
-        if self.engine.device.type != "cpu" or not self.cache.layers:
-            return self._pass(self.ids, self.mask, spots[:, self.before :], self.cache)
-        found = []
-        for group in batches(self.lengths, batch_size=len(self.lengths), token_budget=SLICE):
-            rows, width = slice(group[0], group[-1] + 1), self.lengths[group[0]]
-            part = part_of(self.cache, rows, self.mask.shape[1] - width)
-            found.append(self._pass(self.ids[rows, -width:], self.mask[rows], spots[rows, -width:], part))
-        grown(self.cache, self.ids.shape[1])
-        return torch.cat(found)
+        return self._pass(self.ids, positions(self.mask)[:, self.before :])
 
     def go_on(self, chosen: Tensor) -> Tensor:
         """Logits [B, V] behind one token [B] more."""
         self.mask = torch.cat([self.mask, self.mask.new_ones((len(chosen), 1))], dim=1)
-        return self._pass(chosen.unsqueeze(1), self.mask, self.mask.sum(dim=1, keepdim=True) - 1, self.cache)
+        return self._pass(chosen.unsqueeze(1), self.mask.sum(dim=1, keepdim=True) - 1)
 
-    def _pass(self, ids: Tensor, mask: Tensor, spots: Tensor, cache: Any) -> Tensor:
-        given = {"input_ids": ids, "past_key_values": cache, "use_cache": True}
-        return self.engine.last_logits(ids.shape, mask=mask, spots=spots, **given).logits[0]  # type: ignore[no-any-return]
+    def _pass(self, ids: Tensor, spots: Tensor) -> Tensor:
+        given = {"input_ids": ids, "past_key_values": self.cache, "use_cache": True}
+        return self.engine.last_logits(ids.shape, mask=self.mask, spots=spots, **given).logits[0]  # type: ignore[no-any-return]
 
-    def keep(self, order: Sequence[int]) -> None:
-        """Let only these rows go on."""
+    def keep(self, gone: Sequence[bool]) -> list[int]:
+        """Let only the rows go on that are not gone; their places before, in the order in which they stand now."""
+        order = still_there(gone)
         self.mask = self.mask[torch.tensor(order, device=self.mask.device)]
         keep_rows(self.cache, order)
+        return order
 
 
 class Joined:
@@ -67,7 +94,7 @@ class Joined:
     leaves = False
 
     def __init__(self, engine: CausalEngine, softs: Sequence[Tensor | None], rows: Sequence[Row]) -> None:
-        self.engine = engine
+        self.engine, self.order = engine, list(range(len(rows)))
         own = [engine.start + row.prefix + row.own for row in rows]
         self.ids, mask = left_padded(own, engine.pad, engine.device)
         self.mask = torch.cat([mask.new_ones((len(rows), size_of(softs[0]))), mask], dim=1)  # [B, P + T]
@@ -92,7 +119,7 @@ class Joined:
         self.kept = {name: getattr(out, name)}
         return out.logits[0]  # type: ignore[no-any-return]
 
-    def keep(self, order: Sequence[int]) -> None:
+    def keep(self, gone: Sequence[bool]) -> list[int]:
         """Rows stay: what the model keeps of them is not ours to sort."""
         raise NotImplementedError
 
@@ -104,6 +131,7 @@ class Again:
 
     def __init__(self, engine: CausalEngine, softs: Sequence[Tensor | None], rows: Sequence[Row]) -> None:
         self.engine, self.softs, self.rows = engine, list(softs), list(rows)
+        self.order = list(range(len(rows)))
 
     def begin(self) -> Tensor:
         """Logits [B, V] at each row's last position."""
@@ -115,6 +143,8 @@ class Again:
         self.rows = [Row(row.prefix, (*row.own, token)) for row, token in told]
         return self.begin()
 
-    def keep(self, order: Sequence[int]) -> None:
-        """Let only these rows go on."""
+    def keep(self, gone: Sequence[bool]) -> list[int]:
+        """Let only the rows go on that are not gone; their places before, in the order in which they stand now."""
+        order = still_there(gone)
         self.rows, self.softs = [self.rows[i] for i in order], [self.softs[i] for i in order]
+        return order

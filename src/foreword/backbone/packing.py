@@ -3,19 +3,15 @@ attention that it does not know how to keep apart."""
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import itertools
-from collections.abc import Callable, Iterator
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AttentionInterface
 
-NAME = "foreword"  # of this attention in the model library's register
+from foreword.backbone.attention import Kind, softmax
+
 SCORES = 2**21  # of a group of rows, at most: 8 MiB in float32
 
 
@@ -58,7 +54,8 @@ class Packing:
         self.prefix, self.sizes, self.device = prefix, sizes, device
         own = [torch.arange(prefix, prefix + size) for size in sizes]
         self.spots = torch.cat([torch.arange(prefix), *own]).unsqueeze(0).to(device)  # position ids [1, S + R]
-        self.windows: set[int | None] = set()  # reaches of local attention that layers asked for
+        self.reach = prefix + sum(sizes)
+        self.windows: set[int | None] = set()
         self._masks: dict[Any, Tensor] = {}
         self._groups: dict[int, list[Group]] = {}
 
@@ -79,6 +76,10 @@ class Packing:
             self._groups[heads] = found
         return self._groups[heads]
 
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, kind: Kind) -> Tensor:
+        """[1, heads, S + R, D] to [1, S + R, heads, D], with gradients."""
+        return _Attention.apply(query, key, value, self, kind)  # type: ignore[no-any-return,no-untyped-call]
+
     def masked(self, first: int, last: int, window: int | None, dtype: torch.dtype) -> Tensor:
         """What is added to the scores of the queries at positions `first` to `last` with the keys up to there [last - first, last]: 0,
         or -inf for later keys and for those out of reach."""
@@ -95,138 +96,36 @@ class Packing:
         return self._masks[key]
 
 
-@dataclass(frozen=True)
-class Kind:
-    """How scores are made: scaling of q k, soft cap, reach of local attention, and what is added for each key position [heads, K]."""
-
-    packing: Packing
-    scaling: float
-    softcap: float | None = None
-    window: int | None = None
-    added: Tensor | None = None
-
-
-_now: ContextVar[Packing | None] = ContextVar("packing", default=None)
-
-
-@contextlib.contextmanager
-def packed(model: Any, packing: Packing) -> Iterator[None]:
-    """Within the block the model takes its input for a packed sequence. Raises ValueError for a model whose attention cannot be chosen,
-    or is local without saying so."""
-    own = [(part, OWN[type(part).__name__]) for part in model.modules() if type(part).__name__ in OWN]
-    before = model.config._attn_implementation
-    with contextlib.ExitStack() as stack:
-        token = _now.set(packing)
-        stack.callback(_now.reset, token)
-        for part, forward in own:
-            stack.enter_context(instead(part, functools.partial(forward, part, packing)))
-        if not own:
-            stack.callback(model.set_attn_implementation, before)
-            model.set_attn_implementation(NAME)
-            if model.config._attn_implementation != NAME:
-                raise ValueError("this model's attention cannot be chosen")
-        yield
-        if not own and local_window(model.config.get_text_config(decoder=True)) and packing.windows <= {None}:
-            raise ValueError("this model's attention is local, and its layers do not say so")
-
-
-def local_window(config: Any) -> int | None:
-    """The reach of local attention in any layer, None where every layer sees everything."""
-    sizes = [getattr(config, name, None) for name in ("sliding_window", "window_size", "attention_chunk_size")]
-    known = [size for size in sizes if isinstance(size, int) and size > 0]
-    return min(known) if known else None
-
-
-@contextlib.contextmanager
-def instead(part: torch.nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
-    """Within the block this part of a model computes something else."""
-    own = vars(part).get("forward")
-    part.forward = forward
-    try:
-        yield
-    finally:
-        if own is None:
-            del part.forward
-        else:
-            part.forward = own
-
-
-def _bloom(
-    part: Any, packing: Packing, hidden_states: Tensor, residual: Tensor, alibi: Tensor, *_: Any, **__: Any
-) -> tuple[Tensor, None]:
-    """BLOOM's attention, which the library does not let one choose. alibi: what is added for each key position [heads, 1, S + R]."""
-    fused = part.query_key_value(hidden_states).unflatten(-1, (part.num_heads, 3, part.head_dim))
-    query, key, value = (one.transpose(1, 2) for one in fused.unbind(dim=3))  # [1, heads, S + R, D]
-    kind = Kind(packing, part.inv_norm_factor, added=alibi[:, 0])
-    return part.dense(attend(query, key, value, kind).flatten(2)) + residual, None
-
-
-OWN = {"BloomAttention": _bloom}
-
-
-def _interface(
-    module: torch.nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    *,
-    scaling: float | None = None,
-    dropout: float = 0.0,
-    softcap: float | None = None,
-    sliding_window: int | None = None,
-    position_bias: Tensor | None = None,
-    s_aux: Tensor | None = None,
-    **_: Any,
-) -> tuple[Tensor, None]:
-    """The model library's attention interface: query [1, heads, S + R, D], key and value [1, key heads, S + R, D] to
-    [1, S + R, heads, D]."""
-    packing = _now.get()
-    if packing is None or dropout or position_bias is not None or s_aux is not None or attention_mask is not None:
-        raise ValueError("an attention that packing does not know")
-    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    packing.windows.add(sliding_window)
-    return attend(query, key, value, Kind(packing, scale, softcap, sliding_window)), None
-
-
-AttentionInterface.register(NAME, _interface)
-
-
-def attend(query: Tensor, key: Tensor, value: Tensor, kind: Kind) -> Tensor:
-    """Attention over a packed sequence: [1, heads, S + R, D] to [1, S + R, heads, D]."""
-    return _Attention.apply(query, key, value, kind)  # type: ignore[no-any-return,no-untyped-call]
-
-
 class _Attention(torch.autograd.Function):
     """Group by group: scores of all its rows with the prefix in one product, with themselves in another. Scores between rows are never
     made, nor the prefix's keys and values copied or repeated for a row. Shapes: K key heads, G query heads a key head, S prefix
     positions, N = B T positions of a group, D head width; queries of one position stand side by side."""
 
     @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, kind: Kind) -> Tensor:
-        S, K, G = kind.packing.prefix, key.shape[1], query.shape[1] // key.shape[1]
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, packing: Packing, kind: Kind) -> Tensor:
+        S, K, G = packing.prefix, key.shape[1], query.shape[1] // key.shape[1]
         q = query[0].view(K, G, *query.shape[2:]).transpose(1, 2)  # [K, S + R, G, D]
         k, v = key[0], value[0]  # [K, S + R, D]
         k_past, v_past = k[:, :S].contiguous(), v[:, :S].contiguous()
         whole, kept = q.new_empty((q.shape[1], K, G, v.shape[-1])), [k_past, v_past]
-        for group in kind.packing.groups(K * G):
+        for group in packing.groups(K * G):
             q_own, k_own, v_own = group.padded(q).mul_(kind.scaling), group.padded(k), group.padded(v)
-            weights, capped = _weights(q_own, k_past, k_own, group, kind)  # [K * B, T * G, past + T]
+            weights, capped = _weights(q_own, k_past, k_own, group, packing, kind)  # [K * B, T * G, past + T]
             group.place(_weighted(weights, v_past, v_own, group), whole)
             kept += [q_own, k_own, v_own, weights, *([] if capped is None else [capped])]
-        ctx.kind = kind
+        ctx.packing, ctx.kind = packing, kind
         ctx.save_for_backward(*kept)
         return whole.flatten(1, 2).unsqueeze(0)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        kind, (k_past, v_past, *kept) = ctx.kind, ctx.saved_tensors
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+        packing, kind, (k_past, v_past, *kept) = ctx.packing, ctx.kind, ctx.saved_tensors
         K, S = k_past.shape[:2]
         told = grad[0].view(grad.shape[1], K, -1, grad.shape[3]).transpose(0, 1)  # [K, S + R, G, D]
         dq = grad.new_empty((told.shape[1], K, told.shape[2], k_past.shape[-1]))
         dk, dv = (grad.new_empty((told.shape[1], K, one.shape[-1])) for one in (k_past, v_past))
         past: list[tuple[Tensor, Tensor]] = []
-        for group in kind.packing.groups(grad.shape[2]):
+        for group in packing.groups(grad.shape[2]):
             q_own, k_own, v_own, weights, *kept = kept
             given = group.padded(told)  # [K, N, G, D]
             slope = _scores(given, v_past, v_own, group)
@@ -244,7 +143,7 @@ class _Attention(torch.autograd.Function):
             dk[:S] += more_k.transpose(0, 1)
             dv[:S] += more_v.transpose(0, 1)
         dq, dk, dv = (one.transpose(0, 1).unsqueeze(0) for one in (dq.flatten(1, 2), dk, dv))
-        return dq, dk, dv, None
+        return dq, dk, dv, None, None
 
 
 def _scores(q: Tensor, past: Tensor, own: Tensor, group: Group, masked: Tensor | None = None) -> Tensor:
@@ -277,13 +176,15 @@ def _gathered(weights: Tensor, q: Tensor) -> Tensor:
     return torch.bmm(weights.transpose(1, 2), q.reshape(rows)).view(q.shape[0], -1, q.shape[-1])
 
 
-def _weights(q: Tensor, past: Tensor, own: Tensor, group: Group, kind: Kind) -> tuple[Tensor, Tensor | None]:
+def _weights(
+    q: Tensor, past: Tensor, own: Tensor, group: Group, packing: Packing, kind: Kind
+) -> tuple[Tensor, Tensor | None]:
     """Softmax over the scores of queries [K, N, G, D] with past keys [K, S, D] and those of their own row [K, N, D]:
     [K * B, T * G, past + T]; and, under a soft cap, what its gradient needs."""
     K, _, G, _ = q.shape
-    masked = kind.packing.masked(group.past, group.past + group.longest, kind.window, q.dtype)  # [T, past + T]
+    masked = packing.masked(group.past, group.past + group.longest, kind.window, q.dtype)  # [T, past + T]
     if kind.softcap is None and kind.window is None and kind.added is None:  # nothing is added to past scores
-        return _softmax(_scores(q, past, own, group, masked[:, group.past :].repeat_interleave(G, 0))), None
+        return softmax(_scores(q, past, own, group, masked[:, group.past :].repeat_interleave(G, 0))), None
     scores = _scores(q, past, own, group)
     capped = None
     if kind.softcap is not None:
@@ -293,8 +194,4 @@ def _weights(q: Tensor, past: Tensor, own: Tensor, group: Group, kind: Kind) -> 
     told += masked.unsqueeze(1)
     if kind.added is not None:
         told += kind.added[:, : scores.shape[-1]].view(K, 1, 1, G, -1)
-    return _softmax(scores), capped
-
-
-def _softmax(scores: Tensor) -> Tensor:
-    return torch.softmax(scores, dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32)).to(scores.dtype)
+    return softmax(scores), capped

@@ -12,7 +12,7 @@ from typing import Any
 from torch.utils.checkpoint import checkpoint
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from foreword.backbone.packing import instead
+from foreword.backbone.attention import instead
 
 Around = Callable[[], AbstractContextManager[Any]]
 """Makes the block in which a layer runs, anew each time."""

@@ -14,7 +14,7 @@ from torch.nn import functional
 from transformers import DynamicCache, EncoderDecoderCache
 
 from foreword.backbone.batch import Row, Softs, answer_picks, each, right_padded, size_of
-from foreword.backbone.cache import Behind, keep_rows, roomy_cache
+from foreword.backbone.cache import Behind, keep_rows, roomy_cache, still_there
 from foreword.backbone.causal import Traits, hidden_at
 from foreword.backbone.greedy import Finished, forced, greedy
 from foreword.backbone.head import answers_loss, frozen
@@ -133,6 +133,10 @@ class Seq2SeqEngine:
         batch = _Decoding(self, soft, rows, longest, cached=self.traits.continues)
         return greedy(batch, len(rows), longest, finished, first=self.forced)
 
+    def token_bytes(self) -> int:
+        """Memory that a token's keys and values take: not known here."""
+        return 0
+
     def forget(self) -> None:
         """Nothing is kept: an encoder's input is never the same twice."""
 
@@ -163,11 +167,13 @@ class _Decoding:
         self.said = torch.cat([self.said, chosen.unsqueeze(1)], dim=1)
         return self.begin()
 
-    def keep(self, order: Sequence[int]) -> None:
-        """Let only these rows go on."""
+    def keep(self, gone: Sequence[bool]) -> list[int]:
+        """Let only the rows go on that are not gone; their places before, in the order in which they stand now."""
+        order = still_there(gone)
         kept = torch.tensor(order, device=self.said.device)
         self.said, self.mask = self.said[kept], self.mask[kept]
         self.encoded.last_hidden_state = self.encoded.last_hidden_state[kept]
         if self.cache is not None:
             keep_rows(self.cache.self_attention_cache, order)
             keep_rows(self.cache.cross_attention_cache, order)
+        return order

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from transformers.modeling_layers import GradientCheckpointingLayer
 
+from foreword.backbone.attention import instead
 from foreword.backbone.batch import Row
-from foreword.backbone.packing import instead
 
 CLOSE = 1e-5  # of the largest logit; what is spared is never computed, so nothing but the order of sums may differ
 
