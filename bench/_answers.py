@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import argparse
 import functools
+import statistics
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 import _peft
+import _run
 import _shapes
 import torch
 from torch import Tensor
@@ -27,6 +29,11 @@ TIE = {
     torch.bfloat16: 5e-2,
 }  # two logits this near, as a part of the logits' spread, may change places
 
+APART = (
+    "the peer's time, in a process of its own as its users run it, over foreword's; kept: with the peer in foreword's process, which lets "
+    "freed memory be used again"
+)
+
 Answers = list[list[int]]
 
 
@@ -38,17 +45,25 @@ def flags(made: argparse.ArgumentParser, *, shapes: Sequence[str], inputs: int, 
     made.add_argument("--prompt-length", type=int, default=100, help="positions of a soft prompt (100)")
     made.add_argument("--lengths", choices=_shapes.LENGTHS, default="mtop", help="tokens of inputs and answers (mtop)")
     made.add_argument("--checked", type=int, default=16, help="rows answered by each contender alone beforehand (16)")
+    made.add_argument(
+        "--kept", action="store_true", help="time the peer in foreword's process, too, with its memory settings"
+    )
     made.add_argument("--device", default="cpu", help="cpu, cuda (cpu)")
     made.add_argument("--dtype", choices=TYPES, default="float32", help="the model's numbers (float32)")
 
 
-def ready(shape: str, told: argparse.Namespace) -> Backbone:
-    """The model, with no token that ends an answer: a random one says it anywhere or nowhere, so that the lengths of answers are
-    drawn instead."""
+def model(shape: str, told: argparse.Namespace) -> Any:
+    """The model, the same each time, with no token that ends an answer: a random one says it anywhere or nowhere, so that the lengths of
+    answers are drawn instead."""
     made = _shapes.model("small", seed=told.seed, **TINY) if shape == "tiny" else _shapes.model(shape, seed=told.seed)
-    model = made.to(TYPES[told.dtype]).to(told.device)
-    model.generation_config.eos_token_id = None
-    return wrap(f"random-{shape}", model, _shapes.tokenizer())
+    made = made.to(TYPES[told.dtype]).to(told.device)
+    made.generation_config.eos_token_id = None
+    return made
+
+
+def ready(shape: str, told: argparse.Namespace) -> Backbone:
+    """The same as foreword holds it."""
+    return wrap(f"random-{shape}", model(shape, told), _shapes.tokenizer())
 
 
 def mine(one: Backbone, softs: Sequence[Tensor | None], rows: Sequence[Row], batch: int) -> Answers:
@@ -148,6 +163,11 @@ def _gap(one: Backbone, soft: Tensor | None, row: Row, said: list[int], other: i
     """By how much the last token said is likelier than another, as a part of the logits' spread; by the plain computation."""
     logits = one.engine.joined_logits(soft, [Row(row.prefix, row.own, tuple(said))])[0][-1].float()  # [V]
     return float((logits[said[-1]] - logits[other]).abs() / logits.std())
+
+
+def kept(spent: _run.Times, ours: str, here: str) -> dict[str, float]:
+    """`ratio_kept`, where the peer ran in foreword's process, too, under this name."""
+    return {"ratio_kept": statistics.median(_run.ratios(spent, ours, here))} if here in spent else {}
 
 
 def differing(found: Answers, wanted: Answers) -> int:

@@ -12,12 +12,12 @@ from typing import Any
 import _run
 import torch
 
-Work = Callable[[], Any]
+Work = Callable[..., Any]
 
 
 class Apart:
-    """Calls what make(*given) returns, in the other process: one call there for each call here, in a `with` block, which waits until it is
-    ready; it gets ready from the start."""
+    """Calls what make(*given) returns, in the other process: one call there for each call here, with its arguments and its answer, in a
+    `with` block, which waits until it is ready; it gets ready from the start."""
 
     def __init__(self, make: Callable[..., Work], *given: Any) -> None:
         spawn = multiprocessing.get_context("spawn")
@@ -30,9 +30,9 @@ class Apart:
         self._told()
         return self
 
-    def __call__(self) -> None:
-        self.pipe.send("go")
-        self._told()
+    def __call__(self, *given: Any) -> Any:
+        self.pipe.send(given)
+        return self._told()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -41,25 +41,27 @@ class Apart:
         self.process.join(10)
         self.process.kill()
 
-    def _told(self) -> None:
+    def _told(self) -> Any:
         try:
-            failure = self.pipe.recv()
+            failure, answer = self.pipe.recv()
         except EOFError:
             failure = "it ended"
         if failure:
             raise RuntimeError(f"the contender's own process: {failure}")
+        return answer
 
 
 def _serve(pipe: Connection, make: Callable[..., Work], given: tuple[Any, ...], threads: int) -> None:
     torch.set_num_threads(threads)
     try:
         work = make(*given)
-        pipe.send("")
-        while pipe.recv():
+        pipe.send(("", None))
+        while True:
+            asked = pipe.recv()
             with _run.undisturbed():
-                work()
-            pipe.send("")
+                answer = work(*asked)
+            pipe.send(("", answer))
     except EOFError:
         return
     except Exception as error:
-        pipe.send(f"{type(error).__name__}: {error}")
+        pipe.send((f"{type(error).__name__}: {error}", None))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import _answers
+import _apart
 import _run
 import _shapes
 from _answers import Answers
@@ -27,6 +28,7 @@ COLUMNS = {
     "ratio": "ratio",
     "peer_seconds": "PEFT (s)",
     "peer_ratio": "PEFT ratio",
+    "ratio_kept": "kept",
     "peer_arithmetic": "PEFT arithmetic",
 }
 
@@ -59,7 +61,7 @@ class Ensemble:
         return _answers.switching(self.model, owners, [*rows] * len(self.members), batch)
 
 
-def checked(ensemble: Ensemble, told: argparse.Namespace) -> dict[str, int]:
+def checked(ensemble: Ensemble, told: argparse.Namespace, batches: Answers) -> dict[str, int]:
     """Answers of the mixed batches against those of separate passes, and against PEFT's to single rows."""
     found, size = ensemble.together(), len(ensemble.rows)
     softs = [member for member in ensemble.members for _ in ensemble.rows]
@@ -70,24 +72,31 @@ def checked(ensemble: Ensemble, told: argparse.Namespace) -> dict[str, int]:
     alone = ensemble.theirs([ensemble.rows[place] for place in some], 1)
     chosen = [softs[at] for at in places], [every[at] for at in places], [found[at] for at in places]
     ties += _answers.check("PEFT", ensemble.one, *chosen, alone)
-    batches = ensemble.theirs(ensemble.rows, ensemble.batch)
     return {"checked": len(every) + len(places), "ties": ties, "peer_differs": _answers.differing(batches, found)}
 
 
-def measure(ensemble: Ensemble, told: argparse.Namespace) -> dict[str, Any]:
+def peft_apart(shape: str, told: argparse.Namespace, members: Sequence[Tensor], rows: Sequence[Row]) -> _apart.Work:
+    """PEFT's answers of every member in batches, with a model of its own."""
+    model = _answers.prompted(_answers.model(shape, told), members)
+    owners = [member for member in range(len(members)) for _ in rows]
+    return lambda: _answers.switching(model, owners, [*rows] * len(members), told.batch)
+
+
+def measure(shape: str, ensemble: Ensemble, told: argparse.Namespace) -> dict[str, Any]:
     """One row of the table."""
-    row: dict[str, Any] = {
-        "members": len(ensemble.members),
-        "inputs": len(ensemble.rows),
-        "batch": ensemble.batch,
-        **checked(ensemble, told),
-    }
-    contenders: dict[str, Callable[[], Any]] = {
-        "together": ensemble.together,
-        "apart": ensemble.apart,
-        "PEFT": lambda: ensemble.theirs(ensemble.rows, ensemble.batch),
-    }
-    spent = _run.alternate(contenders, told.repeats, warm=0, say=_run.speaker(told))  # the check was the warming up
+    contenders: dict[str, Callable[[], Any]] = {"together": ensemble.together, "apart": ensemble.apart}
+    if told.kept:
+        contenders["kept"] = lambda: ensemble.theirs(ensemble.rows, ensemble.batch)
+    with _apart.Apart(peft_apart, shape, told, ensemble.members, ensemble.rows) as peft:
+        row: dict[str, Any] = {
+            "shape": shape,
+            "members": len(ensemble.members),
+            "inputs": len(ensemble.rows),
+            "batch": ensemble.batch,
+            **checked(ensemble, told, peft()),  # the warming up, too
+        }
+        contenders["PEFT"] = peft
+        spent = _run.alternate(contenders, told.repeats, warm=0, say=_run.speaker(told))
     ratios, peer = _run.ratios(spent, "together", "apart"), _run.ratios(spent, "together", "PEFT")
     size = len(ensemble.members[0])
     theirs = _answers.padded(ensemble.one, size, _answers.in_order(ensemble.rows, ensemble.batch))
@@ -97,6 +106,7 @@ def measure(ensemble: Ensemble, told: argparse.Namespace) -> dict[str, Any]:
         "peer_seconds": statistics.median(spent["PEFT"]),
         "ratio": statistics.median(ratios),
         "peer_ratio": statistics.median(peer),
+        **_answers.kept(spent, "together", "kept"),
         "peer_arithmetic": theirs / _answers.least(ensemble.one, [size], ensemble.rows),
         "spread": {
             name: _run.summary(values) for name, values in {**spent, "ratio": ratios, "peer_ratio": peer}.items()
@@ -116,10 +126,11 @@ def main(given: Sequence[str] | None = None) -> None:
         members = [_shapes.soft(one, told.prompt_length, seed=seed) for seed in range(told.members)]
         asked = _shapes.rows(told.inputs, told.lengths, one.vocab, seed=told.seed)
         ensemble = Ensemble(one, members, asked, told.batch, _answers.prompted(one.model, members))
-        rows.append({"shape": shape} | measure(ensemble, told))
+        rows.append(measure(shape, ensemble, told))
     notes = {
         "batch": "inputs at a time, each with all members where they answer together",
         "ratio": "foreword's separate passes over its mixed batches: the arithmetic of both is the same",
+        "peer_ratio": _answers.APART,
         "peer_arithmetic": "PEFT's FLOPs over the least, attention not counted",
     }
     _run.finish(told, "ensemble", rows, COLUMNS, notes=notes)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import _answers
+import _apart
 import _run
 import _shapes
 from _answers import Answers
@@ -26,6 +27,7 @@ COLUMNS = {
     "peer": "peer",
     "peer_seconds": "peer (s)",
     "ratio": "ratio",
+    "ratio_kept": "kept",
     "arithmetic": "arithmetic",
     "peer_differs": "peer differs in batches",
 }
@@ -33,15 +35,15 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class Case:
-    """One evaluation. soft: [P, H] or None. alone: the peer's answers to rows one by one. together: its answers in batches."""
+    """One evaluation. soft: [P, H] or None. model: the peer's. make: makes its model in a process of its own."""
 
     before: str
     peer: str
     one: Backbone
     soft: Tensor | None
     rows: Sequence[Row]
-    alone: Callable[[Sequence[Row]], Answers]
-    together: Callable[[], Answers]
+    model: Any
+    make: Callable[..., _apart.Work]
 
 
 def soft_prompt(one: Backbone, told: argparse.Namespace) -> Case:
@@ -49,15 +51,7 @@ def soft_prompt(one: Backbone, told: argparse.Namespace) -> Case:
     rows = _shapes.rows(told.inputs, told.lengths, one.vocab, seed=told.seed)
     soft = _shapes.soft(one, told.prompt_length, seed=told.seed)
     model = _answers.prompted(one.model, [soft])
-    return Case(
-        f"soft prompt of {told.prompt_length}",
-        "PEFT",
-        one,
-        soft,
-        rows,
-        lambda some: _answers.theirs(model, some, 1),
-        lambda: _answers.theirs(model, rows, told.batch),
-    )
+    return Case(f"soft prompt of {told.prompt_length}", "PEFT", one, soft, rows, model, peft_apart)
 
 
 def demonstrations(one: Backbone, told: argparse.Namespace) -> Case:
@@ -65,15 +59,20 @@ def demonstrations(one: Backbone, told: argparse.Namespace) -> Case:
     shown = _shapes.rows(SHOTS, told.lengths, one.vocab, seed=told.seed + 1)
     prefix = tuple(token for row in shown for token in row.own + row.answer)
     rows = _shapes.rows(told.inputs, told.lengths, one.vocab, seed=told.seed, prefix=prefix)
-    return Case(
-        f"{SHOTS} demonstrations of {len(prefix)}",
-        "transformers",
-        one,
-        None,
-        rows,
-        lambda some: _answers.theirs(one.model, some, 1),
-        lambda: _answers.theirs(one.model, rows, told.batch),
-    )
+    before = f"{SHOTS} demonstrations of {len(prefix)}"
+    return Case(before, "transformers", one, None, rows, one.model, transformers_apart)
+
+
+def peft_apart(shape: str, told: argparse.Namespace, soft: Tensor, rows: Sequence[Row]) -> _apart.Work:
+    """PEFT's answers in batches, with a model of its own."""
+    model = _answers.prompted(_answers.model(shape, told), [soft])
+    return lambda: _answers.theirs(model, rows, told.batch)
+
+
+def transformers_apart(shape: str, told: argparse.Namespace, soft: None, rows: Sequence[Row]) -> _apart.Work:
+    """transformers' answers in batches, with a model of its own."""
+    model = _answers.model(shape, told)
+    return lambda: _answers.theirs(model, rows, told.batch)
 
 
 CASES = {"soft": soft_prompt, "demonstrations": demonstrations}
@@ -85,22 +84,27 @@ def answered(case: Case, batch: int) -> Answers:
     return _answers.mine(case.one, [case.soft] * len(case.rows), case.rows, batch)
 
 
-def checked(case: Case, told: argparse.Namespace) -> dict[str, int]:
+def checked(case: Case, told: argparse.Namespace, together: Answers) -> dict[str, int]:
     """Answers in batches against the peer's to single rows, where nothing is padded; and how many the peer changes in its batches."""
     found = answered(case, told.batch)
     step = max(1, len(case.rows) // told.checked)
     places = list(range(0, len(case.rows), step))[: told.checked]
     some = [case.rows[place] for place in places]
-    alone = case.alone(some)
+    alone = _answers.theirs(case.model, some, 1)
     ties = _answers.check(case.before, case.one, [case.soft] * len(some), some, [found[at] for at in places], alone)
-    return {"checked": len(some), "ties": ties, "peer_differs": _answers.differing(case.together(), found)}
+    return {"checked": len(some), "ties": ties, "peer_differs": _answers.differing(together, found)}
 
 
-def measure(case: Case, told: argparse.Namespace) -> dict[str, Any]:
+def measure(shape: str, case: Case, told: argparse.Namespace) -> dict[str, Any]:
     """One row of the table."""
-    row: dict[str, Any] = {"before": case.before, "peer": case.peer, "inputs": len(case.rows), **checked(case, told)}
-    contenders = {"foreword": lambda: answered(case, told.batch), case.peer: case.together}
-    spent = _run.alternate(contenders, told.repeats, warm=0, say=_run.speaker(told))  # the check was the warming up
+    contenders: dict[str, Callable[[], Any]] = {"foreword": lambda: answered(case, told.batch)}
+    if told.kept:
+        contenders["kept"] = lambda: _answers.theirs(case.model, case.rows, told.batch)
+    with _apart.Apart(case.make, shape, told, case.soft, case.rows) as peer:
+        row: dict[str, Any] = {"shape": shape, "before": case.before, "peer": case.peer, "inputs": len(case.rows)}
+        row |= checked(case, told, peer())  # the warming up, too
+        contenders[case.peer] = peer
+        spent = _run.alternate(contenders, told.repeats, warm=0, say=_run.speaker(told))
     ratios = _run.ratios(spent, "foreword", case.peer)
     size = 0 if case.soft is None else len(case.soft)
     least = _answers.least(case.one, [size + len(case.rows[0].prefix)], case.rows)
@@ -108,6 +112,7 @@ def measure(case: Case, told: argparse.Namespace) -> dict[str, Any]:
         "seconds": statistics.median(spent["foreword"]),
         "peer_seconds": statistics.median(spent[case.peer]),
         "ratio": statistics.median(ratios),
+        **_answers.kept(spent, "foreword", "kept"),
         "arithmetic": _answers.padded(case.one, size, _answers.in_order(case.rows, told.batch)) / least,
         "gflops_a_second": least / statistics.median(spent["foreword"]) / 1e9,
         "spread": {name: _run.summary(values) for name, values in {**spent, "ratio": ratios}.items()},
@@ -117,14 +122,15 @@ def measure(case: Case, told: argparse.Namespace) -> dict[str, Any]:
 def main(given: Sequence[str] | None = None) -> None:
     """The whole table, or what the flags ask for."""
     made = _run.parser(__doc__ or "")
-    _answers.flags(made, shapes=["small", "gpt2", "llama"], inputs=500, batch=64)
+    _answers.flags(made, shapes=["small", "gpt2", "llama"], inputs=500, batch=128)
     made.add_argument("--before", nargs="+", choices=CASES, default=list(CASES), help="what stands before an input")
     told = _run.parsed(made, given)
     rows = []
     for shape in told.shape:
         one = _answers.ready(shape, told)
-        rows += [{"shape": shape} | measure(CASES[before](one, told), told) for before in told.before]
+        rows += [measure(shape, CASES[before](one, told), told) for before in told.before]
     notes = {
+        "ratio": _answers.APART,
         "peer_differs": "answers that the peer gives otherwise in its left-padded batches than foreword; the check compares with the peer "
         "answering row by row",
         "ties": "checked answers that part where two tokens are equally likely up to rounding",

@@ -4,6 +4,8 @@ to print a time where a row's answer is not the one that its prompt gives it alo
 from __future__ import annotations
 
 import argparse
+import contextlib
+import functools
 import statistics
 import sys
 from collections.abc import Callable, Sequence
@@ -11,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import _answers
+import _apart
 import _run
 import _shapes
 from _answers import Answers
@@ -40,6 +43,7 @@ class Mixed:
     prompts: Sequence[Tensor]
     rows: Sequence[Row]
     model: Any
+    shape: str
 
     def owners(self, count: int) -> list[int]:
         """The prompt of each row."""
@@ -53,9 +57,12 @@ class Mixed:
         """foreword's answers, all rows in one batch; prompts run before are kept, as in any service."""
         return _answers.mine(self.one, self.softs(count), self.rows, len(self.rows))
 
-    def theirs(self, count: int) -> Answers:
-        """PEFT's: one adapter after the other is set and answers its rows."""
-        return _answers.switching(self.model, self.owners(count), self.rows, len(self.rows))
+
+def apart(shape: str, told: argparse.Namespace, prompts: Sequence[Tensor], rows: Sequence[Row]) -> _apart.Work:
+    """PEFT's answers where row i is asked behind prompt i mod N, with a model of its own: one adapter after the other is set and answers
+    its rows."""
+    model = _answers.prompted(_answers.model(shape, told), prompts)
+    return lambda count: _answers.switching(model, [at % count for at in range(len(rows))], rows, len(rows))
 
 
 def checked(mixed: Mixed, count: int, told: argparse.Namespace) -> dict[str, int]:
@@ -68,43 +75,55 @@ def checked(mixed: Mixed, count: int, told: argparse.Namespace) -> dict[str, int
     alone = _answers.switching(mixed.model, owners, rows, 1)
     softs = [mixed.softs(count)[at] for at in places]
     ties = _answers.check(f"{count} prompts", mixed.one, softs, rows, [found[at] for at in places], alone)
-    return {"checked": len(places), "ties": ties, "peer_differs": _answers.differing(mixed.theirs(count), found)}
+    return {"checked": len(places), "ties": ties}
 
 
 def measure(mixed: Mixed, told: argparse.Namespace) -> list[dict[str, Any]]:
     """The rows of the table for one model."""
-    rows = [{"prompts": count, "inputs": len(mixed.rows), **checked(mixed, count, told)} for count in told.prompts]
+    rows: list[dict[str, Any]] = []
+    for count in told.prompts:  # the check is foreword's warming up
+        rows.append({"shape": mixed.shape, "prompts": count, "inputs": len(mixed.rows), **checked(mixed, count, told)})
     contenders: dict[str, Callable[[], Any]] = {"one": lambda: mixed.mine(1)}
     contenders |= {f"foreword {count}": (lambda count=count: mixed.mine(count)) for count in told.prompts}
-    contenders |= {f"PEFT {count}": (lambda count=count: mixed.theirs(count)) for count in told.prompts}
-    spent = _run.alternate(contenders, told.repeats, warm=0, say=_run.speaker(told))  # the check was the warming up
-    return [row | _figures(mixed, row["prompts"], spent) for row in rows]
+    with contextlib.ExitStack() as stack:
+        if not told.alone:
+            peer = stack.enter_context(_apart.Apart(apart, mixed.shape, told, mixed.prompts, mixed.rows))
+            for row in rows:
+                found = peer(row["prompts"])  # PEFT's warming up
+                row["peer_differs"] = _answers.differing(found, mixed.mine(row["prompts"]))
+            contenders |= {f"PEFT {count}": functools.partial(peer, count) for count in told.prompts}
+        spent = _run.alternate(contenders, told.repeats, warm=0, say=_run.speaker(told))
+    return [row | _against_one(row["prompts"], spent) | _against_peer(mixed, row["prompts"], spent) for row in rows]
 
 
-def _figures(mixed: Mixed, count: int, spent: _run.Times) -> dict[str, Any]:
-    ours, peer = f"foreword {count}", f"PEFT {count}"
-    ratios, against = _run.ratios(spent, ours, peer), _run.ratios(spent, "one", ours)
+def _against_one(count: int, spent: _run.Times) -> dict[str, Any]:
+    ours = f"foreword {count}"
+    against = _run.ratios(spent, "one", ours)
+    spread = {"foreword": spent[ours], "one": spent["one"], "against_one": against}
+    return {
+        "seconds": statistics.median(spent[ours]),
+        "one_seconds": statistics.median(spent["one"]),
+        "against_one": statistics.median(against),
+        "spread": {name: _run.summary(values) for name, values in spread.items()},
+    }
+
+
+def _against_peer(mixed: Mixed, count: int, spent: _run.Times) -> dict[str, Any]:
+    peer = f"PEFT {count}"
+    if peer not in spent:
+        return {}
+    ratios = _run.ratios(spent, f"foreword {count}", peer)
     groups = [
         [row for row, own in zip(mixed.rows, mixed.owners(count), strict=True) if own == at] for at in range(count)
     ]
     groups = [group for group in groups if group]
     size = len(mixed.prompts[0])
     theirs = _answers.padded(mixed.one, size, groups)
-    spread = {
-        "foreword": spent[ours],
-        "one": spent["one"],
-        "PEFT": spent[peer],
-        "ratio": ratios,
-        "against_one": against,
-    }
     return {
-        "seconds": statistics.median(spent[ours]),
-        "one_seconds": statistics.median(spent["one"]),
         "peer_seconds": statistics.median(spent[peer]),
-        "against_one": statistics.median(against),
         "ratio": statistics.median(ratios),
         "arithmetic": theirs / _answers.least(mixed.one, [], mixed.rows),
-        "spread": {name: _run.summary(values) for name, values in spread.items()},
+        "spread_of_peer": {"PEFT": _run.summary(spent[peer]), "ratio": _run.summary(ratios)},
     }
 
 
@@ -113,6 +132,7 @@ def main(given: Sequence[str] | None = None) -> None:
     made = _run.parser(__doc__ or "")
     _answers.flags(made, shapes=["small", "gpt2", "llama"], inputs=64, batch=64)
     made.add_argument("--prompts", type=int, nargs="+", default=[1, 4, 16, 64], help="prompts in one batch (1 4 16 64)")
+    made.add_argument("--alone", action="store_true", help="leave PEFT's switching out of the rounds: it takes long")
     told = _run.parsed(made, given)
     if max(told.prompts) > told.inputs:
         made.error(
@@ -123,9 +143,10 @@ def main(given: Sequence[str] | None = None) -> None:
         one = _answers.ready(shape, told)
         prompts = [_shapes.soft(one, told.prompt_length, seed=seed) for seed in range(max(told.prompts))]
         asked = _shapes.rows(told.inputs, told.lengths, one.vocab, seed=told.seed)
-        mixed = Mixed(one, prompts, asked, _answers.prompted(one.model, prompts))
-        rows += [{"shape": shape} | row for row in measure(mixed, told)]
+        mixed = Mixed(one, prompts, asked, _answers.prompted(one.model, prompts), shape)
+        rows += measure(mixed, told)
     notes = {
+        "ratio": _answers.APART,
         "against_one": "the mixed batch's time over that of the same rows behind one prompt; prompts were run before and are kept",
         "peer_differs": "answers that PEFT gives otherwise in its left-padded batches; the check compares with PEFT row by row",
         "arithmetic": "PEFT's FLOPs over the least with kept prompts, attention not counted",

@@ -30,7 +30,7 @@ TINY = [
 ]
 COMMANDS = {
     "retrieve": ["--sizes", "300", "--questions", "20", "--width", "16", "--repeats", "1", "--json"],
-    "generate": TINY,
+    "generate": [*TINY, "--kept"],
     "mixed": [*TINY, "--prompts", "1", "4"],
     "ensemble": [*TINY, "--members", "2"],
 }
@@ -49,11 +49,13 @@ def test_a_tiny_run_prints_one_document(name: str) -> None:
     assert [row[key] for row in document["rows"]][: len(wanted)] == wanted
     for row in document["rows"]:
         assert all(value > 0 for figure, value in row.items() if figure.endswith(("seconds", "ratio", "_ms")))
-        assert row["spread"]["ratio"]["least"] <= row["ratio"] <= row["spread"]["ratio"]["greatest"]
+        spread = row["spread"] | row.get("spread_of_peer", {})
+        assert spread["ratio"]["least"] <= row["ratio"] <= spread["ratio"]["greatest"]
     if name == "mixed":
         assert {"against_one", "one_seconds", "peer_differs"} <= document["rows"][0].keys()
     if name == "generate":
         assert document["rows"][1]["before"].startswith("3 demonstrations of ")
+        assert all(row["ratio_kept"] > 0 for row in document["rows"])
 
 
 @pytest.fixture
