@@ -89,8 +89,15 @@ def test_scores_are_those_of_each_prompt_alone(family: str) -> None:
     assert one.score([], []) == [] == one.generate([], [], 3)
 
 
-# How rows are read beside their prefixes: tokens at once, rows that share a prefix held once, scores at once. None: in the library's cache.
-READ = {"one": (1, 1, 1), "few": (15, 4, 300), "copied": (1024, 100, 2**24), "whole": (1024, 1, 2**24), "cache": None}
+# How rows are read beside their prefixes: tokens at once, scores at once, bytes for which a prefix is held once (tiny models' prompts would
+# all be copied). None: in the library's cache.
+READ = {
+    "one": (1, 1, 0),
+    "few": (15, 300, 1500),
+    "copied": (1024, 2**24, 2**21),
+    "whole": (1024, 2**24, 0),
+    "cache": None,
+}
 
 
 @pytest.mark.parametrize("family", tiny.CAUSAL)
@@ -106,8 +113,10 @@ def test_logits_of_a_mixed_batch_are_the_plain_ones(family: str, how: str, monke
         monkeypatch.setattr(engine, "traits", replace(engine.traits, keeps=False))
     elif not engine.traits.keeps:
         pytest.skip("this family's attention is its own")
-    for name, value in zip(("SLICE", "FEWEST", "SCORES"), READ[how] or (), strict=False):
-        monkeypatch.setattr(blocks, name, value)
+    else:
+        for name, value in zip(("SLICE", "SCORES"), READ[how] or (), strict=False):
+            monkeypatch.setattr(blocks, name, value)
+        monkeypatch.setattr(engine, "worth", (READ[how] or (0,))[-1])
     made = tiny.rows(11, seed=1, longest=7 if how == "cache" else 40)
     rows = [Row(row.prefix, row.own, tiny.ids(4, place)) for place, row in enumerate(made)]
     softs = [prompts(one, 3)[place % 3 if place < 9 else 1] for place in range(11)]
@@ -117,9 +126,12 @@ def test_logits_of_a_mixed_batch_are_the_plain_ones(family: str, how: str, monke
 
 
 @pytest.mark.parametrize("family", ["gpt2", "bloom", "gemma2"])
-def test_a_prefix_is_held_once_for_the_rows_that_share_it(family: str) -> None:
+def test_a_prefix_is_held_once_for_the_rows_that_share_it(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     one = tiny.backbone(family)
     engine: Any = one.engine
+    layer = engine.token_bytes() // 3
+    assert engine.once(9, -(-(2**21) // (8 * layer))) and not engine.once(9, 2**21 // (8 * layer) - 1)
+    monkeypatch.setattr(engine, "worth", 6 * 6 * layer)
     rows = tiny.rows(9, answer=0)
     common, other = tiny.soft(one, 6), tiny.soft(one, 2, 1)
     batch = engine.growing([common, other, None, *[common] * 6], rows, 3)

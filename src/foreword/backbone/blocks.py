@@ -4,7 +4,7 @@ both; a row sees its prefix and itself, and refuses to see another row."""
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,9 +15,11 @@ from foreword.backbone.cache import PrefixState, moved
 
 SLICE = 1024  # tokens that are read at once: with more, what a layer computes leaves the processor's cache; with fewer, products are slow
 SCORES = 2**24  # of some queries of a layer, at most: 64 MiB in float32
-FEWEST = 4  # rows that share a prefix held once; where fewer have it, each gets a copy in front of its own tokens
 
 Layer = tuple[Tensor, Tensor]  # keys and values
+Once = Callable[
+    [int, int], bool
+]  # of rows and positions: whether a prefix of so many positions is held once for so many rows
 
 
 class Block:
@@ -107,15 +109,17 @@ class Part:
             whole[start : start + size] = found[row, :, :size].transpose(0, 1)
 
 
-def beside(states: Sequence[PrefixState | None], sizes: Sequence[int], more: int) -> tuple[list[int], list[Block]]:
+def beside(
+    states: Sequence[PrefixState | None], sizes: Sequence[int], more: int, once: Once
+) -> tuple[list[int], list[Block]]:
     """Rows of so many tokens, with room for `more`, beside their prefixes: their places block by block, in each the longest first, and the
-    blocks."""
+    blocks. Rows whose prefix is not held once stand in the last one, each with a copy."""
     owners: dict[int, list[int]] = {}
     for place, state in enumerate(states):
         owners.setdefault(id(state), []).append(place)
     groups, rest = [], []
     for places in owners.values():
-        if len(places) >= FEWEST and states[places[0]] is not None:
+        if once(len(places), size_of(states[places[0]])):
             groups.append(places)
         else:
             rest += places

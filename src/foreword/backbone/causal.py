@@ -27,6 +27,9 @@ from foreword.backbone.packing import Packing
 from foreword.backbone.recompute import recomputed
 from foreword.backbone.spared import Spared, find_spared, sparing
 
+WORTH = (
+    2**21
+)  # bytes that a layer is spared to read a step by a prefix held once: with fewer, the more calls that it takes are slower
 KEPT_BYTES = 2**30  # of prefix states kept for answering, at most; as many as the weights have where those are more
 
 
@@ -80,6 +83,7 @@ class CausalEngine:
         self._beside = getattr(_text_module(model), "get_per_layer_inputs", None)
         self.spared: Spared | None = None  # in a forward pass for a loss: what it leaves out
         self._spares: Spared | None = None  # what a loss may leave out, once one was asked for
+        self.worth = WORTH
         self.checkpointing = False  # whether layers are run again for the gradient, which keeps less
         self.kept = KeptPrefixes(max(KEPT_BYTES, sum(value.nbytes for value in model.parameters())))
 
@@ -260,41 +264,34 @@ class CausalEngine:
         """Each row's answer log-probability in nats, summed over its tokens; rows may differ in prefix and soft prompt."""
         softs = each(soft, len(rows))
         if self.traits.keeps:
-            order, told = self._logits_beside(softs, rows)
+            order, said = self._said_beside(softs, rows)
         elif self.traits.shares:
-            order, told = self._logits_behind(softs, rows)
+            order, said = self._said_behind(softs, rows)
         else:
             order = sorted(range(len(rows)), key=lambda place: id(softs[place]))
             groups = [list(group) for _, group in itertools.groupby(order, key=lambda place: id(softs[place]))]
             parts = [self.joined_logits(softs[group[0]], [rows[place] for place in group]) for group in groups]
-            told = torch.cat([logits for logits, _ in parts]), torch.cat([wanted for _, wanted in parts])
-        logits, wanted = told
-        each_token = -functional.cross_entropy(logits.float(), wanted, reduction="none")
-        sums = torch.split(each_token, [len(rows[place].answer) for place in order])
+            said = torch.cat([_said(*part) for part in parts])
+        sums = torch.split(said, [len(rows[place].answer) for place in order])
         found = dict(zip(order, (float(part.sum()) for part in sums), strict=True))
         return [found[place] for place in range(len(rows))]
 
-    def _logits_beside(
-        self, softs: Sequence[Tensor | None], rows: Sequence[Row]
-    ) -> tuple[list[int], tuple[Tensor, Tensor]]:
-        """Logits at the rows' answers and the answers, and the rows' places in that order, beside prefixes held once."""
+    def _said_beside(self, softs: Sequence[Tensor | None], rows: Sequence[Row]) -> tuple[list[int], Tensor]:
+        """The rows' places in some order, and log-probabilities [N] of their answers' tokens in it, beside prefixes held once."""
         lines = [row.own + row.answer[:-1] for row in rows]
-        order, held = beside(self.states(softs, rows), [len(line) for line in lines], 0)
+        order, held = beside(self.states(softs, rows), [len(line) for line in lines], 0, self.once)
         found, waiting = [], iter(order)
         for parts in slices(held, [len(lines[place]) for place in order]):
             places = list(itertools.islice(waiting, sum(len(part.sizes) for part in parts)))
             ids = torch.tensor([token for place in places for token in lines[place]], device=self.device)
-            ends = itertools.accumulate(len(lines[place]) for place in places)
-            picks = [
-                at for end, place in zip(ends, places, strict=True) for at in range(end - len(rows[place].answer), end)
-            ]
-            found.append(self.behind_blocks(parts, ids, torch.tensor(picks, device=self.device)))
-        wanted = [token for place in order for token in rows[place].answer]
-        return order, (torch.cat(found), torch.tensor(wanted, device=self.device))
+            wanted = torch.tensor([token for place in places for token in rows[place].answer], device=self.device)
+            picks: list[int] = []
+            for end, place in zip(itertools.accumulate(len(lines[place]) for place in places), places, strict=True):
+                picks += range(end - len(rows[place].answer), end)
+            found.append(_said(self.behind_blocks(parts, ids, torch.tensor(picks, device=self.device)), wanted))
+        return order, torch.cat(found)
 
-    def _logits_behind(
-        self, softs: Sequence[Tensor | None], rows: Sequence[Row]
-    ) -> tuple[list[int], tuple[Tensor, Tensor]]:
+    def _said_behind(self, softs: Sequence[Tensor | None], rows: Sequence[Row]) -> tuple[list[int], Tensor]:
         """The same behind prefixes copied into a cache of the model library's kind."""
         order, behind = self.behind(softs, rows)
         rows = [rows[place] for place in order]
@@ -305,7 +302,7 @@ class CausalEngine:
         spots = positions(whole)[:, behind.length :]
         cache = roomy_cache(behind, whole.shape[1])
         out = self._forward(mask=whole, spots=spots, picks=picks, input_ids=ids, past_key_values=cache, use_cache=True)
-        return order, (out.logits[0], wanted)
+        return order, _said(out.logits[0], wanted)
 
     @torch.no_grad()
     def generate(self, soft: Softs, rows: Sequence[Row], longest: int, finished: Finished) -> list[list[int]]:
@@ -332,11 +329,21 @@ class CausalEngine:
             return Joined(self, softs, rows)
         return (Beside if self.traits.keeps else Shared)(self, softs, rows, longest)
 
+    @functools.cached_property
     @torch.no_grad()
+    def _token(self) -> tuple[int, int]:
+        """Bytes of a token's keys and values in all layers, and in one."""
+        state = self.prefix_state(None, (self.pad, self.pad)) if self.traits.shares else None
+        total = 0 if state is None else state.bytes // state.length
+        return total, total // max(1, len(state.layers) if state else 1)
+
     def token_bytes(self) -> int:
         """Memory that a token's keys and values take in all layers; 0 for a model that keeps none."""
-        state = self.prefix_state(None, (self.pad, self.pad)) if self.traits.shares else None
-        return 0 if state is None else state.bytes // state.length
+        return self._token[0]
+
+    def once(self, rows: int, positions: int) -> bool:
+        """Whether a prefix of so many positions is held once for so many rows that share it, and not copied."""
+        return self.traits.keeps and positions > 0 and (rows - 1) * positions * self._token[1] >= self.worth
 
     def forget(self) -> None:
         """Free the kept prefixes."""
@@ -352,6 +359,11 @@ class CausalEngine:
 def _packed(model: Any, packing: Packing, spared: Spared | None, soft: int, picks: Tensor) -> Iterator[None]:
     with laid_out(model, packing), sparing(spared, soft, picks):
         yield
+
+
+def _said(logits: Tensor, wanted: Tensor) -> Tensor:
+    """Log-probabilities [N] of tokens [N] by logits [N, V]."""
+    return -functional.cross_entropy(logits.float(), wanted, reduction="none")
 
 
 def _text_module(model: Any) -> Any:

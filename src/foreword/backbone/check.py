@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from foreword.backbone.batch import Row
-from foreword.backbone.blocks import FEWEST
-from foreword.backbone.causal import CausalEngine, Traits
+from foreword.backbone.causal import WORTH, CausalEngine, Traits
 from foreword.backbone.head import Head
 from foreword.backbone.seq2seq import Seq2SeqEngine
 
@@ -63,14 +62,15 @@ def _tuning_traits(engine: CausalEngine, text_ids: Sequence[int], known: Traits)
 
 def _keeps(engine: CausalEngine, soft: Tensor, rows: Sequence[Row]) -> bool:
     """Whether answers may grow beside a prefix that is held once: rows that share one, and one with another of its own."""
-    rows = [*list(rows) * FEWEST, rows[0]]
+    rows = [*rows, *rows, rows[0]]
     softs = [soft] * (len(rows) - 1) + [soft[:2]]
     said = [engine.joined_logits(one, [row])[0][:2] for one, row in zip(softs, rows, strict=True)]
     engine.forget()  # prefixes that were run the other way
-    engine.traits = replace(engine.traits, keeps=True)
+    engine.traits, engine.worth = replace(engine.traits, keeps=True), 0
     try:
         return _holds(lambda: engine.forced_logits(softs, rows, 2), torch.stack(said))  # [B, 2, V]
     finally:
+        engine.worth = WORTH
         engine.forget()
 
 

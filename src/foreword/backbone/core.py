@@ -15,7 +15,6 @@ from torch import Tensor
 
 from foreword.backbone.attention import local_window
 from foreword.backbone.batch import Row, Softs, each, right_padded, size_of
-from foreword.backbone.blocks import FEWEST
 from foreword.backbone.causal import Traits, hidden_at
 from foreword.backbone.greedy import Finished
 from foreword.backbone.wording import Wording
@@ -31,6 +30,7 @@ class Engine(Protocol):
     checkpointing: bool
 
     def token_bytes(self) -> int: ...
+    def once(self, rows: int, positions: int) -> bool: ...
     def loss(self, soft: Tensor | None, rows: Sequence[Row]) -> tuple[Tensor, int]: ...
     def score(self, soft: Softs, rows: Sequence[Row]) -> list[float]: ...
     def generate(self, soft: Softs, rows: Sequence[Row], longest: int, finished: Finished) -> list[list[int]]: ...
@@ -92,16 +92,16 @@ class Backbone:
         return max(weights, STATES) // max(1, self.engine.token_bytes())
 
     def sizes(self, softs: Sequence[Tensor | None], rows: Sequence[Row], longest: int) -> list[int]:
-        """Tokens that each of these rows takes while up to `longest` grow behind it: its prompt and prefix are not counted where enough
-        rows have them too, since they are held once."""
+        """Tokens that each of these rows takes while up to `longest` grow behind it: its prompt and prefix are not counted where they are
+        held once for all rows that have them."""
         owners = [(id(soft), row.prefix) for soft, row in zip(softs, rows, strict=True)]
-        many = Counter(owners) if self.engine.traits.keeps else Counter[Any]()
-        own = [len(row.own) + len(row.answer) + longest + self.specials for row in rows]
-        before = [size_of(soft) + len(row.prefix) for soft, row in zip(softs, rows, strict=True)]
-        return [
-            size if many[owner] >= FEWEST else size + more
-            for owner, size, more in zip(owners, own, before, strict=True)
-        ]
+        many = Counter(owners)
+        found = []
+        for owner, soft, row in zip(owners, softs, rows, strict=True):
+            before = size_of(soft) + len(row.prefix) + self.specials
+            own = len(row.own) + len(row.answer) + longest
+            found.append(own if self.engine.once(many[owner], before) else own + before)
+        return found
 
     # -- text -------------------------------------------------------------------------------------------------------
 

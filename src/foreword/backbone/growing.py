@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
 
 class Beside:
-    """Rows beside prefixes that were run before: one that many rows have is held once, the others are copied in front of their rows."""
+    """Rows beside prefixes that were run before: one that many rows share is held once, the others are copied in front of their rows."""
 
     leaves = True
 
     def __init__(self, engine: CausalEngine, softs: Sequence[Tensor | None], rows: Sequence[Row], longest: int) -> None:
         self.engine = engine
-        self.order, self.blocks = beside(engine.states(softs, rows), [len(row.own) for row in rows], longest)
+        sizes = [len(row.own) for row in rows]
+        self.order, self.blocks = beside(engine.states(softs, rows), sizes, longest, engine.once)
         self.own = [rows[place].own for place in self.order]
 
     def begin(self) -> Tensor:

@@ -137,6 +137,10 @@ class Seq2SeqEngine:
         """Memory that a token's keys and values take: not known here."""
         return 0
 
+    def once(self, rows: int, positions: int) -> bool:
+        """A prompt is part of each input."""
+        return False
+
     def forget(self) -> None:
         """Nothing is kept: an encoder's input is never the same twice."""
 
