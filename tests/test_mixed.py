@@ -125,6 +125,24 @@ def test_logits_of_a_mixed_batch_are_the_plain_ones(family: str, how: str, monke
     assert float((found - wanted).abs().max() / wanted.abs().max()) < 1e-5
 
 
+@pytest.mark.parametrize("family", ["gpt2", "bloom", "llama", "gemma2", "falcon"])
+@pytest.mark.parametrize("worth", [0, 2**40])
+def test_rows_that_end_leave_and_the_others_do_not_notice(
+    family: str, worth: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each row ends after as many tokens as were drawn for it, in a batch of several prompts, held once or copied."""
+    one = tiny.backbone(family)
+    engine: Any = one.engine
+    monkeypatch.setattr(engine, "worth", worth)
+    rows = tiny.rows(17, seed="leave", longest=30, answer=0)
+    softs = [prompts(one, 4)[place * 3 % 4] for place in range(17)]
+    ends = [1 + (7 * place) % 9 for place in range(17)]
+    found = engine.generate(softs, rows, 9, lambda place, ids: len(ids) >= ends[place])
+    assert [len(ids) for ids in found] == ends
+    for soft, row, end, ids in zip(softs, rows, ends, found, strict=True):
+        assert ids == engine.generate(soft, [row], end, lambda *_: False)[0]
+
+
 @pytest.mark.parametrize("family", ["gpt2", "bloom", "gemma2"])
 def test_a_prefix_is_held_once_for_the_rows_that_share_it(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     one = tiny.backbone(family)

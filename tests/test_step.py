@@ -207,6 +207,26 @@ def test_the_loss_in_parts_is_the_cross_entropy(
         assert float((found.loss(hidden, wanted) - asked).abs() / asked) < limit
 
 
+def test_no_product_meets_a_number_too_small_for_a_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Words that are next to impossible have chances below 1e-38, with which a processor takes 20 times as long (T5's first weights)."""
+    found = Head(copy.deepcopy(tiny.model("llama")))
+    generator = torch.Generator().manual_seed(1)
+    hidden = (60 * torch.randn((8, 32), generator=generator)).requires_grad_(True)
+    wanted = torch.randint(0, tiny.WORDS, (8,), generator=generator)
+    logits = found.logits(hidden)
+    chances = torch.softmax(logits, dim=-1)
+    assert ((chances > 0) & (chances < 1e-38)).any()
+    seen: list[Tensor] = []
+    add = head_room._add_product
+    monkeypatch.setattr(
+        head_room, "_add_product", lambda to, one, other: (seen.append(one.clone()), add(to, one, other))
+    )
+    (grad,) = torch.autograd.grad(found.loss(hidden, wanted), hidden)
+    assert seen and all(float(one[one > 0].min()) > 1e-30 for one in seen)
+    (asked,) = torch.autograd.grad(functional.cross_entropy(logits, wanted, reduction="sum"), hidden)
+    assert float((grad - asked).norm() / asked.norm()) < 1e-6
+
+
 def test_hopeless_answers_have_a_finite_loss() -> None:
     found = Head(copy.deepcopy(tiny.model("llama")))
     hidden = (300 * torch.randn((4, 32), generator=torch.Generator().manual_seed(0))).requires_grad_(True)
