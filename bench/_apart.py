@@ -17,14 +17,22 @@ Work = Callable[..., Any]
 
 class Apart:
     """Calls what make(*given) returns, in the other process: one call there for each call here, with its arguments and its answer, in a
-    `with` block, which waits until it is ready; it gets ready from the start."""
+    `with` block, which waits until it is ready. The process starts at once, and makes its work as soon as it is told of what, here or by
+    `begin`."""
 
     def __init__(self, make: Callable[..., Work], *given: Any) -> None:
         spawn = multiprocessing.get_context("spawn")
         self.pipe, other = spawn.Pipe()
-        self.process = spawn.Process(target=_serve, args=(other, make, given, torch.get_num_threads()), daemon=True)
+        self.process = spawn.Process(target=_serve, args=(other, make, torch.get_num_threads()), daemon=True)
         self.process.start()
         other.close()
+        if given:
+            self.begin(*given)
+
+    def begin(self, *given: Any) -> Apart:
+        """Say what to make it of."""
+        self.pipe.send(given)
+        return self
 
     def __enter__(self) -> Apart:
         self._told()
@@ -51,10 +59,10 @@ class Apart:
         return answer
 
 
-def _serve(pipe: Connection, make: Callable[..., Work], given: tuple[Any, ...], threads: int) -> None:
+def _serve(pipe: Connection, make: Callable[..., Work], threads: int) -> None:
     torch.set_num_threads(threads)
     try:
-        work = make(*given)
+        work = make(*pipe.recv())
         pipe.send(("", None))
         while True:
             asked = pipe.recv()

@@ -84,6 +84,7 @@ class Pair:
 
     def __init__(self, shape: str, told: argparse.Namespace) -> None:
         self.shape, self.dtype = shape, getattr(torch, told.dtype)
+        self.waiting: _apart.Apart | None = _apart.Apart(theirs)  # gets its libraries while the models are made
         over = self.over = {"num_layers" if shape == "t5" else "num_hidden_layers": told.layers} if told.layers else {}
         if told.words:
             over |= {"vocab_size": told.words}
@@ -162,7 +163,8 @@ def measured(
     fits = expected_bytes(pair, rows, prompt) < ROOM * free_bytes()
     with contextlib.ExitStack() as stack:
         if fits:
-            peer = _apart.Apart(theirs, shape, pair.dtype, values, given, pair.over | {"seed": told.seed})
+            peer, pair.waiting = pair.waiting or _apart.Apart(theirs), None
+            peer.begin(shape, pair.dtype, values, given, pair.over | {"seed": told.seed})
             row["agreement"] = agreement(pair, rows, values, given)
             theirs_here = functools.partial(_peft.Loop(_peft.prompted(pair.other, values)).step, given)
             contenders |= {"kept": theirs_here} if told.kept else {}
