@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import statistics
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -45,9 +44,7 @@ def flags(made: argparse.ArgumentParser, *, shapes: Sequence[str], inputs: int, 
     made.add_argument("--prompt-length", type=int, default=100, help="positions of a soft prompt (100)")
     made.add_argument("--lengths", choices=_shapes.LENGTHS, default="mtop", help="tokens of inputs and answers (mtop)")
     made.add_argument("--checked", type=int, default=16, help="rows answered by each contender alone beforehand (16)")
-    made.add_argument(
-        "--kept", action="store_true", help="time the peer in foreword's process, too, with its memory settings"
-    )
+    _run.kept_flag(made)
     made.add_argument("--device", default="cpu", help="cpu, cuda (cpu)")
     made.add_argument("--dtype", choices=TYPES, default="float32", help="the model's numbers (float32)")
 
@@ -163,11 +160,6 @@ def _gap(one: Backbone, soft: Tensor | None, row: Row, said: list[int], other: i
     """By how much the last token said is likelier than another, as a part of the logits' spread; by the plain computation."""
     logits = one.engine.joined_logits(soft, [Row(row.prefix, row.own, tuple(said))])[0][-1].float()  # [V]
     return float((logits[said[-1]] - logits[other]).abs() / logits.std())
-
-
-def kept(spent: _run.Times, ours: str, here: str) -> dict[str, float]:
-    """`ratio_kept`, where the peer ran in foreword's process, too, under this name."""
-    return {"ratio_kept": statistics.median(_run.ratios(spent, ours, here))} if here in spent else {}
 
 
 def differing(found: Answers, wanted: Answers) -> int:

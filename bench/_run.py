@@ -43,6 +43,13 @@ def parser(description: str, *, repeats: int = 5) -> argparse.ArgumentParser:
     return made
 
 
+def kept_flag(made: argparse.ArgumentParser) -> None:
+    """--kept, of the benches whose peer runs in a process of its own."""
+    made.add_argument(
+        "--kept", action="store_true", help="time the peer in foreword's process, too, with its memory settings"
+    )
+
+
 def parsed(made: argparse.ArgumentParser, given: Sequence[str] | None = None) -> argparse.Namespace:
     """The arguments, threads already set; refuses fewer than one repeat."""
     told = made.parse_args(given)
@@ -111,6 +118,11 @@ def summary(values: Sequence[float]) -> dict[str, float]:
 def ratios(times: Times, ours: str, peer: str) -> list[float]:
     """Peer's time over ours, round by round: what slows a whole round cancels."""
     return [theirs / mine for mine, theirs in zip(times[ours], times[peer], strict=True)]
+
+
+def kept(times: Times, ours: str, here: str) -> dict[str, float]:
+    """`ratio_kept`, where the peer ran in foreword's process, too, under this name."""
+    return {"ratio_kept": statistics.median(ratios(times, ours, here))} if here in times else {}
 
 
 # -- memory -----------------------------------------------------------------------------------------------------------

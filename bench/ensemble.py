@@ -106,7 +106,7 @@ def measure(shape: str, ensemble: Ensemble, told: argparse.Namespace) -> dict[st
         "peer_seconds": statistics.median(spent["PEFT"]),
         "ratio": statistics.median(ratios),
         "peer_ratio": statistics.median(peer),
-        **_answers.kept(spent, "together", "kept"),
+        **_run.kept(spent, "together", "kept"),
         "peer_arithmetic": theirs / _answers.least(ensemble.one, [size], ensemble.rows),
         "spread": {
             name: _run.summary(values) for name, values in {**spent, "ratio": ratios, "peer_ratio": peer}.items()

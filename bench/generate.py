@@ -112,7 +112,7 @@ def measure(shape: str, case: Case, told: argparse.Namespace) -> dict[str, Any]:
         "seconds": statistics.median(spent["foreword"]),
         "peer_seconds": statistics.median(spent[case.peer]),
         "ratio": statistics.median(ratios),
-        **_answers.kept(spent, "foreword", "kept"),
+        **_run.kept(spent, "foreword", "kept"),
         "arithmetic": _answers.padded(case.one, size, _answers.in_order(case.rows, told.batch)) / least,
         "gflops_a_second": least / statistics.median(spent["foreword"]) / 1e9,
         "spread": {name: _run.summary(values) for name, values in {**spent, "ratio": ratios}.items()},

@@ -30,6 +30,7 @@ COLUMNS = {
     "against_one": "against one",
     "peer_seconds": "PEFT (s)",
     "ratio": "ratio",
+    "ratio_kept": "kept",
     "arithmetic": "arithmetic",
     "peer_differs": "PEFT differs",
 }
@@ -47,7 +48,7 @@ class Mixed:
 
     def owners(self, count: int) -> list[int]:
         """The prompt of each row."""
-        return [place % count for place in range(len(self.rows))]
+        return owners(count, self.rows)
 
     def softs(self, count: int) -> list[Tensor | None]:
         """The prompt's numbers [P, H] for each row."""
@@ -57,12 +58,20 @@ class Mixed:
         """foreword's answers, all rows in one batch; prompts run before are kept, as in any service."""
         return _answers.mine(self.one, self.softs(count), self.rows, len(self.rows))
 
+    def theirs(self, count: int) -> Answers:
+        """PEFT's: one adapter after the other is set and answers its rows."""
+        return _answers.switching(self.model, self.owners(count), self.rows, len(self.rows))
+
+
+def owners(count: int, rows: Sequence[Row]) -> list[int]:
+    """Row i is asked behind prompt i mod N."""
+    return [place % count for place in range(len(rows))]
+
 
 def apart(shape: str, told: argparse.Namespace, prompts: Sequence[Tensor], rows: Sequence[Row]) -> _apart.Work:
-    """PEFT's answers where row i is asked behind prompt i mod N, with a model of its own: one adapter after the other is set and answers
-    its rows."""
+    """PEFT's answers behind so many prompts, with a model of its own: one adapter after the other is set and answers its rows."""
     model = _answers.prompted(_answers.model(shape, told), prompts)
-    return lambda count: _answers.switching(model, [at % count for at in range(len(rows))], rows, len(rows))
+    return lambda count: _answers.switching(model, owners(count, rows), rows, len(rows))
 
 
 def checked(mixed: Mixed, count: int, told: argparse.Namespace) -> dict[str, int]:
@@ -84,7 +93,9 @@ def measure(mixed: Mixed, told: argparse.Namespace) -> list[dict[str, Any]]:
     for count in told.prompts:  # the check is foreword's warming up
         rows.append({"shape": mixed.shape, "prompts": count, "inputs": len(mixed.rows), **checked(mixed, count, told)})
     contenders: dict[str, Callable[[], Any]] = {"one": lambda: mixed.mine(1)}
-    contenders |= {f"foreword {count}": (lambda count=count: mixed.mine(count)) for count in told.prompts}
+    contenders |= {f"foreword {count}": functools.partial(mixed.mine, count) for count in told.prompts}
+    if told.kept:
+        contenders |= {f"kept {count}": functools.partial(mixed.theirs, count) for count in told.prompts}
     with contextlib.ExitStack() as stack:
         if not told.alone:
             peer = stack.enter_context(_apart.Apart(apart, mixed.shape, told, mixed.prompts, mixed.rows))
@@ -122,6 +133,7 @@ def _against_peer(mixed: Mixed, count: int, spent: _run.Times) -> dict[str, Any]
     return {
         "peer_seconds": statistics.median(spent[peer]),
         "ratio": statistics.median(ratios),
+        **_run.kept(spent, f"foreword {count}", f"kept {count}"),
         "arithmetic": theirs / _answers.least(mixed.one, [], mixed.rows),
         "spread_of_peer": {"PEFT": _run.summary(spent[peer]), "ratio": _run.summary(ratios)},
     }

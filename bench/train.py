@@ -60,9 +60,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         "--shots", nargs="+", type=int, help="demonstrations a row (default 0, and 1 in some rows of the whole table)"
     )
     made.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
-    made.add_argument(
-        "--kept", action="store_true", help="time PEFT in foreword's process, too, with its memory settings"
-    )
+    _run.kept_flag(made)
     made.add_argument("--layers", type=int, default=0, help="fewer layers than the shape has (0: all)")
     made.add_argument("--words", type=int, default=0, help="another vocabulary than the shape's (0: its own)")
     return _run.parsed(made, given)
@@ -184,8 +182,7 @@ def measured(
     if fits:
         rounds = _run.ratios(times, "ours", "peer")
         row |= {"seconds_peer": row["peer"]["median"], "ratio": _run.summary(rounds)["median"], "ratios": rounds}
-        if told.kept:
-            row["ratio_kept"] = _run.summary(_run.ratios(times, "ours", "kept"))["median"]
+        row |= _run.kept(times, "ours", "kept")
         row["quotient"] = row["ratio"] / row["arithmetic"]
         row["memory_peer_mb"] = _run.peak_bytes(theirs_here) / 1e6
         row["memory_ratio"] = row["memory_ours_mb"] / row["memory_peer_mb"]

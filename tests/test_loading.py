@@ -71,55 +71,19 @@ def fresh(kind: Any) -> Any:
     return model
 
 
+TRAITS = ("shares", "left_pads", "picks", "continues", "packs", "keeps", "heads")
+
+
+def only(*names: str) -> dict[str, bool]:
+    """These traits hold and no others."""
+    return {name: name in names for name in TRAITS}
+
+
 BROKEN: dict[str, tuple[Any, dict[str, bool]]] = {
-    "deaf": (
-        Deaf,
-        {
-            "shares": True,
-            "left_pads": False,
-            "picks": True,
-            "continues": True,
-            "heads": True,
-            "packs": False,
-            "keeps": False,
-        },
-    ),
-    "forgetful": (
-        Forgetful,
-        {
-            "shares": False,
-            "left_pads": False,
-            "picks": True,
-            "continues": False,
-            "heads": True,
-            "packs": False,
-            "keeps": False,
-        },
-    ),
-    "cacheless": (
-        Cacheless,
-        {
-            "shares": False,
-            "left_pads": False,
-            "picks": True,
-            "continues": False,
-            "heads": True,
-            "packs": False,
-            "keeps": False,
-        },
-    ),
-    "mute": (
-        Mute,
-        {
-            "shares": True,
-            "left_pads": True,
-            "picks": False,
-            "continues": True,
-            "heads": False,
-            "packs": False,
-            "keeps": False,
-        },
-    ),
+    "deaf": (Deaf, only("shares", "picks", "continues", "heads")),
+    "forgetful": (Forgetful, only("picks", "heads")),
+    "cacheless": (Cacheless, only("picks", "heads")),
+    "mute": (Mute, only("shares", "left_pads", "continues")),
 }
 
 

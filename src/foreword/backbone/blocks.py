@@ -11,15 +11,14 @@ import torch
 from torch import Tensor
 
 from foreword.backbone.attention import Kind, softmax
-from foreword.backbone.cache import PrefixState, moved
+from foreword.backbone.cache import PrefixState, length_of, moved
 
 SLICE = 1024  # tokens that are read at once: with more, what a layer computes leaves the processor's cache; with fewer, products are slow
 SCORES = 2**24  # of some queries of a layer, at most: 64 MiB in float32
 
 Layer = tuple[Tensor, Tensor]  # keys and values
-Once = Callable[
-    [int, int], bool
-]  # of rows and positions: whether a prefix of so many positions is held once for so many rows
+# Of rows and positions: whether a prefix of so many positions is held once for so many rows.
+Once = Callable[[int, int], bool]
 
 
 class Block:
@@ -30,13 +29,13 @@ class Block:
 
     def __init__(self, shared: PrefixState | None, copied: Sequence[PrefixState | None], room: int) -> None:
         self.shared, self.copied, self.room = shared, list(copied), room
-        self.held = [size_of(one) for one in copied]
+        self.held = [length_of(one) for one in copied]
         self.layers: list[Layer] = []  # [n, K, room, D] each
 
     @property
     def past(self) -> int:
         """S: positions of the prefix that is held once."""
-        return size_of(self.shared)
+        return length_of(self.shared)
 
     def layer(self, index: int, key: Tensor, value: Tensor) -> Layer:
         """A layer's buffers; new ones, for keys and values [1, K, R, D] like these, have the copied prefixes in them and 0 behind."""
@@ -54,11 +53,6 @@ class Block:
         self.layers = [(moved(keys, order), moved(values, order)) for keys, values in self.layers]
 
 
-def size_of(state: PrefixState | None) -> int:
-    """Positions of a prefix."""
-    return 0 if state is None else state.length
-
-
 @dataclass
 class Part:
     """The new tokens of some rows of a block, from row `first` on: sizes[i] of row first + i."""
@@ -73,6 +67,7 @@ class Part:
         self.held = self.block.held[self.rows]  # before these tokens
         self.columns = max(held + size for held, size in zip(self.held, self.sizes, strict=True))
         self.starts = tuple(itertools.accumulate(self.sizes, initial=0))[:-1]
+        self._columns: Tensor | None = None  # of one token a row, on the device
 
     @property
     def spots(self) -> list[int]:
@@ -83,8 +78,11 @@ class Part:
     def put(self, buffer: Tensor, states: Tensor) -> None:
         """Set the tokens' keys or values [K, N, D] behind what their rows hold."""
         if self.longest == 1:
-            rows = torch.arange(self.rows.start, self.rows.stop, device=states.device)
-            buffer[rows, :, torch.tensor(self.held, device=states.device)] = states.transpose(0, 1)
+            if self._columns is None:  # the same in all layers
+                self._columns = torch.tensor([list(range(self.rows.start, self.rows.stop)), self.held]).to(
+                    buffer.device
+                )
+            buffer[self._columns[0], :, self._columns[1]] = states.transpose(0, 1)
             return
         for row, (held, start, size) in enumerate(zip(self.held, self.starts, self.sizes, strict=True), self.first):
             buffer[row, :, held : held + size] = states[:, start : start + size]
@@ -119,7 +117,7 @@ def beside(
         owners.setdefault(id(state), []).append(place)
     groups, rest = [], []
     for places in owners.values():
-        if once(len(places), size_of(states[places[0]])):
+        if once(len(places), length_of(states[places[0]])):
             groups.append(places)
         else:
             rest += places
@@ -128,7 +126,7 @@ def beside(
         places = sorted(places, key=lambda place: -sizes[place])
         shared = states[places[0]] if at < len(groups) else None
         copied = [None if shared else states[place] for place in places]
-        room = max(size_of(state) + sizes[place] for state, place in zip(copied, places, strict=True)) + more
+        room = max(length_of(state) + sizes[place] for state, place in zip(copied, places, strict=True)) + more
         blocks.append(Block(shared, copied, room))
         order += places
     return order, blocks

@@ -43,6 +43,11 @@ class PrefixState:
         return _cache(layers)
 
 
+def length_of(state: PrefixState | None) -> int:
+    """Positions of a prefix, 0 for none."""
+    return 0 if state is None else state.length
+
+
 Part = tuple[tuple[Tensor, Tensor] | None, int]  # a layer's keys and values of one prefix, and how many rows have it
 
 
@@ -90,11 +95,11 @@ class Behind:
     @property
     def length(self) -> int:
         """S: positions of the longest prefix; the others end where it ends."""
-        return max(0 if state is None else state.length for state, _ in self.parts)
+        return max(length_of(state) for state, _ in self.parts)
 
     def mask(self, device: torch.device) -> Tensor:
         """[B, S], 1 where a row has its prefix and 0 before it."""
-        sizes = [0 if state is None else state.length for state, rows in self.parts for _ in range(rows)]
+        sizes = [length_of(state) for state, rows in self.parts for _ in range(rows)]
         first = self.length - torch.tensor(sizes, device=device)
         return (torch.arange(self.length, device=device) >= first.unsqueeze(1)).long()
 

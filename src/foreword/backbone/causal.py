@@ -27,9 +27,8 @@ from foreword.backbone.packing import Packing
 from foreword.backbone.recompute import recomputed
 from foreword.backbone.spared import Spared, find_spared, sparing
 
-WORTH = (
-    2**21
-)  # bytes that a layer is spared to read a step by a prefix held once: with fewer, the more calls that it takes are slower
+# Bytes that a layer is spared to read a step by a prefix held once: with fewer, the more calls that it takes are slower.
+WORTH = 2**21
 KEPT_BYTES = 2**30  # of prefix states kept for answering, at most; as many as the weights have where those are more
 
 
@@ -163,8 +162,8 @@ class CausalEngine:
     def behind(self, softs: Sequence[Tensor | None], rows: Sequence[Row]) -> tuple[list[int], Behind]:
         """The places of the rows, the longest first, and the prefixes behind them in that order."""
         states = self.states(softs, rows)
-        first = {id(state): -place for place, state in reversed(list(enumerate(states)))}
-        order = sorted(range(len(rows)), key=lambda place: (-len(rows[place].own), -first[id(states[place])], place))
+        number = {key: at for at, key in enumerate(dict.fromkeys(map(id, states)))}
+        order = sorted(range(len(rows)), key=lambda place: (-len(rows[place].own), number[id(states[place])], place))
         runs = [list(run) for _, run in itertools.groupby(order, key=lambda place: id(states[place]))]
         return order, Behind(tuple((states[run[0]], len(run)) for run in runs))
 
