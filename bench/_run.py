@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import ctypes
 import gc
 import json
 import os
@@ -47,6 +48,13 @@ def kept_flag(made: argparse.ArgumentParser) -> None:
     """--kept, of the benches whose peer runs in a process of its own."""
     made.add_argument(
         "--kept", action="store_true", help="time the peer in foreword's process, too, with its memory settings"
+    )
+
+
+def rows_flag(made: argparse.ArgumentParser) -> None:
+    """--rows, of the benches whose table takes hours."""
+    made.add_argument(
+        "--rows", default="", help="keep each row in this file as soon as it is measured, and measure none that it has"
     )
 
 
@@ -128,6 +136,14 @@ def kept(times: Times, ours: str, here: str) -> dict[str, float]:
 # -- memory -----------------------------------------------------------------------------------------------------------
 
 
+def give_back() -> None:
+    """Give the system what this process has freed (foreword's keeps it), so that another has it; nothing where the C library is not
+    glibc."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def peak_bytes(work: Callable[[], Any]) -> int:
     """The most bytes of tensors that one call holds at once beyond those held before it: counted from torch's own record of its
     allocations (torch.profiler on a processor, max_memory_allocated on a GPU), weights and inputs not included, scratch space of
@@ -205,6 +221,44 @@ def hardware() -> dict[str, Any]:
     return told
 
 
+# -- rows that are kept ------------------------------------------------------------------------------------------------
+
+
+class Rows:
+    """Rows in a file of JSON lines, each with what it was measured under, so that a table of hours can be broken off and gone on with. A
+    row counts only under the same settings, hardware and versions, with as many repeats; without a file nothing is kept."""
+
+    APART = ("json", "out", "rows", "repeats")  # settings that a row does not depend on, or may have more of
+
+    def __init__(self, told: argparse.Namespace, chosen: Sequence[str]) -> None:
+        """chosen: settings that choose rows."""
+        here = hardware()
+        self.path, self.repeats = told.rows, told.repeats
+        self.under = {key: value for key, value in vars(told).items() if key not in (*self.APART, *chosen)}
+        self.under |= {key: here.get(key) for key in ("processor", "cores", "threads", "gpu")} | versions()
+        self.found: list[dict[str, Any]] = []
+        if self.path and Path(self.path).exists():
+            try:
+                self.found = [json.loads(line) for line in Path(self.path).read_text(encoding="utf-8").splitlines()]
+            except ValueError as error:
+                sys.exit(f"{self.path}: not rows that a bench kept ({error}); name another file.")
+
+    def get(self, case: Sequence[Any]) -> dict[str, Any] | None:
+        """The row of this case, if it is there."""
+        for line in self.found:
+            if line["case"] == list(case) and line["under"] == self.under and line["repeats"] >= self.repeats:
+                return dict(line["row"])
+        return None
+
+    def add(self, case: Sequence[Any], row: dict[str, Any]) -> None:
+        """Keep a row."""
+        self.found.append({"case": list(case), "under": self.under, "repeats": self.repeats, "row": row})
+        if self.path:
+            beside = Path(f"{self.path}.new")
+            beside.write_text("".join(json.dumps(line) + "\n" for line in self.found), encoding="utf-8")
+            beside.replace(self.path)
+
+
 # -- what it prints ---------------------------------------------------------------------------------------------------
 
 
@@ -230,7 +284,7 @@ def finish(
     document: dict[str, Any] = {"bench": bench}
     if len(rows) == 1 and "ratio" in rows[0]:
         document["ratio"] = rows[0]["ratio"]
-    settings = {key: value for key, value in vars(told).items() if key not in ("json", "out")}
+    settings = {key: value for key, value in vars(told).items() if key not in ("json", "out", "rows")}
     document |= {"settings": settings, "rows": list(rows), **more, "hardware": hardware(), "versions": versions()}
     text = json.dumps(document, indent=2)
     if told.out:

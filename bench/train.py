@@ -61,6 +61,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     )
     made.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     _run.kept_flag(made)
+    _run.rows_flag(made)
     made.add_argument("--layers", type=int, default=0, help="fewer layers than the shape has (0: all)")
     made.add_argument("--words", type=int, default=0, help="another vocabulary than the shape's (0: its own)")
     return _run.parsed(made, given)
@@ -75,6 +76,9 @@ def cases(told: argparse.Namespace) -> list[tuple[str, int, int, str, int]]:
         found += [(shape, prompt, 8, "mtop", 1) for shape in ("gpt2", "bloom", "llama") for prompt in (25, 100)]
         found += [("t5", prompt, batch, "mtop", 0) for prompt in (25, 100) for batch in (8, 32)]
     return found
+
+
+CHOSEN = ("shape", "prompt_length", "batch", "lengths", "shots")  # settings that choose rows
 
 
 class Pair:
@@ -148,9 +152,14 @@ def free_bytes() -> float:
 
 
 def measured(
-    pair: Pair, case: tuple[str, int, int, str, int], told: argparse.Namespace, say: Callable[[str], None]
+    pair: Pair,
+    case: tuple[str, int, int, str, int],
+    told: argparse.Namespace,
+    say: Callable[[str], None],
+    *,
+    more: bool,
 ) -> dict[str, Any]:
-    """One row of the table."""
+    """One row of the table. more: whether another one follows."""
     shape, prompt, batch, lengths, shots = case
     rows = _shapes.rows(batch, lengths, pair.one.vocab, seed=told.seed, shots=shots)
     values = _shapes.soft(pair.one, prompt, seed=told.seed)
@@ -158,16 +167,20 @@ def measured(
     row: dict[str, Any] = {"shape": shape, "prompt_length": prompt, "batch": batch, "lengths": lengths, "shots": shots}
     step, trained = ours(pair.one, rows, values)
     contenders: dict[str, Callable[[], Any]] = {"ours": step}
+    _run.give_back()
     fits = expected_bytes(pair, rows, prompt) < ROOM * free_bytes()
     with contextlib.ExitStack() as stack:
         if fits:
             peer, pair.waiting = pair.waiting or _apart.Apart(theirs), None
             peer.begin(shape, pair.dtype, values, given, pair.over | {"seed": told.seed})
             row["agreement"] = agreement(pair, rows, values, given)
+            _run.give_back()
             theirs_here = functools.partial(_peft.Loop(_peft.prompted(pair.other, values)).step, given)
             contenders |= {"kept": theirs_here} if told.kept else {}
             contenders["peer"] = stack.enter_context(peer)
         times = _run.alternate(contenders, told.repeats, say=say)
+    if more and not pair.waiting:
+        pair.waiting = _apart.Apart(theirs)  # of the next row
     row |= {f"{name}": _run.summary(spent) for name, spent in times.items()}
     row["seconds_ours"] = row["ours"]["median"]
     row["rows_per_second"] = batch / row["seconds_ours"]
@@ -205,14 +218,18 @@ NOTES = {
 def main(given: Sequence[str] | None = None) -> None:
     """Run the cases, shape by shape."""
     told, found = arguments(given), []
-    say = _run.speaker(told)
+    say, kept = _run.speaker(told), _run.Rows(told, CHOSEN)
     for shape, group in itertools.groupby(
         sorted(cases(told), key=lambda case: list(_shapes.SHAPES).index(case[0])), lambda case: case[0]
     ):
-        pair = Pair(shape, told)
-        for case in group:
+        wanted = list(group)
+        missing = [case for case in wanted if not kept.get(case)]
+        pair = Pair(shape, told) if missing else None
+        for case in missing:
             say(f"{case}")
-            found.append(measured(pair, case, told, say))
+            assert pair is not None
+            kept.add(case, measured(pair, case, told, say, more=case != missing[-1]))
+        found += [kept.get(case) or {} for case in wanted]
     if not found:
         sys.exit("Nothing was asked for.")
     _run.finish(told, "train", found, COLUMNS, notes=NOTES)
