@@ -98,19 +98,28 @@ def undisturbed() -> Iterator[None]:
 
 
 def alternate(
-    contenders: Contenders, repeats: int, *, warm: int = 1, say: Callable[[str], None] = lambda _: None
+    contenders: Contenders,
+    repeats: int,
+    *,
+    warm: int = 1,
+    turn: float = 0.0,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Times:
     """Seconds of each contender in each round. Every round runs all of them, every second round in reverse order, so that a machine
-    that slows down slows all of them; `warm` rounds before are not counted."""
+    that slows down slows all of them; `warm` rounds before are not counted. turn: for so many seconds a contender is run again and again
+    when it is its turn, at least once, and the turn's median counts: alone, too, each of its runs would follow one of its own, and
+    not find the processor's cache and its memory full of another's data."""
     names = list(contenders)
     found: Times = {name: [] for name in names}
-    for turn in range(warm + repeats):
-        for name in names if turn % 2 == 0 else names[::-1]:
+    for round_ in range(warm + repeats):
+        for name in names if round_ % 2 == 0 else names[::-1]:
             with undisturbed():
-                spent = seconds(contenders[name])
-            say(f"round {turn + 1 - warm} {name}: {spent:.4f} s")
-            if turn >= warm:
-                found[name].append(spent)
+                spent = [seconds(contenders[name])]
+                while sum(spent) < turn:
+                    spent.append(seconds(contenders[name]))
+            say(f"round {round_ + 1 - warm} {name}: {' '.join(f'{one:.4f}' for one in spent)} s")
+            if round_ >= warm:
+                found[name].append(statistics.median(spent))
     return found
 
 

@@ -102,7 +102,12 @@ def tokenizer() -> Any:
 
 def backbone(shape: str, *, seed: int = 0, dtype: torch.dtype = torch.float32, **over: Any) -> Backbone:
     """The same model as foreword holds it."""
-    return wrap(f"random-{shape}", model(shape, seed=seed, **over).to(dtype), tokenizer())
+    return held(shape, model(shape, seed=seed, **over).to(dtype))
+
+
+def held(shape: str, made: Any) -> Backbone:
+    """A model of this shape as foreword holds it: it is foreword's from now on."""
+    return wrap(f"random-{shape}", made, tokenizer())
 
 
 def ids(count: int, words: int, seed: object) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ import _flops
 import _run
 import _shapes
 import torch
-from train import ours
+from train import TURN, ours
 from transformers.pytorch_utils import Conv1D
 
 from foreword.backbone import Backbone, Row
@@ -93,7 +93,7 @@ def measured(one: Backbone, size: _flops.Size, case: tuple[int, int, str], told:
     own, own_gflop = own_products(one, rows, prompt)
     large, large_gflop = square(one)
     contenders: dict[str, Callable[[], Any]] = {"step": step, "own": own, "square": large}
-    times = _run.alternate(contenders, told.repeats, warm=2, say=_run.speaker(told))
+    times = _run.alternate(contenders, told.repeats, turn=TURN, say=_run.speaker(told))
     gflop = _flops.total(_flops.least(size, rows, prompt, len(one.words.start), len(one.words.end))) / 1e9
     shares = [
         [gflop / (work / spent) / whole for whole, spent in zip(times["step"], times[name], strict=True)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import copy
 import functools
 import itertools
 import sys
@@ -25,9 +26,10 @@ from foreword.pack import padding_share
 from foreword.tune import Prompt, _step
 
 # How far apart the two prompt gradients may be, norm of the difference over norm. Where an activation has a kink (OPT's ReLU), one of
-# millions of inputs that rounding moves across it changes the gradient by some 1e-4 in float32.
-LIMITS = {torch.float32: 1e-4, torch.bfloat16: 0.2}
-KINKED = {"opt": 2e-3}
+# millions of inputs that rounding moves across it changes the gradient by some 1e-3 in float32: there they are held together in float64.
+LIMITS = {torch.float64: 1e-6, torch.float32: 1e-4, torch.bfloat16: 0.2}
+KINKED = ("opt",)
+TURN = 2.0  # seconds
 ROOM = 0.7  # of the free memory: a peer that is expected to need more is not run
 
 COLUMNS = {
@@ -90,9 +92,17 @@ class Pair:
         over = self.over = {"num_layers" if shape == "t5" else "num_hidden_layers": told.layers} if told.layers else {}
         if told.words:
             over |= {"vocab_size": told.words}
-        self.one = _shapes.backbone(shape, seed=told.seed, dtype=self.dtype, **over)
         self.other = _shapes.model(shape, seed=told.seed, **over).to(self.dtype)
+        self.one = _shapes.held(shape, copy.deepcopy(self.other))
         self.size = _flops.Size.of(self.other)
+
+    @functools.cached_property
+    def compared(self) -> tuple[Backbone, Any]:
+        """The two whose loss and gradient are held together."""
+        if self.shape not in KINKED:
+            return self.one, self.other
+        exact = copy.deepcopy(self.other).double()
+        return _shapes.held(self.shape, copy.deepcopy(exact)), exact
 
     @property
     def seq2seq(self) -> bool:
@@ -120,12 +130,12 @@ def agreement(
     pair: Pair, rows: Sequence[Row], values: torch.Tensor, given: dict[str, torch.Tensor]
 ) -> dict[str, float]:
     """How far apart loss and prompt gradient are; ends the bench if that is too far."""
-    soft = values.clone().requires_grad_(True)
-    loss, count = pair.one.loss(soft, rows)
+    one, other = pair.compared
+    soft = values.to(torch.promote_types(one.dtype, torch.float32), copy=True).requires_grad_(True)
+    loss, count = one.loss(soft, rows)
     (loss / count).backward()
-    model = _peft.prompted(pair.other, values)
-    peer_loss, peer_gradient = _peft.loss_and_gradient(model, given)
-    limit = max(LIMITS[pair.dtype], KINKED.get(pair.shape, 0.0))
+    peer_loss, peer_gradient = _peft.loss_and_gradient(_peft.prompted(other, values), given)
+    limit = LIMITS[one.dtype]
     assert soft.grad is not None
     mine = float(loss.detach()) / count
     return {
@@ -138,7 +148,11 @@ def expected_bytes(pair: Pair, rows: Sequence[Row], prompt: int) -> float:
     """A rough guess of what the peer's step needs: three tables of logits, and 34 numbers a width, layer and position."""
     config = pair.other.config.get_text_config(decoder=True)
     positions = len(rows) * (prompt + max(row.length for row in rows))
-    return 4.0 * positions * (3 * pair.one.vocab + 34 * config.hidden_size * config.num_hidden_layers)
+    return (
+        max(4.0, pair.compared[0].dtype.itemsize)
+        * positions
+        * (3 * pair.one.vocab + 34 * config.hidden_size * config.num_hidden_layers)
+    )
 
 
 def free_bytes() -> float:
@@ -178,7 +192,7 @@ def measured(
             theirs_here = functools.partial(_peft.Loop(_peft.prompted(pair.other, values)).step, given)
             contenders |= {"kept": theirs_here} if told.kept else {}
             contenders["peer"] = stack.enter_context(peer)
-        times = _run.alternate(contenders, told.repeats, say=say)
+        times = _run.alternate(contenders, told.repeats, turn=TURN, say=say)
     if more and not pair.waiting:
         pair.waiting = _apart.Apart(theirs)  # of the next row
     row |= {f"{name}": _run.summary(spent) for name, spent in times.items()}
@@ -211,7 +225,8 @@ NOTES = {
     "quotient": "ratio / arithmetic; above 1 where PEFT spends time beside its matrix products, or foreword spares work that the least "
     "counts (last layer's positions that no answer reads, first layer's gradients of text)",
     "memory": "most bytes of tensors held at once during a step beyond those held before it: activations, logits, gradients; not weights",
-    "seconds": "forward, backward and AdamW on the prompt; batch laid out before; eval mode (no dropout) for both",
+    "seconds": "forward, backward and AdamW on the prompt; batch laid out before; eval mode (no dropout) for both; median of a turn of "
+    "two seconds, or of one step",
 }
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -83,3 +85,24 @@ def test_a_contender_that_fails_in_its_own_process_ends_the_bench(monkeypatch: p
         pass
     with pytest.raises(RuntimeError, match="own process: TypeError"), apart.Apart(str, "no work") as work:
         work()
+
+
+def test_rows_count_only_under_what_they_were_measured_under(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.syspath_prepend(str(BENCH))
+    run = importlib.import_module("_run")
+
+    def told(**other: object) -> argparse.Namespace:
+        given = {"rows": str(tmp_path / "rows.jsonl"), "repeats": 3, "seed": 0, "dtype": "float32", "batch": [4]}
+        return argparse.Namespace(**{**given, **other})
+
+    case, row = ("small", 25, 4, "mtop", 0), {"ratio": 2.5}
+    run.Rows(told(), ["batch"]).add(case, row)
+    assert run.Rows(told(batch=[4, 8]), ["batch"]).get(case) == row == run.Rows(told(repeats=2), ["batch"]).get(case)
+    for other in ({"repeats": 5}, {"dtype": "bfloat16"}, {"seed": 1}, {"rows": ""}):
+        assert run.Rows(told(**other), ["batch"]).get(case) is None, other
+    assert run.Rows(told(), ["batch"]).get(("small", 25, 8, "mtop", 0)) is None
+    monkeypatch.setattr(run, "versions", lambda: {"torch": "another"})
+    assert run.Rows(told(), ["batch"]).get(case) is None
+    (tmp_path / "rows.jsonl").write_text('{"case": ')
+    with pytest.raises(SystemExit, match="not rows that a bench kept"):
+        run.Rows(told(), ["batch"])
