@@ -111,14 +111,14 @@ def alternate(
     not find the processor's cache and its memory full of another's data."""
     names = list(contenders)
     found: Times = {name: [] for name in names}
-    for round_ in range(warm + repeats):
-        for name in names if round_ % 2 == 0 else names[::-1]:
+    for number in range(warm + repeats):
+        for name in names if number % 2 == 0 else names[::-1]:
             with undisturbed():
                 spent = [seconds(contenders[name])]
                 while sum(spent) < turn:
                     spent.append(seconds(contenders[name]))
-            say(f"round {round_ + 1 - warm} {name}: {' '.join(f'{one:.4f}' for one in spent)} s")
-            if round_ >= warm:
+            say(f"round {number + 1 - warm} {name}: {' '.join(f'{one:.4f}' for one in spent)} s")
+            if number >= warm:
                 found[name].append(statistics.median(spent))
     return found
 

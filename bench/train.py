@@ -29,7 +29,7 @@ from foreword.tune import Prompt, _step
 # millions of inputs that rounding moves across it changes the gradient by some 1e-3 in float32: there they are held together in float64.
 LIMITS = {torch.float64: 1e-6, torch.float32: 1e-4, torch.bfloat16: 0.2}
 KINKED = ("opt",)
-TURN = 2.0  # seconds
+TURN = 2.0  # seconds that a contender runs when it is its turn
 ROOM = 0.7  # of the free memory: a peer that is expected to need more is not run
 
 COLUMNS = {
@@ -148,11 +148,8 @@ def expected_bytes(pair: Pair, rows: Sequence[Row], prompt: int) -> float:
     """A rough guess of what the peer's step needs: three tables of logits, and 34 numbers a width, layer and position."""
     config = pair.other.config.get_text_config(decoder=True)
     positions = len(rows) * (prompt + max(row.length for row in rows))
-    return (
-        max(4.0, pair.compared[0].dtype.itemsize)
-        * positions
-        * (3 * pair.one.vocab + 34 * config.hidden_size * config.num_hidden_layers)
-    )
+    numbers = 3 * pair.one.vocab + 34 * config.hidden_size * config.num_hidden_layers
+    return float(max(4, pair.compared[0].dtype.itemsize) * positions * numbers)
 
 
 def free_bytes() -> float:
