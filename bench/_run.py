@@ -24,6 +24,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import torch
 from torch import Tensor
 
+from foreword.files import whole_file
+
 LIBRARIES = ("foreword", "torch", "transformers", "peft", "tokenizers", "numpy", "bm25s", "faiss-cpu")
 
 Contenders = Mapping[str, Callable[[], Any]]
@@ -263,9 +265,8 @@ class Rows:
         """Keep a row."""
         self.found.append({"case": list(case), "under": self.under, "repeats": self.repeats, "row": row})
         if self.path:
-            beside = Path(f"{self.path}.new")
-            beside.write_text("".join(json.dumps(line) + "\n" for line in self.found), encoding="utf-8")
-            beside.replace(self.path)
+            with whole_file(Path(self.path)) as part:
+                part.write_text("".join(json.dumps(line) + "\n" for line in self.found), encoding="utf-8")
 
 
 # -- what it prints ---------------------------------------------------------------------------------------------------

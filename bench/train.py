@@ -241,7 +241,7 @@ def main(given: Sequence[str] | None = None) -> None:
             say(f"{case}")
             assert pair is not None
             kept.add(case, measured(pair, case, told, say, more=case != missing[-1]))
-        found += [kept.get(case) or {} for case in wanted]
+        found += [row for case in wanted if (row := kept.get(case))]
     if not found:
         sys.exit("Nothing was asked for.")
     _run.finish(told, "train", found, COLUMNS, notes=NOTES)
