@@ -105,9 +105,9 @@ def test_the_prefix_of_a_soft_prompt_is_computed_once(monkeypatch: pytest.Monkey
     calls: list[int] = []
     whole = engine.prefix_state
 
-    def counted(soft: Any, prefix: Any) -> Any:
+    def counted(prefix: Any) -> Any:
         calls.append(1)
-        return whole(soft, prefix)
+        return whole(prefix)
 
     monkeypatch.setattr(engine, "prefix_state", counted)
     soft, rows = tiny.soft(one, 4), tiny.rows(6, answer=0)

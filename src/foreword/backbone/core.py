@@ -103,7 +103,7 @@ class Backbone:
         many = Counter(owners)
         sizes = []
         for owner, prefix, row in zip(owners, each_prefix, rows, strict=True):
-            before = length_of_prefix(prefix) + len(row.before or ()) + len(row.prefix) + self.specials
+            before = length_of_prefix(prefix) + len(row.before) + len(row.prefix) + self.specials
             own = len(row.own) + len(row.answer) + longest
             sizes.append(own if self.engine.once(many[owner], before) else own + before)
         return sizes

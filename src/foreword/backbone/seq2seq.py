@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import DynamicCache, EncoderDecoderCache
 
+from foreword.backbone.attention import autocast_dtype
 from foreword.backbone.batch import Row, answer_picks, right_padded
 from foreword.backbone.cache import Behind, keep_rows, roomy_cache, still_there
 from foreword.backbone.cohorts import Cohorts
@@ -114,7 +115,7 @@ class Seq2SeqEngine:
 
     def loss(self, soft: Prefixes, rows: Sequence[Row]) -> tuple[Tensor, int]:
         """Summed cross-entropy in nats over the answer tokens, and how many tokens."""
-        by_head = self.traits.heads and frozen(self.model) and not torch.is_autocast_enabled(self.device.type)
+        by_head = self.traits.heads and frozen(self.model) and autocast_dtype(self.device) is None
         return answers_loss(self.model, by_head, functools.partial(self.answer_logits, soft, rows))
 
     @torch.no_grad()
