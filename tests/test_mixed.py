@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import tiny
-from foreword.backbone import Backbone, Row, beside, blocks, wrap
+from foreword.backbone import Backbone, Prefix, Request, Row, beside, blocks, wrap
 from foreword.backbone.cache import Behind, PrefixState, RoomyLayer, moved, still_there
 from foreword.backbone.decoding import Entry
 from foreword.backbone.prefix import each
@@ -139,10 +139,15 @@ def test_rows_that_end_leave_and_the_others_do_not_notice(
     rows = tiny.rows(17, seed="leave", longest=30, answer=0)
     softs = [prompts(one, 4)[place * 3 % 4] for place in range(17)]
     ends = [1 + (7 * place) % 9 for place in range(17)]
-    found = engine.generate(softs, rows, 9, lambda place, ids: len(ids) >= ends[place])
+    found = one.answer(
+        [
+            Request(row, prefix, 9, ended=lambda ids, end=end: len(ids) >= end)  # type: ignore[misc]
+            for prefix, row, end in zip(each(softs, 17), rows, ends, strict=True)
+        ]
+    )
     assert [len(ids) for ids in found] == ends
     for soft, row, end, ids in zip(softs, rows, ends, found, strict=True):
-        assert ids == engine.generate(soft, [row], end, lambda *_: False)[0]
+        assert ids == one.answer([Request(row, Prefix.of(soft), end, ended=lambda _: False)])[0]
 
 
 @pytest.mark.parametrize("family", ["gpt2", "bloom", "gemma2"])

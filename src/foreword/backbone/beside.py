@@ -45,6 +45,8 @@ class _Slots:
 class Slotted:
     """A `RunningBatch` of blocks: all rows go through the model in one sequence, whatever they read."""
 
+    joins = True
+
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.slots: list[_Slots] = []

@@ -20,7 +20,7 @@ from foreword.backbone.batch import Row, answer_picks, positions
 from foreword.backbone.blocks import Block, Part, Stretch
 from foreword.backbone.cache import Behind, PrefixCache, PrefixState, plain_cache, roomy_cache
 from foreword.backbone.cohorts import Cohorts
-from foreword.backbone.decoding import Finished, Prompted, RunningBatch, forced, until_done
+from foreword.backbone.decoding import Prompted, RunningBatch, forced
 from foreword.backbone.growing import Growing, growing
 from foreword.backbone.head import answers_loss, frozen
 from foreword.backbone.install import Installation
@@ -314,11 +314,6 @@ class CausalEngine:
         cache = roomy_cache(behind, whole.shape[1])
         out = self._forward(mask=whole, spots=spots, picks=picks, past_key_values=cache, use_cache=True, **given)
         return order, beside.logprobs_of(out.logits[0], wanted)
-
-    @torch.no_grad()
-    def generate(self, soft: Prefixes, rows: Sequence[Row], longest: int, finished: Finished) -> list[list[int]]:
-        """Greedy answers, at most `longest` tokens each; finished(row, ids) ends a row. Rows may differ in their prefixes."""
-        return until_done(self, list(zip(each(soft, len(rows)), rows, strict=True)), longest, finished)
 
     @torch.no_grad()
     def forced_logits(self, soft: Prefixes, rows: Sequence[Row], steps: int) -> Tensor:

@@ -16,7 +16,7 @@ from foreword.backbone.attention import autocast_dtype
 from foreword.backbone.batch import Row, answer_picks, right_padded
 from foreword.backbone.cache import Behind, keep_rows, roomy_cache, still_there
 from foreword.backbone.cohorts import Cohorts
-from foreword.backbone.decoding import Finished, Prompted, RunningBatch, until_done
+from foreword.backbone.decoding import Prompted, RunningBatch
 from foreword.backbone.growing import Growing
 from foreword.backbone.head import answers_loss, frozen
 from foreword.backbone.install import Installation
@@ -133,12 +133,6 @@ class Seq2SeqEngine:
         for step in range(steps - 1):
             logits.append(batch.go_on(torch.tensor([row.answer[step] for row in rows], device=self.device)))
         return torch.stack(logits, dim=1)
-
-    @torch.no_grad()
-    def generate(self, soft: Prefixes, rows: Sequence[Row], longest: int, finished: Finished) -> list[list[int]]:
-        """Greedy answers, at most `longest` tokens each; finished(row, ids) ends a row; finished rows leave the batch. Rows may differ
-        in soft prompt. Where the cache is not exact for this model, the whole answer so far goes through the decoder for each token."""
-        return until_done(self, list(zip(each(soft, len(rows)), rows, strict=True)), longest, finished)
 
     def running_batch(self) -> RunningBatch:
         """Where rows are admitted, answered token by token, and retired."""
