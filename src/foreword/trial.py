@@ -19,7 +19,6 @@ from torch import Tensor
 
 from foreword import store
 from foreword.backbone import Backbone
-from foreword.config import Tuning
 from foreword.data import Example
 from foreword.errors import ForewordError
 from foreword.files import canonical
@@ -37,6 +36,7 @@ from foreword.retrieve import Found, fixed, make
 from foreword.softprompt import Birth, SoftPrompt
 from foreword.task import Task
 from foreword.tune import Tuned, dev_loss, tune
+from foreword.tuning import Tuning
 
 ENGINE = 2  # raised when the engine's numbers change, so that records of an older engine are not taken for new ones
 LIBRARIES = (
