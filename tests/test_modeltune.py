@@ -262,6 +262,41 @@ def test_keys_follow_what_matters_to_the_row(own: Path, tmp_path: Path) -> None:
     assert len(set(base["full-ft"])) == 2
 
 
+def test_its_former_name_is_accepted_wherever_it_is_written(own: Path, tmp_path: Path) -> None:
+    """Methods, a configuration file, an override: what is kept and printed has the name of today, and stderr says so once."""
+    data = ["--model", str(own / "model"), "--data", str(own / "data.jsonl"), "--seeds", "0", "--max-steps", "2"]
+    file = tmp_path / "study.toml"
+    file.write_text('methods = ["zero", "mt"]\nmodel_learning_rate = 1e-3\n', encoding="utf-8")
+    written = (["--methods", "zero,mt"], ["methods=zero,mt"], ["--config", str(file)])
+    keys = []
+    for number, way in enumerate([["--methods", "zero,full-ft"], *written]):
+        more = ["--max-new-tokens", "4", "model_learning_rate=1e-3"]
+        out = ["--out", str(tmp_path / "run")]
+        said = entry.foreword("compare", *data, *more, *way, *out, "--dry-run", "--json")
+        assert said.code == 0, said.err
+        assert said.err.count("The method 'mt' is now called 'full-ft'.") == bool(number)
+        assert [trial["method"] for trial in said.json["trials"]] == ["zero", "full-ft"]
+        keys.append([trial["key"] for trial in said.json["trials"]])
+    assert keys.count(keys[0]) == len(keys)
+    said = entry.foreword(
+        "compare", *data, "--max-new-tokens", "4", "--config", str(file), "--out", str(tmp_path / "run")
+    )
+    assert said.code == 0, said.err
+    assert said.err.count("is now called") == 1 and "full-ft" in said.out and "mt" not in said.out.split()
+    assert sorted(records(tmp_path / "run")) == ["full-ft", "zero"]
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "full-ft" in page and ">mt<" not in page
+    for record in records(tmp_path / "run")["full-ft"]:
+        assert record.method == "full-ft" and record.spec["tuning"]["learning_rate"] == 1e-3
+
+
+def test_both_of_its_names_are_one_method(own: Path, tmp_path: Path) -> None:
+    shared = ("--model", str(own / "model"), "--data", str(own / "data.jsonl"), "--methods", "mt,full-ft")
+    entry.refused(
+        "compare", *shared, "--out", tmp_path, says=("methods holds 'full-ft' twice, once under a former name",)
+    )
+
+
 def test_what_it_will_cost(own: Path, tmp_path: Path) -> None:
     trials = entry.foreword(*asked(own, tmp_path, "--dry-run", "--json")).json["trials"]
     pt, full = (next(one for one in trials if one["method"] == label) for label in ("pt", "full-ft"))
@@ -282,4 +317,7 @@ def test_other_verbs_refuse_it(own: Path, tmp_path: Path) -> None:
         says=("'full-ft' trains all weights of a copy of the model and keeps nothing",),
     )
     entry.refused("tune", *shared, "--out", tmp_path, says=("'full-ft' has no soft prompt to tune; name pt",))
+    former = (*shared[:-1], "mt")
+    entry.refused("evaluate", *former, "--out", tmp_path, says=("'full-ft' trains all weights of a copy",))
+    entry.refused("tune", *former, "--out", tmp_path, says=("'full-ft' has no soft prompt to tune; name pt",))
     entry.refused("generate", *shared, says=("'full-ft' trains all weights of a copy of the model and keeps nothing",))

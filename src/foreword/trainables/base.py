@@ -75,7 +75,8 @@ class Trainable:
     """A kind of training.
 
     name: as the rows of METHODS call it. trains: what, in words. rate: its learning rate. settings: those of Tuning that it alone
-    reads. prefix: whether what it trains stands before the input. begin: starts a training. parameters: how many numbers are
+    reads. prefix: whether what it trains stands before the input. changes_model: whether a changed copy of the backbone answers, and
+    not the backbone itself. begin: starts a training. parameters: how many numbers are
     trained, before anything runs, given a prompt's length P. flops: floating-point operations of a training step for each token,
     forward and backward, attention's own products not counted. keeps: what is left to be used later, in words; empty where
     nothing is. artifact: makes that of the best numbers and their birth certificate; None where nothing is kept.
@@ -85,6 +86,7 @@ class Trainable:
     trains: str
     rate: Rate
     prefix: bool
+    changes_model: bool
     begin: Callable[[Setup], Training]
     parameters: Callable[[Backbone, Tuning, int], int]
     flops: Callable[[Backbone], int]

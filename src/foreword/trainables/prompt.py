@@ -91,6 +91,7 @@ TRAINABLE = Trainable(
     trains="a soft prompt [P, H] before the input",
     rate=Rate("the root mean square of the embedding rows", "tuning.learning_rate", "--learning-rate"),
     prefix=True,
+    changes_model=False,
     begin=_begin,
     parameters=_parameters,
     flops=lambda backbone: 4 * backbone.parameters,  # forward, and backward to the activations only

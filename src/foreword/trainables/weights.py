@@ -54,11 +54,12 @@ class Weights:
         self.backbone.forget()
 
     def finish(self, best: dict[str, Tensor]) -> None:
-        """Put kept weights back, and freeze them."""
+        """Put kept weights back, freeze them, and free their gradients: they take as much memory as the weights."""
         with torch.no_grad():
             for name, value in self.named.items():
                 value.copy_(best.get(name, value))
                 value.requires_grad_(False)
+                value.grad = None
         self.backbone.forget()
 
 
@@ -71,6 +72,7 @@ TRAINABLE = Trainable(
     trains="all weights of a copy of the model",
     rate=Rate("the weights themselves", "model_learning_rate"),
     prefix=False,
+    changes_model=True,
     begin=_begin,
     parameters=lambda backbone, tuning, length: backbone.parameters,
     flops=lambda backbone: 6 * backbone.parameters,  # forward, and backward to the activations and to the weights
