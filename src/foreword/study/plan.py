@@ -22,6 +22,7 @@ from foreword.retrieve import sentence_encoder
 from foreword.softprompt import SoftPrompt
 from foreword.study.asked import checked, pooling_of, row_of, task_of
 from foreword.task import SPLITS, Task
+from foreword.trainables import tuning_for
 from foreword.trial import Encode, Spec, Trial
 
 
@@ -87,7 +88,7 @@ def _spec(run: Run, label: str, row: Method, seed: int, given: SoftPrompt | None
         label=label,
         method=row,
         seed=seed,
-        tuning=run.model_tuning if row.weights else run.tuning,
+        tuning=tuning_for(run, row.trainable),
         max_new_tokens=run.max_new_tokens,
         encoder=run.encoder or "backbone:mean",
         given=given if row.soft else None,
