@@ -8,7 +8,7 @@ from torch.nn import functional
 
 import tiny
 from foreword import predict as room
-from foreword.backbone import Row, Said, Session, core, wrap
+from foreword.backbone import Backbone, Row, Said, Session, core, wrap
 from foreword.data import Example
 from foreword.layout import Layout
 from foreword.methods import METHODS
