@@ -11,7 +11,6 @@ from torch import Tensor
 
 from foreword.errors import ForewordError
 
-
 SCHEME = "v3"  # how a backbone's fingerprint is made; raised when it is made in another way
 PARTS = ("weights", "configuration", "tokenizer")  # of a fingerprint, in this order
 

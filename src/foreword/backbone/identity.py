@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -49,8 +48,8 @@ def fingerprint(model: Any, words: Wording, answers: Wording, stored: Stored | N
     same as absence; of the generation config, what foreword reads. tokenizer: see `tokenizer_text`. stored: the files that the model
     was loaded from; without them the numbers in memory are read. Raises ForewordError where numbers are not at hand.
     """
-    settings = {
-        "class": type(model).__name__.removeprefix("FSDP"),
+    settings: dict[str, Any] = {
+        "class": type(model).__name__,
         "code": source_digests({type(part) for part in model.modules()}),
         "config": config_contents(model.config),
     }

@@ -107,6 +107,7 @@ def _feed_tensor(sha: Any, values: Tensor) -> None:
     if not values.numel():
         return
     flat = (values.detach().to_dense() if values.layout != torch.strided else values.detach()).reshape(-1)
-    for part in flat.split(CHUNK):
+    for start in range(0, len(flat), CHUNK):
+        part = flat[start : start + CHUNK]
         here = part.to("cpu", torch.float32) if floats else part.to("cpu").contiguous().view(torch.uint8)
         sha.update(memoryview(here.contiguous().numpy()))

@@ -24,7 +24,9 @@ from foreword.files import cache_folder, canonical, read_json, write_json
 
 WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 WORTH_KEEPING = 1 << 26  # bytes of weight files from which on a digest is kept
-SETTLED = 2_000_000_000  # nanoseconds: a file that was younger when it was read may change once more under the same time
+SETTLED = (
+    2_000_000_000  # nanoseconds: a file that was younger when it was read may change once more under the same time
+)
 # Stored dtypes whose every number the dtype of loading holds. What float32 does not hold (float64), no dtype of loading does.
 HELD = {
     torch.bfloat16: {"BF16", "F8_E4M3", "F8_E5M2"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import sys
@@ -32,7 +33,15 @@ UNREAD = frozenset(
         "trust_remote_code",
     )
 )
-SPECIALS = ("bos_token_id", "eos_token_id", "unk_token_id", "pad_token_id", "sep_token_id", "cls_token_id", "mask_token_id")
+SPECIALS = (
+    "bos_token_id",
+    "eos_token_id",
+    "unk_token_id",
+    "pad_token_id",
+    "sep_token_id",
+    "cls_token_id",
+    "mask_token_id",
+)
 
 
 def tokenizer_text(tokenizer: Any) -> str:
@@ -63,10 +72,8 @@ def source_digests(classes: set[type]) -> dict[str, str]:
 def _slow(tokenizer: Any) -> dict[str, Any]:
     arguments = getattr(tokenizer, "init_kwargs", {})
     with tempfile.TemporaryDirectory() as folder:
-        try:
+        with contextlib.suppress(NotImplementedError, AttributeError):  # it has no files: its vocabulary is all there is
             tokenizer.save_vocabulary(folder)
-        except (NotImplementedError, AttributeError):  # it has no files; its vocabulary below is all there is
-            pass
         files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(Path(folder).iterdir())}
     return {
         "class": type(tokenizer).__name__,

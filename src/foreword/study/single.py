@@ -274,7 +274,6 @@ def answer(given: Inputs, *, progress: Progress = silent) -> Answered:
 
 def _trial(run: Run, soft: SoftPrompt | None, backbone: Backbone, task: Task, progress: Progress) -> Trial:
     row = row_of(run, run.methods[0])
-    encode = encoder_of(run, backbone)[1] if row.retriever == "dense" else None
-    encoder = run.encoder or "backbone:mean"
+    encoder, encode = encoder_of(run, backbone) if row.retriever == "dense" else ("", None)
     spec = Spec(run.methods[0], row, run.seeds[0], run.tuning, run.max_new_tokens, encoder, soft)
     return Trial(spec, backbone, task, Path(run.out), encode, run.batch_size, progress)
