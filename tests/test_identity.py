@@ -21,14 +21,18 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
+import entry
 import tiny
+from foreword import reference
 from foreword.backbone import Backbone, Row, encoder_fingerprint, load_backbone, stored, wrap
 from foreword.backbone.identity import GENERATION
 from foreword.backbone.numbers import combined, digests, state
 from foreword.backbone.stored import weight_files
+from foreword.config import Run
 from foreword.errors import ForewordError
 from foreword.files import cache_folder
 from foreword.softprompt import Birth, SoftPrompt
+from foreword.study.plan import plan
 
 TEXT = "Input: Balori Temna sho 12ku der\nOutput:"
 
@@ -249,6 +253,18 @@ def test_all_that_foreword_reads_of_a_generation_config_counts() -> None:
     assert read - {"json"} == set(GENERATION)
 
 
+def test_what_is_committed_names_the_models_by_todays_fingerprints() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "findings.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"(reference[-\w]*) \((v\w:\w+)\)", page))
+    assert len(named) == 5
+    for name, start in named:
+        assert load_backbone(name.replace("-medium", "")).fingerprint.startswith(start), name
+    adapted = Path(reference.folder("t5-adapted"))
+    base = load_backbone("reference-t5").fingerprint
+    assert json.loads((adapted / "recipe.json").read_text(encoding="utf-8"))["base"] == base
+    assert f"fingerprint `{base[:19]}`" in (adapted / "README.md").read_text(encoding="utf-8")
+
+
 # -- weights that are no parameters ---------------------------------------------------------------------------------------
 
 
@@ -458,6 +474,26 @@ def test_a_sentence_encoder_is_known_by_its_contents(tmp_path: Path) -> None:
     one.prompts, one.default_prompt_name = {"q": "Input: "}, "q"
     prints.add(encoder_fingerprint(one))
     assert len(prints) == 4
+
+
+def test_two_copies_of_an_encoder_are_one_and_another_in_its_place_is_not(tmp_path: Path) -> None:
+    encoder = sentence_model(tmp_path)
+    data = str(entry.save_rows(tmp_path / "own.jsonl", entry.rows(20)))
+    for name in ("one", "two"):
+        encoder.save(str(tmp_path / name))
+
+    def key(name: str) -> str:
+        run = Run(
+            model="tiny", data=data, methods=["icl:dense"], encoder=str(tmp_path / name), out=str(tmp_path / "out")
+        )
+        return plan(run, backbone=tiny.backbone("gpt2")).trials[0].key
+
+    before = key("one")
+    assert key("two") == before
+    with torch.no_grad():
+        next(encoder.parameters())[5] += 1
+    encoder.save(str(tmp_path / "one"))
+    assert key("one") != before
 
 
 if __name__ == "__main__":  # the table, for the log

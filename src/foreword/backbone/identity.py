@@ -14,7 +14,7 @@ from foreword.backbone.vocabulary import source_digests, tokenizer_text
 from foreword.backbone.wording import Wording
 from foreword.softprompt import SCHEME
 
-# Entries of a configuration, at any depth, that change no number: names, the dtype of loading, what a pass gives back.
+# Entries of a configuration, and of those within it, that change no number: names, the dtype of loading, what a pass gives back.
 UNREAD = frozenset(
     (
         "_name_or_path",
@@ -55,13 +55,13 @@ def fingerprint(model: Any, words: Wording, answers: Wording, stored: Stored | N
     }
     weights = combined(digests(state(model))) if stored is None else stored.weights_digest(model, settings)
     generation = {name: getattr(model.generation_config, name, None) for name in GENERATION}
-    texts = [words.digest_text(), answers.digest_text()]
+    texts = [one.digest_text() for one in ([words] if answers is words else [words, answers])]
     return f"{SCHEME}:{weights[:32]}.{_short([settings, generation])}.{_short(texts)}"
 
 
 def config_contents(config: Any) -> Any:
     """A configuration's entries that can change a number, as plain values."""
-    return _read(json.loads(config.to_json_string(use_diff=False)))
+    return _read(json.loads(config.to_json_string(use_diff=False)), top=True)
 
 
 def encoder_fingerprint(encoder: torch.nn.Module) -> str:
@@ -69,7 +69,7 @@ def encoder_fingerprint(encoder: torch.nn.Module) -> str:
     tokenizer, and the prompt that stands before every text."""
     parts = []
     for name, part in encoder.named_modules():
-        settings = getattr(part, "get_config_dict", dict)()
+        settings: dict[str, Any] = getattr(part, "get_config_dict", dict)()
         config = getattr(part, "config", None)
         contents = config_contents(config) if hasattr(config, "to_json_string") else None
         parts.append([name, type(part).__name__, _read(settings), contents, getattr(part, "max_seq_length", None)])
@@ -79,10 +79,12 @@ def encoder_fingerprint(encoder: torch.nn.Module) -> str:
     return f"{SCHEME}:{combined(digests(state(encoder)))[:32]}.{_short([parts, prompts, text])}"
 
 
-def _read(value: Any) -> Any:
+def _read(value: Any, *, top: bool = False) -> Any:
     if isinstance(value, dict):
-        entries = {str(name): _read(entry) for name, entry in value.items() if name not in UNREAD and entry is not None}
-        return {name: entry for name, entry in entries.items() if entry != {}}
+        unread = (
+            UNREAD if top or "model_type" in value else frozenset()
+        )  # a `dtype` in how weights are quantised does count
+        return {str(name): _read(entry) for name, entry in value.items() if name not in unread and entry is not None}
     return [_read(entry) for entry in value] if isinstance(value, (list, tuple)) else value
 
 

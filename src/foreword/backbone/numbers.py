@@ -110,4 +110,4 @@ def _feed_tensor(sha: Any, values: Tensor) -> None:
     for start in range(0, len(flat), CHUNK):
         part = flat[start : start + CHUNK]
         here = part.to("cpu", torch.float32) if floats else part.to("cpu").contiguous().view(torch.uint8)
-        sha.update(memoryview(here.contiguous().numpy()))
+        sha.update(here.contiguous().numpy().data)

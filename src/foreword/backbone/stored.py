@@ -83,14 +83,14 @@ class Stored:
         return cache_folder() / "weights" / f"{name[:40]}.json"
 
     def _digests(self, model: torch.nn.Module) -> dict[str, str]:
-        dtype = next(value.dtype for value in model.parameters())
+        narrow = {value.dtype for value in model.parameters()} & set(HELD)
         offloaded = any(value.is_meta for value in model.parameters())
-        if dtype not in HELD and not offloaded:
+        if not narrow and not offloaded:
             return digests(state(model))
         headers = {path: _header(path) for path in self.paths}
         dtypes = {about["dtype"] for header in headers.values() for about in header.values()}
         floats = {name for name in dtypes if name.startswith(("F", "BF"))}
-        if headers and not offloaded and floats <= HELD[dtype]:
+        if headers and not offloaded and all(floats <= HELD[dtype] for dtype in narrow):
             return digests(state(model))
         if any(path.stat().st_mtime_ns > self.ended for path in self.paths):
             raise ForewordError("The model's weight files were changed after it was loaded; load it again.")
