@@ -408,6 +408,17 @@ def test_shards_are_named_by_their_index(tmp_path: Path) -> None:
     assert set(weight_files(str(folder), None)) == set(folder.glob("*.safetensors"))
 
 
+def test_files_of_a_hub_model_are_those_of_the_hubs_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transformers.utils.hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    commit, home = "a" * 40, tmp_path / "models--me--tiny"
+    snapshot = write(home / "snapshots" / commit, "llama")
+    (home / "refs").mkdir()
+    (home / "refs" / "main").write_text(commit, encoding="utf-8")
+    assert weight_files("me/tiny", None) == (snapshot / "model.safetensors",)
+    assert weight_files("me/tiny", commit) == (snapshot / "model.safetensors",)
+    assert weight_files("me/other", None) == ()
+
+
 def test_a_model_of_540_mb_takes_seconds() -> None:
     values = {str(place): torch.ones(1 << 22) for place in range(32)}
     began = time.perf_counter()
