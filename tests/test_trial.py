@@ -19,9 +19,10 @@ from foreword.metrics import metric
 from foreword.record import Record
 from foreword.retrieve import RETRIEVERS
 from foreword.softprompt import SoftPrompt
+from foreword.spec import Spec
 from foreword.task import Task
 from foreword.template import Template
-from foreword.trial import Spec, Trial
+from foreword.trial import Trial
 from foreword.tuning import Tuning
 
 LABELS = ("zero", "few:2", "icl:2", "pt", "ipt", "ipt-fixed", "icl:random", "icl:dense:1")

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from foreword.backbone import beside
 from foreword.backbone.attention import autocast_dtype, local_window
@@ -25,7 +24,7 @@ from foreword.backbone.growing import Growing, growing
 from foreword.backbone.head import answers_loss, frozen
 from foreword.backbone.install import Installation
 from foreword.backbone.packing import Packing
-from foreword.backbone.passes import Layout, Pass, running
+from foreword.backbone.passes import Layout, running
 from foreword.backbone.prefix import Embeddings, Prefix, Prefixes, Tokens, each, length_of_prefix
 from foreword.backbone.spared import Spared, find_spared
 from foreword.backbone.traits import Traits
@@ -175,7 +174,9 @@ class CausalEngine:
         for prefix, row in rows:
             key = self.prefix_key(prefix, row)
             if key not in run:
-                run[key] = self.kept.get(key, lambda prefix=prefix, row=row: self.prefix_state(self.shared(prefix, row)))  # type: ignore[misc]
+                run[key] = self.kept.get(
+                    key, lambda prefix=prefix, row=row: self.prefix_state(self.shared(prefix, row))
+                )  # type: ignore[misc]
             keys.append(key)
         return [run[key] for key in keys]
 
@@ -242,7 +243,9 @@ class CausalEngine:
     def _shared_logits(
         self, prefix: Prefix | None, rows: Sequence[Row], seen: list[Tensor] | None
     ) -> tuple[Tensor, Tensor]:
-        with running(self.installation.new_pass(checkpointing=False)):  # running a layer again would fill the cache twice
+        with running(
+            self.installation.new_pass(checkpointing=False)
+        ):  # running a layer again would fill the cache twice
             state = self.prefix_state(self.shared(prefix, rows[0]))
             if state is None:
                 return self.joined_logits(prefix, rows, seen)

@@ -15,16 +15,17 @@ from torch import Tensor
 
 from foreword.backbone.batch import Row, right_padded
 from foreword.backbone.decoding import RunningBatch
+from foreword.backbone.identity import fingerprint
 from foreword.backbone.install import Installation
 from foreword.backbone.passes import running
 from foreword.backbone.prefix import Prefix, Prefixes, each, length_of_prefix
 from foreword.backbone.session import Request, Session
+from foreword.backbone.stored import Stored
 from foreword.backbone.traits import Traits
 from foreword.backbone.wording import Wording
 from foreword.errors import ForewordError
 
 STATES = 2**31  # bytes of keys and values, at least, that answers may take
-SAMPLED = 65_536  # numbers read of a tensor of more than a million for the fingerprint
 
 
 class Engine(Protocol):
@@ -275,20 +276,12 @@ class Backbone:
 
     # -- identity ---------------------------------------------------------------------------------------------------
 
+    stored: Stored | None = None  # the files that the model was loaded from
+
     @functools.cached_property
     def fingerprint(self) -> str:
-        """Identifies weights and tokenizer: names, shapes and values in bfloat16 (so the loading precision does not matter),
-        every value of tensors up to a million numbers, 65,536 evenly spaced values of larger ones."""
-        digest = hashlib.sha256(self.model.config.model_type.encode())
-        for name, values in self._tensors():
-            flat = values.detach().reshape(-1)
-            if flat.numel() > 1_000_000:
-                flat = flat[:: max(1, flat.numel() // SAMPLED)]
-            digest.update(f"{name}{tuple(values.shape)}".encode())
-            digest.update(flat.to(torch.bfloat16).view(torch.int16).cpu().numpy().tobytes())
-        digest.update(self.words.digest_text().encode())
-        digest.update(self.answers.digest_text().encode())
-        return digest.hexdigest()
+        """Identifies the model and its tokenizer by all that can change a number: see `identity.fingerprint`."""
+        return fingerprint(self.model, self.words, self.answers, self.stored)
 
     def weights_digest(self) -> str:
         """A digest of every number of every weight, as loaded: equal before and after tuning."""

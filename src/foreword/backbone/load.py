@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,6 @@ import torch
 import transformers
 
 from foreword import reference
-from foreword.backbone.allocator import keep_freed
 from foreword.backbone.causal import CausalEngine
 from foreword.backbone.check import causal_traits, seq2seq_traits
 from foreword.backbone.core import Backbone
@@ -19,6 +20,7 @@ from foreword.backbone.install import Installation
 from foreword.backbone.recompute import let_recompute
 from foreword.backbone.seq2seq import Seq2SeqEngine
 from foreword.backbone.spared import let_spare
+from foreword.backbone.stored import Stored
 from foreword.backbone.wording import Wording
 from foreword.errors import ForewordError, unknown
 
@@ -47,6 +49,7 @@ def load_backbone(
     source = _source(name)
     given: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
     given = {key: value for key, value in given.items() if value}
+    began = time.time_ns()
     try:
         config = transformers.AutoConfig.from_pretrained(source, **given)
         kind = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
@@ -60,7 +63,10 @@ def load_backbone(
     if second is not None:
         output = transformers.AutoTokenizer.from_pretrained(second)
         notes = (f"Answers are written with the tokenizer in {Path(second).name}/.",)
-    return wrap(name, model.to(where), tokenizer, output, notes=notes)
+    backbone = wrap(name, model.to(where), tokenizer, output, notes=notes)
+    again = functools.partial(kind.from_pretrained, source, dtype=torch.float32, use_safetensors=True, **given)
+    backbone.stored = Stored.behind(backbone.model, source, revision, began, again)
+    return backbone
 
 
 def wrap(name: str, model: Any, tokenizer: Any, output: Any = None, *, notes: tuple[str, ...] = ()) -> Backbone:

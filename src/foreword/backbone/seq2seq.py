@@ -145,7 +145,9 @@ class Seq2SeqEngine:
     def growing(self, rows: Sequence[Prompted], longest: int) -> Growing:
         """Rows whose inputs are read together."""
         softs = [prefix for prefix, _ in rows]
-        return _Decoding(self, softs, [row for _, row in rows], longest, cached=self.traits.continues, forced=self.forced)
+        return _Decoding(
+            self, softs, [row for _, row in rows], longest, cached=self.traits.continues, forced=self.forced
+        )
 
     def token_bytes(self) -> int:
         """Memory that a token's keys and values take: not known here."""
@@ -164,7 +166,16 @@ class _Decoding:
 
     leaves = True
 
-    def __init__(self, engine: Seq2SeqEngine, soft: Prefixes, rows: Sequence[Row], longest: int, *, cached: bool, forced: int | None) -> None:
+    def __init__(
+        self,
+        engine: Seq2SeqEngine,
+        soft: Prefixes,
+        rows: Sequence[Row],
+        longest: int,
+        *,
+        cached: bool,
+        forced: int | None,
+    ) -> None:
         self.engine, self.order, self.forced = engine, list(range(len(rows))), forced
         self.encoded, self.mask = engine.encode(soft, rows)
         self.cache = None

@@ -21,12 +21,13 @@ from foreword.progress import Progress, silent
 from foreword.readers import read_rows
 from foreword.record import Record
 from foreword.softprompt import SoftPrompt
+from foreword.spec import Spec
 from foreword.study.asked import checked, row_of, scored_task, task_of, worded
 from foreword.study.plan import Plan, backbone_of, encoder_of, fitting_split, plainly, plan, renamed
 from foreword.task import Task
 from foreword.template import Template
 from foreword.trainables import TRAINABLES, usable
-from foreword.trial import Spec, Trial
+from foreword.trial import Trial
 from foreword.tuning import Tuning
 
 
@@ -278,7 +279,6 @@ def answer(given: Inputs, *, progress: Progress = silent) -> Answered:
 
 def _trial(run: Run, soft: SoftPrompt | None, backbone: Backbone, task: Task, progress: Progress) -> Trial:
     row = row_of(run, run.methods[0])
-    encode = encoder_of(run, backbone)[1] if row.retriever == "dense" else None
-    encoder = run.encoder or "backbone:mean"
+    encoder, encode = encoder_of(run, backbone) if row.retriever == "dense" else ("", None)
     spec = Spec(run.methods[0], row, run.seeds[0], run.tuning, run.max_new_tokens, encoder, soft)
     return Trial(spec, backbone, task, Path(run.out), encode, run.batch_size, progress)
