@@ -78,13 +78,20 @@ class CausalEngine:
     def __init__(self, model: Any, *, start: tuple[int, ...], pad: int, traits: Traits | None = None) -> None:
         self.model, self.start, self.pad = model, start, pad
         self.traits = traits or Traits()
-        self._takes_positions = "position_ids" in inspect.signature(model.forward).parameters
-        self._beside = getattr(_text_module(model), "get_per_layer_inputs", None)
+        self.takes_positions = "position_ids" in inspect.signature(model.forward).parameters
+        self.factor = 1.0  # of input vectors between the table and the first layer, where the model applies one to ids alone
+        self.reasons: dict[str, str] = {}  # of each trait that does not hold, why
+        self._beside = _per_layer_inputs(model)
         self.spared: Spared | None = None  # in a forward pass for a loss: what it leaves out
         self._spares: Spared | None = None  # what a loss may leave out, once one was asked for
         self.worth = WORTH
         self.checkpointing = False  # whether layers are run again for the gradient, which keeps less
         self.kept = KeptPrefixes(max(KEPT_BYTES, sum(value.nbytes for value in model.parameters())))
+
+    @property
+    def reads_ids(self) -> bool:
+        """Whether layers look ids up in tables of their own, beside the input vectors."""
+        return self._beside is not None
 
     @property
     def device(self) -> torch.device:
@@ -94,7 +101,8 @@ class CausalEngine:
     # -- one forward pass -------------------------------------------------------------------------------------------
 
     def _embed(self, ids: Tensor) -> Tensor:
-        return self.model.get_input_embeddings()(ids)  # type: ignore[no-any-return]
+        vectors: Tensor = self.model.get_input_embeddings()(ids)
+        return vectors if self.factor == 1.0 else vectors * self.factor
 
     def _forward(
         self,
@@ -105,7 +113,7 @@ class CausalEngine:
         seen: list[Tensor] | None = None,
         **given: Any,
     ) -> Any:
-        if self._takes_positions:
+        if self.takes_positions:
             given["position_ids"] = spots
         if picks is None or not self.traits.picks:
             out = self.model(attention_mask=mask, **given)
@@ -363,6 +371,13 @@ def _packed(model: Any, packing: Packing, spared: Spared | None, soft: int, pick
 def _said(logits: Tensor, wanted: Tensor) -> Tensor:
     """Log-probabilities [N] of tokens [N] by logits [N, V]."""
     return -functional.cross_entropy(logits.float(), wanted, reduction="none")
+
+
+def _per_layer_inputs(model: Any) -> Any:
+    """What makes the inputs that each layer gets by id, beside the input vectors; None for a model whose layers get none."""
+    if not getattr(model.config.get_text_config(decoder=True), "hidden_size_per_layer_input", None):
+        return None
+    return getattr(_text_module(model), "get_per_layer_inputs", None)
 
 
 def _text_module(model: Any) -> Any:

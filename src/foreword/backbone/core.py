@@ -27,6 +27,8 @@ class Engine(Protocol):
     """What computes for a kind of model: the loss takes rows that share one prefix, the other verbs any rows."""
 
     traits: Traits
+    reasons: dict[str, str]
+    factor: float
     checkpointing: bool
 
     def token_bytes(self) -> int: ...
@@ -122,7 +124,7 @@ class Backbone:
     def embed(self, ids: Sequence[int]) -> Tensor:
         """The input vectors of token ids as the first layer gets them: [T, H] in float32."""
         found = self.model.get_input_embeddings()(torch.tensor([list(ids)], dtype=torch.long, device=self.device))
-        return found[0].float()  # type: ignore[no-any-return]
+        return found[0].float() * self.engine.factor  # type: ignore[no-any-return]
 
     @functools.cached_property
     def scale(self) -> float:
@@ -279,7 +281,7 @@ def _eos(model: Any, answers: Wording) -> tuple[int, ...]:
     for one in (
         answers.tokenizer.eos_token_id,
         getattr(model.generation_config, "eos_token_id", None),
-        model.config.eos_token_id,
+        getattr(model.config, "eos_token_id", None),
     ):
         for token in one if isinstance(one, (list, tuple)) else [one]:
             if token is not None and int(token) not in found:

@@ -4,6 +4,7 @@ values are not the part's own."""
 from __future__ import annotations
 
 import functools
+import inspect
 from typing import Any
 
 import torch
@@ -21,7 +22,11 @@ def fuse(model: torch.nn.Module) -> None:
 
 
 def _fuse(part: torch.nn.Module) -> None:
+    if "forward" in vars(part) or _inputs(part) != 1:  # it computes something else here; or takes more: a norm with a gate
+        return
     weights = dict(part.named_parameters())
+    if any(value.is_meta for value in weights.values()):
+        return
     if not weights and not isinstance(part, torch.nn.GELU):
         sample = torch.linspace(-9, 9, 4001)
         stand_in: Any = functools.partial(functional.gelu, approximate="tanh")
@@ -37,6 +42,11 @@ def _fuse(part: torch.nn.Module) -> None:
             if weight.dtype == torch.float32 and isinstance(epsilon, float) and _same(part, sample, stand_in):
                 part.forward = stand_in
                 return
+
+
+def _inputs(part: torch.nn.Module) -> int:
+    """How many inputs the part takes, those included that may be left out."""
+    return len(inspect.signature(part.forward).parameters)
 
 
 @torch.no_grad()

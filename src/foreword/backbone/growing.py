@@ -136,7 +136,11 @@ class Again:
 
     def begin(self) -> Tensor:
         """Logits [B, V] at each row's last position."""
-        return Joined(self.engine, self.softs, self.rows).begin()
+        rows = Joined(self.engine, self.softs, self.rows)
+        given = self.engine.vectors(rows.soft, rows.ids)
+        spots = positions(rows.mask)
+        out = self.engine.last_logits(rows.mask.shape, mask=rows.mask, spots=spots, use_cache=False, **given)
+        return out.logits[0]  # type: ignore[no-any-return]
 
     def go_on(self, chosen: Tensor) -> Tensor:
         """Logits [B, V] behind one token [B] more."""

@@ -16,6 +16,7 @@ from foreword.backbone.check import causal_traits, seq2seq_traits
 from foreword.backbone.core import Backbone
 from foreword.backbone.fused import fuse
 from foreword.backbone.seq2seq import Seq2SeqEngine
+from foreword.backbone.switch import SwitchEngine, switch_of
 from foreword.backbone.wording import Wording
 from foreword.errors import ForewordError, unknown
 
@@ -74,11 +75,16 @@ def wrap(name: str, model: Any, tokenizer: Any, output: Any = None, *, notes: tu
     if model.config.is_encoder_decoder:
         encoder = Seq2SeqEngine(model, start=words.start, end=words.end, pad=words.pad)
         backbone = Backbone(name, model, words, answers, encoder, notes=notes)
-        encoder.traits = seq2seq_traits(encoder, answers.frequent(2000)[-24:])
+        seq2seq_traits(encoder, name, sample, answers.frequent(2000)[-24:])
         return backbone
-    engine = CausalEngine(model, start=words.start, pad=words.pad)
+    switch = switch_of(model)
+    engine = (
+        CausalEngine(model, start=words.start, pad=words.pad)
+        if switch is None
+        else SwitchEngine(model, start=words.start, pad=words.pad, switch=switch[0], remembers=switch[1])
+    )
     backbone = Backbone(name, model, words, answers, engine, notes=notes)
-    engine.traits = causal_traits(engine, sample)
+    causal_traits(engine, name, sample)
     return backbone
 
 
