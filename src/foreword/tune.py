@@ -138,6 +138,11 @@ def tune(
     """
     if tuning.max_steps == 0:
         return Tuned({PROMPT: start.float().cpu()}, (), 0.0, 0, start.numel())
+    if "gradient" in backbone.engine.reasons:
+        raise ForewordError(
+            f"No prompt can be tuned on {backbone.name}: {backbone.engine.reasons['gradient']}; use other kernels or another --dtype, or a "
+            "method without a soft prompt."
+        )
     prompt = Prompt(start, backbone.scale, tuning, seed, backbone.device)
 
     def scored() -> float:
@@ -179,6 +184,11 @@ def fit(
             raise ForewordError(
                 f"The training loss is no longer a number at step {state.step}; "
                 f"lower {trained.rate_name} ({tuning.learning_rate}) or use float32."
+            )
+        if state.step == 0 and not any(value.grad is not None and bool(value.grad.any()) for value in trained.named.values()):
+            raise ForewordError(
+                f"No gradient reaches what is to be trained on {backbone.name}, so training would change nothing: a part of the model "
+                "computes without one; use other kernels or another --dtype."
             )
         state.step += 1
         state.loss_sum += loss

@@ -75,6 +75,8 @@ class CausalEngine:
     """Loss, scores and greedy answers of a frozen decoder-only model. Shapes: B rows, S prefix positions (soft prompt, the
     tokenizer's start, shared ids), T own positions, V words, H width."""
 
+    switch: int | None = None  # the length beyond which a row's numbers depend on the longest row of its pass
+
     def __init__(self, model: Any, *, start: tuple[int, ...], pad: int, traits: Traits | None = None) -> None:
         self.model, self.start, self.pad = model, start, pad
         self.traits = traits or Traits()

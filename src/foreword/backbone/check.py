@@ -31,7 +31,7 @@ def causal_traits(engine: CausalEngine, name: str, text_ids: Sequence[int]) -> N
     _answering_traits(engine, text_ids, rows)
     _tuning_traits(engine, text_ids, rows)
     length = long_length(engine.model)
-    if length and not getattr(engine, "switch", None):
+    if length and engine.switch is None:
         _beyond(engine, name, text_ids, length)
     _gradient(engine, _soft(engine, text_ids), rows)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
@@ -17,6 +18,7 @@ from foreword.backbone.attention import local_window
 from foreword.backbone.batch import Row, Softs, each, right_padded, size_of
 from foreword.backbone.causal import Traits, hidden_at
 from foreword.backbone.greedy import Finished
+from foreword.backbone.truth import not_a_number
 from foreword.backbone.wording import Wording
 
 STATES = 2**31  # bytes of keys and values, at least, that answers may take
@@ -29,6 +31,7 @@ class Engine(Protocol):
     traits: Traits
     reasons: dict[str, str]
     factor: float
+    switch: int | None
     checkpointing: bool
 
     def token_bytes(self) -> int: ...
@@ -140,6 +143,7 @@ class Backbone:
         rows = [(self.words.start + self.words.ids(text, first=True)[:room]) or (self.words.pad,) for text in texts]
         found = np.zeros((len(rows), self.hidden), dtype=np.float32)
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+        batch_size = batch_size if self.engine.switch is None else 1
         for at in range(0, len(order), batch_size):
             chunk = order[at : at + batch_size]
             hidden, mask = self._hidden([rows[i] for i in chunk])  # [B, T, H], [B, T]
@@ -176,7 +180,10 @@ class Backbone:
 
     def score(self, soft: Softs, rows: Sequence[Row]) -> list[float]:
         """Each row's answer log-probability in nats. soft: one soft prompt for all rows, or one for each."""
-        return self.engine.score(soft, rows) if rows else []
+        scores = self.engine.score(soft, rows) if rows else []
+        if any(math.isnan(score) for score in scores):
+            raise not_a_number(self.dtype)
+        return scores
 
     def generate(self, soft: Softs, rows: Sequence[Row], longest: int, *, stop: str = "") -> list[list[int]]:
         """Greedy answers as token ids, the end included; at most `longest` tokens. The same whatever stands in the batch. soft: one
@@ -284,6 +291,6 @@ def _eos(model: Any, answers: Wording) -> tuple[int, ...]:
         getattr(model.config, "eos_token_id", None),
     ):
         for token in one if isinstance(one, (list, tuple)) else [one]:
-            if token is not None and int(token) not in found:
+            if token is not None and int(token) not in found and (answers.rows is None or int(token) < answers.rows):
                 found.append(int(token))
     return tuple(found)

@@ -3,11 +3,14 @@ what is left refuses to notice."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor
+
+from foreword.backbone.truth import not_a_number
 
 Finished = Callable[[int, list[int]], bool]
 
@@ -35,7 +38,9 @@ def greedy(batch: Growing, rows: int, longest: int, finished: Finished, *, first
     alive = list(range(rows))  # the row that stands at each place of the batch
     logits = batch.begin()
     while True:
-        chosen = logits.max(dim=-1).indices  # [rows in the batch]; on a processor five times faster than argmax
+        highest, chosen = logits.max(dim=-1)  # [rows in the batch]; on a processor five times faster than argmax
+        if not math.isfinite(float(highest.sum())):
+            raise not_a_number(logits.dtype)
         if first is not None and not answers[alive[0]]:
             chosen = torch.full_like(chosen, first)
         for row, token in zip(alive, chosen.tolist(), strict=True):

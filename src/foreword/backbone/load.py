@@ -15,11 +15,14 @@ from foreword.backbone.causal import CausalEngine
 from foreword.backbone.check import causal_traits, seq2seq_traits
 from foreword.backbone.core import Backbone
 from foreword.backbone.fused import fuse
+from foreword.backbone.known import notes_on
 from foreword.backbone.seq2seq import Seq2SeqEngine
 from foreword.backbone.switch import SwitchEngine, switch_of
+from foreword.backbone.whole import refuse_made_up, refuse_unready
 from foreword.backbone.wording import Wording
 from foreword.errors import ForewordError, unknown
 
+SPREAD = "spread"  # over all devices, as accelerate places the parts
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -35,7 +38,8 @@ def load_backbone(
     """Load a frozen backbone.
 
     name: a folder, a hub id, or `reference` for the model that comes with foreword. dtype: auto (float32 on a CPU, bfloat16 on an
-    accelerator), float32, bfloat16 or float16. device: auto, cpu, cuda, cuda:N or mps. target_tokenizer: a folder, for an
+    accelerator), float32, bfloat16 or float16. device: auto, cpu, cuda, cuda:N, mps, or spread (over
+    all devices; needs accelerate). target_tokenizer: a folder, for an
     encoder-decoder whose output alphabet is its own; one lying in a sub-folder of the model's is found without being named.
     Raises ForewordError when it is not there, damaged, of a kind that cannot generate, or only there as a pickle.
     """
@@ -48,22 +52,31 @@ def load_backbone(
     try:
         config = transformers.AutoConfig.from_pretrained(source, **given)
         kind = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
-        model = kind.from_pretrained(source, dtype=numbers, use_safetensors=True, **given)
+        placed = {"device_map": "auto"} if device == SPREAD else {}
+        model, loading = kind.from_pretrained(
+            source, dtype=numbers, use_safetensors=True, output_loading_info=True, **placed, **given
+        )
         tokenizer = transformers.AutoTokenizer.from_pretrained(source, **given)
     except Exception as error:  # the libraries below raise many kinds; the user gets one sentence
         raise _refusal(name, error) from error
-    notes: tuple[str, ...] = ()
+    notes = refuse_made_up(name, loading)
     output = tokenizer
     second = _second_tokenizer(source, target_tokenizer) if config.is_encoder_decoder else None
     if second is not None:
         output = transformers.AutoTokenizer.from_pretrained(second)
-        notes = (f"Answers are written with the tokenizer in {Path(second).name}/.",)
-    return wrap(name, model.to(where), tokenizer, output, notes=notes)
+        notes = (*notes, f"Answers are written with the tokenizer in {Path(second).name}/.",)
+    return wrap(name, model if placed else model.to(where), tokenizer, output, notes=notes)
 
 
 def wrap(name: str, model: Any, tokenizer: Any, output: Any = None, *, notes: tuple[str, ...] = ()) -> Backbone:
-    """Make a Backbone of a model and a tokenizer that are in memory already; the model is frozen and set to eval mode."""
+    """Make a Backbone of a model and a tokenizer that are in memory already; the model is frozen and set to eval mode.
+
+    A model that `torch.compile` was called on runs as it was before: what a short cut asks of a layer is not in the compiled one.
+    Raises ForewordError for a model that is not whole, takes no input vectors, or whose plain pass over ids is not what the engine
+    computes."""
     keep_freed()
+    model = getattr(model, "_orig_mod", model)
+    refuse_unready(name, model)
     model.eval()
     for parameter in model.parameters():
         parameter.requires_grad_(False)
@@ -71,12 +84,14 @@ def wrap(name: str, model: Any, tokenizer: Any, output: Any = None, *, notes: tu
     rows = int(model.get_input_embeddings().weight.shape[0])
     words = Wording(tokenizer, rows)
     answers = words if output is None or output is tokenizer else Wording(output, rows)
+    if model.config.is_encoder_decoder:
+        answers = _answering(answers, model)
     sample = words.frequent(2000)[-24:]
     if model.config.is_encoder_decoder:
         encoder = Seq2SeqEngine(model, start=words.start, end=words.end, pad=words.pad)
         backbone = Backbone(name, model, words, answers, encoder, notes=notes)
         seq2seq_traits(encoder, name, sample, answers.frequent(2000)[-24:])
-        return backbone
+        return _noted(backbone)
     switch = switch_of(model)
     engine = (
         CausalEngine(model, start=words.start, pad=words.pad)
@@ -84,8 +99,27 @@ def wrap(name: str, model: Any, tokenizer: Any, output: Any = None, *, notes: tu
         else SwitchEngine(model, start=words.start, pad=words.pad, switch=switch[0], remembers=switch[1])
     )
     backbone = Backbone(name, model, words, answers, engine, notes=notes)
+    if switch is not None and switch[1]:
+        backbone.window = switch[0]
     causal_traits(engine, name, sample)
+    return _noted(backbone)
+
+
+def _noted(backbone: Backbone) -> Backbone:
+    engine, model_type = backbone.engine, backbone.model.config.model_type
+    backbone.notes = (*backbone.notes, *notes_on(backbone.kind, model_type, engine.traits, engine.reasons))
     return backbone
+
+
+def _answering(answers: Wording, model: Any) -> Wording:
+    """The wording of an encoder-decoder's answers: as the tokenizer writes a target, begun with the id that generation is made to begin
+    with, and ended at the first end."""
+    target = answers.target()
+    forced = getattr(model.generation_config, "forced_bos_token_id", None)
+    if forced is not None and target.start[:1] != (int(forced),):
+        target = target.with_ends((int(forced), *target.start[1:]), target.end)
+    last = next((at for at, token in enumerate(target.end) if token == target.tokenizer.eos_token_id), len(target.end))
+    return target.with_ends(target.start, target.end[: last + 1])
 
 
 def _quiet() -> None:
@@ -95,7 +129,7 @@ def _quiet() -> None:
 
 
 def _device(name: str) -> torch.device:
-    if name == "auto":
+    if name in ("auto", SPREAD):
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps") if torch.backends.mps.is_available() else torch.device("cpu")
@@ -151,6 +185,19 @@ def _refusal(name: str, error: Exception) -> ForewordError:
     if "safetensors" in text and ("does not appear" in text or "no file named" in text.lower()):
         return ForewordError(
             f"The model {name} has no model.safetensors; foreword reads no pickles: load it once with transformers and save_pretrained it."
+        )
+    if isinstance(error, ImportError):
+        return ForewordError(f"The model {name} needs a library that is not installed ({text[:200]}); install it.")
+    if "Unrecognized configuration class" in text:
+        kind = text.split("configuration class")[1].split(" for ")[0].strip(" <>'").rpartition(".")[2].rstrip("'>")
+        return ForewordError(
+            f"The model {name} ({kind}) is none that the model library has a language model for: not decoder-only, nor an encoder-decoder that "
+            "reads text; choose a text model."
+        )
+    if "size mismatch" in text or "ignore_mismatched_sizes" in text:
+        return ForewordError(
+            f"The files of the model {name} hold weights in another shape than its config.json says ({text[:200]}); use the config that it "
+            "was saved with."
         )
     if "trust_remote_code" in text:
         return ForewordError(f"The model {name} brings its own code; add --trust-remote-code if you trust its authors.")

@@ -26,6 +26,8 @@ class Seq2SeqEngine:
     nothing before the decoder's (Lester et al. 2021, section 2), or behind the input where a row says so. Shapes: B rows, P + S
     encoder positions, T answer tokens."""
 
+    switch: int | None = None
+
     def __init__(
         self,
         model: Any,

@@ -36,8 +36,10 @@ def refuse_unsound_causal(engine: CausalEngine, name: str, ids: Sequence[int]) -
 
     @torch.no_grad()
     def joined() -> Tensor:
-        vectors = engine.model.get_input_embeddings()(torch.tensor(ids[:soft], device=engine.device)) * engine.factor
-        return engine.joined_logits(vectors.float() if soft else None, [row])[0]
+        vectors = engine.model.get_input_embeddings()(
+            torch.tensor(ids[:soft], dtype=torch.long, device=engine.device)
+        )
+        return engine.joined_logits(vectors.float() * engine.factor if soft else None, [row])[0]
 
     first = difference(joined, truth[-said - 1 : -1])
     if not first:

@@ -28,9 +28,7 @@ def switch_of(model: Any) -> tuple[int, bool] | None:
     for part in (rope, *rope.values()):
         kind = str(part.get("rope_type", "")) if isinstance(part, dict) else ""
         if kind == "longrope" or "dynamic" in kind:
-            known = part.get("original_max_position_embeddings") or getattr(
-                config, "original_max_position_embeddings", None
-            )
+            known = part.get("original_max_position_embeddings") if kind == "longrope" else None
             sizes.append((int(known or config.max_position_embeddings), kind != "longrope"))
     return min(sizes) if sizes else None
 
@@ -38,6 +36,8 @@ def switch_of(model: Any) -> tuple[int, bool] | None:
 class SwitchEngine(CausalEngine):
     """Rows that stay within the switch are computed as ever; each one beyond it alone, in one sequence, and again for each token of its
     answer. One thread at a time: the frequencies are part of the model's state."""
+
+    switch: int
 
     def __init__(self, model: Any, *, start: tuple[int, ...], pad: int, switch: int, remembers: bool) -> None:
         super().__init__(model, start=start, pad=pad)

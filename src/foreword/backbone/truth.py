@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from foreword.errors import ForewordError
+
 # Root mean square of the error over the vocabulary, as a part of the logits' spread. (Even models in float64 keep norms in float32.)
 TOLERANCE = {torch.float64: 1e-5, torch.float32: 1e-3, torch.float16: 3e-2, torch.bfloat16: 1e-1}
 LONGEST = 600  # tokens of a pass at load, at most
@@ -65,6 +67,13 @@ def sentence(error: Exception) -> str:
 def not_finite(logits: Tensor) -> bool:
     """Whether any of these logits is not a number, or infinitely likely; -inf is how some models rule a word out."""
     return bool((logits.isnan() | (logits == float("inf"))).any())
+
+
+def not_a_number(dtype: torch.dtype) -> ForewordError:
+    """What to say where a model's numbers are no longer finite while it answers."""
+    kind = str(dtype).removeprefix("torch.")
+    advice = "use --dtype float32 or bfloat16" if dtype == torch.float16 else "check the soft prompt and the model's files"
+    return ForewordError(f"The model's logits are not finite in {kind} while it answers; {advice}.")
 
 
 def reaches(config: Any) -> list[int]:
