@@ -13,18 +13,16 @@ from torch import Tensor
 from torch.nn import functional
 
 import tiny
-from foreword.backbone import Backbone, Row, wrap
+from foreword.backbone import Backbone, Row
+from foreword.backbone.known import known
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # recipes stand beside the package, not in it
 
+from recipes.families import __main__ as command  # noqa: E402
 from recipes.families import shapes  # noqa: E402
 
 EVERY = tuple(shapes.FAMILIES)
-
-
-@functools.cache
-def backbone(family: str) -> Backbone:
-    return wrap(f"tiny-{family}", shapes.model(family), tiny.tokenizer())
+backbone = functools.cache(command.load)
 
 
 def plain_logits(one: Backbone, head: tuple[int, ...], answer: tuple[int, ...]) -> Tensor:
@@ -108,3 +106,49 @@ def test_answers_are_those_of_the_plain_pass_alone_and_in_a_batch(family: str) -
     plain = [-float(plain_loss(one, TEXT, row)) for row in scored]
     assert one.score(soft, scored) == pytest.approx(plain, rel=1e-4, abs=1e-4)
     assert [one.score(soft, [row])[0] for row in scored] == pytest.approx(plain, rel=1e-4, abs=1e-4)
+
+
+# -- the table ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_families_are_many() -> None:
+    asked = "mamba2 granitemoehybrid nemotron_h zamba2 openai-gpt rwkv recurrent_gemma gemma4_text qwen3_moe gpt_oss llama4_text"
+    assert {*asked.split(), "cohere2", "lfm2", "jamba", "falcon_h1", "bamba"} <= set(EVERY)
+    assert len(shapes.CAUSAL) >= 80 and len(shapes.SEQ2SEQ) >= 15
+    assert set(known()) == set(EVERY)
+
+
+@pytest.mark.parametrize("family", EVERY)
+def test_the_table_is_what_loading_finds(family: str) -> None:
+    """The page and the table are written by `python -m recipes.families`."""
+    one = backbone(family)
+    traits = vars(one.engine.traits)
+    assert known()[family] == [name for name, value in traits.items() if value]
+    names = command.NAMES if one.kind == "causal" else ("picks", "continues", "heads")
+    marks = " | ".join("yes" if traits[name] else "no" for name in names)
+    assert f"| {family} | {marks} |\n" in command.PAGE.read_text(encoding="utf-8")
+    reasons = one.engine.reasons
+    assert {name for name, value in traits.items() if not value} <= set(reasons), "each that is off says why"
+    assert all(reasons.values()) and not any(traits[name] for name in reasons)
+
+
+def test_a_model_that_lost_what_its_family_has_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = shapes.model("llama")
+    assert not command.wrap("whole", model, shapes.tokenizer()).notes
+    whole = type(model).forward
+
+    def deaf(self: object, input_ids: object = None, position_ids: object = None, **given: object) -> object:
+        return whole(self, input_ids=input_ids, **given)
+
+    monkeypatch.setattr(type(model), "forward", deaf)
+    notes = command.wrap("deaf", shapes.model("llama"), shapes.tokenizer()).notes
+    assert notes[0].startswith("Slower, with the same numbers: these short cuts are not exact for this model: left_pads (logits")
+    assert notes[1].startswith("Models of the family llama used to take left_pads, packs, keeps, and this one does not")
+
+
+def test_the_command_writes_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shapes, "FAMILIES", {"pegasus": shapes.SEQ2SEQ["pegasus"], "mamba": shapes.CAUSAL["mamba"]})
+    assert command.main(["--page", str(tmp_path / "page.md"), "--table", str(tmp_path / "table.json")]) == 0
+    page = (tmp_path / "page.md").read_text()
+    assert "| mamba | no | no | yes | yes | no | no | yes |" in page and "* pegasus: input vectors are multiplied by 5.657." in page
+    assert '"pegasus": ["left_pads", "picks", "continues", "heads"]' in (tmp_path / "table.json").read_text()

@@ -3,11 +3,13 @@ tiny."""
 
 from __future__ import annotations
 
+import functools
 import inspect
 from typing import Any
 
 import torch
 import transformers
+from tokenizers import Tokenizer, decoders, models
 from transformers.models.auto import configuration_auto
 
 WORDS = 320  # ids of the vocabulary
@@ -184,6 +186,18 @@ SEQ2SEQ: dict[str, dict[str, Any]] = {
     "umt5": _T5,
 }
 FAMILIES = {**CAUSAL, **SEQ2SEQ}
+
+
+@functools.cache
+def tokenizer() -> Any:
+    """A tokenizer of as many ids: pad, bos, eos, and a letter each."""
+    marks = {"<pad>": 0, "<s>": 1, "</s>": 2}
+    letters = {chr(0x100 + at): at for at in range(3, WORDS - 2)} | {"a": WORDS - 2, "\n": WORDS - 1}
+    core = Tokenizer(models.BPE(vocab=marks | letters, merges=[]))
+    core.decoder = decoders.Fuse()
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=core, pad_token="<pad>", bos_token="<s>", eos_token="</s>"
+    )
 
 
 def config(family: str) -> Any:

@@ -39,7 +39,7 @@ def causal_traits(engine: CausalEngine, name: str, text_ids: Sequence[int]) -> N
 def seq2seq_traits(engine: Seq2SeqEngine, name: str, text_ids: Sequence[int], answer_ids: Sequence[int]) -> None:
     """The same for an encoder-decoder: whether logits may be computed at the answer positions only, and whether the decoder's cache is
     exact; the plain computation is each row alone, its whole answer at once. answer_ids: tokens of the answers' tokenizer."""
-    engine.reasons = dict.fromkeys(("shares", "left_pads", "packs", "keeps"), "an encoder-decoder reads each input whole")
+    engine.reasons = dict.fromkeys(("shares", "packs", "keeps"), "an encoder-decoder reads each input whole")
     refuse_unsound_seq2seq(engine, name, _ids(text_ids, 12), _ids(answer_ids, 5))
     _seq2seq_short_cuts(engine, answer_ids)
     _gradient(engine, _soft(engine, text_ids), _rows(text_ids, answer_ids))

@@ -11,7 +11,7 @@ from pathlib import Path
 from foreword.backbone.causal import Traits
 
 TABLE = Path(__file__).with_name("known.json")
-BY_NATURE = {"causal": (), "seq2seq": ("shares", "left_pads", "packs", "keeps")}  # short cuts that a kind has no use for
+BY_NATURE = {"causal": (), "seq2seq": ("shares", "packs", "keeps")}  # short cuts that a kind has no use for
 
 
 @functools.cache
