@@ -18,8 +18,8 @@ from foreword.backbone.known import known
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # recipes stand beside the package, not in it
 
-from recipes.families import __main__ as command  # noqa: E402
-from recipes.families import shapes  # noqa: E402
+from recipes.families import __main__ as command
+from recipes.families import shapes
 
 EVERY = tuple(shapes.FAMILIES)
 backbone = functools.cache(command.load)
@@ -142,7 +142,9 @@ def test_a_model_that_lost_what_its_family_has_says_so(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(type(model), "forward", deaf)
     notes = command.wrap("deaf", shapes.model("llama"), shapes.tokenizer()).notes
-    assert notes[0].startswith("Slower, with the same numbers: these short cuts are not exact for this model: left_pads (logits")
+    assert notes[0].startswith(
+        "Slower, with the same numbers: these short cuts are not exact for this model: left_pads (logits"
+    )
     assert notes[1].startswith("Models of the family llama used to take left_pads, packs, keeps, and this one does not")
 
 
@@ -150,5 +152,8 @@ def test_the_command_writes_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(shapes, "FAMILIES", {"pegasus": shapes.SEQ2SEQ["pegasus"], "mamba": shapes.CAUSAL["mamba"]})
     assert command.main(["--page", str(tmp_path / "page.md"), "--table", str(tmp_path / "table.json")]) == 0
     page = (tmp_path / "page.md").read_text()
-    assert "| mamba | no | no | yes | yes | no | no | yes |" in page and "* pegasus: input vectors are multiplied by 5.657." in page
+    assert (
+        "| mamba | no | no | yes | yes | no | no | yes |" in page
+        and "* pegasus: input vectors are multiplied by 5.657." in page
+    )
     assert '"pegasus": ["left_pads", "picks", "continues", "heads"]' in (tmp_path / "table.json").read_text()

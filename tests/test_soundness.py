@@ -269,7 +269,9 @@ def deaf_to_prompts() -> Any:
 
 
 def tuned(one: Backbone, folder: Path) -> Any:
-    rows = [Row((), one.words.ids(f"Input: {word}\nOutput:", first=True), one.answer_ids(" ba")) for word in ("lo", "ri")]
+    rows = [
+        Row((), one.words.ids(f"Input: {word}\nOutput:", first=True), one.answer_ids(" ba")) for word in ("lo", "ri")
+    ]
     start = one.embed(one.words.frequent(200)[:5])
     return tune(one, rows, start, dev_loss(one, rows, 2), Tuning(prompt_length=5, max_steps=2), seed=0, folder=folder)
 
@@ -339,7 +341,9 @@ def test_a_tokenizer_with_more_tokens_than_the_model_has_vectors(family: str) ->
         lambda: one.answer_ids(" <cat>"),
         lambda: one.states(["<cat>"]),
     ):
-        with pytest.raises(ForewordError, match=r"holds '<cat>', token 321 of the tokenizer, and the model has vectors"):
+        with pytest.raises(
+            ForewordError, match=r"holds '<cat>', token 321 of the tokenizer, and the model has vectors"
+        ):
             call()
 
 

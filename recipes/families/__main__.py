@@ -64,7 +64,9 @@ def page(found: Sequence[dict[str, Any]]) -> str:
         names = NAMES if kind == "causal" else ("picks", "continues", "heads")
         parts.append(f"## {title} ({len(some)})\n\n| family | {' | '.join(names)} |\n|---|{'---|' * len(names)}\n")
         for row in some:
-            parts.append(f"| {row['family']} | {' | '.join('yes' if row['traits'][name] else 'no' for name in names)} |\n")
+            parts.append(
+                f"| {row['family']} | {' | '.join('yes' if row['traits'][name] else 'no' for name in names)} |\n"
+            )
         parts.append("\n")
     parts.append("## Why not\n\n")
     for row in found:

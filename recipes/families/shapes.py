@@ -103,7 +103,13 @@ CAUSAL: dict[str, dict[str, Any]] = {
     "granitemoeshared": {"shared_intermediate_size": 16},
     "helium": {},
     "hunyuan_v1_dense": {},
-    "jamba": {"mamba_d_state": 8, "mamba_dt_rank": 4, "attn_layer_period": 2, "attn_layer_offset": 1, "expert_layer_period": 2},
+    "jamba": {
+        "mamba_d_state": 8,
+        "mamba_dt_rank": 4,
+        "attn_layer_period": 2,
+        "attn_layer_offset": 1,
+        "expert_layer_period": 2,
+    },
     "jetmoe": {"kv_channels": 8},
     "lfm2": {"layer_types": ["conv", "full_attention", "conv"]},
     "lfm2_moe": {"layer_types": ["conv", "full_attention", "conv"], "num_dense_layers": 1},
@@ -146,7 +152,11 @@ CAUSAL: dict[str, dict[str, Any]] = {
     "qwen3_5_text": _DELTA,
     "qwen3_moe": {},
     "qwen3_next": _DELTA,
-    "recurrent_gemma": {"lru_width": 32, "attention_window_size": 20, "block_types": ["recurrent", "recurrent", "attention"]},
+    "recurrent_gemma": {
+        "lru_width": 32,
+        "attention_window_size": 20,
+        "block_types": ["recurrent", "recurrent", "attention"],
+    },
     "rwkv": {"attention_hidden_size": 32, "context_length": 160},
     "seed_oss": {},
     "smollm3": {},
@@ -154,7 +164,17 @@ CAUSAL: dict[str, dict[str, Any]] = {
     "starcoder2": {},
     "vaultgemma": {"query_pre_attn_scalar": 8},
     "xglm": {},
-    "zamba": {"attention_hidden_size": None, "num_key_value_heads": 4, "mamba_d_state": 8, "mamba_dt_rank": 4, "n_mamba_heads": 2, "num_hidden_layers": 6, "attn_layer_period": 3, "attn_layer_offset": 1},
+    "zamba": {
+        **_MAMBA,
+        "attention_hidden_size": None,
+        "num_key_value_heads": 4,
+        "mamba_d_state": 8,
+        "mamba_dt_rank": 4,
+        "n_mamba_heads": 2,
+        "num_hidden_layers": 6,
+        "attn_layer_period": 3,
+        "attn_layer_offset": 1,
+    },
     "zamba2": {
         "layers_block_type": ["mamba", "hybrid", "mamba", "hybrid"],
         "num_hidden_layers": 4,
@@ -180,7 +200,12 @@ SEQ2SEQ: dict[str, dict[str, Any]] = {
     "pegasus": {"scale_embedding": True},
     "pegasus_x": {"scale_embedding": True},
     "plbart": {"forced_eos_token_id": None},
-    "switch_transformers": {**_T5, "tie_word_embeddings": None, "num_sparse_encoder_layers": 1, "num_sparse_decoder_layers": 1},
+    "switch_transformers": {
+        **_T5,
+        "tie_word_embeddings": None,
+        "num_sparse_encoder_layers": 1,
+        "num_sparse_decoder_layers": 1,
+    },
     "t5": _T5,
     "t5gemma": {},
     "umt5": _T5,
@@ -209,7 +234,11 @@ def config(family: str) -> Any:
     if family == "t5gemma":
         module = transformers.T5GemmaModuleConfig
         inner = {name: value for name, value in SMALL.items() if hasattr(module, name) and name != "initializer_range"}
-        inner |= {"num_hidden_layers": 2, "layer_types": ["sliding_attention", "full_attention"], "query_pre_attn_scalar": 8}
+        inner |= {
+            "num_hidden_layers": 2,
+            "layer_types": ["sliding_attention", "full_attention"],
+            "query_pre_attn_scalar": 8,
+        }
         given |= {"encoder": module(**inner), "decoder": module(**inner, is_decoder=True)}
     return kind(**{name: value for name, value in given.items() if value is not None})
 

@@ -185,7 +185,9 @@ def fit(
                 f"The training loss is no longer a number at step {state.step}; "
                 f"lower {trained.rate_name} ({tuning.learning_rate}) or use float32."
             )
-        if state.step == 0 and not any(value.grad is not None and bool(value.grad.any()) for value in trained.named.values()):
+        if state.step == 0 and not any(
+            value.grad is not None and bool(value.grad.any()) for value in trained.named.values()
+        ):
             raise ForewordError(
                 f"No gradient reaches what is to be trained on {backbone.name}, so training would change nothing: a part of the model "
                 "computes without one; use other kernels or another --dtype."

@@ -81,7 +81,9 @@ class CausalEngine:
         self.model, self.start, self.pad = model, start, pad
         self.traits = traits or Traits()
         self.takes_positions = "position_ids" in inspect.signature(model.forward).parameters
-        self.factor = 1.0  # of input vectors between the table and the first layer, where the model applies one to ids alone
+        self.factor = (
+            1.0  # of input vectors between the table and the first layer, where the model applies one to ids alone
+        )
         self.reasons: dict[str, str] = {}  # of each trait that does not hold, why
         self._beside = _per_layer_inputs(model)
         self.spared: Spared | None = None  # in a forward pass for a loss: what it leaves out

@@ -163,7 +163,9 @@ def _beyond(engine: CausalEngine, name: str, text_ids: Sequence[int], length: in
     said = [engine.joined_logits(soft, [row])[0][:2] for row in rows]
     engine.traits = known
     for trait, off in (("packs", {"packs": False, "keeps": False}), ("shares", _NOT_SHARED), ("picks", vars(PLAIN))):
-        if getattr(engine.traits, trait) and not _holds(engine, trait, lambda: engine.answer_logits(soft, rows)[0], truth):
+        if getattr(engine.traits, trait) and not _holds(
+            engine, trait, lambda: engine.answer_logits(soft, rows)[0], truth
+        ):
             engine.reasons |= {other: f"needs {trait}" for other in off if other != trait}
             engine.reasons[trait] += f", at {length} tokens"
             engine.traits = replace(engine.traits, **off)

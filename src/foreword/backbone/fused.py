@@ -22,7 +22,9 @@ def fuse(model: torch.nn.Module) -> None:
 
 
 def _fuse(part: torch.nn.Module) -> None:
-    if "forward" in vars(part) or _inputs(part) != 1:  # it computes something else here; or takes more: a norm with a gate
+    if (
+        "forward" in vars(part) or _inputs(part) != 1
+    ):  # it computes something else here; or takes more: a norm with a gate
         return
     weights = dict(part.named_parameters())
     if any(value.is_meta for value in weights.values()):

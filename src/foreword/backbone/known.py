@@ -29,8 +29,8 @@ def notes_on(kind: str, model_type: str, traits: Traits, reasons: Mapping[str, s
     lost = [name for name in known().get(model_type, ()) if name in off]
     if lost:
         notes.append(
-            f"Models of the family {model_type} used to take {', '.join(lost)}, and this one does not: another version of the model library, "
-            "other settings, or kernels of its own."
+            f"Models of the family {model_type} used to take {', '.join(lost)}, and this one does not: another version of the model "
+            "library, other settings, or kernels of its own."
         )
     if "gradient" in reasons:
         notes.append(f"No prompt can be tuned on this model: {reasons['gradient']}.")

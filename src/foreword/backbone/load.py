@@ -64,7 +64,10 @@ def load_backbone(
     second = _second_tokenizer(source, target_tokenizer) if config.is_encoder_decoder else None
     if second is not None:
         output = transformers.AutoTokenizer.from_pretrained(second)
-        notes = (*notes, f"Answers are written with the tokenizer in {Path(second).name}/.",)
+        notes = (
+            *notes,
+            f"Answers are written with the tokenizer in {Path(second).name}/.",
+        )
     return wrap(name, model if placed else model.to(where), tokenizer, output, notes=notes)
 
 
@@ -191,8 +194,8 @@ def _refusal(name: str, error: Exception) -> ForewordError:
     if "Unrecognized configuration class" in text:
         kind = text.split("configuration class")[1].split(" for ")[0].strip(" <>'").rpartition(".")[2].rstrip("'>")
         return ForewordError(
-            f"The model {name} ({kind}) is none that the model library has a language model for: not decoder-only, nor an encoder-decoder that "
-            "reads text; choose a text model."
+            f"The model {name} ({kind}) is none that the model library has a language model for: not decoder-only, nor an encoder-decoder "
+            "that reads text; choose a text model."
         )
     if "size mismatch" in text or "ignore_mismatched_sizes" in text:
         return ForewordError(

@@ -40,7 +40,9 @@ class Seq2SeqEngine:
         self.model, self.start, self.end, self.pad = model, start, end, pad
         self.traits = traits or Traits(shares=False)
         self.checkpointing = False  # whether layers are run again for the gradient, which keeps less
-        self.factor = 1.0  # of input vectors between the table and the first layer, where the model applies one to ids alone
+        self.factor = (
+            1.0  # of input vectors between the table and the first layer, where the model applies one to ids alone
+        )
         self.reasons: dict[str, str] = {}  # of each trait that does not hold, why
         self.first = _first(model, pad)
         forced = getattr(model.generation_config, "forced_bos_token_id", None)

@@ -3,6 +3,7 @@ numbers depend on what comes later."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -36,18 +37,16 @@ def refuse_unsound_causal(engine: CausalEngine, name: str, ids: Sequence[int]) -
 
     @torch.no_grad()
     def joined() -> Tensor:
-        vectors = engine.model.get_input_embeddings()(
-            torch.tensor(ids[:soft], dtype=torch.long, device=engine.device)
-        )
+        vectors = engine.model.get_input_embeddings()(torch.tensor(ids[:soft], dtype=torch.long, device=engine.device))
         return engine.joined_logits(vectors.float() * engine.factor if soft else None, [row])[0]
 
     first = difference(joined, truth[-said - 1 : -1])
     if not first:
         return
-    for engine.takes_positions in (engine.takes_positions, False):
-        for engine.factor in _factors(model):
-            if not difference(joined, truth[-said - 1 : -1]):
-                return
+    for takes, factor in itertools.product((engine.takes_positions, False), _factors(model)):
+        engine.takes_positions, engine.factor = takes, factor
+        if not difference(joined, truth[-said - 1 : -1]):
+            return
     raise _unlike(name, first)
 
 

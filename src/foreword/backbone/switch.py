@@ -73,7 +73,7 @@ class SwitchEngine(CausalEngine):
         """As in every engine."""
         with self._lock:
             near = [row for row in rows if not self._beyond(soft, row)]
-            parts = [super(SwitchEngine, self).loss(soft, near)] if near else []
+            parts = [super().loss(soft, near)] if near else []
             for row in rows:
                 if self._beyond(soft, row):
                     logits, labels = self.joined_logits(soft, [row])

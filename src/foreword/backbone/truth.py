@@ -16,7 +16,13 @@ LONGEST = 600  # tokens of a pass at load, at most
 # Multiplications and additions of a pass at load over a long sequence, at most, for each kind of device.
 WORK = {"cpu": 1e10}
 WORK_ELSEWHERE = 1e12
-REACHES = ("sliding_window", "window_size", "attention_chunk_size", "local_attention", "original_max_position_embeddings")
+REACHES = (
+    "sliding_window",
+    "window_size",
+    "attention_chunk_size",
+    "local_attention",
+    "original_max_position_embeddings",
+)
 
 
 @torch.no_grad()
@@ -55,7 +61,9 @@ def difference(attempt: Callable[[], Tensor], truth: Tensor) -> str:
     if not_finite(logits):
         return "numbers that are not finite"
     size, limit = apart(logits, truth), TOLERANCE.get(truth.dtype, 1e-1)
-    return "" if size <= limit else f"logits differ by {size:.2g} of their spread, more than the {limit:.0e} of rounding"
+    return (
+        "" if size <= limit else f"logits differ by {size:.2g} of their spread, more than the {limit:.0e} of rounding"
+    )
 
 
 def sentence(error: Exception) -> str:
@@ -72,7 +80,9 @@ def not_finite(logits: Tensor) -> bool:
 def not_a_number(dtype: torch.dtype) -> ForewordError:
     """What to say where a model's numbers are no longer finite while it answers."""
     kind = str(dtype).removeprefix("torch.")
-    advice = "use --dtype float32 or bfloat16" if dtype == torch.float16 else "check the soft prompt and the model's files"
+    advice = (
+        "use --dtype float32 or bfloat16" if dtype == torch.float16 else "check the soft prompt and the model's files"
+    )
     return ForewordError(f"The model's logits are not finite in {kind} while it answers; {advice}.")
 
 

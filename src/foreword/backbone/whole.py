@@ -34,15 +34,15 @@ def refuse_unready(name: str, model: Any) -> None:
     absent = [path for path, value in model.named_parameters() if value.is_meta]
     if absent:
         raise ForewordError(
-            f"The model {name} has {_few(absent)} on no device (offloaded, or never loaded), and foreword needs all weights in memory; load it "
-            "without offloading, in a smaller --dtype or over more devices (--device spread)."
+            f"The model {name} has {_few(absent)} on no device (offloaded or never loaded), and foreword needs all weights in memory; load "
+            "it without offloading, in a smaller --dtype or over more devices (--device spread)."
         )
     reader = model.get_encoder() if model.config.is_encoder_decoder else model
     settings = inspect.signature(reader.forward).parameters
     if "inputs_embeds" not in settings and not any(one.kind is one.VAR_KEYWORD for one in settings.values()):
         raise ForewordError(
-            f"The model {name} ({model.config.model_type}) takes token ids alone and no input vectors, so no soft prompt can stand before its "
-            "input; choose another model."
+            f"The model {name} ({model.config.model_type}) takes token ids alone and no input vectors, so no soft prompt can stand before "
+            "its input; choose another model."
         )
 
 

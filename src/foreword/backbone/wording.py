@@ -56,8 +56,8 @@ class Wording:
         if self.rows is not None and max(ids, default=0) >= self.rows:
             beyond = next(token for token in ids if token >= self.rows)
             raise ForewordError(
-                f"A text holds {self.pieces([beyond])[0]!r}, token {beyond} of the tokenizer, and the model has vectors for {self.rows} tokens "
-                "alone; leave it out of the text, or use a model whose table of vectors was resized for this tokenizer."
+                f"A text holds {self.pieces([beyond])[0]!r}, token {beyond} of the tokenizer, and the model has vectors for {self.rows} "
+                "tokens alone; leave it out of the text, or use a model whose table of vectors was resized for this tokenizer."
             )
         return ids
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -38,7 +37,9 @@ def show(
     ] = None,
     engine: Annotated[
         bool,
-        typer.Option("--engine", help="Which short cuts are exact for the model, and why not the others.", rich_help_panel=o.HOW),
+        typer.Option(
+            "--engine", help="Which short cuts are exact for the model, and why not the others.", rich_help_panel=o.HOW
+        ),
     ] = False,
     config: o.Config = None,
     as_json: o.Json = False,
@@ -79,7 +80,7 @@ def show(
     print_json(shown.as_dict()) if as_json else _print(shown)
 
 
-def _engine(flags: dict[str, Any], config: Path | None, as_json: bool) -> None:
+def _engine(flags: dict[str, Any], config: str | None, as_json: bool) -> None:
     from foreword.cli.run import run_of
 
     if flags["model"] is None and config is None:
@@ -95,11 +96,18 @@ def _engine(flags: dict[str, Any], config: Path | None, as_json: bool) -> None:
     say(f"{told['model']}: {told['model_type']}, {told['kind']}, {told['dtype']}", style="bold")
     for row in told["short_cuts"]:
         why = f": {row['why_not']}" if row["why_not"] else ""
-        say(f"{'yes' if row['taken'] else 'no':>4}  {row['name']:<10} {row['what']}{why}", style="" if row["taken"] else "dim")
+        say(
+            f"{'yes' if row['taken'] else 'no':>4}  {row['name']:<10} {row['what']}{why}",
+            style="" if row["taken"] else "dim",
+        )
     if told["factor_of_input_vectors"] != 1.0:
-        say(f"input vectors are multiplied by {told['factor_of_input_vectors']:.6g} between the table and the first layer")
+        say(
+            f"input vectors are multiplied by {told['factor_of_input_vectors']:.6g} between the table and the first layer"
+        )
     if told["alone_beyond"] is not None:
-        say(f"rows of more than {told['alone_beyond']:,} tokens are computed one at a time: their frequencies are others")
+        say(
+            f"rows of more than {told['alone_beyond']:,} tokens are computed one at a time: their frequencies are others"
+        )
     for note in told["notes"]:
         say(note, style="dim")
 

@@ -71,7 +71,12 @@ def show_engine(run: Run) -> dict[str, Any]:
     engine, by_name = backbone.engine, {"gradient": "gradient" not in backbone.engine.reasons}
     by_name |= asdict(engine.traits)
     rows = [
-        {"name": name, "what": what, "taken": by_name[name], "why_not": "" if by_name[name] else engine.reasons.get(name, "")}
+        {
+            "name": name,
+            "what": what,
+            "taken": by_name[name],
+            "why_not": "" if by_name[name] else engine.reasons.get(name, ""),
+        }
         for name, what in SHORT_CUTS.items()
     ]
     return {
