@@ -226,7 +226,7 @@ def test_a_model_of_another_kind_is_refused_as_such(tmp_path: Path) -> None:
 
 def test_a_model_with_parts_on_no_device_is_refused() -> None:
     accelerate = pytest.importorskip("accelerate")
-    assert "on no device (offloaded, or never loaded)" in refused(accelerate.cpu_offload(llama(), torch.device("cpu")))
+    assert "on no device (offloaded or never loaded)" in refused(accelerate.cpu_offload(llama(), torch.device("cpu")))
 
 
 # -- numbers that are not finite ------------------------------------------------------------------------------------------

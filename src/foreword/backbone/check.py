@@ -17,6 +17,7 @@ from foreword.backbone.head import Head
 from foreword.backbone.seq2seq import Seq2SeqEngine
 from foreword.backbone.sound import PLAIN, refuse_unsound_causal, refuse_unsound_seq2seq
 from foreword.backbone.truth import difference, long_length
+from foreword.errors import ForewordError
 
 Engines = CausalEngine | Seq2SeqEngine
 
@@ -28,6 +29,10 @@ def causal_traits(engine: CausalEngine, name: str, text_ids: Sequence[int]) -> N
     engine.reasons = {}
     refuse_unsound_causal(engine, name, _ids(text_ids, 19))
     rows = _rows(text_ids)
+    if engine.switch == 0:  # every row is computed alone
+        engine.traits = replace(PLAIN, continues=False)
+        _gradient(engine, _soft(engine, text_ids), rows)
+        return
     _answering_traits(engine, text_ids, rows)
     _tuning_traits(engine, text_ids, rows)
     length = long_length(engine.model)
@@ -36,11 +41,28 @@ def causal_traits(engine: CausalEngine, name: str, text_ids: Sequence[int]) -> N
     _gradient(engine, _soft(engine, text_ids), rows)
 
 
+@torch.no_grad()
+def batch_mates(engine: Engines, text_ids: Sequence[int]) -> str:
+    """Why rows may not share a pass at all: in one batch, plainly padded, they have not the numbers that each has alone; empty where they
+    have."""
+    soft, rows = _soft(engine, text_ids), _rows(text_ids)
+    engine.traits = PLAIN
+    together = engine.joined_logits if isinstance(engine, CausalEngine) else engine.answer_logits
+    truth = torch.cat([together(soft, [row])[0] for row in rows])
+    return difference(lambda: together(soft, rows)[0], truth)
+
+
 def seq2seq_traits(engine: Seq2SeqEngine, name: str, text_ids: Sequence[int], answer_ids: Sequence[int]) -> None:
     """The same for an encoder-decoder: whether logits may be computed at the answer positions only, and whether the decoder's cache is
     exact; the plain computation is each row alone, its whole answer at once. answer_ids: tokens of the answers' tokenizer."""
     engine.reasons = dict.fromkeys(("shares", "packs", "keeps"), "an encoder-decoder reads each input whole")
     refuse_unsound_seq2seq(engine, name, _ids(text_ids, 12), _ids(answer_ids, 5))
+    reason = batch_mates(engine, text_ids)
+    if reason:
+        raise ForewordError(
+            f"The model {name} gives a row other numbers in a batch than alone ({reason}), so its answers would depend on their batch-mates; "
+            "use it in float32, or another model."
+        )
     _seq2seq_short_cuts(engine, answer_ids)
     _gradient(engine, _soft(engine, text_ids), _rows(text_ids, answer_ids))
 

@@ -12,7 +12,7 @@ import transformers
 from foreword import reference
 from foreword.backbone.allocator import keep_freed
 from foreword.backbone.causal import CausalEngine
-from foreword.backbone.check import causal_traits, seq2seq_traits
+from foreword.backbone.check import batch_mates, causal_traits, seq2seq_traits
 from foreword.backbone.core import Backbone
 from foreword.backbone.fused import fuse
 from foreword.backbone.known import notes_on
@@ -96,16 +96,24 @@ def wrap(name: str, model: Any, tokenizer: Any, output: Any = None, *, notes: tu
         seq2seq_traits(encoder, name, sample, answers.frequent(2000)[-24:])
         return _noted(backbone)
     switch = switch_of(model)
-    engine = (
-        CausalEngine(model, start=words.start, pad=words.pad)
-        if switch is None
-        else SwitchEngine(model, start=words.start, pad=words.pad, switch=switch[0], remembers=switch[1])
-    )
+    engine = _causal(model, words, switch)
     backbone = Backbone(name, model, words, answers, engine, notes=notes)
     if switch is not None and switch[1]:
         backbone.window = switch[0]
     causal_traits(engine, name, sample)
+    reason = "" if engine.traits.picks or switch else batch_mates(engine, sample)
+    if reason:
+        backbone.engine = engine = _causal(model, words, (0, False))
+        causal_traits(engine, name, sample)
+        off = (trait for trait, value in vars(engine.traits).items() if not value)
+        engine.reasons |= dict.fromkeys(off, f"rows may not share a pass: {reason}")
     return _noted(backbone)
+
+
+def _causal(model: Any, words: Wording, switch: tuple[int, bool] | None) -> CausalEngine:
+    if switch is None:
+        return CausalEngine(model, start=words.start, pad=words.pad)
+    return SwitchEngine(model, start=words.start, pad=words.pad, switch=switch[0], remembers=switch[1])
 
 
 def _noted(backbone: Backbone) -> Backbone:
