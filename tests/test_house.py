@@ -21,6 +21,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("settings",),
     ("tuning",),
     (
+        "allocator",
         "files",
         "stats",
         "config",

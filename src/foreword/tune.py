@@ -71,6 +71,11 @@ def train(
     checkpoints, one at each evaluation; a run that finds one there goes on from it. Raises ForewordError when there is nothing to
     train on or a number is no longer one.
     """
+    if setup.tuning.max_steps and "gradient" in setup.backbone.engine.reasons:
+        raise ForewordError(
+            f"Nothing can be trained on {setup.backbone.name}: {setup.backbone.engine.reasons['gradient']}; use other kernels or another "
+            "--dtype, or a method that trains nothing."
+        )
     training = trainable.begin(setup)
     parameters = sum(value.numel() for value in training.named.values())
     if setup.tuning.max_steps:
@@ -123,6 +128,13 @@ def _fit(
             raise ForewordError(
                 f"The training loss is no longer a number at step {state.step}; "
                 f"lower {rate_name} ({tuning.learning_rate}) or use float32."
+            )
+        if state.step == 0 and not any(
+            value.grad is not None and bool(value.grad.any()) for value in training.named.values()
+        ):
+            raise ForewordError(
+                f"No gradient reaches what is to be trained on {training.backbone.name}, so training would change nothing: a part of the "
+                "model computes without one; use other kernels or another --dtype."
             )
         state.step += 1
         state.loss_sum += loss

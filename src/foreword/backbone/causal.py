@@ -41,17 +41,28 @@ class CausalEngine:
     """Loss, scores and answers of a frozen decoder-only model. Shapes: B rows, S prefix positions (soft prompt, the tokenizer's start,
     shared ids), T own positions, V words, H width."""
 
+    switch: int | None = None  # the length beyond which a row's numbers depend on the longest row of its pass
+
     def __init__(
         self, model: Any, installation: Installation, *, start: tuple[int, ...], pad: int, traits: Traits | None = None
     ) -> None:
         self.model, self.installation, self.start, self.pad = model, installation, start, pad
         self.traits = traits or Traits()
-        self._takes_positions = "position_ids" in inspect.signature(model.forward).parameters
-        self._per_layer = getattr(_text_module(model), "get_per_layer_inputs", None)
+        self.takes_positions = "position_ids" in inspect.signature(model.forward).parameters
+        self.factor = (
+            1.0  # of input vectors between the table and the first layer, where the model applies one to ids alone
+        )
+        self.reasons: dict[str, str] = {}  # of each trait that does not hold, why
+        self._per_layer = _per_layer_inputs(model)
         self._local = local_window(model.config.get_text_config(decoder=True))
         self._spares: Spared | None = None  # what a loss may leave out, once one was asked for
         self.worth = WORTH
         self.kept = PrefixCache(max(KEPT_BYTES, sum(value.nbytes for value in model.parameters())))
+
+    @property
+    def reads_ids(self) -> bool:
+        """Whether layers look ids up in tables of their own, beside the input vectors."""
+        return self._per_layer is not None
 
     @property
     def device(self) -> torch.device:
@@ -68,7 +79,8 @@ class CausalEngine:
         return Prefix((Tokens(self.start + row.before), *pieces)).then(row.prefix)
 
     def _embed(self, ids: Tensor) -> Tensor:
-        return self.model.get_input_embeddings()(ids)  # type: ignore[no-any-return]
+        vectors: Tensor = self.model.get_input_embeddings()(ids)
+        return vectors if self.factor == 1.0 else vectors * self.factor
 
     def inputs(self, lines: Sequence[Line], *, left: bool = False) -> tuple[dict[str, Any], Tensor]:
         """Input embeddings [B, T, H] of lines, padded at their ends (or beginnings), and their mask [B, T]. Models that also read ids per
@@ -123,7 +135,7 @@ class CausalEngine:
         changes: dict[str, Any] | None = None,
         **given: Any,
     ) -> Any:
-        if self._takes_positions:
+        if self.takes_positions:
             given["position_ids"] = spots
         by_hook = picks is not None and self.traits.picks
         one_pass = self.installation.new_pass(
@@ -380,6 +392,13 @@ def _with_soft(vectors: Tensor, soft: Sequence[tuple[int, int, Tensor]]) -> Tens
     ordered = sorted(soft, key=lambda piece: piece[:2])
     values = torch.cat([values.to(vectors.device, vectors.dtype) for _, _, values in ordered])
     return vectors.masked_scatter(where.to(vectors.device).unsqueeze(-1), values)
+
+
+def _per_layer_inputs(model: Any) -> Any:
+    """What makes the inputs that each layer gets by id, beside the input vectors; None for a model whose layers get none."""
+    if not getattr(model.config.get_text_config(decoder=True), "hidden_size_per_layer_input", None):
+        return None
+    return getattr(_text_module(model), "get_per_layer_inputs", None)
 
 
 def _text_module(model: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
@@ -22,6 +23,7 @@ from foreword.backbone.prefix import Prefix, Prefixes, each, length_of_prefix
 from foreword.backbone.session import Request, Session
 from foreword.backbone.stored import Stored
 from foreword.backbone.traits import Traits
+from foreword.backbone.truth import not_a_number
 from foreword.backbone.wording import Wording
 from foreword.errors import ForewordError
 
@@ -33,6 +35,9 @@ class Engine(Protocol):
 
     traits: Traits
     installation: Installation
+    reasons: dict[str, str]
+    factor: float
+    switch: int | None
 
     def token_bytes(self) -> int: ...
     def once(self, rows: int, positions: int) -> bool: ...
@@ -128,7 +133,7 @@ class Backbone:
     def embed(self, ids: Sequence[int]) -> Tensor:
         """The input vectors of token ids as the first layer gets them: [T, H] in float32."""
         found = self.model.get_input_embeddings()(torch.tensor([list(ids)], dtype=torch.long, device=self.device))
-        return found[0].float()  # type: ignore[no-any-return]
+        return found[0].float() * self.engine.factor  # type: ignore[no-any-return]
 
     @functools.cached_property
     def scale(self) -> float:
@@ -144,6 +149,7 @@ class Backbone:
         rows = [(self.words.start + self.words.ids(text, first=True)[:room]) or (self.words.pad,) for text in texts]
         found = np.zeros((len(rows), self.hidden), dtype=np.float32)
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+        batch_size = batch_size if self.engine.switch is None else 1
         for at in range(0, len(order), batch_size):
             chunk = order[at : at + batch_size]
             hidden, mask = self._hidden([rows[i] for i in chunk])  # [B, T, H], [B, T]
@@ -181,7 +187,10 @@ class Backbone:
     def score(self, prefixes: Prefixes, rows: Sequence[Row]) -> list[float]:
         """Each row's answer log-probability in nats. prefixes: one for all rows, or one for each."""
         self._check_open()
-        return self.engine.score(prefixes, rows) if rows else []
+        scores = self.engine.score(prefixes, rows) if rows else []
+        if any(math.isnan(score) for score in scores):
+            raise not_a_number(self.dtype)
+        return scores
 
     def generate(
         self,
@@ -319,9 +328,9 @@ def _eos(model: Any, answers: Wording) -> tuple[int, ...]:
     for one in (
         answers.tokenizer.eos_token_id,
         getattr(model.generation_config, "eos_token_id", None),
-        model.config.eos_token_id,
+        getattr(model.config, "eos_token_id", None),
     ):
         for token in one if isinstance(one, (list, tuple)) else [one]:
-            if token is not None and int(token) not in found:
+            if token is not None and int(token) not in found and (answers.rows is None or int(token) < answers.rows):
                 found.append(int(token))
     return tuple(found)

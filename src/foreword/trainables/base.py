@@ -9,11 +9,12 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from foreword.backbone import Backbone
+from foreword.backbone import Prefix as Before
 from foreword.inits import Given
 from foreword.softprompt import Birth, SoftPrompt
 from foreword.tuning import Tuning
 
-Prefix = Tensor | None  # what `Backbone.loss` takes to stand before every row
+Prefix = Before | Tensor | None  # what `Backbone.loss` takes to stand before every row
 
 
 @dataclass(frozen=True)
