@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from transformers import StoppingCriteria, StoppingCriteriaList
 
+from foreword.allocator import keep_freed
 from foreword.backbone import Backbone, Request, Row, each, wrap
 from foreword.predict import budget_of
 
@@ -60,6 +61,7 @@ def model(shape: str, told: argparse.Namespace) -> Any:
 
 def ready(shape: str, told: argparse.Namespace) -> Backbone:
     """The same as foreword holds it."""
+    keep_freed()  # as the command line does
     return wrap(f"random-{shape}", model(shape, told), _shapes.tokenizer())
 
 

@@ -85,15 +85,9 @@ class Slotted:
         ids: list[int] = []
         picks: list[int] = []
         ready: list[Entry] = []
-        budget = SLICE
+        pieces = self._pieces()
         for slots in self.slots:
-            sizes = []
-            for entry in slots.entries:
-                size = entry.unread
-                if entry.read < len(entry.row.own):
-                    size = self._piece(size, budget)
-                    budget -= size
-                sizes.append(size)
+            sizes = [pieces.get(id(entry), 0) if entry.read < len(entry.row.own) else 1 for entry in slots.entries]
             for first, count in _runs(sizes):
                 run = sizes[first : first + count]
                 parts.append(Part(slots.block, first, tuple(run)))
@@ -112,11 +106,21 @@ class Slotted:
         )
         return ready, logits
 
-    def _piece(self, size: int, budget: int) -> int:
-        """How many of a row's unread tokens are read now: all of them, if they fit, or if alone they never will a slice of them."""
-        if size <= budget:
-            return size
-        return SLICE if budget == SLICE else 0
+    def _pieces(self) -> dict[int, int]:
+        """How many tokens of each row that is being read (by the entry's id) are read now, about a slice in all: as many rows as fit in whole;
+        of those that never will, the first in pieces, half a slice each while others wait beside it."""
+        reading = [entry for slots in self.slots for entry in slots.entries if entry.read < len(entry.row.own)]
+        long = [entry for entry in reading if entry.unread > SLICE]
+        short = [entry for entry in reading if entry.unread <= SLICE]
+        pieces, budget = {}, SLICE
+        if long:
+            pieces[id(long[0])] = SLICE // 2 if short else SLICE
+            budget -= pieces[id(long[0])]
+        for place, entry in enumerate(short):
+            if entry.unread <= budget or place == 0:
+                pieces[id(entry)] = entry.unread
+                budget -= entry.unread
+        return pieces
 
     def retire(self, entries: Sequence[Entry]) -> None:
         """Let rows leave; their room is for others."""

@@ -22,6 +22,7 @@ from foreword.backbone.cohorts import Cohorts
 from foreword.backbone.decoding import Prompted, RunningBatch, forced
 from foreword.backbone.growing import Growing, growing
 from foreword.backbone.head import answers_loss, frozen
+from foreword.backbone.inputs import Line, laid_out, per_layer_inputs, with_soft
 from foreword.backbone.install import Installation
 from foreword.backbone.packing import Packing
 from foreword.backbone.passes import Layout, running
@@ -33,8 +34,6 @@ from foreword.errors import ForewordError
 # Bytes that a layer is spared to read a step by a prefix held once: with fewer, the more calls that it takes are slower.
 WORTH = 2**21
 KEPT_BYTES = 2**30  # of prefix states kept for answering, at most; as many as the weights have where those are more
-
-Line = Sequence[Embeddings | Tokens]  # what the model reads of one row, in order
 
 
 class CausalEngine:
@@ -53,7 +52,7 @@ class CausalEngine:
             1.0  # of input vectors between the table and the first layer, where the model applies one to ids alone
         )
         self.reasons: dict[str, str] = {}  # of each trait that does not hold, why
-        self._per_layer = _per_layer_inputs(model)
+        self._per_layer = per_layer_inputs(model)
         self._local = local_window(model.config.get_text_config(decoder=True))
         self._spares: Spared | None = None  # what a loss may leave out, once one was asked for
         self.worth = WORTH
@@ -85,26 +84,11 @@ class CausalEngine:
     def inputs(self, lines: Sequence[Line], *, left: bool = False) -> tuple[dict[str, Any], Tensor]:
         """Input embeddings [B, T, H] of lines, padded at their ends (or beginnings), and their mask [B, T]. Models that also read ids per
         layer get id 0 for soft positions, as such models do themselves for inputs that are no text."""
-        sizes = [sum(len(piece) for piece in line) for line in lines]
-        longest = max(sizes)
-        ids = torch.full((len(lines), longest), self.pad, dtype=torch.long)
-        mask = torch.zeros((len(lines), longest), dtype=torch.long)
-        soft: list[tuple[int, int, Tensor]] = []  # row, first column, values
-        for row, (line, size) in enumerate(zip(lines, sizes, strict=True)):
-            column = longest - size if left else 0
-            mask[row, column : column + size] = 1
-            for piece in line:
-                end = column + len(piece)
-                if isinstance(piece, Tokens):
-                    ids[row, column:end] = torch.tensor(piece.ids, dtype=torch.long)
-                else:
-                    ids[row, column:end] = 0
-                    soft.append((row, column, piece.values))
-                column = end
+        ids, mask, soft = laid_out(lines, self.pad, left=left)
         ids, mask = ids.to(self.device), mask.to(self.device)
         vectors = self._embed(ids)
         if soft:
-            vectors = _with_soft(vectors, soft)
+            vectors = with_soft(vectors, soft)
         given = {"inputs_embeds": vectors}
         if self._per_layer is not None:
             given["per_layer_inputs"] = self._per_layer(ids)
@@ -376,32 +360,3 @@ class CausalEngine:
     def forget(self) -> None:
         """Free the kept prefixes."""
         self.kept.clear()
-
-
-def _with_soft(vectors: Tensor, soft: Sequence[tuple[int, int, Tensor]]) -> Tensor:
-    """Input vectors [B, T, H] with values [P, H] from a row's column on, for each of (row, column, values)."""
-    if len(vectors) == 1:
-        pieces, at = [], 0
-        for _, column, values in soft:
-            pieces += [vectors[0, at:column], values.to(vectors.device, vectors.dtype)]
-            at = column + len(values)
-        return torch.cat([*pieces, vectors[0, at:]]).unsqueeze(0)
-    where = torch.zeros(vectors.shape[:2], dtype=torch.bool)
-    for row, column, values in soft:
-        where[row, column : column + len(values)] = True
-    ordered = sorted(soft, key=lambda piece: piece[:2])
-    values = torch.cat([values.to(vectors.device, vectors.dtype) for _, _, values in ordered])
-    return vectors.masked_scatter(where.to(vectors.device).unsqueeze(-1), values)
-
-
-def _per_layer_inputs(model: Any) -> Any:
-    """What makes the inputs that each layer gets by id, beside the input vectors; None for a model whose layers get none."""
-    if not getattr(model.config.get_text_config(decoder=True), "hidden_size_per_layer_input", None):
-        return None
-    return getattr(_text_module(model), "get_per_layer_inputs", None)
-
-
-def _text_module(model: Any) -> Any:
-    """The module that reads text: the model's decoder, inside a wrapper for several kinds of input where there is one."""
-    inner = model.get_decoder() if hasattr(model, "get_decoder") else model
-    return getattr(inner, "language_model", inner) if inner is not None else model
