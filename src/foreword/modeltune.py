@@ -77,6 +77,8 @@ def tune_model(
         backbone.answers.tokenizer,
         notes=tuple(notes),
     )
+    if backbone.chat is not None:
+        twin = twin.chatting(backbone.chat)
     weights = Weights(twin.model)
     scored = dev_score(twin)
 

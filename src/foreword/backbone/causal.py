@@ -91,6 +91,10 @@ class CausalEngine:
         """Where the model stands."""
         return next(self.model.parameters()).device  # type: ignore[no-any-return]
 
+    def without_start(self) -> CausalEngine:
+        """The same engine for texts that bring their own start along."""
+        return CausalEngine(self.model, start=(), pad=self.pad, traits=self.traits)
+
     # -- one forward pass -------------------------------------------------------------------------------------------
 
     def _embed(self, ids: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import hashlib
 from collections import Counter
@@ -28,7 +29,9 @@ class Engine(Protocol):
 
     traits: Traits
     checkpointing: bool
+    start: tuple[int, ...]
 
+    def without_start(self) -> Engine: ...
     def token_bytes(self) -> int: ...
     def once(self, rows: int, positions: int) -> bool: ...
     def loss(self, soft: Tensor | None, rows: Sequence[Row]) -> tuple[Tensor, int]: ...
@@ -37,13 +40,24 @@ class Engine(Protocol):
     def forget(self) -> None: ...
 
 
+class Speech(Protocol):
+    """How a chat template words an answer. begins: whether it writes the tokenizer's own start. end: the id that ends an answer, if it
+    writes one. digest: of the template."""
+
+    begins: bool
+    end: int | None
+    digest: str
+
+    def answer_ids(self, text: str, *, end: bool = True) -> tuple[int, ...]: ...
+
+
 class Backbone:
     """A frozen language model.
 
     kind: "causal" or "seq2seq". hidden: H. vocab: V. window: positions it can hold (soft prompt included), None if unbounded;
     an encoder-decoder has that many in the encoder and in the decoder each. relative: positions are relative (T5), so moving an
     input changes nothing. words, answers: tokenizers of inputs and outputs
-    (one and the same, but for models with two alphabets).
+    (one and the same, but for models with two alphabets). chat: the chat template that it is spoken to through, None for running text.
     """
 
     def __init__(
@@ -66,6 +80,18 @@ class Backbone:
         self._local = local_window(config)
         self.relative = bool(getattr(config, "relative_attention_num_buckets", None))
         self.eos = _eos(model, self.answers)
+        self.chat: Speech | None = None
+
+    def chatting(self, chat: Speech) -> Backbone:
+        """The same model, spoken to through a chat template: answers end with the template's own end of a turn (any other end that the
+        model knows ends them too), and the engine puts no start of its own where the template writes none."""
+        twin = copy.copy(self)
+        twin.chat = chat
+        if chat.end is not None:
+            twin.eos = tuple(dict.fromkeys((chat.end, *self.eos)))
+        if not chat.begins:
+            twin.engine = self.engine.without_start()
+        return twin
 
     @property
     def device(self) -> torch.device:
@@ -105,16 +131,26 @@ class Backbone:
 
     # -- text -------------------------------------------------------------------------------------------------------
 
-    def answer_ids(self, text: str) -> tuple[int, ...]:
-        """The tokens of an answer with the end that the model is to say after it."""
+    def answer_ids(self, text: str, *, end: bool = True) -> tuple[int, ...]:
+        """The tokens of an answer with (or, for a left-to-right model, without) the end that the model is to say after it."""
+        if self.chat is not None:
+            ids = self.chat.answer_ids(text, end=end)
+            return ids if self.chat.end is not None or not end else ids + self.eos[:1]
         if self.kind == "seq2seq":
             return self.answers.start + self.answers.ids(text.strip(), first=True) + self.answers.end
-        return self.answers.ids(text, first=False) + self.eos[:1]
+        return self.answers.ids(text, first=False) + (self.eos[:1] if end else ())
+
+    def answer_text(self, ids: Sequence[int]) -> str:
+        """The text of an answer, its end left out."""
+        said = list(ids)
+        while said and said[-1] in self.eos:
+            said.pop()
+        return self.answers.text(said)
 
     @property
     def specials(self) -> int:
         """Positions that the tokenizer's own start and end take before and after the input."""
-        return len(self.words.start) + (len(self.words.end) if self.kind == "seq2seq" else 0)
+        return len(self.engine.start) + (len(self.words.end) if self.kind == "seq2seq" else 0)
 
     # -- vectors ----------------------------------------------------------------------------------------------------
 

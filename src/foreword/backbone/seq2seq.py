@@ -141,6 +141,10 @@ class Seq2SeqEngine:
         """A prompt is part of each input."""
         return False
 
+    def without_start(self) -> Seq2SeqEngine:
+        """The same engine for texts that bring their own start along."""
+        return Seq2SeqEngine(self.model, start=(), end=self.end, pad=self.pad)
+
     def forget(self) -> None:
         """Nothing is kept: an encoder's input is never the same twice."""
 

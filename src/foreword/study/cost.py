@@ -101,7 +101,8 @@ def _training(layout: Layout, trial: Trial, examples: Sequence[Any]) -> float:
 
 def _parts(backbone: Backbone, soft: int, rows: Sequence[tuple[int, int]]) -> tuple[list[int], int]:
     """Positions of each row of its own, and positions that all share. rows: (prefix, own) each."""
-    start, end = len(backbone.words.start), backbone.specials - len(backbone.words.start)
+    start = len(backbone.engine.start)
+    end = backbone.specials - start
     if not backbone.engine.traits.shares:
         return [soft + start + prefix + own + end for prefix, own in rows], 0
     shared = max(prefix for prefix, _ in rows)

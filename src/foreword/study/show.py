@@ -76,7 +76,7 @@ def show_input(run: Run, prompt: str, label: str | None, example: str, *, progre
     fitted = laid.fitted
     words = "".join(s.text for s in layout.context(chosen).segments if isinstance(s, Words))
     pieces = [Piece("soft prompt", BOX * fitted.soft, fitted.soft)] if fitted.soft else []
-    pieces += _special("start", backbone.words, backbone.words.start)
+    pieces += _special("start", backbone.words, backbone.engine.start)
     first = True
     if words:
         pieces.append(Piece("words", words, len(backbone.words.ids(words, first=True))))
