@@ -20,9 +20,10 @@ from foreword.metrics import metric
 from foreword.record import Record
 from foreword.retrieve import RETRIEVERS
 from foreword.softprompt import SoftPrompt
+from foreword.spec import Spec
 from foreword.task import Task
 from foreword.template import Template
-from foreword.trial import Spec, Trial
+from foreword.trial import Trial
 
 LABELS = ("zero", "few:2", "icl:2", "pt", "ipt", "ipt-fixed", "icl:random", "icl:dense:1")
 TUNING = Tuning(prompt_length=3, max_steps=4, eval_every=2, batch_size=4, warmup_steps=1, dev_limit=5)

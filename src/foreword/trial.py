@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import platform
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -19,13 +15,11 @@ from torch import Tensor
 
 from foreword import store
 from foreword.backbone import Backbone
-from foreword.config import Tuning
 from foreword.data import Example
+from foreword.environment import hardware, versions
 from foreword.errors import ForewordError
-from foreword.files import canonical
 from foreword.inits import Given, initial, vocab
 from foreword.layout import Laid, Layout
-from foreword.methods import Method
 from foreword.metrics import metric
 from foreword.metrics.scores import Scores, scores_of
 from foreword.modeltune import tune_model
@@ -35,63 +29,15 @@ from foreword.progress import Progress, silent
 from foreword.record import Answer, Costs, Demonstration, Record
 from foreword.retrieve import Found, fixed, make
 from foreword.softprompt import Birth, SoftPrompt
+from foreword.spec import Spec
 from foreword.task import Task
 from foreword.tune import Tuned, dev_loss, tune
-
-ENGINE = 2  # raised when the engine's numbers change, so that records of an older engine are not taken for new ones
-LIBRARIES = (
-    "foreword",
-    "torch",
-    "transformers",
-    "tokenizers",
-    "safetensors",
-    "sacrebleu",
-    "bm25s",
-    "numpy",
-    "scipy",
-)
 
 PLACE_SAMPLE, PLACE_FACTOR = 64, 1.25
 DEV_BATCH = 64  # not the user's batch size: no setting that changes no answer may choose another checkpoint
 BEHIND = "The soft prompt stands behind the encoder's input: in front, it would move the input to positions unknown to this model."
 
 Encode = Callable[[Sequence[str]], "np.ndarray[Any, Any]"]
-
-
-@dataclass(frozen=True)
-class Spec:
-    """What a trial is made of, beside backbone and task. given: a prompt to start from or to use. encoder: names what turns text
-    into vectors, for dense retrieval. split: the one that is scored."""
-
-    label: str
-    method: Method
-    seed: int
-    tuning: Tuning
-    max_new_tokens: int
-    encoder: str = ""
-    given: SoftPrompt | None = field(default=None, compare=False)
-    split: str = "test"
-
-    def contents(self, backbone: Backbone, task: Task) -> dict[str, Any]:
-        """Everything that decides the result, as plain values: the key is their digest."""
-        row = self.method
-        return {
-            "engine": ENGINE,
-            "backbone": backbone.fingerprint,
-            "dtype": str(backbone.dtype).removeprefix("torch."),
-            "task": task.fingerprint,
-            "split": self.split,
-            "method": row.as_dict(),
-            "seed": self.seed if row.random() else None,
-            "tuning": self.tuning.model_dump() if row.trains else None,
-            "given": self.given.digest if self.given is not None and row.soft else None,
-            "max_new_tokens": self.max_new_tokens,
-            "encoder": self.encoder if row.retriever == "dense" else None,
-        }
-
-    def key(self, backbone: Backbone, task: Task) -> str:
-        """The trial's name in the run folder."""
-        return hashlib.sha256(canonical(self.contents(backbone, task)).encode()).hexdigest()[:24]
 
 
 @dataclass(frozen=True)
@@ -371,27 +317,3 @@ class Trial:
             )
             for place, (one, output) in enumerate(zip(laid, outputs, strict=True))
         )
-
-
-def versions() -> dict[str, str]:
-    """Python and the libraries that decide the numbers."""
-    found = {"python": platform.python_version()}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "absent"
-    return found
-
-
-def hardware(device: torch.device) -> str:
-    """The processor or accelerator that computed, in words."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    chip = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        chip = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), chip)
-    except OSError:
-        pass
-    return f"{chip}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, {device.type}"

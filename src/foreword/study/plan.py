@@ -20,9 +20,10 @@ from foreword.record import Record
 from foreword.report.words import listed
 from foreword.retrieve import sentence_encoder
 from foreword.softprompt import SoftPrompt
+from foreword.spec import Spec
 from foreword.study.asked import checked, pooling_of, row_of, task_of
 from foreword.task import SPLITS, Task
-from foreword.trial import Encode, Spec, Trial
+from foreword.trial import Encode, Trial
 
 
 def backbone_of(run: Run) -> Backbone:

@@ -20,11 +20,12 @@ from foreword.progress import Progress, silent
 from foreword.readers import read_rows
 from foreword.record import Record
 from foreword.softprompt import SoftPrompt
+from foreword.spec import Spec
 from foreword.study.asked import checked, row_of, scored_task, task_of, worded
 from foreword.study.plan import Plan, backbone_of, encoder_of, fitting_split, plainly, plan, renamed
 from foreword.task import Task
 from foreword.template import Template
-from foreword.trial import Spec, Trial
+from foreword.trial import Trial
 
 
 @dataclass(frozen=True)
