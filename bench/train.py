@@ -20,10 +20,10 @@ import _shapes
 import torch
 
 from foreword.backbone import Backbone, Row
-from foreword.config import Tuning
 from foreword.optim import optimizer
 from foreword.pack import padding_share
 from foreword.tune import Prompt, _step
+from foreword.tuning import Tuning
 
 # How far apart the two prompt gradients may be, norm of the difference over norm. Where an activation has a kink (OPT's ReLU), one of
 # millions of inputs that rounding moves across it changes the gradient by some 1e-3 in float32: there they are held together in float64.

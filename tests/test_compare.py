@@ -12,7 +12,7 @@ import pytest
 import entry
 import tiny
 from foreword import store, trial
-from foreword.config import Run, Tuning
+from foreword.config import Run
 from foreword.data import Example
 from foreword.errors import ForewordError
 from foreword.methods import METHODS
@@ -23,6 +23,7 @@ from foreword.study.cost import estimate, summed
 from foreword.study.plan import Plan, plan
 from foreword.task import Task
 from foreword.template import Template
+from foreword.tuning import Tuning
 
 TUNING = {"prompt_length": 3, "max_steps": 4, "eval_every": 2, "batch_size": 4, "warmup_steps": 1}
 ALL = ["zero", "few:2", "icl", "icl:random", "pt", "ipt-fixed", "ipt"]

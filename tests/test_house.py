@@ -18,6 +18,8 @@ SOURCE = ROOT / "src" / "foreword"
 # Ground floor first. A room (a file, or a folder of files) imports only rooms that lie below its own floor.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "progress"),
+    ("settings",),
+    ("tuning",),
     (
         "files",
         "stats",
@@ -62,7 +64,21 @@ LATE = {
     ("metrics", "unidecode"),
 }
 LATE_ROOMS = {"cli", "__main__"}  # so that --help answers at once
-NO_TORCH = {"errors", "files", "stats", "config", "data", "record", "report", "metrics", "retrieve", "study", "cli"}
+NO_TORCH = {
+    "errors",
+    "files",
+    "stats",
+    "config",
+    "settings",
+    "tuning",
+    "data",
+    "record",
+    "report",
+    "metrics",
+    "retrieve",
+    "study",
+    "cli",
+}
 NO_TORCH |= {"template", "task", "tasks", "world", "methods", "context", "readers", "ensemble", "pack", "progress"}
 NO_TORCH |= {"__init__", "__main__", "layout"}
 

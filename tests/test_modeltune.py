@@ -14,11 +14,12 @@ import torch
 import entry
 import tiny
 from foreword.backbone import Backbone, Row, wrap
-from foreword.config import Run, Tuning
+from foreword.config import Run
 from foreword.errors import ForewordError
 from foreword.modeltune import NOT_KEPT, tune_model
 from foreword.record import Record
 from foreword.tune import Tuned, dev_loss
+from foreword.tuning import Tuning
 
 TUNING = Tuning(max_steps=12, eval_every=3, batch_size=3, warmup_steps=2, patience=0, learning_rate=1e-2)
 Scorer = Callable[[Backbone], Callable[[None], float]]

@@ -14,9 +14,9 @@ from torch import Tensor
 import tiny
 from foreword import store
 from foreword.backbone import Backbone, Row, wrap
-from foreword.config import Tuning
 from foreword.softprompt import Birth, SoftPrompt
 from foreword.tune import dev_loss, tune
+from foreword.tuning import Tuning
 
 peft = pytest.importorskip("peft", reason="PEFT is not installed here")
 

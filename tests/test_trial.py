@@ -12,7 +12,6 @@ import pytest
 import tiny
 from foreword import store, trial
 from foreword.backbone import Backbone
-from foreword.config import Tuning
 from foreword.data import Example
 from foreword.errors import ForewordError
 from foreword.methods import parse
@@ -24,6 +23,7 @@ from foreword.spec import Spec
 from foreword.task import Task
 from foreword.template import Template
 from foreword.trial import Trial
+from foreword.tuning import Tuning
 
 LABELS = ("zero", "few:2", "icl:2", "pt", "ipt", "ipt-fixed", "icl:random", "icl:dense:1")
 TUNING = Tuning(prompt_length=3, max_steps=4, eval_every=2, batch_size=4, warmup_steps=1, dev_limit=5)

@@ -15,9 +15,9 @@ from torch import Tensor
 import tiny
 from foreword import tune as room
 from foreword.backbone import Backbone, Row, wrap
-from foreword.config import Tuning
 from foreword.errors import ForewordError
 from foreword.tune import Prompt, Tuned, dev_loss, tune
+from foreword.tuning import Tuning
 
 FAST: dict[str, Any] = {
     "prompt_length": 4,

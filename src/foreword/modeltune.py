@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from foreword.backbone import Backbone, Row, wrap
-from foreword.config import Tuning
 from foreword.progress import Progress, silent
 from foreword.tune import Tuned, fit
+from foreword.tuning import Tuning
 
 NOT_KEPT = "All weights of a copy of the model were tuned, as a reference: the tuned model is not kept, and there is no soft prompt."
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from foreword.backbone import Backbone
-from foreword.config import Tuning
 from foreword.files import canonical
 from foreword.methods import Method
 from foreword.softprompt import SoftPrompt
 from foreword.task import Task
+from foreword.tuning import Tuning
 
 ENGINE = 2  # raised when the engine's numbers change, so that records of an older engine are not taken for new ones
 

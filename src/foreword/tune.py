@@ -17,13 +17,13 @@ from safetensors.torch import save as serialised
 from torch import Tensor
 
 from foreword.backbone import Backbone, Row
-from foreword.config import Tuning
 from foreword.errors import ForewordError
 from foreword.files import canonical, whole_file
 from foreword.memory import Budget
 from foreword.optim import optimizer, rate
 from foreword.pack import batches, step_places, visited
 from foreword.progress import Progress, silent
+from foreword.tuning import Tuning
 
 MICRO_TOKENS = 16_384  # padded tokens that go through the backbone at once; a larger batch goes in parts
 PROMPT = "prompt"  # the name of a soft prompt among what is kept

@@ -11,7 +11,7 @@ from typing import Any
 
 from foreword import store
 from foreword.backbone import Backbone
-from foreword.config import Run, Tuning
+from foreword.config import Run
 from foreword.data import Example, examples
 from foreword.errors import ForewordError
 from foreword.files import may_write, tidy, writable_folder
@@ -26,6 +26,7 @@ from foreword.study.plan import Plan, backbone_of, encoder_of, fitting_split, pl
 from foreword.task import Task
 from foreword.template import Template
 from foreword.trial import Trial
+from foreword.tuning import Tuning
 
 
 @dataclass(frozen=True)
