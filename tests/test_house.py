@@ -27,13 +27,14 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "softprompt",
         "readers",
         "context",
+        "conversations",
         "ensemble",
         "optim",
         "pack",
         "metrics",
         "reference",
     ),
-    ("data", "record", "store", "backbone", "golden", "memory", "environment"),
+    ("data", "record", "store", "backbone", "golden", "memory", "chat", "environment"),
     ("template", "retrieve", "inits", "report"),
     ("task", "methods"),
     ("world", "layout", "spec"),
@@ -80,7 +81,7 @@ NO_TORCH = {
     "cli",
 }
 NO_TORCH |= {"template", "task", "tasks", "world", "methods", "context", "readers", "ensemble", "pack", "progress"}
-NO_TORCH |= {"__init__", "__main__", "layout"}
+NO_TORCH |= {"__init__", "__main__", "layout", "chat", "conversations"}
 
 
 @functools.cache

@@ -15,9 +15,21 @@ from foreword.context import Shown, Tokens
 from foreword.errors import ForewordError
 
 GAP = "\n\n"  # between the instruction and the first question, where a template has no system message
-DATE = datetime(2024, 7, 26)  # what `strftime_now` says: Llama 3's own default, for a record must not change with the day
+DATE = datetime(
+    2024, 7, 26
+)  # what `strftime_now` says: Llama 3's own default, for a record must not change with the day
 CODES = ("%-d", "%d", "%-m", "%m", "%b", "%B", "%y", "%Y", "%a", "%A", "%-H", "%H", "%M", "%S", "%j")
 PROBE, OTHER = "a", "b"
+FOLLOWING = (
+    "a",
+    "A",
+    "0",
+    "é",
+    "漢",
+    "(",
+    " a",
+    "\na",
+)  # beginnings of a text that tokenizers join with what stands before it
 
 
 @dataclass(frozen=True)
@@ -62,7 +74,8 @@ class Chat:
     start: ids that the engine itself puts before a text. name: the model's, for refusals. inside: the soft prompt stands inside the
     first turn (the system message, where the template has one), not before the template's first token. system: whether the template has
     a system message. begins: whether the template writes `start` itself; where it does not, the engine must put none. end: the id that
-    ends an answer, None where the template writes none. digest: of the template's text and the tokens it writes.
+    ends an answer, None where the template writes none. around: the most that it writes around one question. digest: of the template's
+    text and the tokens it writes.
     """
 
     def __init__(self, tokenizer: Any, *, start: Sequence[int] = (), name: str = "this model", inside: bool = False):
@@ -74,19 +87,22 @@ class Chat:
         self._frame_of = functools.lru_cache(maxsize=256)(self._taken_apart)
         self._written = functools.lru_cache(maxsize=4096)(lambda text: self._count(self._ids(text, True)))
         self._known = functools.lru_cache(maxsize=256)(self._encode)
+        self._lasting = functools.lru_cache(maxsize=256)(self._lasting_of)
         self.system = self._has_system()
         frame = self.frame(self.system, 0)
         first = self._ids(frame.texts[0], True)
         self.begins = first[: len(self.start)] == self.start
         self._start = len(self.start) if self.begins else 0
-        if inside and frame.order[0] != 0:
+        if inside and self.frame(self.system, 1).order[0] != 0:
             raise ForewordError(
                 f"The chat template of {name} puts the system message behind other turns, so no soft prompt can stand in it; "
                 "leave out --soft-place system."
             )
-        self._ahead, self._lead, self._tail = self._around_an_answer(frame)
+        self._ahead, self._lead, self._tail = self._around_an_answer()
         ending = [i for i in self._ids(self._tail, True) if i in self._controls]
         self.end: int | None = ending[-1] if ending else None
+        frames = [self.frame(system, 0) for system in {False, self.system}]
+        self.around = max(("".join(frame.texts) for frame in frames), key=len) + GAP
         told = "\0".join((self.source, *frame.texts, self._lead, self._tail))
         self.digest = hashlib.sha256(told.encode()).hexdigest()
 
@@ -130,7 +146,9 @@ class Chat:
                 spaced = rendered(turn, f" {PROBE} ")
                 middle = spaced[place : len(spaced) - (len(base) - place - len(PROBE))]
                 trims.append((not middle.startswith(" "), not middle.endswith(" ")))
-        except Exception as error:  # a template is another's program: whatever it raises says that it refuses these messages
+        except (
+            Exception
+        ) as error:  # a template is another's program: whatever it raises says that it refuses these messages
             raise ForewordError(
                 f"The chat template of {self.name} cannot be taken apart for the turns {', '.join(roles)} "
                 f"({' '.join(str(error).split())[:160]}); use --chat off."
@@ -149,9 +167,10 @@ class Chat:
             return False
         return True
 
-    def _around_an_answer(self, frame: Frame) -> tuple[str, str, str]:
+    def _around_an_answer(self) -> tuple[str, str, str]:
         """What the template writes from the last question to where an answer begins; then before the answer, where it writes more; and
         behind the answer, up to the token that ends it."""
+        frame = self.frame(False, 0)
         whole = self._frame_of((*frame.roles, "assistant"), False)
         ahead, between, behind = frame.texts[-1], whole.texts[-2], whole.texts[-1]
         lead = between[len(ahead) :] if between.startswith(ahead) else ""
@@ -189,14 +208,11 @@ class Chat:
         begins that they do not share; where that would change a token, the token belongs to the row. Where the soft prompt stands
         inside the first turn, the text is tokenised in two parts, before and behind it."""
         spans = self.conversation(words, shown, question)
-        first = next(place for place, span in enumerate(spans) if span.content) if self.inside else 0
-        ahead, spans = self._encode(tuple(spans[:first])), spans[first:]
-        begin = not self.inside
-        ids = self._encode(tuple(spans), begin)
+        ahead, ids = self._split(spans)
         own = next(place for place, span in enumerate(spans) if span.content and not span.shared)
         last = max(place for place, span in enumerate(spans) if span.content and not span.shared)
-        common = _common(self._known(tuple(spans[:own]), begin), ids)
-        asked = common if last == own else _common(self._encode(tuple(spans[:last]), begin), ids)
+        common = _common(self._lasting(tuple(spans[1 if self.inside else 0 : own])), ids)
+        asked = self._reach(spans[:last], ids)
         taken = 0 if self.inside else self._start
         return Tokens(
             prefix=ids[min(taken, common) : common],
@@ -205,20 +221,64 @@ class Chat:
             ahead=ahead[self._start :],
         )
 
-    def turns(self, words: str, shown: Sequence[Shown], question: str) -> list[tuple[str, int]]:
-        """(role, how many tokens) for each turn, its frame included, in the order in which their contents stand; the last is what
-        stands before the answer, role `assistant`. The tokenizer's own start is counted with the first."""
+    def turns(self, words: str, shown: Sequence[Shown], question: str) -> list[tuple[str, tuple[int, ...]]]:
+        """(role, ids) of each turn in the order of the text, the template's words with the turn that they open or close; the last is what
+        stands before the answer. The tokenizer's own start is there; where the soft prompt stands inside the first turn, an entry
+        without a role marks its place."""
         spans = self.conversation(words, shown, question)
         roles = self.frame(self.system and (bool(words) or self.inside), len(shown)).roles
-        ids = self._encode(tuple(spans))
-        found: list[tuple[str, int]] = []
+        ahead, ids = self._split(spans)
+        found: list[tuple[str, tuple[int, ...]]] = []
+        if self.inside:
+            found += [(roles[0], ahead), ("", ())]
+        default = spans[0].text.rfind(self._controls.get(self.end or -1, "\0"))
         done = 0
-        for turn in dict.fromkeys(span.turn for span in spans if span.content):
-            last = max(place for place, span in enumerate(spans) if span.turn == turn)
-            to = _common(self._encode(tuple(spans[: last + 1])), ids)
-            found.append((roles[turn], to - done))
+        if default > 0:  # a system message of the template's own
+            done = self._reach([self._closed(spans[0].text[default:], spans[0].text[:default])], ids)
+            found.append(("system", ids[:done]))
+        for place, span in enumerate(spans):
+            following = spans[place + 1] if place + 1 < len(spans) else None
+            if not span.content or following is None or following.content:
+                continue
+            to = self._reach([*spans[: place + 1], self._closed(following.text)], ids)
+            found.append((roles[span.turn], ids[done:to]))
             done = to
-        return [*found, ("assistant", len(ids) - done)]
+        return [*found, ("assistant", ids[done:])]
+
+    def _closed(self, text: str, before: str = "") -> Span:
+        """The beginning of the template's words behind a content that still belongs to its turn: up to the first control token, with the
+        line end behind it."""
+        closing = self._pattern.search(text)
+        cut = closing.end() if closing else 0
+        return Span(before + text[: cut + 1 if closing and text[cut : cut + 1] == "\n" else cut])
+
+    @property
+    def controls(self) -> tuple[str, ...]:
+        """The texts of the control tokens."""
+        return tuple(sorted(self._controls.values(), key=len, reverse=True))
+
+    def text(self, ids: Sequence[int]) -> str:
+        """The text of ids, control tokens written out."""
+        return str(self.tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
+    def _split(self, spans: Sequence[Span]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Ids before the soft prompt, where it stands inside the first turn, and those of the rest."""
+        cut = 1 if self.inside else 0  # the template's text before the first content
+        return self._encode(tuple(spans[:cut])), self._encode(tuple(spans[cut:]), not self.inside)
+
+    def _reach(self, spans: Sequence[Span], ids: Sequence[int]) -> int:
+        """How many of the ids are those of a beginning of the conversation."""
+        return _common(self._encode(tuple(spans[1:] if self.inside else spans), not self.inside), ids)
+
+    def _lasting_of(self, spans: tuple[Span, ...]) -> tuple[int, ...]:
+        """The ids of a beginning that stay as they are whatever follows, so that all rows have the same of them: up to the last control
+        token, where the template writes one behind the last content, because no token reaches over it."""
+        ids = self._encode(spans, not self.inside)
+        if spans and not spans[-1].content and self._written(spans[-1].text):
+            return ids[: max(place for place, i in enumerate(ids) if i in self._controls) + 1]
+        for following in FOLLOWING:
+            ids = ids[: _common(ids, self._encode((*spans, Span(following, content=True)), not self.inside))]
+        return ids
 
     def answer_ids(self, text: str, *, end: bool = True) -> tuple[int, ...]:
         """The tokens of an answer as they stand behind a question, with (or without) the token that ends it."""

@@ -108,9 +108,7 @@ class Context:
         dropped = 0
         while True:
             tokens = lay(words, shown, question)
-            fitted = Fitted(
-                tokens.prefix, tokens.own, tuple(shown), dropped, self.soft, tokens.question, tokens.ahead
-            )
+            fitted = Fitted(tokens.prefix, tokens.own, tuple(shown), dropped, self.soft, tokens.question, tokens.ahead)
             if room is None or fitted.size <= room:
                 return fitted
             if not shown:

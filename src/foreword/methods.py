@@ -62,7 +62,8 @@ REFERENCES: dict[str, Method] = {
 }
 
 
-SWITCHES = {"instruction": {"instruction": True}}
+"""What may follow a method's name behind a plus sign, and what it changes."""
+SWITCHES: dict[str, Callable[[Method], Method]] = {"instruction": lambda row: replace(row, instruction=True)}
 
 
 def parse(label: str, *, shots: int, retriever: str, retrievers: Sequence[str]) -> Method:
@@ -101,7 +102,7 @@ def _switched(row: Method, label: str, name: str, switch: str) -> Method:
     """The row with what a switch of its label changes. Raises ForewordError for a switch that is unknown, or that changes nothing."""
     if switch not in SWITCHES:
         raise unknown("switch of a method", switch, SWITCHES)
-    changed = replace(row, **SWITCHES[switch])
+    changed = SWITCHES[switch](row)
     if changed == row:
         raise ForewordError(f"The method '{label}' asks for the {switch}, which '{name}' has already; write it once.")
     return changed

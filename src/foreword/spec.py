@@ -33,7 +33,8 @@ class Spec:
     def contents(self, backbone: Backbone, task: Task) -> dict[str, Any]:
         """Everything that decides the result, as plain values: the key is their digest."""
         row = self.method
-        return {
+        chat = {} if backbone.chat is None else {"chat": backbone.chat.digest}
+        return chat | {
             "engine": ENGINE,
             "backbone": backbone.fingerprint,
             "dtype": str(backbone.dtype).removeprefix("torch."),

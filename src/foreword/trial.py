@@ -32,7 +32,6 @@ from foreword.softprompt import Birth, SoftPrompt
 from foreword.spec import Spec
 from foreword.task import Task
 from foreword.tune import Tuned, dev_loss, tune
-from foreword.tuning import Tuning
 
 PLACE_SAMPLE, PLACE_FACTOR = 64, 1.25
 DEV_BATCH = 64  # not the user's batch size: no setting that changes no answer may choose another checkpoint
@@ -136,6 +135,7 @@ class Trial:
             reserve=spec.max_new_tokens,
             fixed=shown,
             found=found,
+            inside=self._asked_place() == "system",
         )
 
     def _placed(self) -> Layout:
@@ -154,14 +154,17 @@ class Trial:
             )
         return self.task.limited({"dev": self.spec.tuning.dev_limit}).dev
 
+    def _asked_place(self) -> str:
+        """Where the soft prompt is to stand: as it was trained, where it is used as it is."""
+        given, tuning = self.spec.given, self.spec.tuning
+        return given.birth.place if given is not None and tuning.max_steps == 0 else tuning.place
+
     def _behind(self, layout: Layout) -> bool:
         """Whether the soft prompt stands behind the encoder's input. `auto`: in front, as Lester et al. have it, unless the encoder
         has absolute positions and the untrained prompt in front, which moves the whole input, costs a quarter more loss on the
         first training examples than the same prompt behind it."""
         backbone = self.backbone
-        place: str = self.spec.tuning.place
-        if self.spec.given is not None and self.spec.tuning.max_steps == 0:
-            place = self.spec.given.birth.place
+        place = self._asked_place()
         if place == "behind" and backbone.kind != "seq2seq":
             raise ForewordError(
                 "A prompt behind the input (place=behind) needs an encoder-decoder; this model reads left to right."
@@ -241,7 +244,8 @@ class Trial:
             tuning=self.spec.tuning.model_dump(),
             seed=self.spec.seed,
             scores=scores or {},
-            place="behind" if layout.behind else "front",
+            place="behind" if layout.behind else "system" if layout.inside else "front",
+            chat="" if self.backbone.chat is None else self.backbone.chat.digest,
         )
 
     def _score(self, layout: Layout, answering: Backbone, tuned: Tuned | None, prompt: SoftPrompt | None) -> Record:

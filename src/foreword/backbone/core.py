@@ -42,11 +42,12 @@ class Engine(Protocol):
 
 class Speech(Protocol):
     """How a chat template words an answer. begins: whether it writes the tokenizer's own start. end: the id that ends an answer, if it
-    writes one. digest: of the template."""
+    writes one. digest: of the template. around: what it writes around one question, with an instruction or without, whichever is longer."""
 
     begins: bool
     end: int | None
     digest: str
+    around: str
 
     def answer_ids(self, text: str, *, end: bool = True) -> tuple[int, ...]: ...
 

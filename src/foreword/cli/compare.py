@@ -67,9 +67,9 @@ def compare_with(
     """Run a comparison from flags, and print its answer. What can be refused without a model is refused before one is loaded."""
     from foreword.cli.run import run_of
     from foreword.files import may_write
-    from foreword.study.asked import checked, task_of
+    from foreword.study.asked import checked, heard, task_of
 
-    run = checked(run_of(flags, config=config, overrides=overrides or []))
+    run = heard(checked(run_of(flags, config=config, overrides=overrides or [])))
     bars = Bars()
     with bars.shown():
         with bars.waiting("loading data"):

@@ -20,6 +20,7 @@ STYLES = {
     "demonstration": "green",
     "question": "bold",
     "end": "dim",
+    "answer": "dim",
 }
 
 
@@ -93,13 +94,16 @@ def _print(shown: Shown) -> None:
     body = Text()
     for piece in shown.pieces:
         body.append(piece.text, style=STYLES[piece.kind])
+        body.append("\n" if piece.role and not piece.text.endswith("\n") else "")
+    body.highlight_words(shown.specials, style="reverse dim")
     title = Text(f"{shown.method}: example {shown.example}")
     Console(highlight=False).print(Panel(body, title=title, subtitle="the answer follows here"))
     for piece in shown.pieces:
         near = "" if piece.similarity is None else f", similarity {piece.similarity:.3f}"
         source = f" ({piece.source}{near})" if piece.source else ""
+        turn = f"{piece.role} turn: " if piece.role else ""
         say(
-            f"{piece.tokens:>6,} {'token ' if piece.tokens == 1 else 'tokens'} {piece.kind}{source}",
+            f"{piece.tokens:>6,} {'token ' if piece.tokens == 1 else 'tokens'} {turn}{piece.kind}{source}",
             style=STYLES[piece.kind],
         )
     room = "no limit" if shown.window is None else f"a window of {shown.window:,}"
