@@ -73,7 +73,7 @@ class Chat:
 
     start: ids that the engine itself puts before a text. name: the model's, for refusals. inside: the soft prompt stands inside the
     first turn (the system message, where the template has one), not before the template's first token. system: whether the template has
-    a system message. begins: whether the template writes `start` itself; where it does not, the engine must put none. end: the id that
+    a system message. begins: whether the template writes `start` itself; where it does not, the engine puts none. end: the id that
     ends an answer, None where the template writes none. around: the most that it writes around one question. digest: of the template's
     text and the tokens it writes.
     """
@@ -218,7 +218,7 @@ class Chat:
             prefix=ids[min(taken, common) : common],
             own=ids[max(taken, common) :],
             question=len(ids) - max(asked, taken),
-            ahead=ahead[self._start :],
+            ahead=ahead if self.inside else None if self.begins else (),
         )
 
     def turns(self, words: str, shown: Sequence[Shown], question: str) -> list[tuple[str, tuple[int, ...]]]:

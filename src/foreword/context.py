@@ -43,12 +43,12 @@ Encode = Callable[[str, bool], tuple[int, ...]]
 @dataclass(frozen=True)
 class Tokens:
     """Everything before an answer in ids. prefix: those that rows share. own: this row's. question: how many of the last belong to the
-    question. ahead: ids that stand before the soft prompt."""
+    question. ahead: as `before` of a Row."""
 
     prefix: tuple[int, ...]
     own: tuple[int, ...]
     question: int
-    ahead: tuple[int, ...] = ()
+    ahead: tuple[int, ...] | None = None
 
 
 Lay = Callable[[str, Sequence[Shown], str], Tokens]
@@ -61,7 +61,7 @@ class TooLongError(ForewordError):
 @dataclass(frozen=True)
 class Fitted:
     """A context and a question in tokens. prefix: ids that rows share. own: this row's ids. shown: the demonstrations kept,
-    farthest first. dropped: how many were left out. soft: positions of the soft prompt. ahead: ids before the soft prompt."""
+    farthest first. dropped: how many were left out. soft: positions of the soft prompt. ahead: as `before` of a Row."""
 
     prefix: tuple[int, ...]
     own: tuple[int, ...]
@@ -69,12 +69,12 @@ class Fitted:
     dropped: int
     soft: int
     question: int
-    ahead: tuple[int, ...] = ()
+    ahead: tuple[int, ...] | None = None
 
     @property
     def size(self) -> int:
         """Positions in all, the tokenizer's own start apart."""
-        return len(self.ahead) + self.soft + len(self.prefix) + len(self.own)
+        return len(self.ahead or ()) + self.soft + len(self.prefix) + len(self.own)
 
     @property
     def before(self) -> int:

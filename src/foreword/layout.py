@@ -121,10 +121,12 @@ class Layout:
         return _Rows(self, examples)
 
     def _room(self, kept: int, reserve: int, name: str) -> int | None:
-        window = self.backbone.window
+        window, specials = self.backbone.window, self.backbone.specials
+        if self.chat is not None and (self.inside or not self.chat.begins):
+            specials = 0  # what the template writes is counted with the text
         if window is None:
             return None
-        taken = kept - 1 if self.backbone.kind == "seq2seq" else kept + self.soft + self.backbone.specials
+        taken = kept - 1 if self.backbone.kind == "seq2seq" else kept + self.soft + specials
         if taken >= window:
             raise ForewordError(
                 f"The model holds {window} positions, and an answer of {kept} tokens with a soft prompt of {self.soft} leaves "
@@ -136,8 +138,8 @@ class Layout:
                     f"Example '{name}' needs room for an answer of {reserve} tokens and the model's decoder holds {window}; "
                     "shorten the answer, or leave such examples out with --too-long drop."
                 )
-            return window - self.backbone.specials
-        return window - self.backbone.specials - reserve
+            return window - specials
+        return window - specials - reserve
 
 
 class _Rows(Sequence[Row]):

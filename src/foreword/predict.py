@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from foreword.backbone import Backbone, Row, Softs, each
+from foreword.backbone import Backbone, Prefix, Prefixes, Row, each
 from foreword.ensemble import vote
 from foreword.layout import Laid
 from foreword.memory import Budget
@@ -38,7 +38,7 @@ class Voted:
 def predict(
     backbone: Backbone,
     template: Template,
-    soft: Softs,
+    soft: Prefixes,
     laid: Sequence[Laid],
     *,
     longest: int,
@@ -122,10 +122,9 @@ def budget_of(backbone: Backbone) -> Budget:
     return Budget(max(1, min(TOKEN_BUDGET, backbone.room)))
 
 
-def _placed(backbone: Backbone, softs: Sequence[Tensor | None]) -> list[Tensor | None]:
+def _placed(backbone: Backbone, softs: Sequence[Prefix | None]) -> list[Prefix | None]:
     """The same where the backbone stands, a prompt that several examples have copied once."""
-    moved = {id(soft): None if soft is None else soft.to(backbone.device) for soft in softs}
-    return [moved[id(soft)] for soft in softs]
+    return [None if soft is None else soft.on(backbone.device) for soft in softs]
 
 
 def _size(one: Laid) -> int:
@@ -136,7 +135,7 @@ def _size(one: Laid) -> int:
 def _choose(
     backbone: Backbone,
     template: Template,
-    softs: Sequence[Tensor | None],
+    softs: Sequence[Prefix | None],
     laid: Sequence[Laid],
     batch_size: int,
     budget: Budget,

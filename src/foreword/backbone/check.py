@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from foreword.backbone.batch import Row
-from foreword.backbone.causal import WORTH, CausalEngine, Traits
+from foreword.backbone.causal import WORTH, CausalEngine
 from foreword.backbone.head import Head
 from foreword.backbone.seq2seq import Seq2SeqEngine
+from foreword.backbone.traits import Traits
 
 # Root mean square of the error over the vocabulary, as a part of the logits' spread. (Even models in float64 keep norms in float32.)
 TOLERANCE = {torch.float64: 1e-5, torch.float32: 1e-3, torch.float16: 3e-2, torch.bfloat16: 1e-1}

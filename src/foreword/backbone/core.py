@@ -7,18 +7,21 @@ import copy
 import functools
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from foreword.backbone.attention import local_window
-from foreword.backbone.batch import Row, Softs, each, right_padded, size_of
-from foreword.backbone.causal import Traits, hidden_at
-from foreword.backbone.greedy import Finished
+from foreword.backbone.batch import Row, right_padded
+from foreword.backbone.decoding import Finished, RunningBatch
+from foreword.backbone.install import Installation
+from foreword.backbone.passes import running
+from foreword.backbone.prefix import Prefix, Prefixes, each, length_of_prefix
+from foreword.backbone.traits import Traits
 from foreword.backbone.wording import Wording
+from foreword.errors import ForewordError
 
 STATES = 2**31  # bytes of keys and values, at least, that answers may take
 SAMPLED = 65_536  # numbers read of a tensor of more than a million for the fingerprint
@@ -28,23 +31,21 @@ class Engine(Protocol):
     """What computes for a kind of model: the loss takes rows that share one prefix, the other verbs any rows."""
 
     traits: Traits
-    checkpointing: bool
-    start: tuple[int, ...]
+    installation: Installation
 
-    def without_start(self) -> Engine: ...
     def token_bytes(self) -> int: ...
     def once(self, rows: int, positions: int) -> bool: ...
-    def loss(self, soft: Tensor | None, rows: Sequence[Row]) -> tuple[Tensor, int]: ...
-    def score(self, soft: Softs, rows: Sequence[Row]) -> list[float]: ...
-    def generate(self, soft: Softs, rows: Sequence[Row], longest: int, finished: Finished) -> list[list[int]]: ...
+    def loss(self, soft: Prefix | Tensor | None, rows: Sequence[Row]) -> tuple[Tensor, int]: ...
+    def score(self, soft: Prefixes, rows: Sequence[Row]) -> list[float]: ...
+    def generate(self, soft: Prefixes, rows: Sequence[Row], longest: int, finished: Finished) -> list[list[int]]: ...
+    def running_batch(self) -> RunningBatch: ...
     def forget(self) -> None: ...
 
 
 class Speech(Protocol):
-    """How a chat template words an answer. begins: whether it writes the tokenizer's own start. end: the id that ends an answer, if it
-    writes one. digest: of the template. around: what it writes around one question, with an instruction or without, whichever is longer."""
+    """How a chat template words an answer. end: the id that ends an answer, if it writes one. digest: of the template. around: what it
+    writes around one question, with an instruction or without, whichever is longer."""
 
-    begins: bool
     end: int | None
     digest: str
     around: str
@@ -73,26 +74,24 @@ class Backbone:
     ) -> None:
         self.name, self.model, self.engine, self.notes = name, model, engine, notes
         self.words, self.answers = words, answers
+        self._closed = False
         config = model.config.get_text_config(decoder=True)
         self.kind = "seq2seq" if model.config.is_encoder_decoder else "causal"
         self.vocab = int(model.get_input_embeddings().weight.shape[0])
         self.hidden = int(self.embed([0]).shape[-1])
         self.window = _window(config)
-        self._local = local_window(config)
         self.relative = bool(getattr(config, "relative_attention_num_buckets", None))
         self.eos = _eos(model, self.answers)
         self.chat: Speech | None = None
 
     def chatting(self, chat: Speech) -> Backbone:
-        """The same model, spoken to through a chat template: answers end with the template's own end of a turn (any other end that the
-        model knows ends them too), and the engine puts no start of its own where the template writes none."""
-        twin = copy.copy(self)
-        twin.chat = chat
+        """The same model, spoken to through a chat template: answers end with the template's own end of a turn, and any other end that
+        the model knows ends them too."""
+        view = copy.copy(self)
+        view.chat = chat
         if chat.end is not None:
-            twin.eos = tuple(dict.fromkeys((chat.end, *self.eos)))
-        if not chat.begins:
-            twin.engine = self.engine.without_start()
-        return twin
+            view.eos = tuple(dict.fromkeys((chat.end, *self.eos)))
+        return view
 
     @property
     def device(self) -> torch.device:
@@ -118,17 +117,18 @@ class Backbone:
         weights = sum(int(p.nbytes) for p in self.model.parameters())
         return max(weights, STATES) // max(1, self.engine.token_bytes())
 
-    def sizes(self, softs: Sequence[Tensor | None], rows: Sequence[Row], longest: int) -> list[int]:
+    def sizes(self, prefixes: Prefixes, rows: Sequence[Row], longest: int) -> list[int]:
         """Tokens that each of these rows takes while up to `longest` grow behind it: its prompt and prefix are not counted where they are
         held once for all rows that have them."""
-        owners = [(id(soft), row.prefix) for soft, row in zip(softs, rows, strict=True)]
+        each_prefix = each(prefixes, len(rows))
+        owners = [(id(prefix), row.before, row.prefix) for prefix, row in zip(each_prefix, rows, strict=True)]
         many = Counter(owners)
-        found = []
-        for owner, soft, row in zip(owners, softs, rows, strict=True):
-            before = size_of(soft) + len(row.prefix) + self.specials
+        sizes = []
+        for owner, prefix, row in zip(owners, each_prefix, rows, strict=True):
+            before = length_of_prefix(prefix) + len(row.before or ()) + len(row.prefix) + self.specials
             own = len(row.own) + len(row.answer) + longest
-            found.append(own if self.engine.once(many[owner], before) else own + before)
-        return found
+            sizes.append(own if self.engine.once(many[owner], before) else own + before)
+        return sizes
 
     # -- text -------------------------------------------------------------------------------------------------------
 
@@ -151,7 +151,7 @@ class Backbone:
     @property
     def specials(self) -> int:
         """Positions that the tokenizer's own start and end take before and after the input."""
-        return len(self.engine.start) + (len(self.words.end) if self.kind == "seq2seq" else 0)
+        return len(self.words.start) + (len(self.words.end) if self.kind == "seq2seq" else 0)
 
     # -- vectors ----------------------------------------------------------------------------------------------------
 
@@ -189,79 +189,89 @@ class Backbone:
         ids, mask = right_padded(rows, self.words.pad, self.device)
         if self.kind == "seq2seq":
             return self.model.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state, mask
+        installation = self.engine.installation
         if not self.engine.traits.picks:  # an output layer that cannot be listened to
-            told = self.model(input_ids=ids, attention_mask=mask, use_cache=False, output_hidden_states=True)
-            return told.hidden_states[-1], mask
-        seen: list[Tensor] = []
-        head = self.model.get_output_embeddings()
-        handle = head.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
-        try:
-            with hidden_at(head, torch.zeros(1, dtype=torch.long, device=self.device)):
-                self.model(input_ids=ids, attention_mask=mask, use_cache=False)
-        finally:
-            handle.remove()
-        return seen[0], mask
+            with running(installation.new_pass()):
+                out = self.model(input_ids=ids, attention_mask=mask, use_cache=False, output_hidden_states=True)
+            return out.hidden_states[-1], mask
+        hidden: list[Tensor] = []
+        every = torch.arange(ids.numel(), device=self.device)
+        with running(installation.new_pass(logit_positions=every, hidden=hidden)):
+            self.model(input_ids=ids, attention_mask=mask, use_cache=False)
+        return hidden[0].view(*ids.shape, -1), mask
 
     # -- verbs ------------------------------------------------------------------------------------------------------
 
-    def loss(self, soft: Tensor | None, rows: Sequence[Row]) -> tuple[Tensor, int]:
-        """Cross-entropy in nats summed over all answer tokens, and their number; gradients reach `soft` [P, H] and nothing else."""
-        parts = [self.engine.loss(soft, [rows[i] for i in places]) for places in _by_prefix(rows)]
+    def loss(self, prefix: Prefix | Tensor | None, rows: Sequence[Row]) -> tuple[Tensor, int]:
+        """Cross-entropy in nats summed over all answer tokens, and their number; gradients reach the numbers of the prefix, such as a
+        soft prompt [P, H], and nothing else."""
+        self._check_open()
+        parts = [self.engine.loss(prefix, [rows[i] for i in places]) for places in _by_prefix(rows)]
         return torch.stack([part for part, _ in parts]).sum(), sum(count for _, count in parts)
 
-    def score(self, soft: Softs, rows: Sequence[Row]) -> list[float]:
-        """Each row's answer log-probability in nats. soft: one soft prompt for all rows, or one for each."""
-        return self.engine.score(soft, rows) if rows else []
+    def score(self, prefixes: Prefixes, rows: Sequence[Row]) -> list[float]:
+        """Each row's answer log-probability in nats. prefixes: one for all rows, or one for each."""
+        self._check_open()
+        return self.engine.score(prefixes, rows) if rows else []
 
-    def generate(self, soft: Softs, rows: Sequence[Row], longest: int, *, stop: str = "") -> list[list[int]]:
-        """Greedy answers as token ids, the end included; at most `longest` tokens. The same whatever stands in the batch. soft: one
-        soft prompt for all rows, or one for each: a prompt that several rows have is run once, and kept for later batches."""
-        found: list[list[int]] = [[] for _ in rows]
+    def generate(self, prefixes: Prefixes, rows: Sequence[Row], longest: int, *, stop: str = "") -> list[list[int]]:
+        """Greedy answers as token ids, the end included; at most `longest` tokens. The same whatever stands in the batch. prefixes: one
+        for all rows, or one for each: a prefix that several rows have is run once, and kept for later batches."""
+        self._check_open()
+        if not rows:
+            return []
+        ended = self.ended(stop)
+        return self.engine.generate(prefixes, rows, longest, lambda _, ids: ended(ids))
+
+    def ended(self, *stops: str) -> Callable[[Sequence[int]], bool]:
+        """Whether an answer's tokens have ended: by one of the model's own ends, or by a text that holds one of `stops`."""
         ends = frozenset(self.eos)
-        closing = self.answers.ending_in(stop[-1]) if stop else frozenset()
+        closing = frozenset().union(*(self.answers.ending_in(stop[-1]) for stop in stops if stop))
 
-        def finished(_: int, ids: list[int]) -> bool:
+        def ended(ids: Sequence[int]) -> bool:
             if ids[-1] in ends:
                 return True
-            return ids[-1] in closing and stop in self.answers.text(ids).lstrip("\n")
+            if ids[-1] not in closing:
+                return False
+            text = self.answers.text(ids).lstrip("\n")
+            return any(stop and stop in text for stop in stops)
 
-        softs = each(soft, len(rows))
-        for part in self._even(softs, rows, longest):
-            answers = self.engine.generate([softs[i] for i in part], [rows[i] for i in part], longest, finished)
-            for place, ids in zip(part, answers, strict=True):
-                found[place] = ids
-        return found
+        return ended
 
     @property
     def checkpointing(self) -> bool:
-        """Whether a loss keeps each layer's input alone and runs the layer again for the gradient: the same numbers, less memory."""
-        return self.engine.checkpointing
+        """Whether a loss keeps each layer's input alone and runs the layer again for the gradient: the same numbers, less memory. Of this
+        thread or task."""
+        return self.engine.installation.new_pass().checkpointing
 
     @contextlib.contextmanager
     def recomputing(self, wanted: bool) -> Iterator[None]:
-        """Within the block `checkpointing` is as wanted."""
-        before, self.engine.checkpointing = self.engine.checkpointing, wanted
-        try:
+        """Within the block, in this thread or task, `checkpointing` is as wanted."""
+        with running(self.engine.installation.new_pass(checkpointing=wanted)):
             yield
-        finally:
-            self.engine.checkpointing = before
 
     def forget(self) -> None:
         """Free what is kept to be used again: it is computed anew where it is needed."""
         self.engine.forget()
 
-    def _even(self, softs: Sequence[Tensor | None], rows: Sequence[Row], longest: int) -> list[list[int]]:
-        """Split rows by lengths where padding would not be exact: a model that left padding changes, or a sequence beyond the
-        reach of its local attention, which is counted in columns, padding included."""
-        before = [size_of(soft) + len(row.prefix) for soft, row in zip(softs, rows, strict=True)]
-        width = max(before, default=0) + max((len(row.own) for row in rows), default=0) + longest + self.specials
-        far = self._local is not None and width > self._local
-        if self.kind == "seq2seq" or self.engine.traits.keeps or (self.engine.traits.left_pads and not far):
-            return [list(range(len(rows)))] if rows else []
-        groups: dict[tuple[int, int, int], list[int]] = {}
-        for place, (soft, row) in enumerate(zip(softs, rows, strict=True)):
-            groups.setdefault((size_of(soft), len(row.prefix), len(row.own)), []).append(place)
-        return list(groups.values())
+    # -- the end ----------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Take out of the model what was put into it and free what is kept; the model is then as it was before, to the bit."""
+        if not self._closed:
+            self._closed = True
+            self.forget()
+            self.engine.installation.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ForewordError(f"The backbone {self.name} was closed; load the model again to go on with it.")
+
+    def __enter__(self) -> Backbone:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     # -- identity ---------------------------------------------------------------------------------------------------
 
@@ -293,9 +303,9 @@ class Backbone:
 
 
 def _by_prefix(rows: Sequence[Row]) -> list[list[int]]:
-    groups: dict[tuple[tuple[int, ...], bool], list[int]] = {}
+    groups: dict[tuple[object, ...], list[int]] = {}
     for place, row in enumerate(rows):
-        groups.setdefault((row.prefix, row.behind), []).append(place)
+        groups.setdefault((row.before, row.prefix, row.behind), []).append(place)
     return list(groups.values())
 
 

@@ -14,8 +14,11 @@ from foreword.backbone.allocator import keep_freed
 from foreword.backbone.causal import CausalEngine
 from foreword.backbone.check import causal_traits, seq2seq_traits
 from foreword.backbone.core import Backbone
-from foreword.backbone.fused import fuse
+from foreword.backbone.fused import let_fuse
+from foreword.backbone.install import Installation
+from foreword.backbone.recompute import let_recompute
 from foreword.backbone.seq2seq import Seq2SeqEngine
+from foreword.backbone.spared import let_spare
 from foreword.backbone.wording import Wording
 from foreword.errors import ForewordError, unknown
 
@@ -62,24 +65,34 @@ def load_backbone(
 
 def wrap(name: str, model: Any, tokenizer: Any, output: Any = None, *, notes: tuple[str, ...] = ()) -> Backbone:
     """Make a Backbone of a model and a tokenizer that are in memory already; the model is frozen and set to eval mode."""
-    keep_freed()
     model.eval()
     for parameter in model.parameters():
         parameter.requires_grad_(False)
-    fuse(model)
+    installation = install(model)
     rows = int(model.get_input_embeddings().weight.shape[0])
     words = Wording(tokenizer, rows)
     answers = words if output is None or output is tokenizer else Wording(output, rows)
     sample = words.frequent(2000)[-24:]
     if model.config.is_encoder_decoder:
-        encoder = Seq2SeqEngine(model, start=words.start, end=words.end, pad=words.pad)
+        encoder = Seq2SeqEngine(model, installation, start=words.start, end=words.end, pad=words.pad)
         backbone = Backbone(name, model, words, answers, encoder, notes=notes)
         encoder.traits = seq2seq_traits(encoder, answers.frequent(2000)[-24:])
         return backbone
-    engine = CausalEngine(model, start=words.start, pad=words.pad)
+    engine = CausalEngine(model, installation, start=words.start, pad=words.pad)
     backbone = Backbone(name, model, words, answers, engine, notes=notes)
     engine.traits = causal_traits(engine, sample)
     return backbone
+
+
+def install(model: Any) -> Installation:
+    """Put into a model's modules, once, what the engine needs there; outside foreword's passes the model computes what it did."""
+    installation = Installation.of(model)
+    if installation.users == 1:
+        let_fuse(installation)
+        if not model.config.is_encoder_decoder:
+            let_spare(installation)
+        let_recompute(installation)
+    return installation
 
 
 def _quiet() -> None:

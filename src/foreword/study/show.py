@@ -90,7 +90,7 @@ def show_input(run: Run, prompt: str, label: str | None, example: str, *, progre
         reserve=layout.kept(chosen),
         dropped=fitted.dropped,
         targets=chosen.targets,
-        ids=fitted.ahead + fitted.prefix + fitted.own,
+        ids=(fitted.ahead or ()) + fitted.prefix + fitted.own,
         specials=() if layout.chat is None else layout.chat.controls,
     )
 
@@ -100,7 +100,7 @@ def _running(layout: Layout, laid: Laid) -> list[Piece]:
     backbone, fitted = layout.backbone, laid.fitted
     words = "".join(s.text for s in layout.context(laid.example).segments if isinstance(s, Words))
     pieces = [Piece("soft prompt", BOX * fitted.soft, fitted.soft)] if fitted.soft else []
-    pieces += _special("start", backbone.words, backbone.engine.start)
+    pieces += _special("start", backbone.words, backbone.words.start)
     first = True
     if words:
         pieces.append(Piece("words", words, len(backbone.words.ids(words, first=True))))
