@@ -88,11 +88,23 @@ def test_labels_are_read(label: str, k: int, retriever: str) -> None:
         ("icl:0", r"There is no retriever '0'"),
         ("few:bm25", r"The method 'few:bm25' has 'bm25' where a number of demonstrations is expected, as in 'few:4'\."),
         ("few:-1", r"has '-1' where a number"),
+        ("pt+instuction", r"There is no switch of a method 'instuction'; did you mean 'instruction'\?"),
+        ("zero+instruction", r"asks for the instruction, which 'zero' has already; write it once\."),
+        ("pt+instruction+instruction", r"which 'pt' has already"),
+        ("pt+instruction:2", r"asks for demonstrations, but 'pt' shows none"),
     ],
 )
 def test_other_labels_are_refused(label: str, sentence: str) -> None:
     with pytest.raises(ForewordError, match=sentence):
         read(label)
+
+
+@pytest.mark.parametrize("label", ["pt", "ipt", "ipt-fixed", "mt", "ipt:bm25:3"])
+def test_a_switch_gives_a_soft_prompt_the_instruction(label: str) -> None:
+    name, *rest = label.split(":")
+    row = read(":".join((f"{name}+instruction", *rest)))
+    assert row == replace(read(label), instruction=True)
+    assert row.bare().instruction, "it is no demonstration"
 
 
 def test_no_branch_names_a_method() -> None:

@@ -24,7 +24,13 @@ STYLES = {
 }
 
 
-@o.takes(o.SOURCE, {"test": o.Test, "prompt_length": o.PromptLength}, o.DEMONSTRATIONS, o.MACHINE, o.WORDING)
+@o.takes(
+    o.SOURCE,
+    {"test": o.Test, "prompt_length": o.PromptLength, "soft_place": o.SoftPlace},
+    o.DEMONSTRATIONS,
+    o.MACHINE,
+    o.WORDING,
+)
 def show(
     name: Annotated[
         str | None,
