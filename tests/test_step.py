@@ -159,7 +159,7 @@ def test_packed_attention_is_attention_that_keeps_rows_apart(
     )
     kind = Kind(0.7, softcap, window, added)
     told = torch.randn((1, total, heads[0], 3), generator=generator, dtype=torch.float64)
-    found = packing.attend(query, key, value, kind)
+    found = packing.attend(None, query, key, value, kind)
     wanted = dense(query, key, value, packing, kind)
     torch.testing.assert_close(found, wanted)
     given, asked = (torch.autograd.grad(one, (query, key, value), told) for one in (found, wanted))

@@ -4,6 +4,7 @@ kinds of attention that it does not know."""
 from __future__ import annotations
 
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -72,9 +73,20 @@ def softmax(scores: Tensor) -> Tensor:
     return torch.softmax(scores, dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32)).to(scores.dtype)
 
 
+def autocast_dtype(device: torch.device) -> torch.dtype | None:
+    """The numbers that autocast computes with on this device; None where it is off."""
+    kind = device.type
+    if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
+        return None
+    return torch.get_autocast_dtype(kind)
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager[object]:
+    """A block in which numbers stay what they are."""
+    return nullcontext() if autocast_dtype(device) is None else torch.autocast(device.type, enabled=False)
+
+
 def in_one_dtype(*states: Tensor) -> tuple[Tensor, ...]:
     """The same in one kind of numbers: autocast's, where it is on, as in the library's own attention."""
-    kind = states[0].device.type
-    if torch.is_autocast_enabled(kind):
-        return tuple(values.to(torch.get_autocast_dtype(kind)) for values in states)
-    return states
+    dtype = autocast_dtype(states[0].device)
+    return states if dtype is None else tuple(values.to(dtype) for values in states)

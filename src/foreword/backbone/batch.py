@@ -15,14 +15,14 @@ from foreword.errors import ForewordError
 class Row:
     """What the model gets for one example, beside the soft prompt. prefix: ids that many rows share (instruction, fixed
     demonstrations). own: this row's ids (retrieved demonstrations, question). answer: ids to be said. behind: the soft prompt stands
-    behind these ids in the encoder and not in front of them. before: None puts the soft prompt first, then the tokenizer's own start,
-    then `prefix`; ids stand before the soft prompt instead, and the tokenizer's start is not added (decoder-only models)."""
+    behind these ids in the encoder and not in front of them. before: ids between the tokenizer's start and the soft prompt, where that
+    stands inside the text (the head of a chat's first turn)."""
 
     prefix: tuple[int, ...]
     own: tuple[int, ...]
     answer: tuple[int, ...] = ()
     behind: bool = False
-    before: tuple[int, ...] | None = None
+    before: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.own:
@@ -33,7 +33,7 @@ class Row:
     @property
     def length(self) -> int:
         """Tokens before and in the answer, soft prompt not counted."""
-        return len(self.before or ()) + len(self.prefix) + len(self.own) + len(self.answer)
+        return len(self.before) + len(self.prefix) + len(self.own) + len(self.answer)
 
 
 def right_padded(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -45,8 +45,10 @@ class _Slots:
 class Slotted:
     """A `RunningBatch` of blocks: all rows go through the model in one sequence, whatever they read."""
 
-    def __init__(self, engine: Engine, slice_tokens: int = SLICE) -> None:
-        self.engine, self.slice_tokens = engine, slice_tokens
+    joins = True
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
         self.slots: list[_Slots] = []
 
     def admit(self, entries: Sequence[Entry], expected: Sequence[Prompted] = ()) -> None:
@@ -83,7 +85,7 @@ class Slotted:
         ids: list[int] = []
         picks: list[int] = []
         ready: list[Entry] = []
-        budget = self.slice_tokens
+        budget = SLICE
         for slots in self.slots:
             sizes = []
             for entry in slots.entries:
@@ -114,7 +116,7 @@ class Slotted:
         """How many of a row's unread tokens are read now: all of them, if they fit, or if alone they never will a slice of them."""
         if size <= budget:
             return size
-        return self.slice_tokens if budget == self.slice_tokens else 0
+        return SLICE if budget == SLICE else 0
 
     def retire(self, entries: Sequence[Entry]) -> None:
         """Let rows leave; their room is for others."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from foreword.backbone.attention import in_one_dtype, softmax
+from foreword.backbone.attention import in_one_dtype, softmax, without_autocast
 from foreword.backbone.cache import PrefixState, length_of
 from foreword.backbone.passes import Kind
 
@@ -160,7 +160,7 @@ class Stretch:
     def attend(self, module: object, query: Tensor, key: Tensor, value: Tensor, kind: Kind) -> Tensor:
         """Keep the new keys and values, and attend: [1, heads, R, D] to [1, R, heads, D]."""
         query, key, value = in_one_dtype(query, key, value)
-        with torch.autocast(query.device.type, enabled=False):
+        with without_autocast(query.device):
             return self._attend(query, key, value, kind)
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor, kind: Kind) -> Tensor:

@@ -15,12 +15,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from foreword.backbone import beside
-from foreword.backbone.attention import local_window
+from foreword.backbone.attention import autocast_dtype, local_window
 from foreword.backbone.batch import Row, answer_picks, positions
 from foreword.backbone.blocks import Block, Part, Stretch
 from foreword.backbone.cache import Behind, PrefixCache, PrefixState, plain_cache, roomy_cache
 from foreword.backbone.cohorts import Cohorts
-from foreword.backbone.decoding import Finished, Prompted, RunningBatch, forced, until_done
+from foreword.backbone.decoding import Prompted, RunningBatch, forced
 from foreword.backbone.growing import Growing, growing
 from foreword.backbone.head import answers_loss, frozen
 from foreword.backbone.install import Installation
@@ -64,10 +64,9 @@ class CausalEngine:
     def shared(self, prefix: Prefix | None, row: Row) -> Prefix:
         """All that stands before the row's own tokens, in order."""
         pieces = () if prefix is None else prefix.pieces
-        if row.before is None:
+        if not row.before:
             return Prefix(pieces).then(self.start + row.prefix)
-        before = (Tokens(row.before),) if row.before else ()
-        return Prefix((*before, *pieces)).then(row.prefix)
+        return Prefix((Tokens(self.start + row.before), *pieces)).then(row.prefix)
 
     def _embed(self, ids: Tensor) -> Tensor:
         return self.model.get_input_embeddings()(ids)  # type: ignore[no-any-return]
@@ -184,9 +183,7 @@ class CausalEngine:
 
     def prefix_key(self, prefix: Prefix | None, row: Row) -> tuple[object, ...]:
         """What decides a row's prefix state: contents, and the numbers that autocast computes with."""
-        kind = self.device.type
-        numbers = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
-        return ("" if prefix is None else prefix.digest, row.before, row.prefix, numbers)
+        return ("" if prefix is None else prefix.digest, row.before, row.prefix, autocast_dtype(self.device))
 
     def behind(self, rows: Sequence[Prompted]) -> tuple[list[int], Behind]:
         """The places of the rows, the longest first, and the prefixes behind them in that order."""
@@ -237,7 +234,8 @@ class CausalEngine:
         given, _ = self.inputs([(*shared.inputs, Tokens(tuple(itertools.chain(*told))))])
         changes: dict[str, Any] = {}
         if spared is not None:
-            trained = len(rows[0].before or ()) + length_of_prefix(prefix)
+            before = rows[0].before
+            trained = length_of_prefix(prefix) + (len(self.start + before) if before else 0)
             changes = {"early": spared.early, "late": spared.late, "trained_positions": trained}
         given |= {"mask": None, "spots": packing.spots, "picks": picks, "seen": seen, "layout": packing}
         out = self._forward(use_cache=False, changes=changes, **given)
@@ -281,7 +279,7 @@ class CausalEngine:
         given, prefix = frozen(self.model), Prefix.of(soft)
         if given and self._spares is None and prefix is not None and self.traits.packs and prefix.past is None:
             self._find_spared(prefix, rows)
-        by_head = given and self.traits.heads and not torch.is_autocast_enabled(self.device.type)
+        by_head = given and self.traits.heads and autocast_dtype(self.device) is None
         return answers_loss(self.model, by_head, functools.partial(self.answer_logits, prefix, rows))
 
     def _find_spared(self, prefix: Prefix, rows: Sequence[Row]) -> None:
@@ -320,11 +318,6 @@ class CausalEngine:
         cache = roomy_cache(behind, whole.shape[1])
         out = self._forward(mask=whole, spots=spots, picks=picks, past_key_values=cache, use_cache=True, **given)
         return order, beside.logprobs_of(out.logits[0], wanted)
-
-    @torch.no_grad()
-    def generate(self, soft: Prefixes, rows: Sequence[Row], longest: int, finished: Finished) -> list[list[int]]:
-        """Greedy answers, at most `longest` tokens each; finished(row, ids) ends a row. Rows may differ in their prefixes."""
-        return until_done(self, list(zip(each(soft, len(rows)), rows, strict=True)), longest, finished)
 
     @torch.no_grad()
     def forced_logits(self, soft: Prefixes, rows: Sequence[Row], steps: int) -> Tensor:

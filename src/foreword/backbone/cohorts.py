@@ -59,6 +59,8 @@ class _Cohort:
 class Cohorts:
     """A `RunningBatch` of cohorts: each takes a pass of its own."""
 
+    joins = False
+
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.cohorts: list[_Cohort] = []

@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 
 from foreword.backbone.batch import Row, right_padded
-from foreword.backbone.decoding import Finished, RunningBatch
+from foreword.backbone.decoding import RunningBatch
 from foreword.backbone.install import Installation
 from foreword.backbone.passes import running
 from foreword.backbone.prefix import Prefix, Prefixes, each, length_of_prefix
+from foreword.backbone.session import Request, Session
 from foreword.backbone.traits import Traits
 from foreword.backbone.wording import Wording
 from foreword.errors import ForewordError
@@ -37,7 +38,6 @@ class Engine(Protocol):
     def once(self, rows: int, positions: int) -> bool: ...
     def loss(self, soft: Prefix | Tensor | None, rows: Sequence[Row]) -> tuple[Tensor, int]: ...
     def score(self, soft: Prefixes, rows: Sequence[Row]) -> list[float]: ...
-    def generate(self, soft: Prefixes, rows: Sequence[Row], longest: int, finished: Finished) -> list[list[int]]: ...
     def running_batch(self) -> RunningBatch: ...
     def forget(self) -> None: ...
 
@@ -125,7 +125,7 @@ class Backbone:
         many = Counter(owners)
         sizes = []
         for owner, prefix, row in zip(owners, each_prefix, rows, strict=True):
-            before = length_of_prefix(prefix) + len(row.before or ()) + len(row.prefix) + self.specials
+            before = length_of_prefix(prefix) + len(row.before) + len(row.prefix) + self.specials
             own = len(row.own) + len(row.answer) + longest
             sizes.append(own if self.engine.once(many[owner], before) else own + before)
         return sizes
@@ -214,14 +214,46 @@ class Backbone:
         self._check_open()
         return self.engine.score(prefixes, rows) if rows else []
 
-    def generate(self, prefixes: Prefixes, rows: Sequence[Row], longest: int, *, stop: str = "") -> list[list[int]]:
+    def generate(
+        self,
+        prefixes: Prefixes,
+        rows: Sequence[Row],
+        longest: int,
+        *,
+        stop: str | Sequence[str] = "",
+        max_rows: int | None = None,
+    ) -> list[list[int]]:
         """Greedy answers as token ids, the end included; at most `longest` tokens. The same whatever stands in the batch. prefixes: one
-        for all rows, or one for each: a prefix that several rows have is run once, and kept for later batches."""
+        for all rows, or one for each: a prefix that several rows have is run once, and kept for later batches. max_rows: that answer at
+        once; None: all."""
+        stops = tuple(text for text in ((stop,) if isinstance(stop, str) else stop) if text)
+        owned = zip(each(prefixes, len(rows)), rows, strict=True)
+        requests = [Request(row, prefix, longest, stops) for prefix, row in owned]
+        return self.answer(requests, **({} if max_rows is None else {"max_rows": max_rows}))
+
+    def answer(self, requests: Sequence[Request], **limits: Any) -> list[list[int]]:
+        """The whole answer of each request as token ids, the end included. limits: of the session."""
+        answers: dict[int, list[int]] = dict(self.finishing(requests, **{"max_rows": max(1, len(requests)), **limits}))
+        return [answers[place] for place in range(len(requests))]
+
+    def finishing(self, requests: Sequence[Request], **limits: Any) -> Iterator[tuple[int, list[int]]]:
+        """The place of each request and its whole answer, as each is finished."""
+        session = self.session(**limits)
+        place = {number: at for at, number in enumerate(session.admit(requests))}
+        answers: list[list[int]] = [[] for _ in requests]
+        for said in session.run():
+            answers[place[said.id]].append(said.token)
+            if said.finish_reason is not None:
+                yield place[said.id], answers[place[said.id]]
+
+    def session(self, **limits: Any) -> Session:
+        """A session of requests that come and go: see `Session` for its limits."""
+        return Session(self, **limits)
+
+    def running_batch(self) -> RunningBatch:
+        """An empty running batch of this model."""
         self._check_open()
-        if not rows:
-            return []
-        ended = self.ended(stop)
-        return self.engine.generate(prefixes, rows, longest, lambda _, ids: ended(ids))
+        return self.engine.running_batch()
 
     def ended(self, *stops: str) -> Callable[[Sequence[int]], bool]:
         """Whether an answer's tokens have ended: by one of the model's own ends, or by a text that holds one of `stops`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,8 +12,6 @@ from torch import Tensor
 from foreword.backbone.batch import Row
 from foreword.backbone.prefix import Prefix
 
-Finished = Callable[[int, list[int]], bool]
-"""Of a row's place and its answer so far: whether the answer has ended."""
 Prompted = tuple[Prefix | None, Row]
 
 
@@ -35,7 +33,10 @@ class Entry:
 
 
 class RunningBatch(Protocol):
-    """Rows whose answers grow together. What stands beside a row never changes its logits (beyond rounding)."""
+    """Rows whose answers grow together. What stands beside a row never changes its logits (beyond rounding). joins: whether a row that is
+    admitted later goes through the model together with the others, and not in a pass of its own."""
+
+    joins: bool
 
     def admit(self, entries: Sequence[Entry], expected: Sequence[Prompted] = ()) -> None:
         """Let rows join. expected: rows that are likely to join later, which tells what is worth holding once."""
@@ -52,28 +53,6 @@ class Engine(Protocol):
     """What can make a running batch."""
 
     def running_batch(self) -> RunningBatch: ...
-
-
-def until_done(engine: Engine, rows: Sequence[Prompted], longest: int, finished: Finished) -> list[list[int]]:
-    """Greedy answers of rows that all start at once, at most `longest` tokens each."""
-    batch = engine.running_batch()
-    entries = [Entry(prefix, row, longest) for prefix, row in rows]
-    place = {id(entry): at for at, entry in enumerate(entries)}
-    answers: list[list[int]] = [[] for _ in rows]
-    batch.admit(entries)
-    running = len(rows)
-    while running:
-        ready, logits = batch.step()
-        gone = []
-        for entry, token in zip(ready, greedy_tokens(logits), strict=True):
-            at = place[id(entry)]
-            answers[at].append(token)
-            entry.token = token
-            if len(answers[at]) >= longest or finished(at, answers[at]):
-                gone.append(entry)
-        batch.retire(gone)
-        running -= len(gone)
-    return answers
 
 
 def greedy_tokens(logits: Tensor) -> list[int]:

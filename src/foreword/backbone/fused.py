@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from foreword.backbone.attention import autocast_dtype
 from foreword.backbone.install import Installation
 from foreword.backbone.passes import Pass
 
@@ -29,7 +30,7 @@ def let_fuse(installation: Installation) -> None:
 
 
 def _either(faster: Callable[..., Any], _: Pass, plain: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    if kwargs or len(args) != 1 or torch.is_autocast_enabled(args[0].device.type):
+    if kwargs or len(args) != 1 or autocast_dtype(args[0].device) is not None:
         return plain(*args, **kwargs)
     return faster(args[0])
 
@@ -79,7 +80,7 @@ class _Normed(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, epsilon: float) -> Tensor:
         width = hidden.shape[-1]
-        square = torch.linalg.vector_norm(hidden, dim=-1, keepdim=True).square_()
+        square = torch.linalg.vecdot(hidden, hidden).unsqueeze(-1)
         factor: Tensor = square.div_(width).add_(epsilon).rsqrt_()  # [.., 1]
         ctx.save_for_backward(hidden, weight, factor)
         normed: Tensor = (hidden * factor).mul_(weight)

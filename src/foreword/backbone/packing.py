@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from foreword.backbone.attention import in_one_dtype, softmax
+from foreword.backbone.attention import in_one_dtype, softmax, without_autocast
 from foreword.backbone.passes import Kind
 
 SCORES = 2**21  # of a group of rows, at most: 8 MiB in float32
@@ -81,7 +81,7 @@ class Packing:
     def attend(self, module: object, query: Tensor, key: Tensor, value: Tensor, kind: Kind) -> Tensor:
         """[1, heads, S + R, D] to [1, S + R, heads, D], with gradients."""
         query, key, value = in_one_dtype(query, key, value)
-        with torch.autocast(query.device.type, enabled=False):
+        with without_autocast(query.device):
             return _Attention.apply(query, key, value, self, kind)  # type: ignore[no-any-return,no-untyped-call]
 
     def masked(self, first: int, last: int, window: int | None, like: Tensor) -> Tensor:
@@ -124,7 +124,7 @@ class _Attention(torch.autograd.Function):
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
-        with torch.autocast(grad.device.type, enabled=False):
+        with without_autocast(grad.device):
             return (*_gradients(ctx, grad), None, None)
 
 

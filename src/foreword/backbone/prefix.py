@@ -168,7 +168,7 @@ def each(prefixes: Prefixes, rows: int) -> list[Prefix | None]:
         return [Prefix.of(prefixes)] * rows
     if len(prefixes) != rows:
         raise ForewordError(
-            f"{len(prefixes)} prefixes were given for {rows} rows; give one for all, or one for each row."
+            f"{len(prefixes)} soft prompts were given for {rows} rows; give one for all, or one for each row."
         )
     known = {id(value): Prefix.of(value) for value in prefixes}
     return [known[id(value)] for value in prefixes]

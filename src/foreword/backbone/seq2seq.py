@@ -12,10 +12,11 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import DynamicCache, EncoderDecoderCache
 
+from foreword.backbone.attention import autocast_dtype
 from foreword.backbone.batch import Row, answer_picks, right_padded
 from foreword.backbone.cache import Behind, keep_rows, roomy_cache, still_there
 from foreword.backbone.cohorts import Cohorts
-from foreword.backbone.decoding import Finished, Prompted, RunningBatch, until_done
+from foreword.backbone.decoding import Prompted, RunningBatch
 from foreword.backbone.growing import Growing
 from foreword.backbone.head import answers_loss, frozen
 from foreword.backbone.install import Installation
@@ -114,7 +115,7 @@ class Seq2SeqEngine:
 
     def loss(self, soft: Prefixes, rows: Sequence[Row]) -> tuple[Tensor, int]:
         """Summed cross-entropy in nats over the answer tokens, and how many tokens."""
-        by_head = self.traits.heads and frozen(self.model) and not torch.is_autocast_enabled(self.device.type)
+        by_head = self.traits.heads and frozen(self.model) and autocast_dtype(self.device) is None
         return answers_loss(self.model, by_head, functools.partial(self.answer_logits, soft, rows))
 
     @torch.no_grad()
@@ -132,12 +133,6 @@ class Seq2SeqEngine:
         for step in range(steps - 1):
             logits.append(batch.go_on(torch.tensor([row.answer[step] for row in rows], device=self.device)))
         return torch.stack(logits, dim=1)
-
-    @torch.no_grad()
-    def generate(self, soft: Prefixes, rows: Sequence[Row], longest: int, finished: Finished) -> list[list[int]]:
-        """Greedy answers, at most `longest` tokens each; finished(row, ids) ends a row; finished rows leave the batch. Rows may differ
-        in soft prompt. Where the cache is not exact for this model, the whole answer so far goes through the decoder for each token."""
-        return until_done(self, list(zip(each(soft, len(rows)), rows, strict=True)), longest, finished)
 
     def running_batch(self) -> RunningBatch:
         """Where rows are admitted, answered token by token, and retired."""
