@@ -218,7 +218,7 @@ class Chat:
             prefix=ids[min(taken, common) : common],
             own=ids[max(taken, common) :],
             question=len(ids) - max(asked, taken),
-            ahead=ahead if self.inside else None if self.begins else (),
+            ahead=ahead[self._start :],
         )
 
     def turns(self, words: str, shown: Sequence[Shown], question: str) -> list[tuple[str, tuple[int, ...]]]:

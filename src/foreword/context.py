@@ -48,7 +48,7 @@ class Tokens:
     prefix: tuple[int, ...]
     own: tuple[int, ...]
     question: int
-    ahead: tuple[int, ...] | None = None
+    ahead: tuple[int, ...] = ()
 
 
 Lay = Callable[[str, Sequence[Shown], str], Tokens]
@@ -69,12 +69,12 @@ class Fitted:
     dropped: int
     soft: int
     question: int
-    ahead: tuple[int, ...] | None = None
+    ahead: tuple[int, ...] = ()
 
     @property
     def size(self) -> int:
         """Positions in all, the tokenizer's own start apart."""
-        return len(self.ahead or ()) + self.soft + len(self.prefix) + len(self.own)
+        return len(self.ahead) + self.soft + len(self.prefix) + len(self.own)
 
     @property
     def before(self) -> int:

@@ -122,8 +122,8 @@ class Layout:
 
     def _room(self, kept: int, reserve: int, name: str) -> int | None:
         window, specials = self.backbone.window, self.backbone.specials
-        if self.chat is not None and (self.inside or not self.chat.begins):
-            specials = 0  # what the template writes is counted with the text
+        if self.chat is not None and not self.chat.begins:
+            specials = 0  # the engine puts none there
         if window is None:
             return None
         taken = kept - 1 if self.backbone.kind == "seq2seq" else kept + self.soft + specials

@@ -59,6 +59,10 @@ class CausalEngine:
         """Where the model's input goes."""
         return self.model.get_input_embeddings().weight.device  # type: ignore[no-any-return]
 
+    def without_start(self) -> CausalEngine:
+        """The same engine for texts that bring no start of the tokenizer's, or their own."""
+        return CausalEngine(self.model, self.installation, start=(), pad=self.pad, traits=self.traits)
+
     # -- what the model reads ---------------------------------------------------------------------------------------
 
     def shared(self, prefix: Prefix | None, row: Row) -> Prefix:
@@ -175,9 +179,7 @@ class CausalEngine:
         for prefix, row in rows:
             key = self.prefix_key(prefix, row)
             if key not in run:
-                run[key] = self.kept.get(
-                    key, lambda prefix=prefix, row=row: self.prefix_state(self.shared(prefix, row))
-                )  # type: ignore[misc]
+                run[key] = self.kept.get(key, lambda prefix=prefix, row=row: self.prefix_state(self.shared(prefix, row)))  # type: ignore[misc]
             keys.append(key)
         return [run[key] for key in keys]
 
@@ -244,9 +246,7 @@ class CausalEngine:
     def _shared_logits(
         self, prefix: Prefix | None, rows: Sequence[Row], seen: list[Tensor] | None
     ) -> tuple[Tensor, Tensor]:
-        with running(
-            self.installation.new_pass(checkpointing=False)
-        ):  # running a layer again would fill the cache twice
+        with running(self.installation.new_pass(checkpointing=False)):  # running a layer again would fill the cache twice
             state = self.prefix_state(self.shared(prefix, rows[0]))
             if state is None:
                 return self.joined_logits(prefix, rows, seen)

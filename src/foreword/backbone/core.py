@@ -34,6 +34,7 @@ class Engine(Protocol):
     traits: Traits
     installation: Installation
 
+    def without_start(self) -> Engine: ...
     def token_bytes(self) -> int: ...
     def once(self, rows: int, positions: int) -> bool: ...
     def loss(self, soft: Prefix | Tensor | None, rows: Sequence[Row]) -> tuple[Tensor, int]: ...
@@ -43,9 +44,10 @@ class Engine(Protocol):
 
 
 class Speech(Protocol):
-    """How a chat template words an answer. end: the id that ends an answer, if it writes one. digest: of the template. around: what it
-    writes around one question, with an instruction or without, whichever is longer."""
+    """How a chat template words an answer. begins: whether it writes the tokenizer's own start. end: the id that ends an answer, if it
+    writes one. digest: of the template. around: the most that it writes around one question."""
 
+    begins: bool
     end: int | None
     digest: str
     around: str
@@ -86,11 +88,13 @@ class Backbone:
 
     def chatting(self, chat: Speech) -> Backbone:
         """The same model, spoken to through a chat template: answers end with the template's own end of a turn, and any other end that
-        the model knows ends them too."""
+        the model knows ends them too. Where the template does not write the tokenizer's start, none is put before it."""
         view = copy.copy(self)
         view.chat = chat
         if chat.end is not None:
             view.eos = tuple(dict.fromkeys((chat.end, *self.eos)))
+        if not chat.begins:
+            view.engine = self.engine.without_start()
         return view
 
     @property

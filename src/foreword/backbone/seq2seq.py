@@ -145,9 +145,7 @@ class Seq2SeqEngine:
     def growing(self, rows: Sequence[Prompted], longest: int) -> Growing:
         """Rows whose inputs are read together."""
         softs = [prefix for prefix, _ in rows]
-        return _Decoding(
-            self, softs, [row for _, row in rows], longest, cached=self.traits.continues, forced=self.forced
-        )
+        return _Decoding(self, softs, [row for _, row in rows], longest, cached=self.traits.continues, forced=self.forced)
 
     def token_bytes(self) -> int:
         """Memory that a token's keys and values take: not known here."""
@@ -156,6 +154,12 @@ class Seq2SeqEngine:
     def once(self, rows: int, positions: int) -> bool:
         """A prompt is part of each input."""
         return False
+
+    def without_start(self) -> Seq2SeqEngine:
+        """The same engine for texts that bring no start of the tokenizer's, or their own."""
+        return Seq2SeqEngine(
+            self.model, self.installation, start=(), end=self.end, pad=self.pad, traits=self.traits
+        )
 
     def forget(self) -> None:
         """Nothing is kept: an encoder's input is never the same twice."""
@@ -166,16 +170,7 @@ class _Decoding:
 
     leaves = True
 
-    def __init__(
-        self,
-        engine: Seq2SeqEngine,
-        soft: Prefixes,
-        rows: Sequence[Row],
-        longest: int,
-        *,
-        cached: bool,
-        forced: int | None,
-    ) -> None:
+    def __init__(self, engine: Seq2SeqEngine, soft: Prefixes, rows: Sequence[Row], longest: int, *, cached: bool, forced: int | None) -> None:
         self.engine, self.order, self.forced = engine, list(range(len(rows))), forced
         self.encoded, self.mask = engine.encode(soft, rows)
         self.cache = None

@@ -110,7 +110,7 @@ def _parts(backbone: Backbone, soft: int, rows: Sequence[tuple[int, int]]) -> tu
 
 def _lengths(row: Row) -> tuple[int, int]:
     """Positions of a row that others have too, and of its own, answer included."""
-    return len(row.before or ()) + len(row.prefix), len(row.own) + len(row.answer)
+    return len(row.before) + len(row.prefix), len(row.own) + len(row.answer)
 
 
 def _said(backbone: Backbone, trial: Trial, one: Laid, own: int) -> int:

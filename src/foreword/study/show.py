@@ -90,7 +90,7 @@ def show_input(run: Run, prompt: str, label: str | None, example: str, *, progre
         reserve=layout.kept(chosen),
         dropped=fitted.dropped,
         targets=chosen.targets,
-        ids=(fitted.ahead or ()) + fitted.prefix + fitted.own,
+        ids=fitted.ahead + fitted.prefix + fitted.own,
         specials=() if layout.chat is None else layout.chat.controls,
     )
 
