@@ -274,9 +274,10 @@ def backbone(family: str = "smollm2", tokenizer: Any = None) -> Backbone:
 def test_every_end_that_the_model_knows_ends_an_answer() -> None:
     made = backbone("gemma2")
     made.model.generation_config.eos_token_id = [7, 9]
+    made.model.generation_config.eot_token_id = 11
     again = wrap("again", made.model, made.words.tokenizer)
     chat = chat_of("gemma2")
-    assert again.chatting(chat).eos == (chat.end, again.words.tokenizer.eos_token_id, 7, 9)
+    assert again.chatting(chat).eos == (chat.end, again.words.tokenizer.eos_token_id, 7, 9, 11)
     assert again.chat is None and again.eos[0] != chat.end, "the backbone itself is as it was"
 
 
@@ -293,9 +294,7 @@ def test_a_template_without_the_tokenizers_start_gets_none() -> None:
         [{"role": "user", "content": "nasho"}], add_generation_prompt=True, return_dict=False
     )
     assert list(tokens.prefix + tokens.own) == expected
-    assert view.generate(None, [Row(tokens.prefix, tokens.own)], 8) == [
-        plain_answer(view, expected, 8)
-    ]
+    assert view.generate(None, [Row(tokens.prefix, tokens.own)], 8) == [plain_answer(view, expected, 8)]
 
 
 def plain_answer(made: Backbone, ids: Sequence[int], longest: int) -> list[int]:

@@ -122,6 +122,7 @@ def test_a_comparison_uses_the_template_and_its_records_are_its_own(model: Path,
     assert told.code == 0, told.err
     assert [row["method"] for row in told.json["rows"]] == methods.split(",")
     assert any("said by zero, few, icl" in note and "not by pt;" in note for note in told.json["notes"])
+    assert any("through its chat template" in note for note in told.json["notes"])
     keys = {path.stem for path in (tmp_path / "on" / "records").iterdir()}
     plain = foreword(
         "compare", "-m", model, "-d", data, "--methods", methods, "--out", tmp_path / "off", "--chat", "off", "--instruction",

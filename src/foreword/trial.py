@@ -35,6 +35,7 @@ from foreword.tune import Tuned, dev_loss, tune
 
 PLACE_SAMPLE, PLACE_FACTOR = 64, 1.25
 DEV_BATCH = 64  # not the user's batch size: no setting that changes no answer may choose another checkpoint
+CHAT = "The model was spoken to in turns, through its chat template (--chat off for running text)."
 BEHIND = "The soft prompt stands behind the encoder's input: in front, it would move the input to positions unknown to this model."
 
 Encode = Callable[[Sequence[str]], "np.ndarray[Any, Any]"]
@@ -292,6 +293,7 @@ class Trial:
                 *self.task.remarks,
                 *answering.notes,
                 *([BEHIND] if layout.behind else []),
+                *([CHAT] if layout.chat is not None else []),
                 *scores.absent,
             ),
         )

@@ -91,8 +91,9 @@ class Backbone:
         the model knows ends them too. Where the template does not write the tokenizer's start, none is put before it."""
         view = copy.copy(self)
         view.chat = chat
-        if chat.end is not None:
-            view.eos = tuple(dict.fromkeys((chat.end, *self.eos)))
+        turn = getattr(self.model.generation_config, "eot_token_id", None)
+        turns = turn if isinstance(turn, list | tuple) else [turn]
+        view.eos = tuple(dict.fromkeys(int(i) for i in (chat.end, *self.eos, *turns) if i is not None))
         if not chat.begins:
             view.engine = self.engine.without_start()
         return view
