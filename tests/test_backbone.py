@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 import tiny
-from foreword.backbone import Request, Backbone, Row, core, load_backbone, wrap
+from foreword.backbone import Backbone, Request, Row, load_backbone, wrap
 from foreword.backbone.batch import answer_picks, left_padded, positions, right_padded
 from foreword.backbone.wording import Wording
 from foreword.errors import ForewordError
@@ -268,17 +268,6 @@ def test_the_fingerprint_does_not_see_the_numbers_it_is_loaded_in(tmp_path: Path
     assert loaded[0].dtype == torch.float32 and loaded[1].dtype == torch.bfloat16
     assert loaded[0].fingerprint == loaded[1].fingerprint
     assert loaded[0].weights_digest() != loaded[1].weights_digest()
-
-
-def test_a_big_tensor_is_sampled_from_end_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(core, "SAMPLED", 64)
-    model = copy.deepcopy(tiny.model("llama"))
-    wide = torch.nn.Parameter(torch.zeros(1_000_100))
-    model.register_parameter("wide", wide)
-    before = wrap("x", model, tiny.tokenizer()).fingerprint
-    with torch.no_grad():
-        wide[-100_000:] = 1
-    assert wrap("x", model, tiny.tokenizer()).fingerprint != before
 
 
 def test_a_backbone_is_frozen_and_without_dropout() -> None:

@@ -142,7 +142,7 @@ def test_choices_are_compared_behind_the_template(model: Path, tmp_path: Path) -
 
 
 def test_model_tuning_answers_behind_the_template(model: Path, data: Path, tmp_path: Path) -> None:
-    told = foreword("compare", "-m", model, "-d", data, "--methods", "mt", "--out", tmp_path, *SMALL, "--json")
+    told = foreword("compare", "-m", model, "-d", data, "--methods", "full-ft", "--out", tmp_path, *SMALL, "--json")
     assert told.code == 0, told.err
 
 

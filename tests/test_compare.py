@@ -269,7 +269,7 @@ def test_a_dry_run_computes_nothing(own: Path, tmp_path: Path, monkeypatch: pyte
     def never(*given: object, **more: object) -> None:
         raise AssertionError("computed")
 
-    for name in ("tune", "predict", "initial"):
+    for name in ("train", "predict"):
         monkeypatch.setattr(trial, name, never)
     whole = planned(run(own, tmp_path / "run", ALL))
     assert len([estimate(one) for one in whole.trials]) == len(whole.missing) == 12

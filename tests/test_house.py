@@ -21,6 +21,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("settings",),
     ("tuning",),
     (
+        "allocator",
         "files",
         "stats",
         "config",
@@ -35,11 +36,10 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "reference",
     ),
     ("data", "record", "store", "backbone", "golden", "memory", "chat", "environment"),
-    ("template", "retrieve", "inits", "report"),
+    ("template", "retrieve", "inits"),
     ("task", "methods"),
-    ("world", "layout", "spec"),
+    ("world", "layout", "report", "trainables", "spec"),
     ("tasks", "tune", "predict", "pretrain"),
-    ("modeltune",),
     ("trial",),
     ("study",),
     ("cli",),
@@ -65,23 +65,9 @@ LATE = {
     ("metrics", "unidecode"),
 }
 LATE_ROOMS = {"cli", "__main__"}  # so that --help answers at once
-NO_TORCH = {
-    "errors",
-    "files",
-    "stats",
-    "config",
-    "settings",
-    "tuning",
-    "data",
-    "record",
-    "report",
-    "metrics",
-    "retrieve",
-    "study",
-    "cli",
-}
+NO_TORCH = {"errors", "files", "stats", "config", "data", "record", "report", "metrics", "retrieve", "study", "cli"}
 NO_TORCH |= {"template", "task", "tasks", "world", "methods", "context", "readers", "ensemble", "pack", "progress"}
-NO_TORCH |= {"__init__", "__main__", "layout", "chat", "conversations"}
+NO_TORCH |= {"__init__", "__main__", "layout", "settings", "tuning", "chat", "conversations"}
 
 
 @functools.cache

@@ -98,7 +98,7 @@ def test_a_second_run_computes_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     def never(*given: object, **more: object) -> None:
         raise AssertionError("computed again")
 
-    for name in ("tune", "predict", "initial", "make"):
+    for name in ("train", "predict", "make"):
         monkeypatch.setattr(trial, name, never)
     for label, record in first.items():
         one = make("llama", label, tmp_path)

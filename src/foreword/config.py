@@ -14,8 +14,6 @@ from foreword.errors import ForewordError
 from foreword.settings import Count, Settings, Whole, described, fields_of, kinds_of, quoted, unknown_key
 from foreword.tuning import Tuning
 
-OF_PROMPTS = {"prompt_length", "place", "init", "init_text", "init_prompt", "reparameterisation", "mlp_width"}
-
 
 class Run(Settings):
     """What a command does.
@@ -37,8 +35,8 @@ class Run(Settings):
     the folder of an encoder-decoder's own output tokenizer.
     chat: whether the model is spoken to through its tokenizer's chat template (auto: where there is one).
     answers: the number of answers over which the cost of tuning is spread. out: the folder of records and report.
-    tuning: how soft prompts are fitted. model_learning_rate: the rate, of the weights themselves, at which the reference row `mt`
-    fits all of a model's weights; all else it does as `tuning` says.
+    tuning: how anything is trained. model_learning_rate: the rate, of the weights themselves, at which a copy of the model is
+    trained; all else it does as `tuning` says.
     """
 
     model: Annotated[str, Field(min_length=1)]
@@ -78,12 +76,6 @@ class Run(Settings):
     out: Annotated[str, Field(min_length=1)] = "runs"
     tuning: Tuning = Tuning()
     model_learning_rate: Annotated[float, Field(gt=0)] = 3e-4
-
-    @property
-    def model_tuning(self) -> Tuning:
-        """The settings by which a model's own weights are fitted: nothing in them that only a soft prompt has."""
-        shared = self.tuning.model_dump(exclude=OF_PROMPTS)
-        return Tuning(**shared | {"learning_rate": self.model_learning_rate})
 
     @model_validator(mode="after")
     def _no_contradiction(self) -> Self:

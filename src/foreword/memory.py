@@ -73,9 +73,9 @@ class Budget:
         *,
         free: Callable[[], None] = lambda: None,
     ) -> Iterator[tuple[int, Result]]:
-        """Each place 0..N-1 with its result, as work(places, tokens) yields them, the longest asked for first. Where work runs out of memory,
-        the budget becomes half of what it was, or of what all places take, free() is called, and work goes on with the places not yet
-        done. Raises ForewordError where one row alone is too much."""
+        """Each place 0..N-1 with its result, as work(places, tokens) yields them, the longest asked for first. Where work runs out of
+        memory, the budget becomes half of what it was, or of what all places take, free() is called, and work goes on with the places
+        not yet done. Raises ForewordError where one row alone is too much."""
         waiting = sorted(range(len(lengths)), key=lambda place: (-lengths[place], place))
         while waiting:
             done: set[int] = set()

@@ -48,8 +48,9 @@ def predict(
 ) -> Prediction:
     """Answer every example. soft: a prefix, such as a soft prompt [P, H], or None, or one of these for each example: prompts mix in a
     batch, and each is run once. longest: tokens of an answer at most. batch_size: examples that are answered together, fewer where they
-    are long or the memory does not hold them; one that ends makes room for the next at once. Examples with choices get the choice with the highest log-probability summed over its tokens (the first
-    among equals); others a greedy answer, read by the template."""
+    are long or the memory does not hold them; one that ends makes room for the next at once. Examples with choices get the
+    choice with the highest log-probability summed over its tokens (the first among equals); others a greedy answer, read by the
+    template."""
     begun = time.perf_counter()
     softs = each(soft, len(laid))
     outputs = [""] * len(laid)

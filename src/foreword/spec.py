@@ -9,17 +9,18 @@ from typing import Any
 from foreword.backbone import Backbone
 from foreword.files import canonical
 from foreword.methods import Method
+from foreword.metrics import metric
+from foreword.record import ENGINE
+from foreword.retrieve import signature
 from foreword.softprompt import SoftPrompt
 from foreword.task import Task
 from foreword.tuning import Tuning
 
-ENGINE = 2  # raised when the engine's numbers change, so that records of an older engine are not taken for new ones
-
 
 @dataclass(frozen=True)
 class Spec:
-    """What a trial is made of, beside backbone and task. given: a prompt to start from or to use. encoder: names what turns text
-    into vectors, for dense retrieval. split: the one that is scored."""
+    """What a trial is made of, beside backbone and task. given: a prompt to start from or to use. encoder: identifies what
+    turns text into vectors, for dense retrieval: a fingerprint of its contents, or `backbone:mean`. split: the one that is scored."""
 
     label: str
     method: Method
@@ -46,8 +47,16 @@ class Spec:
             "given": self.given.digest if self.given is not None and row.soft else None,
             "max_new_tokens": self.max_new_tokens,
             "encoder": self.encoder if row.retriever == "dense" else None,
+            "retriever": signature(row.retriever) if row.demonstrations == "retrieved" else None,
+            "metrics": {name: _signature(name) for name in task.metrics},
         }
 
     def key(self, backbone: Backbone, task: Task) -> str:
         """The trial's name in the run folder."""
-        return hashlib.sha256(canonical(self.contents(backbone, task)).encode()).hexdigest()[:24]
+        digest = hashlib.sha256(canonical(self.contents(backbone, task)).encode()).hexdigest()
+        return f"{digest[:24]}-v{ENGINE}"
+
+
+def _signature(name: str) -> str | None:
+    """A metric's version and options; None where it cannot run here, and so scores nothing."""
+    return None if metric(name).absence() else metric(name).signature()

@@ -11,18 +11,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from foreword import store
 from foreword.backbone import Backbone
 from foreword.data import Example
 from foreword.environment import hardware, versions
 from foreword.errors import ForewordError
-from foreword.inits import Given, initial, vocab
+from foreword.inits import Given, vocab
 from foreword.layout import Laid, Layout
 from foreword.metrics import metric
 from foreword.metrics.scores import Scores, scores_of
-from foreword.modeltune import tune_model
 from foreword.pack import visited
 from foreword.predict import Prediction, predict
 from foreword.progress import Progress, silent
@@ -31,7 +29,8 @@ from foreword.retrieve import Found, fixed, make
 from foreword.softprompt import Birth, SoftPrompt
 from foreword.spec import Spec
 from foreword.task import Task
-from foreword.tune import Tuned, dev_loss, tune
+from foreword.trainables import TRAINABLES, Prefix, Setup
+from foreword.tune import Tuned, dev_loss, train
 
 PLACE_SAMPLE, PLACE_FACTOR = 64, 1.25
 DEV_BATCH = 64  # not the user's batch size: no setting that changes no answer may choose another checkpoint
@@ -78,32 +77,15 @@ class Trial:
         if done is not None:
             return done
         layout = self._placed()
-        record = self._reference(layout) if self.spec.method.weights else self._adapted(layout)
+        record = self._score(layout, *self._trained(layout))
         record.write(self.path)
         shutil.rmtree(self.out / "work" / self.key, ignore_errors=True)
         return record
 
-    def _adapted(self, layout: Layout) -> Record:
-        tuned, prompt = self._prompt(layout) if self.spec.method.soft else (None, None)
-        return self._score(layout, self.backbone, tuned, prompt)
-
-    def _reference(self, layout: Layout) -> Record:
-        """The record of a row that changes the backbone: a copy of it is tuned, answers, and is dropped."""
-        twin, tuned = tune_model(
-            self.backbone,
-            layout.training_rows(self.task.train),
-            lambda twin: replace(self, backbone=twin)._dev_score(layout),
-            self.spec.tuning,
-            seed=self.spec.seed,
-            folder=self.out / "work" / self.key,
-            name=f"{self.name}: tuning",
-            progress=self.progress,
-        )
-        return self._score(layout, twin, tuned, None)
-
-    def fit(self) -> tuple[Tuned, SoftPrompt]:
-        """Only the soft prompt of this trial, nothing scored and nothing kept but checkpoints."""
-        return self._prompt(self._placed())
+    def fit(self) -> tuple[Tuned | None, SoftPrompt | None]:
+        """Only what this trial trains, nothing scored and nothing kept but checkpoints."""
+        _, tuned, prompt = self._trained(self._placed())
+        return tuned, prompt
 
     def laid(self) -> list[Laid]:
         """The examples of the scored split in tokens, as this trial words them."""
@@ -119,7 +101,7 @@ class Trial:
         found: dict[str, list[Found]] | None = None
         if row.demonstrations == "retrieved":
             needed = list(task.split(spec.split))
-            if row.soft and spec.tuning.max_steps > 0:
+            if row.trains and spec.tuning.max_steps > 0:
                 seen = visited(len(task.train), spec.tuning.batch_size, spec.tuning.max_steps, seed=spec.seed)
                 needed += [*(task.train[place] for place in seen), *self._dev()]
             encode = self.encode or self.backbone.states
@@ -182,49 +164,47 @@ class Trial:
                 losses.append(float(backbone.loss(soft, rows)[0]))
         return losses[0] > PLACE_FACTOR * losses[1]
 
-    def _prompt(self, layout: Layout) -> tuple[Tuned, SoftPrompt]:
-        """The soft prompt of this trial, tuned from its start, or from the checkpoint of a run that was cut short."""
+    def _trained(self, layout: Layout) -> tuple[Backbone, Tuned | None, SoftPrompt | None]:
+        """The backbone that answers, what was trained, and the soft prompt to be kept, from the start or from the checkpoint of a run
+        that was cut short; the trial's own backbone alone where the method trains nothing."""
         spec = self.spec
+        if not spec.method.trains:
+            return self.backbone, None, None
         labels = list(dict.fromkeys(choice for example in self.task.train for choice in example.choices))
         given = Given(spec.tuning.init_text or self.task.template.instruction, labels, spec.given)
-        strategy = "carried" if spec.given is not None else spec.tuning.init
-        start = initial(strategy, self.backbone, self._length(), seed=spec.seed, given=given)
-        rows = layout.training_rows(self.task.train)
-        tuned = tune(
-            self.backbone,
-            rows,
-            start,
-            self._dev_score(layout),
-            spec.tuning,
-            seed=spec.seed,
+        trainable = TRAINABLES[spec.method.trainable]
+        answering, tuned = train(
+            trainable,
+            Setup(self.backbone, spec.tuning, spec.seed, given),
+            layout.training_rows(self.task.train),
+            lambda backbone: replace(self, backbone=backbone)._dev_score(layout),
             folder=self.out / "work" / self.key,
             name=f"{self.name}: tuning",
             progress=self.progress,
         )
-        return tuned, SoftPrompt(tuned.values, self._birth(layout))
+        prompt = None if trainable.artifact is None else trainable.artifact(tuned.best, self._birth(layout))
+        return answering, tuned, prompt
 
-    def _dev_score(self, layout: Layout) -> Callable[[Tensor | None], float]:
+    def _dev_score(self, layout: Layout) -> Callable[[Prefix], float]:
         spec, backbone = self.spec, self.backbone
-        if spec.tuning.max_steps == 0:
-            return lambda values: 0.0
         dev = self._dev()
         if spec.tuning.select_by == "loss":
             return dev_loss(backbone, [layout.training_row(example) for example in dev], DEV_BATCH)
         laid = [layout.lay(example) for example in dev]
         measure = metric(self.task.metrics[0])
 
-        def by_metric(values: Tensor | None) -> float:
-            found = self._answer(values, laid, silent)
+        def by_metric(prefix: Prefix) -> float:
+            found = self._answer(prefix, laid, silent)
             numbers = measure.numbers(found.outputs, [one.targets for one in dev], [one.facts for one in dev])
             return -float(measure.from_sums(numbers.sum(axis=0)))
 
         return by_metric
 
-    def _answer(self, soft: Tensor | None, laid: Sequence[Laid], progress: Progress) -> Prediction:
+    def _answer(self, prefix: Prefix, laid: Sequence[Laid], progress: Progress) -> Prediction:
         return predict(
             self.backbone,
             self.task.template,
-            soft,
+            prefix,
             laid,
             longest=self.spec.max_new_tokens,
             batch_size=self.batch_size,

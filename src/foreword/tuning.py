@@ -11,7 +11,7 @@ from foreword.settings import Count, Settings, Whole
 
 
 class Tuning(Settings):
-    """How a soft prompt is fitted.
+    """How a soft prompt is fitted, and, but for what only a soft prompt has, anything else that is trained.
 
     prompt_length: P, in rows. place: front of the input, behind it in an encoder (auto: front, unless a model that has
     learnt its positions by heart loses the input there), or inside the system message of a chat. init: where the rows start;

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from foreword.errors import ForewordError
 
+
 @dataclass(frozen=True)
 class Row:
     """What the model gets for one example, beside the soft prompt. prefix: ids that many rows share (instruction, fixed

@@ -148,7 +148,9 @@ def token_logprobs(engine: Engine, prompted: Sequence[Prompted]) -> tuple[list[i
         ids = [token for row in rows for token in row.own + row.answer[:-1]]
         labels = [token for row in rows for token in row.answer]
         picks: list[int] = []
-        for end, row in zip(itertools.accumulate(len(row.own) + len(row.answer) - 1 for row in rows), rows, strict=True):
+        for end, row in zip(
+            itertools.accumulate(len(row.own) + len(row.answer) - 1 for row in rows), rows, strict=True
+        ):
             picks += range(end - len(row.answer), end)
         device = engine.device
         logits = engine.stretch_logits(

@@ -104,7 +104,9 @@ class Part:
         self.held = self.block.held[self.rows]  # before these tokens
         self.columns = max(held + size for held, size in zip(self.held, self.sizes, strict=True))
         self.starts = tuple(itertools.accumulate(self.sizes, initial=0))[:-1]
-        self._columns: dict[torch.device, Tensor] = {}  # rows and columns [2, n] of one token a row, the same in all layers
+        self._columns: dict[
+            torch.device, Tensor
+        ] = {}  # rows and columns [2, n] of one token a row, the same in all layers
 
     @property
     def spots(self) -> list[int]:

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from foreword.backbone import beside
 from foreword.backbone.attention import autocast_dtype, local_window
@@ -25,7 +24,7 @@ from foreword.backbone.growing import Growing, growing
 from foreword.backbone.head import answers_loss, frozen
 from foreword.backbone.install import Installation
 from foreword.backbone.packing import Packing
-from foreword.backbone.passes import Layout, Pass, running
+from foreword.backbone.passes import Layout, running
 from foreword.backbone.prefix import Embeddings, Prefix, Prefixes, Tokens, each, length_of_prefix
 from foreword.backbone.spared import Spared, find_spared
 from foreword.backbone.traits import Traits
@@ -42,26 +41,33 @@ class CausalEngine:
     """Loss, scores and answers of a frozen decoder-only model. Shapes: B rows, S prefix positions (soft prompt, the tokenizer's start,
     shared ids), T own positions, V words, H width."""
 
+    switch: int | None = None  # the length beyond which a row's numbers depend on the longest row of its pass
+
     def __init__(
         self, model: Any, installation: Installation, *, start: tuple[int, ...], pad: int, traits: Traits | None = None
     ) -> None:
         self.model, self.installation, self.start, self.pad = model, installation, start, pad
         self.traits = traits or Traits()
-        self._takes_positions = "position_ids" in inspect.signature(model.forward).parameters
-        self._per_layer = getattr(_text_module(model), "get_per_layer_inputs", None)
+        self.takes_positions = "position_ids" in inspect.signature(model.forward).parameters
+        self.factor = (
+            1.0  # of input vectors between the table and the first layer, where the model applies one to ids alone
+        )
+        self.reasons: dict[str, str] = {}  # of each trait that does not hold, why
+        self._per_layer = _per_layer_inputs(model)
         self._local = local_window(model.config.get_text_config(decoder=True))
         self._spares: Spared | None = None  # what a loss may leave out, once one was asked for
         self.worth = WORTH
         self.kept = PrefixCache(max(KEPT_BYTES, sum(value.nbytes for value in model.parameters())))
 
     @property
+    def reads_ids(self) -> bool:
+        """Whether layers look ids up in tables of their own, beside the input vectors."""
+        return self._per_layer is not None
+
+    @property
     def device(self) -> torch.device:
         """Where the model's input goes."""
         return self.model.get_input_embeddings().weight.device  # type: ignore[no-any-return]
-
-    def without_start(self) -> CausalEngine:
-        """The same engine for texts that bring no start of the tokenizer's, or their own."""
-        return CausalEngine(self.model, self.installation, start=(), pad=self.pad, traits=self.traits)
 
     # -- what the model reads ---------------------------------------------------------------------------------------
 
@@ -73,7 +79,8 @@ class CausalEngine:
         return Prefix((Tokens(self.start + row.before), *pieces)).then(row.prefix)
 
     def _embed(self, ids: Tensor) -> Tensor:
-        return self.model.get_input_embeddings()(ids)  # type: ignore[no-any-return]
+        vectors: Tensor = self.model.get_input_embeddings()(ids)
+        return vectors if self.factor == 1.0 else vectors * self.factor
 
     def inputs(self, lines: Sequence[Line], *, left: bool = False) -> tuple[dict[str, Any], Tensor]:
         """Input embeddings [B, T, H] of lines, padded at their ends (or beginnings), and their mask [B, T]. Models that also read ids per
@@ -128,7 +135,7 @@ class CausalEngine:
         changes: dict[str, Any] | None = None,
         **given: Any,
     ) -> Any:
-        if self._takes_positions:
+        if self.takes_positions:
             given["position_ids"] = spots
         by_hook = picks is not None and self.traits.picks
         one_pass = self.installation.new_pass(
@@ -179,7 +186,9 @@ class CausalEngine:
         for prefix, row in rows:
             key = self.prefix_key(prefix, row)
             if key not in run:
-                run[key] = self.kept.get(key, lambda prefix=prefix, row=row: self.prefix_state(self.shared(prefix, row)))  # type: ignore[misc]
+                run[key] = self.kept.get(
+                    key, lambda prefix=prefix, row=row: self.prefix_state(self.shared(prefix, row))
+                )  # type: ignore[misc]
             keys.append(key)
         return [run[key] for key in keys]
 
@@ -246,7 +255,9 @@ class CausalEngine:
     def _shared_logits(
         self, prefix: Prefix | None, rows: Sequence[Row], seen: list[Tensor] | None
     ) -> tuple[Tensor, Tensor]:
-        with running(self.installation.new_pass(checkpointing=False)):  # running a layer again would fill the cache twice
+        with running(
+            self.installation.new_pass(checkpointing=False)
+        ):  # running a layer again would fill the cache twice
             state = self.prefix_state(self.shared(prefix, rows[0]))
             if state is None:
                 return self.joined_logits(prefix, rows, seen)
@@ -381,6 +392,13 @@ def _with_soft(vectors: Tensor, soft: Sequence[tuple[int, int, Tensor]]) -> Tens
     ordered = sorted(soft, key=lambda piece: piece[:2])
     values = torch.cat([values.to(vectors.device, vectors.dtype) for _, _, values in ordered])
     return vectors.masked_scatter(where.to(vectors.device).unsqueeze(-1), values)
+
+
+def _per_layer_inputs(model: Any) -> Any:
+    """What makes the inputs that each layer gets by id, beside the input vectors; None for a model whose layers get none."""
+    if not getattr(model.config.get_text_config(decoder=True), "hidden_size_per_layer_input", None):
+        return None
+    return getattr(_text_module(model), "get_per_layer_inputs", None)
 
 
 def _text_module(model: Any) -> Any:

@@ -49,9 +49,7 @@ class _Cohort:
         return list(self.entries), logits
 
     def retire(self, leaving: set[int]) -> None:
-        self.gone = [
-            gone or id(entry) in leaving for gone, entry in zip(self.gone, self.entries, strict=True)
-        ]
+        self.gone = [gone or id(entry) in leaving for gone, entry in zip(self.gone, self.entries, strict=True)]
         if self.batch.leaves and self.begun and any(self.gone) and not all(self.gone):
             order = self.batch.keep(self.gone)
             self.entries = [self.entries[place] for place in order]

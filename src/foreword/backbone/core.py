@@ -6,6 +6,7 @@ import contextlib
 import copy
 import functools
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
@@ -16,16 +17,18 @@ from torch import Tensor
 
 from foreword.backbone.batch import Row, right_padded
 from foreword.backbone.decoding import RunningBatch
+from foreword.backbone.identity import fingerprint
 from foreword.backbone.install import Installation
 from foreword.backbone.passes import running
 from foreword.backbone.prefix import Prefix, Prefixes, each, length_of_prefix
 from foreword.backbone.session import Request, Session
+from foreword.backbone.stored import Stored
 from foreword.backbone.traits import Traits
+from foreword.backbone.truth import not_a_number
 from foreword.backbone.wording import Wording
 from foreword.errors import ForewordError
 
 STATES = 2**31  # bytes of keys and values, at least, that answers may take
-SAMPLED = 65_536  # numbers read of a tensor of more than a million for the fingerprint
 
 
 class Engine(Protocol):
@@ -33,8 +36,10 @@ class Engine(Protocol):
 
     traits: Traits
     installation: Installation
+    reasons: dict[str, str]
+    factor: float
+    switch: int | None
 
-    def without_start(self) -> Engine: ...
     def token_bytes(self) -> int: ...
     def once(self, rows: int, positions: int) -> bool: ...
     def loss(self, soft: Prefix | Tensor | None, rows: Sequence[Row]) -> tuple[Tensor, int]: ...
@@ -95,7 +100,7 @@ class Backbone:
         turns = turn if isinstance(turn, list | tuple) else [turn]
         view.eos = tuple(dict.fromkeys(int(i) for i in (chat.end, *self.eos, *turns) if i is not None))
         if not chat.begins:
-            view.engine = self.engine.without_start()
+            view.engine = _without_start(self.engine)
         return view
 
     @property
@@ -164,7 +169,7 @@ class Backbone:
     def embed(self, ids: Sequence[int]) -> Tensor:
         """The input vectors of token ids as the first layer gets them: [T, H] in float32."""
         found = self.model.get_input_embeddings()(torch.tensor([list(ids)], dtype=torch.long, device=self.device))
-        return found[0].float()  # type: ignore[no-any-return]
+        return found[0].float() * self.engine.factor  # type: ignore[no-any-return]
 
     @functools.cached_property
     def scale(self) -> float:
@@ -180,6 +185,7 @@ class Backbone:
         rows = [(self.words.start + self.words.ids(text, first=True)[:room]) or (self.words.pad,) for text in texts]
         found = np.zeros((len(rows), self.hidden), dtype=np.float32)
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+        batch_size = batch_size if self.engine.switch is None else 1
         for at in range(0, len(order), batch_size):
             chunk = order[at : at + batch_size]
             hidden, mask = self._hidden([rows[i] for i in chunk])  # [B, T, H], [B, T]
@@ -217,7 +223,10 @@ class Backbone:
     def score(self, prefixes: Prefixes, rows: Sequence[Row]) -> list[float]:
         """Each row's answer log-probability in nats. prefixes: one for all rows, or one for each."""
         self._check_open()
-        return self.engine.score(prefixes, rows) if rows else []
+        scores = self.engine.score(prefixes, rows) if rows else []
+        if any(math.isnan(score) for score in scores):
+            raise not_a_number(self.dtype)
+        return scores
 
     def generate(
         self,
@@ -312,20 +321,12 @@ class Backbone:
 
     # -- identity ---------------------------------------------------------------------------------------------------
 
+    stored: Stored | None = None  # the files that the model was loaded from
+
     @functools.cached_property
     def fingerprint(self) -> str:
-        """Identifies weights and tokenizer: names, shapes and values in bfloat16 (so the loading precision does not matter),
-        every value of tensors up to a million numbers, 65,536 evenly spaced values of larger ones."""
-        digest = hashlib.sha256(self.model.config.model_type.encode())
-        for name, values in self._tensors():
-            flat = values.detach().reshape(-1)
-            if flat.numel() > 1_000_000:
-                flat = flat[:: max(1, flat.numel() // SAMPLED)]
-            digest.update(f"{name}{tuple(values.shape)}".encode())
-            digest.update(flat.to(torch.bfloat16).view(torch.int16).cpu().numpy().tobytes())
-        digest.update(self.words.digest_text().encode())
-        digest.update(self.answers.digest_text().encode())
-        return digest.hexdigest()
+        """Identifies the model and its tokenizer by all that can change a number: see `identity.fingerprint`."""
+        return fingerprint(self.model, self.words, self.answers, self.stored)
 
     def weights_digest(self) -> str:
         """A digest of every number of every weight, as loaded: equal before and after tuning."""
@@ -337,6 +338,13 @@ class Backbone:
 
     def _tensors(self) -> Iterator[tuple[str, Tensor]]:
         yield from sorted(self.model.named_parameters(), key=lambda item: item[0])
+
+
+def _without_start(engine: Any) -> Any:
+    """The same engine for texts that bring no start of the tokenizer's along, with a room of its own for prefixes."""
+    twin = copy.copy(engine)
+    twin.start, twin.kept = (), type(engine.kept)(engine.kept.room)
+    return twin
 
 
 def _by_prefix(rows: Sequence[Row]) -> list[list[int]]:
@@ -363,9 +371,9 @@ def _eos(model: Any, answers: Wording) -> tuple[int, ...]:
     for one in (
         answers.tokenizer.eos_token_id,
         getattr(model.generation_config, "eos_token_id", None),
-        model.config.eos_token_id,
+        getattr(model.config, "eos_token_id", None),
     ):
         for token in one if isinstance(one, (list, tuple)) else [one]:
-            if token is not None and int(token) not in found:
+            if token is not None and int(token) not in found and (answers.rows is None or int(token) < answers.rows):
                 found.append(int(token))
     return tuple(found)

@@ -75,7 +75,9 @@ class Installation:
         self.model, self.users, self.lock = model, 0, threading.RLock()
         self.switches: list[Switch] = []
         self.failed: dict[str, str] = {}  # what could not be installed, and why
-        self.configs: set[int] = set()  # ids of the configurations of the model and its parts, which live as long as it does
+        self.configs: set[int] = (
+            set()
+        )  # ids of the configurations of the model and its parts, which live as long as it does
         self._local = local_window(model.config.get_text_config(decoder=True)) is not None
         self.own_attention = [module for module in model.modules() if type(module).__name__ in OWN]
         self._install_attention()

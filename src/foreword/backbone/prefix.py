@@ -156,7 +156,9 @@ class Prefix:
         return Prefix((*self.pieces, Tokens(tuple(ids)))) if ids else self
 
 
-Prefixes = Prefix | Tensor | Sequence[Prefix | Tensor | None] | None  # one for every row, or none, or one of these for each row
+Prefixes = (
+    Prefix | Tensor | Sequence[Prefix | Tensor | None] | None
+)  # one for every row, or none, or one of these for each row
 
 
 def each(prefixes: Prefixes, rows: int) -> list[Prefix | None]:

@@ -1,5 +1,5 @@
-"""Which token comes next: the likeliest, or one drawn by a chance that depends on the row's seed and the place of the token alone, so that a
-sampled answer too is the same whatever stands beside it."""
+"""Which token comes next: the likeliest, or one drawn by a chance that depends on the row's seed and the place of the token alone, so that
+a sampled answer too is the same whatever stands beside it."""
 
 from __future__ import annotations
 

@@ -30,6 +30,8 @@ class Seq2SeqEngine:
     nothing before the decoder's (Lester et al. 2021, section 2), or behind the input where a row says so. Shapes: B rows, P + S
     encoder positions, T answer tokens."""
 
+    switch: int | None = None
+
     def __init__(
         self,
         model: Any,
@@ -42,10 +44,11 @@ class Seq2SeqEngine:
     ) -> None:
         self.model, self.installation, self.start, self.end, self.pad = model, installation, start, end, pad
         self.traits = traits or Traits(shares=False)
-        first = model.config.decoder_start_token_id
-        if first is None:
-            first = getattr(model.generation_config, "decoder_start_token_id", None)
-        self.first = pad if first is None else int(first)
+        self.factor = (
+            1.0  # of input vectors between the table and the first layer, where the model applies one to ids alone
+        )
+        self.reasons: dict[str, str] = {}  # of each trait that does not hold, why
+        self.first = _first(model, pad)
         forced = getattr(model.generation_config, "forced_bos_token_id", None)
         self.forced = None if forced is None else int(forced)
 
@@ -67,6 +70,7 @@ class Seq2SeqEngine:
             slots.append(text + ones if row.behind else ones + text)
         ids, mask = right_padded(lines, self.pad, self.device)
         vectors = self.model.get_input_embeddings()(ids)  # [B, P + S, H]
+        vectors = vectors if self.factor == 1.0 else vectors * self.factor
         given = [one.to(vectors.dtype) for one in softs if one is not None]
         if given:
             where = right_padded(slots, 0, self.device)[0].bool().unsqueeze(-1)
@@ -145,7 +149,9 @@ class Seq2SeqEngine:
     def growing(self, rows: Sequence[Prompted], longest: int) -> Growing:
         """Rows whose inputs are read together."""
         softs = [prefix for prefix, _ in rows]
-        return _Decoding(self, softs, [row for _, row in rows], longest, cached=self.traits.continues, forced=self.forced)
+        return _Decoding(
+            self, softs, [row for _, row in rows], longest, cached=self.traits.continues, forced=self.forced
+        )
 
     def token_bytes(self) -> int:
         """Memory that a token's keys and values take: not known here."""
@@ -155,14 +161,18 @@ class Seq2SeqEngine:
         """A prompt is part of each input."""
         return False
 
-    def without_start(self) -> Seq2SeqEngine:
-        """The same engine for texts that bring no start of the tokenizer's, or their own."""
-        return Seq2SeqEngine(
-            self.model, self.installation, start=(), end=self.end, pad=self.pad, traits=self.traits
-        )
-
     def forget(self) -> None:
         """Nothing is kept: an encoder's input is never the same twice."""
+
+
+def _first(model: Any, pad: int) -> int:
+    """The id that the decoder begins with: that of the config or the generation config, else what the model library begins with (bos)."""
+    for name in ("decoder_start_token_id", "bos_token_id"):
+        for config in (model.config, model.generation_config):
+            given = getattr(config, name, None)
+            if given is not None:
+                return int(given)
+    return pad
 
 
 class _Decoding:
@@ -170,7 +180,16 @@ class _Decoding:
 
     leaves = True
 
-    def __init__(self, engine: Seq2SeqEngine, soft: Prefixes, rows: Sequence[Row], longest: int, *, cached: bool, forced: int | None) -> None:
+    def __init__(
+        self,
+        engine: Seq2SeqEngine,
+        soft: Prefixes,
+        rows: Sequence[Row],
+        longest: int,
+        *,
+        cached: bool,
+        forced: int | None,
+    ) -> None:
         self.engine, self.order, self.forced = engine, list(range(len(rows))), forced
         self.encoded, self.mask = engine.encode(soft, rows)
         self.cache = None
