@@ -16,7 +16,12 @@ import chats
 from foreword.backbone import Backbone, Row, wrap
 from foreword.chat import DATE, Chat
 from foreword.context import Shown
+from foreword.data import Example
 from foreword.errors import ForewordError
+from foreword.methods import METHODS
+from foreword.spec import Spec
+from foreword.task import Task
+from foreword.tuning import Tuning
 
 INSTRUCTION = "Sort the ticket into a kind."
 DEMONSTRATIONS = (("balo rite na?", "kuder."), ("tem na\nfin ost", "sho, ost 12"))
@@ -279,6 +284,19 @@ def test_every_end_that_the_model_knows_ends_an_answer() -> None:
     chat = chat_of("gemma2")
     assert again.chatting(chat).eos == (chat.end, again.words.tokenizer.eos_token_id, 7, 9, 11)
     assert again.chat is None and again.eos[0] != chat.end, "the backbone itself is as it was"
+
+
+def test_a_trials_key_holds_the_template_and_the_ends() -> None:
+    made = backbone("gemma2")
+    spec = Spec("zero", METHODS["zero"], 0, Tuning(), 8)
+    task = Task("t", (), (), (Example("e", {"input": "a"}, ("b",)),))
+    chat = chat_of("gemma2")
+    keys = [spec.key(made, task), spec.key(made.chatting(chat), task)]
+    other = Chat(with_template("gemma2", chats.GEMMA2.replace("model", "bot")), start=chat.start)
+    keys.append(spec.key(made.chatting(other), task))
+    made.model.generation_config.eot_token_id = 11
+    keys.append(spec.key(made.chatting(chat), task))
+    assert len(set(keys)) == 4 and "chat" not in spec.contents(made, task)
 
 
 def test_a_template_without_the_tokenizers_start_gets_none() -> None:

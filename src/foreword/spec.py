@@ -34,7 +34,7 @@ class Spec:
     def contents(self, backbone: Backbone, task: Task) -> dict[str, Any]:
         """Everything that decides the result, as plain values: the key is their digest."""
         row = self.method
-        chat = {} if backbone.chat is None else {"chat": backbone.chat.digest}
+        chat = {} if backbone.chat is None else {"chat": [backbone.chat.digest, list(backbone.eos)]}
         return chat | {
             "engine": ENGINE,
             "backbone": backbone.fingerprint,
