@@ -28,13 +28,14 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "softprompt",
         "readers",
         "context",
+        "conversations",
         "ensemble",
         "optim",
         "pack",
         "metrics",
         "reference",
     ),
-    ("data", "record", "store", "backbone", "golden", "memory", "environment"),
+    ("data", "record", "store", "backbone", "golden", "memory", "chat", "environment"),
     ("template", "retrieve", "inits"),
     ("task", "methods"),
     ("world", "layout", "report", "trainables", "spec"),
@@ -66,7 +67,7 @@ LATE = {
 LATE_ROOMS = {"cli", "__main__"}  # so that --help answers at once
 NO_TORCH = {"errors", "files", "stats", "config", "data", "record", "report", "metrics", "retrieve", "study", "cli"}
 NO_TORCH |= {"template", "task", "tasks", "world", "methods", "context", "readers", "ensemble", "pack", "progress"}
-NO_TORCH |= {"__init__", "__main__", "layout", "settings", "tuning"}
+NO_TORCH |= {"__init__", "__main__", "layout", "settings", "tuning", "chat", "conversations"}
 
 
 @functools.cache

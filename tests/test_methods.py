@@ -91,6 +91,10 @@ def test_labels_are_read(label: str, k: int, retriever: str) -> None:
         ("icl:0", r"There is no retriever '0'"),
         ("few:bm25", r"The method 'few:bm25' has 'bm25' where a number of demonstrations is expected, as in 'few:4'\."),
         ("few:-1", r"has '-1' where a number"),
+        ("pt+instuction", r"There is no switch of a method 'instuction'; did you mean 'instruction'\?"),
+        ("zero+instruction", r"asks for the instruction, which 'zero' has already; write it once\."),
+        ("pt+instruction+instruction", r"which 'pt' has already"),
+        ("pt+instruction:2", r"asks for demonstrations, but 'pt' shows none"),
     ],
 )
 def test_other_labels_are_refused(label: str, sentence: str) -> None:
@@ -98,10 +102,19 @@ def test_other_labels_are_refused(label: str, sentence: str) -> None:
         read(label)
 
 
+@pytest.mark.parametrize("label", ["pt", "ipt", "ipt-fixed", "full-ft", "ipt:bm25:3"])
+def test_a_switch_gives_a_soft_prompt_the_instruction(label: str) -> None:
+    name, *rest = label.split(":")
+    row = read(":".join((f"{name}+instruction", *rest)))
+    assert row == replace(read(label), instruction=True)
+    assert row.bare().instruction, "it is no demonstration"
+
+
 def test_a_former_name_is_read_as_the_name_of_today() -> None:
     assert FORMER["mt"] == "full-ft" and not FORMER.keys() & (METHODS | REFERENCES).keys()
     assert set(FORMER.values()) <= (METHODS | REFERENCES).keys()
     assert read("mt") == read("full-ft") and current("mt:2") == "full-ft:2" and current("icl:bm25:3") == "icl:bm25:3"
+    assert read("mt+instruction") == read("full-ft+instruction")
     assert renames(["mt", "pt", "mt:3"]) == ["The method 'mt' is now called 'full-ft'."] and renames(["full-ft"]) == []
 
 

@@ -33,6 +33,7 @@ class Run(Settings):
     dtype, device: what the backbone computes in and on (auto: as the model says, the fastest there is).
     revision: of the model on the hub. trust_remote_code: whether code that the model brings may run. target_tokenizer:
     the folder of an encoder-decoder's own output tokenizer.
+    chat: whether the model is spoken to through its tokenizer's chat template (auto: where there is one).
     answers: the number of answers over which the cost of tuning is spread. out: the folder of records and report.
     tuning: how anything is trained. model_learning_rate: the rate, of the weights themselves, at which a copy of the model is
     trained; all else it does as `tuning` says.
@@ -70,6 +71,7 @@ class Run(Settings):
     revision: str = ""
     trust_remote_code: bool = False
     target_tokenizer: str = ""
+    chat: Literal["auto", "on", "off"] = "auto"
     answers: Count = 1000
     out: Annotated[str, Field(min_length=1)] = "runs"
     tuning: Tuning = Tuning()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
+from foreword.conversations import flattened
 from foreword.errors import ForewordError, nearest
 from foreword.files import canonical
 
@@ -105,10 +106,13 @@ def examples(
     where there is one too, comes first. answers_needed: when false, rows may lack their answer. Ids come from
     the id column, or are prefix-1, prefix-2, ... Raises ForewordError naming origin, row and column: a column
     that is not there, an empty or null cell, a value that is no text, a target outside the choices, an id that
-    was seen before.
+    was seen before. Rows of `messages`, or of `prompt` and `completion`, are read as `conversations.flattened` does.
     """
     if not rows:
         raise ForewordError(f"{origin} holds no rows; write at least one.")
+    rows = flattened(
+        rows, origin, input_column=input_column, target_column=target_column, answers_needed=answers_needed
+    )
     columns = Columns(input_column, target_column, references_column, id_column)
     names = list(dict.fromkeys(fields_needed)) or ["input"]
     made: list[Example] = []

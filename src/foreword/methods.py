@@ -68,26 +68,37 @@ FORMER: dict[str, str] = {"mt": "full-ft"}
 
 def current(label: str) -> str:
     """The label with its method's name of today."""
-    name, colon, options = label.partition(":")
-    return FORMER.get(name, name) + colon + options
+    name = _name(label)
+    return FORMER.get(name, name) + label[len(name) :]
 
 
 def renames(labels: Sequence[str]) -> list[str]:
     """A sentence for each method among these labels that has another name today."""
-    names = dict.fromkeys(label.partition(":")[0] for label in labels)
+    names = dict.fromkeys(map(_name, labels))
     return [f"The method '{name}' is now called '{FORMER[name]}'." for name in names if name in FORMER]
 
 
+def _name(label: str) -> str:
+    return label.partition(":")[0].partition("+")[0]
+
+
+"""What may follow a method's name behind a plus sign, and what it changes."""
+SWITCHES: dict[str, Callable[[Method], Method]] = {"instruction": lambda row: replace(row, instruction=True)}
+
+
 def parse(label: str, *, shots: int, retriever: str, retrievers: Sequence[str]) -> Method:
-    """The row that a label names: a method, then optionally a retriever and a number of demonstrations, as in `icl`,
-    `icl:random`, `icl:bm25:3`, `few:4`; a method's former name is read as its name of today. Raises ForewordError for anything
-    else."""
+    """The row that a label names: a method, where wanted a switch, then optionally a retriever and a number of demonstrations, as in
+    `icl`, `icl:random`, `icl:bm25:3`, `few:4`, `pt+instruction`, `ipt+instruction:bm25:3`; a method's former name is read as its name
+    of today. Raises ForewordError for anything else."""
     label = current(label)
-    name, *rest = label.split(":")
+    whole, *rest = label.split(":")
+    name, *switches = whole.split("+")
     rows = METHODS | REFERENCES
     if name not in rows:
         raise unknown("method", name, rows)
     row = rows[name]
+    for switch in switches:
+        row = _switched(row, label, name, switch)
     if row.demonstrations == "none":
         if rest:
             raise ForewordError(
@@ -109,6 +120,16 @@ def parse(label: str, *, shots: int, retriever: str, retrievers: Sequence[str]) 
     return row
 
 
+def _switched(row: Method, label: str, name: str, switch: str) -> Method:
+    """The row with what a switch of its label changes. Raises ForewordError for a switch that is unknown, or that changes nothing."""
+    if switch not in SWITCHES:
+        raise unknown("switch of a method", switch, SWITCHES)
+    changed = SWITCHES[switch](row)
+    if changed == row:
+        raise ForewordError(f"The method '{label}' asks for the {switch}, which '{name}' has already; write it once.")
+    return changed
+
+
 def context(
     method: Method,
     template: Template,
@@ -127,13 +148,16 @@ def context(
         segments.append(Words(template.opening()))
     if method.demonstrations == "fixed":
         others = [one for one in fixed if one.id != example.id and one.question != example.question]
-        segments += [Shown(one.id, template.demonstration(one), None, shared=True) for one in others[-method.k :]]
+        segments += [_shown(template, other, None, shared=True) for other in others[-method.k :]]
     if method.demonstrations == "retrieved":
         if find is None:
             raise ForewordError(
                 "This method retrieves demonstrations, and there is no retriever; give --data with training examples."
             )
-        segments += [
-            Shown(f.example.id, template.demonstration(f.example), f.similarity) for f in find(example, method.k)
-        ]
+        segments += [_shown(template, f.example, f.similarity) for f in find(example, method.k)]
     return Context(tuple(segments))
+
+
+def _shown(template: Template, example: Example, similarity: float | None, *, shared: bool = False) -> Shown:
+    question, answer = template.ask(example), template.reply(example.targets[0])
+    return Shown(example.id, template.demonstration(example), similarity, shared, question, answer)

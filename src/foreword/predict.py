@@ -70,7 +70,7 @@ def predict(
 
     sizes = backbone.sizes([softs[place] for place in open_ones], [laid[place].row() for place in open_ones], longest)
     for at, ids in budget.stream(sizes, answer, free=backbone.forget):
-        outputs[open_ones[at]] = template.read(backbone.answers.text(ids))
+        outputs[open_ones[at]] = template.read(backbone.answer_text(ids))
         done += 1
         progress(name, done, len(laid))
     for start in range(0, len(closed), batch_size):
@@ -163,6 +163,6 @@ def choice_ids(backbone: Backbone, template: Template, choices: Sequence[str]) -
     """The tokens by which choices are compared: without the end token, unless one choice begins another, when all have it."""
     if backbone.kind == "seq2seq":
         return [backbone.answer_ids(template.reply(one)) for one in choices]
-    bare = [backbone.answers.ids(template.reply(one), first=False) for one in choices]
+    bare = [backbone.answer_ids(template.reply(one), end=False) for one in choices]
     clash = any(a != b and b[: len(a)] == a for a in bare for b in bare)
     return [backbone.answer_ids(template.reply(one)) for one in choices] if clash else bare

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from foreword.backbone import Backbone
-from foreword.config import Tuning
 from foreword.files import canonical
 from foreword.methods import Method
 from foreword.metrics import metric
@@ -15,6 +14,7 @@ from foreword.record import ENGINE
 from foreword.retrieve import signature
 from foreword.softprompt import SoftPrompt
 from foreword.task import Task
+from foreword.tuning import Tuning
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class Spec:
     def contents(self, backbone: Backbone, task: Task) -> dict[str, Any]:
         """Everything that decides the result, as plain values: the key is their digest."""
         row = self.method
-        return {
+        chat = {} if backbone.chat is None else {"chat": [backbone.chat.digest, list(backbone.eos)]}
+        return chat | {
             "engine": ENGINE,
             "backbone": backbone.fingerprint,
             "dtype": str(backbone.dtype).removeprefix("torch."),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from foreword.data import Example
@@ -67,6 +67,10 @@ class Template:
     def opening(self) -> str:
         """The instruction with its separator, or nothing."""
         return self.instruction + self.separator if self.instruction else ""
+
+    def instructed(self, instruction: str) -> Template:
+        """The same with this instruction, where it has none of its own."""
+        return self if self.instruction or not instruction else replace(self, instruction=instruction)
 
     def read(self, generated: str) -> str:
         """The target in a generated text: cut at the stop text, the answer's own wording taken off, stripped."""

@@ -34,6 +34,7 @@ from foreword.tune import Tuned, dev_loss, train
 
 PLACE_SAMPLE, PLACE_FACTOR = 64, 1.25
 DEV_BATCH = 64  # not the user's batch size: no setting that changes no answer may choose another checkpoint
+CHAT = "The model was spoken to in turns, through its chat template (--chat off for running text)."
 BEHIND = "The soft prompt stands behind the encoder's input: in front, it would move the input to positions unknown to this model."
 
 Encode = Callable[[Sequence[str]], "np.ndarray[Any, Any]"]
@@ -117,6 +118,7 @@ class Trial:
             reserve=spec.max_new_tokens,
             fixed=shown,
             found=found,
+            inside=self._asked_place() == "system",
         )
 
     def _placed(self) -> Layout:
@@ -135,14 +137,17 @@ class Trial:
             )
         return self.task.limited({"dev": self.spec.tuning.dev_limit}).dev
 
+    def _asked_place(self) -> str:
+        """Where the soft prompt is to stand: as it was trained, where it is used as it is."""
+        given, tuning = self.spec.given, self.spec.tuning
+        return given.birth.place if given is not None and tuning.max_steps == 0 else tuning.place
+
     def _behind(self, layout: Layout) -> bool:
         """Whether the soft prompt stands behind the encoder's input. `auto`: in front, as Lester et al. have it, unless the encoder
         has absolute positions and the untrained prompt in front, which moves the whole input, costs a quarter more loss on the
         first training examples than the same prompt behind it."""
         backbone = self.backbone
-        place: str = self.spec.tuning.place
-        if self.spec.given is not None and self.spec.tuning.max_steps == 0:
-            place = self.spec.given.birth.place
+        place = self._asked_place()
         if place == "behind" and backbone.kind != "seq2seq":
             raise ForewordError(
                 "A prompt behind the input (place=behind) needs an encoder-decoder; this model reads left to right."
@@ -220,7 +225,8 @@ class Trial:
             tuning=self.spec.tuning.model_dump(),
             seed=self.spec.seed,
             scores=scores or {},
-            place="behind" if layout.behind else "front",
+            place="behind" if layout.behind else "system" if layout.inside else "front",
+            chat="" if self.backbone.chat is None else self.backbone.chat.digest,
         )
 
     def _score(self, layout: Layout, answering: Backbone, tuned: Tuned | None, prompt: SoftPrompt | None) -> Record:
@@ -267,6 +273,7 @@ class Trial:
                 *self.task.remarks,
                 *answering.notes,
                 *([BEHIND] if layout.behind else []),
+                *([CHAT] if layout.chat is not None else []),
                 *scores.absent,
             ),
         )

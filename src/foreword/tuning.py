@@ -13,9 +13,10 @@ from foreword.settings import Count, Settings, Whole
 class Tuning(Settings):
     """How a soft prompt is fitted, and, but for what only a soft prompt has, anything else that is trained.
 
-    prompt_length: P, in rows. place: front of the input, or behind it in an encoder (auto: front, unless a model that has
-    learnt its positions by heart loses the input there). init: where the rows start; init_text: the words for `text`;
-    init_prompt: the prompt's folder for `carried`. reparameterisation: `mlp` fits the rows through two layers of width mlp_width (0: the
+    prompt_length: P, in rows. place: front of the input, behind it in an encoder (auto: front, unless a model that has
+    learnt its positions by heart loses the input there), or inside the system message of a chat. init: where the rows start;
+    init_text: the words for `text`; init_prompt: the prompt's folder for `carried`.
+    reparameterisation: `mlp` fits the rows through two layers of width mlp_width (0: the
     backbone's H), folded away at save.
     optimizer, weight_decay: AdamW, or Adafactor, which keeps less memory.
     learning_rate: in units of the root mean square of the backbone's embedding rows, so that one rate serves every
@@ -30,7 +31,7 @@ class Tuning(Settings):
     prefix: ClassVar[str] = "tuning."
 
     prompt_length: Count = 20
-    place: Literal["auto", "front", "behind"] = "auto"
+    place: Literal["auto", "front", "behind", "system"] = "auto"
     init: Literal["random", "vocab", "text", "labels", "carried"] = "vocab"
     init_text: str = ""
     init_prompt: str = ""

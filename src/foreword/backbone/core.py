@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import hashlib
 import math
@@ -47,13 +48,25 @@ class Engine(Protocol):
     def forget(self) -> None: ...
 
 
+class Speech(Protocol):
+    """How a chat template words an answer. begins: whether it writes the tokenizer's own start. end: the id that ends an answer, if it
+    writes one. digest: of the template. around: the most that it writes around one question."""
+
+    begins: bool
+    end: int | None
+    digest: str
+    around: str
+
+    def answer_ids(self, text: str, *, end: bool = True) -> tuple[int, ...]: ...
+
+
 class Backbone:
     """A frozen language model.
 
     kind: "causal" or "seq2seq". hidden: H. vocab: V. window: positions it can hold (soft prompt included), None if unbounded;
     an encoder-decoder has that many in the encoder and in the decoder each. relative: positions are relative (T5), so moving an
     input changes nothing. words, answers: tokenizers of inputs and outputs
-    (one and the same, but for models with two alphabets).
+    (one and the same, but for models with two alphabets). chat: the chat template that it is spoken to through, None for running text.
     """
 
     def __init__(
@@ -76,6 +89,19 @@ class Backbone:
         self.window = _window(config)
         self.relative = bool(getattr(config, "relative_attention_num_buckets", None))
         self.eos = _eos(model, self.answers)
+        self.chat: Speech | None = None
+
+    def chatting(self, chat: Speech) -> Backbone:
+        """The same model, spoken to through a chat template: answers end with the template's own end of a turn, and any other end that
+        the model knows ends them too. Where the template does not write the tokenizer's start, none is put before it."""
+        view = copy.copy(self)
+        view.chat = chat
+        turn = getattr(self.model.generation_config, "eot_token_id", None)
+        turns = turn if isinstance(turn, list | tuple) else [turn]
+        view.eos = tuple(dict.fromkeys(int(i) for i in (chat.end, *self.eos, *turns) if i is not None))
+        if not chat.begins:
+            view.engine = _without_start(self.engine)
+        return view
 
     @property
     def device(self) -> torch.device:
@@ -116,11 +142,21 @@ class Backbone:
 
     # -- text -------------------------------------------------------------------------------------------------------
 
-    def answer_ids(self, text: str) -> tuple[int, ...]:
-        """The tokens of an answer with the end that the model is to say after it."""
+    def answer_ids(self, text: str, *, end: bool = True) -> tuple[int, ...]:
+        """The tokens of an answer with (or, for a left-to-right model, without) the end that the model is to say after it."""
+        if self.chat is not None:
+            ids = self.chat.answer_ids(text, end=end)
+            return ids if self.chat.end is not None or not end else ids + self.eos[:1]
         if self.kind == "seq2seq":
             return self.answers.start + self.answers.ids(text.strip(), first=True) + self.answers.end
-        return self.answers.ids(text, first=False) + self.eos[:1]
+        return self.answers.ids(text, first=False) + (self.eos[:1] if end else ())
+
+    def answer_text(self, ids: Sequence[int]) -> str:
+        """The text of an answer, its end left out."""
+        said = list(ids)
+        while said and said[-1] in self.eos:
+            said.pop()
+        return self.answers.text(said)
 
     @property
     def specials(self) -> int:
@@ -302,6 +338,13 @@ class Backbone:
 
     def _tensors(self) -> Iterator[tuple[str, Tensor]]:
         yield from sorted(self.model.named_parameters(), key=lambda item: item[0])
+
+
+def _without_start(engine: Any) -> Any:
+    """The same engine for texts that bring no start of the tokenizer's along, with a room of its own for prefixes."""
+    twin = copy.copy(engine)
+    twin.start, twin.kept = (), type(engine.kept)(engine.kept.room)
+    return twin
 
 
 def _by_prefix(rows: Sequence[Row]) -> list[list[int]]:

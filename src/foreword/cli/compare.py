@@ -68,10 +68,10 @@ def compare_with(
     from foreword.cli.run import run_of
     from foreword.files import may_write
     from foreword.methods import renames
-    from foreword.study.asked import checked, task_of
+    from foreword.study.asked import checked, heard, task_of
 
     asked = run_of(flags, config=config, overrides=overrides or [])
-    run = checked(asked)
+    run = heard(checked(asked))
     bars = Bars()
     for sentence in renames(asked.methods):
         bars.say(sentence)

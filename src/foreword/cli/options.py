@@ -67,8 +67,8 @@ Methods = Annotated[
     str | None,
     typer.Option(
         "--methods",
-        help="Comma list: zero, few, icl, pt, ipt, ipt-fixed; also icl:random, icl:bm25:3, few:4; full-ft (full fine-tuning: "
-        "all weights of a copy) to hold them against.",
+        help="Comma list: zero, few, icl, pt, ipt, ipt-fixed; also icl:random, icl:bm25:3, few:4, pt+instruction; full-ft (full "
+        "fine-tuning: all weights of a copy) to hold them against.",
         rich_help_panel=HOW,
     ),
 ]
@@ -121,6 +121,19 @@ Init = Annotated[
 InitText = Annotated[str | None, typer.Option("--init-text", help="The text for --init text.", rich_help_panel=TUNE)]
 InitPrompt = Annotated[
     str | None, typer.Option("--init-prompt", help="The prompt folder for --init carried.", rich_help_panel=TUNE)
+]
+
+SoftPlace = Annotated[
+    str | None,
+    typer.Option(
+        "--soft-place",
+        help="Where the soft prompt stands: auto, front, behind (an encoder's input), or system (inside a chat's system message).",
+        rich_help_panel=TUNE,
+    ),
+]
+Chat = Annotated[
+    str | None,
+    typer.Option("--chat", help="auto (use the model's chat template if it has one), on or off.", rich_help_panel=RUN),
 ]
 
 Limit = Annotated[
@@ -189,7 +202,12 @@ Choices = Annotated[
     typer.Option("--choices", help="Comma list of the answers to choose from (classification).", rich_help_panel=WORDS),
 ]
 Instruction = Annotated[
-    str | None, typer.Option("--instruction", help="Said first by zero, few and icl.", rich_help_panel=WORDS)
+    str | None,
+    typer.Option(
+        "--instruction",
+        help="Said first by zero, few and icl; by a soft prompt where asked, as pt+instruction.",
+        rich_help_panel=WORDS,
+    ),
 ]
 Question = Annotated[
     str | None,
@@ -211,6 +229,7 @@ TUNED = {
     "init": Init,
     "init_text": InitText,
     "init_prompt": InitPrompt,
+    "soft_place": SoftPlace,
 }
 MACHINE = {
     "limit": Limit,
@@ -220,6 +239,7 @@ MACHINE = {
     "revision": Revision,
     "trust_remote_code": Trust,
     "target_tokenizer": TargetTokenizer,
+    "chat": Chat,
 }
 ANSWERING = {"batch_size": BatchSize, "too_long": TooLong}
 WORDING = {
@@ -260,7 +280,16 @@ def takes(*tables: Mapping[str, Any]) -> Callable[[Verb], Verb]:
     return with_flags
 
 
-TUNING = {"prompt_length", "max_steps", "learning_rate", "train_batch_size", "init", "init_text", "init_prompt"}
+TUNING = {
+    "prompt_length",
+    "max_steps",
+    "learning_rate",
+    "train_batch_size",
+    "init",
+    "init_text",
+    "init_prompt",
+    "soft_place",
+}
 ESCAPED = {"instruction", "question", "answer", "separator", "stop"}
 LISTS = {"methods", "seeds", "metrics", "choices"}
 
@@ -283,7 +312,7 @@ def settings(flags: dict[str, Any]) -> dict[str, Any]:
         if name == "method":
             name, value = "methods", [value]
         if name in TUNING:
-            tuning[{"train_batch_size": "batch_size"}.get(name, name)] = value
+            tuning[{"train_batch_size": "batch_size", "soft_place": "place"}.get(name, name)] = value
         else:
             found[name] = value
     if tuning:

@@ -20,10 +20,17 @@ STYLES = {
     "demonstration": "green",
     "question": "bold",
     "end": "dim",
+    "answer": "dim",
 }
 
 
-@o.takes(o.SOURCE, {"test": o.Test, "prompt_length": o.PromptLength}, o.DEMONSTRATIONS, o.MACHINE, o.WORDING)
+@o.takes(
+    o.SOURCE,
+    {"test": o.Test, "prompt_length": o.PromptLength, "soft_place": o.SoftPlace},
+    o.DEMONSTRATIONS,
+    o.MACHINE,
+    o.WORDING,
+)
 def show(
     name: Annotated[
         str | None,
@@ -136,13 +143,16 @@ def _print(shown: Shown) -> None:
     body = Text()
     for piece in shown.pieces:
         body.append(piece.text, style=STYLES[piece.kind])
+        body.append("\n" if piece.role and not piece.text.endswith("\n") else "")
+    body.highlight_words(shown.specials, style="reverse dim")
     title = Text(f"{shown.method}: example {shown.example}")
     Console(highlight=False).print(Panel(body, title=title, subtitle="the answer follows here"))
     for piece in shown.pieces:
         near = "" if piece.similarity is None else f", similarity {piece.similarity:.3f}"
         source = f" ({piece.source}{near})" if piece.source else ""
+        turn = f"{piece.role} turn: " if piece.role else ""
         say(
-            f"{piece.tokens:>6,} {'token ' if piece.tokens == 1 else 'tokens'} {piece.kind}{source}",
+            f"{piece.tokens:>6,} {'token ' if piece.tokens == 1 else 'tokens'} {turn}{piece.kind}{source}",
             style=STYLES[piece.kind],
         )
     room = "no limit" if shown.window is None else f"a window of {shown.window:,}"

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from foreword.config import Run
+from foreword.conversations import system_message
 from foreword.data import examples, merged
 from foreword.errors import ForewordError, unknown
 from foreword.methods import Method, current, parse
 from foreword.metrics import metric
 from foreword.readers import read_rows
+from foreword.report.words import listed
 from foreword.retrieve import RETRIEVERS
 from foreword.task import SPLITS, Task
 from foreword.tasks import load_task
@@ -44,6 +46,33 @@ def checked(run: Run) -> Run:
         raise unknown("device", run.device, DEVICES)
     pooling_of(run)
     return run
+
+
+def heard(run: Run) -> Run:
+    """The run as it is. Raises ForewordError for an instruction that none of its methods says."""
+    if run.instruction and not _saying(run):
+        name, *rest = run.methods[0].split(":")
+        raise ForewordError(
+            f"An instruction is given and {listed(run.methods)} would not say it; write {':'.join((name + '+instruction', *rest))}, use "
+            "zero, few or icl, or leave --instruction out."
+        )
+    return run
+
+
+def unsaid(run: Run, task: Task) -> tuple[str, ...]:
+    """A note where some of the methods do not say the instruction that the run, or its own data, gives."""
+    saying = _saying(run)
+    silent = [label for label in run.methods if label not in saying]
+    if not silent or not (run.instruction or (run.data and task.template.instruction)):
+        return ()
+    return (
+        f"The instruction is said by {listed(saying) if saying else 'no method'}, not by {listed(silent)}; a label with +instruction, such "
+        "as pt+instruction, says it.",
+    )
+
+
+def _saying(run: Run) -> list[str]:
+    return [label for label in run.methods if row_of(run, label).instruction]
 
 
 def pooling_of(run: Run) -> str | None:
@@ -95,8 +124,10 @@ def scored_task(run: Run) -> Task:
     if run.task or run.data or not run.test:
         return task_of(run)
     template = worded(Template(), run)
+    rows = read_rows(run.test)
+    template = template.instructed(system_message(rows, run.test, run.input_column, run.target_column))
     made = examples(
-        read_rows(run.test),
+        rows,
         input_column=run.input_column,
         target_column=run.target_column,
         choices=run.choices,

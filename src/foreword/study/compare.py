@@ -13,6 +13,7 @@ from foreword.metrics import METRICS
 from foreword.progress import Progress, silent
 from foreword.record import Record
 from foreword.report.page import write_report
+from foreword.study.asked import heard
 from foreword.study.plan import Plan, plan, renamed, unwritable
 from foreword.study.summary import Summary, as_json, summarise
 from foreword.trial import Trial
@@ -73,4 +74,4 @@ def conclude(plan: Plan, records: Sequence[Record], out: Path, made: int) -> Out
 
 def compare(run: Run, *, progress: Progress = silent) -> Outcome:
     """Plan and carry out: the whole job in one call."""
-    return carry_out(plan(run, progress=progress))
+    return carry_out(plan(heard(run), progress=progress))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from foreword.backbone import Backbone
+from foreword.backbone import Backbone, Row
 from foreword.layout import Laid, Layout
 from foreword.predict import choice_ids
 from foreword.trainables import TRAINABLES
@@ -63,7 +63,7 @@ def estimate(trial: Trial) -> Estimate:
     training = round(_training(layout, trial, sampled.train)) if spec.method.trains and spec.tuning.max_steps else 0
     count = len(task.split(spec.split))
     laid = [layout.lay(example) for example in sampled.split(spec.split)]
-    each, shared = _parts(backbone, layout.soft, [(len(one.fitted.prefix), len(one.fitted.own)) for one in laid])
+    each, shared = _parts(backbone, layout.soft, [_lengths(one.row()) for one in laid])
     said = sum(_said(backbone, trial, one, own) for one, own in zip(laid, each, strict=True))
     answering = round(count * said / len(laid) + shared)
     trainable = TRAINABLES.get(spec.method.trainable)
@@ -96,7 +96,7 @@ def summed(found: Sequence[Estimate]) -> str:
 def _training(layout: Layout, trial: Trial, examples: Sequence[Any]) -> float:
     """Positions of a whole training: each step a batch, its shared prefix once."""
     rows = [layout.training_row(example) for example in examples]
-    each, shared = _parts(trial.backbone, layout.soft, [(len(r.prefix), len(r.own) + len(r.answer)) for r in rows])
+    each, shared = _parts(trial.backbone, layout.soft, [_lengths(row) for row in rows])
     size = min(trial.spec.tuning.batch_size, len(trial.task.train))
     return trial.spec.tuning.max_steps * (shared + size * sum(each) / len(each))
 
@@ -108,6 +108,11 @@ def _parts(backbone: Backbone, soft: int, rows: Sequence[tuple[int, int]]) -> tu
         return [soft + start + prefix + own + end for prefix, own in rows], 0
     shared = max(prefix for prefix, _ in rows)
     return [own + end for _, own in rows], soft + start + shared
+
+
+def _lengths(row: Row) -> tuple[int, int]:
+    """Positions of a row that others have too, and of its own, answer included."""
+    return len(row.before) + len(row.prefix), len(row.own) + len(row.answer)
 
 
 def _said(backbone: Backbone, trial: Trial, one: Laid, own: int) -> int:

@@ -11,10 +11,11 @@ from foreword.config import Run
 from foreword.context import Words
 from foreword.data import Example
 from foreword.errors import unknown
+from foreword.layout import Laid, Layout
 from foreword.methods import Method
 from foreword.progress import Progress, silent
-from foreword.study.asked import checked, scored_task
-from foreword.study.plan import backbone_of, encoder_of, fitting_split, plainly, specs_of, with_carried
+from foreword.study.asked import checked, heard, scored_task
+from foreword.study.plan import backbone_of, encoder_of, fitting_split, plainly, specs_of, suits, with_carried
 from foreword.study.single import with_prompt
 from foreword.task import Task
 from foreword.trial import Trial
@@ -24,18 +25,20 @@ BOX = "▢"
 
 @dataclass(frozen=True)
 class Piece:
-    """kind: soft prompt, start, words, demonstration, question or end. source: a demonstration's id."""
+    """kind: soft prompt, start, words, demonstration, question, end or, in a chat, answer (what stands before the answer). source: a
+    demonstration's id. role: whose turn it is in a chat."""
 
     kind: str
     text: str
     tokens: int
     source: str = ""
     similarity: float | None = None
+    role: str = ""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """One example as it is sent."""
+    """One example as it is sent. specials: texts in it that are control tokens, as they stand in the pieces of a chat."""
 
     example: str
     method: str
@@ -46,6 +49,7 @@ class Shown:
     dropped: int
     targets: tuple[str, ...]
     ids: tuple[int, ...]
+    specials: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -97,7 +101,7 @@ def show_input(run: Run, prompt: str, label: str | None, example: str, *, progre
     if prompt or label is None:
         run, _ = with_prompt(run, prompt, label)
     else:
-        run = run.model_copy(update={"methods": [label]})
+        run = heard(run.model_copy(update={"methods": [label]}))
     run, given = with_carried(checked(run))
     task = scored_task(run)
     known = {one.id: one for one in task.test}
@@ -106,6 +110,8 @@ def show_input(run: Run, prompt: str, label: str | None, example: str, *, progre
     backbone = backbone_of(run)
     task = plainly(run, backbone, task)
     spec = specs_of(run, given)[0]
+    if spec.given is not None and prompt:
+        suits(backbone, spec.given)
     chosen = known[example] if example else _first(run, backbone, task, spec.method)
     encode = encoder_of(run, backbone)[1] if spec.method.retriever == "dense" else None
     spec = replace(spec, tuning=run.tuning.model_copy(update={"max_steps": 0}))
@@ -113,7 +119,25 @@ def show_input(run: Run, prompt: str, label: str | None, example: str, *, progre
     layout = Trial(spec, backbone, asked, Path(), encode, run.batch_size, progress).layout()
     laid = layout.lay(chosen)
     fitted = laid.fitted
-    words = "".join(s.text for s in layout.context(chosen).segments if isinstance(s, Words))
+    pieces = _running(layout, laid) if layout.chat is None else _turns(layout, laid)
+    return Shown(
+        example=chosen.id,
+        method=spec.label,
+        pieces=tuple(pieces),
+        tokens=sum(piece.tokens for piece in pieces),
+        window=backbone.window,
+        reserve=layout.kept(chosen),
+        dropped=fitted.dropped,
+        targets=chosen.targets,
+        ids=fitted.ahead + fitted.prefix + fitted.own,
+        specials=() if layout.chat is None else layout.chat.controls,
+    )
+
+
+def _running(layout: Layout, laid: Laid) -> list[Piece]:
+    """The pieces of running text."""
+    backbone, fitted = layout.backbone, laid.fitted
+    words = "".join(s.text for s in layout.context(laid.example).segments if isinstance(s, Words))
     pieces = [Piece("soft prompt", BOX * fitted.soft, fitted.soft)] if fitted.soft else []
     pieces += _special("start", backbone.words, backbone.words.start)
     first = True
@@ -127,17 +151,29 @@ def show_input(run: Run, prompt: str, label: str | None, example: str, *, progre
     pieces.append(Piece("question", laid.question, fitted.question))
     if backbone.kind == "seq2seq":
         pieces += _special("end", backbone.words, backbone.words.end)
-    return Shown(
-        example=chosen.id,
-        method=spec.label,
-        pieces=tuple(pieces),
-        tokens=sum(piece.tokens for piece in pieces),
-        window=backbone.window,
-        reserve=layout.kept(chosen),
-        dropped=fitted.dropped,
-        targets=chosen.targets,
-        ids=fitted.prefix + fitted.own,
-    )
+    return pieces
+
+
+def _turns(layout: Layout, laid: Laid) -> list[Piece]:
+    """The turns of a chat, each with the words and control tokens that the template puts around it."""
+    assert layout.chat is not None
+    fitted, template = laid.fitted, layout.template
+    words = any(isinstance(s, Words) for s in layout.context(laid.example).segments)
+    turns = layout.chat.turns(template.instruction if words else "", fitted.shown, laid.question)
+    box = Piece("soft prompt", BOX * fitted.soft, fitted.soft)
+    pieces = [box] if fitted.soft and not layout.inside else []
+    demonstrated = iter([shown for shown in fitted.shown for _ in ("user", "assistant")])
+    *turns, last = turns
+    for role, ids in turns:
+        if not role:
+            pieces.append(box)
+            continue
+        opening = role == "system" or (layout.inside and not pieces)
+        shown = None if opening else next(demonstrated, None)
+        kind = "words" if opening else "question" if shown is None else "demonstration"
+        source, similarity = ("", None) if shown is None else (shown.id, shown.similarity)
+        pieces.append(Piece(kind, layout.chat.text(ids), len(ids), source, similarity, role))
+    return [*pieces, Piece("answer", layout.chat.text(last[1]), len(last[1]), role=last[0])]
 
 
 def _first(run: Run, backbone: Backbone, task: Task, method: Method) -> Example:

@@ -12,18 +12,19 @@ from typing import Any
 from foreword import store
 from foreword.backbone import Backbone
 from foreword.config import Run
+from foreword.conversations import system_message
 from foreword.data import Example, examples
 from foreword.errors import ForewordError
 from foreword.files import may_write, tidy, writable_folder
 from foreword.methods import current
 from foreword.predict import predict_ensemble
 from foreword.progress import Progress, silent
-from foreword.readers import read_rows
+from foreword.readers import Rows, read_rows
 from foreword.record import Record
 from foreword.softprompt import SoftPrompt
 from foreword.spec import Spec
-from foreword.study.asked import checked, row_of, scored_task, task_of, worded
-from foreword.study.plan import Plan, backbone_of, encoder_of, fitting_split, plainly, plan, renamed
+from foreword.study.asked import checked, heard, row_of, scored_task, task_of, worded
+from foreword.study.plan import Plan, backbone_of, encoder_of, fitting_split, plainly, plan, renamed, suits
 from foreword.task import Task
 from foreword.template import Template
 from foreword.trainables import TRAINABLES, usable
@@ -71,7 +72,7 @@ def tune_one(run: Run, *, progress: Progress = silent) -> Made:
         alone["test"] = (
             run.dev
         )  # nothing is scored here: the dev file keeps its work, which is to choose the best prompt
-    run = checked(run.model_copy(update=alone))
+    run = heard(checked(run.model_copy(update=alone)))
     if not row_of(run, run.methods[0]).soft:
         raise ForewordError(f"The method '{run.methods[0]}' has no soft prompt to tune; name pt, ipt or ipt-fixed.")
     there = _prompt_at(out)
@@ -145,7 +146,7 @@ def with_prompt(run: Run, folder: str, label: str | None) -> tuple[Run, SoftProm
                 f"The method '{method}' trains {TRAINABLES[row.trainable].trains} and keeps nothing; it is there to be compared, "
                 "by `foreword compare`."
             )
-        return run.model_copy(update={"methods": [method], "tuning": Tuning(max_steps=0)}), None
+        return heard(run.model_copy(update={"methods": [method], "tuning": Tuning(max_steps=0)})), None
     prompt = store.load(Path(folder))
     method = current(label or prompt.birth.label or "pt")
     row = row_of(run, method)
@@ -153,10 +154,13 @@ def with_prompt(run: Run, folder: str, label: str | None) -> tuple[Run, SoftProm
         raise ForewordError(
             f"The method '{method}' uses no soft prompt, and --prompt {folder} is given; leave one of them out."
         )
+    heard(run.model_copy(update={"methods": [method]}))
     update: dict[str, Any] = {
         "methods": [method],
         "tuning": Tuning(max_steps=0, prompt_length=prompt.length, init="carried", init_prompt=folder),
     }
+    if run.chat == "auto" and prompt.birth.fingerprint:
+        update["chat"] = "on" if prompt.birth.chat else "off"
     known = {name: value for name, value in prompt.birth.template.items() if getattr(run, name, None) is None}
     if known and (run.data or not run.task or run.task == prompt.birth.task):
         update |= known
@@ -208,8 +212,10 @@ def inputs(run: Run, prompts: Sequence[str], label: str | None, demonstrations: 
     if run.task:
         task = task_of(run)
     elif run.data:
-        template = worded(Template(), run)
-        task = Task("inputs", (), (), tuple(_inputs(run, template))[: run.limit], template, ("exact_match",))
+        rows = read_rows(run.data)
+        system = system_message(rows, run.data, run.input_column, run.target_column)
+        template = worded(Template(), run).instructed(system)
+        task = Task("inputs", (), (), tuple(_inputs(run, template, rows))[: run.limit], template, ("exact_match",))
     else:
         raise ForewordError("There are no inputs; give --data FILE, or --task NAME for its test split.")
     if demonstrations:
@@ -219,8 +225,7 @@ def inputs(run: Run, prompts: Sequence[str], label: str | None, demonstrations: 
     return Inputs(replace(task, dev=()), members)
 
 
-def _inputs(run: Run, template: Template) -> list[Example]:
-    rows = read_rows(run.data)
+def _inputs(run: Run, template: Template, rows: Rows) -> list[Example]:
     return examples(
         rows,
         input_column=run.input_column,
@@ -265,7 +270,7 @@ def answer(given: Inputs, *, progress: Progress = silent) -> Answered:
     whole = len(task.test)
     for one, soft in given.members:
         if soft is not None:
-            soft.fits(name=backbone.name, fingerprint=backbone.fingerprint, hidden=backbone.hidden)
+            suits(backbone, soft)
         task = replace(task, test=fitting_split(one, backbone, task, [row_of(one, one.methods[0])], "test"))
     members = [
         (None if soft is None else soft.values, _trial(one, soft, backbone, task, progress).laid() if task.test else [])

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from foreword.conversations import conversational, system_message
 from foreword.data import Columns, Example, divided, examples, merged
 from foreword.errors import ForewordError, MissingExtraError
 from foreword.readers import Rows, endings, read_rows, readable
@@ -135,7 +136,13 @@ def hub_splits(
         names = getattr(loaded[word].features.get(target), "names", None) if target else None
         labels = tuple(names) if names else labels
         rows = [_named(dict(row), target, names) for row in loaded[word]]
-        if split != "train" and target and rows and all(row.get(target) in (None, "") for row in rows):
+        if (
+            split != "train"
+            and target
+            and rows
+            and not conversational(rows[0])
+            and all(row.get(target) in (None, "") for row in rows)
+        ):
             notes.append(f"The answers of the {word} split are hidden, so that split is left out.")
         else:
             splits[split] = rows
@@ -174,6 +181,8 @@ def _task(
     shares: tuple[float, float],
 ) -> Task:
     template = template or Template()
+    for origin, split_rows in rows.values():
+        template = template.instructed(system_message(split_rows, origin, columns.input, columns.target))
     read = {
         split: examples(
             found,

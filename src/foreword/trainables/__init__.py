@@ -47,5 +47,5 @@ def tuning_for(run: Run, name: str) -> Tuning:
 
 def usable(label: str) -> bool:
     """Whether the method of this label can be used after a comparison: it trains nothing, or what it trains is kept."""
-    row = (METHODS | REFERENCES).get(current(label).split(":")[0])
+    row = (METHODS | REFERENCES).get(current(label).split(":")[0].split("+")[0])
     return row is None or not row.trainable or TRAINABLES[row.trainable].artifact is not None

@@ -33,6 +33,8 @@ class Weights:
             backbone.answers.tokenizer,
             notes=tuple(notes),
         )
+        if backbone.chat is not None:
+            self.backbone = self.backbone.chatting(backbone.chat)
         self.initial: dict[str, Tensor] = {}
         self.named: dict[str, Tensor] = dict(self.backbone.model.named_parameters())
         for value in self.named.values():
