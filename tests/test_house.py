@@ -31,6 +31,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "metrics",
         "reference",
     ),
+    ("models",),
     ("data", "record", "store", "backbone", "golden", "memory"),
     ("template", "retrieve", "inits", "report"),
     ("task", "methods"),
@@ -63,7 +64,7 @@ LATE = {
 }
 LATE_ROOMS = {"cli", "__main__"}  # so that --help answers at once
 NO_TORCH = {"errors", "files", "stats", "config", "data", "record", "report", "metrics", "retrieve", "study", "cli"}
-NO_TORCH |= {"template", "task", "tasks", "world", "methods", "context", "readers", "ensemble", "pack", "progress"}
+NO_TORCH |= {"template", "task", "tasks", "world", "methods", "context", "readers", "ensemble", "pack", "progress", "models"}
 NO_TORCH |= {"__init__", "__main__", "layout"}
 
 

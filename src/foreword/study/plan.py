@@ -25,7 +25,7 @@ from foreword.task import SPLITS, Task
 from foreword.trial import Encode, Spec, Trial
 
 
-def backbone_of(run: Run) -> Backbone:
+def backbone_of(run: Run, progress: Progress = silent) -> Backbone:
     """The backbone that a run names, loaded and frozen."""
     return load_backbone(
         run.model,
@@ -34,6 +34,7 @@ def backbone_of(run: Run) -> Backbone:
         revision=run.revision or None,
         target_tokenizer=run.target_tokenizer,
         trust_remote_code=run.trust_remote_code,
+        progress=progress,
     )
 
 
@@ -208,7 +209,7 @@ def plan(run: Run, *, progress: Progress = silent, task: Task | None = None, bac
         raise ForewordError(
             "Init 'labels' needs a task with answers to choose from; give --choices, or use --init vocab."
         )
-    backbone = backbone or backbone_of(run)
+    backbone = backbone or backbone_of(run, progress)
     task = plainly(run, backbone, task)
     for spec in specs:
         if spec.given is not None:
