@@ -1,8 +1,8 @@
 """A GGUF file is converted to safetensors once, in a cache folder, and loaded from there; it refuses a file that transformers cannot read.
 
-The numbers are those that transformers unpacks. They are stored in the smallest type that holds every one of them exactly, so a
-quantised file becomes float32 (a 4-bit number times a float16 scale has more digits than 16 bits hold) and a file of float16 or
-bfloat16 weights keeps its type: a loaded folder equals the file itself, in every dtype that it is loaded in.
+The numbers are those that transformers unpacks. Each tensor is stored in the smallest type that holds every one of its numbers
+exactly, so a quantised one becomes float32 (a 4-bit number times a float16 scale has more digits than 16 bits hold) and one of float16
+or bfloat16 numbers keeps its type: a loaded folder equals the file itself, in every dtype that it is loaded in.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import contextlib
 import importlib
 import importlib.util
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,9 @@ def file_in(folder: Path) -> Path | None:
         return None
     if len(files) > 1:
         names = ", ".join(path.name for path in files)
-        raise ForewordError(f"The folder {folder} holds {len(files)} GGUF files ({names}); name one: --model {files[0]}.")
+        raise ForewordError(
+            f"The folder {folder} holds {len(files)} GGUF files ({names}); name one: --model {files[0]}."
+        )
     return files[0]
 
 
@@ -98,13 +101,22 @@ def _library(name: str, what: str) -> Any:
 def _header(path: Path, library: Any) -> Header:
     try:
         reader = library.GGUFReader(path)
-        fields = {name: field.contents() for name, field in reader.fields.items() if name in ("general.architecture", *ENDS)}
+        fields = {
+            name: field.contents() for name, field in reader.fields.items() if name in ("general.architecture", *ENDS)
+        }
         numbers = sum(int(tensor.n_elements) for tensor in reader.tensors)
         architecture = str(fields["general.architecture"])
     except OSError as error:
-        raise ForewordError(f"The GGUF file {path} cannot be read ({error.strerror or error}); check its rights.") from error
+        raise ForewordError(
+            f"The GGUF file {path} cannot be read ({error.strerror or error}); check its rights."
+        ) from error
     except Exception as error:  # the reader trusts its file: what is cut short fails wherever it happens to be read
         reason = " ".join(str(error).split())[:120] or type(error).__name__
+        if "GGMLQuantizationType" in reason:
+            raise ForewordError(
+                f"The GGUF file {path} holds weights of a quantisation that gguf {metadata.version('gguf')} does not know ({reason}); "
+                "use a newer gguf, or a file of another quantisation."
+            ) from error
         raise ForewordError(f"The file {path} is no whole GGUF file ({reason}); download it again.") from error
     return Header(architecture, numbers, tuple(dict.fromkeys(int(fields[name]) for name in ENDS if name in fields)))
 
@@ -131,27 +143,25 @@ def _read(path: Path, header: Header, kind: Any, **given: Any) -> Any:
 
 
 def _dense(model: Any) -> Any:
-    """The same weights under a config that does not call them quantised, which save_pretrained would refuse; no copy is made."""
+    """The same weights under a config that does not call them quantised, which save_pretrained would refuse."""
     given = model.config.to_dict()
     for name in ("quantization_config", "_name_or_path"):
         given.pop(name, None)
-    state = model.state_dict()
+    state = {name: values.to(exact_dtype(values)) for name, values in model.state_dict().items()}
     with torch.device("meta"):
         dense = type(model)(type(model.config).from_dict(given))
     dense.load_state_dict(state, strict=True, assign=True)
     dense.tie_weights()
-    dtype = exact_dtype(list(state.values()))
-    dense.config.dtype = dtype
     dense.generation_config = model.generation_config
-    return dense if dtype == torch.float32 else dense.to(dtype)
+    return dense
 
 
-def exact_dtype(tensors: Sequence[torch.Tensor]) -> torch.dtype:
-    """The smallest of bfloat16, float16 and float32 that holds every number of these tensors exactly."""
+def exact_dtype(values: torch.Tensor) -> torch.dtype:
+    """The smallest of bfloat16, float16 and float32 that holds every number of a float32 tensor exactly."""
     for dtype in (torch.bfloat16, torch.float16):
-        if all(torch.equal(values.to(dtype).to(values.dtype), values) for values in tensors):
+        if torch.equal(values.to(dtype).to(values.dtype), values):
             return dtype
-    return torch.float32
+    return values.dtype
 
 
 def _write(model: Any, tokenizer: Any, header: Header, part: Path, folder: Path) -> None:
@@ -170,7 +180,7 @@ def _write(model: Any, tokenizer: Any, header: Header, part: Path, folder: Path)
 @contextlib.contextmanager
 def _counted(progress: Progress, what: str) -> Iterator[None]:
     """Within the block transformers tells `progress` of each tensor instead of drawing a bar of its own."""
-    module = importlib.import_module(UNPACKING) if importlib.util.find_spec(UNPACKING) else None
+    module: Any = importlib.import_module(UNPACKING) if importlib.util.find_spec(UNPACKING) else None
     if module is None or not hasattr(module, "tqdm"):
         yield
         return

@@ -117,7 +117,7 @@ def _dtype(name: str, device: torch.device) -> torch.dtype:
     return DTYPES[name]
 
 
-def _source(name: str, progress: Progress) -> str:
+def _source(name: str, progress: Progress = silent) -> str:
     if name == "reference" or name.startswith("reference-"):
         return str(reference.folder(name.removeprefix("reference").removeprefix("-") or "medium"))
     path = located(name) if name in MODELS else Path(name).expanduser()

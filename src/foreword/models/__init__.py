@@ -54,7 +54,7 @@ class Model:
     def source(self) -> str:
         """Where it comes from, in a few words."""
         first, more = self.wheels[0], len(self.wheels) - 1
-        return f"PyPI: {first.package} {first.version}" + (f" and {more} more" if more else "")
+        return f"From the package index: {first.package}" + (f" and {more} parts" if more else "")
 
     @property
     def download(self) -> int:

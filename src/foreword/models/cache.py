@@ -64,7 +64,7 @@ def converted_folder(path: Path, digest: str = "") -> Path:
         except metadata.PackageNotFoundError:
             parts.append(f"no {library}")
     key = hashlib.sha256("|".join(parts).encode()).hexdigest()
-    return cache_folder() / "gguf" / f"{path.stem}-{key[:16]}"
+    return cache_folder() / "gguf" / key[:24]
 
 
 def room_for(needed: int, folder: Path, what: str) -> None:

