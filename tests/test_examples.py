@@ -12,7 +12,10 @@ from pathlib import Path
 
 import pytest
 
+import entry
+from foreword.config import load
 from foreword.metrics import METRICS
+from foreword.models import MODELS
 from foreword.readers import read_rows
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -100,3 +103,15 @@ def test_the_metrics_of_the_orders_take_them(orders: list[dict[str, str]]) -> No
 def test_foreword_reads_them(name: str, count: int) -> None:
     rows = read_rows(EXAMPLES / name)
     assert len(rows) == count and {"input", "target"} <= set(rows[0])
+
+
+def test_the_settings_of_the_demo_run_from_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`make demo-llm` with a small model in the place of SmolLM2 and fewer steps: every method, every JSON metric."""
+    monkeypatch.chdir(EXAMPLES.parent)
+    small = ("-m", "reference-small", "--limit", 4, "--max-steps", 2, "--max-new-tokens", 6)
+    told = entry.foreword("compare", "--config", "examples/orders.toml", *small, "--out", tmp_path / "run", "--json")
+    assert told.code == 0, told.err
+    assert {row["method"] for row in told.json["rows"]} == {"zero", "few", "icl", "pt", "ipt"}
+    assert told.json["metric"] == "json_fields"
+    settings = load(EXAMPLES / "orders.toml")
+    assert settings.model in MODELS and settings.metrics == ["json_fields", "json_exact", "json_valid"]
