@@ -31,10 +31,18 @@ OUTSIDE = {
 
 
 def write(
-    path: Path, *, kind: str = "F32", architecture: str = "llama", eot: int | None = None, model: Any = None
+    path: Path,
+    *,
+    kind: str = "F32",
+    architecture: str = "llama",
+    eot: int | None = None,
+    bos: bool = False,
+    without: str = "",
+    factors: bool = False,
 ) -> Any:
-    """A GGUF file of the tiny Llama, its matrices of this kind (F32, F16, BF16, Q8_0, Q4_1); gives the model."""
-    model = model or tiny.model("llama")
+    """A GGUF file of the tiny Llama, its matrices of this kind (F32, F16, BF16, Q8_0, Q4_1); gives the model. bos: whether texts begin
+    with it. without: a tensor to leave out. factors: add those of stretched positions."""
+    model = tiny.model("llama")
     config = model.config
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_name("tiny")
@@ -47,7 +55,7 @@ def write(
     writer.add_rope_freq_base(float(config.rope_parameters["rope_theta"]))
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_vocab_size(config.vocab_size)
-    _words(writer, eot)
+    _words(writer, eot, bos)
     stored = gguf.GGMLQuantizationType[kind]
     for name, values in model.state_dict().items():
         numbers = values.float().numpy()
@@ -59,12 +67,16 @@ def write(
             new = f"blk.{layer}.{base}.weight"
         else:
             new = OUTSIDE[name]
+        if new == without:
+            continue
         if numbers.ndim == 1:
             writer.add_tensor(new, numbers)
         else:
             fits = kind in ("F32", "F16", "BF16") or numbers.shape[1] % 32 == 0  # blocks hold 32 numbers
             written = stored if fits else gguf.GGMLQuantizationType.F16
             writer.add_tensor(new, gguf.quants.quantize(numbers, written), raw_dtype=written)
+    if factors:
+        writer.add_tensor("rope_freqs.weight", np.linspace(1, 8, 4, dtype=np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -72,7 +84,7 @@ def write(
     return model
 
 
-def _words(writer: Any, eot: int | None) -> None:
+def _words(writer: Any, eot: int | None, bos: bool) -> None:
     core = json.loads(tiny.tokenizer().backend_tokenizer.to_str())["model"]
     tokens = [token for token, _ in sorted(core["vocab"].items(), key=lambda item: item[1])]
     writer.add_tokenizer_model("gpt2")
@@ -83,7 +95,7 @@ def _words(writer: Any, eot: int | None) -> None:
     writer.add_pad_token_id(0)
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
-    writer.add_add_bos_token(False)
+    writer.add_add_bos_token(bos)
     writer.add_chat_template(TEMPLATE)
     if eot is not None:
         writer.add_eot_token_id(eot)

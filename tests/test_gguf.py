@@ -100,6 +100,12 @@ def test_the_tokenizer_its_template_and_every_end_come_through(files: dict[str, 
     assert words.eos == (2, 1), "the end of a turn ends an answer too"
 
 
+def test_what_stands_before_a_text_is_the_files_word(files: dict[str, Path], tmp_path: Path) -> None:
+    packed.write(tmp_path / "bos.gguf", bos=True)
+    assert load_backbone(str(tmp_path / "bos.gguf"), device="cpu").words.start == (1,)
+    assert load_backbone(str(files["F32"]), device="cpu").words.start == ()
+
+
 # -- once, and by contents ------------------------------------------------------------------------------------------------
 
 
@@ -212,6 +218,23 @@ def test_a_quantisation_that_cannot_be_unpacked_is_one_sentence(
     path.write_bytes(data)
     told = refusal(path, cache)
     assert "holds weights of a quantisation that gguf" in told and "250) is not a valid GGMLQuantizationType" in told
+
+
+def test_a_file_that_lacks_a_tensor_is_one_sentence(tmp_path: Path, cache: Path) -> None:
+    """transformers would fill it with random numbers."""
+    path = tmp_path / "holes.gguf"
+    packed.write(path, without="blk.1.ffn_up.weight")
+    assert "holes.gguf lacks 1 of the model's weights (model.layers.1.mlp.up_proj.weight);" in refusal(path, cache)
+
+
+def test_a_file_with_numbers_that_would_not_be_used_is_one_sentence(tmp_path: Path, cache: Path) -> None:
+    """transformers leaves out the factors of stretched positions, and the model would compute something else."""
+    path = tmp_path / "stretched.gguf"
+    packed.write(path, factors=True)
+    told = refusal(path, cache)
+    assert (
+        "(rope_freqs.weight); it would compute something else than the file says: use the model's safetensors" in told
+    )
 
 
 def test_a_part_of_a_split_file_is_one_sentence(files: dict[str, Path], tmp_path: Path, cache: Path) -> None:

@@ -33,10 +33,12 @@ UNPACKING = "transformers.modeling_gguf_pytorch_utils"  # where transformers cou
 
 @dataclass(frozen=True)
 class Header:
-    """What is read of a GGUF file before it is converted. numbers: how many its tensors hold. ends: ids that end an answer."""
+    """What is read of a GGUF file before it is converted. numbers: how many its tensors hold. factors: its tensors of rotary factors.
+    ends: ids that end an answer."""
 
     architecture: str
     numbers: int
+    factors: tuple[str, ...]
     ends: tuple[int, ...]
 
 
@@ -83,7 +85,10 @@ def converted(path: Path, *, progress: Progress = silent) -> Path:
         tokenizer = _read(path, header, transformers.AutoTokenizer)
         progress(what, 2, 4, "weights")
         with _counted(progress, f"unpacking {path.name}"):
-            model = _dense(_read(path, header, transformers.AutoModelForCausalLM, **_unpacked()))
+            given = _unpacked() | {"output_loading_info": True}
+            model, loading = _read(path, header, transformers.AutoModelForCausalLM, **given)
+        _refuse_other_weights(path, header, model, loading)
+        model = _dense(model)
         progress(what, 3, 4, "writing")
         _write(model, tokenizer, header, part, folder)
         write_json(part / "foreword.json", {"file": path.name, "sha256": file_digest(path)})
@@ -105,6 +110,7 @@ def _header(path: Path, library: Any) -> Header:
             name: field.contents() for name, field in reader.fields.items() if name in ("general.architecture", *ENDS)
         }
         numbers = sum(int(tensor.n_elements) for tensor in reader.tensors)
+        factors = tuple(str(tensor.name) for tensor in reader.tensors if str(tensor.name).startswith("rope_"))
         architecture = str(fields["general.architecture"])
     except OSError as error:
         raise ForewordError(
@@ -118,7 +124,9 @@ def _header(path: Path, library: Any) -> Header:
                 "use a newer gguf, or a file of another quantisation."
             ) from error
         raise ForewordError(f"The file {path} is no whole GGUF file ({reason}); download it again.") from error
-    return Header(architecture, numbers, tuple(dict.fromkeys(int(fields[name]) for name in ENDS if name in fields)))
+    return Header(
+        architecture, numbers, factors, tuple(dict.fromkeys(int(fields[name]) for name in ENDS if name in fields))
+    )
 
 
 def _unpacked() -> dict[str, Any]:
@@ -140,6 +148,24 @@ def _read(path: Path, header: Header, kind: Any, **given: Any) -> Any:
         raise ForewordError(
             f"The GGUF file {path} is of a kind that transformers {version} cannot read ({reason}); use the model's safetensors."
         ) from error
+
+
+def _refuse_other_weights(path: Path, header: Header, model: Any, loading: dict[str, Any]) -> None:
+    """Raises ForewordError where the model has weights that the file has not (they would be random), or the file has numbers that
+    the model does not use (the factors of stretched positions, say: the model would compute something else)."""
+    lacks = sorted(loading["missing_keys"])
+    if lacks:
+        raise ForewordError(
+            f"The GGUF file {path} lacks {len(lacks)} of the model's weights ({lacks[0]}); download it again, or use the model's "
+            "safetensors."
+        )
+    used = sum(values.numel() for values in model.parameters())
+    if used != header.numbers:
+        named = f" ({', '.join(header.factors)})" if header.factors else ""
+        raise ForewordError(
+            f"The GGUF file {path} holds {header.numbers:,} numbers and transformers {transformers.__version__} makes a model of "
+            f"{used:,} of them{named}; it would compute something else than the file says: use the model's safetensors."
+        )
 
 
 def _dense(model: Any) -> Any:
