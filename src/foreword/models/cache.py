@@ -1,33 +1,18 @@
-"""Where fetched and converted models lie: one folder of this machine's user; it refuses to guess that a file is what it was."""
+"""Where fetched and converted models lie, within foreword's cache folder; it refuses to guess that a file is what it was."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
-import sys
 from importlib import metadata
 from pathlib import Path
 
 from foreword.errors import ForewordError
+from foreword.files import cache_folder
 from foreword.models import Model, model
 
 FORMAT = 1  # of a converted folder; another number converts anew
 LIBRARIES = ("transformers", "gguf")  # those that say what the numbers in a GGUF file are
-
-
-def cache_folder() -> Path:
-    """FOREWORD_CACHE, else the place that this system has for what can be made again."""
-    given = os.environ.get("FOREWORD_CACHE")
-    if given:
-        return Path(given).expanduser()
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = str(Path.home() / "Library" / "Caches")
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "foreword"
 
 
 def model_folder(asked: Model) -> Path:

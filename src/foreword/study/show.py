@@ -52,6 +52,45 @@ class Shown:
         return asdict(self)
 
 
+# What each short cut is, for a reader of the table.
+SHORT_CUTS = {
+    "shares": "the prefix is run once and shared by all rows",
+    "left_pads": "rows of several lengths grow in one batch",
+    "picks": "logits are made at the answers' positions alone",
+    "continues": "an answer grows by one token a pass, out of a cache",
+    "packs": "prefix and rows stand in one sequence, nothing padded",
+    "keeps": "answers grow beside a prefix that is held once",
+    "heads": "loss and gradient of the output layer are made in parts",
+    "gradient": "the loss has a gradient, so prompts can be tuned",
+}
+
+
+def show_engine(run: Run) -> dict[str, Any]:
+    """Which short cuts the engine takes for the model that a run names, and why not the others: as found by loading it."""
+    backbone = backbone_of(run)
+    engine, by_name = backbone.engine, {"gradient": "gradient" not in backbone.engine.reasons}
+    by_name |= asdict(engine.traits)
+    rows = [
+        {
+            "name": name,
+            "what": what,
+            "taken": by_name[name],
+            "why_not": "" if by_name[name] else engine.reasons.get(name, ""),
+        }
+        for name, what in SHORT_CUTS.items()
+    ]
+    return {
+        "model": backbone.name,
+        "model_type": backbone.model.config.model_type,
+        "kind": backbone.kind,
+        "dtype": str(backbone.dtype).removeprefix("torch."),
+        "short_cuts": rows,
+        "factor_of_input_vectors": engine.factor,
+        "alone_beyond": engine.switch,
+        "notes": list(backbone.notes),
+    }
+
+
 def show_input(run: Run, prompt: str, label: str | None, example: str, *, progress: Progress = silent) -> Shown:
     """The pieces of one test example under one method, demonstrations retrieved as in a trial. example: its id, or empty for the
     first that a comparison would answer. Raises ForewordError for an unknown id."""
