@@ -109,11 +109,15 @@ def test_what_stands_before_a_text_is_the_files_word(files: dict[str, Path], tmp
 # -- once, and by contents ------------------------------------------------------------------------------------------------
 
 
-def test_a_file_is_converted_once_whatever_its_name(files: dict[str, Path], tmp_path: Path) -> None:
+def test_a_file_is_converted_once_whatever_its_name(
+    files: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     seen: list[tuple[str, int, int]] = []
+    bars = transformers.utils.logging.is_progress_bar_enabled()
     folder = converted(files["Q4_1"], progress=lambda what, done, total, note="": seen.append((what, done, total)))
     assert seen[0][1] == 0 and seen[-1] == ("converting Q4_1.gguf", 4, 4)
     counts = [done for what, done, _ in seen if what == "unpacking Q4_1.gguf"]
+    assert capsys.readouterr().err == "" and transformers.utils.logging.is_progress_bar_enabled() == bars
     tensors = len(tiny.model("llama").state_dict())
     assert counts == list(range(tensors + 1))
     before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}

@@ -74,13 +74,12 @@ def converted(path: Path, *, progress: Progress = silent) -> Path:
     folder = converted_folder(path, file_digest(path))
     if folder.is_dir():
         return folder
-    transformers.utils.logging.disable_progress_bar()  # the progress is told to `progress`
     what = f"converting {path.name}"
     progress(what, 0, 4, "reading the header")
     header = _header(path, reader)
     room_for(4 * header.numbers, folder, f"Converting {path.name} to safetensors")
     tidy(folder.parent, folder.name)
-    with whole_folder(folder) as part:
+    with _no_bars(), whole_folder(folder) as part:
         progress(what, 1, 4, "tokenizer")
         tokenizer = _read(path, header, transformers.AutoTokenizer)
         progress(what, 2, 4, "weights")
@@ -201,6 +200,19 @@ def _write(model: Any, tokenizer: Any, header: Header, part: Path, folder: Path)
             f"Cannot write {folder}: {' '.join(str(error).split())[:120]}; free some space, or set FOREWORD_CACHE to a folder on another "
             "disk."
         ) from error
+
+
+@contextlib.contextmanager
+def _no_bars() -> Iterator[None]:
+    """Within the block transformers draws no progress bars: how far it is, is told to `progress`."""
+    bars = transformers.utils.logging
+    shown = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            bars.enable_progress_bar()
 
 
 @contextlib.contextmanager
