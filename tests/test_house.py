@@ -35,6 +35,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "metrics",
         "reference",
     ),
+    ("models",),
     ("data", "record", "store", "backbone", "golden", "memory", "chat", "environment"),
     ("template", "retrieve", "inits"),
     ("task", "methods"),
@@ -67,7 +68,7 @@ LATE = {
 LATE_ROOMS = {"cli", "__main__"}  # so that --help answers at once
 NO_TORCH = {"errors", "files", "stats", "config", "data", "record", "report", "metrics", "retrieve", "study", "cli"}
 NO_TORCH |= {"template", "task", "tasks", "world", "methods", "context", "readers", "ensemble", "pack", "progress"}
-NO_TORCH |= {"__init__", "__main__", "layout", "settings", "tuning", "chat", "conversations"}
+NO_TORCH |= {"__init__", "__main__", "layout", "settings", "tuning", "chat", "conversations", "models"}
 
 
 @functools.cache

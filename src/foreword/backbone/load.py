@@ -15,6 +15,7 @@ from foreword.backbone.causal import CausalEngine
 from foreword.backbone.check import batch_mates, causal_traits, seq2seq_traits
 from foreword.backbone.core import Backbone
 from foreword.backbone.fused import let_fuse
+from foreword.backbone.gguf import converted, file_in
 from foreword.backbone.install import Installation
 from foreword.backbone.known import notes_on
 from foreword.backbone.recompute import let_recompute
@@ -25,6 +26,9 @@ from foreword.backbone.switch import SwitchEngine, switch_of
 from foreword.backbone.whole import refuse_made_up, refuse_unready
 from foreword.backbone.wording import Wording
 from foreword.errors import ForewordError, unknown
+from foreword.models import MODELS
+from foreword.models.cache import located
+from foreword.progress import Progress, silent
 
 SPREAD = "spread"  # over all devices, as accelerate places the parts
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -38,18 +42,20 @@ def load_backbone(
     revision: str | None = None,
     target_tokenizer: str = "",
     trust_remote_code: bool = False,
+    progress: Progress = silent,
 ) -> Backbone:
     """Load a frozen backbone.
 
-    name: a folder, a hub id, or `reference` for the model that comes with foreword. dtype: auto (float32 on a CPU, bfloat16 on an
-    accelerator), float32, bfloat16 or float16. device: auto, cpu, cuda, cuda:N, mps, or spread (over
-    all devices; needs accelerate). target_tokenizer: a folder, for an
+    name: a folder, a GGUF file or a folder that holds one, a hub id, a name that `foreword models` lists, or `reference` for the model
+    that comes with foreword. progress: told of a GGUF file's conversion, at its first use. dtype: auto (float32 on a CPU, bfloat16 on an
+    accelerator), float32, bfloat16 or float16. device: auto, cpu, cuda, cuda:N, mps, or spread (over all devices; needs accelerate).
+    target_tokenizer: a folder, for an
     encoder-decoder whose output alphabet is its own; one lying in a sub-folder of the model's is found without being named.
     Raises ForewordError when it is not there, damaged, of a kind that cannot generate, or only there as a pickle.
     """
     where = _device(device)
     numbers = _dtype(dtype, where)
-    source = _source(name)
+    source = _source(name, progress)
     given: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
     given = {key: value for key, value in given.items() if value}
     began = time.time_ns()
@@ -184,10 +190,13 @@ def _dtype(name: str, device: torch.device) -> torch.dtype:
     return DTYPES[name]
 
 
-def _source(name: str) -> str:
+def _source(name: str, progress: Progress = silent) -> str:
     if name == "reference" or name.startswith("reference-"):
         return str(reference.folder(name.removeprefix("reference").removeprefix("-") or "medium"))
-    path = Path(name).expanduser()
+    path = located(name) if name in MODELS else Path(name).expanduser()
+    packed = file_in(path) if path.is_dir() else path if path.is_file() and path.suffix.lower() == ".gguf" else None
+    if packed is not None:
+        return str(converted(packed, progress=progress))
     if path.is_dir():
         if not (path / "config.json").is_file():
             raise ForewordError(

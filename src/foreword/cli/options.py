@@ -15,7 +15,10 @@ WHAT, HOW, TUNE, RUN, WORDS = "What is adapted", "How", "Tuning", "Running", "Wo
 Model = Annotated[
     str | None,
     typer.Option(
-        "--model", "-m", help="A folder, a hub id, or 'reference' (comes with foreword).", rich_help_panel=WHAT
+        "--model",
+        "-m",
+        help="A folder, a GGUF file, a hub id, or a name that `foreword models` lists, such as 'reference' (comes with foreword).",
+        rich_help_panel=WHAT,
     ),
 ]
 TaskName = Annotated[

@@ -28,7 +28,7 @@ from foreword.trainables import tuning_for
 from foreword.trial import Encode, Trial
 
 
-def backbone_of(run: Run) -> Backbone:
+def backbone_of(run: Run, progress: Progress = silent) -> Backbone:
     """The backbone that a run names, loaded and frozen, spoken to as the run says."""
     backbone = load_backbone(
         run.model,
@@ -37,6 +37,7 @@ def backbone_of(run: Run) -> Backbone:
         revision=run.revision or None,
         target_tokenizer=run.target_tokenizer,
         trust_remote_code=run.trust_remote_code,
+        progress=progress,
     )
     return spoken(run, backbone)
 
@@ -240,7 +241,7 @@ def plan(run: Run, *, progress: Progress = silent, task: Task | None = None, bac
         raise ForewordError(
             "Init 'labels' needs a task with answers to choose from; give --choices, or use --init vocab."
         )
-    backbone = backbone_of(run) if backbone is None else spoken(run, backbone)
+    backbone = backbone_of(run, progress) if backbone is None else spoken(run, backbone)
     task = plainly(run, backbone, task)
     task = replace(task, notes=(*task.notes, *unsaid(run, task)))
     for spec in specs:

@@ -107,7 +107,7 @@ def show_input(run: Run, prompt: str, label: str | None, example: str, *, progre
     known = {one.id: one for one in task.test}
     if example and example not in known:
         raise unknown("test example", example, list(known)[:1000])
-    backbone = backbone_of(run)
+    backbone = backbone_of(run, progress)
     task = plainly(run, backbone, task)
     spec = specs_of(run, given)[0]
     if spec.given is not None and prompt:

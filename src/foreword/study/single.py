@@ -265,7 +265,7 @@ class Answered:
 def answer(given: Inputs, *, progress: Progress = silent) -> Answered:
     """Load the model and answer every input by each member, all members in one pass; several members vote."""
     run = given.members[0][0]
-    backbone = backbone_of(run)
+    backbone = backbone_of(run, progress)
     task = plainly(run, backbone, given.task)
     whole = len(task.test)
     for one, soft in given.members:
