@@ -113,7 +113,8 @@ class Run(Settings):
     dtype, device: what the backbone computes in and on (auto: as the model says, the fastest there is).
     revision: of the model on the hub. trust_remote_code: whether code that the model brings may run. target_tokenizer:
     the folder of an encoder-decoder's own output tokenizer.
-    answers: the number of answers over which the cost of tuning is spread. out: the folder of records and report.
+    answers: the number of answers over which the cost of tuning is spread. margin: how far below the best score, in points, a
+    cheaper method may be shown to lie and still be recommended (none: 2 points or 5 % of the score, the smaller). out: the folder of records and report.
     tuning: how soft prompts are fitted. model_learning_rate: the rate, of the weights themselves, at which the reference row `mt`
     fits all of a model's weights; all else it does as `tuning` says.
     """
@@ -151,6 +152,7 @@ class Run(Settings):
     trust_remote_code: bool = False
     target_tokenizer: str = ""
     answers: Count = 1000
+    margin: Annotated[float, Field(ge=0)] | None = None
     out: Annotated[str, Field(min_length=1)] = "runs"
     tuning: Tuning = Tuning()
     model_learning_rate: Annotated[float, Field(gt=0)] = 3e-4

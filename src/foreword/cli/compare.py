@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     o.SOURCE,
     {"dev": o.Dev, "test": o.Test, "methods": o.Methods, "metrics": o.MetricNames, "seeds": o.Seeds},
     o.DEMONSTRATIONS,
-    {"answers": o.Answers, "out": o.Out, "train_limit": o.TrainLimit},
+    {"answers": o.Answers, "margin": o.Margin, "out": o.Out, "train_limit": o.TrainLimit},
     o.TUNED,
     o.MACHINE,
     o.ANSWERING,

@@ -101,6 +101,16 @@ Answers = Annotated[
     typer.Option("--answers", help="For how many answers the cost of a method is counted.", rich_help_panel=HOW),
 ]
 
+Margin = Annotated[
+    float | None,
+    typer.Option(
+        "--margin",
+        help="Points below the best score within which a cheaper method must be shown to lie to be recommended; else 2 points or "
+        "5% of the score, the smaller.",
+        rich_help_panel=HOW,
+    ),
+]
+
 PromptLength = Annotated[
     int | None,
     typer.Option(

@@ -35,11 +35,9 @@ def page(summary: Summary, records: Sequence[Record]) -> str:
     for method in data["methods"]:
         method["colour"] = colours[method["label"]]
     script = _resource("page.js")
-    chosen = summary.recommendation.method
-    works = summary.best.mean > 0
-    headline = f"Use {chosen}" if works else "No method works here"
+    headline = summary.recommendation.headline
     slots = {
-        "title": escape(f"{summary.task} on {summary.backbone}: {'use ' + chosen if works else 'no method works'}"),
+        "title": escape(f"{summary.task} on {summary.backbone}: {headline[0].lower() + headline[1:]}"),
         "style": _resource("page.css"),
         "script": script,
         "script_hash": f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'",

@@ -10,7 +10,8 @@ class Row:
     """One method over all its seeds.
 
     mean: the metric of all examples, averaged over seeds. std: over seeds (sample standard deviation; 0.0 for a deterministic
-    method or one seed). ci95: bootstrap over examples and seeds. deterministic: one run stands for every seed. prefix_tokens:
+    method or one seed). ci95: of the method, by the crossed model of seeds and examples; of its prompt alone, where it ran with
+    one seed. deterministic: one run stands for every seed. prefix_tokens:
     mean positions before the input. dropped_demonstrations: summed over the runs of this row. subsets: the mean of each
     named part of the test examples.
     """
@@ -31,6 +32,11 @@ class Row:
     examples: int
     subsets: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def one_seed(self) -> bool:
+        """Whether only one of the prompts that chance could have given is known."""
+        return not self.deterministic and len(self.seeds) < 2
+
     def cost_seconds(self, answers: int) -> float:
         """Seconds to train once and then answer so many inputs."""
         return self.train_seconds + answers * self.seconds_per_answer
@@ -38,7 +44,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A method against the best one. difference: best minus method, in points of the metric. p_adjusted: after Holm."""
+    """A method against the best one.
+
+    difference: best minus method, in points of the metric. p_adjusted: after Holm over all pairs of methods. ci95: at the level
+    at which Holm judges p, so that it leaves 0 out exactly where p_adjusted is below 0.05. of_prompts: a side ran with one seed,
+    so that this speaks of the prompts at hand and never makes a method significantly worse.
+    """
 
     method: str
     best: str
@@ -47,21 +58,42 @@ class Comparison:
     p: float
     p_adjusted: float
     significantly_worse: bool
+    of_prompts: bool = False
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What scores without a model. name: `always 'yes'`, or `chance`. score: by the metric that decides."""
+
+    name: str
+    score: float
 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """The method to use, why, and for how many answers its cost was counted."""
+    """The method to use, why, and for how many answers its cost was counted.
+
+    method: empty where no method works. tied: the others that are not told from the best one. probability: of the method's
+    being the best. margin: how far below the best, in points, a cheaper method must be shown not to lie to be taken.
+    """
 
     method: str
     reason: str
     answers: int
+    tied: tuple[str, ...] = ()
+    probability: float = 1.0
+    margin: float = 0.0
+
+    @property
+    def headline(self) -> str:
+        """The answer in a few words."""
+        return f"Use {self.method}" if self.method else "No method works here"
 
 
 @dataclass(frozen=True)
 class Summary:
     """Everything a report says. subsets: how many examples each named part of the test split has. fingerprints: those that all
-    records share. notes: whole sentences."""
+    records share. notes: whole sentences. sizes: examples of each split, where known."""
 
     task: str
     backbone: str
@@ -76,6 +108,8 @@ class Summary:
     hardware: str = ""
     fingerprints: dict[str, str] = field(default_factory=dict)
     signatures: dict[str, str] = field(default_factory=dict)
+    baselines: tuple[Baseline, ...] = ()
+    sizes: dict[str, int] = field(default_factory=dict)
 
     def row(self, method: str) -> Row:
         """The row with this label. Raises KeyError when there is none."""
