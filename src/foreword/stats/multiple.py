@@ -8,7 +8,7 @@ import numpy as np
 
 from foreword.errors import ForewordError
 from foreword.stats.crossed import Sample, usual_gap
-from foreword.stats.resampling import generator
+from foreword.stats.resampling import Numbers, generator
 
 DRAWS = 20_000
 
@@ -16,23 +16,31 @@ DRAWS = 20_000
 def holm_factors(pvalues: Sequence[float]) -> list[float]:
     """By how much Holm (1979) multiplies each p-value, in the order given: p times its factor is below 0.05 exactly where the
     test holds jointly with the others at 5 %, and then the interval at the level 1 - 0.05 / factor leaves 0 out."""
-    p = np.asarray(pvalues, np.float64)
-    if not ((p >= 0) & (p <= 1)).all():
-        raise ForewordError(f"Holm's adjustment was asked for {list(pvalues)}; a p-value lies between 0 and 1.")
-    order = np.argsort(p, kind="stable")
-    steps = np.arange(len(p), 0, -1, dtype=np.float64)
-    reached = np.maximum.accumulate(p[order] * steps)
-    factors = np.empty(len(p))
-    factors[order] = np.where(p[order] > 0, reached / np.where(p[order] > 0, p[order], 1.0), steps)
+    reached, steps = _steps(pvalues)
+    factors = [up / p if p > 0 else step for p, up, step in zip(pvalues, reached, steps, strict=True)]
     return [float(factor) for factor in factors]
 
 
 def holm(pvalues: Sequence[float]) -> list[float]:
     """p-values adjusted for their number (Holm 1979), in the order given; those below 0.05 hold jointly at 5 %."""
-    return [min(1.0, p * factor) for p, factor in zip(pvalues, holm_factors(pvalues), strict=True)]
+    return [min(1.0, float(up)) for up in _steps(pvalues)[0]]
 
 
-def chances_of_best(methods: Sequence[Sample], *, span: float = 100.0, draws: int = DRAWS, seed: int = 0) -> list[float]:
+def _steps(pvalues: Sequence[float]) -> tuple[Numbers, Numbers]:
+    """(the adjusted p before it is cut at 1, how many tests were left at its step) of each p."""
+    p = np.asarray(pvalues, np.float64)
+    if not ((p >= 0) & (p <= 1)).all():
+        raise ForewordError(f"Holm's adjustment was asked for {list(pvalues)}; a p-value lies between 0 and 1.")
+    order = np.argsort(p, kind="stable")
+    left = np.arange(len(p), 0, -1, dtype=np.float64)
+    reached, steps = np.empty(len(p)), np.empty(len(p))
+    reached[order], steps[order] = np.maximum.accumulate(p[order] * left), left
+    return reached, steps
+
+
+def chances_of_best(
+    methods: Sequence[Sample], *, span: float = 100.0, draws: int = DRAWS, seed: int = 0
+) -> list[float]:
     """The probability that each method has the highest true score, drawn from the crossed model: the scores as measured, with
     errors over examples that the methods share and errors over seeds of their own. They add up to 1.
 

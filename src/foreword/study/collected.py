@@ -41,9 +41,7 @@ def statistics_of(record: Record, ids: Sequence[str]) -> Array:
     """The record's summable numbers of the primary metric, [N, d], in the order of `ids`."""
     by_id = {answer.id: answer for answer in record.answers}
     if len(by_id) != len(record.answers):
-        raise ForewordError(
-            f"The record {named(record)} answers one example twice; delete it to run that trial again."
-        )
+        raise ForewordError(f"The record {named(record)} answers one example twice; delete it to run that trial again.")
     if by_id.keys() != set(ids):
         raise ForewordError(
             f"The record {named(record)} answers {len(by_id)} examples and they are not the {len(ids)} examples of the "

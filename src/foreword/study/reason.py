@@ -89,7 +89,9 @@ def _chosen(judged: Judged, choice: Choice) -> str:
     else:
         parts.append(f"{start}, but it is a tie: {_tie(judged, choice)}.")
         parts.append(_undecided(judged, choice))
-    parts.append(f"The probability that {row.method} is the best of the {len(judged.kept)} is {_percent(choice.probability)}.")
+    parts.append(
+        f"The probability that {row.method} is the best of the {len(judged.kept)} is {_percent(choice.probability)}."
+    )
     return " ".join([*filter(None, parts), f"{time}."])
 
 
@@ -149,9 +151,13 @@ def _caveats(judged: Judged, choice: Choice) -> list[str]:
     contrast = judged.against.get(choice.pick)
     if contrast is not None and not contrast.told:
         floor = max(judged.baselines, key=lambda baseline: baseline.score)
-        notes.append(f"It is not shown to be above {_named(floor)} ({words.score(floor.score)}): {_difference(contrast)}.")
+        notes.append(
+            f"It is not shown to be above {_named(floor)} ({words.score(floor.score)}): {_difference(contrast)}."
+        )
     if row.examples < FEW_EXAMPLES:
-        notes.append(f"This rests on {words.plural(row.examples, 'example')} only: a small difference could not have been seen.")
+        notes.append(
+            f"This rests on {words.plural(row.examples, 'example')} only: a small difference could not have been seen."
+        )
     alone = [judged.rows[place].method for place in judged.kept if judged.rows[place].one_seed]
     if alone:
         verb = "what is said of it holds" if len(alone) == 1 else "what is said of them holds"

@@ -11,7 +11,7 @@ from foreword.metrics import Metric
 from foreword.metrics.base import Numbers
 from foreword.task import Task
 
-COMMON = 0.05  # of the training answers: a rarer one is no answer that anybody would always give
+COMMON = 0.1  # of the training answers, where they are free text: a rarer one nobody would always give
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,13 @@ def trivial_answers(task: Task, metric: Metric) -> tuple[Trivial, ...]:
 
 
 def commonest(task: Task) -> str | None:
-    """The commonest training answer; of equally common ones the first. None where it is rare, or choices differ by example."""
+    """The commonest training answer; of equally common ones the first. None where free text has none that is common, or where
+    choices differ by example."""
     counts = Counter(example.targets[0] for example in task.train)
-    if not counts or len({example.choices for example in task.test}) > 1:
+    if not (counts and task.test) or len({example.choices for example in task.test}) > 1:
         return None
     answer, times = counts.most_common(1)[0]
-    return answer if times > 1 and times >= COMMON * len(task.train) else None
+    return answer if task.test[0].choices or times >= max(2, COMMON * len(task.train)) else None
 
 
 def majority(task: Task, metric: Metric) -> Trivial | None:
