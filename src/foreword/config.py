@@ -101,8 +101,9 @@ class Run(Settings):
     model: a hub id or a folder. task: a built-in task's name, looked for in data_dir; or data: a file, a folder of
     split files, or a hub id, with the files dev and test where those splits stand apart; read by input_column,
     target_column, references_column (several answers) and id_column ("" where there is none).
+    split: the shares of train, dev and test that are cut from one file, such as 60/20/20 (none: 80/10/10).
     instruction, question, answer, separator, stop: the wording, where it is not to be the task's own. metrics,
-    choices: the same; none given means the task's own.
+    choices: the same; none given means the task's own, or few short targets that repeat; `none` makes answers free text.
     methods: labels such as `icl` or `icl:bm25:3`. seeds: each tuned or drawn method is tried with each.
     shots, retriever: k and the retriever of a label that says none; encoder: the sentence-transformers model of
     the retriever `dense`. limit, train_limit: at most so many test and training examples, drawn by a fixed seed
@@ -128,6 +129,7 @@ class Run(Settings):
     input_column: Annotated[str, Field(min_length=1)] = "input"
     target_column: Annotated[str, Field(min_length=1)] = "target"
     references_column: str = ""
+    split: str = ""
     id_column: str = ""
     instruction: str | None = None
     question: str | None = None

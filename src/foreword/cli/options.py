@@ -34,6 +34,14 @@ Dev = Annotated[str | None, typer.Option("--dev", help="A file of dev examples, 
 Test = Annotated[
     str | None, typer.Option("--test", help="A file of test examples, beside --data.", rich_help_panel=WHAT)
 ]
+Split = Annotated[
+    str | None,
+    typer.Option(
+        "--split",
+        help="Shares of train, dev and test cut from one file: 60/20/20 (else 80/10/10).",
+        rich_help_panel=WHAT,
+    ),
+]
 DataDir = Annotated[
     str | None,
     typer.Option(
@@ -196,7 +204,11 @@ IdColumn = Annotated[
 ]
 Choices = Annotated[
     str | None,
-    typer.Option("--choices", help="Comma list of the answers to choose from (classification).", rich_help_panel=WORDS),
+    typer.Option(
+        "--choices",
+        help="Comma list of the answers to choose from (classification); else few short targets that repeat; none: free text.",
+        rich_help_panel=WORDS,
+    ),
 ]
 Instruction = Annotated[
     str | None, typer.Option("--instruction", help="Said first by zero, few and icl.", rich_help_panel=WORDS)
@@ -211,7 +223,7 @@ AnswerWords = Annotated[
 Separator = Annotated[str | None, typer.Option("--separator", help="Between demonstrations.", rich_help_panel=WORDS)]
 Stop = Annotated[str | None, typer.Option("--stop", help="Text at which an answer ends.", rich_help_panel=WORDS)]
 
-SOURCE = {"model": Model, "task": TaskName, "data": Data, "data_dir": DataDir}
+SOURCE = {"model": Model, "task": TaskName, "data": Data, "split": Split, "data_dir": DataDir}
 DEMONSTRATIONS = {"shots": Shots, "retriever": Retriever, "encoder": Encoder, "seed": Seed}
 TUNED = {
     "prompt_length": PromptLength,

@@ -6,6 +6,19 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
+class Classes:
+    """How one method's answers fall on the labels, over all its runs.
+
+    macro_f1, mcc: the mean over runs; see `metrics.labels` and `metrics.agreement`. confusion: counts [truth][answer], labels in
+    their order, in the last column the answers that are no label.
+    """
+
+    macro_f1: float
+    mcc: float
+    confusion: list[list[int]]
+
+
+@dataclass(frozen=True)
 class Row:
     """One method over all its seeds.
 
@@ -31,6 +44,7 @@ class Row:
     dropped_demonstrations: int
     examples: int
     subsets: dict[str, float] = field(default_factory=dict)
+    classes: Classes | None = None
 
     @property
     def one_seed(self) -> bool:
@@ -93,7 +107,8 @@ class Recommendation:
 @dataclass(frozen=True)
 class Summary:
     """Everything a report says. subsets: how many examples each named part of the test split has. fingerprints: those that all
-    records share. notes: whole sentences. sizes: examples of each split, where known."""
+    records share. notes: whole sentences. sizes: examples of each split, where known. labels:
+    what a classification chooses from; empty where it is none, or there are more than a matrix can show."""
 
     task: str
     backbone: str
@@ -110,6 +125,7 @@ class Summary:
     signatures: dict[str, str] = field(default_factory=dict)
     baselines: tuple[Baseline, ...] = ()
     sizes: dict[str, int] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
 
     def row(self, method: str) -> Row:
         """The row with this label. Raises KeyError when there is none."""

@@ -110,6 +110,11 @@ def listed(words: list[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
+def split_sizes(sizes: dict[str, int]) -> str:
+    """`240 train, 30 dev and 30 test examples`."""
+    return f"{listed([f'{size:,} {split}' for split, size in sizes.items()])} examples"
+
+
 def plural(number: int, noun: str) -> str:
     """`1 example`, `1,280 examples`."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")

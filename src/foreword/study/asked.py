@@ -15,6 +15,7 @@ from foreword.readers import read_rows
 from foreword.retrieve import RETRIEVERS
 from foreword.task import SPLITS, Task
 from foreword.tasks import load_task
+from foreword.tasks._labels import free
 from foreword.tasks._own import default_metrics
 from foreword.template import Template
 
@@ -74,6 +75,7 @@ def task_of(run: Run) -> Task:
         template=worded(Template(), run) if own else None,
         metrics=run.metrics or None,
         choices=run.choices,
+        **shares_of(run),
     )
     if not own:
         task = replace(task, template=worded(task.template, run))
@@ -94,7 +96,7 @@ def scored_task(run: Run) -> Task:
         read_rows(run.test),
         input_column=run.input_column,
         target_column=run.target_column,
-        choices=run.choices,
+        choices=choices_of(run),
         origin=run.test,
         fields_needed=template.names(),
         references_column=run.references_column or None,
@@ -103,6 +105,32 @@ def scored_task(run: Run) -> Task:
     metrics = tuple(run.metrics) or default_metrics(made)
     task = Task(Path(run.test).resolve().stem, (), (), tuple(merged(made)), template, metrics, source=run.test)
     return task.limited({"test": run.limit})
+
+
+def choices_of(run: Run) -> list[str]:
+    """The choices that the run names; none where it says that answers are free text."""
+    return [] if free(run.choices) else list(run.choices)
+
+
+def shares_of(run: Run) -> dict[str, float]:
+    """The shares of dev and test that `split` asks for, such as 60/20/20; none where it is empty. Raises ForewordError where it
+    is no three numbers above 0, or where the task has its own splits."""
+    if not run.split:
+        return {}
+    try:
+        sizes = [float(part) for part in run.split.split("/")]
+    except ValueError:
+        sizes = []
+    if len(sizes) != 3 or not all(0 < size < float("inf") for size in sizes):
+        raise ForewordError(
+            f"The split is '{run.split}', but must be three numbers above 0 for train, dev and test, such as 60/20/20."
+        )
+    given = [f"--{name}" for name in ("task", "test") if getattr(run, name)]
+    if given or Path(run.data).is_dir():
+        raise ForewordError(
+            f"The split {run.split} is asked for, but {given[0] if given else run.data} brings its own; leave --split out."
+        )
+    return {"dev_share": sizes[1] / sum(sizes), "test_share": sizes[2] / sum(sizes)}
 
 
 def worded(template: Template, run: Run) -> Template:

@@ -13,6 +13,7 @@ from foreword.metrics import METRICS
 from foreword.progress import Progress, silent
 from foreword.record import Record
 from foreword.report.page import write_report
+from foreword.study.classes import labels_of
 from foreword.study.plan import Plan, plan, renamed, unwritable
 from foreword.study.summary import Summary, as_json, summarise
 from foreword.study.trivial import trivial_answers
@@ -71,6 +72,7 @@ def conclude(plan: Plan, records: Sequence[Record], out: Path, made: int) -> Out
         answers=plan.run.answers,
         margin=plan.run.margin,
         trivial=trivial_answers(plan.task, metric),
+        labels=labels_of(plan.task),
     )
     notes = (*plan.task.remarks, *unwritable(plan.backbone, plan.task), *summary.notes)
     sizes = {split: len(plan.task.split(split)) for split in SPLITS}

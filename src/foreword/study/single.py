@@ -20,7 +20,7 @@ from foreword.progress import Progress, silent
 from foreword.readers import read_rows
 from foreword.record import Record
 from foreword.softprompt import SoftPrompt
-from foreword.study.asked import checked, row_of, scored_task, task_of, worded
+from foreword.study.asked import checked, choices_of, row_of, scored_task, task_of, worded
 from foreword.study.plan import Plan, backbone_of, encoder_of, fitting_split, plainly, plan, renamed
 from foreword.task import Task
 from foreword.template import Template
@@ -220,7 +220,7 @@ def _inputs(run: Run, template: Template) -> list[Example]:
         input_column=run.input_column,
         target_column=run.target_column,
         id_column=run.id_column or ("id" if all("id" in row for row in rows) else None),
-        choices=run.choices,
+        choices=choices_of(run),
         answers_needed=False,
         origin=run.data,
         fields_needed=template.names(),
@@ -233,7 +233,7 @@ def _pool(run: Run, demonstrations: str, template: Template) -> list[Example]:
         input_column=run.input_column,
         target_column=run.target_column,
         references_column=run.references_column or None,
-        choices=run.choices,
+        choices=choices_of(run),
         origin=demonstrations,
         fields_needed=template.names(),
         prefix="demonstration",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from foreword.metrics import Metric
 from foreword.record import Record
 from foreword.report.rows import Baseline, Comparison, Recommendation, Row, Summary, best_row
 from foreword.study.choice import choose
+from foreword.study.classes import classes_of
 from foreword.study.collected import Array, distinct, grouped, merged, named, shared, statistics_of, subsets
 from foreword.study.contrast import Contrast, contrasts
 from foreword.study.document import as_json
@@ -32,13 +34,14 @@ def summarise(
     answers: int = 1000,
     margin: float | None = None,
     trivial: Sequence[Trivial] = (),
+    labels: Sequence[str] = (),
     seed: int = 0,
 ) -> Summary:
     """The whole answer of a comparison: one row per label, in the order in which labels first appear.
 
     metric_of: a metric's name to the Metric. answers: for how many answers the cost is counted. margin: how far below the best
     a cheaper method may be shown to lie and still be taken, in points (None: 2 points or 5 % of the best score, the smaller).
-    trivial: what scores without a model. seed: of the draws that give the probability of being best.
+    trivial: what scores without a model. labels: what a classification chooses from. seed: of the draws that give the probability of being best.
     Raises ForewordError when there is no record, when records differ in task, backbone, metric or example ids, when one
     label has two records of one seed, and when a record's score is not what its per-example numbers give.
     """
@@ -52,7 +55,7 @@ def summarise(
     methods = stats.samples([*numbers.values(), *blind], metric.from_sums, [*fixed, *(True for _ in blind)])
     parts = subsets(first)
     rows = tuple(
-        _row(label, group, numbers[label], sample, metric, parts)
+        replace(_row(label, group, numbers[label], sample, metric, parts), classes=classes_of(group, labels))
         for (label, group), sample in zip(groups.items(), methods, strict=False)
     )
     baselines = tuple(
@@ -74,6 +77,7 @@ def summarise(
         fingerprints=shared(record.fingerprints for record in records),
         signatures=merged(record.metric_signatures for record in records),
         baselines=baselines,
+        labels=tuple(labels),
     )
 
 
