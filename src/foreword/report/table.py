@@ -27,6 +27,9 @@ def render(summary: Summary, *, ascii_only: bool = False) -> RenderableType:
         examples = words.split_sizes(summary.sizes)
     head = Text(f"{summary.task} on {summary.backbone}, {examples}", style="bold")
     parts: list[RenderableType] = [head, _table(summary, ascii_only)]
+    if summary.baselines:
+        blind = "; ".join(f"{baseline.name} {words.score(baseline.score)}" for baseline in summary.baselines)
+        parts.append(Padding(Text(_said(f"Without a model: {blind}.", ascii_only)), (0, 1, 1, 1)))
     if summary.subsets:
         parts.append(_subsets(summary, ascii_only))
     if summary.labels:
@@ -61,9 +64,6 @@ def _table(summary: Summary, ascii_only: bool) -> Table:
         cells = [_said(cell, ascii_only) for cell in _cells(row)]
         mark = "* " if chosen else "  "
         table.add_row(Text(mark + row.method), *map(Text, cells), style="bold green" if chosen else "")
-    for baseline in summary.baselines:
-        name = Text(_said(f"  {baseline.name}", ascii_only))
-        table.add_row(name, words.score(baseline.score), *["" for _ in range(5)], style="dim")
     return table
 
 

@@ -91,6 +91,14 @@ def duration(seconds: float) -> str:
     raise AssertionError("days have no upper end")
 
 
+def size(count: float) -> str:
+    """Bytes with the unit that fits: 812 MB, 1.4 GB."""
+    for unit, factor in (("kB", 1e3), ("MB", 1e6)):
+        if count < 1000 * factor:
+            return f"{_three(count / factor)} {unit}"
+    return f"{_three(count / 1e9)} GB"
+
+
 def _three(value: float) -> str:
     """About three figures."""
     if value < 1:

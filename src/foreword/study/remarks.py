@@ -38,12 +38,15 @@ def remarks(records: Sequence[Record], rows: Sequence[Row]) -> Iterable[str]:
 
 def _constant(records: Sequence[Record]) -> Iterable[str]:
     """Methods that give one answer to every input."""
+    constant: dict[tuple[str, str], list[int]] = {}
     for record in records:
         outputs = {answer.output.strip() for answer in record.answers}
         if len(outputs) == 1 and len(record.answers) > 1:
-            run = record.label if record.deterministic else f"{record.label} with seed {record.seed}"
-            (output,) = outputs
-            yield f"{run} always answers {shown(output)}." if output else f"{run} always answers with nothing."
+            seeds = constant.setdefault((record.label, outputs.pop()), [])
+            seeds += [] if record.deterministic else [record.seed]
+    for (label, output), seeds in constant.items():
+        which = f" with seed{'s' * (len(seeds) > 1)} {words.listed(list(map(str, seeds)))}" if seeds else ""
+        yield f"{label}{which} always answers {shown(output) if output else 'with nothing'}."
 
 
 def shown(output: str, longest: int = 60) -> str:
