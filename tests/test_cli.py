@@ -102,7 +102,9 @@ def test_compare_prints_one_document_and_nothing_else(model: Path, data: Path, t
     keys = "method metric mean std ci95 seeds trainable_parameters train_seconds prefix_tokens seconds_per_answer"
     assert all(set(keys.split()) <= set(row) for row in found["rows"])
     works = max(row["mean"] for row in found["rows"]) > 0
-    assert (found["recommended"] in ("zero", "icl", "pt", "ipt")) == works, "where nothing scores, nothing is recommended"
+    assert (found["recommended"] in ("zero", "icl", "pt", "ipt")) == works, (
+        "where nothing scores, nothing is recommended"
+    )
     assert Path(found["report"]).is_file() and json.loads((out / "compare.json").read_text()) == found
     begun = told.err.splitlines()
     assert all("(the last took " in line and " left)" in line for line in begun[1:])

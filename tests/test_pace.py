@@ -24,7 +24,9 @@ def test_a_pace_is_measured_grows_with_the_work_and_leaves_nothing(tmp_path: Pat
     seconds = []
     for steps in (40, 4000):
         tuning = Tuning(prompt_length=3, max_steps=steps, batch_size=4)
-        run = Run(model="tiny", methods=["zero", "pt"], seeds=[0], tuning=tuning, data=str(data), out=str(tmp_path / "out"))
+        run = Run(
+            model="tiny", methods=["zero", "pt"], seeds=[0], tuning=tuning, data=str(data), out=str(tmp_path / "out")
+        )
         planned = plan(run, backbone=tiny.backbone("llama"))
         measured = pace(planned.trials, [estimate(trial) for trial in planned.trials])
         assert measured is not None and measured.memory > 10_000_000
@@ -41,7 +43,9 @@ def test_a_dry_run_says_minutes_and_memory(tmp_path: Path) -> None:
     data = entry.save_rows(tmp_path / "own.jsonl", entry.rows(40))
     given = ("compare", "-m", model, "-d", data, "--methods", "zero", "--max-new-tokens", 2, "--out", tmp_path / "out")
     out = entry.foreword(*given, "--dry-run")
-    assert out.code == 0 and "About " in out.out and "of memory or more; measured on a few steps and answers." in out.out
+    assert (
+        out.code == 0 and "About " in out.out and "of memory or more; measured on a few steps and answers." in out.out
+    )
     document = entry.foreword(*given, "--dry-run", "--json").json
     assert document["seconds"] > 0 and document["memory_bytes"] > 0
     assert not (tmp_path / "out").exists()

@@ -36,7 +36,12 @@ def compare(
     ] = None,
     config: o.Config = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="List the trials and what they cost, with minutes and memory from a few steps and answers; keep nothing.", rich_help_panel=o.RUN)
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="List the trials and what they cost, with minutes and memory from a few steps and answers; keep nothing.",
+            rich_help_panel=o.RUN,
+        ),
     ] = False,
     as_json: o.Json = False,
     **flags: Any,
@@ -114,6 +119,8 @@ def _answer(outcome: Outcome, device: Any, as_json: bool) -> None:
     from foreword.report.words import size
 
     memory = f", memory {size(peak_memory(device))}" if outcome.made else ""
+    if outcome.summary.asked is not None and outcome.summary.asked.next_command:
+        say(f"next: {outcome.summary.asked.next_command}")
     say(f"trials run {outcome.made}, found finished {outcome.found}{memory}; report: {outcome.report}")
 
 

@@ -104,7 +104,9 @@ class Bars:
             rate = (done - first) / (now - start)
             self._lines[what] = (start, first, now)
             more = f", {note}" if note else ""
-            self.say(f"    {what} {done:,}/{total:,}, {rate:,.1f}/s, about {duration((total - done) / rate)} left{more}")
+            self.say(
+                f"    {what} {done:,}/{total:,}, {rate:,.1f}/s, about {duration((total - done) / rate)} left{more}"
+            )
 
     def say(self, line: str) -> None:
         """A line that stays, for people."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+ALPHA = 0.05  # of every test
+
 
 @dataclass(frozen=True)
 class Classes:
@@ -105,6 +107,18 @@ class Recommendation:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What was asked for. date: of the report, as in 2026-01-31. wording: the template's parts. prompts: the folder of each kept
+    soft prompt by its trial. next_command: how to answer new inputs with the recommended method; empty where there is none."""
+
+    command: str
+    date: str
+    wording: dict[str, str]
+    prompts: dict[str, str]
+    next_command: str
+
+
+@dataclass(frozen=True)
 class Summary:
     """Everything a report says. subsets: how many examples each named part of the test split has. fingerprints: those that all
     records share. notes: whole sentences. sizes: examples of each split, where known. labels:
@@ -126,6 +140,7 @@ class Summary:
     baselines: tuple[Baseline, ...] = ()
     sizes: dict[str, int] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
+    asked: Asked | None = None
 
     def row(self, method: str) -> Row:
         """The row with this label. Raises KeyError when there is none."""

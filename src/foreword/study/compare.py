@@ -14,6 +14,7 @@ from foreword.progress import Progress, silent
 from foreword.record import Record
 from foreword.report.page import write_report
 from foreword.study.classes import labels_of
+from foreword.study.command import asked
 from foreword.study.plan import Plan, plan, renamed, unwritable
 from foreword.study.summary import Summary, as_json, summarise
 from foreword.study.trivial import trivial_answers
@@ -77,6 +78,7 @@ def conclude(plan: Plan, records: Sequence[Record], out: Path, made: int) -> Out
     notes = (*plan.task.remarks, *unwritable(plan.backbone, plan.task), *summary.notes)
     sizes = {split: len(plan.task.split(split)) for split in SPLITS}
     summary = replace(summary, notes=tuple(dict.fromkeys(notes)), sizes=sizes)
+    summary = replace(summary, asked=asked(plan.run, plan.task, records, summary.recommendation.method))
     report = out / "report.html"
     write_report(report, summary, records)
     write_json(out / "compare.json", as_json(summary, str(report)))

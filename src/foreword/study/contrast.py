@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from foreword import stats
-
-ALPHA = 0.05
+from foreword.report.rows import ALPHA
 
 
 @dataclass(frozen=True)
