@@ -66,7 +66,7 @@ def test_without_a_terminal_a_line_comes_once_a_minute(monkeypatch: pytest.Monke
         bars = Bars()
     bars.console = Console(file=io.StringIO(), width=200)
     bars.live = False
-    for done in range(0, 501):
+    for done in range(501):
         now[0] = float(done)
         bars("pt seed 0: tuning", done, 500, "loss 1.2")
     lines = bars.console.file.getvalue().splitlines()  # type: ignore[attr-defined]

@@ -9,8 +9,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # recipes stand beside the package, not in it
 
-from recipes.simulations import measured as m  # noqa: E402
-from recipes.simulations.__main__ import FIVE, TWELVE, written  # noqa: E402
+from recipes.simulations import measured as m
+from recipes.simulations.__main__ import FIVE, TWELVE, written
 
 
 def above(rate: m.Rate) -> float:

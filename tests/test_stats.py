@@ -19,15 +19,18 @@ from foreword.stats import (
     bins,
     bootstrap,
     chances_of_best,
+    detectable,
     difference,
+    examples_needed,
     holm,
     holm_factors,
     interval,
     mean_std,
+    resampling,
     samples,
+    seeds_needed,
     slope,
 )
-from foreword.stats import detectable, examples_needed, resampling, seeds_needed
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 numbers = st.floats(0, 100).map(lambda x: round(x, 3))
@@ -237,7 +240,7 @@ def test_seeds_that_differ_widen_the_interval() -> None:
 def test_chances_of_being_best_add_up_and_follow_the_scores() -> None:
     rng = np.random.default_rng(8)
     hard = rng.normal(50, 20, size=200)
-    methods = [Sample((hard + up + rng.normal(0, 5, size=(3, 200)))) for up in (0.0, 0.0, 5.0)]
+    methods = [Sample(hard + up + rng.normal(0, 5, size=(3, 200))) for up in (0.0, 0.0, 5.0)]
     chances = chances_of_best(methods)
     assert sum(chances) == pytest.approx(1.0) and chances[2] > 0.99
     even = chances_of_best([Sample(methods[0].values), Sample(methods[0].values)])
@@ -245,6 +248,19 @@ def test_chances_of_being_best_add_up_and_follow_the_scores() -> None:
     gap = difference(methods[0], methods[1])
     share = float(student.cdf(gap.observed / gap.error, gap.df))
     assert chances_of_best(methods[:2])[0] == pytest.approx(share, abs=0.05)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_chance_of_two_methods_is_that_of_their_test(seed: int) -> None:
+    """Also where seeds vary by hardly more than chance: then the variance between them has next to no degrees of freedom."""
+    rng = np.random.default_rng(seed)
+    hard = rng.normal(50, 20, size=80)
+    spread = rng.choice([0.0, 0.3, 1.0])
+    up = rng.choice([0.0, 3.0, 40.0])
+    a, b = (Sample(hard + rng.normal(0, 12, size=(3, 80)) + spread * rng.normal(size=(3, 1)) + up * n) for n in (1, 0))
+    gap = difference(a, b)
+    expected = float(student.cdf(gap.observed / gap.error, gap.df))
+    assert chances_of_best([a, b])[0] == pytest.approx(expected, abs=0.04)
 
 
 def test_what_it_takes_to_tell_a_difference_is_what_it_takes() -> None:

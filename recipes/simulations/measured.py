@@ -30,7 +30,7 @@ class Rate:
     def error(self) -> float:
         """One standard error."""
         share = self.percent / 100.0
-        return 100.0 * (max(share * (1.0 - share), 1.0 / self.draws / 4) / self.draws) ** 0.5
+        return 100.0 * float((max(share * (1.0 - share), 1.0 / self.draws / 4) / self.draws) ** 0.5)
 
     def __str__(self) -> str:
         return f"{self.percent:.1f} ± {self.error:.1f}"
@@ -92,7 +92,7 @@ def one_seed_coverage(N: int, spread: float, draws: int) -> Rate:
         (sample,) = stats.samples(answers(rng, [Method(50.0)], N, 1, spread), mean, [False])
         low, high = stats.interval(sample, highest=100.0)
         other = 50.0 + spread * 100.0 * (0.25 / 200) ** 0.5 * rng.standard_normal()
-        return low <= other <= high
+        return bool(low <= other <= high)
 
     return rate(draws, covers)
 

@@ -115,7 +115,8 @@ class Run(Settings):
     revision: of the model on the hub. trust_remote_code: whether code that the model brings may run. target_tokenizer:
     the folder of an encoder-decoder's own output tokenizer.
     answers: the number of answers over which the cost of tuning is spread. margin: how far below the best score, in points, a
-    cheaper method may be shown to lie and still be recommended (none: 2 points or 5 % of the score, the smaller). out: the folder of records and report.
+    cheaper method may be shown to lie and still be recommended (none: 2 points or 5 % of the score, the smaller).
+    out: the folder of records and report.
     tuning: how soft prompts are fitted. model_learning_rate: the rate, of the weights themselves, at which the reference row `mt`
     fits all of a model's weights; all else it does as `tuning` says.
     """

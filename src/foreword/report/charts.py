@@ -52,7 +52,7 @@ def score_against_cost(summary: Summary, colours: dict[str, int]) -> str:
     """Each method's score, with its interval, against the seconds to train it and answer the summary's number of inputs."""
     answers = summary.recommendation.answers
     costs = {row.method: row.cost_seconds(answers) for row in summary.rows}
-    axis = _TimeAxis(list(costs.values()))
+    axis, height = _TimeAxis(list(costs.values())), _height(summary.rows)
     low, high = _score_domain(summary.rows)
     data = [
         {
@@ -86,17 +86,19 @@ def score_against_cost(summary: Summary, colours: dict[str, int]) -> str:
         base.mark_point(filled=True, size=110, opacity=1, stroke=CARD, strokeWidth=1).encode(
             x=x, y=y, color=colour, shape=shape, description="hover:N"
         ),
-        *_labels(data, axis.domain, (low, high), x, y),
+        *_labels(data, axis.domain, (low, high), x, y, height),
     ]
-    return _svg(alt.layer(*layers).properties(width=WIDTH, height=COST_HEIGHT))
+    return _svg(alt.layer(*layers).properties(width=WIDTH, height=height))
 
 
-def _labels(data: list[dict[str, Any]], xs: tuple[float, float], ys: tuple[float, float], x: Any, y: Any) -> list[Any]:
+def _labels(
+    data: list[dict[str, Any]], xs: tuple[float, float], ys: tuple[float, float], x: Any, y: Any, height: float
+) -> list[Any]:
     """Each method's name beside its point in its colour, with a thin line to it where the name had to move away."""
-    across, down = (xs[1] - xs[0]) / WIDTH, (ys[1] - ys[0]) / COST_HEIGHT
+    across, down = (xs[1] - xs[0]) / WIDTH, (ys[1] - ys[0]) / height
     points = [((one["x"] - xs[0]) / across, (ys[1] - one["y"]) / down) for one in data]
     made = []
-    for one, place in zip(data, places(points, [one["method"] for one in data], WIDTH, COST_HEIGHT), strict=True):
+    for one, place in zip(data, places(points, [one["method"] for one in data], WIDTH, height), strict=True):
         end = {"x2": xs[0] + place.x * across, "y2": ys[1] - place.y * down}
         chart = alt.Chart(alt.Data(values=[one | end]))
         if place.far:
@@ -105,6 +107,11 @@ def _labels(data: list[dict[str, Any]], xs: tuple[float, float], ys: tuple[float
         name = chart.mark_text(text=one["method"], align=place.align, baseline="middle", color=one["ink"], fontSize=13)
         made.append(name.encode(x="x2:Q", y="y2:Q"))
     return made
+
+
+def _height(rows: Sequence[Row]) -> float:
+    """Of the two charts that stand side by side."""
+    return max(COST_HEIGHT, 40 * len(rows))
 
 
 def seeds(summary: Summary, colours: dict[str, int]) -> str:
@@ -141,7 +148,7 @@ def seeds(summary: Summary, colours: dict[str, int]) -> str:
         .mark_circle(size=60, opacity=0.95, stroke=CARD, strokeWidth=1)
         .encode(x=alt.X("score:Q", scale=scale), y=y, color=colour, description="hover:N"),
     ]
-    return _svg(alt.layer(*layers).properties(width=WIDTH, height=40 * max(len(rows), 3)))
+    return _svg(alt.layer(*layers).properties(width=WIDTH, height=_height(rows)))
 
 
 def by_similarity(gain: Gain, colours: dict[str, int], metric: str) -> str:

@@ -24,7 +24,7 @@ def other_metrics(summary: Summary, records: Sequence[Record], colours: dict[str
         if row.classes is not None:
             cells += [words.score(row.classes.macro_f1), words.score(row.classes.mcc)]
         body.append(line(chip(row, colours), cells))
-    return table("other metrics", ["Beside it", *heads], body)
+    return table("other metrics", ["Other metrics", *heads], body)
 
 
 def confusions(summary: Summary) -> str:
@@ -52,7 +52,7 @@ def next_steps(summary: Summary) -> str:
         return ""
     asked = summary.asked
     parts = []
-    if asked.next_command:
+    if asked.next_command and summary.recommendation.method:
         parts.append(
             f"<p>To answer new inputs with {escape(summary.recommendation.method)}:</p>{_code(asked.next_command)}"
         )

@@ -60,7 +60,7 @@ def chances_of_best(
         np.zeros(M), covariance, size=draws, method="eigh"
     )
     for place, each in enumerate(methods):
-        variance, free = each.seed_variance()
-        if free:
-            scores[:, place] += variance**0.5 * rng.standard_t(free, size=draws)
+        variance, _ = each.seed_variance()
+        if variance > 0.0:  # what is known of it is known from so many seeds
+            scores[:, place] += variance**0.5 * rng.standard_t(len(each.values) - 1, size=draws)
     return [float(share) for share in np.bincount(scores.argmax(axis=1), minlength=M) / draws]

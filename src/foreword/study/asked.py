@@ -62,7 +62,7 @@ def task_of(run: Run) -> Task:
         raise ForewordError(f"Both --task {run.task} and --data {run.data} are given; give one of them.")
     for name in run.metrics:
         metric(name)
-    own = run.data != ""
+    own, shares = run.data != "", shares_of(run)
     task = load_task(
         Path(run.data) if own and Path(run.data).exists() else run.data or run.task,
         data_dir=run.data_dir or None,
@@ -75,7 +75,8 @@ def task_of(run: Run) -> Task:
         template=worded(Template(), run) if own else None,
         metrics=run.metrics or None,
         choices=run.choices,
-        **shares_of(run),
+        dev_share=shares[0],
+        test_share=shares[1],
     )
     if not own:
         task = replace(task, template=worded(task.template, run))
@@ -112,11 +113,11 @@ def choices_of(run: Run) -> list[str]:
     return [] if free(run.choices) else list(run.choices)
 
 
-def shares_of(run: Run) -> dict[str, float]:
-    """The shares of dev and test that `split` asks for, such as 60/20/20; none where it is empty. Raises ForewordError where it
+def shares_of(run: Run) -> tuple[float, float]:
+    """The shares of dev and test that `split` asks for, such as 60/20/20; a tenth each where it is empty. Raises ForewordError where it
     is no three numbers above 0, or where the task has its own splits."""
     if not run.split:
-        return {}
+        return 0.1, 0.1
     try:
         sizes = [float(part) for part in run.split.split("/")]
     except ValueError:
@@ -130,7 +131,7 @@ def shares_of(run: Run) -> dict[str, float]:
         raise ForewordError(
             f"The split {run.split} is asked for, but {given[0] if given else run.data} brings its own; leave --split out."
         )
-    return {"dev_share": sizes[1] / sum(sizes), "test_share": sizes[2] / sum(sizes)}
+    return sizes[1] / sum(sizes), sizes[2] / sum(sizes)
 
 
 def worded(template: Template, run: Run) -> Template:

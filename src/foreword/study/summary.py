@@ -41,7 +41,8 @@ def summarise(
 
     metric_of: a metric's name to the Metric. answers: for how many answers the cost is counted. margin: how far below the best
     a cheaper method may be shown to lie and still be taken, in points (None: 2 points or 5 % of the best score, the smaller).
-    trivial: what scores without a model. labels: what a classification chooses from. seed: of the draws that give the probability of being best.
+    trivial: what scores without a model. labels: what a classification chooses from.
+    seed: of the draws that give the probability of being best.
     Raises ForewordError when there is no record, when records differ in task, backbone, metric or example ids, when one
     label has two records of one seed, and when a record's score is not what its per-example numbers give.
     """

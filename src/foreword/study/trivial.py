@@ -51,11 +51,12 @@ def chance(task: Task, metric: Metric) -> Trivial | None:
     if not all(example.choices for example in task.test):
         return None
     most = max(len(example.choices) for example in task.test)
-    total, counts = 0.0, np.array([len(example.choices) for example in task.test], dtype=np.float64)
+    counts = np.array([len(example.choices) for example in task.test], dtype=np.float64)
+    total = np.zeros((len(task.test), 1))
     for n in range(most):
         outputs = [example.choices[min(n, len(example.choices) - 1)] for example in task.test]
         total = total + (_numbers(task, metric, outputs) * (n < counts)[:, None])
-    return Trivial("chance", _by_id(task, np.asarray(total) / counts[:, None]))
+    return Trivial("chance", _by_id(task, total / counts[:, None]))
 
 
 def _numbers(task: Task, metric: Metric, outputs: list[str]) -> Numbers:
