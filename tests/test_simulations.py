@@ -75,7 +75,7 @@ def test_among_equal_methods_none_is_called_worse(methods: int, spread: float) -
 @pytest.mark.slow
 def test_power_grows_with_examples_and_shrinks_with_the_spread_of_seeds() -> None:
     rates = [m.power(N, 0.0, 6.0, 600).percent for N in (100, 200, 500)]
-    assert rates == sorted(rates) and rates[-1] > 80
+    assert rates == sorted(rates) and rates[-1] > 70  # 76.7 +- 0.9 in docs/statistics.md
     assert m.power(500, 3.0, 6.0, 600).percent < rates[-1] - 30
 
 
