@@ -101,9 +101,14 @@ def test_compare_prints_one_document_and_nothing_else(model: Path, data: Path, t
     assert [row["method"] for row in found["rows"]] == ["zero", "icl", "pt", "ipt"]
     keys = "method metric mean std ci95 seeds trainable_parameters train_seconds prefix_tokens seconds_per_answer"
     assert all(set(keys.split()) <= set(row) for row in found["rows"])
-    assert found["recommended"] in ("zero", "icl", "pt", "ipt")
+    works = max(row["mean"] for row in found["rows"]) > 0
+    assert (found["recommended"] in ("zero", "icl", "pt", "ipt")) == works, (
+        "where nothing scores, nothing is recommended"
+    )
     assert Path(found["report"]).is_file() and json.loads((out / "compare.json").read_text()) == found
-    assert told.err.splitlines() == [
+    begun = told.err.splitlines()
+    assert all("(the last took " in line and " left)" in line for line in begun[1:])
+    assert [line.partition(" (")[0] for line in begun] == [
         f"[{n}/6] {name}"
         for n, name in enumerate(("zero", "icl", "pt seed 0", "pt seed 1", "ipt seed 0", "ipt seed 1"), 1)
     ]

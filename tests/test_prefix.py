@@ -1,4 +1,5 @@
-"""Prefixes: soft prompts, tokens, keys and values, alone and in a row, are what they are in the plain computation; digests tell them apart."""
+"""Prefixes: soft prompts, tokens, keys and values, alone and in a row, are what they are in the plain computation; digests tell them
+apart."""
 
 from __future__ import annotations
 

@@ -21,8 +21,9 @@ class Run(Settings):
     model: a hub id or a folder. task: a built-in task's name, looked for in data_dir; or data: a file, a folder of
     split files, or a hub id, with the files dev and test where those splits stand apart; read by input_column,
     target_column, references_column (several answers) and id_column ("" where there is none).
+    split: the shares of train, dev and test that are cut from one file, such as 60/20/20 (none: 80/10/10).
     instruction, question, answer, separator, stop: the wording, where it is not to be the task's own. metrics,
-    choices: the same; none given means the task's own.
+    choices: the same; none given means the task's own, or few short targets that repeat; `none` makes answers free text.
     methods: labels such as `icl` or `icl:bm25:3`. seeds: each tuned or drawn method is tried with each.
     shots, retriever: k and the retriever of a label that says none; encoder: the sentence-transformers model of
     the retriever `dense`. limit, train_limit: at most so many test and training examples, drawn by a fixed seed
@@ -34,7 +35,9 @@ class Run(Settings):
     revision: of the model on the hub. trust_remote_code: whether code that the model brings may run. target_tokenizer:
     the folder of an encoder-decoder's own output tokenizer.
     chat: whether the model is spoken to through its tokenizer's chat template (auto: where there is one).
-    answers: the number of answers over which the cost of tuning is spread. out: the folder of records and report.
+    answers: the number of answers over which the cost of tuning is spread. margin: how far below the best score, in points, a
+    cheaper method may be shown to lie and still be recommended (none: 2 points or 5 % of the score, the smaller).
+    out: the folder of records and report.
     tuning: how anything is trained. model_learning_rate: the rate, of the weights themselves, at which a copy of the model is
     trained; all else it does as `tuning` says.
     """
@@ -48,6 +51,7 @@ class Run(Settings):
     input_column: Annotated[str, Field(min_length=1)] = "input"
     target_column: Annotated[str, Field(min_length=1)] = "target"
     references_column: str = ""
+    split: str = ""
     id_column: str = ""
     instruction: str | None = None
     question: str | None = None
@@ -73,6 +77,7 @@ class Run(Settings):
     target_tokenizer: str = ""
     chat: Literal["auto", "on", "off"] = "auto"
     answers: Count = 1000
+    margin: Annotated[float, Field(ge=0)] | None = None
     out: Annotated[str, Field(min_length=1)] = "runs"
     tuning: Tuning = Tuning()
     model_learning_rate: Annotated[float, Field(gt=0)] = 3e-4

@@ -4,6 +4,8 @@ finished, and to hide any other error."""
 from __future__ import annotations
 
 import gc
+import resource
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -102,6 +104,14 @@ class Budget:
                 "demonstrations, use --dtype bfloat16, a smaller model, or tuning.gradient_checkpointing=true where it was tuned."
             )
         self.tokens = min(self.tokens, rows * longest) // 2
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most bytes that this process has held so far: on the accelerator, or of the machine's own memory."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(most) * (1 if sys.platform == "darwin" else 1024)
 
 
 def _clear() -> None:

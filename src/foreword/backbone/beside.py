@@ -107,8 +107,8 @@ class Slotted:
         return ready, logits
 
     def _pieces(self) -> dict[int, int]:
-        """How many tokens of each row that is being read (by the entry's id) are read now, about a slice in all: as many rows as fit in whole;
-        of those that never will, the first in pieces, half a slice each while others wait beside it."""
+        """How many tokens of each row that is being read (by the entry's id) are read now, about a slice in all: as many rows as fit in
+        whole; of those that never will, the first in pieces, half a slice each while others wait beside it."""
         reading = [entry for slots in self.slots for entry in slots.entries if entry.read < len(entry.row.own)]
         long = [entry for entry in reading if entry.unread > SLICE]
         short = [entry for entry in reading if entry.unread <= SLICE]

@@ -37,6 +37,14 @@ Dev = Annotated[str | None, typer.Option("--dev", help="A file of dev examples, 
 Test = Annotated[
     str | None, typer.Option("--test", help="A file of test examples, beside --data.", rich_help_panel=WHAT)
 ]
+Split = Annotated[
+    str | None,
+    typer.Option(
+        "--split",
+        help="Shares of train, dev and test cut from one file: 60/20/20 (else 80/10/10).",
+        rich_help_panel=WHAT,
+    ),
+]
 DataDir = Annotated[
     str | None,
     typer.Option(
@@ -102,6 +110,16 @@ Seed = Annotated[int | None, typer.Option("--seed", help="One seed.", rich_help_
 Answers = Annotated[
     int | None,
     typer.Option("--answers", help="For how many answers the cost of a method is counted.", rich_help_panel=HOW),
+]
+
+Margin = Annotated[
+    float | None,
+    typer.Option(
+        "--margin",
+        help="Points below the best score within which a cheaper method must be shown to lie to be recommended; else 2 points or "
+        "5% of the score, the smaller.",
+        rich_help_panel=HOW,
+    ),
 ]
 
 PromptLength = Annotated[
@@ -202,7 +220,11 @@ IdColumn = Annotated[
 ]
 Choices = Annotated[
     str | None,
-    typer.Option("--choices", help="Comma list of the answers to choose from (classification).", rich_help_panel=WORDS),
+    typer.Option(
+        "--choices",
+        help="Comma list of the answers to choose from (classification); else few short targets that repeat; none: free text.",
+        rich_help_panel=WORDS,
+    ),
 ]
 Instruction = Annotated[
     str | None,
@@ -222,7 +244,7 @@ AnswerWords = Annotated[
 Separator = Annotated[str | None, typer.Option("--separator", help="Between demonstrations.", rich_help_panel=WORDS)]
 Stop = Annotated[str | None, typer.Option("--stop", help="Text at which an answer ends.", rich_help_panel=WORDS)]
 
-SOURCE = {"model": Model, "task": TaskName, "data": Data, "data_dir": DataDir}
+SOURCE = {"model": Model, "task": TaskName, "data": Data, "split": Split, "data_dir": DataDir}
 DEMONSTRATIONS = {"shots": Shots, "retriever": Retriever, "encoder": Encoder, "seed": Seed}
 TUNED = {
     "prompt_length": PromptLength,

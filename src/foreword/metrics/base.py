@@ -22,8 +22,8 @@ def _runs() -> str:
 class Metric:
     """One metric, higher is better, on a scale of 0 to 100 unless it is `of_set`.
 
-    name: as the user writes it. best: what perfect answers score; infinite where that depends on the references. source:
-    the paper or official tool it equals.
+    name: as the user writes it. best: what perfect answers score; infinite where that depends on the references. worst: the
+    lower end of the scale. source: the paper or official tool it equals.
     statistics: outputs [N], references [N][r] -> [N, d], one row per example; rows add up over examples.
     References may differ in number from example to example; at least one each, else ForewordError.
     from_sums: [..., d] sums of rows -> [...] scores, of one sum or a whole bootstrap. No examples score 0.
@@ -49,6 +49,7 @@ class Metric:
     needs: tuple[str, ...] = ()
     of_set: bool = False
     absence: Callable[[], str] = _runs
+    worst: float = 0.0
 
     def numbers(
         self, outputs: Sequence[str], references: Sequence[Sequence[str]], facts: Sequence[Mapping[str, Any]] = ()

@@ -98,6 +98,8 @@ def _gain(given: list[Record], base: list[Record]) -> Gain | str:
         return (
             f"Not shown for {label}: only {words.plural(len(ids), 'example')} with a similarity, and it takes {FEWEST}."
         )
+    if not y.any():
+        return f"Not shown for {label}: it gains nothing on any example."
     fitted = stats.slope(x, y)
     if fitted is None:
         return f"Not shown for {label}: nearly every demonstration has the same similarity."

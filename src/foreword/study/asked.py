@@ -17,6 +17,7 @@ from foreword.report.words import listed
 from foreword.retrieve import RETRIEVERS
 from foreword.task import SPLITS, Task
 from foreword.tasks import load_task
+from foreword.tasks._labels import free
 from foreword.tasks._own import default_metrics
 from foreword.template import Template
 
@@ -95,7 +96,7 @@ def task_of(run: Run) -> Task:
         raise ForewordError(f"Both --task {run.task} and --data {run.data} are given; give one of them.")
     for name in run.metrics:
         metric(name)
-    own = run.data != ""
+    own, shares = run.data != "", shares_of(run)
     task = load_task(
         Path(run.data) if own and Path(run.data).exists() else run.data or run.task,
         data_dir=run.data_dir or None,
@@ -108,6 +109,8 @@ def task_of(run: Run) -> Task:
         template=worded(Template(), run) if own else None,
         metrics=run.metrics or None,
         choices=run.choices,
+        dev_share=shares[0],
+        test_share=shares[1],
     )
     if not own:
         task = replace(task, template=worded(task.template, run))
@@ -130,7 +133,7 @@ def scored_task(run: Run) -> Task:
         rows,
         input_column=run.input_column,
         target_column=run.target_column,
-        choices=run.choices,
+        choices=choices_of(run),
         origin=run.test,
         fields_needed=template.names(),
         references_column=run.references_column or None,
@@ -139,6 +142,32 @@ def scored_task(run: Run) -> Task:
     metrics = tuple(run.metrics) or default_metrics(made)
     task = Task(Path(run.test).resolve().stem, (), (), tuple(merged(made)), template, metrics, source=run.test)
     return task.limited({"test": run.limit})
+
+
+def choices_of(run: Run) -> list[str]:
+    """The choices that the run names; none where it says that answers are free text."""
+    return [] if free(run.choices) else list(run.choices)
+
+
+def shares_of(run: Run) -> tuple[float, float]:
+    """The shares of dev and test that `split` asks for, such as 60/20/20; a tenth each where it is empty. Raises ForewordError where it
+    is no three numbers above 0, or where the task has its own splits."""
+    if not run.split:
+        return 0.1, 0.1
+    try:
+        sizes = [float(part) for part in run.split.split("/")]
+    except ValueError:
+        sizes = []
+    if len(sizes) != 3 or not all(0 < size < float("inf") for size in sizes):
+        raise ForewordError(
+            f"The split is '{run.split}', but must be three numbers above 0 for train, dev and test, such as 60/20/20."
+        )
+    given = [f"--{name}" for name in ("task", "test") if getattr(run, name)]
+    if given or Path(run.data).is_dir():
+        raise ForewordError(
+            f"The split {run.split} is asked for, but {given[0] if given else run.data} brings its own; leave --split out."
+        )
+    return sizes[1] / sum(sizes), sizes[2] / sum(sizes)
 
 
 def worded(template: Template, run: Run) -> Template:

@@ -23,7 +23,7 @@ from foreword.readers import Rows, read_rows
 from foreword.record import Record
 from foreword.softprompt import SoftPrompt
 from foreword.spec import Spec
-from foreword.study.asked import checked, heard, row_of, scored_task, task_of, worded
+from foreword.study.asked import checked, choices_of, heard, row_of, scored_task, task_of, worded
 from foreword.study.plan import Plan, backbone_of, encoder_of, fitting_split, plainly, plan, renamed, suits
 from foreword.task import Task
 from foreword.template import Template
@@ -231,7 +231,7 @@ def _inputs(run: Run, template: Template, rows: Rows) -> list[Example]:
         input_column=run.input_column,
         target_column=run.target_column,
         id_column=run.id_column or ("id" if all("id" in row for row in rows) else None),
-        choices=run.choices,
+        choices=choices_of(run),
         answers_needed=False,
         origin=run.data,
         fields_needed=template.names(),
@@ -244,7 +244,7 @@ def _pool(run: Run, demonstrations: str, template: Template) -> list[Example]:
         input_column=run.input_column,
         target_column=run.target_column,
         references_column=run.references_column or None,
-        choices=run.choices,
+        choices=choices_of(run),
         origin=demonstrations,
         fields_needed=template.names(),
         prefix="demonstration",

@@ -12,6 +12,7 @@ from foreword.data import Columns, Example, divided, examples, merged
 from foreword.errors import ForewordError, MissingExtraError
 from foreword.readers import Rows, endings, read_rows, readable
 from foreword.task import SPLITS, Task
+from foreword.tasks._labels import free, labelled
 from foreword.template import Template
 
 SPLIT_WORDS = {
@@ -183,20 +184,21 @@ def _task(
     template = template or Template()
     for origin, split_rows in rows.values():
         template = template.instructed(system_message(split_rows, origin, columns.input, columns.target))
-    read = {
+    rows_of = {
         split: examples(
             found,
             input_column=columns.input,
             target_column=columns.target,
             references_column=columns.references,
             id_column=columns.id,
-            choices=choices,
+            choices=() if free(choices) else choices,
             origin=origin,
             fields_needed=template.names(),
             prefix=split if len(rows) > 1 else "row",
         )
         for split, (origin, found) in rows.items()
     }
+    read, labels_note = labelled(rows_of, choices)
     parts, made = completed(_distinct(read), seed, *shares)
     every = [example for split in SPLITS for example in parts[split]]
     return Task(
@@ -207,7 +209,7 @@ def _task(
         template=template,
         metrics=tuple(metrics or default_metrics(every)),
         source=source,
-        notes=(*notes, *made),
+        notes=(*notes, *labels_note, *made),
     )
 
 
