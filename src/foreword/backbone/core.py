@@ -46,7 +46,7 @@ class Backbone:
     """A frozen language model.
 
     kind: "causal" or "seq2seq". hidden: H. vocab: V. window: positions it can hold (soft prompt included), None if unbounded;
-    an encoder-decoder has that many in the encoder and in the decoder each. relative: positions are relative (T5), so moving an
+    an encoder-decoder has that many in the encoder, and answer_window in the decoder. relative: positions are relative (T5), so moving an
     input changes nothing. words, answers: tokenizers of inputs and outputs
     (one and the same, but for models with two alphabets).
     """
@@ -68,6 +68,7 @@ class Backbone:
         self.vocab = int(model.get_input_embeddings().weight.shape[0])
         self.hidden = int(self.embed([0]).shape[-1])
         self.window = _window(config)
+        self.answer_window: int | None = getattr(config, "max_decoder_position_embeddings", None) or self.window
         self._local = local_window(config)
         self.relative = bool(getattr(config, "relative_attention_num_buckets", None))
         self.eos = _eos(model, self.answers)
@@ -275,7 +276,14 @@ def _window(config: Any) -> int | None:
     """Positions the model has; None for relative positions and for ALiBi without a stated length."""
     if getattr(config, "relative_attention_num_buckets", None):
         return None
-    for name in ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length", "max_seq_len"):
+    for name in (
+        "max_position_embeddings",
+        "max_encoder_position_embeddings",
+        "n_positions",
+        "max_sequence_length",
+        "seq_length",
+        "max_seq_len",
+    ):
         size = getattr(config, name, None)
         if isinstance(size, int) and size > 0:
             return size

@@ -18,7 +18,7 @@ from foreword.tasks import load_task
 from foreword.tasks._own import default_metrics
 from foreword.template import Template
 
-DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
+DEVICES = ("auto", "cpu", "cuda", "mps", "xpu", "spread")
 POOLINGS = ("mean", "last")
 
 
