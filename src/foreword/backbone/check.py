@@ -63,10 +63,12 @@ def batch_mates(engine: Engines, text_ids: Sequence[int]) -> str:
     """Why rows may not share a pass at all: in one batch, plainly padded, they have not the numbers that each has alone; empty where they
     have."""
     soft, rows = _soft(engine, text_ids), _rows(text_ids)
-    engine.traits = PLAIN
+    known, engine.traits = engine.traits, PLAIN
     together = engine.joined_logits if isinstance(engine, CausalEngine) else engine.answer_logits
     truth = torch.cat([together(soft, [row])[0] for row in rows])
-    return difference(lambda: together(soft, rows)[0], truth)
+    reason = difference(lambda: together(soft, rows)[0], truth)
+    engine.traits = known
+    return reason
 
 
 def seq2seq_traits(engine: Seq2SeqEngine, name: str, text_ids: Sequence[int], answer_ids: Sequence[int]) -> None:
