@@ -345,6 +345,12 @@ def test_a_tokenizer_with_more_tokens_than_the_model_has_vectors(family: str) ->
             ForewordError, match=r"holds '<cat>', token 321 of the tokenizer, and the model has vectors"
         ):
             call()
+    row = Row((), (5, 321), (6,))
+    for verb in (one.loss, one.score, lambda soft, rows: one.generate(soft, rows, 2)):
+        with pytest.raises(
+            ForewordError, match="A row holds token 321, and the model has vectors for 320 tokens alone"
+        ):
+            verb(None, [row])
 
 
 # -- what an encoder-decoder says -----------------------------------------------------------------------------------------

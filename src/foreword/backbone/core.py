@@ -20,6 +20,7 @@ from foreword.backbone.causal import Traits, hidden_at
 from foreword.backbone.greedy import Finished
 from foreword.backbone.truth import not_a_number
 from foreword.backbone.wording import Wording
+from foreword.errors import ForewordError
 
 STATES = 2**31  # bytes of keys and values, at least, that answers may take
 SAMPLED = 65_536  # numbers read of a tensor of more than a million for the fingerprint
@@ -176,11 +177,13 @@ class Backbone:
 
     def loss(self, soft: Tensor | None, rows: Sequence[Row]) -> tuple[Tensor, int]:
         """Cross-entropy in nats summed over all answer tokens, and their number; gradients reach `soft` [P, H] and nothing else."""
+        self._refuse_unknown(rows)
         parts = [self.engine.loss(soft, [rows[i] for i in places]) for places in _by_prefix(rows)]
         return torch.stack([part for part, _ in parts]).sum(), sum(count for _, count in parts)
 
     def score(self, soft: Softs, rows: Sequence[Row]) -> list[float]:
         """Each row's answer log-probability in nats. soft: one soft prompt for all rows, or one for each."""
+        self._refuse_unknown(rows)
         scores = self.engine.score(soft, rows) if rows else []
         if any(math.isnan(score) for score in scores):
             raise not_a_number(self.dtype)
@@ -189,6 +192,7 @@ class Backbone:
     def generate(self, soft: Softs, rows: Sequence[Row], longest: int, *, stop: str = "") -> list[list[int]]:
         """Greedy answers as token ids, the end included; at most `longest` tokens. The same whatever stands in the batch. soft: one
         soft prompt for all rows, or one for each: a prompt that several rows have is run once, and kept for later batches."""
+        self._refuse_unknown(rows)
         found: list[list[int]] = [[] for _ in rows]
         ends = frozenset(self.eos)
         closing = self.answers.ending_in(stop[-1]) if stop else frozenset()
@@ -204,6 +208,15 @@ class Backbone:
             for place, ids in zip(part, answers, strict=True):
                 found[place] = ids
         return found
+
+    def _refuse_unknown(self, rows: Sequence[Row]) -> None:
+        """Raises ForewordError for an id that the model has no vector for."""
+        largest = max((max(*row.prefix, *row.own, *row.answer, 0) for row in rows), default=0)
+        if largest >= self.vocab:
+            raise ForewordError(
+                f"A row holds token {largest}, and the model has vectors for {self.vocab} tokens alone; make rows with the tokenizer of "
+                "this model."
+            )
 
     @property
     def checkpointing(self) -> bool:

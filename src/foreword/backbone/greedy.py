@@ -3,7 +3,6 @@ what is left refuses to notice."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -39,7 +38,7 @@ def greedy(batch: Growing, rows: int, longest: int, finished: Finished, *, first
     logits = batch.begin()
     while True:
         highest, chosen = logits.max(dim=-1)  # [rows in the batch]; on a processor five times faster than argmax
-        if not math.isfinite(float(highest.sum())):
+        if not bool(highest.isfinite().all()):
             raise not_a_number(logits.dtype)
         if first is not None and not answers[alive[0]]:
             chosen = torch.full_like(chosen, first)
