@@ -118,6 +118,32 @@ def test_activations_in_eight_bits_are_computed_row_by_row_and_not_tuned(tmp_pat
         tuned(one, tmp_path)
 
 
+def test_four_bits_of_bitsandbytes_answer_and_are_tuned_only_where_a_gradient_comes_through(tmp_path: Path) -> None:
+    """On processors with bfloat16 products its kernel repacks the weights in a form without a backward, once it ran without gradients."""
+    bits = pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")
+    config = copy.deepcopy(tiny.model("llama").config)
+    config.update({"hidden_size": 64, "intermediate_size": 128, "num_key_value_heads": 4, "head_dim": 16})
+    torch.manual_seed(0)
+    model = type(tiny.model("llama"))(config).eval()
+    for part in [part for part in model.modules() if not isinstance(part, type(model))]:
+        for name, child in list(part.named_children()):
+            if isinstance(child, torch.nn.Linear) and name != "lm_head":
+                packed = bits.nn.Linear4bit(
+                    child.in_features, child.out_features, bias=False, compute_dtype=torch.float32
+                )
+                packed.weight = bits.nn.Params4bit(child.weight.detach().clone(), requires_grad=False)
+                setattr(part, name, packed.to("cpu"))
+    one = wrap("bits", model, tiny.tokenizer())
+    one.fingerprint = "bits"  # type: ignore[misc]
+    rows = tiny.rows(4, seed="bits")
+    assert one.score(None, rows) == pytest.approx([one.score(None, [row])[0] for row in rows], rel=1e-5)
+    if "gradient" not in one.engine.reasons:
+        tuned(one, tmp_path)
+        return
+    with pytest.raises(ForewordError, match="No prompt can be tuned on bits: no gradient reaches the soft prompt"):
+        tuned(one, tmp_path)
+
+
 # -- half precision -------------------------------------------------------------------------------------------------------
 
 
