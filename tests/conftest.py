@@ -25,3 +25,9 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("there is no folder of real files beside this checkout")
     return SHARED
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test reads or writes the user's cache folder."""
+    os.environ["FOREWORD_CACHE"] = str(tmp_path_factory.mktemp("cache"))

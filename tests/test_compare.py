@@ -12,7 +12,7 @@ import pytest
 import entry
 import tiny
 from foreword import store, trial
-from foreword.config import Run, Tuning
+from foreword.config import Run
 from foreword.data import Example
 from foreword.errors import ForewordError
 from foreword.methods import METHODS
@@ -23,6 +23,7 @@ from foreword.study.cost import estimate, summed
 from foreword.study.plan import Plan, plan
 from foreword.task import Task
 from foreword.template import Template
+from foreword.tuning import Tuning
 
 TUNING = {"prompt_length": 3, "max_steps": 4, "eval_every": 2, "batch_size": 4, "warmup_steps": 1}
 ALL = ["zero", "few:2", "icl", "icl:random", "pt", "ipt-fixed", "ipt"]
@@ -268,7 +269,7 @@ def test_a_dry_run_computes_nothing(own: Path, tmp_path: Path, monkeypatch: pyte
     def never(*given: object, **more: object) -> None:
         raise AssertionError("computed")
 
-    for name in ("tune", "predict", "initial"):
+    for name in ("train", "predict"):
         monkeypatch.setattr(trial, name, never)
     whole = planned(run(own, tmp_path / "run", ALL))
     assert len([estimate(one) for one in whole.trials]) == len(whole.missing) == 12

@@ -18,7 +18,10 @@ SOURCE = ROOT / "src" / "foreword"
 # Ground floor first. A room (a file, or a folder of files) imports only rooms that lie below its own floor.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "progress"),
+    ("settings",),
+    ("tuning",),
     (
+        "allocator",
         "files",
         "stats",
         "config",
@@ -31,12 +34,11 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "metrics",
         "reference",
     ),
-    ("data", "record", "store", "backbone", "golden", "memory"),
-    ("template", "retrieve", "inits", "report"),
+    ("data", "record", "store", "backbone", "golden", "memory", "environment"),
+    ("template", "retrieve", "inits"),
     ("task", "methods"),
-    ("world", "layout"),
+    ("world", "layout", "report", "trainables", "spec"),
     ("tasks", "tune", "predict", "pretrain"),
-    ("modeltune",),
     ("trial",),
     ("study",),
     ("cli",),
@@ -64,7 +66,7 @@ LATE = {
 LATE_ROOMS = {"cli", "__main__"}  # so that --help answers at once
 NO_TORCH = {"errors", "files", "stats", "config", "data", "record", "report", "metrics", "retrieve", "study", "cli"}
 NO_TORCH |= {"template", "task", "tasks", "world", "methods", "context", "readers", "ensemble", "pack", "progress"}
-NO_TORCH |= {"__init__", "__main__", "layout"}
+NO_TORCH |= {"__init__", "__main__", "layout", "settings", "tuning"}
 
 
 @functools.cache

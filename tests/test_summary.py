@@ -71,18 +71,22 @@ def test_a_row_holds_what_the_records_hold() -> None:
     assert (zero.std, zero.deterministic, zero.seeds) == (0.0, True, [0])
 
 
-def test_model_tuning_stands_beside_and_is_never_recommended() -> None:
-    records = [made("zero", hits(20), same=True), made("pt", hits(120), train=60.0), made("mt", hits(180), train=90.0)]
+def test_full_fine_tuning_stands_beside_and_is_never_recommended() -> None:
+    records = [
+        made("zero", hits(20), same=True),
+        made("pt", hits(120), train=60.0),
+        made("full-ft", hits(180), train=90.0),
+    ]
     found = summary(*records)
-    assert found.recommendation.method == "pt" and found.row("mt").mean == pytest.approx(90.0)
+    assert found.recommendation.method == "pt" and found.row("full-ft").mean == pytest.approx(90.0)
     assert found.recommendation.reason.startswith(
         "Use pt: its exact match of 60.0 is the highest, and the one cheaper method"
     )
     assert found.recommendation.reason.endswith(
-        "Beside them stands mt (90.0): it changes the model and nothing of it is kept."
+        "Beside them stands full-ft (90.0): it changes the model and nothing of it is kept."
     )
     assert {one.method: one.significantly_worse for one in found.comparisons} == {"zero": True, "pt": True}
-    assert summary(records[2]).recommendation.method == "mt", "alone it is all there is"
+    assert summary(records[2]).recommendation.method == "full-ft", "alone it is all there is"
 
 
 def test_a_cheaper_method_is_taken_when_the_difference_is_chance() -> None:

@@ -17,9 +17,10 @@ from foreword.template import Template
 class Method:
     """One way of putting something before the input.
 
-    soft: a tuned soft prompt. demonstrations: "none", "fixed" (the same for every input) or "retrieved" (for each input its own).
-    instruction: the template's instruction is said. k: demonstrations shown. retriever: a name on the retrievers' shelf.
-    weights: the backbone's own weights are tuned, in a copy.
+    soft: a trained prefix takes positions before the input. demonstrations: "none", "fixed" (the same for every input) or
+    "retrieved" (for each input its own). instruction: the template's instruction is said. k: demonstrations shown. retriever: a
+    name on the retrievers' shelf.
+    trainable: what is trained, a name on the shelf of trainables; empty where nothing is.
     """
 
     soft: bool
@@ -27,12 +28,12 @@ class Method:
     instruction: bool
     k: int = 0
     retriever: str = ""
-    weights: bool = False
+    trainable: str = ""
 
     @property
     def trains(self) -> bool:
         """Whether anything is trained."""
-        return self.soft or self.weights
+        return bool(self.trainable)
 
     def random(self) -> bool:
         """Whether the seed changes anything."""
@@ -51,20 +52,37 @@ METHODS: dict[str, Method] = {
     "zero": Method(soft=False, demonstrations="none", instruction=True),
     "few": Method(soft=False, demonstrations="fixed", instruction=True),
     "icl": Method(soft=False, demonstrations="retrieved", instruction=True),
-    "pt": Method(soft=True, demonstrations="none", instruction=False),
-    "ipt-fixed": Method(soft=True, demonstrations="fixed", instruction=False),
-    "ipt": Method(soft=True, demonstrations="retrieved", instruction=False),
+    "pt": Method(soft=True, demonstrations="none", instruction=False, trainable="prompt"),
+    "ipt": Method(soft=True, demonstrations="retrieved", instruction=False, trainable="prompt"),
+    "ipt-fixed": Method(soft=True, demonstrations="fixed", instruction=False, trainable="prompt"),
 }
 
 """Rows that change the backbone instead of what stands before its input: what the others are held against."""
 REFERENCES: dict[str, Method] = {
-    "mt": Method(soft=False, demonstrations="none", instruction=False, weights=True),
+    "full-ft": Method(soft=False, demonstrations="none", instruction=False, trainable="weights"),
 }
+
+"""Names that methods had in earlier versions, with those of today."""
+FORMER: dict[str, str] = {"mt": "full-ft"}
+
+
+def current(label: str) -> str:
+    """The label with its method's name of today."""
+    name, colon, options = label.partition(":")
+    return FORMER.get(name, name) + colon + options
+
+
+def renames(labels: Sequence[str]) -> list[str]:
+    """A sentence for each method among these labels that has another name today."""
+    names = dict.fromkeys(label.partition(":")[0] for label in labels)
+    return [f"The method '{name}' is now called '{FORMER[name]}'." for name in names if name in FORMER]
 
 
 def parse(label: str, *, shots: int, retriever: str, retrievers: Sequence[str]) -> Method:
     """The row that a label names: a method, then optionally a retriever and a number of demonstrations, as in `icl`,
-    `icl:random`, `icl:bm25:3`, `few:4`. Raises ForewordError for anything else."""
+    `icl:random`, `icl:bm25:3`, `few:4`; a method's former name is read as its name of today. Raises ForewordError for anything
+    else."""
+    label = current(label)
     name, *rest = label.split(":")
     rows = METHODS | REFERENCES
     if name not in rows:

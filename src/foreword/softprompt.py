@@ -11,6 +11,9 @@ from torch import Tensor
 
 from foreword.errors import ForewordError
 
+SCHEME = "v3"  # how a backbone's fingerprint is made; raised when it is made in another way
+PARTS = ("weights", "configuration", "tokenizer")  # of a fingerprint, in this order
+
 
 @dataclass(frozen=True)
 class Birth:
@@ -76,8 +79,16 @@ class SoftPrompt:
                 f"This prompt has {self.hidden} columns and the model {name} is {hidden} wide; "
                 f"use it with {self.birth.backbone or 'its own model'}."
             )
-        if self.birth.fingerprint and self.birth.fingerprint != fingerprint:
+        born = self.birth.fingerprint
+        if born and born.partition(":")[0] != SCHEME:
             raise ForewordError(
-                f"This prompt was tuned on {self.birth.backbone}, and {name} is another model (its weights or tokenizer differ); "
-                "use it with its own model, or tune one for this model."
+                f"This prompt was made by another version of foreword, whose fingerprints cannot be compared, so whether {name} is its "
+                'model cannot be told; tune it again, or, if you are sure that it is, write "fingerprint": "" into its foreword.json.'
+            )
+        if born and born != fingerprint:
+            mine, other = born.partition(":")[2].split("."), fingerprint.partition(":")[2].split(".")
+            differing = [part for part, here, there in zip(PARTS, mine, other, strict=False) if here != there]
+            raise ForewordError(
+                f"This prompt was tuned on {self.birth.backbone}, and {name} is another model (what differs: "
+                f"{', '.join(differing) or 'its identity'}); use it with its own model, or tune one for this model."
             )

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from foreword.backbone.batch import Row
-from foreword.backbone.causal import WORTH, CausalEngine, Traits
+from foreword.backbone.causal import WORTH, CausalEngine
 from foreword.backbone.gradient import wrong_gradient
 from foreword.backbone.head import Head, answers_loss
 from foreword.backbone.seq2seq import Seq2SeqEngine
 from foreword.backbone.sound import PLAIN, refuse_unsound_causal, refuse_unsound_seq2seq
+from foreword.backbone.traits import Traits
 from foreword.backbone.truth import difference, long_length
 from foreword.errors import ForewordError
 

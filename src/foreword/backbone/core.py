@@ -7,39 +7,43 @@ import functools
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from foreword.backbone.attention import local_window
-from foreword.backbone.batch import Row, Softs, each, right_padded, size_of
-from foreword.backbone.causal import Traits, hidden_at
-from foreword.backbone.greedy import Finished
+from foreword.backbone.batch import Row, right_padded
+from foreword.backbone.decoding import RunningBatch
+from foreword.backbone.identity import fingerprint
+from foreword.backbone.install import Installation
+from foreword.backbone.passes import running
+from foreword.backbone.prefix import Prefix, Prefixes, each, length_of_prefix
+from foreword.backbone.session import Request, Session
+from foreword.backbone.stored import Stored
+from foreword.backbone.traits import Traits
 from foreword.backbone.truth import not_a_number
 from foreword.backbone.wording import Wording
 from foreword.errors import ForewordError
 
 STATES = 2**31  # bytes of keys and values, at least, that answers may take
-SAMPLED = 65_536  # numbers read of a tensor of more than a million for the fingerprint
 
 
 class Engine(Protocol):
     """What computes for a kind of model: the loss takes rows that share one prefix, the other verbs any rows."""
 
     traits: Traits
+    installation: Installation
     reasons: dict[str, str]
     factor: float
     switch: int | None
-    checkpointing: bool
 
     def token_bytes(self) -> int: ...
     def once(self, rows: int, positions: int) -> bool: ...
-    def loss(self, soft: Tensor | None, rows: Sequence[Row]) -> tuple[Tensor, int]: ...
-    def score(self, soft: Softs, rows: Sequence[Row]) -> list[float]: ...
-    def generate(self, soft: Softs, rows: Sequence[Row], longest: int, finished: Finished) -> list[list[int]]: ...
+    def loss(self, soft: Prefix | Tensor | None, rows: Sequence[Row]) -> tuple[Tensor, int]: ...
+    def score(self, soft: Prefixes, rows: Sequence[Row]) -> list[float]: ...
+    def running_batch(self) -> RunningBatch: ...
     def forget(self) -> None: ...
 
 
@@ -64,13 +68,13 @@ class Backbone:
     ) -> None:
         self.name, self.model, self.engine, self.notes = name, model, engine, notes
         self.words, self.answers = words, answers
+        self._closed = False
         config = model.config.get_text_config(decoder=True)
         self.kind = "seq2seq" if model.config.is_encoder_decoder else "causal"
         self.vocab = int(model.get_input_embeddings().weight.shape[0])
         self.hidden = int(self.embed([0]).shape[-1])
         self.window = _window(config)
         self.answer_window: int | None = getattr(config, "max_decoder_position_embeddings", None) or self.window
-        self._local = local_window(config)
         self.relative = bool(getattr(config, "relative_attention_num_buckets", None))
         self.eos = _eos(model, self.answers)
 
@@ -98,17 +102,18 @@ class Backbone:
         weights = sum(int(p.nbytes) for p in self.model.parameters())
         return max(weights, STATES) // max(1, self.engine.token_bytes())
 
-    def sizes(self, softs: Sequence[Tensor | None], rows: Sequence[Row], longest: int) -> list[int]:
+    def sizes(self, prefixes: Prefixes, rows: Sequence[Row], longest: int) -> list[int]:
         """Tokens that each of these rows takes while up to `longest` grow behind it: its prompt and prefix are not counted where they are
         held once for all rows that have them."""
-        owners = [(id(soft), row.prefix) for soft, row in zip(softs, rows, strict=True)]
+        each_prefix = each(prefixes, len(rows))
+        owners = [(id(prefix), row.before, row.prefix) for prefix, row in zip(each_prefix, rows, strict=True)]
         many = Counter(owners)
-        found = []
-        for owner, soft, row in zip(owners, softs, rows, strict=True):
-            before = size_of(soft) + len(row.prefix) + self.specials
+        sizes = []
+        for owner, prefix, row in zip(owners, each_prefix, rows, strict=True):
+            before = length_of_prefix(prefix) + len(row.before) + len(row.prefix) + self.specials
             own = len(row.own) + len(row.answer) + longest
-            found.append(own if self.engine.once(many[owner], before) else own + before)
-        return found
+            sizes.append(own if self.engine.once(many[owner], before) else own + before)
+        return sizes
 
     # -- text -------------------------------------------------------------------------------------------------------
 
@@ -160,54 +165,92 @@ class Backbone:
         ids, mask = right_padded(rows, self.words.pad, self.device)
         if self.kind == "seq2seq":
             return self.model.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state, mask
+        installation = self.engine.installation
         if not self.engine.traits.picks:  # an output layer that cannot be listened to
-            told = self.model(input_ids=ids, attention_mask=mask, use_cache=False, output_hidden_states=True)
-            return told.hidden_states[-1], mask
-        seen: list[Tensor] = []
-        head = self.model.get_output_embeddings()
-        handle = head.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
-        try:
-            with hidden_at(head, torch.zeros(1, dtype=torch.long, device=self.device)):
-                self.model(input_ids=ids, attention_mask=mask, use_cache=False)
-        finally:
-            handle.remove()
-        return seen[0], mask
+            with running(installation.new_pass()):
+                out = self.model(input_ids=ids, attention_mask=mask, use_cache=False, output_hidden_states=True)
+            return out.hidden_states[-1], mask
+        hidden: list[Tensor] = []
+        every = torch.arange(ids.numel(), device=self.device)
+        with running(installation.new_pass(logit_positions=every, hidden=hidden)):
+            self.model(input_ids=ids, attention_mask=mask, use_cache=False)
+        return hidden[0].view(*ids.shape, -1), mask
 
     # -- verbs ------------------------------------------------------------------------------------------------------
 
-    def loss(self, soft: Tensor | None, rows: Sequence[Row]) -> tuple[Tensor, int]:
-        """Cross-entropy in nats summed over all answer tokens, and their number; gradients reach `soft` [P, H] and nothing else."""
+    def loss(self, prefix: Prefix | Tensor | None, rows: Sequence[Row]) -> tuple[Tensor, int]:
+        """Cross-entropy in nats summed over all answer tokens, and their number; gradients reach the numbers of the prefix, such as a
+        soft prompt [P, H], and nothing else."""
+        self._check_open()
         self._refuse_unknown(rows)
-        parts = [self.engine.loss(soft, [rows[i] for i in places]) for places in _by_prefix(rows)]
+        parts = [self.engine.loss(prefix, [rows[i] for i in places]) for places in _by_prefix(rows)]
         return torch.stack([part for part, _ in parts]).sum(), sum(count for _, count in parts)
 
-    def score(self, soft: Softs, rows: Sequence[Row]) -> list[float]:
-        """Each row's answer log-probability in nats. soft: one soft prompt for all rows, or one for each."""
+    def score(self, prefixes: Prefixes, rows: Sequence[Row]) -> list[float]:
+        """Each row's answer log-probability in nats. prefixes: one for all rows, or one for each."""
+        self._check_open()
         self._refuse_unknown(rows)
-        scores = self.engine.score(soft, rows) if rows else []
+        scores = self.engine.score(prefixes, rows) if rows else []
         if any(math.isnan(score) for score in scores):
             raise not_a_number(self.dtype)
         return scores
 
-    def generate(self, soft: Softs, rows: Sequence[Row], longest: int, *, stop: str = "") -> list[list[int]]:
-        """Greedy answers as token ids, the end included; at most `longest` tokens. The same whatever stands in the batch. soft: one
-        soft prompt for all rows, or one for each: a prompt that several rows have is run once, and kept for later batches."""
+    def generate(
+        self,
+        prefixes: Prefixes,
+        rows: Sequence[Row],
+        longest: int,
+        *,
+        stop: str | Sequence[str] = "",
+        max_rows: int | None = None,
+    ) -> list[list[int]]:
+        """Greedy answers as token ids, the end included; at most `longest` tokens. The same whatever stands in the batch. prefixes: one
+        for all rows, or one for each: a prefix that several rows have is run once, and kept for later batches. max_rows: that answer at
+        once; None: all."""
+        stops = tuple(text for text in ((stop,) if isinstance(stop, str) else stop) if text)
         self._refuse_unknown(rows)
-        found: list[list[int]] = [[] for _ in rows]
-        ends = frozenset(self.eos)
-        closing = self.answers.ending_in(stop[-1]) if stop else frozenset()
+        owned = zip(each(prefixes, len(rows)), rows, strict=True)
+        requests = [Request(row, prefix, longest, stops) for prefix, row in owned]
+        return self.answer(requests, **({} if max_rows is None else {"max_rows": max_rows}))
 
-        def finished(_: int, ids: list[int]) -> bool:
+    def answer(self, requests: Sequence[Request], **limits: Any) -> list[list[int]]:
+        """The whole answer of each request as token ids, the end included. limits: of the session."""
+        answers: dict[int, list[int]] = dict(self.finishing(requests, **{"max_rows": max(1, len(requests)), **limits}))
+        return [answers[place] for place in range(len(requests))]
+
+    def finishing(self, requests: Sequence[Request], **limits: Any) -> Iterator[tuple[int, list[int]]]:
+        """The place of each request and its whole answer, as each is finished."""
+        session = self.session(**limits)
+        place = {number: at for at, number in enumerate(session.admit(requests))}
+        answers: list[list[int]] = [[] for _ in requests]
+        for said in session.run():
+            answers[place[said.id]].append(said.token)
+            if said.finish_reason is not None:
+                yield place[said.id], answers[place[said.id]]
+
+    def session(self, **limits: Any) -> Session:
+        """A session of requests that come and go: see `Session` for its limits."""
+        return Session(self, **limits)
+
+    def running_batch(self) -> RunningBatch:
+        """An empty running batch of this model."""
+        self._check_open()
+        return self.engine.running_batch()
+
+    def ended(self, *stops: str) -> Callable[[Sequence[int]], bool]:
+        """Whether an answer's tokens have ended: by one of the model's own ends, or by a text that holds one of `stops`."""
+        ends = frozenset(self.eos)
+        closing = frozenset().union(*(self.answers.ending_in(stop[-1]) for stop in stops if stop))
+
+        def ended(ids: Sequence[int]) -> bool:
             if ids[-1] in ends:
                 return True
-            return ids[-1] in closing and stop in self.answers.text(ids).lstrip("\n")
+            if ids[-1] not in closing:
+                return False
+            text = self.answers.text(ids).lstrip("\n")
+            return any(stop and stop in text for stop in stops)
 
-        softs = each(soft, len(rows))
-        for part in self._even(softs, rows, longest):
-            answers = self.engine.generate([softs[i] for i in part], [rows[i] for i in part], longest, finished)
-            for place, ids in zip(part, answers, strict=True):
-                found[place] = ids
-        return found
+        return ended
 
     def _refuse_unknown(self, rows: Sequence[Row]) -> None:
         """Raises ForewordError for an id that the model has no vector for."""
@@ -220,51 +263,47 @@ class Backbone:
 
     @property
     def checkpointing(self) -> bool:
-        """Whether a loss keeps each layer's input alone and runs the layer again for the gradient: the same numbers, less memory."""
-        return self.engine.checkpointing
+        """Whether a loss keeps each layer's input alone and runs the layer again for the gradient: the same numbers, less memory. Of this
+        thread or task."""
+        return self.engine.installation.new_pass().checkpointing
 
     @contextlib.contextmanager
     def recomputing(self, wanted: bool) -> Iterator[None]:
-        """Within the block `checkpointing` is as wanted."""
-        before, self.engine.checkpointing = self.engine.checkpointing, wanted
-        try:
+        """Within the block, in this thread or task, `checkpointing` is as wanted."""
+        with running(self.engine.installation.new_pass(checkpointing=wanted)):
             yield
-        finally:
-            self.engine.checkpointing = before
 
     def forget(self) -> None:
         """Free what is kept to be used again: it is computed anew where it is needed."""
         self.engine.forget()
 
-    def _even(self, softs: Sequence[Tensor | None], rows: Sequence[Row], longest: int) -> list[list[int]]:
-        """Split rows by lengths where padding would not be exact: a model that left padding changes, or a sequence beyond the
-        reach of its local attention, which is counted in columns, padding included."""
-        before = [size_of(soft) + len(row.prefix) for soft, row in zip(softs, rows, strict=True)]
-        width = max(before, default=0) + max((len(row.own) for row in rows), default=0) + longest + self.specials
-        far = self._local is not None and width > self._local
-        if self.kind == "seq2seq" or self.engine.traits.keeps or (self.engine.traits.left_pads and not far):
-            return [list(range(len(rows)))] if rows else []
-        groups: dict[tuple[int, int, int], list[int]] = {}
-        for place, (soft, row) in enumerate(zip(softs, rows, strict=True)):
-            groups.setdefault((size_of(soft), len(row.prefix), len(row.own)), []).append(place)
-        return list(groups.values())
+    # -- the end ----------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Take out of the model what was put into it and free what is kept; the model is then as it was before, to the bit."""
+        if not self._closed:
+            self._closed = True
+            self.forget()
+            self.engine.installation.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ForewordError(f"The backbone {self.name} was closed; load the model again to go on with it.")
+
+    def __enter__(self) -> Backbone:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     # -- identity ---------------------------------------------------------------------------------------------------
 
+    stored: Stored | None = None  # the files that the model was loaded from
+
     @functools.cached_property
     def fingerprint(self) -> str:
-        """Identifies weights and tokenizer: names, shapes and values in bfloat16 (so the loading precision does not matter),
-        every value of tensors up to a million numbers, 65,536 evenly spaced values of larger ones."""
-        digest = hashlib.sha256(self.model.config.model_type.encode())
-        for name, values in self._tensors():
-            flat = values.detach().reshape(-1)
-            if flat.numel() > 1_000_000:
-                flat = flat[:: max(1, flat.numel() // SAMPLED)]
-            digest.update(f"{name}{tuple(values.shape)}".encode())
-            digest.update(flat.to(torch.bfloat16).view(torch.int16).cpu().numpy().tobytes())
-        digest.update(self.words.digest_text().encode())
-        digest.update(self.answers.digest_text().encode())
-        return digest.hexdigest()
+        """Identifies the model and its tokenizer by all that can change a number: see `identity.fingerprint`."""
+        return fingerprint(self.model, self.words, self.answers, self.stored)
 
     def weights_digest(self) -> str:
         """A digest of every number of every weight, as loaded: equal before and after tuning."""
@@ -279,9 +318,9 @@ class Backbone:
 
 
 def _by_prefix(rows: Sequence[Row]) -> list[list[int]]:
-    groups: dict[tuple[tuple[int, ...], bool], list[int]] = {}
+    groups: dict[tuple[object, ...], list[int]] = {}
     for place, row in enumerate(rows):
-        groups.setdefault((row.prefix, row.behind), []).append(place)
+        groups.setdefault((row.before, row.prefix, row.behind), []).append(place)
     return list(groups.values())
 
 

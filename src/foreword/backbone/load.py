@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import functools
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,16 @@ import torch
 import transformers
 
 from foreword import reference
-from foreword.backbone.allocator import keep_freed
 from foreword.backbone.causal import CausalEngine
 from foreword.backbone.check import batch_mates, causal_traits, seq2seq_traits
 from foreword.backbone.core import Backbone
-from foreword.backbone.fused import fuse
+from foreword.backbone.fused import let_fuse
+from foreword.backbone.install import Installation
 from foreword.backbone.known import notes_on
+from foreword.backbone.recompute import let_recompute
 from foreword.backbone.seq2seq import Seq2SeqEngine
+from foreword.backbone.spared import let_spare
+from foreword.backbone.stored import Stored
 from foreword.backbone.switch import SwitchEngine, switch_of
 from foreword.backbone.whole import refuse_made_up, refuse_unready
 from foreword.backbone.wording import Wording
@@ -43,12 +47,12 @@ def load_backbone(
     encoder-decoder whose output alphabet is its own; one lying in a sub-folder of the model's is found without being named.
     Raises ForewordError when it is not there, damaged, of a kind that cannot generate, or only there as a pickle.
     """
-    _quiet()
     where = _device(device)
     numbers = _dtype(dtype, where)
     source = _source(name)
     given: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
     given = {key: value for key, value in given.items() if value}
+    began = time.time_ns()
     try:
         config = transformers.AutoConfig.from_pretrained(source, **given)
         kind = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
@@ -64,26 +68,38 @@ def load_backbone(
     second = _second_tokenizer(source, target_tokenizer) if config.is_encoder_decoder else None
     if second is not None:
         output = transformers.AutoTokenizer.from_pretrained(second)
-        notes = (
-            *notes,
-            f"Answers are written with the tokenizer in {Path(second).name}/.",
-        )
-    return wrap(name, model if placed else model.to(where), tokenizer, output, notes=notes)
+        notes = (*notes, f"Answers are written with the tokenizer in {Path(second).name}/.")
+    backbone = wrap(name, model if placed else model.to(where), tokenizer, output, notes=notes)
+    again = functools.partial(kind.from_pretrained, source, dtype=torch.float32, use_safetensors=True, **given)
+    backbone.stored = Stored.behind(backbone.model, source, revision, began, again)
+    return backbone
 
 
 def wrap(name: str, model: Any, tokenizer: Any, output: Any = None, *, notes: tuple[str, ...] = ()) -> Backbone:
-    """Make a Backbone of a model and a tokenizer that are in memory already; the model is frozen and set to eval mode.
+    """Make a Backbone of a model and a tokenizer that are in memory already; the model is frozen and set to eval mode, and what the engine
+    needs is put into it until the backbone is closed.
 
     A model that `torch.compile` was called on runs as it was before: what a short cut asks of a layer is not in the compiled one.
     Raises ForewordError for a model that is not whole, takes no input vectors, or whose plain pass over ids is not what the engine
     computes."""
-    keep_freed()
     model = getattr(model, "_orig_mod", model)
     refuse_unready(name, model)
     model.eval()
     for parameter in model.parameters():
         parameter.requires_grad_(False)
-    fuse(model)
+    installation = install(model)
+    try:
+        return _found(name, model, installation, (tokenizer, output), notes)
+    except BaseException:  # whatever it is, it goes on; the model is left as it came
+        installation.close()
+        raise
+
+
+def _found(
+    name: str, model: Any, installation: Installation, tokenizers: tuple[Any, Any], notes: tuple[str, ...]
+) -> Backbone:
+    """The backbone, with what was found to be exact for its model."""
+    tokenizer, output = tokenizers
     rows = int(model.get_input_embeddings().weight.shape[0])
     words = Wording(tokenizer, rows)
     answers = words if output is None or output is tokenizer else Wording(output, rows)
@@ -91,35 +107,47 @@ def wrap(name: str, model: Any, tokenizer: Any, output: Any = None, *, notes: tu
         answers = _answering(answers, model)
     sample = words.frequent(2000)[-24:]
     if model.config.is_encoder_decoder:
-        encoder = Seq2SeqEngine(model, start=words.start, end=words.end, pad=words.pad)
+        encoder = Seq2SeqEngine(model, installation, start=words.start, end=words.end, pad=words.pad)
         backbone = Backbone(name, model, words, answers, encoder, notes=notes)
         seq2seq_traits(encoder, name, sample, answers.frequent(2000)[-24:])
         return _noted(backbone)
     switch = switch_of(model)
-    engine = _causal(model, words, switch)
+    engine = _causal(model, installation, words, switch)
     backbone = Backbone(name, model, words, answers, engine, notes=notes)
     if switch is not None and switch[1]:
         backbone.window = switch[0]
     causal_traits(engine, name, sample)
     reason = "" if engine.traits.picks or switch else batch_mates(engine, sample)
     if reason:
-        backbone.engine = engine = _causal(model, words, (0, False))
+        backbone.engine = engine = _causal(model, installation, words, (0, False))
         causal_traits(engine, name, sample)
         off = (trait for trait, value in vars(engine.traits).items() if not value)
         engine.reasons |= dict.fromkeys(off, f"rows may not share a pass: {reason}")
     return _noted(backbone)
 
 
-def _causal(model: Any, words: Wording, switch: tuple[int, bool] | None) -> CausalEngine:
+def _causal(model: Any, installation: Installation, words: Wording, switch: tuple[int, bool] | None) -> CausalEngine:
     if switch is None:
-        return CausalEngine(model, start=words.start, pad=words.pad)
-    return SwitchEngine(model, start=words.start, pad=words.pad, switch=switch[0], remembers=switch[1])
+        return CausalEngine(model, installation, start=words.start, pad=words.pad)
+    longest, remembers = switch
+    return SwitchEngine(model, installation, start=words.start, pad=words.pad, switch=longest, remembers=remembers)
 
 
 def _noted(backbone: Backbone) -> Backbone:
     engine, model_type = backbone.engine, backbone.model.config.model_type
     backbone.notes = (*backbone.notes, *notes_on(backbone.kind, model_type, engine.traits, engine.reasons))
     return backbone
+
+
+def install(model: Any) -> Installation:
+    """Put into a model's modules, once, what the engine needs there; outside foreword's passes the model computes what it did."""
+    installation = Installation.of(model)
+    if installation.users == 1:
+        let_fuse(installation)
+        if not model.config.is_encoder_decoder:
+            let_spare(installation)
+        let_recompute(installation)
+    return installation
 
 
 def _answering(answers: Wording, model: Any) -> Wording:
@@ -131,12 +159,6 @@ def _answering(answers: Wording, model: Any) -> Wording:
         target = target.with_ends((int(forced), *target.start[1:]), target.end)
     last = next((at for at, token in enumerate(target.end) if token == target.tokenizer.eos_token_id), len(target.end))
     return target.with_ends(target.start, target.end[: last + 1])
-
-
-def _quiet() -> None:
-    transformers.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
 def _device(name: str) -> torch.device:

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from foreword.backbone.batch import Row
-from foreword.backbone.causal import CausalEngine, Traits
+from foreword.backbone.causal import CausalEngine
 from foreword.backbone.seq2seq import Seq2SeqEngine
+from foreword.backbone.traits import Traits
 from foreword.backbone.truth import TOLERANCE, apart, difference, not_finite, plain_logits, sentence
 from foreword.errors import ForewordError
 

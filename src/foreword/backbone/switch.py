@@ -11,9 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from foreword.backbone.batch import Row, Softs, each, size_of
+from foreword.backbone.batch import Row
 from foreword.backbone.causal import CausalEngine
-from foreword.backbone.greedy import Finished
+from foreword.backbone.cohorts import Cohorts
+from foreword.backbone.decoding import Entry, Prompted, RunningBatch
+from foreword.backbone.growing import Again, Growing
+from foreword.backbone.install import Installation
+from foreword.backbone.prefix import Prefix, Prefixes, each
 from foreword.errors import ForewordError
 
 
@@ -35,17 +39,24 @@ def switch_of(model: Any) -> tuple[int, bool] | None:
 
 class SwitchEngine(CausalEngine):
     """Rows that stay within the switch are computed as ever; each one beyond it alone, in one sequence, and again for each token of its
-    answer. One thread at a time: the frequencies are part of the model's state."""
+    answer. One pass at a time: the frequencies are part of the model's state."""
 
     switch: int
 
-    def __init__(self, model: Any, *, start: tuple[int, ...], pad: int, switch: int, remembers: bool) -> None:
-        super().__init__(model, start=start, pad=pad)
+    def __init__(
+        self, model: Any, installation: Installation, *, start: tuple[int, ...], pad: int, switch: int, remembers: bool
+    ) -> None:
+        super().__init__(model, installation, start=start, pad=pad)
         self.switch, self._remembers = switch, remembers
         self._lock = threading.RLock()
 
-    def _beyond(self, soft: Tensor | None, row: Row, more: int = 0) -> bool:
-        length = size_of(soft) + len(self.start) + row.length + more
+    def _forward(self, **given: Any) -> Any:
+        with self._lock:
+            return super()._forward(**given)
+
+    def beyond(self, prefix: Prefix | None, row: Row, more: int = 0) -> bool:
+        """Whether a row may become longer than the switch. Raises ForewordError where nothing is exact beyond it."""
+        length = len(self.shared(prefix, row)) + len(row.own) + len(row.answer) + more
         if length > self.switch and self._remembers:
             raise ForewordError(
                 f"This model's dynamic rotary frequencies depend on what it read before once an input has more than {self.switch} tokens, "
@@ -54,78 +65,93 @@ class SwitchEngine(CausalEngine):
         return length > self.switch
 
     def answer_logits(
-        self, soft: Tensor | None, rows: Sequence[Row], seen: list[Tensor] | None = None
+        self, soft: Prefix | Tensor | None, rows: Sequence[Row], seen: list[Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:
         """As in every engine; where a row lies beyond the switch, each row alone."""
-        with self._lock:
-            if not any(self._beyond(soft, row) for row in rows):
-                return super().answer_logits(soft, rows, seen)
-            hidden: list[list[Tensor]] = [[] for _ in rows]
-            parts = [
-                self.joined_logits(soft, [row], None if seen is None else kept)
-                for row, kept in zip(rows, hidden, strict=True)
-            ]
-            if seen is not None:
-                seen.append(torch.cat([kept[-1] for kept in hidden]))
-            return torch.cat([logits for logits, _ in parts]), torch.cat([labels for _, labels in parts])
+        prefix = Prefix.of(soft)
+        if not any(self.beyond(prefix, row) for row in rows):
+            return super().answer_logits(prefix, rows, seen)
+        hidden: list[list[Tensor]] = [[] for _ in rows]
+        parts = [
+            self.joined_logits(prefix, [row], None if seen is None else kept)
+            for row, kept in zip(rows, hidden, strict=True)
+        ]
+        if seen is not None:
+            seen.append(torch.cat([kept[-1] for kept in hidden]))
+        return torch.cat([logits for logits, _ in parts]), torch.cat([labels for _, labels in parts])
 
-    def loss(self, soft: Tensor | None, rows: Sequence[Row]) -> tuple[Tensor, int]:
+    def loss(self, soft: Prefix | Tensor | None, rows: Sequence[Row]) -> tuple[Tensor, int]:
         """As in every engine."""
-        with self._lock:
-            near = [row for row in rows if not self._beyond(soft, row)]
-            parts = [super().loss(soft, near)] if near else []
-            for row in rows:
-                if self._beyond(soft, row):
-                    logits, labels = self.joined_logits(soft, [row])
-                    parts.append((functional.cross_entropy(logits.float(), labels, reduction="sum"), len(labels)))
-            return torch.stack([value for value, _ in parts]).sum(), sum(count for _, count in parts)
+        prefix = Prefix.of(soft)
+        near = [row for row in rows if not self.beyond(prefix, row)]
+        parts = [super().loss(prefix, near)] if near else []
+        for row in rows:
+            if self.beyond(prefix, row):
+                logits, labels = self.joined_logits(prefix, [row])
+                parts.append((functional.cross_entropy(logits.float(), labels, reduction="sum"), len(labels)))
+        return torch.stack([value for value, _ in parts]).sum(), sum(count for _, count in parts)
 
     @torch.no_grad()
-    def score(self, soft: Softs, rows: Sequence[Row]) -> list[float]:
+    def score(self, soft: Prefixes, rows: Sequence[Row]) -> list[float]:
         """As in every engine."""
-        softs = each(soft, len(rows))
-        with self._lock:
-            near = [place for place, row in enumerate(rows) if not self._beyond(softs[place], row)]
-            scores = super().score([softs[place] for place in near], [rows[place] for place in near]) if near else []
-            by_place = dict(zip(near, scores, strict=True))
-            for place, row in enumerate(rows):
-                if place not in by_place:
-                    logits, labels = self.joined_logits(softs[place], [row])
-                    by_place[place] = -float(functional.cross_entropy(logits.float(), labels, reduction="sum"))
-            return [by_place[place] for place in range(len(rows))]
+        prefixes = each(soft, len(rows))
+        near = [place for place, row in enumerate(rows) if not self.beyond(prefixes[place], row)]
+        scores = super().score([prefixes[place] for place in near], [rows[place] for place in near]) if near else []
+        by_place = dict(zip(near, scores, strict=True))
+        for place, row in enumerate(rows):
+            if place not in by_place:
+                logits, labels = self.joined_logits(prefixes[place], [row])
+                by_place[place] = -float(functional.cross_entropy(logits.float(), labels, reduction="sum"))
+        return [by_place[place] for place in range(len(rows))]
 
-    @torch.no_grad()
-    def generate(self, soft: Softs, rows: Sequence[Row], longest: int, finished: Finished) -> list[list[int]]:
-        """As in every engine; a row whose answer may reach beyond the switch is read again for each token."""
-        softs = each(soft, len(rows))
-        with self._lock:
-            near = [place for place, row in enumerate(rows) if not self._beyond(softs[place], row, longest)]
-            answers = dict(zip(near, self._near(softs, rows, near, longest, finished), strict=True))
-            for place, row in enumerate(rows):
-                if place not in answers:
-                    answers[place] = self._again(softs[place], row, longest, place, finished)
-            return [answers[place] for place in range(len(rows))]
+    def running_batch(self) -> RunningBatch:
+        """As in every engine; a row whose answer may reach beyond the switch is read again, alone, for each token."""
+        return _Parted(self, super().running_batch())
 
-    def _near(
-        self,
-        softs: Sequence[Tensor | None],
-        rows: Sequence[Row],
-        near: Sequence[int],
-        longest: int,
-        finished: Finished,
-    ) -> list[list[int]]:
-        if not near:
-            return []
-        return super().generate(
-            [softs[place] for place in near],
-            [rows[place] for place in near],
-            longest,
-            lambda at, ids: finished(near[at], ids),
-        )
 
-    def _again(self, soft: Tensor | None, row: Row, longest: int, place: int, finished: Finished) -> list[int]:
-        ids: list[int] = []
-        while len(ids) < longest and not (ids and finished(place, ids)):
-            logits, _ = self.joined_logits(soft, [Row(row.prefix, (*row.own, *ids), (self.pad,))])
-            ids.append(int(logits[-1].max(dim=-1).indices))
-        return ids
+class _Alone:
+    """What makes each row a batch of its own, read again for each token."""
+
+    def __init__(self, engine: SwitchEngine) -> None:
+        self.engine = engine
+
+    @property
+    def device(self) -> torch.device:
+        return self.engine.device
+
+    def together(self, rows: Sequence[Prompted], longest: int) -> list[list[int]]:
+        return [[place] for place in range(len(rows))]
+
+    def growing(self, rows: Sequence[Prompted], longest: int) -> Growing:
+        return Again(self.engine, rows)
+
+
+class _Parted:
+    """A running batch whose rows beyond the switch stand alone."""
+
+    def __init__(self, engine: SwitchEngine, near: RunningBatch) -> None:
+        self.engine, self.joins = engine, near.joins
+        self.batches: tuple[RunningBatch, RunningBatch] = (near, Cohorts(_Alone(engine)))
+        self.entries: tuple[list[Entry], list[Entry]] = ([], [])
+
+    def admit(self, entries: Sequence[Entry], expected: Sequence[Prompted] = ()) -> None:
+        """Let rows join, each where it belongs."""
+        parts: tuple[list[Entry], list[Entry]] = ([], [])
+        for entry in entries:
+            parts[self.engine.beyond(entry.prefix, entry.row, entry.longest)].append(entry)
+        for batch, held, part in zip(self.batches, self.entries, parts, strict=True):
+            if part:
+                batch.admit(part, expected)
+                held += part
+
+    def step(self) -> tuple[list[Entry], Tensor]:
+        """A pass of each part."""
+        steps = [batch.step() for batch, held in zip(self.batches, self.entries, strict=True) if held]
+        return [entry for ready, _ in steps for entry in ready], torch.cat([logits for _, logits in steps])
+
+    def retire(self, entries: Sequence[Entry]) -> None:
+        """Let rows leave."""
+        leaving = {id(entry) for entry in entries}
+        for batch, held in zip(self.batches, self.entries, strict=True):
+            batch.retire([entry for entry in held if id(entry) in leaving])
+            held[:] = [entry for entry in held if id(entry) not in leaving]

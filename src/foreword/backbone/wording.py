@@ -7,6 +7,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
+from foreword.backbone.vocabulary import tokenizer_text
 from foreword.errors import ForewordError
 
 _ANCHORS = ("\n", "0", "|")  # some vocabularies have words that begin with a line end
@@ -113,6 +114,5 @@ class Wording:
         return [i for i in range(size) if i not in special][:count]
 
     def digest_text(self) -> str:
-        """What identifies the tokenizer: its vocabulary in order of ids, and the specials it adds."""
-        vocabulary = sorted(self.tokenizer.get_vocab().items(), key=lambda item: (item[1], item[0]))
-        return repr((vocabulary, self.start, self.end))
+        """What identifies the tokenizer: see `tokenizer_text`; and the specials that it puts around a text."""
+        return repr((tokenizer_text(self.tokenizer), self.start, self.end))

@@ -67,10 +67,14 @@ def compare_with(
     """Run a comparison from flags, and print its answer. What can be refused without a model is refused before one is loaded."""
     from foreword.cli.run import run_of
     from foreword.files import may_write
+    from foreword.methods import renames
     from foreword.study.asked import checked, task_of
 
-    run = checked(run_of(flags, config=config, overrides=overrides or []))
+    asked = run_of(flags, config=config, overrides=overrides or [])
+    run = checked(asked)
     bars = Bars()
+    for sentence in renames(asked.methods):
+        bars.say(sentence)
     with bars.shown():
         with bars.waiting("loading data"):
             task = task_of(run)

@@ -67,8 +67,8 @@ Methods = Annotated[
     str | None,
     typer.Option(
         "--methods",
-        help="Comma list: zero, few, icl, pt, ipt, ipt-fixed; also icl:random, icl:bm25:3, few:4; mt (all weights of a copy tuned) to "
-        "hold them against.",
+        help="Comma list: zero, few, icl, pt, ipt, ipt-fixed; also icl:random, icl:bm25:3, few:4; full-ft (full fine-tuning: "
+        "all weights of a copy) to hold them against.",
         rich_help_panel=HOW,
     ),
 ]

@@ -10,6 +10,7 @@ from typing import Any
 import altair as alt
 import vl_convert as vlc
 
+from foreword.methods import METHODS
 from foreword.record import Record
 from foreword.report import words
 from foreword.report.labels import places
@@ -30,7 +31,7 @@ SHAPES = (
     "triangle-right",
     "triangle-left",
 )
-_USUAL = {"zero": 0, "few": 1, "icl": 2, "pt": 3, "ipt": 4, "ipt-fixed": 5}
+_USUAL = {name: number for number, name in enumerate(METHODS)}
 
 
 def colour_numbers(labels: Sequence[str]) -> dict[str, int]:

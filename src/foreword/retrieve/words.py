@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 import statistics
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from typing import Any
 
 import bm25s
@@ -22,6 +24,8 @@ from foreword.retrieve.pool import Pool, Ranked, Ranking, Retriever, Vectors
 _UNSPACED = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 K1 = 1.5  # Robertson and Zaragoza 2009: how soon a repeated word counts no more
 B = 0.75  # how much a long text is held back for its length
+METHOD = "lucene"
+_PROBE = "Die Größe: naïve re-entry_2 x10 don't İstanbul ﬁn 3.5% दिन दीन कि สวัสดี 東京タワー 한국어 ПРИВЕТ Ⅳ e\u0301 a\u200db 😀"
 _PIECE = re.compile(f"[{_UNSPACED}]|[^\\W_{_UNSPACED}]+")
 
 
@@ -36,6 +40,13 @@ def trigrams(text: str) -> list[str]:
     return [word[start : start + 3] for word in marked for start in range(len(word) - 2)]
 
 
+def bm25_signature() -> str:
+    """What this retriever's choice depends on, beside the examples. How texts are cut is told by what is cut of a text in many scripts,
+    so no number has to be raised when it changes."""
+    cut = hashlib.sha256("\n".join([*pieces(_PROBE), "", *trigrams(_PROBE)]).encode()).hexdigest()[:12]
+    return f"bm25|{METHOD}|k1:{K1}|b:{B}|pieces:{cut}|stem:no|ties:first|bm25s:{version('bm25s')}"
+
+
 def bm25_retriever(pool: Pool) -> Retriever:
     """The highest BM25 scores (Lucene's form, k1 1.5, b 0.75) over the distinct questions of the pool.
 
@@ -46,7 +57,7 @@ def bm25_retriever(pool: Pool) -> Retriever:
     cut = _cutter(pool)
     cuts = [cut(text) for text in pool.texts]
     numbers = {piece: number for number, piece in enumerate(sorted({piece for one in cuts for piece in one}))}
-    index = bm25s.BM25(method="lucene", k1=K1, b=B, backend="numpy")
+    index = bm25s.BM25(method=METHOD, k1=K1, b=B, backend="numpy")
     if numbers:
         corpus = [[numbers[piece] for piece in one] for one in cuts]
         index.index((corpus, dict(numbers)), create_empty_token=False, show_progress=False)

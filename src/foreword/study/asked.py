@@ -9,7 +9,7 @@ from typing import Any
 from foreword.config import Run
 from foreword.data import examples, merged
 from foreword.errors import ForewordError, unknown
-from foreword.methods import Method, parse
+from foreword.methods import Method, current, parse
 from foreword.metrics import metric
 from foreword.readers import read_rows
 from foreword.retrieve import RETRIEVERS
@@ -28,7 +28,12 @@ def row_of(run: Run, label: str) -> Method:
 
 
 def checked(run: Run) -> Run:
-    """The run as it is, every name in it known. Raises ForewordError for the first that is not."""
+    """The run, every name in it known and methods under their names of today. Raises ForewordError for the first that is not."""
+    methods = [current(label) for label in run.methods]
+    twice = next((label for place, label in enumerate(methods) if label in methods[:place]), None)
+    if twice is not None:
+        raise ForewordError(f"methods holds '{twice}' twice, once under a former name; name each once.")
+    run = run.model_copy(update={"methods": methods})
     for label in run.methods:
         row_of(run, label)
     for name in run.metrics:

@@ -9,6 +9,7 @@ from typing import Any
 from foreword.backbone import Backbone
 from foreword.layout import Laid, Layout
 from foreword.predict import choice_ids
+from foreword.trainables import TRAINABLES
 from foreword.trial import Trial
 
 SAMPLE = 64  # examples whose tokens are counted; the rest is taken to be like them
@@ -18,9 +19,9 @@ HEADS = ("method", "seed", "numbers\ntrained", "steps", "train\ntokens", "answer
 @dataclass(frozen=True)
 class Estimate:
     """Tokens are positions that go through the backbone, at most: training to its last step, answers of the full length. A prefix
-    that is shared is counted once a step, and once for all answers. tflop: 4N a training token (forward and backward without
-    weight gradients; 6N where the weights are trained), 2N an answer token, N the backbone's parameters; choosing checkpoints is not
-    counted. seed: None where it changes nothing."""
+    that is shared is counted once a step, and once for all answers. tflop: what the trainable says a training token takes
+    (forward and backward), and 2N an answer token, N the backbone's parameters; choosing checkpoints is not counted. seed: None
+    where it changes nothing."""
 
     trial: str
     method: str
@@ -65,13 +66,14 @@ def estimate(trial: Trial) -> Estimate:
     each, shared = _parts(backbone, layout.soft, [(len(one.fitted.prefix), len(one.fitted.own)) for one in laid])
     said = sum(_said(backbone, trial, one, own) for one, own in zip(laid, each, strict=True))
     answering = round(count * said / len(laid) + shared)
-    flops = backbone.parameters * ((6 if spec.method.weights else 4) * training + 2 * answering)
+    trainable = TRAINABLES.get(spec.method.trainable)
+    flops = 2 * backbone.parameters * answering + (0 if trainable is None else trainable.flops(backbone) * training)
     return Estimate(
         trial=trial.name,
         method=spec.label,
         seed=spec.seed if spec.method.random() else None,
         key=trial.key,
-        trainable_parameters=_trained(trial, layout.soft),
+        trainable_parameters=0 if trainable is None else trainable.parameters(backbone, spec.tuning, layout.soft),
         max_steps=spec.tuning.max_steps if spec.method.trains else 0,
         training_tokens=training,
         answers=count,
@@ -114,15 +116,6 @@ def _said(backbone: Backbone, trial: Trial, one: Laid, own: int) -> int:
     if not choices:
         return own + trial.spec.max_new_tokens
     return sum(own + len(ids) for ids in choice_ids(backbone, trial.task.template, choices))
-
-
-def _trained(trial: Trial, rows: int) -> int:
-    """How many numbers are trained: the prompt, and the two layers that it is fitted through where there are any; or all weights."""
-    if trial.spec.method.weights:
-        return trial.backbone.parameters
-    tuning, hidden = trial.spec.tuning, trial.backbone.hidden
-    layers = 2 * hidden * (tuning.mlp_width or hidden) if tuning.reparameterisation == "mlp" and tuning.max_steps else 0
-    return rows * hidden + layers if trial.spec.method.soft else 0
 
 
 def _whole(number: int) -> str:

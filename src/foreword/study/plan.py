@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from foreword import store
-from foreword.backbone import Backbone, load_backbone
+from foreword.backbone import Backbone, encoder_fingerprint, load_backbone
 from foreword.config import Run
 from foreword.context import TooLongError
 from foreword.data import Example
@@ -16,13 +16,15 @@ from foreword.layout import Layout
 from foreword.methods import Method
 from foreword.metrics.scores import decides
 from foreword.progress import Progress, silent
-from foreword.record import Record
+from foreword.record import Record, refuse_older
 from foreword.report.words import listed
 from foreword.retrieve import sentence_encoder
 from foreword.softprompt import SoftPrompt
+from foreword.spec import Spec
 from foreword.study.asked import checked, pooling_of, row_of, task_of
 from foreword.task import SPLITS, Task
-from foreword.trial import Encode, Spec, Trial
+from foreword.trainables import tuning_for
+from foreword.trial import Encode, Trial
 
 
 def backbone_of(run: Run) -> Backbone:
@@ -48,11 +50,12 @@ def plainly(run: Run, backbone: Backbone, task: Task) -> Task:
 
 
 def encoder_of(run: Run, backbone: Backbone) -> tuple[str, Encode]:
-    """What turns text into vectors for dense retrieval, and its name: a sentence encoder, or the backbone's own states
-    (`backbone:last`, as Sun et al. 2023 took them, or `backbone:mean`)."""
+    """What turns text into vectors for dense retrieval, and what identifies it: a sentence encoder, by a fingerprint of its contents,
+    or the backbone's own states (`backbone:last`, as Sun et al. 2023 took them, or `backbone:mean`)."""
     pooling = pooling_of(run)
     if pooling is None:
-        return run.encoder, sentence_encoder(run.encoder)
+        encoder = sentence_encoder(run.encoder)
+        return encoder_fingerprint(encoder.model), encoder
     return f"backbone:{pooling}", lambda texts: backbone.states(texts, pooling=pooling)
 
 
@@ -87,9 +90,8 @@ def _spec(run: Run, label: str, row: Method, seed: int, given: SoftPrompt | None
         label=label,
         method=row,
         seed=seed,
-        tuning=run.model_tuning if row.weights else run.tuning,
+        tuning=tuning_for(run, row.trainable),
         max_new_tokens=run.max_new_tokens,
-        encoder=run.encoder or "backbone:mean",
         given=given if row.soft else None,
     )
 
@@ -214,7 +216,11 @@ def plan(run: Run, *, progress: Progress = silent, task: Task | None = None, bac
         if spec.given is not None:
             spec.given.fits(name=backbone.name, fingerprint=backbone.fingerprint, hidden=backbone.hidden)
     task = fitting(run, backbone, task, [spec.method for spec in specs])
-    encode = encoder_of(run, backbone)[1] if any(spec.method.retriever == "dense" for spec in specs) else None
     out = Path(run.out)
+    refuse_older(out / "records")
+    encode = None
+    if any(spec.method.retriever == "dense" for spec in specs):
+        encoder, encode = encoder_of(run, backbone)
+        specs = [replace(spec, encoder=encoder) for spec in specs]
     trials = [Trial(spec, backbone, task, out, encode, run.batch_size, progress) for spec in specs]
     return Plan(run, backbone, task, tuple(trials))

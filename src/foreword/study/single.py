@@ -11,20 +11,24 @@ from typing import Any
 
 from foreword import store
 from foreword.backbone import Backbone
-from foreword.config import Run, Tuning
+from foreword.config import Run
 from foreword.data import Example, examples
 from foreword.errors import ForewordError
 from foreword.files import may_write, tidy, writable_folder
+from foreword.methods import current
 from foreword.predict import predict_ensemble
 from foreword.progress import Progress, silent
 from foreword.readers import read_rows
 from foreword.record import Record
 from foreword.softprompt import SoftPrompt
+from foreword.spec import Spec
 from foreword.study.asked import checked, row_of, scored_task, task_of, worded
 from foreword.study.plan import Plan, backbone_of, encoder_of, fitting_split, plainly, plan, renamed
 from foreword.task import Task
 from foreword.template import Template
-from foreword.trial import Spec, Trial
+from foreword.trainables import TRAINABLES, usable
+from foreword.trial import Trial
+from foreword.tuning import Tuning
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,7 @@ def tune_one(run: Run, *, progress: Progress = silent) -> Made:
             f"seed {there.birth.seed}); give --out a new folder, or delete that one."
         )
     tuned, prompt = trial.fit()
+    assert tuned is not None and prompt is not None, "a method with a soft prompt trains and keeps one"
     tidy(out.parent, glob.escape(out.name))
     store.save(prompt, out)
     shutil.rmtree(work, ignore_errors=True)
@@ -129,19 +134,20 @@ def with_prompt(run: Run, folder: str, label: str | None) -> tuple[Run, SoftProm
     """The run as a prompt wants to be used: its method and wording, where the user says nothing else. Without a prompt: the
     method named, else zero."""
     if not folder:
-        method = label or "zero"
+        method = current(label or "zero")
         row = row_of(run, method)
         if row.soft:
             raise ForewordError(
                 f"The method '{method}' needs a soft prompt; give --prompt FOLDER, as `foreword tune` writes it."
             )
-        if row.weights:
+        if not usable(method):
             raise ForewordError(
-                f"The method '{method}' tunes a copy of the model that is not kept; it is there to be compared, by `foreword compare`."
+                f"The method '{method}' trains {TRAINABLES[row.trainable].trains} and keeps nothing; it is there to be compared, "
+                "by `foreword compare`."
             )
         return run.model_copy(update={"methods": [method], "tuning": Tuning(max_steps=0)}), None
     prompt = store.load(Path(folder))
-    method = label or prompt.birth.label or "pt"
+    method = current(label or prompt.birth.label or "pt")
     row = row_of(run, method)
     if not row.soft:
         raise ForewordError(
@@ -273,7 +279,6 @@ def answer(given: Inputs, *, progress: Progress = silent) -> Answered:
 
 def _trial(run: Run, soft: SoftPrompt | None, backbone: Backbone, task: Task, progress: Progress) -> Trial:
     row = row_of(run, run.methods[0])
-    encode = encoder_of(run, backbone)[1] if row.retriever == "dense" else None
-    encoder = run.encoder or "backbone:mean"
+    encoder, encode = encoder_of(run, backbone) if row.retriever == "dense" else ("", None)
     spec = Spec(run.methods[0], row, run.seeds[0], run.tuning, run.max_new_tokens, encoder, soft)
     return Trial(spec, backbone, task, Path(run.out), encode, run.batch_size, progress)

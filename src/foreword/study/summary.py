@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from foreword import stats
 from foreword.errors import ForewordError
-from foreword.methods import REFERENCES
 from foreword.metrics import Metric
 from foreword.record import Record
 from foreword.report import words
 from foreword.report.rows import Comparison, Recommendation, Row, Summary, best_row
+from foreword.trainables import usable
 
 __all__ = ["Comparison", "Recommendation", "Row", "Summary", "as_json", "summarise"]
 
@@ -232,8 +232,8 @@ def _recommended(
     answers: int,
     seed: int,
 ) -> Recommendation:
-    """Among the methods that leave the backbone as it is: of model tuning nothing is kept that could be used."""
-    kept = tuple(row for row in rows if row.method not in REFERENCES)
+    """Among the methods that can be used afterwards; one of which nothing is kept stands beside them."""
+    kept = tuple(row for row in rows if usable(row.method))
     if not kept or len(kept) == len(rows):
         return _recommend(rows, comparisons, answers)
     found = _recommend(kept, _comparisons(kept, numbers, metric, answers, seed), answers)
