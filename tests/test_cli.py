@@ -345,6 +345,23 @@ def test_show_says_what_is_sent(model: Path, data: Path) -> None:
     entry.refused(*given, "--example", "nobody", says=("test example 'nobody'", "Known: row-"))
 
 
+def test_show_tells_what_the_engine_does_for_a_model(model: Path, data: Path, tmp_path: Path) -> None:
+    found = foreword("show", "--engine", "-m", model, "--json").json
+    assert (found["model_type"], found["kind"], found["notes"]) == ("llama", "causal", [])
+    assert all(row["taken"] and not row["why_not"] for row in found["short_cuts"])
+    told = foreword("show", "--engine", "-m", model)
+    assert " yes  keeps      answers grow beside a prefix that is held once" in told.out and fits(told.out)
+    entry.refused("show", "--engine", says=("--engine is about a model, and none is named; add --model",))
+    entry.save_model(tmp_path, "gpt_neo")
+    found = foreword("show", "--engine", "-m", tmp_path, "--json").json
+    off = {row["name"]: row["why_not"] for row in found["short_cuts"] if not row["taken"]}
+    assert off == {"packs": "ValueError: this model's attention cannot be chosen", "keeps": "needs packs"}
+    scored = foreword(
+        "evaluate", "-m", tmp_path, "--test", data, "--out", tmp_path / "out", "--max-new-tokens", 2, "--json"
+    ).json
+    assert any("these short cuts are not exact for this model: packs (ValueError" in note for note in scored["notes"])
+
+
 def test_show_words_a_task_without_a_model(data: Path) -> None:
     told = foreword("show", "-d", data)
     assert (told.code, told.err) == (0, "") and "question: 'Input: {input}\\nOutput:'" in told.out

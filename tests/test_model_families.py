@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 from torch import Tensor
 from torch.nn import functional
 
@@ -106,6 +107,34 @@ def test_answers_are_those_of_the_plain_pass_alone_and_in_a_batch(family: str) -
     plain = [-float(plain_loss(one, TEXT, row)) for row in scored]
     assert one.score(soft, scored) == pytest.approx(plain, rel=1e-4, abs=1e-4)
     assert [one.score(soft, [row])[0] for row in scored] == pytest.approx(plain, rel=1e-4, abs=1e-4)
+
+
+@torch.no_grad()
+def test_a_wrapper_for_text_and_pictures_is_used_for_its_text() -> None:
+    """Gemma 3 with a vision part; and Gemma 4 whose layers look ids up in tables of their own."""
+    picture = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = transformers.Gemma3Config(
+        text_config=shapes.config("gemma3_text").to_dict(),
+        vision_config=picture | {"image_size": 16, "patch_size": 8},
+        mm_tokens_per_image=4,
+    )
+    torch.manual_seed(0)
+    both = command.wrap("both", transformers.AutoModelForCausalLM.from_config(config).eval(), shapes.tokenizer())
+    config = shapes.config("gemma4_text")
+    config.update({"hidden_size_per_layer_input": 8, "vocab_size_per_layer_input": shapes.WORDS})
+    tables = command.wrap("tables", transformers.AutoModelForCausalLM.from_config(config).eval(), shapes.tokenizer())
+    assert tables.engine.reads_ids and not both.engine.reads_ids  # type: ignore[attr-defined]
+    for one in (both, tables):
+        assert one.engine.reasons == {}
+        rows = [Row(tiny.ids(3, "both"), tiny.ids(size, f"both {size}")) for size in (2, 9, 30)]
+        answers = one.generate(None, rows, 4)
+        assert answers == [plain_greedy(one, row.prefix + row.own, 4) for row in rows]
+        soft = tiny.soft(one, 3)
+        assert one.generate(soft, rows, 4) == [one.generate(soft, [row], 4)[0] for row in rows]
+
+
+def test_a_window_is_that_of_the_encoder_where_the_halves_differ() -> None:
+    assert backbone("led").window == 160
 
 
 # -- the table ------------------------------------------------------------------------------------------------------------

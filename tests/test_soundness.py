@@ -14,11 +14,10 @@ import transformers
 from torch.nn import functional
 
 import tiny
+import training
 from foreword.backbone import Backbone, Row, load_backbone, wrap
 from foreword.backbone.gradient import wrong_gradient
-from foreword.config import Tuning
 from foreword.errors import ForewordError
-from foreword.tune import dev_loss, tune
 
 LLAMA = {
     "vocab_size": tiny.WORDS,
@@ -163,9 +162,11 @@ def test_frequencies_that_depend_on_what_was_read_before_are_refused_beyond_the_
     one = wrap("dynamic", llama(max_position_embeddings=32, rope_parameters=rope), tiny.tokenizer())
     rows = [Row((), tiny.ids(size, f"dynamic {size}"), (40, 41)) for size in (8, 25)]
     assert one.score(None, rows) == pytest.approx([plain_score(one, row) for row in rows], rel=1e-5)
-    for call in (lambda row: one.score(None, [row]), lambda row: one.generate(None, [row], 4)):
-        with pytest.raises(ForewordError, match="depend on what it read before once an input has more than 32 tokens"):
-            call(Row((), tiny.ids(40, "dynamic"), (40,)))
+    row = Row((), tiny.ids(40, "dynamic"), (40,))
+    with pytest.raises(ForewordError, match="depend on what it read before once an input has more than 32 tokens"):
+        one.score(None, [row])
+    with pytest.raises(ForewordError, match="A request needs 44 positions .* and the model dynamic has 32"):
+        one.generate(None, [row], 4)
 
 
 @pytest.mark.parametrize("kind", ["BertLMHeadModel", "RobertaForCausalLM"])
@@ -272,8 +273,7 @@ def tuned(one: Backbone, folder: Path) -> Any:
     rows = [
         Row((), one.words.ids(f"Input: {word}\nOutput:", first=True), one.answer_ids(" ba")) for word in ("lo", "ri")
     ]
-    start = one.embed(one.words.frequent(200)[:5])
-    return tune(one, rows, start, dev_loss(one, rows, 2), Tuning(prompt_length=5, max_steps=2), seed=0, folder=folder)
+    return training.tuned(one, rows, folder, length=5, steps=2)
 
 
 def test_a_model_without_a_gradient_can_answer_and_not_be_tuned(tmp_path: Path) -> None:
@@ -281,7 +281,7 @@ def test_a_model_without_a_gradient_can_answer_and_not_be_tuned(tmp_path: Path) 
     assert one.engine.reasons["gradient"] == "no gradient reaches the soft prompt"
     assert any(note.startswith("No prompt can be tuned on this model") for note in one.notes)
     assert one.generate(None, [Row((), (5, 6, 7))], 3)
-    with pytest.raises(ForewordError, match="No prompt can be tuned on deaf: no gradient reaches the soft prompt"):
+    with pytest.raises(ForewordError, match="Nothing can be trained on deaf: no gradient reaches the soft prompt"):
         tuned(one, tmp_path)
     one.engine.reasons.clear()  # a kernel that loses its gradient after the check
     with pytest.raises(ForewordError, match="No gradient reaches what is to be trained on deaf"):
@@ -309,7 +309,7 @@ def test_a_kernel_with_a_wrong_gradient_is_found(tmp_path: Path) -> None:
         part.forward = lambda hidden, part=part: Bent.apply(hidden, part.weight)
     one = wrap("bent", model, tiny.tokenizer())
     assert "a step along the gradient changes the loss by" in one.engine.reasons["gradient"]
-    with pytest.raises(ForewordError, match="No prompt can be tuned on bent: a step along the gradient"):
+    with pytest.raises(ForewordError, match="Nothing can be trained on bent: a step along the gradient"):
         tuned(one, tmp_path)
 
 
@@ -345,6 +345,12 @@ def test_a_tokenizer_with_more_tokens_than_the_model_has_vectors(family: str) ->
             ForewordError, match=r"holds '<cat>', token 321 of the tokenizer, and the model has vectors"
         ):
             call()
+    row = Row((), (5, 321), (6,))
+    for verb in (one.loss, one.score, lambda soft, rows: one.generate(soft, rows, 2)):
+        with pytest.raises(
+            ForewordError, match="A row holds token 321, and the model has vectors for 320 tokens alone"
+        ):
+            verb(None, [row])
 
 
 # -- what an encoder-decoder says -----------------------------------------------------------------------------------------

@@ -11,10 +11,9 @@ import pytest
 import torch
 
 import tiny
+import training
 from foreword.backbone import Backbone, Row, load_backbone, wrap
-from foreword.config import Tuning
 from foreword.errors import ForewordError
-from foreword.tune import dev_loss, tune
 
 
 def gradient(one: Backbone, soft: torch.Tensor, rows: list[Row]) -> torch.Tensor:
@@ -78,13 +77,11 @@ def int8(config: str) -> Any:
     return model
 
 
-def tuned(one: Backbone, folder: Path) -> torch.Tensor:
+def tuned(one: Backbone, folder: Path) -> None:
     rows = tiny.rows(4, seed="int8")
-    start = one.embed(one.words.frequent(200)[:3])
-    given = Tuning(prompt_length=3, max_steps=20, batch_size=4)
-    found = tune(one, rows, start, dev_loss(one, rows, 4), given, seed=0, folder=folder)
-    assert found.curve[-1]["dev"] < float(one.loss(start, rows)[0].detach()) / sum(len(row.answer) for row in rows)
-    return found.values
+    before = float(one.loss(one.embed(one.words.frequent(200)[:3]), rows)[0].detach())
+    found = training.tuned(one, rows, folder, length=3, steps=20)
+    assert found.curve[-1]["dev"] < before / sum(len(row.answer) for row in rows)
 
 
 @torch.no_grad()
@@ -114,7 +111,33 @@ def test_activations_in_eight_bits_are_computed_row_by_row_and_not_tuned(tmp_pat
     assert one.generate(soft, rows, 5) == [one.generate(soft, [row], 5)[0] for row in rows]
     with torch.no_grad():
         assert float(one.loss(soft, rows)[0]) == pytest.approx(-sum(one.score(soft, rows)), rel=1e-5)
-    with pytest.raises(ForewordError, match="No prompt can be tuned on int8: no gradient reaches the soft prompt"):
+    with pytest.raises(ForewordError, match="Nothing can be trained on int8: no gradient reaches the soft prompt"):
+        tuned(one, tmp_path)
+
+
+def test_four_bits_of_bitsandbytes_answer_and_are_tuned_only_where_a_gradient_comes_through(tmp_path: Path) -> None:
+    """On processors with bfloat16 products its kernel repacks the weights in a form without a backward, once it ran without gradients."""
+    bits = pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")
+    config = copy.deepcopy(tiny.model("llama").config)
+    config.update({"hidden_size": 64, "intermediate_size": 128, "num_key_value_heads": 4, "head_dim": 16})
+    torch.manual_seed(0)
+    model = type(tiny.model("llama"))(config).eval()
+    for part in [part for part in model.modules() if not isinstance(part, type(model))]:
+        for name, child in list(part.named_children()):
+            if isinstance(child, torch.nn.Linear) and name != "lm_head":
+                packed = bits.nn.Linear4bit(
+                    child.in_features, child.out_features, bias=False, compute_dtype=torch.float32
+                )
+                packed.weight = bits.nn.Params4bit(child.weight.detach().clone(), requires_grad=False)
+                setattr(part, name, packed.to("cpu"))
+    one = wrap("bits", model, tiny.tokenizer())
+    one.fingerprint = "bits"  # type: ignore[misc]
+    rows = tiny.rows(4, seed="bits")
+    assert one.score(None, rows) == pytest.approx([one.score(None, [row])[0] for row in rows], rel=1e-5)
+    if "gradient" not in one.engine.reasons:
+        tuned(one, tmp_path)
+        return
+    with pytest.raises(ForewordError, match="Nothing can be trained on bits: no gradient reaches the soft prompt"):
         tuned(one, tmp_path)
 
 

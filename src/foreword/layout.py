@@ -133,9 +133,10 @@ class Layout:
                 "none for an input; lower --max-new-tokens or --prompt-length."
             )
         if self.backbone.kind == "seq2seq":
-            if reserve > window:
+            decoder = self.backbone.answer_window or window
+            if reserve > decoder:
                 raise TooLongError(
-                    f"Example '{name}' needs room for an answer of {reserve} tokens and the model's decoder holds {window}; "
+                    f"Example '{name}' needs room for an answer of {reserve} tokens and the model's decoder holds {decoder}; "
                     "shorten the answer, or leave such examples out with --too-long drop."
                 )
             return window - specials

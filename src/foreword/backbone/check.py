@@ -13,7 +13,7 @@ from torch import Tensor
 from foreword.backbone.batch import Row
 from foreword.backbone.causal import WORTH, CausalEngine
 from foreword.backbone.gradient import wrong_gradient
-from foreword.backbone.head import Head
+from foreword.backbone.head import Head, answers_loss
 from foreword.backbone.seq2seq import Seq2SeqEngine
 from foreword.backbone.sound import PLAIN, refuse_unsound_causal, refuse_unsound_seq2seq
 from foreword.backbone.traits import Traits
@@ -28,18 +28,35 @@ def causal_traits(engine: CausalEngine, name: str, text_ids: Sequence[int]) -> N
 
     Raises ForewordError for a model whose plain pass over ids is not what the engine computes, or that is no causal language model."""
     engine.reasons = {}
-    refuse_unsound_causal(engine, name, _ids(text_ids, 19))
+    refuse_unsound_causal(engine, name, _ids(text_ids, 12))
     rows = _rows(text_ids)
     if engine.switch == 0:  # every row is computed alone
         engine.traits = replace(PLAIN, continues=False)
         _gradient(engine, _soft(engine, text_ids), rows)
         return
-    _answering_traits(engine, text_ids, rows)
-    _tuning_traits(engine, text_ids, rows)
+    soft, truth = _soft(engine, text_ids), _Truth(engine)
+    _answering_traits(engine, soft, rows, truth)
+    _tuning_traits(engine, soft, rows, truth)
     length = long_length(engine.model)
     if length and engine.switch is None:
         _beyond(engine, name, text_ids, length)
-    _gradient(engine, _soft(engine, text_ids), rows)
+    _gradient(engine, soft, rows)
+
+
+class _Truth:
+    """Logits [A, V] of a row alone behind the first positions of a soft prompt, all in one sequence: each computed once."""
+
+    def __init__(self, engine: CausalEngine) -> None:
+        self.engine = engine
+        self.known: dict[tuple[int, Row], Tensor] = {}
+
+    def __call__(self, soft: Tensor, row: Row) -> Tensor:
+        key = (len(soft), row)
+        if key not in self.known:
+            before, self.engine.traits = self.engine.traits, PLAIN
+            self.known[key] = self.engine.joined_logits(soft, [row])[0]
+            self.engine.traits = before
+        return self.known[key]
 
 
 @torch.no_grad()
@@ -47,10 +64,12 @@ def batch_mates(engine: Engines, text_ids: Sequence[int]) -> str:
     """Why rows may not share a pass at all: in one batch, plainly padded, they have not the numbers that each has alone; empty where they
     have."""
     soft, rows = _soft(engine, text_ids), _rows(text_ids)
-    engine.traits = PLAIN
+    known, engine.traits = engine.traits, PLAIN
     together = engine.joined_logits if isinstance(engine, CausalEngine) else engine.answer_logits
     truth = torch.cat([together(soft, [row])[0] for row in rows])
-    return difference(lambda: together(soft, rows)[0], truth)
+    reason = difference(lambda: together(soft, rows)[0], truth)
+    engine.traits = known
+    return reason
 
 
 def seq2seq_traits(engine: Seq2SeqEngine, name: str, text_ids: Sequence[int], answer_ids: Sequence[int]) -> None:
@@ -96,14 +115,12 @@ def _holds(engine: Engines, trait: str, attempt: Callable[[], Tensor], truth: Te
 
 
 @torch.no_grad()
-def _answering_traits(engine: CausalEngine, text_ids: Sequence[int], rows: Sequence[Row]) -> None:
+def _answering_traits(engine: CausalEngine, soft: Tensor, rows: Sequence[Row], alone: _Truth) -> None:
     """Which short cuts equal the plain computation (each row alone, whole sequence, all logits), on a soft prompt made of
     embedding rows and two rows of different lengths; for answering, the second row has a shorter prompt."""
-    soft = _soft(engine, text_ids)
     softs = (soft, soft[:2])
-    engine.traits = PLAIN
-    truth = torch.cat([engine.joined_logits(soft, [row])[0] for row in rows])
-    said = [engine.joined_logits(one, [row])[0][:2] for one, row in zip(softs, rows, strict=True)]
+    truth = torch.cat([alone(soft, row) for row in rows])
+    said = [alone(each, row)[:2] for each, row in zip(softs, rows, strict=True)]
     engine.traits = replace(PLAIN, picks=True)
     picks = _holds(engine, "picks", lambda: engine.joined_logits(soft, rows)[0], truth)
     engine.traits = Traits(shares=True, left_pads=True, picks=picks)
@@ -125,11 +142,11 @@ def _forced(engine: CausalEngine, soft: Tensor | None, row: Row) -> Tensor:
 
 
 @torch.no_grad()
-def _tuning_traits(engine: CausalEngine, text_ids: Sequence[int], rows: Sequence[Row]) -> None:
+def _tuning_traits(engine: CausalEngine, soft: Tensor, rows: Sequence[Row], alone: _Truth) -> None:
     """Whether prefix and rows may stand in one sequence, in tuning and in answering, and whether logits are what `Head` makes of hidden
     states."""
-    soft, known = _soft(engine, text_ids), engine.traits
-    truth = torch.cat([engine.joined_logits(soft, [row])[0] for row in rows])
+    known = engine.traits
+    truth = torch.cat([alone(soft, row) for row in rows])
     if known.shares and known.picks:
         engine.traits = replace(known, packs=True)
         packs = _holds(engine, "packs", lambda: engine.answer_logits(soft, rows)[0], truth)
@@ -137,7 +154,7 @@ def _tuning_traits(engine: CausalEngine, text_ids: Sequence[int], rows: Sequence
         packs, engine.reasons["packs"] = False, "needs shares and picks"
     engine.traits = known = replace(known, packs=packs)
     heads = _heads(engine, soft, rows, truth)
-    keeps = packs and _keeps(engine, soft, rows)
+    keeps = packs and _keeps(engine, soft, rows, alone)
     if not packs:
         engine.reasons["keeps"] = "needs packs"
     engine.traits = replace(known, heads=heads, keeps=keeps)
@@ -156,11 +173,11 @@ def _by_head(engine: Engines, soft: Tensor | None, rows: Sequence[Row]) -> Tenso
     return Head(engine.model).logits(seen[-1])
 
 
-def _keeps(engine: CausalEngine, soft: Tensor, rows: Sequence[Row]) -> bool:
+def _keeps(engine: CausalEngine, soft: Tensor, rows: Sequence[Row], alone: _Truth) -> bool:
     """Whether answers may grow beside a prefix that is held once: rows that share one, and one with another of its own."""
     rows = [*rows, *rows, rows[0]]
     softs = [soft] * (len(rows) - 1) + [soft[:2]]
-    said = [engine.joined_logits(one, [row])[0][:2] for one, row in zip(softs, rows, strict=True)]
+    said = [alone(each, row)[:2] for each, row in zip(softs, rows, strict=True)]
     engine.forget()  # prefixes that were run the other way
     engine.traits, engine.worth = replace(engine.traits, keeps=True), 0
     try:
@@ -213,13 +230,18 @@ def _gradient(engine: Engines, soft: Tensor, rows: Sequence[Row]) -> None:
     alone = replace(known, packs=False, keeps=False, heads=False, shares=False, left_pads=False)
     for traits in dict.fromkeys((known, replace(known, heads=False), alone)):
         engine.traits = traits
-        reason = wrong_gradient(lambda soft: engine.loss(soft, rows)[0], soft, dtype)
+        reason = wrong_gradient(functools.partial(_loss, engine, rows[:1]), soft, dtype)
         if not reason:
             lost = [name for name, value in vars(known).items() if value and not getattr(traits, name)]
             engine.reasons |= dict.fromkeys(lost, f"its gradient is wrong: {engine.reasons.pop('gradient', '')}")
             return
         engine.reasons.setdefault("gradient", reason)
     engine.traits = known
+
+
+def _loss(engine: Engines, rows: Sequence[Row], soft: Tensor) -> Tensor:
+    """The loss, nothing spared: what may be is found when a training begins."""
+    return answers_loss(engine.model, engine.traits.heads, functools.partial(engine.answer_logits, soft, rows))[0]
 
 
 @torch.no_grad()

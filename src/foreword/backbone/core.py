@@ -64,7 +64,7 @@ class Backbone:
     """A frozen language model.
 
     kind: "causal" or "seq2seq". hidden: H. vocab: V. window: positions it can hold (soft prompt included), None if unbounded;
-    an encoder-decoder has that many in the encoder and in the decoder each. relative: positions are relative (T5), so moving an
+    an encoder-decoder has that many in the encoder, and answer_window in the decoder. relative: positions are relative (T5), so moving an
     input changes nothing. words, answers: tokenizers of inputs and outputs
     (one and the same, but for models with two alphabets). chat: the chat template that it is spoken to through, None for running text.
     """
@@ -87,6 +87,7 @@ class Backbone:
         self.vocab = int(model.get_input_embeddings().weight.shape[0])
         self.hidden = int(self.embed([0]).shape[-1])
         self.window = _window(config)
+        self.answer_window: int | None = getattr(config, "max_decoder_position_embeddings", None) or self.window
         self.relative = bool(getattr(config, "relative_attention_num_buckets", None))
         self.eos = _eos(model, self.answers)
         self.chat: Speech | None = None
@@ -217,12 +218,14 @@ class Backbone:
         """Cross-entropy in nats summed over all answer tokens, and their number; gradients reach the numbers of the prefix, such as a
         soft prompt [P, H], and nothing else."""
         self._check_open()
+        self._refuse_unknown(rows)
         parts = [self.engine.loss(prefix, [rows[i] for i in places]) for places in _by_prefix(rows)]
         return torch.stack([part for part, _ in parts]).sum(), sum(count for _, count in parts)
 
     def score(self, prefixes: Prefixes, rows: Sequence[Row]) -> list[float]:
         """Each row's answer log-probability in nats. prefixes: one for all rows, or one for each."""
         self._check_open()
+        self._refuse_unknown(rows)
         scores = self.engine.score(prefixes, rows) if rows else []
         if any(math.isnan(score) for score in scores):
             raise not_a_number(self.dtype)
@@ -241,6 +244,7 @@ class Backbone:
         for all rows, or one for each: a prefix that several rows have is run once, and kept for later batches. max_rows: that answer at
         once; None: all."""
         stops = tuple(text for text in ((stop,) if isinstance(stop, str) else stop) if text)
+        self._refuse_unknown(rows)
         owned = zip(each(prefixes, len(rows)), rows, strict=True)
         requests = [Request(row, prefix, longest, stops) for prefix, row in owned]
         return self.answer(requests, **({} if max_rows is None else {"max_rows": max_rows}))
@@ -283,6 +287,15 @@ class Backbone:
             return any(stop and stop in text for stop in stops)
 
         return ended
+
+    def _refuse_unknown(self, rows: Sequence[Row]) -> None:
+        """Raises ForewordError for an id that the model has no vector for."""
+        largest = max((max(*row.prefix, *row.own, *row.answer, 0) for row in rows), default=0)
+        if largest >= self.vocab:
+            raise ForewordError(
+                f"A row holds token {largest}, and the model has vectors for {self.vocab} tokens alone; make rows with the tokenizer of "
+                "this model."
+            )
 
     @property
     def checkpointing(self) -> bool:
@@ -358,7 +371,14 @@ def _window(config: Any) -> int | None:
     """Positions the model has; None for relative positions and for ALiBi without a stated length."""
     if getattr(config, "relative_attention_num_buckets", None):
         return None
-    for name in ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length", "max_seq_len"):
+    for name in (
+        "max_position_embeddings",
+        "max_encoder_position_embeddings",
+        "n_positions",
+        "max_sequence_length",
+        "seq_length",
+        "max_seq_len",
+    ):
         size = getattr(config, name, None)
         if isinstance(size, int) and size > 0:
             return size

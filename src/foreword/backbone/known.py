@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from foreword.backbone.causal import Traits
+from foreword.backbone.traits import Traits
 
 TABLE = Path(__file__).with_name("known.json")
 BY_NATURE = {"causal": (), "seq2seq": ("shares", "packs", "keeps")}  # short cuts that a kind has no use for

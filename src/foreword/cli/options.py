@@ -171,7 +171,9 @@ MaxNewTokens = Annotated[
     int | None, typer.Option("--max-new-tokens", help="Tokens of an answer at most.", rich_help_panel=RUN)
 ]
 Dtype = Annotated[str | None, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.", rich_help_panel=RUN)]
-Device = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.", rich_help_panel=RUN)]
+Device = Annotated[
+    str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps, or spread over all.", rich_help_panel=RUN)
+]
 TooLong = Annotated[
     str | None,
     typer.Option(

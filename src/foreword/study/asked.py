@@ -21,7 +21,7 @@ from foreword.tasks._labels import free
 from foreword.tasks._own import default_metrics
 from foreword.template import Template
 
-DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
+DEVICES = ("auto", "cpu", "cuda", "mps", "xpu", "spread")
 POOLINGS = ("mean", "last")
 
 
