@@ -165,7 +165,7 @@ def test_frequencies_that_depend_on_what_was_read_before_are_refused_beyond_the_
     row = Row((), tiny.ids(40, "dynamic"), (40,))
     with pytest.raises(ForewordError, match="depend on what it read before once an input has more than 32 tokens"):
         one.score(None, [row])
-    with pytest.raises(ForewordError, match="A request needs 44 positions .* and the model dynamic has 32"):
+    with pytest.raises(ForewordError, match=r"A request needs 44 positions .* and the model dynamic has 32"):
         one.generate(None, [row], 4)
 
 
