@@ -1,0 +1,113 @@
+"""A session whose rows make room for the next as they end, against whole batches that start and end together, on answers with lengths like
+E2E's: the same requests, the same answers, time and passes of both, in alternation."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import _run
+import _shapes
+
+from foreword.backbone import Backbone, Prefix, Request, Row
+
+# Words of an E2E reference: mean 20, standard deviation 8 (Novikova et al. 2017, table 2, over the training set); some 1.3 tokens a word.
+MEAN, SPREAD, LEAST, MOST = 26, 10, 4, 70
+COLUMNS = {
+    "shape": "shape",
+    "batch": "rows at once",
+    "requests": "requests",
+    "passes_admitting": "passes",
+    "passes_whole": "whole: passes",
+    "seconds_admitting": "CPU s",
+    "seconds_whole": "whole: CPU s",
+    "ratio": "ratio",
+}
+
+
+def requests(one: Backbone, count: int, prompt: int, seed: int) -> list[Request]:
+    """Rows of E2E's input lengths, each ended after as many tokens as were drawn for it."""
+    rng = random.Random(f"admission/{seed}")
+    soft = Prefix.of(_shapes.soft(one, prompt)) if prompt else None
+    made = []
+    for index in range(count):
+        size = min(MOST, max(LEAST, round(rng.gauss(MEAN, SPREAD))))
+        own = _shapes.ids(rng.randint(20, 50), one.vocab, f"{seed}/own/{index}")
+        made.append(Request(Row((), own), soft, size, ended=lambda _: False))
+    return made
+
+
+def admitting(one: Backbone, asked: Sequence[Request], batch: int) -> tuple[list[list[int]], int]:
+    """Answers, and passes of the model."""
+    session = one.session(max_rows=batch)
+    numbers = session.admit(asked)
+    answers: dict[int, list[int]] = {number: [] for number in numbers}
+    passes = 0
+    while len(session):
+        for said in session.step():
+            answers[said.id].append(said.token)
+        passes += 1
+    return [answers[number] for number in numbers], passes
+
+
+def whole(one: Backbone, asked: Sequence[Request], batch: int) -> tuple[list[list[int]], int]:
+    """The same in batches that start together; rows that end leave, and the next batch waits for the last one's end."""
+    answers: list[list[int]] = []
+    passes = 0
+    for first in range(0, len(asked), batch):
+        part, count = admitting(one, asked[first : first + batch], batch)
+        answers += part
+        passes += count
+    return answers, passes
+
+
+def measure(shape: str, one: Backbone, batch: int, told: argparse.Namespace) -> dict[str, Any]:
+    """One row of the table."""
+    asked = requests(one, told.requests, told.prompt_length, told.seed)
+    answers, passes = admitting(one, asked, batch)
+    others, others_passes = whole(one, asked, batch)
+    if answers != others:
+        raise SystemExit("The answers of the two differ; nothing is printed.")
+    spent: dict[str, list[float]] = {"admitting": [], "whole": []}
+    for _ in range(told.repeats):
+        for name, work in (("admitting", admitting), ("whole", whole)):
+            begun = time.process_time()
+            work(one, asked, batch)
+            spent[name].append(time.process_time() - begun)
+    ratios = [theirs / ours for ours, theirs in zip(spent["admitting"], spent["whole"], strict=True)]
+    return {
+        "shape": shape,
+        "batch": batch,
+        "requests": len(asked),
+        "passes_admitting": passes,
+        "passes_whole": others_passes,
+        "seconds_admitting": statistics.median(spent["admitting"]),
+        "seconds_whole": statistics.median(spent["whole"]),
+        "ratio": statistics.median(ratios),
+    }
+
+
+def main(given: Sequence[str] | None = None) -> None:
+    """Print the table, or the JSON document."""
+    made = _run.parser(__doc__ or "", repeats=3)
+    made.add_argument("--shape", nargs="+", choices=list(_shapes.SHAPES), default=["small", "gpt2"])
+    made.add_argument("--batch", nargs="+", type=int, default=[4, 8, 16, 32], help="rows at once")
+    made.add_argument("--requests", type=int, default=200)
+    made.add_argument("--prompt-length", type=int, default=100, help="P, 0 for none")
+    told = _run.parsed(made, given)
+    rows = []
+    for shape in told.shape:
+        one = _shapes.backbone(shape, seed=told.seed)
+        for batch in told.batch:
+            rows.append(measure(shape, one, batch, told))
+            print(rows[-1], file=sys.stderr, flush=True)
+    _run.finish(told, "admission", rows, COLUMNS)
+
+
+if __name__ == "__main__":
+    main()

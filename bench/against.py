@@ -1,0 +1,133 @@
+"""The engine of this checkout against that of another one (an older commit's worktree), each in a process of its own, in alternation: a
+tuning step, and greedy answers to many inputs. Times are of the processor, so that another program's work counts less."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import _run
+import _shapes
+
+TURN = 2.0  # seconds that a contender works when it is its turn
+# Runs in a process of its own, on the foreword and the shapes of the checkout that it is told.
+WORKER = """
+import json, sys, time
+checkout, threads = sys.argv[1], int(sys.argv[2])
+sys.path[:0] = [checkout + "/src", checkout + "/bench"]
+import torch
+torch.set_num_threads(threads)
+import _answers, _shapes, foreword
+assert foreword.__file__.startswith(checkout), foreword.__file__
+known, work = {}, None
+for line in sys.stdin:
+    asked = json.loads(line)
+    if "case" in asked:
+        kind, shape, prompt, batch, lengths, count = asked["case"]
+        one = known.get(shape)
+        if one is None:
+            known = {shape: _shapes.backbone(shape)}
+            one = known[shape]
+        soft = _shapes.soft(one, prompt) if prompt else None
+        rows = _shapes.rows(count if kind == "answers" else batch, lengths, one.vocab)
+        def step():
+            given = soft.clone().requires_grad_(True)
+            loss, _ = one.loss(given, rows)
+            return float(loss), float(torch.autograd.grad(loss, given)[0].norm())
+        def answer():
+            return sum(map(sum, _answers.mine(one, [soft] * len(rows), rows, batch)))
+        work = step if kind == "step" else answer
+        print(json.dumps(work()), flush=True)
+    else:
+        begun, used, times = time.perf_counter(), time.process_time(), 0
+        while times == 0 or time.perf_counter() - begun < asked["turn"]:
+            work()
+            times += 1
+        print(json.dumps((time.process_time() - used) / times), flush=True)
+"""
+STEPS = [("step", shape, P, 8, "mtop", 8) for shape in ("small", "gpt2", "opt", "llama", "bloom") for P in (25, 100)]
+STEPS += [
+    ("step", "small", 100, 32, "mtop", 32),
+    ("step", "llama", 200, 4, "metamathqa", 4),
+    ("step", "t5", 100, 8, "mtop", 8),
+]
+ANSWERS = [("answers", shape, P, 64, "mtop", 200) for shape, P in (("small", 100), ("small", 0), ("gpt2", 100))]
+COLUMNS = {
+    "kind": "work",
+    "shape": "shape",
+    "prompt_length": "P",
+    "batch": "B",
+    "lengths": "lengths",
+    "seconds_here": "here (CPU s)",
+    "seconds_there": "there (CPU s)",
+    "ratio": "here / there",
+}
+
+
+class Contender:
+    """A process that works when it is told to."""
+
+    def __init__(self, checkout: Path, threads: int) -> None:
+        command = [sys.executable, "-c", WORKER, str(checkout), str(threads)]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def __call__(self, **asked: Any) -> Any:
+        assert self.process.stdin is not None and self.process.stdout is not None
+        print(json.dumps(asked), file=self.process.stdin, flush=True)
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError("a contender's process ended; its error is above")
+        return json.loads(line)
+
+
+def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    made = _run.parser(__doc__ or "")
+    made.add_argument("--old", required=True, help="a checkout of the other commit")
+    made.add_argument("--only", choices=["step", "answers"], help="one kind of work (default: both)")
+    made.add_argument("--shape", nargs="+", choices=list(_shapes.SHAPES), help="default: all")
+    return _run.parsed(made, given)
+
+
+def main() -> None:
+    """Print the table, or the JSON document."""
+    told = arguments()
+    here, there = (Contender(path.resolve(), told.threads or 1) for path in (Path(__file__).parents[1], Path(told.old)))
+    rows = []
+    for case in STEPS + ANSWERS:
+        if (told.only and case[0] != told.only) or (told.shape and case[1] not in told.shape):
+            continue
+        results = [contender(case=case) for contender in (here, there)]
+        numbers = [value if isinstance(value, list) else [value] for value in results]
+        if any(abs(a - b) > 1e-4 * abs(b) for a, b in zip(*numbers, strict=True)):
+            raise SystemExit(f"The two engines do not agree on {case}: {results}.")
+        times: list[tuple[float, float]] = []
+        for turn in range(told.repeats):
+            pair = {contender: contender(turn=TURN) for contender in ((here, there) if turn % 2 else (there, here))}
+            times.append((pair[here], pair[there]))
+        ratio = statistics.median(a / b for a, b in times)
+        kind, shape, prompt, batch, lengths, _ = case
+        rows.append(
+            {
+                "kind": kind,
+                "shape": shape,
+                "prompt_length": prompt,
+                "batch": batch,
+                "lengths": lengths,
+                "seconds_here": statistics.median(a for a, _ in times),
+                "seconds_there": statistics.median(b for _, b in times),
+                "ratio": ratio,
+            }
+        )
+        print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
+    _run.finish(told, "against", rows, COLUMNS)
+
+
+if __name__ == "__main__":
+    main()
