@@ -20,6 +20,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "progress"),
     (
         "files",
+        "folding",
         "stats",
         "config",
         "softprompt",

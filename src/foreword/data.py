@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
@@ -12,6 +13,7 @@ from typing import Any
 
 from foreword.errors import ForewordError, nearest
 from foreword.files import canonical
+from foreword.folding import folded
 
 _NO_FACTS: Mapping[str, Any] = MappingProxyType({})
 
@@ -33,17 +35,21 @@ class Example:
     targets: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=lambda: _NO_FACTS, hash=False)
-    _question: str = field(default="", init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fields", MappingProxyType(dict(self.fields)))
         object.__setattr__(self, "facts", MappingProxyType(dict(self.facts)) if self.facts else _NO_FACTS)
-        object.__setattr__(self, "_question", _one_text(self.fields))
 
-    @property
+    @functools.cached_property
     def question(self) -> str:
-        """The question itself, whatever its id: two examples with equal `question` ask the same thing."""
-        return self._question
+        """The question itself, whatever its id, its case, its blanks and its Unicode form: two examples with equal `question` ask the
+        same thing, so that one must not be shown before the other, nor stand in another split."""
+        return _one_text({name: folded(value) for name, value in self.fields.items()})
+
+    @functools.cached_property
+    def exact(self) -> str:
+        """The question character by character, whatever its id."""
+        return _one_text(self.fields)
 
     @property
     def text(self) -> str:
@@ -185,13 +191,15 @@ def _references(row: Mapping[str, Any], column: str, where: str) -> list[str]:
 
 
 def merged(given: Iterable[Example], *, once: bool = True) -> list[Example]:
-    """One example per question, in the order of first appearance, with the targets of all that ask it. once: each target
-    stands there once, however often it was given; scores that average over references need it as often."""
+    """One example per question, character by character, in the order of first appearance, with the targets of all that ask it.
+    once: each target stands there once, however often it was given; scores that average over references need it as often.
+    An example with choices stays as it is: of two labels for one input one at least is wrong, and each counts."""
     first: dict[str, Example] = {}
     targets: dict[str, list[str]] = {}
     for example in given:
-        first.setdefault(example.question, example)
-        targets.setdefault(example.question, []).extend(example.targets)
+        key = f"{example.exact}id={example.id}" if example.choices else example.exact
+        first.setdefault(key, example)
+        targets.setdefault(key, []).extend(example.targets)
     kept = {question: dict.fromkeys(found) if once else found for question, found in targets.items()}
     return [replace(example, targets=tuple(kept[question])) for question, example in first.items()]
 
@@ -200,10 +208,13 @@ def divided(given: Sequence[Example], sizes: Sequence[int], *, seed: int = 0) ->
     """Parts that share no question: `sizes` counts the distinct questions of each part, the last part gets the
     rest.
 
-    The questions are ordered by a digest of (seed, question), so that neither the order of the rows nor their
+    The questions are ordered by a digest of (seed, question as it is written), so that neither the order of the rows nor their
     number decides which questions come first; within a part the rows keep their order.
     """
-    questions = sorted({example.question for example in given}, key=lambda text: _rank(text, seed))
+    written: dict[str, str] = {}
+    for example in given:
+        written[example.question] = min(example.exact, written.get(example.question, example.exact))
+    questions = sorted(written, key=lambda question: _rank(written[question], seed))
     part_of: dict[str, int] = {}
     start = 0
     for part, size in enumerate(sizes):

@@ -15,7 +15,7 @@ from foreword.readers import read_rows
 from foreword.retrieve import RETRIEVERS
 from foreword.task import SPLITS, Task
 from foreword.tasks import load_task
-from foreword.tasks._own import default_metrics
+from foreword.tasks._own import default_metrics, one_input
 from foreword.template import Template
 
 DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
@@ -101,7 +101,9 @@ def scored_task(run: Run) -> Task:
         id_column=run.id_column or None,
     )
     metrics = tuple(run.metrics) or default_metrics(made)
-    task = Task(Path(run.test).resolve().stem, (), (), tuple(merged(made)), template, metrics, source=run.test)
+    test = merged(made)
+    notes = tuple(one_input("test", made, test))
+    task = Task(Path(run.test).resolve().stem, (), (), tuple(test), template, metrics, source=run.test, notes=notes)
     return task.limited({"test": run.limit})
 
 

@@ -32,7 +32,7 @@ def leaks(train: Iterable[Example], scored: Sequence[Example]) -> list[Leak]:
     """For each scored question that stands in train, its strongest likeness there; in the order of the scored ones."""
     first: dict[str, Example] = {}
     for one in train:
-        first.setdefault(one.question, one)
+        first.setdefault(one.exact, one)
     distinct = list(first.values())
     plain: dict[tuple[str, ...], Example] = {}
     for one in distinct:
@@ -40,8 +40,8 @@ def leaks(train: Iterable[Example], scored: Sequence[Example]) -> list[Leak]:
     found: dict[str, Leak] = {}
     rest = []
     for one in scored:
-        if one.question in first:
-            found[one.id] = Leak(one.id, first[one.question].id, "exact")
+        if one.exact in first:
+            found[one.id] = Leak(one.id, first[one.exact].id, "exact")
         elif _plain(one.fields) in plain:
             found[one.id] = Leak(one.id, plain[_plain(one.fields)].id, "alike")
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from foreword.data import Columns, Example, divided, examples, merged
 from foreword.errors import ForewordError, MissingExtraError
 from foreword.readers import Rows, endings, read_rows, readable
 from foreword.task import SPLITS, Task
+from foreword.tasks._leaks import leaks
 from foreword.template import Template
 
 SPLIT_WORDS = {
@@ -190,16 +192,54 @@ def _task(
     }
     parts, made = completed(_distinct(read), seed, *shares)
     every = [example for split in SPLITS for example in parts[split]]
+    dev, test = merged(parts["dev"]), merged(parts["test"])
+    made += [*one_input("dev", parts["dev"], dev), *one_input("test", parts["test"], test)]
+    made += near_twins(parts["train"], {"dev": dev, "test": test})
     return Task(
         name=name,
         train=tuple(parts["train"]),
-        dev=tuple(merged(parts["dev"])),
-        test=tuple(merged(parts["test"])),
+        dev=tuple(dev),
+        test=tuple(test),
         template=template,
         metrics=tuple(metrics or default_metrics(every)),
         source=source,
         notes=(*notes, *made),
     )
+
+
+def one_input(split: str, rows: Sequence[Example], scored: Sequence[Example]) -> list[str]:
+    """A note where rows of one input became one example, or where rows of one input have different labels and each is scored."""
+    if len(scored) < len(rows):
+        several = Counter(example.exact for example in rows)
+        return [
+            f"{len(rows):,} {split} rows ask {len(scored):,} questions: the {sum(n for n in several.values() if n > 1):,} rows that share "
+            f"an input are {sum(n > 1 for n in several.values()):,} examples, and any of their answers is right."
+        ]
+    labels: dict[str, set[tuple[str, ...]]] = defaultdict(set)
+    for example in rows:
+        labels[example.question].add(example.targets)
+    split_ones = {question for question, targets in labels.items() if len(targets) > 1}
+    if not any(example.choices for example in rows) or not split_ones:
+        return []
+    count = sum(example.question in split_ones for example in rows)
+    return [
+        f"{count:,} of {len(rows):,} {split} rows have an input that other rows give another label ({len(split_ones):,} inputs); each is "
+        "scored, so that no method can reach 100."
+    ]
+
+
+def near_twins(train: Sequence[Example], scored: Mapping[str, Sequence[Example]]) -> list[str]:
+    """A note for each scored split some of whose questions stand in train in nearly the same words."""
+    known = {example.question for example in train}
+    notes = []
+    for split, examples_ in scored.items():
+        near = leaks(train, [example for example in examples_ if example.question not in known])
+        if near:
+            notes.append(
+                f"{len(near):,} of {len(examples_):,} {split} examples have a near twin in train (nine words of ten the same), such as "
+                f"{near[0].scored} and {near[0].train}; it may be shown as their demonstration."
+            )
+    return notes
 
 
 def _distinct(read: dict[str, list[Example]]) -> dict[str, list[Example]]:
@@ -238,6 +278,6 @@ def completed(
     *cut, parts["train"] = divided(parts["train"], sizes, seed=seed)
     for split, part in zip(missing, cut, strict=True):
         parts[split] = part
-        count = len(merged(part))
+        count = len({example.question for example in part})
         notes.append(f"There is no {split} file: {count:,} questions were cut from train by seed {seed}.")
     return parts, notes
