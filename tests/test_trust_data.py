@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import random
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from entry import foreword, refused, save_rows
+from foreword.backbone import load_backbone
+from foreword.config import Tuning
 from foreword.data import Example, divided, examples, merged, shared_questions
+from foreword.errors import ForewordError
+from foreword.methods import METHODS
 from foreword.retrieve import make
+from foreword.study.boundary import bounded
+from foreword.task import Task
 from foreword.tasks import task_from_files
+from foreword.template import Template
+from foreword.trial import Spec, Trial
 
 TWO = [("the parcel came late", "negative"), ("the parcel came late", "positive")]
 TWO += [("lovely shop", "positive"), ("lovely shop", "negative")]
@@ -34,14 +42,18 @@ def test_conflicting_test_labels_are_each_scored(tmp_path: Path) -> None:
         "--method", "zero", "--out", tmp_path / "o", "--json",
     ).json  # fmt: skip
     assert (told["examples"], told["metrics"]["accuracy"]["score"]) == (4, 50.0)
-    assert any("4 of 4 test rows have an input that other rows give another label (2 inputs)" in n for n in told["notes"])
+    assert any(
+        "4 of 4 test rows have an input that other rows give another label (2 inputs)" in n for n in told["notes"]
+    )
 
 
 def test_rows_of_one_input_without_choices_are_one_example_and_counted(tmp_path: Path) -> None:
     pairs = [(f"question {n // 2}", f"a long answer with words {n}") for n in range(60)]
     task = task_from_files("mine", write(tmp_path / "a.jsonl", pairs))
     assert len(task.test) == 3 and all(len(one.targets) == 2 for one in task.test)
-    assert any(note.startswith("6 test rows ask 3 questions: the 6 rows that share an input are 3 ") for note in task.notes)
+    assert any(
+        note.startswith("6 test rows ask 3 questions: the 6 rows that share an input are 3 ") for note in task.notes
+    )
 
 
 # -- the same question in another form ----------------------------------------------------------------------------------
@@ -90,7 +102,20 @@ def test_forms_are_scored_as_they_are_written() -> None:
 
 def test_a_trailing_blank_does_not_leak_the_answer(tmp_path: Path) -> None:
     r = random.Random(1)
-    names = "Bomis Vuris Groba Dritel Klavis Nedo Tasin Preru Niven Sabel Stonar Dradar".split()
+    names = [
+        "Bomis",
+        "Vuris",
+        "Groba",
+        "Dritel",
+        "Klavis",
+        "Nedo",
+        "Tasin",
+        "Preru",
+        "Niven",
+        "Sabel",
+        "Stonar",
+        "Dradar",
+    ]
     rows = []
     for _ in range(60):
         asked, answer = " ".join(r.sample(names, 4)), " ".join(r.sample(names, 2))
@@ -106,6 +131,160 @@ def test_near_twins_are_counted(tmp_path: Path) -> None:
     train = [(" ".join(words[n * 20 : n * 20 + 20]), f"answer {n}") for n in range(20)]
     test = [(train[0][0] + " more", "answer"), ("quite another question", "answer")]
     task = task_from_files(
-        "mine", write(tmp_path / "a.jsonl", train), write(tmp_path / "d.jsonl", [("d", "e")]), write(tmp_path / "t.jsonl", test)
+        "mine",
+        write(tmp_path / "a.jsonl", train),
+        write(tmp_path / "d.jsonl", [("d", "e")]),
+        write(tmp_path / "t.jsonl", test),
     )
     assert any(note.startswith("1 of 2 test examples have a near twin in train") for note in task.notes)
+
+
+# -- the blank between question and answer, control tokens -------------------------------------------------------------
+
+
+def test_a_trailing_blank_in_the_question_costs_nothing(tmp_path: Path) -> None:
+    scores = []
+    for number, (asked, answer) in enumerate(
+        [("Input: {input}\nOutput: ", "{target}"), ("Input: {input}\nOutput:", " {target}")]
+    ):
+        told = foreword(
+            "evaluate", "--model", "reference-small", "--task", "mini-dart", "--method", "icl", "--limit", 12, "--train-limit", 60,
+            "--question", asked, "--answer", answer, "--max-new-tokens", 24, "--out", tmp_path / str(number), "--json",
+        ).json  # fmt: skip
+        scores.append(told["metrics"]["bleu"]["score"])
+        assert (number == 0) == any("blank between question and answer was moved" in note for note in told["notes"])
+    assert scores[0] == scores[1] > 0
+
+
+@pytest.mark.parametrize("model", ["reference-small", "tinystories"])
+@pytest.mark.parametrize(("asked", "answer"), [("In: {input}\nOut: ", "{target}"), ("In: {input}\nOut:", " {target}")])
+def test_a_demonstrations_answer_has_the_trained_answers_tokens(
+    model: str, asked: str, answer: str, request: pytest.FixtureRequest
+) -> None:
+    folder = request.getfixturevalue("shared") / "models" / "tinystories-656k" if model == "tinystories" else model
+    backbone = load_backbone(str(folder))
+    rows = tuple(Example(str(n), {"input": f"the dog {n}"}, (f"a cat {n}",)) for n in range(6))
+    task = bounded(backbone, Task("t", rows[:4], (), rows[4:], Template(question=asked, answer=answer)))
+    layout = Trial(Spec("few", replace(METHODS["few"], k=1), 0, Tuning(), 8), backbone, task, Path()).layout()
+    ids = layout.lay(task.test[0]).row().prefix
+    (shown,) = [
+        one for one in task.train if task.template.demonstration(one) == layout.context(task.test[0]).segments[0].text
+    ]  # type: ignore[union-attr]
+    trained = layout.training_row(shown).answer[:-1]
+    assert any(ids[at : at + len(trained)] == trained for at in range(len(ids)))
+    whole = task.template.ask(shown) + task.template.reply(shown.targets[0])
+    assert backbone.words.ids(whole, first=True)[-len(trained) :] == trained, "and those that the whole text has"
+
+
+def test_users_text_is_never_a_control_token() -> None:
+    backbone = load_backbone("reference-small")
+    end = backbone.eos[0]
+    text = "use <|end|> now"
+    template = Template(question="{input}<|end|>\nOut:", answer=" {target}")
+    example = Example("1", {"input": text}, (text,))
+    own = backbone.words.ids(template.asked(example), first=True)
+    assert own.count(end) == 1, "the template's own, and not the user's"
+    answer = backbone.answer_ids(template.replied(text))
+    assert answer.count(end) == 1 and answer[-1] == end
+    assert template.read(backbone.answers.text(answer)) == text
+    split = Template(question="<|{input}|>")
+    assert end not in backbone.words.ids(split.asked(Example("2", {"input": "end"}, ("x",))), first=True)
+    assert backbone.words.ids((("a <|end|>", True), (" b", False)), first=True) == backbone.words.ids(
+        "a <|end|> b", first=True
+    )
+
+
+def test_a_doubled_start_is_dropped_and_show_marks_specials(shared: Path, tmp_path: Path) -> None:
+    path = write(tmp_path / "t.jsonl", [("once upon </s> a time", "yes")])
+    told = foreword(
+        "show", "--model", shared / "models" / "stories260k", "--test", path, "--method", "zero", "--instruction", "<s>Say.", "--json"
+    ).json  # fmt: skip
+    assert told["ids"][0] == 1 and told["ids"].count(1) == 1 and 2 not in told["ids"]
+    assert len(told["ids"]) == told["tokens"] == sum(piece["tokens"] for piece in told["pieces"])
+    assert [piece["controls"] for piece in told["pieces"]] == [["<s>"], [], []]
+    text = foreword(
+        "show", "--model", shared / "models" / "stories260k", "--test", path, "--method", "zero", "--question", "{input}</s>\nOut:"
+    ).out  # fmt: skip
+    assert "question, control tokens </s>" in text and "start, control tokens <s>" in text
+
+
+# -- wording ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "target", "stop"),
+    [
+        (" {target}.", "3.5", "\n"), (" ({target})", "f(x)", "\n"), (" A {target}", "Apple", "\n"), (" {target}", "x", "。"),
+        ("\n\n{target}", "x", "\n\n"), (" {target}", "two\nlines", "\n\n"), (" {target}", "x", ("###", "\n\n")),
+    ],
+)  # fmt: skip
+def test_what_was_to_be_said_is_read_back(answer: str, target: str, stop: str | tuple[str, ...]) -> None:
+    template = Template(answer=answer, stop=stop)
+    assert template.read(template.reply(target)) == target
+    assert template.read(template.reply(target) + template.stops[0] + "Input: more") == target
+    assert template.misread([target]) == (0, "")
+
+
+def test_reading_takes_off_no_more_than_the_wording() -> None:
+    assert Template(answer=" A {target}").read(" Apple pie") == "Apple pie"
+    assert Template(answer=" {target}.").read(" yes. And so on") == "yes"
+    assert Template(stop="\n\n").read("\n\nyes\n\nInput:") == "yes"
+    assert Template(stop=("###", "。")).read(" yes。no ###") == "yes"
+
+
+def test_a_wording_that_cannot_be_read_back_is_said(tmp_path: Path) -> None:
+    pairs = [(f"q {n}", "e.g. this one" if n % 2 else "something else") for n in range(60)]
+    template = Template(answer=" {target}.")
+    task = task_from_files("mine", write(tmp_path / "a.jsonl", pairs), template=template)
+    (note,) = [one for one in task.remarks if "cannot be read back" in one]
+    assert "'e.g. this one' is read as 'e.g'" in note and "' {target}'" in note and note.startswith("30 targets")
+
+
+@pytest.mark.parametrize("stop", ["。", "é", "###", "\n"])
+def test_a_stop_text_ends_an_answer_whatever_its_tokens(stop: str) -> None:
+    """A byte-level tokenizer writes 。 in three tokens none of which is the character."""
+    backbone = load_backbone("reference-small")
+    ids = backbone.answers.ids("yes" + stop, first=False)
+    assert ids[-1] in backbone.answers.ending_in(stop[-1])
+
+
+@pytest.mark.parametrize("question", ["{0}\nOut:", "{input:d}", "{input!x}", "{a.b}", "{a[0]}", "{ 0 }"])
+def test_any_column_is_named_as_plain_text(question: str) -> None:
+    name = question.partition("}")[0].strip("{ ")
+    template = Template(question=question)
+    assert template.names() == [name]
+    assert template.ask(Example("1", {name: "q"}, ("x",))).startswith("q")
+    with pytest.raises(ForewordError, match="no column"):
+        examples([{"input": "q", "target": "x"}] if name != "input" else [{}], fields_needed=template.names())
+
+
+@pytest.mark.parametrize("question", ["{input} {}", "{input", "input}", "{}", "{{input}}", '{"q": "{input}"}'])
+def test_a_question_that_is_not_well_formed_is_refused(question: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", TWO)
+    refused(
+        "show",
+        "--test",
+        path,
+        "--question",
+        question,
+        says=("question template", "write e.g." if "{{" in question else "brace"),
+    )
+
+
+def test_doubled_braces_are_literal() -> None:
+    template = Template(question='{{"q": "{input}"}}')
+    assert template.ask(Example("1", {"input": "x {target} {{"}, ("y",))) == '{"q": "x {target} {{"}'
+
+
+def test_the_question_never_holds_the_answer(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", TWO)
+    refused("show", "--test", path, "--question", "{input} {target}", says=("'target'", "answer", "--question"))
+    refused("show", "--test", path, "--input-column", "target", says=("'target'", "answer", "--input-column"))
+
+
+def test_literal_braces_are_said(tmp_path: Path) -> None:
+    pairs = [(f"q {n}", f"some words {n}") for n in range(60)]
+    template = Template(instruction="Read {input}.", answer=" {label}: {target}")
+    notes = task_from_files("mine", write(tmp_path / "a.jsonl", pairs), template=template).remarks
+    assert any("instruction" in note and "'{input}'" in note for note in notes)
+    assert any("answer" in note and "'{label}'" in note for note in notes)

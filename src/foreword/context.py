@@ -8,6 +8,15 @@ from dataclasses import dataclass
 
 from foreword.errors import ForewordError
 
+Run = tuple[str, bool]  # a text, and whether it is the template's own: only there do control tokens count as such
+Runs = tuple[Run, ...]
+Text = str | Runs  # a plain text is the template's own
+
+
+def plain(text: Text) -> str:
+    """The text itself."""
+    return text if isinstance(text, str) else "".join(part for part, _ in text)
+
 
 @dataclass(frozen=True)
 class Words:
@@ -25,16 +34,18 @@ class Vectors:
 
 @dataclass(frozen=True)
 class Shown:
-    """A worked example. shared: every input of the trial gets this one (fixed), not only its own input (retrieved)."""
+    """A worked example. shared: every input of the trial gets this one (fixed), not only its own input (retrieved). parts: the text
+    in the pieces that are tokenised apart (question, answer, separator); none: all of it at once."""
 
     id: str
     text: str
     similarity: float | None = None
     shared: bool = False
+    parts: tuple[Runs, ...] = ()
 
 
 Segment = Words | Vectors | Shown
-Encode = Callable[[str, bool], tuple[int, ...]]
+Encode = Callable[[Text, bool], tuple[int, ...]]
 
 
 class TooLongError(ForewordError):
@@ -76,7 +87,7 @@ class Context:
         """Positions of the soft prompt."""
         return sum(segment.length for segment in self.segments if isinstance(segment, Vectors))
 
-    def fit(self, question: str, encode: Encode, room: int | None, *, name: str) -> Fitted:
+    def fit(self, question: Text, encode: Encode, room: int | None, *, name: str) -> Fitted:
         """Tokens of context and question within `room` positions (soft prompt included; None: unbounded). Whole demonstrations
         are dropped, farthest first, until it fits. encode(text, first): tokens of a piece. Raises TooLongError, naming the
         example, when the rest alone is too long."""
@@ -96,8 +107,9 @@ class Context:
             shown = shown[1:]
             dropped += 1
 
-    def _lay(self, words: str, shown: Sequence[Shown], question: str, encode: Encode, dropped: int) -> Fitted:
-        pieces = [(words, True), *((one.text, one.shared) for one in shown)]
+    def _lay(self, words: str, shown: Sequence[Shown], question: Text, encode: Encode, dropped: int) -> Fitted:
+        pieces: list[tuple[Text, bool]] = [(words, True)]
+        pieces += [(part, one.shared) for one in shown for part in one.parts or (one.text,)]
         prefix: tuple[int, ...] = ()
         own: tuple[int, ...] = ()
         for text, shared in pieces:

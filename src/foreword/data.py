@@ -117,6 +117,14 @@ def examples(
         raise ForewordError(f"{origin} holds no rows; write at least one.")
     columns = Columns(input_column, target_column, references_column, id_column)
     names = list(dict.fromkeys(fields_needed)) or ["input"]
+    for name in names:
+        column = columns.input if name == "input" else name
+        if column == columns.target:
+            flag = "--input-column" if name == "input" else "--question"
+            raise ForewordError(
+                f"The question would show the column '{column}', which is the answer; name another column by {flag}, or the answer's "
+                "own by --target-column."
+            )
     made: list[Example] = []
     seen: dict[str, int] = {}
     for number, row in enumerate(rows, 1):

@@ -6,7 +6,9 @@ import unicodedata
 
 import regex
 
-_UNSEEN = regex.compile(r"[\p{Cf}\u034f\ufe00-\ufe0f]")  # zero-width spaces and joiners, marks of direction, soft hyphens, variation selectors
+_UNSEEN = regex.compile(
+    r"[\p{Cf}\u034f\ufe00-\ufe0f]"
+)  # zero-width spaces and joiners, marks of direction, soft hyphens, variation selectors
 
 
 def bare(text: str) -> str:

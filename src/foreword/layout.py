@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import overload
 
 from foreword.backbone import Backbone, Row
-from foreword.context import Context, Fitted, TooLongError
+from foreword.context import Context, Fitted, TooLongError, plain
 from foreword.data import Example
 from foreword.errors import ForewordError
 from foreword.methods import Method, context
@@ -77,19 +77,18 @@ class Layout:
         return self._longest(example.choices) if example.choices else self.reserve
 
     def _longest_of(self, choices: tuple[str, ...]) -> int:
-        return max(len(self.backbone.answer_ids(self.template.reply(one))) for one in choices)
+        return max(len(self.backbone.answer_ids(self.template.replied(one))) for one in choices)
 
     def lay(self, example: Example, *, answer: int = 0) -> Laid:
         """The example in tokens, with room for the answer after it. Raises TooLongError."""
-        question, kept = self.template.ask(example), self.kept(example)
+        question, kept = self.template.asked(example), self.kept(example)
         room = self._room(kept, max(kept, answer), example.id)
-        return Laid(
-            example, question, self.context(example).fit(question, self._ids, room, name=example.id), self.behind
-        )
+        fitted = self.context(example).fit(question, self._ids, room, name=example.id)
+        return Laid(example, plain(question), fitted, self.behind)
 
     def training_row(self, example: Example) -> Row:
         """The example with the answer that it is trained on."""
-        ids = self.backbone.answer_ids(self.template.reply(example.targets[0]))
+        ids = self.backbone.answer_ids(self.template.replied(example.targets[0]))
         return self.lay(example, answer=len(ids)).row(ids)
 
     def training_rows(self, examples: Sequence[Example]) -> Sequence[Row]:

@@ -109,13 +109,16 @@ def context(
         segments.append(Words(template.opening()))
     if method.demonstrations == "fixed":
         others = [one for one in fixed if one.id != example.id and one.question != example.question]
-        segments += [Shown(one.id, template.demonstration(one), None, shared=True) for one in others[-method.k :]]
+        segments += [
+            Shown(one.id, template.demonstration(one), None, True, template.shown(one)) for one in others[-method.k :]
+        ]
     if method.demonstrations == "retrieved":
         if find is None:
             raise ForewordError(
                 "This method retrieves demonstrations, and there is no retriever; give --data with training examples."
             )
         segments += [
-            Shown(f.example.id, template.demonstration(f.example), f.similarity) for f in find(example, method.k)
+            Shown(f.example.id, template.demonstration(f.example), f.similarity, False, template.shown(f.example))
+            for f in find(example, method.k)
         ]
     return Context(tuple(segments))

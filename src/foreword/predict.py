@@ -63,7 +63,7 @@ def predict(
     def answer(group: list[int]) -> list[list[int]]:
         places = [open_ones[at] for at in group]
         rows = [laid[place].row() for place in places]
-        return backbone.generate([softs[place] for place in places], rows, longest, stop=template.stop)
+        return backbone.generate([softs[place] for place in places], rows, longest, stop=template.stops)
 
     sizes = backbone.sizes([softs[place] for place in open_ones], [laid[place].row() for place in open_ones], longest)
     for group, found in budget.run(sizes, answer, batch_size=batch_size, free=backbone.forget):
@@ -166,7 +166,7 @@ def _choose(
 def choice_ids(backbone: Backbone, template: Template, choices: Sequence[str]) -> list[tuple[int, ...]]:
     """The tokens by which choices are compared: without the end token, unless one choice begins another, when all have it."""
     if backbone.kind == "seq2seq":
-        return [backbone.answer_ids(template.reply(one)) for one in choices]
-    bare = [backbone.answers.ids(template.reply(one), first=False) for one in choices]
+        return [backbone.answer_ids(template.replied(one)) for one in choices]
+    bare = [backbone.answers.ids(template.replied(one), first=False) for one in choices]
     clash = any(a != b and b[: len(a)] == a for a in bare for b in bare)
-    return [backbone.answer_ids(template.reply(one)) for one in choices] if clash else bare
+    return [backbone.answer_ids(template.replied(one)) for one in choices] if clash else bare

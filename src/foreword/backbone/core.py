@@ -17,7 +17,8 @@ from foreword.backbone.attention import local_window
 from foreword.backbone.batch import Row, Softs, each, right_padded, size_of
 from foreword.backbone.causal import Traits, hidden_at
 from foreword.backbone.greedy import Finished
-from foreword.backbone.wording import Wording
+from foreword.backbone.wording import Wording, stripped
+from foreword.context import Text
 
 STATES = 2**31  # bytes of keys and values, at least, that answers may take
 SAMPLED = 65_536  # numbers read of a tensor of more than a million for the fingerprint
@@ -105,10 +106,10 @@ class Backbone:
 
     # -- text -------------------------------------------------------------------------------------------------------
 
-    def answer_ids(self, text: str) -> tuple[int, ...]:
+    def answer_ids(self, text: Text) -> tuple[int, ...]:
         """The tokens of an answer with the end that the model is to say after it."""
         if self.kind == "seq2seq":
-            return self.answers.start + self.answers.ids(text.strip(), first=True) + self.answers.end
+            return self.answers.start + self.answers.ids(stripped(text), first=True) + self.answers.end
         return self.answers.ids(text, first=False) + self.eos[:1]
 
     @property
@@ -135,7 +136,10 @@ class Backbone:
         """The model's own vectors of texts, [N, H] float32, for retrieval: the last token's final hidden state (Sun et al. 2023)
         or the mean over tokens; of the encoder where there is one. Texts longer than the window are cut at its end."""
         room = (self.window or 4096) - self.specials
-        rows = [(self.words.start + self.words.ids(text, first=True)[:room]) or (self.words.pad,) for text in texts]
+        rows = [
+            (self.words.start + self.words.ids(((text, False),), first=True)[:room]) or (self.words.pad,)
+            for text in texts
+        ]
         found = np.zeros((len(rows), self.hidden), dtype=np.float32)
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
         for at in range(0, len(order), batch_size):
@@ -176,17 +180,23 @@ class Backbone:
         """Each row's answer log-probability in nats. soft: one soft prompt for all rows, or one for each."""
         return self.engine.score(soft, rows) if rows else []
 
-    def generate(self, soft: Softs, rows: Sequence[Row], longest: int, *, stop: str = "") -> list[list[int]]:
+    def generate(
+        self, soft: Softs, rows: Sequence[Row], longest: int, *, stop: str | Sequence[str] = ""
+    ) -> list[list[int]]:
         """Greedy answers as token ids, the end included; at most `longest` tokens. The same whatever stands in the batch. soft: one
         soft prompt for all rows, or one for each: a prompt that several rows have is run once, and kept for later batches."""
         found: list[list[int]] = [[] for _ in rows]
         ends = frozenset(self.eos)
-        closing = self.answers.ending_in(stop[-1]) if stop else frozenset()
+        stops = [text for text in ((stop,) if isinstance(stop, str) else stop) if text]
+        closing = frozenset[int]().union(*(self.answers.ending_in(text[-1]) for text in stops))
 
         def finished(_: int, ids: list[int]) -> bool:
             if ids[-1] in ends:
                 return True
-            return ids[-1] in closing and stop in self.answers.text(ids).lstrip("\n")
+            if ids[-1] not in closing:
+                return False
+            text = self.answers.text(ids).lstrip()
+            return any(one in text for one in stops)
 
         softs = each(soft, len(rows))
         for part in self._even(softs, rows, longest):

@@ -10,7 +10,7 @@ from foreword.cli.talk import Bars, print_json, print_table, say
 
 @o.takes(
     o.SOURCE,
-    {"dev": o.Dev, "test": o.Test, "metrics": o.MetricNames, "out": o.Out},
+    {"dev": o.Dev, "test": o.Test, "metrics": o.MetricNames, "out": o.Out, "train_limit": o.TrainLimit},
     o.DEMONSTRATIONS,
     o.MACHINE,
     o.ANSWERING,

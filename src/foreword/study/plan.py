@@ -21,6 +21,7 @@ from foreword.report.words import listed
 from foreword.retrieve import sentence_encoder
 from foreword.softprompt import SoftPrompt
 from foreword.study.asked import checked, pooling_of, row_of, task_of
+from foreword.study.boundary import bounded
 from foreword.task import SPLITS, Task
 from foreword.trial import Encode, Spec, Trial
 
@@ -42,7 +43,7 @@ def plainly(run: Run, backbone: Backbone, task: Task) -> Task:
     answer, because its two halves already tell question from answer; a left-to-right model keeps the default wording."""
     unworded = all(getattr(run, name) is None for name in ("question", "answer"))
     if run.task or not unworded or backbone.kind != "seq2seq":
-        return task
+        return bounded(backbone, task)
     stop = "" if run.stop is None else run.stop
     return replace(task, template=replace(task.template, question="{input}", answer="{target}", stop=stop))
 
@@ -160,7 +161,7 @@ def unwritable(backbone: Backbone, task: Task) -> tuple[str, ...]:
     """A note when the model's output alphabet lacks characters of the answers: those it can never say."""
     examples = task.test
     lost = sum(
-        all(backbone.answers.unknown(backbone.answer_ids(task.template.reply(target))) for target in example.targets)
+        all(backbone.answers.unknown(backbone.answer_ids(task.template.replied(target))) for target in example.targets)
         for example in examples
     )
     if not lost:

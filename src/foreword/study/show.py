@@ -24,18 +24,20 @@ BOX = "▢"
 
 @dataclass(frozen=True)
 class Piece:
-    """kind: soft prompt, start, words, demonstration, question or end. source: a demonstration's id."""
+    """kind: soft prompt, start, words, demonstration, question or end. source: a demonstration's id. controls: the control tokens
+    in it, which the model gets as such and not as text."""
 
     kind: str
     text: str
     tokens: int
     source: str = ""
     similarity: float | None = None
+    controls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Shown:
-    """One example as it is sent."""
+    """One example as it is sent. ids: its tokens, the tokenizer's own start and end included, the soft prompt's positions not."""
 
     example: str
     method: str
@@ -79,15 +81,19 @@ def show_input(run: Run, prompt: str, label: str | None, example: str, *, progre
     pieces += _special("start", backbone.words, backbone.words.start)
     first = True
     if words:
-        pieces.append(Piece("words", words, len(backbone.words.ids(words, first=True))))
-        first = False
+        ids = backbone.words.ids(words, first=True)
+        pieces.append(Piece("words", words, len(ids), controls=backbone.words.controls(ids)))
+        first = not ids
     for one in fitted.shown:
-        size = len(backbone.words.ids(one.text, first=first))
-        pieces.append(Piece("demonstration", one.text, size, one.id, one.similarity))
+        ids = ()
+        for part in one.parts:
+            ids += backbone.words.ids(part, first=first and not ids)
+        pieces.append(Piece("demonstration", one.text, len(ids), one.id, one.similarity, backbone.words.controls(ids)))
         first = False
-    pieces.append(Piece("question", laid.question, fitted.question))
-    if backbone.kind == "seq2seq":
-        pieces += _special("end", backbone.words, backbone.words.end)
+    asked_ids = (fitted.prefix + fitted.own)[-fitted.question :] if fitted.question else ()
+    pieces.append(Piece("question", laid.question, fitted.question, controls=backbone.words.controls(asked_ids)))
+    start, end = backbone.words.start, backbone.words.end if backbone.kind == "seq2seq" else ()
+    pieces += _special("end", backbone.words, end)
     return Shown(
         example=chosen.id,
         method=spec.label,
@@ -97,7 +103,7 @@ def show_input(run: Run, prompt: str, label: str | None, example: str, *, progre
         reserve=layout.kept(chosen),
         dropped=fitted.dropped,
         targets=chosen.targets,
-        ids=fitted.prefix + fitted.own,
+        ids=start + fitted.prefix + fitted.own + end,
     )
 
 
@@ -110,4 +116,4 @@ def _first(run: Run, backbone: Backbone, task: Task, method: Method) -> Example:
 
 
 def _special(kind: str, words: Any, ids: tuple[int, ...]) -> list[Piece]:
-    return [Piece(kind, "".join(words.pieces(ids)), len(ids))] if ids else []
+    return [Piece(kind, "".join(words.pieces(ids)), len(ids), controls=words.controls(ids))] if ids else []
