@@ -101,8 +101,10 @@ class Run(Settings):
     model: a hub id or a folder. task: a built-in task's name, looked for in data_dir; or data: a file, a folder of
     split files, or a hub id, with the files dev and test where those splits stand apart; read by input_column,
     target_column, references_column (several answers) and id_column ("" where there is none).
-    instruction, question, answer, separator, stop: the wording, where it is not to be the task's own. metrics,
-    choices: the same; none given means the task's own.
+    choices_column: each row's own answers to choose from; target_index: the target is the place of the answer among the
+    choices, counted from this number (0 or 1). quoting, delimiter, encoding, header: how a table of text is written.
+    instruction, question, answer, separator, stop, extract, empty_answers: the wording, where it is not to be the task's own.
+    metrics, choices: the same; none given means the task's own.
     methods: labels such as `icl` or `icl:bm25:3`. seeds: each tuned or drawn method is tried with each.
     shots, retriever: k and the retriever of a label that says none; encoder: the sentence-transformers model of
     the retriever `dense`. limit, train_limit: at most so many test and training examples, drawn by a fixed seed
@@ -128,11 +130,19 @@ class Run(Settings):
     target_column: Annotated[str, Field(min_length=1)] = "target"
     references_column: str = ""
     id_column: str = ""
+    choices_column: str = ""
+    target_index: Annotated[int, Field(ge=0, le=1)] | None = None
+    quoting: Literal["auto", "standard", "none"] = "auto"
+    delimiter: str = ""
+    encoding: Annotated[str, Field(min_length=1)] = "utf-8"
+    header: list[str] = []
     instruction: str | None = None
     question: str | None = None
     answer: str | None = None
     separator: str | None = None
-    stop: str | None = None
+    stop: str | list[str] | None = None
+    extract: str | None = None
+    empty_answers: bool | None = None
     metrics: list[str] = []
     choices: list[str] = []
     methods: Annotated[list[str], Field(min_length=1)] = ["zero", "icl", "pt", "ipt"]
@@ -165,7 +175,7 @@ class Run(Settings):
     def _no_contradiction(self) -> Self:
         if self.task and self.data:
             raise ForewordError(f"Both task ('{self.task}') and data ('{self.data}') are given; keep the one you mean.")
-        for key in ("methods", "seeds", "metrics", "choices"):
+        for key in ("methods", "seeds", "metrics", "choices", "header"):
             values = getattr(self, key)
             twice = next((one for place, one in enumerate(values) if one in values[:place]), None)
             if twice is not None:
@@ -242,7 +252,7 @@ def _value(field: FieldInfo, text: str) -> Any:
     kinds = _kinds(field.annotation)
     if type(None) in kinds and text.lower() == "none":
         return None
-    if list in kinds:
+    if list in kinds and (str not in kinds or text.startswith("[")):
         return _listed(text, int if int in _kinds(get_args(field.annotation)[0]) else str)
     return _scalar(text, str if str in kinds else float)
 

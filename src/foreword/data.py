@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -14,7 +12,10 @@ from typing import Any
 from foreword.errors import ForewordError, nearest
 from foreword.files import canonical
 from foreword.folding import folded
+from foreword.readers import chats_as_pairs, hint
+from foreword.readers.cells import blank, list_of, same_number, text_of
 
+_NO_ANSWER = "write its text, leave the row out, or give --allow-empty where no answer is one"
 _NO_FACTS: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -81,24 +82,25 @@ def _one_text(fields: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True)
 class Columns:
-    """Which column of a table is what. references: a column of lists of accepted answers; id: a column of
-    distinct names."""
+    """Which column of a table is what. references: a column of lists of accepted answers; id: a column of distinct names; choices: a
+    column of lists of answers to choose from, each row its own. index: the target column holds the answer's place among the choices,
+    counted from this number."""
 
     input: str = "input"
     target: str = "target"
     references: str | None = None
     id: str | None = None
+    choices: str | None = None
+    index: int | None = None
 
 
 def examples(
     rows: Sequence[Mapping[str, Any]],
+    columns: Columns | None = None,
     *,
-    input_column: str = "input",
-    target_column: str = "target",
-    references_column: str | None = None,
-    id_column: str | None = None,
     choices: Sequence[str] = (),
     answers_needed: bool = True,
+    empty_answers: bool = False,
     origin: str = "the data",
     fields_needed: Sequence[str] = (),
     prefix: str = "row",
@@ -107,15 +109,43 @@ def examples(
 
     fields_needed: the names in the question template; `input` stands for the input column, any other name for
     the column of that name; columns that no template names are left out, so that equal questions are equal.
-    Numbers become text. references_column holds a list of accepted answers, or a JSON list as text; the target,
-    where there is one too, comes first. answers_needed: when false, rows may lack their answer. Ids come from
+    Numbers become text; answers and choices are stripped of white space at their ends. A references column holds a list of
+    accepted answers, or a JSON list as text; the target, where there is one too, comes first. answers_needed: when false, rows may
+    lack their answer. empty_answers: an empty target is an answer. A row of `messages` is a question and its answer. Ids come from
     the id column, or are prefix-1, prefix-2, ... Raises ForewordError naming origin, row and column: a column
     that is not there, an empty or null cell, a value that is no text, a target outside the choices, an id that
     was seen before.
     """
     if not rows:
         raise ForewordError(f"{origin} holds no rows; write at least one.")
-    columns = Columns(input_column, target_column, references_column, id_column)
+    columns = columns or Columns()
+    if columns.input == "input" and columns.target == "target":
+        rows = chats_as_pairs(rows, origin)
+    shared = tuple(choice.strip() for choice in choices)
+    if shared and columns.choices:
+        raise ForewordError("Both choices and a column of choices are given; keep the one you mean.")
+    names = _names(columns, fields_needed)
+    made: list[Example] = []
+    seen: dict[str, int] = {}
+    for number, row in enumerate(rows, 1):
+        where = f"row {number} of {origin}"
+        fields = {name: _text(row, columns.input if name == "input" else name, where) for name in names}
+        own = _choices(row, columns.choices, where) if columns.choices else shared
+        targets = _targets(row, columns, where, answers_needed, empty_answers)
+        targets = tuple(_chosen(target, own, row, columns, where) for target in targets) if own else targets
+        name = _text(row, columns.id, where) if columns.id else f"{prefix}-{number}"
+        if name in seen:
+            raise ForewordError(
+                f"The id '{name}' in {where} stands in row {seen[name]} already; give every row its own, "
+                "or no id column."
+            )
+        seen[name] = number
+        made.append(Example(name, fields, tuple(dict.fromkeys(targets)), own))
+    return made
+
+
+def _names(columns: Columns, fields_needed: Sequence[str]) -> list[str]:
+    """The fields that a question needs. Raises ForewordError where one of them is the answer."""
     names = list(dict.fromkeys(fields_needed)) or ["input"]
     for name in names:
         column = columns.input if name == "input" else name
@@ -125,77 +155,67 @@ def examples(
                 f"The question would show the column '{column}', which is the answer; name another column by {flag}, or the answer's "
                 "own by --target-column."
             )
-    made: list[Example] = []
-    seen: dict[str, int] = {}
-    for number, row in enumerate(rows, 1):
-        where = f"row {number} of {origin}"
-        fields = {name: _text(row, columns.input if name == "input" else name, where) for name in names}
-        targets = _targets(row, columns, where, answers_needed)
-        for target in targets:
-            if choices and target not in choices:
-                raise ForewordError(
-                    f"The target '{target}' in {where} is none of the choices{nearest(target, choices)}"
-                )
-        name = _text(row, columns.id, where) if columns.id else f"{prefix}-{number}"
-        if name in seen:
+    return names
+
+
+def _choices(row: Mapping[str, Any], column: str, where: str) -> tuple[str, ...]:
+    what = f"'{column}' in {where}"
+    _there(row, column, where)
+    own = tuple(text.strip() for text in list_of(row[column], what, "choices"))
+    twice = next((choice for place, choice in enumerate(own) if choice in own[:place]), None)
+    if twice is not None or len(own) < 2:
+        wrong = f"holds the choice '{twice}' twice" if twice is not None else "holds one choice"
+        raise ForewordError(f"The value of {what} {wrong}; give every row at least two choices, each once.")
+    return own
+
+
+def _chosen(target: str, choices: tuple[str, ...], row: Mapping[str, Any], columns: Columns, where: str) -> str:
+    """The choice that a target names: itself, by its place, by its label in a column of choices with labels, or as a number."""
+    if columns.index is not None:
+        place = int(target) - columns.index if target.isdecimal() and len(target) < 10 else -1
+        if not 0 <= place < len(choices):
+            last = columns.index + len(choices) - 1
             raise ForewordError(
-                f"The id '{name}' in {where} stands in row {seen[name]} already; give every row its own, "
-                "or no id column."
+                f"The target '{target}' in {where} is no place among its {len(choices)} choices, which are counted from "
+                f"{columns.index} to {last}; mend that row, or give --target-index {1 - columns.index}."
             )
-        seen[name] = number
-        made.append(Example(name, fields, targets, tuple(choices)))
-    return made
+        return choices[place]
+    if target in choices:
+        return target
+    labels = row[columns.choices].get("label") if columns.choices and isinstance(row[columns.choices], dict) else None
+    if isinstance(labels, list) and len(labels) == len(choices) and target in map(str, labels):
+        return choices[[str(label) for label in labels].index(target)]
+    same = [choice for choice in choices if same_number(target, choice)]
+    if len(same) == 1:
+        return same[0]
+    by_place = "; where it is the answer's place among the choices, give --target-index 0" if target.isdecimal() else ""
+    raise ForewordError(f"The target '{target}' in {where} is none of the choices{by_place}{nearest(target, choices)}")
 
 
-def _targets(row: Mapping[str, Any], columns: Columns, where: str, needed: bool) -> tuple[str, ...]:
+def _targets(row: Mapping[str, Any], columns: Columns, where: str, needed: bool, empty: bool) -> tuple[str, ...]:
     answers: list[str] = []
-    wanted = columns.references is None or columns.target in row
-    if wanted and (needed or not _blank(row.get(columns.target))):
-        answers.append(_text(row, columns.target, where))
-    if columns.references is not None and (needed or not _blank(row.get(columns.references))):
-        answers.extend(_references(row, columns.references, where))
-    return tuple(dict.fromkeys(answers))
+    single = columns.references is None or columns.target in row
+    if single and (needed or not blank(row.get(columns.target))):
+        _there(row, columns.target, where)
+        what = f"'{columns.target}' in {where}"
+        answers.append(text_of(row[columns.target], what, empty=empty, todo=_NO_ANSWER))
+    if columns.references is not None and (needed or not blank(row.get(columns.references))):
+        _there(row, columns.references, where)
+        answers += list_of(row[columns.references], f"'{columns.references}' in {where}", empty=empty)
+    return tuple(dict.fromkeys(answer.strip() for answer in answers))
 
 
-def _blank(value: Any) -> bool:
-    return value is None or value == [] or value != value or (isinstance(value, str) and not value.strip())
+def _there(row: Mapping[str, Any], column: str, where: str) -> None:
+    if column not in row:
+        names = [str(name) for name in row]
+        flags = hint(names) if column in ("input", "target") else ""
+        header = " (does the file start with a header line?)" if column in ("input", "target") and not flags else ""
+        raise ForewordError(f"There is no column '{column}' in {where}{header}{flags}{nearest(column, names)}")
 
 
 def _text(row: Mapping[str, Any], column: str, where: str) -> str:
-    if column not in row:
-        header = " (does the file start with a header line?)" if column in ("input", "target") else ""
-        raise ForewordError(f"There is no column '{column}' in {where}{header}{nearest(column, map(str, row))}")
-    return _plain(row[column], f"'{column}' in {where}")
-
-
-def _plain(value: Any, what: str) -> str:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        raise ForewordError(f"The value of {what} is null; write its text or leave the row out.")
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        kinds = {"bool": "a truth value", "list": "a list", "dict": "an object", "bytes": "bytes"}
-        found = kinds.get(type(value).__name__, type(value).__name__)
-        raise ForewordError(f"The value of {what} is {found} where text was expected; write it as text.")
-    text = value if isinstance(value, str) else str(value)
-    if not text.strip():
-        raise ForewordError(f"The value of {what} is empty; write its text or leave the row out.")
-    return text
-
-
-def _references(row: Mapping[str, Any], column: str, where: str) -> list[str]:
-    if column not in row:
-        raise ForewordError(f"There is no column '{column}' in {where}{nearest(column, map(str, row))}")
-    value = row[column]
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            value = None
-    if not isinstance(value, list) or not value:
-        raise ForewordError(
-            f"The value of '{column}' in {where} is no list of references; write at least one, as a JSON list: "
-            '["one answer", "another"].'
-        )
-    return [_plain(one, f"'{column}' in {where}") for one in value]
+    _there(row, column, where)
+    return text_of(row[column], f"'{column}' in {where}")
 
 
 def merged(given: Iterable[Example], *, once: bool = True) -> list[Example]:

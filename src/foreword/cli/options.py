@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
+from foreword.cli.reading import READING, choices_of, texts_of
 from foreword.errors import ForewordError
 
 WHAT, HOW, TUNE, RUN, WORDS = "What is adapted", "How", "Tuning", "Running", "Wording and columns"
@@ -186,7 +187,11 @@ IdColumn = Annotated[
 ]
 Choices = Annotated[
     str | None,
-    typer.Option("--choices", help="Comma list of the answers to choose from (classification).", rich_help_panel=WORDS),
+    typer.Option(
+        "--choices",
+        help="The answers to choose from (classification): a comma list, a JSON list, or a file with one a line.",
+        rich_help_panel=WORDS,
+    ),
 ]
 Instruction = Annotated[
     str | None, typer.Option("--instruction", help="Said first by zero, few and icl.", rich_help_panel=WORDS)
@@ -199,7 +204,10 @@ AnswerWords = Annotated[
     str | None, typer.Option("--answer", help="The answer's wording, such as ' {target}'.", rich_help_panel=WORDS)
 ]
 Separator = Annotated[str | None, typer.Option("--separator", help="Between demonstrations.", rich_help_panel=WORDS)]
-Stop = Annotated[str | None, typer.Option("--stop", help="Text at which an answer ends.", rich_help_panel=WORDS)]
+Stop = Annotated[
+    str | None,
+    typer.Option("--stop", help="Text at which an answer ends, or a JSON list of such texts.", rich_help_panel=WORDS),
+]
 
 SOURCE = {"model": Model, "task": TaskName, "data": Data, "data_dir": DataDir}
 DEMONSTRATIONS = {"shots": Shots, "retriever": Retriever, "encoder": Encoder, "seed": Seed}
@@ -233,7 +241,7 @@ WORDING = {
     "answer": AnswerWords,
     "separator": Separator,
     "stop": Stop,
-}
+} | READING
 
 Verb = TypeVar("Verb", bound=Callable[..., None])
 
@@ -262,7 +270,7 @@ def takes(*tables: Mapping[str, Any]) -> Callable[[Verb], Verb]:
 
 TUNING = {"prompt_length", "max_steps", "learning_rate", "train_batch_size", "init", "init_text", "init_prompt"}
 ESCAPED = {"instruction", "question", "answer", "separator", "stop"}
-LISTS = {"methods", "seeds", "metrics", "choices"}
+LISTS = {"methods", "seeds", "metrics", "header"}
 
 
 def settings(flags: dict[str, Any]) -> dict[str, Any]:
@@ -274,7 +282,11 @@ def settings(flags: dict[str, Any]) -> dict[str, Any]:
             continue
         if name in LISTS:
             value = [part.strip() for part in value.split(",") if part.strip()]
-        if name in ESCAPED:
+        if name == "choices":
+            value = choices_of(value)
+        if name == "stop" and value.startswith("["):
+            name, value = "stop", texts_of(value, "--stop")
+        elif name in ESCAPED:
             value = value.replace("\\n", "\n").replace("\\t", "\t")
         if name == "seeds":
             value = [_whole(part) for part in value]

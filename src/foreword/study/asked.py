@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from foreword.config import Run
-from foreword.data import examples, merged
+from foreword.data import Columns, examples, merged
 from foreword.errors import ForewordError, unknown
 from foreword.methods import Method, parse
 from foreword.metrics import metric
-from foreword.readers import read_rows
+from foreword.readers import Form, read_rows
 from foreword.retrieve import RETRIEVERS
 from foreword.task import SPLITS, Task
 from foreword.tasks import load_task
@@ -20,6 +20,7 @@ from foreword.template import Template
 
 DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
 POOLINGS = ("mean", "last")
+WORDING = ("instruction", "question", "answer", "separator", "stop", "extract", "empty_answers")
 
 
 def row_of(run: Run, label: str) -> Method:
@@ -71,6 +72,9 @@ def task_of(run: Run) -> Task:
         target_column=run.target_column,
         references_column=run.references_column or None,
         id_column=run.id_column or None,
+        choices_column=run.choices_column or None,
+        target_index=run.target_index,
+        form=form_of(run),
         template=worded(Template(), run) if own else None,
         metrics=run.metrics or None,
         choices=run.choices,
@@ -85,20 +89,29 @@ def task_of(run: Run) -> Task:
     return task
 
 
+def form_of(run: Run) -> Form:
+    """How the run's tables of text are written."""
+    return Form(run.quoting, run.delimiter, run.encoding, tuple(run.header))
+
+
+def columns_of(run: Run) -> Columns:
+    """Which column of the run's tables is what."""
+    names = (run.references_column or None, run.id_column or None, run.choices_column or None)
+    return Columns(run.input_column, run.target_column, *names, run.target_index)
+
+
 def scored_task(run: Run) -> Task:
     """The task that is scored: the run's own, or a test file alone, of which every example is scored and none demonstrated."""
     if run.task or run.data or not run.test:
         return task_of(run)
     template = worded(Template(), run)
     made = examples(
-        read_rows(run.test),
-        input_column=run.input_column,
-        target_column=run.target_column,
+        read_rows(run.test, form=form_of(run), as_written=True),
+        columns_of(run),
         choices=run.choices,
+        empty_answers=template.empty_answers,
         origin=run.test,
         fields_needed=template.names(),
-        references_column=run.references_column or None,
-        id_column=run.id_column or None,
     )
     metrics = tuple(run.metrics) or default_metrics(made)
     test = merged(made)
@@ -109,7 +122,9 @@ def scored_task(run: Run) -> Task:
 
 def worded(template: Template, run: Run) -> Template:
     """The template with what the run says otherwise."""
-    given = {name: getattr(run, name) for name in ("instruction", "question", "answer", "separator", "stop")}
+    given: dict[str, Any] = {name: getattr(run, name) for name in WORDING}
+    if isinstance(given["stop"], list):
+        given["stop"] = tuple(given["stop"])
     return replace(template, **{name: value for name, value in given.items() if value is not None})
 
 

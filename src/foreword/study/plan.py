@@ -44,7 +44,7 @@ def plainly(run: Run, backbone: Backbone, task: Task) -> Task:
     unworded = all(getattr(run, name) is None for name in ("question", "answer"))
     if run.task or not unworded or backbone.kind != "seq2seq":
         return bounded(backbone, task)
-    stop = "" if run.stop is None else run.stop
+    stop = "" if run.stop is None else task.template.stop
     return replace(task, template=replace(task.template, question="{input}", answer="{target}", stop=stop))
 
 

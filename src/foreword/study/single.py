@@ -20,7 +20,7 @@ from foreword.progress import Progress, silent
 from foreword.readers import read_rows
 from foreword.record import Record
 from foreword.softprompt import SoftPrompt
-from foreword.study.asked import checked, row_of, scored_task, task_of, worded
+from foreword.study.asked import checked, columns_of, form_of, row_of, scored_task, task_of, worded
 from foreword.study.plan import Plan, backbone_of, encoder_of, fitting_split, plainly, plan, renamed
 from foreword.task import Task
 from foreword.template import Template
@@ -187,7 +187,7 @@ class Inputs:
 
 
 def inputs(run: Run, prompts: Sequence[str], label: str | None, demonstrations: str) -> Inputs:
-    """The inputs of a file (their answers need not be there; a column `id` gives the ids), or of a built-in task's test split.
+    """The inputs of a file (their answers need not be there), or of a built-in task's test split.
     prompts: folders, none for words only. demonstrations: a file of worked examples, else the built-in task's training split. No
     model is loaded. Raises ForewordError for a method that needs what is not given, and for prompts that want different wordings."""
     found = [with_prompt(run, folder, label) for folder in prompts or ("",)]
@@ -214,12 +214,9 @@ def inputs(run: Run, prompts: Sequence[str], label: str | None, demonstrations: 
 
 
 def _inputs(run: Run, template: Template) -> list[Example]:
-    rows = read_rows(run.data)
     return examples(
-        rows,
-        input_column=run.input_column,
-        target_column=run.target_column,
-        id_column=run.id_column or ("id" if all("id" in row for row in rows) else None),
+        read_rows(run.data, form=form_of(run), as_written=True),
+        columns_of(run),
         choices=run.choices,
         answers_needed=False,
         origin=run.data,
@@ -229,11 +226,10 @@ def _inputs(run: Run, template: Template) -> list[Example]:
 
 def _pool(run: Run, demonstrations: str, template: Template) -> list[Example]:
     return examples(
-        read_rows(demonstrations),
-        input_column=run.input_column,
-        target_column=run.target_column,
-        references_column=run.references_column or None,
+        read_rows(demonstrations, form=form_of(run), as_written=True),
+        replace(columns_of(run), id=None),
         choices=run.choices,
+        empty_answers=template.empty_answers,
         origin=demonstrations,
         fields_needed=template.names(),
         prefix="demonstration",
