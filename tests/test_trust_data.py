@@ -16,7 +16,9 @@ from foreword.config import Tuning
 from foreword.data import Example, divided, examples, merged, shared_questions
 from foreword.errors import ForewordError
 from foreword.methods import METHODS
+from foreword.metrics.spider_match import elementai, suite
 from foreword.retrieve import make
+from foreword.retrieve.words import pieces
 from foreword.study.boundary import bounded
 from foreword.task import Task
 from foreword.tasks import task_from_files
@@ -288,3 +290,62 @@ def test_literal_braces_are_said(tmp_path: Path) -> None:
     notes = task_from_files("mine", write(tmp_path / "a.jsonl", pairs), template=template).remarks
     assert any("instruction" in note and "'{input}'" in note for note in notes)
     assert any("answer" in note and "'{label}'" in note for note in notes)
+
+
+# -- words of every script ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("दिन दीन दान", ["दिन", "दीन", "दान"]),
+        ("தமிழ் மொழி", ["தமிழ்", "மொழி"]),
+        ("বাংলা ভাষা", ["বাংলা", "ভাষা"]),
+        ("كِتَابٌ جَدِيدٌ", ["كِتَابٌ", "جَدِيدٌ"]),
+        ("שָׁלוֹם עוֹלָם", ["שָׁלוֹם", "עוֹלָם"]),
+        ("İstanbul ISTANBUL", ["i̇stanbul", "istanbul"]),
+        ("STRAẞE straße STRASSE", ["strasse"] * 3),
+        ("ﬁne ｆｉｎｅ", ["fine", "fine"]),
+        ("café cafe\u0301", ["café", "café"]),
+        ("ភាសាខ្មែរ", ["ភា", "សា", "ខ្", "មែ", "រ"]),
+        ("မြန်မာ", ["မြ", "န်", "မာ"]),
+        ("ພາສາ", ["ພ", "າ", "ສ", "າ"]),
+        ("ที่นี่", ["ที่", "นี่"]),
+        ("བོད་སྐད", ["བོད", "སྐད"]),
+        ("你好 世界", ["你", "好", "世", "界"]),
+        ("スーパー", ["ス", "ー", "パ", "ー"]),
+        ("한국어 단어", ["한국어", "단어"]),
+        ("snake_case, it's 3.5", ["snake", "case", "it", "s", "3", "5"]),
+    ],
+)
+def test_words_of_every_script(text: str, words: list[str]) -> None:
+    folded = [unicodedata.normalize("NFKC", word) for word in words]
+    assert pieces(text) == folded
+
+
+def test_a_similarity_never_exceeds_one() -> None:
+    pool = [Example("1", {"input": "rain " * 20}, ("a",)), Example("2", {"input": "sun and clouds"}, ("b",))]
+    pool += [Example(str(n), {"input": f"other words {n}"}, ("c",)) for n in range(3, 9)]
+    shown = make("bm25", pool).find(Example("x", {"input": "rain today"}, ("?",)), 2)
+    assert shown[-1].example.id == "1" and all(0 <= one.similarity <= 1 for one in shown if one.similarity is not None)
+
+
+# -- official scores of nothing -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("prediction", ["", "  ", "\t", "'"])
+def test_an_empty_prediction_is_dropped_as_the_official_tool_does(prediction: str, tmp_path: Path) -> None:
+    table = {
+        "db_id": "d", "table_names_original": ["t"], "column_names_original": [[-1, "*"], [0, "a"]], "foreign_keys": [],
+    }  # fmt: skip
+    save_rows(tmp_path / "tables.jsonl", [table])
+    cases = save_rows(tmp_path / "cases.jsonl", [{"id": "1", "db_id": "d", "gold": "SELECT a FROM t", "prediction": prediction}])
+    told = foreword("score", "spider_match", cases, "--json")
+    assert told.code == 0, told.err
+    if not prediction.strip():
+        assert told.json["per_example"][0]["out"] == {"error": "dropped_blank_line"}
+
+
+def test_no_zip_of_a_shifted_copy_can_fail_on_nothing() -> None:
+    assert elementai(()) == [] == suite(())
+    assert elementai(("inner", "join")) == ["join"]

@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import math
-import re
 import statistics
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import bm25s
 import numpy as np
+import regex
 import Stemmer
 
 from foreword.data import Example
 from foreword.errors import unknown
+from foreword.folding import bare
 from foreword.retrieve.pool import Pool, Ranked, Ranking, Retriever, Vectors
 
-# Scripts that leave no blank between words (Thai, Lao, Japanese, Chinese): each of their characters is a piece.
-_UNSPACED = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+# Scripts that leave no blank between words: each of their characters, with the marks that stand on it, is a piece. (Tibetan parts
+# its syllables with a mark of its own, and those are its pieces.)
+_UNSPACED = (
+    r"\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\u30fc"
+)
 K1 = 1.5  # Robertson and Zaragoza 2009: how soon a repeated word counts no more
 B = 0.75  # how much a long text is held back for its length
-_PIECE = re.compile(f"[{_UNSPACED}]|[^\\W_{_UNSPACED}]+")
+_PIECE = regex.compile(
+    rf"[[{_UNSPACED}]&&[\p{{L}}\p{{N}}]]\p{{M}}*|[[\p{{L}}\p{{N}}\p{{M}}]--[{_UNSPACED}]]+", regex.VERSION1
+)
 
 
 def pieces(text: str) -> list[str]:
-    """The word pieces of a text: lower-case runs of letters and digits, in order; no stop word is taken out."""
-    return _PIECE.findall(unicodedata.normalize("NFC", text).lower())
+    """The word pieces of a text in NFKC and without case: runs of letters, digits and the marks that stand on them, in order; no
+    stop word is taken out."""
+    return _PIECE.findall(text.lower() if text.isascii() else bare(text))
 
 
 def trigrams(text: str) -> list[str]:
@@ -41,7 +47,7 @@ def bm25_retriever(pool: Pool) -> Retriever:
 
     The similarity is the score as a part of what the question would score with itself (its words that the pool has), so that a long
     question is not called more similar for being long: 0 where no word is shared, and then the pool's first questions stand for all
-    the others; 1 for the same words as often in as long a text; above 1 where a text repeats them.
+    the others; 1 for the same words as often in as long a text, and never more, however often a text repeats them.
     """
     cut = _cutter(pool)
     cuts = [cut(text) for text in pool.texts]
@@ -66,7 +72,7 @@ def bm25_retriever(pool: Pool) -> Retriever:
         scores = index.get_scores_from_ids(known) if known else np.zeros(len(cuts), np.float32)  # [N]
         scores[list(bars)] = -np.inf
         most = whole(known, len(own)) if known else 1.0
-        return [(int(place), float(scores[place]) / most) for place in best(scores, min(k, len(cuts) - len(bars)))]
+        return [(int(place), min(1.0, float(scores[place]) / most)) for place in best(scores, min(k, len(cuts) - len(bars)))]
 
     def rank(examples: Sequence[Example], barred: Sequence[Sequence[int]], k: int) -> list[Ranking]:
         return [one(example, bars, k) for example, bars in zip(examples, barred, strict=True)]
