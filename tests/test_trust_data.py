@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 import unicodedata
 from dataclasses import replace
@@ -10,16 +11,18 @@ from typing import Any
 
 import pytest
 
-from entry import foreword, refused, save_rows
+from entry import foreword, refused, save_model, save_rows
 from foreword.backbone import load_backbone
-from foreword.config import Tuning
+from foreword.config import Tuning, load
 from foreword.data import Example, divided, examples, merged, shared_questions
 from foreword.errors import ForewordError
 from foreword.methods import METHODS
 from foreword.metrics.spider_match import elementai, suite
 from foreword.retrieve import make
 from foreword.retrieve.words import pieces
+from foreword.study.asked import scored_task, task_of
 from foreword.study.boundary import bounded
+from foreword.study.carried import carried
 from foreword.task import Task
 from foreword.tasks import task_from_files
 from foreword.template import Template
@@ -349,3 +352,69 @@ def test_an_empty_prediction_is_dropped_as_the_official_tool_does(prediction: st
 def test_no_zip_of_a_shifted_copy_can_fail_on_nothing() -> None:
     assert elementai(()) == [] == suite(())
     assert elementai(("inner", "join")) == ["join"]
+
+
+# -- what a tokenizer can carry, and room for it --------------------------------------------------------------------------
+
+
+def test_choices_that_are_one_to_the_model_are_refused(shared: Path, tmp_path: Path) -> None:
+    model = shared / "models" / "tinystories-656k"
+    path = write(tmp_path / "t.jsonl", [(f"story {n}", "坏") for n in range(30)])
+    for verb in (["compare", "--data", path, "--methods", "zero"], ["evaluate", "--test", path, "--method", "zero"]):
+        refused(*verb, "--model", model, "--choices", "好,坏", "--out", tmp_path / "o", says=("'好' and '坏'", "same tokens"))
+    refused("generate", "--model", model, "--data", path, "--choices", "好,坏", says=("'好' and '坏'", "same tokens"))
+
+
+def test_a_choice_that_begins_another_needs_an_end() -> None:
+    backbone = load_backbone("reference-small")
+    rows = (Example("1", {"input": "q"}, ("no",), ("no", "no way")),)
+    task = Task("t", rows, (), (), Template())
+    assert carried(backbone, task) is task
+    endless = copy.copy(backbone)
+    endless.eos = ()
+    with pytest.raises(ForewordError, match="'no' begins the choice 'no way' in tokens"):
+        carried(endless, task)
+
+
+def test_targets_that_cannot_be_written_are_counted_by_every_verb(shared: Path, tmp_path: Path) -> None:
+    model = shared / "models" / "tinystories-656k"
+    path = write(tmp_path / "t.jsonl", [(f"story {n}", f"the end {n}" if n % 3 else f"好 {n}") for n in range(30)])
+    told = foreword("evaluate", "--model", model, "--test", path, "--method", "zero", "--limit", 30, "--out", tmp_path / "o", "--json").json
+    (note,) = [one for one in told["notes"] if "cannot be written by the tokenizer" in one]
+    assert note.startswith("10 of 30 distinct targets") and "'好 0' comes back as" in note
+    assert "cannot be written by the tokenizer" in foreword("generate", "--model", model, "--data", path, "--limit", 2, "--json").err
+    tuned = foreword("tune", "--model", model, "--data", path, "--max-steps", 1, "--out", tmp_path / "p", "--json").json
+    assert any("cannot be written by the tokenizer" in one for one in tuned["notes"])
+
+
+def test_targets_longer_than_the_limit_are_counted_before_anything_runs(tmp_path: Path) -> None:
+    pairs = [(f"q {n}", "some words " * (60 if n == 7 else 2)) for n in range(30)]
+    path = write(tmp_path / "t.jsonl", pairs)
+    ask = ["evaluate", "--model", "reference-small", "--test", path, "--method", "zero", "--question", "{input}:", "--out", tmp_path / "o"]
+    refused(*ask, "--max-new-tokens", 20, says=("1 target of dev and test has more than --max-new-tokens 20", "'row-8'", "give --max-new-tokens"))
+    assert not (tmp_path / "o").exists()
+    told = foreword(*ask, "--max-new-tokens", 20, "--too-long", "drop", "--json").json
+    assert any("1 target of dev and test has more than --max-new-tokens 20" in note for note in told["notes"])
+    told = foreword(*ask, "--json").json
+    assert any(note.startswith("--max-new-tokens was raised from 64 to ") for note in told["notes"])
+
+
+def test_a_limit_on_what_is_scored_leaves_the_pool(tmp_path: Path) -> None:
+    told = foreword("show", "--model", "reference-small", "--task", "mini-dart", "--method", "icl", "--limit", 2, "--json").json
+    whole = foreword("show", "--model", "reference-small", "--task", "mini-dart", "--method", "icl", "--example", told["example"], "--json").json
+    assert [piece for piece in told["pieces"]] == [piece for piece in whole["pieces"]]
+    run = load(None, flags={"model": "none", "task": "mini-dart", "limit": 3})
+    assert len(scored_task(run, whole_pool=True).train) == len(task_of(run.model_copy(update={"limit": None})).train)
+    assert len(scored_task(run, whole_pool=True).test) == len(task_of(run).train) == 3
+
+
+def test_dropped_demonstrations_are_printed_and_one_is_one(tmp_path: Path) -> None:
+    model = save_model(tmp_path / "model")
+    train = write(tmp_path / "a.jsonl", [(f"{'ba lo ri ' * 16}{n}", f"na {n}") for n in range(8)])
+    test = write(tmp_path / "t.jsonl", [("tem " * 9, "na")])
+    told = foreword(
+        "evaluate", "--model", model, "--data", train, "--dev", train, "--test", test, "--method", "icl:bm25:3", "--max-new-tokens", 8,
+        "--out", tmp_path / "o",
+    )  # fmt: skip
+    assert told.code == 0 and ", 1 example\n" in told.out, told
+    assert "demonstrations did not fit the window and were left out" in " ".join(told.out.split())

@@ -262,3 +262,8 @@ def shared_questions(train: Iterable[Example], scored: Iterable[Example]) -> int
     """How many of the scored examples ask a question that also stands in train."""
     known = {example.question for example in train}
     return sum(example.question in known for example in scored)
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 question`, `2,000 questions`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

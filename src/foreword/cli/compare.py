@@ -112,13 +112,14 @@ def _answer(outcome: Outcome, as_json: bool) -> None:
 
 
 def _list(planned: Plan, as_json: bool) -> None:
+    from foreword.data import counted
     from foreword.study.cost import HEADS, estimate, summed
 
     rows = [estimate(trial) for trial in planned.trials]
     if as_json:
         print_json({"trials": [row.as_dict() for row in rows]})
         return
-    head = f"{planned.task.name} on {planned.backbone.name}, {len(planned.task.test):,} examples to answer"
+    head = f"{planned.task.name} on {planned.backbone.name}, {counted(len(planned.task.test), 'example')} to answer"
     print_table(head, HEADS, [row.cells() for row in rows], left=["method"])
     say(summed(rows))
     for note in planned.task.remarks:

@@ -54,8 +54,9 @@ def pooling_of(run: Run) -> str | None:
     return pooling
 
 
-def task_of(run: Run) -> Task:
-    """The task that a run names, with its wording, metrics and limits."""
+def task_of(run: Run, *, whole_pool: bool = False) -> Task:
+    """The task that a run names, with its wording, metrics and limits. whole_pool: `limit` is for what is scored, and leaves the
+    training examples, which are only shown, as they are."""
     if not (run.task or run.data):
         raise ForewordError("There is no task; give --task NAME, or --data FILE with your own examples.")
     if run.task and run.data:
@@ -81,7 +82,7 @@ def task_of(run: Run) -> Task:
     )
     if not own:
         task = replace(task, template=worded(task.template, run))
-    limits = {"train": run.train_limit or run.limit, "dev": run.limit, "test": run.limit}
+    limits = {"train": run.train_limit or (None if whole_pool else run.limit), "dev": run.limit, "test": run.limit}
     task = task.limited(limits)
     for split in SPLITS:
         if not task.split(split):
@@ -100,10 +101,10 @@ def columns_of(run: Run) -> Columns:
     return Columns(run.input_column, run.target_column, *names, run.target_index)
 
 
-def scored_task(run: Run) -> Task:
+def scored_task(run: Run, *, whole_pool: bool = False) -> Task:
     """The task that is scored: the run's own, or a test file alone, of which every example is scored and none demonstrated."""
     if run.task or run.data or not run.test:
-        return task_of(run)
+        return task_of(run, whole_pool=whole_pool)
     template = worded(Template(), run)
     made = examples(
         read_rows(run.test, form=form_of(run), as_written=True),

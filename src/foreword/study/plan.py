@@ -22,6 +22,7 @@ from foreword.retrieve import sentence_encoder
 from foreword.softprompt import SoftPrompt
 from foreword.study.asked import checked, pooling_of, row_of, task_of
 from foreword.study.boundary import bounded
+from foreword.study.carried import carried, roomy
 from foreword.task import SPLITS, Task
 from foreword.trial import Encode, Spec, Trial
 
@@ -210,7 +211,8 @@ def plan(run: Run, *, progress: Progress = silent, task: Task | None = None, bac
             "Init 'labels' needs a task with answers to choose from; give --choices, or use --init vocab."
         )
     backbone = backbone or backbone_of(run)
-    task = plainly(run, backbone, task)
+    run, task = roomy(run, backbone, carried(backbone, plainly(run, backbone, task)))
+    specs = specs_of(run, given)
     for spec in specs:
         if spec.given is not None:
             spec.given.fits(name=backbone.name, fingerprint=backbone.fingerprint, hidden=backbone.hidden)

@@ -62,7 +62,7 @@ def show_input(run: Run, prompt: str, label: str | None, example: str, *, progre
     else:
         run = run.model_copy(update={"methods": [label]})
     run, given = with_carried(checked(run))
-    task = scored_task(run)
+    task = scored_task(run, whole_pool=True)
     known = {one.id: one for one in task.test}
     if example and example not in known:
         raise unknown("test example", example, list(known)[:1000])

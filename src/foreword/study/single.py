@@ -21,6 +21,7 @@ from foreword.readers import read_rows
 from foreword.record import Record
 from foreword.softprompt import SoftPrompt
 from foreword.study.asked import checked, columns_of, form_of, row_of, scored_task, task_of, worded
+from foreword.study.carried import carried
 from foreword.study.plan import Plan, backbone_of, encoder_of, fitting_split, plainly, plan, renamed
 from foreword.task import Task
 from foreword.template import Template
@@ -161,7 +162,7 @@ def score(run: Run, prompt: str, label: str | None, *, progress: Progress = sile
     """Answer and score the test split with a given prompt (or with words only); a finished record is taken as it is."""
     run, _ = with_prompt(run, prompt, label)
     run = checked(run.model_copy(update={"seeds": run.seeds[:1]}))
-    task = scored_task(run)
+    task = scored_task(run, whole_pool=True)
     _needs_pool(run, task.train, "--data FILE")
     may_write(Path(run.out))
     planned = plan(run, task=task, progress=progress)
@@ -239,19 +240,22 @@ def _pool(run: Run, demonstrations: str, template: Template) -> list[Example]:
 @dataclass(frozen=True)
 class Answered:
     """examples and outputs, one for one. votes: each member's own outputs, the majority of which the outputs are. left_out: how many
-    inputs did not fit the window, where the run says to leave those out."""
+    inputs did not fit the window, where the run says to leave those out. dropped: demonstrations that did not fit. notes: what a
+    reader of the answers should know."""
 
     examples: tuple[Example, ...]
     outputs: tuple[str, ...]
     votes: tuple[tuple[str, ...], ...]
     left_out: int
+    dropped: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def answer(given: Inputs, *, progress: Progress = silent) -> Answered:
     """Load the model and answer every input by each member, all members in one pass; several members vote."""
     run = given.members[0][0]
     backbone = backbone_of(run)
-    task = plainly(run, backbone, given.task)
+    task = carried(backbone, plainly(run, backbone, given.task))
     whole = len(task.test)
     for one, soft in given.members:
         if soft is not None:
@@ -261,10 +265,11 @@ def answer(given: Inputs, *, progress: Progress = silent) -> Answered:
         (None if soft is None else soft.values, _trial(one, soft, backbone, task, progress).laid() if task.test else [])
         for one, soft in given.members
     ]
+    dropped = sum(one.fitted.dropped for _, laid in members for one in laid)
     found = predict_ensemble(
         backbone, task.template, members, longest=run.max_new_tokens, batch_size=run.batch_size, progress=progress
     )
-    return Answered(task.test, found.outputs, found.members, whole - len(task.test))
+    return Answered(task.test, found.outputs, found.members, whole - len(task.test), dropped, task.remarks)
 
 
 def _trial(run: Run, soft: SoftPrompt | None, backbone: Backbone, task: Task, progress: Progress) -> Trial:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from foreword.data import Columns, Example, divided, examples, merged
+from foreword.data import Columns, Example, counted, divided, examples, merged
 from foreword.errors import ForewordError, MissingExtraError
 from foreword.readers import Form, Rows, endings, read_rows, readable
 from foreword.task import SPLITS, Task
@@ -318,5 +318,6 @@ def completed(
     for split, part in zip(missing, cut, strict=True):
         parts[split] = part
         count = len({example.question for example in part})
-        notes.append(f"There is no {split} file: {count:,} questions were cut from train by seed {seed}.")
+        cut_out = f"{counted(count, 'question')} {'were' if count > 1 else 'was'} cut from train"
+        notes.append(f"There is no {split} file: {cut_out} by seed {seed}.")
     return parts, notes
