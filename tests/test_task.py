@@ -118,7 +118,8 @@ def test_metrics_follow_from_the_answers(tmp_path: Path) -> None:
     short = write(
         tmp_path / "short.jsonl", [{"input": f"q {n}", "target": "yes" if n % 2 else "no"} for n in range(30)]
     )
-    assert task_from_files("mine", short).metrics == ("exact_match", "token_f1")
+    assert task_from_files("mine", short, recognise=False).metrics == ("exact_match", "token_f1")
+    assert task_from_files("mine", short).metrics == ("accuracy",)
     assert task_from_files("mine", short, choices=["no", "yes"]).metrics == ("accuracy",)
     assert task_from_files("mine", short, metrics=["chrf"]).metrics == ("chrf",)
 

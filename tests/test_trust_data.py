@@ -238,11 +238,11 @@ def test_reading_takes_off_no_more_than_the_wording() -> None:
 
 
 def test_a_wording_that_cannot_be_read_back_is_said(tmp_path: Path) -> None:
-    pairs = [(f"q {n}", "e.g. this one" if n % 2 else "something else") for n in range(60)]
+    pairs = [(f"q {n}", f"e.g. this {n}" if n % 2 else f"something else {n}") for n in range(60)]
     template = Template(answer=" {target}.")
     task = task_from_files("mine", write(tmp_path / "a.jsonl", pairs), template=template)
     (note,) = [one for one in task.remarks if "cannot be read back" in one]
-    assert "'e.g. this one' is read as 'e.g'" in note and "' {target}'" in note and note.startswith("30 targets")
+    assert "' is read as 'e.g'" in note and "' {target}'" in note and note.startswith("30 targets")
 
 
 @pytest.mark.parametrize("stop", ["。", "é", "###", "\n"])
@@ -342,7 +342,9 @@ def test_an_empty_prediction_is_dropped_as_the_official_tool_does(prediction: st
         "db_id": "d", "table_names_original": ["t"], "column_names_original": [[-1, "*"], [0, "a"]], "foreign_keys": [],
     }  # fmt: skip
     save_rows(tmp_path / "tables.jsonl", [table])
-    cases = save_rows(tmp_path / "cases.jsonl", [{"id": "1", "db_id": "d", "gold": "SELECT a FROM t", "prediction": prediction}])
+    cases = save_rows(
+        tmp_path / "cases.jsonl", [{"id": "1", "db_id": "d", "gold": "SELECT a FROM t", "prediction": prediction}]
+    )
     told = foreword("score", "spider_match", cases, "--json")
     assert told.code == 0, told.err
     if not prediction.strip():
@@ -361,7 +363,16 @@ def test_choices_that_are_one_to_the_model_are_refused(shared: Path, tmp_path: P
     model = shared / "models" / "tinystories-656k"
     path = write(tmp_path / "t.jsonl", [(f"story {n}", "坏") for n in range(30)])
     for verb in (["compare", "--data", path, "--methods", "zero"], ["evaluate", "--test", path, "--method", "zero"]):
-        refused(*verb, "--model", model, "--choices", "好,坏", "--out", tmp_path / "o", says=("'好' and '坏'", "same tokens"))
+        refused(
+            *verb,
+            "--model",
+            model,
+            "--choices",
+            "好,坏",
+            "--out",
+            tmp_path / "o",
+            says=("'好' and '坏'", "same tokens"),
+        )
     refused("generate", "--model", model, "--data", path, "--choices", "好,坏", says=("'好' and '坏'", "same tokens"))
 
 
@@ -379,10 +390,26 @@ def test_a_choice_that_begins_another_needs_an_end() -> None:
 def test_targets_that_cannot_be_written_are_counted_by_every_verb(shared: Path, tmp_path: Path) -> None:
     model = shared / "models" / "tinystories-656k"
     path = write(tmp_path / "t.jsonl", [(f"story {n}", f"the end {n}" if n % 3 else f"好 {n}") for n in range(30)])
-    told = foreword("evaluate", "--model", model, "--test", path, "--method", "zero", "--limit", 30, "--out", tmp_path / "o", "--json").json
+    told = foreword(
+        "evaluate",
+        "--model",
+        model,
+        "--test",
+        path,
+        "--method",
+        "zero",
+        "--limit",
+        30,
+        "--out",
+        tmp_path / "o",
+        "--json",
+    ).json
     (note,) = [one for one in told["notes"] if "cannot be written by the tokenizer" in one]
     assert note.startswith("10 of 30 distinct targets") and "'好 0' comes back as" in note
-    assert "cannot be written by the tokenizer" in foreword("generate", "--model", model, "--data", path, "--limit", 2, "--json").err
+    assert (
+        "cannot be written by the tokenizer"
+        in foreword("generate", "--model", model, "--data", path, "--limit", 2, "--json").err
+    )
     tuned = foreword("tune", "--model", model, "--data", path, "--max-steps", 1, "--out", tmp_path / "p", "--json").json
     assert any("cannot be written by the tokenizer" in one for one in tuned["notes"])
 
@@ -390,8 +417,25 @@ def test_targets_that_cannot_be_written_are_counted_by_every_verb(shared: Path, 
 def test_targets_longer_than_the_limit_are_counted_before_anything_runs(tmp_path: Path) -> None:
     pairs = [(f"q {n}", "some words " * (60 if n == 7 else 2)) for n in range(30)]
     path = write(tmp_path / "t.jsonl", pairs)
-    ask = ["evaluate", "--model", "reference-small", "--test", path, "--method", "zero", "--question", "{input}:", "--out", tmp_path / "o"]
-    refused(*ask, "--max-new-tokens", 20, says=("1 target of dev and test has more than --max-new-tokens 20", "'row-8'", "give --max-new-tokens"))
+    ask = [
+        "evaluate",
+        "--model",
+        "reference-small",
+        "--test",
+        path,
+        "--method",
+        "zero",
+        "--question",
+        "{input}:",
+        "--out",
+        tmp_path / "o",
+    ]
+    refused(
+        *ask,
+        "--max-new-tokens",
+        20,
+        says=("1 target of dev and test has more than --max-new-tokens 20", "'row-8'", "give --max-new-tokens"),
+    )
     assert not (tmp_path / "o").exists()
     told = foreword(*ask, "--max-new-tokens", 20, "--too-long", "drop", "--json").json
     assert any("1 target of dev and test has more than --max-new-tokens 20" in note for note in told["notes"])
@@ -400,9 +444,22 @@ def test_targets_longer_than_the_limit_are_counted_before_anything_runs(tmp_path
 
 
 def test_a_limit_on_what_is_scored_leaves_the_pool(tmp_path: Path) -> None:
-    told = foreword("show", "--model", "reference-small", "--task", "mini-dart", "--method", "icl", "--limit", 2, "--json").json
-    whole = foreword("show", "--model", "reference-small", "--task", "mini-dart", "--method", "icl", "--example", told["example"], "--json").json
-    assert [piece for piece in told["pieces"]] == [piece for piece in whole["pieces"]]
+    told = foreword(
+        "show", "--model", "reference-small", "--task", "mini-dart", "--method", "icl", "--limit", 2, "--json"
+    ).json
+    whole = foreword(
+        "show",
+        "--model",
+        "reference-small",
+        "--task",
+        "mini-dart",
+        "--method",
+        "icl",
+        "--example",
+        told["example"],
+        "--json",
+    ).json
+    assert told["pieces"] == whole["pieces"]
     run = load(None, flags={"model": "none", "task": "mini-dart", "limit": 3})
     assert len(scored_task(run, whole_pool=True).train) == len(task_of(run.model_copy(update={"limit": None})).train)
     assert len(scored_task(run, whole_pool=True).test) == len(task_of(run).train) == 3

@@ -8,19 +8,23 @@ import gzip
 import io
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow
 import pytest
+import sacrebleu
 from pyarrow import parquet
 
 from entry import foreword, refused
 from foreword.cli.options import settings
 from foreword.data import Columns, examples
 from foreword.errors import ForewordError
+from foreword.metrics import METRICS
 from foreword.readers import Form, read_rows
+from foreword.task import Task
 from foreword.tasks import load_task, task_from_files
 from foreword.template import Template
 
@@ -382,3 +386,99 @@ def test_an_answer_is_taken_out_by_an_expression(tmp_path: Path) -> None:
     slow = Template(extract=r"(a+)+$")
     with pytest.raises(ForewordError, match="nested repetitions"):
         slow.read("a" * 5000 + "b")
+
+
+# -- metrics and labels that fit the data ---------------------------------------------------------------------------------
+
+
+def own(tmp_path: Path, targets: list[str], **how: Any) -> Task:
+    path = tmp_path / "own.jsonl"
+    path.write_text("".join(json.dumps({"input": f"q {n}", "target": one}) + "\n" for n, one in enumerate(targets)))
+    return task_from_files("own", path, **how)
+
+
+def test_one_long_target_does_not_choose_the_metric(tmp_path: Path) -> None:
+    task = own(tmp_path, ["yes"] * 59 + ["an answer of seven words in all"])
+    assert task.metrics[0] == "exact_match"
+    perfect = [one.targets[0] for one in task.test]
+    assert all(METRICS[name].score(perfect, [one.targets for one in task.test]) == 100 for name in task.metrics)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "first"),
+    [
+        ("他昨天去了北京的一家书店买书", "bleu_zh"),
+        ("彼は昨日東京の本屋へ行きました", "bleu_char"),
+        ("เขาไปร้านหนังสือเมื่อวานนี้", "bleu_char"),
+        ("वह कल किताबों की दुकान पर गया था", "bleu_intl"),
+        ("Он вчера ходил в книжный магазин", "bleu_intl"),
+        ("Er ging gestern in eine Buchhandlung", "bleu"),
+    ],
+)
+def test_sentences_of_every_script_get_metrics_that_perfect_answers_reach(
+    tmp_path: Path, sentence: str, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("bleu_ja", "bleu_ko", "bleu_flores200"):  # whatever is installed here
+        monkeypatch.setitem(_shelf_copy(monkeypatch), name, replace(METRICS[name], absence=lambda: "absent"))
+    task = own(tmp_path, [f"{sentence} {n}" for n in range(60)])
+    assert task.metrics[0] == first and len(task.metrics) == 5
+    for name in task.metrics:
+        assert METRICS[name].score(
+            [one.targets[0] for one in task.test], [one.targets for one in task.test]
+        ) == pytest.approx(100)
+
+
+def _shelf_copy(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    copied = dict(METRICS)
+    monkeypatch.setattr("foreword.metrics._shelf", lambda: copied)
+    return copied
+
+
+@pytest.mark.parametrize("text", ["你好", "สวัสดี", "नमस्ते", "привет", "שלום", "hello", "!?", "a the"])
+def test_perfect_answers_of_every_script_score_full_marks(text: str) -> None:
+    for name in ("rouge_l_unicode", "token_f1_unicode", "bleu_char"):
+        score = METRICS[name].score([text * 4], [[text * 4]])
+        assert score == pytest.approx(100), (name, text)
+        assert METRICS[name].score(["zzz"], [[text * 4]]) == 0
+    assert METRICS["rouge_l"].score(["你好"], [["你好"]]) == 0, (
+        "the official one sees Latin letters only, under its own name"
+    )
+
+
+def test_bleu_by_language_is_sacrebleus(tmp_path: Path) -> None:
+    outputs, references = ["他昨天去了北京 today", "书店在那里"], [["他昨天去了上海 today"], ["书店就在那里"]]
+    for name, tokenizer in (("bleu_zh", "zh"), ("bleu_char", "char"), ("bleu_intl", "intl")):
+        official = sacrebleu.corpus_bleu(outputs, [[one[0] for one in references]], tokenize=tokenizer)
+        assert METRICS[name].score(outputs, references) == pytest.approx(official.score, abs=1e-9)
+        assert f"tok:{tokenizer}" in METRICS[name].signature()
+
+
+def test_a_metric_that_gives_perfect_answers_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        ForewordError, match=r"'bleu' cannot decide here: the 6 test references .* score 0.0 .*--metrics exact_match"
+    ):
+        own(tmp_path, ["yes"] * 60, metrics=["bleu"])
+    task = own(tmp_path, ["yes"] * 60, metrics=["exact_match", "bleu"])
+    assert any("score 0.0 by 'bleu', not 100" in note for note in task.notes)
+
+
+def test_few_short_targets_are_taken_as_choices_and_said(tmp_path: Path) -> None:
+    targets = [["billing", "technical issue", "refund"][n % 3] for n in range(300)]
+    task = own(tmp_path, targets)
+    assert task.metrics == ("accuracy",) and task.test[0].choices == ("billing", "refund", "technical issue")
+    assert any(
+        "3 distinct targets (billing, refund, technical issue) are taken as choices" in note for note in task.notes
+    )
+    free = own(tmp_path, targets, recognise=False)
+    assert free.metrics[0] == "exact_match" and not free.test[0].choices
+    assert settings({"choices": "none"}) == {"choices": []}
+    told = foreword(
+        "compare", "--model", "reference-small", "--data", tmp_path / "own.jsonl", "--methods", "zero", "--dry-run"
+    )
+    assert "are taken as choices" in " ".join(told.out.split())
+    told = foreword(
+        "compare", "--model", "reference-small", "--data", tmp_path / "own.jsonl", "--methods", "zero", "--dry-run", "--choices", "none"
+    )  # fmt: skip
+    assert "taken as choices" not in told.out
+    for other in (["yes"] * 60, [f"label {n}" for n in range(60)], [f"a fairly long label {n % 2}" for n in range(60)]):
+        assert not own(tmp_path, other).test[0].choices

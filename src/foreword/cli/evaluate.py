@@ -66,7 +66,9 @@ def _show(found: dict[str, Any]) -> None:
     head = f"{found['method']} for {found['task']} on {found['backbone']}, {counted(found['examples'], 'example')}"
     print_table(head, ("metric", "score", "95% interval"), rows, left=["metric"])
     if found["dropped_demonstrations"]:
-        say(f"Note: {counted(found['dropped_demonstrations'], 'demonstration')} did not fit the window and were left out.")
+        say(
+            f"Note: {counted(found['dropped_demonstrations'], 'demonstration')} did not fit the window and were left out."
+        )
     for note in found["notes"]:
         say(f"Note: {note}", style="dim")
     say(f"record: {found['record']}")

@@ -189,7 +189,8 @@ Choices = Annotated[
     str | None,
     typer.Option(
         "--choices",
-        help="The answers to choose from (classification): a comma list, a JSON list, or a file with one a line.",
+        help="The answers to choose from (classification): a comma list, a JSON list, or a file with one a line; none: free "
+        "answers, also where the data look like a classification.",
         rich_help_panel=WORDS,
     ),
 ]

@@ -10,30 +10,15 @@ from typing import Any
 
 import bm25s
 import numpy as np
-import regex
 import Stemmer
 
 from foreword.data import Example
 from foreword.errors import unknown
-from foreword.folding import bare
+from foreword.folding import pieces
 from foreword.retrieve.pool import Pool, Ranked, Ranking, Retriever, Vectors
 
-# Scripts that leave no blank between words: each of their characters, with the marks that stand on it, is a piece. (Tibetan parts
-# its syllables with a mark of its own, and those are its pieces.)
-_UNSPACED = (
-    r"\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\u30fc"
-)
 K1 = 1.5  # Robertson and Zaragoza 2009: how soon a repeated word counts no more
 B = 0.75  # how much a long text is held back for its length
-_PIECE = regex.compile(
-    rf"[[{_UNSPACED}]&&[\p{{L}}\p{{N}}]]\p{{M}}*|[[\p{{L}}\p{{N}}\p{{M}}]--[{_UNSPACED}]]+", regex.VERSION1
-)
-
-
-def pieces(text: str) -> list[str]:
-    """The word pieces of a text in NFKC and without case: runs of letters, digits and the marks that stand on them, in order; no
-    stop word is taken out."""
-    return _PIECE.findall(text.lower() if text.isascii() else bare(text))
 
 
 def trigrams(text: str) -> list[str]:
@@ -72,7 +57,9 @@ def bm25_retriever(pool: Pool) -> Retriever:
         scores = index.get_scores_from_ids(known) if known else np.zeros(len(cuts), np.float32)  # [N]
         scores[list(bars)] = -np.inf
         most = whole(known, len(own)) if known else 1.0
-        return [(int(place), min(1.0, float(scores[place]) / most)) for place in best(scores, min(k, len(cuts) - len(bars)))]
+        return [
+            (int(place), min(1.0, float(scores[place]) / most)) for place in best(scores, min(k, len(cuts) - len(bars)))
+        ]
 
     def rank(examples: Sequence[Example], barred: Sequence[Sequence[int]], k: int) -> list[Ranking]:
         return [one(example, bars, k) for example, bars in zip(examples, barred, strict=True)]

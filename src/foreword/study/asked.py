@@ -15,7 +15,7 @@ from foreword.readers import Form, read_rows
 from foreword.retrieve import RETRIEVERS
 from foreword.task import SPLITS, Task
 from foreword.tasks import load_task
-from foreword.tasks._own import default_metrics, one_input
+from foreword.tasks._fit import default_metrics, one_input, unreached
 from foreword.template import Template
 
 DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
@@ -79,6 +79,7 @@ def task_of(run: Run, *, whole_pool: bool = False) -> Task:
         template=worded(Template(), run) if own else None,
         metrics=run.metrics or None,
         choices=run.choices,
+        recognise="choices" not in run.model_fields_set,
     )
     if not own:
         task = replace(task, template=worded(task.template, run))
@@ -114,9 +115,9 @@ def scored_task(run: Run, *, whole_pool: bool = False) -> Task:
         origin=run.test,
         fields_needed=template.names(),
     )
-    metrics = tuple(run.metrics) or default_metrics(made)
     test = merged(made)
-    notes = tuple(one_input("test", made, test))
+    metrics = tuple(run.metrics) or default_metrics(made, test)
+    notes = (*one_input("test", made, test), *unreached(run.metrics, test))
     task = Task(Path(run.test).resolve().stem, (), (), tuple(test), template, metrics, source=run.test, notes=notes)
     return task.limited({"test": run.limit})
 

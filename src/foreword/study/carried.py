@@ -48,7 +48,9 @@ def _distinct(backbone: Backbone, task: Task, choices: Sequence[str]) -> None:
 def _changed(backbone: Backbone, task: Task) -> str:
     """A note that counts the targets that an answer cannot equal, and names the first; empty where all can be given back."""
     template, words = task.template, backbone.answers
-    targets = dict.fromkeys(t for name in reversed(SPLITS) for one in task.split(name) if not one.choices for t in one.targets)
+    targets = dict.fromkeys(
+        t for name in reversed(SPLITS) for one in task.split(name) if not one.choices for t in one.targets
+    )
     tried = list(targets)[:_TRIED]
     lost = []
     for target in tried:
@@ -57,7 +59,11 @@ def _changed(backbone: Backbone, task: Task) -> str:
             lost.append((target, text))
     if not lost:
         return ""
-    of = f"{len(tried):,} distinct targets" if len(tried) == len(targets) else f"the first {len(tried):,} of {len(targets):,} distinct targets"
+    of = (
+        f"{len(tried):,} distinct targets"
+        if len(tried) == len(targets)
+        else f"the first {len(tried):,} of {len(targets):,} distinct targets"
+    )
     target, text = lost[0]
     return (
         f"{len(lost):,} of {of} cannot be written by the tokenizer of {backbone.name} as they stand: {target!r} comes back as {text!r}; "
@@ -81,7 +87,9 @@ def roomy(run: Run, backbone: Backbone, task: Task) -> tuple[Run, Task]:
     notes = list(task.notes)
     if "max_new_tokens" not in run.model_fields_set and most > limit:
         run = run.model_copy(update={"max_new_tokens": most})
-        notes.append(f"--max-new-tokens was raised from {limit} to {most}, for the longest target of dev and test has {longest:,} tokens.")
+        notes.append(
+            f"--max-new-tokens was raised from {limit} to {most}, for the longest target of dev and test has {longest:,} tokens."
+        )
         limit = most
     cut = [name for name, size in sizes.items() if size > limit]
     if cut:
@@ -90,7 +98,9 @@ def roomy(run: Run, backbone: Backbone, task: Task) -> tuple[Run, Task]:
             f"(example '{cut[0]}' has {sizes[cut[0]]:,}), and answers would be cut there"
         )
         if not run.task and run.too_long != "drop":
-            raise ForewordError(f"{what}; give --max-new-tokens {longest}, or --too-long drop to score them all the same.")
+            raise ForewordError(
+                f"{what}; give --max-new-tokens {longest}, or --too-long drop to score them all the same."
+            )
         notes.append(f"{what}.")
     return run, replace(task, notes=tuple(notes))
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from foreword.data import Columns, Example, counted, divided, examples, merged
 from foreword.errors import ForewordError, MissingExtraError
 from foreword.readers import Form, Rows, endings, read_rows, readable
 from foreword.task import SPLITS, Task
-from foreword.tasks._leaks import leaks
+from foreword.tasks._fit import default_metrics, labels_of, near_twins, one_input, taken_as_choices, unreached
 from foreword.template import Template
 
 SPLIT_WORDS = {
@@ -21,7 +21,6 @@ SPLIT_WORDS = {
     "test": ("test",),
 }
 _SHARD = re.compile(r"(\w+?)-(\d{5})-of-(\d{5})(?:-[0-9a-f]+)?")
-TEXT_METRICS = ("bleu", "chrf", "rouge_l", "exact_match", "token_f1")
 
 
 def task_from_files(
@@ -35,6 +34,7 @@ def task_from_files(
     template: Template | None = None,
     metrics: Sequence[str] | None = None,
     choices: Sequence[str] = (),
+    recognise: bool = True,
     seed: int = 0,
     dev_share: float = 0.1,
     test_share: float = 0.1,
@@ -44,8 +44,9 @@ def task_from_files(
     A split that is not given is made by seed so that all rows of one question land in one split: of one file,
     dev_share of the distinct questions become dev and test_share test; with a test file, dev is cut from train;
     with a dev file and no test file, dev is what is scored and a new dev is cut from train. Rows of dev and
-    test that ask the same question become one example with several references; in train every row stays. Ids:
-    the id column, or split-row. Raises ForewordError for an unreadable file, a missing column, an empty answer,
+    test that ask the same question, character by character, become one example with several references, unless they have choices; in
+    train every row stays. recognise: where no choices are given and the targets are few, short and often repeated, they are taken as
+    choices. Ids: the id column, or split-row. Raises ForewordError for an unreadable file, a missing column, an empty answer,
     an empty split.
     """
     given = {"train": [train], "dev": [dev] if dev else [], "test": [test] if test else []}
@@ -62,7 +63,16 @@ def task_from_files(
     }
     source = ", ".join(origin for origin, _ in rows.values())
     return _task(
-        name, rows, source, (), columns or Columns(), template, metrics, choices, seed, (dev_share, test_share)
+        name,
+        rows,
+        source,
+        (),
+        columns or Columns(),
+        template,
+        metrics,
+        None if recognise and not choices else choices,
+        seed,
+        (dev_share, test_share),
     )
 
 
@@ -75,6 +85,7 @@ def task_from_hub(
     template: Template | None = None,
     metrics: Sequence[str] | None = None,
     choices: Sequence[str] = (),
+    recognise: bool = True,
     seed: int = 0,
     dev_share: float = 0.1,
     test_share: float = 0.1,
@@ -93,7 +104,19 @@ def task_from_hub(
     rows = {split: (f"{split} of {origin}", found) for split, found in splits.items()}
     source = f"Hugging Face hub: {origin}"
     parts = (dev_share, test_share)
-    return _task(name or origin, rows, source, notes, columns, template, metrics, choices or labels, seed, parts)
+    known = choices or labels
+    return _task(
+        name or origin,
+        rows,
+        source,
+        notes,
+        columns,
+        template,
+        metrics,
+        None if recognise and not known else known,
+        seed,
+        parts,
+    )
 
 
 def split_files(folder: Path) -> Mapping[str, Sequence[Path]]:
@@ -194,16 +217,6 @@ def _named(row: dict[str, Any], target: str | None, names: Sequence[str] | None)
     return row
 
 
-def default_metrics(given: Sequence[Example]) -> tuple[str, ...]:
-    """accuracy where there are choices; exact match where every answer is one or two words; else BLEU and its
-    company."""
-    if all(example.choices for example in given):
-        return ("accuracy",)
-    if all(len(target.split()) <= 2 for example in given for target in example.targets):
-        return ("exact_match", "token_f1")
-    return TEXT_METRICS
-
-
 def _task(
     name: str,
     rows: Mapping[str, tuple[str, Rows]],
@@ -212,7 +225,7 @@ def _task(
     columns: Columns,
     template: Template | None,
     metrics: Sequence[str] | None,
-    choices: Sequence[str],
+    choices: Sequence[str] | None,
     seed: int,
     shares: tuple[float, float],
 ) -> Task:
@@ -221,7 +234,7 @@ def _task(
         split: examples(
             found,
             columns,
-            choices=choices,
+            choices=choices or (),
             empty_answers=template.empty_answers,
             origin=origin,
             fields_needed=template.names(),
@@ -229,56 +242,27 @@ def _task(
         )
         for split, (origin, found) in rows.items()
     }
+    labels = labels_of([one for part in read.values() for one in part]) if choices is None and not metrics else ()
+    if labels:
+        read = {split: [replace(one, choices=labels) for one in part] for split, part in read.items()}
     parts, made = completed(_distinct(read), seed, *shares)
+    if labels:
+        made.append(taken_as_choices(labels))
     every = [example for split in SPLITS for example in parts[split]]
     dev, test = merged(parts["dev"]), merged(parts["test"])
     made += [*one_input("dev", parts["dev"], dev), *one_input("test", parts["test"], test)]
     made += near_twins(parts["train"], {"dev": dev, "test": test})
+    made += unreached(metrics or (), test)
     return Task(
         name=name,
         train=tuple(parts["train"]),
         dev=tuple(dev),
         test=tuple(test),
         template=template,
-        metrics=tuple(metrics or default_metrics(every)),
+        metrics=tuple(metrics or default_metrics(every, test)),
         source=source,
         notes=(*notes, *made),
     )
-
-
-def one_input(split: str, rows: Sequence[Example], scored: Sequence[Example]) -> list[str]:
-    """A note where rows of one input became one example, or where rows of one input have different labels and each is scored."""
-    if len(scored) < len(rows):
-        several = Counter(example.exact for example in rows)
-        return [
-            f"{len(rows):,} {split} rows ask {len(scored):,} questions: the {sum(n for n in several.values() if n > 1):,} rows that share "
-            f"an input are {sum(n > 1 for n in several.values()):,} examples, and any of their answers is right."
-        ]
-    labels: dict[str, set[tuple[str, ...]]] = defaultdict(set)
-    for example in rows:
-        labels[example.question].add(example.targets)
-    split_ones = {question for question, targets in labels.items() if len(targets) > 1}
-    if not any(example.choices for example in rows) or not split_ones:
-        return []
-    count = sum(example.question in split_ones for example in rows)
-    return [
-        f"{count:,} of {len(rows):,} {split} rows have an input that other rows give another label ({len(split_ones):,} inputs); each is "
-        "scored, so that no method can reach 100."
-    ]
-
-
-def near_twins(train: Sequence[Example], scored: Mapping[str, Sequence[Example]]) -> list[str]:
-    """A note for each scored split some of whose questions stand in train in nearly the same words."""
-    known = {example.question for example in train}
-    notes = []
-    for split, examples_ in scored.items():
-        near = leaks(train, [example for example in examples_ if example.question not in known])
-        if near:
-            notes.append(
-                f"{len(near):,} of {len(examples_):,} {split} examples have a near twin in train (nine words of ten the same), such as "
-                f"{near[0].scored} and {near[0].train}; it may be shown as their demonstration."
-            )
-    return notes
 
 
 def _distinct(read: dict[str, list[Example]]) -> dict[str, list[Example]]:
