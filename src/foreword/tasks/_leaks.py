@@ -8,12 +8,12 @@ the prefix principle (Chaudhuri et al. 2006; Bayardo et al. 2007) misses no pair
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from foreword.data import Example
+from foreword.folding import pieces
 
 NEAR = 0.9
 Words = tuple[frozenset[str], ...]
@@ -52,13 +52,13 @@ def leaks(train: Iterable[Example], scored: Sequence[Example]) -> list[Leak]:
 
 
 def _plain(fields: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(" ".join(re.findall(r"\w+", fields[name].casefold())) for name in sorted(fields))
+    return tuple(" ".join(pieces(fields[name])) for name in sorted(fields))
 
 
 def _words(example: Example) -> Words:
     """The word set of each field."""
     fields = example.fields
-    return tuple(frozenset(re.findall(r"\w+", fields[name].casefold())) for name in sorted(fields))
+    return tuple(frozenset(pieces(fields[name])) for name in sorted(fields))
 
 
 def _near(train: Sequence[Example], scored: Sequence[Example]) -> list[tuple[Example, Example]]:
