@@ -15,6 +15,7 @@ from foreword.metrics import metric
 from foreword.tasks._leaks import leaks
 
 LABELS, ROWS_A_LABEL, LABEL_WORDS, LABEL_LENGTH = 20, 10, 3, 32  # at most, at least on average, at most, at most
+SEARCHED = 30_000  # examples among which near twins are looked for: some ten seconds
 SHORT = 0.9  # share of short targets from which an answer is right or wrong, and not more or less like its reference
 _SCRIPTS = {name: regex.compile(rf"\p{{Script={name}}}") for name in ("Han", "Hiragana", "Katakana", "Hangul")}
 
@@ -133,6 +134,9 @@ def one_input(split: str, rows: Sequence[Example], scored: Sequence[Example]) ->
 
 def near_twins(train: Sequence[Example], scored: Mapping[str, Sequence[Example]]) -> list[str]:
     """A note for each scored split some of whose questions stand in train in nearly the same words."""
+    total = len(train) + sum(map(len, scored.values()))
+    if total > SEARCHED:
+        return [f"Near twins of scored examples were not looked for in train, for {total:,} examples would take long."]
     known = {example.question for example in train}
     notes = []
     for split, examples_ in scored.items():
