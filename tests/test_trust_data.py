@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import copy
 import random
+import shutil
 import unicodedata
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import transformers
 
 from entry import foreword, refused, save_model, save_rows
+from foreword import reference
 from foreword.backbone import load_backbone
 from foreword.config import Tuning, load
 from foreword.data import Example, divided, examples, merged, shared_questions
@@ -475,3 +478,34 @@ def test_dropped_demonstrations_are_printed_and_one_is_one(tmp_path: Path) -> No
     )  # fmt: skip
     assert told.code == 0 and ", 1 example\n" in told.out, told
     assert "demonstrations did not fit the window and were left out" in " ".join(told.out.split())
+
+
+def test_a_tokenizer_that_knows_more_tokens_than_the_model_has_vectors(tmp_path: Path) -> None:
+    folder = tmp_path / "E"
+    shutil.copytree(reference.folder("small"), folder)
+    for path in folder.iterdir():
+        path.chmod(0o644)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_special_tokens({"pad_token": "[PAD]"})
+    tokenizer.save_pretrained(folder)
+    ask = [
+        "evaluate",
+        "--model",
+        folder,
+        "--task",
+        "mini-dart",
+        "--limit",
+        3,
+        "--train-limit",
+        10,
+        "--max-new-tokens",
+        4,
+    ]
+    told = foreword(*ask, "--method", "icl:dense", "--out", tmp_path / "o", "--json")
+    assert told.code == 0, told.err
+    refused(
+        *ask, "--question", "{input}[PAD]", "--method", "zero", "--out", tmp_path / "p", says=("'[PAD]'", "no vector")
+    )
+    path = write(tmp_path / "t.jsonl", [("text with [PAD] in it", "yes")])
+    shown = foreword("show", "--model", folder, "--test", path, "--method", "zero", "--json").json
+    assert max(shown["ids"]) < len(tokenizer) - 1, "in users' text it is text"

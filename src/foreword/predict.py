@@ -10,6 +10,7 @@ from torch import Tensor
 
 from foreword.backbone import Backbone, Row, Softs, each
 from foreword.ensemble import vote
+from foreword.errors import ForewordError
 from foreword.layout import Laid
 from foreword.memory import Budget
 from foreword.progress import Progress, silent
@@ -164,9 +165,20 @@ def _choose(
 
 
 def choice_ids(backbone: Backbone, template: Template, choices: Sequence[str]) -> list[tuple[int, ...]]:
-    """The tokens by which choices are compared: without the end token, unless one choice begins another, when all have it."""
+    """The tokens by which choices are compared: without the end token, unless one choice begins another, when all have it. Raises
+    ForewordError for two choices of the same tokens, between which the model cannot choose."""
     if backbone.kind == "seq2seq":
-        return [backbone.answer_ids(template.replied(one)) for one in choices]
-    bare = [backbone.answers.ids(template.replied(one), first=False) for one in choices]
-    clash = any(a != b and b[: len(a)] == a for a in bare for b in bare)
-    return [backbone.answer_ids(template.replied(one)) for one in choices] if clash else bare
+        ids = [backbone.answer_ids(template.replied(one)) for one in choices]
+    else:
+        ids = [backbone.answers.ids(template.replied(one), first=False) for one in choices]
+        if any(a != b and b[: len(a)] == a for a in ids for b in ids):
+            ids = [backbone.answer_ids(template.replied(one)) for one in choices]
+    known: dict[tuple[int, ...], str] = {}
+    for choice, own in zip(choices, ids, strict=True):
+        if own in known:
+            raise ForewordError(
+                f"The choices '{known[own]}' and '{choice}' have the same tokens in {backbone.name}, whose tokenizer cannot write them "
+                "apart; word the choices otherwise, or take a model whose tokenizer knows their characters."
+            )
+        known[own] = choice
+    return ids

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from foreword.context import Run, Runs, Text
+from foreword.errors import ForewordError
 
 _ANCHORS = ("\n", "0", "|")  # some vocabularies have words that begin with a line end
 
@@ -42,6 +43,12 @@ class Wording:
         ids: tuple[int, ...] = ()
         for part, trusted in self._pieces(text):
             ids += self._piece(part, first=first and not ids, data=not trusted)
+        if self.rows is not None and any(i >= self.rows for i in ids):
+            token = next(self.tokenizer.convert_ids_to_tokens(i) for i in ids if i >= self.rows)
+            raise ForewordError(
+                f"The tokenizer knows the token {token!r} and the model has no vector for it ({self.rows:,} vectors); leave it out of the "
+                "wording, or use the tokenizer that came with the model."
+            )
         if first and self.start and ids[: len(self.start)] == self.start:
             return ids[len(self.start) :]
         return ids
@@ -112,9 +119,9 @@ class Wording:
 
     @property
     def pad(self) -> int:
-        """An id to fill with; it is masked everywhere, so any will do."""
+        """An id to fill with, one that the model has a vector for; it is masked everywhere, so any will do."""
         known = self.tokenizer.pad_token_id
-        return 0 if known is None else int(known)
+        return 0 if known is None or (self.rows is not None and known >= self.rows) else int(known)
 
     @functools.cached_property
     def _texts(self) -> list[str]:

@@ -13,27 +13,24 @@ from foreword.errors import ForewordError
 from foreword.predict import choice_ids
 from foreword.task import SPLITS, Task
 
+_TRIED_CHOICES = (
+    2_000  # distinct rows of choices that are tried before anything runs, at most; the others when they are scored
+)
 _TRIED = 5_000  # distinct targets that are encoded and decoded, at most
 
 
 def carried(backbone: Backbone, task: Task) -> Task:
     """The task with a note on the targets that come back as another text when they are encoded and decoded. Raises ForewordError for
     choices that have the same tokens, and for one that begins another where the model has no token for the end."""
-    for choices in dict.fromkeys(one.choices for name in SPLITS for one in task.split(name) if one.choices):
+    given = dict.fromkeys(one.choices for name in reversed(SPLITS) for one in task.split(name) if one.choices)
+    for choices in list(given)[:_TRIED_CHOICES]:
         _distinct(backbone, task, choices)
     note = _changed(backbone, task)
     return replace(task, notes=(*task.notes, note)) if note else task
 
 
 def _distinct(backbone: Backbone, task: Task, choices: Sequence[str]) -> None:
-    known: dict[tuple[int, ...], str] = {}
-    for choice, ids in zip(choices, choice_ids(backbone, task.template, choices), strict=True):
-        if ids in known:
-            raise ForewordError(
-                f"The choices '{known[ids]}' and '{choice}' have the same tokens in {backbone.name}, whose tokenizer cannot write them "
-                "apart; word the choices otherwise, or take a model whose tokenizer knows their characters."
-            )
-        known[ids] = choice
+    known = dict(zip(choice_ids(backbone, task.template, choices), choices, strict=True))
     if backbone.eos or backbone.kind == "seq2seq":
         return
     for ids, choice in known.items():
