@@ -69,7 +69,9 @@ def wrap(name: str, model: Any, tokenizer: Any, output: Any = None, *, notes: tu
     fuse(model)
     rows = int(model.get_input_embeddings().weight.shape[0])
     words = Wording(tokenizer, rows)
-    answers = words if output is None or output is tokenizer else Wording(output, rows)
+    head = model.get_output_embeddings()
+    written = rows if head is None else max(rows, int(head.weight.shape[0]))
+    answers = words if output is None or output is tokenizer else Wording(output, written)
     sample = words.frequent(2000)[-24:]
     if model.config.is_encoder_decoder:
         encoder = Seq2SeqEngine(model, start=words.start, end=words.end, pad=words.pad)
