@@ -97,6 +97,6 @@ def texts_of(text: str, flag: str) -> list[str]:
         raise ForewordError(
             f'{flag} {text[:60]!r} is no JSON list ({error}); write e.g. ["yes, it is", "no"].'
         ) from error
-    if not isinstance(texts, list) or not texts or not all(isinstance(one, str) and one for one in texts):
+    if not isinstance(texts, list) or not texts or not all(isinstance(entry, str) and entry for entry in texts):
         raise ForewordError(f'{flag} {text[:60]!r} is no list of texts; write e.g. ["yes, it is", "no"].')
     return texts

@@ -22,19 +22,21 @@ def bounded(backbone: Backbone, task: Task) -> Task:
     template = task.template
     head = template.answer.partition("{target}")[0]
     asked = template.question.rstrip(_BLANKS)
-    said = template.answer.lstrip(_BLANKS) if not head.strip(_BLANKS) or head[:1] in _BLANKS else template.answer
-    blank = template.question[len(asked) :] + template.answer[: len(template.answer) - len(said)]
+    answer = template.answer.lstrip(_BLANKS) if not head.strip(_BLANKS) or head[:1] in _BLANKS else template.answer
+    blank = template.question[len(asked) :] + template.answer[: len(template.answer) - len(answer)]
     if not blank or backbone.kind == "seq2seq" or asked.endswith("\n"):
         return task
     inside, before = (
-        replace(template, question=asked, answer=blank + said),
-        replace(template, question=asked + blank, answer=said),
+        replace(template, question=asked, answer=blank + answer),
+        replace(template, question=asked + blank, answer=answer),
     )
     sample = _sample(task)
-    agrees = {place: _agreeing(backbone, one, sample) for place, one in (("answer", inside), ("question", before))}
+    agreeing = {
+        place: _agreeing(backbone, template_, sample) for place, template_ in (("answer", inside), ("question", before))
+    }
     known = _agreeing(backbone, template, sample)
-    place = max(agrees, key=lambda name: agrees[name])
-    if agrees[place] <= known:
+    place = max(agreeing, key=lambda name: agreeing[name])
+    if agreeing[place] <= known:
         return task
     where = (
         "front of the answer's, as this model's tokens begin"
@@ -47,7 +49,14 @@ def bounded(backbone: Backbone, task: Task) -> Task:
 
 def _sample(task: Task) -> list[Example]:
     """A few examples with answers, of the first split that has some."""
-    return next(([one for one in task.split(name) if one.targets][:_SAMPLE] for name in SPLITS if task.split(name)), [])
+    return next(
+        (
+            [template_ for template_ in task.split(name) if template_.targets][:_SAMPLE]
+            for name in SPLITS
+            if task.split(name)
+        ),
+        [],
+    )
 
 
 def _agreeing(backbone: Backbone, template: Template, examples: Sequence[Example]) -> int:

@@ -22,7 +22,9 @@ _TRIED = 5_000  # distinct targets that are encoded and decoded, at most
 def carried(backbone: Backbone, task: Task) -> Task:
     """The task with a note on the targets that come back as another text when they are encoded and decoded. Raises ForewordError for
     choices that have the same tokens, and for one that begins another where the model has no token for the end."""
-    given = dict.fromkeys(one.choices for name in reversed(SPLITS) for one in task.split(name) if one.choices)
+    given = dict.fromkeys(
+        example.choices for name in reversed(SPLITS) for example in task.split(name) if example.choices
+    )
     for choices in list(given)[:_TRIED_CHOICES]:
         _distinct(backbone, task, choices)
     note = _changed(backbone, task)
@@ -46,7 +48,7 @@ def _changed(backbone: Backbone, task: Task) -> str:
     """A note that counts the targets that an answer cannot equal, and names the first; empty where all can be given back."""
     template, words = task.template, backbone.answers
     targets = dict.fromkeys(
-        t for name in reversed(SPLITS) for one in task.split(name) if not one.choices for t in one.targets
+        t for name in reversed(SPLITS) for example in task.split(name) if not example.choices for t in example.targets
     )
     tried = list(targets)[:_TRIED]
     lost = []
@@ -76,7 +78,11 @@ def roomy(run: Run, backbone: Backbone, task: Task) -> tuple[Run, Task]:
     --too-long drop says to go on), a built-in task's are counted in a note.
     """
     limit = run.max_new_tokens
-    sizes = {one.id: size for one in (*task.dev, *task.test) if (size := _size(backbone, task, one, limit)) > limit}
+    sizes = {
+        example.id: size
+        for example in (*task.dev, *task.test)
+        if (size := _size(backbone, task, example, limit)) > limit
+    }
     if not sizes:
         return run, task
     longest = max(sizes.values())

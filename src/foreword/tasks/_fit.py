@@ -23,9 +23,9 @@ _SCRIPTS = {name: regex.compile(rf"\p{{Script={name}}}") for name in ("Han", "Hi
 def labels_of(given: Sequence[Example]) -> tuple[str, ...]:
     """The labels of data that are a classification to judge by: at most 20 distinct targets of at most three words, each row one, ten
     rows a label or more on average, and no label only once. () for other data."""
-    if not given or any(len(one.targets) != 1 or one.choices for one in given):
+    if not given or any(len(example.targets) != 1 or example.choices for example in given):
         return ()
-    counts = Counter(one.targets[0] for one in given)
+    counts = Counter(example.targets[0] for example in given)
     few = 2 <= len(counts) <= LABELS and len(given) >= ROWS_A_LABEL * len(counts) and min(counts.values()) > 1
     if not few or not all(
         label and len(label) <= LABEL_LENGTH and len(label.split()) <= LABEL_WORDS for label in counts
@@ -79,7 +79,7 @@ def _bleu(text: str) -> str:
 def perfect(name: str, scored: Sequence[Example]) -> float | None:
     """What perfect answers score, where that is less than the metric's best; None where they reach it or nothing can be said."""
     measure = metric(name)
-    known = [one for one in scored if one.targets]
+    known = [example for example in scored if example.targets]
     if (
         not known
         or measure.needs
@@ -89,7 +89,7 @@ def perfect(name: str, scored: Sequence[Example]) -> float | None:
         or measure.absence()
     ):
         return None
-    score = measure.score([one.targets[0] for one in known], [one.targets for one in known])
+    score = measure.score([example.targets[0] for example in known], [example.targets for example in known])
     return None if score >= measure.best - 1e-6 else score
 
 
@@ -101,13 +101,15 @@ def unreached(names: Sequence[str], scored: Sequence[Example]) -> list[str]:
         score = perfect(name, scored)
         if score is None:
             continue
-        told = f"the {len(scored):,} test references against themselves score {score:.1f} by '{name}', not {metric(name).best:g}"
+        sentence = f"the {len(scored):,} test references against themselves score {score:.1f} by '{name}', not {metric(name).best:g}"
         fitting = default_metrics(scored, scored)
         if place == 0 and score == 0:
             raise ForewordError(
-                f"The metric '{name}' cannot decide here: {told}; give another first, such as --metrics {fitting[0]}."
+                f"The metric '{name}' cannot decide here: {sentence}; give another first, such as --metrics {fitting[0]}."
             )
-        notes.append(f"{told[0].upper()}{told[1:]}, so that no answers can; {', '.join(fitting)} fit these data.")
+        notes.append(
+            f"{sentence[0].upper()}{sentence[1:]}, so that no answers can; {', '.join(fitting)} fit these data."
+        )
     return notes
 
 
