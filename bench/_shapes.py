@@ -11,6 +11,7 @@ import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from foreword.allocator import keep_freed
 from foreword.backbone import Backbone, Row, wrap
 
 WORDS = 320  # of the tokenizer; the models have more, and the benches draw ids from all of them
@@ -107,6 +108,7 @@ def backbone(shape: str, *, seed: int = 0, dtype: torch.dtype = torch.float32, *
 
 def held(shape: str, made: Any) -> Backbone:
     """A model of this shape as foreword holds it: it is foreword's from now on."""
+    keep_freed()  # as the command line does
     return wrap(f"random-{shape}", made, tokenizer())
 
 

@@ -20,10 +20,11 @@ import _shapes
 import torch
 
 from foreword.backbone import Backbone, Row
-from foreword.config import Tuning
 from foreword.optim import optimizer
 from foreword.pack import padding_share
-from foreword.tune import Prompt, _step
+from foreword.trainables.prompt import Prompt
+from foreword.tune import _step
+from foreword.tuning import Tuning
 
 # How far apart the two prompt gradients may be, norm of the difference over norm. Where an activation has a kink (OPT's ReLU), one of
 # millions of inputs that rounding moves across it changes the gradient by some 1e-3 in float32: there they are held together in float64.
@@ -113,9 +114,9 @@ class Pair:
 def ours(one: Backbone, rows: Sequence[Row], values: torch.Tensor) -> tuple[Callable[[], float], Prompt]:
     """foreword's own step, and the prompt that it trains."""
     tuning = Tuning(prompt_length=len(values), learning_rate=1e-3)
-    prompt = Prompt(values, one.scale, tuning, 0, one.device)
+    prompt = Prompt(one, values, tuning, 0)
     steps = optimizer("adamw", prompt.groups(tuning.learning_rate), 0.0)
-    return lambda: _step(one, prompt, rows, steps, 0.0), prompt
+    return lambda: _step(prompt, rows, steps, 0.0), prompt
 
 
 def theirs(

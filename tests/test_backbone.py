@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 import tiny
-from foreword.backbone import Backbone, Row, core, load_backbone, wrap
+from foreword.backbone import Backbone, Request, Row, load_backbone, wrap
 from foreword.backbone.batch import answer_picks, left_padded, positions, right_padded
 from foreword.backbone.wording import Wording
 from foreword.errors import ForewordError
@@ -87,13 +87,9 @@ def test_a_row_that_ends_leaves_the_others_as_they_were() -> None:
         one = tiny.backbone(family)
         rows = [Row((), tiny.ids(5, f"leave {i}")) for i in range(8)]
         alone = [one.generate(None, [row], 10)[0] for row in rows]
-        seen: list[int] = []
-
-        def finished(row: int, ids: list[int], seen: list[int] = seen) -> bool:
-            seen.append(row)
-            return len(ids) > row
-
-        found = one.engine.generate(None, rows, 10, finished)
+        ends = [lambda ids, place=place: len(ids) > place for place in range(8)]
+        requests = [Request(row, None, 10, ended=ended) for row, ended in zip(rows, ends, strict=True)]
+        found = one.answer(requests)
         for place, (ids, whole) in enumerate(zip(found, alone, strict=True)):
             size = min(len(ids), len(whole))
             assert ids[:size] == whole[:size] and len(ids) == place + 1
@@ -105,9 +101,9 @@ def test_the_prefix_of_a_soft_prompt_is_computed_once(monkeypatch: pytest.Monkey
     calls: list[int] = []
     whole = engine.prefix_state
 
-    def counted(soft: Any, prefix: Any) -> Any:
+    def counted(prefix: Any) -> Any:
         calls.append(1)
-        return whole(soft, prefix)
+        return whole(prefix)
 
     monkeypatch.setattr(engine, "prefix_state", counted)
     soft, rows = tiny.soft(one, 4), tiny.rows(6, answer=0)
@@ -272,17 +268,6 @@ def test_the_fingerprint_does_not_see_the_numbers_it_is_loaded_in(tmp_path: Path
     assert loaded[0].dtype == torch.float32 and loaded[1].dtype == torch.bfloat16
     assert loaded[0].fingerprint == loaded[1].fingerprint
     assert loaded[0].weights_digest() != loaded[1].weights_digest()
-
-
-def test_a_big_tensor_is_sampled_from_end_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(core, "SAMPLED", 64)
-    model = copy.deepcopy(tiny.model("llama"))
-    wide = torch.nn.Parameter(torch.zeros(1_000_100))
-    model.register_parameter("wide", wide)
-    before = wrap("x", model, tiny.tokenizer()).fingerprint
-    with torch.no_grad():
-        wide[-100_000:] = 1
-    assert wrap("x", model, tiny.tokenizer()).fingerprint != before
 
 
 def test_a_backbone_is_frozen_and_without_dropout() -> None:

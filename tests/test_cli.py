@@ -101,9 +101,14 @@ def test_compare_prints_one_document_and_nothing_else(model: Path, data: Path, t
     assert [row["method"] for row in found["rows"]] == ["zero", "icl", "pt", "ipt"]
     keys = "method metric mean std ci95 seeds trainable_parameters train_seconds prefix_tokens seconds_per_answer"
     assert all(set(keys.split()) <= set(row) for row in found["rows"])
-    assert found["recommended"] in ("zero", "icl", "pt", "ipt")
+    works = max(row["mean"] for row in found["rows"]) > 0
+    assert (found["recommended"] in ("zero", "icl", "pt", "ipt")) == works, (
+        "where nothing scores, nothing is recommended"
+    )
     assert Path(found["report"]).is_file() and json.loads((out / "compare.json").read_text()) == found
-    assert told.err.splitlines() == [
+    begun = told.err.splitlines()
+    assert all("(the last took " in line and " left)" in line for line in begun[1:])
+    assert [line.partition(" (")[0] for line in begun] == [
         f"[{n}/6] {name}"
         for n, name in enumerate(("zero", "icl", "pt seed 0", "pt seed 1", "ipt seed 0", "ipt seed 1"), 1)
     ]
@@ -285,7 +290,9 @@ def test_generate_answers_inputs_alone(model: Path, prompt: Path, data: Path, tm
     told = foreword(*given, "--json")
     assert (told.code, told.err) == (0, "")
     assert [sorted(line) for line in told.lines] == [["id", "output"]] * 3
-    assert [line["id"] for line in told.lines] == ["row-1", "row-2", "row-3"], "a column is an id only where it is named"
+    assert [line["id"] for line in told.lines] == ["row-1", "row-2", "row-3"], (
+        "a column is an id only where it is named"
+    )
     named = foreword(*given, "--id-column", "id", "--json")
     assert [line["id"] for line in named.lines] == ["a", "b", "c"]
     kept = tmp_path / "answers.jsonl"
@@ -340,6 +347,23 @@ def test_show_says_what_is_sent(model: Path, data: Path) -> None:
     assert "▢▢▢" in told.out and f"{found['tokens']:>6} tokens in all, of a window of 160; 7 kept" in told.out
     assert fits(told.out)
     entry.refused(*given, "--example", "nobody", says=("test example 'nobody'", "Known: row-"))
+
+
+def test_show_tells_what_the_engine_does_for_a_model(model: Path, data: Path, tmp_path: Path) -> None:
+    found = foreword("show", "--engine", "-m", model, "--json").json
+    assert (found["model_type"], found["kind"], found["notes"]) == ("llama", "causal", [])
+    assert all(row["taken"] and not row["why_not"] for row in found["short_cuts"])
+    told = foreword("show", "--engine", "-m", model)
+    assert " yes  keeps      answers grow beside a prefix that is held once" in told.out and fits(told.out)
+    entry.refused("show", "--engine", says=("--engine is about a model, and none is named; add --model",))
+    entry.save_model(tmp_path, "gpt_neo")
+    found = foreword("show", "--engine", "-m", tmp_path, "--json").json
+    off = {row["name"]: row["why_not"] for row in found["short_cuts"] if not row["taken"]}
+    assert off == {"packs": "ValueError: this model's attention cannot be chosen", "keeps": "needs packs"}
+    scored = foreword(
+        "evaluate", "-m", tmp_path, "--test", data, "--out", tmp_path / "out", "--max-new-tokens", 2, "--json"
+    ).json
+    assert any("these short cuts are not exact for this model: packs (ValueError" in note for note in scored["notes"])
 
 
 def test_show_words_a_task_without_a_model(data: Path) -> None:

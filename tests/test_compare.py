@@ -12,7 +12,7 @@ import pytest
 import entry
 import tiny
 from foreword import store, trial
-from foreword.config import Run, Tuning
+from foreword.config import Run
 from foreword.data import Example
 from foreword.errors import ForewordError
 from foreword.methods import METHODS
@@ -23,6 +23,7 @@ from foreword.study.cost import estimate, summed
 from foreword.study.plan import Plan, plan
 from foreword.task import Task
 from foreword.template import Template
+from foreword.tuning import Tuning
 
 TUNING = {"prompt_length": 3, "max_steps": 4, "eval_every": 2, "batch_size": 4, "warmup_steps": 1}
 ALL = ["zero", "few:2", "icl", "icl:random", "pt", "ipt-fixed", "ipt"]
@@ -79,7 +80,9 @@ def test_every_row_is_complete(own: Path, tmp_path: Path, family: str) -> None:
         assert (row.prefix_tokens > 0) == (label != "zero")
     assert outcome.made == len(outcome.records) == 12
     assert len(outcome.summary.comparisons) == len(ALL) - 1
-    assert outcome.summary.recommendation.method in ALL
+    best = max(row.mean for row in rows.values())
+    assert (outcome.summary.recommendation.method in ALL) == (best > 0), "random weights score nothing: none is marked"
+    assert outcome.summary.sizes == {"train": 32, "dev": 4, "test": 4}
     assert "There is no dev file: 4 questions were cut from train by seed 0." in outcome.summary.notes
 
 
@@ -268,7 +271,7 @@ def test_a_dry_run_computes_nothing(own: Path, tmp_path: Path, monkeypatch: pyte
     def never(*given: object, **more: object) -> None:
         raise AssertionError("computed")
 
-    for name in ("tune", "predict", "initial"):
+    for name in ("train", "predict"):
         monkeypatch.setattr(trial, name, never)
     whole = planned(run(own, tmp_path / "run", ALL))
     assert len([estimate(one) for one in whole.trials]) == len(whole.missing) == 12

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foreword.config import Run, Settings, Tuning, load
+from foreword.config import Run, load
 from foreword.errors import ForewordError
+from foreword.settings import Settings
+from foreword.tuning import Tuning
 
 PATHS = ("tiny", "hub/model", "folder with blank", "5", "3.5", "true", "none", "a=b", "a,b", "[x]")
 
@@ -102,6 +106,13 @@ def test_any_override_is_read_or_refused_in_a_sentence_that_names_its_key(key: s
 @given(key=st.text(max_size=20).filter(lambda key: "=" not in key and key.strip() not in NAMES))
 def test_any_other_key_is_refused(key: str) -> None:
     assert key.strip() in refusal(None, ["model=tiny", f"{key}=1"])
+
+
+def test_a_table_of_settings_refuses_alone_as_it_does_within_a_run() -> None:
+    """Whatever was imported before: the known keys do not depend on it."""
+    code = "from foreword.tuning import Tuning; Tuning(lerning_rate=0.1)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "There is no setting 'tuning.lerning_rate'; did you mean 'tuning.learning_rate'?" in done.stderr
 
 
 def test_settings_do_not_change_after_they_are_read() -> None:

@@ -8,12 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foreword.context import Context, Fitted, Segment, Shown, TooLongError, Vectors, Words
+from foreword.context import Context, Fitted, Segment, Shown, TooLongError, Vectors, Words, in_a_row
 
 
 def encode(text: str, first: bool) -> tuple[int, ...]:
     """One id a character, and a mark of -1 before the first piece of all."""
     return ((-1,) if first and text else ()) + tuple(ord(character) for character in text)
+
+
+LAY = in_a_row(encode)
 
 
 def read(ids: tuple[int, ...]) -> str:
@@ -52,9 +55,9 @@ def test_it_never_goes_over_the_room_and_drops_the_farthest_first(
         with pytest.raises(
             TooLongError, match=f"Example 'e7' needs {bare} positions .soft prompt {soft}. and the model has {room}"
         ):
-            made.fit(question, encode, room, name="e7")
+            made.fit(question, LAY, room, name="e7")
         return
-    fitted = made.fit(question, encode, room, name="e7")
+    fitted = made.fit(question, LAY, room, name="e7")
     size = fitted.soft + len(fitted.prefix) + len(fitted.own)
     assert room is None or size <= room
     assert fitted.soft == soft == made.soft
@@ -71,7 +74,7 @@ def test_it_never_goes_over_the_room_and_drops_the_farthest_first(
 
 @given(contexts(), QUESTION)
 def test_only_what_every_row_has_is_in_the_prefix(made: Context, question: str) -> None:
-    fitted = made.fit(question, encode, None, name="e")
+    fitted = made.fit(question, LAY, None, name="e")
     words = "".join(one.text for one in made.segments if isinstance(one, Words))
     shared = "".join(one.text for one in made.segments if isinstance(one, Shown) and one.shared)
     own = "".join(one.text for one in made.segments if isinstance(one, Shown) and not one.shared)
@@ -81,24 +84,24 @@ def test_only_what_every_row_has_is_in_the_prefix(made: Context, question: str) 
 
 def test_a_shared_piece_behind_an_own_piece_is_no_prefix() -> None:
     made = Context((Words("w"), shown("a", "own"), shown("b", "shared", shared=True)))
-    fitted = made.fit("q", encode, None, name="e")
+    fitted = made.fit("q", LAY, None, name="e")
     assert (read(fitted.prefix), read(fitted.own)) == ("^w", "ownsharedq")
 
 
 def test_a_wholly_bare_context_leaves_the_question_first() -> None:
-    fitted = Context().fit("q", encode, 2, name="e")
+    fitted = Context().fit("q", LAY, 2, name="e")
     assert fitted == Fitted((), (-1, ord("q")), (), 0, 0, 2)
     assert fitted.before == 0
 
 
 def test_an_unbounded_window_drops_nothing() -> None:
     made = Context(tuple(shown(str(i), "x" * 1000) for i in range(5)))
-    assert made.fit("q", encode, None, name="e").dropped == 0
+    assert made.fit("q", LAY, None, name="e").dropped == 0
 
 
 def test_the_refusal_says_what_to_do() -> None:
     with pytest.raises(TooLongError) as told:
-        Context((Vectors(20), shown("a", "demonstration"))).fit("question", encode, 10, name="test-4")
+        Context((Vectors(20), shown("a", "demonstration"))).fit("question", LAY, 10, name="test-4")
     assert str(told.value) == (
         "Example 'test-4' needs 29 positions (soft prompt 20) and the model has 10 for them; shorten it, "
         "lower --prompt-length or --max-new-tokens, or leave such examples out with --too-long drop."

@@ -53,7 +53,7 @@ def record(label: str, task: str, right: float, seed: int = 0, *, rising: float 
         scores={"exact_match": sum(one.output == "yes" for one in answers) / EXAMPLES * 100},
         costs=Costs(7, 1.0, 2.0, 0.1),
         answers=tuple(answers),
-        spec={"tuning": tuning if label in ("pt", "ipt", "mt") else None, "given": carried, "max_new_tokens": 48},
+        spec={"tuning": tuning if label in ("pt", "ipt", "full-ft") else None, "given": carried, "max_new_tokens": 48},
         fingerprints={"backbone": "b" * 64} | ({"soft_prompt": name} if label in ("pt", "ipt") else {}),
         versions={},
         hardware="",
@@ -142,10 +142,10 @@ def test_transfer_counts_pairs_and_knows_each_prompts_source(tmp_path: Path) -> 
 def test_the_gap_is_told_at_each_size_that_is_there(tmp_path: Path) -> None:
     gaps = {SIZES[0]: 0.5, SIZES[1]: 0.3, SIZES[2]: 0.1}
     found = [
-        record(label, task, 0.4 + (gaps[size] if label == "mt" else 0.0), seed, backbone=size)
+        record(label, task, 0.4 + (gaps[size] if label == "full-ft" else 0.0), seed, backbone=size)
         for task in TWO
         for size in SIZES
-        for label in ("pt", "mt")
+        for label in ("pt", "full-ft")
         for seed in range(2)
     ]
     made = told("scale", found, tmp_path)

@@ -15,7 +15,7 @@ from rich.console import Console
 import entry
 import lookalike
 import tiny
-from foreword.config import Run, Tuning
+from foreword.config import Run
 from foreword.context import TooLongError
 from foreword.data import Example
 from foreword.errors import ForewordError
@@ -29,6 +29,7 @@ from foreword.study.plan import fitting, plan
 from foreword.study.scored import scored
 from foreword.task import SPLITS, Task
 from foreword.template import Template
+from foreword.tuning import Tuning
 
 LONG = "ba lo ri " * 60
 

@@ -18,25 +18,29 @@ SOURCE = ROOT / "src" / "foreword"
 # Ground floor first. A room (a file, or a folder of files) imports only rooms that lie below its own floor.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "folding", "progress"),
+    ("settings",),
+    ("tuning",),
     (
+        "allocator",
         "files",
         "stats",
         "config",
         "softprompt",
         "readers",
         "context",
+        "conversations",
         "ensemble",
         "optim",
         "pack",
         "metrics",
         "reference",
     ),
-    ("data", "record", "store", "backbone", "golden", "memory"),
-    ("template", "retrieve", "inits", "report"),
+    ("models",),
+    ("data", "record", "store", "backbone", "golden", "memory", "chat", "environment"),
+    ("template", "retrieve", "inits"),
     ("task", "methods"),
-    ("world", "layout"),
+    ("world", "layout", "report", "trainables", "spec"),
     ("tasks", "tune", "predict", "pretrain"),
-    ("modeltune",),
     ("trial",),
     ("study",),
     ("cli",),
@@ -65,7 +69,7 @@ LATE = {
 LATE_ROOMS = {"cli", "__main__"}  # so that --help answers at once
 NO_TORCH = {"errors", "files", "stats", "config", "data", "record", "report", "metrics", "retrieve", "study", "cli"}
 NO_TORCH |= {"template", "task", "tasks", "world", "methods", "context", "readers", "ensemble", "pack", "progress"}
-NO_TORCH |= {"__init__", "__main__", "layout"}
+NO_TORCH |= {"__init__", "__main__", "layout", "settings", "tuning", "chat", "conversations", "models"}
 
 
 @functools.cache
@@ -177,12 +181,9 @@ def test_imports_stand_at_the_head() -> None:
 
 
 @pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(SOURCE)))
-def test_a_file_says_at_its_head_what_it_is_and_what_it_refuses(path: Path) -> None:
-    told = " ".join((ast.get_docstring(tree(path)) or "").split()).replace("al. ", "al ")
-    first = re.split(r"(?<=[.!?]) (?=[A-Z])", told)[0]
-    assert "refuse" in first and first.endswith("."), (
-        f"{where(path)} does not say in its first sentence what it refuses: {first!r}"
-    )
+def test_a_file_says_at_its_head_what_it_is(path: Path) -> None:
+    told = " ".join((ast.get_docstring(tree(path)) or "").split())
+    assert told.endswith((".", "`")) and len(told.split()) >= 5, f"{where(path)} does not say what it is: {told!r}"
 
 
 @pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(SOURCE)))

@@ -123,13 +123,17 @@ class PlainBart(transformers.BartForConditionalGeneration):
 
     def forward(
         self,
+        input_ids: Any = None,
         attention_mask: Any = None,
         encoder_outputs: Any = None,
         decoder_input_ids: Any = None,
         use_cache: Any = None,
     ) -> Any:
         out = self.model(
-            attention_mask=attention_mask, encoder_outputs=encoder_outputs, decoder_input_ids=decoder_input_ids
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            encoder_outputs=encoder_outputs,
+            decoder_input_ids=decoder_input_ids,
         )
         logits = out.last_hidden_state @ self.lm_head.weight.T + self.final_logits_bias
         return transformers.modeling_outputs.Seq2SeqLMOutput(logits=logits)

@@ -89,6 +89,7 @@ import resource, sys
 import torch
 import tiny
 from foreword.backbone import Backbone
+from foreword.backbone.beside import Slotted
 from foreword.data import Example
 from foreword.layout import Layout
 from foreword.methods import METHODS
@@ -103,14 +104,17 @@ examples = [Example(str(i), {"input": " ".join(["ba lo", "tem ri", "na"][(i * k)
 layout = Layout(one, Template(), METHODS["pt"], soft=3, reserve=4)
 laid = [layout.lay(example) for example in examples]
 seen = []
-verb = "score" if choices else "generate"
-whole = getattr(Backbone, verb)
+scores, admits = Backbone.score, Slotted.admit
 
-def counted(self, soft, rows, *given, **named):
+def scored(self, soft, rows):
     seen.append(len(rows))
-    return whole(self, soft, rows, *given, **named)
+    return scores(self, soft, rows)
 
-setattr(Backbone, verb, counted)
+def admitted(self, entries, expected=()):
+    seen.append(len(entries))
+    return admits(self, entries, expected)
+
+Backbone.score, Slotted.admit = scored, admitted
 
 def answers():
     seen.clear()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -15,7 +14,7 @@ from foreword import methods
 from foreword.context import Shown, Vectors, Words
 from foreword.data import Example
 from foreword.errors import ForewordError
-from foreword.methods import METHODS, REFERENCES, Method, context, parse
+from foreword.methods import FORMER, METHODS, REFERENCES, Method, context, current, parse, renames
 from foreword.retrieve import RETRIEVERS, Found, make
 from foreword.template import Template
 
@@ -48,9 +47,9 @@ def test_the_table_is_the_papers_table() -> None:
 
 
 def test_reference_rows_stand_apart_and_put_nothing_before_the_input() -> None:
-    assert not METHODS.keys() & REFERENCES.keys() and not any(row.weights for row in METHODS.values())
+    assert not METHODS.keys() & REFERENCES.keys() and all(row.trains == row.soft for row in METHODS.values())
     for name, row in REFERENCES.items():
-        assert read(name) == row == row.bare() and row.weights and row.trains and row.random()
+        assert read(name) == row == row.bare() and row.trains and row.random() and not row.soft
         assert context(row, TEMPLATE, example("new"), soft=7, fixed=POOL[:2], find=find).segments == ()
 
 
@@ -79,15 +78,23 @@ def test_labels_are_read(label: str, k: int, retriever: str) -> None:
 @pytest.mark.parametrize(
     ("label", "sentence"),
     [
-        ("zer", r"There is no method 'zer'; did you mean 'zero'\? Known: few, icl, ipt, ipt-fixed, mt, pt, zero\."),
+        (
+            "zer",
+            r"There is no method 'zer'; did you mean 'zero'\? Known: few, full-ft, icl, ipt, ipt-fixed, pt, zero\.",
+        ),
         ("", r"There is no method ''"),
         ("zero:2", r"The method 'zero:2' asks for demonstrations, but 'zero' shows none; write 'zero' alone\."),
         ("pt:bm25", r"asks for demonstrations, but 'pt' shows none"),
-        ("mt:2", r"asks for demonstrations, but 'mt' shows none"),
+        ("full-ft:2", r"asks for demonstrations, but 'full-ft' shows none"),
+        ("mt:2", r"asks for demonstrations, but 'full-ft' shows none"),
         ("icl:bm52", r"There is no retriever 'bm52'; did you mean 'bm25'\?"),
         ("icl:0", r"There is no retriever '0'"),
         ("few:bm25", r"The method 'few:bm25' has 'bm25' where a number of demonstrations is expected, as in 'few:4'\."),
         ("few:-1", r"has '-1' where a number"),
+        ("pt+instuction", r"There is no switch of a method 'instuction'; did you mean 'instruction'\?"),
+        ("zero+instruction", r"asks for the instruction, which 'zero' has already; write it once\."),
+        ("pt+instruction+instruction", r"which 'pt' has already"),
+        ("pt+instruction:2", r"asks for demonstrations, but 'pt' shows none"),
     ],
 )
 def test_other_labels_are_refused(label: str, sentence: str) -> None:
@@ -95,10 +102,20 @@ def test_other_labels_are_refused(label: str, sentence: str) -> None:
         read(label)
 
 
-def test_no_branch_names_a_method() -> None:
-    """What a method does follows from its row; its name stands in the table only."""
-    source = inspect.getsource(context) + inspect.getsource(parse)
-    assert not [name for name in METHODS | REFERENCES if f'"{name}"' in source]
+@pytest.mark.parametrize("label", ["pt", "ipt", "ipt-fixed", "full-ft", "ipt:bm25:3"])
+def test_a_switch_gives_a_soft_prompt_the_instruction(label: str) -> None:
+    name, *rest = label.split(":")
+    row = read(":".join((f"{name}+instruction", *rest)))
+    assert row == replace(read(label), instruction=True)
+    assert row.bare().instruction, "it is no demonstration"
+
+
+def test_a_former_name_is_read_as_the_name_of_today() -> None:
+    assert FORMER["mt"] == "full-ft" and not FORMER.keys() & (METHODS | REFERENCES).keys()
+    assert set(FORMER.values()) <= (METHODS | REFERENCES).keys()
+    assert read("mt") == read("full-ft") and current("mt:2") == "full-ft:2" and current("icl:bm25:3") == "icl:bm25:3"
+    assert read("mt+instruction") == read("full-ft+instruction")
+    assert renames(["mt", "pt", "mt:3"]) == ["The method 'mt' is now called 'full-ft'."] and renames(["full-ft"]) == []
 
 
 def test_the_seed_matters_where_something_is_drawn() -> None:
@@ -191,6 +208,6 @@ def test_a_row_is_plain_values_for_the_key() -> None:
         "instruction": False,
         "k": 2,
         "retriever": "dense",
-        "weights": False,
+        "trainable": "prompt",
     }
     assert methods.METHODS is METHODS

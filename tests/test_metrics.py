@@ -27,7 +27,7 @@ GOLDEN = Path(__file__).parents[2] / "shared" / "golden"
 # Those that read facts: tests/test_golden.py; METEOR, which starts a Java program: tests/test_meteor.py.
 ALL = sorted(name for name, one in METRICS.items() if not one.needs and "meteor" not in name and not one.absence())
 KNOWN = {"accuracy", "bleu", "bleu_lower", "chrf", "exact_match", "rouge_l", "squad_em", "token_f1"}
-KNOWN |= {"mrpc_f1", "qqp_f1", "cb_f1", "multirc_f1"}
+KNOWN |= {"json_valid", "json_fields", "json_exact", "mrpc_f1", "qqp_f1", "cb_f1", "multirc_f1"}
 
 SENTENCES = (
     "The Blue Spice is a coffee shop near Café Rouge.",
@@ -64,13 +64,19 @@ def unzip(rows: list[Any]) -> tuple[list[str], list[list[str]]]:
 
 
 def fitting(each: Metric, rows: list[Any]) -> tuple[list[str], list[list[str]]]:
-    """The rows as they are, or, for a metric of labels, with references and about half the outputs turned into labels."""
+    """The rows as they are, or, for a metric of labels or of a form, with references and about half the outputs turned into such."""
     outputs, references = unzip(rows)
-    if not each.labels:
+    texts = own(each)
+    if not texts:
         return outputs, references
-    truths = [[each.labels[sum(map(len, one)) % len(each.labels)]] for one in references]
-    known = [each.labels[len(one) % len(each.labels)] if len(one) % 5 < 3 else one for one in outputs]
+    truths = [[texts[sum(map(len, one)) % len(texts)]] for one in references]
+    known = [texts[len(one) % len(texts)] if len(one) % 5 < 3 else one for one in outputs]
     return known, truths
+
+
+def own(each: Metric) -> tuple[str, ...]:
+    """References that a metric takes, where it does not take any text."""
+    return each.labels or each.samples
 
 
 def streams(references: list[list[str]]) -> list[list[str | None]]:
@@ -116,8 +122,8 @@ def test_importing_the_shelf_loads_no_scoring_library() -> None:
 
 
 def test_perfect_answers_score_the_best_value(each: Metric) -> None:
-    answers = each.labels or SENTENCES
-    references = [[one] if each.labels else [SENTENCES[k - 1], one] for k, one in enumerate(answers)]
+    answers = own(each) or SENTENCES
+    references = [[one] if own(each) else [SENTENCES[k - 1], one] for k, one in enumerate(answers)]
     statistics = each.statistics(answers, references)
     if each.of_set:
         worse = each.statistics([*answers[1:], answers[0]], references)
@@ -129,8 +135,10 @@ def test_perfect_answers_score_the_best_value(each: Metric) -> None:
 
 
 def test_wrong_answers_score_less(each: Metric) -> None:
-    answers = each.labels or SENTENCES
+    answers = own(each) or SENTENCES
     wrong = [answers[k - 1] for k in range(len(answers))]
+    if each.samples:  # any answer of the form may be right for a metric of the form alone; half of one has no form
+        wrong = [one[: len(one) // 2] for one in answers]
     assert each.score(wrong, [[one] for one in answers]) < 30
 
 
@@ -142,18 +150,18 @@ def test_a_signature_is_one_line_and_the_source_is_said(each: Metric) -> None:
 
 def test_empty_answers_and_empty_sets_score_nothing(each: Metric) -> None:
     outputs = ["", "   ", "\n\t"]
-    some = (each.labels or ("a cat sat down",))[0]
+    some = (own(each) or ("a cat sat down",))[0]
     assert each.score(outputs, [[some]] * 3) == 0.0
     nothing = each.statistics([], [])
     assert nothing.shape == (0, each.statistics(["x"], [[some]]).shape[1])
     assert each.from_sums(nothing.sum(axis=0)) == 0.0
-    if not each.labels:
+    if not own(each):
         assert np.isfinite(each.statistics(outputs, [[""], [" "], ["\n"]])).all()
 
 
 @pytest.mark.parametrize("rest", [[], [[]], ["a"]])
 def test_missing_references_are_refused(each: Metric, rest: Any) -> None:
-    some = (each.labels or ("a",))[0]
+    some = (own(each) or ("a",))[0]
     with pytest.raises(ForewordError, match="give"):
         each.statistics(["a", "b"], [[some], *rest])
 
@@ -311,6 +319,41 @@ def test_labels_by_hand() -> None:
     assert score == pytest.approx(100 * (2 / 3 + 0 + 2 / 3) / 3)
     with pytest.raises(ForewordError, match="reference 'yes', but its labels are not_duplicate, duplicate"):
         METRICS["qqp_f1"].score(["duplicate"], [["yes"]])
+
+
+def test_json_by_hand() -> None:
+    truth = '{"item": "lamp", "count": 2, "to": {"name": "Ana", "city": "Bonn"}}'
+    cases = {  # valid, right of said, exact
+        '{"to":{"city":"Bonn","name":"Ana"},\n "count":2.0,"item":"lamp"}': (1, 4, 4, 1),
+        ' {"item": "lamp", "count": "2", "colour": "red"}': (1, 1, 3, 0),
+        '{"item": "Lamp", "to": {"name": "Ana"}}': (1, 1, 2, 0),
+        '{"item": "lamp", "to": "Ana"}': (1, 1, 2, 0),
+        "{}": (1, 0, 0, 0),
+        f"Here it is: {truth}": (0, 0, 0, 0),
+        f"```json\n{truth}\n```": (0, 0, 0, 0),
+        truth[:-1]: (0, 0, 0, 0),
+        f"[{truth}]": (0, 0, 0, 0),
+        '{"item": "lamp", "item": "lamp"}': (0, 0, 0, 0),
+        '{"item": "lamp", "count": NaN}': (0, 0, 0, 0),
+        '{"a":' * 100_000: (0, 0, 0, 0),
+        f'{{"count": {"9" * 9000}}}': (0, 0, 0, 0),
+    }
+    for answer, (valid, right, said, exact) in cases.items():
+        assert METRICS["json_valid"].score([answer], [[truth]]) == 100 * valid, answer
+        assert METRICS["json_exact"].score([answer], [[truth]]) == 100 * exact, answer
+        assert METRICS["json_fields"].statistics([answer], [[truth]]).tolist() == [[right, said, 4]], answer
+    pooled = METRICS["json_fields"].score(list(cases), [[truth]] * len(cases))
+    assert pooled == pytest.approx(100 * 2 * 7 / (11 + 4 * len(cases)))
+    one_is_not_true = METRICS["json_fields"].score(['{"a": 1, "b": [1, 2]}'], [['{"a": true, "b": [2, 1]}']])
+    assert one_is_not_true == 0.0
+    assert METRICS["json_fields"].score(['{"a": 1}'], [['{"b": 1}', '{"a": 1, "c": 2}']]) == pytest.approx(100 * 2 / 3)
+
+
+@pytest.mark.parametrize("reference", ["lamp", "[1]", '{"a": 1', "{}", ""])
+@pytest.mark.parametrize("name", ["json_valid", "json_fields", "json_exact"])
+def test_a_reference_that_is_no_json_object_is_refused(name: str, reference: str) -> None:
+    with pytest.raises(ForewordError, match="is no JSON object with a field; write one"):
+        METRICS[name].score(["{}"], [[reference]])
 
 
 # Golden cases: what the official tools returned

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import tiny
-from foreword.backbone import Backbone, Row, blocks, wrap
+from foreword.backbone import Backbone, Prefix, Request, Row, beside, blocks, wrap
 from foreword.backbone.cache import Behind, PrefixState, RoomyLayer, moved, still_there
+from foreword.backbone.decoding import Entry
+from foreword.backbone.prefix import each
 from foreword.errors import ForewordError
 
 EVERY = (*tiny.CAUSAL, "mamba", *tiny.SEQ2SEQ)
@@ -115,7 +117,7 @@ def test_logits_of_a_mixed_batch_are_the_plain_ones(family: str, how: str, monke
         pytest.skip("this family's attention is its own")
     else:
         for name, value in zip(("SLICE", "SCORES"), READ[how] or (), strict=False):
-            monkeypatch.setattr(blocks, name, value)
+            monkeypatch.setattr(beside if name == "SLICE" else blocks, name, value)
         monkeypatch.setattr(engine, "worth", (READ[how] or (0,))[-1])
     made = tiny.rows(11, seed=1, longest=7 if how == "cache" else 40)
     rows = [Row(row.prefix, row.own, tiny.ids(4, place)) for place, row in enumerate(made)]
@@ -137,10 +139,15 @@ def test_rows_that_end_leave_and_the_others_do_not_notice(
     rows = tiny.rows(17, seed="leave", longest=30, answer=0)
     softs = [prompts(one, 4)[place * 3 % 4] for place in range(17)]
     ends = [1 + (7 * place) % 9 for place in range(17)]
-    found = engine.generate(softs, rows, 9, lambda place, ids: len(ids) >= ends[place])
+    found = one.answer(
+        [
+            Request(row, prefix, 9, ended=lambda ids, end=end: len(ids) >= end)  # type: ignore[misc]
+            for prefix, row, end in zip(each(softs, 17), rows, ends, strict=True)
+        ]
+    )
     assert [len(ids) for ids in found] == ends
     for soft, row, end, ids in zip(softs, rows, ends, found, strict=True):
-        assert ids == engine.generate(soft, [row], end, lambda *_: False)[0]
+        assert ids == one.answer([Request(row, Prefix.of(soft), end, ended=lambda _: False)])[0]
 
 
 @pytest.mark.parametrize("family", ["gpt2", "bloom", "gemma2"])
@@ -152,13 +159,17 @@ def test_a_prefix_is_held_once_for_the_rows_that_share_it(family: str, monkeypat
     monkeypatch.setattr(engine, "worth", 6 * 6 * layer)
     rows = tiny.rows(9, answer=0)
     common, other = tiny.soft(one, 6), tiny.soft(one, 2, 1)
-    batch = engine.growing([common, other, None, *[common] * 6], rows, 3)
-    assert [(block.past, len(block.held)) for block in batch.blocks] == [(6, 7), (0, 2)]
-    batch.begin()
-    first, rest = batch.blocks
-    assert first.room == max(len(rows[place].own) for place in batch.order[:7]) + 3
-    assert all(buffer.shape[2] == first.room for layer in first.layers for buffer in layer)
-    assert rest.held == [len(rows[place].own) + (2 if place == 1 else 0) for place in batch.order[7:]]
+    prefixes = each([common, other, None, *[common] * 6], 9)
+    entries = [Entry(prefix, row, 3) for prefix, row in zip(prefixes, rows, strict=True)]
+    batch = engine.running_batch()
+    batch.admit(entries)
+    assert [(slots.block.past, len(slots.entries)) for slots in batch.slots] == [(6, 7), (0, 2)]
+    batch.step()
+    first, rest = (slots.block for slots in batch.slots)
+    columns = max(len(row.own) for place, row in enumerate(rows) if place not in (1, 2)) + 3
+    assert all(buffer.shape[2] == columns for layer in first.layers for buffer in layer)
+    held = [len(entry.row.own) + (2 if entry is entries[1] else 0) for entry in batch.slots[1].entries]
+    assert rest.held == held and len(held) == 2
     sizes = one.sizes([common, other, None, *[common] * 6], rows, 3)
     assert sizes == [len(row.own) + 3 + (2 if place == 1 else 0) for place, row in enumerate(rows)]
 
@@ -170,7 +181,7 @@ def test_a_prompt_that_many_rows_have_is_run_once_and_kept() -> None:
     rows = tiny.rows(9, answer=0)
     ran: list[int] = []
     whole = engine.prefix_state
-    engine.prefix_state = lambda soft, prefix: ran.append(len(soft)) or whole(soft, prefix)
+    engine.prefix_state = lambda prefix: ran.append(len(prefix)) or whole(prefix)
     one.generate([softs[place % 3] for place in range(9)], rows, 3)
     assert len(ran) == 3
     one.generate([softs[place % 3].clone() for place in range(9)], rows, 3)  # type: ignore[union-attr]

@@ -1,4 +1,4 @@
-"""Model tuning: every weight of a copy learns and no weight of the backbone moves, a killed run resumes, and the record says what it is."""
+"""Full fine-tuning: every weight of a copy learns, no weight of the backbone moves, a killed run resumes, and the record says so."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ import torch
 import entry
 import tiny
 from foreword.backbone import Backbone, Row, wrap
-from foreword.config import Run, Tuning
+from foreword.config import Run
 from foreword.errors import ForewordError
-from foreword.modeltune import NOT_KEPT, tune_model
+from foreword.inits import Given
 from foreword.record import Record
-from foreword.tune import Tuned, dev_loss
+from foreword.trainables import TRAINABLES, Setup, tuning_for
+from foreword.trainables.weights import NOT_KEPT
+from foreword.tune import Tuned, dev_loss, train
+from foreword.tuning import Tuning
 
 TUNING = Tuning(max_steps=12, eval_every=3, batch_size=3, warmup_steps=2, patience=0, learning_rate=1e-2)
 Scorer = Callable[[Backbone], Callable[[None], float]]
@@ -35,7 +38,8 @@ def by_loss(twin: Backbone) -> Callable[[None], float]:
 
 def run(folder: Path, one: Backbone, *, scorer: Scorer = by_loss, **given: Any) -> tuple[Backbone, Tuned]:
     tuning = given.pop("tuning", TUNING)
-    return tune_model(one, given.pop("rows", rows_of()), scorer, tuning, seed=3, folder=folder, **given)
+    setup = Setup(one, tuning, 3, Given())
+    return train(TRAINABLES["weights"], setup, given.pop("rows", rows_of()), scorer, folder=folder, **given)
 
 
 @pytest.mark.parametrize("family", ["llama", "opt", "bloom", "gemma", "t5", "bart", "mamba"])
@@ -159,7 +163,7 @@ def test_half_precision_is_tuned_in_float32_and_says_so(tmp_path: Path) -> None:
     assert (one.dtype, twin.dtype) == (torch.bfloat16, torch.float32)
     assert twin.notes == (
         NOT_KEPT,
-        "Model tuning computed in float32, methods that leave the model as it is in bfloat16.",
+        "Full fine-tuning computed in float32, methods that leave the model as it is in bfloat16.",
     )
     moved = [(a - b.float()).abs().max() for a, b in zip(twin.model.parameters(), one.model.parameters(), strict=True)]
     assert all(0 < float(far) < 1e-3 for far in moved), "updates too small for bfloat16 are not lost"
@@ -182,7 +186,7 @@ def test_its_rate_is_its_own() -> None:
     run = Run.model_validate(
         {"model": "m", "tuning": {"prompt_length": 7, "max_steps": 9, "reparameterisation": "mlp"}}
     )
-    assert run.model_tuning == Tuning(max_steps=9, learning_rate=3e-4)
+    assert tuning_for(run, "weights") == Tuning(max_steps=9, learning_rate=3e-4)
     with pytest.raises(ForewordError, match="model_learning_rate is 0, but must be a number above 0"):
         Run.model_validate({"model": "m", "model_learning_rate": 0})
 
@@ -201,7 +205,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def asked(own: Path, out: Path, *more: str) -> list[str]:
     shared = ["--model", str(own / "model"), "--data", str(own / "data.jsonl"), "--out", str(out)]
     steps = ["--max-steps", "4", "--prompt-length", "3", "--max-new-tokens", "4", "--seeds", "0,1"]
-    return ["compare", "--methods", "zero,pt,mt", *shared, *steps, "tuning.eval_every=2", *more]
+    return ["compare", "--methods", "zero,pt,full-ft", *shared, *steps, "tuning.eval_every=2", *more]
 
 
 def records(out: Path) -> dict[str, list[Record]]:
@@ -219,11 +223,11 @@ def test_the_row_in_a_comparison(own: Path, tmp_path: Path, select: str) -> None
     assert told.code == 0, told.err
     rows = {row["method"]: row for row in told.json["rows"]}
     one = tiny.backbone("llama")
-    assert rows["mt"]["trainable_parameters"] == one.parameters and rows["mt"]["train_seconds"] > 0
-    assert rows["mt"]["prefix_tokens"] == 0 and rows["mt"]["seeds"] == [0, 1]
+    assert rows["full-ft"]["trainable_parameters"] == one.parameters and rows["full-ft"]["train_seconds"] > 0
+    assert rows["full-ft"]["prefix_tokens"] == 0 and rows["full-ft"]["seeds"] == [0, 1]
     found = records(tmp_path)
-    assert [len(found[label]) for label in ("zero", "pt", "mt")] == [1, 2, 2]
-    for record in found["mt"]:
+    assert [len(found[label]) for label in ("zero", "pt", "full-ft")] == [1, 2, 2]
+    for record in found["full-ft"]:
         assert record.prompt == "" and NOT_KEPT in record.notes and "soft_prompt" not in record.fingerprints
         assert record.fingerprints["backbone"] == found["zero"][0].fingerprints["backbone"]
         assert [point["step"] for point in record.curve] == [2, 4]
@@ -232,9 +236,9 @@ def test_the_row_in_a_comparison(own: Path, tmp_path: Path, select: str) -> None
 
 
 def test_a_prompt_tuned_after_it_is_the_prompt_tuned_alone(own: Path, tmp_path: Path) -> None:
-    after = [*asked(own, tmp_path / "after"), "methods=mt,pt"]
+    after = [*asked(own, tmp_path / "after"), "methods=full-ft,pt"]
     after.remove("--methods")
-    after.remove("zero,pt,mt")
+    after.remove("zero,pt,full-ft")
     assert entry.foreword(*after).code == 0
     assert entry.foreword(*asked(own, tmp_path / "alone")).code == 0
     both = [records(tmp_path / name)["pt"] for name in ("after", "alone")]
@@ -252,24 +256,68 @@ def test_keys_follow_what_matters_to_the_row(own: Path, tmp_path: Path) -> None:
         return found
 
     base = keys()
-    assert keys("tuning.learning_rate=0.1", "tuning.place=front")["mt"] == base["mt"]
+    assert keys("tuning.learning_rate=0.1", "tuning.place=front")["full-ft"] == base["full-ft"]
     other = keys("model_learning_rate=1e-3")
-    assert other["pt"] == base["pt"] and other["mt"] != base["mt"]
-    assert len(set(base["mt"])) == 2
+    assert other["pt"] == base["pt"] and other["full-ft"] != base["full-ft"]
+    assert len(set(base["full-ft"])) == 2
+
+
+def test_its_former_name_is_accepted_wherever_it_is_written(own: Path, tmp_path: Path) -> None:
+    """Methods, a configuration file, an override: what is kept and printed has the name of today, and stderr says so once."""
+    data = ["--model", str(own / "model"), "--data", str(own / "data.jsonl"), "--seeds", "0", "--max-steps", "2"]
+    file = tmp_path / "study.toml"
+    file.write_text('methods = ["zero", "mt"]\nmodel_learning_rate = 1e-3\n', encoding="utf-8")
+    written = (["--methods", "zero,mt"], ["methods=zero,mt"], ["--config", str(file)])
+    keys = []
+    for number, way in enumerate([["--methods", "zero,full-ft"], *written]):
+        more = ["--max-new-tokens", "4", "model_learning_rate=1e-3"]
+        out = ["--out", str(tmp_path / "run")]
+        said = entry.foreword("compare", *data, *more, *way, *out, "--dry-run", "--json")
+        assert said.code == 0, said.err
+        assert said.err.count("The method 'mt' is now called 'full-ft'.") == bool(number)
+        assert [trial["method"] for trial in said.json["trials"]] == ["zero", "full-ft"]
+        keys.append([trial["key"] for trial in said.json["trials"]])
+    assert keys.count(keys[0]) == len(keys)
+    said = entry.foreword(
+        "compare", *data, "--max-new-tokens", "4", "--config", str(file), "--out", str(tmp_path / "run")
+    )
+    assert said.code == 0, said.err
+    assert said.err.count("is now called") == 1 and "full-ft" in said.out and "mt" not in said.out.split()
+    assert sorted(records(tmp_path / "run")) == ["full-ft", "zero"]
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "full-ft" in page and ">mt<" not in page
+    for record in records(tmp_path / "run")["full-ft"]:
+        assert record.method == "full-ft" and record.spec["tuning"]["learning_rate"] == 1e-3
+
+
+def test_both_of_its_names_are_one_method(own: Path, tmp_path: Path) -> None:
+    shared = ("--model", str(own / "model"), "--data", str(own / "data.jsonl"), "--methods", "mt,full-ft")
+    entry.refused(
+        "compare", *shared, "--out", tmp_path, says=("methods holds 'full-ft' twice, once under a former name",)
+    )
 
 
 def test_what_it_will_cost(own: Path, tmp_path: Path) -> None:
     trials = entry.foreword(*asked(own, tmp_path, "--dry-run", "--json")).json["trials"]
-    pt, mt = (next(one for one in trials if one["method"] == label) for label in ("pt", "mt"))
-    assert mt["trainable_parameters"] == tiny.backbone("llama").parameters
-    assert mt["max_steps"] == 4 and 0 < mt["training_tokens"] < pt["training_tokens"]
-    assert mt["tflop"] * 1e12 == pytest.approx(
-        tiny.backbone("llama").parameters * (6 * mt["training_tokens"] + 2 * mt["answer_tokens"])
+    pt, full = (next(one for one in trials if one["method"] == label) for label in ("pt", "full-ft"))
+    assert full["trainable_parameters"] == tiny.backbone("llama").parameters
+    assert full["max_steps"] == 4 and 0 < full["training_tokens"] < pt["training_tokens"]
+    assert full["tflop"] * 1e12 == pytest.approx(
+        tiny.backbone("llama").parameters * (6 * full["training_tokens"] + 2 * full["answer_tokens"])
     )
 
 
 def test_other_verbs_refuse_it(own: Path, tmp_path: Path) -> None:
-    shared = ("--model", str(own / "model"), "--data", str(own / "data.jsonl"), "--method", "mt")
-    entry.refused("evaluate", *shared, "--out", tmp_path, says=("'mt' tunes a copy of the model that is not kept",))
-    entry.refused("tune", *shared, "--out", tmp_path, says=("'mt' has no soft prompt to tune; name pt",))
-    entry.refused("generate", *shared, says=("'mt' tunes a copy of the model that is not kept",))
+    shared = ("--model", str(own / "model"), "--data", str(own / "data.jsonl"), "--method", "full-ft")
+    entry.refused(
+        "evaluate",
+        *shared,
+        "--out",
+        tmp_path,
+        says=("'full-ft' trains all weights of a copy of the model and keeps nothing",),
+    )
+    entry.refused("tune", *shared, "--out", tmp_path, says=("'full-ft' has no soft prompt to tune; name pt",))
+    former = (*shared[:-1], "mt")
+    entry.refused("evaluate", *former, "--out", tmp_path, says=("'full-ft' trains all weights of a copy",))
+    entry.refused("tune", *former, "--out", tmp_path, says=("'full-ft' has no soft prompt to tune; name pt",))
+    entry.refused("generate", *shared, says=("'full-ft' trains all weights of a copy of the model and keeps nothing",))

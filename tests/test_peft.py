@@ -14,9 +14,11 @@ from torch import Tensor
 import tiny
 from foreword import store
 from foreword.backbone import Backbone, Row, wrap
-from foreword.config import Tuning
+from foreword.inits import Given
 from foreword.softprompt import Birth, SoftPrompt
-from foreword.tune import dev_loss, tune
+from foreword.trainables import TRAINABLES, Setup
+from foreword.tune import dev_loss, train
+from foreword.tuning import Tuning
 
 peft = pytest.importorskip("peft", reason="PEFT is not installed here")
 
@@ -68,13 +70,17 @@ def test_a_prompt_tuned_here_opens_in_peft(one: Backbone, tmp_path: Path) -> Non
     start = tiny.soft(one, 5)
     assert start is not None
     tuning = Tuning(prompt_length=5, max_steps=4, eval_every=4, batch_size=3)
-    tuned = tune(one, rows, start, dev_loss(one, rows, 8), tuning, seed=0, folder=tmp_path / "work")
+    trainable = TRAINABLES["prompt"]
+    setup = Setup(one, tuning, 0, Given(prompt=SoftPrompt(start, Birth(backbone="x"))))
+    _, tuned = train(trainable, setup, rows, lambda backbone: dev_loss(backbone, rows, 8), folder=tmp_path / "work")
     birth = Birth(backbone=str(tmp_path / "model"), fingerprint=one.fingerprint, kind=one.kind)
-    store.save(SoftPrompt(tuned.values, birth), tmp_path / "prompt")
+    assert trainable.artifact is not None
+    prompt = trainable.artifact(tuned.best, birth)
+    store.save(prompt, tmp_path / "prompt")
     model = peft.PeftModel.from_pretrained(copy.deepcopy(one.model), str(tmp_path / "prompt")).eval()
     assert type(model).__name__ == {"causal": "PeftModelForCausalLM", "seq2seq": "PeftModelForSeq2SeqLM"}[one.kind]
     found = theirs(model, one, rows)
-    assert apart(found, ours(one, tuned.values, rows)) < 1e-5
+    assert apart(found, ours(one, prompt.values, rows)) < 1e-5
     assert apart(found, ours(one, start, rows)) > 1e-3
 
 

@@ -230,7 +230,8 @@ def test_without_both_methods_the_similarity_section_says_why(made: tuple[Summar
     ]
     assert "gives no similarity" in similarity.gains(blind)
     assert "only 9 examples" in similarity.gains([replace(one, answers=one.answers[:9]) for one in made[1]])
-    assert "pt was not compared" in page(summarise(only, metric), only)
+    html = page(summarise(only, metric), only)
+    assert "When does a demonstration help" not in html, "an empty section is left out"
 
 
 def test_the_gain_is_ipt_minus_pt_of_the_same_example(made: tuple[Summary, list[Record]]) -> None:
@@ -252,7 +253,8 @@ def test_a_page_of_one_untuned_method_or_of_failures_stands(made: tuple[Summary,
     one = [record("zero", examples=3, metrics=("exact_match",), share=1.0)]
     html = page(summarise(one, metric), one)
     assert "No method works here" in html
-    assert "Nothing was tuned" in html
+    assert "Learning curves" not in html
+    assert "The ring marks" not in html and "recommended</span>" not in html, "nothing is marked"
 
 
 def test_colours_are_a_method_s_own() -> None:
@@ -307,7 +309,9 @@ def test_what_is_not_significant_is_marked_in_the_table(made: tuple[Summary, lis
         replace(one, significantly_worse=one.method == "zero", p_adjusted=0.18) for one in summary.comparisons
     )
     html = page(replace(summary, comparisons=compared), made[1])
-    assert html.count("<br>not significant") == len(compared) - 1
+    assert html.count("<br>not told apart") == len(compared) - 1
+    prompts = tuple(replace(one, significantly_worse=False, of_prompts=True, p_adjusted=0.001) for one in compared)
+    assert page(replace(summary, comparisons=prompts), made[1]).count("<br>of these prompts") == len(compared)
 
 
 def test_every_stand_in_colour_was_replaced(html: str) -> None:
@@ -350,6 +354,9 @@ addEventListener("load", () => {
   change("search", "no such words", "input"); seen.none = look();
   change("search", "", "input"); change("filter", "none", "change"); seen.fails = look();
   change("filter", "best2", "change"); seen.best = look();
+  const order = () => [...document.querySelectorAll("table.sortable tbody th")].map((cell) => cell.textContent.replace("recommended", ""));
+  const heads = document.querySelectorAll("table.sortable .sort");
+  heads[1].click(); seen.down = order(); heads[1].click(); seen.up = order();
   seen.wide = document.documentElement.scrollWidth - innerWidth;
   seen.errors = said;
   document.body.replaceChildren(); document.body.textContent = "PROBE" + JSON.stringify(seen) + "EBORP";
@@ -380,6 +387,9 @@ def test_the_browser_of_answers_works(
     assert seen["fails"][0] == "none found"
     assert 1 <= int(seen["best"][0].split()[-1]) < 40
     assert seen["errors"] == []
+    ranked = sorted(made[0].rows, key=lambda row: -row.mean)
+    assert [name.removesuffix("tie") for name in seen["down"]] == [row.method for row in ranked]
+    assert seen["up"] == seen["down"][::-1]
     assert seen["wide"] <= 0
 
 

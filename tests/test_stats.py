@@ -10,11 +10,27 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import kstest
+from scipy.stats import binomtest, ttest_rel
+from scipy.stats import t as student
 
-from foreword import stats
 from foreword.errors import ForewordError
-from foreword.stats import bins, bootstrap, bootstrap_difference, holm, mean_std, paired_test, slope
+from foreword.stats import (
+    Sample,
+    bins,
+    bootstrap,
+    chances_of_best,
+    detectable,
+    difference,
+    examples_needed,
+    holm,
+    holm_factors,
+    interval,
+    mean_std,
+    resampling,
+    samples,
+    seeds_needed,
+    slope,
+)
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 numbers = st.floats(0, 100).map(lambda x: round(x, 3))
@@ -52,21 +68,6 @@ def test_the_interval_covers_when_examples_and_ten_seeds_vary() -> None:
     assert 0.90 <= hits / 300 <= 0.99
 
 
-def test_the_interval_of_a_difference_covers_and_pairing_narrows_it() -> None:
-    rng = np.random.default_rng(3)
-    hits, paired, apart = 0, 0.0, 0.0
-    for k in range(200):
-        hard = rng.normal(0, 10, size=60)
-        a = counted(52 + hard + rng.normal(0, 3, size=60) + rng.normal(0, 0.5, size=(2, 60)))
-        b = counted(50 + hard + rng.normal(0, 3, size=60) + rng.normal(0, 0.5, size=(3, 60)))
-        lo, hi = bootstrap_difference(a, b, ratio, resamples=300, seed=k)
-        hits += lo <= 2.0 <= hi
-        paired += hi - lo
-        apart += sum(np.ptp(bootstrap(one, ratio, resamples=300, seed=k)) for one in (a, b)) / 2
-    assert 0.90 <= hits / 200 <= 0.99
-    assert paired < 0.5 * apart
-
-
 def test_seeds_that_differ_widen_the_interval_and_one_seed_is_no_seed() -> None:
     scores = np.random.default_rng(4).normal(50, 10, size=100)
     alone = bootstrap(counted(scores), ratio)
@@ -83,13 +84,6 @@ def test_the_statistic_is_of_the_sums_not_a_mean_of_scores() -> None:
     assert (lo, hi) == (drawn[1], drawn[1])  # the middle of the distribution is one of each: 1 / 10
 
 
-def test_a_difference_of_a_thing_from_itself_is_zero() -> None:
-    a = counted(np.random.default_rng(5).normal(size=(1, 30)))
-    assert bootstrap_difference(a, a, ratio) == (0.0, 0.0)
-    lo, hi = bootstrap_difference(a, counted(a[..., 0] - 3), ratio)
-    assert lo == pytest.approx(3.0) and hi == pytest.approx(3.0)
-
-
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(numbers, numbers), min_size=1, max_size=12), st.integers(0, 3), st.randoms())
 def test_no_answer_depends_on_the_order_of_the_examples(rows: list[Any], seed: int, rng: Any) -> None:
@@ -97,8 +91,10 @@ def test_no_answer_depends_on_the_order_of_the_examples(rows: list[Any], seed: i
     (a, b), (c, d) = np.array(rows).T, np.array(mixed).T
     asked: list[Callable[[Any, Any], Any]] = [
         lambda x, y: bootstrap(counted([x, y]), ratio, resamples=50, seed=seed),
-        lambda x, y: bootstrap_difference(counted(x), counted(y), ratio, resamples=50, seed=seed),
-        lambda x, y: paired_test(x, y, seed=seed, resamples=99),
+        lambda x, y: crossed(x, y).interval(),
+        lambda x, y: crossed(x, y).p,
+        lambda x, y: interval(samples([counted([x, y])], ratio, [False])[0], highest=100.0),
+        lambda x, y: chances_of_best(samples([counted(x), counted(y)], ratio, [True, True]), draws=50, seed=seed),
         lambda x, y: slope(x, y, resamples=50, seed=seed),
         lambda x, y: bins(x, y, edges=3, resamples=50, seed=seed),
         lambda x, y: mean_std(x),
@@ -121,12 +117,12 @@ def test_the_same_seed_gives_the_same_interval_and_chunks_do_not_show(monkeypatc
     rows = counted(np.random.default_rng(6).normal(size=(2, 50)))
     whole = bootstrap(rows, ratio, resamples=200, seed=7)
     assert whole == bootstrap(rows, ratio, resamples=200, seed=7) != bootstrap(rows, ratio, resamples=200, seed=8)
-    monkeypatch.setattr(stats, "CELLS", 333)
+    monkeypatch.setattr(resampling, "CELLS", 333)
     assert bootstrap(rows, ratio, resamples=200, seed=7) == pytest.approx(whole, abs=1e-12)
 
 
 def test_every_resample_draws_as_many_examples_as_there_are() -> None:
-    weights = np.concatenate(list(stats._weights(13, 500, seed=0)))
+    weights = np.concatenate(list(resampling._weights(13, 500, seed=0)))
     assert weights.shape == (500, 13) and (weights.sum(axis=1) == 13).all() and (weights >= 0).all()
     assert weights.mean(axis=0) == pytest.approx(np.ones(13), abs=0.2)
     assert weights.var() == pytest.approx(12 / 13, rel=0.1)
@@ -145,44 +141,151 @@ def test_ten_thousand_examples_take_seconds() -> None:
 # Paired tests
 
 
-def exact_p(differences: Numbers) -> float:
-    """All 2^N sign flips, counted: twice the share that is at least as large, at most 1 (scipy's two-sided p)."""
-    seen = differences.sum()
-    flipped = [np.dot(signs, differences) for signs in itertools.product((1, -1), repeat=len(differences))]
-    above = np.mean([one >= seen - 1e-9 for one in flipped])
-    below = np.mean([one <= seen + 1e-9 for one in flipped])
-    return float(min(1.0, 2 * min(above, below)))
+def crossed(a: Any, b: Any, fixed: bool = False) -> Any:
+    """The difference of exact scores [S, N] of two methods."""
+    return difference(*samples([counted(a), counted(b)], ratio, [fixed, fixed]), span=1.0)
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=8))
-def test_few_examples_are_tested_exactly(rows: list[tuple[int, int]]) -> None:
-    a, b = np.array(rows, dtype=np.float64).T
-    assert paired_test(a, b) == pytest.approx(exact_p(a - b))
-    assert paired_test(a, b) == pytest.approx(paired_test(b, a))
+def test_the_variance_is_that_of_the_two_way_model() -> None:
+    rng = np.random.default_rng(3)
+    values = rng.normal(size=(4, 9)) + rng.normal(size=(4, 1)) * 3
+    variance, df = Sample(values).seed_variance()
+    grand, rows, columns = values.mean(), values.mean(axis=1), values.mean(axis=0)
+    ms_seeds = 9 * ((rows - grand) ** 2).sum() / 3
+    ms_rest = ((values - rows[:, None] - columns + grand) ** 2).sum() / (3 * 8)
+    assert variance == pytest.approx((ms_seeds - ms_rest) / 36)
+    assert df == pytest.approx((ms_seeds - ms_rest) ** 2 / (ms_seeds**2 / 3 + ms_rest**2 / 24))
+    assert Sample(values[:1]).seed_variance() == (0.0, 0.0)
+    same = Sample(np.repeat(values[:1], 3, axis=0))
+    assert same.seed_variance() == (0.0, 0.0), "equal seeds add nothing"
 
 
-def test_p_values_by_hand() -> None:
-    assert paired_test(np.ones((1, 5)), np.zeros((1, 5))) == pytest.approx(2 / 32)
-    assert paired_test(np.full((3, 5), 0.1), np.full((2, 5), 0.1)) == 1.0  # 0.1 three times over 3 is only nearly 0.1
-    assert paired_test([[1.0, 0.0]], [[0.0, 1.0]]) == 1.0
-    # examples without a difference take no part: the same p with a thousand of them
-    assert paired_test(np.r_[np.ones(5), np.zeros(1000)], np.zeros(1005)) == pytest.approx(2 / 32)
+def test_two_runs_of_many_examples_are_the_paired_t_test() -> None:
+    a, b = np.random.default_rng(5).normal(size=(2, 1, 4000))
+    ours, theirs = crossed(a + 0.05, b), ttest_rel(a[0] + 0.05, b[0])
+    low, high = theirs.confidence_interval(0.95)
+    assert ours.p == pytest.approx(theirs.pvalue, rel=0.02)
+    assert ours.interval() == (pytest.approx(low, abs=1e-4), pytest.approx(high, abs=1e-4))
 
 
-def test_p_is_uniform_when_nothing_differs_and_small_when_something_does() -> None:
+def test_jackknife_values_of_a_mean_are_its_scores_and_their_mean_is_the_score_of_any_metric() -> None:
+    scores = np.random.default_rng(6).random((3, 40))
+    (sample,) = samples([counted(scores)], ratio, [False])
+    assert np.sort(sample.values.ravel()) == pytest.approx(np.sort(scores.ravel()))
+    rows = np.random.default_rng(7).random((2, 30, 2)) + 0.1
+    (sample,) = samples([rows], ratio, [False])
+    assert sample.values.mean(axis=1) == pytest.approx(ratio(rows.sum(axis=1)))
+    # the variance of a ratio of sums, by the delta method
+    x, y = rows[0].T
+    delta = (x - x.sum() / y.sum() * y) / y.mean()
+    assert sample.values[0].std() == pytest.approx(delta.std(), rel=0.05)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(numbers, min_size=6, max_size=6), min_size=2, max_size=6), st.floats(0.5, 0.999))
+def test_p_and_interval_are_one_test(rows: list[list[float]], level: float) -> None:
+    gap = crossed(rows[::2], rows[1::2])
+    low, high = gap.interval(level)
+    if abs(gap.p - (1 - level)) > 1e-9:
+        assert (gap.p < 1 - level) == (low > 0 or high < 0)
+    wide = gap.interval(0.9999)
+    assert wide[0] <= low + 1e-9 and high <= wide[1] + 1e-9
+    assert crossed(rows[1::2], rows[::2]).p == pytest.approx(gap.p)
+
+
+def exact_p(plus: int, minus: int) -> float:
+    """Two-sided p of so many differences of one size each way, by all sign flips."""
+    return float(binomtest(plus, plus + minus).pvalue)
+
+
+@pytest.mark.parametrize(("plus", "N"), [(3, 3), (6, 6), (8, 8), (6, 200), (12, 100), (1, 50)])
+def test_few_examples_that_all_agree_are_no_more_proof_than_sign_flips_give(plus: int, N: int) -> None:
+    a = np.r_[np.ones(plus), np.zeros(N - plus)]
+    p = crossed(a, np.zeros(N), fixed=True).p
+    assert 0.5 * exact_p(plus, 0) < p < 0.01 + 2 * exact_p(plus, 0)
+    assert (p < 0.05) == (exact_p(plus, 0) < 0.05)
+
+
+def test_a_method_against_itself_is_no_difference_and_no_proof_of_none() -> None:
+    a = np.random.default_rng(5).normal(size=(1, 30))
+    gap = crossed(a, a)
+    assert gap.observed == gap.centre == 0.0 and gap.p == 1.0
+    low, high = gap.interval()
+    assert low == -high and 0.05 < high < 0.15, "30 equal answers do not show that none would differ"
+    assert crossed(np.full((3, 5), 0.1), np.full((2, 5), 0.1)).p == 1.0  # 0.1 three times over 3 is only nearly 0.1
+
+
+def test_the_interval_of_a_score_stays_on_the_scale_and_is_never_empty() -> None:
+    low, high = interval(Sample(np.zeros((1, 20)), True), highest=100.0)
+    assert low == 0.0 and 10 < high < 20  # 0 of 20: Wilson's with t
+    low, high = interval(Sample(np.full((1, 20), 100.0), True), highest=100.0)
+    assert high == 100.0 and 80 < low < 90
+    half = Sample(100.0 * (np.arange(400) % 2)[None], True)
+    low, high = interval(half, highest=100.0)
+    assert (low, high) == (pytest.approx(45.1, abs=0.1), pytest.approx(54.9, abs=0.1))
+    low, high = interval(Sample(np.linspace(0, 9, 50)[None], True))
+    assert 0 < low < 4.5 < high < 9, "a scale without an upper end"
+
+
+def test_seeds_that_differ_widen_the_interval() -> None:
+    scores = np.random.default_rng(4).normal(50, 10, size=100)
+    one, same, wide = (Sample(np.array(rows)) for rows in ([scores], [scores] * 3, [scores - 9, scores, scores + 9]))
+    assert interval(same, highest=100.0) == pytest.approx(interval(one, highest=100.0))
+    widths = [high - low for low, high in (interval(one, highest=100.0), interval(wide, highest=100.0))]
+    assert widths[1] > 3 * widths[0]
+    assert one.one_seed and not same.one_seed and not Sample(np.array([scores]), fixed=True).one_seed
+    assert difference(one, same).of_prompts and not difference(same, wide).of_prompts
+
+
+def test_chances_of_being_best_add_up_and_follow_the_scores() -> None:
     rng = np.random.default_rng(8)
-    null = []
-    for k in range(150):
-        hard = rng.normal(0, 5, size=40)
-        null.append(
-            paired_test(hard + rng.normal(size=(3, 40)), hard + rng.normal(size=(2, 40)), seed=k, resamples=399)
-        )
-    assert kstest(null, "uniform").pvalue > 0.01
-    assert 0.005 <= np.mean(np.array(null) < 0.05) <= 0.12
-    assert all(0 < p <= 1 for p in null)
-    hard = rng.normal(0, 5, size=40)
-    assert paired_test(hard + 1 + rng.normal(size=(3, 40)), hard + rng.normal(size=(2, 40))) < 0.001
+    hard = rng.normal(50, 20, size=200)
+    methods = [Sample(hard + up + rng.normal(0, 5, size=(3, 200))) for up in (0.0, 0.0, 5.0)]
+    chances = chances_of_best(methods)
+    assert sum(chances) == pytest.approx(1.0) and chances[2] > 0.99
+    even = chances_of_best([Sample(methods[0].values), Sample(methods[0].values)])
+    assert even == [pytest.approx(0.5, abs=0.02)] * 2
+    gap = difference(methods[0], methods[1])
+    share = float(student.cdf(gap.observed / gap.error, gap.df))
+    assert chances_of_best(methods[:2])[0] == pytest.approx(share, abs=0.05)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_chance_of_two_methods_is_that_of_their_test(seed: int) -> None:
+    """Also where seeds vary by hardly more than chance: then the variance between them has next to no degrees of freedom."""
+    rng = np.random.default_rng(seed)
+    hard = rng.normal(50, 20, size=80)
+    spread = rng.choice([0.0, 0.3, 1.0])
+    up = rng.choice([0.0, 3.0, 40.0])
+    a, b = (Sample(hard + rng.normal(0, 12, size=(3, 80)) + spread * rng.normal(size=(3, 1)) + up * n) for n in (1, 0))
+    gap = difference(a, b)
+    expected = float(student.cdf(gap.observed / gap.error, gap.df))
+    assert chances_of_best([a, b])[0] == pytest.approx(expected, abs=0.04)
+
+
+def test_what_it_takes_to_tell_a_difference_is_what_it_takes() -> None:
+    rng = np.random.default_rng(9)
+    gap = crossed(rng.normal(size=(1, 100)), rng.normal(size=(1, 100)), fixed=True)
+    size = detectable(gap)
+    assert examples_needed(gap, size) == 0
+    more = examples_needed(gap, size / 2)
+    assert more is not None and 290 <= more <= 310, "half the difference takes four times as many"
+    told = 0
+    for _ in range(400):
+        a, b = rng.normal(size=(2, 1, 100))
+        told += crossed(a + size, b, fixed=True).p < 0.05
+    assert 0.7 <= told / 400 <= 0.9, "four times in five"
+    spread = crossed(rng.normal(size=(3, 100)) + np.array([[-1.0], [0.0], [1.0]]), rng.normal(size=(3, 100)))
+    assert examples_needed(spread, 0.1) is None
+    seeds = seeds_needed(spread, 1.0, 3)
+    assert seeds is not None and seeds > 3 and seeds_needed(spread, 0.01, 3) is None
+
+
+def test_holm_s_factor_makes_the_interval_agree() -> None:
+    p = [0.01, 0.04, 0.03, 0.005]
+    assert holm_factors(p) == pytest.approx([3.0, 1.5, 2.0, 4.0])
+    assert [one * factor for one, factor in zip(p, holm_factors(p), strict=True)] == pytest.approx(holm(p))
+    assert holm_factors([0.0, 0.5]) == [2.0, 1.0]
 
 
 def test_holm_equals_the_worked_example() -> None:
@@ -265,8 +368,12 @@ def test_bins_at_the_edges() -> None:
         (lambda: bootstrap(np.full((1, 2, 2), np.nan), ratio), "NaN"),
         (lambda: bootstrap(np.ones((1, 2, 2)), ratio, level=95), "level 95"),
         (lambda: bootstrap(np.ones((1, 2, 2)), ratio, resamples=0), "0 resamples"),
-        (lambda: bootstrap_difference(np.ones((1, 2, 2)), np.ones((1, 3, 2)), ratio), "2 and 3 examples"),
-        (lambda: paired_test(np.ones((1, 2)), np.ones((1, 3))), "same examples"),
+        (
+            lambda: samples([np.ones((1, 2, 2)), np.ones((1, 3, 2))], ratio, [True, True]),
+            "2 examples with 2 numbers and 3",
+        ),
+        (lambda: difference(Sample(np.ones((1, 2))), Sample(np.ones((1, 3)))), "2 and 3 examples"),
+        (lambda: crossed([[1.0, 2.0]], [[2.0, 1.0]]).interval(95), "level 95"),
         (lambda: holm([0.5, 1.5]), "between 0 and 1"),
         (lambda: holm([float("nan")]), "between 0 and 1"),
         (lambda: mean_std([]), "no values"),

@@ -19,9 +19,10 @@ import tiny
 from foreword.backbone import Backbone, Row, wrap
 from foreword.backbone import head as head_room
 from foreword.backbone.attention import Kind
-from foreword.backbone.fused import fuse
+from foreword.backbone.fused import FUSED, stand_in
 from foreword.backbone.head import Head
 from foreword.backbone.packing import Packing
+from foreword.backbone.passes import running
 from foreword.backbone.spared import Spared
 
 PACKED = tuple(
@@ -158,7 +159,7 @@ def test_packed_attention_is_attention_that_keeps_rows_apart(
     )
     kind = Kind(0.7, softcap, window, added)
     told = torch.randn((1, total, heads[0], 3), generator=generator, dtype=torch.float64)
-    found = packing.attend(query, key, value, kind)
+    found = packing.attend(None, query, key, value, kind)
     wanted = dense(query, key, value, packing, kind)
     torch.testing.assert_close(found, wanted)
     given, asked = (torch.autograd.grad(one, (query, key, value), told) for one in (found, wanted))
@@ -255,26 +256,28 @@ def test_an_output_layer_that_does_more_is_not_taken_for_a_product() -> None:
 
 @pytest.mark.parametrize("family", ["gpt2", "bloom", "llama", "gemma3", "t5"])
 def test_fused_parts_have_the_values_and_gradients_of_the_parts(family: str) -> None:
-    parts = {id(part): part for part in tiny.backbone(family).model.modules() if "forward" in vars(part)}
+    installation = tiny.backbone(family).engine.installation
+    parts = [switch.module for switch in installation.switches if switch.label == FUSED]
     assert parts
-    for part in parts.values():
+    for part in parts:
         width = len(part.weight) if hasattr(part, "weight") else 7
         hidden = torch.randn((2, 5, width), generator=torch.Generator().manual_seed(0)).requires_grad_(True)
         told = torch.randn(hidden.shape, generator=torch.Generator().manual_seed(1))
-        found, wanted = part(hidden), type(part).forward(part, hidden)
+        with running(installation.new_pass()):
+            found = part(hidden)
+        wanted = type(part).forward(part, hidden)
+        assert part(hidden).equal(wanted), "outside a pass a part computes what it always did"
         torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
         grads = [torch.autograd.grad(one, hidden, told)[0] for one in (found, wanted)]
         torch.testing.assert_close(*grads, rtol=1e-4, atol=1e-5)
 
 
 def test_a_fused_norm_gives_its_weights_their_gradient() -> None:
-    model = copy.deepcopy(tiny.model("llama"))
-    fuse(model)
-    part = model.model.norm.requires_grad_(True)
+    part = copy.deepcopy(tiny.model("llama")).model.norm.requires_grad_(True)
     hidden, told = torch.randn(2, 3, 32), torch.randn(2, 3, 32)
-    found, wanted = (
-        torch.autograd.grad(run(hidden), part.weight, told)[0] for run in (part, lambda x: type(part).forward(part, x))
-    )
+    faster = stand_in(part)
+    assert faster is not None
+    found, wanted = (torch.autograd.grad(run(hidden), part.weight, told)[0] for run in (faster, part))
     torch.testing.assert_close(found, wanted)
 
 
@@ -282,8 +285,7 @@ def test_nothing_stands_in_for_a_part_with_other_values() -> None:
     part = torch.nn.Sequential(
         torch.nn.SiLU(), torch.nn.ReLU(), torch.nn.GELU(), torch.nn.LayerNorm(8), torch.nn.Dropout()
     )
-    fuse(part.eval())
-    assert not any("forward" in vars(one) for one in part.modules())
+    assert [stand_in(one) for one in part.eval().modules()] == [None] * 6
 
 
 # -- spared work ------------------------------------------------------------------------------------------------------
@@ -344,15 +346,16 @@ def kept_bytes(work: Callable[[], Any]) -> int:
 
 
 @pytest.mark.parametrize("family", EVERY)
-def test_checkpointing_keeps_less_and_changes_nothing(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checkpointing_keeps_less_and_changes_nothing(family: str) -> None:
     one, rows = tiny.backbone(family, 0, True), tiny.rows(5, seed="again", prefix=tiny.ids(3, "again"))
     found = step(one, some(one), rows)
     asked = some(one).requires_grad_(True)
     before = kept_bytes(lambda: one.loss(asked, rows))
-    monkeypatch.setattr(one.engine, "checkpointing", True)
-    assert one.checkpointing
-    assert_same(step(one, some(one), rows), found)
-    assert kept_bytes(lambda: one.loss(asked, rows)) < 0.6 * before
+    with one.recomputing(True):
+        assert one.checkpointing
+        assert_same(step(one, some(one), rows), found)
+        assert kept_bytes(lambda: one.loss(asked, rows)) < 0.6 * before
+    assert not one.checkpointing
 
 
 # -- half precision ---------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import math
 import statistics
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from foreword.errors import ForewordError
 from foreword.metrics import metric
 from foreword.record import Answer, Costs, Record
 from foreword.study.summary import Summary, as_json, summarise
+from foreword.study.trivial import Trivial
 
 METRIC = "exact_match"
 
@@ -71,32 +73,64 @@ def test_a_row_holds_what_the_records_hold() -> None:
     assert (zero.std, zero.deterministic, zero.seeds) == (0.0, True, [0])
 
 
-def test_model_tuning_stands_beside_and_is_never_recommended() -> None:
-    records = [made("zero", hits(20), same=True), made("pt", hits(120), train=60.0), made("mt", hits(180), train=90.0)]
+def test_full_fine_tuning_stands_beside_and_is_never_recommended() -> None:
+    two = [
+        made(label, hits(right), s, train=t)
+        for label, right, t in (("pt", 120, 60.0), ("full-ft", 180, 90.0))
+        for s in (0, 1)
+    ]
+    records = [made("zero", hits(20), same=True), *two]
     found = summary(*records)
-    assert found.recommendation.method == "pt" and found.row("mt").mean == pytest.approx(90.0)
+    assert found.recommendation.method == "pt" and found.row("full-ft").mean == pytest.approx(90.0)
     assert found.recommendation.reason.startswith(
-        "Use pt: its exact match of 60.0 is the highest, and the one cheaper method"
+        "Use pt: its exact match of 60.0 is the highest, and the one other method"
     )
     assert found.recommendation.reason.endswith(
-        "Beside them stands mt (90.0): it changes the model and nothing of it is kept."
+        "Beside them stands full-ft (90.0): it changes the model and nothing of it is kept."
     )
     assert {one.method: one.significantly_worse for one in found.comparisons} == {"zero": True, "pt": True}
-    assert summary(records[2]).recommendation.method == "mt", "alone it is all there is"
+    assert summary(records[3]).recommendation.method == "full-ft", "alone it is all there is"
 
 
-def test_a_cheaper_method_is_taken_when_the_difference_is_chance() -> None:
+def test_silence_is_no_proof_the_highest_is_taken_and_a_tie_is_called_one() -> None:
     first = [n % 2 == 0 for n in range(200)]
     second = [n % 2 == 1 or n < 6 for n in range(200)]
     found = summary(
         *(made("pt", first, s, train=60) for s in (0, 1)), *(made("ipt", second, s, train=150) for s in (0, 1))
     )
-    assert found.best.method == "ipt"
-    assert found.recommendation.method == "pt"
+    assert found.recommendation.method == "ipt"
+    assert found.recommendation.tied == ("pt",)
     reason = found.recommendation.reason
-    for part in ("Use pt: exact match 50.0.", "ipt is highest at 51.5", "(1.5, 95% interval -", "not significant"):
-        assert part in reason
-    assert "pt answers 1,000 inputs, training included, in 1 min 10 s against 2 min 40 s." in reason
+    for part in (
+        "Use ipt: its exact match of 51.5 is the highest, but it is a tie: the test does not tell it from pt (above it by 1.5, "
+        "95% interval -",
+        "Undecided: these 200 test examples tell a difference of 19.",
+        "about 20,000 more test examples would tell a difference of 2.0.",
+        "The probability that ipt is the best of the 2 is 5",
+    ):
+        assert part in reason, reason
+
+
+def test_a_cheaper_method_is_taken_when_it_is_shown_to_lie_within_the_margin() -> None:
+    best = [n < 1000 for n in range(2000)]
+    near = [5 < n < 1000 for n in range(2000)]  # six right answers fewer: 0.3 points
+    records = [made("pt", near, same=True, train=60.0), made("ipt", best, same=True, train=150.0)]
+    found = summary(*records)
+    assert found.best.method == "ipt"
+    assert found.recommendation.method == "pt" and found.recommendation.margin == 2.0
+    assert found.recommendation.reason.startswith(
+        "Use pt: exact match 49.7. ipt is highest at 50.0, but pt is shown to lie within 2.0 of it (0.3, 95% interval 0.0"
+    )
+    assert found.recommendation.reason.endswith(
+        "pt answers 1,000 inputs, training included, in 1 min 10 s against 2 min 40 s."
+    )
+    strict = summarise(records, metric, margin=0.2)
+    assert strict.recommendation.method == "ipt"
+
+
+def test_the_margin_is_the_smaller_of_two_points_and_a_twentieth_of_the_score() -> None:
+    low = summary(made("a", hits(20, 200), same=True), made("b", hits(2, 200), same=True))
+    assert low.recommendation.margin == pytest.approx(0.5)
 
 
 def test_the_best_is_taken_when_every_cheaper_one_is_significantly_worse() -> None:
@@ -107,7 +141,7 @@ def test_the_best_is_taken_when_every_cheaper_one_is_significantly_worse() -> No
     )
     assert found.recommendation.method == "pt"
     assert all(one.significantly_worse for one in found.comparisons)
-    assert "both cheaper methods are significantly worse (the nearest, few, by 45.0" in found.recommendation.reason
+    assert "both other methods are significantly worse (the nearest, few, by 45.0" in found.recommendation.reason
     one = next(c for c in found.comparisons if c.method == "few")
     assert one.difference == pytest.approx(45.0)
     assert one.ci95[0] < 45.0 < one.ci95[1]
@@ -115,20 +149,78 @@ def test_the_best_is_taken_when_every_cheaper_one_is_significantly_worse() -> No
 
 
 def test_many_comparisons_need_more_than_one_needs() -> None:
-    best = made("pt", hits(100), same=True, train=60.0)  # six examples more, all one way: p = 2 / 2**6
+    best = made("pt", hits(100), same=True, train=60.0)  # six examples more, all one way: p = 2 / 2**6 by sign flips
     one, two = made("a", hits(94), same=True), made("b", [5 < n < 100 for n in range(200)], same=True)
     alone = summary(best, one).comparisons[0]
-    assert alone.p == pytest.approx(1 / 32)
+    assert alone.p == pytest.approx(1 / 32, rel=0.1)
     assert alone.significantly_worse
     among = summary(best, one, two).comparisons[0]
-    assert among.p_adjusted == pytest.approx(1 / 16)
+    assert among.p_adjusted == pytest.approx(3 * alone.p, rel=1e-6)  # three pairs of three methods
     assert not among.significantly_worse
 
 
-def test_a_small_p_does_not_count_when_the_interval_holds_nought(monkeypatch: pytest.MonkeyPatch) -> None:
-    records = made("pt", hits(100), same=True, train=60.0), made("a", hits(94), same=True)
-    monkeypatch.setattr("foreword.stats.bootstrap_difference", lambda *a, **b: (-0.1, 6.0))
-    assert not summary(*records).comparisons[0].significantly_worse
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.lists(st.booleans(), min_size=12, max_size=12), min_size=4, max_size=8))
+def test_p_and_interval_never_contradict_each_other(rows: list[list[bool]]) -> None:
+    found = summary(*(made(f"m{n // 2}", row, n % 2, train=1.0) for n, row in enumerate(rows[: len(rows) // 2 * 2])))
+    for one in found.comparisons:
+        told = one.ci95[0] > 0 or one.ci95[1] < 0
+        assert told == (one.p_adjusted < 0.05) == one.significantly_worse
+    text = found.recommendation.reason
+    assert "not significant" not in text
+
+
+def test_one_seed_never_makes_a_method_better() -> None:
+    best, other = made("pt", hits(150), train=60.0), made("zero", hits(20), same=True)
+    found = summary(best, other)
+    (one,) = found.comparisons
+    assert one.p_adjusted < 0.001 and one.of_prompts and not one.significantly_worse
+    reason = found.recommendation.reason
+    assert "the one other method, zero, scored significantly less with these prompts (by 65.0" in reason
+    assert (
+        "pt ran with one seed: what is said of it holds for that prompt, not for the method; give more seeds." in reason
+    )
+    assert "is significantly worse" not in reason
+    two = summary(best, made("pt", hits(148), 1, train=60.0), other)
+    assert two.comparisons[0].significantly_worse and not two.comparisons[0].of_prompts
+
+
+def test_seeds_that_spread_widely_are_no_proof() -> None:
+    seeds = [made("pt", hits(right), seed, train=60.0) for seed, right in enumerate((60, 100, 140))]
+    found = summary(*seeds, made("zero", hits(70), same=True))
+    assert not found.comparisons[0].significantly_worse, "the examples alone would say so: p < 0.001"
+    assert "the seeds spread too widely for more examples to tell a difference" in found.recommendation.reason
+
+
+TRIVIAL = [Trivial("always 'no'", {f"q{n}": np.array([float(n % 2), 1.0]) for n in range(200)})]
+
+
+def test_nothing_is_marked_that_is_not_above_the_trivial_answer() -> None:
+    low, lower = made("icl", hits(90), same=True), made("zero", hits(60), same=True)
+    found = summarise([low, lower], metric, trivial=TRIVIAL)
+    assert found.recommendation.method == "" and found.recommendation.headline == "No method works here"
+    assert found.recommendation.reason.startswith(
+        "No method works here: the highest exact match, 45.0 of icl, is not above always answering 'no' (50.0). Look at"
+    )
+    assert [(one.name, one.score) for one in found.baselines] == [("always 'no'", pytest.approx(50.0))]
+    document = as_json(found, "r")
+    assert document["recommended"] is None and document["baselines"][0]["score"] == pytest.approx(50.0)
+
+
+def test_barely_above_the_trivial_answer_is_said_and_what_is_below_is_never_taken() -> None:
+    best, below = made("icl", hits(104), same=True, each=1.0), made("zero", hits(99), same=True)
+    found = summarise([best, below], metric, trivial=TRIVIAL, margin=50.0)
+    assert found.recommendation.method == "icl", "zero is cheaper and within the margin, but no better than one answer"
+    assert (
+        "It is not shown to be above always answering 'no' (50.0): 2.0, 95% interval -" in found.recommendation.reason
+    )
+
+
+def test_a_method_that_always_says_the_same_is_named() -> None:
+    found = summary(made("zero", hits(200), same=True), made("icl", hits(50), same=True))
+    assert "zero always answers 'yes'." in found.notes and not any(
+        note.startswith("icl always") for note in found.notes
+    )
 
 
 def test_the_number_of_answers_decides_what_is_cheap() -> None:
@@ -141,7 +233,11 @@ def test_the_number_of_answers_decides_what_is_cheap() -> None:
 def test_best_and_cheapest() -> None:
     found = summary(made("zero", hits(150), same=True), made("icl", hits(20), same=True, each=1.0))
     assert found.recommendation.method == "zero"
-    assert "is the highest, and no method answers 1,000 inputs in less time" in found.recommendation.reason
+    assert found.recommendation.reason.startswith(
+        "Use zero: its exact match of 75.0 is the highest, and the one other method, icl, is significantly worse (by 65.0"
+    )
+    assert "zero answers 1,000 inputs, training included, in 10.0 s." in found.recommendation.reason
+    assert "best of the 2 is over 99%" in found.recommendation.reason
 
 
 def test_equal_scores_go_to_the_cheaper_and_equal_costs_to_the_first() -> None:
@@ -160,7 +256,7 @@ def test_one_method_alone() -> None:
 @pytest.mark.parametrize("labels", [("zero",), ("zero", "icl")])
 def test_nothing_works_is_said(labels: tuple[str, ...]) -> None:
     found = summary(*(made(label, hits(0), same=True) for label in labels))
-    assert found.recommendation.method == "zero"
+    assert found.recommendation.method == ""
     assert ("does not work here" if len(labels) == 1 else "No method works here") in found.recommendation.reason
     assert "Use " not in found.recommendation.reason
 
@@ -169,10 +265,12 @@ def test_one_seed_and_few_examples_are_said() -> None:
     found = summary(made("pt", hits(9, 12), train=3.0), made("zero", hits(0, 12), same=True))
     reason = found.recommendation.reason
     assert "This rests on 12 examples only" in reason
-    assert "The spread over seeds is unknown: pt ran with one seed." in reason
+    assert (
+        "pt ran with one seed: what is said of it holds for that prompt, not for the method; give more seeds." in reason
+    )
     assert found.row("pt").std == 0.0
     enough = summary(*(made("pt", hits(90), s, train=3.0) for s in (0, 1)), made("zero", hits(0), same=True))
-    assert "spread" not in enough.recommendation.reason
+    assert "one seed" not in enough.recommendation.reason
     assert "This rests" not in enough.recommendation.reason
 
 
@@ -257,7 +355,7 @@ def test_json_has_no_number_that_json_does_not_know() -> None:
     st.lists(st.tuples(st.integers(0, 30), st.floats(0, 100), st.floats(0, 1)), min_size=1, max_size=4),
     st.integers(1, 3),
 )
-def test_the_choice_is_never_worse_and_nothing_fit_is_cheaper(
+def test_the_choice_is_the_best_or_shown_to_be_as_good_and_cheaper(
     methods: list[tuple[int, float, float]], runs: int
 ) -> None:
     records = [
@@ -266,10 +364,12 @@ def test_the_choice_is_never_worse_and_nothing_fit_is_cheaper(
         for seed in range(runs)
     ]
     found = summary(*records)
-    worse = {one.method for one in found.comparisons if one.significantly_worse}
-    chosen = found.row(found.recommendation.method)
-    assert chosen.method not in worse
-    fit = [row for row in found.rows if row.method not in worse]
-    assert chosen.cost_seconds(1000) == min(row.cost_seconds(1000) for row in fit)
-    assert found.best.mean == max(row.mean for row in found.rows)
     json.dumps(as_json(found, "r"), allow_nan=False)
+    if found.best.mean == 0.0:
+        assert found.recommendation.method == ""
+        return
+    chosen, contrast = found.row(found.recommendation.method), {one.method: one for one in found.comparisons}
+    assert found.best.mean == max(row.mean for row in found.rows)
+    if chosen is not found.best:
+        assert chosen.cost_seconds(1000) < found.best.cost_seconds(1000)
+        assert contrast[chosen.method].ci95[1] <= found.recommendation.margin

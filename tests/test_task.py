@@ -17,7 +17,7 @@ from pyarrow import parquet
 
 from foreword.data import Columns, Example
 from foreword.errors import ForewordError, MissingExtraError
-from foreword.task import Task
+from foreword.task import SPLITS, Task
 from foreword.tasks import load_task, task_from_files, task_from_hub
 from foreword.template import Template
 
@@ -118,8 +118,16 @@ def test_metrics_follow_from_the_answers(tmp_path: Path) -> None:
     short = write(
         tmp_path / "short.jsonl", [{"input": f"q {n}", "target": "yes" if n % 2 else "no"} for n in range(30)]
     )
-    assert task_from_files("mine", short, recognise=False).metrics == ("exact_match", "token_f1")
-    assert task_from_files("mine", short).metrics == ("accuracy",)
+    labelled = task_from_files("mine", short)
+    assert labelled.metrics == ("accuracy",)
+    assert {example.choices for split in SPLITS for example in labelled.split(split)} == {("no", "yes")}
+    assert labelled.notes[0] == (
+        "The 30 rows have 2 distinct short targets ('no', 'yes'), which are taken as the choices of a classification; "
+        "--choices none makes them free text."
+    )
+    free = task_from_files("mine", short, choices=("none",))
+    assert free.metrics == ("exact_match", "token_f1") and not any(example.choices for example in free.train)
+    assert not any("choices" in note for note in free.notes)
     assert task_from_files("mine", short, choices=["no", "yes"]).metrics == ("accuracy",)
     assert task_from_files("mine", short, metrics=["chrf"]).metrics == ("chrf",)
 

@@ -12,7 +12,6 @@ import pytest
 import tiny
 from foreword import store, trial
 from foreword.backbone import Backbone
-from foreword.config import Tuning
 from foreword.data import Example
 from foreword.errors import ForewordError
 from foreword.methods import parse
@@ -20,9 +19,11 @@ from foreword.metrics import metric
 from foreword.record import Record
 from foreword.retrieve import RETRIEVERS
 from foreword.softprompt import SoftPrompt
+from foreword.spec import Spec
 from foreword.task import Task
 from foreword.template import Template
-from foreword.trial import Spec, Trial
+from foreword.trial import Trial
+from foreword.tuning import Tuning
 
 LABELS = ("zero", "few:2", "icl:2", "pt", "ipt", "ipt-fixed", "icl:random", "icl:dense:1")
 TUNING = Tuning(prompt_length=3, max_steps=4, eval_every=2, batch_size=4, warmup_steps=1, dev_limit=5)
@@ -97,7 +98,7 @@ def test_a_second_run_computes_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     def never(*given: object, **more: object) -> None:
         raise AssertionError("computed again")
 
-    for name in ("tune", "predict", "initial", "make"):
+    for name in ("train", "predict", "make"):
         monkeypatch.setattr(trial, name, never)
     for label, record in first.items():
         one = make("llama", label, tmp_path)

@@ -504,7 +504,14 @@ def test_a_tokenizer_that_knows_more_tokens_than_the_model_has_vectors(tmp_path:
     told = foreword(*ask, "--method", "icl:dense", "--out", tmp_path / "o", "--json")
     assert told.code == 0, told.err
     refused(
-        *ask, "--question", "{input}[PAD]", "--method", "zero", "--out", tmp_path / "p", says=("'[PAD]'", "no vector")
+        *ask,
+        "--question",
+        "{input}[PAD]",
+        "--method",
+        "zero",
+        "--out",
+        tmp_path / "p",
+        says=("'[PAD]'", "vectors for 2048 tokens alone"),
     )
     path = write(tmp_path / "t.jsonl", [("text with [PAD] in it", "yes")])
     shown = foreword("show", "--model", folder, "--test", path, "--method", "zero", "--json").json

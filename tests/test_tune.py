@@ -15,9 +15,13 @@ from torch import Tensor
 import tiny
 from foreword import tune as room
 from foreword.backbone import Backbone, Row, wrap
-from foreword.config import Tuning
 from foreword.errors import ForewordError
-from foreword.tune import Prompt, Tuned, dev_loss, tune
+from foreword.inits import Given
+from foreword.softprompt import Birth, SoftPrompt
+from foreword.trainables import TRAINABLES, Setup
+from foreword.trainables.prompt import KEPT, Prompt
+from foreword.tune import Tuned, dev_loss, train
+from foreword.tuning import Tuning
 
 FAST: dict[str, Any] = {
     "prompt_length": 4,
@@ -54,7 +58,17 @@ def run(
     start = tiny.soft(one, tuning.prompt_length)
     assert start is not None
     scored = evaluate or dev_loss(one, rows, 8)
-    return tune(one, rows, start, scored, tuning, seed=seed, folder=folder, progress=progress)
+    setup = Setup(one, tuning, seed, Given(prompt=SoftPrompt(start, Birth(backbone=one.name))))
+    answering, tuned = train(
+        TRAINABLES["prompt"], setup, rows, lambda backbone: scored, folder=folder, progress=progress
+    )
+    assert answering is one
+    return tuned
+
+
+def values(tuned: Tuned) -> Tensor:
+    """The soft prompt that was kept [P, H]."""
+    return tuned.best[KEPT]
 
 
 @pytest.mark.parametrize("family", ["llama", "opt", "bloom", "gemma", "t5", "bart", "mamba"])
@@ -64,7 +78,7 @@ def test_only_the_prompt_moves(family: str, tmp_path: Path) -> None:
     found = run(tmp_path, settings(max_steps=4), one=one)
     assert one.weights_digest() == before
     start = tiny.soft(one, 4)
-    assert start is not None and float((found.values - start).abs().max()) > 0
+    assert start is not None and float((values(found) - start).abs().max()) > 0
 
 
 def test_the_digest_sees_one_number(tmp_path: Path) -> None:
@@ -89,7 +103,7 @@ def test_it_learns_with_one_rate_in_every_family(family: str, optimizer: str, sh
         one=one,
     )
     assert found.curve[-1]["dev"] < before - 0.5
-    assert dev_loss(one, rows_of(), 8)(found.values) == pytest.approx(found.curve[-1]["dev"], rel=1e-6)
+    assert dev_loss(one, rows_of(), 8)(values(found)) == pytest.approx(found.curve[-1]["dev"], rel=1e-6)
 
 
 def test_dev_loss_does_not_depend_on_its_batches() -> None:
@@ -106,13 +120,13 @@ def test_the_best_is_kept(tmp_path: Path) -> None:
     seen: list[Tensor] = []
     scores = iter([5.0, 2.0, 3.0, 2.0])
 
-    def evaluate(values: Tensor) -> float:
-        seen.append(values.clone())
+    def evaluate(prefix: Tensor) -> float:
+        seen.append(prefix.clone())
         return next(scores)
 
     found = run(tmp_path, settings(), evaluate=evaluate)
     assert found.step == 6
-    assert torch.equal(found.values, seen[1])
+    assert torch.equal(values(found), seen[1])
     assert [one["dev"] for one in found.curve] == [5.0, 2.0, 3.0, 2.0]
     assert [one["step"] for one in found.curve] == [3, 6, 9, 12]
 
@@ -145,7 +159,7 @@ def test_the_last_step_is_evaluated_though_it_is_not_due(tmp_path: Path) -> None
 def test_no_steps_leave_the_prompt_as_it_is(tmp_path: Path) -> None:
     start = tiny.soft(tiny.backbone("llama"), 4)
     found = run(tmp_path, settings(max_steps=0))
-    assert torch.equal(found.values, start)  # type: ignore[arg-type]
+    assert torch.equal(values(found), start)  # type: ignore[arg-type]
     assert found.curve == () and found.seconds == 0.0 and not list(tmp_path.iterdir())
 
 
@@ -157,8 +171,8 @@ def test_numbers_trained_are_counted(tmp_path: Path) -> None:
 def test_a_reparameterised_prompt_starts_where_the_plain_one_does() -> None:
     start = tiny.soft(tiny.backbone("llama"), 4)
     assert start is not None
-    prompt = Prompt(start, 0.5, settings(reparameterisation="mlp"), 1, torch.device("cpu"))
-    assert torch.allclose(prompt.values(), start, atol=1e-6)
+    prompt = Prompt(tiny.backbone("llama"), start, settings(reparameterisation="mlp"), 1)
+    assert len(prompt.named) == 3 and torch.allclose(prompt.prefix(), start, atol=1e-6)
 
 
 # -- killed and resumed ---------------------------------------------------------------------------------------------------
@@ -193,7 +207,7 @@ def test_a_killed_run_resumes_to_the_identical_result(optimizer: str, shape: str
 
 
 def same(found: Tuned, wanted: Tuned) -> None:
-    assert torch.equal(found.values, wanted.values)
+    assert torch.equal(values(found), values(wanted))
     assert found.curve == wanted.curve
     assert (found.step, found.parameters) == (wanted.step, wanted.parameters)
 
@@ -242,7 +256,7 @@ def test_training_seconds_add_up_over_a_kill(tmp_path: Path) -> None:
     state = room._resume(
         tmp_path / "checkpoint.safetensors",
         checkpoint_mark(tmp_path),
-        Prompt(torch.zeros(4, 32), 1.0, settings(), 0, torch.device("cpu")),
+        Prompt(tiny.backbone("llama"), torch.zeros(4, 32), settings(), 0),
         room.optimizer("adamw", [{"params": [torch.zeros(4, 32)], "lr": 1.0}], 0.0),
     )
     assert state is not None and state.step == 9 and state.seconds > 0
@@ -296,9 +310,9 @@ def test_a_batch_in_parts_gives_the_same_step(family: str, tmp_path: Path, monke
     found = run(tmp_path / "parts", tuning, one=one, rows=rows, evaluate=lambda values: 0.0)
     assert max(parts) < 7
     assert found.curve[0]["loss"] == pytest.approx(whole.curve[0]["loss"], rel=1e-5)
-    moved = whole.values - tiny.soft(one, 4)  # type: ignore[operator]
+    moved = values(whole) - tiny.soft(one, 4)  # type: ignore[operator]
     assert (
-        float((found.values - whole.values).norm() / moved.norm()) < 1e-2
+        float((values(found) - values(whole)).norm() / moved.norm()) < 1e-2
     )  # Adam divides small gradients by themselves
 
 
@@ -307,9 +321,9 @@ def test_the_gradient_of_parts_adds_up_to_the_whole_batchs(monkeypatch: pytest.M
     grads = []
     for budget in (16_384, 24):
         monkeypatch.setattr(room, "MICRO_TOKENS", budget)
-        prompt = Prompt(tiny.soft(one, 4), one.scale, settings(), 0, torch.device("cpu"))  # type: ignore[arg-type]
+        prompt = Prompt(one, tiny.soft(one, 4), settings(), 0)  # type: ignore[arg-type]
         stay = torch.optim.SGD(prompt.named.values(), lr=0.0)
-        room._step(one, prompt, rows, stay, 0.0)
+        room._step(prompt, rows, stay, 0.0)
         grads.append(prompt.named["prompt"].grad)
     assert float((grads[0] - grads[1]).norm() / grads[0].norm()) < 1e-5  # type: ignore[operator,union-attr]
 
@@ -327,7 +341,7 @@ def test_the_rate_is_in_units_of_the_embedding_rows(tmp_path: Path) -> None:
     found = run(tmp_path / "one", tuning, one=one)
     scaled = run(tmp_path / "other", tuning, one=other)
     assert scaled.curve[0]["dev"] == pytest.approx(found.curve[0]["dev"], rel=1e-4)
-    assert float((scaled.values / 16 - found.values).abs().max()) < 1e-3 * one.scale
+    assert float((values(scaled) / 16 - values(found)).abs().max()) < 1e-3 * one.scale
 
 
 # -- refusals -------------------------------------------------------------------------------------------------------------

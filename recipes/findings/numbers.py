@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Score:
-    """Mean and standard deviation over seeds, and the 95% bootstrap interval over examples and seeds."""
+    """Mean and standard deviation over seeds, and the 95% interval over examples and seeds (of one seed: over examples)."""
 
     mean: float
     std: float
@@ -37,8 +37,8 @@ class Score:
 
 @dataclass(frozen=True)
 class Difference:
-    """Points by which one score is above another on the same examples, its 95% interval, and p of a paired permutation test (in a
-    table, adjusted by Holm)."""
+    """Points by which one score is above another on the same examples, its 95% interval, and p of the same crossed model of
+    seeds and examples (in a table, adjusted by Holm)."""
 
     points: float
     ci95: tuple[float, float]
@@ -77,17 +77,18 @@ def score(records: Sequence[Record]) -> Score:
     """The score of one method over the seeds of its records."""
     measure, cube = metric(records[0].primary), _cube(records, [one.id for one in records[0].answers])
     mean, std = stats.mean_std(measure.from_sums(cube.sum(axis=1)))
-    return Score(mean, std, stats.bootstrap(cube, measure.from_sums), len(records))
+    (sample,) = stats.samples([cube], measure.from_sums, [records[0].deterministic])
+    ends = stats.interval(sample, lowest=measure.worst, highest=measure.best)
+    return Score(mean, std, ends, len(records))
 
 
 def difference(ours: Sequence[Record], theirs: Sequence[Record]) -> Difference:
     """The mean over seeds of ours above the mean over seeds of theirs."""
     measure, ids = metric(ours[0].primary), [one.id for one in ours[0].answers]
     a, b = _cube(ours, ids), _cube(theirs, ids)
-    means = [float(measure.from_sums(one.sum(axis=1)).mean()) for one in (a, b)]
-    own = [np.stack([measure.per_example(layer) for layer in one]) for one in (a, b)]
-    interval = stats.bootstrap_difference(a, b, measure.from_sums)
-    return Difference(means[0] - means[1], interval, stats.paired_test(*own))
+    sides = stats.samples([a, b], measure.from_sums, [ours[0].deterministic, theirs[0].deterministic])
+    gap = stats.difference(*sides)
+    return Difference(gap.observed, gap.interval(), gap.p)
 
 
 def adjusted(gaps: dict[Key, Difference]) -> dict[Key, Difference]:

@@ -16,9 +16,9 @@ from recipes.findings.studies import STUDIES, Told
 HEAD = """# Findings on the reference models
 
 Made by `python -m recipes.findings`; each part says when, on what and how. Scores are on a scale of 0 to 100: mean ± standard deviation
-over seeds (95% bootstrap interval over test examples and seeds). A is above B where the whole interval of their difference is above
-zero; * marks p < 0.05 in a paired permutation test over examples, adjusted by Holm over the column (transfer: over the table). Verdicts
-are counted from the tables under them.
+over seeds (95% interval over test examples and seeds; docs/statistics.md). A is above B where the whole interval of their difference is
+above zero; * marks p < 0.05 of the same model, adjusted by Holm over the column (transfer: over the table).
+Verdicts are counted from the tables under them.
 """
 
 

@@ -222,19 +222,19 @@ def _tuned(record: Record) -> bool:
 
 
 def _scale(lab: Lab) -> list[Run]:
-    return [run for size in SIZES for task in TWO for run in lab.run(size, task, ("pt", "mt"))]
+    return [run for size in SIZES for task in TWO for run in lab.run(size, task, ("pt", "full-ft"))]
 
 
 def _scale_told(lab: Lab, found: Records) -> Told:
     sizes = list(dict.fromkeys(map(lab.named, SIZES)))
     cells = {(task, size): of(found, task=task, backbone=size) for task in _tasks(found) for size in sizes}
     cells = {name: records for name, records in cells.items() if records}
-    gaps = adjusted({name: difference(of(one, label="mt"), of(one, label="pt")) for name, one in cells.items()})
+    gaps = adjusted({name: difference(of(one, label="full-ft"), of(one, label="pt")) for name, one in cells.items()})
     rows = []
     for (task, size), gap in gaps.items():
-        pt, mt = (of(cells[task, size], label=label) for label in ("pt", "mt"))
-        weights = words.whole(mt[0].costs.trainable_parameters)
-        rows.append([_titled(found, task), size, weights, score(pt), score(mt), gap])
+        pt, full = (of(cells[task, size], label=label) for label in ("pt", "full-ft"))
+        weights = words.whole(full[0].costs.trainable_parameters)
+        rows.append([_titled(found, task), size, weights, score(pt), score(full), gap])
     both = [task for task in _tasks(found) if all((task, size) in gaps for size in (sizes[0], sizes[-1]))]
     closing = sum(gaps[task, sizes[-1]].points < gaps[task, sizes[0]].points for task in both)
     head = ("task", "model", "weights", "PT", "model tuning", "model tuning above PT")

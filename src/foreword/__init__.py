@@ -19,7 +19,7 @@ _WHERE = {
     "Record": "foreword.record",
     "Tuning": "foreword.config",
     "Run": "foreword.config",
-    "Spec": "foreword.trial",
+    "Spec": "foreword.spec",
     "Trial": "foreword.trial",
     "ForewordError": "foreword.errors",
 }

@@ -27,7 +27,10 @@ def main() -> None:
 def _run() -> int:
     try:
         _quiet()
+        from foreword.allocator import keep_freed
         from foreword.cli.app import app
+
+        keep_freed()
 
         code = app(standalone_mode=False, prog_name="foreword")
         sys.stdout.flush()

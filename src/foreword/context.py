@@ -34,18 +34,35 @@ class Vectors:
 
 @dataclass(frozen=True)
 class Shown:
-    """A worked example. shared: every input of the trial gets this one (fixed), not only its own input (retrieved). parts: the text
-    in the pieces that are tokenised apart (question, answer, separator); none: all of it at once."""
+    """A worked example. shared: every input of the trial gets this one (fixed), not only its own input (retrieved). question, answer:
+    its two halves, which a chat puts into turns of their own. parts: the text in the pieces that are tokenised apart (question, answer,
+    separator); none: all of it at once."""
 
     id: str
     text: str
     similarity: float | None = None
     shared: bool = False
+    question: str = ""
+    answer: str = ""
     parts: tuple[Runs, ...] = ()
 
 
 Segment = Words | Vectors | Shown
 Encode = Callable[[Text, bool], tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Everything before an answer in ids. prefix: those that rows share. own: this row's. question: how many of the last belong to the
+    question. ahead: as `before` of a Row."""
+
+    prefix: tuple[int, ...]
+    own: tuple[int, ...]
+    question: int
+    ahead: tuple[int, ...] = ()
+
+
+Lay = Callable[[str, Sequence[Shown], Text], Tokens]
 
 
 class TooLongError(ForewordError):
@@ -55,7 +72,7 @@ class TooLongError(ForewordError):
 @dataclass(frozen=True)
 class Fitted:
     """A context and a question in tokens. prefix: ids that rows share. own: this row's ids. shown: the demonstrations kept,
-    farthest first. dropped: how many were left out. soft: positions of the soft prompt."""
+    farthest first. dropped: how many were left out. soft: positions of the soft prompt. ahead: as `before` of a Row."""
 
     prefix: tuple[int, ...]
     own: tuple[int, ...]
@@ -63,11 +80,17 @@ class Fitted:
     dropped: int
     soft: int
     question: int
+    ahead: tuple[int, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Positions in all, the tokenizer's own start apart."""
+        return len(self.ahead) + self.soft + len(self.prefix) + len(self.own)
 
     @property
     def before(self) -> int:
         """Positions before the input: soft prompt, instruction, demonstrations."""
-        return self.soft + len(self.prefix) + len(self.own) - self.question
+        return self.size - self.question
 
 
 @dataclass(frozen=True)
@@ -87,29 +110,35 @@ class Context:
         """Positions of the soft prompt."""
         return sum(segment.length for segment in self.segments if isinstance(segment, Vectors))
 
-    def fit(self, question: Text, encode: Encode, room: int | None, *, name: str) -> Fitted:
+    def fit(self, question: Text, lay: Lay, room: int | None, *, name: str) -> Fitted:
         """Tokens of context and question within `room` positions (soft prompt included; None: unbounded). Whole demonstrations
-        are dropped, farthest first, until it fits. encode(text, first): tokens of a piece. Raises TooLongError, naming the
+        are dropped, farthest first, until it fits. lay(words, shown, question): their tokens. Raises TooLongError, naming the
         example, when the rest alone is too long."""
         words = "".join(segment.text for segment in self.segments if isinstance(segment, Words))
         shown = [segment for segment in self.segments if isinstance(segment, Shown)]
         dropped = 0
         while True:
-            fitted = self._lay(words, shown, question, encode, dropped)
-            size = fitted.soft + len(fitted.prefix) + len(fitted.own)
-            if room is None or size <= room:
+            tokens = lay(words, shown, question)
+            fitted = Fitted(tokens.prefix, tokens.own, tuple(shown), dropped, self.soft, tokens.question, tokens.ahead)
+            if room is None or fitted.size <= room:
                 return fitted
             if not shown:
                 raise TooLongError(
-                    f"Example '{name}' needs {size} positions (soft prompt {fitted.soft}) and the model has {room} for them; shorten it, "
-                    "lower --prompt-length or --max-new-tokens, or leave such examples out with --too-long drop."
+                    f"Example '{name}' needs {fitted.size} positions (soft prompt {fitted.soft}) and the model has {room} for them; "
+                    "shorten it, lower --prompt-length or --max-new-tokens, or leave such examples out with --too-long drop."
                 )
             shown = shown[1:]
             dropped += 1
 
-    def _lay(self, words: str, shown: Sequence[Shown], question: Text, encode: Encode, dropped: int) -> Fitted:
+
+def in_a_row(encode: Encode) -> Lay:
+    """The plain way to lay out a context: words, demonstrations and question as one running text. encode(text, first): tokens of a
+    piece."""
+
+    def lay(words: str, shown: Sequence[Shown], question: Text) -> Tokens:
         pieces: list[tuple[Text, bool]] = [(words, True)]
-        pieces += [(part, one.shared) for one in shown for part in one.parts or (one.text,)]
+        for demonstration in shown:
+            pieces += [(part, demonstration.shared) for part in demonstration.parts or (demonstration.text,)]
         prefix: tuple[int, ...] = ()
         own: tuple[int, ...] = ()
         for text, shared in pieces:
@@ -119,4 +148,6 @@ class Context:
             else:
                 own += ids
         asked = encode(question, not prefix and not own)
-        return Fitted(prefix, own + asked, tuple(shown), dropped, self.soft, len(asked))
+        return Tokens(prefix, own + asked, len(asked))
+
+    return lay

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
+from foreword.conversations import flattened
 from foreword.errors import ForewordError, nearest
 from foreword.files import canonical
 from foreword.folding import folded
-from foreword.readers import chats_as_pairs, hint
+from foreword.readers import hint
 from foreword.readers.cells import blank, list_of, same_number, text_of
 
 _NO_ANSWER = "write its text, leave the row out, or give --allow-empty where no answer is one"
@@ -111,16 +112,17 @@ def examples(
     the column of that name; columns that no template names are left out, so that equal questions are equal.
     Numbers become text; answers and choices are stripped of white space at their ends. A references column holds a list of
     accepted answers, or a JSON list as text; the target, where there is one too, comes first. answers_needed: when false, rows may
-    lack their answer. empty_answers: an empty target is an answer. A row of `messages` is a question and its answer. Ids come from
+    lack their answer. empty_answers: an empty target is an answer. Ids come from
     the id column, or are prefix-1, prefix-2, ... Raises ForewordError naming origin, row and column: a column
     that is not there, an empty or null cell, a value that is no text, a target outside the choices, an id that
-    was seen before.
+    was seen before. Rows of `messages`, or of `prompt` and `completion`, are read as `conversations.flattened` does.
     """
     if not rows:
         raise ForewordError(f"{origin} holds no rows; write at least one.")
     columns = columns or Columns()
-    if columns.input == "input" and columns.target == "target":
-        rows = chats_as_pairs(rows, origin)
+    rows = flattened(
+        rows, origin, input_column=columns.input, target_column=columns.target, answers_needed=answers_needed
+    )
     shared = tuple(choice.strip() for choice in choices)
     if shared and columns.choices:
         raise ForewordError("Both choices and a column of choices are given; keep the one you mean.")

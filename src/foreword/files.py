@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import platformdirs
+
 from foreword.errors import ForewordError
 
 if sys.platform != "win32":
@@ -48,6 +50,13 @@ def may_write(folder: Path) -> None:
             pass
     except OSError as error:
         raise _refusal(folder, error) from error
+
+
+def cache_folder() -> Path:
+    """Where foreword may keep what it can compute again: the environment's FOREWORD_CACHE, else the platform's cache folder. It need
+    not exist, nor be writable."""
+    given = os.environ.get("FOREWORD_CACHE", "")
+    return Path(given).expanduser() if given else Path(platformdirs.user_cache_dir("foreword", appauthor=False))
 
 
 @contextlib.contextmanager

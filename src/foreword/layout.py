@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import overload
 
 from foreword.backbone import Backbone, Row
-from foreword.context import Context, Fitted, TooLongError, plain
+from foreword.chat import Chat
+from foreword.context import Context, Fitted, Shown, Text, Tokens, TooLongError, in_a_row, plain
 from foreword.data import Example
 from foreword.errors import ForewordError
 from foreword.methods import Method, context
@@ -28,13 +29,13 @@ class Laid:
 
     def row(self, answer: tuple[int, ...] = ()) -> Row:
         """The row that the backbone gets, soft prompt apart."""
-        return Row(self.fitted.prefix, self.fitted.own, answer, self.behind)
+        return Row(self.fitted.prefix, self.fitted.own, answer, self.behind, self.fitted.ahead)
 
 
 class Layout:
     """How one method words examples for one backbone. soft: the soft prompt's length. fixed: the trial's fixed demonstrations.
     found: for each example's id, its retrieved demonstrations. reserve: positions kept free for an answer that is generated.
-    behind: the soft prompt stands behind the encoder's input."""
+    behind: the soft prompt stands behind the encoder's input. inside: it stands inside the first turn of a chat, not before it."""
 
     def __init__(
         self,
@@ -47,12 +48,15 @@ class Layout:
         fixed: Sequence[Example] = (),
         found: Mapping[str, list[Found]] | None = None,
         behind: bool = False,
+        inside: bool = False,
     ) -> None:
         self.backbone, self.template, self.method = backbone, template, method
         self.soft, self.reserve, self.fixed, self.found = soft, reserve, fixed, found
-        self.behind = behind
+        self.behind, self.inside = behind, inside and method.soft
         self._longest = functools.lru_cache(maxsize=1_000)(self._longest_of)
         self._ids = functools.lru_cache(maxsize=100_000)(lambda text, first: backbone.words.ids(text, first=first))
+        self.chat = self._chat()
+        self._tokens = in_a_row(self._ids) if self.chat is None else self._in_turns
 
     def placed(self, behind: bool) -> Layout:
         """The same with the soft prompt behind the encoder's input, or in front of it."""
@@ -63,8 +67,28 @@ class Layout:
     def alone(self) -> Layout:
         """The same without demonstrations."""
         return Layout(
-            self.backbone, self.template, self.method.bare(), soft=self.soft, reserve=self.reserve, behind=self.behind
+            self.backbone,
+            self.template,
+            self.method.bare(),
+            soft=self.soft,
+            reserve=self.reserve,
+            behind=self.behind,
+            inside=self.inside,
         )
+
+    def _chat(self) -> Chat | None:
+        """The chat template of the backbone, with the soft prompt where this layout has it."""
+        chat = self.backbone.chat
+        if self.inside and not isinstance(chat, Chat):
+            raise ForewordError(
+                "A soft prompt inside the system message (--soft-place system) needs a chat template, and this model is used "
+                "without one; leave out --soft-place, or --chat off."
+            )
+        return chat.placed(self.inside) if isinstance(chat, Chat) else None
+
+    def _in_turns(self, words: str, shown: Sequence[Shown], question: Text) -> Tokens:
+        assert self.chat is not None
+        return self.chat.lay(self.template.instruction if words else "", shown, plain(question))
 
     def context(self, example: Example) -> Context:
         """What this method puts before the example."""
@@ -83,7 +107,7 @@ class Layout:
         """The example in tokens, with room for the answer after it. Raises TooLongError."""
         question, kept = self.template.asked(example), self.kept(example)
         room = self._room(kept, max(kept, answer), example.id)
-        fitted = self.context(example).fit(question, self._ids, room, name=example.id)
+        fitted = self.context(example).fit(question, self._tokens, room, name=example.id)
         return Laid(example, plain(question), fitted, self.behind)
 
     def training_row(self, example: Example) -> Row:
@@ -96,23 +120,26 @@ class Layout:
         return _Rows(self, examples)
 
     def _room(self, kept: int, reserve: int, name: str) -> int | None:
-        window = self.backbone.window
+        window, specials = self.backbone.window, self.backbone.specials
+        if self.chat is not None and not self.chat.begins:
+            specials = 0  # the engine puts none there
         if window is None:
             return None
-        taken = kept - 1 if self.backbone.kind == "seq2seq" else kept + self.soft + self.backbone.specials
+        taken = kept - 1 if self.backbone.kind == "seq2seq" else kept + self.soft + specials
         if taken >= window:
             raise ForewordError(
                 f"The model holds {window} positions, and an answer of {kept} tokens with a soft prompt of {self.soft} leaves "
                 "none for an input; lower --max-new-tokens or --prompt-length."
             )
         if self.backbone.kind == "seq2seq":
-            if reserve > window:
+            decoder = self.backbone.answer_window or window
+            if reserve > decoder:
                 raise TooLongError(
-                    f"Example '{name}' needs room for an answer of {reserve} tokens and the model's decoder holds {window}; "
+                    f"Example '{name}' needs room for an answer of {reserve} tokens and the model's decoder holds {decoder}; "
                     "shorten the answer, or leave such examples out with --too-long drop."
                 )
-            return window - self.backbone.specials
-        return window - self.backbone.specials - reserve
+            return window - specials
+        return window - specials - reserve
 
 
 class _Rows(Sequence[Row]):

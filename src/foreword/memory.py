@@ -4,6 +4,8 @@ finished, and to hide any other error."""
 from __future__ import annotations
 
 import gc
+import resource
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -66,13 +68,50 @@ class Budget:
                 yield places, found
             waiting = [place for place in waiting if place not in done]
 
-    def _shrink(self, rows: int, longest: int, failure: str) -> None:
+    def stream(
+        self,
+        lengths: Sequence[int],
+        work: Callable[[list[int], int], Iterator[tuple[int, Result]]],
+        *,
+        free: Callable[[], None] = lambda: None,
+    ) -> Iterator[tuple[int, Result]]:
+        """Each place 0..N-1 with its result, as work(places, tokens) yields them, the longest asked for first. Where work runs out of
+        memory, the budget becomes half of what it was, or of what all places take, free() is called, and work goes on with the places
+        not yet done. Raises ForewordError where one row alone is too much."""
+        waiting = sorted(range(len(lengths)), key=lambda place: (-lengths[place], place))
+        while waiting:
+            done: set[int] = set()
+            failure = ""
+            try:
+                for place, result in work(waiting, self.tokens):
+                    done.add(place)
+                    yield place, result
+            except Exception as error:
+                if not out_of_memory(error):
+                    raise
+                failure = " ".join(str(error).split())[:200] or type(error).__name__
+            waiting = [place for place in waiting if place not in done]
+            if failure:
+                held = min(self.tokens, sum(lengths[place] for place in waiting))
+                self._shrink(1 if held <= lengths[waiting[0]] else 2, -(-held // 2), failure, lengths[waiting[0]])
+                free()
+                _clear()
+
+    def _shrink(self, rows: int, longest: int, failure: str, alone: int = 0) -> None:
         if rows == 1:
             raise ForewordError(
-                f"The memory does not hold a single row of {longest} tokens ({failure}); lower --max-new-tokens, show fewer "
+                f"The memory does not hold a single row of {alone or longest} tokens ({failure}); lower --max-new-tokens, show fewer "
                 "demonstrations, use --dtype bfloat16, a smaller model, or tuning.gradient_checkpointing=true where it was tuned."
             )
         self.tokens = min(self.tokens, rows * longest) // 2
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most bytes that this process has held so far: on the accelerator, or of the machine's own memory."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(most) * (1 if sys.platform == "darwin" else 1024)
 
 
 def _clear() -> None:

@@ -17,9 +17,10 @@ from foreword.template import Template
 class Method:
     """One way of putting something before the input.
 
-    soft: a tuned soft prompt. demonstrations: "none", "fixed" (the same for every input) or "retrieved" (for each input its own).
-    instruction: the template's instruction is said. k: demonstrations shown. retriever: a name on the retrievers' shelf.
-    weights: the backbone's own weights are tuned, in a copy.
+    soft: a trained prefix takes positions before the input. demonstrations: "none", "fixed" (the same for every input) or
+    "retrieved" (for each input its own). instruction: the template's instruction is said. k: demonstrations shown. retriever: a
+    name on the retrievers' shelf.
+    trainable: what is trained, a name on the shelf of trainables; empty where nothing is.
     """
 
     soft: bool
@@ -27,12 +28,12 @@ class Method:
     instruction: bool
     k: int = 0
     retriever: str = ""
-    weights: bool = False
+    trainable: str = ""
 
     @property
     def trains(self) -> bool:
         """Whether anything is trained."""
-        return self.soft or self.weights
+        return bool(self.trainable)
 
     def random(self) -> bool:
         """Whether the seed changes anything."""
@@ -51,25 +52,53 @@ METHODS: dict[str, Method] = {
     "zero": Method(soft=False, demonstrations="none", instruction=True),
     "few": Method(soft=False, demonstrations="fixed", instruction=True),
     "icl": Method(soft=False, demonstrations="retrieved", instruction=True),
-    "pt": Method(soft=True, demonstrations="none", instruction=False),
-    "ipt-fixed": Method(soft=True, demonstrations="fixed", instruction=False),
-    "ipt": Method(soft=True, demonstrations="retrieved", instruction=False),
+    "pt": Method(soft=True, demonstrations="none", instruction=False, trainable="prompt"),
+    "ipt": Method(soft=True, demonstrations="retrieved", instruction=False, trainable="prompt"),
+    "ipt-fixed": Method(soft=True, demonstrations="fixed", instruction=False, trainable="prompt"),
 }
 
 """Rows that change the backbone instead of what stands before its input: what the others are held against."""
 REFERENCES: dict[str, Method] = {
-    "mt": Method(soft=False, demonstrations="none", instruction=False, weights=True),
+    "full-ft": Method(soft=False, demonstrations="none", instruction=False, trainable="weights"),
 }
+
+"""Names that methods had in earlier versions, with those of today."""
+FORMER: dict[str, str] = {"mt": "full-ft"}
+
+
+def current(label: str) -> str:
+    """The label with its method's name of today."""
+    name = _name(label)
+    return FORMER.get(name, name) + label[len(name) :]
+
+
+def renames(labels: Sequence[str]) -> list[str]:
+    """A sentence for each method among these labels that has another name today."""
+    names = dict.fromkeys(map(_name, labels))
+    return [f"The method '{name}' is now called '{FORMER[name]}'." for name in names if name in FORMER]
+
+
+def _name(label: str) -> str:
+    return label.partition(":")[0].partition("+")[0]
+
+
+"""What may follow a method's name behind a plus sign, and what it changes."""
+SWITCHES: dict[str, Callable[[Method], Method]] = {"instruction": lambda row: replace(row, instruction=True)}
 
 
 def parse(label: str, *, shots: int, retriever: str, retrievers: Sequence[str]) -> Method:
-    """The row that a label names: a method, then optionally a retriever and a number of demonstrations, as in `icl`,
-    `icl:random`, `icl:bm25:3`, `few:4`. Raises ForewordError for anything else."""
-    name, *rest = label.split(":")
+    """The row that a label names: a method, where wanted a switch, then optionally a retriever and a number of demonstrations, as in
+    `icl`, `icl:random`, `icl:bm25:3`, `few:4`, `pt+instruction`, `ipt+instruction:bm25:3`; a method's former name is read as its name
+    of today. Raises ForewordError for anything else."""
+    label = current(label)
+    whole, *rest = label.split(":")
+    name, *switches = whole.split("+")
     rows = METHODS | REFERENCES
     if name not in rows:
         raise unknown("method", name, rows)
     row = rows[name]
+    for switch in switches:
+        row = _switched(row, label, name, switch)
     if row.demonstrations == "none":
         if rest:
             raise ForewordError(
@@ -91,6 +120,16 @@ def parse(label: str, *, shots: int, retriever: str, retrievers: Sequence[str]) 
     return row
 
 
+def _switched(row: Method, label: str, name: str, switch: str) -> Method:
+    """The row with what a switch of its label changes. Raises ForewordError for a switch that is unknown, or that changes nothing."""
+    if switch not in SWITCHES:
+        raise unknown("switch of a method", switch, SWITCHES)
+    changed = SWITCHES[switch](row)
+    if changed == row:
+        raise ForewordError(f"The method '{label}' asks for the {switch}, which '{name}' has already; write it once.")
+    return changed
+
+
 def context(
     method: Method,
     template: Template,
@@ -109,16 +148,18 @@ def context(
         segments.append(Words(template.opening()))
     if method.demonstrations == "fixed":
         others = [one for one in fixed if one.id != example.id and one.question != example.question]
-        segments += [
-            Shown(one.id, template.demonstration(one), None, True, template.shown(one)) for one in others[-method.k :]
-        ]
+        segments += [_shown(template, other, None, shared=True) for other in others[-method.k :]]
     if method.demonstrations == "retrieved":
         if find is None:
             raise ForewordError(
                 "This method retrieves demonstrations, and there is no retriever; give --data with training examples."
             )
-        segments += [
-            Shown(f.example.id, template.demonstration(f.example), f.similarity, False, template.shown(f.example))
-            for f in find(example, method.k)
-        ]
+        segments += [_shown(template, f.example, f.similarity) for f in find(example, method.k)]
     return Context(tuple(segments))
+
+
+def _shown(template: Template, example: Example, similarity: float | None, *, shared: bool = False) -> Shown:
+    question, answer = template.ask(example), template.reply(example.targets[0])
+    return Shown(
+        example.id, template.demonstration(example), similarity, shared, question, answer, template.shown(example)
+    )

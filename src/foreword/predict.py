@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from foreword.backbone import Backbone, Row, Softs, each
+from foreword.backbone import Backbone, Prefix, Prefixes, Request, Row, each
 from foreword.ensemble import vote
 from foreword.errors import ForewordError
 from foreword.layout import Laid
@@ -39,7 +39,7 @@ class Voted:
 def predict(
     backbone: Backbone,
     template: Template,
-    soft: Softs,
+    soft: Prefixes,
     laid: Sequence[Laid],
     *,
     longest: int,
@@ -47,12 +47,13 @@ def predict(
     name: str = "answering",
     progress: Progress = silent,
 ) -> Prediction:
-    """Answer every example. soft: [P, H] or None, or one of these for each example: prompts mix in a batch, and each is run once.
-    longest: tokens of an answer at most. batch_size: examples that are answered together, fewer where they are long or the memory
-    does not hold them. Examples with choices get the choice with the highest log-probability summed over its tokens (the first
-    among equals); others a greedy answer, read by the template."""
+    """Answer every example. soft: a prefix, such as a soft prompt [P, H], or None, or one of these for each example: prompts mix in a
+    batch, and each is run once. longest: tokens of an answer at most. batch_size: examples that are answered together, fewer where they
+    are long or the memory does not hold them; one that ends makes room for the next at once. Examples with choices get the
+    choice with the highest log-probability summed over its tokens (the first among equals); others a greedy answer, read by the
+    template."""
     begun = time.perf_counter()
-    softs = _placed(backbone, each(soft, len(laid)))
+    softs = each(soft, len(laid))
     outputs = [""] * len(laid)
     open_ones = [place for place, one in enumerate(laid) if not one.example.choices]
     closed = sorted(
@@ -61,16 +62,16 @@ def predict(
     budget = budget_of(backbone)
     done = 0
 
-    def answer(group: list[int]) -> list[list[int]]:
-        places = [open_ones[at] for at in group]
-        rows = [laid[place].row() for place in places]
-        return backbone.generate([softs[place] for place in places], rows, longest, stop=template.stops)
+    def answer(chosen: list[int], tokens: int) -> Iterator[tuple[int, list[int]]]:
+        places = [open_ones[at] for at in chosen]
+        requests = [Request(laid[place].row(), softs[place], longest, template.stops) for place in places]
+        for at, ids in backbone.finishing(requests, max_rows=batch_size, max_tokens=tokens):
+            yield chosen[at], ids
 
     sizes = backbone.sizes([softs[place] for place in open_ones], [laid[place].row() for place in open_ones], longest)
-    for group, found in budget.run(sizes, answer, batch_size=batch_size, free=backbone.forget):
-        for at, ids in zip(group, found, strict=True):
-            outputs[open_ones[at]] = template.read(backbone.answers.text(ids))
-        done += len(group)
+    for at, ids in budget.stream(sizes, answer, free=backbone.forget):
+        outputs[open_ones[at]] = template.read(backbone.answer_text(ids))
+        done += 1
         progress(name, done, len(laid))
     for start in range(0, len(closed), batch_size):
         places = closed[start : start + batch_size]
@@ -92,7 +93,7 @@ def predict(
 def predict_ensemble(
     backbone: Backbone,
     template: Template,
-    members: Sequence[tuple[Tensor | None, Sequence[Laid]]],
+    members: Sequence[tuple[Prefix | Tensor | None, Sequence[Laid]]],
     *,
     longest: int,
     batch_size: int,
@@ -123,12 +124,6 @@ def budget_of(backbone: Backbone) -> Budget:
     return Budget(max(1, min(TOKEN_BUDGET, backbone.room)))
 
 
-def _placed(backbone: Backbone, softs: Sequence[Tensor | None]) -> list[Tensor | None]:
-    """The same where the backbone stands, a prompt that several examples have copied once."""
-    moved = {id(soft): None if soft is None else soft.to(backbone.device) for soft in softs}
-    return [moved[id(soft)] for soft in softs]
-
-
 def _size(one: Laid) -> int:
     """Positions before the answer, soft prompt included."""
     return one.fitted.soft + one.row().length
@@ -137,7 +132,7 @@ def _size(one: Laid) -> int:
 def _choose(
     backbone: Backbone,
     template: Template,
-    softs: Sequence[Tensor | None],
+    softs: Sequence[Prefix | None],
     laid: Sequence[Laid],
     batch_size: int,
     budget: Budget,
@@ -168,11 +163,11 @@ def choice_ids(backbone: Backbone, template: Template, choices: Sequence[str]) -
     """The tokens by which choices are compared: without the end token, unless one choice begins another, when all have it. Raises
     ForewordError for two choices of the same tokens, between which the model cannot choose."""
     if backbone.kind == "seq2seq":
-        ids = [backbone.answer_ids(template.replied(one)) for one in choices]
+        ids = [backbone.answer_ids(template.replied(choice)) for choice in choices]
     else:
-        ids = [backbone.answers.ids(template.replied(one), first=False) for one in choices]
+        ids = [backbone.answer_ids(template.replied(choice), end=False) for choice in choices]
         if any(a != b and b[: len(a)] == a for a in ids for b in ids):
-            ids = [backbone.answer_ids(template.replied(one)) for one in choices]
+            ids = [backbone.answer_ids(template.replied(choice)) for choice in choices]
     known: dict[tuple[int, ...], str] = {}
     for choice, own in zip(choices, ids, strict=True):
         if own in known:

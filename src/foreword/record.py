@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from foreword.errors import ForewordError
 from foreword.files import read_json, write_json
+
+# Raised when the same trial gives other numbers than before (tests/test_numbers.py holds some of them), or when a key or a record is
+# made in another way: it ends every key, so that a record of another making is known by its name and never taken for a new one.
+ENGINE = 3
+_KEY = re.compile(r"[0-9a-f]{24}(?:-v(\d+))?")  # keys ended without a number up to 2
 
 
 @dataclass(frozen=True)
@@ -79,9 +85,11 @@ class Record:
 
     @classmethod
     def read(cls, path: Path) -> Record:
-        """Read a record back. Raises ForewordError naming the file when it is damaged or of another shape."""
+        """Read a record back. Raises ForewordError naming the file when it is damaged, of another shape, of another trial than its
+        name says, or written by a foreword whose numbers are others."""
         raw = read_json(path, "record")
         try:
+            _refuse_other(path, str(raw["key"]))
             costs = Costs(**raw.pop("costs"))
             answers = tuple(_answer(one) for one in raw.pop("answers"))
             raw["curve"] = tuple(raw["curve"])
@@ -91,6 +99,23 @@ class Record:
             raise ForewordError(
                 f"The record at {path} does not have the shape this version writes ({error}); delete it to run that trial again."
             ) from error
+
+
+def refuse_older(folder: Path) -> None:
+    """Raises ForewordError where the folder holds a record that another version of foreword wrote."""
+    for path in sorted(folder.glob("*.json")):
+        _refuse_other(path, path.stem)
+
+
+def _refuse_other(path: Path, key: str) -> None:
+    match = _KEY.fullmatch(key)
+    if match and int(match[1] or 2) != ENGINE:
+        raise ForewordError(
+            f"The record {path} was written by another version of foreword (its keys are of kind {match[1] or 2}, this one's of kind "
+            f"{ENGINE}), so its numbers cannot stand beside new ones; give another folder, or delete {path.parent} to run its trials again."
+        )
+    if _KEY.fullmatch(path.stem) and path.stem != key:
+        raise ForewordError(f"The record at {path} is of another trial ({key}); delete it to run that trial again.")
 
 
 def _answer(raw: dict[str, Any]) -> Answer:

@@ -11,11 +11,15 @@ from torch import Tensor
 
 from foreword.errors import ForewordError
 
+SCHEME = "v3"  # how a backbone's fingerprint is made; raised when it is made in another way
+PARTS = ("weights", "configuration", "tokenizer")  # of a fingerprint, in this order
+
 
 @dataclass(frozen=True)
 class Birth:
     """Where a soft prompt comes from. fingerprint: of its backbone; empty for a prompt made elsewhere, which says only its
-    width. template: the wording it was trained with. method: the row of choices. place: front of the input, or behind it."""
+    width. template: the wording it was trained with. method: the row of choices. place: front of the input,
+    behind it, or inside the system message. chat: digest of the chat template it was trained through; empty for running text."""
 
     backbone: str
     fingerprint: str = ""
@@ -30,6 +34,7 @@ class Birth:
     scores: dict[str, float] = field(default_factory=dict)
     place: str = "front"
     origin: str = "foreword"
+    chat: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for the certificate beside the numbers."""
@@ -76,8 +81,31 @@ class SoftPrompt:
                 f"This prompt has {self.hidden} columns and the model {name} is {hidden} wide; "
                 f"use it with {self.birth.backbone or 'its own model'}."
             )
-        if self.birth.fingerprint and self.birth.fingerprint != fingerprint:
+        born = self.birth.fingerprint
+        if born and born.partition(":")[0] != SCHEME:
             raise ForewordError(
-                f"This prompt was tuned on {self.birth.backbone}, and {name} is another model (its weights or tokenizer differ); "
-                "use it with its own model, or tune one for this model."
+                f"This prompt was made by another version of foreword, whose fingerprints cannot be compared, so whether {name} is its "
+                'model cannot be told; tune it again, or, if you are sure that it is, write "fingerprint": "" into its foreword.json.'
             )
+        if born and born != fingerprint:
+            mine, other = born.partition(":")[2].split("."), fingerprint.partition(":")[2].split(".")
+            differing = [part for part, here, there in zip(PARTS, mine, other, strict=False) if here != there]
+            raise ForewordError(
+                f"This prompt was tuned on {self.birth.backbone}, and {name} is another model (what differs: "
+                f"{', '.join(differing) or 'its identity'}); use it with its own model, or tune one for this model."
+            )
+
+    def speaks(self, *, name: str, chat: str) -> None:
+        """Raises ForewordError when this prompt was trained through a chat template and is to be used through none, or another (chat:
+        the digest of the one in use), or the other way round. A prompt made elsewhere does not say."""
+        if not self.birth.fingerprint or self.birth.chat == chat:
+            return
+        if self.birth.chat and chat:
+            raise ForewordError(
+                f"This prompt was tuned through another chat template than the one that {name} has now; put that template back, or tune "
+                "the prompt again."
+            )
+        was, use = ("with", "on") if self.birth.chat else ("without", "off")
+        raise ForewordError(
+            f"This prompt was tuned {was} a chat template and is to be used the other way; use --chat {use}, or leave --chat out."
+        )

@@ -19,6 +19,7 @@ KEY = "prompt_embeddings"
 PLACES = {
     "front": "It stands before the tokenizer's first token.",
     "behind": "It stands behind the encoder's input, so it works in foreword; PEFT would put it in front, where it does not.",
+    "system": "It stands inside the system message of the model's chat template (the first user message where there is none).",
 }
 KINDS = {"causal": "CAUSAL_LM", "seq2seq": "SEQ_2_SEQ_LM"}
 
@@ -104,10 +105,12 @@ def _birth(folder: Path, config: dict[str, Any]) -> Birth:
 
 
 def _peft_config(prompt: SoftPrompt) -> dict[str, Any]:
-    behind = (
-        {"foreword_place": "behind the input; PEFT would put it in front"} if prompt.birth.place == "behind" else {}
-    )
-    return behind | {
+    notes = {
+        "behind": "behind the input; PEFT would put it in front",
+        "system": "inside the system message; PEFT would put it before the first token",
+    }
+    place = {"foreword_place": notes[prompt.birth.place]} if prompt.birth.place in notes else {}
+    return place | {
         "auto_mapping": None,
         "base_model_name_or_path": prompt.birth.backbone,
         "inference_mode": True,

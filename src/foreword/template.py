@@ -129,6 +129,10 @@ class Template:
         """The texts at which an answer ends."""
         return tuple(stop for stop in ((self.stop,) if isinstance(self.stop, str) else self.stop) if stop)
 
+    def instructed(self, instruction: str) -> Template:
+        """The same with this instruction, where it has none of its own."""
+        return self if self.instruction or not instruction else replace(self, instruction=instruction)
+
     def read(self, generated: str) -> str:
         """The target in a generated text: the answer's own wording taken off, cut at the first stop text behind its leading blanks
         and line ends, stripped."""

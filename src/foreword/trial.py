@@ -2,96 +2,42 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import platform
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from foreword import store
 from foreword.backbone import Backbone
-from foreword.config import Tuning
 from foreword.data import Example
+from foreword.environment import hardware, versions
 from foreword.errors import ForewordError
-from foreword.files import canonical
-from foreword.inits import Given, initial, vocab
+from foreword.inits import Given, vocab
 from foreword.layout import Laid, Layout
-from foreword.methods import Method
 from foreword.metrics import metric
 from foreword.metrics.scores import Scores, scores_of
-from foreword.modeltune import tune_model
 from foreword.pack import visited
 from foreword.predict import Prediction, predict
 from foreword.progress import Progress, silent
 from foreword.record import Answer, Costs, Demonstration, Record
 from foreword.retrieve import Found, fixed, make
 from foreword.softprompt import Birth, SoftPrompt
+from foreword.spec import Spec
 from foreword.task import Task
-from foreword.tune import Tuned, dev_loss, tune
-
-ENGINE = 3  # raised when the engine's numbers change, so that records of an older engine are not taken for new ones
-LIBRARIES = (
-    "foreword",
-    "torch",
-    "transformers",
-    "tokenizers",
-    "safetensors",
-    "sacrebleu",
-    "bm25s",
-    "numpy",
-    "scipy",
-)
+from foreword.trainables import TRAINABLES, Prefix, Setup
+from foreword.tune import Tuned, dev_loss, train
 
 PLACE_SAMPLE, PLACE_FACTOR = 64, 1.25
 DEV_BATCH = 64  # not the user's batch size: no setting that changes no answer may choose another checkpoint
+CHAT = "The model was spoken to in turns, through its chat template (--chat off for running text)."
 BEHIND = "The soft prompt stands behind the encoder's input: in front, it would move the input to positions unknown to this model."
 
 Encode = Callable[[Sequence[str]], "np.ndarray[Any, Any]"]
-
-
-@dataclass(frozen=True)
-class Spec:
-    """What a trial is made of, beside backbone and task. given: a prompt to start from or to use. encoder: names what turns text
-    into vectors, for dense retrieval. split: the one that is scored."""
-
-    label: str
-    method: Method
-    seed: int
-    tuning: Tuning
-    max_new_tokens: int
-    encoder: str = ""
-    given: SoftPrompt | None = field(default=None, compare=False)
-    split: str = "test"
-
-    def contents(self, backbone: Backbone, task: Task) -> dict[str, Any]:
-        """Everything that decides the result, as plain values: the key is their digest."""
-        row = self.method
-        return {
-            "engine": ENGINE,
-            "backbone": backbone.fingerprint,
-            "dtype": str(backbone.dtype).removeprefix("torch."),
-            "task": task.fingerprint,
-            "split": self.split,
-            "method": row.as_dict(),
-            "seed": self.seed if row.random() else None,
-            "tuning": self.tuning.model_dump() if row.trains else None,
-            "given": self.given.digest if self.given is not None and row.soft else None,
-            "max_new_tokens": self.max_new_tokens,
-            "encoder": self.encoder if row.retriever == "dense" else None,
-        }
-
-    def key(self, backbone: Backbone, task: Task) -> str:
-        """The trial's name in the run folder."""
-        return hashlib.sha256(canonical(self.contents(backbone, task)).encode()).hexdigest()[:24]
 
 
 @dataclass(frozen=True)
@@ -131,32 +77,15 @@ class Trial:
         if done is not None:
             return done
         layout = self._placed()
-        record = self._reference(layout) if self.spec.method.weights else self._adapted(layout)
+        record = self._score(layout, *self._trained(layout))
         record.write(self.path)
         shutil.rmtree(self.out / "work" / self.key, ignore_errors=True)
         return record
 
-    def _adapted(self, layout: Layout) -> Record:
-        tuned, prompt = self._prompt(layout) if self.spec.method.soft else (None, None)
-        return self._score(layout, self.backbone, tuned, prompt)
-
-    def _reference(self, layout: Layout) -> Record:
-        """The record of a row that changes the backbone: a copy of it is tuned, answers, and is dropped."""
-        twin, tuned = tune_model(
-            self.backbone,
-            layout.training_rows(self.task.train),
-            lambda twin: replace(self, backbone=twin)._dev_score(layout),
-            self.spec.tuning,
-            seed=self.spec.seed,
-            folder=self.out / "work" / self.key,
-            name=f"{self.name}: tuning",
-            progress=self.progress,
-        )
-        return self._score(layout, twin, tuned, None)
-
-    def fit(self) -> tuple[Tuned, SoftPrompt]:
-        """Only the soft prompt of this trial, nothing scored and nothing kept but checkpoints."""
-        return self._prompt(self._placed())
+    def fit(self) -> tuple[Tuned | None, SoftPrompt | None]:
+        """Only what this trial trains, nothing scored and nothing kept but checkpoints."""
+        _, tuned, prompt = self._trained(self._placed())
+        return tuned, prompt
 
     def laid(self) -> list[Laid]:
         """The examples of the scored split in tokens, as this trial words them."""
@@ -172,7 +101,7 @@ class Trial:
         found: dict[str, list[Found]] | None = None
         if row.demonstrations == "retrieved":
             needed = list(task.split(spec.split))
-            if row.soft and spec.tuning.max_steps > 0:
+            if row.trains and spec.tuning.max_steps > 0:
                 seen = visited(len(task.train), spec.tuning.batch_size, spec.tuning.max_steps, seed=spec.seed)
                 needed += [*(task.train[place] for place in seen), *self._dev()]
             encode = self.encode or self.backbone.states
@@ -189,6 +118,7 @@ class Trial:
             reserve=spec.max_new_tokens,
             fixed=shown,
             found=found,
+            inside=self._asked_place() == "system",
         )
 
     def _placed(self) -> Layout:
@@ -207,14 +137,17 @@ class Trial:
             )
         return self.task.limited({"dev": self.spec.tuning.dev_limit}).dev
 
+    def _asked_place(self) -> str:
+        """Where the soft prompt is to stand: as it was trained, where it is used as it is."""
+        given, tuning = self.spec.given, self.spec.tuning
+        return given.birth.place if given is not None and tuning.max_steps == 0 else tuning.place
+
     def _behind(self, layout: Layout) -> bool:
         """Whether the soft prompt stands behind the encoder's input. `auto`: in front, as Lester et al. have it, unless the encoder
         has absolute positions and the untrained prompt in front, which moves the whole input, costs a quarter more loss on the
         first training examples than the same prompt behind it."""
         backbone = self.backbone
-        place: str = self.spec.tuning.place
-        if self.spec.given is not None and self.spec.tuning.max_steps == 0:
-            place = self.spec.given.birth.place
+        place = self._asked_place()
         if place == "behind" and backbone.kind != "seq2seq":
             raise ForewordError(
                 "A prompt behind the input (place=behind) needs an encoder-decoder; this model reads left to right."
@@ -231,49 +164,47 @@ class Trial:
                 losses.append(float(backbone.loss(soft, rows)[0]))
         return losses[0] > PLACE_FACTOR * losses[1]
 
-    def _prompt(self, layout: Layout) -> tuple[Tuned, SoftPrompt]:
-        """The soft prompt of this trial, tuned from its start, or from the checkpoint of a run that was cut short."""
+    def _trained(self, layout: Layout) -> tuple[Backbone, Tuned | None, SoftPrompt | None]:
+        """The backbone that answers, what was trained, and the soft prompt to be kept, from the start or from the checkpoint of a run
+        that was cut short; the trial's own backbone alone where the method trains nothing."""
         spec = self.spec
+        if not spec.method.trains:
+            return self.backbone, None, None
         labels = list(dict.fromkeys(choice for example in self.task.train for choice in example.choices))
         given = Given(spec.tuning.init_text or self.task.template.instruction, labels, spec.given)
-        strategy = "carried" if spec.given is not None else spec.tuning.init
-        start = initial(strategy, self.backbone, self._length(), seed=spec.seed, given=given)
-        rows = layout.training_rows(self.task.train)
-        tuned = tune(
-            self.backbone,
-            rows,
-            start,
-            self._dev_score(layout),
-            spec.tuning,
-            seed=spec.seed,
+        trainable = TRAINABLES[spec.method.trainable]
+        answering, tuned = train(
+            trainable,
+            Setup(self.backbone, spec.tuning, spec.seed, given),
+            layout.training_rows(self.task.train),
+            lambda backbone: replace(self, backbone=backbone)._dev_score(layout),
             folder=self.out / "work" / self.key,
             name=f"{self.name}: tuning",
             progress=self.progress,
         )
-        return tuned, SoftPrompt(tuned.values, self._birth(layout))
+        prompt = None if trainable.artifact is None else trainable.artifact(tuned.best, self._birth(layout))
+        return answering, tuned, prompt
 
-    def _dev_score(self, layout: Layout) -> Callable[[Tensor | None], float]:
+    def _dev_score(self, layout: Layout) -> Callable[[Prefix], float]:
         spec, backbone = self.spec, self.backbone
-        if spec.tuning.max_steps == 0:
-            return lambda values: 0.0
         dev = self._dev()
         if spec.tuning.select_by == "loss":
             return dev_loss(backbone, [layout.training_row(example) for example in dev], DEV_BATCH)
         laid = [layout.lay(example) for example in dev]
         measure = metric(self.task.metrics[0])
 
-        def by_metric(values: Tensor | None) -> float:
-            found = self._answer(values, laid, silent)
+        def by_metric(prefix: Prefix) -> float:
+            found = self._answer(prefix, laid, silent)
             numbers = measure.numbers(found.outputs, [one.targets for one in dev], [one.facts for one in dev])
             return -float(measure.from_sums(numbers.sum(axis=0)))
 
         return by_metric
 
-    def _answer(self, soft: Tensor | None, laid: Sequence[Laid], progress: Progress) -> Prediction:
+    def _answer(self, prefix: Prefix, laid: Sequence[Laid], progress: Progress) -> Prediction:
         return predict(
             self.backbone,
             self.task.template,
-            soft,
+            prefix,
             laid,
             longest=self.spec.max_new_tokens,
             batch_size=self.batch_size,
@@ -294,7 +225,8 @@ class Trial:
             tuning=self.spec.tuning.model_dump(),
             seed=self.spec.seed,
             scores=scores or {},
-            place="behind" if layout.behind else "front",
+            place="behind" if layout.behind else "system" if layout.inside else "front",
+            chat="" if self.backbone.chat is None else self.backbone.chat.digest,
         )
 
     def _score(self, layout: Layout, answering: Backbone, tuned: Tuned | None, prompt: SoftPrompt | None) -> Record:
@@ -341,6 +273,7 @@ class Trial:
                 *self.task.remarks,
                 *answering.notes,
                 *([BEHIND] if layout.behind else []),
+                *([CHAT] if layout.chat is not None else []),
                 *scores.absent,
             ),
         )
@@ -371,27 +304,3 @@ class Trial:
             )
             for place, (one, output) in enumerate(zip(laid, outputs, strict=True))
         )
-
-
-def versions() -> dict[str, str]:
-    """Python and the libraries that decide the numbers."""
-    found = {"python": platform.python_version()}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "absent"
-    return found
-
-
-def hardware(device: torch.device) -> str:
-    """The processor or accelerator that computed, in words."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    chip = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        chip = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), chip)
-    except OSError:
-        pass
-    return f"{chip}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, {device.type}"

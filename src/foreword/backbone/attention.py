@@ -3,64 +3,17 @@ kinds of attention that it does not know."""
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import sys
-from collections.abc import Callable, Iterator
-from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Any, Protocol
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import AttentionInterface
 
+from foreword.backbone.passes import Kind, Layout, current
+
 NAME = "foreword"  # of this attention in the model library's register
-
-
-@dataclass(frozen=True)
-class Kind:
-    """How scores are made: scaling of q k, soft cap, reach of local attention, and what is added for each key position [heads, K]."""
-
-    scaling: float
-    softcap: float | None = None
-    window: int | None = None
-    added: Tensor | None = None
-
-
-class Layout(Protocol):
-    """What stands where in a sequence [1, R] that several rows share. reach: no position is as far as this. windows: reaches of local
-    attention that layers asked for."""
-
-    reach: int
-    windows: set[int | None]
-
-    def attend(self, query: Tensor, key: Tensor, value: Tensor, kind: Kind) -> Tensor:
-        """Query [1, heads, R, D], key and value [1, key heads, R, D], to [1, R, heads, D]."""
-
-
-_now: ContextVar[Layout | None] = ContextVar("layout", default=None)
-
-
-@contextlib.contextmanager
-def laid_out(model: Any, layout: Layout) -> Iterator[None]:
-    """Within the block the model takes its input for a sequence of this layout. Raises ValueError for a model whose attention cannot be
-    chosen, or is local without saying so."""
-    own = [(part, OWN[type(part).__name__]) for part in model.modules() if type(part).__name__ in OWN]
-    before = model.config._attn_implementation
-    with contextlib.ExitStack() as stack:
-        token = _now.set(layout)
-        stack.callback(_now.reset, token)
-        for part, forward in own:
-            stack.enter_context(instead(part, functools.partial(forward, part, layout)))
-        if not own:
-            stack.callback(model.set_attn_implementation, before)
-            model.set_attn_implementation(NAME)
-            if model.config._attn_implementation != NAME:
-                raise ValueError("this model's attention cannot be chosen")
-        yield
-        if not own and local_window(model.config.get_text_config(decoder=True)) and layout.windows <= {None}:
-            raise ValueError("this model's attention is local, and its layers do not say so")
 
 
 def local_window(config: Any) -> int | None:
@@ -68,20 +21,6 @@ def local_window(config: Any) -> int | None:
     sizes = [getattr(config, name, None) for name in ("sliding_window", "window_size", "attention_chunk_size")]
     known = [size for size in sizes if isinstance(size, int) and size > 0]
     return min(known) if known else None
-
-
-@contextlib.contextmanager
-def instead(part: torch.nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
-    """Within the block this part of a model computes something else."""
-    own = vars(part).get("forward")
-    part.forward = forward
-    try:
-        yield
-    finally:
-        if own is None:
-            del part.forward
-        else:
-            part.forward = own
 
 
 def _bloom(
@@ -95,7 +34,7 @@ def _bloom(
         ones = torch.ones((1, layout.reach), device=hidden_states.device)
         alibi = sys.modules[type(part).__module__].build_alibi_tensor(ones, part.num_heads, hidden_states.dtype)
     kind = Kind(part.inv_norm_factor, added=alibi[:, 0])  # of [heads, 1, K]
-    return part.dense(layout.attend(query, key, value, kind).flatten(2)) + residual, None
+    return part.dense(layout.attend(part, query, key, value, kind).flatten(2)) + residual, None
 
 
 OWN = {"BloomAttention": _bloom}
@@ -117,12 +56,13 @@ def _interface(
     **_: Any,
 ) -> tuple[Tensor, None]:
     """The model library's attention interface: see `Layout.attend`."""
-    layout = _now.get()
+    now = current()
+    layout = None if now is None else now.layout
     if layout is None or dropout or position_bias is not None or s_aux is not None or attention_mask is not None:
         raise ValueError("an attention that foreword does not know")
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     layout.windows.add(sliding_window)
-    return layout.attend(query, key, value, Kind(scale, softcap, sliding_window)), None
+    return layout.attend(module, query, key, value, Kind(scale, softcap, sliding_window)), None
 
 
 AttentionInterface.register(NAME, _interface)
@@ -131,3 +71,22 @@ AttentionInterface.register(NAME, _interface)
 def softmax(scores: Tensor) -> Tensor:
     """Over the last dimension, in float32 at least."""
     return torch.softmax(scores, dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32)).to(scores.dtype)
+
+
+def autocast_dtype(device: torch.device) -> torch.dtype | None:
+    """The numbers that autocast computes with on this device; None where it is off."""
+    kind = device.type
+    if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
+        return None
+    return torch.get_autocast_dtype(kind)
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager[object]:
+    """A block in which numbers stay what they are."""
+    return nullcontext() if autocast_dtype(device) is None else torch.autocast(device.type, enabled=False)
+
+
+def in_one_dtype(*states: Tensor) -> tuple[Tensor, ...]:
+    """The same in one kind of numbers: autocast's, where it is on, as in the library's own attention."""
+    dtype = autocast_dtype(states[0].device)
+    return states if dtype is None else tuple(values.to(dtype) for values in states)

@@ -10,21 +10,19 @@ from torch import Tensor
 
 from foreword.errors import ForewordError
 
-Softs = (
-    Tensor | Sequence[Tensor | None] | None
-)  # one soft prompt [P, H] for every row, or none, or one of these for each row
-
 
 @dataclass(frozen=True)
 class Row:
     """What the model gets for one example, beside the soft prompt. prefix: ids that many rows share (instruction, fixed
     demonstrations). own: this row's ids (retrieved demonstrations, question). answer: ids to be said. behind: the soft prompt stands
-    behind these ids in the encoder and not in front of them."""
+    behind these ids in the encoder and not in front of them. before: ids between the tokenizer's start and the soft prompt, where that
+    stands inside the text (the head of a chat's first turn)."""
 
     prefix: tuple[int, ...]
     own: tuple[int, ...]
     answer: tuple[int, ...] = ()
     behind: bool = False
+    before: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.own:
@@ -35,23 +33,7 @@ class Row:
     @property
     def length(self) -> int:
         """Tokens before and in the answer, soft prompt not counted."""
-        return len(self.prefix) + len(self.own) + len(self.answer)
-
-
-def each(soft: Softs, rows: int) -> list[Tensor | None]:
-    """The soft prompt [P, H] of each row. Raises ForewordError where there are not as many as rows."""
-    if soft is None or isinstance(soft, Tensor):
-        return [soft] * rows
-    if len(soft) != rows:
-        raise ForewordError(
-            f"{len(soft)} soft prompts were given for {rows} rows; give one for all, or one for each row."
-        )
-    return list(soft)
-
-
-def size_of(soft: Tensor | None) -> int:
-    """P, 0 for no soft prompt."""
-    return 0 if soft is None else len(soft)
+        return len(self.before) + len(self.prefix) + len(self.own) + len(self.answer)
 
 
 def right_padded(rows: Sequence[Sequence[int]], pad: int, device: torch.device) -> tuple[Tensor, Tensor]:

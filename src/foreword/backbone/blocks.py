@@ -1,56 +1,93 @@
 """Rows whose answers grow behind a prefix that is held once for all of them: what each layer keeps of their own tokens, and attention over
-both; a row sees its prefix and itself, and refuses to see another row."""
+both; a row sees its prefix and itself, and never another row."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from foreword.backbone.attention import Kind, softmax
-from foreword.backbone.cache import PrefixState, length_of, moved
+from foreword.backbone.attention import in_one_dtype, softmax, without_autocast
+from foreword.backbone.cache import PrefixState, length_of
+from foreword.backbone.passes import Kind
 
-SLICE = 1024  # tokens that are read at once: with more, what a layer computes leaves the processor's cache; with fewer, products are slow
 SCORES = 2**24  # of some queries of a layer, at most: 64 MiB in float32
+COLUMNS = 32  # a block's rows get longer by so many columns at least
 
 Layer = tuple[Tensor, Tensor]  # keys and values
-# Of rows and positions: whether a prefix of so many positions is held once for so many rows.
-Once = Callable[[int, int], bool]
 
 
 class Block:
-    """Rows behind one prefix that is held once, or rows of any prefixes, each with a copy. Shapes: n rows, K key heads, C columns of a
-    row, D head width.
+    """Rows behind one prefix that is held once, or rows of any prefixes, each with a copy of its own. Rows come and go. Shapes: n rows, K
+    key heads, C columns of a row, D head width.
 
-    shared: the prefix held once. held: how many columns of each row hold something; the rest is room for its answer."""
+    shared: the prefix held once. held: how many columns of each row hold something; what is behind them is room."""
 
-    def __init__(self, shared: PrefixState | None, copied: Sequence[PrefixState | None], room: int) -> None:
-        self.shared, self.copied, self.room = shared, list(copied), room
-        self.held = [length_of(one) for one in copied]
-        self.layers: list[Layer] = []  # [n, K, room, D] each
+    def __init__(self, shared: PrefixState | None) -> None:
+        self.shared = shared
+        self.held: list[int] = []
+        self.layers: list[Layer] = []  # [capacity, K, columns, D] each
+        self._copied: list[PrefixState | None] = []  # of rows that came before there was a layer
+        self._columns = 0
 
     @property
     def past(self) -> int:
         """S: positions of the prefix that is held once."""
         return length_of(self.shared)
 
+    def add(self, states: Sequence[PrefixState | None], columns: int) -> None:
+        """Rows more, each behind a copy of its prefix, with room for so many columns in all."""
+        first = len(self.held)
+        self.held += [length_of(state) for state in states]
+        self._copied += states
+        if columns > self._columns:
+            self._columns = -(-columns // COLUMNS) * COLUMNS if self.layers else columns
+        for index, layer in enumerate(self.layers):
+            self.layers[index] = (self._roomy(layer[0]), self._roomy(layer[1]))
+            self._copy(index, first)
+        if self.layers:
+            self._copied = [None] * len(self.held)
+
+    def _roomy(self, buffer: Tensor) -> Tensor:
+        rows, columns = max(len(self.held), len(buffer)), max(self._columns, buffer.shape[2])
+        if (rows, columns) == (len(buffer), buffer.shape[2]):
+            return buffer
+        larger = buffer.new_zeros((rows, buffer.shape[1], columns, buffer.shape[3]))
+        larger[: len(buffer), :, : buffer.shape[2]] = buffer
+        return larger
+
+    def _copy(self, index: int, first: int) -> None:
+        for row, state in enumerate(self._copied[first:], first):
+            for buffer, states in zip(self.layers[index], state.layers[index] if state else (), strict=False):
+                buffer[row, :, : self.held[row]] = states[0]
+
     def layer(self, index: int, key: Tensor, value: Tensor) -> Layer:
         """A layer's buffers; new ones, for keys and values [1, K, R, D] like these, have the copied prefixes in them and 0 behind."""
         if index == len(self.layers):
-            made = [one.new_zeros((len(self.held), one.shape[1], self.room, one.shape[3])) for one in (key, value)]
-            for row, state in enumerate(self.copied):
-                for which, buffer in enumerate(made if state is not None else ()):
-                    buffer[row, :, : self.held[row]] = state.layers[index][which][0]  # type: ignore[union-attr]
-            self.layers.append((made[0], made[1]))
+            shape = (len(self.held), key.shape[1], self._columns)
+            self.layers.append((key.new_zeros((*shape, key.shape[3])), value.new_zeros((*shape, value.shape[3]))))
+            self._copy(index, 0)
         return self.layers[index]
 
     def keep(self, order: Sequence[int]) -> None:
-        """Let only these rows go on, as `still_there` orders them."""
+        """Let only these rows go on, as `still_there` orders them; the buffers stay, for rows to come."""
+        moves = [(place, source) for place, source in enumerate(order) if place != source]
+        for layer in self.layers:
+            for buffer in layer:
+                for place, source in moves:
+                    columns = self.held[source]
+                    buffer[place, :, :columns] = buffer[source, :, :columns]
         self.held = [self.held[row] for row in order]
-        self.layers = [(moved(keys, order), moved(values, order)) for keys, values in self.layers]
+        self._copied = [self._copied[row] for row in order]
+
+    def state(self, length: int) -> PrefixState:
+        """The first row as a prefix of that length: views of its keys and values [1, K, S, D]."""
+        return PrefixState(
+            tuple((keys[:1, :, :length], values[:1, :, :length]) for keys, values in self.layers), length
+        )
 
 
 @dataclass
@@ -67,7 +104,9 @@ class Part:
         self.held = self.block.held[self.rows]  # before these tokens
         self.columns = max(held + size for held, size in zip(self.held, self.sizes, strict=True))
         self.starts = tuple(itertools.accumulate(self.sizes, initial=0))[:-1]
-        self._columns: Tensor | None = None  # of one token a row, on the device
+        self._columns: dict[
+            torch.device, Tensor
+        ] = {}  # rows and columns [2, n] of one token a row, the same in all layers
 
     @property
     def spots(self) -> list[int]:
@@ -78,11 +117,11 @@ class Part:
     def put(self, buffer: Tensor, states: Tensor) -> None:
         """Set the tokens' keys or values [K, N, D] behind what their rows hold."""
         if self.longest == 1:
-            if self._columns is None:  # the same in all layers
-                self._columns = torch.tensor([list(range(self.rows.start, self.rows.stop)), self.held]).to(
-                    buffer.device
-                )
-            buffer[self._columns[0], :, self._columns[1]] = states.transpose(0, 1)
+            if buffer.device not in self._columns:
+                places = [list(range(self.rows.start, self.rows.stop)), self.held]
+                self._columns[buffer.device] = torch.tensor(places).to(buffer.device)
+            rows, columns = self._columns[buffer.device]
+            buffer[rows, :, columns] = states.transpose(0, 1)
             return
         for row, (held, start, size) in enumerate(zip(self.held, self.starts, self.sizes, strict=True), self.first):
             buffer[row, :, held : held + size] = states[:, start : start + size]
@@ -107,67 +146,24 @@ class Part:
             whole[start : start + size] = found[row, :, :size].transpose(0, 1)
 
 
-def beside(
-    states: Sequence[PrefixState | None], sizes: Sequence[int], more: int, once: Once
-) -> tuple[list[int], list[Block]]:
-    """Rows of so many tokens, with room for `more`, beside their prefixes: their places block by block, in each the longest first, and the
-    blocks. Rows whose prefix is not held once stand in the last one, each with a copy."""
-    owners: dict[int, list[int]] = {}
-    for place, state in enumerate(states):
-        owners.setdefault(id(state), []).append(place)
-    groups, rest = [], []
-    for places in owners.values():
-        if once(len(places), length_of(states[places[0]])):
-            groups.append(places)
-        else:
-            rest += places
-    order, blocks = [], []
-    for at, places in enumerate([*groups, rest] if rest else groups):
-        places = sorted(places, key=lambda place: -sizes[place])
-        shared = states[places[0]] if at < len(groups) else None
-        copied = [None if shared else states[place] for place in places]
-        room = max(length_of(state) + sizes[place] for state, place in zip(copied, places, strict=True)) + more
-        blocks.append(Block(shared, copied, room))
-        order += places
-    return order, blocks
-
-
-def slices(blocks: Sequence[Block], sizes: Sequence[int]) -> list[list[Part]]:
-    """The first tokens of all rows, so many of each, in parts that are read at once."""
-    rows = [(block, row) for block in blocks for row in range(len(block.held))]
-    groups: list[list[int]] = []
-    tokens = 0
-    for place, size in enumerate(sizes):
-        tokens += size
-        if not groups or tokens > SLICE:
-            groups.append([])
-            tokens = size
-        groups[-1].append(place)
-    found = []
-    for group in groups:
-        runs = [list(run) for _, run in itertools.groupby(group, key=lambda place: id(rows[place][0]))]
-        found.append([Part(*rows[run[0]], tuple(sizes[place] for place in run)) for run in runs])
-    return found
-
-
-class Pass:
-    """One pass of the model over new tokens of several parts, which stand in one sequence [1, R]. It lives as long as the pass."""
+class Stretch:
+    """The new tokens of several parts, which stand in one sequence [1, R]: a layout that lives as long as one pass."""
 
     def __init__(self, parts: Sequence[Part], device: torch.device) -> None:
-        self.parts, self.device = parts, device
+        self.parts = parts
         spots = [at for part in parts for at in part.spots]
         self.spots, self.reach = torch.tensor([spots], device=device), max(spots) + 1
         self.windows: set[int | None] = set()
         self.at = 0  # the layer that comes next
         self._masks: dict[tuple[object, ...], tuple[Tensor, Tensor | None]] = {}
 
-    @property
-    def lasts(self) -> list[int]:
-        """Where each row's last token stands."""
-        return [end - 1 for end in itertools.accumulate(size for part in self.parts for size in part.sizes)]
-
-    def attend(self, query: Tensor, key: Tensor, value: Tensor, kind: Kind) -> Tensor:
+    def attend(self, module: object, query: Tensor, key: Tensor, value: Tensor, kind: Kind) -> Tensor:
         """Keep the new keys and values, and attend: [1, heads, R, D] to [1, R, heads, D]."""
+        query, key, value = in_one_dtype(query, key, value)
+        with without_autocast(query.device):
+            return self._attend(query, key, value, kind)
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor, kind: Kind) -> Tensor:
         heads, first = key.shape[1], 0
         whole = query.new_empty((query.shape[2], heads, query.shape[1] // heads, value.shape[-1]))
         for part in self.parts:
@@ -188,7 +184,7 @@ class Pass:
         n, K, t, G, _ = asked.shape
         past, columns = part.block.past, min(part.columns, max(part.held) + run.stop)
         keys, values = (one[part.rows, :, :columns].flatten(0, 1) for one in part.block.layers[self.at])  # [n K, C, D]
-        own_unseen, past_unseen = self._unseen(part, run, columns, kind.window)
+        own_unseen, past_unseen = self._unseen(part, run, columns, kind.window, asked.device)
         q = (asked * kind.scaling).contiguous()
         scores = torch.bmm(q.view(n * K, t * G, -1), keys.transpose(1, 2)).view(n, K, t, G, columns)
         scores = _shaped(scores, kind, past, own_unseen)
@@ -204,17 +200,19 @@ class Pass:
             found += told.view(K, n, t, G, -1).transpose(0, 1)
         return found
 
-    def _unseen(self, part: Part, run: slice, columns: int, window: int | None) -> tuple[Tensor, Tensor | None]:
+    def _unseen(
+        self, part: Part, run: slice, columns: int, window: int | None, device: torch.device
+    ) -> tuple[Tensor, Tensor | None]:
         """What the queries must not see of their rows [n, t, C] and of the prefix [n, t, S], None for nothing: the same in all layers."""
-        key = (id(part), run.start, columns, window)
+        key = (id(part), run.start, columns, window, device)
         if key not in self._masks:
-            first = torch.tensor(part.held, device=self.device).view(-1, 1, 1)
-            asking = first + torch.arange(run.start, run.stop, device=self.device).view(-1, 1)  # [n, t, 1], in columns
-            column = torch.arange(columns, device=self.device)
+            first = torch.tensor(part.held, device=device).view(-1, 1, 1)
+            asking = first + torch.arange(run.start, run.stop, device=device).view(-1, 1)  # [n, t, 1], in columns
+            column = torch.arange(columns, device=device)
             own, past = column > asking, None
             if window is not None:
                 own |= column <= asking - window
-                past = torch.arange(-part.block.past, 0, device=self.device) <= asking - window
+                past = torch.arange(-part.block.past, 0, device=device) <= asking - window
             self._masks[key] = own, past
         return self._masks[key]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -51,23 +52,29 @@ def length_of(state: PrefixState | None) -> int:
 Part = tuple[tuple[Tensor, Tensor] | None, int]  # a layer's keys and values of one prefix, and how many rows have it
 
 
-class KeptPrefixes:
+class PrefixCache:
     """Prefix states kept for answering, least recently used out; never more than `room` bytes, but always the last one."""
 
     def __init__(self, room: int) -> None:
         self.room, self.held = room, 0
+        self._lock = threading.Lock()
         self._states: OrderedDict[Hashable, PrefixState] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._states)
 
     def get(self, key: Hashable, make: Callable[[], PrefixState | None]) -> PrefixState | None:
-        """The state of this key, made if it is not there."""
-        if key in self._states:
-            self._states.move_to_end(key)
-            return self._states[key]
+        """The state of this key, made if it is not there. Two threads that ask at once may both make it: the first one is kept."""
+        with self._lock:
+            if key in self._states:
+                self._states.move_to_end(key)
+                return self._states[key]
         state = make()
-        if state is not None:
+        if state is None:
+            return None
+        with self._lock:
+            if key in self._states:
+                return self._states[key]
             self._states[key] = state
             self.held += state.bytes
             while self.held > self.room and len(self._states) > 1:
@@ -76,8 +83,9 @@ class KeptPrefixes:
 
     def clear(self) -> None:
         """Forget all of them."""
-        self._states.clear()
-        self.held = 0
+        with self._lock:
+            self._states.clear()
+            self.held = 0
 
 
 @dataclass(frozen=True)

@@ -1,100 +1,112 @@
-"""The engine for decoder-only models: a shared prefix is run once and every row attends to it; it refuses to let padding
-or batch-mates move a row's positions."""
+"""The engine for decoder-only models: a shared prefix is run once and every row attends to it; padding and batch-mates never move a
+row's positions."""
 
 from __future__ import annotations
 
-import contextlib
+import dataclasses
 import functools
-import hashlib
 import inspect
 import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from foreword.backbone.attention import laid_out
-from foreword.backbone.batch import Row, Softs, answer_picks, each, positions, right_padded, size_of
-from foreword.backbone.blocks import Block, Part, Pass, beside, slices
-from foreword.backbone.cache import Behind, KeptPrefixes, PrefixState, plain_cache, roomy_cache
-from foreword.backbone.greedy import Finished, forced, greedy
-from foreword.backbone.growing import Again, Beside, Joined, Shared
+from foreword.backbone import beside
+from foreword.backbone.attention import autocast_dtype, local_window
+from foreword.backbone.batch import Row, answer_picks, positions
+from foreword.backbone.blocks import Block, Part, Stretch
+from foreword.backbone.cache import Behind, PrefixCache, PrefixState, plain_cache, roomy_cache
+from foreword.backbone.cohorts import Cohorts
+from foreword.backbone.decoding import Prompted, RunningBatch, forced
+from foreword.backbone.growing import Growing, growing
 from foreword.backbone.head import answers_loss, frozen
+from foreword.backbone.inputs import Line, laid_out, per_layer_inputs, with_soft
+from foreword.backbone.install import Installation
 from foreword.backbone.packing import Packing
-from foreword.backbone.recompute import recomputed
-from foreword.backbone.spared import Spared, find_spared, sparing
+from foreword.backbone.passes import Layout, running
+from foreword.backbone.prefix import Embeddings, Prefix, Prefixes, Tokens, each, length_of_prefix
+from foreword.backbone.spared import Spared, find_spared
+from foreword.backbone.traits import Traits
+from foreword.errors import ForewordError
 
 # Bytes that a layer is spared to read a step by a prefix held once: with fewer, the more calls that it takes are slower.
 WORTH = 2**21
 KEPT_BYTES = 2**30  # of prefix states kept for answering, at most; as many as the weights have where those are more
 
 
-@dataclass(frozen=True)
-class Traits:
-    """What holds exactly for this model; found by running it at load time, never by its name.
-
-    shares: the prefix may be run once and shared. left_pads: a left-padded row equals the row alone. picks: logits may be computed at
-    chosen positions only. continues: an answer may grow by one token a pass, out of the cache. packs: prefix and rows may stand in one
-    sequence. keeps: rows may stand in one sequence beside a prefix that is held once, and grow there. heads: logits are what `Head`
-    makes of the last hidden states.
-    """
-
-    shares: bool = True
-    left_pads: bool = True
-    picks: bool = True
-    continues: bool = True
-    packs: bool = False
-    keeps: bool = False
-    heads: bool = False
-
-
-@contextlib.contextmanager
-def hidden_at(head: torch.nn.Module, picks: Tensor, seen: list[Tensor] | None = None) -> Iterator[None]:
-    """Within the block the output layer sees only the hidden states at these flat positions [N]: logits come as [1, N, V],
-    with whatever the model does to them afterwards (scales, soft caps) applied as always. Where `seen` is given, those hidden
-    states [N, H] are put there instead, and no logits are made: [1, 0, V]."""
-
-    def choose(_: torch.nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        hidden = args[0].reshape(-1, args[0].shape[-1])[picks]  # of [B, T, H]
-        if seen is not None:
-            seen.append(hidden)
-            hidden = hidden[:0]
-        return (hidden.unsqueeze(0), *args[1:])
-
-    handle = head.register_forward_pre_hook(choose)
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
 class CausalEngine:
-    """Loss, scores and greedy answers of a frozen decoder-only model. Shapes: B rows, S prefix positions (soft prompt, the
-    tokenizer's start, shared ids), T own positions, V words, H width."""
+    """Loss, scores and answers of a frozen decoder-only model. Shapes: B rows, S prefix positions (soft prompt, the tokenizer's start,
+    shared ids), T own positions, V words, H width."""
 
-    def __init__(self, model: Any, *, start: tuple[int, ...], pad: int, traits: Traits | None = None) -> None:
-        self.model, self.start, self.pad = model, start, pad
+    switch: int | None = None  # the length beyond which a row's numbers depend on the longest row of its pass
+
+    def __init__(
+        self, model: Any, installation: Installation, *, start: tuple[int, ...], pad: int, traits: Traits | None = None
+    ) -> None:
+        self.model, self.installation, self.start, self.pad = model, installation, start, pad
         self.traits = traits or Traits()
-        self._takes_positions = "position_ids" in inspect.signature(model.forward).parameters
-        self._beside = getattr(_text_module(model), "get_per_layer_inputs", None)
-        self.spared: Spared | None = None  # in a forward pass for a loss: what it leaves out
+        self.takes_positions = "position_ids" in inspect.signature(model.forward).parameters
+        self.factor = (
+            1.0  # of input vectors between the table and the first layer, where the model applies one to ids alone
+        )
+        self.reasons: dict[str, str] = {}  # of each trait that does not hold, why
+        self._per_layer = per_layer_inputs(model)
+        self._local = local_window(model.config.get_text_config(decoder=True))
         self._spares: Spared | None = None  # what a loss may leave out, once one was asked for
         self.worth = WORTH
-        self.checkpointing = False  # whether layers are run again for the gradient, which keeps less
-        self.kept = KeptPrefixes(max(KEPT_BYTES, sum(value.nbytes for value in model.parameters())))
+        self.kept = PrefixCache(max(KEPT_BYTES, sum(value.nbytes for value in model.parameters())))
+
+    @property
+    def reads_ids(self) -> bool:
+        """Whether layers look ids up in tables of their own, beside the input vectors."""
+        return self._per_layer is not None
 
     @property
     def device(self) -> torch.device:
-        """Where the model stands."""
-        return next(self.model.parameters()).device  # type: ignore[no-any-return]
+        """Where the model's input goes."""
+        return self.model.get_input_embeddings().weight.device  # type: ignore[no-any-return]
 
-    # -- one forward pass -------------------------------------------------------------------------------------------
+    # -- what the model reads ---------------------------------------------------------------------------------------
+
+    def shared(self, prefix: Prefix | None, row: Row) -> Prefix:
+        """All that stands before the row's own tokens, in order."""
+        pieces = () if prefix is None else prefix.pieces
+        if not row.before:
+            return Prefix(pieces).then(self.start + row.prefix)
+        return Prefix((Tokens(self.start + row.before), *pieces)).then(row.prefix)
 
     def _embed(self, ids: Tensor) -> Tensor:
-        return self.model.get_input_embeddings()(ids)  # type: ignore[no-any-return]
+        vectors: Tensor = self.model.get_input_embeddings()(ids)
+        return vectors if self.factor == 1.0 else vectors * self.factor
+
+    def inputs(self, lines: Sequence[Line], *, left: bool = False) -> tuple[dict[str, Any], Tensor]:
+        """Input embeddings [B, T, H] of lines, padded at their ends (or beginnings), and their mask [B, T]. Models that also read ids per
+        layer get id 0 for soft positions, as such models do themselves for inputs that are no text."""
+        ids, mask, soft = laid_out(lines, self.pad, left=left)
+        ids, mask = ids.to(self.device), mask.to(self.device)
+        vectors = self._embed(ids)
+        if soft:
+            vectors = with_soft(vectors, soft)
+        given = {"inputs_embeds": vectors}
+        if self._per_layer is not None:
+            given["per_layer_inputs"] = self._per_layer(ids)
+        return given, mask
+
+    def padded(self, rows: Sequence[Prompted], *, left: bool, alone: bool) -> tuple[dict[str, Any], Tensor]:
+        """Inputs and mask [B, T] of rows, behind their prefixes or, where asked, alone."""
+        lines: list[Line] = []
+        for prefix, row in rows:
+            shared = None if alone else self.shared(prefix, row)
+            if shared is not None and shared.past is not None:
+                raise ForewordError(
+                    "This model cannot go on from keys and values that it did not compute itself; use a soft prompt."
+                )
+            lines.append((*(() if shared is None else shared.inputs), Tokens(row.own)))
+        return self.inputs(lines, left=left)
+
+    # -- one forward pass -------------------------------------------------------------------------------------------
 
     def _forward(
         self,
@@ -103,236 +115,237 @@ class CausalEngine:
         spots: Tensor,
         picks: Tensor | None = None,
         seen: list[Tensor] | None = None,
+        layout: Layout | None = None,
+        changes: dict[str, Any] | None = None,
         **given: Any,
     ) -> Any:
-        if self._takes_positions:
+        if self.takes_positions:
             given["position_ids"] = spots
-        if picks is None or not self.traits.picks:
+        by_hook = picks is not None and self.traits.picks
+        one_pass = self.installation.new_pass(
+            layout=layout, logit_positions=picks if by_hook else None, hidden=seen, **(changes or {})
+        )
+        if layout is not None:
+            self.installation.check_layout()
+        with running(one_pass):
             out = self.model(attention_mask=mask, **given)
-            if picks is not None:
-                out.logits = out.logits.reshape(-1, out.logits.shape[-1])[picks].unsqueeze(0)
-            return out
-        with hidden_at(self.model.get_output_embeddings(), picks, seen):
-            return self.model(attention_mask=mask, **given)
+        if layout is not None:
+            self.installation.check_windows(layout)
+        if picks is not None and not by_hook:
+            out.logits = out.logits.reshape(-1, out.logits.shape[-1])[picks].unsqueeze(0)
+        return out
 
-    def vectors(self, soft: Tensor | None, ids: Tensor) -> dict[str, Any]:
-        """Input embeddings [B, P + T, H] of ids behind a soft prompt [P, H] or one a row [B, P, H]; models that also read ids per layer
-        get id 0 for the soft positions, as such models do themselves for inputs that are no text."""
-        vectors = self._embed(ids)
-        if soft is not None:
-            vectors = torch.cat([soft.to(vectors.dtype).expand(len(ids), -1, -1), vectors], dim=1)
-        given = {"inputs_embeds": vectors}
-        if self._beside is not None:
-            behind = ids.new_zeros((len(ids), vectors.shape[1] - ids.shape[1]))
-            given["per_layer_inputs"] = self._beside(torch.cat([behind, ids], dim=1))
-        return given
+    def last_logits(self, shape: Sequence[int], **given: Any) -> Any:
+        """A forward pass over [B, T] inputs with logits [1, B, V] at each row's last column alone."""
+        last = torch.arange(1, shape[0] + 1, device=self.device) * shape[1] - 1
+        return self._forward(picks=last, **given)
 
-    def prefix_state(self, soft: Tensor | None, prefix: tuple[int, ...]) -> PrefixState | None:
-        """Keys and values of soft prompt, start and prefix at batch 1, with gradients to the soft prompt; None if all are empty."""
-        shared = self.start + prefix
-        size = len(shared) + size_of(soft)
-        if size == 0:
-            return None
-        given = self.vectors(soft, torch.tensor([shared], dtype=torch.long, device=self.device))
-        last = torch.tensor([size - 1], device=self.device)
+    # -- prefixes ---------------------------------------------------------------------------------------------------
+
+    def prefix_state(self, prefix: Prefix) -> PrefixState | None:
+        """Keys and values of a whole prefix at batch 1, with gradients to its numbers; None if it is empty."""
+        size = len(prefix)
+        past = None if prefix.past is None else PrefixState(prefix.past.layers, len(prefix.past))
+        if size == 0 or (past is not None and past.length == size):
+            return past
+        given, _ = self.inputs([prefix.inputs])
+        length = size - (0 if past is None else past.length)
+        last = torch.tensor([length - 1], device=self.device)
         if self.traits.keeps and not torch.is_grad_enabled():
-            block = Block(None, [None], size)
-            self.behind_blocks([Part(block, 0, (size,))], picks=last, **given)
-            return PrefixState(tuple(block.layers), size)
+            block = Block(None)
+            block.add([past], size)
+            self.stretch_logits([Part(block, 0, (length,))], last, **given)
+            return block.state(size)
         mask = torch.ones((1, size), dtype=torch.long, device=self.device)
-        cache = plain_cache()
-        self._forward(mask=mask, spots=positions(mask), picks=last, past_key_values=cache, use_cache=True, **given)
+        cache = plain_cache() if past is None else past.for_rows(1)
+        spots = positions(mask)[:, size - length :]
+        self._forward(mask=mask, spots=spots, picks=last, past_key_values=cache, use_cache=True, **given)
         return PrefixState.of(cache, size)
 
     @torch.no_grad()
-    def states(self, softs: Sequence[Tensor | None], rows: Sequence[Row]) -> list[PrefixState | None]:
+    def states(self, rows: Sequence[Prompted]) -> list[PrefixState | None]:
         """The prefix of each row, run once at batch 1 or taken from those kept."""
-        names: dict[int, str] = {}
-        found: dict[tuple[str, tuple[int, ...]], PrefixState | None] = {}
-        keys = []
-        for soft, row in zip(softs, rows, strict=True):
-            if id(soft) not in names:
-                names[id(soft)] = "" if soft is None else _digest(soft)
-            key = (names[id(soft)], row.prefix)
-            if key not in found:
-                found[key] = self.kept.get(key, functools.partial(self.prefix_state, soft, row.prefix))
+        run: dict[tuple[object, ...], PrefixState | None] = {}
+        keys: list[tuple[object, ...]] = []
+        for prefix, row in rows:
+            key = self.prefix_key(prefix, row)
+            if key not in run:
+                run[key] = self.kept.get(
+                    key, lambda prefix=prefix, row=row: self.prefix_state(self.shared(prefix, row))
+                )  # type: ignore[misc]
             keys.append(key)
-        return [found[key] for key in keys]
+        return [run[key] for key in keys]
 
-    def behind(self, softs: Sequence[Tensor | None], rows: Sequence[Row]) -> tuple[list[int], Behind]:
+    def prefix_key(self, prefix: Prefix | None, row: Row) -> tuple[object, ...]:
+        """What decides a row's prefix state: contents, and the numbers that autocast computes with."""
+        return ("" if prefix is None else prefix.digest, row.before, row.prefix, autocast_dtype(self.device))
+
+    def behind(self, rows: Sequence[Prompted]) -> tuple[list[int], Behind]:
         """The places of the rows, the longest first, and the prefixes behind them in that order."""
-        states = self.states(softs, rows)
+        states = self.states(rows)
         number = {key: at for at, key in enumerate(dict.fromkeys(map(id, states)))}
-        order = sorted(range(len(rows)), key=lambda place: (-len(rows[place].own), number[id(states[place])], place))
+        order = sorted(range(len(rows)), key=lambda place: (-len(rows[place][1].own), number[id(states[place])], place))
         runs = [list(run) for _, run in itertools.groupby(order, key=lambda place: id(states[place]))]
         return order, Behind(tuple((states[run[0]], len(run)) for run in runs))
 
-    def behind_blocks(
-        self, parts: Sequence[Part], ids: Tensor | None = None, picks: Tensor | None = None, **given: Any
-    ) -> Tensor:
-        """Logits [N, V] of the new tokens [R] of these parts at the picked places, at each row's last one where none are picked."""
-        one = Pass(parts, self.device)
-        picks = torch.tensor(one.lasts, device=self.device) if picks is None else picks
+    def stretch_logits(self, parts: Sequence[Part], picks: Tensor, ids: Tensor | None = None, **given: Any) -> Tensor:
+        """Logits [N, V] at the picked places of the new tokens [R] of these parts, which then hold them."""
+        stretch = Stretch(parts, self.device)
         given |= {} if ids is None else {"input_ids": ids.unsqueeze(0)}
-        with laid_out(self.model, one):
-            out = self._forward(mask=None, spots=one.spots, picks=picks, use_cache=False, **given)
-        one.done()
+        out = self._forward(mask=None, spots=stretch.spots, picks=picks, layout=stretch, use_cache=False, **given)
+        stretch.done()
         return out.logits[0]  # type: ignore[no-any-return]
 
     # -- logits at answer positions ---------------------------------------------------------------------------------
 
     def answer_logits(
-        self, soft: Tensor | None, rows: Sequence[Row], seen: list[Tensor] | None = None
+        self, soft: Prefix | Tensor | None, rows: Sequence[Row], seen: list[Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:
         """Logits [N, V] at the answer positions of rows that share one prefix, and the answer tokens [N]. Where `seen` is given, the
         hidden states [N, H] that the logits would be made of are its last entry, and no logits are made."""
-        if self.traits.packs:
-            return self._packed_logits(soft, rows, seen)
-        if self.checkpointing or not self.traits.shares:
-            with recomputed(self.model) if self.checkpointing else contextlib.nullcontext():
-                return self.joined_logits(soft, rows, seen)
-        return self._shared_logits(soft, rows, seen)
+        prefix = Prefix.of(soft)
+        from_past = prefix is not None and prefix.past is not None
+        if self.traits.packs and not from_past:
+            return self._packed_logits(prefix, rows, seen, self._spares if frozen(self.model) else None)
+        if from_past or (self.traits.shares and not self.installation.new_pass().checkpointing):
+            return self._shared_logits(prefix, rows, seen)
+        return self.joined_logits(prefix, rows, seen)
+
+    def sparing_logits(self, spared: Spared, soft: Tensor, rows: Sequence[Row]) -> Tensor:
+        """Logits [N, V] of rows packed behind a soft prompt [P, H], where so much is spared."""
+        return self._packed_logits(Prefix.of(soft), rows, None, spared)[0]
 
     def _packed_logits(
-        self, soft: Tensor | None, rows: Sequence[Row], seen: list[Tensor] | None
+        self, prefix: Prefix | None, rows: Sequence[Row], seen: list[Tensor] | None, spared: Spared | None
     ) -> tuple[Tensor, Tensor]:
         """Prefix and rows in one sequence: one forward pass, no padding."""
-        shared = self.start + rows[0].prefix
+        shared = self.shared(prefix, rows[0])
         order = sorted(range(len(rows)), key=lambda place: -rows[place].length)
         told = [rows[place].own + rows[place].answer[:-1] for place in order]
-        packing = Packing(size_of(soft) + len(shared), tuple(len(ids) for ids in told), self.device)
+        packing = Packing(len(shared), tuple(len(ids) for ids in told), self.device)
         firsts = dict(zip(order, itertools.accumulate(packing.sizes[:-1], initial=packing.prefix), strict=True))
         starts = [firsts[place] + len(row.own) - 1 for place, row in enumerate(rows)]
         picks, wanted = answer_picks(starts, [row.answer for row in rows], 0, self.device)
-        ids = torch.tensor([[*shared, *itertools.chain(*told)]], device=self.device)
-        given: dict[str, Any] = {"mask": None, "spots": packing.spots, "picks": picks, "seen": seen}
-        around = functools.partial(_packed, self.model, packing, self.spared, size_of(soft), picks)
-        with around(), recomputed(self.model, around) if self.checkpointing else contextlib.nullcontext():
-            out = self._forward(use_cache=False, **given, **self.vectors(soft, ids))
+        given, _ = self.inputs([(*shared.inputs, Tokens(tuple(itertools.chain(*told))))])
+        changes: dict[str, Any] = {}
+        if spared is not None:
+            before = rows[0].before
+            trained = length_of_prefix(prefix) + (len(self.start + before) if before else 0)
+            changes = {"early": spared.early, "late": spared.late, "trained_positions": trained}
+        given |= {"mask": None, "spots": packing.spots, "picks": picks, "seen": seen, "layout": packing}
+        out = self._forward(use_cache=False, changes=changes, **given)
         return out.logits[0], wanted
 
     def _shared_logits(
-        self, soft: Tensor | None, rows: Sequence[Row], seen: list[Tensor] | None
+        self, prefix: Prefix | None, rows: Sequence[Row], seen: list[Tensor] | None
     ) -> tuple[Tensor, Tensor]:
-        state = self.prefix_state(soft, rows[0].prefix)
-        if state is None:
-            return self.joined_logits(soft, rows, seen)
-        ids, mask = right_padded([row.own + row.answer[:-1] for row in rows], self.pad, self.device)  # [B, T]
-        starts = [len(row.own) - 1 for row in rows]
-        picks, wanted = answer_picks(starts, [row.answer for row in rows], ids.shape[1], self.device)
-        spots = positions(mask, state.length)
-        whole = torch.cat([mask.new_ones((len(rows), state.length)), mask], dim=1)  # [B, S + T]
-        given = {"input_ids": ids, "past_key_values": state.for_rows(len(rows)), "use_cache": True}
-        out = self._forward(mask=whole, spots=spots, picks=picks, seen=seen, **given)
+        with running(
+            self.installation.new_pass(checkpointing=False)
+        ):  # running a layer again would fill the cache twice
+            state = self.prefix_state(self.shared(prefix, rows[0]))
+            if state is None:
+                return self.joined_logits(prefix, rows, seen)
+            given, mask = self.inputs([(Tokens(row.own + row.answer[:-1]),) for row in rows])  # [B, T]
+            starts = [len(row.own) - 1 for row in rows]
+            picks, wanted = answer_picks(starts, [row.answer for row in rows], mask.shape[1], self.device)
+            whole = torch.cat([mask.new_ones((len(rows), state.length)), mask], dim=1)  # [B, S + T]
+            given |= {"past_key_values": state.for_rows(len(rows)), "use_cache": True}
+            spots = positions(mask, state.length)
+            out = self._forward(mask=whole, spots=spots, picks=picks, seen=seen, **given)
         return out.logits[0], wanted
 
     def joined_logits(
-        self, soft: Tensor | None, rows: Sequence[Row], seen: list[Tensor] | None = None
+        self, soft: Prefix | Tensor | None, rows: Sequence[Row], seen: list[Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:
         """The plain computation: prefix and row in one sequence, for each row again. What the shared path is held against."""
-        heads = [self.start + row.prefix + row.own for row in rows]
-        ids, mask = right_padded(
-            [head + row.answer[:-1] for head, row in zip(heads, rows, strict=True)], self.pad, self.device
-        )
-        size = 0 if soft is None else len(soft)
-        whole = torch.cat([mask.new_ones((len(rows), size)), mask], dim=1)  # [B, P + T]
-        starts = [size + len(head) - 1 for head in heads]
-        picks, wanted = answer_picks(starts, [row.answer for row in rows], whole.shape[1], self.device)
-        given = self.vectors(soft, ids)
-        out = self._forward(mask=whole, spots=positions(whole), picks=picks, seen=seen, use_cache=False, **given)
+        prefix = Prefix.of(soft)
+        asked = [dataclasses.replace(row, own=row.own + row.answer[:-1]) for row in rows]
+        given, mask = self.padded([(prefix, row) for row in asked], left=False, alone=False)  # [B, S + T]
+        starts = [len(self.shared(prefix, row)) + len(row.own) - 1 for row in rows]
+        picks, wanted = answer_picks(starts, [row.answer for row in rows], mask.shape[1], self.device)
+        out = self._forward(mask=mask, spots=positions(mask), picks=picks, seen=seen, use_cache=False, **given)
         return out.logits[0], wanted
 
     # -- the verbs --------------------------------------------------------------------------------------------------
 
-    def loss(self, soft: Tensor | None, rows: Sequence[Row]) -> tuple[Tensor, int]:
+    def loss(self, soft: Prefix | Tensor | None, rows: Sequence[Row]) -> tuple[Tensor, int]:
         """Summed cross-entropy in nats over the answer tokens of rows that share one prefix, and how many tokens. Gradients reach
-        the soft prompt; where weights take gradients they reach those too, and nothing is spared."""
-        given = frozen(self.model)
-        if given and soft is not None and self.traits.packs:
-            self._spares = self._spares or find_spared(self, soft, rows)
-            self.spared = self._spares
-        try:
-            return answers_loss(
-                self.model, given and self.traits.heads, functools.partial(self.answer_logits, soft, rows)
-            )
-        finally:
-            self.spared = None
+        the prefix's numbers; where weights take gradients they reach those too, and nothing is spared."""
+        given, prefix = frozen(self.model), Prefix.of(soft)
+        if given and self._spares is None and prefix is not None and self.traits.packs and prefix.past is None:
+            self._find_spared(prefix, rows)
+        by_head = given and self.traits.heads and autocast_dtype(self.device) is None
+        return answers_loss(self.model, by_head, functools.partial(self.answer_logits, prefix, rows))
+
+    def _find_spared(self, prefix: Prefix, rows: Sequence[Row]) -> None:
+        values = next((piece.values for piece in prefix.inputs if isinstance(piece, Embeddings)), None)
+        with self.installation.lock, running(None):
+            if self._spares is None and values is not None:
+                self._spares = find_spared(self, values, rows)
 
     @torch.no_grad()
-    def score(self, soft: Softs, rows: Sequence[Row]) -> list[float]:
-        """Each row's answer log-probability in nats, summed over its tokens; rows may differ in prefix and soft prompt."""
-        softs = each(soft, len(rows))
+    def score(self, soft: Prefixes, rows: Sequence[Row]) -> list[float]:
+        """Each row's answer log-probability in nats, summed over its tokens; rows may differ in their prefixes."""
+        prompted = list(zip(each(soft, len(rows)), rows, strict=True))
         if self.traits.keeps:
-            order, said = self._said_beside(softs, rows)
+            order, logprobs = beside.token_logprobs(self, prompted)
         elif self.traits.shares:
-            order, said = self._said_behind(softs, rows)
+            order, logprobs = self._logprobs_behind(prompted)
         else:
-            order = sorted(range(len(rows)), key=lambda place: id(softs[place]))
-            groups = [list(group) for _, group in itertools.groupby(order, key=lambda place: id(softs[place]))]
-            parts = [self.joined_logits(softs[group[0]], [rows[place] for place in group]) for group in groups]
-            said = torch.cat([_said(*part) for part in parts])
-        sums = torch.split(said, [len(rows[place].answer) for place in order])
-        found = dict(zip(order, (float(part.sum()) for part in sums), strict=True))
-        return [found[place] for place in range(len(rows))]
+            order = sorted(range(len(rows)), key=lambda place: id(prompted[place][0]))
+            groups = [list(group) for _, group in itertools.groupby(order, key=lambda place: id(prompted[place][0]))]
+            parts = [self.joined_logits(prompted[group[0]][0], [rows[place] for place in group]) for group in groups]
+            logprobs = torch.cat([beside.logprobs_of(*part) for part in parts])
+        sums = torch.split(logprobs, [len(rows[place].answer) for place in order])
+        scores = dict(zip(order, (float(part.sum()) for part in sums), strict=True))
+        return [scores[place] for place in range(len(rows))]
 
-    def _said_beside(self, softs: Sequence[Tensor | None], rows: Sequence[Row]) -> tuple[list[int], Tensor]:
-        """The rows' places in some order, and log-probabilities [N] of their answers' tokens in it, beside prefixes held once."""
-        lines = [row.own + row.answer[:-1] for row in rows]
-        order, held = beside(self.states(softs, rows), [len(line) for line in lines], 0, self.once)
-        found, waiting = [], iter(order)
-        for parts in slices(held, [len(lines[place]) for place in order]):
-            places = list(itertools.islice(waiting, sum(len(part.sizes) for part in parts)))
-            ids = torch.tensor([token for place in places for token in lines[place]], device=self.device)
-            wanted = torch.tensor([token for place in places for token in rows[place].answer], device=self.device)
-            picks: list[int] = []
-            for end, place in zip(itertools.accumulate(len(lines[place]) for place in places), places, strict=True):
-                picks += range(end - len(rows[place].answer), end)
-            found.append(_said(self.behind_blocks(parts, ids, torch.tensor(picks, device=self.device)), wanted))
-        return order, torch.cat(found)
-
-    def _said_behind(self, softs: Sequence[Tensor | None], rows: Sequence[Row]) -> tuple[list[int], Tensor]:
-        """The same behind prefixes copied into a cache of the model library's kind."""
-        order, behind = self.behind(softs, rows)
-        rows = [rows[place] for place in order]
-        ids, mask = right_padded([row.own + row.answer[:-1] for row in rows], self.pad, self.device)  # [B, T]
+    def _logprobs_behind(self, prompted: Sequence[Prompted]) -> tuple[list[int], Tensor]:
+        """The rows' places in some order, and log-probabilities [N] of their answers' tokens in it, behind prefixes that are copied into
+        a cache of the model library's kind."""
+        order, behind = self.behind(prompted)
+        rows = [prompted[place][1] for place in order]
+        given, mask = self.inputs([(Tokens(row.own + row.answer[:-1]),) for row in rows])  # [B, T]
         whole = torch.cat([behind.mask(self.device), mask], dim=1)  # [B, S + T]
         starts = [len(row.own) - 1 for row in rows]
-        picks, wanted = answer_picks(starts, [row.answer for row in rows], ids.shape[1], self.device)
+        picks, wanted = answer_picks(starts, [row.answer for row in rows], mask.shape[1], self.device)
         spots = positions(whole)[:, behind.length :]
         cache = roomy_cache(behind, whole.shape[1])
-        out = self._forward(mask=whole, spots=spots, picks=picks, input_ids=ids, past_key_values=cache, use_cache=True)
-        return order, _said(out.logits[0], wanted)
+        out = self._forward(mask=whole, spots=spots, picks=picks, past_key_values=cache, use_cache=True, **given)
+        return order, beside.logprobs_of(out.logits[0], wanted)
 
     @torch.no_grad()
-    def generate(self, soft: Softs, rows: Sequence[Row], longest: int, finished: Finished) -> list[list[int]]:
-        """Greedy answers, at most `longest` tokens each; finished(row, ids) ends a row. Rows may differ in prefix and soft prompt;
-        where left padding is not exact for this model the caller hands in rows of one length behind prefixes of one length."""
-        batch = self.growing(soft, rows, longest)
-        found = greedy(batch, len(rows), longest, lambda place, ids: finished(batch.order[place], ids))
-        answers = dict(zip(batch.order, found, strict=True))
-        return [answers[place] for place in range(len(rows))]
-
-    @torch.no_grad()
-    def forced_logits(self, soft: Softs, rows: Sequence[Row], steps: int) -> Tensor:
+    def forced_logits(self, soft: Prefixes, rows: Sequence[Row], steps: int) -> Tensor:
         """Logits [B, steps, V] for the first answer tokens, computed as generating computes them, one token a pass."""
-        batch = self.growing(soft, rows, steps)
-        found = forced(batch, [rows[place].answer for place in batch.order], steps)
-        return found[torch.tensor(batch.order, device=found.device).argsort()]
+        return forced(self, list(zip(each(soft, len(rows)), rows, strict=True)), steps)
 
-    def growing(self, soft: Softs, rows: Sequence[Row], longest: int) -> Beside | Shared | Joined | Again:
-        """The rows as a batch to which answers may be added; its `order`: their places as they stand in it."""
-        softs = each(soft, len(rows))
-        if not self.traits.continues:
-            return Again(self, softs, rows)
-        if not self.traits.shares:
-            return Joined(self, softs, rows)
-        return (Beside if self.traits.keeps else Shared)(self, softs, rows, longest)
+    # -- running batches --------------------------------------------------------------------------------------------
+
+    def running_batch(self) -> RunningBatch:
+        """Where rows are admitted, answered token by token, and retired."""
+        return beside.Slotted(self) if self.traits.keeps else Cohorts(self)
+
+    def growing(self, rows: Sequence[Prompted], longest: int) -> Growing:
+        """Rows that start together, in a cache or state of the model library's kind."""
+        return growing(self, rows, longest)
+
+    def together(self, rows: Sequence[Prompted], longest: int) -> list[list[int]]:
+        """Places of rows split by lengths where padding would not be exact: a model that left padding changes, or a sequence beyond the
+        reach of its local attention, which is counted in columns, padding included."""
+        before = [len(self.shared(*prompted)) for prompted in rows]
+        width = max(before, default=0) + max((len(row.own) for _, row in rows), default=0) + longest
+        if self.traits.left_pads and (self._local is None or width <= self._local):
+            return [list(range(len(rows)))] if rows else []
+        groups: dict[tuple[int, int], list[int]] = {}
+        for place, (size, (_, row)) in enumerate(zip(before, rows, strict=True)):
+            groups.setdefault((size, len(row.own)), []).append(place)
+        return list(groups.values())
 
     @functools.cached_property
     @torch.no_grad()
     def _token(self) -> tuple[int, int]:
         """Bytes of a token's keys and values in all layers, and in one."""
-        state = self.prefix_state(None, (self.pad, self.pad)) if self.traits.shares else None
+        state = self.prefix_state(Prefix((Tokens((self.pad, self.pad)),))) if self.traits.shares else None
         total = 0 if state is None else state.bytes // state.length
         return total, total // max(1, len(state.layers) if state else 1)
 
@@ -347,29 +360,3 @@ class CausalEngine:
     def forget(self) -> None:
         """Free the kept prefixes."""
         self.kept.clear()
-
-    def last_logits(self, shape: Sequence[int], **given: Any) -> Any:
-        """A forward pass over ids [B, T] of this shape with logits [1, B, V] at each row's last column alone."""
-        last = torch.arange(1, shape[0] + 1, device=self.device) * shape[1] - 1
-        return self._forward(picks=last, **given)
-
-
-@contextlib.contextmanager
-def _packed(model: Any, packing: Packing, spared: Spared | None, soft: int, picks: Tensor) -> Iterator[None]:
-    with laid_out(model, packing), sparing(spared, soft, picks):
-        yield
-
-
-def _said(logits: Tensor, wanted: Tensor) -> Tensor:
-    """Log-probabilities [N] of tokens [N] by logits [N, V]."""
-    return -functional.cross_entropy(logits.float(), wanted, reduction="none")
-
-
-def _text_module(model: Any) -> Any:
-    """The module that reads text: the model's decoder, inside a wrapper for several kinds of input where there is one."""
-    inner = model.get_decoder() if hasattr(model, "get_decoder") else model
-    return getattr(inner, "language_model", inner) if inner is not None else model
-
-
-def _digest(soft: Tensor) -> str:
-    return hashlib.sha256(soft.detach().float().cpu().numpy().tobytes()).hexdigest()

@@ -3,48 +3,71 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import hashlib
+import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from foreword.backbone.attention import local_window
-from foreword.backbone.batch import Row, Softs, each, right_padded, size_of
-from foreword.backbone.causal import Traits, hidden_at
-from foreword.backbone.greedy import Finished
+from foreword.backbone.batch import Row, right_padded
+from foreword.backbone.decoding import RunningBatch
+from foreword.backbone.identity import fingerprint
+from foreword.backbone.install import Installation
+from foreword.backbone.passes import running
+from foreword.backbone.prefix import Prefix, Prefixes, each, length_of_prefix
+from foreword.backbone.session import Request, Session
+from foreword.backbone.stored import Stored
+from foreword.backbone.traits import Traits
+from foreword.backbone.truth import not_a_number
 from foreword.backbone.wording import Wording, stripped
-from foreword.context import Text
+from foreword.context import Text, plain
+from foreword.errors import ForewordError
 
 STATES = 2**31  # bytes of keys and values, at least, that answers may take
-SAMPLED = 65_536  # numbers read of a tensor of more than a million for the fingerprint
 
 
 class Engine(Protocol):
     """What computes for a kind of model: the loss takes rows that share one prefix, the other verbs any rows."""
 
     traits: Traits
-    checkpointing: bool
+    installation: Installation
+    reasons: dict[str, str]
+    factor: float
+    switch: int | None
 
     def token_bytes(self) -> int: ...
     def once(self, rows: int, positions: int) -> bool: ...
-    def loss(self, soft: Tensor | None, rows: Sequence[Row]) -> tuple[Tensor, int]: ...
-    def score(self, soft: Softs, rows: Sequence[Row]) -> list[float]: ...
-    def generate(self, soft: Softs, rows: Sequence[Row], longest: int, finished: Finished) -> list[list[int]]: ...
+    def loss(self, soft: Prefix | Tensor | None, rows: Sequence[Row]) -> tuple[Tensor, int]: ...
+    def score(self, soft: Prefixes, rows: Sequence[Row]) -> list[float]: ...
+    def running_batch(self) -> RunningBatch: ...
     def forget(self) -> None: ...
+
+
+class Speech(Protocol):
+    """How a chat template words an answer. begins: whether it writes the tokenizer's own start. end: the id that ends an answer, if it
+    writes one. digest: of the template. around: the most that it writes around one question."""
+
+    begins: bool
+    end: int | None
+    digest: str
+    around: str
+
+    def answer_ids(self, text: str, *, end: bool = True) -> tuple[int, ...]: ...
 
 
 class Backbone:
     """A frozen language model.
 
     kind: "causal" or "seq2seq". hidden: H. vocab: V. window: positions it can hold (soft prompt included), None if unbounded;
-    an encoder-decoder has that many in the encoder and in the decoder each. relative: positions are relative (T5), so moving an
+    an encoder-decoder has that many in the encoder, and answer_window in the decoder. relative: positions are relative (T5), so moving an
     input changes nothing. words, answers: tokenizers of inputs and outputs
-    (one and the same, but for models with two alphabets).
+    (one and the same, but for models with two alphabets). chat: the chat template that it is spoken to through, None for running text.
     """
 
     def __init__(
@@ -59,14 +82,28 @@ class Backbone:
     ) -> None:
         self.name, self.model, self.engine, self.notes = name, model, engine, notes
         self.words, self.answers = words, answers
+        self._closed = False
         config = model.config.get_text_config(decoder=True)
         self.kind = "seq2seq" if model.config.is_encoder_decoder else "causal"
         self.vocab = int(model.get_input_embeddings().weight.shape[0])
         self.hidden = int(self.embed([0]).shape[-1])
         self.window = _window(config)
-        self._local = local_window(config)
+        self.answer_window: int | None = getattr(config, "max_decoder_position_embeddings", None) or self.window
         self.relative = bool(getattr(config, "relative_attention_num_buckets", None))
         self.eos = _eos(model, self.answers)
+        self.chat: Speech | None = None
+
+    def chatting(self, chat: Speech) -> Backbone:
+        """The same model, spoken to through a chat template: answers end with the template's own end of a turn, and any other end that
+        the model knows ends them too. Where the template does not write the tokenizer's start, none is put before it."""
+        view = copy.copy(self)
+        view.chat = chat
+        turn = getattr(self.model.generation_config, "eot_token_id", None)
+        turns = turn if isinstance(turn, list | tuple) else [turn]
+        view.eos = tuple(dict.fromkeys(int(i) for i in (chat.end, *self.eos, *turns) if i is not None))
+        if not chat.begins:
+            view.engine = _without_start(self.engine)
+        return view
 
     @property
     def device(self) -> torch.device:
@@ -92,25 +129,36 @@ class Backbone:
         weights = sum(int(p.nbytes) for p in self.model.parameters())
         return max(weights, STATES) // max(1, self.engine.token_bytes())
 
-    def sizes(self, softs: Sequence[Tensor | None], rows: Sequence[Row], longest: int) -> list[int]:
+    def sizes(self, prefixes: Prefixes, rows: Sequence[Row], longest: int) -> list[int]:
         """Tokens that each of these rows takes while up to `longest` grow behind it: its prompt and prefix are not counted where they are
         held once for all rows that have them."""
-        owners = [(id(soft), row.prefix) for soft, row in zip(softs, rows, strict=True)]
+        each_prefix = each(prefixes, len(rows))
+        owners = [(id(prefix), row.before, row.prefix) for prefix, row in zip(each_prefix, rows, strict=True)]
         many = Counter(owners)
-        found = []
-        for owner, soft, row in zip(owners, softs, rows, strict=True):
-            before = size_of(soft) + len(row.prefix) + self.specials
+        sizes = []
+        for owner, prefix, row in zip(owners, each_prefix, rows, strict=True):
+            before = length_of_prefix(prefix) + len(row.before) + len(row.prefix) + self.specials
             own = len(row.own) + len(row.answer) + longest
-            found.append(own if self.engine.once(many[owner], before) else own + before)
-        return found
+            sizes.append(own if self.engine.once(many[owner], before) else own + before)
+        return sizes
 
     # -- text -------------------------------------------------------------------------------------------------------
 
-    def answer_ids(self, text: Text) -> tuple[int, ...]:
-        """The tokens of an answer with the end that the model is to say after it."""
+    def answer_ids(self, text: Text, *, end: bool = True) -> tuple[int, ...]:
+        """The tokens of an answer with (or, for a left-to-right model, without) the end that the model is to say after it."""
+        if self.chat is not None:
+            ids = self.chat.answer_ids(plain(text), end=end)
+            return ids if self.chat.end is not None or not end else ids + self.eos[:1]
         if self.kind == "seq2seq":
             return self.answers.start + self.answers.ids(stripped(text), first=True) + self.answers.end
-        return self.answers.ids(text, first=False) + self.eos[:1]
+        return self.answers.ids(text, first=False) + (self.eos[:1] if end else ())
+
+    def answer_text(self, ids: Sequence[int]) -> str:
+        """The text of an answer, its end left out."""
+        said = list(ids)
+        while said and said[-1] in self.eos:
+            said.pop()
+        return self.answers.text(said)
 
     @property
     def specials(self) -> int:
@@ -123,7 +171,7 @@ class Backbone:
     def embed(self, ids: Sequence[int]) -> Tensor:
         """The input vectors of token ids as the first layer gets them: [T, H] in float32."""
         found = self.model.get_input_embeddings()(torch.tensor([list(ids)], dtype=torch.long, device=self.device))
-        return found[0].float()  # type: ignore[no-any-return]
+        return found[0].float() * self.engine.factor  # type: ignore[no-any-return]
 
     @functools.cached_property
     def scale(self) -> float:
@@ -136,12 +184,11 @@ class Backbone:
         """The model's own vectors of texts, [N, H] float32, for retrieval: the last token's final hidden state (Sun et al. 2023)
         or the mean over tokens; of the encoder where there is one. Texts longer than the window are cut at its end."""
         room = (self.window or 4096) - self.specials
-        rows = [
-            (self.words.start + self.words.ids(((text, False),), first=True)[:room]) or (self.words.pad,)
-            for text in texts
-        ]
+        own = (self.words.ids(((text, False),), first=True)[:room] for text in texts)
+        rows = [self.words.start + ids or (self.words.pad,) for ids in own]
         found = np.zeros((len(rows), self.hidden), dtype=np.float32)
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+        batch_size = batch_size if self.engine.switch is None else 1
         for at in range(0, len(order), batch_size):
             chunk = order[at : at + batch_size]
             hidden, mask = self._hidden([rows[i] for i in chunk])  # [B, T, H], [B, T]
@@ -156,102 +203,143 @@ class Backbone:
         ids, mask = right_padded(rows, self.words.pad, self.device)
         if self.kind == "seq2seq":
             return self.model.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state, mask
+        installation = self.engine.installation
         if not self.engine.traits.picks:  # an output layer that cannot be listened to
-            told = self.model(input_ids=ids, attention_mask=mask, use_cache=False, output_hidden_states=True)
-            return told.hidden_states[-1], mask
-        seen: list[Tensor] = []
-        head = self.model.get_output_embeddings()
-        handle = head.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
-        try:
-            with hidden_at(head, torch.zeros(1, dtype=torch.long, device=self.device)):
-                self.model(input_ids=ids, attention_mask=mask, use_cache=False)
-        finally:
-            handle.remove()
-        return seen[0], mask
+            with running(installation.new_pass()):
+                out = self.model(input_ids=ids, attention_mask=mask, use_cache=False, output_hidden_states=True)
+            return out.hidden_states[-1], mask
+        hidden: list[Tensor] = []
+        every = torch.arange(ids.numel(), device=self.device)
+        with running(installation.new_pass(logit_positions=every, hidden=hidden)):
+            self.model(input_ids=ids, attention_mask=mask, use_cache=False)
+        return hidden[0].view(*ids.shape, -1), mask
 
     # -- verbs ------------------------------------------------------------------------------------------------------
 
-    def loss(self, soft: Tensor | None, rows: Sequence[Row]) -> tuple[Tensor, int]:
-        """Cross-entropy in nats summed over all answer tokens, and their number; gradients reach `soft` [P, H] and nothing else."""
-        parts = [self.engine.loss(soft, [rows[i] for i in places]) for places in _by_prefix(rows)]
+    def loss(self, prefix: Prefix | Tensor | None, rows: Sequence[Row]) -> tuple[Tensor, int]:
+        """Cross-entropy in nats summed over all answer tokens, and their number; gradients reach the numbers of the prefix, such as a
+        soft prompt [P, H], and nothing else."""
+        self._check_open()
+        self._refuse_unknown(rows)
+        parts = [self.engine.loss(prefix, [rows[i] for i in places]) for places in _by_prefix(rows)]
         return torch.stack([part for part, _ in parts]).sum(), sum(count for _, count in parts)
 
-    def score(self, soft: Softs, rows: Sequence[Row]) -> list[float]:
-        """Each row's answer log-probability in nats. soft: one soft prompt for all rows, or one for each."""
-        return self.engine.score(soft, rows) if rows else []
+    def score(self, prefixes: Prefixes, rows: Sequence[Row]) -> list[float]:
+        """Each row's answer log-probability in nats. prefixes: one for all rows, or one for each."""
+        self._check_open()
+        self._refuse_unknown(rows)
+        scores = self.engine.score(prefixes, rows) if rows else []
+        if any(math.isnan(score) for score in scores):
+            raise not_a_number(self.dtype)
+        return scores
 
     def generate(
-        self, soft: Softs, rows: Sequence[Row], longest: int, *, stop: str | Sequence[str] = ""
+        self,
+        prefixes: Prefixes,
+        rows: Sequence[Row],
+        longest: int,
+        *,
+        stop: str | Sequence[str] = "",
+        max_rows: int | None = None,
     ) -> list[list[int]]:
-        """Greedy answers as token ids, the end included; at most `longest` tokens. The same whatever stands in the batch. soft: one
-        soft prompt for all rows, or one for each: a prompt that several rows have is run once, and kept for later batches."""
-        found: list[list[int]] = [[] for _ in rows]
+        """Greedy answers as token ids, the end included; at most `longest` tokens. The same whatever stands in the batch. prefixes: one
+        for all rows, or one for each: a prefix that several rows have is run once, and kept for later batches. max_rows: that answer at
+        once; None: all."""
+        stops = tuple(text for text in ((stop,) if isinstance(stop, str) else stop) if text)
+        self._refuse_unknown(rows)
+        owned = zip(each(prefixes, len(rows)), rows, strict=True)
+        requests = [Request(row, prefix, longest, stops) for prefix, row in owned]
+        return self.answer(requests, **({} if max_rows is None else {"max_rows": max_rows}))
+
+    def answer(self, requests: Sequence[Request], **limits: Any) -> list[list[int]]:
+        """The whole answer of each request as token ids, the end included. limits: of the session."""
+        answers: dict[int, list[int]] = dict(self.finishing(requests, **{"max_rows": max(1, len(requests)), **limits}))
+        return [answers[place] for place in range(len(requests))]
+
+    def finishing(self, requests: Sequence[Request], **limits: Any) -> Iterator[tuple[int, list[int]]]:
+        """The place of each request and its whole answer, as each is finished."""
+        session = self.session(**limits)
+        place = {number: at for at, number in enumerate(session.admit(requests))}
+        answers: list[list[int]] = [[] for _ in requests]
+        for said in session.run():
+            answers[place[said.id]].append(said.token)
+            if said.finish_reason is not None:
+                yield place[said.id], answers[place[said.id]]
+
+    def session(self, **limits: Any) -> Session:
+        """A session of requests that come and go: see `Session` for its limits."""
+        return Session(self, **limits)
+
+    def running_batch(self) -> RunningBatch:
+        """An empty running batch of this model."""
+        self._check_open()
+        return self.engine.running_batch()
+
+    def ended(self, *stops: str) -> Callable[[Sequence[int]], bool]:
+        """Whether an answer's tokens have ended: by one of the model's own ends, or by a text that holds one of `stops`."""
         ends = frozenset(self.eos)
-        stops = [text for text in ((stop,) if isinstance(stop, str) else stop) if text]
-        closing = frozenset[int]().union(*(self.answers.ending_in(text[-1]) for text in stops))
+        closing = frozenset[int]().union(*(self.answers.ending_in(stop[-1]) for stop in stops if stop))
 
-        def finished(_: int, ids: list[int]) -> bool:
-            if ids[-1] in ends:
-                return True
-            if ids[-1] not in closing:
-                return False
+        def ended(ids: Sequence[int]) -> bool:
+            if ids[-1] in ends or ids[-1] not in closing:
+                return ids[-1] in ends
             text = self.answers.text(ids).lstrip()
-            return any(one in text for one in stops)
+            return any(stop and stop in text for stop in stops)
 
-        softs = each(soft, len(rows))
-        for part in self._even(softs, rows, longest):
-            answers = self.engine.generate([softs[i] for i in part], [rows[i] for i in part], longest, finished)
-            for place, ids in zip(part, answers, strict=True):
-                found[place] = ids
-        return found
+        return ended
+
+    def _refuse_unknown(self, rows: Sequence[Row]) -> None:
+        """Raises ForewordError for an id that the model has no vector for."""
+        largest = max((max(*row.prefix, *row.own, *row.answer, 0) for row in rows), default=0)
+        if largest >= self.vocab:
+            raise ForewordError(
+                f"A row holds token {largest}, and the model has vectors for {self.vocab} tokens alone; make rows with the tokenizer of "
+                "this model."
+            )
 
     @property
     def checkpointing(self) -> bool:
-        """Whether a loss keeps each layer's input alone and runs the layer again for the gradient: the same numbers, less memory."""
-        return self.engine.checkpointing
+        """Whether a loss keeps each layer's input alone and runs the layer again for the gradient: the same numbers, less memory. Of this
+        thread or task."""
+        return self.engine.installation.new_pass().checkpointing
 
     @contextlib.contextmanager
     def recomputing(self, wanted: bool) -> Iterator[None]:
-        """Within the block `checkpointing` is as wanted."""
-        before, self.engine.checkpointing = self.engine.checkpointing, wanted
-        try:
+        """Within the block, in this thread or task, `checkpointing` is as wanted."""
+        with running(self.engine.installation.new_pass(checkpointing=wanted)):
             yield
-        finally:
-            self.engine.checkpointing = before
 
     def forget(self) -> None:
         """Free what is kept to be used again: it is computed anew where it is needed."""
         self.engine.forget()
 
-    def _even(self, softs: Sequence[Tensor | None], rows: Sequence[Row], longest: int) -> list[list[int]]:
-        """Split rows by lengths where padding would not be exact: a model that left padding changes, or a sequence beyond the
-        reach of its local attention, which is counted in columns, padding included."""
-        before = [size_of(soft) + len(row.prefix) for soft, row in zip(softs, rows, strict=True)]
-        width = max(before, default=0) + max((len(row.own) for row in rows), default=0) + longest + self.specials
-        far = self._local is not None and width > self._local
-        if self.kind == "seq2seq" or self.engine.traits.keeps or (self.engine.traits.left_pads and not far):
-            return [list(range(len(rows)))] if rows else []
-        groups: dict[tuple[int, int, int], list[int]] = {}
-        for place, (soft, row) in enumerate(zip(softs, rows, strict=True)):
-            groups.setdefault((size_of(soft), len(row.prefix), len(row.own)), []).append(place)
-        return list(groups.values())
+    # -- the end ----------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Take out of the model what was put into it and free what is kept; the model is then as it was before, to the bit."""
+        if not self._closed:
+            self._closed = True
+            self.forget()
+            self.engine.installation.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ForewordError(f"The backbone {self.name} was closed; load the model again to go on with it.")
+
+    def __enter__(self) -> Backbone:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     # -- identity ---------------------------------------------------------------------------------------------------
 
+    stored: Stored | None = None  # the files that the model was loaded from
+
     @functools.cached_property
     def fingerprint(self) -> str:
-        """Identifies weights and tokenizer: names, shapes and values in bfloat16 (so the loading precision does not matter),
-        every value of tensors up to a million numbers, 65,536 evenly spaced values of larger ones."""
-        digest = hashlib.sha256(self.model.config.model_type.encode())
-        for name, values in self._tensors():
-            flat = values.detach().reshape(-1)
-            if flat.numel() > 1_000_000:
-                flat = flat[:: max(1, flat.numel() // SAMPLED)]
-            digest.update(f"{name}{tuple(values.shape)}".encode())
-            digest.update(flat.to(torch.bfloat16).view(torch.int16).cpu().numpy().tobytes())
-        digest.update(self.words.digest_text().encode())
-        digest.update(self.answers.digest_text().encode())
-        return digest.hexdigest()
+        """Identifies the model and its tokenizer by all that can change a number: see `identity.fingerprint`."""
+        return fingerprint(self.model, self.words, self.answers, self.stored)
 
     def weights_digest(self) -> str:
         """A digest of every number of every weight, as loaded: equal before and after tuning."""
@@ -265,10 +353,17 @@ class Backbone:
         yield from sorted(self.model.named_parameters(), key=lambda item: item[0])
 
 
+def _without_start(engine: Any) -> Any:
+    """The same engine for texts that bring no start of the tokenizer's along, with a room of its own for prefixes."""
+    twin = copy.copy(engine)
+    twin.start, twin.kept = (), type(engine.kept)(engine.kept.room)
+    return twin
+
+
 def _by_prefix(rows: Sequence[Row]) -> list[list[int]]:
-    groups: dict[tuple[tuple[int, ...], bool], list[int]] = {}
+    groups: dict[tuple[object, ...], list[int]] = {}
     for place, row in enumerate(rows):
-        groups.setdefault((row.prefix, row.behind), []).append(place)
+        groups.setdefault((row.before, row.prefix, row.behind), []).append(place)
     return list(groups.values())
 
 
@@ -276,7 +371,14 @@ def _window(config: Any) -> int | None:
     """Positions the model has; None for relative positions and for ALiBi without a stated length."""
     if getattr(config, "relative_attention_num_buckets", None):
         return None
-    for name in ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length", "max_seq_len"):
+    for name in (
+        "max_position_embeddings",
+        "max_encoder_position_embeddings",
+        "n_positions",
+        "max_sequence_length",
+        "seq_length",
+        "max_seq_len",
+    ):
         size = getattr(config, name, None)
         if isinstance(size, int) and size > 0:
             return size
@@ -289,9 +391,9 @@ def _eos(model: Any, answers: Wording) -> tuple[int, ...]:
     for one in (
         answers.tokenizer.eos_token_id,
         getattr(model.generation_config, "eos_token_id", None),
-        model.config.eos_token_id,
+        getattr(model.config, "eos_token_id", None),
     ):
         for token in one if isinstance(one, (list, tuple)) else [one]:
-            if token is not None and int(token) not in found:
+            if token is not None and int(token) not in found and (answers.rows is None or int(token) < answers.rows):
                 found.append(int(token))
     return tuple(found)

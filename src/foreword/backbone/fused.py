@@ -4,39 +4,58 @@ values are not the part's own."""
 from __future__ import annotations
 
 import functools
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from foreword.backbone.attention import autocast_dtype
+from foreword.backbone.install import Installation
+from foreword.backbone.passes import Pass
+
+FUSED = "fused"  # the label of what is installed here
 CLOSE = 1e-6  # of the largest value, in float32
 
 
-def fuse(model: torch.nn.Module) -> None:
-    """Let every part of the model for which there is a stand-in with the same values use it. Weights, names and modules stay."""
-    for part in model.modules():
-        if next(part.children(), None) is None:
-            _fuse(part)
+def let_fuse(installation: Installation) -> None:
+    """Let every part of the model for which there is a stand-in with the same values use it in foreword's passes. Weights, names and
+    modules stay; under autocast the part's own forward is used."""
+    for part in list(installation.model.modules()):
+        faster = stand_in(part) if next(part.children(), None) is None else None
+        if faster is not None:
+            installation.switch(part, FUSED, functools.partial(_either, faster))
 
 
-def _fuse(part: torch.nn.Module) -> None:
+def _either(faster: Callable[..., Any], _: Pass, plain: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    if kwargs or len(args) != 1 or autocast_dtype(args[0].device) is not None:
+        return plain(*args, **kwargs)
+    return faster(args[0])
+
+
+def stand_in(part: torch.nn.Module) -> Callable[[Tensor], Tensor] | None:
+    """What computes the same as this part in fewer passes over memory; None where nothing does."""
+    if "forward" in vars(part) or len(inspect.signature(part.forward).parameters) != 1:
+        return None  # it computes something else here; or takes more: a norm with a gate
     weights = dict(part.named_parameters())
+    if any(value.is_meta for value in weights.values()):
+        return None
     if not weights and not isinstance(part, torch.nn.GELU):
-        sample = torch.linspace(-9, 9, 4001)
-        stand_in: Any = functools.partial(functional.gelu, approximate="tanh")
-        if _same(part, sample, stand_in):
-            part.forward = stand_in
-    elif list(weights) == ["weight"] and weights["weight"].dim() == 1:
+        gelu = functools.partial(functional.gelu, approximate="tanh")
+        return gelu if _same(part, torch.linspace(-9, 9, 4001), gelu) else None
+    if list(weights) == ["weight"] and weights["weight"].dim() == 1:
         weight = weights["weight"]
         epsilon = getattr(part, "variance_epsilon", getattr(part, "eps", None))
         generator = torch.Generator().manual_seed(0)
         sample = torch.randn((3, len(weight)), generator=generator).to(weight.device, weight.dtype)
         for shift in (0.0, 1.0):
-            stand_in = _RootMeanSquare(part, shift, epsilon)
-            if weight.dtype == torch.float32 and isinstance(epsilon, float) and _same(part, sample, stand_in):
-                part.forward = stand_in
-                return
+            norm = _RootMeanSquare(part, shift, epsilon)
+            if weight.dtype == torch.float32 and isinstance(epsilon, float) and _same(part, sample, norm):
+                return norm
+    return None
 
 
 @torch.no_grad()
@@ -66,13 +85,14 @@ class _Normed(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, epsilon: float) -> Tensor:
         width = hidden.shape[-1]
-        square = torch.linalg.vector_norm(hidden, dim=-1, keepdim=True).square_()
+        square = torch.linalg.vecdot(hidden, hidden).unsqueeze(-1)
         factor: Tensor = square.div_(width).add_(epsilon).rsqrt_()  # [.., 1]
         ctx.save_for_backward(hidden, weight, factor)
         normed: Tensor = (hidden * factor).mul_(weight)
         return normed
 
     @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, None]:
         hidden, weight, factor = ctx.saved_tensors
         learned = (grad * hidden).mul_(factor).flatten(0, -2).sum(0) if ctx.needs_input_grad[1] else None

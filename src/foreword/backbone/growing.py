@@ -1,85 +1,74 @@
-"""The batches in which a decoder-only model's answers grow: beside kept prefixes, behind a cache of the model's own, or all over again;
-they refuse to move a row's positions."""
+"""Batches in which answers of a decoder-only model grow in a cache or state of the model library's kind, or all over again: for models
+whose attention cannot be foreword's. A batch is made of rows that may stand together, and none joins it later."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from foreword.backbone.batch import Row, left_padded, positions, size_of
-from foreword.backbone.blocks import Part, beside, slices
-from foreword.backbone.cache import keep_rows, roomy_cache, still_there
-
-if TYPE_CHECKING:
-    from foreword.backbone.causal import CausalEngine
+from foreword.backbone.batch import Row, positions
+from foreword.backbone.cache import Behind, keep_rows, roomy_cache, still_there
+from foreword.backbone.decoding import Prompted
+from foreword.backbone.traits import Traits
 
 
-class Beside:
-    """Rows beside prefixes that were run before: one that many rows share is held once, the others are copied in front of their rows."""
+class Growing(Protocol):
+    """A batch of rows that grow. order: the places, among the rows that it was made of, of those that stand in it. leaves: whether rows
+    may leave it before all are done."""
 
-    leaves = True
-
-    def __init__(self, engine: CausalEngine, softs: Sequence[Tensor | None], rows: Sequence[Row], longest: int) -> None:
-        self.engine = engine
-        sizes = [len(row.own) for row in rows]
-        self.order, self.blocks = beside(engine.states(softs, rows), sizes, longest, engine.once)
-        self.own = [rows[place].own for place in self.order]
+    order: list[int]
+    leaves: bool
 
     def begin(self) -> Tensor:
-        """Logits [B, V] at each row's last position."""
-        told, found = iter(self.own), []
-        for parts in slices(self.blocks, [len(ids) for ids in self.own]):
-            ids = [token for part in parts for _ in part.sizes for token in next(told)]
-            found.append(self.engine.behind_blocks(parts, torch.tensor(ids, device=self.engine.device)))
-        return torch.cat(found)
+        """Logits [B, V] for each row's first token."""
 
     def go_on(self, chosen: Tensor) -> Tensor:
-        """Logits [B, V] behind one token [B] more."""
-        parts = [Part(block, 0, (1,) * len(block.held)) for block in self.blocks]
-        return self.engine.behind_blocks(parts, chosen)
+        """Logits [B, V] for the token behind the chosen ones [B]."""
 
     def keep(self, gone: Sequence[bool]) -> list[int]:
         """Let only the rows go on that are not gone; their places before, in the order in which they stand now."""
-        found, first = [], 0
-        for block in self.blocks:
-            count = len(block.held)
-            order = still_there(gone[first : first + count])
-            block.keep(order)
-            found += [first + place for place in order]
-            first += count
-        self.blocks = [block for block in self.blocks if block.held]
-        return found
+
+
+class _Engine(Protocol):
+    pad: int
+    traits: Traits
+
+    @property
+    def device(self) -> torch.device: ...
+    def behind(self, rows: Sequence[Prompted]) -> tuple[list[int], Behind]: ...
+    def padded(self, rows: Sequence[Prompted], *, left: bool, alone: bool) -> tuple[dict[str, Any], Tensor]: ...
+    def last_logits(self, shape: Sequence[int], **given: Any) -> Any: ...
 
 
 class Shared:
-    """The same in a cache of the model library's kind, for models whose attention is their own: each prefix is copied into its rows' cache
-    once, and all rows are read together, the longest first."""
+    """Rows in a cache of the model library's kind: each prefix, run once, is copied into its rows' cache, and all rows are read together,
+    the longest first, padded on the left."""
 
     leaves = True
 
-    def __init__(self, engine: CausalEngine, softs: Sequence[Tensor | None], rows: Sequence[Row], longest: int) -> None:
+    def __init__(self, engine: _Engine, rows: Sequence[Prompted], longest: int) -> None:
         self.engine = engine
-        self.order, behind = engine.behind(softs, rows)
+        self.order, behind = engine.behind(rows)
         self.before = behind.length
-        self.ids, mask = left_padded([rows[place].own for place in self.order], engine.pad, engine.device)  # [B, T]
+        self.given, mask = engine.padded([rows[place] for place in self.order], left=True, alone=True)  # [B, T]
         self.mask = torch.cat([behind.mask(engine.device), mask], dim=1)  # [B, S + T]
         self.cache = roomy_cache(behind, self.mask.shape[1] + longest)
 
     def begin(self) -> Tensor:
         """Logits [B, V] at each row's last position."""
-        return self._pass(self.ids, positions(self.mask)[:, self.before :])
+        return self._pass(self.given, positions(self.mask)[:, self.before :])
 
     def go_on(self, chosen: Tensor) -> Tensor:
         """Logits [B, V] behind one token [B] more."""
         self.mask = torch.cat([self.mask, self.mask.new_ones((len(chosen), 1))], dim=1)
-        return self._pass(chosen.unsqueeze(1), self.mask.sum(dim=1, keepdim=True) - 1)
+        return self._pass({"input_ids": chosen.unsqueeze(1)}, self.mask.sum(dim=1, keepdim=True) - 1)
 
-    def _pass(self, ids: Tensor, spots: Tensor) -> Tensor:
-        given = {"input_ids": ids, "past_key_values": self.cache, "use_cache": True}
-        return self.engine.last_logits(ids.shape, mask=self.mask, spots=spots, **given).logits[0]  # type: ignore[no-any-return]
+    def _pass(self, inputs: dict[str, Any], spots: Tensor) -> Tensor:
+        given = {**inputs, "past_key_values": self.cache, "use_cache": True}
+        return self.engine.last_logits(spots.shape, mask=self.mask, spots=spots, **given).logits[0]  # type: ignore[no-any-return]
 
     def keep(self, gone: Sequence[bool]) -> list[int]:
         """Let only the rows go on that are not gone; their places before, in the order in which they stand now."""
@@ -90,22 +79,18 @@ class Shared:
 
 
 class Joined:
-    """Rows with their prefixes and soft prompts (all of one length) in one sequence, in a cache or state of the model's own."""
+    """Rows with their prefixes in one sequence, padded on the left, in a cache or state of the model's own."""
 
     leaves = False
 
-    def __init__(self, engine: CausalEngine, softs: Sequence[Tensor | None], rows: Sequence[Row]) -> None:
+    def __init__(self, engine: _Engine, rows: Sequence[Prompted]) -> None:
         self.engine, self.order = engine, list(range(len(rows)))
-        own = [engine.start + row.prefix + row.own for row in rows]
-        self.ids, mask = left_padded(own, engine.pad, engine.device)
-        self.mask = torch.cat([mask.new_ones((len(rows), size_of(softs[0]))), mask], dim=1)  # [B, P + T]
-        given = [soft for soft in softs if soft is not None]
-        self.soft = torch.stack(given) if given else None  # [B, P, H]
+        self.given, self.mask = engine.padded(rows, left=True, alone=False)  # [B, S + T]
         self.kept: dict[str, Any] = {}
 
     def begin(self) -> Tensor:
         """Logits [B, V] at each row's last position."""
-        return self._pass(self.mask.shape, self.mask, positions(self.mask), self.engine.vectors(self.soft, self.ids))
+        return self._pass(self.mask.shape, self.mask, positions(self.mask), self.given)
 
     def go_on(self, chosen: Tensor) -> Tensor:
         """Logits [B, V] behind one token [B] more."""
@@ -130,22 +115,33 @@ class Again:
 
     leaves = True
 
-    def __init__(self, engine: CausalEngine, softs: Sequence[Tensor | None], rows: Sequence[Row]) -> None:
-        self.engine, self.softs, self.rows = engine, list(softs), list(rows)
+    def __init__(self, engine: _Engine, rows: Sequence[Prompted]) -> None:
+        self.engine, self.rows = engine, list(rows)
         self.order = list(range(len(rows)))
 
     def begin(self) -> Tensor:
         """Logits [B, V] at each row's last position."""
-        return Joined(self.engine, self.softs, self.rows).begin()
+        given, mask = self.engine.padded(self.rows, left=True, alone=False)
+        spots = positions(mask)
+        return self.engine.last_logits(mask.shape, mask=mask, spots=spots, use_cache=False, **given).logits[0]  # type: ignore[no-any-return]
 
     def go_on(self, chosen: Tensor) -> Tensor:
         """Logits [B, V] behind one token [B] more."""
-        told = zip(self.rows, chosen.tolist(), strict=True)
-        self.rows = [Row(row.prefix, (*row.own, token)) for row, token in told]
+        longer = []
+        for (prefix, row), token in zip(self.rows, chosen.tolist(), strict=True):
+            longer.append((prefix, Row(row.prefix, (*row.own, token), before=row.before)))
+        self.rows = longer
         return self.begin()
 
     def keep(self, gone: Sequence[bool]) -> list[int]:
         """Let only the rows go on that are not gone; their places before, in the order in which they stand now."""
         order = still_there(gone)
-        self.rows, self.softs = [self.rows[i] for i in order], [self.softs[i] for i in order]
+        self.rows = [self.rows[place] for place in order]
         return order
+
+
+def growing(engine: _Engine, rows: Sequence[Prompted], longest: int) -> Growing:
+    """The rows as a batch to which answers of up to `longest` tokens may be added."""
+    if not engine.traits.continues:
+        return Again(engine, rows)
+    return Shared(engine, rows, longest) if engine.traits.shares else Joined(engine, rows)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 LOGITS = 2**19  # made at once, 2 MiB in float32: they stay in the processor's cache, as do their words' weights
@@ -103,6 +104,7 @@ class _Loss(torch.autograd.Function):
         return torch.stack(losses).sum()
 
     @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         (found,) = ctx.saved_tensors
         return (found * grad).to(found.dtype), None, None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import functools
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,26 @@ import torch
 import transformers
 
 from foreword import reference
-from foreword.backbone.allocator import keep_freed
 from foreword.backbone.causal import CausalEngine
-from foreword.backbone.check import causal_traits, seq2seq_traits
+from foreword.backbone.check import batch_mates, causal_traits, seq2seq_traits
 from foreword.backbone.core import Backbone
-from foreword.backbone.fused import fuse
+from foreword.backbone.fused import let_fuse
+from foreword.backbone.gguf import converted, file_in
+from foreword.backbone.install import Installation
+from foreword.backbone.known import notes_on
+from foreword.backbone.recompute import let_recompute
 from foreword.backbone.seq2seq import Seq2SeqEngine
+from foreword.backbone.spared import let_spare
+from foreword.backbone.stored import Stored
+from foreword.backbone.switch import SwitchEngine, switch_of
+from foreword.backbone.whole import refuse_made_up, refuse_unready
 from foreword.backbone.wording import Wording
 from foreword.errors import ForewordError, unknown
+from foreword.models import MODELS
+from foreword.models.cache import located
+from foreword.progress import Progress, silent
 
+SPREAD = "spread"  # over all devices, as accelerate places the parts
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -30,68 +42,135 @@ def load_backbone(
     revision: str | None = None,
     target_tokenizer: str = "",
     trust_remote_code: bool = False,
+    progress: Progress = silent,
 ) -> Backbone:
     """Load a frozen backbone.
 
-    name: a folder, a hub id, or `reference` for the model that comes with foreword. dtype: auto (float32 on a CPU, bfloat16 on an
-    accelerator), float32, bfloat16 or float16. device: auto, cpu, cuda, cuda:N or mps. target_tokenizer: a folder, for an
+    name: a folder, a GGUF file or a folder that holds one, a hub id, a name that `foreword models` lists, or `reference` for the model
+    that comes with foreword. progress: told of a GGUF file's conversion, at its first use. dtype: auto (float32 on a CPU, bfloat16 on an
+    accelerator), float32, bfloat16 or float16. device: auto, cpu, cuda, cuda:N, mps, or spread (over all devices; needs accelerate).
+    target_tokenizer: a folder, for an
     encoder-decoder whose output alphabet is its own; one lying in a sub-folder of the model's is found without being named.
     Raises ForewordError when it is not there, damaged, of a kind that cannot generate, or only there as a pickle.
     """
-    _quiet()
     where = _device(device)
     numbers = _dtype(dtype, where)
-    source = _source(name)
+    source = _source(name, progress)
     given: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
     given = {key: value for key, value in given.items() if value}
+    began = time.time_ns()
     try:
         config = transformers.AutoConfig.from_pretrained(source, **given)
         kind = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
-        model = kind.from_pretrained(source, dtype=numbers, use_safetensors=True, **given)
+        placed = {"device_map": "auto"} if device == SPREAD else {}
+        model, loading = kind.from_pretrained(
+            source, dtype=numbers, use_safetensors=True, output_loading_info=True, **placed, **given
+        )
         tokenizer = transformers.AutoTokenizer.from_pretrained(source, **given)
     except Exception as error:  # the libraries below raise many kinds; the user gets one sentence
         raise _refusal(name, error) from error
-    notes: tuple[str, ...] = ()
+    notes = refuse_made_up(name, loading)
     output = tokenizer
     second = _second_tokenizer(source, target_tokenizer) if config.is_encoder_decoder else None
     if second is not None:
         output = transformers.AutoTokenizer.from_pretrained(second)
-        notes = (f"Answers are written with the tokenizer in {Path(second).name}/.",)
-    return wrap(name, model.to(where), tokenizer, output, notes=notes)
+        notes = (*notes, f"Answers are written with the tokenizer in {Path(second).name}/.")
+    backbone = wrap(name, model if placed else model.to(where), tokenizer, output, notes=notes)
+    again = functools.partial(kind.from_pretrained, source, dtype=torch.float32, use_safetensors=True, **given)
+    backbone.stored = Stored.behind(backbone.model, source, revision, began, again)
+    return backbone
 
 
 def wrap(name: str, model: Any, tokenizer: Any, output: Any = None, *, notes: tuple[str, ...] = ()) -> Backbone:
-    """Make a Backbone of a model and a tokenizer that are in memory already; the model is frozen and set to eval mode."""
-    keep_freed()
+    """Make a Backbone of a model and a tokenizer that are in memory already; the model is frozen and set to eval mode, and what the engine
+    needs is put into it until the backbone is closed.
+
+    A model that `torch.compile` was called on runs as it was before: what a short cut asks of a layer is not in the compiled one.
+    Raises ForewordError for a model that is not whole, takes no input vectors, or whose plain pass over ids is not what the engine
+    computes."""
+    model = getattr(model, "_orig_mod", model)
+    refuse_unready(name, model)
     model.eval()
     for parameter in model.parameters():
         parameter.requires_grad_(False)
-    fuse(model)
+    installation = install(model)
+    try:
+        return _found(name, model, installation, (tokenizer, output), notes)
+    except BaseException:  # whatever it is, it goes on; the model is left as it came
+        installation.close()
+        raise
+
+
+def _found(
+    name: str, model: Any, installation: Installation, tokenizers: tuple[Any, Any], notes: tuple[str, ...]
+) -> Backbone:
+    """The backbone, with what was found to be exact for its model."""
+    tokenizer, output = tokenizers
     rows = int(model.get_input_embeddings().weight.shape[0])
     words = Wording(tokenizer, rows)
     head = model.get_output_embeddings()
     written = rows if head is None else max(rows, int(head.weight.shape[0]))
     answers = words if output is None or output is tokenizer else Wording(output, written)
+    if model.config.is_encoder_decoder:
+        answers = _answering(answers, model)
     sample = words.frequent(2000)[-24:]
     if model.config.is_encoder_decoder:
-        encoder = Seq2SeqEngine(model, start=words.start, end=words.end, pad=words.pad)
+        encoder = Seq2SeqEngine(model, installation, start=words.start, end=words.end, pad=words.pad)
         backbone = Backbone(name, model, words, answers, encoder, notes=notes)
-        encoder.traits = seq2seq_traits(encoder, answers.frequent(2000)[-24:])
-        return backbone
-    engine = CausalEngine(model, start=words.start, pad=words.pad)
+        seq2seq_traits(encoder, name, sample, answers.frequent(2000)[-24:])
+        return _noted(backbone)
+    switch = switch_of(model)
+    engine = _causal(model, installation, words, switch)
     backbone = Backbone(name, model, words, answers, engine, notes=notes)
-    engine.traits = causal_traits(engine, sample)
+    if switch is not None and switch[1]:
+        backbone.window = switch[0]
+    causal_traits(engine, name, sample)
+    reason = "" if engine.traits.picks or switch else batch_mates(engine, sample)
+    if reason:
+        backbone.engine = engine = _causal(model, installation, words, (0, False))
+        causal_traits(engine, name, sample)
+        off = (trait for trait, value in vars(engine.traits).items() if not value)
+        engine.reasons |= dict.fromkeys(off, f"rows may not share a pass: {reason}")
+    return _noted(backbone)
+
+
+def _causal(model: Any, installation: Installation, words: Wording, switch: tuple[int, bool] | None) -> CausalEngine:
+    if switch is None:
+        return CausalEngine(model, installation, start=words.start, pad=words.pad)
+    longest, remembers = switch
+    return SwitchEngine(model, installation, start=words.start, pad=words.pad, switch=longest, remembers=remembers)
+
+
+def _noted(backbone: Backbone) -> Backbone:
+    engine, model_type = backbone.engine, backbone.model.config.model_type
+    backbone.notes = (*backbone.notes, *notes_on(backbone.kind, model_type, engine.traits, engine.reasons))
     return backbone
 
 
-def _quiet() -> None:
-    transformers.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+def install(model: Any) -> Installation:
+    """Put into a model's modules, once, what the engine needs there; outside foreword's passes the model computes what it did."""
+    installation = Installation.of(model)
+    if installation.users == 1:
+        let_fuse(installation)
+        if not model.config.is_encoder_decoder:
+            let_spare(installation)
+        let_recompute(installation)
+    return installation
+
+
+def _answering(answers: Wording, model: Any) -> Wording:
+    """The wording of an encoder-decoder's answers: as the tokenizer writes a target, begun with the id that generation is made to begin
+    with, and ended at the first end."""
+    target = answers.target()
+    forced = getattr(model.generation_config, "forced_bos_token_id", None)
+    if forced is not None and target.start[:1] != (int(forced),):
+        target = target.with_ends((int(forced), *target.start[1:]), target.end)
+    last = next((at for at, token in enumerate(target.end) if token == target.tokenizer.eos_token_id), len(target.end))
+    return target.with_ends(target.start, target.end[: last + 1])
 
 
 def _device(name: str) -> torch.device:
-    if name == "auto":
+    if name in ("auto", SPREAD):
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps") if torch.backends.mps.is_available() else torch.device("cpu")
@@ -113,10 +192,13 @@ def _dtype(name: str, device: torch.device) -> torch.dtype:
     return DTYPES[name]
 
 
-def _source(name: str) -> str:
+def _source(name: str, progress: Progress = silent) -> str:
     if name == "reference" or name.startswith("reference-"):
         return str(reference.folder(name.removeprefix("reference").removeprefix("-") or "medium"))
-    path = Path(name).expanduser()
+    path = located(name) if name in MODELS else Path(name).expanduser()
+    packed = file_in(path) if path.is_dir() else path if path.is_file() and path.suffix.lower() == ".gguf" else None
+    if packed is not None:
+        return str(converted(packed, progress=progress))
     if path.is_dir():
         if not (path / "config.json").is_file():
             raise ForewordError(
@@ -147,6 +229,19 @@ def _refusal(name: str, error: Exception) -> ForewordError:
     if "safetensors" in text and ("does not appear" in text or "no file named" in text.lower()):
         return ForewordError(
             f"The model {name} has no model.safetensors; foreword reads no pickles: load it once with transformers and save_pretrained it."
+        )
+    if isinstance(error, ImportError):
+        return ForewordError(f"The model {name} needs a library that is not installed ({text[:200]}); install it.")
+    if "Unrecognized configuration class" in text:
+        kind = text.split("configuration class")[1].split(" for ")[0].strip(" <>'").rpartition(".")[2].rstrip("'>")
+        return ForewordError(
+            f"The model {name} ({kind}) is none that the model library has a language model for: not decoder-only, nor an encoder-decoder "
+            "that reads text; choose a text model."
+        )
+    if "size mismatch" in text or "ignore_mismatched_sizes" in text:
+        return ForewordError(
+            f"The files of the model {name} hold weights in another shape than its config.json says ({text[:200]}); use the config that it "
+            "was saved with."
         )
     if "trust_remote_code" in text:
         return ForewordError(f"The model {name} brings its own code; add --trust-remote-code if you trust its authors.")

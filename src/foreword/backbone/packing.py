@@ -9,8 +9,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-from foreword.backbone.attention import Kind, softmax
+from foreword.backbone.attention import in_one_dtype, softmax, without_autocast
+from foreword.backbone.passes import Kind
 
 SCORES = 2**21  # of a group of rows, at most: 8 MiB in float32
 
@@ -51,7 +53,7 @@ class Packing:
     first. A row sees the prefix and its own earlier tokens, as if it stood alone behind the prefix. Lives as long as one step."""
 
     def __init__(self, prefix: int, sizes: tuple[int, ...], device: torch.device) -> None:
-        self.prefix, self.sizes, self.device = prefix, sizes, device
+        self.prefix, self.sizes = prefix, sizes
         own = [torch.arange(prefix, prefix + size) for size in sizes]
         self.spots = torch.cat([torch.arange(prefix), *own]).unsqueeze(0).to(device)  # position ids [1, S + R]
         self.reach = prefix + sum(sizes)
@@ -76,21 +78,23 @@ class Packing:
             self._groups[heads] = found
         return self._groups[heads]
 
-    def attend(self, query: Tensor, key: Tensor, value: Tensor, kind: Kind) -> Tensor:
+    def attend(self, module: object, query: Tensor, key: Tensor, value: Tensor, kind: Kind) -> Tensor:
         """[1, heads, S + R, D] to [1, S + R, heads, D], with gradients."""
-        return _Attention.apply(query, key, value, self, kind)  # type: ignore[no-any-return,no-untyped-call]
+        query, key, value = in_one_dtype(query, key, value)
+        with without_autocast(query.device):
+            return _Attention.apply(query, key, value, self, kind)  # type: ignore[no-any-return,no-untyped-call]
 
-    def masked(self, first: int, last: int, window: int | None, dtype: torch.dtype) -> Tensor:
+    def masked(self, first: int, last: int, window: int | None, like: Tensor) -> Tensor:
         """What is added to the scores of the queries at positions `first` to `last` with the keys up to there [last - first, last]: 0,
-        or -inf for later keys and for those out of reach."""
-        key = (first, last, window, dtype)
+        or -inf for later keys and for those out of reach; in the numbers of `like`."""
+        key = (first, last, window, like.dtype, like.device)
         if key not in self._masks:
-            query = torch.arange(first, last, device=self.device).unsqueeze(1)
-            place = torch.arange(last, device=self.device)
+            query = torch.arange(first, last, device=like.device).unsqueeze(1)
+            place = torch.arange(last, device=like.device)
             unseen = place > query
             if window is not None:
                 unseen |= place <= query - window
-            self._masks[key] = torch.zeros(unseen.shape, dtype=dtype, device=self.device).masked_fill_(
+            self._masks[key] = torch.zeros(unseen.shape, dtype=like.dtype, device=like.device).masked_fill_(
                 unseen, float("-inf")
             )
         return self._masks[key]
@@ -118,32 +122,39 @@ class _Attention(torch.autograd.Function):
         return whole.flatten(1, 2).unsqueeze(0)
 
     @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
-        packing, kind, (k_past, v_past, *kept) = ctx.packing, ctx.kind, ctx.saved_tensors
-        K, S = k_past.shape[:2]
-        told = grad[0].view(grad.shape[1], K, -1, grad.shape[3]).transpose(0, 1)  # [K, S + R, G, D]
-        dq = grad.new_empty((told.shape[1], K, told.shape[2], k_past.shape[-1]))
-        dk, dv = (grad.new_empty((told.shape[1], K, one.shape[-1])) for one in (k_past, v_past))
-        past: list[tuple[Tensor, Tensor]] = []
-        for group in packing.groups(grad.shape[2]):
-            q_own, k_own, v_own, weights, *kept = kept
-            given = group.padded(told)  # [K, N, G, D]
-            slope = _scores(given, v_past, v_own, group)
-            slope = torch.ops.aten._softmax_backward_data(slope, weights, -1, weights.dtype)
-            if kind.softcap is not None:
-                capped, *kept = kept
-                slope.mul_(1 - capped.square())
-            group.place(_weighted(slope, k_past, k_own, group).mul_(kind.scaling), dq)
-            group.place(_gathered(slope[..., group.past :], q_own), dk)
-            group.place(_gathered(weights[..., group.past :], given), dv)
-            if group.past:
-                before = [one.view(K, -1, one.shape[-1])[..., :S].transpose(1, 2) for one in (slope, weights)]
-                past.append((torch.bmm(before[0], q_own.flatten(1, 2)), torch.bmm(before[1], given.flatten(1, 2))))
-        for more_k, more_v in past:
-            dk[:S] += more_k.transpose(0, 1)
-            dv[:S] += more_v.transpose(0, 1)
-        dq, dk, dv = (one.transpose(0, 1).unsqueeze(0) for one in (dq.flatten(1, 2), dk, dv))
-        return dq, dk, dv, None, None
+        with without_autocast(grad.device):
+            return (*_gradients(ctx, grad), None, None)
+
+
+def _gradients(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of queries, keys and values, by that of what came out [1, S + R, heads, D]."""
+    packing, kind, (k_past, v_past, *kept) = ctx.packing, ctx.kind, ctx.saved_tensors
+    K, S = k_past.shape[:2]
+    told = grad[0].view(grad.shape[1], K, -1, grad.shape[3]).transpose(0, 1)  # [K, S + R, G, D]
+    dq = grad.new_empty((told.shape[1], K, told.shape[2], k_past.shape[-1]))
+    dk, dv = (grad.new_empty((told.shape[1], K, one.shape[-1])) for one in (k_past, v_past))
+    past: list[tuple[Tensor, Tensor]] = []
+    for group in packing.groups(grad.shape[2]):
+        q_own, k_own, v_own, weights, *kept = kept
+        given = group.padded(told)  # [K, N, G, D]
+        slope = _scores(given, v_past, v_own, group)
+        slope = torch.ops.aten._softmax_backward_data(slope, weights, -1, weights.dtype)
+        if kind.softcap is not None:
+            capped, *kept = kept
+            slope.mul_(1 - capped.square())
+        group.place(_weighted(slope, k_past, k_own, group).mul_(kind.scaling), dq)
+        group.place(_gathered(slope[..., group.past :], q_own), dk)
+        group.place(_gathered(weights[..., group.past :], given), dv)
+        if group.past:
+            before = [one.view(K, -1, one.shape[-1])[..., :S].transpose(1, 2) for one in (slope, weights)]
+            past.append((torch.bmm(before[0], q_own.flatten(1, 2)), torch.bmm(before[1], given.flatten(1, 2))))
+    for more_k, more_v in past:
+        dk[:S] += more_k.transpose(0, 1)
+        dv[:S] += more_v.transpose(0, 1)
+    dq, dk, dv = (one.transpose(0, 1).unsqueeze(0) for one in (dq.flatten(1, 2), dk, dv))
+    return dq, dk, dv
 
 
 def _scores(q: Tensor, past: Tensor, own: Tensor, group: Group, masked: Tensor | None = None) -> Tensor:
@@ -182,7 +193,7 @@ def _weights(
     """Softmax over the scores of queries [K, N, G, D] with past keys [K, S, D] and those of their own row [K, N, D]:
     [K * B, T * G, past + T]; and, under a soft cap, what its gradient needs."""
     K, _, G, _ = q.shape
-    masked = packing.masked(group.past, group.past + group.longest, kind.window, q.dtype)  # [T, past + T]
+    masked = packing.masked(group.past, group.past + group.longest, kind.window, q)  # [T, past + T]
     if kind.softcap is None and kind.window is None and kind.added is None:  # nothing is added to past scores
         return softmax(_scores(q, past, own, group, masked[:, group.past :].repeat_interleave(G, 0))), None
     scores = _scores(q, past, own, group)

@@ -1,34 +1,34 @@
-"""Activation checkpointing: a layer keeps its input alone and is run again for the gradient; it refuses a pass that fills a cache, which
-running again would fill twice."""
+"""Activation checkpointing: in passes that ask for it a layer keeps its input alone and is run again for the gradient."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
 from torch.utils.checkpoint import checkpoint
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from foreword.backbone.attention import instead
-
-Around = Callable[[], AbstractContextManager[Any]]
-"""Makes the block in which a layer runs, anew each time."""
+from foreword.backbone.install import Installation
+from foreword.backbone.passes import Pass, running
 
 
-@contextlib.contextmanager
-def recomputed(model: Any, around: Around = contextlib.nullcontext) -> Iterator[None]:
-    """Within the block every layer of the model, once run, forgets what it computed; in the backward pass it is run again inside
-    `around()`. Chen et al. 2016 (arXiv 1604.06174), a layer a segment: about a third more arithmetic, one layer's activations."""
+def let_recompute(installation: Installation) -> None:
+    """Let every layer of the model ask each pass whether it is to forget what it computed; in the backward pass it is then run again,
+    in the same pass. Chen et al. 2016 (arXiv 1604.06174), a layer a segment: about a third more arithmetic, one layer's activations.
+    Passes that fill a cache must not ask for it: running again would fill it twice."""
+    for layer in installation.model.modules():
+        if isinstance(layer, GradientCheckpointingLayer):
+            installation.switch(layer, "checkpointing", _forgetting)
+
+
+def _forgetting(now: Pass, plain: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    if not now.checkpointing:
+        return plain(*args, **kwargs)
 
     def again() -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
-        return contextlib.nullcontext(), around()
+        return contextlib.nullcontext(), running(now)
 
-    with contextlib.ExitStack() as stack:
-        for layer in model.modules():
-            if isinstance(layer, GradientCheckpointingLayer):
-                run = functools.partial(checkpoint, layer.forward, use_reentrant=False, context_fn=again)
-                stack.enter_context(instead(layer, run))
-        yield
+    return checkpoint(functools.partial(plain, **kwargs), *args, use_reentrant=False, context_fn=again)

@@ -3,7 +3,6 @@ pad on the left, so no row moves."""
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from collections.abc import Sequence
 from typing import Any
@@ -13,12 +12,17 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import DynamicCache, EncoderDecoderCache
 
-from foreword.backbone.batch import Row, Softs, answer_picks, each, right_padded, size_of
+from foreword.backbone.attention import autocast_dtype
+from foreword.backbone.batch import Row, answer_picks, right_padded
 from foreword.backbone.cache import Behind, keep_rows, roomy_cache, still_there
-from foreword.backbone.causal import Traits, hidden_at
-from foreword.backbone.greedy import Finished, forced, greedy
+from foreword.backbone.cohorts import Cohorts
+from foreword.backbone.decoding import Prompted, RunningBatch
+from foreword.backbone.growing import Growing
 from foreword.backbone.head import answers_loss, frozen
-from foreword.backbone.recompute import recomputed
+from foreword.backbone.install import Installation
+from foreword.backbone.passes import running
+from foreword.backbone.prefix import Prefixes, each
+from foreword.backbone.traits import Traits
 
 
 class Seq2SeqEngine:
@@ -26,22 +30,25 @@ class Seq2SeqEngine:
     nothing before the decoder's (Lester et al. 2021, section 2), or behind the input where a row says so. Shapes: B rows, P + S
     encoder positions, T answer tokens."""
 
+    switch: int | None = None
+
     def __init__(
         self,
         model: Any,
+        installation: Installation,
         *,
         start: tuple[int, ...],
         end: tuple[int, ...],
         pad: int,
         traits: Traits | None = None,
     ) -> None:
-        self.model, self.start, self.end, self.pad = model, start, end, pad
+        self.model, self.installation, self.start, self.end, self.pad = model, installation, start, end, pad
         self.traits = traits or Traits(shares=False)
-        self.checkpointing = False  # whether layers are run again for the gradient, which keeps less
-        first = model.config.decoder_start_token_id
-        if first is None:
-            first = getattr(model.generation_config, "decoder_start_token_id", None)
-        self.first = pad if first is None else int(first)
+        self.factor = (
+            1.0  # of input vectors between the table and the first layer, where the model applies one to ids alone
+        )
+        self.reasons: dict[str, str] = {}  # of each trait that does not hold, why
+        self.first = _first(model, pad)
         forced = getattr(model.generation_config, "forced_bos_token_id", None)
         self.forced = None if forced is None else int(forced)
 
@@ -50,24 +57,26 @@ class Seq2SeqEngine:
         """Where the model stands."""
         return next(self.model.parameters()).device  # type: ignore[no-any-return]
 
-    def encode(self, soft: Softs, rows: Sequence[Row]) -> tuple[Any, Tensor]:
+    def encode(self, soft: Prefixes, rows: Sequence[Row]) -> tuple[Any, Tensor]:
         """Encoder output [B, P + S, H] and its mask; rows may differ in soft prompt and in where it stands. The encoder runs once per
         input."""
-        softs = each(soft, len(rows))
+        softs = [None if prefix is None else prefix.matrix() for prefix in each(soft, len(rows))]
         lines: list[tuple[int, ...]] = []
         slots: list[tuple[int, ...]] = []  # 1 where a soft position stands
         for one, row in zip(softs, rows, strict=True):
-            words, size = self.start + row.prefix + row.own + self.end, size_of(one)
+            words, size = self.start + row.prefix + row.own + self.end, 0 if one is None else len(one)
             empty, text, ones = (self.pad,) * size, (0,) * len(words), (1,) * size
             lines.append(words + empty if row.behind else empty + words)
             slots.append(text + ones if row.behind else ones + text)
         ids, mask = right_padded(lines, self.pad, self.device)
         vectors = self.model.get_input_embeddings()(ids)  # [B, P + S, H]
+        vectors = vectors if self.factor == 1.0 else vectors * self.factor
         given = [one.to(vectors.dtype) for one in softs if one is not None]
         if given:
             where = right_padded(slots, 0, self.device)[0].bool().unsqueeze(-1)
             vectors = vectors.masked_scatter(where, torch.cat(given))
-        return self.model.get_encoder()(inputs_embeds=vectors, attention_mask=mask), mask
+        with running(self.installation.new_pass()):
+            return self.model.get_encoder()(inputs_embeds=vectors, attention_mask=mask), mask
 
     def decode(
         self,
@@ -82,15 +91,15 @@ class Seq2SeqEngine:
         given = {"encoder_outputs": encoded, "attention_mask": mask, "decoder_input_ids": ids}
         if cache is not None:
             given["past_key_values"] = cache
-        if self.traits.picks:
-            with hidden_at(self.model.get_output_embeddings(), picks, seen):
-                return self.model(use_cache=cache is not None, **given)
-        out = self.model(use_cache=cache is not None, **given)
-        out.logits = out.logits.reshape(-1, out.logits.shape[-1])[picks].unsqueeze(0)
+        by_hook = self.traits.picks
+        with running(self.installation.new_pass(logit_positions=picks if by_hook else None, hidden=seen)):
+            out = self.model(use_cache=cache is not None, **given)
+        if not by_hook:
+            out.logits = out.logits.reshape(-1, out.logits.shape[-1])[picks].unsqueeze(0)
         return out
 
     def answer_logits(
-        self, soft: Softs, rows: Sequence[Row], seen: list[Tensor] | None = None
+        self, soft: Prefixes, rows: Sequence[Row], seen: list[Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:
         """Logits [N, V] at the answer positions, and the answer tokens [N]. Rows that differ in their answer alone are read once. Where
         `seen` is given, the hidden states [N, H] that the logits would be made of are put there, and no logits are made."""
@@ -108,30 +117,41 @@ class Seq2SeqEngine:
         picks, wanted = answer_picks([0] * len(rows), [row.answer for row in rows], ids.shape[1], self.device)
         return self.decode(encoded, mask, ids, picks, seen=seen).logits[0], wanted
 
-    def loss(self, soft: Softs, rows: Sequence[Row]) -> tuple[Tensor, int]:
+    def loss(self, soft: Prefixes, rows: Sequence[Row]) -> tuple[Tensor, int]:
         """Summed cross-entropy in nats over the answer tokens, and how many tokens."""
-        by_head = self.traits.heads and frozen(self.model)
-        with recomputed(self.model) if self.checkpointing else contextlib.nullcontext():
-            return answers_loss(self.model, by_head, functools.partial(self.answer_logits, soft, rows))
+        by_head = self.traits.heads and frozen(self.model) and autocast_dtype(self.device) is None
+        return answers_loss(self.model, by_head, functools.partial(self.answer_logits, soft, rows))
 
     @torch.no_grad()
-    def score(self, soft: Softs, rows: Sequence[Row]) -> list[float]:
+    def score(self, soft: Prefixes, rows: Sequence[Row]) -> list[float]:
         """Each row's answer log-probability in nats, summed over its tokens."""
         logits, wanted = self.answer_logits(soft, rows)
         each_token = -functional.cross_entropy(logits.float(), wanted, reduction="none")
         return [float(part.sum()) for part in torch.split(each_token, [len(row.answer) for row in rows])]
 
     @torch.no_grad()
-    def forced_logits(self, soft: Softs, rows: Sequence[Row], steps: int) -> Tensor:
+    def forced_logits(self, soft: Prefixes, rows: Sequence[Row], steps: int) -> Tensor:
         """Logits [B, steps, V] for the first answer tokens, computed as generating computes them, one token a pass."""
-        return forced(_Decoding(self, soft, rows, steps, cached=True), [row.answer for row in rows], steps)
+        batch = _Decoding(self, soft, rows, steps, cached=True, forced=None)
+        logits = [batch.begin()]
+        for step in range(steps - 1):
+            logits.append(batch.go_on(torch.tensor([row.answer[step] for row in rows], device=self.device)))
+        return torch.stack(logits, dim=1)
 
-    @torch.no_grad()
-    def generate(self, soft: Softs, rows: Sequence[Row], longest: int, finished: Finished) -> list[list[int]]:
-        """Greedy answers, at most `longest` tokens each; finished(row, ids) ends a row; finished rows leave the batch. Rows may differ
-        in soft prompt. Where the cache is not exact for this model, the whole answer so far goes through the decoder for each token."""
-        batch = _Decoding(self, soft, rows, longest, cached=self.traits.continues)
-        return greedy(batch, len(rows), longest, finished, first=self.forced)
+    def running_batch(self) -> RunningBatch:
+        """Where rows are admitted, answered token by token, and retired."""
+        return Cohorts(self)
+
+    def together(self, rows: Sequence[Prompted], longest: int) -> list[list[int]]:
+        """All rows may stand together: nothing is padded on the left."""
+        return [list(range(len(rows)))] if rows else []
+
+    def growing(self, rows: Sequence[Prompted], longest: int) -> Growing:
+        """Rows whose inputs are read together."""
+        softs = [prefix for prefix, _ in rows]
+        return _Decoding(
+            self, softs, [row for _, row in rows], longest, cached=self.traits.continues, forced=self.forced
+        )
 
     def token_bytes(self) -> int:
         """Memory that a token's keys and values take: not known here."""
@@ -145,13 +165,32 @@ class Seq2SeqEngine:
         """Nothing is kept: an encoder's input is never the same twice."""
 
 
+def _first(model: Any, pad: int) -> int:
+    """The id that the decoder begins with: that of the config or the generation config, else what the model library begins with (bos)."""
+    for name in ("decoder_start_token_id", "bos_token_id"):
+        for config in (model.config, model.generation_config):
+            given = getattr(config, name, None)
+            if given is not None:
+                return int(given)
+    return pad
+
+
 class _Decoding:
     """Rows whose inputs have been read and whose answers grow."""
 
     leaves = True
 
-    def __init__(self, engine: Seq2SeqEngine, soft: Softs, rows: Sequence[Row], longest: int, *, cached: bool) -> None:
-        self.engine = engine
+    def __init__(
+        self,
+        engine: Seq2SeqEngine,
+        soft: Prefixes,
+        rows: Sequence[Row],
+        longest: int,
+        *,
+        cached: bool,
+        forced: int | None,
+    ) -> None:
+        self.engine, self.order, self.forced = engine, list(range(len(rows))), forced
         self.encoded, self.mask = engine.encode(soft, rows)
         self.cache = None
         if cached:
@@ -164,7 +203,11 @@ class _Decoding:
         ids = self.said if self.cache is None else self.said[:, -1:]
         picks = torch.arange(1, len(ids) + 1, device=ids.device) * ids.shape[1] - 1
         out = self.engine.decode(self.encoded, self.mask, ids, picks, self.cache)
-        return out.logits[0]  # type: ignore[no-any-return]
+        logits: Tensor = out.logits[0]
+        if self.forced is not None and self.said.shape[1] == 1:  # the token that every answer has to begin with
+            logits = torch.full_like(logits, float("-inf"))
+            logits[:, self.forced] = 0.0
+        return logits
 
     def go_on(self, chosen: Tensor) -> Tensor:
         """Logits [B, V] behind one token [B] more."""

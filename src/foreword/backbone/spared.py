@@ -3,8 +3,9 @@ changes a number that is asked for."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+import functools
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -12,8 +13,9 @@ import torch
 from torch import Tensor
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from foreword.backbone.attention import instead
 from foreword.backbone.batch import Row
+from foreword.backbone.install import Installation
+from foreword.backbone.passes import Pass
 
 CLOSE = 1e-5  # of the largest logit; what is spared is never computed, so nothing but the order of sums may differ
 
@@ -29,42 +31,46 @@ class Spared:
     late: Parts = ()
 
 
-@contextlib.contextmanager
-def sparing(spared: Spared | None, soft: int, picks: Tensor) -> Iterator[None]:
-    """Within the block, a packed sequence [.., S + R, H] goes through the spared parts at the positions that matter alone: the first
-    `soft` for the gradient through early parts, those at `picks` [N] for late parts, whose other outputs are 0."""
-    with contextlib.ExitStack() as stack:
-        if spared is None:
-            yield
-            return
-        for part in spared.early:
-            stack.enter_context(instead(part, _split(part.forward, soft)))
-        for part in spared.late:
-            stack.enter_context(instead(part, _picked(part.forward, picks)))
-        yield
+def let_spare(installation: Installation) -> None:
+    """Let the parts of the first and the last layer that may be spared ask each pass whether they are: a packed sequence [.., S + R, H]
+    goes through them at the positions that matter alone, the first `trained_positions` for the gradient through early parts, the
+    logit positions [N] for late parts, whose other outputs are 0."""
+    layers = _layers(installation.model)
+    if layers:
+        parts = [part for part in layers[0].modules() if _multiplies(part)]
+        parts += [part for part in layers[-1].modules() if part is not layers[-1] and _has_product(part)]
+        for part in dict.fromkeys(parts):
+            installation.switch(part, "spared", functools.partial(_spared, part))
 
 
-def _split(forward: Callable[..., Tensor], soft: int) -> Callable[..., Tensor]:
-    def split(hidden: Tensor) -> Tensor:
-        return torch.cat([forward(hidden[..., :soft, :]), forward(hidden[..., soft:, :].detach())], dim=-2)
-
-    return split
+def _layers(model: Any) -> list[torch.nn.Module]:
+    return [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
 
 
-def _picked(forward: Callable[..., Tensor], picks: Tensor) -> Callable[..., Tensor]:
-    def picked(*given: Tensor) -> Tensor:
-        found = forward(*(one.index_select(-2, picks) for one in given))  # [.., N, H]
-        whole = found.new_zeros((*given[0].shape[:-1], found.shape[-1]))
-        return whole.index_copy(-2, picks, found)
+def _spared(part: torch.nn.Module, now: Pass, plain: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    if part in now.early and not kwargs:
+        plain = functools.partial(_split, plain, now.trained_positions)
+    if part in now.late and now.logit_positions is not None:
+        return _picked(plain, now.logit_positions, *args, **kwargs)
+    return plain(*args, **kwargs)
 
-    return picked
+
+def _split(plain: Callable[..., Tensor], trained: int, hidden: Tensor) -> Tensor:
+    return torch.cat([plain(hidden[..., :trained, :]), plain(hidden[..., trained:, :].detach())], dim=-2)
+
+
+def _picked(plain: Callable[..., Tensor], positions: Tensor, *given: Tensor) -> Tensor:
+    positions = positions.to(given[0].device)
+    chosen = plain(*(states.index_select(-2, positions) for states in given))  # [.., N, H]
+    whole = chosen.new_zeros((*given[0].shape[:-1], chosen.shape[-1]))
+    return whole.index_copy(-2, positions, chosen)
 
 
 class _Engine(Protocol):
     model: Any
-    spared: Spared | None
 
-    def answer_logits(self, soft: Tensor | None, rows: Sequence[Row]) -> tuple[Tensor, Tensor]: ...
+    def sparing_logits(self, spared: Spared, soft: Tensor, rows: Sequence[Row]) -> Tensor:
+        """Logits [N, V] at the answers' positions of rows behind a soft prompt [P, H], where so much is spared."""
 
 
 @torch.no_grad()
@@ -72,7 +78,7 @@ def find_spared(engine: _Engine, soft: Tensor, rows: Sequence[Row]) -> Spared:
     """What may be spared, tried on short pieces of this soft prompt and these rows: of the first layer's matrix products those whose
     inputs at the rows' positions stay what they are when the soft prompt changes, of the last layer's parts those that may be spared
     without a change of the logits."""
-    layers = [one for one in engine.model.modules() if isinstance(one, GradientCheckpointingLayer)]
+    layers = _layers(engine.model)
     if not layers:
         return Spared()
     own, answer = rows[0].own, rows[0].answer
@@ -81,11 +87,11 @@ def find_spared(engine: _Engine, soft: Tensor, rows: Sequence[Row]) -> Spared:
     early = [part for part in layers[0].modules() if _multiplies(part)]
     seen = [_inputs(engine, early, each, short) for each in softs]
     found = Spared(tuple(part for part in early if _same_rows(*(told.get(part) for told in seen), soft=len(softs[0]))))
-    wanted = engine.answer_logits(softs[0], short)[0]
+    wanted = engine.sparing_logits(Spared(), softs[0], short)
     left = list(layers[-1].children())
     while left:
         part = left.pop(0)
-        if any(_multiplies(inner) for inner in part.modules()):
+        if _has_product(part):
             more = replace(found, late=(*found.late, part))
             if _holds(engine, more, softs[0], short, wanted):
                 found = more
@@ -102,14 +108,15 @@ def _other(soft: Tensor) -> Tensor:
 
 
 def _holds(engine: _Engine, tried: Spared, soft: Tensor, rows: Sequence[Row], wanted: Tensor) -> bool:
-    engine.spared = tried
     try:
-        logits = engine.answer_logits(soft, rows)[0]
+        logits = engine.sparing_logits(tried, soft, rows)
     except Exception:  # a part that is not made of positions
         return False
-    finally:
-        engine.spared = None
     return bool((logits - wanted).abs().max() <= CLOSE * wanted.abs().max())
+
+
+def _has_product(part: torch.nn.Module) -> bool:
+    return any(_multiplies(inner) for inner in part.modules())
 
 
 def _multiplies(part: torch.nn.Module) -> bool:
@@ -122,9 +129,15 @@ def _inputs(
     engine: _Engine, parts: Sequence[torch.nn.Module], soft: Tensor, rows: Sequence[Row]
 ) -> dict[torch.nn.Module, Tensor]:
     seen: dict[torch.nn.Module, Tensor] = {}
-    handles = [part.register_forward_pre_hook(lambda part, args: seen.update({part: args[0]})) for part in parts]
+    thread = threading.get_ident()
+
+    def note(part: torch.nn.Module, args: tuple[Any, ...]) -> None:
+        if threading.get_ident() == thread:  # others may be running the model at the same time
+            seen[part] = args[0]
+
+    handles = [part.register_forward_pre_hook(note) for part in parts]
     try:
-        engine.answer_logits(soft, rows)
+        engine.sparing_logits(Spared(), soft, rows)
     finally:
         for handle in handles:
             handle.remove()

@@ -10,6 +10,7 @@ import torch
 import transformers
 
 from foreword.backbone.core import Backbone
+from foreword.backbone.fused import FUSED
 from foreword.backbone.load import _source, load_backbone
 from foreword.errors import ForewordError
 
@@ -36,8 +37,7 @@ def load_unfrozen(
         )
     if backbone.device.type == "cpu":
         backbone.model.set_attn_implementation("eager")  # the fused one's backward is slow on a processor
-    for part in backbone.model.modules():
-        vars(part).pop("forward", None)  # stand-ins made for frozen weights (see `fuse`) give those no gradient
+    backbone.engine.installation.remove(FUSED)  # what stands in for frozen weights is no faster for trained ones
     for value in backbone.model.parameters():
         value.requires_grad_(True)
     given: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}

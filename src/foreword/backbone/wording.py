@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import itertools
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from foreword.backbone.vocabulary import tokenizer_text
 from foreword.context import Run, Runs, Text
 from foreword.errors import ForewordError
 
@@ -18,22 +20,36 @@ class Wording:
     """A tokenizer with the three things the engine needs: the specials around a text, tokens of a piece, and text again.
 
     start, end: the special ids that the tokenizer itself puts around a text (`<s>`; `</s>`; often nothing). rows: ids that the
-    model has a vector for; a tokenizer may know more.
+    model has a vector for; a tokenizer may know more, and a text that needs those is refused. side: the tokenizer's argument that a text
+    goes to (`text`, or `text_target` for what an encoder-decoder is to say).
     """
 
-    def __init__(self, tokenizer: Any, rows: int | None = None) -> None:
-        self.tokenizer, self.rows = tokenizer, rows
+    def __init__(self, tokenizer: Any, rows: int | None = None, *, side: str = "text") -> None:
+        self.tokenizer, self.rows, self.side = tokenizer, rows, side
         plain = self._encode("a")
-        around = list(tokenizer("a").input_ids)
+        around = list(tokenizer(**{side: "a"}).input_ids)
         at = next((i for i in range(len(around)) if around[i : i + len(plain)] == plain), 0)
         self.start: tuple[int, ...] = tuple(around[:at])
         self.end: tuple[int, ...] = tuple(around[at + len(plain) :])
         self._anchors = [(anchor, self._encode(anchor)) for anchor in _ANCHORS]
 
     def _encode(self, text: str, data: bool = False) -> list[int]:
-        if data:
-            return list(self.tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids)
-        return list(self.tokenizer(text, add_special_tokens=False).input_ids)
+        given = {"split_special_tokens": True} if data else {}
+        return list(self.tokenizer(**{self.side: text}, add_special_tokens=False, **given).input_ids)
+
+    def target(self) -> Wording:
+        """The wording of answers of the same tokenizer: itself, but for tokenizers that write a target in another way."""
+        other = Wording(self.tokenizer, self.rows, side="text_target")
+        same = (other.start, other.end, other._encode("a 1")) == (self.start, self.end, self._encode("a 1"))
+        return self if same else other
+
+    def with_ends(self, start: tuple[int, ...], end: tuple[int, ...]) -> Wording:
+        """The same with other ids around a text."""
+        if (start, end) == (self.start, self.end):
+            return self
+        other = copy.copy(self)
+        other.start, other.end = start, end
+        return other
 
     def ids(self, text: Text, *, first: bool) -> tuple[int, ...]:
         """The token ids of one piece, no specials around it. A piece that is not first is tokenised behind a line end (or a sign,
@@ -43,14 +59,18 @@ class Wording:
         ids: tuple[int, ...] = ()
         for part, trusted in self._pieces(text):
             ids += self._piece(part, first=first and not ids, data=not trusted)
-        if self.rows is not None and any(i >= self.rows for i in ids):
-            token = next(self.tokenizer.convert_ids_to_tokens(i) for i in ids if i >= self.rows)
-            raise ForewordError(
-                f"The tokenizer knows the token {token!r} and the model has no vector for it ({self.rows:,} vectors); leave it out of the "
-                "wording, or use the tokenizer that came with the model."
-            )
         if first and self.start and ids[: len(self.start)] == self.start:
-            return ids[len(self.start) :]
+            ids = ids[len(self.start) :]
+        return self._known(ids)
+
+    def _known(self, ids: tuple[int, ...]) -> tuple[int, ...]:
+        """The ids, each of which the model has a vector for."""
+        if self.rows is not None and max(ids, default=0) >= self.rows:
+            beyond = next(token for token in ids if token >= self.rows)
+            raise ForewordError(
+                f"A text holds {self.pieces([beyond])[0]!r}, token {beyond} of the tokenizer, and the model has vectors for {self.rows} "
+                "tokens alone; leave it out of the text, or use a model whose table of vectors was resized for this tokenizer."
+            )
         return ids
 
     def _piece(self, text: str, *, first: bool, data: bool) -> tuple[int, ...]:
@@ -143,9 +163,8 @@ class Wording:
         return [i for i in range(size) if i not in special][:count]
 
     def digest_text(self) -> str:
-        """What identifies the tokenizer: its vocabulary in order of ids, and the specials it adds."""
-        vocabulary = sorted(self.tokenizer.get_vocab().items(), key=lambda item: (item[1], item[0]))
-        return repr((vocabulary, self.start, self.end))
+        """What identifies the tokenizer: see `tokenizer_text`; and the specials that it puts around a text."""
+        return repr((tokenizer_text(self.tokenizer), self.start, self.end))
 
 
 def stripped(text: Text) -> Text:

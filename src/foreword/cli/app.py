@@ -10,6 +10,7 @@ from foreword.cli.compare import compare
 from foreword.cli.demo import demo
 from foreword.cli.evaluate import evaluate
 from foreword.cli.generate import generate
+from foreword.cli.models import models
 from foreword.cli.pretrain import pretrain
 from foreword.cli.score import score
 from foreword.cli.show import show
@@ -50,3 +51,4 @@ def root(
 
 for verb in (compare, tune, generate, evaluate, score, show, tasks, demo, pretrain, adapt):
     app.command()(verb)
+app.add_typer(models)

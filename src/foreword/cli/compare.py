@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from foreword.cli import options as o
-from foreword.cli.talk import Bars, print_json, print_table, say
+from foreword.cli.talk import Bars, Clock, print_json, print_table, say
 
 if TYPE_CHECKING:
     from foreword.study.compare import Outcome
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     o.SOURCE,
     {"dev": o.Dev, "test": o.Test, "methods": o.Methods, "metrics": o.MetricNames, "seeds": o.Seeds},
     o.DEMONSTRATIONS,
-    {"answers": o.Answers, "out": o.Out, "train_limit": o.TrainLimit},
+    {"answers": o.Answers, "margin": o.Margin, "out": o.Out, "train_limit": o.TrainLimit},
     o.TUNED,
     o.MACHINE,
     o.ANSWERING,
@@ -36,7 +36,12 @@ def compare(
     ] = None,
     config: o.Config = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="List the trials and what they cost; run none.", rich_help_panel=o.RUN)
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="List the trials and what they cost, with minutes and memory from a few steps and answers; keep nothing.",
+            rich_help_panel=o.RUN,
+        ),
     ] = False,
     as_json: o.Json = False,
     **flags: Any,
@@ -67,10 +72,14 @@ def compare_with(
     """Run a comparison from flags, and print its answer. What can be refused without a model is refused before one is loaded."""
     from foreword.cli.run import run_of
     from foreword.files import may_write
-    from foreword.study.asked import checked, task_of
+    from foreword.methods import renames
+    from foreword.study.asked import checked, heard, task_of
 
-    run = checked(run_of(flags, config=config, overrides=overrides or []))
+    asked = run_of(flags, config=config, overrides=overrides or [])
+    run = heard(checked(asked))
     bars = Bars()
+    for sentence in renames(asked.methods):
+        bars.say(sentence)
     with bars.shown():
         with bars.waiting("loading data"):
             task = task_of(run)
@@ -86,21 +95,23 @@ def compare_with(
     if dry_run:
         _list(planned, as_json)
     else:
-        _answer(outcome, as_json)
+        _answer(outcome, planned.backbone.device, as_json)
 
 
 def _teller(planned: Plan, bars: Bars) -> Callable[[Trial, bool], None]:
-    """Says which trial begins; of finished ones nothing."""
+    """Says which trial begins, how long the last took and what is left for the whole; of finished ones nothing."""
     numbers = {trial.key: number for number, trial in enumerate(planned.trials, 1)}
+    clock = Clock([trial.spec.label for trial in planned.missing])
 
     def said(trial: Trial, there: bool) -> None:
         if not there:
-            bars.say(f"[{numbers[trial.key]}/{len(planned.trials)}] {trial.name}")
+            left = clock.begins(trial.spec.label)
+            bars.say(f"[{numbers[trial.key]}/{len(planned.trials)}] {trial.name}{f' ({left})' if left else ''}")
 
     return said
 
 
-def _answer(outcome: Outcome, as_json: bool) -> None:
+def _answer(outcome: Outcome, device: Any, as_json: bool) -> None:
     from foreword.report.table import show
     from foreword.study.summary import as_json as document
 
@@ -108,19 +119,31 @@ def _answer(outcome: Outcome, as_json: bool) -> None:
         print_json(document(outcome.summary, str(outcome.report)))
         return
     show(outcome.summary)
-    say(f"trials run {outcome.made}, found finished {outcome.found}; report: {outcome.report}")
+    from foreword.memory import peak_memory
+    from foreword.report.words import size
+
+    memory = f", memory {size(peak_memory(device))}" if outcome.made else ""
+    if outcome.summary.asked is not None and outcome.summary.asked.next_command:
+        say(f"next: {outcome.summary.asked.next_command}")
+    say(f"trials run {outcome.made}, found finished {outcome.found}{memory}; report: {outcome.report}")
 
 
 def _list(planned: Plan, as_json: bool) -> None:
     from foreword.data import counted
     from foreword.study.cost import HEADS, estimate, summed
+    from foreword.study.pace import pace
 
     rows = [estimate(trial) for trial in planned.trials]
+    with Bars().waiting("measuring a few steps and answers"):
+        measured = pace(planned.trials, rows)
     if as_json:
-        print_json({"trials": [row.as_dict() for row in rows]})
+        times = {} if measured is None else {"seconds": measured.seconds, "memory_bytes": measured.memory}
+        print_json({"trials": [row.as_dict() for row in rows], **times})
         return
     head = f"{planned.task.name} on {planned.backbone.name}, {counted(len(planned.task.test), 'example')} to answer"
     print_table(head, HEADS, [row.cells() for row in rows], left=["method"])
     say(summed(rows))
+    if measured is not None:
+        say(measured.sentence())
     for note in planned.task.remarks:
         say(f"Note: {note}", style="dim")

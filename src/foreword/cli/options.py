@@ -16,7 +16,10 @@ WHAT, HOW, TUNE, RUN, WORDS = "What is adapted", "How", "Tuning", "Running", "Wo
 Model = Annotated[
     str | None,
     typer.Option(
-        "--model", "-m", help="A folder, a hub id, or 'reference' (comes with foreword).", rich_help_panel=WHAT
+        "--model",
+        "-m",
+        help="A folder, a GGUF file, a hub id, or a name that `foreword models` lists, such as 'reference' (comes with foreword).",
+        rich_help_panel=WHAT,
     ),
 ]
 TaskName = Annotated[
@@ -34,6 +37,14 @@ Data = Annotated[
 Dev = Annotated[str | None, typer.Option("--dev", help="A file of dev examples, beside --data.", rich_help_panel=WHAT)]
 Test = Annotated[
     str | None, typer.Option("--test", help="A file of test examples, beside --data.", rich_help_panel=WHAT)
+]
+Split = Annotated[
+    str | None,
+    typer.Option(
+        "--split",
+        help="Shares of train, dev and test cut from one file: 60/20/20 (else 80/10/10).",
+        rich_help_panel=WHAT,
+    ),
 ]
 DataDir = Annotated[
     str | None,
@@ -68,8 +79,8 @@ Methods = Annotated[
     str | None,
     typer.Option(
         "--methods",
-        help="Comma list: zero, few, icl, pt, ipt, ipt-fixed; also icl:random, icl:bm25:3, few:4; mt (all weights of a copy tuned) to "
-        "hold them against.",
+        help="Comma list: zero, few, icl, pt, ipt, ipt-fixed; also icl:random, icl:bm25:3, few:4, pt+instruction; full-ft (full "
+        "fine-tuning: all weights of a copy) to hold them against.",
         rich_help_panel=HOW,
     ),
 ]
@@ -102,6 +113,16 @@ Answers = Annotated[
     typer.Option("--answers", help="For how many answers the cost of a method is counted.", rich_help_panel=HOW),
 ]
 
+Margin = Annotated[
+    float | None,
+    typer.Option(
+        "--margin",
+        help="Points below the best score within which a cheaper method must be shown to lie to be recommended; else 2 points or "
+        "5% of the score, the smaller.",
+        rich_help_panel=HOW,
+    ),
+]
+
 PromptLength = Annotated[
     int | None,
     typer.Option(
@@ -124,6 +145,19 @@ InitPrompt = Annotated[
     str | None, typer.Option("--init-prompt", help="The prompt folder for --init carried.", rich_help_panel=TUNE)
 ]
 
+SoftPlace = Annotated[
+    str | None,
+    typer.Option(
+        "--soft-place",
+        help="Where the soft prompt stands: auto, front, behind (an encoder's input), or system (inside a chat's system message).",
+        rich_help_panel=TUNE,
+    ),
+]
+Chat = Annotated[
+    str | None,
+    typer.Option("--chat", help="auto (use the model's chat template if it has one), on or off.", rich_help_panel=RUN),
+]
+
 Limit = Annotated[
     int | None,
     typer.Option("--limit", help="At most so many examples of each split: a smoke run.", rich_help_panel=RUN),
@@ -138,7 +172,9 @@ MaxNewTokens = Annotated[
     int | None, typer.Option("--max-new-tokens", help="Tokens of an answer at most.", rich_help_panel=RUN)
 ]
 Dtype = Annotated[str | None, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.", rich_help_panel=RUN)]
-Device = Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.", rich_help_panel=RUN)]
+Device = Annotated[
+    str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps, or spread over all.", rich_help_panel=RUN)
+]
 TooLong = Annotated[
     str | None,
     typer.Option(
@@ -189,13 +225,18 @@ Choices = Annotated[
     str | None,
     typer.Option(
         "--choices",
-        help="The answers to choose from (classification): a comma list, a JSON list, or a file with one a line; none: free "
-        "answers, also where the data look like a classification.",
+        help="The answers to choose from (classification): a comma list, a JSON list, or a file with one a line; else few short "
+        "targets that repeat; none: free text.",
         rich_help_panel=WORDS,
     ),
 ]
 Instruction = Annotated[
-    str | None, typer.Option("--instruction", help="Said first by zero, few and icl.", rich_help_panel=WORDS)
+    str | None,
+    typer.Option(
+        "--instruction",
+        help="Said first by zero, few and icl; by a soft prompt where asked, as pt+instruction.",
+        rich_help_panel=WORDS,
+    ),
 ]
 Question = Annotated[
     str | None,
@@ -210,7 +251,7 @@ Stop = Annotated[
     typer.Option("--stop", help="Text at which an answer ends, or a JSON list of such texts.", rich_help_panel=WORDS),
 ]
 
-SOURCE = {"model": Model, "task": TaskName, "data": Data, "data_dir": DataDir}
+SOURCE = {"model": Model, "task": TaskName, "data": Data, "split": Split, "data_dir": DataDir}
 DEMONSTRATIONS = {"shots": Shots, "retriever": Retriever, "encoder": Encoder, "seed": Seed}
 TUNED = {
     "prompt_length": PromptLength,
@@ -220,6 +261,7 @@ TUNED = {
     "init": Init,
     "init_text": InitText,
     "init_prompt": InitPrompt,
+    "soft_place": SoftPlace,
 }
 MACHINE = {
     "limit": Limit,
@@ -229,6 +271,7 @@ MACHINE = {
     "revision": Revision,
     "trust_remote_code": Trust,
     "target_tokenizer": TargetTokenizer,
+    "chat": Chat,
 }
 ANSWERING = {"batch_size": BatchSize, "too_long": TooLong}
 WORDING = {
@@ -269,7 +312,16 @@ def takes(*tables: Mapping[str, Any]) -> Callable[[Verb], Verb]:
     return with_flags
 
 
-TUNING = {"prompt_length", "max_steps", "learning_rate", "train_batch_size", "init", "init_text", "init_prompt"}
+TUNING = {
+    "prompt_length",
+    "max_steps",
+    "learning_rate",
+    "train_batch_size",
+    "init",
+    "init_text",
+    "init_prompt",
+    "soft_place",
+}
 ESCAPED = {"instruction", "question", "answer", "separator", "stop"}
 LISTS = {"methods", "seeds", "metrics", "header"}
 
@@ -296,7 +348,7 @@ def settings(flags: dict[str, Any]) -> dict[str, Any]:
         if name == "method":
             name, value = "methods", [value]
         if name in TUNING:
-            tuning[{"train_batch_size": "batch_size"}.get(name, name)] = value
+            tuning[{"train_batch_size": "batch_size", "soft_place": "place"}.get(name, name)] = value
         else:
             found[name] = value
     if tuning:

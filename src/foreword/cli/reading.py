@@ -74,12 +74,12 @@ READING = {
 
 
 def choices_of(text: str) -> list[str]:
-    """The choices of a JSON list, of a file with one a line (or a JSON list), or of a comma list; none for the word none, whatever the
-    data look like."""
+    """The choices of a JSON list, of a file with one a line (or a JSON list), or of a comma list; the word none stays: it makes answers
+    free text, whatever the data look like."""
     from foreword.readers import read_lines
 
     if text.strip().lower() == "none":
-        return []
+        return ["none"]
     if os.path.isfile(text):  # noqa: PTH113 - false also for a text that is no path at all
         text = "\n".join(read_lines(Path(text))) + "\n"
         if not text.lstrip().startswith("["):

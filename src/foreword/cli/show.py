@@ -20,10 +20,17 @@ STYLES = {
     "demonstration": "green",
     "question": "bold",
     "end": "dim",
+    "answer": "dim",
 }
 
 
-@o.takes(o.SOURCE, {"test": o.Test, "prompt_length": o.PromptLength}, o.DEMONSTRATIONS, o.MACHINE, o.WORDING)
+@o.takes(
+    o.SOURCE,
+    {"test": o.Test, "prompt_length": o.PromptLength, "soft_place": o.SoftPlace},
+    o.DEMONSTRATIONS,
+    o.MACHINE,
+    o.WORDING,
+)
 def show(
     name: Annotated[
         str | None,
@@ -35,6 +42,12 @@ def show(
         str | None,
         typer.Option("--example", help="The id of a test example (the first, if not given).", rich_help_panel=o.HOW),
     ] = None,
+    engine: Annotated[
+        bool,
+        typer.Option(
+            "--engine", help="Which short cuts are exact for the model, and why not the others.", rich_help_panel=o.HOW
+        ),
+    ] = False,
     config: o.Config = None,
     as_json: o.Json = False,
     **flags: Any,
@@ -48,10 +61,15 @@ def show(
       foreword show --model reference --task mini-dart --method ipt
 
       foreword show e2e --data-dir data
+
+      foreword show --engine --model reference
     """
     if name and flags["task"] and name != flags["task"]:
         raise ForewordError(f"Two tasks are named, {name} and --task {flags['task']}; keep the one you mean.")
     flags["task"] = flags["task"] or name
+    if engine:
+        _engine(flags, config, as_json)
+        return
     from foreword.cli.run import run_of
     from foreword.study.asked import checked, described, scored_task
 
@@ -67,6 +85,38 @@ def show(
 
         shown = show_input(run, prompt or "", method, example or "", progress=bars)
     print_json(shown.as_dict()) if as_json else _print(shown)
+
+
+def _engine(flags: dict[str, Any], config: str | None, as_json: bool) -> None:
+    from foreword.cli.run import run_of
+
+    if flags["model"] is None and config is None:
+        raise ForewordError("--engine is about a model, and none is named; add --model.")
+    bars = Bars()
+    with bars.shown(), bars.waiting("loading model"):
+        from foreword.study.show import show_engine
+
+        told = show_engine(run_of(flags, config=config))
+    if as_json:
+        print_json(told)
+        return
+    say(f"{told['model']}: {told['model_type']}, {told['kind']}, {told['dtype']}", style="bold")
+    for row in told["short_cuts"]:
+        why = f": {row['why_not']}" if row["why_not"] else ""
+        say(
+            f"{'yes' if row['taken'] else 'no':>4}  {row['name']:<10} {row['what']}{why}",
+            style="" if row["taken"] else "dim",
+        )
+    if told["factor_of_input_vectors"] != 1.0:
+        say(
+            f"input vectors are multiplied by {told['factor_of_input_vectors']:.6g} between the table and the first layer"
+        )
+    if told["alone_beyond"] is not None:
+        say(
+            f"rows of more than {told['alone_beyond']:,} tokens are computed one at a time: their frequencies are others"
+        )
+    for note in told["notes"]:
+        say(note, style="dim")
 
 
 def _print_wording(told: dict[str, Any]) -> None:
@@ -93,6 +143,8 @@ def _print(shown: Shown) -> None:
     body = Text()
     for piece in shown.pieces:
         body.append(piece.text, style=STYLES[piece.kind])
+        body.append("\n" if piece.role and not piece.text.endswith("\n") else "")
+    body.highlight_words(shown.specials, style="reverse dim")
     title = Text(f"{shown.method}: example {shown.example}")
     Console(highlight=False).print(Panel(body, title=title, subtitle="the answer follows here"))
     for piece in shown.pieces:
@@ -100,8 +152,9 @@ def _print(shown: Shown) -> None:
         source = f" ({piece.source}{near})" if piece.source else ""
         if piece.controls:
             source += f", control tokens {' '.join(piece.controls)}"
+        turn = f"{piece.role} turn: " if piece.role else ""
         say(
-            f"{piece.tokens:>6,} {'token ' if piece.tokens == 1 else 'tokens'} {piece.kind}{source}",
+            f"{piece.tokens:>6,} {'token ' if piece.tokens == 1 else 'tokens'} {turn}{piece.kind}{source}",
             style=STYLES[piece.kind],
         )
     room = "no limit" if shown.window is None else f"a window of {shown.window:,}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.box import SIMPLE_HEAD
@@ -24,6 +25,8 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from foreword.report.words import duration
+
 
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
@@ -31,8 +34,34 @@ class _Rate(ProgressColumn):
         return Text("" if speed is None else f"{speed:,.1f}/s", style="dim")
 
 
+EVERY = 60.0  # seconds between two lines of one piece of work, where stderr is no terminal
+
+
+class Clock:
+    """How long the rest of several trials will take, from those of the same kind that have run."""
+
+    def __init__(self, labels: Sequence[str], now: Callable[[], float] = time.monotonic) -> None:
+        self._left, self._now = list(labels), now
+        self._took: dict[str, list[float]] = {}
+        self._current: tuple[str, float] | None = None
+
+    def begins(self, label: str) -> str:
+        """A trial begins: what the last took and about how long all that are left will take; nothing at the first."""
+        now, told = self._now(), ""
+        if self._current is not None:
+            last, start = self._current
+            self._took.setdefault(last, []).append(now - start)
+            every = [seconds for some in self._took.values() for seconds in some]
+            usual = sum(every) / len(every)
+            left = sum(sum(some) / len(some) if (some := self._took.get(each)) else usual for each in self._left)
+            told = f"the last took {duration(now - start)}; about {duration(left)} left"
+        self._left.remove(label)
+        self._current = (label, now)
+        return told
+
+
 class Bars:
-    """Progress bars with rates and time left, one a piece of work; silent when stderr is no terminal."""
+    """Progress bars with rates and time left, one a piece of work; where stderr is no terminal, a line a minute."""
 
     def __init__(self) -> None:
         self.console = Console(stderr=True, highlight=False)
@@ -50,10 +79,12 @@ class Bars:
             redirect_stdout=False,  # what goes to stdout stays on stdout, also while bars are shown
         )
         self._known: dict[str, TaskID] = {}
+        self._lines: dict[str, tuple[float, int, float]] = {}  # of a piece of work: start, done then, last line
 
     def __call__(self, what: str, done: int, total: int, note: str = "") -> None:
         """The Progress of this terminal."""
         if not self.live:
+            self._line(what, done, total, note)
             return
         if what not in self._known:
             self._known[what] = self._bars.add_task(what, total=total, note=note)
@@ -62,6 +93,20 @@ class Bars:
         if done >= total:
             self._bars.remove_task(bar)
             del self._known[what]
+
+    def _line(self, what: str, done: int, total: int, note: str) -> None:
+        """A line with rate and time left, once a minute at most."""
+        now = time.monotonic()
+        start, first, last = self._lines.setdefault(what, (now, done, now))
+        if done >= total:
+            del self._lines[what]
+        elif now - last >= EVERY and done > first:
+            rate = (done - first) / (now - start)
+            self._lines[what] = (start, first, now)
+            more = f", {note}" if note else ""
+            self.say(
+                f"    {what} {done:,}/{total:,}, {rate:,.1f}/s, about {duration((total - done) / rate)} left{more}"
+            )
 
     def say(self, line: str) -> None:
         """A line that stays, for people."""

@@ -12,7 +12,7 @@ import numpy as np
 from foreword.metrics.base import Numbers
 
 
-def matthews(truths: Sequence[int], said: Sequence[int]) -> float:
+def matthews(truths: Sequence[int] | Sequence[str], said: Sequence[int] | Sequence[str]) -> float:
     """Matthews correlation of any number of classes (Gorodkin 2004); 0 where one side has one class only."""
     classes = sorted({*truths, *said})
     true = np.array([[one == label for label in classes] for one in truths], dtype=np.float64)

@@ -22,14 +22,15 @@ def _runs() -> str:
 class Metric:
     """One metric, higher is better, on a scale of 0 to 100 unless it is `of_set`.
 
-    name: as the user writes it. best: what perfect answers score; infinite where that depends on the references. source:
-    the paper or official tool it equals.
+    name: as the user writes it. best: what perfect answers score; infinite where that depends on the references. worst: the
+    lower end of the scale. source: the paper or official tool it equals.
     statistics: outputs [N], references [N][r] -> [N, d], one row per example; rows add up over examples.
     References may differ in number from example to example; at least one each, else ForewordError.
     from_sums: [..., d] sums of rows -> [...] scores, of one sum or a whole bootstrap. No examples score 0.
     signature: version and options, to be kept with every score.
     alone: [N, d] -> [N], one example's own score, where it differs from `from_sums` of its row.
     labels: the only references it takes; empty where it takes any text.
+    samples: some references of the form that it takes, where it takes neither any text nor a few labels.
     needs: facts of an example that it reads beside the references; its `statistics` takes them as a third argument.
     of_set: it weighs words by how rare they are among all the references it is given, so a row is right only for the set
     it was counted in, and the scale is the official tool's own.
@@ -44,9 +45,11 @@ class Metric:
     signature: Callable[[], str]
     alone: Callable[[Numbers], Numbers] | None = None
     labels: tuple[str, ...] = ()
+    samples: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     of_set: bool = False
     absence: Callable[[], str] = _runs
+    worst: float = 0.0
 
     def numbers(
         self, outputs: Sequence[str], references: Sequence[Sequence[str]], facts: Sequence[Mapping[str, Any]] = ()
@@ -100,13 +103,20 @@ def divide(upper: Any, lower: Any) -> Numbers:
     return np.asarray(np.where(defined, upper / np.where(defined, lower, 1.0), 0.0))
 
 
-def mean_metric(name: str, *, of: Callable[[str, str], float], source: str, signature: Callable[[], str]) -> Metric:
+def mean_metric(
+    name: str,
+    *,
+    of: Callable[[str, str], float],
+    source: str,
+    signature: Callable[[], str],
+    samples: tuple[str, ...] = (),
+) -> Metric:
     """The mean over examples of the best `of(output, reference)`, which is in 0..1; d = 2: that number, and 1."""
 
     def statistics(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> Numbers:
         return _counted([max(of(output, one) for one in accepted) for output, accepted in pairs(outputs, references)])
 
-    return Metric(name, 100.0, source, statistics, _mean, signature)
+    return Metric(name, 100.0, source, statistics, _mean, signature, samples=samples)
 
 
 def fact_metric(

@@ -63,6 +63,16 @@ def label_f1(name: str, labels: tuple[str, ...], positive: str = "") -> Metric:
     )
 
 
+def macro_f1(truths: Sequence[str], outputs: Sequence[str]) -> float:
+    """The mean F1 over the labels that occur among the truths, in 0 to 100: an answer that is none of them is only wrong."""
+    labels = sorted(set(truths))
+    rows = np.array(
+        [[t == o == label, o == label, t == label] for label in labels for t, o in zip(truths, outputs, strict=True)]
+    )
+    right, answered, true = rows.reshape(len(labels), -1, 3).sum(axis=1).T.astype(np.float64)
+    return float(100.0 * divide(2.0 * right, answered + true).mean())
+
+
 METRICS = (
     label_f1("mrpc_f1", ("not_equivalent", "equivalent"), positive="equivalent"),
     label_f1("qqp_f1", ("not_duplicate", "duplicate"), positive="duplicate"),

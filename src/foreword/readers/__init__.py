@@ -17,12 +17,11 @@ from foreword.errors import ForewordError
 from foreword.readers import binary
 from foreword.readers.delimited import table
 from foreword.readers.form import Form
-from foreword.readers.shapes import chats_as_pairs, hint, of_object
+from foreword.readers.shapes import hint, of_object
 
 __all__ = [
     "Form",
     "Rows",
-    "chats_as_pairs",
     "endings",
     "hint",
     "read_bytes",

@@ -1,5 +1,5 @@
-"""The shapes in which people keep examples, made into rows: one object, objects under a key, columns, chats; it refuses to guess
-which turn of a longer chat is the question."""
+"""The shapes in which people keep examples, made into rows: one object, objects under a key, columns; it refuses to guess
+which of several lists holds the examples."""
 
 from __future__ import annotations
 
@@ -56,29 +56,6 @@ def _questions(articles: Sequence[Mapping[str, Any]]) -> Rows:
         for paragraph in article["paragraphs"]
         for asked in paragraph.get("qas", ())
     ]
-
-
-def chats_as_pairs(rows: Sequence[Mapping[str, Any]], origin: str) -> Sequence[Mapping[str, Any]]:
-    """Rows of `messages` as rows of input and target, where a user's turn and an assistant's are all that each holds; other rows as
-    they are. Raises ForewordError for a longer chat."""
-    if not rows or any("messages" not in row or "input" in row or "target" in row for row in rows):
-        return rows
-    pairs: Rows = []
-    for number, row in enumerate(rows, 1):
-        turns = row["messages"]
-        roles = (
-            [turn.get("role") if isinstance(turn, dict) else None for turn in turns] if isinstance(turns, list) else []
-        )
-        texts = [turn.get("content") for turn in turns] if None not in roles else []
-        if roles not in (["user", "assistant"], ["user"]) or not all(isinstance(text, str) for text in texts):
-            found = ", ".join(map(str, roles)) or "no list of turns"
-            raise ForewordError(
-                f"Row {number} of {origin} holds under 'messages' {found}, where one text of a user and one of an assistant are read; "
-                "write the question as input and the answer as target, and a system text as --instruction."
-            )
-        answer = {"target": texts[1]} if len(texts) == 2 else {}
-        pairs.append({name: cell for name, cell in row.items() if name != "messages"} | {"input": texts[0]} | answer)
-    return pairs
 
 
 def hint(names: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import altair as alt
 import vl_convert as vlc
 
+from foreword.methods import METHODS
 from foreword.record import Record
 from foreword.report import words
 from foreword.report.labels import places
@@ -30,7 +31,7 @@ SHAPES = (
     "triangle-right",
     "triangle-left",
 )
-_USUAL = {"zero": 0, "few": 1, "icl": 2, "pt": 3, "ipt": 4, "ipt-fixed": 5}
+_USUAL = {name: number for number, name in enumerate(METHODS)}
 
 
 def colour_numbers(labels: Sequence[str]) -> dict[str, int]:
@@ -52,7 +53,7 @@ def score_against_cost(summary: Summary, colours: dict[str, int]) -> str:
     """Each method's score, with its interval, against the seconds to train it and answer the summary's number of inputs."""
     answers = summary.recommendation.answers
     costs = {row.method: row.cost_seconds(answers) for row in summary.rows}
-    axis = _TimeAxis(list(costs.values()))
+    axis, height = _TimeAxis(list(costs.values())), _height(summary.rows)
     low, high = _score_domain(summary.rows)
     data = [
         {
@@ -62,13 +63,16 @@ def score_against_cost(summary: Summary, colours: dict[str, int]) -> str:
             "lo": row.ci95[0],
             "hi": row.ci95[1],
             "ink": _colour(colours[row.method]),
+            "hover": _hover(row, f"{words.duration(costs[row.method])} for {words.plural(answers, 'answer')}"),
         }
         for row in summary.rows
     ]
     x = alt.X(
         "x:Q",
         scale=axis.scale(),
-        axis=axis.axis(f"time for {words.plural(answers, 'answer')}, training included"),
+        axis=axis.axis(
+            f"time for {words.plural(answers, 'answer')}, training included{', log scale' if axis.log else ''}"
+        ),
     )
     scale = alt.Scale(domain=[low, high], nice=False, zero=False)
     y = alt.Y("y:Q", scale=scale, axis=_axis(words.title(summary.metric)))
@@ -81,19 +85,21 @@ def score_against_cost(summary: Summary, colours: dict[str, int]) -> str:
         .mark_point(shape="circle", size=420, stroke=INK, strokeWidth=1.5, fillOpacity=0)
         .encode(x=x, y=y),
         base.mark_point(filled=True, size=110, opacity=1, stroke=CARD, strokeWidth=1).encode(
-            x=x, y=y, color=colour, shape=shape
+            x=x, y=y, color=colour, shape=shape, description="hover:N"
         ),
-        *_labels(data, axis.domain, (low, high), x, y),
+        *_labels(data, axis.domain, (low, high), x, y, height),
     ]
-    return _svg(alt.layer(*layers).properties(width=WIDTH, height=COST_HEIGHT))
+    return _svg(alt.layer(*layers).properties(width=WIDTH, height=height))
 
 
-def _labels(data: list[dict[str, Any]], xs: tuple[float, float], ys: tuple[float, float], x: Any, y: Any) -> list[Any]:
+def _labels(
+    data: list[dict[str, Any]], xs: tuple[float, float], ys: tuple[float, float], x: Any, y: Any, height: float
+) -> list[Any]:
     """Each method's name beside its point in its colour, with a thin line to it where the name had to move away."""
-    across, down = (xs[1] - xs[0]) / WIDTH, (ys[1] - ys[0]) / COST_HEIGHT
+    across, down = (xs[1] - xs[0]) / WIDTH, (ys[1] - ys[0]) / height
     points = [((one["x"] - xs[0]) / across, (ys[1] - one["y"]) / down) for one in data]
     made = []
-    for one, place in zip(data, places(points, [one["method"] for one in data], WIDTH, COST_HEIGHT), strict=True):
+    for one, place in zip(data, places(points, [one["method"] for one in data], WIDTH, height), strict=True):
         end = {"x2": xs[0] + place.x * across, "y2": ys[1] - place.y * down}
         chart = alt.Chart(alt.Data(values=[one | end]))
         if place.far:
@@ -104,12 +110,28 @@ def _labels(data: list[dict[str, Any]], xs: tuple[float, float], ys: tuple[float
     return made
 
 
+def _height(rows: Sequence[Row]) -> float:
+    """Of the two charts that stand side by side."""
+    return max(COST_HEIGHT, 40 * len(rows))
+
+
 def seeds(summary: Summary, colours: dict[str, int]) -> str:
     """One line a method, best first: the interval as a bar, the mean as a tick, each seed as a point."""
     rows = sorted(summary.rows, key=lambda row: -row.mean)
     order = [_told(row.method) for row in rows]
-    means = [{"method": _told(row.method), "mean": row.mean, "lo": row.ci95[0], "hi": row.ci95[1]} for row in rows]
-    points = [{"method": _told(row.method), "score": score} for row in rows for score in row.scores_by_seed]
+    means = [
+        {"method": _told(row.method), "mean": row.mean, "lo": row.ci95[0], "hi": row.ci95[1], "hover": _hover(row)}
+        for row in rows
+    ]
+    points = [
+        {
+            "method": _told(row.method),
+            "score": score,
+            "hover": f"hover:{_told(row.method)}, seed {seed}: {words.score(score)}",
+        }
+        for row in rows
+        for seed, score in zip(row.seeds, row.scores_by_seed, strict=True)
+    ]
     low, high = _score_domain(summary.rows)
     scale = alt.Scale(domain=[low, high], nice=False, zero=False)
     x = alt.X("lo:Q", scale=scale, axis=_axis(words.title(summary.metric)))
@@ -121,13 +143,13 @@ def seeds(summary: Summary, colours: dict[str, int]) -> str:
     colour = _method_scale(colours, alt.Color, [_colour(n) for n in colours.values()])
     base = alt.Chart(alt.Data(values=means))
     layers = [
-        base.mark_rule(strokeWidth=12, opacity=0.28).encode(x=x, x2="hi:Q", y=y, color=colour),
+        base.mark_rule(strokeWidth=12, opacity=0.28).encode(x=x, x2="hi:Q", y=y, color=colour, description="hover:N"),
         base.mark_tick(thickness=2.5, size=24).encode(x=alt.X("mean:Q", scale=scale), y=y, color=colour),
         alt.Chart(alt.Data(values=points))
         .mark_circle(size=60, opacity=0.95, stroke=CARD, strokeWidth=1)
-        .encode(x=alt.X("score:Q", scale=scale), y=y, color=colour),
+        .encode(x=alt.X("score:Q", scale=scale), y=y, color=colour, description="hover:N"),
     ]
-    return _svg(alt.layer(*layers).properties(width=WIDTH, height=max(270, 40 * len(rows))))
+    return _svg(alt.layer(*layers).properties(width=WIDTH, height=_height(rows)))
 
 
 def by_similarity(gain: Gain, colours: dict[str, int], metric: str) -> str:
@@ -166,7 +188,14 @@ def by_similarity(gain: Gain, colours: dict[str, int], metric: str) -> str:
 def curve(records: Sequence[Record], what: str, name: str, colours: dict[str, int]) -> str:
     """One line for each tuned record: `what` (loss or dev) at each step. Empty text where no record has it."""
     data = [
-        {"method": _told(record.label), "run": record.key, "step": one["step"], "value": one[what]}
+        {
+            "method": _told(record.label),
+            "run": record.key,
+            "step": one["step"],
+            "value": one[what],
+            "chosen": one["step"] == _chosen(record),
+        }
+        | {"hover": f"hover:{_told(record.label)} seed {record.seed}, step {one['step']:,}: {one[what]:.3g}"}
         for record in records
         for one in record.curve
         if "step" in one and one.get(what) is not None
@@ -179,9 +208,14 @@ def curve(records: Sequence[Record], what: str, name: str, colours: dict[str, in
     marks = [chart.mark_line(strokeWidth=1.6, opacity=0.85)]
     if many <= 30:
         marks.append(chart.mark_circle(size=26, opacity=0.9))
+    best = chart.transform_filter(alt.datum.chosen).mark_point(size=120, opacity=1, fill=CARD, strokeWidth=2)
+    marks.append(best)
     x = alt.X("step:Q", axis=_axis("step", format=",d"))
     y = alt.Y("value:Q", scale=alt.Scale(zero=False), axis=_axis(name))
-    drawn = [mark.encode(x=x, y=y, color=colour, detail="run:N") for mark in marks]
+    drawn = [
+        mark.encode(x=x, y=y, color=colour, detail="run:N", **({} if mark is marks[0] else {"description": "hover:N"}))
+        for mark in marks
+    ]
     return _svg(alt.layer(*drawn).properties(width=WIDTH, height=210))
 
 
@@ -270,16 +304,36 @@ def _method_scale(colours: dict[str, int], channel: Any, values: list[str]) -> A
 
 
 def _score_domain(rows: Sequence[Row]) -> tuple[float, float]:
-    """Room for every interval and every seed, with a margin, never outside -2 to 102."""
+    """Room for every interval and every seed, with a margin, but none for scores that cannot be: below 0 or above 100, where no
+    score is."""
     values = [value for row in rows for value in (row.mean, *row.ci95, *row.scores_by_seed) if math.isfinite(value)]
     margin = max(0.08 * (max(values) - min(values)), 0.5)
-    return max(-2.0, min(values) - margin), min(102.0, max(values) + margin)
+    low, high = min(values) - margin, max(values) + margin
+    return (low if min(values) < 0 else max(0.0, low)), (high if max(values) > 100 else min(100.0, high))
+
+
+def _hover(row: Row, more: str = "") -> str:
+    """What a reader sees who rests on a point."""
+    low, high = row.ci95
+    told = f"hover:{_told(row.method)}: {words.score(row.mean)} ({words.score(low)} to {words.score(high)})"
+    return f"{told}, {more}" if more else told
+
+
+def _chosen(record: Record) -> float | None:
+    """The step whose prompt was kept: the lowest on dev, the first of equal ones."""
+    judged = [one for one in record.curve if one.get("dev") is not None]
+    return min(judged, key=lambda one: one["dev"])["step"] if judged else None
+
+
+# A mark that bears a description, as the renderer writes it: made a title, which a browser shows.
+_HOVERED = re.compile(r'<(path|line)\s+aria-label="hover:([^"]*)"([^>]*?)\s*/>')
 
 
 def _svg(chart: Any) -> str:
     """Render, take out what names an address, and give every colour to the page's style sheet."""
     whole = chart.configure(background="transparent", font="system-ui, sans-serif").configure_view(stroke=None)
     svg = vlc.vegalite_to_svg(whole.to_dict())
+    svg = _HOVERED.sub(r"<\1\3><title>\2</title></\1>", svg)
     svg = re.sub(r'\s(?:xmlns(?::\w+)?|aria-[\w-]+|role|class)="[^"]*"', "", svg)
     for standin, variable in _STANDINS.items():
         svg = svg.replace(f'"{standin}"', f'"var(--{variable})"')

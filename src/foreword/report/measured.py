@@ -7,6 +7,7 @@ from html import escape
 
 from foreword.record import Record
 from foreword.report import words
+from foreword.report.details import settings
 from foreword.report.rows import Summary
 
 
@@ -16,21 +17,24 @@ def measured(summary: Summary, records: Sequence[Record]) -> str:
     if summary.notes:
         notes = "".join(f"<li>{escape(note)}</li>" for note in summary.notes)
         parts.append(f'<h3>Notes</h3><ul class="notes">{notes}</ul>')
-    parts.append(f'<dl class="measured">{_facts(summary)}</dl>')
+    parts.append(f'<dl class="measured">{_facts(summary)}{settings(summary, records)}</dl>')
     parts.append(_trials(summary, records))
     return "".join(parts)
 
 
 def _sentences(summary: Summary) -> list[str]:
     metric, answers = words.title(summary.metric), summary.recommendation.answers
+    within = f"that is shown to lie within {words.points(summary.recommendation.margin)} of it"
     return [
         f"A method's score is its {metric} over all {words.plural(summary.examples, 'test example')}, averaged over seeds. "
-        "A method that does not depend on the seed was run once. Its 95% interval is a bootstrap that draws examples, and "
-        "seeds where there are several, with replacement.",
-        "Each method is compared with the best one on the same examples: an interval of the difference by the same bootstrap, "
-        f"and a paired permutation test of the examples' own {metric}, its p-values adjusted by Holm's method. A method counts "
-        "as significantly worse when the adjusted p is below 0.05 and the interval excludes zero.",
-        "The recommendation is the cheapest method that is not significantly worse than the best. Its cost is the time to "
+        "A method that does not depend on the seed was run once. Its 95% interval takes seeds and examples as drawn from more "
+        "of their kind (a crossed two-way model, t with Satterthwaite's degrees of freedom); of one seed it is that of the prompt "
+        "at hand.",
+        "Each pair of methods is compared on the same examples by that model: interval and p are read from one t, so that p is "
+        "below 0.05 exactly where the interval leaves zero out. Both are adjusted by Holm's method over all pairs. No method is "
+        "called better or worse on one seed.",
+        f"The recommendation is the highest mean, or a cheaper method {within}: the whole interval of the difference lies below "
+        "that margin. Nothing is recommended that does not score above what scores without a model. The cost is the time to "
         f"train once and then answer {words.plural(answers, 'input')}, on the hardware below; with many more answers to give, "
         "the time per answer decides.",
     ]

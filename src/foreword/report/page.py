@@ -15,9 +15,10 @@ from pathlib import Path
 from foreword.files import write_text
 from foreword.record import Record
 from foreword.report import charts, words
+from foreword.report.details import break_even, confusions, next_steps, other_metrics
 from foreword.report.examples import browsable
 from foreword.report.measured import measured
-from foreword.report.rows import Comparison, Row, Summary
+from foreword.report.rows import ALPHA, Baseline, Comparison, Row, Summary
 from foreword.report.similarity import FEWEST_IN_BIN, Gain, gains
 from foreword.stats import Bin
 
@@ -35,11 +36,9 @@ def page(summary: Summary, records: Sequence[Record]) -> str:
     for method in data["methods"]:
         method["colour"] = colours[method["label"]]
     script = _resource("page.js")
-    chosen = summary.recommendation.method
-    works = summary.best.mean > 0
-    headline = f"Use {chosen}" if works else "No method works here"
+    headline = summary.recommendation.headline
     slots = {
-        "title": escape(f"{summary.task} on {summary.backbone}: {'use ' + chosen if works else 'no method works'}"),
+        "title": escape(f"{summary.task} on {summary.backbone}: {headline[0].lower() + headline[1:]}"),
         "style": _resource("page.css"),
         "script": script,
         "script_hash": f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'",
@@ -47,10 +46,13 @@ def page(summary: Summary, records: Sequence[Record]) -> str:
         "reason": _set(escape(_without_repeat(summary.recommendation.reason, headline))),
         "facts": _facts(summary),
         "table": _table(summary, colours) + _subsets(summary, colours),
+        "beside": _scrolled("Other metrics", other_metrics(summary, records, colours)) + confusions(summary),
+        "next": next_steps(summary),
         "table_note": _table_note(summary),
         "cost_chart": _cost_figure(summary, colours),
         "seed_chart": _seed_figure(summary, colours),
         "similarity": _similarity(gains(records), summary, colours),
+        "break_even": escape(break_even(summary)),
         "curves": _curves(records, colours),
         "examples_note": escape(_examples_note(summary, embedded)),
         "measured": measured(summary, records),
@@ -90,9 +92,11 @@ def _facts(summary: Summary) -> str:
     facts = {
         "Task": summary.task,
         "Model": summary.backbone,
-        "Test examples": words.whole(summary.examples),
+        **({"Examples": words.split_sizes(summary.sizes).removesuffix(" examples")} if summary.sizes else {}),
+        **({} if summary.sizes else {"Test examples": words.whole(summary.examples)}),
         "Seeds": ", ".join(map(str, seeds)),
         "Metric": words.title(summary.metric),
+        **({} if summary.asked is None else {"Date": summary.asked.date}),
     }
     return "".join(f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in facts.items())
 
@@ -116,17 +120,31 @@ def _table(summary: Summary, colours: dict[str, int]) -> str:
     compared = {one.method: one for one in summary.comparisons}
     body = "".join(_line(row, summary, compared.get(row.method), colours[row.method]) for row in summary.rows)
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    body += "".join(_baseline(baseline) for baseline in summary.baselines)
+    return f'<table class="sortable"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def _scrolled(name: str, table: str) -> str:
+    return f'<div class="scroll" role="region" aria-label="{name}" tabindex="0">{table}</div>' if table else ""
+
+
+def _baseline(baseline: Baseline) -> str:
+    """A line that needs no model."""
+    name = f'<span class="chip"></span>{escape(baseline.name)}'
+    columns = f'<td data-sort="{baseline.score!r}">{words.score(baseline.score)}</td>' + "<td></td>" * 7
+    return f'<tr class=blind><th scope="row">{name}</th>{columns}</tr>'
 
 
 def _line(row: Row, summary: Summary, compared: Comparison | None, colour: int) -> str:
     chosen = row.method == summary.recommendation.method
     pill = '<span class="use">recommended</span>' if chosen else ""
+    if row.method in summary.recommendation.tied:
+        pill += '<span class="use tied">tie</span>'
     name = f'<span class="chip c{colour}"></span>{escape(row.method)}{pill}'
     spread = f' <span class="rest">± {words.score(row.std)}</span>' if len(row.seeds) > 1 else ""
     against = '<span class="rest">best</span>'
     if compared is not None:
-        sure = "" if compared.significantly_worse else "<br>not significant"
+        sure = "" if compared.significantly_worse else f"<br>{_unsure(compared)}"
         against = (
             f"{_signed(-compared.difference)} "
             f'<span class="rest">{escape(words.p_value(compared.p_adjusted))}{sure}</span>'
@@ -141,7 +159,17 @@ def _line(row: Row, summary: Summary, compared: Comparison | None, colour: int) 
         words.duration(row.seconds_per_answer),
         words.duration(row.cost_seconds(summary.recommendation.answers)),
     )
-    columns = "".join(f"<td>{cell}</td>" for cell in cells)
+    values = (
+        row.mean,
+        row.ci95[0],
+        0.0 if compared is None else -compared.difference,
+        row.trainable_parameters,
+        row.train_seconds,
+        row.prefix_tokens,
+        row.seconds_per_answer,
+        row.cost_seconds(summary.recommendation.answers),
+    )
+    columns = "".join(f'<td data-sort="{value!r}">{cell}</td>' for value, cell in zip(values, cells, strict=True))
     return f'<tr{" class=chosen" if chosen else ""}><th scope="row">{name}</th>{columns}</tr>'
 
 
@@ -159,6 +187,13 @@ def _subsets(summary: Summary, colours: dict[str, int]) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
 
 
+def _unsure(compared: Comparison) -> str:
+    """Why a difference from the best does not count."""
+    if compared.of_prompts and compared.p_adjusted < ALPHA:
+        return "of these prompts"
+    return "not told apart"
+
+
 def _signed(value: float) -> str:
     text = words.points(value)
     return f"−{text[1:]}" if text.startswith("-") else text if text == "0.0" else f"+{text}"
@@ -166,9 +201,11 @@ def _signed(value: float) -> str:
 
 def _table_note(summary: Summary) -> str:
     said = [
-        "The last column includes the training. Intervals are bootstraps over test examples and seeds; p-values are "
-        "adjusted for the number of methods."
+        "The last column includes the training. Intervals and p-values come from one model of seeds and test examples; "
+        "p-values are adjusted for all pairs of methods."
     ]
+    if any(row.one_seed for row in summary.rows):
+        said.append("The interval of a method that ran with one seed is that of its prompt.")
     if any(len(row.seeds) > 1 for row in summary.rows):
         said.append("The spread is the standard deviation over seeds.")
     same = [row.method for row in summary.rows if row.deterministic]
@@ -193,9 +230,11 @@ def _cost_figure(summary: Summary, colours: dict[str, int]) -> str:
         f"{row.method} scores {words.score(row.mean)} for {words.duration(row.cost_seconds(answers))}"
         for row in summary.rows
     )
+    chosen = summary.recommendation.method
+    ring = f"The ring marks {chosen}, the bars are 95% intervals." if chosen else "The bars are 95% intervals."
     return _figure(
         "What a better score costs",
-        f"Up is better, left is cheaper. The ring marks {summary.recommendation.method}, the bars are 95% intervals.",
+        f"Up is better, left is cheaper. {ring}",
         charts.score_against_cost(summary, colours),
         f"{words.title(summary.metric)} against time for {words.plural(answers, 'answer')}: {told}.",
     )
@@ -213,7 +252,7 @@ def _seed_figure(summary: Summary, colours: dict[str, int]) -> str:
 
 def _similarity(found: list[Gain] | str, summary: Summary, colours: dict[str, int]) -> str:
     if isinstance(found, str):
-        return f'<p class="empty">{escape(found)}</p>'
+        return ""
     metric = words.title(summary.metric)
     figures = []
     for gain in found:
@@ -234,7 +273,12 @@ def _similarity(found: list[Gain] | str, summary: Summary, colours: dict[str, in
                 more,
             )
         )
-    return f'<div class="{"wide" if len(figures) == 1 else "pair"}">{"".join(figures)}</div>'
+    body = f'<div class="{"wide" if len(figures) == 1 else "pair"}">{"".join(figures)}</div>'
+    return _section("similarity", "When does a demonstration help a soft prompt?", body)
+
+
+def _section(name: str, title: str, body: str) -> str:
+    return f'<section aria-labelledby="{name}"><h2 id="{name}">{title}</h2>{body}</section>'
 
 
 def _bin_row(one: Bin) -> str:
@@ -249,7 +293,7 @@ def _bin_row(one: Bin) -> str:
 def _curves(records: Sequence[Record], colours: dict[str, int]) -> str:
     drawn = [record for record in records if record.curve]
     if not drawn:
-        return '<p class="empty">Nothing was tuned, or no steps were recorded.</p>'
+        return ""
     labels = list(dict.fromkeys(record.label for record in drawn))
     legend = "".join(f'<li><span class="chip c{colours[label]}"></span>{escape(label)}</li>' for label in labels)
     figures = []
@@ -260,8 +304,9 @@ def _curves(records: Sequence[Record], colours: dict[str, int]) -> str:
         svg = charts.curve(drawn, what, axis, colours)
         if svg:
             told = f"{name}, by step, for {words.listed(labels)}; {_ends(drawn, what)}."
-            figures.append(_figure(name, "One line for each seed.", svg, told))
-    return f'<ul class="legend">{legend}</ul><div class="pair">{"".join(figures)}</div>'
+            figures.append(_figure(name, "One line for each seed; the ring is the step that was kept.", svg, told))
+    body = f'<ul class="legend">{legend}</ul><div class="pair">{"".join(figures)}</div>'
+    return _section("curves", "Learning curves", body)
 
 
 def _ends(records: Iterable[Record], what: str) -> str:

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+ALPHA = 0.05  # of every test
+
+
+@dataclass(frozen=True)
+class Classes:
+    """How one method's answers fall on the labels, over all its runs.
+
+    macro_f1, mcc: the mean over runs; see `metrics.labels` and `metrics.agreement`. confusion: counts [truth][answer], labels in
+    their order, in the last column the answers that are no label.
+    """
+
+    macro_f1: float
+    mcc: float
+    confusion: list[list[int]]
+
 
 @dataclass(frozen=True)
 class Row:
     """One method over all its seeds.
 
     mean: the metric of all examples, averaged over seeds. std: over seeds (sample standard deviation; 0.0 for a deterministic
-    method or one seed). ci95: bootstrap over examples and seeds. deterministic: one run stands for every seed. prefix_tokens:
+    method or one seed). ci95: of the method, by the crossed model of seeds and examples; of its prompt alone, where it ran with
+    one seed. deterministic: one run stands for every seed. prefix_tokens:
     mean positions before the input. dropped_demonstrations: summed over the runs of this row. subsets: the mean of each
     named part of the test examples.
     """
@@ -30,6 +46,12 @@ class Row:
     dropped_demonstrations: int
     examples: int
     subsets: dict[str, float] = field(default_factory=dict)
+    classes: Classes | None = None
+
+    @property
+    def one_seed(self) -> bool:
+        """Whether only one of the prompts that chance could have given is known."""
+        return not self.deterministic and len(self.seeds) < 2
 
     def cost_seconds(self, answers: int) -> float:
         """Seconds to train once and then answer so many inputs."""
@@ -38,7 +60,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A method against the best one. difference: best minus method, in points of the metric. p_adjusted: after Holm."""
+    """A method against the best one.
+
+    difference: best minus method, in points of the metric. p_adjusted: after Holm over all pairs of methods. ci95: at the level
+    at which Holm judges p, so that it leaves 0 out exactly where p_adjusted is below 0.05. of_prompts: a side ran with one seed,
+    so that this speaks of the prompts at hand and never makes a method significantly worse.
+    """
 
     method: str
     best: str
@@ -47,21 +74,55 @@ class Comparison:
     p: float
     p_adjusted: float
     significantly_worse: bool
+    of_prompts: bool = False
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What scores without a model. name: `always 'yes'`, or `chance`. score: by the metric that decides."""
+
+    name: str
+    score: float
 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """The method to use, why, and for how many answers its cost was counted."""
+    """The method to use, why, and for how many answers its cost was counted.
+
+    method: empty where no method works. tied: the others that are not told from the best one. probability: of the method's
+    being the best. margin: how far below the best, in points, a cheaper method must be shown not to lie to be taken.
+    """
 
     method: str
     reason: str
     answers: int
+    tied: tuple[str, ...] = ()
+    probability: float = 1.0
+    margin: float = 0.0
+
+    @property
+    def headline(self) -> str:
+        """The answer in a few words."""
+        return f"Use {self.method}" if self.method else "No method works here"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked for. date: of the report, as in 2026-01-31. wording: the template's parts. prompts: the folder of each kept
+    soft prompt by its trial. next_command: how to answer new inputs with the recommended method; empty where there is none."""
+
+    command: str
+    date: str
+    wording: dict[str, str]
+    prompts: dict[str, str]
+    next_command: str
 
 
 @dataclass(frozen=True)
 class Summary:
     """Everything a report says. subsets: how many examples each named part of the test split has. fingerprints: those that all
-    records share. notes: whole sentences."""
+    records share. notes: whole sentences. sizes: examples of each split, where known. labels:
+    what a classification chooses from; empty where it is none, or there are more than a matrix can show."""
 
     task: str
     backbone: str
@@ -76,6 +137,10 @@ class Summary:
     hardware: str = ""
     fingerprints: dict[str, str] = field(default_factory=dict)
     signatures: dict[str, str] = field(default_factory=dict)
+    baselines: tuple[Baseline, ...] = ()
+    sizes: dict[str, int] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    asked: Asked | None = None
 
     def row(self, method: str) -> Row:
         """The row with this label. Raises KeyError when there is none."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreword import stats
+from foreword.methods import METHODS
 from foreword.record import Answer, Record
 from foreword.report import words
 
@@ -57,9 +58,9 @@ class Gain:
 
 
 def gains(records: Sequence[Record]) -> list[Gain] | str:
-    """One Gain for each `ipt` label against the first `pt` label, or a sentence that says why there is none."""
-    without = [record for record in records if record.method == "pt"]
-    given = [record for record in records if record.method == "ipt"]
+    """One Gain for each label of a soft prompt with retrieved demonstrations against the first label of one without any, or a sentence
+    that says why there is none."""
+    without, given = _prompted(records, "none"), _prompted(records, "retrieved")
     missing = [name for name, found in (("pt", without), ("ipt", given)) if not found]
     if missing:
         which = f"{missing[0]} was" if len(missing) == 1 else "neither was"
@@ -77,6 +78,12 @@ def gains(records: Sequence[Record]) -> list[Gain] | str:
     return made or " ".join(reasons)
 
 
+def _prompted(records: Sequence[Record], demonstrations: str) -> list[Record]:
+    """The records of a soft prompt with such demonstrations."""
+    rows = [(record, METHODS.get(record.method)) for record in records]
+    return [record for record, row in rows if row and row.soft and row.demonstrations == demonstrations]
+
+
 def _gain(given: list[Record], base: list[Record]) -> Gain | str:
     label, metric = given[0].label, given[0].primary
     similar = _mean_by_id(given, lambda answer: answer.shown[-1].similarity if answer.shown else None)
@@ -91,6 +98,8 @@ def _gain(given: list[Record], base: list[Record]) -> Gain | str:
         return (
             f"Not shown for {label}: only {words.plural(len(ids), 'example')} with a similarity, and it takes {FEWEST}."
         )
+    if not y.any():
+        return f"Not shown for {label}: it gains nothing on any example."
     fitted = stats.slope(x, y)
     if fitted is None:
         return f"Not shown for {label}: nearly every demonstration has the same similarity."

@@ -23,16 +23,25 @@ def show(summary: Summary, console: Console | None = None) -> None:
 def render(summary: Summary, *, ascii_only: bool = False) -> RenderableType:
     """The table, the reason and the notes as one thing that rich can print; readable from 80 columns on."""
     examples = words.plural(summary.examples, "example")
+    if summary.sizes:
+        examples = words.split_sizes(summary.sizes)
     head = Text(f"{summary.task} on {summary.backbone}, {examples}", style="bold")
     parts: list[RenderableType] = [head, _table(summary, ascii_only)]
+    if summary.baselines:
+        blind = "; ".join(f"{baseline.name} {words.score(baseline.score)}" for baseline in summary.baselines)
+        parts.append(Padding(Text(_said(f"Without a model: {blind}.", ascii_only)), (0, 1, 1, 1)))
     if summary.subsets:
         parts.append(_subsets(summary, ascii_only))
+    if summary.labels:
+        parts.append(_classes(summary))
     parts.append(Padding(Text(_said(summary.recommendation.reason, ascii_only), style="bold"), (0, 1)))
     if any(len(row.seeds) > 1 for row in summary.rows):
-        spread = "± is the standard deviation over seeds; "
+        spread = "± is the standard deviation over seeds. "
     else:
         spread = ""
-    legend = f"* recommended. {spread}intervals are 95%, over examples and seeds."
+    marked = "* recommended. " if summary.recommendation.method else ""
+    alone = " (of one seed: over examples, for that prompt)" if any(row.one_seed for row in summary.rows) else ""
+    legend = f"{marked}{spread}Intervals are 95%, over examples and seeds{alone}; differences are adjusted for all pairs (Holm)."
     parts.append(Padding(Text(_said(legend, ascii_only), style="dim"), (1, 1, 0, 1)))
     parts += [Padding(Text(_said(note, ascii_only), style="dim"), (0, 1)) for note in summary.notes]
     return Group(*parts)
@@ -55,6 +64,18 @@ def _table(summary: Summary, ascii_only: bool) -> Table:
         cells = [_said(cell, ascii_only) for cell in _cells(row)]
         mark = "* " if chosen else "  "
         table.add_row(Text(mark + row.method), *map(Text, cells), style="bold green" if chosen else "")
+    return table
+
+
+def _classes(summary: Summary) -> Table:
+    """What stands beside the accuracy of a classification."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table.add_column("by class", overflow="fold", min_width=6)
+    table.add_column("macro F1", justify="right")
+    table.add_column("MCC", justify="right")
+    for row in summary.rows:
+        if row.classes is not None:
+            table.add_row(Text(f"  {row.method}"), words.score(row.classes.macro_f1), words.score(row.classes.mcc))
     return table
 
 

@@ -99,6 +99,14 @@ def duration(seconds: float) -> str:
     raise AssertionError("days have no upper end")
 
 
+def size(count: float) -> str:
+    """Bytes with the unit that fits: 812 MB, 1.4 GB."""
+    for unit, factor in (("kB", 1e3), ("MB", 1e6)):
+        if count < 1000 * factor:
+            return f"{_three(count / factor)} {unit}"
+    return f"{_three(count / 1e9)} GB"
+
+
 def _three(value: float) -> str:
     """About three figures."""
     if value < 1:
@@ -116,6 +124,11 @@ def p_value(p: float) -> str:
 def listed(words: list[str]) -> str:
     """`zero`, `zero and pt`, `zero, icl and pt`."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def split_sizes(sizes: dict[str, int]) -> str:
+    """`240 train, 30 dev and 30 test examples`."""
+    return f"{listed([f'{size:,} {split}' for split, size in sizes.items()])} examples"
 
 
 def plural(number: int, noun: str) -> str:

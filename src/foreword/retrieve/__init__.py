@@ -8,17 +8,22 @@ from random import Random
 
 from foreword.data import Example
 from foreword.errors import unknown
-from foreword.retrieve.chance import random_retriever
+from foreword.retrieve.chance import random_retriever, random_signature
 from foreword.retrieve.pool import Encode, Found, Pool, Retriever, at_least_one, by_id
-from foreword.retrieve.vectors import dense_retriever, sentence_encoder
-from foreword.retrieve.words import bm25_retriever
+from foreword.retrieve.vectors import dense_retriever, dense_signature, sentence_encoder
+from foreword.retrieve.words import bm25_retriever, bm25_signature
 
-__all__ = ["RETRIEVERS", "Encode", "Found", "Pool", "Retriever", "fixed", "make", "sentence_encoder"]
+__all__ = ["RETRIEVERS", "Encode", "Found", "Pool", "Retriever", "fixed", "make", "sentence_encoder", "signature"]
 
 RETRIEVERS: dict[str, Callable[[Pool], Retriever]] = {
     "random": random_retriever,
     "bm25": bm25_retriever,
     "dense": dense_retriever,
+}
+SIGNATURES: dict[str, Callable[[], str]] = {
+    "random": random_signature,
+    "bm25": bm25_signature,
+    "dense": dense_signature,
 }
 
 
@@ -32,6 +37,14 @@ def make(
     if name not in RETRIEVERS:
         raise unknown("retriever", name, RETRIEVERS)
     return RETRIEVERS[name](Pool(pool, seed, encode, stem))
+
+
+def signature(name: str) -> str:
+    """The constants and versions that decide what the retriever of that name shows: part of a trial's key. Raises ForewordError for an
+    unknown name."""
+    if name not in RETRIEVERS:
+        raise unknown("retriever", name, RETRIEVERS)
+    return SIGNATURES[name]()
 
 
 def fixed(pool: Sequence[Example], k: int, seed: int) -> list[Example]:

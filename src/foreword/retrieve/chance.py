@@ -9,6 +9,11 @@ from foreword.data import Example
 from foreword.retrieve.pool import Pool, Ranked, Ranking, Retriever, by_id
 
 
+def random_signature() -> str:
+    """What this retriever's choice depends on, beside the examples and the seed."""
+    return "random|by:seed,id|distinct-questions"
+
+
 def random_retriever(pool: Pool) -> Retriever:
     """Distinct questions drawn by the seed, the asking example's id and the pool's ids alone."""
     ordered = Pool(by_id(pool.examples), pool.seed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,6 +15,7 @@ from foreword.errors import ForewordError, MissingExtraError
 from foreword.retrieve.pool import Encode, Pool, Ranked, Ranking, Retriever, Vectors
 
 Search: TypeAlias = Callable[[Vectors, int], tuple[Vectors, np.ndarray[Any, Any]]]
+DECIMALS = 6  # at which cosines are compared
 _HELD = 1 << 23  # scores held at once by a search over all vectors
 
 
@@ -123,12 +125,31 @@ def _nearest(
 
 def _compared(vectors: Vectors, query: Vectors, near: np.ndarray[Any, Any], k: int) -> Ranking:
     """The k nearest of the places `near`, which ascend, so that a stable sort breaks ties by position."""
-    cosines = np.round((vectors[near] * query.astype(np.float64)).sum(axis=1), 6)
+    cosines = np.round((vectors[near] * query.astype(np.float64)).sum(axis=1), DECIMALS)
     order = np.argsort(-cosines, kind="stable")[:k]
     return [(int(near[one]), float(cosines[one])) for one in order]
 
 
-def sentence_encoder(name_or_path: str, *, device: str | None = None, batch_size: int = 64) -> Encode:
+@dataclass(frozen=True)
+class SentenceEncoder:
+    """An `encode` (N texts -> [N, H]) that shows the sentence-transformers model it is made of, so that it can be identified."""
+
+    model: Any
+    batch_size: int
+
+    def __call__(self, texts: Sequence[str]) -> Vectors:
+        vectors = self.model.encode(
+            list(texts), batch_size=self.batch_size, show_progress_bar=False, convert_to_numpy=True
+        )
+        return np.asarray(vectors, dtype=np.float32)
+
+
+def dense_signature() -> str:
+    """What this retriever's choice depends on, beside the examples and the encoder."""
+    return f"dense|cosine|decimals:{DECIMALS}|ties:first"
+
+
+def sentence_encoder(name_or_path: str, *, device: str | None = None, batch_size: int = 64) -> SentenceEncoder:
     """The `encode` of a sentence-transformers model: a local folder or a hub id.
 
     Raises MissingExtraError where sentence-transformers is not installed, ForewordError where the model cannot
@@ -147,8 +168,4 @@ def sentence_encoder(name_or_path: str, *, device: str | None = None, batch_size
             "give the folder or the hub id of a sentence-transformers model."
         ) from error
 
-    def encode(texts: Sequence[str]) -> Vectors:
-        found = model.encode(list(texts), batch_size=batch_size, show_progress_bar=False, convert_to_numpy=True)
-        return np.asarray(found, dtype=np.float32)
-
-    return encode
+    return SentenceEncoder(model, batch_size)

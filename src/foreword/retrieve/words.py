@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import statistics
 from collections import Counter
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from typing import Any
 
 import bm25s
@@ -19,12 +21,21 @@ from foreword.retrieve.pool import Pool, Ranked, Ranking, Retriever, Vectors
 
 K1 = 1.5  # Robertson and Zaragoza 2009: how soon a repeated word counts no more
 B = 0.75  # how much a long text is held back for its length
+METHOD = "lucene"
+_PROBE = "Die Größe: naïve re-entry_2 x10 don't İstanbul ﬁn 3.5% दिन दीन कि สวัสดี 東京タワー 한국어 ПРИВЕТ Ⅳ e\u0301 a\u200db 😀"
 
 
 def trigrams(text: str) -> list[str]:
     """The letter trigrams of each word piece, its ends marked: `cat` gives `^ca`, `cat`, `at$`."""
     marked = (f"^{piece}$" for piece in pieces(text))
     return [word[start : start + 3] for word in marked for start in range(len(word) - 2)]
+
+
+def bm25_signature() -> str:
+    """What this retriever's choice depends on, beside the examples. How texts are cut is told by what is cut of a text in many scripts,
+    so no number has to be raised when it changes."""
+    cut = hashlib.sha256("\n".join([*pieces(_PROBE), "", *trigrams(_PROBE)]).encode()).hexdigest()[:12]
+    return f"bm25|{METHOD}|k1:{K1}|b:{B}|pieces:{cut}|stem:no|ties:first|bm25s:{version('bm25s')}"
 
 
 def bm25_retriever(pool: Pool) -> Retriever:
@@ -37,7 +48,7 @@ def bm25_retriever(pool: Pool) -> Retriever:
     cut = _cutter(pool)
     cuts = [cut(text) for text in pool.texts]
     numbers = {piece: number for number, piece in enumerate(sorted({piece for one in cuts for piece in one}))}
-    index = bm25s.BM25(method="lucene", k1=K1, b=B, backend="numpy")
+    index = bm25s.BM25(method=METHOD, k1=K1, b=B, backend="numpy")
     if numbers:
         corpus = [[numbers[piece] for piece in one] for one in cuts]
         index.index((corpus, dict(numbers)), create_empty_token=False, show_progress=False)

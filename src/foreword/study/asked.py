@@ -7,18 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from foreword.config import Run
+from foreword.conversations import system_message
 from foreword.data import Columns, examples, merged
 from foreword.errors import ForewordError, unknown
-from foreword.methods import Method, parse
+from foreword.methods import Method, current, parse
 from foreword.metrics import metric
 from foreword.readers import Form, read_rows
+from foreword.report.words import listed
 from foreword.retrieve import RETRIEVERS
 from foreword.task import SPLITS, Task
 from foreword.tasks import load_task
 from foreword.tasks._fit import default_metrics, one_input, unreached
+from foreword.tasks._labels import free
 from foreword.template import Template
 
-DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
+DEVICES = ("auto", "cpu", "cuda", "mps", "xpu", "spread")
 POOLINGS = ("mean", "last")
 WORDING = ("instruction", "question", "answer", "separator", "stop", "extract", "empty_answers")
 
@@ -29,7 +32,12 @@ def row_of(run: Run, label: str) -> Method:
 
 
 def checked(run: Run) -> Run:
-    """The run as it is, every name in it known. Raises ForewordError for the first that is not."""
+    """The run, every name in it known and methods under their names of today. Raises ForewordError for the first that is not."""
+    methods = [current(label) for label in run.methods]
+    twice = next((label for place, label in enumerate(methods) if label in methods[:place]), None)
+    if twice is not None:
+        raise ForewordError(f"methods holds '{twice}' twice, once under a former name; name each once.")
+    run = run.model_copy(update={"methods": methods})
     for label in run.methods:
         row_of(run, label)
     for name in run.metrics:
@@ -40,6 +48,33 @@ def checked(run: Run) -> Run:
         raise unknown("device", run.device, DEVICES)
     pooling_of(run)
     return run
+
+
+def heard(run: Run) -> Run:
+    """The run as it is. Raises ForewordError for an instruction that none of its methods says."""
+    if run.instruction and not _saying(run):
+        name, *rest = run.methods[0].split(":")
+        raise ForewordError(
+            f"An instruction is given and {listed(run.methods)} would not say it; write {':'.join((name + '+instruction', *rest))}, use "
+            "zero, few or icl, or leave --instruction out."
+        )
+    return run
+
+
+def unsaid(run: Run, task: Task) -> tuple[str, ...]:
+    """A note where some of the methods do not say the instruction that the run, or its own data, gives."""
+    saying = _saying(run)
+    silent = [label for label in run.methods if label not in saying]
+    if not silent or not (run.instruction or (run.data and task.template.instruction)):
+        return ()
+    return (
+        f"The instruction is said by {listed(saying) if saying else 'no method'}, not by {listed(silent)}; a label with +instruction, such "
+        "as pt+instruction, says it.",
+    )
+
+
+def _saying(run: Run) -> list[str]:
+    return [label for label in run.methods if row_of(run, label).instruction]
 
 
 def pooling_of(run: Run) -> str | None:
@@ -63,7 +98,7 @@ def task_of(run: Run, *, whole_pool: bool = False) -> Task:
         raise ForewordError(f"Both --task {run.task} and --data {run.data} are given; give one of them.")
     for name in run.metrics:
         metric(name)
-    own = run.data != ""
+    own, shares = run.data != "", shares_of(run)
     task = load_task(
         Path(run.data) if own and Path(run.data).exists() else run.data or run.task,
         data_dir=run.data_dir or None,
@@ -79,7 +114,8 @@ def task_of(run: Run, *, whole_pool: bool = False) -> Task:
         template=worded(Template(), run) if own else None,
         metrics=run.metrics or None,
         choices=run.choices,
-        recognise="choices" not in run.model_fields_set,
+        dev_share=shares[0],
+        test_share=shares[1],
     )
     if not own:
         task = replace(task, template=worded(task.template, run))
@@ -107,10 +143,12 @@ def scored_task(run: Run, *, whole_pool: bool = False) -> Task:
     if run.task or run.data or not run.test:
         return task_of(run, whole_pool=whole_pool)
     template = worded(Template(), run)
+    rows = read_rows(run.test, form=form_of(run), as_written=True)
+    template = template.instructed(system_message(rows, run.test, run.input_column, run.target_column))
     made = examples(
-        read_rows(run.test, form=form_of(run), as_written=True),
+        rows,
         columns_of(run),
-        choices=run.choices,
+        choices=choices_of(run),
         empty_answers=template.empty_answers,
         origin=run.test,
         fields_needed=template.names(),
@@ -120,6 +158,32 @@ def scored_task(run: Run, *, whole_pool: bool = False) -> Task:
     notes = (*one_input("test", made, test), *unreached(run.metrics, test))
     task = Task(Path(run.test).resolve().stem, (), (), tuple(test), template, metrics, source=run.test, notes=notes)
     return task.limited({"test": run.limit})
+
+
+def choices_of(run: Run) -> list[str]:
+    """The choices that the run names; none where it says that answers are free text."""
+    return [] if free(run.choices) else list(run.choices)
+
+
+def shares_of(run: Run) -> tuple[float, float]:
+    """The shares of dev and test that `split` asks for, such as 60/20/20; a tenth each where it is empty. Raises ForewordError where it
+    is no three numbers above 0, or where the task has its own splits."""
+    if not run.split:
+        return 0.1, 0.1
+    try:
+        sizes = [float(part) for part in run.split.split("/")]
+    except ValueError:
+        sizes = []
+    if len(sizes) != 3 or not all(0 < size < float("inf") for size in sizes):
+        raise ForewordError(
+            f"The split is '{run.split}', but must be three numbers above 0 for train, dev and test, such as 60/20/20."
+        )
+    given = [f"--{name}" for name in ("task", "test") if getattr(run, name)]
+    if given or Path(run.data).is_dir():
+        raise ForewordError(
+            f"The split {run.split} is asked for, but {given[0] if given else run.data} brings its own; leave --split out."
+        )
+    return sizes[1] / sum(sizes), sizes[2] / sum(sizes)
 
 
 def worded(template: Template, run: Run) -> Template:

@@ -13,8 +13,13 @@ from foreword.metrics import METRICS
 from foreword.progress import Progress, silent
 from foreword.record import Record
 from foreword.report.page import write_report
+from foreword.study.asked import heard
+from foreword.study.classes import labels_of
+from foreword.study.command import asked
 from foreword.study.plan import Plan, plan, renamed, unwritable
 from foreword.study.summary import Summary, as_json, summarise
+from foreword.study.trivial import trivial_answers
+from foreword.task import SPLITS
 from foreword.trial import Trial
 
 
@@ -62,9 +67,19 @@ def _sweep(plan: Plan, out: Path) -> None:
 def conclude(plan: Plan, records: Sequence[Record], out: Path, made: int) -> Outcome:
     """Rows, tests, recommendation, report."""
     records = [renamed(record, trial) for record, trial in zip(records, plan.trials, strict=True)]
-    summary = summarise(records, lambda name: METRICS[name], answers=plan.run.answers)
+    metric = METRICS[plan.task.metrics[0]]
+    summary = summarise(
+        records,
+        lambda name: METRICS[name],
+        answers=plan.run.answers,
+        margin=plan.run.margin,
+        trivial=trivial_answers(plan.task, metric),
+        labels=labels_of(plan.task),
+    )
     notes = (*plan.task.remarks, *unwritable(plan.backbone, plan.task), *summary.notes)
-    summary = replace(summary, notes=tuple(dict.fromkeys(notes)))
+    sizes = {split: len(plan.task.split(split)) for split in SPLITS}
+    summary = replace(summary, notes=tuple(dict.fromkeys(notes)), sizes=sizes)
+    summary = replace(summary, asked=asked(plan.run, plan.task, records, summary.recommendation.method))
     report = out / "report.html"
     write_report(report, summary, records)
     write_json(out / "compare.json", as_json(summary, str(report)))
@@ -73,4 +88,4 @@ def conclude(plan: Plan, records: Sequence[Record], out: Path, made: int) -> Out
 
 def compare(run: Run, *, progress: Progress = silent) -> Outcome:
     """Plan and carry out: the whole job in one call."""
-    return carry_out(plan(run, progress=progress))
+    return carry_out(plan(heard(run), progress=progress))

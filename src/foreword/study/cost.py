@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from foreword.backbone import Backbone
+from foreword.backbone import Backbone, Row
 from foreword.layout import Laid, Layout
 from foreword.predict import choice_ids
+from foreword.trainables import TRAINABLES
 from foreword.trial import Trial
 
 SAMPLE = 64  # examples whose tokens are counted; the rest is taken to be like them
@@ -18,9 +19,9 @@ HEADS = ("method", "seed", "numbers\ntrained", "steps", "train\ntokens", "answer
 @dataclass(frozen=True)
 class Estimate:
     """Tokens are positions that go through the backbone, at most: training to its last step, answers of the full length. A prefix
-    that is shared is counted once a step, and once for all answers. tflop: 4N a training token (forward and backward without
-    weight gradients; 6N where the weights are trained), 2N an answer token, N the backbone's parameters; choosing checkpoints is not
-    counted. seed: None where it changes nothing."""
+    that is shared is counted once a step, and once for all answers. tflop: what the trainable says a training token takes
+    (forward and backward), and 2N an answer token, N the backbone's parameters; choosing checkpoints is not counted. seed: None
+    where it changes nothing."""
 
     trial: str
     method: str
@@ -62,16 +63,17 @@ def estimate(trial: Trial) -> Estimate:
     training = round(_training(layout, trial, sampled.train)) if spec.method.trains and spec.tuning.max_steps else 0
     count = len(task.split(spec.split))
     laid = [layout.lay(example) for example in sampled.split(spec.split)]
-    each, shared = _parts(backbone, layout.soft, [(len(one.fitted.prefix), len(one.fitted.own)) for one in laid])
+    each, shared = _parts(backbone, layout.soft, [_lengths(one.row()) for one in laid])
     said = sum(_said(backbone, trial, one, own) for one, own in zip(laid, each, strict=True))
     answering = round(count * said / len(laid) + shared)
-    flops = backbone.parameters * ((6 if spec.method.weights else 4) * training + 2 * answering)
+    trainable = TRAINABLES.get(spec.method.trainable)
+    flops = 2 * backbone.parameters * answering + (0 if trainable is None else trainable.flops(backbone) * training)
     return Estimate(
         trial=trial.name,
         method=spec.label,
         seed=spec.seed if spec.method.random() else None,
         key=trial.key,
-        trainable_parameters=_trained(trial, layout.soft),
+        trainable_parameters=0 if trainable is None else trainable.parameters(backbone, spec.tuning, layout.soft),
         max_steps=spec.tuning.max_steps if spec.method.trains else 0,
         training_tokens=training,
         answers=count,
@@ -94,7 +96,7 @@ def summed(found: Sequence[Estimate]) -> str:
 def _training(layout: Layout, trial: Trial, examples: Sequence[Any]) -> float:
     """Positions of a whole training: each step a batch, its shared prefix once."""
     rows = [layout.training_row(example) for example in examples]
-    each, shared = _parts(trial.backbone, layout.soft, [(len(r.prefix), len(r.own) + len(r.answer)) for r in rows])
+    each, shared = _parts(trial.backbone, layout.soft, [_lengths(row) for row in rows])
     size = min(trial.spec.tuning.batch_size, len(trial.task.train))
     return trial.spec.tuning.max_steps * (shared + size * sum(each) / len(each))
 
@@ -108,21 +110,17 @@ def _parts(backbone: Backbone, soft: int, rows: Sequence[tuple[int, int]]) -> tu
     return [own + end for _, own in rows], soft + start + shared
 
 
+def _lengths(row: Row) -> tuple[int, int]:
+    """Positions of a row that others have too, and of its own, answer included."""
+    return len(row.before) + len(row.prefix), len(row.own) + len(row.answer)
+
+
 def _said(backbone: Backbone, trial: Trial, one: Laid, own: int) -> int:
     """Positions of one answer with what stands before it: of all its choices, where there is a choice."""
     choices = one.example.choices
     if not choices:
         return own + trial.spec.max_new_tokens
     return sum(own + len(ids) for ids in choice_ids(backbone, trial.task.template, choices))
-
-
-def _trained(trial: Trial, rows: int) -> int:
-    """How many numbers are trained: the prompt, and the two layers that it is fitted through where there are any; or all weights."""
-    if trial.spec.method.weights:
-        return trial.backbone.parameters
-    tuning, hidden = trial.spec.tuning, trial.backbone.hidden
-    layers = 2 * hidden * (tuning.mlp_width or hidden) if tuning.reparameterisation == "mlp" and tuning.max_steps else 0
-    return rows * hidden + layers if trial.spec.method.soft else 0
 
 
 def _whole(number: int) -> str:

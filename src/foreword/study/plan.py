@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from foreword import store
-from foreword.backbone import Backbone, load_backbone
+from foreword.backbone import Backbone, encoder_fingerprint, load_backbone
+from foreword.chat import Chat, has_template
 from foreword.config import Run
 from foreword.context import TooLongError
 from foreword.data import Example
@@ -16,45 +17,72 @@ from foreword.layout import Layout
 from foreword.methods import Method
 from foreword.metrics.scores import decides
 from foreword.progress import Progress, silent
-from foreword.record import Record
+from foreword.record import Record, refuse_older
 from foreword.report.words import listed
 from foreword.retrieve import sentence_encoder
 from foreword.softprompt import SoftPrompt
-from foreword.study.asked import checked, pooling_of, row_of, task_of
+from foreword.spec import Spec
+from foreword.study.asked import checked, pooling_of, row_of, task_of, unsaid
 from foreword.study.boundary import bounded
 from foreword.study.carried import carried, roomy
 from foreword.task import SPLITS, Task
-from foreword.trial import Encode, Spec, Trial
+from foreword.trainables import tuning_for
+from foreword.trial import Encode, Trial
 
 
-def backbone_of(run: Run) -> Backbone:
-    """The backbone that a run names, loaded and frozen."""
-    return load_backbone(
+def backbone_of(run: Run, progress: Progress = silent) -> Backbone:
+    """The backbone that a run names, loaded and frozen, spoken to as the run says."""
+    backbone = load_backbone(
         run.model,
         dtype=run.dtype,
         device=run.device,
         revision=run.revision or None,
         target_tokenizer=run.target_tokenizer,
         trust_remote_code=run.trust_remote_code,
+        progress=progress,
     )
+    return spoken(run, backbone)
+
+
+def spoken(run: Run, backbone: Backbone) -> Backbone:
+    """The backbone, spoken to through its chat template where it has one and the run allows it. Raises ForewordError where the run
+    asks for a chat and there is no template, or one that cannot be taken apart."""
+    tokenizer = backbone.words.tokenizer
+    if run.chat == "off" or backbone.chat is not None:
+        return backbone
+    if backbone.kind == "seq2seq" or not has_template(tokenizer):
+        if run.chat == "on":
+            raise ForewordError(f"A chat is asked for and {backbone.name} has no chat template; leave out --chat on.")
+        return backbone
+    return backbone.chatting(Chat(tokenizer, start=backbone.words.start, name=backbone.name))
+
+
+def suits(backbone: Backbone, prompt: SoftPrompt, *, as_it_is: bool = True) -> None:
+    """Raises ForewordError for a prompt of another backbone, or, where it is used as it is, for one that was tuned through another chat
+    template than the backbone is spoken to through now."""
+    prompt.fits(name=backbone.name, fingerprint=backbone.fingerprint, hidden=backbone.hidden)
+    if as_it_is:
+        prompt.speaks(name=backbone.name, chat="" if backbone.chat is None else backbone.chat.digest)
 
 
 def plainly(run: Run, backbone: Backbone, task: Task) -> Task:
     """The task as this kind of model wants it where nobody worded it: an encoder-decoder gets the bare input and says the bare
-    answer, because its two halves already tell question from answer; a left-to-right model keeps the default wording."""
+    answer, because its two halves already tell question from answer, and so does a chat, because its turns tell them apart; any other
+    left-to-right model keeps the default wording."""
     unworded = all(getattr(run, name) is None for name in ("question", "answer"))
-    if run.task or not unworded or backbone.kind != "seq2seq":
+    if run.task or not unworded or (backbone.kind != "seq2seq" and backbone.chat is None):
         return bounded(backbone, task)
     stop = "" if run.stop is None else task.template.stop
     return replace(task, template=replace(task.template, question="{input}", answer="{target}", stop=stop))
 
 
 def encoder_of(run: Run, backbone: Backbone) -> tuple[str, Encode]:
-    """What turns text into vectors for dense retrieval, and its name: a sentence encoder, or the backbone's own states
-    (`backbone:last`, as Sun et al. 2023 took them, or `backbone:mean`)."""
+    """What turns text into vectors for dense retrieval, and what identifies it: a sentence encoder, by a fingerprint of its contents,
+    or the backbone's own states (`backbone:last`, as Sun et al. 2023 took them, or `backbone:mean`)."""
     pooling = pooling_of(run)
     if pooling is None:
-        return run.encoder, sentence_encoder(run.encoder)
+        encoder = sentence_encoder(run.encoder)
+        return encoder_fingerprint(encoder.model), encoder
     return f"backbone:{pooling}", lambda texts: backbone.states(texts, pooling=pooling)
 
 
@@ -89,9 +117,8 @@ def _spec(run: Run, label: str, row: Method, seed: int, given: SoftPrompt | None
         label=label,
         method=row,
         seed=seed,
-        tuning=run.model_tuning if row.weights else run.tuning,
+        tuning=tuning_for(run, row.trainable),
         max_new_tokens=run.max_new_tokens,
-        encoder=run.encoder or "backbone:mean",
         given=given if row.soft else None,
     )
 
@@ -129,7 +156,12 @@ def fitting_split(
     for the first that does not fit, unless the run leaves such examples out."""
     layouts = [
         Layout(
-            backbone, task.template, row, soft=run.tuning.prompt_length if row.soft else 0, reserve=run.max_new_tokens
+            backbone,
+            task.template,
+            row,
+            soft=run.tuning.prompt_length if row.soft else 0,
+            reserve=run.max_new_tokens,
+            inside=run.tuning.place == "system",
         )
         for row in dict.fromkeys(row.bare() for row in methods)
     ]
@@ -154,7 +186,8 @@ def _surely_fits(backbone: Backbone, task: Task, example: Example, room: int | N
     if room is None:
         return True
     replies = map(task.template.reply, (*example.targets, *example.choices))
-    words = [task.template.opening(), task.template.ask(example), *replies]
+    around = "" if backbone.chat is None else backbone.chat.around
+    words = [task.template.opening(), around, task.template.ask(example), *replies]
     return 2 * sum(len(text.encode()) for text in words) + backbone.specials + 8 <= room
 
 
@@ -210,14 +243,19 @@ def plan(run: Run, *, progress: Progress = silent, task: Task | None = None, bac
         raise ForewordError(
             "Init 'labels' needs a task with answers to choose from; give --choices, or use --init vocab."
         )
-    backbone = backbone or backbone_of(run)
+    backbone = backbone_of(run, progress) if backbone is None else spoken(run, backbone)
     run, task = roomy(run, backbone, carried(backbone, plainly(run, backbone, task)))
+    task = replace(task, notes=(*task.notes, *unsaid(run, task)))
     specs = specs_of(run, given)
     for spec in specs:
         if spec.given is not None:
-            spec.given.fits(name=backbone.name, fingerprint=backbone.fingerprint, hidden=backbone.hidden)
+            suits(backbone, spec.given, as_it_is=spec.tuning.max_steps == 0)
     task = fitting(run, backbone, task, [spec.method for spec in specs])
-    encode = encoder_of(run, backbone)[1] if any(spec.method.retriever == "dense" for spec in specs) else None
     out = Path(run.out)
+    refuse_older(out / "records")
+    encode = None
+    if any(spec.method.retriever == "dense" for spec in specs):
+        encoder, encode = encoder_of(run, backbone)
+        specs = [replace(spec, encoder=encoder) for spec in specs]
     trials = [Trial(spec, backbone, task, out, encode, run.batch_size, progress) for spec in specs]
     return Plan(run, backbone, task, tuple(trials))

@@ -8,15 +8,17 @@ import numpy as np
 
 from foreword.metrics import metric
 from foreword.record import Record
-from foreword.stats import bootstrap
-from foreword.study.summary import subsets
+from foreword.stats import interval, samples
+from foreword.study.collected import subsets
 
 
 def scored(record: Record) -> dict[str, Any]:
-    """A record's scores as plain values: each metric's score, and for the deciding one its 95% bootstrap interval over examples."""
+    """A record's scores as plain values: each metric's score, and for the deciding one its 95% interval over examples, which speaks of
+    the prompt at hand where another seed would give another."""
     measure = metric(record.primary)
     numbers = np.array([[answer.statistics[record.primary] for answer in record.answers]], dtype=float)  # [1, N, d]
-    low, high = bootstrap(numbers, measure.from_sums)
+    (sample,) = samples([numbers], measure.from_sums, [record.deterministic])
+    low, high = interval(sample, lowest=measure.worst, highest=measure.best)
     intervals = {record.primary: [low, high]}
     parts = {
         name: {"examples": len(places), "score": float(measure.from_sums(numbers[0, places].sum(axis=0)))}
@@ -32,6 +34,7 @@ def scored(record: Record) -> dict[str, Any]:
         "examples": len(record.answers),
         "metrics": {name: {"score": record.scores[name], "ci95": intervals.get(name)} for name in first},
         "subsets": parts,
+        "interval_of": "method" if record.deterministic else "prompt",
         "seconds_per_answer": record.costs.seconds_per_answer,
         "prefix_tokens": record.costs.prefix_tokens,
         "dropped_demonstrations": record.dropped_demonstrations,

@@ -11,10 +11,11 @@ from foreword.config import Run
 from foreword.context import Words
 from foreword.data import Example
 from foreword.errors import unknown
+from foreword.layout import Laid, Layout
 from foreword.methods import Method
 from foreword.progress import Progress, silent
-from foreword.study.asked import checked, scored_task
-from foreword.study.plan import backbone_of, encoder_of, fitting_split, plainly, specs_of, with_carried
+from foreword.study.asked import checked, heard, scored_task
+from foreword.study.plan import backbone_of, encoder_of, fitting_split, plainly, specs_of, suits, with_carried
 from foreword.study.single import with_prompt
 from foreword.task import Task
 from foreword.trial import Trial
@@ -24,20 +25,23 @@ BOX = "▢"
 
 @dataclass(frozen=True)
 class Piece:
-    """kind: soft prompt, start, words, demonstration, question or end. source: a demonstration's id. controls: the control tokens
-    in it, which the model gets as such and not as text."""
+    """kind: soft prompt, start, words, demonstration, question, end or, in a chat, answer (what stands before the answer). source: a
+    demonstration's id. role: whose turn it is in a chat. controls: the control tokens in it, which the model gets as such and not as
+    text."""
 
     kind: str
     text: str
     tokens: int
     source: str = ""
     similarity: float | None = None
+    role: str = ""
     controls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Shown:
-    """One example as it is sent. ids: its tokens, the tokenizer's own start and end included, the soft prompt's positions not."""
+    """One example as it is sent. ids: its tokens, the tokenizer's own start and end included, the soft prompt's positions not.
+    specials: texts in it that are control tokens, as they stand in the pieces of a chat."""
 
     example: str
     method: str
@@ -48,10 +52,50 @@ class Shown:
     dropped: int
     targets: tuple[str, ...]
     ids: tuple[int, ...]
+    specials: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""
         return asdict(self)
+
+
+# What each short cut is, for a reader of the table.
+SHORT_CUTS = {
+    "shares": "the prefix is run once and shared by all rows",
+    "left_pads": "rows of several lengths grow in one batch",
+    "picks": "logits are made at the answers' positions alone",
+    "continues": "an answer grows by one token a pass, out of a cache",
+    "packs": "prefix and rows stand in one sequence, nothing padded",
+    "keeps": "answers grow beside a prefix that is held once",
+    "heads": "loss and gradient of the output layer are made in parts",
+    "gradient": "the loss has a gradient, so prompts can be tuned",
+}
+
+
+def show_engine(run: Run) -> dict[str, Any]:
+    """Which short cuts the engine takes for the model that a run names, and why not the others: as found by loading it."""
+    backbone = backbone_of(run)
+    engine, by_name = backbone.engine, {"gradient": "gradient" not in backbone.engine.reasons}
+    by_name |= asdict(engine.traits)
+    rows = [
+        {
+            "name": name,
+            "what": what,
+            "taken": by_name[name],
+            "why_not": "" if by_name[name] else engine.reasons.get(name, ""),
+        }
+        for name, what in SHORT_CUTS.items()
+    ]
+    return {
+        "model": backbone.name,
+        "model_type": backbone.model.config.model_type,
+        "kind": backbone.kind,
+        "dtype": str(backbone.dtype).removeprefix("torch."),
+        "short_cuts": rows,
+        "factor_of_input_vectors": engine.factor,
+        "alone_beyond": engine.switch,
+        "notes": list(backbone.notes),
+    }
 
 
 def show_input(run: Run, prompt: str, label: str | None, example: str, *, progress: Progress = silent) -> Shown:
@@ -60,15 +104,17 @@ def show_input(run: Run, prompt: str, label: str | None, example: str, *, progre
     if prompt or label is None:
         run, _ = with_prompt(run, prompt, label)
     else:
-        run = run.model_copy(update={"methods": [label]})
+        run = heard(run.model_copy(update={"methods": [label]}))
     run, given = with_carried(checked(run))
     task = scored_task(run, whole_pool=True)
     known = {one.id: one for one in task.test}
     if example and example not in known:
         raise unknown("test example", example, list(known)[:1000])
-    backbone = backbone_of(run)
+    backbone = backbone_of(run, progress)
     task = plainly(run, backbone, task)
     spec = specs_of(run, given)[0]
+    if spec.given is not None and prompt:
+        suits(backbone, spec.given)
     chosen = known[example] if example else _first(run, backbone, task, spec.method)
     encode = encoder_of(run, backbone)[1] if spec.method.retriever == "dense" else None
     spec = replace(spec, tuning=run.tuning.model_copy(update={"max_steps": 0}))
@@ -76,7 +122,27 @@ def show_input(run: Run, prompt: str, label: str | None, example: str, *, progre
     layout = Trial(spec, backbone, asked, Path(), encode, run.batch_size, progress).layout()
     laid = layout.lay(chosen)
     fitted = laid.fitted
-    words = "".join(s.text for s in layout.context(chosen).segments if isinstance(s, Words))
+    pieces = _running(layout, laid) if layout.chat is None else _turns(layout, laid)
+    start = backbone.words.start if layout.chat is None or layout.chat.begins else ()
+    end = backbone.words.end if backbone.kind == "seq2seq" else ()
+    return Shown(
+        example=chosen.id,
+        method=spec.label,
+        pieces=tuple(pieces),
+        tokens=sum(piece.tokens for piece in pieces),
+        window=backbone.window,
+        reserve=layout.kept(chosen),
+        dropped=fitted.dropped,
+        targets=chosen.targets,
+        ids=start + fitted.ahead + fitted.prefix + fitted.own + end,
+        specials=() if layout.chat is None else layout.chat.controls,
+    )
+
+
+def _running(layout: Layout, laid: Laid) -> list[Piece]:
+    """The pieces of running text."""
+    backbone, fitted = layout.backbone, laid.fitted
+    words = "".join(s.text for s in layout.context(laid.example).segments if isinstance(s, Words))
     pieces = [Piece("soft prompt", BOX * fitted.soft, fitted.soft)] if fitted.soft else []
     pieces += _special("start", backbone.words, backbone.words.start)
     first = True
@@ -88,23 +154,36 @@ def show_input(run: Run, prompt: str, label: str | None, example: str, *, progre
         ids = ()
         for part in one.parts:
             ids += backbone.words.ids(part, first=first and not ids)
-        pieces.append(Piece("demonstration", one.text, len(ids), one.id, one.similarity, backbone.words.controls(ids)))
+        controls = backbone.words.controls(ids)
+        pieces.append(Piece("demonstration", one.text, len(ids), one.id, one.similarity, controls=controls))
         first = False
     asked_ids = (fitted.prefix + fitted.own)[-fitted.question :] if fitted.question else ()
     pieces.append(Piece("question", laid.question, fitted.question, controls=backbone.words.controls(asked_ids)))
-    start, end = backbone.words.start, backbone.words.end if backbone.kind == "seq2seq" else ()
-    pieces += _special("end", backbone.words, end)
-    return Shown(
-        example=chosen.id,
-        method=spec.label,
-        pieces=tuple(pieces),
-        tokens=sum(piece.tokens for piece in pieces),
-        window=backbone.window,
-        reserve=layout.kept(chosen),
-        dropped=fitted.dropped,
-        targets=chosen.targets,
-        ids=start + fitted.prefix + fitted.own + end,
-    )
+    if backbone.kind == "seq2seq":
+        pieces += _special("end", backbone.words, backbone.words.end)
+    return pieces
+
+
+def _turns(layout: Layout, laid: Laid) -> list[Piece]:
+    """The turns of a chat, each with the words and control tokens that the template puts around it."""
+    assert layout.chat is not None
+    fitted, template = laid.fitted, layout.template
+    words = any(isinstance(s, Words) for s in layout.context(laid.example).segments)
+    turns = layout.chat.turns(template.instruction if words else "", fitted.shown, laid.question)
+    box = Piece("soft prompt", BOX * fitted.soft, fitted.soft)
+    pieces = [box] if fitted.soft and not layout.inside else []
+    demonstrated = iter([shown for shown in fitted.shown for _ in ("user", "assistant")])
+    *turns, last = turns
+    for role, ids in turns:
+        if not role:
+            pieces.append(box)
+            continue
+        opening = role == "system" or (layout.inside and not pieces)
+        shown = None if opening else next(demonstrated, None)
+        kind = "words" if opening else "question" if shown is None else "demonstration"
+        source, similarity = ("", None) if shown is None else (shown.id, shown.similarity)
+        pieces.append(Piece(kind, layout.chat.text(ids), len(ids), source, similarity, role))
+    return [*pieces, Piece("answer", layout.chat.text(last[1]), len(last[1]), role=last[0])]
 
 
 def _first(run: Run, backbone: Backbone, task: Task, method: Method) -> Example:

@@ -11,21 +11,36 @@ from typing import Any
 
 from foreword import store
 from foreword.backbone import Backbone
-from foreword.config import Run, Tuning
+from foreword.config import Run
+from foreword.conversations import system_message
 from foreword.data import Example, examples
 from foreword.errors import ForewordError
 from foreword.files import may_write, tidy, writable_folder
+from foreword.methods import current
 from foreword.predict import predict_ensemble
 from foreword.progress import Progress, silent
-from foreword.readers import read_rows
+from foreword.readers import Rows, read_rows
 from foreword.record import Record
 from foreword.softprompt import SoftPrompt
-from foreword.study.asked import checked, columns_of, form_of, row_of, scored_task, task_of, worded
+from foreword.spec import Spec
+from foreword.study.asked import (
+    checked,
+    choices_of,
+    columns_of,
+    form_of,
+    heard,
+    row_of,
+    scored_task,
+    task_of,
+    worded,
+)
 from foreword.study.carried import carried
-from foreword.study.plan import Plan, backbone_of, encoder_of, fitting_split, plainly, plan, renamed
+from foreword.study.plan import Plan, backbone_of, encoder_of, fitting_split, plainly, plan, renamed, suits
 from foreword.task import Task
 from foreword.template import Template
-from foreword.trial import Spec, Trial
+from foreword.trainables import TRAINABLES, usable
+from foreword.trial import Trial
+from foreword.tuning import Tuning
 
 
 @dataclass(frozen=True)
@@ -68,7 +83,7 @@ def tune_one(run: Run, *, progress: Progress = silent) -> Made:
         alone["test"] = (
             run.dev
         )  # nothing is scored here: the dev file keeps its work, which is to choose the best prompt
-    run = checked(run.model_copy(update=alone))
+    run = heard(checked(run.model_copy(update=alone)))
     if not row_of(run, run.methods[0]).soft:
         raise ForewordError(f"The method '{run.methods[0]}' has no soft prompt to tune; name pt, ipt or ipt-fixed.")
     there = _prompt_at(out)
@@ -83,6 +98,7 @@ def tune_one(run: Run, *, progress: Progress = silent) -> Made:
             f"seed {there.birth.seed}); give --out a new folder, or delete that one."
         )
     tuned, prompt = trial.fit()
+    assert tuned is not None and prompt is not None, "a method with a soft prompt trains and keeps one"
     tidy(out.parent, glob.escape(out.name))
     store.save(prompt, out)
     shutil.rmtree(work, ignore_errors=True)
@@ -130,28 +146,32 @@ def with_prompt(run: Run, folder: str, label: str | None) -> tuple[Run, SoftProm
     """The run as a prompt wants to be used: its method and wording, where the user says nothing else. Without a prompt: the
     method named, else zero."""
     if not folder:
-        method = label or "zero"
+        method = current(label or "zero")
         row = row_of(run, method)
         if row.soft:
             raise ForewordError(
                 f"The method '{method}' needs a soft prompt; give --prompt FOLDER, as `foreword tune` writes it."
             )
-        if row.weights:
+        if not usable(method):
             raise ForewordError(
-                f"The method '{method}' tunes a copy of the model that is not kept; it is there to be compared, by `foreword compare`."
+                f"The method '{method}' trains {TRAINABLES[row.trainable].trains} and keeps nothing; it is there to be compared, "
+                "by `foreword compare`."
             )
-        return run.model_copy(update={"methods": [method], "tuning": Tuning(max_steps=0)}), None
+        return heard(run.model_copy(update={"methods": [method], "tuning": Tuning(max_steps=0)})), None
     prompt = store.load(Path(folder))
-    method = label or prompt.birth.label or "pt"
+    method = current(label or prompt.birth.label or "pt")
     row = row_of(run, method)
     if not row.soft:
         raise ForewordError(
             f"The method '{method}' uses no soft prompt, and --prompt {folder} is given; leave one of them out."
         )
+    heard(run.model_copy(update={"methods": [method]}))
     update: dict[str, Any] = {
         "methods": [method],
         "tuning": Tuning(max_steps=0, prompt_length=prompt.length, init="carried", init_prompt=folder),
     }
+    if run.chat == "auto" and prompt.birth.fingerprint:
+        update["chat"] = "on" if prompt.birth.chat else "off"
     known = {name: value for name, value in prompt.birth.template.items() if getattr(run, name, None) is None}
     if known and (run.data or not run.task or run.task == prompt.birth.task):
         update |= known
@@ -203,8 +223,10 @@ def inputs(run: Run, prompts: Sequence[str], label: str | None, demonstrations: 
     if run.task:
         task = task_of(run)
     elif run.data:
-        template = worded(Template(), run)
-        task = Task("inputs", (), (), tuple(_inputs(run, template))[: run.limit], template, ("exact_match",))
+        rows = read_rows(run.data, form=form_of(run), as_written=True)
+        system = system_message(rows, run.data, run.input_column, run.target_column)
+        template = worded(Template(), run).instructed(system)
+        task = Task("inputs", (), (), tuple(_inputs(run, template, rows))[: run.limit], template, ("exact_match",))
     else:
         raise ForewordError("There are no inputs; give --data FILE, or --task NAME for its test split.")
     if demonstrations:
@@ -214,11 +236,11 @@ def inputs(run: Run, prompts: Sequence[str], label: str | None, demonstrations: 
     return Inputs(replace(task, dev=()), members)
 
 
-def _inputs(run: Run, template: Template) -> list[Example]:
+def _inputs(run: Run, template: Template, rows: Rows) -> list[Example]:
     return examples(
-        read_rows(run.data, form=form_of(run), as_written=True),
+        rows,
         columns_of(run),
-        choices=run.choices,
+        choices=choices_of(run),
         answers_needed=False,
         origin=run.data,
         fields_needed=template.names(),
@@ -229,7 +251,7 @@ def _pool(run: Run, demonstrations: str, template: Template) -> list[Example]:
     return examples(
         read_rows(demonstrations, form=form_of(run), as_written=True),
         replace(columns_of(run), id=None),
-        choices=run.choices,
+        choices=choices_of(run),
         empty_answers=template.empty_answers,
         origin=demonstrations,
         fields_needed=template.names(),
@@ -254,12 +276,12 @@ class Answered:
 def answer(given: Inputs, *, progress: Progress = silent) -> Answered:
     """Load the model and answer every input by each member, all members in one pass; several members vote."""
     run = given.members[0][0]
-    backbone = backbone_of(run)
+    backbone = backbone_of(run, progress)
     task = carried(backbone, plainly(run, backbone, given.task))
     whole = len(task.test)
     for one, soft in given.members:
         if soft is not None:
-            soft.fits(name=backbone.name, fingerprint=backbone.fingerprint, hidden=backbone.hidden)
+            suits(backbone, soft)
         task = replace(task, test=fitting_split(one, backbone, task, [row_of(one, one.methods[0])], "test"))
     members = [
         (None if soft is None else soft.values, _trial(one, soft, backbone, task, progress).laid() if task.test else [])
@@ -274,7 +296,6 @@ def answer(given: Inputs, *, progress: Progress = silent) -> Answered:
 
 def _trial(run: Run, soft: SoftPrompt | None, backbone: Backbone, task: Task, progress: Progress) -> Trial:
     row = row_of(run, run.methods[0])
-    encode = encoder_of(run, backbone)[1] if row.retriever == "dense" else None
-    encoder = run.encoder or "backbone:mean"
+    encoder, encode = encoder_of(run, backbone) if row.retriever == "dense" else ("", None)
     spec = Spec(run.methods[0], row, run.seeds[0], run.tuning, run.max_new_tokens, encoder, soft)
     return Trial(spec, backbone, task, Path(run.out), encode, run.batch_size, progress)

@@ -1,4 +1,4 @@
-"""What fits a user's data as they are: labels to choose from, metrics by length and script, notes on what a reader would not expect;
+"""What fits a user's data as they are: metrics by length and script, notes on what a reader would not expect;
 it refuses a deciding metric that gives perfect answers nothing."""
 
 from __future__ import annotations
@@ -14,33 +14,9 @@ from foreword.folding import latin, pieces, unspaced
 from foreword.metrics import metric
 from foreword.tasks._leaks import leaks
 
-LABELS, ROWS_A_LABEL, LABEL_WORDS, LABEL_LENGTH = 20, 10, 3, 32  # at most, at least on average, at most, at most
 SEARCHED = 30_000  # examples among which near twins are looked for: some ten seconds
 SHORT = 0.9  # share of short targets from which an answer is right or wrong, and not more or less like its reference
 _SCRIPTS = {name: regex.compile(rf"\p{{Script={name}}}") for name in ("Han", "Hiragana", "Katakana", "Hangul")}
-
-
-def labels_of(given: Sequence[Example]) -> tuple[str, ...]:
-    """The labels of data that are a classification to judge by: at most 20 distinct targets of at most three words, each row one, ten
-    rows a label or more on average, and no label only once. () for other data."""
-    if not given or any(len(example.targets) != 1 or example.choices for example in given):
-        return ()
-    counts = Counter(example.targets[0] for example in given)
-    few = 2 <= len(counts) <= LABELS and len(given) >= ROWS_A_LABEL * len(counts) and min(counts.values()) > 1
-    if not few or not all(
-        label and len(label) <= LABEL_LENGTH and len(label.split()) <= LABEL_WORDS for label in counts
-    ):
-        return ()
-    return tuple(sorted(counts))
-
-
-def taken_as_choices(labels: Sequence[str]) -> str:
-    """The note that says so."""
-    some = ", ".join(labels[:8]) + (", ..." if len(labels) > 8 else "")
-    return (
-        f"The {len(labels)} distinct targets ({some}) are taken as choices: each answer is the likeliest of them; give --choices none to "
-        "have answers written freely."
-    )
 
 
 def default_metrics(given: Sequence[Example], scored: Sequence[Example] = ()) -> tuple[str, ...]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from foreword.conversations import conversational, system_message
 from foreword.data import Columns, Example, counted, divided, examples, merged
 from foreword.errors import ForewordError, MissingExtraError
 from foreword.readers import Form, Rows, endings, read_rows, readable
 from foreword.task import SPLITS, Task
-from foreword.tasks._fit import default_metrics, labels_of, near_twins, one_input, taken_as_choices, unreached
+from foreword.tasks._fit import default_metrics, near_twins, one_input, unreached
+from foreword.tasks._labels import free, labelled
 from foreword.template import Template
 
 SPLIT_WORDS = {
@@ -34,7 +35,6 @@ def task_from_files(
     template: Template | None = None,
     metrics: Sequence[str] | None = None,
     choices: Sequence[str] = (),
-    recognise: bool = True,
     seed: int = 0,
     dev_share: float = 0.1,
     test_share: float = 0.1,
@@ -45,9 +45,9 @@ def task_from_files(
     dev_share of the distinct questions become dev and test_share test; with a test file, dev is cut from train;
     with a dev file and no test file, dev is what is scored and a new dev is cut from train. Rows of dev and
     test that ask the same question, character by character, become one example with several references, unless they have choices; in
-    train every row stays. recognise: where no choices are given and the targets are few, short and often repeated, they are taken as
-    choices. Ids: the id column, or split-row. Raises ForewordError for an unreadable file, a missing column, an empty answer,
-    an empty split.
+    train every row stays. Where no choices are given and the targets are few, short and often repeated, they are taken as
+    choices; `choices=["none"]` makes answers free text. Ids: the id column, or split-row. Raises ForewordError for an unreadable
+    file, a missing column, an empty answer, an empty split.
     """
     given = {"train": [train], "dev": [dev] if dev else [], "test": [test] if test else []}
     if Path(train).is_dir():
@@ -70,7 +70,7 @@ def task_from_files(
         columns or Columns(),
         template,
         metrics,
-        None if recognise and not choices else choices,
+        choices,
         seed,
         (dev_share, test_share),
     )
@@ -85,7 +85,6 @@ def task_from_hub(
     template: Template | None = None,
     metrics: Sequence[str] | None = None,
     choices: Sequence[str] = (),
-    recognise: bool = True,
     seed: int = 0,
     dev_share: float = 0.1,
     test_share: float = 0.1,
@@ -104,7 +103,6 @@ def task_from_hub(
     rows = {split: (f"{split} of {origin}", found) for split, found in splits.items()}
     source = f"Hugging Face hub: {origin}"
     parts = (dev_share, test_share)
-    known = choices or labels
     return _task(
         name or origin,
         rows,
@@ -113,7 +111,7 @@ def task_from_hub(
         columns,
         template,
         metrics,
-        None if recognise and not known else known,
+        choices or labels,
         seed,
         parts,
     )
@@ -201,7 +199,13 @@ def hub_splits(
         names = getattr(loaded[word].features.get(target), "names", None) if target else None
         labels = tuple(names) if names else labels
         rows = [_named(dict(row), target, names) for row in loaded[word]]
-        if split != "train" and target and rows and all(row.get(target) in (None, "") for row in rows):
+        if (
+            split != "train"
+            and target
+            and rows
+            and not conversational(rows[0])
+            and all(row.get(target) in (None, "") for row in rows)
+        ):
             notes.append(f"The answers of the {word} split are hidden, so that split is left out.")
         else:
             splits[split] = rows
@@ -225,16 +229,18 @@ def _task(
     columns: Columns,
     template: Template | None,
     metrics: Sequence[str] | None,
-    choices: Sequence[str] | None,
+    choices: Sequence[str],
     seed: int,
     shares: tuple[float, float],
 ) -> Task:
     template = template or Template()
-    read = {
+    for origin, split_rows in rows.values():
+        template = template.instructed(system_message(split_rows, origin, columns.input, columns.target))
+    rows_of = {
         split: examples(
             found,
             columns,
-            choices=choices or (),
+            choices=() if free(choices) else choices,
             empty_answers=template.empty_answers,
             origin=origin,
             fields_needed=template.names(),
@@ -242,12 +248,8 @@ def _task(
         )
         for split, (origin, found) in rows.items()
     }
-    labels = labels_of([one for part in read.values() for one in part]) if choices is None and not metrics else ()
-    if labels:
-        read = {split: [replace(one, choices=labels) for one in part] for split, part in read.items()}
+    read, labels_note = labelled(rows_of, choices)
     parts, made = completed(_distinct(read), seed, *shares)
-    if labels:
-        made.append(taken_as_choices(labels))
     every = [example for split in SPLITS for example in parts[split]]
     dev, test = merged(parts["dev"]), merged(parts["test"])
     made += [*one_input("dev", parts["dev"], dev), *one_input("test", parts["test"], test)]
@@ -261,7 +263,7 @@ def _task(
         template=template,
         metrics=tuple(metrics or default_metrics(every, test)),
         source=source,
-        notes=(*notes, *made),
+        notes=(*notes, *labels_note, *made),
     )
 
 

@@ -1,8 +1,4 @@
-"""Intervals, paired tests and trends over examples and seeds; it refuses to know models, metrics or files.
-
-Shapes: S seeds, N examples, d numbers that add up over examples, R resamples; from_sums maps [..., d] to [...].
-No result depends on the order of the examples, and none on a generator that walks on from another question.
-"""
+"""Bootstrap intervals of scores, bins and slopes, whatever the score; it refuses numbers that are not finite."""
 
 from __future__ import annotations
 
@@ -12,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.stats import permutation_test
+from numpy.typing import NDArray
 
 from foreword.errors import ForewordError
 
@@ -48,71 +43,9 @@ def bootstrap(
     the factor (S - 1) / S, as in any bootstrap of few units: simulated intervals at 95 % covered the truth 92 % of the
     time with 5 seeds, and 85 % with 3, where seeds spread three times as wide as the examples' standard error.
     """
-    stats = _cube(stats)
-    scores = _resampled(_sorted(stats), from_sums, resamples, seed)  # [R, S]
+    stats = cube(stats)
+    scores = _resampled(in_own_order(stats), from_sums, resamples, seed)  # [R, S]
     return _percentiles(_mean_over_seeds(scores, seed, "seeds"), level)
-
-
-def bootstrap_difference(
-    a: Numbers, b: Numbers, from_sums: FromSums, *, resamples: int = 2000, level: float = 0.95, seed: int = 0
-) -> tuple[float, float]:
-    """Percentile interval of mean score of a minus mean score of b: a [S, N, d], b [S', N, d] -> (lo, hi).
-
-    Paired over examples: each resample draws the same examples for both; their seeds are drawn independently.
-    """
-    a, b = _cube(a), _cube(b)
-    if a.shape[1:] != b.shape[1:]:
-        raise ForewordError(
-            f"A paired difference was asked for {a.shape[1]} and {b.shape[1]} examples with {a.shape[2]} and "
-            f"{b.shape[2]} numbers each; both sides need the same examples and the same metric."
-        )
-    scores = _resampled(_sorted(np.concatenate([a, b])), from_sums, resamples, seed)  # [R, S + S']
-    ours = _mean_over_seeds(scores[:, : len(a)], seed, "seeds of a")
-    theirs = _mean_over_seeds(scores[:, len(a) :], seed, "seeds of b")
-    return _percentiles(ours - theirs, level)
-
-
-def paired_test(a: ArrayLike, b: ArrayLike, *, seed: int = 0, resamples: int = 9999) -> float:
-    """Two-sided p of a paired permutation test: per-example scores a [S, N], b [S', N] -> p in (0, 1].
-
-    Each example's score is averaged over seeds; under the null hypothesis the sign of each difference is a coin
-    toss (Fisher's sign-flip test of the mean difference, through scipy). Exact where there are no more than
-    `resamples` ways to flip. Seeds count as given: p says whether these trained prompts differ on examples like these.
-    """
-    ours, theirs = np.atleast_2d(np.asarray(a, np.float64)), np.atleast_2d(np.asarray(b, np.float64))
-    if ours.ndim != 2 or theirs.ndim != 2 or ours.shape[1] != theirs.shape[1] or not ours.size or not theirs.size:
-        raise ForewordError(
-            f"A paired test was asked for scores of shapes {ours.shape} and {theirs.shape}; "
-            "both sides need [seeds, examples] over the same examples."
-        )
-    _finite(ours, theirs)
-    difference = ours.mean(axis=0) - theirs.mean(axis=0)
-    # What is only the rounding of means is no difference; and a zero has no sign to flip, so it changes no sum.
-    tiny = 1e-12 * max(np.abs(ours).max(), np.abs(theirs).max())
-    difference = np.sort(difference[np.abs(difference) > tiny])
-    if len(difference) < 2:
-        return 1.0  # no sign, or a single one, to toss
-    result = permutation_test(
-        (difference,),
-        lambda x, axis: np.sum(x, axis=axis),
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=resamples,
-        batch=max(1, CELLS // len(difference)),
-        rng=_generator(seed, "sign flips"),
-    )
-    return float(result.pvalue)
-
-
-def holm(pvalues: Sequence[float]) -> list[float]:
-    """p-values adjusted for their number (Holm 1979), in the order given; those below 0.05 hold jointly at 5 %."""
-    p = np.asarray(pvalues, np.float64)
-    if not ((p >= 0) & (p <= 1)).all():
-        raise ForewordError(f"Holm's adjustment was asked for {list(pvalues)}; a p-value lies between 0 and 1.")
-    order = np.argsort(p, kind="stable")
-    adjusted = np.empty(len(p))
-    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
-    return [float(one) for one in adjusted]
 
 
 def mean_std(values: Sequence[float] | Numbers) -> tuple[float, float]:
@@ -140,7 +73,7 @@ def slope(
     if width == 0.0:
         return None
     u, v = (x - np.sort(x).mean()) / width, y - np.sort(y).mean()  # sorted: the same rounding in any order
-    rows = _sorted(np.stack([np.ones_like(u), u, v, u * u, u * v], axis=1)[None])  # [1, N, 5]
+    rows = in_own_order(np.stack([np.ones_like(u), u, v, u * u, u * v], axis=1)[None])  # [1, N, 5]
     found = float(_slope_of(rows[0].sum(axis=0)))
     drawn = _resampled(rows, _slope_of, resamples, seed)[:, 0]
     drawn = drawn[~np.isnan(drawn)]
@@ -222,7 +155,7 @@ def _resampled(stats: Numbers, from_sums: FromSums, resamples: int, seed: int) -
 
 def _weights(N: int, resamples: int, seed: int) -> Iterator[Numbers]:
     """How often each example is drawn: multinomial counts, chunks of [<= R, N], each row adding up to N."""
-    rng = _generator(seed, "examples")
+    rng = generator(seed, "examples")
     at_once = max(1, CELLS // N)
     for start in range(0, resamples, at_once):
         rows = min(at_once, resamples - start)
@@ -232,7 +165,7 @@ def _weights(N: int, resamples: int, seed: int) -> Iterator[Numbers]:
 
 def _mean_over_seeds(scores: Numbers, seed: int, purpose: str) -> Numbers:
     """[R, S] -> [R]: the mean of S seeds drawn with replacement, anew for each resample."""
-    drawn = _generator(seed, purpose).integers(0, scores.shape[1], size=scores.shape)
+    drawn = generator(seed, purpose).integers(0, scores.shape[1], size=scores.shape)
     return np.asarray(np.take_along_axis(scores, drawn, axis=1).mean(axis=1))
 
 
@@ -243,18 +176,19 @@ def _percentiles(values: Numbers, level: float) -> tuple[float, float]:
     return float(lo), float(hi)
 
 
-def _generator(seed: int, purpose: str) -> np.random.Generator:
+def generator(seed: int, purpose: str) -> np.random.Generator:
     """A fresh generator that depends on the seed and on what it is for, and on nothing else."""
     return np.random.default_rng(int.from_bytes(hashlib.sha256(f"{seed}/{purpose}".encode()).digest()))
 
 
-def _sorted(stats: Numbers) -> Numbers:
+def in_own_order(stats: Numbers) -> Numbers:
     """The examples of [S, N, d] in the order of their own numbers: no result depends on how they came."""
     keys = stats.transpose(0, 2, 1).reshape(-1, stats.shape[1])  # [S * d, N]
     return stats[:, np.lexsort(keys[::-1])]
 
 
-def _cube(stats: Numbers) -> Numbers:
+def cube(stats: Numbers) -> Numbers:
+    """Statistics [S, N, d] as floats. Raises ForewordError for another shape, none of a kind, or what is not finite."""
     stats = np.asarray(stats, np.float64)
     if stats.ndim != 3 or not stats.size:
         raise ForewordError(

@@ -1,0 +1,187 @@
+"""What the statistics of a comparison do where the truth is known: coverage, error of the first kind, power and regret."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from foreword import stats
+from foreword.metrics import metric
+from foreword.study.choice import choose
+from foreword.study.contrast import contrasts
+from recipes.simulations.worlds import Method, Numbers, answers, generator, mean, translations
+
+SPREADS = (0.0, 1.0, 3.0)
+SIZES = (50, 100, 200)
+SEEDS = 3
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A share of `draws` made-up studies, and its Monte Carlo standard error, both in percent."""
+
+    percent: float
+    draws: int
+
+    @property
+    def error(self) -> float:
+        """One standard error."""
+        share = self.percent / 100.0
+        return 100.0 * float((max(share * (1.0 - share), 1.0 / self.draws / 4) / self.draws) ** 0.5)
+
+    def __str__(self) -> str:
+        return f"{self.percent:.1f} ± {self.error:.1f}"
+
+
+def rate(draws: int, happens: Callable[[int], bool]) -> Rate:
+    """How often it happens."""
+    return Rate(100.0 * sum(happens(n) for n in range(draws)) / draws, draws)
+
+
+def first_kind(N: int, spread: float, draws: int, truth: float = 50.0) -> Rate:
+    """Two equal methods with three seeds each: how often p is below 0.05."""
+
+    def told(n: int) -> bool:
+        rng = generator("first kind", N, spread, truth, n)
+        return _pair(answers(rng, [Method(truth)] * 2, N, SEEDS, spread)).p < 0.05
+
+    return rate(draws, told)
+
+
+def power(N: int, spread: float, gap: float, draws: int) -> Rate:
+    """A method that is truly `gap` points above another, three seeds each: how often p is below 0.05."""
+
+    def told(n: int) -> bool:
+        rng = generator("power", N, spread, gap, n)
+        return _pair(answers(rng, [Method(50.0 + gap), Method(50.0)], N, SEEDS, spread)).p < 0.05
+
+    return rate(draws, told)
+
+
+def coverage(N: int, spread: float, draws: int, truth: float = 50.0) -> Rate:
+    """How often the interval of one method with three seeds covers its truth."""
+
+    def covers(n: int) -> bool:
+        rng = generator("coverage", N, spread, truth, n)
+        (sample,) = stats.samples(answers(rng, [Method(truth)], N, SEEDS, spread), mean, [False])
+        low, high = stats.interval(sample, highest=100.0)
+        return low <= truth <= high
+
+    return rate(draws, covers)
+
+
+def difference_coverage(N: int, spread: float, gap: float, draws: int) -> Rate:
+    """How often the interval of a difference of methods with three seeds each covers it."""
+
+    def covers(n: int) -> bool:
+        rng = generator("difference", N, spread, gap, n)
+        low, high = _pair(answers(rng, [Method(50.0 + gap), Method(50.0)], N, SEEDS, spread)).interval()
+        return low <= gap <= high
+
+    return rate(draws, covers)
+
+
+def one_seed_coverage(N: int, spread: float, draws: int) -> Rate:
+    """How often the interval of a prompt of one seed covers what another seed would give: what it does not claim."""
+
+    def covers(n: int) -> bool:
+        rng = generator("one seed", N, spread, n)
+        (sample,) = stats.samples(answers(rng, [Method(50.0)], N, 1, spread), mean, [False])
+        low, high = stats.interval(sample, highest=100.0)
+        other = 50.0 + spread * 100.0 * (0.25 / 200) ** 0.5 * rng.standard_normal()
+        return bool(low <= other <= high)
+
+    return rate(draws, covers)
+
+
+def family(methods: int, spread: float, draws: int, N: int = 200) -> Rate:
+    """So many equal methods: how often any is called significantly worse than the one that came out best."""
+
+    def wrong(n: int) -> bool:
+        rng = generator("family", methods, spread, N, n)
+        numbers = answers(rng, [Method(50.0)] * methods, N, SEEDS, spread)
+        samples = stats.samples(numbers, mean, [False] * methods)
+        between = contrasts(samples, 100.0)
+        best = max(range(methods), key=lambda place: samples[place].score)
+        return any(between[best, place].told for place in range(methods) if place != best)
+
+    return rate(draws, wrong)
+
+
+def bleu_first_kind(N: int, spread: float, draws: int) -> Rate:
+    """Two equal methods scored by BLEU, which is no mean: how often p is below 0.05."""
+    from_sums = metric("bleu").from_sums
+
+    def told(n: int) -> bool:
+        numbers = translations(generator("bleu", N, spread, n), [1.0, 1.0], N, SEEDS, spread)
+        return stats.difference(*stats.samples(numbers, from_sums, [False] * 2)).p < 0.05
+
+    return rate(draws, told)
+
+
+def bleu_coverage(N: int, spread: float, draws: int) -> Rate:
+    """How often the interval of a BLEU over three seeds covers the true BLEU, itself the mean of 500 seeds."""
+    from_sums = metric("bleu").from_sums
+    truth = _bleu_truth(spread)
+
+    def covers(n: int) -> bool:
+        numbers = translations(generator("bleu coverage", N, spread, n), [1.0], N, SEEDS, spread)
+        (sample,) = stats.samples(numbers, from_sums, [False])
+        low, high = stats.interval(sample, highest=100.0)
+        return low <= truth <= high
+
+    return rate(draws, covers)
+
+
+@functools.cache
+def _bleu_truth(spread: float) -> float:
+    from_sums = metric("bleu").from_sums
+    parts = [translations(generator("bleu truth", spread, n), [1.0], 3000, 20, spread)[0] for n in range(25)]
+    return float(np.mean([from_sums(part.sum(axis=1)).mean() for part in parts]))
+
+
+@dataclass(frozen=True)
+class Regret:
+    """Points lost on average against the truly best method, by three rules, with Monte Carlo standard errors.
+
+    silence: the cheapest that is not significantly worse than the best, as foreword had it. highest: the highest mean.
+    shown: the highest mean, or a cheaper one that is shown to lie within the margin, as foreword has it.
+    """
+
+    silence: tuple[float, float]
+    highest: tuple[float, float]
+    shown: tuple[float, float]
+
+
+def regret(
+    methods: Sequence[Method], N: int, draws: int, *, spread: float = 0.5, margin: float | None = None
+) -> Regret:
+    """The regret of each rule on the same made-up studies."""
+    best = max(method.truth for method in methods)
+    lost: list[list[float]] = []
+    for n in range(draws):
+        rng = generator("regret", tuple(methods), N, spread, n)
+        picks = _picks(answers(rng, methods, N, SEEDS, spread), methods, margin)
+        lost.append([best - methods[pick].truth for pick in picks])
+    table = np.array(lost)
+    means, errors = table.mean(axis=0), table.std(axis=0, ddof=1) / draws**0.5
+    silence, highest, shown = ((float(a), float(b)) for a, b in zip(means, errors, strict=True))
+    return Regret(silence, highest, shown)
+
+
+def _picks(numbers: Sequence[Numbers], methods: Sequence[Method], margin: float | None) -> tuple[int, int, int]:
+    samples = stats.samples(numbers, mean, [method.fixed for method in methods])
+    costs = [method.cost for method in methods]
+    between = contrasts(samples, 100.0)
+    best = max(range(len(methods)), key=lambda place: samples[place].score)
+    fit = [place for place in range(len(methods)) if place == best or not between[best, place].told]
+    choice = choose(samples, between, costs, kept=range(len(methods)), margin=margin)
+    silence = min(fit, key=lambda place: costs[place])
+    return silence, best, best if choice is None else choice.pick
+
+
+def _pair(numbers: Sequence[Numbers]) -> stats.Difference:
+    return stats.difference(*stats.samples(numbers, mean, [False, False]))

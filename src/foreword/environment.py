@@ -1,0 +1,46 @@
+"""The environment of a run: library versions and hardware, as a record keeps them; it refuses to take part in a key."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+LIBRARIES = (
+    "foreword",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "safetensors",
+    "sacrebleu",
+    "bm25s",
+    "numpy",
+    "scipy",
+)
+
+
+def versions() -> dict[str, str]:
+    """Python and the libraries that decide the numbers."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "absent"
+    return found
+
+
+def hardware(device: torch.device) -> str:
+    """The processor or accelerator that computed, in words."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    chip = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        chip = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), chip)
+    except OSError:
+        pass
+    return f"{chip}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, {device.type}"

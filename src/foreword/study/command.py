@@ -1,0 +1,77 @@
+"""The command that repeats a comparison, and the one to type next; it refuses to leave out a setting that was set."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from foreword.config import Run
+from foreword.record import Record
+from foreword.report.rows import Asked
+from foreword.task import Task
+
+
+def asked(run: Run, task: Task, records: Sequence[Record], method: str) -> Asked:
+    """What was asked for, and what may come next. method: the recommended one; empty where there is none."""
+    kept = {f"{one.label} seed {one.seed}": f"{run.out}/{one.prompt}" for one in records if one.prompt}
+    return Asked(
+        command=command(run),
+        date=date.today().isoformat(),
+        wording=task.template.as_dict(),
+        prompts=kept,
+        next_command=next_command(run, records, method),
+    )
+
+
+def command(run: Run) -> str:
+    """The comparison as one line: every setting that is not the default, as `key=value`."""
+    return " ".join(
+        ["foreword compare", *(shlex.quote(part) for part in _settings("", run.model_dump(exclude_defaults=True)))]
+    )
+
+
+def next_command(run: Run, records: Sequence[Record], method: str) -> str:
+    """How to answer new inputs with that method: with the prompt that was the best on the dev split; empty without a method."""
+    mine = [record for record in records if record.label == method]
+    if not mine:
+        return ""
+    best = min(mine, key=_lowest_dev)
+    parts = ["foreword", "generate", "--model", run.model]
+    if best.prompt:
+        parts += ["--prompt", f"{run.out}/{best.prompt}"]
+    else:
+        parts += ["--method", method]
+    if any(answer.shown for answer in best.answers):
+        parts += ["--demonstrations", "train.jsonl"]
+    return " ".join(map(shlex.quote, [*parts, "--data", "inputs.jsonl"]))
+
+
+def _lowest_dev(record: Record) -> float:
+    return min((step["dev"] for step in record.curve if step.get("dev") is not None), default=float("inf"))
+
+
+def _settings(prefix: str, values: Mapping[str, Any]) -> list[str]:
+    parts: list[str] = []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            parts += _settings(f"{prefix}{key}.", value)
+        else:
+            parts.append(f"{prefix}{key}={_text(value)}")
+    return parts
+
+
+def _text(value: Any) -> str:
+    """A value as an override is written: bare where it can be, else as in TOML."""
+    if isinstance(value, list):
+        plain = all(
+            isinstance(part, int) or part.replace("-", "").replace("_", "").replace(":", "").isalnum() for part in value
+        )
+        return ",".join(map(str, value)) if plain else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str) and (
+        value != value.strip() or not value.isprintable() or value[:1] in "\"'" or not value
+    ):
+        return json.dumps(value, ensure_ascii=False)
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,91 @@
+"""TRL's records: `messages`, `prompt` with `completion`, as text, as messages, or as a CSV cell; anything else is one sentence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from foreword.conversations import flattened, system_message
+from foreword.data import examples
+from foreword.errors import ForewordError
+from foreword.tasks import task_from_files
+from foreword.template import Template
+
+USER, ASSISTANT = {"role": "user", "content": "balo {x}?"}, {"role": "assistant", "content": " kuder\n"}
+SYSTEM = {"role": "system", "content": "Be short."}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"messages": [USER, ASSISTANT]},
+        {"messages": json.dumps([USER, ASSISTANT])},
+        {"prompt": [USER], "completion": [ASSISTANT]},
+        {"prompt": [USER], "completion": ASSISTANT["content"]},
+        {"prompt": USER["content"], "completion": ASSISTANT["content"]},
+    ],
+)
+def test_one_question_and_its_answer(row: dict[str, Any]) -> None:
+    flat = {"input": USER["content"], "target": ASSISTANT["content"], "n": 1}
+    assert flattened([row | {"n": 1}], "f") == [flat]
+    (example,) = examples([row])
+    assert (example.fields["input"], example.targets) == (USER["content"], (ASSISTANT["content"].strip(),))
+    assert system_message([row], "f") == ""
+
+
+def test_a_system_message_is_the_instruction(tmp_path: Path) -> None:
+    rows = [{"messages": [SYSTEM, {"role": "user", "content": f"q {n}"}, ASSISTANT]} for n in range(10)]
+    assert flattened(rows, "f")[3] == {"input": "q 3", "target": ASSISTANT["content"], "system": "Be short."}
+    path = tmp_path / "talks.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert task_from_files("talks", path).template.instruction == "Be short."
+    given = task_from_files("talks", path, template=Template(instruction="Be long.")).template
+    assert given.instruction == "Be long.", "what the user says stands above it"
+
+
+def test_columns_that_are_asked_for_stand_above_conversations() -> None:
+    row = {"input": "a", "target": "b", "messages": "notes", "prompt": "p", "completion": "c"}
+    assert flattened([row], "f") == [row]
+    text = {"text": "a", "label": "b", "messages": []}
+    assert flattened([text], "f", input_column="text", target_column="label") == [text]
+    assert system_message([text], "f", "text", "label") == ""
+
+
+def test_an_answer_may_be_absent_where_none_is_needed() -> None:
+    (example,) = examples([{"messages": [SYSTEM, USER]}], answers_needed=False)
+    assert example.targets == ()
+    with pytest.raises(ForewordError, match="row 1 of f has the turns system, user where"):
+        flattened([{"messages": [SYSTEM, USER]}], "f")
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        (
+            {"messages": [USER, ASSISTANT, USER, ASSISTANT]},
+            r"has the turns user, assistant, user, assistant where .*split longer",
+        ),
+        ({"messages": [ASSISTANT, USER]}, r"has the turns assistant, user where"),
+        ({"messages": []}, r"The value of 'messages' in row 1 of f is no list of messages"),
+        ({"messages": "balo"}, r"is no list of messages; write \[\{"),
+        ({"messages": [{"role": "user"}]}, r"lacks a role or a content in text"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image"}]}, ASSISTANT]},
+            r"lacks a role or a content in text",
+        ),
+        ({"prompt": [], "completion": []}, r"The value of 'prompt' in row 1 of f is no list"),
+    ],
+)
+def test_anything_else_is_refused_in_a_sentence(row: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ForewordError, match=sentence) as told:
+        flattened([row], "f")
+    assert "\n" not in str(told.value)
+
+
+def test_system_messages_that_differ_are_refused() -> None:
+    rows = [{"messages": [SYSTEM, USER, ASSISTANT]}, {"messages": [USER, ASSISTANT]}]
+    with pytest.raises(ForewordError, match="The system messages of rows 1 and 2 of f differ"):
+        system_message(rows, "f")

@@ -1,0 +1,515 @@
+"""Fingerprints: what changes an answer changes them, the dtype of loading and shards do not; old prompts are refused, no sample taken."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import importlib
+import json
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+
+import entry
+import tiny
+from foreword import reference
+from foreword.backbone import Backbone, Row, encoder_fingerprint, load_backbone, stored, wrap
+from foreword.backbone.identity import GENERATION
+from foreword.backbone.numbers import combined, digests, state
+from foreword.backbone.stored import weight_files
+from foreword.config import Run
+from foreword.errors import ForewordError
+from foreword.files import cache_folder
+from foreword.softprompt import Birth, SoftPrompt
+from foreword.study.plan import plan
+
+TEXT = "Input: Balori Temna sho 12ku der\nOutput:"
+
+
+# -- one change at a time -------------------------------------------------------------------------------------------------
+
+
+def small(kind: str) -> Any:
+    """llama: one layer whose feed-forward tables have over a million numbers each. bart: a model with a persistent buffer."""
+    torch.manual_seed(0)
+    if kind == "bart":
+        return copy.deepcopy(tiny.model("bart"))
+    config = transformers.LlamaConfig(
+        vocab_size=tiny.WORDS, hidden_size=128, intermediate_size=8200, num_hidden_layers=1, num_attention_heads=4, head_dim=32,
+        max_position_embeddings=160, initializer_range=0.2, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+    )  # fmt: skip
+    model = transformers.LlamaForCausalLM(config).eval()
+    with torch.no_grad():
+        model.model.layers[0].mlp.down_proj.weight.mul_(0.05)
+    return model
+
+
+def write(folder: Path, kind: str) -> Path:
+    small(kind).save_pretrained(folder)
+    tiny.tokenizer().save_pretrained(folder)
+    return folder
+
+
+def edit_json(name: str, edit: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        contents = json.loads((folder / name).read_text(encoding="utf-8"))
+        edit(contents)
+        (folder / name).write_text(json.dumps(contents), encoding="utf-8")
+
+    return change
+
+
+config, generation, tokenizer = (
+    functools.partial(edit_json, name) for name in ("config.json", "generation_config.json", "tokenizer.json")
+)
+
+
+def weights(name: str, edit: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        tensors = load_file(folder / "model.safetensors")
+        tensors[name] = edit(tensors[name].clone()).contiguous()
+        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+    return change
+
+
+def bumped(place: tuple[int, ...], by: float) -> Callable[[torch.Tensor], torch.Tensor]:
+    def edit(values: torch.Tensor) -> torch.Tensor:
+        values[place] += by
+        return values
+
+    return edit
+
+
+def one_number(values: torch.Tensor) -> torch.Tensor:
+    values[4711 % len(values), 5] *= -3
+    return values
+
+
+def resharded(folder: Path) -> None:
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder)
+    (folder / "model.safetensors").unlink()
+    model.save_pretrained(folder, max_shard_size="3MB")
+    assert len(list(folder.glob("*.safetensors"))) > 2
+
+
+def tied(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["lm_head.weight"]
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    config(lambda c: c.update(tie_word_embeddings=True))(folder)
+
+
+def known_as_one(rules: dict[str, Any]) -> None:
+    word, number = next((word, i) for word, i in rules["model"]["vocab"].items() if len(word) == 2 and word in TEXT)
+    rules["added_tokens"].append(
+        {"id": number, "content": word, "single_word": False, "lstrip": True, "rstrip": True, "normalized": False, "special": True}
+    )  # fmt: skip
+
+
+def one_merge_less(rules: dict[str, Any]) -> None:
+    ids = tiny.tokenizer()(TEXT).input_ids
+    used = next(tiny.tokenizer().convert_ids_to_tokens([i])[0] for i in ids if i > 262)
+    rules["model"]["merges"] = [pair for pair in rules["model"]["merges"] if "".join(pair) != used]
+
+
+DOWN = "model.layers.0.mlp.down_proj.weight"
+UP = "model.layers.0.mlp.up_proj.weight"
+# What is changed, the model it is changed in, how; each changes what the model answers to TEXT.
+CHANGES: dict[str, tuple[str, Callable[[Path], None]]] = {
+    "rope_theta": ("llama", config(lambda c: c["rope_parameters"].update(rope_theta=500.0))),
+    "number of heads": ("llama", config(lambda c: c.update(num_attention_heads=8, num_key_value_heads=8, head_dim=16))),
+    "activation": ("llama", config(lambda c: c.update(hidden_act="gelu"))),
+    "epsilon of the norms": ("llama", config(lambda c: c.update(rms_norm_eps=1e-2))),
+    "tied tables": ("llama", tied),
+    "end ids of the config": ("llama", config(lambda c: c.update(eos_token_id=[2, *range(3, 300)]))),
+    "end ids of the generation config": ("llama", generation(lambda c: c.update(eos_token_id=[2, *range(3, 300)]))),
+    "first forced id": ("bart", generation(lambda c: c.update(forced_bos_token_id=77))),
+    "decoder's start": ("bart", config(lambda c: c.update(decoder_start_token_id=9))),
+    "persistent buffer": ("bart", weights("final_logits_bias", bumped((0, 5), 3.0))),
+    "one number of a table of a million": ("llama", weights(UP, one_number)),
+    "columns of a table of a million shifted": ("llama", weights(UP, lambda values: values.roll(1, dims=1))),
+    "one row of the input vectors": ("llama", weights("model.embed_tokens.weight", bumped((43,), 0.5))),
+    "a norm below bfloat16's resolution": ("llama", weights("model.norm.weight", lambda values: values + 2**-12)),
+    "tables below bfloat16's resolution": ("llama", weights(DOWN, lambda values: values * (1 + 2**-20))),
+    "tokenizer: normaliser": ("llama", tokenizer(lambda r: r.update(normalizer={"type": "Lowercase"}))),
+    "tokenizer: pre-tokenizer": ("llama", tokenizer(lambda r: r["pre_tokenizer"].update(add_prefix_space=True))),
+    "tokenizer: merge rule": ("llama", tokenizer(one_merge_less)),
+    "tokenizer: decoder": ("llama", tokenizer(lambda r: r.update(decoder={"type": "Fuse"}))),
+    "tokenizer: added token": ("llama", tokenizer(known_as_one)),
+    "tokenizer: post-processor": (
+        "llama",
+        tokenizer(
+            lambda r: r.update(
+                post_processor={
+                    "type": "TemplateProcessing",
+                    "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+                    "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+                    "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]}},
+                }
+            )
+        ),
+    ),
+}
+# What changes no number.
+SAME: dict[str, tuple[str, Callable[[Path], None]]] = {
+    "shards of the weight files": ("llama", resharded),
+    "library's version, stated dtype": ("llama", config(lambda c: c.update(transformers_version="5.0.0", dtype="float16"))),
+    "chat template": ("llama", edit_json("tokenizer_config.json", lambda c: c.update(chat_template="{{ messages }}"))),
+    "sampling settings": ("llama", generation(lambda c: c.update(do_sample=True, temperature=0.7))),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Everything a backbone says to TEXT: its tokens, log-probabilities of an answer, greedy tokens and their text."""
+
+    ids: tuple[int, ...]
+    score: float
+    logits: tuple[float, ...]
+    generated: tuple[int, ...]
+    text: str
+
+
+def outcome(backbone: Backbone) -> Outcome:
+    ids = backbone.words.start + backbone.words.ids(TEXT, first=True)
+    row = Row((), backbone.words.ids(TEXT, first=True), (40, 41))
+    generated = tuple(backbone.generate(None, [row], 5)[0])
+    logits = backbone.engine.answer_logits(None, [row])[0][0].detach()  # type: ignore[attr-defined]
+    score = backbone.score(None, [row])[0]
+    return Outcome(ids, score, tuple(logits.tolist()), generated, backbone.words.text(generated + ids))
+
+
+@functools.cache
+def made(kind: str, change: str = "", dtype: str = "float32") -> tuple[Outcome, str]:
+    """What a changed model answers, and its fingerprint."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = write(Path(name), kind)
+        if change:
+            (CHANGES | SAME)[change][1](folder)
+        backbone = load_backbone(name, dtype=dtype, device="cpu")
+        return outcome(backbone), backbone.fingerprint
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_changes_an_answer_changes_the_fingerprint(change: str) -> None:
+    kind = CHANGES[change][0]
+    (before, one), (after, other) = made(kind), made(kind, change)
+    assert after != before, "a change that changes nothing shows nothing"
+    assert other != one
+
+
+@pytest.mark.parametrize("change", SAME)
+def test_what_changes_no_answer_does_not(change: str) -> None:
+    kind = SAME[change][0]
+    assert made(kind, change) == made(kind)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("change", ["", "tables below bfloat16's resolution", "shards of the weight files"])
+def test_the_dtype_of_loading_does_not_change_it(change: str, dtype: str) -> None:
+    assert made("llama", change, dtype)[1] == made("llama", change)[1]
+    assert made("llama", change, dtype)[0] != made("llama", change)[0]
+    assert made("llama", "tables below bfloat16's resolution", dtype)[1] != made("llama", "", dtype)[1]
+
+
+def test_the_reference_models_in_bfloat16_files_are_the_same_in_every_dtype() -> None:
+    prints = {load_backbone("reference-small", dtype=dtype).fingerprint for dtype in ("float32", "bfloat16", "float16")}
+    assert len(prints) == 1
+
+
+@pytest.mark.parametrize("family", (*tiny.CAUSAL, "mamba", *tiny.SEQ2SEQ))
+def test_a_model_in_memory_is_the_one_that_its_folder_gives_back(family: str, tmp_path: Path) -> None:
+    one = tiny.backbone(family)
+    one.model.save_pretrained(tmp_path, max_shard_size="40KB")
+    tiny.tokenizer().save_pretrained(tmp_path)
+    for dtype in ("float32", "bfloat16"):
+        again = load_backbone(str(tmp_path), dtype=dtype)
+        tokenizer = again.words.tokenizer  # some families have a tokenizer class of their own, with other rules
+        assert wrap("x", one.model, tokenizer).fingerprint == again.fingerprint, dtype
+
+
+def test_a_call_that_pads_or_cuts_does_not_change_the_tokenizer() -> None:
+    tokenizer = copy.deepcopy(tiny.tokenizer())
+    before = wrap("x", copy.deepcopy(tiny.model("gpt2")), tokenizer).fingerprint
+    tokenizer(["ba", "ba lo ri tem"], padding=True, truncation=True, max_length=3)
+    assert wrap("x", copy.deepcopy(tiny.model("gpt2")), tokenizer).fingerprint == before
+
+
+def test_all_that_foreword_reads_of_a_generation_config_counts() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in Path(stored.__file__).parent.glob("*.py")]
+    read = {name for text in texts for name in re.findall(r"generation_config(?:, \"|\.)(\w+)", text)}
+    assert read - {"json"} == set(GENERATION)
+
+
+def test_what_is_committed_names_the_models_by_todays_fingerprints() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "findings.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"(reference[-\w]*) \((v\w:\w+)\)", page))
+    assert len(named) == 5
+    for name, start in named:
+        assert load_backbone(name.replace("-medium", "")).fingerprint.startswith(start), name
+    adapted = Path(reference.folder("t5-adapted"))
+    base = load_backbone("reference-t5").fingerprint
+    assert json.loads((adapted / "recipe.json").read_text(encoding="utf-8"))["base"] == base
+    assert f"fingerprint `{base[:19]}`" in (adapted / "README.md").read_text(encoding="utf-8")
+
+
+# -- weights that are no parameters ---------------------------------------------------------------------------------------
+
+
+class Packed(torch.nn.Module):
+    """A linear layer as GPTQ and AWQ keep it: integers and scales in buffers."""
+
+    def __init__(self, linear: torch.nn.Linear) -> None:
+        super().__init__()
+        scales = linear.weight.detach().abs().amax(dim=1) / 127
+        self.register_buffer("qweight", (linear.weight.detach() / scales[:, None]).round().to(torch.int8))
+        self.register_buffer("scales", scales)
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        return hidden @ (self.qweight.float() * self.scales[:, None]).T
+
+
+def test_weights_held_in_buffers_count() -> None:
+    prints, answers = [], []
+    for change in (None, "qweight", "scales"):
+        model = copy.deepcopy(tiny.model("llama"))
+        part = model.model.layers[1].mlp
+        part.down_proj = Packed(part.down_proj)
+        if change:
+            getattr(part.down_proj, change)[-1] += 1
+        one = wrap("x", model, tiny.tokenizer())
+        prints.append(one.fingerprint)
+        answers.append(outcome(one))
+    assert len(set(prints)) == len(set(answers)) == 3
+
+
+def test_the_inner_tensors_of_a_quantised_weight_count() -> None:
+    quantisation = pytest.importorskip("torchao.quantization", reason="torchao is not installed")
+    prints = []
+    for change in (0.0, 0.0, 0.5):
+        model = copy.deepcopy(tiny.model("llama"))
+        with torch.no_grad():
+            model.model.layers[0].mlp.up_proj.weight[3, 7] += change
+        quantisation.quantize_(model, quantisation.Int8WeightOnlyConfig())
+        prints.append(combined(digests(state(model))))
+    assert prints[0] == prints[1] != prints[2]
+
+
+def test_plain_values_among_the_weights_count_and_others_are_refused() -> None:
+    first = digests({"x": {"bits": 4, "zero": torch.ones(2), "shape": [1, 2]}})
+    assert first == digests({"x": {"shape": [1, 2], "zero": torch.ones(2), "bits": 4}})
+    assert first != digests({"x": {"bits": 8, "zero": torch.ones(2), "shape": [1, 2]}})
+    with pytest.raises(ForewordError, match="keeps a value of type object among its weights"):
+        digests({"x": object()})
+    with pytest.raises(ForewordError, match="weights are not in memory"):
+        digests({"x": torch.ones(2, device="meta")})
+
+
+# -- files and the cache --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A cache folder of this test's own, used for files of any size and age."""
+    monkeypatch.setenv("FOREWORD_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(stored, "WORTH_KEEPING", 0)
+    monkeypatch.setattr(stored, "SETTLED", 0)
+    return tmp_path / "cache"
+
+
+def listing(folder: Path) -> dict[str, int]:
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+def test_a_digest_is_kept_in_the_cache_and_never_beside_the_model(
+    kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write(tmp_path / "model", "llama")
+    before = listing(folder)
+    first = load_backbone(str(folder), dtype="bfloat16").fingerprint
+    (entry,) = kept.rglob("*.json")
+    assert listing(folder) == before
+    monkeypatch.setattr(stored.Stored, "_digests", None)  # nothing is read again
+    assert load_backbone(str(folder), dtype="float32").fingerprint == first
+    monkeypatch.undo()
+    monkeypatch.setenv("FOREWORD_CACHE", str(kept))
+    monkeypatch.setattr(stored, "WORTH_KEEPING", 0)
+    entry.write_text("{", encoding="utf-8")
+    assert load_backbone(str(folder), dtype="float32").fingerprint == first, "a damaged entry is made anew"
+
+
+def test_a_kept_digest_is_of_these_very_files(kept: Path, tmp_path: Path) -> None:
+    folder = write(tmp_path / "model", "llama")
+    first = load_backbone(str(folder)).fingerprint
+    stat = (folder / "model.safetensors").stat()
+    weights(UP, one_number)(folder)
+    os.utime(folder / "model.safetensors", ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert (folder / "model.safetensors").stat().st_size == stat.st_size
+    assert load_backbone(str(folder)).fingerprint != first, "the same path, size and mtime"
+
+
+def test_a_model_that_was_written_to_is_read_in_memory(kept: Path, tmp_path: Path) -> None:
+    folder = write(tmp_path / "model", "llama")
+    first = load_backbone(str(folder)).fingerprint
+    other = load_backbone(str(folder))
+    with torch.no_grad():
+        other.model.model.norm.weight[3] += 1
+    assert other.fingerprint != first
+
+
+def test_files_that_change_after_loading_are_refused_where_they_are_needed(tmp_path: Path) -> None:
+    folder = write(tmp_path / "model", "llama")
+    one = load_backbone(str(folder), dtype="bfloat16")
+    weights(UP, one_number)(folder)
+    with pytest.raises(ForewordError, match="weight files were changed after it was loaded; load it again"):
+        _ = one.fingerprint
+
+
+def test_small_and_young_files_leave_no_trace(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FOREWORD_CACHE", str(tmp_path / "cache"))
+    assert cache_folder() == tmp_path / "cache"
+    assert load_backbone(str(write(tmp_path / "model", "llama"))).fingerprint
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_cache_that_cannot_be_written_changes_nothing(kept: Path, tmp_path: Path) -> None:
+    kept.write_text("a file where the folder would be", encoding="utf-8")
+    folder = write(tmp_path / "model", "llama")
+    assert load_backbone(str(folder)).fingerprint == made("llama")[1]
+
+
+def test_names_of_files_that_are_not_the_models_are_looked_up_by_loading_again(tmp_path: Path) -> None:
+    folder = write(tmp_path / "model", "llama")
+    tensors = load_file(folder / "model.safetensors")
+    renamed = {name.removeprefix("model."): value for name, value in tensors.items()}
+    save_file(renamed, folder / "model.safetensors", metadata={"format": "pt"})
+    assert load_backbone(str(folder), dtype="bfloat16").fingerprint == made("llama")[1]
+    loaded = load_backbone(str(folder), dtype="bfloat16")
+    assert loaded.stored is not None
+    assert combined(digests(state(loaded.stored.anew()))) == combined(digests(state(small("llama"))))
+
+
+def test_shards_are_named_by_their_index(tmp_path: Path) -> None:
+    folder = write(tmp_path / "model", "llama")
+    assert weight_files(str(folder), None) == (folder / "model.safetensors",)
+    resharded(folder)
+    assert set(weight_files(str(folder), None)) == set(folder.glob("*.safetensors"))
+
+
+def test_files_of_a_hub_model_are_those_of_the_hubs_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transformers.utils.hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    commit, home = "a" * 40, tmp_path / "models--me--tiny"
+    snapshot = write(home / "snapshots" / commit, "llama")
+    (home / "refs").mkdir()
+    (home / "refs" / "main").write_text(commit, encoding="utf-8")
+    assert weight_files("me/tiny", None) == (snapshot / "model.safetensors",)
+    assert weight_files("me/tiny", commit) == (snapshot / "model.safetensors",)
+    assert weight_files("me/other", None) == ()
+
+
+def test_a_model_of_540_mb_takes_seconds() -> None:
+    values = {str(place): torch.ones(1 << 22) for place in range(32)}
+    began = time.perf_counter()
+    digests(values)
+    assert time.perf_counter() - began < 10, "half a second on two idle cores"
+
+
+# -- prompts of other backbones -------------------------------------------------------------------------------------------
+
+
+def prompt(fingerprint: str) -> SoftPrompt:
+    return SoftPrompt(torch.ones(2, 8), Birth(backbone="mine", fingerprint=fingerprint))
+
+
+@pytest.mark.parametrize(
+    ("fingerprint", "what"),
+    [("v3:a.c.t", "weights"), ("v3:w.a.t", "configuration"), ("v3:w.c.a", "tokenizer"), ("v3:a.c.a", "weights, tokenizer")],
+)  # fmt: skip
+def test_a_refused_prompt_hears_what_differs(fingerprint: str, what: str) -> None:
+    with pytest.raises(
+        ForewordError, match=rf"was tuned on mine, and y is another model \(what differs: {what}\); use"
+    ):
+        prompt(fingerprint).fits(name="y", fingerprint="v3:w.c.t", hidden=8)
+
+
+@pytest.mark.parametrize("old", ["a" * 64, "v2:a.b.c", "v4:w.c.t"])
+def test_a_prompt_with_a_fingerprint_of_another_kind_is_refused_as_such(old: str) -> None:
+    with pytest.raises(ForewordError, match=r"made by another version of foreword.*tune it again, or") as refusal:
+        prompt(old).fits(name="y", fingerprint="v3:w.c.t", hidden=8)
+    assert '"fingerprint": ""' in str(refusal.value) and str(refusal.value).count(". ") == 0
+    prompt("").fits(name="y", fingerprint="v3:w.c.t", hidden=8)
+
+
+# -- the encoder of dense retrieval ---------------------------------------------------------------------------------------
+
+
+def sentence_model(folder: Path) -> Any:
+    library = pytest.importorskip("sentence_transformers", reason="sentence-transformers is not installed")
+    parts = importlib.import_module("sentence_transformers.sentence_transformer.modules")
+    torch.manual_seed(0)
+    shape = transformers.BertConfig(
+        vocab_size=tiny.WORDS, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
+    )
+    transformers.BertModel(shape).save_pretrained(folder / "bert")
+    tiny.tokenizer().save_pretrained(folder / "bert")
+    words = parts.Transformer(str(folder / "bert"), max_seq_length=64)
+    return library.SentenceTransformer(modules=[words, parts.Pooling(16)], device="cpu")
+
+
+def test_a_sentence_encoder_is_known_by_its_contents(tmp_path: Path) -> None:
+    one = sentence_model(tmp_path)
+    first = encoder_fingerprint(one)
+    one.save(str(tmp_path / "here"))
+    shutil.copytree(tmp_path / "here", tmp_path / "there")
+    library = importlib.import_module("sentence_transformers")
+    read = [library.SentenceTransformer(str(tmp_path / name), device="cpu") for name in ("here", "there")]
+    assert encoder_fingerprint(read[0]) == encoder_fingerprint(read[1]), "a copy in another folder is the same"
+    prints = {first}
+    with torch.no_grad():
+        next(one.parameters())[5] += 1
+    prints.add(encoder_fingerprint(one))
+    one.max_seq_length = 8
+    prints.add(encoder_fingerprint(one))
+    one.prompts, one.default_prompt_name = {"q": "Input: "}, "q"
+    prints.add(encoder_fingerprint(one))
+    assert len(prints) == 4
+
+
+def test_two_copies_of_an_encoder_are_one_and_another_in_its_place_is_not(tmp_path: Path) -> None:
+    encoder = sentence_model(tmp_path)
+    data = str(entry.save_rows(tmp_path / "own.jsonl", entry.rows(20)))
+    for name in ("one", "two"):
+        encoder.save(str(tmp_path / name))
+
+    def key(name: str) -> str:
+        run = Run(
+            model="tiny", data=data, methods=["icl:dense"], encoder=str(tmp_path / name), out=str(tmp_path / "out")
+        )
+        return plan(run, backbone=tiny.backbone("gpt2")).trials[0].key
+
+    before = key("one")
+    assert key("two") == before
+    with torch.no_grad():
+        next(encoder.parameters())[5] += 1
+    encoder.save(str(tmp_path / "one"))
+    assert key("one") != before
+
+
+if __name__ == "__main__":  # the table, for the log
+    for change, (kind, _) in (CHANGES | SAME).items():
+        (before, one), (after, other) = made(kind), made(kind, change)
+        apart = max((abs(a - b) for a, b in zip(before.logits, after.logits, strict=True)), default=0.0)
+        says = "text" if before.text != after.text else "logits" if apart else "nothing"
+        print(f"| {change} | {says} | {apart:.2g} | {'yes' if one != other else 'no'} |")

@@ -1,0 +1,120 @@
+"""What stands beside the scores on the page: axes, values on hover, settings, commands, confusions, and what scores without a model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from foreword.metrics import metric
+from foreword.record import Record
+from foreword.report import charts, details, words
+from foreword.report.page import page
+from foreword.report.rows import Asked, Summary
+from foreword.study.summary import summarise
+from foreword.study.trivial import Trivial
+from report_records import record, records
+from test_report import printed
+
+
+@pytest.fixture(scope="module")
+def made() -> tuple[Summary, list[Record]]:
+    found = records()
+    return summarise(found, metric), found
+
+
+@pytest.fixture(scope="module")
+def html(made: tuple[Summary, list[Record]]) -> str:
+    return page(*made)
+
+
+def test_no_axis_shows_scores_that_cannot_be(made: tuple[Summary, list[Record]]) -> None:
+    nought = [replace(row, mean=0.0, ci95=(0.0, 3.0), scores_by_seed=[0.0]) for row in made[0].rows]
+    assert charts._score_domain(nought)[0] == 0.0
+    assert charts._score_domain([replace(nought[0], mean=99.0, ci95=(97.0, 100.0), scores_by_seed=[100.0])])[1] == 100.0
+    low = charts._score_domain([replace(nought[0], mean=-20.0, ci95=(-30.0, 10.0), scores_by_seed=[-20.0])])[0]
+    assert low < -30.0, "a scale that goes below 0 may"
+
+
+def test_a_value_is_shown_where_a_reader_rests_and_the_kept_step_is_ringed(
+    html: str, made: tuple[Summary, list[Record]]
+) -> None:
+    ipt = made[0].row("ipt")
+    title = f"<title>ipt: {words.score(ipt.mean)} ({words.score(ipt.ci95[0])} to {words.score(ipt.ci95[1])}), "
+    assert title in html
+    assert f"<title>ipt, seed 2: {words.score(ipt.scores_by_seed[2])}</title>" in html
+    assert "hover:" not in html
+    record = next(one for one in made[1] if one.curve)
+    kept = min(record.curve, key=lambda one: one["dev"])
+    assert charts._chosen(record) == kept["step"] and kept["step"] not in (0, 500), "a kept step that is neither end"
+
+
+def test_a_logarithmic_axis_says_so(made: tuple[Summary, list[Record]]) -> None:
+    colours = {row.method: n for n, row in enumerate(made[0].rows)}
+    rows = tuple(replace(row, train_seconds=3600.0 * (row.method == "ipt")) for row in made[0].rows)
+    assert "log scale" in charts.score_against_cost(replace(made[0], rows=rows), colours)
+    assert "log scale" not in charts.score_against_cost(made[0], colours)
+
+
+ASKED = Asked(
+    command="foreword compare model=gpt2 'data=my file.csv'",
+    date="2026-01-31",
+    wording={"question": "Input: {input}\nOutput:", "stop": ""},
+    prompts={"ipt seed 0": "runs/prompts/ipt-seed0"},
+    next_command="foreword generate --model gpt2 --prompt runs/prompts/ipt-seed0 --data inputs.jsonl",
+)
+
+
+def test_the_page_says_what_was_asked_and_what_to_do_next(made: tuple[Summary, list[Record]]) -> None:
+    found = [replace(one, spec=one.spec | {"tuning": {"max_steps": 500, "init_text": ""}}) for one in made[1]]
+    sizes = {"train": 1_200, "dev": 50, "test": 40}
+    html = page(replace(made[0], asked=ASKED, sizes=sizes), found)
+    for text in (
+        ASKED.next_command, "data=my file.csv", "2026-01-31", "1,200 train, 50 dev and 40 test", "max_steps: 500",
+        "runs/prompts/ipt-seed0", "question: &#x27;Input: {input}\\nOutput:&#x27;", "Tuning of zero, icl, pt and ipt",
+    ):  # fmt: skip
+        assert text in html, text
+    assert "init_text" not in html and "What to do next" not in page(*made)
+
+
+def test_when_training_is_earned_back_is_said_in_words(made: tuple[Summary, list[Record]]) -> None:
+    chosen = made[0].recommendation.method
+    quick = [
+        replace(row, train_seconds=60.0, seconds_per_answer=0.01) if row.method == chosen else row
+        for row in made[0].rows
+    ]
+    free = [replace(row, train_seconds=0.0, seconds_per_answer=0.04) if row.method == "icl" else row for row in quick]
+    text = details.break_even(replace(made[0], rows=tuple(free)))
+    assert text == f"{chosen} takes less time than icl, the best without training, from 2,000 answers on."
+    slow = tuple(replace(row, seconds_per_answer=0.05) if row.method == chosen else row for row in free)
+    assert "never earns its training back in time against icl" in details.break_even(replace(made[0], rows=slow))
+
+
+def test_a_classification_shows_its_confusions_and_what_scores_without_a_model() -> None:
+    labels_, truths = ("no", "yes"), ["yes"] * 30 + ["no"] * 10
+    found = []
+    for label, outputs in (("zero", ["yes"] * 40), ("icl", ["yes"] * 25 + ["no"] * 14 + ["maybe"])):
+        one = record(label, examples=40, metrics=("accuracy",))
+        each = metric("accuracy")
+        rows = each.statistics(outputs, [(truth,) for truth in truths])
+        answers = tuple(
+            replace(answer, output=output, targets=(truth,), statistics={"accuracy": list(map(float, row))})
+            for answer, output, truth, row in zip(one.answers, outputs, truths, rows, strict=True)
+        )
+        found.append(replace(one, answers=answers, scores={"accuracy": float(each.from_sums(rows.sum(axis=0)))}))
+    blind = {
+        answer.id: np.array([float(truth == "yes"), 1.0])
+        for answer, truth in zip(found[0].answers, truths, strict=True)
+    }
+    summary = summarise(found, metric, labels=labels_, trivial=[Trivial("always 'yes'", blind)])
+    assert summary.row("icl").classes.confusion == [[9, 0, 1], [5, 25, 0]]
+    # of zero: F1 of yes is 2 * 30 / (40 + 30), of no 0; of icl 2 * 25 / (25 + 30) and 2 * 9 / (14 + 10)
+    assert summary.row("zero").classes.macro_f1 == pytest.approx(100 * (6 / 7) / 2)
+    assert summary.row("icl").classes.macro_f1 == pytest.approx(100 * (50 / 55 + 18 / 24) / 2)
+    assert summary.row("zero").classes.mcc == 0.0
+    html = page(summary, found)
+    for text in ("always &#x27;yes&#x27;", "macro F1", "→ no label", "What icl answered (1 run)", "<b>25</b>"):
+        assert text in html, text
+    out = printed(summary, 80)
+    assert "Without a model: always 'yes' 75.0." in out and "MCC" in out

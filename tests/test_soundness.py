@@ -1,0 +1,402 @@
+"""What cannot be exact is refused, or made exact: the model's plain pass over ids is the truth, at load and while answering; it refuses
+wrong numbers without a word."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from torch.nn import functional
+
+import tiny
+import training
+from foreword.backbone import Backbone, Row, load_backbone, wrap
+from foreword.backbone.gradient import wrong_gradient
+from foreword.errors import ForewordError
+
+LLAMA = {
+    "vocab_size": tiny.WORDS,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "intermediate_size": 48,
+    "max_position_embeddings": 256,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+
+
+def spread(model: Any, std: float = 0.15) -> Any:
+    """The model with larger weights, so that positions and context matter."""
+    torch.manual_seed(0)
+    for value in model.parameters():
+        if value.dim() > 1:
+            torch.nn.init.normal_(value, std=std)
+    return model.eval()
+
+
+def llama(**given: Any) -> Any:
+    return spread(transformers.LlamaForCausalLM(transformers.LlamaConfig(**LLAMA | given)))
+
+
+def refused(model: Any, tokenizer: Any = None) -> str:
+    with pytest.raises(ForewordError) as error:
+        wrap("one", model, tokenizer or tiny.tokenizer())
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@torch.no_grad()
+def plain_score(one: Backbone, row: Row) -> float:
+    ids = torch.tensor([[*one.words.start, *row.prefix, *row.own, *row.answer]])
+    logits = one.model(input_ids=ids).logits[0, -len(row.answer) - 1 : -1]
+    return -float(functional.cross_entropy(logits, torch.tensor(row.answer), reduction="sum"))
+
+
+# -- ids and vectors ------------------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["Pegasus", "MBart", "M2M100"])
+def test_a_scale_that_is_applied_to_ids_alone_is_applied_to_vectors_too(kind: str) -> None:
+    config = getattr(transformers, f"{kind}Config")(
+        vocab_size=tiny.WORDS,
+        d_model=32,
+        encoder_layers=2,
+        decoder_layers=2,
+        encoder_attention_heads=4,
+        decoder_attention_heads=4,
+        encoder_ffn_dim=48,
+        decoder_ffn_dim=48,
+        max_position_embeddings=128,
+        scale_embedding=True,
+        decoder_start_token_id=2,
+        pad_token_id=0,
+        eos_token_id=2,
+    )
+    model = spread(getattr(transformers, f"{kind}ForConditionalGeneration")(config))
+    one = wrap("p", model, tiny.tokenizer())
+    ids, answer = tiny.ids(6, "scale"), (40, 41, 42)
+    decoder_ids = torch.tensor([[2, *answer[:-1]]])
+    logits = model(input_ids=torch.tensor([ids]), decoder_input_ids=decoder_ids).logits[0]
+    wanted = -float(functional.cross_entropy(logits, torch.tensor(answer), reduction="sum"))
+    assert one.score(None, [Row((), ids, answer)]) == pytest.approx([wanted], rel=1e-5)
+    assert one.score(one.embed(ids[:3]), [Row((), ids[3:], answer)]) == pytest.approx([wanted], rel=1e-5)
+    rows = one.model.get_input_embeddings()(torch.tensor(ids))
+    unit = float(one.embed(ids).norm() / rows.norm())
+    assert unit == pytest.approx(one.engine.factor, rel=1e-5), "a soft prompt lives where the first layer reads"
+
+
+class Shifted(transformers.LlamaForCausalLM):
+    """Reads ids through a table that it turns round."""
+
+    def forward(self, input_ids: Any = None, inputs_embeds: Any = None, **given: Any) -> Any:
+        if input_ids is not None:
+            inputs_embeds = self.model.embed_tokens(input_ids).flip(-1)
+        return super().forward(inputs_embeds=inputs_embeds, **given)
+
+
+class Unread(transformers.LlamaForCausalLM):
+    """Takes ids alone."""
+
+    def forward(self, input_ids: Any = None, attention_mask: Any = None) -> Any:
+        return super().forward(input_ids=input_ids, attention_mask=attention_mask)
+
+
+def test_what_cannot_be_explained_is_refused() -> None:
+    config = transformers.LlamaConfig(**LLAMA)
+    assert "does something else with input vectors than with the token ids" in refused(spread(Shifted(config)))
+    assert "takes token ids alone and no input vectors" in refused(spread(Unread(config)))
+
+
+# -- what depends on batch-mates or on what comes later -------------------------------------------------------------------
+
+
+def phi3(kind: str) -> Any:
+    rope: dict[str, Any] = {"rope_type": kind, "rope_theta": 1e4, "factor": 8.0}
+    if kind == "longrope":
+        rope |= {"short_factor": [1.0] * 4, "long_factor": [4.0] * 4, "original_max_position_embeddings": 32}
+    config = transformers.Phi3Config(**LLAMA | {"max_position_embeddings": 256, "rope_parameters": rope})
+    config.original_max_position_embeddings = 32
+    return spread(transformers.Phi3ForCausalLM(config))
+
+
+def test_frequencies_that_depend_on_the_longest_row_are_each_rows_own() -> None:
+    one = wrap("phi3", phi3("longrope"), tiny.tokenizer())
+    rows = [Row((), tiny.ids(size, f"rope {size}"), (40, 41)) for size in (10, 80, 20, 60)]
+    wanted = [plain_score(one, row) for row in rows]
+    assert one.score(None, rows) == pytest.approx(wanted, rel=1e-5)
+    assert [one.score(None, [row])[0] for row in rows] == pytest.approx(wanted, rel=1e-5)
+    with torch.no_grad():
+        assert float(one.loss(None, rows)[0]) == pytest.approx(-sum(wanted), rel=1e-5)
+    text = tiny.ids(4, "rope text")
+    behind = [plain_score(one, Row(text, row.own, row.answer)) for row in rows]
+    assert one.score(one.embed(text), rows) == pytest.approx(behind, rel=1e-5)
+
+
+@torch.no_grad()
+def test_an_answer_that_grows_across_the_switch_is_the_plain_one() -> None:
+    one = wrap("phi3", phi3("longrope"), tiny.tokenizer())
+    rows = [Row((), tiny.ids(size, f"grow {size}")) for size in (10, 29, 60)]
+    answers = one.generate(None, rows, 8)
+    assert [one.generate(None, [row], 8)[0] for row in rows] == answers
+    for row, ids in zip(rows, answers, strict=True):
+        said: list[int] = []
+        while len(said) < 8 and (not said or said[-1] not in one.eos):
+            said.append(int(one.model(input_ids=torch.tensor([[*row.own, *said]])).logits[0, -1].argmax()))
+        assert ids == said
+    short, long = "ba lo", "tem na sho ku der fin ost " * 6
+    alone = [one.states([text])[0] for text in (short, long)]
+    assert abs(one.states([short, long]) - alone).max() < 1e-5
+
+
+def test_frequencies_that_depend_on_what_was_read_before_are_refused_beyond_the_switch() -> None:
+    rope = {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 4.0, "original_max_position_embeddings": 32}
+    one = wrap("dynamic", llama(max_position_embeddings=32, rope_parameters=rope), tiny.tokenizer())
+    rows = [Row((), tiny.ids(size, f"dynamic {size}"), (40, 41)) for size in (8, 25)]
+    assert one.score(None, rows) == pytest.approx([plain_score(one, row) for row in rows], rel=1e-5)
+    row = Row((), tiny.ids(40, "dynamic"), (40,))
+    with pytest.raises(ForewordError, match="depend on what it read before once an input has more than 32 tokens"):
+        one.score(None, [row])
+    with pytest.raises(ForewordError, match=r"A request needs 44 positions .* and the model dynamic has 32"):
+        one.generate(None, [row], 4)
+
+
+@pytest.mark.parametrize("kind", ["BertLMHeadModel", "RobertaForCausalLM"])
+def test_a_model_that_looks_ahead_is_refused(kind: str) -> None:
+    shape = {name: value for name, value in LLAMA.items() if name != "num_key_value_heads"}
+    config = getattr(transformers, kind.replace("LMHeadModel", "Config").replace("ForCausalLM", "Config"))(**shape)
+    assert "looks ahead: its logits change by" in refused(spread(getattr(transformers, kind)(config)))
+
+
+# -- weights --------------------------------------------------------------------------------------------------------------
+
+
+def saved(model: Any, folder: Path) -> Path:
+    model.save_pretrained(folder)
+    tiny.tokenizer().save_pretrained(folder)
+    return folder
+
+
+def refusal(folder: Path) -> str:
+    with pytest.raises(ForewordError) as error:
+        load_backbone(str(folder), device="cpu")
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_weights_that_are_in_no_file_are_refused(tmp_path: Path) -> None:
+    headless = refusal(saved(transformers.LlamaModel(transformers.LlamaConfig(**LLAMA)), tmp_path / "headless"))
+    assert "lack lm_head.weight" in headless and "random numbers would stand in their place" in headless
+    folder = saved(llama(), tmp_path / "deeper")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 3}))
+    assert "lack model.layers.2" in refusal(folder)
+    (folder / "config.json").write_text(json.dumps(config | {"intermediate_size": 64}))
+    assert "in another shape than its config.json says" in refusal(folder)
+    (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 1}))
+    assert any("hold model.layers.1" in note for note in load_backbone(str(folder), device="cpu").notes)
+
+
+def test_weights_under_a_foreign_prefix_are_refused(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = saved(llama(), tmp_path / "prefixed")
+    tensors = load_file(folder / "model.safetensors")
+    save_file(
+        {f"base_model.{name}": value for name, value in tensors.items()},
+        folder / "model.safetensors",
+        metadata={"format": "pt"},
+    )
+    told = refusal(folder)
+    assert "lack " in told and "they hold base_model." in told
+
+
+def test_a_model_of_another_kind_is_refused_as_such(tmp_path: Path) -> None:
+    config = transformers.CLIPConfig()
+    config.save_pretrained(tmp_path)
+    assert "none that the model library has a language model for" in refusal(tmp_path)
+
+
+def test_a_model_with_parts_on_no_device_is_refused() -> None:
+    accelerate = pytest.importorskip("accelerate")
+    assert "on no device (offloaded or never loaded)" in refused(accelerate.cpu_offload(llama(), torch.device("cpu")))
+
+
+# -- numbers that are not finite ------------------------------------------------------------------------------------------
+
+
+def large(layers: int = 2) -> Any:
+    model = llama(num_hidden_layers=layers)
+    with torch.no_grad():
+        for name, value in model.named_parameters():
+            if "down_proj" in name or "up_proj" in name:
+                value.mul_(300)
+    return model
+
+
+def test_a_model_whose_numbers_overflow_is_refused() -> None:
+    assert wrap("float32", large(), tiny.tokenizer()).score(None, [Row((), (5, 6), (7,))])
+    told = refused(large().to(torch.float16))
+    assert "not finite in float16; use --dtype float32 or bfloat16" in told
+
+
+def test_numbers_that_overflow_while_answering_are_refused() -> None:
+    one = wrap("late", llama(), tiny.tokenizer())
+    with torch.no_grad():
+        one.model.get_input_embeddings().weight[77] = float("nan")
+    bad, good = Row((), (50, 77), (40,)), Row((), (50, 51), (40,))
+    one.score(None, [good])
+    for call in (lambda: one.score(None, [good, bad]), lambda: one.generate(None, [good, bad], 3)):
+        with pytest.raises(ForewordError, match="logits are not finite in float32 while it answers"):
+            call()
+
+
+# -- gradients ------------------------------------------------------------------------------------------------------------
+
+
+def deaf_to_prompts() -> Any:
+    model = llama()
+    for layer in model.model.layers:
+        layer.self_attn.o_proj.forward = torch.no_grad()(layer.self_attn.o_proj.forward)
+    return model
+
+
+def tuned(one: Backbone, folder: Path) -> Any:
+    rows = [
+        Row((), one.words.ids(f"Input: {word}\nOutput:", first=True), one.answer_ids(" ba")) for word in ("lo", "ri")
+    ]
+    return training.tuned(one, rows, folder, length=5, steps=2)
+
+
+def test_a_model_without_a_gradient_can_answer_and_not_be_tuned(tmp_path: Path) -> None:
+    one = wrap("deaf", deaf_to_prompts(), tiny.tokenizer())
+    assert one.engine.reasons["gradient"] == "no gradient reaches the soft prompt"
+    assert any(note.startswith("No prompt can be tuned on this model") for note in one.notes)
+    assert one.generate(None, [Row((), (5, 6, 7))], 3)
+    with pytest.raises(ForewordError, match="Nothing can be trained on deaf: no gradient reaches the soft prompt"):
+        tuned(one, tmp_path)
+    one.engine.reasons.clear()  # a kernel that loses its gradient after the check
+    with pytest.raises(ForewordError, match="No gradient reaches what is to be trained on deaf"):
+        tuned(one, tmp_path)
+
+
+class Bent(torch.autograd.Function):
+    """A product whose backward is that of other weights, as an inference kernel's may be."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(weight)
+        return hidden @ weight.T
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None]:
+        (weight,) = ctx.saved_tensors
+        return grad @ weight.roll(1, 0), None
+
+
+def test_a_kernel_with_a_wrong_gradient_is_found(tmp_path: Path) -> None:
+    model = llama()
+    for layer in model.model.layers:
+        part = layer.mlp.down_proj
+        part.forward = lambda hidden, part=part: Bent.apply(hidden, part.weight)
+    one = wrap("bent", model, tiny.tokenizer())
+    assert "a step along the gradient changes the loss by" in one.engine.reasons["gradient"]
+    with pytest.raises(ForewordError, match="Nothing can be trained on bent: a step along the gradient"):
+        tuned(one, tmp_path)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_gradient_that_is_right_is_trusted_in_every_precision(dtype: torch.dtype) -> None:
+    one = wrap("right", copy.deepcopy(llama()).to(dtype), tiny.tokenizer())
+    assert "gradient" not in one.engine.reasons
+    soft = torch.ones(3, 4)
+    assert wrong_gradient(lambda value: value.square().sum(), soft, dtype) == ""
+    assert wrong_gradient(lambda value: (value.detach().square() + value * 0.3).sum(), soft, dtype)
+
+
+# -- ids beyond the table -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", ["llama", "t5"])
+def test_a_tokenizer_with_more_tokens_than_the_model_has_vectors(family: str) -> None:
+    tokenizer = copy.deepcopy(tiny.tokenizer())
+    tokenizer.add_special_tokens({"pad_token": "[PAD]"})
+    tokenizer.add_tokens(["<cat>"])
+    one = wrap("more", copy.deepcopy(tiny.model(family)), tokenizer)
+    whole = tiny.backbone(family)
+    assert vars(one.engine.traits) == vars(whole.engine.traits), "no short cut is lost"
+    rows = tiny.rows(4, seed="beyond")
+    assert one.score(None, rows) == pytest.approx(whole.score(None, rows), rel=1e-5)
+    assert one.states(["ba lo", "tem na sho"]).shape == (2, 32)
+    for call in (
+        lambda: one.words.ids("a <cat>", first=True),
+        lambda: one.answer_ids(" <cat>"),
+        lambda: one.states(["<cat>"]),
+    ):
+        with pytest.raises(
+            ForewordError, match=r"holds '<cat>', token 321 of the tokenizer, and the model has vectors"
+        ):
+            call()
+    row = Row((), (5, 321), (6,))
+    for verb in (one.loss, one.score, lambda soft, rows: one.generate(soft, rows, 2)):
+        with pytest.raises(
+            ForewordError, match="A row holds token 321, and the model has vectors for 320 tokens alone"
+        ):
+            verb(None, [row])
+
+
+# -- what an encoder-decoder says -----------------------------------------------------------------------------------------
+
+
+def mbart() -> Any:
+    config = transformers.MBartConfig(
+        vocab_size=tiny.WORDS,
+        d_model=32,
+        encoder_layers=1,
+        decoder_layers=1,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=64,
+        decoder_ffn_dim=64,
+        max_position_embeddings=64,
+        decoder_start_token_id=2,
+        forced_eos_token_id=None,
+    )
+    return spread(transformers.MBartForConditionalGeneration(config))
+
+
+def test_an_answer_begins_with_what_generation_is_made_to_begin_with() -> None:
+    model = mbart()
+    model.generation_config.forced_bos_token_id = 77
+    one = wrap("m", model, tiny.tokenizer())
+    ids = one.answer_ids("ba lo")
+    assert ids[0] == 77 == one.generate(None, [Row((), (50, 60))], 3)[0][0]
+    assert one.answers.text(ids[1:]).strip() == "ba lo"
+
+
+class Targeted(transformers.PreTrainedTokenizerFast):
+    """Writes a target between another mark and an end with that mark behind it, as translation tokenizers do."""
+
+    def __call__(self, text: Any = None, text_target: Any = None, **given: Any) -> Any:
+        if text_target is None:
+            return super().__call__(text, **given)
+        out = super().__call__(text_target, **given)
+        if given.get("add_special_tokens", True):
+            out["input_ids"] = [88, *out["input_ids"], 2, 88]
+        return out
+
+
+def test_an_answer_is_written_as_the_tokenizer_writes_a_target() -> None:
+    plain = tiny.tokenizer()
+    tokenizer = Targeted(tokenizer_object=plain.backend_tokenizer, pad_token="<pad>", eos_token="</s>")
+    one = wrap("m", mbart(), tokenizer)
+    assert one.words.start == () and one.words.end == ()
+    assert one.answer_ids("ba") == (88, *one.words.ids("ba", first=True), 2)

@@ -1,0 +1,157 @@
+"""Models that are spread over devices, compiled, in other precisions or with weights in eight bits: the same invariants hold, or they are
+refused; a library that is not installed is a reason to skip, never to pass."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import tiny
+import training
+from foreword.backbone import Backbone, Row, load_backbone, wrap
+from foreword.errors import ForewordError
+
+
+def gradient(one: Backbone, soft: torch.Tensor, rows: list[Row]) -> torch.Tensor:
+    given = soft.clone().requires_grad_(True)
+    one.loss(given, rows)[0].backward()  # type: ignore[no-untyped-call]
+    assert given.grad is not None
+    return given.grad
+
+
+def same(one: Backbone, other: Backbone) -> None:
+    """Loss, gradient, scores and answers of both are equal, alone and in a batch."""
+    rows, soft = tiny.rows(5, seed="wide", prefix=tiny.ids(3, "wide")), tiny.soft(other, 3)
+    assert soft is not None
+    wanted = other.generate(soft, rows, 5)
+    assert one.generate(soft, rows, 5) == [one.generate(soft, [row], 5)[0] for row in rows] == wanted
+    assert one.score(soft, rows) == pytest.approx(other.score(soft, rows), rel=1e-5)
+    apart = gradient(one, soft, rows) - gradient(other, soft, rows)
+    assert float(apart.norm() / gradient(other, soft, rows).norm()) < 1e-4
+
+
+# -- spread over devices --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "t5"])
+def test_a_model_that_accelerate_spreads_gives_the_same_numbers(family: str) -> None:
+    """Both places are the processor, but each part moves its inputs there by a hook of accelerate's own."""
+    accelerate = pytest.importorskip("accelerate", reason="accelerate is not installed")
+    model = copy.deepcopy(tiny.model(family))
+    parts = {name: torch.device("cpu") for name, part in model.named_modules() if not list(part.children())}
+    spread = accelerate.dispatch_model(model, parts, main_device="cpu", force_hooks=True)
+    assert all(hasattr(part, "_hf_hook") for name, part in spread.named_modules() if name in parts)
+    one = wrap("spread", spread, tiny.tokenizer())
+    assert vars(one.engine.traits) == vars(tiny.backbone(family).engine.traits), one.engine.reasons
+    same(one, tiny.backbone(family))
+
+
+def test_a_folder_is_spread_over_the_devices_that_there_are(tmp_path: Path) -> None:
+    pytest.importorskip("accelerate", reason="accelerate is not installed")
+    copy.deepcopy(tiny.model("llama")).save_pretrained(tmp_path)
+    tiny.tokenizer().save_pretrained(tmp_path)
+    one = load_backbone(str(tmp_path), device="spread", dtype="float32")
+    same(one, tiny.backbone("llama"))
+
+
+# -- compiled -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_compiled_model_is_run_as_it_was() -> None:
+    one = wrap("compiled", torch.compile(copy.deepcopy(tiny.model("llama"))), tiny.tokenizer())
+    assert vars(one.engine.traits) == vars(tiny.backbone("llama").engine.traits)
+    same(one, tiny.backbone("llama"))
+
+
+# -- eight bits -----------------------------------------------------------------------------------------------------------
+
+
+def int8(config: str) -> Any:
+    quantisation = pytest.importorskip("torchao.quantization", reason="torchao is not installed")
+    model = copy.deepcopy(tiny.model("llama"))
+    quantisation.quantize_(model, getattr(quantisation, config)())
+    return model
+
+
+def tuned(one: Backbone, folder: Path) -> None:
+    rows = tiny.rows(4, seed="int8")
+    before = float(one.loss(one.embed(one.words.frequent(200)[:3]), rows)[0].detach())
+    found = training.tuned(one, rows, folder, length=3, steps=20)
+    assert found.curve[-1]["dev"] < before / sum(len(row.answer) for row in rows)
+
+
+@torch.no_grad()
+def test_weights_in_eight_bits_keep_the_invariants() -> None:
+    one = wrap("int8", int8("Int8WeightOnlyConfig"), tiny.tokenizer())
+    traits, reasons = one.engine.traits, one.engine.reasons
+    assert traits.shares and traits.packs and traits.keeps and "gradient" not in reasons
+    assert not traits.heads and "addmm_" in reasons["heads"], "its kernel has no product into a sum, and says so"
+    rows, soft = tiny.rows(5, seed="int8"), tiny.soft(one, 3)
+    alone = [one.generate(soft, [row], 5)[0] for row in rows]
+    assert one.generate(soft, rows, 5) == alone
+    assert one.score(soft, rows) == pytest.approx([one.score(soft, [row])[0] for row in rows], rel=1e-5)
+
+
+def test_a_prompt_is_tuned_on_weights_in_eight_bits(tmp_path: Path) -> None:
+    one = wrap("int8", int8("Int8WeightOnlyConfig"), tiny.tokenizer())
+    one.fingerprint = "int8"  # type: ignore[misc]
+    tuned(one, tmp_path)
+
+
+def test_activations_in_eight_bits_are_computed_row_by_row_and_not_tuned(tmp_path: Path) -> None:
+    """What is rounded on the way turns the last bits of a sum into whole steps, so rows do not share a pass."""
+    one = wrap("int8", int8("Int8DynamicActivationInt8WeightConfig"), tiny.tokenizer())
+    assert "rows may not share a pass: logits differ by" in one.engine.reasons["shares"]
+    rows, soft = tiny.rows(5, seed="int8"), tiny.soft(one, 3)
+    assert one.score(soft, rows) == [one.score(soft, [row])[0] for row in rows]
+    assert one.generate(soft, rows, 5) == [one.generate(soft, [row], 5)[0] for row in rows]
+    with torch.no_grad():
+        assert float(one.loss(soft, rows)[0]) == pytest.approx(-sum(one.score(soft, rows)), rel=1e-5)
+    with pytest.raises(ForewordError, match="Nothing can be trained on int8: no gradient reaches the soft prompt"):
+        tuned(one, tmp_path)
+
+
+def test_four_bits_of_bitsandbytes_answer_and_are_tuned_only_where_a_gradient_comes_through(tmp_path: Path) -> None:
+    """On processors with bfloat16 products its kernel repacks the weights in a form without a backward, once it ran without gradients."""
+    bits = pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")
+    config = copy.deepcopy(tiny.model("llama").config)
+    config.update({"hidden_size": 64, "intermediate_size": 128, "num_key_value_heads": 4, "head_dim": 16})
+    torch.manual_seed(0)
+    model = type(tiny.model("llama"))(config).eval()
+    for part in [part for part in model.modules() if not isinstance(part, type(model))]:
+        for name, child in list(part.named_children()):
+            if isinstance(child, torch.nn.Linear) and name != "lm_head":
+                packed = bits.nn.Linear4bit(
+                    child.in_features, child.out_features, bias=False, compute_dtype=torch.float32
+                )
+                packed.weight = bits.nn.Params4bit(child.weight.detach().clone(), requires_grad=False)
+                setattr(part, name, packed.to("cpu"))
+    one = wrap("bits", model, tiny.tokenizer())
+    one.fingerprint = "bits"  # type: ignore[misc]
+    rows = tiny.rows(4, seed="bits")
+    assert one.score(None, rows) == pytest.approx([one.score(None, [row])[0] for row in rows], rel=1e-5)
+    if "gradient" not in one.engine.reasons:
+        tuned(one, tmp_path)
+        return
+    with pytest.raises(ForewordError, match="Nothing can be trained on bits: no gradient reaches the soft prompt"):
+        tuned(one, tmp_path)
+
+
+# -- half precision -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2", "bloom", "t5"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_right_within_its_rounding(family: str, dtype: torch.dtype) -> None:
+    one, whole = wrap("half", copy.deepcopy(tiny.model(family)).to(dtype), tiny.tokenizer()), tiny.backbone(family)
+    assert "gradient" not in one.engine.reasons
+    rows, soft = tiny.rows(4, seed="half"), tiny.soft(whole, 3)
+    assert soft is not None
+    assert one.score(soft, rows) == pytest.approx(whole.score(soft, rows), rel=0.15, abs=0.5)
+    wanted = gradient(whole, soft, rows)
+    near = torch.nn.functional.cosine_similarity(gradient(one, soft, rows).flatten(), wanted.flatten(), dim=0)
+    assert float(near) > 0.9

@@ -1,0 +1,22 @@
+"""A soft prompt tuned on a few rows, as tests want it; it refuses to need a task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from foreword.backbone import Backbone, Row
+from foreword.inits import Given
+from foreword.softprompt import Birth, SoftPrompt
+from foreword.trainables import TRAINABLES, Setup
+from foreword.tune import Tuned, dev_loss, train
+from foreword.tuning import Tuning
+
+
+def tuned(one: Backbone, rows: Sequence[Row], folder: Path, *, length: int, steps: int) -> Tuned:
+    """From the vectors of frequent tokens, on the rows and scored on them."""
+    start = SoftPrompt(one.embed(one.words.frequent(200)[:length]), Birth(backbone=one.name))
+    tuning = Tuning(prompt_length=length, max_steps=steps, batch_size=len(rows), eval_every=steps)
+    setup = Setup(one, tuning, 0, Given(prompt=start))
+    scored = dev_loss(one, rows, len(rows))
+    return train(TRAINABLES["prompt"], setup, rows, lambda backbone: scored, folder=folder)[1]
