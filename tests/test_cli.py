@@ -359,7 +359,10 @@ def test_show_tells_what_the_engine_does_for_a_model(model: Path, data: Path, tm
     entry.save_model(tmp_path, "gpt_neo")
     found = foreword("show", "--engine", "-m", tmp_path, "--json").json
     off = {row["name"]: row["why_not"] for row in found["short_cuts"] if not row["taken"]}
-    assert off == {"packs": "ValueError: this model's attention cannot be chosen", "keeps": "needs packs"}
+    assert off == {
+        "packs": "ValueError: GPTNeoForCausalLM does not let its attention be chosen",
+        "keeps": "needs packs",
+    }
     scored = foreword(
         "evaluate", "-m", tmp_path, "--test", data, "--out", tmp_path / "out", "--max-new-tokens", 2, "--json"
     ).json

@@ -45,7 +45,7 @@ def task() -> Task:
 
 def record(name: str, label: str, out: Path) -> Record:
     row = parse(label, shots=2, retriever="bm25", retrievers=list(RETRIEVERS))
-    spec = Spec(label, row, 1, WEIGHTS if row.weights else TUNING, 12, "backbone:mean")
+    spec = Spec(label, row, 1, WEIGHTS if row.trainable == "weights" else TUNING, 12, "backbone:mean")
     encode = functools.partial(backbone(name).states, pooling="mean")
     return Trial(spec, backbone(name), task(), out, encode).run()
 

@@ -62,13 +62,13 @@ class Slotted:
         for entry, key, state in zip(entries, keys, self.engine.states(rows), strict=True):
             shared = key in held or self.engine.once(many[key], length_of(state))
             groups.setdefault(key if shared else None, []).append((entry, state))
-        for key, group in groups.items():
+        for owner, group in groups.items():
             group.sort(key=lambda pair: -len(pair[0].row.own))
-            slots = self._slots(key, group[0][1])
+            slots = self._slots(owner, group[0][1])
             columns = [len(entry.row.own) + entry.longest for entry, _ in group]
-            if key is None:
+            if owner is None:
                 columns = [size + length_of(state) for size, (_, state) in zip(columns, group, strict=True)]
-            slots.block.add([None if key is not None else state for _, state in group], max(columns))
+            slots.block.add([None if owner is not None else state for _, state in group], max(columns))
             slots.entries += [entry for entry, _ in group]
 
     def _slots(self, key: tuple[object, ...] | None, state: PrefixState | None) -> _Slots:

@@ -170,9 +170,7 @@ class CausalEngine:
         for prefix, row in rows:
             key = self.prefix_key(prefix, row)
             if key not in run:
-                run[key] = self.kept.get(
-                    key, lambda prefix=prefix, row=row: self.prefix_state(self.shared(prefix, row))
-                )  # type: ignore[misc]
+                run[key] = self.kept.get(key, functools.partial(self.prefix_state, self.shared(prefix, row)))
             keys.append(key)
         return [run[key] for key in keys]
 

@@ -59,9 +59,9 @@ class Engine(Protocol):
 def greedy_tokens(logits: Tensor) -> list[int]:
     """The likeliest token of each row of logits [n, V], the first among equals. Raises ForewordError where they are not finite."""
     highest, tokens = logits.max(dim=-1)  # on a processor five times faster than argmax
-    if not bool(highest.isfinite().all()):
+    if bool((~highest.isfinite()).any()):
         raise not_a_number(logits.dtype)
-    return tokens.tolist()  # type: ignore[no-any-return]
+    return [int(token) for token in tokens.tolist()]
 
 
 @torch.no_grad()

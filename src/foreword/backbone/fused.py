@@ -14,7 +14,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from foreword.backbone.attention import autocast_dtype
-from foreword.backbone.install import Installation
+from foreword.backbone.install import Installation, is_plain
 from foreword.backbone.passes import Pass
 
 FUSED = "fused"  # the label of what is installed here
@@ -38,7 +38,7 @@ def _either(faster: Callable[..., Any], _: Pass, plain: Callable[..., Any], *arg
 
 def stand_in(part: torch.nn.Module) -> Callable[[Tensor], Tensor] | None:
     """What computes the same as this part in fewer passes over memory; None where nothing does."""
-    if "forward" in vars(part) or len(inspect.signature(part.forward).parameters) != 1:
+    if not is_plain(part) or len(inspect.signature(part.forward).parameters) != 1:
         return None  # it computes something else here; or takes more: a norm with a gate
     weights = dict(part.named_parameters())
     if any(value.is_meta for value in weights.values()):
@@ -92,7 +92,7 @@ class _Normed(torch.autograd.Function):
         return normed
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, None]:
         hidden, weight, factor = ctx.saved_tensors
         learned = (grad * hidden).mul_(factor).flatten(0, -2).sum(0) if ctx.needs_input_grad[1] else None

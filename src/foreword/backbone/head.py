@@ -104,7 +104,7 @@ class _Loss(torch.autograd.Function):
         return torch.stack(losses).sum()
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         (found,) = ctx.saved_tensors
         return (found * grad).to(found.dtype), None, None

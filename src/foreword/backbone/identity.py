@@ -37,7 +37,13 @@ UNREAD = frozenset(
         "problem_type",
     )
 )
-GENERATION = ("eos_token_id", "decoder_start_token_id", "forced_bos_token_id")  # all that foreword reads of it
+GENERATION = (
+    "bos_token_id",
+    "decoder_start_token_id",
+    "eos_token_id",
+    "eot_token_id",
+    "forced_bos_token_id",
+)  # all that foreword reads of it
 
 
 def fingerprint(model: Any, words: Wording, answers: Wording, stored: Stored | None = None) -> str:
@@ -55,6 +61,7 @@ def fingerprint(model: Any, words: Wording, answers: Wording, stored: Stored | N
     }
     weights = combined(digests(state(model))) if stored is None else stored.weights_digest(model, settings)
     generation = {name: getattr(model.generation_config, name, None) for name in GENERATION}
+    generation = {name: value for name, value in generation.items() if value is not None}
     texts = [one.digest_text() for one in ([words] if answers is words else [words, answers])]
     return f"{SCHEME}:{weights[:32]}.{_short([settings, generation])}.{_short(texts)}"
 

@@ -47,6 +47,14 @@ class Switch:
             vars(self.module)["forward"] = self.own
 
 
+def is_plain(module: torch.nn.Module) -> bool:
+    """Whether a module's forward is its class's own."""
+    forward = vars(module).get("forward")
+    return forward is None or (
+        getattr(forward, "__self__", None) is module and getattr(forward, "__func__", None) is type(module).forward
+    )
+
+
 class _ChosenPositions:
     """The hook before an output layer: it gets the hidden states of a pass's logit positions, or none where they are collected."""
 
@@ -72,6 +80,9 @@ class Installation:
     """All that foreword has put into one model. Backbones made of the same model share it; `close` takes it out when the last one goes."""
 
     def __init__(self, model: Any) -> None:
+        for module in model.modules():
+            if "forward" in vars(module) and is_plain(module):
+                del module.forward  # what a copy of a switch leaves behind
         self.model, self.users, self.lock = model, 0, threading.RLock()
         self.switches: list[Switch] = []
         self.failed: dict[str, str] = {}  # what could not be installed, and why
@@ -168,7 +179,12 @@ def _ask_passes() -> None:
 
     def chosen(config: Any) -> Any:
         now = current()
-        if now is not None and now.layout is not None and id(config) in now.owner.configs:
+        if (
+            now is not None
+            and now.layout is not None
+            and isinstance(now.owner, Installation)
+            and id(config) in now.owner.configs
+        ):
             return NAME
         return own.fget(config)
 

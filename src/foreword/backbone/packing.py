@@ -122,7 +122,7 @@ class _Attention(torch.autograd.Function):
         return whole.flatten(1, 2).unsqueeze(0)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
         with without_autocast(grad.device):
             return (*_gradients(ctx, grad), None, None)

@@ -53,7 +53,7 @@ class Sample:
         rest = self.values - by_seed[:, None] - by_example[None] + self.values.mean()
         between = float(by_seed.var(ddof=1)) / S
         both = float((rest**2).sum()) / ((S - 1) * (N - 1)) / (S * N)
-        if between <= both:
+        if between - both <= ROUNDING * both:
             return 0.0, 0.0
         weight = between**2 / (S - 1) + both**2 / ((S - 1) * (N - 1))
         return between - both, (between - both) ** 2 / weight
