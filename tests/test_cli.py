@@ -364,8 +364,9 @@ def test_show_tells_what_the_engine_does_for_a_model(model: Path, data: Path, tm
         "keeps": "needs packs",
     }
     scored = foreword(
-        "evaluate", "-m", tmp_path, "--test", data, "--out", tmp_path / "out", "--max-new-tokens", 2, "--json"
-    ).json
+        "evaluate", "-m", tmp_path, "--test", data, "--out", tmp_path / "out", "--max-new-tokens", 2, "--too-long", "drop",
+        "--json",
+    ).json  # fmt: skip
     assert any("these short cuts are not exact for this model: packs (ValueError" in note for note in scored["notes"])
 
 
