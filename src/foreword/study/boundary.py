@@ -24,7 +24,7 @@ def bounded(backbone: Backbone, task: Task) -> Task:
     asked = template.question.rstrip(_BLANKS)
     answer = template.answer.lstrip(_BLANKS) if not head.strip(_BLANKS) or head[:1] in _BLANKS else template.answer
     blank = template.question[len(asked) :] + template.answer[: len(template.answer) - len(answer)]
-    if not blank or backbone.kind == "seq2seq" or asked.endswith("\n"):
+    if not blank or backbone.kind == "seq2seq" or backbone.chat is not None or asked.endswith("\n"):
         return task
     inside, before = (
         replace(template, question=asked, answer=blank + answer),

@@ -46,14 +46,14 @@ def _distinct(backbone: Backbone, task: Task, choices: Sequence[str]) -> None:
 
 def _changed(backbone: Backbone, task: Task) -> str:
     """A note that counts the targets that an answer cannot equal, and names the first; empty where all can be given back."""
-    template, words = task.template, backbone.answers
+    template = task.template
     targets = dict.fromkeys(
         t for name in reversed(SPLITS) for example in task.split(name) if not example.choices for t in example.targets
     )
     tried = list(targets)[:_TRIED]
     lost = []
     for target in tried:
-        text = template.read(words.text(backbone.answer_ids(template.replied(target))))
+        text = template.read(backbone.answer_text(backbone.answer_ids(template.replied(target))))
         if text != template.read(template.reply(target)):
             lost.append((target, text))
     if not lost:
