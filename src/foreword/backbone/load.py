@@ -108,9 +108,7 @@ def _found(
     tokenizer, output = tokenizers
     rows = int(model.get_input_embeddings().weight.shape[0])
     words = Wording(tokenizer, rows)
-    head = model.get_output_embeddings()
-    written = rows if head is None else max(rows, int(head.weight.shape[0]))
-    answers = words if output is None or output is tokenizer else Wording(output, written)
+    answers = words if output is None or output is tokenizer else Wording(output, rows)
     if model.config.is_encoder_decoder:
         answers = _answering(answers, model)
     sample = words.frequent(2000)[-24:]
