@@ -133,7 +133,7 @@ def test_a_target_outside_the_choices(model: Path, data: Path, tmp_path: Path, n
 def test_an_input_of_generate(model: Path, tmp_path: Path, no_model_is_loaded: None) -> None:
     inputs = tmp_path / "in.jsonl"
     inputs.write_text('{"id": 1, "input": "a"}\n{"id": 1, "input": "b"}\n', encoding="utf-8")
-    refused("generate", "-m", model, "-d", inputs, says=("id '1'", "row 2", "row 1"))
+    refused("generate", "-m", model, "-d", inputs, "--id-column", "id", says=("id '1'", "row 2", "row 1"))
     inputs.write_text('{"text": "a"}\n', encoding="utf-8")
     refused("generate", "-m", model, "-d", inputs, says=("column 'input'", "Known: text"))
     refused("generate", "-m", model, says=("no inputs", "--data"))
@@ -186,7 +186,7 @@ def test_an_input_longer_than_the_window(model: Path, tmp_path: Path) -> None:
     assert told.json["examples"] == 5
     (note,) = [one for one in told.json["notes"] if one.startswith("Left out")]
     assert "window of 160 positions: 1 of 21 train and 1 of 6 test examples; every method has the same rest." in note
-    inputs = ("generate", "-m", model, "-d", test, "--max-new-tokens", 4, "--json")
+    inputs = ("generate", "-m", model, "-d", test, "--id-column", "id", "--max-new-tokens", 4, "--json")
     refused(*inputs, says=("long-1", "--too-long drop"))
     dropped = entry.foreword(*inputs, "--too-long", "drop")
     assert [line["id"] for line in dropped.lines] == [f"short-{n}" for n in range(25, 30)]

@@ -20,7 +20,10 @@ from foreword.data import Example
 from foreword.errors import ForewordError
 from foreword.methods import METHODS
 from foreword.spec import Spec
+from foreword.study.boundary import bounded
+from foreword.study.carried import carried
 from foreword.task import Task
+from foreword.template import Template
 from foreword.tuning import Tuning
 
 INSTRUCTION = "Sort the ticket into a kind."
@@ -297,6 +300,16 @@ def test_a_trials_key_holds_the_template_and_the_ends() -> None:
     made.model.generation_config.eot_token_id = 11
     keys.append(spec.key(made.chatting(chat), task))
     assert len(set(keys)) == 4 and "chat" not in spec.contents(made, task)
+
+
+@pytest.mark.parametrize("family", chats.FAMILIES)
+def test_what_the_template_writes_is_no_part_of_an_answer(family: str) -> None:
+    """Ends of a turn that the tokenizer does not call special are not taken for a target that comes back as another text, and no blank
+    is moved between turns."""
+    view = backbone(family).chatting(chat_of(family))
+    rows = (Example("1", {"input": "tem"}, ("fin ost",)),)
+    task = Task("t", rows, (), (), Template(question="{input}: ", answer="{target}"))
+    assert carried(view, bounded(view, task)) == task
 
 
 def test_a_template_without_the_tokenizers_start_gets_none() -> None:

@@ -290,7 +290,11 @@ def test_generate_answers_inputs_alone(model: Path, prompt: Path, data: Path, tm
     told = foreword(*given, "--json")
     assert (told.code, told.err) == (0, "")
     assert [sorted(line) for line in told.lines] == [["id", "output"]] * 3
-    assert [line["id"] for line in told.lines] == ["a", "b", "c"]
+    assert [line["id"] for line in told.lines] == ["row-1", "row-2", "row-3"], (
+        "a column is an id only where it is named"
+    )
+    named = foreword(*given, "--id-column", "id", "--json")
+    assert [line["id"] for line in named.lines] == ["a", "b", "c"]
     kept = tmp_path / "answers.jsonl"
     said = foreword(*given, "--out", kept, "--batch-size", 1)
     assert said.out == f"3 answers in {kept}\n"
@@ -360,8 +364,9 @@ def test_show_tells_what_the_engine_does_for_a_model(model: Path, data: Path, tm
         "keeps": "needs packs",
     }
     scored = foreword(
-        "evaluate", "-m", tmp_path, "--test", data, "--out", tmp_path / "out", "--max-new-tokens", 2, "--json"
-    ).json
+        "evaluate", "-m", tmp_path, "--test", data, "--out", tmp_path / "out", "--max-new-tokens", 2, "--too-long", "drop",
+        "--json",
+    ).json  # fmt: skip
     assert any("these short cuts are not exact for this model: packs (ValueError" in note for note in scored["notes"])
 
 

@@ -32,7 +32,7 @@ def test_one_question_and_its_answer(row: dict[str, Any]) -> None:
     flat = {"input": USER["content"], "target": ASSISTANT["content"], "n": 1}
     assert flattened([row | {"n": 1}], "f") == [flat]
     (example,) = examples([row])
-    assert (example.fields["input"], example.targets) == (USER["content"], (ASSISTANT["content"],))
+    assert (example.fields["input"], example.targets) == (USER["content"], (ASSISTANT["content"].strip(),))
     assert system_message([row], "f") == ""
 
 

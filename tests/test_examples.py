@@ -108,7 +108,7 @@ def test_foreword_reads_them(name: str, count: int) -> None:
 def test_the_settings_of_the_demo_run_from_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`make demo-llm` with a small model in the place of SmolLM2 and fewer steps: every method, every JSON metric."""
     monkeypatch.chdir(EXAMPLES.parent)
-    small = ("-m", "reference-small", "--limit", 4, "--max-steps", 2, "--max-new-tokens", 6)
+    small = ("-m", "reference-small", "--limit", 4, "--max-steps", 2, "--max-new-tokens", 6, "--too-long", "drop")
     told = entry.foreword("compare", "--config", "examples/orders.toml", *small, "--out", tmp_path / "run", "--json")
     assert told.code == 0, told.err
     assert {row["method"] for row in told.json["rows"]} == {"zero", "few", "icl", "pt", "ipt"}

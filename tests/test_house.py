@@ -17,7 +17,7 @@ SOURCE = ROOT / "src" / "foreword"
 
 # Ground floor first. A room (a file, or a folder of files) imports only rooms that lie below its own floor.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "progress"),
+    ("errors", "folding", "progress"),
     ("settings",),
     ("tuning",),
     (
@@ -61,6 +61,7 @@ ONE_ROOM = {
 LATE = {
     ("tasks", "datasets"),
     ("readers", "pyarrow"),
+    ("readers", "openpyxl"),
     ("retrieve", "faiss"),
     ("retrieve", "sentence_transformers"),
     ("metrics", "unidecode"),

@@ -150,7 +150,7 @@ def test_tables_name_the_physical_line(tmp_path: Path) -> None:
     assert "Line 3 of" in refusal(tmp_path / "b.csv", 'input,target\na,b\n"never closed,b\nc,d\n')
     assert "names the column 'a' twice" in refusal(tmp_path / "c.csv", "a,a\n1,2\n")
     assert "a column has no name" in refusal(tmp_path / "d.tsv", "a\t\n1\t2\n")
-    assert "Line 2 of" in refusal(tmp_path / "e.tsv", 'a\tb\n"quoted" and more\tx\n')
+    assert "Line 2 of" in refusal(tmp_path / "e.csv", 'a,b\n"quoted" and more,x\n')
     assert "holds no rows" in refusal(tmp_path / "f.csv", "input,target\n")
     assert "is empty" in refusal(tmp_path / "g.csv", " \n")
 
@@ -159,6 +159,8 @@ def test_a_tsv_without_quoting_keeps_every_mark(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
     path.write_text('a\tb\n"quoted" and more\t"x\n')
     assert read_rows(path, quoted=False) == [{"a": '"quoted" and more', "b": '"x'}]
+    assert read_rows(path) == read_rows(path, quoted=False), "it reads no other way"
+    assert "Line 2 of" in refusal(path, path.read_text(), quoted=True)
 
 
 def test_other_unreadable_files(tmp_path: Path) -> None:
@@ -167,12 +169,12 @@ def test_other_unreadable_files(tmp_path: Path) -> None:
     assert "not a whole Parquet file" in refusal(tmp_path / "c.parquet", b"PAR1 is not enough PAR1")
     with pytest.raises(ForewordError, match="There is no file"):
         read_rows(tmp_path / "none.csv")
-    with pytest.raises(ForewordError, match=r"by its ending '\.xlsx'; use one of: \.csv, \.json"):
-        read_rows(tmp_path / "table.xlsx")
+    with pytest.raises(ForewordError, match=r"by its ending '\.xls'; use one of: \.csv, \.json"):
+        read_rows(tmp_path / "table.xls")
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(ForewordError, match="is a folder"):
         read_rows(tmp_path / "folder.csv")
-    assert endings() == [".csv", ".json", ".jsonl", ".parquet", ".tsv"]
+    assert endings() == [".csv", ".json", ".jsonl", ".ndjson", ".parquet", ".tsv", ".xlsx"]
 
 
 def test_large_cells_and_the_csv_modules_own_limit(tmp_path: Path) -> None:
@@ -195,17 +197,17 @@ def test_examples_take_the_named_columns_only() -> None:
     assert (first.id, dict(first.fields), first.targets) == ("train-1", {"input": "q1"}, ("a1",))
     assert second.id == "train-2"
     rows = [{"premise": "p", "hypothesis": "h", "gold": "yes", "split": "x"}]
-    (one,) = examples(rows, target_column="gold", fields_needed=["hypothesis", "premise"], choices=["no", "yes"])
+    (one,) = examples(rows, Columns(target="gold"), fields_needed=["hypothesis", "premise"], choices=["no", "yes"])
     assert dict(one.fields) == {"hypothesis": "h", "premise": "p"} and one.choices == ("no", "yes")
-    (one,) = examples([{"text": "t", "input": "other", "target": 3}], input_column="text")
+    (one,) = examples([{"text": "t", "input": "other", "target": 3}], Columns("text"))
     assert dict(one.fields) == {"input": "t"} and one.targets == ("3",)
 
 
 def test_references_may_be_a_list_or_a_json_list() -> None:
     rows = [{"input": "q", "target": "a", "refs": ["b", "a", "c"]}, {"input": "r", "target": "d", "refs": '["e"]'}]
-    found = examples(rows, references_column="refs")
+    found = examples(rows, Columns(references="refs"))
     assert [one.targets for one in found] == [("a", "b", "c"), ("d", "e")]
-    (one,) = examples([{"input": "q", "refs": ["b", 2]}], references_column="refs")
+    (one,) = examples([{"input": "q", "refs": ["b", 2]}], Columns(references="refs"))
     assert one.targets == ("b", "2")
 
 
@@ -219,13 +221,25 @@ def test_references_may_be_a_list_or_a_json_list() -> None:
         ({"input": None, "target": "a"}, {}, "'input' in row 2 of mine.csv is null"),
         ({"input": float("nan"), "target": "a"}, {}, "'input' in row 2 of mine.csv is null"),
         ({"input": ["q"], "target": "a"}, {}, "'input' in row 2 of mine.csv is a list"),
-        ({"input": "q", "target": True}, {}, "'target' in row 2 of mine.csv is a truth value"),
+        ({"input": "q", "target": b"a"}, {}, "'target' in row 2 of mine.csv is bytes"),
         ({"input": "q", "target": {"a": 1}}, {}, "'target' in row 2 of mine.csv is an object"),
-        ({"input": "q", "target": "a", "refs": "plain"}, {"references_column": "refs"}, "'refs' in row 2 .* no list"),
-        ({"input": "q", "target": "a", "refs": []}, {"references_column": "refs"}, "'refs' in row 2 .* no list"),
-        ({"input": "q", "target": "a", "refs": ["x", None]}, {"references_column": "refs"}, "'refs' in row 2 .* null"),
+        (
+            {"input": "q", "target": "a", "refs": "plain"},
+            {"columns": Columns(references="refs")},
+            "'refs' in row 2 .* no list",
+        ),
+        (
+            {"input": "q", "target": "a", "refs": []},
+            {"columns": Columns(references="refs")},
+            "'refs' in row 2 .* no list",
+        ),
+        (
+            {"input": "q", "target": "a", "refs": ["x", None]},
+            {"columns": Columns(references="refs")},
+            "'refs' in row 2 .* null",
+        ),
         ({"input": "q", "target": "good!"}, {"choices": ["good", "a1"]}, "'good!' in row 2 .* did you mean 'good'"),
-        ({"input": "q", "target": "a", "id": "7"}, {"id_column": "id"}, "'7' in row 2 .* row 1 already"),
+        ({"input": "q", "target": "a", "id": "7"}, {"columns": Columns(id="id")}, "'7' in row 2 .* row 1 already"),
     ],
 )
 def test_a_bad_row_is_named(row: dict[str, object], how: dict[str, object], words: str) -> None:

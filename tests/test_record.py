@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import regex
 
 import entry
 import tiny
-from foreword import reference
+from foreword import folding, reference
 from foreword.config import Tuning
 from foreword.data import Example
 from foreword.errors import ForewordError
@@ -59,7 +60,8 @@ def test_every_retriever_has_a_signature() -> None:
         ("icl", words, "K1", 1.2),
         ("icl", words, "B", 0.5),
         ("icl", words, "METHOD", "robertson"),
-        ("icl", words, "_PIECE", re.compile(r"\w+")),
+        ("icl", folding, "_PIECE", regex.compile(r"\w+")),
+        ("icl", folding, "_UNSEEN", regex.compile(r"(?!)")),
         ("icl", words, "pieces", lambda text: text.split()),
         ("icl", words, "trigrams", lambda text: text.split()),
         ("icl:dense", vectors, "DECIMALS", 5),

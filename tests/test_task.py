@@ -42,7 +42,7 @@ def test_one_file_is_split_by_question(tmp_path: Path) -> None:
     asked = [{one.question for one in task.split(split)} for split in ("train", "dev", "test")]
     assert sum(map(len, asked)) == len(set().union(*asked)) == 100
     assert task.metrics == ("bleu", "chrf", "rouge_l", "exact_match", "token_f1")
-    assert str(path) in task.source and len(task.notes) == 2
+    assert str(path) in task.source and len(task.notes) == 4
     assert task_from_files("mine", path).fingerprint == task.fingerprint
     assert task_from_files("mine", path, seed=1).fingerprint != task.fingerprint
 

@@ -21,9 +21,11 @@ class Run(Settings):
     model: a hub id or a folder. task: a built-in task's name, looked for in data_dir; or data: a file, a folder of
     split files, or a hub id, with the files dev and test where those splits stand apart; read by input_column,
     target_column, references_column (several answers) and id_column ("" where there is none).
+    choices_column: each row's own answers to choose from; target_index: the target is the place of the answer among the
+    choices, counted from this number (0 or 1). quoting, delimiter, encoding, header: how a table of text is written.
     split: the shares of train, dev and test that are cut from one file, such as 60/20/20 (none: 80/10/10).
-    instruction, question, answer, separator, stop: the wording, where it is not to be the task's own. metrics,
-    choices: the same; none given means the task's own, or few short targets that repeat; `none` makes answers free text.
+    instruction, question, answer, separator, stop, extract, empty_answers: the wording, where it is not to be the task's own.
+    metrics, choices: the same; none given means the task's own, or few short targets that repeat; `none` makes answers free text.
     methods: labels such as `icl` or `icl:bm25:3`. seeds: each tuned or drawn method is tried with each.
     shots, retriever: k and the retriever of a label that says none; encoder: the sentence-transformers model of
     the retriever `dense`. limit, train_limit: at most so many test and training examples, drawn by a fixed seed
@@ -53,11 +55,19 @@ class Run(Settings):
     references_column: str = ""
     split: str = ""
     id_column: str = ""
+    choices_column: str = ""
+    target_index: Annotated[int, Field(ge=0, le=1)] | None = None
+    quoting: Literal["auto", "standard", "none"] = "auto"
+    delimiter: str = ""
+    encoding: Annotated[str, Field(min_length=1)] = "utf-8"
+    header: list[str] = Field(default=[])
     instruction: str | None = None
     question: str | None = None
     answer: str | None = None
     separator: str | None = None
-    stop: str | None = None
+    stop: str | list[str] | None = None
+    extract: str | None = None
+    empty_answers: bool | None = None
     metrics: list[str] = Field(default=[])
     choices: list[str] = Field(default=[])
     methods: Annotated[list[str], Field(min_length=1)] = Field(default=["zero", "icl", "pt", "ipt"])
@@ -86,7 +96,7 @@ class Run(Settings):
     def _no_contradiction(self) -> Self:
         if self.task and self.data:
             raise ForewordError(f"Both task ('{self.task}') and data ('{self.data}') are given; keep the one you mean.")
-        for key in ("methods", "seeds", "metrics", "choices"):
+        for key in ("methods", "seeds", "metrics", "choices", "header"):
             values = getattr(self, key)
             twice = next((one for place, one in enumerate(values) if one in values[:place]), None)
             if twice is not None:
@@ -166,7 +176,7 @@ def _value(field: FieldInfo, text: str) -> Any:
     kinds = kinds_of(field.annotation)
     if type(None) in kinds and text.lower() == "none":
         return None
-    if list in kinds:
+    if list in kinds and (str not in kinds or text.startswith("[")):
         return _listed(text, int if int in kinds_of(get_args(field.annotation)[0]) else str)
     return _scalar(text, str if str in kinds else float)
 

@@ -8,6 +8,15 @@ from dataclasses import dataclass
 
 from foreword.errors import ForewordError
 
+Run = tuple[str, bool]  # a text, and whether it is the template's own: only there do control tokens count as such
+Runs = tuple[Run, ...]
+Text = str | Runs  # a plain text is the template's own
+
+
+def plain(text: Text) -> str:
+    """The text itself."""
+    return text if isinstance(text, str) else "".join(part for part, _ in text)
+
 
 @dataclass(frozen=True)
 class Words:
@@ -26,7 +35,8 @@ class Vectors:
 @dataclass(frozen=True)
 class Shown:
     """A worked example. shared: every input of the trial gets this one (fixed), not only its own input (retrieved). question, answer:
-    its two halves, which a chat puts into turns of their own."""
+    its two halves, which a chat puts into turns of their own. parts: the text in the pieces that are tokenised apart (question, answer,
+    separator); none: all of it at once."""
 
     id: str
     text: str
@@ -34,10 +44,11 @@ class Shown:
     shared: bool = False
     question: str = ""
     answer: str = ""
+    parts: tuple[Runs, ...] = ()
 
 
 Segment = Words | Vectors | Shown
-Encode = Callable[[str, bool], tuple[int, ...]]
+Encode = Callable[[Text, bool], tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -51,7 +62,7 @@ class Tokens:
     ahead: tuple[int, ...] = ()
 
 
-Lay = Callable[[str, Sequence[Shown], str], Tokens]
+Lay = Callable[[str, Sequence[Shown], Text], Tokens]
 
 
 class TooLongError(ForewordError):
@@ -99,7 +110,7 @@ class Context:
         """Positions of the soft prompt."""
         return sum(segment.length for segment in self.segments if isinstance(segment, Vectors))
 
-    def fit(self, question: str, lay: Lay, room: int | None, *, name: str) -> Fitted:
+    def fit(self, question: Text, lay: Lay, room: int | None, *, name: str) -> Fitted:
         """Tokens of context and question within `room` positions (soft prompt included; None: unbounded). Whole demonstrations
         are dropped, farthest first, until it fits. lay(words, shown, question): their tokens. Raises TooLongError, naming the
         example, when the rest alone is too long."""
@@ -124,8 +135,10 @@ def in_a_row(encode: Encode) -> Lay:
     """The plain way to lay out a context: words, demonstrations and question as one running text. encode(text, first): tokens of a
     piece."""
 
-    def lay(words: str, shown: Sequence[Shown], question: str) -> Tokens:
-        pieces = [(words, True), *((demonstration.text, demonstration.shared) for demonstration in shown)]
+    def lay(words: str, shown: Sequence[Shown], question: Text) -> Tokens:
+        pieces: list[tuple[Text, bool]] = [(words, True)]
+        for demonstration in shown:
+            pieces += [(part, demonstration.shared) for part in demonstration.parts or (demonstration.text,)]
         prefix: tuple[int, ...] = ()
         own: tuple[int, ...] = ()
         for text, shared in pieces:

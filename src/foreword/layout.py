@@ -10,7 +10,7 @@ from typing import overload
 
 from foreword.backbone import Backbone, Row
 from foreword.chat import Chat
-from foreword.context import Context, Fitted, Shown, Tokens, TooLongError, in_a_row
+from foreword.context import Context, Fitted, Shown, Text, Tokens, TooLongError, in_a_row, plain
 from foreword.data import Example
 from foreword.errors import ForewordError
 from foreword.methods import Method, context
@@ -86,9 +86,9 @@ class Layout:
             )
         return chat.placed(self.inside) if isinstance(chat, Chat) else None
 
-    def _in_turns(self, words: str, shown: Sequence[Shown], question: str) -> Tokens:
+    def _in_turns(self, words: str, shown: Sequence[Shown], question: Text) -> Tokens:
         assert self.chat is not None
-        return self.chat.lay(self.template.instruction if words else "", shown, question)
+        return self.chat.lay(self.template.instruction if words else "", shown, plain(question))
 
     def context(self, example: Example) -> Context:
         """What this method puts before the example."""
@@ -101,19 +101,18 @@ class Layout:
         return self._longest(example.choices) if example.choices else self.reserve
 
     def _longest_of(self, choices: tuple[str, ...]) -> int:
-        return max(len(self.backbone.answer_ids(self.template.reply(one))) for one in choices)
+        return max(len(self.backbone.answer_ids(self.template.replied(one))) for one in choices)
 
     def lay(self, example: Example, *, answer: int = 0) -> Laid:
         """The example in tokens, with room for the answer after it. Raises TooLongError."""
-        question, kept = self.template.ask(example), self.kept(example)
+        question, kept = self.template.asked(example), self.kept(example)
         room = self._room(kept, max(kept, answer), example.id)
-        return Laid(
-            example, question, self.context(example).fit(question, self._tokens, room, name=example.id), self.behind
-        )
+        fitted = self.context(example).fit(question, self._tokens, room, name=example.id)
+        return Laid(example, plain(question), fitted, self.behind)
 
     def training_row(self, example: Example) -> Row:
         """The example with the answer that it is trained on."""
-        ids = self.backbone.answer_ids(self.template.reply(example.targets[0]))
+        ids = self.backbone.answer_ids(self.template.replied(example.targets[0]))
         return self.lay(example, answer=len(ids)).row(ids)
 
     def training_rows(self, examples: Sequence[Example]) -> Sequence[Row]:

@@ -160,4 +160,6 @@ def context(
 
 def _shown(template: Template, example: Example, similarity: float | None, *, shared: bool = False) -> Shown:
     question, answer = template.ask(example), template.reply(example.targets[0])
-    return Shown(example.id, template.demonstration(example), similarity, shared, question, answer)
+    return Shown(
+        example.id, template.demonstration(example), similarity, shared, question, answer, template.shown(example)
+    )

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from foreword.backbone import Backbone, Prefix, Prefixes, Request, Row, each
 from foreword.ensemble import vote
+from foreword.errors import ForewordError
 from foreword.layout import Laid
 from foreword.memory import Budget
 from foreword.progress import Progress, silent
@@ -63,8 +64,7 @@ def predict(
 
     def answer(chosen: list[int], tokens: int) -> Iterator[tuple[int, list[int]]]:
         places = [open_ones[at] for at in chosen]
-        stops = (template.stop,) if template.stop else ()
-        requests = [Request(laid[place].row(), softs[place], longest, stops) for place in places]
+        requests = [Request(laid[place].row(), softs[place], longest, template.stops) for place in places]
         for at, ids in backbone.finishing(requests, max_rows=batch_size, max_tokens=tokens):
             yield chosen[at], ids
 
@@ -160,9 +160,20 @@ def _choose(
 
 
 def choice_ids(backbone: Backbone, template: Template, choices: Sequence[str]) -> list[tuple[int, ...]]:
-    """The tokens by which choices are compared: without the end token, unless one choice begins another, when all have it."""
+    """The tokens by which choices are compared: without the end token, unless one choice begins another, when all have it. Raises
+    ForewordError for two choices of the same tokens, between which the model cannot choose."""
     if backbone.kind == "seq2seq":
-        return [backbone.answer_ids(template.reply(one)) for one in choices]
-    bare = [backbone.answer_ids(template.reply(one), end=False) for one in choices]
-    clash = any(a != b and b[: len(a)] == a for a in bare for b in bare)
-    return [backbone.answer_ids(template.reply(one)) for one in choices] if clash else bare
+        ids = [backbone.answer_ids(template.replied(choice)) for choice in choices]
+    else:
+        ids = [backbone.answer_ids(template.replied(choice), end=False) for choice in choices]
+        if any(a != b and b[: len(a)] == a for a in ids for b in ids):
+            ids = [backbone.answer_ids(template.replied(choice)) for choice in choices]
+    known: dict[tuple[int, ...], str] = {}
+    for choice, own in zip(choices, ids, strict=True):
+        if own in known:
+            raise ForewordError(
+                f"The choices '{known[own]}' and '{choice}' have the same tokens in {backbone.name}, whose tokenizer cannot write them "
+                "apart; word the choices otherwise, or take a model whose tokenizer knows their characters."
+            )
+        known[own] = choice
+    return ids

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -64,15 +65,39 @@ class Task:
                     f"{shared:,} of {total:,} {split} examples ask a question that also stands in train; "
                     "those train rows are never shown as their demonstration."
                 )
-        stop = self.template.stop
-        if stop:
-            cut = sum(stop in t.strip() for name in SPLITS for one in self.split(name) for t in one.targets)
+        return (*told, *self._wording())
+
+    def _wording(self) -> list[str]:
+        """What of the wording a user may not have meant: targets that an answer cannot give back, braces that are no places."""
+        template, remarks = self.template, []
+        targets = Counter(t.strip() for name in SPLITS for one in self.split(name) for t in one.targets)
+        for stop in template.stops:
+            cut = sum(count for target, count in targets.items() if stop in target)
             if cut:
-                told.append(
+                remarks.append(
                     f"{cut:,} targets hold the stop text {stop!r}, where an answer is cut; give the template "
                     "another stop text."
                 )
-        return tuple(told)
+        read = Counter(t.strip() for name in SPLITS for one in self.split(name) if not one.choices for t in one.targets)
+        whole = [target for target in read if not any(stop in target for stop in template.stops)]
+        _, first = template.misread(whole)
+        if first:
+            lost = sum(read[target] for target in whole if template.misread([target])[0])
+            other = template.mended(whole)
+            todo = (
+                f"give --answer {other.answer!r} --stop {other.stop!r}" if other else "give another --answer or --stop"
+            )
+            remarks.append(
+                f"{lost:,} targets cannot be read back as {template.answer!r} words them: {first!r} is read as "
+                f"{template.read(template.reply(first))!r}; {todo}."
+            )
+        for part, text in (("instruction", template.instruction), ("answer", template.answer.replace("{target}", ""))):
+            braces = re.findall(r"\{[^{}]*\}", text)
+            if braces:
+                remarks.append(
+                    f"The {part} holds {braces[0]!r}, which stays as it is there: only the question has places for columns."
+                )
+        return remarks
 
     def limited(self, sizes: Mapping[str, int | None]) -> Task:
         """The same task with at most so many examples in each split, drawn by a fixed seed, kept in their order; a group

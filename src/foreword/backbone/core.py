@@ -25,7 +25,8 @@ from foreword.backbone.session import Request, Session
 from foreword.backbone.stored import Stored
 from foreword.backbone.traits import Traits
 from foreword.backbone.truth import not_a_number
-from foreword.backbone.wording import Wording
+from foreword.backbone.wording import Wording, stripped
+from foreword.context import Text, plain
 from foreword.errors import ForewordError
 
 STATES = 2**31  # bytes of keys and values, at least, that answers may take
@@ -143,13 +144,13 @@ class Backbone:
 
     # -- text -------------------------------------------------------------------------------------------------------
 
-    def answer_ids(self, text: str, *, end: bool = True) -> tuple[int, ...]:
+    def answer_ids(self, text: Text, *, end: bool = True) -> tuple[int, ...]:
         """The tokens of an answer with (or, for a left-to-right model, without) the end that the model is to say after it."""
         if self.chat is not None:
-            ids = self.chat.answer_ids(text, end=end)
+            ids = self.chat.answer_ids(plain(text), end=end)
             return ids if self.chat.end is not None or not end else ids + self.eos[:1]
         if self.kind == "seq2seq":
-            return self.answers.start + self.answers.ids(text.strip(), first=True) + self.answers.end
+            return self.answers.start + self.answers.ids(stripped(text), first=True) + self.answers.end
         return self.answers.ids(text, first=False) + (self.eos[:1] if end else ())
 
     def answer_text(self, ids: Sequence[int]) -> str:
@@ -183,7 +184,8 @@ class Backbone:
         """The model's own vectors of texts, [N, H] float32, for retrieval: the last token's final hidden state (Sun et al. 2023)
         or the mean over tokens; of the encoder where there is one. Texts longer than the window are cut at its end."""
         room = (self.window or 4096) - self.specials
-        rows = [(self.words.start + self.words.ids(text, first=True)[:room]) or (self.words.pad,) for text in texts]
+        own = (self.words.ids(((text, False),), first=True)[:room] for text in texts)
+        rows = [self.words.start + ids or (self.words.pad,) for ids in own]
         found = np.zeros((len(rows), self.hidden), dtype=np.float32)
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
         batch_size = batch_size if self.engine.switch is None else 1
@@ -276,14 +278,12 @@ class Backbone:
     def ended(self, *stops: str) -> Callable[[Sequence[int]], bool]:
         """Whether an answer's tokens have ended: by one of the model's own ends, or by a text that holds one of `stops`."""
         ends = frozenset(self.eos)
-        closing = frozenset().union(*(self.answers.ending_in(stop[-1]) for stop in stops if stop))
+        closing = frozenset[int]().union(*(self.answers.ending_in(stop[-1]) for stop in stops if stop))
 
         def ended(ids: Sequence[int]) -> bool:
-            if ids[-1] in ends:
-                return True
-            if ids[-1] not in closing:
-                return False
-            text = self.answers.text(ids).lstrip("\n")
+            if ids[-1] in ends or ids[-1] not in closing:
+                return ids[-1] in ends
+            text = self.answers.text(ids).lstrip()
             return any(stop and stop in text for stop in stops)
 
         return ended

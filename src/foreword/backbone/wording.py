@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Sequence
+import itertools
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from foreword.backbone.vocabulary import tokenizer_text
+from foreword.context import Run, Runs, Text
 from foreword.errors import ForewordError
 
 _ANCHORS = ("\n", "0", "|")  # some vocabularies have words that begin with a line end
@@ -30,8 +33,9 @@ class Wording:
         self.end: tuple[int, ...] = tuple(around[at + len(plain) :])
         self._anchors = [(anchor, self._encode(anchor)) for anchor in _ANCHORS]
 
-    def _encode(self, text: str) -> list[int]:
-        return list(self.tokenizer(**{self.side: text}, add_special_tokens=False).input_ids)
+    def _encode(self, text: str, data: bool = False) -> list[int]:
+        given = {"split_special_tokens": True} if data else {}
+        return list(self.tokenizer(**{self.side: text}, add_special_tokens=False, **given).input_ids)
 
     def target(self) -> Wording:
         """The wording of answers of the same tokenizer: itself, but for tokenizers that write a target in another way."""
@@ -47,10 +51,17 @@ class Wording:
         other.start, other.end = start, end
         return other
 
-    def ids(self, text: str, *, first: bool) -> tuple[int, ...]:
-        """The token ids of one piece, no specials. A piece that is not first is tokenised behind a line end (or a sign, where
-        the line end melts into it) which is then taken off, so that no tokenizer marks it as the beginning of a text."""
-        return self._known(self._ids(text, first=first)) if text else ()
+    def ids(self, text: Text, *, first: bool) -> tuple[int, ...]:
+        """The token ids of one piece, no specials around it. A piece that is not first is tokenised behind a line end (or a sign,
+        where the line end melts into it) which is then taken off, so that no tokenizer marks it as the beginning of a text. In runs
+        of text, what looks like a control token counts as one only where it is the template's own; a start that a first piece has
+        already is dropped, for the tokenizer's own stands before it."""
+        ids: tuple[int, ...] = ()
+        for part, trusted in self._pieces(text):
+            ids += self._piece(part, first=first and not ids, data=not trusted)
+        if first and self.start and ids[: len(self.start)] == self.start:
+            ids = ids[len(self.start) :]
+        return self._known(ids)
 
     def _known(self, ids: tuple[int, ...]) -> tuple[int, ...]:
         """The ids, each of which the model has a vector for."""
@@ -62,14 +73,52 @@ class Wording:
             )
         return ids
 
-    def _ids(self, text: str, *, first: bool) -> tuple[int, ...]:
+    def _piece(self, text: str, *, first: bool, data: bool) -> tuple[int, ...]:
+        if not text:
+            return ()
         if first:
-            return tuple(self._encode(text))
+            return tuple(self._encode(text, data))
         for anchor, known in self._anchors:
-            joined = self._encode(anchor + text)
+            joined = self._encode(anchor + text, data)
             if joined[: len(known)] == known and len(joined) > len(known):
                 return tuple(joined[len(known) :])
-        return tuple(self._encode(text))
+        return tuple(self._encode(text, data))
+
+    def _pieces(self, text: Text) -> Runs:
+        """The text in pieces to be tokenised apart: one, unless what is not the template's own looks like a control token."""
+        if isinstance(text, str):
+            return ((text, True),)
+        whole = "".join(part for part, _ in text)
+        hits = [] if self._control is None else list(self._control.finditer(whole))
+        own = [(end - len(part), end) for (part, mine), end in _ends(text) if mine]
+        trusted = [hit.span() for hit in hits if any(begin <= hit.start() and hit.end() <= end for begin, end in own)]
+        if len(trusted) == len(hits):
+            return ((whole, True),)
+        cuts: list[Run] = []
+        at = 0
+        for begin, end in trusted:
+            cuts += [(whole[at:begin], False), (whole[begin:end], True)]
+            at = end
+        return (*cuts, (whole[at:], False))
+
+    @functools.cached_property
+    def _control(self) -> re.Pattern[str] | None:
+        """Finds the control tokens in a text, the longest at a place."""
+        longest_first = sorted(self._controls.values(), key=lambda name: (-len(name), name))
+        return re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+
+    @functools.cached_property
+    def _controls(self) -> dict[int, str]:
+        """The control tokens, by their ids."""
+        added = getattr(self.tokenizer, "added_tokens_decoder", {})
+        named = zip(self.tokenizer.all_special_ids, self.tokenizer.all_special_tokens, strict=True)
+        return {int(i): str(one.content) for i, one in added.items() if one.special} | {
+            int(i): str(s) for i, s in named
+        }
+
+    def controls(self, ids: Sequence[int]) -> tuple[str, ...]:
+        """The control tokens among these ids, in order."""
+        return tuple(self._controls[i] for i in ids if i in self._controls)
 
     def text(self, ids: Sequence[int]) -> str:
         """The text of ids, special tokens left out."""
@@ -90,7 +139,7 @@ class Wording:
 
     @property
     def pad(self) -> int:
-        """An id to fill with; it is masked everywhere, so any will do."""
+        """An id to fill with, one that the model has a vector for; it is masked everywhere, so any will do."""
         known = self.tokenizer.pad_token_id
         return 0 if known is None or (self.rows is not None and known >= self.rows) else int(known)
 
@@ -99,8 +148,8 @@ class Wording:
         return [str(text) for text in self.tokenizer.batch_decode([[i] for i in range(len(self.tokenizer))])]
 
     def ending_in(self, character: str) -> frozenset[int]:
-        """The ids whose text holds the character: only after one of these can a stop text be complete."""
-        return frozenset(i for i, text in enumerate(self._texts) if character in text)
+        """The ids whose text holds the character, or part of one: only after one of these can a stop text be complete."""
+        return frozenset(i for i, text in enumerate(self._texts) if character in text or "\ufffd" in text)
 
     def special_ids(self) -> frozenset[int]:
         """Ids that are no text: never shown, never sampled for a prompt's initial values."""
@@ -116,3 +165,24 @@ class Wording:
     def digest_text(self) -> str:
         """What identifies the tokenizer: see `tokenizer_text`; and the specials that it puts around a text."""
         return repr((tokenizer_text(self.tokenizer), self.start, self.end))
+
+
+def stripped(text: Text) -> Text:
+    """A text without white space at its ends."""
+    if isinstance(text, str):
+        return text.strip()
+    runs = [run for run in text if run[0]]
+    while runs and not runs[0][0].strip():
+        runs.pop(0)
+    while runs and not runs[-1][0].strip():
+        runs.pop()
+    if not runs:
+        return ()
+    runs[0] = (runs[0][0].lstrip(), runs[0][1])
+    runs[-1] = (runs[-1][0].rstrip(), runs[-1][1])
+    return tuple(runs)
+
+
+def _ends(runs: Runs) -> Iterator[tuple[Run, int]]:
+    """Each run with the place of its end in the whole."""
+    return zip(runs, itertools.accumulate(len(part) for part, _ in runs), strict=True)

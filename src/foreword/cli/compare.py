@@ -129,6 +129,7 @@ def _answer(outcome: Outcome, device: Any, as_json: bool) -> None:
 
 
 def _list(planned: Plan, as_json: bool) -> None:
+    from foreword.data import counted
     from foreword.study.cost import HEADS, estimate, summed
     from foreword.study.pace import pace
 
@@ -139,7 +140,7 @@ def _list(planned: Plan, as_json: bool) -> None:
         times = {} if measured is None else {"seconds": measured.seconds, "memory_bytes": measured.memory}
         print_json({"trials": [row.as_dict() for row in rows], **times})
         return
-    head = f"{planned.task.name} on {planned.backbone.name}, {len(planned.task.test):,} examples to answer"
+    head = f"{planned.task.name} on {planned.backbone.name}, {counted(len(planned.task.test), 'example')} to answer"
     print_table(head, HEADS, [row.cells() for row in rows], left=["method"])
     say(summed(rows))
     if measured is not None:

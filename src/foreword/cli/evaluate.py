@@ -10,7 +10,7 @@ from foreword.cli.talk import Bars, print_json, print_table, say
 
 @o.takes(
     o.SOURCE,
-    {"dev": o.Dev, "test": o.Test, "metrics": o.MetricNames, "out": o.Out},
+    {"dev": o.Dev, "test": o.Test, "metrics": o.MetricNames, "out": o.Out, "train_limit": o.TrainLimit},
     o.DEMONSTRATIONS,
     o.MACHINE,
     o.ANSWERING,
@@ -52,17 +52,23 @@ def evaluate(
 
 
 def _show(found: dict[str, Any]) -> None:
+    from foreword.data import counted
+
     rows = []
     for name, one in found["metrics"].items():
         interval = one["ci95"]
         rows.append([name, f"{one['score']:.1f}", f"{interval[0]:.1f} to {interval[1]:.1f}" if interval else ""])
         if interval:
             rows += [
-                [f"  {part}, {its['examples']:,} examples", f"{its['score']:.1f}", ""]
+                [f"  {part}, {counted(its['examples'], 'example')}", f"{its['score']:.1f}", ""]
                 for part, its in found["subsets"].items()
             ]
-    head = f"{found['method']} for {found['task']} on {found['backbone']}, {found['examples']:,} examples"
+    head = f"{found['method']} for {found['task']} on {found['backbone']}, {counted(found['examples'], 'example')}"
     print_table(head, ("metric", "score", "95% interval"), rows, left=["metric"])
+    if found["dropped_demonstrations"]:
+        say(
+            f"Note: {counted(found['dropped_demonstrations'], 'demonstration')} did not fit the window and were left out."
+        )
     for note in found["notes"]:
         say(f"Note: {note}", style="dim")
     say(f"record: {found['record']}")

@@ -60,10 +60,15 @@ def generate(
         found = single.answer(given, progress=bars)
     if found.left_out:
         bars.say(f"Note: {found.left_out} of {len(given.task.test)} inputs do not fit the window and were left out.")
+    if found.dropped:
+        bars.say(f"Note: demonstrations that do not fit the window were left out, {found.dropped} in all.")
+    for note in found.notes:
+        bars.say(f"Note: {note}")
     _print(found, out, as_json)
 
 
 def _print(found: Answered, out: str | None, as_json: bool) -> None:
+    from foreword.data import counted
     from foreword.files import write_text
 
     pairs = list(zip(found.examples, found.outputs, strict=True))
@@ -78,7 +83,7 @@ def _print(found: Answered, out: str | None, as_json: bool) -> None:
         for line in plain:
             print_json(line)
     elif out:
-        say(f"{len(plain)} answers in {out}")
+        say(f"{counted(len(plain), 'answer')} in {out}")
     else:
         rows = [[one.id, one.text, output] for one, output in pairs]
         print_table("", ("id", "input", "answer"), rows, left=["id", "input", "answer"], lines=True)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
+from foreword.cli.reading import READING, choices_of, texts_of
 from foreword.errors import ForewordError
 
 WHAT, HOW, TUNE, RUN, WORDS = "What is adapted", "How", "Tuning", "Running", "Wording and columns"
@@ -224,7 +225,8 @@ Choices = Annotated[
     str | None,
     typer.Option(
         "--choices",
-        help="Comma list of the answers to choose from (classification); else few short targets that repeat; none: free text.",
+        help="The answers to choose from (classification): a comma list, a JSON list, or a file with one a line; else few short "
+        "targets that repeat; none: free text.",
         rich_help_panel=WORDS,
     ),
 ]
@@ -244,7 +246,10 @@ AnswerWords = Annotated[
     str | None, typer.Option("--answer", help="The answer's wording, such as ' {target}'.", rich_help_panel=WORDS)
 ]
 Separator = Annotated[str | None, typer.Option("--separator", help="Between demonstrations.", rich_help_panel=WORDS)]
-Stop = Annotated[str | None, typer.Option("--stop", help="Text at which an answer ends.", rich_help_panel=WORDS)]
+Stop = Annotated[
+    str | None,
+    typer.Option("--stop", help="Text at which an answer ends, or a JSON list of such texts.", rich_help_panel=WORDS),
+]
 
 SOURCE = {"model": Model, "task": TaskName, "data": Data, "split": Split, "data_dir": DataDir}
 DEMONSTRATIONS = {"shots": Shots, "retriever": Retriever, "encoder": Encoder, "seed": Seed}
@@ -280,7 +285,7 @@ WORDING = {
     "answer": AnswerWords,
     "separator": Separator,
     "stop": Stop,
-}
+} | READING
 
 Verb = TypeVar("Verb", bound=Callable[..., None])
 
@@ -318,7 +323,7 @@ TUNING = {
     "soft_place",
 }
 ESCAPED = {"instruction", "question", "answer", "separator", "stop"}
-LISTS = {"methods", "seeds", "metrics", "choices"}
+LISTS = {"methods", "seeds", "metrics", "header"}
 
 
 def settings(flags: dict[str, Any]) -> dict[str, Any]:
@@ -330,7 +335,11 @@ def settings(flags: dict[str, Any]) -> dict[str, Any]:
             continue
         if name in LISTS:
             value = [part.strip() for part in value.split(",") if part.strip()]
-        if name in ESCAPED:
+        if name == "choices":
+            value = choices_of(value)
+        if name == "stop" and value.startswith("["):
+            name, value = "stop", texts_of(value, "--stop")
+        elif name in ESCAPED:
             value = value.replace("\\n", "\n").replace("\\t", "\t")
         if name == "seeds":
             value = [_whole(part) for part in value]

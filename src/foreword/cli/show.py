@@ -150,6 +150,8 @@ def _print(shown: Shown) -> None:
     for piece in shown.pieces:
         near = "" if piece.similarity is None else f", similarity {piece.similarity:.3f}"
         source = f" ({piece.source}{near})" if piece.source else ""
+        if piece.controls:
+            source += f", control tokens {' '.join(piece.controls)}"
         turn = f"{piece.role} turn: " if piece.role else ""
         say(
             f"{piece.tokens:>6,} {'token ' if piece.tokens == 1 else 'tokens'} {turn}{piece.kind}{source}",

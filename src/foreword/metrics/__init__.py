@@ -7,9 +7,12 @@ import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from foreword.errors import unknown
-from foreword.metrics.base import Metric
+
+if TYPE_CHECKING:
+    from foreword.metrics.base import Metric
 
 __all__ = ["METRICS", "Metric", "metric"]
 
@@ -25,7 +28,7 @@ def _shelf() -> Mapping[str, Metric]:
     return MappingProxyType(dict(sorted(found.items())))
 
 
-class _Shelf(Mapping[str, Metric]):
+class _Shelf(Mapping[str, "Metric"]):
     """Names to Metrics, in the order of their names; the files are read at the first look."""
 
     def __getitem__(self, name: str) -> Metric:
@@ -39,6 +42,13 @@ class _Shelf(Mapping[str, Metric]):
 
 
 METRICS: Mapping[str, Metric] = _Shelf()
+
+
+def __getattr__(name: str) -> Any:
+    """`Metric`, read when it is first asked for, so that naming metrics loads no numpy."""
+    if name == "Metric":
+        return importlib.import_module(f"{__name__}.base").Metric
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def metric(name: str) -> Metric:

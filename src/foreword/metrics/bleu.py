@@ -6,7 +6,7 @@ A set without an answer of four tokens scores 0, as in sacrebleu; for one-word a
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from sacrebleu.metrics import BLEU
@@ -46,18 +46,31 @@ def _signature(tool: BLEU) -> str:
     return str(tool.get_signature())
 
 
-def bleu(name: str, *, lowercase: bool = False) -> Metric:
-    """BLEU of 13a tokens. Statistics [N, 10]: output and closest reference length, n-gram hits, totals."""
-    # Only statistics are asked of `tool`; they do not depend on the effective order, which silences a warning.
-    tool = BLEU(lowercase=lowercase, effective_order=True)
+@functools.cache
+def _tool(lowercase: bool, tokenize: str, effective: bool) -> BLEU:
+    return BLEU(lowercase=lowercase, tokenize=tokenize, effective_order=effective)
+
+
+def _here() -> str:
+    return ""
+
+
+def bleu(name: str, *, lowercase: bool = False, tokenize: str = "13a", absence: Callable[[], str] = _here) -> Metric:
+    """BLEU of sacrebleu's tokens of that name. Statistics [N, 10]: output and closest reference length, n-gram hits, totals."""
+
+    # Only statistics are asked of this tool; they do not depend on the effective order, which silences a warning.
+    def statistics(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> Numbers:
+        return _statistics(_tool(lowercase, tokenize, True), outputs, references)
+
     return Metric(
         name=name,
         best=100.0,
         source="Papineni et al. 2002, as sacrebleu's corpus_bleu (Post 2018); per example: its sentence_bleu.",
-        statistics=functools.partial(_statistics, tool),
+        statistics=statistics,
         from_sums=functools.partial(_score, effective=False),
-        signature=functools.partial(_signature, BLEU(lowercase=lowercase)),
+        signature=lambda: _signature(_tool(lowercase, tokenize, False)),
         alone=functools.partial(_score, effective=True),
+        absence=absence,
     )
 
 

@@ -56,7 +56,7 @@ def elementai(found: Sequence[str]) -> list[str]:
     """The tokens as the fork of UnifiedSKG and PICARD reads them (elementai/spider at 2965d67): INNER JOIN, `<>` and
     count(1) are JOIN, `!=` and count(*)."""
     kept: list[str] = []
-    for token, after in zip(found, (*found[1:], ""), strict=True):
+    for token, after in zip(found, (*found, "")[1:], strict=True):
         if token == ">" and kept[-1:] == ["<"]:
             kept[-1] = "!="
         elif token == "1" and after == ")" and kept[-2:] == ["count", "("]:

@@ -63,7 +63,7 @@ def _rows(
             raise ForewordError(
                 f"{texts.name} holds no text of {SHORTEST} tokens or more that could be parted; give longer texts."
             )
-        ids = np.array(words.ids(text, first=True), dtype=np.int64)
+        ids = np.array(words.ids(((text, False),), first=True), dtype=np.int64)
         for start in range(0, len(ids) - SHORTEST + 1, length):
             asked, said = halved(ids[start : start + length], chance)
             rows.append(Row((), tuple(asked.tolist()), (*words.start, *said.tolist(), *words.end)))

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
 import statistics
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -18,20 +16,13 @@ import Stemmer
 
 from foreword.data import Example
 from foreword.errors import unknown
+from foreword.folding import pieces
 from foreword.retrieve.pool import Pool, Ranked, Ranking, Retriever, Vectors
 
-# Scripts that leave no blank between words (Thai, Lao, Japanese, Chinese): each of their characters is a piece.
-_UNSPACED = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 K1 = 1.5  # Robertson and Zaragoza 2009: how soon a repeated word counts no more
 B = 0.75  # how much a long text is held back for its length
 METHOD = "lucene"
 _PROBE = "Die Größe: naïve re-entry_2 x10 don't İstanbul ﬁn 3.5% दिन दीन कि สวัสดี 東京タワー 한국어 ПРИВЕТ Ⅳ e\u0301 a\u200db 😀"
-_PIECE = re.compile(f"[{_UNSPACED}]|[^\\W_{_UNSPACED}]+")
-
-
-def pieces(text: str) -> list[str]:
-    """The word pieces of a text: lower-case runs of letters and digits, in order; no stop word is taken out."""
-    return _PIECE.findall(unicodedata.normalize("NFC", text).lower())
 
 
 def trigrams(text: str) -> list[str]:
@@ -52,7 +43,7 @@ def bm25_retriever(pool: Pool) -> Retriever:
 
     The similarity is the score as a part of what the question would score with itself (its words that the pool has), so that a long
     question is not called more similar for being long: 0 where no word is shared, and then the pool's first questions stand for all
-    the others; 1 for the same words as often in as long a text; above 1 where a text repeats them.
+    the others; 1 for the same words as often in as long a text, and never more, however often a text repeats them.
     """
     cut = _cutter(pool)
     cuts = [cut(text) for text in pool.texts]
@@ -77,7 +68,9 @@ def bm25_retriever(pool: Pool) -> Retriever:
         scores = index.get_scores_from_ids(known) if known else np.zeros(len(cuts), np.float32)  # [N]
         scores[list(bars)] = -np.inf
         most = whole(known, len(own)) if known else 1.0
-        return [(int(place), float(scores[place]) / most) for place in best(scores, min(k, len(cuts) - len(bars)))]
+        return [
+            (int(place), min(1.0, float(scores[place]) / most)) for place in best(scores, min(k, len(cuts) - len(bars)))
+        ]
 
     def rank(examples: Sequence[Example], barred: Sequence[Sequence[int]], k: int) -> list[Ranking]:
         return [one(example, bars, k) for example, bars in zip(examples, barred, strict=True)]

@@ -8,21 +8,22 @@ from typing import Any
 
 from foreword.config import Run
 from foreword.conversations import system_message
-from foreword.data import examples, merged
+from foreword.data import Columns, examples, merged
 from foreword.errors import ForewordError, unknown
 from foreword.methods import Method, current, parse
 from foreword.metrics import metric
-from foreword.readers import read_rows
+from foreword.readers import Form, read_rows
 from foreword.report.words import listed
 from foreword.retrieve import RETRIEVERS
 from foreword.task import SPLITS, Task
 from foreword.tasks import load_task
+from foreword.tasks._fit import default_metrics, one_input, unreached
 from foreword.tasks._labels import free
-from foreword.tasks._own import default_metrics
 from foreword.template import Template
 
 DEVICES = ("auto", "cpu", "cuda", "mps", "xpu", "spread")
 POOLINGS = ("mean", "last")
+WORDING = ("instruction", "question", "answer", "separator", "stop", "extract", "empty_answers")
 
 
 def row_of(run: Run, label: str) -> Method:
@@ -88,8 +89,9 @@ def pooling_of(run: Run) -> str | None:
     return pooling
 
 
-def task_of(run: Run) -> Task:
-    """The task that a run names, with its wording, metrics and limits."""
+def task_of(run: Run, *, whole_pool: bool = False) -> Task:
+    """The task that a run names, with its wording, metrics and limits. whole_pool: `limit` is for what is scored, and leaves the
+    training examples, which are only shown, as they are."""
     if not (run.task or run.data):
         raise ForewordError("There is no task; give --task NAME, or --data FILE with your own examples.")
     if run.task and run.data:
@@ -106,6 +108,9 @@ def task_of(run: Run) -> Task:
         target_column=run.target_column,
         references_column=run.references_column or None,
         id_column=run.id_column or None,
+        choices_column=run.choices_column or None,
+        target_index=run.target_index,
+        form=form_of(run),
         template=worded(Template(), run) if own else None,
         metrics=run.metrics or None,
         choices=run.choices,
@@ -114,7 +119,7 @@ def task_of(run: Run) -> Task:
     )
     if not own:
         task = replace(task, template=worded(task.template, run))
-    limits = {"train": run.train_limit or run.limit, "dev": run.limit, "test": run.limit}
+    limits = {"train": run.train_limit or (None if whole_pool else run.limit), "dev": run.limit, "test": run.limit}
     task = task.limited(limits)
     for split in SPLITS:
         if not task.split(split):
@@ -122,25 +127,36 @@ def task_of(run: Run) -> Task:
     return task
 
 
-def scored_task(run: Run) -> Task:
+def form_of(run: Run) -> Form:
+    """How the run's tables of text are written."""
+    return Form(run.quoting, run.delimiter, run.encoding, tuple(run.header))
+
+
+def columns_of(run: Run) -> Columns:
+    """Which column of the run's tables is what."""
+    names = (run.references_column or None, run.id_column or None, run.choices_column or None)
+    return Columns(run.input_column, run.target_column, *names, run.target_index)
+
+
+def scored_task(run: Run, *, whole_pool: bool = False) -> Task:
     """The task that is scored: the run's own, or a test file alone, of which every example is scored and none demonstrated."""
     if run.task or run.data or not run.test:
-        return task_of(run)
+        return task_of(run, whole_pool=whole_pool)
     template = worded(Template(), run)
-    rows = read_rows(run.test)
+    rows = read_rows(run.test, form=form_of(run), as_written=True)
     template = template.instructed(system_message(rows, run.test, run.input_column, run.target_column))
     made = examples(
         rows,
-        input_column=run.input_column,
-        target_column=run.target_column,
+        columns_of(run),
         choices=choices_of(run),
+        empty_answers=template.empty_answers,
         origin=run.test,
         fields_needed=template.names(),
-        references_column=run.references_column or None,
-        id_column=run.id_column or None,
     )
-    metrics = tuple(run.metrics) or default_metrics(made)
-    task = Task(Path(run.test).resolve().stem, (), (), tuple(merged(made)), template, metrics, source=run.test)
+    test = merged(made)
+    metrics = tuple(run.metrics) or default_metrics(made, test)
+    notes = (*one_input("test", made, test), *unreached(run.metrics, test))
+    task = Task(Path(run.test).resolve().stem, (), (), tuple(test), template, metrics, source=run.test, notes=notes)
     return task.limited({"test": run.limit})
 
 
@@ -172,7 +188,9 @@ def shares_of(run: Run) -> tuple[float, float]:
 
 def worded(template: Template, run: Run) -> Template:
     """The template with what the run says otherwise."""
-    given = {name: getattr(run, name) for name in ("instruction", "question", "answer", "separator", "stop")}
+    given: dict[str, Any] = {name: getattr(run, name) for name in WORDING}
+    if isinstance(given["stop"], list):
+        given["stop"] = tuple(given["stop"])
     return replace(template, **{name: value for name, value in given.items() if value is not None})
 
 

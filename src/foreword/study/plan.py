@@ -23,6 +23,8 @@ from foreword.retrieve import sentence_encoder
 from foreword.softprompt import SoftPrompt
 from foreword.spec import Spec
 from foreword.study.asked import checked, pooling_of, row_of, task_of, unsaid
+from foreword.study.boundary import bounded
+from foreword.study.carried import carried, roomy
 from foreword.task import SPLITS, Task
 from foreword.trainables import tuning_for
 from foreword.trial import Encode, Trial
@@ -69,8 +71,8 @@ def plainly(run: Run, backbone: Backbone, task: Task) -> Task:
     left-to-right model keeps the default wording."""
     unworded = all(getattr(run, name) is None for name in ("question", "answer"))
     if run.task or not unworded or (backbone.kind != "seq2seq" and backbone.chat is None):
-        return task
-    stop = "" if run.stop is None else run.stop
+        return bounded(backbone, task)
+    stop = "" if run.stop is None else task.template.stop
     return replace(task, template=replace(task.template, question="{input}", answer="{target}", stop=stop))
 
 
@@ -193,7 +195,7 @@ def unwritable(backbone: Backbone, task: Task) -> tuple[str, ...]:
     """A note when the model's output alphabet lacks characters of the answers: those it can never say."""
     examples = task.test
     lost = sum(
-        all(backbone.answers.unknown(backbone.answer_ids(task.template.reply(target))) for target in example.targets)
+        all(backbone.answers.unknown(backbone.answer_ids(task.template.replied(target))) for target in example.targets)
         for example in examples
     )
     if not lost:
@@ -242,8 +244,9 @@ def plan(run: Run, *, progress: Progress = silent, task: Task | None = None, bac
             "Init 'labels' needs a task with answers to choose from; give --choices, or use --init vocab."
         )
     backbone = backbone_of(run, progress) if backbone is None else spoken(run, backbone)
-    task = plainly(run, backbone, task)
+    run, task = roomy(run, backbone, carried(backbone, plainly(run, backbone, task)))
     task = replace(task, notes=(*task.notes, *unsaid(run, task)))
+    specs = specs_of(run, given)
     for spec in specs:
         if spec.given is not None:
             suits(backbone, spec.given, as_it_is=spec.tuning.max_steps == 0)

@@ -26,7 +26,8 @@ BOX = "▢"
 @dataclass(frozen=True)
 class Piece:
     """kind: soft prompt, start, words, demonstration, question, end or, in a chat, answer (what stands before the answer). source: a
-    demonstration's id. role: whose turn it is in a chat."""
+    demonstration's id. role: whose turn it is in a chat. controls: the control tokens in it, which the model gets as such and not as
+    text."""
 
     kind: str
     text: str
@@ -34,11 +35,13 @@ class Piece:
     source: str = ""
     similarity: float | None = None
     role: str = ""
+    controls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Shown:
-    """One example as it is sent. specials: texts in it that are control tokens, as they stand in the pieces of a chat."""
+    """One example as it is sent. ids: its tokens, the tokenizer's own start and end included, the soft prompt's positions not.
+    specials: texts in it that are control tokens, as they stand in the pieces of a chat."""
 
     example: str
     method: str
@@ -103,7 +106,7 @@ def show_input(run: Run, prompt: str, label: str | None, example: str, *, progre
     else:
         run = heard(run.model_copy(update={"methods": [label]}))
     run, given = with_carried(checked(run))
-    task = scored_task(run)
+    task = scored_task(run, whole_pool=True)
     known = {one.id: one for one in task.test}
     if example and example not in known:
         raise unknown("test example", example, list(known)[:1000])
@@ -120,6 +123,8 @@ def show_input(run: Run, prompt: str, label: str | None, example: str, *, progre
     laid = layout.lay(chosen)
     fitted = laid.fitted
     pieces = _running(layout, laid) if layout.chat is None else _turns(layout, laid)
+    start = backbone.words.start if layout.chat is None or layout.chat.begins else ()
+    end = backbone.words.end if backbone.kind == "seq2seq" else ()
     return Shown(
         example=chosen.id,
         method=spec.label,
@@ -129,7 +134,7 @@ def show_input(run: Run, prompt: str, label: str | None, example: str, *, progre
         reserve=layout.kept(chosen),
         dropped=fitted.dropped,
         targets=chosen.targets,
-        ids=fitted.ahead + fitted.prefix + fitted.own,
+        ids=start + fitted.ahead + fitted.prefix + fitted.own + end,
         specials=() if layout.chat is None else layout.chat.controls,
     )
 
@@ -142,13 +147,18 @@ def _running(layout: Layout, laid: Laid) -> list[Piece]:
     pieces += _special("start", backbone.words, backbone.words.start)
     first = True
     if words:
-        pieces.append(Piece("words", words, len(backbone.words.ids(words, first=True))))
-        first = False
+        ids = backbone.words.ids(words, first=True)
+        pieces.append(Piece("words", words, len(ids), controls=backbone.words.controls(ids)))
+        first = not ids
     for one in fitted.shown:
-        size = len(backbone.words.ids(one.text, first=first))
-        pieces.append(Piece("demonstration", one.text, size, one.id, one.similarity))
+        ids = ()
+        for part in one.parts:
+            ids += backbone.words.ids(part, first=first and not ids)
+        controls = backbone.words.controls(ids)
+        pieces.append(Piece("demonstration", one.text, len(ids), one.id, one.similarity, controls=controls))
         first = False
-    pieces.append(Piece("question", laid.question, fitted.question))
+    asked_ids = (fitted.prefix + fitted.own)[-fitted.question :] if fitted.question else ()
+    pieces.append(Piece("question", laid.question, fitted.question, controls=backbone.words.controls(asked_ids)))
     if backbone.kind == "seq2seq":
         pieces += _special("end", backbone.words, backbone.words.end)
     return pieces
@@ -185,4 +195,4 @@ def _first(run: Run, backbone: Backbone, task: Task, method: Method) -> Example:
 
 
 def _special(kind: str, words: Any, ids: tuple[int, ...]) -> list[Piece]:
-    return [Piece(kind, "".join(words.pieces(ids)), len(ids))] if ids else []
+    return [Piece(kind, "".join(words.pieces(ids)), len(ids), controls=words.controls(ids))] if ids else []

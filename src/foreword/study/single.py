@@ -23,7 +23,18 @@ from foreword.readers import Rows, read_rows
 from foreword.record import Record
 from foreword.softprompt import SoftPrompt
 from foreword.spec import Spec
-from foreword.study.asked import checked, choices_of, heard, row_of, scored_task, task_of, worded
+from foreword.study.asked import (
+    checked,
+    choices_of,
+    columns_of,
+    form_of,
+    heard,
+    row_of,
+    scored_task,
+    task_of,
+    worded,
+)
+from foreword.study.carried import carried
 from foreword.study.plan import Plan, backbone_of, encoder_of, fitting_split, plainly, plan, renamed, suits
 from foreword.task import Task
 from foreword.template import Template
@@ -171,7 +182,7 @@ def score(run: Run, prompt: str, label: str | None, *, progress: Progress = sile
     """Answer and score the test split with a given prompt (or with words only); a finished record is taken as it is."""
     run, _ = with_prompt(run, prompt, label)
     run = checked(run.model_copy(update={"seeds": run.seeds[:1]}))
-    task = scored_task(run)
+    task = scored_task(run, whole_pool=True)
     _needs_pool(run, task.train, "--data FILE")
     may_write(Path(run.out))
     planned = plan(run, task=task, progress=progress)
@@ -197,7 +208,7 @@ class Inputs:
 
 
 def inputs(run: Run, prompts: Sequence[str], label: str | None, demonstrations: str) -> Inputs:
-    """The inputs of a file (their answers need not be there; a column `id` gives the ids), or of a built-in task's test split.
+    """The inputs of a file (their answers need not be there), or of a built-in task's test split.
     prompts: folders, none for words only. demonstrations: a file of worked examples, else the built-in task's training split. No
     model is loaded. Raises ForewordError for a method that needs what is not given, and for prompts that want different wordings."""
     found = [with_prompt(run, folder, label) for folder in prompts or ("",)]
@@ -212,7 +223,7 @@ def inputs(run: Run, prompts: Sequence[str], label: str | None, demonstrations: 
     if run.task:
         task = task_of(run)
     elif run.data:
-        rows = read_rows(run.data)
+        rows = read_rows(run.data, form=form_of(run), as_written=True)
         system = system_message(rows, run.data, run.input_column, run.target_column)
         template = worded(Template(), run).instructed(system)
         task = Task("inputs", (), (), tuple(_inputs(run, template, rows))[: run.limit], template, ("exact_match",))
@@ -228,9 +239,7 @@ def inputs(run: Run, prompts: Sequence[str], label: str | None, demonstrations: 
 def _inputs(run: Run, template: Template, rows: Rows) -> list[Example]:
     return examples(
         rows,
-        input_column=run.input_column,
-        target_column=run.target_column,
-        id_column=run.id_column or ("id" if all("id" in row for row in rows) else None),
+        columns_of(run),
         choices=choices_of(run),
         answers_needed=False,
         origin=run.data,
@@ -240,11 +249,10 @@ def _inputs(run: Run, template: Template, rows: Rows) -> list[Example]:
 
 def _pool(run: Run, demonstrations: str, template: Template) -> list[Example]:
     return examples(
-        read_rows(demonstrations),
-        input_column=run.input_column,
-        target_column=run.target_column,
-        references_column=run.references_column or None,
+        read_rows(demonstrations, form=form_of(run), as_written=True),
+        replace(columns_of(run), id=None),
         choices=choices_of(run),
+        empty_answers=template.empty_answers,
         origin=demonstrations,
         fields_needed=template.names(),
         prefix="demonstration",
@@ -254,19 +262,22 @@ def _pool(run: Run, demonstrations: str, template: Template) -> list[Example]:
 @dataclass(frozen=True)
 class Answered:
     """examples and outputs, one for one. votes: each member's own outputs, the majority of which the outputs are. left_out: how many
-    inputs did not fit the window, where the run says to leave those out."""
+    inputs did not fit the window, where the run says to leave those out. dropped: demonstrations that did not fit. notes: what a
+    reader of the answers should know."""
 
     examples: tuple[Example, ...]
     outputs: tuple[str, ...]
     votes: tuple[tuple[str, ...], ...]
     left_out: int
+    dropped: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def answer(given: Inputs, *, progress: Progress = silent) -> Answered:
     """Load the model and answer every input by each member, all members in one pass; several members vote."""
     run = given.members[0][0]
     backbone = backbone_of(run, progress)
-    task = plainly(run, backbone, given.task)
+    task = carried(backbone, plainly(run, backbone, given.task))
     whole = len(task.test)
     for one, soft in given.members:
         if soft is not None:
@@ -276,10 +287,11 @@ def answer(given: Inputs, *, progress: Progress = silent) -> Answered:
         (None if soft is None else soft.values, _trial(one, soft, backbone, task, progress).laid() if task.test else [])
         for one, soft in given.members
     ]
+    dropped = sum(one.fitted.dropped for _, laid in members for one in laid)
     found = predict_ensemble(
         backbone, task.template, members, longest=run.max_new_tokens, batch_size=run.batch_size, progress=progress
     )
-    return Answered(task.test, found.outputs, found.members, whole - len(task.test))
+    return Answered(task.test, found.outputs, found.members, whole - len(task.test), dropped, task.remarks)
 
 
 def _trial(run: Run, soft: SoftPrompt | None, backbone: Backbone, task: Task, progress: Progress) -> Trial:

@@ -13,10 +13,10 @@ from typing import Any
 
 from foreword.data import Columns
 from foreword.errors import ForewordError, nearest, unknown
-from foreword.readers import readable
+from foreword.readers import STDIN, Form, readable
 from foreword.task import Task
 from foreword.tasks._check import Checked, Held, checked, held
-from foreword.tasks._own import task_from_files, task_from_hub
+from foreword.tasks._own import saved, task_from_files, task_from_hub
 from foreword.template import Template
 
 __all__ = [
@@ -148,6 +148,9 @@ def load_task(
     target_column: str = "target",
     references_column: str | None = None,
     id_column: str | None = None,
+    choices_column: str | None = None,
+    target_index: int | None = None,
+    form: Form | None = None,
     template: Template | None = None,
     metrics: Sequence[str] | None = None,
     choices: Sequence[str] = (),
@@ -157,11 +160,12 @@ def load_task(
 ) -> Task:
     """The task that a user means: a name of the shelf, a data file, a folder of split files, or a hub id.
 
-    A Path is never a name of the shelf. A hub id is `owner/name`, `owner/name:config` or `hub:name`. seed cuts
-    the splits that are not given. On a task of the shelf only template and metrics can be given; its columns,
-    choices and splits are its own.
+    A Path is never a name of the shelf. `-` is the standard input. A hub id is `owner/name`, `owner/name:config` or `hub:name`.
+    choices: the word `none` alone makes answers free text where few short targets would be taken as choices. choices_column,
+    target_index: see `Columns`. form: how a table of text is written. seed cuts the splits that are not given. On a task of the shelf
+    only template and metrics can be given; its columns, choices and splits are its own.
     """
-    columns = Columns(input_column, target_column, references_column, id_column)
+    columns = Columns(input_column, target_column, references_column, id_column, choices_column, target_index)
     text = str(spec)
     if not isinstance(spec, Path) and text.strip().lower().replace("_", "-") in names():
         own = {"columns": columns != Columns(), "choices": choices, "dev or test files": dev or test}
@@ -176,12 +180,18 @@ def load_task(
         "seed": seed, "dev_share": dev_share, "test_share": test_share,
     }  # fmt: skip
     path = Path(text).expanduser()
+    if text == STDIN:
+        return task_from_files("stdin", text, dev, test, form=form, **given)
+    if path.is_dir() and saved(path):
+        return task_from_hub(str(path), name=path.resolve().stem, **given)
     if path.exists() or readable(path):
-        return task_from_files(path.resolve().stem, path, dev, test, **given)
+        return task_from_files(path.resolve().stem, path, dev, test, form=form, **given)
     if text.startswith("hub:") or text.count("/") == 1:
         dataset, _, config = text.removeprefix("hub:").partition(":")
         return task_from_hub(dataset, config or None, **given)
-    raise ForewordError(f"There is no file, folder or task '{text}'{nearest(text, names())}")
+    raise ForewordError(
+        f"There is no file, folder or task '{text}'; for the hub's dataset of that name give hub:{text}{nearest(text, names())}"
+    )
 
 
 def _reworded(task: Task, template: Template | None, metrics: Sequence[str] | None) -> Task:

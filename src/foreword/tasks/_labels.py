@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -27,9 +28,11 @@ def labelled(
     rows = [example for part in plain.values() for example in part]
     if free(choices) or any(example.choices or len(example.targets) != 1 for example in rows):
         return plain, ()
-    labels = tuple(sorted({example.targets[0] for example in rows}))
+    counts = Counter(example.targets[0] for example in rows)
+    labels = tuple(sorted(counts))
     short = all(len(label) <= LONGEST_LABEL and "\n" not in label for label in labels)
-    if not short or not 2 <= len(labels) <= MOST_LABELS or len(rows) < ROWS_A_LABEL * len(labels):
+    few = 2 <= len(labels) <= MOST_LABELS and len(rows) >= ROWS_A_LABEL * len(labels)
+    if not short or not few or min(counts.values()) == 1:
         return plain, ()
     chosen = {split: [replace(example, choices=labels) for example in part] for split, part in plain.items()}
     names = ", ".join(map(repr, labels[:8])) + (f" and {len(labels) - 8} more" if len(labels) > 8 else "")

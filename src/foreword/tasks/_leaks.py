@@ -8,12 +8,12 @@ the prefix principle (Chaudhuri et al. 2006; Bayardo et al. 2007) misses no pair
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from foreword.data import Example
+from foreword.folding import pieces
 
 NEAR = 0.9
 Words = tuple[frozenset[str], ...]
@@ -32,7 +32,7 @@ def leaks(train: Iterable[Example], scored: Sequence[Example]) -> list[Leak]:
     """For each scored question that stands in train, its strongest likeness there; in the order of the scored ones."""
     first: dict[str, Example] = {}
     for one in train:
-        first.setdefault(one.question, one)
+        first.setdefault(one.exact, one)
     distinct = list(first.values())
     plain: dict[tuple[str, ...], Example] = {}
     for one in distinct:
@@ -40,8 +40,8 @@ def leaks(train: Iterable[Example], scored: Sequence[Example]) -> list[Leak]:
     found: dict[str, Leak] = {}
     rest = []
     for one in scored:
-        if one.question in first:
-            found[one.id] = Leak(one.id, first[one.question].id, "exact")
+        if one.exact in first:
+            found[one.id] = Leak(one.id, first[one.exact].id, "exact")
         elif _plain(one.fields) in plain:
             found[one.id] = Leak(one.id, plain[_plain(one.fields)].id, "alike")
         else:
@@ -52,13 +52,13 @@ def leaks(train: Iterable[Example], scored: Sequence[Example]) -> list[Leak]:
 
 
 def _plain(fields: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(" ".join(re.findall(r"\w+", fields[name].casefold())) for name in sorted(fields))
+    return tuple(" ".join(pieces(fields[name])) for name in sorted(fields))
 
 
 def _words(example: Example) -> Words:
     """The word set of each field."""
     fields = example.fields
-    return tuple(frozenset(re.findall(r"\w+", fields[name].casefold())) for name in sorted(fields))
+    return tuple(frozenset(pieces(fields[name])) for name in sorted(fields))
 
 
 def _near(train: Sequence[Example], scored: Sequence[Example]) -> list[tuple[Example, Example]]:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from foreword.conversations import conversational, system_message
-from foreword.data import Columns, Example, divided, examples, merged
+from foreword.data import Columns, Example, counted, divided, examples, merged
 from foreword.errors import ForewordError, MissingExtraError
-from foreword.readers import Rows, endings, read_rows, readable
+from foreword.readers import Form, Rows, endings, read_rows, readable
 from foreword.task import SPLITS, Task
+from foreword.tasks._fit import default_metrics, near_twins, one_input, unreached
 from foreword.tasks._labels import free, labelled
 from foreword.template import Template
 
@@ -20,7 +21,7 @@ SPLIT_WORDS = {
     "dev": ("dev", "validation", "valid", "val", "eval"),
     "test": ("test",),
 }
-TEXT_METRICS = ("bleu", "chrf", "rouge_l", "exact_match", "token_f1")
+_SHARD = re.compile(r"(\w+?)-(\d{5})-of-(\d{5})(?:-[0-9a-f]+)?")
 
 
 def task_from_files(
@@ -30,6 +31,7 @@ def task_from_files(
     test: Path | str | None = None,
     *,
     columns: Columns | None = None,
+    form: Form | None = None,
     template: Template | None = None,
     metrics: Sequence[str] | None = None,
     choices: Sequence[str] = (),
@@ -42,21 +44,35 @@ def task_from_files(
     A split that is not given is made by seed so that all rows of one question land in one split: of one file,
     dev_share of the distinct questions become dev and test_share test; with a test file, dev is cut from train;
     with a dev file and no test file, dev is what is scored and a new dev is cut from train. Rows of dev and
-    test that ask the same question become one example with several references; in train every row stays. Ids:
-    the id column, or split-row. Raises ForewordError for an unreadable file, a missing column, an empty answer,
-    an empty split.
+    test that ask the same question, character by character, become one example with several references, unless they have choices; in
+    train every row stays. Where no choices are given and the targets are few, short and often repeated, they are taken as
+    choices; `choices=["none"]` makes answers free text. Ids: the id column, or split-row. Raises ForewordError for an unreadable
+    file, a missing column, an empty answer, an empty split.
     """
-    given = {"train": Path(train), "dev": dev and Path(dev), "test": test and Path(test)}
+    given = {"train": [train], "dev": [dev] if dev else [], "test": [test] if test else []}
     if Path(train).is_dir():
         if dev or test:
             raise ForewordError(
                 f"{train} is a folder with its own splits; name a train file beside --dev and --test files."
             )
-        given = dict(split_files(Path(train)))
-    rows = {split: (str(path), read_rows(path)) for split, path in given.items() if path}
+        given = {split: list(paths) for split, paths in split_files(Path(train)).items()}
+    rows = {
+        split: (_named_together(paths), [row for path in paths for row in read_rows(path, form=form, as_written=True)])
+        for split, paths in given.items()
+        if paths
+    }
     source = ", ".join(origin for origin, _ in rows.values())
     return _task(
-        name, rows, source, (), columns or Columns(), template, metrics, choices, seed, (dev_share, test_share)
+        name,
+        rows,
+        source,
+        (),
+        columns or Columns(),
+        template,
+        metrics,
+        choices,
+        seed,
+        (dev_share, test_share),
     )
 
 
@@ -76,10 +92,10 @@ def task_from_hub(
     """A Task from a dataset of the Hugging Face hub (or a local folder that `datasets` reads), its own splits
     kept.
 
-    Numbered class labels become their names, which are then the choices; a split whose answers are hidden is
-    left out, and the notes say so; splits that are not there are made as by `task_from_files`. Dataset scripts
-    are never run. Raises MissingExtraError without the `datasets` library, ForewordError where the dataset
-    cannot be had.
+    A folder that `save_to_disk` of the library wrote is read as it is. Numbered class labels become their names, which are then the
+    choices; a split whose answers are hidden is left out, and the notes say so; splits that are not there are made as by
+    `task_from_files`. Dataset scripts are never run. Raises MissingExtraError without the `datasets` library, ForewordError where
+    the dataset cannot be had.
     """
     columns = columns or Columns()
     splits, labels, notes = hub_splits(dataset, config, target=columns.target)
@@ -87,21 +103,42 @@ def task_from_hub(
     rows = {split: (f"{split} of {origin}", found) for split, found in splits.items()}
     source = f"Hugging Face hub: {origin}"
     parts = (dev_share, test_share)
-    return _task(name or origin, rows, source, notes, columns, template, metrics, choices or labels, seed, parts)
+    return _task(
+        name or origin,
+        rows,
+        source,
+        notes,
+        columns,
+        template,
+        metrics,
+        choices or labels,
+        seed,
+        parts,
+    )
 
 
-def split_files(folder: Path) -> Mapping[str, Path]:
-    """The train, dev and test files of a folder, by their names (dev: also validation, valid, val, eval)."""
-    found: dict[str, Path] = {}
+def split_files(folder: Path) -> Mapping[str, Sequence[Path]]:
+    """The train, dev and test files of a folder or of `data` in it, by their names (dev: also validation, valid, val, eval); the
+    shards of one split (`train-00000-of-00002.parquet`) in their order. Raises ForewordError where a split has two files, where a
+    shard is missing, and where there is no train file."""
+    found: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
-        for split, words in SPLIT_WORDS.items():
-            if path.is_file() and readable(path) and path.stem.lower() in words:
-                if split in found:
-                    raise ForewordError(
-                        f"The folder {folder} has two {split} files, {found[split].name} and {path.name}; leave "
-                        "one there."
-                    )
-                found[split] = path
+        split = _split_of(path)
+        if split and path.is_file() and readable(path):
+            found.setdefault(split, []).append(path)
+    for split, paths in found.items():
+        shards = [_SHARD.fullmatch(_stem(path)) for path in paths]
+        if len(paths) > 1 and not all(shards):
+            raise ForewordError(
+                f"The folder {folder} has two {split} files, {paths[0].name} and {paths[1].name}; leave one there."
+            )
+        whole = int(shards[0].group(3)) if shards[0] else 1
+        if len(paths) != whole:
+            raise ForewordError(
+                f"The folder {folder} has {len(paths)} of the {whole} shards of its {split} split; download the others."
+            )
+    if "train" not in found and (folder / "data").is_dir():
+        return split_files(folder / "data")
     if "train" not in found:
         there = ", ".join(path.name for path in sorted(folder.iterdir())[:8]) or "nothing"
         raise ForewordError(
@@ -109,6 +146,27 @@ def split_files(folder: Path) -> Mapping[str, Path]:
             f"({', '.join('train' + end for end in endings())})."
         )
     return found
+
+
+def _stem(path: Path) -> str:
+    """The name without its endings."""
+    return path.name.removesuffix(".gz").rpartition(".")[0].lower()
+
+
+def _split_of(path: Path) -> str:
+    """The split that a file's name names; empty where it names none."""
+    shard = _SHARD.fullmatch(_stem(path))
+    word = shard.group(1) if shard else _stem(path)
+    return next((split for split, words in SPLIT_WORDS.items() if word in words), "")
+
+
+def _named_together(paths: Sequence[Path | str]) -> str:
+    return str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
+
+
+def saved(folder: Path) -> bool:
+    """Whether `save_to_disk` of the library `datasets` wrote this folder."""
+    return any((folder / name).is_file() for name in ("dataset_dict.json", "state.json"))
 
 
 def hub_splits(
@@ -120,7 +178,11 @@ def hub_splits(
     except ImportError as error:
         raise MissingExtraError(f"Reading the hub dataset '{dataset}'", "hub") from error
     try:
-        loaded = datasets.load_dataset(dataset, config)
+        if saved(Path(dataset)):
+            loaded = datasets.load_from_disk(dataset)
+            loaded = loaded if hasattr(loaded, "keys") else {"train": loaded}
+        else:
+            loaded = datasets.load_dataset(dataset, config)
     except Exception as error:
         reason = re.sub(r"\s+", " ", str(error)).strip().rstrip(".")[:240] or type(error).__name__
         raise ForewordError(
@@ -159,16 +221,6 @@ def _named(row: dict[str, Any], target: str | None, names: Sequence[str] | None)
     return row
 
 
-def default_metrics(given: Sequence[Example]) -> tuple[str, ...]:
-    """accuracy where there are choices; exact match where every answer is one or two words; else BLEU and its
-    company."""
-    if all(example.choices for example in given):
-        return ("accuracy",)
-    if all(len(target.split()) <= 2 for example in given for target in example.targets):
-        return ("exact_match", "token_f1")
-    return TEXT_METRICS
-
-
 def _task(
     name: str,
     rows: Mapping[str, tuple[str, Rows]],
@@ -187,11 +239,9 @@ def _task(
     rows_of = {
         split: examples(
             found,
-            input_column=columns.input,
-            target_column=columns.target,
-            references_column=columns.references,
-            id_column=columns.id,
+            columns,
             choices=() if free(choices) else choices,
+            empty_answers=template.empty_answers,
             origin=origin,
             fields_needed=template.names(),
             prefix=split if len(rows) > 1 else "row",
@@ -201,13 +251,17 @@ def _task(
     read, labels_note = labelled(rows_of, choices)
     parts, made = completed(_distinct(read), seed, *shares)
     every = [example for split in SPLITS for example in parts[split]]
+    dev, test = merged(parts["dev"]), merged(parts["test"])
+    made += [*one_input("dev", parts["dev"], dev), *one_input("test", parts["test"], test)]
+    made += near_twins(parts["train"], {"dev": dev, "test": test})
+    made += unreached(metrics or (), test)
     return Task(
         name=name,
         train=tuple(parts["train"]),
-        dev=tuple(merged(parts["dev"])),
-        test=tuple(merged(parts["test"])),
+        dev=tuple(dev),
+        test=tuple(test),
         template=template,
-        metrics=tuple(metrics or default_metrics(every)),
+        metrics=tuple(metrics or default_metrics(every, test)),
         source=source,
         notes=(*notes, *labels_note, *made),
     )
@@ -249,6 +303,7 @@ def completed(
     *cut, parts["train"] = divided(parts["train"], sizes, seed=seed)
     for split, part in zip(missing, cut, strict=True):
         parts[split] = part
-        count = len(merged(part))
-        notes.append(f"There is no {split} file: {count:,} questions were cut from train by seed {seed}.")
+        count = len({example.question for example in part})
+        cut_out = f"{counted(count, 'question')} {'were' if count > 1 else 'was'} cut from train"
+        notes.append(f"There is no {split} file: {cut_out} by seed {seed}.")
     return parts, notes

@@ -46,8 +46,8 @@ def load(folder: Path | None) -> Task:
     dev, test = (_e2e.read_merged(pick(folder, FILES, split), split) for split in ("dev", "test"))
     notes = []
     if file.kind == REMADE:
-        scored = {one.question for one in (*dev, *test)}
-        kept = [one for one in train if one.question not in scored]
+        scored = {one.exact for one in (*dev, *test)}
+        kept = [one for one in train if one.exact not in scored]
         notes.append(
             f"The cleaned train file is absent: train is the original {file.label}, less {len(train) - len(kept):,} rows "
             "whose attributes stand in cleaned dev or test."

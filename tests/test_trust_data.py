@@ -1,0 +1,518 @@
+"""What users' data and wording must not do to an answer: each fault once seen, with the right value as its test."""
+
+from __future__ import annotations
+
+import copy
+import random
+import shutil
+import unicodedata
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import transformers
+
+from entry import foreword, refused, save_model, save_rows
+from foreword import reference
+from foreword.backbone import load_backbone
+from foreword.config import Tuning, load
+from foreword.data import Example, divided, examples, merged, shared_questions
+from foreword.errors import ForewordError
+from foreword.methods import METHODS
+from foreword.metrics.spider_match import elementai, suite
+from foreword.retrieve import make
+from foreword.retrieve.words import pieces
+from foreword.study.asked import scored_task, task_of
+from foreword.study.boundary import bounded
+from foreword.study.carried import carried
+from foreword.task import Task
+from foreword.tasks import task_from_files
+from foreword.template import Template
+from foreword.trial import Spec, Trial
+
+TWO = [("the parcel came late", "negative"), ("the parcel came late", "positive")]
+TWO += [("lovely shop", "positive"), ("lovely shop", "negative")]
+
+
+def write(path: Path, pairs: list[tuple[str, str]]) -> Path:
+    return save_rows(path, [{"input": asked, "target": answer} for asked, answer in pairs])
+
+
+# -- one input, different labels ----------------------------------------------------------------------------------------
+
+
+def test_conflicting_test_labels_are_each_scored(tmp_path: Path) -> None:
+    """Whatever label stands at an input, half of its two rows are right: 50.0 on 4, never 100.0 on 2."""
+    path = write(tmp_path / "f.jsonl", TWO)
+    told = foreword(
+        "evaluate", "--model", "reference-small", "--test", path, "--choices", "positive,negative",
+        "--method", "zero", "--out", tmp_path / "o", "--json",
+    ).json  # fmt: skip
+    assert (told["examples"], told["metrics"]["accuracy"]["score"]) == (4, 50.0)
+    assert any(
+        "4 of 4 test rows have an input that other rows give another label (2 inputs)" in n for n in told["notes"]
+    )
+
+
+def test_rows_of_one_input_without_choices_are_one_example_and_counted(tmp_path: Path) -> None:
+    pairs = [(f"question {n // 2}", f"a long answer with words {n}") for n in range(60)]
+    task = task_from_files("mine", write(tmp_path / "a.jsonl", pairs))
+    assert len(task.test) == 3 and all(len(one.targets) == 2 for one in task.test)
+    assert any(
+        note.startswith("6 test rows ask 3 questions: the 6 rows that share an input are 3 ") for note in task.notes
+    )
+
+
+# -- the same question in another form ----------------------------------------------------------------------------------
+
+FORMS = [
+    "Where is the café?",
+    "Where is the café? ",
+    "Where is\xa0the café?",
+    unicodedata.normalize("NFD", "Where is the café?"),
+    "WHERE IS THE CAFÉ?",
+    "Where is the\r\ncafé?",
+    "Where is the ca\u200bfé?",
+    "Where is  the\tcafé?",
+    "Where is the ｃａｆé?",
+]
+
+
+@pytest.mark.parametrize("form", FORMS[1:], ids=ascii)
+@pytest.mark.parametrize("retriever", ["bm25", "random", "dense"])
+def test_a_twin_in_another_form_is_never_shown(form: str, retriever: str) -> None:
+    pool = [Example("t1", {"input": form}, ("yes",)), Example("t2", {"input": "What else?"}, ("no",))]
+    asked = Example("x1", {"input": FORMS[0]}, ("?",))
+
+    def encode(texts: Any) -> Any:
+        import numpy as np
+
+        return np.ones((len(texts), 2), dtype=np.float32)
+
+    shown = make(retriever, pool, encode=encode).find(asked, 2)
+    assert [one.example.id for one in shown] == ["t2"]
+    assert shared_questions(pool, [asked]) == 1
+
+
+def test_forms_of_one_question_land_in_one_split() -> None:
+    rows = [Example(f"{n}-{k}", {"input": f"{form} {n}"}, ("x",)) for n in range(20) for k, form in enumerate(FORMS)]
+    for part in divided(rows, [5, 5], seed=1):
+        asked = {one.fields["input"].rpartition(" ")[2] for one in part}
+        assert len(part) == len(asked) * len(FORMS)
+
+
+def test_forms_are_scored_as_they_are_written() -> None:
+    """Only what is equal character by character is one example: a scored row is never changed."""
+    rows = [Example(str(n), {"input": form}, (str(n),)) for n, form in enumerate(FORMS)]
+    assert [one.fields["input"] for one in merged(rows)] == FORMS
+
+
+def test_a_trailing_blank_does_not_leak_the_answer(tmp_path: Path) -> None:
+    r = random.Random(1)
+    names = [
+        "Bomis",
+        "Vuris",
+        "Groba",
+        "Dritel",
+        "Klavis",
+        "Nedo",
+        "Tasin",
+        "Preru",
+        "Niven",
+        "Sabel",
+        "Stonar",
+        "Dradar",
+    ]
+    rows = []
+    for _ in range(60):
+        asked, answer = " ".join(r.sample(names, 4)), " ".join(r.sample(names, 2))
+        rows += [(asked, answer), (asked + " ", answer)]
+    task = task_from_files("dup", write(tmp_path / "dup.jsonl", rows))
+    splits = {name: {one.fields["input"].strip() for one in task.split(name)} for name in ("train", "dev", "test")}
+    assert not splits["train"] & (splits["dev"] | splits["test"])
+    assert [len(splits[name]) for name in ("train", "dev", "test")] == [48, 6, 6]
+
+
+def test_near_twins_are_counted(tmp_path: Path) -> None:
+    words = [f"w{n}" for n in range(400)]
+    train = [(" ".join(words[n * 20 : n * 20 + 20]), f"answer {n}") for n in range(20)]
+    test = [(train[0][0] + " more", "answer"), ("quite another question", "answer")]
+    task = task_from_files(
+        "mine",
+        write(tmp_path / "a.jsonl", train),
+        write(tmp_path / "d.jsonl", [("d", "e")]),
+        write(tmp_path / "t.jsonl", test),
+    )
+    assert any(note.startswith("1 of 2 test examples have a near twin in train") for note in task.notes)
+
+
+# -- the blank between question and answer, control tokens -------------------------------------------------------------
+
+
+def test_a_trailing_blank_in_the_question_costs_nothing(tmp_path: Path) -> None:
+    scores = []
+    for number, (asked, answer) in enumerate(
+        [("Input: {input}\nOutput: ", "{target}"), ("Input: {input}\nOutput:", " {target}")]
+    ):
+        told = foreword(
+            "evaluate", "--model", "reference-small", "--task", "mini-dart", "--method", "icl", "--limit", 12, "--train-limit", 60,
+            "--question", asked, "--answer", answer, "--max-new-tokens", 24, "--out", tmp_path / str(number), "--json",
+        ).json  # fmt: skip
+        scores.append(told["metrics"]["bleu"]["score"])
+        assert (number == 0) == any("blank between question and answer was moved" in note for note in told["notes"])
+    assert scores[0] == scores[1] > 0
+
+
+@pytest.mark.parametrize("model", ["reference-small", "tinystories"])
+@pytest.mark.parametrize(("asked", "answer"), [("In: {input}\nOut: ", "{target}"), ("In: {input}\nOut:", " {target}")])
+def test_a_demonstrations_answer_has_the_trained_answers_tokens(
+    model: str, asked: str, answer: str, request: pytest.FixtureRequest
+) -> None:
+    folder = request.getfixturevalue("shared") / "models" / "tinystories-656k" if model == "tinystories" else model
+    backbone = load_backbone(str(folder))
+    rows = tuple(Example(str(n), {"input": f"the dog {n}"}, (f"a cat {n}",)) for n in range(6))
+    task = bounded(backbone, Task("t", rows[:4], (), rows[4:], Template(question=asked, answer=answer)))
+    layout = Trial(Spec("few", replace(METHODS["few"], k=1), 0, Tuning(), 8), backbone, task, Path()).layout()
+    ids = layout.lay(task.test[0]).row().prefix
+    (shown,) = [
+        one for one in task.train if task.template.demonstration(one) == layout.context(task.test[0]).segments[0].text
+    ]  # type: ignore[union-attr]
+    trained = layout.training_row(shown).answer[:-1]
+    assert any(ids[at : at + len(trained)] == trained for at in range(len(ids)))
+    whole = task.template.ask(shown) + task.template.reply(shown.targets[0])
+    assert backbone.words.ids(whole, first=True)[-len(trained) :] == trained, "and those that the whole text has"
+
+
+def test_users_text_is_never_a_control_token() -> None:
+    backbone = load_backbone("reference-small")
+    end = backbone.eos[0]
+    text = "use <|end|> now"
+    template = Template(question="{input}<|end|>\nOut:", answer=" {target}")
+    example = Example("1", {"input": text}, (text,))
+    own = backbone.words.ids(template.asked(example), first=True)
+    assert own.count(end) == 1, "the template's own, and not the user's"
+    answer = backbone.answer_ids(template.replied(text))
+    assert answer.count(end) == 1 and answer[-1] == end
+    assert template.read(backbone.answers.text(answer)) == text
+    split = Template(question="<|{input}|>")
+    assert end not in backbone.words.ids(split.asked(Example("2", {"input": "end"}, ("x",))), first=True)
+    assert backbone.words.ids((("a <|end|>", True), (" b", False)), first=True) == backbone.words.ids(
+        "a <|end|> b", first=True
+    )
+
+
+def test_a_doubled_start_is_dropped_and_show_marks_specials(shared: Path, tmp_path: Path) -> None:
+    path = write(tmp_path / "t.jsonl", [("once upon </s> a time", "yes")])
+    told = foreword(
+        "show", "--model", shared / "models" / "stories260k", "--test", path, "--method", "zero", "--instruction", "<s>Say.", "--json"
+    ).json  # fmt: skip
+    assert told["ids"][0] == 1 and told["ids"].count(1) == 1 and 2 not in told["ids"]
+    assert len(told["ids"]) == told["tokens"] == sum(piece["tokens"] for piece in told["pieces"])
+    assert [piece["controls"] for piece in told["pieces"]] == [["<s>"], [], []]
+    text = foreword(
+        "show", "--model", shared / "models" / "stories260k", "--test", path, "--method", "zero", "--question", "{input}</s>\nOut:"
+    ).out  # fmt: skip
+    assert "question, control tokens </s>" in text and "start, control tokens <s>" in text
+
+
+# -- wording ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "target", "stop"),
+    [
+        (" {target}.", "3.5", "\n"), (" ({target})", "f(x)", "\n"), (" A {target}", "Apple", "\n"), (" {target}", "x", "。"),
+        ("\n\n{target}", "x", "\n\n"), (" {target}", "two\nlines", "\n\n"), (" {target}", "x", ("###", "\n\n")),
+    ],
+)  # fmt: skip
+def test_what_was_to_be_said_is_read_back(answer: str, target: str, stop: str | tuple[str, ...]) -> None:
+    template = Template(answer=answer, stop=stop)
+    assert template.read(template.reply(target)) == target
+    assert template.read(template.reply(target) + template.stops[0] + "Input: more") == target
+    assert template.misread([target]) == (0, "")
+
+
+def test_reading_takes_off_no_more_than_the_wording() -> None:
+    assert Template(answer=" A {target}").read(" Apple pie") == "Apple pie"
+    assert Template(answer=" {target}.").read(" yes. And so on") == "yes"
+    assert Template(stop="\n\n").read("\n\nyes\n\nInput:") == "yes"
+    assert Template(stop=("###", "。")).read(" yes。no ###") == "yes"
+
+
+def test_a_wording_that_cannot_be_read_back_is_said(tmp_path: Path) -> None:
+    pairs = [(f"q {n}", f"e.g. this {n}" if n % 2 else f"something else {n}") for n in range(60)]
+    template = Template(answer=" {target}.")
+    task = task_from_files("mine", write(tmp_path / "a.jsonl", pairs), template=template)
+    (note,) = [one for one in task.remarks if "cannot be read back" in one]
+    assert "' is read as 'e.g'" in note and "' {target}'" in note and note.startswith("30 targets")
+
+
+@pytest.mark.parametrize("stop", ["。", "é", "###", "\n"])
+def test_a_stop_text_ends_an_answer_whatever_its_tokens(stop: str) -> None:
+    """A byte-level tokenizer writes 。 in three tokens none of which is the character."""
+    backbone = load_backbone("reference-small")
+    ids = backbone.answers.ids("yes" + stop, first=False)
+    assert ids[-1] in backbone.answers.ending_in(stop[-1])
+
+
+@pytest.mark.parametrize("question", ["{0}\nOut:", "{input:d}", "{input!x}", "{a.b}", "{a[0]}", "{ 0 }"])
+def test_any_column_is_named_as_plain_text(question: str) -> None:
+    name = question.partition("}")[0].strip("{ ")
+    template = Template(question=question)
+    assert template.names() == [name]
+    assert template.ask(Example("1", {name: "q"}, ("x",))).startswith("q")
+    with pytest.raises(ForewordError, match="no column"):
+        examples([{"input": "q", "target": "x"}] if name != "input" else [{}], fields_needed=template.names())
+
+
+@pytest.mark.parametrize("question", ["{input} {}", "{input", "input}", "{}", "{{input}}", '{"q": "{input}"}'])
+def test_a_question_that_is_not_well_formed_is_refused(question: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", TWO)
+    refused(
+        "show",
+        "--test",
+        path,
+        "--question",
+        question,
+        says=("question template", "write e.g." if "{{" in question else "brace"),
+    )
+
+
+def test_doubled_braces_are_literal() -> None:
+    template = Template(question='{{"q": "{input}"}}')
+    assert template.ask(Example("1", {"input": "x {target} {{"}, ("y",))) == '{"q": "x {target} {{"}'
+
+
+def test_the_question_never_holds_the_answer(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", TWO)
+    refused("show", "--test", path, "--question", "{input} {target}", says=("'target'", "answer", "--question"))
+    refused("show", "--test", path, "--input-column", "target", says=("'target'", "answer", "--input-column"))
+
+
+def test_literal_braces_are_said(tmp_path: Path) -> None:
+    pairs = [(f"q {n}", f"some words {n}") for n in range(60)]
+    template = Template(instruction="Read {input}.", answer=" {label}: {target}")
+    notes = task_from_files("mine", write(tmp_path / "a.jsonl", pairs), template=template).remarks
+    assert any("instruction" in note and "'{input}'" in note for note in notes)
+    assert any("answer" in note and "'{label}'" in note for note in notes)
+
+
+# -- words of every script ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("दिन दीन दान", ["दिन", "दीन", "दान"]),
+        ("தமிழ் மொழி", ["தமிழ்", "மொழி"]),
+        ("বাংলা ভাষা", ["বাংলা", "ভাষা"]),
+        ("كِتَابٌ جَدِيدٌ", ["كِتَابٌ", "جَدِيدٌ"]),
+        ("שָׁלוֹם עוֹלָם", ["שָׁלוֹם", "עוֹלָם"]),
+        ("İstanbul ISTANBUL", ["i̇stanbul", "istanbul"]),
+        ("STRAẞE straße STRASSE", ["strasse"] * 3),
+        ("ﬁne ｆｉｎｅ", ["fine", "fine"]),
+        ("café cafe\u0301", ["café", "café"]),
+        ("ភាសាខ្មែរ", ["ភា", "សា", "ខ្", "មែ", "រ"]),
+        ("မြန်မာ", ["မြ", "န်", "မာ"]),
+        ("ພາສາ", ["ພ", "າ", "ສ", "າ"]),
+        ("ที่นี่", ["ที่", "นี่"]),
+        ("བོད་སྐད", ["བོད", "སྐད"]),
+        ("你好 世界", ["你", "好", "世", "界"]),
+        ("スーパー", ["ス", "ー", "パ", "ー"]),
+        ("한국어 단어", ["한국어", "단어"]),
+        ("snake_case, it's 3.5", ["snake", "case", "it", "s", "3", "5"]),
+    ],
+)
+def test_words_of_every_script(text: str, words: list[str]) -> None:
+    folded = [unicodedata.normalize("NFKC", word) for word in words]
+    assert pieces(text) == folded
+
+
+def test_a_similarity_never_exceeds_one() -> None:
+    pool = [Example("1", {"input": "rain " * 20}, ("a",)), Example("2", {"input": "sun and clouds"}, ("b",))]
+    pool += [Example(str(n), {"input": f"other words {n}"}, ("c",)) for n in range(3, 9)]
+    shown = make("bm25", pool).find(Example("x", {"input": "rain today"}, ("?",)), 2)
+    assert shown[-1].example.id == "1" and all(0 <= one.similarity <= 1 for one in shown if one.similarity is not None)
+
+
+# -- official scores of nothing -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("prediction", ["", "  ", "\t", "'"])
+def test_an_empty_prediction_is_dropped_as_the_official_tool_does(prediction: str, tmp_path: Path) -> None:
+    table = {
+        "db_id": "d", "table_names_original": ["t"], "column_names_original": [[-1, "*"], [0, "a"]], "foreign_keys": [],
+    }  # fmt: skip
+    save_rows(tmp_path / "tables.jsonl", [table])
+    cases = save_rows(
+        tmp_path / "cases.jsonl", [{"id": "1", "db_id": "d", "gold": "SELECT a FROM t", "prediction": prediction}]
+    )
+    told = foreword("score", "spider_match", cases, "--json")
+    assert told.code == 0, told.err
+    if not prediction.strip():
+        assert told.json["per_example"][0]["out"] == {"error": "dropped_blank_line"}
+
+
+def test_no_zip_of_a_shifted_copy_can_fail_on_nothing() -> None:
+    assert elementai(()) == [] == suite(())
+    assert elementai(("inner", "join")) == ["join"]
+
+
+# -- what a tokenizer can carry, and room for it --------------------------------------------------------------------------
+
+
+def test_choices_that_are_one_to_the_model_are_refused(shared: Path, tmp_path: Path) -> None:
+    model = shared / "models" / "tinystories-656k"
+    path = write(tmp_path / "t.jsonl", [(f"story {n}", "坏") for n in range(30)])
+    for verb in (["compare", "--data", path, "--methods", "zero"], ["evaluate", "--test", path, "--method", "zero"]):
+        refused(
+            *verb,
+            "--model",
+            model,
+            "--choices",
+            "好,坏",
+            "--out",
+            tmp_path / "o",
+            says=("'好' and '坏'", "same tokens"),
+        )
+    refused("generate", "--model", model, "--data", path, "--choices", "好,坏", says=("'好' and '坏'", "same tokens"))
+
+
+def test_a_choice_that_begins_another_needs_an_end() -> None:
+    backbone = load_backbone("reference-small")
+    rows = (Example("1", {"input": "q"}, ("no",), ("no", "no way")),)
+    task = Task("t", rows, (), (), Template())
+    assert carried(backbone, task) is task
+    endless = copy.copy(backbone)
+    endless.eos = ()
+    with pytest.raises(ForewordError, match="'no' begins the choice 'no way' in tokens"):
+        carried(endless, task)
+
+
+def test_targets_that_cannot_be_written_are_counted_by_every_verb(shared: Path, tmp_path: Path) -> None:
+    model = shared / "models" / "tinystories-656k"
+    path = write(tmp_path / "t.jsonl", [(f"story {n}", f"the end {n}" if n % 3 else f"好 {n}") for n in range(30)])
+    told = foreword(
+        "evaluate",
+        "--model",
+        model,
+        "--test",
+        path,
+        "--method",
+        "zero",
+        "--limit",
+        30,
+        "--out",
+        tmp_path / "o",
+        "--json",
+    ).json
+    (note,) = [one for one in told["notes"] if "cannot be written by the tokenizer" in one]
+    assert note.startswith("10 of 30 distinct targets") and "'好 0' comes back as" in note
+    assert (
+        "cannot be written by the tokenizer"
+        in foreword("generate", "--model", model, "--data", path, "--limit", 2, "--json").err
+    )
+    tuned = foreword("tune", "--model", model, "--data", path, "--max-steps", 1, "--out", tmp_path / "p", "--json").json
+    assert any("cannot be written by the tokenizer" in one for one in tuned["notes"])
+
+
+def test_targets_longer_than_the_limit_are_counted_before_anything_runs(tmp_path: Path) -> None:
+    pairs = [(f"q {n}", "some words " * (60 if n == 7 else 2)) for n in range(30)]
+    path = write(tmp_path / "t.jsonl", pairs)
+    ask = [
+        "evaluate",
+        "--model",
+        "reference-small",
+        "--test",
+        path,
+        "--method",
+        "zero",
+        "--question",
+        "{input}:",
+        "--out",
+        tmp_path / "o",
+    ]
+    refused(
+        *ask,
+        "--max-new-tokens",
+        20,
+        says=("1 target of dev and test has more than --max-new-tokens 20", "'row-8'", "give --max-new-tokens"),
+    )
+    assert not (tmp_path / "o").exists()
+    told = foreword(*ask, "--max-new-tokens", 20, "--too-long", "drop", "--json").json
+    assert any("1 target of dev and test has more than --max-new-tokens 20" in note for note in told["notes"])
+    told = foreword(*ask, "--json").json
+    assert any(note.startswith("--max-new-tokens was raised from 64 to ") for note in told["notes"])
+
+
+def test_a_limit_on_what_is_scored_leaves_the_pool(tmp_path: Path) -> None:
+    told = foreword(
+        "show", "--model", "reference-small", "--task", "mini-dart", "--method", "icl", "--limit", 2, "--json"
+    ).json
+    whole = foreword(
+        "show",
+        "--model",
+        "reference-small",
+        "--task",
+        "mini-dart",
+        "--method",
+        "icl",
+        "--example",
+        told["example"],
+        "--json",
+    ).json
+    assert told["pieces"] == whole["pieces"]
+    run = load(None, flags={"model": "none", "task": "mini-dart", "limit": 3})
+    assert len(scored_task(run, whole_pool=True).train) == len(task_of(run.model_copy(update={"limit": None})).train)
+    assert len(scored_task(run, whole_pool=True).test) == len(task_of(run).train) == 3
+
+
+def test_dropped_demonstrations_are_printed_and_one_is_one(tmp_path: Path) -> None:
+    model = save_model(tmp_path / "model")
+    train = write(tmp_path / "a.jsonl", [(f"{'ba lo ri ' * 16}{n}", f"na {n}") for n in range(8)])
+    test = write(tmp_path / "t.jsonl", [("tem " * 9, "na")])
+    told = foreword(
+        "evaluate", "--model", model, "--data", train, "--dev", train, "--test", test, "--method", "icl:bm25:3", "--max-new-tokens", 8,
+        "--out", tmp_path / "o",
+    )  # fmt: skip
+    assert told.code == 0 and ", 1 example\n" in told.out, told
+    assert "demonstrations did not fit the window and were left out" in " ".join(told.out.split())
+
+
+def test_a_tokenizer_that_knows_more_tokens_than_the_model_has_vectors(tmp_path: Path) -> None:
+    folder = tmp_path / "E"
+    shutil.copytree(reference.folder("small"), folder)
+    for path in folder.iterdir():
+        path.chmod(0o644)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_special_tokens({"pad_token": "[PAD]"})
+    tokenizer.save_pretrained(folder)
+    ask = [
+        "evaluate",
+        "--model",
+        folder,
+        "--task",
+        "mini-dart",
+        "--limit",
+        3,
+        "--train-limit",
+        10,
+        "--max-new-tokens",
+        4,
+    ]
+    told = foreword(*ask, "--method", "icl:dense", "--out", tmp_path / "o", "--json")
+    assert told.code == 0, told.err
+    refused(
+        *ask,
+        "--question",
+        "{input}[PAD]",
+        "--method",
+        "zero",
+        "--out",
+        tmp_path / "p",
+        says=("'[PAD]'", "vectors for 2048 tokens alone"),
+    )
+    path = write(tmp_path / "t.jsonl", [("text with [PAD] in it", "yes")])
+    shown = foreword("show", "--model", folder, "--test", path, "--method", "zero", "--json").json
+    assert max(shown["ids"]) < len(tokenizer) - 1, "in users' text it is text"
