@@ -168,6 +168,8 @@ def test_what_does_not_fit_the_window_is_refused_and_nothing_is_admitted() -> No
         ForewordError, match=f"needs .* positions .* has {one.window}; shorten it, or lower max_new_tokens"
     ):
         session.admit([Request(row, None, 2), Request(row, None, one.window)])
+    with pytest.raises(ForewordError, match=f"holds token {one.vocab}, and the model has vectors for {one.vocab}"):
+        session.admit([Request(replace(row, own=(one.vocab,)), None, 2)])
     assert not len(session)
     with pytest.raises(ForewordError, match="max_new_tokens is 0"):
         Request(row, None, 0)

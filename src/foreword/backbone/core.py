@@ -220,14 +220,14 @@ class Backbone:
         """Cross-entropy in nats summed over all answer tokens, and their number; gradients reach the numbers of the prefix, such as a
         soft prompt [P, H], and nothing else."""
         self._check_open()
-        self._refuse_unknown(rows)
+        self.refuse_unknown(rows)
         parts = [self.engine.loss(prefix, [rows[i] for i in places]) for places in _by_prefix(rows)]
         return torch.stack([part for part, _ in parts]).sum(), sum(count for _, count in parts)
 
     def score(self, prefixes: Prefixes, rows: Sequence[Row]) -> list[float]:
         """Each row's answer log-probability in nats. prefixes: one for all rows, or one for each."""
         self._check_open()
-        self._refuse_unknown(rows)
+        self.refuse_unknown(rows)
         scores = self.engine.score(prefixes, rows) if rows else []
         if any(math.isnan(score) for score in scores):
             raise not_a_number(self.dtype)
@@ -246,7 +246,6 @@ class Backbone:
         for all rows, or one for each: a prefix that several rows have is run once, and kept for later batches. max_rows: that answer at
         once; None: all."""
         stops = tuple(text for text in ((stop,) if isinstance(stop, str) else stop) if text)
-        self._refuse_unknown(rows)
         owned = zip(each(prefixes, len(rows)), rows, strict=True)
         requests = [Request(row, prefix, longest, stops) for prefix, row in owned]
         return self.answer(requests, **({} if max_rows is None else {"max_rows": max_rows}))
@@ -288,9 +287,9 @@ class Backbone:
 
         return ended
 
-    def _refuse_unknown(self, rows: Sequence[Row]) -> None:
+    def refuse_unknown(self, rows: Sequence[Row]) -> None:
         """Raises ForewordError for an id that the model has no vector for."""
-        largest = max((max(*row.prefix, *row.own, *row.answer, 0) for row in rows), default=0)
+        largest = max((max(*row.before, *row.prefix, *row.own, *row.answer, 0) for row in rows), default=0)
         if largest >= self.vocab:
             raise ForewordError(
                 f"A row holds token {largest}, and the model has vectors for {self.vocab} tokens alone; make rows with the tokenizer of "

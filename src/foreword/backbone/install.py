@@ -80,9 +80,12 @@ class Installation:
     """All that foreword has put into one model. Backbones made of the same model share it; `close` takes it out when the last one goes."""
 
     def __init__(self, model: Any) -> None:
-        for module in model.modules():
+        for module in model.modules():  # what a copied model brings along of the first one's installation
             if "forward" in vars(module) and is_plain(module):
-                del module.forward  # what a copy of a switch leaves behind
+                del module.forward
+            for key, hook in list(module._forward_pre_hooks.items()):
+                if isinstance(hook, _ChosenPositions) and hook.owner is None:
+                    del module._forward_pre_hooks[key]
         self.model, self.users, self.lock = model, 0, threading.RLock()
         self.switches: list[Switch] = []
         self.failed: dict[str, str] = {}  # what could not be installed, and why

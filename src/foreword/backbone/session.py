@@ -66,6 +66,7 @@ class Model(Protocol):
     @property
     def room(self) -> int: ...
     def ended(self, *stops: str) -> Ended: ...
+    def refuse_unknown(self, rows: Sequence[Row]) -> None: ...
     def running_batch(self) -> RunningBatch: ...
     def sizes(self, prefixes: Prefixes, rows: Sequence[Row], longest: int) -> list[int]: ...
 
@@ -105,9 +106,11 @@ class Session:
         return len(self.waiting) + len(self.running)
 
     def admit(self, requests: Iterable[Request]) -> list[int]:
-        """Queue requests; their ids. Raises ForewordError, and admits none, where one does not fit the model's window."""
+        """Queue requests; their ids. Raises ForewordError, and admits none, where one does not fit the model's window or
+        holds an id that the model has no vector for."""
         lives = []
         for at, request in enumerate(requests, self._next):
+            self.model.refuse_unknown([request.row])
             self._check(request)
             entry = Entry(request.prefix, request.row, request.max_new_tokens)
             lives.append(_Live(at, request, entry, self._end_of(request)))
