@@ -1,5 +1,5 @@
-"""A session whose rows make room for the next as they end, against whole batches that start and end together, on answers with lengths like
-E2E's: the same requests, the same answers, time and passes of both, in alternation."""
+"""A session whose rows make room for the next as they end, against whole batches that start together (rows leave as they end, or stay until
+all have ended, as is common), on answers with lengths like E2E's: the same answers, processor time and passes, in alternation."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import statistics
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import _run
@@ -26,7 +27,9 @@ COLUMNS = {
     "passes_whole": "whole: passes",
     "seconds_admitting": "CPU s",
     "seconds_whole": "whole: CPU s",
+    "seconds_staying": "rows stay: CPU s",
     "ratio": "ratio",
+    "ratio_staying": "rows stay: ratio",
 }
 
 
@@ -66,20 +69,32 @@ def whole(one: Backbone, asked: Sequence[Request], batch: int) -> tuple[list[lis
     return answers, passes
 
 
+def staying(one: Backbone, asked: Sequence[Request], batch: int) -> tuple[list[list[int]], int]:
+    """The same with every row computed until its batch's longest answer ends."""
+    answers: list[list[int]] = []
+    passes = 0
+    for first in range(0, len(asked), batch):
+        part = asked[first : first + batch]
+        longest = max(request.max_new_tokens for request in part)
+        found, count = admitting(one, [replace(request, max_new_tokens=longest) for request in part], batch)
+        answers += [ids[: request.max_new_tokens] for ids, request in zip(found, part, strict=True)]
+        passes += count
+    return answers, passes
+
+
 def measure(shape: str, one: Backbone, batch: int, told: argparse.Namespace) -> dict[str, Any]:
     """One row of the table."""
     asked = requests(one, told.requests, told.prompt_length, told.seed)
     answers, passes = admitting(one, asked, batch)
     others, others_passes = whole(one, asked, batch)
-    if answers != others:
+    if answers != others or answers != staying(one, asked, batch)[0]:
         raise SystemExit("The answers of the two differ; nothing is printed.")
-    spent: dict[str, list[float]] = {"admitting": [], "whole": []}
+    spent: dict[str, list[float]] = {"admitting": [], "whole": [], "staying": []}
     for _ in range(told.repeats):
-        for name, work in (("admitting", admitting), ("whole", whole)):
+        for name, work in (("admitting", admitting), ("whole", whole), ("staying", staying)):
             begun = time.process_time()
             work(one, asked, batch)
             spent[name].append(time.process_time() - begun)
-    ratios = [theirs / ours for ours, theirs in zip(spent["admitting"], spent["whole"], strict=True)]
     return {
         "shape": shape,
         "batch": batch,
@@ -88,8 +103,14 @@ def measure(shape: str, one: Backbone, batch: int, told: argparse.Namespace) -> 
         "passes_whole": others_passes,
         "seconds_admitting": statistics.median(spent["admitting"]),
         "seconds_whole": statistics.median(spent["whole"]),
-        "ratio": statistics.median(ratios),
+        "seconds_staying": statistics.median(spent["staying"]),
+        "ratio": _ratio(spent, "whole"),
+        "ratio_staying": _ratio(spent, "staying"),
     }
+
+
+def _ratio(spent: dict[str, list[float]], peer: str) -> float:
+    return statistics.median(theirs / ours for ours, theirs in zip(spent["admitting"], spent[peer], strict=True))
 
 
 def main(given: Sequence[str] | None = None) -> None:
