@@ -13,7 +13,8 @@ import regex
 
 import entry
 import tiny
-from foreword import folding, reference
+from foreword import folding, reference, store
+from foreword.backbone import load_backbone
 from foreword.config import Tuning
 from foreword.data import Example
 from foreword.errors import ForewordError
@@ -21,6 +22,7 @@ from foreword.methods import parse
 from foreword.metrics import METRICS
 from foreword.record import ENGINE, Record, refuse_older
 from foreword.retrieve import RETRIEVERS, SIGNATURES, signature, vectors, words
+from foreword.softprompt import Birth, SoftPrompt
 from foreword.spec import Spec
 from foreword.task import Task
 from foreword.template import Template
@@ -156,6 +158,22 @@ def test_a_run_folder_of_an_older_foreword_is_refused_in_one_sentence(tmp_path: 
         assert "Traceback" not in told.err
     (records / f"{'a' * 24}.json").unlink()
     assert entry.foreword("evaluate", *arguments, "--method", "zero").code == 0
+
+
+def test_a_prompt_of_an_older_foreword_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    data = entry.save_rows(tmp_path / "own.jsonl", entry.rows(4))
+    model = load_backbone("reference-small")
+    for name, fingerprint in (("old", "f" * 64), ("emptied", ""), ("new", model.fingerprint)):
+        birth = Birth(backbone="reference-small", fingerprint=fingerprint, label="pt")
+        store.save(SoftPrompt(model.embed([40, 41]), birth), tmp_path / name)
+
+    def generated(name: str) -> entry.Told:
+        arguments = ("-m", "reference-small", "-d", data, "--limit", 1, "--max-new-tokens", 2)
+        return entry.foreword("generate", *arguments, "--prompt", tmp_path / name)
+
+    told = generated("old")
+    assert told.code == 2 and "made by another version of foreword" in told.err and "Traceback" not in told.err
+    assert generated("emptied").code == generated("new").code == 0
 
 
 # -- a run folder answers for the model that was asked for -----------------------------------------------------------------
