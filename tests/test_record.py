@@ -199,9 +199,9 @@ def models(folder: Path) -> dict[str, str]:
 
 
 def bleu(model: str, out: Path, limit: int) -> float:
-    told = entry.foreword(
-        "evaluate", "--model", model, "--task", "mini-dart", "--method", "icl", "--limit", limit, "--out", out, "--json"
-    )  # fmt: skip
+    """With demonstrations out of as few examples as are scored."""
+    asked = ("--model", model, "--task", "mini-dart", "--method", "icl", "--limit", limit, "--train-limit", limit)
+    told = entry.foreword("evaluate", *asked, "--out", out, "--json")
     assert told.code == 0, told.err
     return float(told.json["metrics"]["bleu"]["score"])
 
