@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import tiny
-from foreword.backbone import Backbone, Row, wrap
+from foreword.backbone import Backbone, Prefix, Row, wrap
 
 FAMILIES = (*tiny.CAUSAL, "mamba", *tiny.SEQ2SEQ)
 MOVES = ("aten::_to_copy", "aten::copy_", "aten::lift_fresh")  # what may see two devices
@@ -62,6 +62,20 @@ def test_answers_and_scores_are_made_on_the_models_device(family: str) -> None:
         assert [len(ids) for ids in one.generate(soft, rows, 3)] == [3] * 5
         assert len(one.generate([soft, other, None, soft, other], rows, 3)) == 5
         assert len(one.score([soft, other, None, soft, other], rows)) == 5
+
+
+@pytest.mark.parametrize("family", ["gpt2", "falcon", "mamba", "t5"])
+def test_a_prefix_that_stands_elsewhere_is_placed_once(family: str) -> None:
+    """As a soft prompt comes from its file: on the processor, whatever the model stands on."""
+    one, rows, _ = elsewhere(family)
+    prefix = Prefix.of(torch.randn(4, one.hidden))
+    assert prefix is not None
+    prefix.digest  # noqa: B018 - of numbers that are at hand
+    with OneDevice():
+        assert [len(ids) for ids in one.generate(prefix, rows, 2)] == [2] * 5
+        assert len(one.score([prefix, None, prefix, prefix, None], rows)) == 5
+        assert one.loss(prefix, rows)[0].is_meta
+    assert prefix.on(torch.device("meta")) is prefix.on(torch.device("meta"))
 
 
 def test_the_mode_refuses_two_devices() -> None:

@@ -228,7 +228,7 @@ class Backbone:
         """Each row's answer log-probability in nats. prefixes: one for all rows, or one for each."""
         self._check_open()
         self.refuse_unknown(rows)
-        scores = self.engine.score(prefixes, rows) if rows else []
+        scores = self.engine.score(each(prefixes, len(rows), self.device), rows) if rows else []
         if any(math.isnan(score) for score in scores):
             raise not_a_number(self.dtype)
         return scores

@@ -161,16 +161,21 @@ Prefixes = (
 )  # one for every row, or none, or one of these for each row
 
 
-def each(prefixes: Prefixes, rows: int) -> list[Prefix | None]:
-    """The prefix of each row; a tensor that several rows have becomes one prefix. Raises ForewordError where there are not as many as
-    rows."""
+def each(prefixes: Prefixes, rows: int, device: torch.device | None = None) -> list[Prefix | None]:
+    """The prefix of each row; a tensor that several rows have becomes one prefix. device: where they are to stand; None: where they do.
+    Raises ForewordError where there are not as many as rows."""
+
+    def placed(value: Prefix | Tensor | None) -> Prefix | None:
+        prefix = Prefix.of(value)
+        return prefix if prefix is None or device is None else prefix.on(device)
+
     if prefixes is None or isinstance(prefixes, Tensor | Prefix):
-        return [Prefix.of(prefixes)] * rows
+        return [placed(prefixes)] * rows
     if len(prefixes) != rows:
         raise ForewordError(
             f"{len(prefixes)} soft prompts were given for {rows} rows; give one for all, or one for each row."
         )
-    known = {id(value): Prefix.of(value) for value in prefixes}
+    known = {id(value): placed(value) for value in prefixes}
     return [known[id(value)] for value in prefixes]
 
 

@@ -71,7 +71,7 @@ class Seq2SeqEngine:
         ids, mask = right_padded(lines, self.pad, self.device)
         vectors = self.model.get_input_embeddings()(ids)  # [B, P + S, H]
         vectors = vectors if self.factor == 1.0 else vectors * self.factor
-        given = [one.to(vectors.dtype) for one in softs if one is not None]
+        given = [one.to(vectors.device, vectors.dtype) for one in softs if one is not None]
         if given:
             where = right_padded(slots, 0, self.device)[0].bool().unsqueeze(-1)
             vectors = vectors.masked_scatter(where, torch.cat(given))

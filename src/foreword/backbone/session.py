@@ -14,7 +14,7 @@ from torch import Tensor
 
 from foreword.backbone.batch import Row
 from foreword.backbone.decoding import Entry, RunningBatch, greedy_tokens
-from foreword.backbone.prefix import Prefix, Prefixes, length_of_prefix
+from foreword.backbone.prefix import Prefix, Prefixes, each, length_of_prefix
 from foreword.backbone.sampling import GREEDY, Sampling, choose
 from foreword.errors import ForewordError
 
@@ -62,6 +62,8 @@ class Model(Protocol):
     kind: str
 
     @property
+    def device(self) -> torch.device: ...
+    @property
     def specials(self) -> int: ...
     @property
     def room(self) -> int: ...
@@ -108,11 +110,12 @@ class Session:
     def admit(self, requests: Iterable[Request]) -> list[int]:
         """Queue requests; their ids. Raises ForewordError, and admits none, where one does not fit the model's window or
         holds an id that the model has no vector for."""
-        lives = []
-        for at, request in enumerate(requests, self._next):
+        asked, lives = list(requests), []
+        placed = each([request.prefix for request in asked], len(asked), self.model.device)
+        for at, (request, prefix) in enumerate(zip(asked, placed, strict=True), self._next):
             self.model.refuse_unknown([request.row])
             self._check(request)
-            entry = Entry(request.prefix, request.row, request.max_new_tokens)
+            entry = Entry(prefix, request.row, request.max_new_tokens)
             lives.append(_Live(at, request, entry, self._end_of(request)))
         prefixes, rows = [live.request.prefix for live in lives], [live.request.row for live in lives]
         for live, size in zip(lives, self.model.sizes(prefixes, rows, 0), strict=True):
@@ -212,7 +215,7 @@ class Session:
             joining.append(self.waiting.popleft())
         if joining:
             later = itertools.islice(self.waiting, self.max_rows)
-            expected = [(live.request.prefix, live.request.row) for live in later]
+            expected = [(live.entry.prefix, live.request.row) for live in later]
             self.batch.admit([live.entry for live in joining], expected)
             self.running |= {id(live.entry): live for live in joining}
 
