@@ -21,6 +21,7 @@ def prompt(length: int = 3, hidden: int = 8) -> SoftPrompt:
     values = torch.randn((length, hidden), generator=torch.Generator().manual_seed(1))
     birth = Birth(
         backbone="some/model",
+        base="some/model",
         fingerprint="f" * 64,
         task="a task",
         label="ipt:bm25:2",
@@ -62,7 +63,7 @@ def test_the_files_are_as_peft_writes_them(folder: Path) -> None:
     assert (config["peft_type"], config["num_virtual_tokens"], config["token_dim"]) == ("PROMPT_TUNING", 3, 8)
     assert config["base_model_name_or_path"] == "some/model"
     card = (folder / "README.md").read_text(encoding="utf-8")
-    assert card.startswith("---\nlibrary_name: peft\nbase_model: some/model\n") and "bleu 12.5" in card
+    assert card.startswith('---\nlibrary_name: peft\nbase_model: "some/model"\n') and "bleu 12.5" in card
 
 
 def test_a_prompt_that_stands_behind_the_input_says_so(tmp_path: Path) -> None:
@@ -96,7 +97,7 @@ def test_numbers_in_bfloat16_are_read(folder: Path) -> None:
     save_file({"prompt_embeddings": prompt().values.bfloat16()}, folder / "adapter_model.safetensors")
     found = store.load(folder)
     assert found.values.dtype == torch.float32 and torch.allclose(found.values, prompt().values, atol=0.02)
-    assert found.birth == Birth(backbone="some/model", origin="peft")
+    assert found.birth == Birth(backbone="some/model", base="some/model", origin="peft")
 
 
 def test_the_second_half_of_an_encoder_decoders_rows_is_left_out(folder: Path) -> None:

@@ -34,7 +34,8 @@ class Run(Settings):
     does not fit the window even without demonstrations: drop leaves it out and counts it, refuse stops the run; auto leaves out
     those of a built-in task and refuses a user's own.
     dtype, device: what the backbone computes in and on (auto: as the model says, the fastest there is).
-    revision: of the model on the hub. trust_remote_code: whether code that the model brings may run. target_tokenizer:
+    revision: of the model on the hub. trust_remote_code: whether code that the model brings may run. allow_other_base: a prompt may be
+    used on another model than it was tuned on, if it fits in width. target_tokenizer:
     the folder of an encoder-decoder's own output tokenizer.
     chat: whether the model is spoken to through its tokenizer's chat template (auto: where there is one).
     answers: the number of answers over which the cost of tuning is spread. margin: how far below the best score, in points, a
@@ -84,6 +85,7 @@ class Run(Settings):
     device: str = "auto"
     revision: str = ""
     trust_remote_code: bool = False
+    allow_other_base: bool = False
     target_tokenizer: str = ""
     chat: Literal["auto", "on", "off"] = "auto"
     answers: Count = 1000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
@@ -12,14 +12,17 @@ from torch import Tensor
 from foreword.errors import ForewordError
 
 SCHEME = "v3"  # how a backbone's fingerprint is made; raised when it is made in another way
+KINDS = {"causal": "a decoder-only", "seq2seq": "an encoder-decoder"}
 PARTS = ("weights", "configuration", "tokenizer")  # of a fingerprint, in this order
 
 
 @dataclass(frozen=True)
 class Birth:
     """Where a soft prompt comes from. fingerprint: of its backbone; empty for a prompt made elsewhere, which says only its
-    width. template: the wording it was trained with. method: the row of choices. place: front of the input,
-    behind it, or inside the system message. chat: digest of the chat template it was trained through; empty for running text."""
+    width. kind: causal or seq2seq; empty where it does not say. base, revision: what the backbone was loaded from (a hub id, or an
+    absolute path) and at which revision, where known. template: the wording it was trained with. method: the row of choices. place:
+    front of the input, behind it, or inside the system message. chat: digest of the chat template it was trained through; empty for
+    running text."""
 
     backbone: str
     fingerprint: str = ""
@@ -35,6 +38,8 @@ class Birth:
     place: str = "front"
     origin: str = "foreword"
     chat: str = ""
+    base: str = ""
+    revision: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for the certificate beside the numbers."""
@@ -74,26 +79,52 @@ class SoftPrompt:
         """A digest of the numbers."""
         return hashlib.sha256(self.values.numpy().tobytes() + str(tuple(self.values.shape)).encode()).hexdigest()
 
-    def fits(self, *, name: str, fingerprint: str, hidden: int) -> None:
-        """Raises ForewordError when this prompt was not born of that backbone (or, where its birth is unknown, has another width)."""
+    def fits(
+        self, *, name: str, fingerprint: str, hidden: int, kind: str = "", allow_other_base: bool = False
+    ) -> tuple[str, ...]:
+        """Raises ForewordError when this prompt was not born of that backbone (or, where its birth is unknown, has another width, or is
+        for another kind of model). allow_other_base: a note says what differs instead; width and kind must fit all the same."""
         if self.hidden != hidden:
             raise ForewordError(
                 f"This prompt has {self.hidden} columns and the model {name} is {hidden} wide; "
                 f"use it with {self.birth.backbone or 'its own model'}."
             )
+        if kind and self.birth.kind and kind != self.birth.kind:
+            raise ForewordError(
+                f"This prompt is for {KINDS[self.birth.kind]} model and {name} is {KINDS[kind]} one; use it with "
+                f"{self.birth.backbone or 'its own model'}."
+            )
         born = self.birth.fingerprint
+        if allow_other_base and born and born != fingerprint:
+            return (
+                f"The soft prompt was tuned on {self.birth.backbone} and is used on {name} (what differs: "
+                f"{self._differing(fingerprint)}), as --allow-other-base says.",
+            )
         if born and born.partition(":")[0] != SCHEME:
             raise ForewordError(
                 f"This prompt was made by another version of foreword, whose fingerprints cannot be compared, so whether {name} is its "
                 'model cannot be told; tune it again, or, if you are sure that it is, write "fingerprint": "" into its foreword.json.'
             )
         if born and born != fingerprint:
-            mine, other = born.partition(":")[2].split("."), fingerprint.partition(":")[2].split(".")
-            differing = [part for part, here, there in zip(PARTS, mine, other, strict=False) if here != there]
             raise ForewordError(
                 f"This prompt was tuned on {self.birth.backbone}, and {name} is another model (what differs: "
-                f"{', '.join(differing) or 'its identity'}); use it with its own model, or tune one for this model."
+                f"{self._differing(fingerprint)}); use it with its own model, or tune one for this model (between a quantised model and "
+                "its full-precision twin, --allow-other-base carries it over)."
             )
+        return ()
+
+    def _differing(self, fingerprint: str) -> str:
+        """The parts of a fingerprint in which another differs from this prompt's own, in words."""
+        born = self.birth.fingerprint
+        mine, other = born.partition(":")[2].split("."), fingerprint.partition(":")[2].split(".")
+        if born.partition(":")[0] != SCHEME:
+            return "cannot be told, as another version of foreword made the prompt"
+        differing = [part for part, here, there in zip(PARTS, mine, other, strict=False) if here != there]
+        return ", ".join(differing) or "its identity"
+
+    def unbound(self) -> SoftPrompt:
+        """The same prompt without its backbone's fingerprint, to be used on another base that it fits in width."""
+        return replace(self, birth=replace(self.birth, fingerprint=""))
 
     def speaks(self, *, name: str, chat: str) -> None:
         """Raises ForewordError when this prompt was trained through a chat template and is to be used through none, or another (chat:

@@ -1,12 +1,15 @@
-"""Soft prompts on disk as PEFT prompt-tuning folders with our certificate beside them; it refuses pickles, damaged files and
-prompts born of another backbone."""
+"""Soft prompts on disk as PEFT prompt-tuning folders with our certificate beside them; it refuses pickles, damaged files, and adapters
+that are more than a prompt."""
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialised
 
@@ -22,6 +25,8 @@ PLACES = {
     "system": "It stands inside the system message of the model's chat template (the first user message where there is none).",
 }
 KINDS = {"causal": "CAUSAL_LM", "seq2seq": "SEQ_2_SEQ_LM"}
+HUB_ID = re.compile(r"(?P<name>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>[\w./-]+))?", re.ASCII)
+KEPT = ("*.json", "*.jsonl", "*.safetensors")  # what is fetched of a prompt on the hub
 
 
 def save(prompt: SoftPrompt, folder: Path) -> None:
@@ -37,9 +42,27 @@ def save(prompt: SoftPrompt, folder: Path) -> None:
         (part / "README.md").write_text(_card(prompt), encoding="utf-8")
 
 
+def located(name: str) -> Path:
+    """The folder of a prompt: a path, or else a hub id such as `owner/name` or `owner/name@revision`, which is fetched. Raises
+    ForewordError where there is neither."""
+    path, hub_id = Path(name).expanduser(), HUB_ID.fullmatch(name)
+    if path.exists() or (path.parent.is_dir() and path.parent != Path()) or hub_id is None:
+        return path
+    try:
+        folder = huggingface_hub.snapshot_download(
+            hub_id["name"], revision=hub_id["revision"], allow_patterns=list(KEPT)
+        )
+        return Path(folder)
+    except Exception as error:  # the hub's library raises many kinds; the user gets one sentence
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        raise ForewordError(
+            f"The prompt {name} is neither a folder here nor to be had from the hub ({reason}); check the path or the id, and the network."
+        ) from error
+
+
 def load(folder: Path) -> SoftPrompt:
     """Read a prompt that foreword or PEFT wrote. Raises ForewordError when the folder is absent, damaged, of another adapter
-    type, or only there as a pickle."""
+    type, for another kind of task, more than a prompt, or only there as a pickle."""
     if not folder.is_dir():
         raise ForewordError(
             f"There is no prompt folder at {folder}; give the folder that `foreword tune` or PEFT wrote."
@@ -50,6 +73,7 @@ def load(folder: Path) -> SoftPrompt:
         raise ForewordError(
             f"The adapter at {folder} is of type {kind}; foreword reads prompt tuning (PROMPT_TUNING, P_TUNING)."
         )
+    kind = _kind(folder, config)
     values = _numbers(folder)
     rows = config.get("num_virtual_tokens")
     if not isinstance(rows, int) or rows < 1 or values.dim() != 2 or len(values) < rows:
@@ -58,7 +82,7 @@ def load(folder: Path) -> SoftPrompt:
             f"{tuple(values.shape)}; it is damaged, copy it again."
         )
     values = values[:rows]  # PEFT writes twice the rows for encoder-decoders; the second half is never used
-    birth = _birth(folder, config)
+    birth = _birth(folder, config, kind)
     prompt = SoftPrompt(values, birth)
     certificate = folder / CERTIFICATE
     if certificate.is_file() and read_json(certificate, "prompt's certificate").get("digest") != prompt.digest:
@@ -67,6 +91,27 @@ def load(folder: Path) -> SoftPrompt:
             "copy the whole folder again, or delete foreword.json."
         )
     return prompt
+
+
+def _kind(folder: Path, config: dict[str, Any]) -> str:
+    """The kind of model that an adapter is for; empty where it does not say. Raises ForewordError for one that brings more than a prompt,
+    or whose task is not to write text."""
+    more = config.get("modules_to_save")
+    if more:
+        raise ForewordError(
+            f"The adapter at {folder} trains more than a prompt (modules_to_save: {str(more)[:80]}), and foreword would use the prompt "
+            "alone and answer otherwise than it does in PEFT; use it there, or train a prompt alone."
+        )
+    task = config.get("task_type")
+    if task is None:
+        return "seq2seq" if config.get("num_transformer_submodules") == 2 else ""
+    kind = next((kind for kind, known in KINDS.items() if known == task), None)
+    if kind is None:
+        raise ForewordError(
+            f"The adapter at {folder} is for the task type {str(task)[:40]}; foreword reads those whose answers are text "
+            f"({', '.join(KINDS.values())})."
+        )
+    return kind
 
 
 def _numbers(folder: Path) -> Any:
@@ -82,19 +127,32 @@ def _numbers(folder: Path) -> Any:
         )
     try:
         with safe_open(path, framework="pt") as stream:
-            if KEY not in list(stream.keys()):
+            names = sorted(stream.keys())
+            if KEY not in names:
                 raise ForewordError(
-                    f"The file {path} holds {', '.join(stream.keys())} and no '{KEY}'; it is no prompt-tuning adapter."
+                    f"The file {path} holds {_few(names) or 'nothing'} and no '{KEY}'; it is no prompt-tuning adapter."
+                )
+            if len(names) > 1:
+                raise ForewordError(
+                    f"The file {path} holds {_few(name for name in names if name != KEY)} beside the prompt, and foreword would use the "
+                    "prompt alone and answer otherwise than it does in PEFT; use it there, or save it without them (save_pretrained with "
+                    "save_embedding_layers=False)."
                 )
             return stream.get_tensor(KEY).float()
     except (SafetensorError, OSError, ValueError) as error:
         raise ForewordError(f"The file {path} is damaged ({error}); copy or tune the prompt again.") from error
 
 
-def _birth(folder: Path, config: dict[str, Any]) -> Birth:
+def _few(names: Iterable[str], shown: int = 3) -> str:
+    """The first names, and how many more there are."""
+    names = list(names)
+    return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
+
+
+def _birth(folder: Path, config: dict[str, Any], kind: str) -> Birth:
     if not (folder / CERTIFICATE).is_file():
-        kind = "seq2seq" if config.get("task_type") == KINDS["seq2seq"] else "causal"
-        return Birth(backbone=str(config.get("base_model_name_or_path") or ""), kind=kind, origin="peft")
+        base, revision = (str(config.get(name) or "") for name in ("base_model_name_or_path", "revision"))
+        return Birth(backbone=base, kind=kind, origin="peft", base=base, revision=revision)
     raw = read_json(folder / CERTIFICATE, "prompt's certificate")
     try:
         return Birth(**raw["birth"])
@@ -112,7 +170,7 @@ def _peft_config(prompt: SoftPrompt) -> dict[str, Any]:
     place = {"foreword_place": notes[prompt.birth.place]} if prompt.birth.place in notes else {}
     return place | {
         "auto_mapping": None,
-        "base_model_name_or_path": prompt.birth.backbone,
+        "base_model_name_or_path": prompt.birth.base or prompt.birth.backbone,
         "inference_mode": True,
         "modules_to_save": None,
         "num_attention_heads": None,
@@ -122,8 +180,8 @@ def _peft_config(prompt: SoftPrompt) -> dict[str, Any]:
         "peft_type": "PROMPT_TUNING",
         "prompt_tuning_init": "RANDOM",
         "prompt_tuning_init_text": None,
-        "revision": None,
-        "task_type": KINDS[prompt.birth.kind],
+        "revision": prompt.birth.revision or None,
+        "task_type": KINDS.get(prompt.birth.kind),
         "token_dim": prompt.hidden,
         "tokenizer_kwargs": None,
         "tokenizer_name_or_path": None,
@@ -133,12 +191,25 @@ def _peft_config(prompt: SoftPrompt) -> dict[str, Any]:
 def _card(prompt: SoftPrompt) -> str:
     birth = prompt.birth
     scores = ", ".join(f"{name} {value:.1f}" for name, value in sorted(birth.scores.items())) or "none recorded"
-    pipeline = "text-generation" if birth.kind == "causal" else "text2text-generation"
+    pipeline = "text2text-generation" if birth.kind == "seq2seq" else "text-generation"
+    ours = birth.origin == "foreword"
+    on_hub = ours and re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", birth.base, re.ASCII)
+    named = [f"base_model: {_quoted(birth.base)}"] if on_hub else []
+    tags = [f"base_model:adapter:{birth.base}"] if on_hub else []
+    head = ["library_name: peft", *named, f"pipeline_tag: {pipeline}", "tags:"]
+    head += [f"- {_quoted(tag)}" for tag in (*tags, "prompt-tuning", "foreword")]
+    base = " ".join((birth.base if on_hub else birth.backbone).split())
+    base += f" at revision {birth.revision}" if birth.revision else ""
+    front = "\n".join(["---", *head, "---"])
+    task = " ".join(birth.task.split()) or "unnamed"
+    tuned = f"Tuned by foreword ({birth.label or 'pt'}) on the task {task}, seed {birth.seed}."
     return (
-        f"---\nlibrary_name: peft\nbase_model: {birth.backbone}\npipeline_tag: {pipeline}\n"
-        f"tags:\n- base_model:adapter:{birth.backbone}\n- prompt-tuning\n- foreword\n---\n\n"
-        f"# A soft prompt of {prompt.length} vectors for {birth.backbone}\n\n"
-        f"Tuned by foreword ({birth.label or 'pt'}) on the task {birth.task or 'unnamed'}, seed {birth.seed}. Scores: {scores}.\n\n"
+        f"{front}\n\n# A soft prompt of {prompt.length} vectors for {base}\n\n{tuned if ours else 'Made by PEFT.'} Scores: {scores}.\n\n"
         f"{PLACES[birth.place]} The wording it was trained with, its settings and the fingerprint of its\n"
         "backbone are in foreword.json.\n"
     )
+
+
+def _quoted(text: str) -> str:
+    """A text as YAML reads it back, whatever stands in it."""
+    return json.dumps(text, ensure_ascii=False)

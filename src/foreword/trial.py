@@ -227,6 +227,8 @@ class Trial:
             scores=scores or {},
             place="behind" if layout.behind else "system" if layout.inside else "front",
             chat="" if self.backbone.chat is None else self.backbone.chat.digest,
+            base="" if self.backbone.stored is None else self.backbone.stored.source,
+            revision="" if self.backbone.stored is None else self.backbone.stored.revision,
         )
 
     def _score(self, layout: Layout, answering: Backbone, tuned: Tuned | None, prompt: SoftPrompt | None) -> Record:
@@ -242,7 +244,10 @@ class Trial:
         saved = ""
         if prompt is not None:
             saved = f"prompts/{self.spec.label.replace(':', '-')}-seed{self.spec.seed}-{self.key[:8]}"
-            store.save(SoftPrompt(prompt.values, self._birth(layout, scores.whole)), self.out / saved)
+            given, birth = self.spec.given, self._birth(layout, scores.whole)
+            if given is not None and not self.spec.tuning.max_steps:  # used as it is, so born as it was
+                birth = replace(given.birth, scores=scores.whole)
+            store.save(SoftPrompt(prompt.values, birth), self.out / saved)
         costs = Costs(
             trainable_parameters=0 if tuned is None else tuned.parameters,
             train_seconds=0.0 if tuned is None else tuned.seconds,

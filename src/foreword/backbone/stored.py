@@ -38,12 +38,15 @@ HELD = {
 class Stored:
     """Where a model's numbers stand on disk. paths: its safetensors files; none where they cannot be named. began: time_ns before
     they were read. anew: loads the model once more, in float32, for files whose tensors are not those of the model. marks: tells
-    whether the weights in memory were written to since."""
+    whether the weights in memory were written to since. source, revision: a hub id and what was asked for of it, or a folder's
+    absolute path."""
 
     paths: tuple[Path, ...]
     began: int
     anew: Callable[[], torch.nn.Module]
     marks: tuple[tuple[int, int], ...]
+    source: str = ""
+    revision: str = ""
     ended: int = field(default_factory=time.time_ns)
 
     @classmethod
@@ -51,7 +54,9 @@ class Stored:
         cls, model: torch.nn.Module, source: str, revision: str | None, began: int, anew: Callable[[], torch.nn.Module]
     ) -> Stored:
         """What stands behind a model that was just loaded from a folder or a hub id."""
-        return cls(weight_files(source, revision), began, anew, _marks(model))
+        folder = Path(source).is_dir()
+        origin = (str(Path(source).resolve()), "") if folder else (source, revision or "")
+        return cls(weight_files(source, revision), began, anew, _marks(model), *origin)
 
     def weights_digest(self, model: torch.nn.Module, about: Any) -> str:
         """The digest of the model's numbers as float32 holds them, whatever dtype it was loaded in; taken from the cache where these

@@ -6,6 +6,7 @@ from typing import Any
 
 from foreword.cli import options as o
 from foreword.cli.talk import Bars, print_json, print_table, say
+from foreword.cli.using import USING
 
 
 @o.takes(
@@ -15,6 +16,7 @@ from foreword.cli.talk import Bars, print_json, print_table, say
     o.MACHINE,
     o.ANSWERING,
     o.WORDING,
+    USING,
 )
 def evaluate(
     prompt: o.PromptFolder = None,
@@ -29,14 +31,14 @@ def evaluate(
 
     Examples:
 
-      foreword evaluate --model gpt2 --prompt prompts/mine --test test.jsonl
+      foreword evaluate --prompt prompts/mine --test test.jsonl
 
       foreword evaluate --model reference --task mini-dart --method icl:bm25:3
     """
-    from foreword.cli.run import run_of
+    from foreword.cli.run import run_with
     from foreword.study.asked import checked
 
-    run = checked(run_of(flags, config=config, seeds=[0]))
+    run = checked(run_with([prompt] if prompt else (), flags, config=config, seeds=[0]))
     bars = Bars()
     with bars.shown():
         from foreword.study.scored import scored

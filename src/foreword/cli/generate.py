@@ -10,12 +10,13 @@ import typer
 
 from foreword.cli import options as o
 from foreword.cli.talk import Bars, print_json, print_table, say
+from foreword.cli.using import USING
 
 if TYPE_CHECKING:
     from foreword.study.single import Answered
 
 
-@o.takes(o.SOURCE, o.DEMONSTRATIONS, o.MACHINE, o.ANSWERING, o.WORDING)
+@o.takes(o.SOURCE, o.DEMONSTRATIONS, o.MACHINE, o.ANSWERING, o.WORDING, USING)
 def generate(
     prompt: o.PromptFolders = None,
     method: o.MethodName = None,
@@ -42,13 +43,13 @@ def generate(
       foreword generate --model gpt2 --method icl --demonstrations train.jsonl \\
           --data inputs.csv --out answers.jsonl
 
-      foreword generate --model gpt2 -p mine/a -p mine/b -p mine/c --data in.jsonl
+      foreword generate -p mine/a -p mine/b -p mine/c --data in.jsonl
     """
-    from foreword.cli.run import run_of
+    from foreword.cli.run import run_with
     from foreword.files import may_write
     from foreword.study.asked import checked
 
-    run = checked(run_of(flags, config=config, seeds=[0]))
+    run = checked(run_with(prompt or (), flags, config=config, seeds=[0]))
     if out:
         may_write(Path(out).absolute().parent)
     bars = Bars()

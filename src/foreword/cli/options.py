@@ -60,7 +60,10 @@ Out = Annotated[
 PromptFolder = Annotated[
     str | None,
     typer.Option(
-        "--prompt", "-p", help="A soft prompt: a folder that `foreword tune` or PEFT wrote.", rich_help_panel=WHAT
+        "--prompt",
+        "-p",
+        help="A soft prompt: a folder that `foreword tune` or PEFT wrote, or a hub id. It names its model, where --model does not.",
+        rich_help_panel=WHAT,
     ),
 ]
 
@@ -69,8 +72,8 @@ PromptFolders = Annotated[
     typer.Option(
         "--prompt",
         "-p",
-        help="A soft prompt: a folder that `foreword tune` or PEFT wrote. Several (--prompt A --prompt B) answer as an ensemble: the "
-        "majority of their answers, among tied ones the first's.",
+        help="A soft prompt: a folder that `foreword tune` or PEFT wrote, or a hub id. It names its model, where --model does not. "
+        "Several (--prompt A --prompt B) answer as an ensemble: the majority of their answers, among tied ones the first's.",
         rich_help_panel=WHAT,
     ),
 ]

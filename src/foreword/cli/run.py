@@ -1,4 +1,4 @@
-"""From config file, overrides and flags to a Run; it refuses a run without a model."""
+"""From config file, overrides and flags to a Run; it refuses a run without a model, unless a prompt names one."""
 
 from __future__ import annotations
 
@@ -18,3 +18,21 @@ def run_of(flags: dict[str, Any], *, config: str | None = None, overrides: Seque
 
     given = settings(flags)
     return load(Path(config) if config else None, list(overrides), flags=given, defaults=defaults)
+
+
+def run_with(prompts: Sequence[str], flags: dict[str, Any], *, config: str | None = None, **defaults: Any) -> Run:
+    """The Run of a verb that uses soft prompts: where no model is given, it is the one that they were tuned on."""
+    if not prompts or flags.get("model") is not None:
+        return run_of(flags, config=config, **defaults)
+    if config is not None:
+        run = run_of(flags, config=config, **defaults, model=UNSAID)
+        if run.model != UNSAID:
+            return run
+    from foreword.study.base import base_of
+
+    base = base_of(prompts)
+    run = run_of(flags, config=config, **defaults, model=base.model)
+    return run if run.revision else run.model_copy(update={"revision": base.revision})
+
+
+UNSAID = "\0"  # no model's name

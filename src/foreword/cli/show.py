@@ -8,6 +8,7 @@ import typer
 
 from foreword.cli import options as o
 from foreword.cli.talk import Bars, print_json, say
+from foreword.cli.using import USING
 from foreword.errors import ForewordError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ STYLES = {
     o.DEMONSTRATIONS,
     o.MACHINE,
     o.WORDING,
+    USING,
 )
 def show(
     name: Annotated[
@@ -70,15 +72,15 @@ def show(
     if engine:
         _engine(flags, config, as_json)
         return
-    from foreword.cli.run import run_of
+    from foreword.cli.run import run_of, run_with
     from foreword.study.asked import checked, described, scored_task
 
-    if flags["model"] is None and config is None:
+    if flags["model"] is None and config is None and prompt is None:
         run = checked(run_of(flags | {"model": "none"}))
         told = described(scored_task(run))
         print_json(told) if as_json else _print_wording(told)
         return
-    run = checked(run_of(flags, config=config, seeds=[0]))
+    run = checked(run_with([prompt] if prompt else (), flags, config=config, seeds=[0]))
     bars = Bars()
     with bars.shown(), bars.waiting("loading model"):
         from foreword.study.show import show_input

@@ -23,6 +23,7 @@ from foreword.retrieve import sentence_encoder
 from foreword.softprompt import SoftPrompt
 from foreword.spec import Spec
 from foreword.study.asked import checked, pooling_of, row_of, task_of, unsaid
+from foreword.study.base import other_name
 from foreword.study.boundary import bounded
 from foreword.study.carried import carried, roomy
 from foreword.task import SPLITS, Task
@@ -57,12 +58,20 @@ def spoken(run: Run, backbone: Backbone) -> Backbone:
     return backbone.chatting(Chat(tokenizer, start=backbone.words.start, name=backbone.name))
 
 
-def suits(backbone: Backbone, prompt: SoftPrompt, *, as_it_is: bool = True) -> None:
-    """Raises ForewordError for a prompt of another backbone, or, where it is used as it is, for one that was tuned through another chat
-    template than the backbone is spoken to through now."""
-    prompt.fits(name=backbone.name, fingerprint=backbone.fingerprint, hidden=backbone.hidden)
+def suits(run: Run, backbone: Backbone, prompt: SoftPrompt, *, as_it_is: bool = True) -> tuple[str, ...]:
+    """Notes on a prompt whose base is, or may be, another than the backbone. Raises ForewordError for a prompt of another backbone, unless
+    the run allows it, for one of another kind of model or another width, and, where it is used as it is, for one that was tuned through
+    another chat template than the backbone is spoken to through now."""
+    notes = prompt.fits(
+        name=backbone.name,
+        fingerprint=backbone.fingerprint,
+        hidden=backbone.hidden,
+        kind=backbone.kind,
+        allow_other_base=run.allow_other_base,
+    )
     if as_it_is:
         prompt.speaks(name=backbone.name, chat="" if backbone.chat is None else backbone.chat.digest)
+    return (*notes, *other_name(backbone, prompt))
 
 
 def plainly(run: Run, backbone: Backbone, task: Task) -> Task:
@@ -92,7 +101,7 @@ def with_carried(run: Run) -> tuple[Run, SoftPrompt | None]:
     tuning = run.tuning
     if tuning.init != "carried":
         return run, None
-    given = store.load(Path(tuning.init_prompt))
+    given = store.load(store.located(tuning.init_prompt))
     if "prompt_length" in tuning.model_fields_set and tuning.prompt_length != given.length:
         raise ForewordError(
             f"The prompt {tuning.init_prompt} has {given.length} positions and {tuning.prompt_length} are asked for; "
@@ -249,7 +258,10 @@ def plan(run: Run, *, progress: Progress = silent, task: Task | None = None, bac
     specs = specs_of(run, given)
     for spec in specs:
         if spec.given is not None:
-            suits(backbone, spec.given, as_it_is=spec.tuning.max_steps == 0)
+            about = suits(run, backbone, spec.given, as_it_is=spec.tuning.max_steps == 0)
+            task = replace(task, notes=tuple(dict.fromkeys((*task.notes, *about))))
+    if given is not None and run.allow_other_base:
+        specs = specs_of(run, given.unbound())
     task = fitting(run, backbone, task, [spec.method for spec in specs])
     out = Path(run.out)
     refuse_older(out / "records")

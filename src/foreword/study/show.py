@@ -114,7 +114,7 @@ def show_input(run: Run, prompt: str, label: str | None, example: str, *, progre
     task = plainly(run, backbone, task)
     spec = specs_of(run, given)[0]
     if spec.given is not None and prompt:
-        suits(backbone, spec.given)
+        suits(run, backbone, spec.given)
     chosen = known[example] if example else _first(run, backbone, task, spec.method)
     encode = encoder_of(run, backbone)[1] if spec.method.retriever == "dense" else None
     spec = replace(spec, tuning=run.tuning.model_copy(update={"max_steps": 0}))

@@ -158,7 +158,8 @@ def with_prompt(run: Run, folder: str, label: str | None) -> tuple[Run, SoftProm
                 "by `foreword compare`."
             )
         return heard(run.model_copy(update={"methods": [method], "tuning": Tuning(max_steps=0)})), None
-    prompt = store.load(Path(folder))
+    path = store.located(folder)
+    prompt = store.load(path)
     method = current(label or prompt.birth.label or "pt")
     row = row_of(run, method)
     if not row.soft:
@@ -168,7 +169,7 @@ def with_prompt(run: Run, folder: str, label: str | None) -> tuple[Run, SoftProm
     heard(run.model_copy(update={"methods": [method]}))
     update: dict[str, Any] = {
         "methods": [method],
-        "tuning": Tuning(max_steps=0, prompt_length=prompt.length, init="carried", init_prompt=folder),
+        "tuning": Tuning(max_steps=0, prompt_length=prompt.length, init="carried", init_prompt=str(path)),
     }
     if run.chat == "auto" and prompt.birth.fingerprint:
         update["chat"] = "on" if prompt.birth.chat else "off"
@@ -279,9 +280,10 @@ def answer(given: Inputs, *, progress: Progress = silent) -> Answered:
     backbone = backbone_of(run, progress)
     task = carried(backbone, plainly(run, backbone, given.task))
     whole = len(task.test)
+    notes: list[str] = list(backbone.notes)
     for one, soft in given.members:
         if soft is not None:
-            suits(backbone, soft)
+            notes += suits(one, backbone, soft)
         task = replace(task, test=fitting_split(one, backbone, task, [row_of(one, one.methods[0])], "test"))
     members = [
         (None if soft is None else soft.values, _trial(one, soft, backbone, task, progress).laid() if task.test else [])
@@ -291,7 +293,9 @@ def answer(given: Inputs, *, progress: Progress = silent) -> Answered:
     found = predict_ensemble(
         backbone, task.template, members, longest=run.max_new_tokens, batch_size=run.batch_size, progress=progress
     )
-    return Answered(task.test, found.outputs, found.members, whole - len(task.test), dropped, task.remarks)
+    return Answered(
+        task.test, found.outputs, found.members, whole - len(task.test), dropped, (*task.remarks, *dict.fromkeys(notes))
+    )
 
 
 def _trial(run: Run, soft: SoftPrompt | None, backbone: Backbone, task: Task, progress: Progress) -> Trial:
