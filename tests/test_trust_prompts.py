@@ -1,4 +1,4 @@
-"""Whose a soft prompt is, and what of it: adapters that are more or other than a prompt are refused, its base model is named where it can be
+"""Whose a soft prompt is: adapters that are more or other than a prompt are refused, its base model is named where it can be
 opened again, and a prompt finds its own."""
 
 from __future__ import annotations
