@@ -9,10 +9,11 @@ from torch.nn import functional
 import tiny
 from foreword import predict as room
 from foreword.backbone import Backbone, Row, Said, Session, core, wrap
+from foreword.choosing import choice_ids
 from foreword.data import Example
 from foreword.layout import Layout
 from foreword.methods import METHODS
-from foreword.predict import choice_ids, predict
+from foreword.predict import predict
 from foreword.template import Template
 
 TEMPLATE = Template(question="{input}\nOutput:")

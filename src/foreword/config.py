@@ -38,6 +38,8 @@ class Run(Settings):
     used on another model than it was tuned on, if it fits in width. target_tokenizer:
     the folder of an encoder-decoder's own output tokenizer.
     chat: whether the model is spoken to through its tokenizer's chat template (auto: where there is one).
+    choice_score: choices are compared by the log-probability of all their tokens (sum), the same a token (mean), or less that of the
+    same choice where the input says nothing (calibrated).
     answers: the number of answers over which the cost of tuning is spread. margin: how far below the best score, in points, a
     cheaper method may be shown to lie and still be recommended (none: 2 points or 5 % of the score, the smaller).
     out: the folder of records and report.
@@ -88,6 +90,7 @@ class Run(Settings):
     allow_other_base: bool = False
     target_tokenizer: str = ""
     chat: Literal["auto", "on", "off"] = "auto"
+    choice_score: Literal["sum", "mean", "calibrated"] = "sum"
     answers: Count = 1000
     margin: Annotated[float, Field(ge=0)] | None = None
     out: Annotated[str, Field(min_length=1)] = "runs"

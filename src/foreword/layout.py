@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,15 +18,19 @@ from foreword.methods import Method, context
 from foreword.retrieve import Found
 from foreword.template import Template
 
+UNSAID = "N/A"  # an input that says nothing (Zhao et al. 2021)
+
 
 @dataclass(frozen=True)
 class Laid:
-    """One example in tokens: what stands before the answer, and the demonstrations kept."""
+    """One example in tokens: what stands before the answer, and the demonstrations kept. blank: the same with an input that says
+    nothing, where choices are held against it."""
 
     example: Example
     question: str
     fitted: Fitted
     behind: bool = False
+    blank: Row | None = None
 
     def row(self, answer: tuple[int, ...] = ()) -> Row:
         """The row that the backbone gets, soft prompt apart."""
@@ -35,6 +40,7 @@ class Laid:
 class Layout:
     """How one method words examples for one backbone. soft: the soft prompt's length. fixed: the trial's fixed demonstrations.
     found: for each example's id, its retrieved demonstrations. reserve: positions kept free for an answer that is generated.
+    calibrated: choices are held against an input that says nothing.
     behind: the soft prompt stands behind the encoder's input. inside: it stands inside the first turn of a chat, not before it."""
 
     def __init__(
@@ -49,10 +55,11 @@ class Layout:
         found: Mapping[str, list[Found]] | None = None,
         behind: bool = False,
         inside: bool = False,
+        calibrated: bool = False,
     ) -> None:
         self.backbone, self.template, self.method = backbone, template, method
         self.soft, self.reserve, self.fixed, self.found = soft, reserve, fixed, found
-        self.behind, self.inside = behind, inside and method.soft
+        self.behind, self.inside, self.calibrated = behind, inside and method.soft, calibrated
         self._longest = functools.lru_cache(maxsize=1_000)(self._longest_of)
         self._ids = functools.lru_cache(maxsize=100_000)(lambda text, first: backbone.words.ids(text, first=first))
         self.chat = self._chat()
@@ -107,8 +114,15 @@ class Layout:
         """The example in tokens, with room for the answer after it. Raises TooLongError."""
         question, kept = self.template.asked(example), self.kept(example)
         room = self._room(kept, max(kept, answer), example.id)
-        fitted = self.context(example).fit(question, self._tokens, room, name=example.id)
-        return Laid(example, plain(question), fitted, self.behind)
+        context = self.context(example)
+        fitted = context.fit(question, self._tokens, room, name=example.id)
+        laid = Laid(example, plain(question), fitted, self.behind)
+        if not (self.calibrated and example.choices):
+            return laid
+        unsaid = dataclasses.replace(example, fields=dict.fromkeys(example.fields, UNSAID))
+        kept_segments = (*(part for part in context.segments if not isinstance(part, Shown)), *fitted.shown)
+        blank = Context(kept_segments).fit(self.template.asked(unsaid), self._tokens, room, name=example.id)
+        return dataclasses.replace(laid, blank=dataclasses.replace(laid, fitted=blank).row())
 
     def training_row(self, example: Example) -> Row:
         """The example with the answer that it is trained on."""

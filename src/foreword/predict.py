@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from foreword.backbone import Backbone, Prefix, Prefixes, Request, Row, each
+from foreword.backbone import Backbone, Prefix, Prefixes, Request, each
+from foreword.choosing import choose
 from foreword.ensemble import vote
-from foreword.errors import ForewordError
 from foreword.layout import Laid
 from foreword.memory import Budget
 from foreword.progress import Progress, silent
@@ -21,19 +21,23 @@ TOKEN_BUDGET = 32_768  # tokens, answers included, that are held at once, at mos
 
 @dataclass(frozen=True)
 class Prediction:
-    """outputs: one text an example, in order. seconds: for all of them together."""
+    """outputs: one text an example, in order. seconds: for all of them together. probabilities: of each choice, for an example with
+    choices; empty for the others."""
 
     outputs: tuple[str, ...]
     seconds: float
+    probabilities: tuple[dict[str, float], ...] = ()
 
 
 @dataclass(frozen=True)
 class Voted:
-    """outputs: the majority's answer to each example. members: each prompt's own answers. seconds: for all of them together."""
+    """outputs: the majority's answer to each example. members: each prompt's own answers. seconds: for all of them together.
+    probabilities: of each choice, where there is one member alone, whose they are."""
 
     outputs: tuple[str, ...]
     members: tuple[tuple[str, ...], ...]
     seconds: float
+    probabilities: tuple[dict[str, float], ...] = ()
 
 
 def predict(
@@ -44,17 +48,18 @@ def predict(
     *,
     longest: int,
     batch_size: int,
+    choice_score: str = "sum",
     name: str = "answering",
     progress: Progress = silent,
 ) -> Prediction:
     """Answer every example. soft: a prefix, such as a soft prompt [P, H], or None, or one of these for each example: prompts mix in a
     batch, and each is run once. longest: tokens of an answer at most. batch_size: examples that are answered together, fewer where they
     are long or the memory does not hold them; one that ends makes room for the next at once. Examples with choices get the
-    choice with the highest log-probability summed over its tokens (the first among equals); others a greedy answer, read by the
-    template."""
+    likeliest of them (`choosing.choose`; choice_score: how they are compared); others a greedy answer, read by the template."""
     begun = time.perf_counter()
     softs = each(soft, len(laid))
     outputs = [""] * len(laid)
+    probabilities: list[dict[str, float]] = [{} for _ in laid]
     open_ones = [place for place, one in enumerate(laid) if not one.example.choices]
     closed = sorted(
         (place for place, one in enumerate(laid) if one.example.choices), key=lambda place: -_size(laid[place])
@@ -75,19 +80,20 @@ def predict(
         progress(name, done, len(laid))
     for start in range(0, len(closed), batch_size):
         places = closed[start : start + batch_size]
-        chosen = _choose(
+        chosen = choose(
             backbone,
             template,
             [softs[place] for place in places],
             [laid[place] for place in places],
-            batch_size,
-            budget,
+            score=choice_score,
+            batch_size=batch_size,
+            budget=budget,
         )
-        for place, choice in zip(places, chosen, strict=True):
-            outputs[place] = choice
+        for place, answered in zip(places, chosen, strict=True):
+            outputs[place], probabilities[place] = answered.choice, answered.probabilities
         done += len(places)
         progress(name, done, len(laid))
-    return Prediction(tuple(outputs), time.perf_counter() - begun)
+    return Prediction(tuple(outputs), time.perf_counter() - begun, tuple(probabilities))
 
 
 def predict_ensemble(
@@ -97,6 +103,7 @@ def predict_ensemble(
     *,
     longest: int,
     batch_size: int,
+    choice_score: str = "sum",
     name: str = "answering",
     progress: Progress = silent,
 ) -> Voted:
@@ -110,13 +117,15 @@ def predict_ensemble(
         [one for _, laid in members for one in laid],
         longest=longest,
         batch_size=batch_size * len(members),
+        choice_score=choice_score,
         name=name,
         progress=progress,
     )
     told = iter(found.outputs)
     answers = [{one.example.id: next(told) for one in laid} for _, laid in members]
     voted = vote(answers)
-    return Voted(tuple(voted.values()), tuple(tuple(one[name] for name in voted) for one in answers), found.seconds)
+    own = tuple(tuple(one[name] for name in voted) for one in answers)
+    return Voted(tuple(voted.values()), own, found.seconds, found.probabilities if len(members) == 1 else ())
 
 
 def budget_of(backbone: Backbone) -> Budget:
@@ -127,53 +136,3 @@ def budget_of(backbone: Backbone) -> Budget:
 def _size(one: Laid) -> int:
     """Positions before the answer, soft prompt included."""
     return one.fitted.soft + one.row().length
-
-
-def _choose(
-    backbone: Backbone,
-    template: Template,
-    softs: Sequence[Prefix | None],
-    laid: Sequence[Laid],
-    batch_size: int,
-    budget: Budget,
-) -> list[str]:
-    rows: list[Row] = []
-    owners: list[int] = []
-    for index, one in enumerate(laid):
-        for ids in choice_ids(backbone, template, one.example.choices):
-            rows.append(one.row(ids))
-            owners.append(index)
-    scores = [0.0] * len(rows)
-
-    def score(places: list[int]) -> list[float]:
-        return backbone.score([softs[owners[place]] for place in places], [rows[place] for place in places])
-
-    sizes = backbone.sizes([softs[owner] for owner in owners], rows, 0)
-    for places, values in budget.run(sizes, score, batch_size=batch_size, free=backbone.forget):
-        for place, value in zip(places, values, strict=True):
-            scores[place] = value
-    found: list[str] = []
-    for index, one in enumerate(laid):
-        own = [score for score, owner in zip(scores, owners, strict=True) if owner == index]
-        found.append(one.example.choices[own.index(max(own))])
-    return found
-
-
-def choice_ids(backbone: Backbone, template: Template, choices: Sequence[str]) -> list[tuple[int, ...]]:
-    """The tokens by which choices are compared: without the end token, unless one choice begins another, when all have it. Raises
-    ForewordError for two choices of the same tokens, between which the model cannot choose."""
-    if backbone.kind == "seq2seq":
-        ids = [backbone.answer_ids(template.replied(choice)) for choice in choices]
-    else:
-        ids = [backbone.answer_ids(template.replied(choice), end=False) for choice in choices]
-        if any(a != b and b[: len(a)] == a for a in ids for b in ids):
-            ids = [backbone.answer_ids(template.replied(choice)) for choice in choices]
-    known: dict[tuple[int, ...], str] = {}
-    for choice, own in zip(choices, ids, strict=True):
-        if own in known:
-            raise ForewordError(
-                f"The choices '{known[own]}' and '{choice}' have the same tokens in {backbone.name}, whose tokenizer cannot write them "
-                "apart; word the choices otherwise, or take a model whose tokenizer knows their characters."
-            )
-        known[own] = choice
-    return ids

@@ -29,7 +29,7 @@ class Demonstration:
 class Answer:
     """One scored example. scores: metric name to this example's own score. statistics: metric name to the numbers whose sums
     over examples give the metric's score of the whole split. shown: farthest first, as in the input. subset: the part of the split
-    that has scores of its own; empty where there is none."""
+    that has scores of its own; empty where there is none. probabilities: of each choice, where there was a choice."""
 
     id: str
     input: str
@@ -42,6 +42,7 @@ class Answer:
     prefix_tokens: int = 0
     input_tokens: int = 0
     subset: str = ""
+    probabilities: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

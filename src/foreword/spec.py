@@ -20,7 +20,8 @@ from foreword.tuning import Tuning
 @dataclass(frozen=True)
 class Spec:
     """What a trial is made of, beside backbone and task. given: a prompt to start from or to use. encoder: identifies what
-    turns text into vectors, for dense retrieval: a fingerprint of its contents, or `backbone:mean`. split: the one that is scored."""
+    turns text into vectors, for dense retrieval: a fingerprint of its contents, or `backbone:mean`. split: the one that is scored.
+    choice_score: how choices are compared, see `choosing.choose`."""
 
     label: str
     method: Method
@@ -30,26 +31,32 @@ class Spec:
     encoder: str = ""
     given: SoftPrompt | None = field(default=None, compare=False)
     split: str = "test"
+    choice_score: str = "sum"
 
     def contents(self, backbone: Backbone, task: Task) -> dict[str, Any]:
         """Everything that decides the result, as plain values: the key is their digest."""
         row = self.method
         chat = {} if backbone.chat is None else {"chat": [backbone.chat.digest, list(backbone.eos)]}
-        return chat | {
-            "engine": ENGINE,
-            "backbone": backbone.fingerprint,
-            "dtype": str(backbone.dtype).removeprefix("torch."),
-            "task": task.fingerprint,
-            "split": self.split,
-            "method": row.as_dict(),
-            "seed": self.seed if row.random() else None,
-            "tuning": self.tuning.model_dump() if row.trains else None,
-            "given": self.given.digest if self.given is not None and row.soft else None,
-            "max_new_tokens": self.max_new_tokens,
-            "encoder": self.encoder if row.retriever == "dense" else None,
-            "retriever": signature(row.retriever) if row.demonstrations == "retrieved" else None,
-            "metrics": {name: _signature(name) for name in task.metrics},
-        }
+        scored = {} if self.choice_score == "sum" else {"choice_score": self.choice_score}
+        return (
+            chat
+            | scored
+            | {
+                "engine": ENGINE,
+                "backbone": backbone.fingerprint,
+                "dtype": str(backbone.dtype).removeprefix("torch."),
+                "task": task.fingerprint,
+                "split": self.split,
+                "method": row.as_dict(),
+                "seed": self.seed if row.random() else None,
+                "tuning": self.tuning.model_dump() if row.trains else None,
+                "given": self.given.digest if self.given is not None and row.soft else None,
+                "max_new_tokens": self.max_new_tokens,
+                "encoder": self.encoder if row.retriever == "dense" else None,
+                "retriever": signature(row.retriever) if row.demonstrations == "retrieved" else None,
+                "metrics": {name: _signature(name) for name in task.metrics},
+            }
+        )
 
     def key(self, backbone: Backbone, task: Task) -> str:
         """The trial's name in the run folder."""

@@ -119,6 +119,7 @@ class Trial:
             fixed=shown,
             found=found,
             inside=self._asked_place() == "system",
+            calibrated=spec.choice_score == "calibrated",
         )
 
     def _placed(self) -> Layout:
@@ -208,6 +209,7 @@ class Trial:
             laid,
             longest=self.spec.max_new_tokens,
             batch_size=self.batch_size,
+            choice_score=self.spec.choice_score,
             name=f"{self.name}: answering",
             progress=progress,
         )
@@ -265,7 +267,7 @@ class Trial:
             primary=self.task.metrics[0],
             scores=scores.whole,
             costs=costs,
-            answers=self._answers(laid, found.outputs, scores),
+            answers=self._answers(laid, found, scores),
             spec=self.spec.contents(self.backbone, self.task),
             fingerprints=self._fingerprints(prompt),
             versions=versions(),
@@ -291,7 +293,7 @@ class Trial:
         examples = [one.example for one in laid]
         return scores_of(self.task.metrics, outputs, [e.targets for e in examples], [e.facts for e in examples])
 
-    def _answers(self, laid: Sequence[Laid], outputs: Sequence[str], scores: Scores) -> tuple[Answer, ...]:
+    def _answers(self, laid: Sequence[Laid], found: Prediction, scores: Scores) -> tuple[Answer, ...]:
         decides = self.task.metrics[0]
         return tuple(
             Answer(
@@ -306,6 +308,7 @@ class Trial:
                 prefix_tokens=one.fitted.before,
                 input_tokens=one.fitted.question,
                 subset=one.example.subset,
+                probabilities=found.probabilities[place],
             )
-            for place, (one, output) in enumerate(zip(laid, outputs, strict=True))
+            for place, (one, output) in enumerate(zip(laid, found.outputs, strict=True))
         )

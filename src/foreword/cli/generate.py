@@ -78,6 +78,10 @@ def _print(found: Answered, out: str | None, as_json: bool) -> None:
         plain = [
             line | {"votes": list(votes)} for line, votes in zip(plain, zip(*found.votes, strict=True), strict=True)
         ]
+    if any(found.probabilities):
+        plain = [
+            line | ({"probabilities": one} if one else {}) for line, one in zip(plain, found.probabilities, strict=True)
+        ]
     if out:
         write_text(Path(out), "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in plain))
     if as_json:

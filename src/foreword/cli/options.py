@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 import typer
 
 from foreword.cli.reading import READING, choices_of, texts_of
+from foreword.cli.using import SCORING
 from foreword.errors import ForewordError
 
 WHAT, HOW, TUNE, RUN, WORDS = "What is adapted", "How", "Tuning", "Running", "Wording and columns"
@@ -279,7 +280,7 @@ MACHINE = {
     "target_tokenizer": TargetTokenizer,
     "chat": Chat,
 }
-ANSWERING = {"batch_size": BatchSize, "too_long": TooLong}
+ANSWERING = {"batch_size": BatchSize, "too_long": TooLong} | SCORING
 WORDING = {
     "input_column": InputColumn,
     "target_column": TargetColumn,

@@ -15,4 +15,15 @@ AllowOtherBase = Annotated[
     ),
 ]
 
+ChoiceScore = Annotated[
+    str | None,
+    typer.Option(
+        "--choice-score",
+        help="How choices are compared: sum (log-probability of all tokens), mean (a token), calibrated (less that of the same choice "
+        "without the input).",
+        rich_help_panel="How",
+    ),
+]
+
+SCORING = {"choice_score": ChoiceScore}
 USING = {"allow_other_base": AllowOtherBase}

@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from foreword.backbone import Backbone
+from foreword.choosing import choice_ids
 from foreword.config import Run
 from foreword.data import Example, counted
 from foreword.errors import ForewordError
-from foreword.predict import choice_ids
 from foreword.task import SPLITS, Task
 
 _TRIED_CHOICES = (
     2_000  # distinct rows of choices that are tried before anything runs, at most; the others when they are scored
 )
+UNEVEN = 3  # tokens by which the longest choice is longer than the shortest where that is said
 _TRIED = 5_000  # distinct targets that are encoded and decoded, at most
 
 
@@ -42,6 +43,29 @@ def _distinct(backbone: Backbone, task: Task, choices: Sequence[str]) -> None:
                 f"The choice '{choice}' begins the choice '{longer}' in tokens, and {backbone.name} has no token for the end of an "
                 "answer, so that the shorter one would always win; word the choices otherwise, e.g. with --answer ' {target}.'."
             )
+
+
+def uneven(run: Run, backbone: Backbone, task: Task) -> tuple[str, ...]:
+    """A note where the choices differ so much in length that the sum of their tokens' log-probabilities favours the short ones. Raises
+    ForewordError where the run says how choices are compared and there are none."""
+    sets = dict.fromkeys(example.choices for example in task.test if example.choices)
+    if not sets:
+        if run.choice_score != "sum":
+            raise ForewordError(
+                f"--choice-score {run.choice_score} says how choices are compared, and the answers are free text; give --choices, or leave "
+                "it out."
+            )
+        return ()
+    if run.choice_score != "sum":
+        return ()
+    for choices in list(sets)[:_TRIED_CHOICES]:
+        lengths = [len(ids) for ids in choice_ids(backbone, task.template, choices)]
+        if max(lengths) - min(lengths) >= UNEVEN:
+            return (
+                f"The choices have {min(lengths)} to {max(lengths)} tokens, and the sum of their log-probabilities favours the short ones; "
+                "--choice-score mean compares them a token, calibrated against what is likely without the input.",
+            )
+    return ()
 
 
 def _changed(backbone: Backbone, task: Task) -> str:

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from foreword.backbone import Backbone, Row
+from foreword.choosing import choice_ids
 from foreword.layout import Laid, Layout
-from foreword.predict import choice_ids
 from foreword.trainables import TRAINABLES
 from foreword.trial import Trial
 

@@ -25,7 +25,7 @@ from foreword.spec import Spec
 from foreword.study.asked import checked, pooling_of, row_of, task_of, unsaid
 from foreword.study.base import other_name
 from foreword.study.boundary import bounded
-from foreword.study.carried import carried, roomy
+from foreword.study.carried import carried, roomy, uneven
 from foreword.task import SPLITS, Task
 from foreword.trainables import tuning_for
 from foreword.trial import Encode, Trial
@@ -135,6 +135,7 @@ def _spec(run: Run, label: str, row: Method, seed: int, given: SoftPrompt | None
         tuning=tuning_for(run, row.trainable),
         max_new_tokens=run.max_new_tokens,
         given=given if row.soft else None,
+        choice_score=run.choice_score,
     )
 
 
@@ -260,7 +261,7 @@ def plan(run: Run, *, progress: Progress = silent, task: Task | None = None, bac
         )
     backbone = backbone_of(run, progress) if backbone is None else spoken(run, backbone)
     run, task = roomy(run, backbone, carried(backbone, plainly(run, backbone, task)))
-    task = replace(task, notes=(*task.notes, *unsaid(run, task)))
+    task = replace(task, notes=(*task.notes, *unsaid(run, task), *uneven(run, backbone, task)))
     specs = specs_of(run, given)
     for spec in specs:
         if spec.given is not None:

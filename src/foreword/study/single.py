@@ -34,7 +34,7 @@ from foreword.study.asked import (
     task_of,
     worded,
 )
-from foreword.study.carried import carried
+from foreword.study.carried import carried, uneven
 from foreword.study.plan import Plan, backbone_of, encoder_of, fitting_split, plainly, plan, renamed, spoken, suits
 from foreword.task import Task
 from foreword.template import Template
@@ -266,7 +266,7 @@ def _pool(run: Run, demonstrations: str, template: Template) -> list[Example]:
 class Answered:
     """examples and outputs, one for one. votes: each member's own outputs, the majority of which the outputs are. left_out: how many
     inputs did not fit the window, where the run says to leave those out. dropped: demonstrations that did not fit. notes: what a
-    reader of the answers should know."""
+    reader of the answers should know. probabilities: of each choice, of one member alone."""
 
     examples: tuple[Example, ...]
     outputs: tuple[str, ...]
@@ -274,6 +274,7 @@ class Answered:
     left_out: int
     dropped: int = 0
     notes: tuple[str, ...] = ()
+    probabilities: tuple[dict[str, float], ...] = ()
 
 
 def answer(given: Inputs, *, progress: Progress = silent, backbone: Backbone | None = None) -> Answered:
@@ -281,6 +282,7 @@ def answer(given: Inputs, *, progress: Progress = silent, backbone: Backbone | N
     run = given.members[0][0]
     backbone = backbone_of(run, progress) if backbone is None else spoken(run, backbone)
     task = carried(backbone, plainly(run, backbone, given.task))
+    task = replace(task, notes=(*task.notes, *uneven(run, backbone, task)))
     whole = len(task.test)
     notes: list[str] = list(backbone.notes)
     for one, soft in given.members:
@@ -293,15 +295,36 @@ def answer(given: Inputs, *, progress: Progress = silent, backbone: Backbone | N
     ]
     dropped = sum(one.fitted.dropped for _, laid in members for one in laid)
     found = predict_ensemble(
-        backbone, task.template, members, longest=run.max_new_tokens, batch_size=run.batch_size, progress=progress
+        backbone,
+        task.template,
+        members,
+        longest=run.max_new_tokens,
+        batch_size=run.batch_size,
+        choice_score=run.choice_score,
+        progress=progress,
     )
     return Answered(
-        task.test, found.outputs, found.members, whole - len(task.test), dropped, (*task.remarks, *dict.fromkeys(notes))
+        task.test,
+        found.outputs,
+        found.members,
+        whole - len(task.test),
+        dropped,
+        (*task.remarks, *dict.fromkeys(notes)),
+        found.probabilities,
     )
 
 
 def _trial(run: Run, soft: SoftPrompt | None, backbone: Backbone, task: Task, progress: Progress) -> Trial:
     row = row_of(run, run.methods[0])
     encoder, encode = encoder_of(run, backbone) if row.retriever == "dense" else ("", None)
-    spec = Spec(run.methods[0], row, run.seeds[0], run.tuning, run.max_new_tokens, encoder, soft)
+    spec = Spec(
+        run.methods[0],
+        row,
+        run.seeds[0],
+        run.tuning,
+        run.max_new_tokens,
+        encoder,
+        soft,
+        choice_score=run.choice_score,
+    )
     return Trial(spec, backbone, task, Path(run.out), encode, run.batch_size, progress)
