@@ -23,6 +23,7 @@ from foreword.backbone.seq2seq import Seq2SeqEngine
 from foreword.backbone.spared import let_spare
 from foreword.backbone.stored import Stored
 from foreword.backbone.switch import SwitchEngine, switch_of
+from foreword.backbone.unused import unused_settings
 from foreword.backbone.whole import refuse_made_up, refuse_unready
 from foreword.backbone.wording import Wording
 from foreword.errors import ForewordError, unknown
@@ -165,7 +166,8 @@ def _causal(model: Any, installation: Installation, words: Wording, switch: tupl
 
 def _noted(backbone: Backbone) -> Backbone:
     engine, model_type = backbone.engine, backbone.model.config.model_type
-    backbone.notes = (*backbone.notes, *notes_on(backbone.kind, model_type, engine.traits, engine.reasons))
+    notes = notes_on(backbone.kind, model_type, engine.traits, engine.reasons)
+    backbone.notes = (*backbone.notes, *notes, *unused_settings(backbone.model))
     return backbone
 
 
