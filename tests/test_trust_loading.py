@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import pytest
 import torch
 import transformers
@@ -22,6 +23,7 @@ from foreword.backbone import load_backbone
 from foreword.backbone.unfrozen import load_unfrozen
 from foreword.errors import ForewordError
 from foreword.retrieve import sentence_encoder
+from hub import publish
 
 SOURCE = Path(__file__).parents[1] / "src" / "foreword"
 LOADERS = ("from_pretrained", "from_config", "SentenceTransformer")
@@ -215,6 +217,26 @@ def test_an_adapter_in_a_model_folder_is_not_applied_silently(kind: str, folder:
     assert f"holds an adapter (adapter_config.json: {kind} of " in refused
     assert ("--prompt" if kind == "PROMPT_TUNING" else "merge_and_unload") in refused
     assert f"adapter_config.json: {kind}" in refusal(loading(tmp_path / "adapter")), "a folder that is an adapter alone"
+
+
+def test_a_model_of_the_hub_is_held_to_the_same(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As its files lie in the cache of the hub's library: behind links, which are no files elsewhere."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    publish(tmp_path / "hub", "someone/model", folder)
+    (folder / "model.safetensors").rename(tmp_path / "blob")
+    (folder / "model.safetensors").symlink_to(tmp_path / "blob")
+    one = load_backbone("someone/model", device="cpu")
+    assert one.fingerprint == tiny.backbone("llama").fingerprint
+    assert one.stored is not None and (one.stored.source, one.stored.revision) == ("someone/model", "")
+    (folder / "adapter_config.json").write_text(
+        '{"peft_type": "LORA", "base_model_name_or_path": "x/y"}', encoding="utf-8"
+    )
+    refused = refusal(lambda: load_backbone("someone/model", device="cpu"))
+    assert refused.startswith("The model someone/model holds an adapter (adapter_config.json: LORA of x/y)")
+    (folder / "adapter_config.json").unlink()
+    edit(folder / "model.safetensors.index.json", weight_map={"a": "pytorch_model.bin"})
+    assert "foreword reads no pickles" in refusal(lambda: load_backbone("someone/model", device="cpu"))
 
 
 # -- sentence encoders -----------------------------------------------------------------------------------------------------

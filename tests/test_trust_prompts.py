@@ -23,6 +23,7 @@ from foreword.errors import ForewordError
 from foreword.softprompt import Birth, SoftPrompt
 from foreword.study import single
 from foreword.study.plan import suits
+from hub import publish
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 RUN = Run(model="any")
@@ -266,15 +267,6 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(cache))
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     return cache
-
-
-def publish(cache: Path, name: str, folder: Path, revision: str = "main") -> None:
-    """Put a folder into the cache as if it had been fetched."""
-    home, commit = cache / f"models--{name.replace('/', '--')}", "a" * 40
-    (home / "refs").mkdir(parents=True)
-    (home / "refs" / revision).write_text(commit, encoding="utf-8")
-    (home / "snapshots").mkdir()
-    (home / "snapshots" / commit).symlink_to(folder, target_is_directory=True)
 
 
 def test_a_prompt_is_taken_by_its_hub_id(

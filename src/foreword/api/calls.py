@@ -102,8 +102,9 @@ def evaluate(
 
 
 def load_prompt(path: Place) -> SoftPrompt:
-    """A soft prompt from its folder, as foreword or PEFT wrote it. Raises ForewordError where there is none, or more than a prompt."""
-    return store.load(Path(path))
+    """A soft prompt from its folder or hub id, as foreword or PEFT wrote it. Raises ForewordError where there is none, or more than a
+    prompt."""
+    return store.load(store.located(fspath(path)))
 
 
 def folder_of(prompt: Place | SoftPrompt | None, scratch: Path) -> str:
