@@ -21,19 +21,23 @@ TOKEN_BUDGET = 32_768  # tokens, answers included, that are held at once, at mos
 
 @dataclass(frozen=True)
 class Prediction:
-    """outputs: one text an example, in order. seconds: for all of them together."""
+    """outputs: one text an example, in order. seconds: for all of them together. cut: for each, whether it was still going on when it
+    had as many tokens as an answer may have; a chosen answer never is."""
 
     outputs: tuple[str, ...]
     seconds: float
+    cut: tuple[bool, ...] = ()
 
 
 @dataclass(frozen=True)
 class Voted:
-    """outputs: the majority's answer to each example. members: each prompt's own answers. seconds: for all of them together."""
+    """outputs: the majority's answer to each example. members: each prompt's own answers. seconds: for all of them together. cut: how
+    many of the members' answers ended at the limit."""
 
     outputs: tuple[str, ...]
     members: tuple[tuple[str, ...], ...]
     seconds: float
+    cut: int = 0
 
 
 def predict(
@@ -54,7 +58,8 @@ def predict(
     template."""
     begun = time.perf_counter()
     softs = each(soft, len(laid))
-    outputs = [""] * len(laid)
+    outputs, cut = [""] * len(laid), [False] * len(laid)
+    ended = backbone.ended(*template.stops)
     open_ones = [place for place, one in enumerate(laid) if not one.example.choices]
     closed = sorted(
         (place for place, one in enumerate(laid) if one.example.choices), key=lambda place: -_size(laid[place])
@@ -71,6 +76,7 @@ def predict(
     sizes = backbone.sizes([softs[place] for place in open_ones], [laid[place].row() for place in open_ones], longest)
     for at, ids in budget.stream(sizes, answer, free=backbone.forget):
         outputs[open_ones[at]] = template.read(backbone.answer_text(ids))
+        cut[open_ones[at]] = len(ids) >= longest and not ended(ids)
         done += 1
         progress(name, done, len(laid))
     for start in range(0, len(closed), batch_size):
@@ -87,7 +93,7 @@ def predict(
             outputs[place] = choice
         done += len(places)
         progress(name, done, len(laid))
-    return Prediction(tuple(outputs), time.perf_counter() - begun)
+    return Prediction(tuple(outputs), time.perf_counter() - begun, tuple(cut))
 
 
 def predict_ensemble(
@@ -116,7 +122,8 @@ def predict_ensemble(
     told = iter(found.outputs)
     answers = [{one.example.id: next(told) for one in laid} for _, laid in members]
     voted = vote(answers)
-    return Voted(tuple(voted.values()), tuple(tuple(one[name] for name in voted) for one in answers), found.seconds)
+    own = tuple(tuple(one[name] for name in voted) for one in answers)
+    return Voted(tuple(voted.values()), own, found.seconds, sum(found.cut))
 
 
 def budget_of(backbone: Backbone) -> Budget:

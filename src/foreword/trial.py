@@ -260,7 +260,7 @@ class Trial:
             primary=self.task.metrics[0],
             scores=scores.whole,
             costs=costs,
-            answers=self._answers(laid, found.outputs, scores),
+            answers=self._answers(laid, found, scores),
             spec=self.spec.contents(self.backbone, self.task),
             fingerprints=self._fingerprints(prompt),
             versions=versions(),
@@ -276,6 +276,7 @@ class Trial:
                 *([CHAT] if layout.chat is not None else []),
                 *scores.absent,
             ),
+            cut_answers=sum(found.cut),
         )
 
     def _fingerprints(self, prompt: SoftPrompt | None) -> dict[str, str]:
@@ -286,7 +287,7 @@ class Trial:
         examples = [one.example for one in laid]
         return scores_of(self.task.metrics, outputs, [e.targets for e in examples], [e.facts for e in examples])
 
-    def _answers(self, laid: Sequence[Laid], outputs: Sequence[str], scores: Scores) -> tuple[Answer, ...]:
+    def _answers(self, laid: Sequence[Laid], found: Prediction, scores: Scores) -> tuple[Answer, ...]:
         decides = self.task.metrics[0]
         return tuple(
             Answer(
@@ -301,6 +302,7 @@ class Trial:
                 prefix_tokens=one.fitted.before,
                 input_tokens=one.fitted.question,
                 subset=one.example.subset,
+                cut=cut,
             )
-            for place, (one, output) in enumerate(zip(laid, outputs, strict=True))
+            for place, (one, output, cut) in enumerate(zip(laid, found.outputs, found.cut, strict=True))
         )

@@ -44,7 +44,7 @@ def evaluate(
 
         planned, record = score(run, prompt or "", method, progress=bars)
         found = scored(record) | {"record": str(planned.trials[0].path)}
-        found["notes"] = list(dict.fromkeys((*planned.task.remarks, *record.notes)))
+        found["notes"] = list(dict.fromkeys((*planned.task.remarks, *found["notes"])))
     if as_json:
         print_json(found)
     else:

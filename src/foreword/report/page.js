@@ -98,7 +98,8 @@
     const head = make("header", {}, make("h3", {}, method.label), make("div", { class: "score" }, score, make("span", {}, ` ${data.metric}`)));
     if (!one) return make("div", { class: `card b${method.colour}` }, head, make("p", { class: "label" }, "not run with this seed"));
     const text = one.output.trim() ? lit(one.output) : make("p", { class: "label" }, "(an empty answer)");
-    return make("div", { class: `card b${method.colour}` }, head, text, demonstration(one));
+    const cut = one.cut ? make("p", { class: "label" }, "(ended by --max-new-tokens, not by the model)") : null;
+    return make("div", { class: `card b${method.colour}` }, head, text, cut, demonstration(one));
   };
 
   let kept = data.examples;

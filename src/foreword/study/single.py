@@ -36,6 +36,7 @@ from foreword.study.asked import (
 )
 from foreword.study.carried import carried
 from foreword.study.plan import Plan, backbone_of, encoder_of, fitting_split, plainly, plan, renamed, suits
+from foreword.study.remarks import cut
 from foreword.task import Task
 from foreword.template import Template
 from foreword.trainables import TRAINABLES, usable
@@ -291,7 +292,9 @@ def answer(given: Inputs, *, progress: Progress = silent) -> Answered:
     found = predict_ensemble(
         backbone, task.template, members, longest=run.max_new_tokens, batch_size=run.batch_size, progress=progress
     )
-    return Answered(task.test, found.outputs, found.members, whole - len(task.test), dropped, task.remarks)
+    given_answers = len(task.test) * len(members)
+    notes = (*task.remarks, *([cut(found.cut, given_answers, run.max_new_tokens)] if found.cut else []))
+    return Answered(task.test, found.outputs, found.members, whole - len(task.test), dropped, notes)
 
 
 def _trial(run: Run, soft: SoftPrompt | None, backbone: Backbone, task: Task, progress: Progress) -> Trial:
