@@ -58,7 +58,7 @@ class Costs:
 @dataclass(frozen=True)
 class Record:
     """One finished trial. spec holds everything that the key is made of; label is the method as the user wrote it. cut_answers: how
-    many of its answers ended at max_new_tokens."""
+    many of its answers ended at max_new_tokens. fold: the number of the fold that it scores; 0 where nothing is folded."""
 
     key: str
     label: str
@@ -81,6 +81,7 @@ class Record:
     prompt: str = ""
     notes: tuple[str, ...] = ()
     cut_answers: int = 0
+    fold: int = 0
 
     def write(self, path: Path) -> None:
         """Write the record whole or not at all; the same record gives the same bytes."""

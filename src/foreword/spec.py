@@ -20,7 +20,8 @@ from foreword.tuning import Tuning
 @dataclass(frozen=True)
 class Spec:
     """What a trial is made of, beside backbone and task. given: a prompt to start from or to use. encoder: identifies what
-    turns text into vectors, for dense retrieval: a fingerprint of its contents, or `backbone:mean`. split: the one that is scored."""
+    turns text into vectors, for dense retrieval: a fingerprint of its contents, or `backbone:mean`. split: the one that is scored.
+    fold: its number, from 1, where the task is one of several folds, which its contents tell apart; 0 where it is whole."""
 
     label: str
     method: Method
@@ -30,6 +31,7 @@ class Spec:
     encoder: str = ""
     given: SoftPrompt | None = field(default=None, compare=False)
     split: str = "test"
+    fold: int = 0
 
     def contents(self, backbone: Backbone, task: Task) -> dict[str, Any]:
         """Everything that decides the result, as plain values: the key is their digest."""

@@ -64,8 +64,9 @@ class Trial:
 
     @property
     def name(self) -> str:
-        """For people: label and seed."""
-        return f"{self.spec.label} seed {self.spec.seed}" if self.spec.method.random() else self.spec.label
+        """For people: label, seed and fold."""
+        seed = f" seed {self.spec.seed}" if self.spec.method.random() else ""
+        return f"{self.spec.label}{seed}{f' fold {self.spec.fold}' if self.spec.fold else ''}"
 
     def finished(self) -> Record | None:
         """The record of an earlier run, if this very trial has been run."""
@@ -241,7 +242,8 @@ class Trial:
         scores = self._scores(laid, found.outputs)
         saved = ""
         if prompt is not None:
-            saved = f"prompts/{self.spec.label.replace(':', '-')}-seed{self.spec.seed}-{self.key[:8]}"
+            fold = f"-fold{self.spec.fold}" if self.spec.fold else ""
+            saved = f"prompts/{self.spec.label.replace(':', '-')}-seed{self.spec.seed}{fold}-{self.key[:8]}"
             store.save(SoftPrompt(prompt.values, self._birth(layout, scores.whole)), self.out / saved)
         costs = Costs(
             trainable_parameters=0 if tuned is None else tuned.parameters,
@@ -277,6 +279,7 @@ class Trial:
                 *scores.absent,
             ),
             cut_answers=sum(found.cut),
+            fold=self.spec.fold,
         )
 
     def _fingerprints(self, prompt: SoftPrompt | None) -> dict[str, str]:

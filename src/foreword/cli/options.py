@@ -42,7 +42,15 @@ Split = Annotated[
     str | None,
     typer.Option(
         "--split",
-        help="Shares of train, dev and test cut from one file: 60/20/20 (else 80/10/10).",
+        help="Shares of train, dev and test cut from one file, such as 60/20/20.",
+        rich_help_panel=WHAT,
+    ),
+]
+Folds = Annotated[
+    int | None,
+    typer.Option(
+        "--folds",
+        help="For small data: score every example of one file once, in so many parts, each by what was trained on the others.",
         rich_help_panel=WHAT,
     ),
 ]

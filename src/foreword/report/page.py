@@ -23,13 +23,15 @@ from foreword.report.similarity import FEWEST_IN_BIN, Gain, gains
 from foreword.stats import Bin
 
 
-def write_report(path: Path, summary: Summary, records: Sequence[Record]) -> None:
-    """Write the page whole or not at all; the same summary and records give the same bytes. Raises ForewordError."""
-    write_text(path, page(summary, records))
+def write_report(path: Path, summary: Summary, records: Sequence[Record], trials: Sequence[Record] = ()) -> None:
+    """Write the page whole or not at all; the same summary and records give the same bytes. trials: the records of the single folds,
+    where the others hold several folds each. Raises ForewordError."""
+    write_text(path, page(summary, records, trials))
 
 
-def page(summary: Summary, records: Sequence[Record]) -> str:
-    """The page as text."""
+def page(summary: Summary, records: Sequence[Record], trials: Sequence[Record] = ()) -> str:
+    """The page as text; see `write_report`."""
+    trials = trials or records
     labels = [row.method for row in summary.rows]
     colours = charts.colour_numbers(labels)
     data, embedded = browsable(records, labels)
@@ -53,9 +55,9 @@ def page(summary: Summary, records: Sequence[Record]) -> str:
         "seed_chart": _seed_figure(summary, colours),
         "similarity": _similarity(gains(records), summary, colours),
         "break_even": escape(break_even(summary)),
-        "curves": _curves(records, colours),
+        "curves": _curves(trials, colours),
         "examples_note": escape(_examples_note(summary, embedded)),
-        "measured": measured(summary, records),
+        "measured": measured(summary, trials),
         "data": _embedded(data),
     }
     # One pass over the template, so that no text that goes in is itself searched for slots.
@@ -92,13 +94,17 @@ def _facts(summary: Summary) -> str:
     facts = {
         "Task": summary.task,
         "Model": summary.backbone,
-        **({"Examples": words.split_sizes(summary.sizes).removesuffix(" examples")} if summary.sizes else {}),
+        **({"Examples": _sizes(summary)} if summary.sizes else {}),
         **({} if summary.sizes else {"Test examples": words.whole(summary.examples)}),
         "Seeds": ", ".join(map(str, seeds)),
         "Metric": words.title(summary.metric),
         **({} if summary.asked is None else {"Date": summary.asked.date}),
     }
     return "".join(f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in facts.items())
+
+
+def _sizes(summary: Summary) -> str:
+    return words.split_sizes(summary.sizes, summary.folds, summary.examples).removesuffix(" examples")
 
 
 # --- the table ---------------------------------------------------------------------------------------

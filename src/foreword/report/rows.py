@@ -123,7 +123,8 @@ class Asked:
 @dataclass(frozen=True)
 class Summary:
     """Everything a report says. subsets: how many examples each named part of the test split has. fingerprints: those that all
-    records share. notes: whole sentences. sizes: examples of each split, where known. labels:
+    records share. notes: whole sentences. sizes: examples of each split, where known; of the first fold,
+    where there are folds: their number. labels:
     what a classification chooses from; empty where it is none, or there are more than a matrix can show."""
 
     task: str
@@ -141,6 +142,7 @@ class Summary:
     signatures: dict[str, str] = field(default_factory=dict)
     baselines: tuple[Baseline, ...] = ()
     sizes: dict[str, int] = field(default_factory=dict)
+    folds: int = 0
     labels: tuple[str, ...] = ()
     asked: Asked | None = None
 
