@@ -58,7 +58,7 @@ DataDir = Annotated[
     str | None,
     typer.Option(
         "--data-dir",
-        help="Where the files of built-in tasks lie (else FOREWORD_DATA, else the hub).",
+        help="Where the files of built-in tasks lie.",
         rich_help_panel=WHAT,
     ),
 ]
@@ -125,8 +125,7 @@ Margin = Annotated[
     float | None,
     typer.Option(
         "--margin",
-        help="Points below the best score within which a cheaper method must be shown to lie to be recommended; else 2 points or "
-        "5% of the score, the smaller.",
+        help="Points below the best score within which a cheaper method must be shown to lie to be recommended.",
         rich_help_panel=HOW,
     ),
 ]
@@ -233,8 +232,8 @@ Choices = Annotated[
     str | None,
     typer.Option(
         "--choices",
-        help="The answers to choose from (classification): a comma list, a JSON list, or a file with one a line; else few short "
-        "targets that repeat; none: free text.",
+        help="The answers to choose from (classification): a comma list, a JSON list, or a file with one a line; none: free "
+        "text, whatever the targets look like.",
         rich_help_panel=WORDS,
     ),
 ]

@@ -40,7 +40,7 @@ def show(
     method: o.MethodName = None,
     example: Annotated[
         str | None,
-        typer.Option("--example", help="The id of a test example (the first, if not given).", rich_help_panel=o.HOW),
+        typer.Option("--example", help="The id of a test example.", rich_help_panel=o.HOW),
     ] = None,
     engine: Annotated[
         bool,
