@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-import click
 import pytest
 import typer.main
+from typer.core import TyperOption
 
 from entry import foreword
 from foreword.cli.app import app
@@ -24,7 +24,8 @@ def test_the_help_of_a_verb_shows_every_default(verb: str) -> None:
     text = foreword(*verb.split(), "--help").out
     parts = re.split(r"│ \*? +(?=--[a-z])|│ (?=--[a-z])", text)
     told = {part.split()[0].split(",")[0]: " ".join(part.replace("│", " ").split()) for part in parts[1:]}
-    options = [p for p in VERBS[verb].params if isinstance(p, click.Option) and p.name != "help"]
+    options = [p for p in VERBS[verb].params if isinstance(p, TyperOption) and p.name != "help"]
+    assert options
     for option in options:
         entry = told[option.opts[0]]
         assert "[default: " in entry or "[required]" in entry, entry

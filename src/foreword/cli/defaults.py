@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-import click
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 # Options that are no setting of a run, and settings whose default is nothing or is found out: in words. `verb.option` goes first.
@@ -63,7 +63,7 @@ TUNED = {"train_batch_size": "batch_size", "soft_place": "place"}
 class Verb(TyperCommand):
     """A verb whose help shows every option's default."""
 
-    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_help(self, ctx: Any, formatter: Any) -> None:
         """The help, each default in it."""
         _show_defaults(self.params, ctx.info_name or "")
         super().format_help(ctx, formatter)
@@ -72,16 +72,16 @@ class Verb(TyperCommand):
 class Verbs(TyperGroup):
     """The same of a verb that has verbs of its own."""
 
-    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_help(self, ctx: Any, formatter: Any) -> None:
         """The help, each default in it."""
         _show_defaults(self.params, ctx.info_name or "")
         super().format_help(ctx, formatter)
 
 
-def _show_defaults(params: list[click.Parameter], verb: str) -> None:
+def _show_defaults(params: Sequence[Any], verb: str) -> None:
     for param in params:
         silent = isinstance(param, TyperOption) and not param.required and param.name not in ("help", "version")
-        if isinstance(param, TyperOption) and silent and param.default in (None, False):
+        if isinstance(param, TyperOption) and silent and (param.default is None or param.default is False):
             text = "off" if param.is_flag and param.default is False else default_of(verb, param.name or "")
             param.help = f"{(param.help or '').partition(MARK)[0]}{MARK}{text}]"
 
