@@ -40,9 +40,10 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("template", "retrieve", "inits"),
     ("task", "methods"),
     ("world", "layout", "report", "trainables", "spec"),
-    ("tasks", "tune", "predict", "pretrain"),
+    ("tasks", "training", "predict", "pretrain"),
     ("trial",),
     ("study",),
+    ("api",),
     ("cli",),
     ("__init__", "__main__"),
 )
