@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -19,7 +21,8 @@ PARTS = ("weights", "configuration", "tokenizer")  # of a fingerprint, in this o
 class Birth:
     """Where a soft prompt comes from. fingerprint: of its backbone; empty for a prompt made elsewhere, which says only its
     width. template: the wording it was trained with. method: the row of choices. place: front of the input,
-    behind it, or inside the system message. chat: digest of the chat template it was trained through; empty for running text."""
+    behind it, or inside the system message. chat: digest of the chat template it was trained through; empty for running text.
+    settings: of the run, what those who use the prompt would have to say again: columns, choices, metrics, demonstrations."""
 
     backbone: str
     fingerprint: str = ""
@@ -35,18 +38,26 @@ class Birth:
     place: str = "front"
     origin: str = "foreword"
     chat: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for the certificate beside the numbers."""
         return asdict(self)
 
 
+def worked_digest(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A digest of worked examples; empty where there are none."""
+    return hashlib.sha256(json.dumps(list(rows), sort_keys=True).encode()).hexdigest() if rows else ""
+
+
 @dataclass(frozen=True)
 class SoftPrompt:
-    """values: [P, H], float32, finite."""
+    """values: [P, H], float32, finite. worked: of a method that shows demonstrations, the examples that it may show, as plain rows of
+    id, fields, targets and choices."""
 
     values: Tensor
     birth: Birth
+    worked: tuple[dict[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
         if self.values.dim() != 2 or not len(self.values):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -26,7 +26,7 @@ from foreword.predict import Prediction, predict
 from foreword.progress import Progress, silent
 from foreword.record import Answer, Costs, Demonstration, Record
 from foreword.retrieve import Found, fixed, make
-from foreword.softprompt import Birth, SoftPrompt
+from foreword.softprompt import Birth, SoftPrompt, worked_digest
 from foreword.spec import Spec
 from foreword.task import Task
 from foreword.trainables import TRAINABLES, Prefix, Setup
@@ -42,7 +42,8 @@ Encode = Callable[[Sequence[str]], "np.ndarray[Any, Any]"]
 
 @dataclass(frozen=True)
 class Trial:
-    """A spec with what it runs on. encode: text to vectors [N, H], for dense retrieval; None: the backbone's own states."""
+    """A spec with what it runs on. encode: text to vectors [N, H], for dense retrieval; None: the backbone's own states.
+    keeps: settings of the run that a soft prompt's folder is to keep; they decide nothing here."""
 
     spec: Spec
     backbone: Backbone
@@ -51,6 +52,7 @@ class Trial:
     encode: Encode | None = None
     batch_size: int = 128
     progress: Progress = silent
+    keeps: dict[str, Any] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -184,7 +186,7 @@ class Trial:
             progress=self.progress,
         )
         prompt = None if trainable.artifact is None else trainable.artifact(tuned.best, self._birth(layout))
-        return answering, tuned, prompt
+        return answering, tuned, None if prompt is None else replace(prompt, worked=self._worked())
 
     def _dev_score(self, layout: Layout) -> Callable[[Prefix], float]:
         spec, backbone = self.spec, self.backbone
@@ -213,6 +215,14 @@ class Trial:
             progress=progress,
         )
 
+    def _worked(self) -> tuple[dict[str, Any], ...]:
+        """The examples that this trial may show, as plain rows."""
+        shown = self.task.train if self.spec.method.demonstrations != "none" else ()
+        return tuple(
+            {"id": one.id, "fields": dict(one.fields), "targets": list(one.targets), "choices": list(one.choices)}
+            for one in shown
+        )
+
     def _birth(self, layout: Layout, scores: dict[str, float] | None = None) -> Birth:
         return Birth(
             backbone=self.backbone.name,
@@ -228,6 +238,7 @@ class Trial:
             scores=scores or {},
             place="behind" if layout.behind else "system" if layout.inside else "front",
             chat="" if self.backbone.chat is None else self.backbone.chat.digest,
+            settings=self.keeps | {"demonstrations": worked_digest(self._worked())},
         )
 
     def _score(self, layout: Layout, answering: Backbone, tuned: Tuned | None, prompt: SoftPrompt | None) -> Record:
@@ -244,7 +255,7 @@ class Trial:
         if prompt is not None:
             fold = f"-fold{self.spec.fold}" if self.spec.fold else ""
             saved = f"prompts/{self.spec.label.replace(':', '-')}-seed{self.spec.seed}{fold}-{self.key[:8]}"
-            store.save(SoftPrompt(prompt.values, self._birth(layout, scores.whole)), self.out / saved)
+            store.save(replace(prompt, birth=self._birth(layout, scores.whole)), self.out / saved)
         costs = Costs(
             trainable_parameters=0 if tuned is None else tuned.parameters,
             train_seconds=0.0 if tuned is None else tuned.seconds,

@@ -36,7 +36,7 @@ def evaluate(
     from foreword.cli.run import run_of
     from foreword.study.asked import checked
 
-    run = checked(run_of(flags, config=config, seeds=[0]))
+    run = checked(run_of(flags, config=config))
     bars = Bars()
     with bars.shown():
         from foreword.study.scored import scored

@@ -48,7 +48,7 @@ def generate(
     from foreword.files import may_write
     from foreword.study.asked import checked
 
-    run = checked(run_of(flags, config=config, seeds=[0]))
+    run = checked(run_of(flags, config=config))
     if out:
         may_write(Path(out).absolute().parent)
     bars = Bars()

@@ -78,7 +78,7 @@ def show(
         told = described(scored_task(run))
         print_json(told) if as_json else _print_wording(told)
         return
-    run = checked(run_of(flags, config=config, seeds=[0]))
+    run = checked(run_of(flags, config=config))
     bars = Bars()
     with bars.shown(), bars.waiting("loading model"):
         from foreword.study.show import show_input

@@ -22,6 +22,7 @@ from foreword.report.words import listed
 from foreword.retrieve import sentence_encoder
 from foreword.softprompt import SoftPrompt
 from foreword.spec import Spec
+from foreword.study import remembered
 from foreword.study.asked import checked, pooling_of, row_of, task_of, unsaid
 from foreword.study.boundary import bounded
 from foreword.study.carried import carried, roomy
@@ -273,7 +274,16 @@ def plan(run: Run, *, progress: Progress = silent, task: Task | None = None, bac
         encoder, encode = encoder_of(run, backbone)
         specs = [replace(spec, encoder=encoder) for spec in specs]
     trials = [
-        Trial(replace(spec, fold=number), backbone, part, out, encode, run.batch_size, progress)
+        Trial(
+            replace(spec, fold=number),
+            backbone,
+            part,
+            out,
+            encode,
+            run.batch_size,
+            progress,
+            remembered.kept(run, task),
+        )
         for spec in specs
         for number, part in (enumerate(folds, 1) if folds else [(0, task)])
     ]
