@@ -58,7 +58,8 @@ class Costs:
 @dataclass(frozen=True)
 class Record:
     """One finished trial. spec holds everything that the key is made of; label is the method as the user wrote it. cut_answers: how
-    many of its answers ended at max_new_tokens. fold: the number of the fold that it scores; 0 where nothing is folded."""
+    many of its answers ended at max_new_tokens. fold: the number of the fold that it scores; 0 where nothing is folded.
+    dev_start: the dev score before the first training step, as those of the curve are after theirs."""
 
     key: str
     label: str
@@ -82,6 +83,7 @@ class Record:
     notes: tuple[str, ...] = ()
     cut_answers: int = 0
     fold: int = 0
+    dev_start: float | None = None
 
     def write(self, path: Path) -> None:
         """Write the record whole or not at all; the same record gives the same bytes."""

@@ -32,13 +32,14 @@ MICRO_TOKENS = 16_384  # padded tokens that go through the backbone at once; a l
 class Tuned:
     """best: the numbers at the best evaluation, by name, of a trainable that keeps anything. curve: one entry an evaluation (step, loss
     of training since the last, dev: lower is better). seconds: spent training and evaluating, over all runs that it took. step: where
-    the best was found. parameters: how many numbers were trained."""
+    the best was found. parameters: how many numbers were trained. start: the dev score before the first step; None where there was none."""
 
     best: dict[str, Tensor]
     curve: tuple[dict[str, float], ...]
     seconds: float
     step: int
     parameters: int
+    start: float | None = None
 
 
 @dataclass
@@ -54,6 +55,7 @@ class State:
     loss_sum: float = 0.0
     loss_steps: int = 0
     curve: list[dict[str, float]] = field(default_factory=list)
+    start: float | None = None
 
 
 def train(
@@ -95,7 +97,7 @@ def train(
         state, best = State(), training.initial
     training.finish(best)
     kept = best if trainable.artifact is not None else {}
-    return training.backbone, Tuned(kept, tuple(state.curve), state.seconds, state.best_step, parameters)
+    return training.backbone, Tuned(kept, tuple(state.curve), state.seconds, state.best_step, parameters, state.start)
 
 
 def _fit(
@@ -117,6 +119,10 @@ def _fit(
     rates = [group["lr"] for group in steps.param_groups]
     state = _resume(*checkpoint, training, steps) or State()
     budget = Budget(MICRO_TOKENS)
+    if state.step == 0:
+        begun = time.perf_counter()
+        state.start = _finite(evaluate(), state, rate_name)
+        state.seconds += time.perf_counter() - begun
     while state.step < tuning.max_steps and not (tuning.patience and state.waiting >= tuning.patience):
         begun = time.perf_counter()
         factor = rate(tuning.schedule, state.step, tuning.max_steps, tuning.warmup_steps)
@@ -193,17 +199,22 @@ def _step(
 
 
 def _evaluate(state: State, training: Training, evaluate: Callable[[], float], rate_name: str) -> None:
-    score = evaluate()
-    if score != score or score in (float("inf"), float("-inf")):
-        raise ForewordError(
-            f"The dev score is no longer a number at step {state.step}; lower {rate_name} or use --dtype float32."
-        )
+    score = _finite(evaluate(), state, rate_name)
     state.curve.append({"step": state.step, "loss": state.loss_sum / state.loss_steps, "dev": score})
     state.loss_sum, state.loss_steps = 0.0, 0
     if score < state.best_score:
         state.best, state.best_step, state.best_score, state.waiting = training.kept(), state.step, score, 0
     else:
         state.waiting += 1
+
+
+def _finite(score: float, state: State, rate_name: str) -> float:
+    """The score. Raises ForewordError where it is no number."""
+    if score != score or score in (float("inf"), float("-inf")):
+        raise ForewordError(
+            f"The dev score is no longer a number at step {state.step}; lower {rate_name} or use --dtype float32."
+        )
+    return score
 
 
 def dev_loss(backbone: Backbone, rows: Sequence[Row], batch_size: int) -> Callable[[Prefix], float]:

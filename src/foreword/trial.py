@@ -281,6 +281,7 @@ class Trial:
             metric_signatures=scores.signatures,
             dropped_demonstrations=sum(one.fitted.dropped for one in laid),
             curve=() if tuned is None else tuned.curve,
+            dev_start=None if tuned is None else tuned.start,
             prompt=saved,
             notes=(
                 *self.task.remarks,

@@ -1,4 +1,6 @@
 "use strict";
+// On paper nothing can be opened, so that all is open there.
+addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((part) => { part.open = true; }));
 (() => {
   // Columns sort at a click on their head; without this script the table keeps the order of the command.
   for (const table of document.querySelectorAll("table.sortable")) {

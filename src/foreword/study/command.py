@@ -44,7 +44,7 @@ def next_command(run: Run, records: Sequence[Record], method: str) -> str:
         parts += ["--prompt", f"{run.out}/{best.prompt}"]
     else:
         parts += ["--method", method]
-    if any(answer.shown for answer in best.answers):
+    if any(answer.shown for answer in best.answers) and not best.prompt:
         parts += ["--demonstrations", "train.jsonl"]
     return " ".join(map(shlex.quote, [*parts, "--data", "inputs.jsonl"]))
 
