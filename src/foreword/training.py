@@ -121,7 +121,8 @@ def _fit(
     budget = Budget(MICRO_TOKENS)
     if state.step == 0:
         begun = time.perf_counter()
-        state.start = _finite(evaluate(), state, rate_name)
+        start = evaluate()
+        state.start = start if math.isfinite(start) else None  # a score that decides is refused where it is no number
         state.seconds += time.perf_counter() - begun
     while state.step < tuning.max_steps and not (tuning.patience and state.waiting >= tuning.patience):
         begun = time.perf_counter()
@@ -199,22 +200,17 @@ def _step(
 
 
 def _evaluate(state: State, training: Training, evaluate: Callable[[], float], rate_name: str) -> None:
-    score = _finite(evaluate(), state, rate_name)
+    score = evaluate()
+    if not math.isfinite(score):
+        raise ForewordError(
+            f"The dev score is no longer a number at step {state.step}; lower {rate_name} or use --dtype float32."
+        )
     state.curve.append({"step": state.step, "loss": state.loss_sum / state.loss_steps, "dev": score})
     state.loss_sum, state.loss_steps = 0.0, 0
     if score < state.best_score:
         state.best, state.best_step, state.best_score, state.waiting = training.kept(), state.step, score, 0
     else:
         state.waiting += 1
-
-
-def _finite(score: float, state: State, rate_name: str) -> float:
-    """The score. Raises ForewordError where it is no number."""
-    if score != score or score in (float("inf"), float("-inf")):
-        raise ForewordError(
-            f"The dev score is no longer a number at step {state.step}; lower {rate_name} or use --dtype float32."
-        )
-    return score
 
 
 def dev_loss(backbone: Backbone, rows: Sequence[Row], batch_size: int) -> Callable[[Prefix], float]:
