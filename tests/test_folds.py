@@ -7,6 +7,7 @@ import random
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import tiny
@@ -17,6 +18,7 @@ from foreword.methods import METHODS
 from foreword.metrics import METRICS
 from foreword.record import Record
 from foreword.spec import Spec
+from foreword.stats.crossed import Sample, difference, interval
 from foreword.study.folds import folds_of
 from foreword.study.trivial import trivial_of_folds
 from foreword.task import Task
@@ -130,6 +132,27 @@ def test_what_scores_without_a_model_is_each_folds_own() -> None:
     assert set(always.statistics) == {example.id for example in examples} == set(chance.statistics)
     assert float(metric.from_sums(sum(always.statistics.values()))) == pytest.approx(100 * right / 20)
     assert float(metric.from_sums(sum(chance.statistics.values()))) == pytest.approx(50)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spread", [0.0, 0.2, 0.5])
+@pytest.mark.parametrize("shared", [0.0, 0.5])
+def test_intervals_and_p_hold_where_each_fold_has_a_prompt_of_its_own(spread: float, shared: float) -> None:
+    """Two equal methods, 3 seeds, 5 folds, right or wrong by a latent difficulty. spread: of a prompt's effect, of which `shared` is the
+    seed's in all folds and the rest the fold's own."""
+    N, folds, seeds, repeats = 200, 5, 3, 600
+    rng, fold = np.random.default_rng(7), np.arange(N) % folds
+    wrong = covered = 0
+    for _ in range(repeats):
+        item, methods = rng.normal(size=N), []
+        for _ in range(2):
+            effect = shared**0.5 * rng.normal(size=(seeds, 1)) + (1 - shared) ** 0.5 * rng.normal(size=(seeds, folds))
+            own, rest = 0.8 * rng.normal(size=N), 0.6 * rng.normal(size=(seeds, N))
+            methods.append(Sample(100.0 * (item + own + spread * effect[:, fold] + rest > 0)))
+        wrong += difference(*methods).p < 0.05
+        low, high = interval(methods[0], lowest=0, highest=100)
+        covered += low <= 50 <= high
+    assert wrong / repeats < 0.07 and covered / repeats > 0.91, (wrong / repeats, covered / repeats)
 
 
 @pytest.mark.parametrize(
