@@ -288,7 +288,8 @@ def test_generate_answers_inputs_alone(model: Path, prompt: Path, data: Path, tm
     inputs.write_text("id,input\na,bana 1 ba\nb,lori 2 naïve\nc,tem 3 ri\n", encoding="utf-8")
     given = ("generate", "-m", model, "--prompt", prompt, "-d", inputs, "--max-new-tokens", 5)
     told = foreword(*given, "--json")
-    assert (told.code, told.err) == (0, "")
+    ended = "Note: 3 of 3 answers were ended by --max-new-tokens 5, not by the model.\n"
+    assert (told.code, told.err) == (0, ended)
     assert [sorted(line) for line in told.lines] == [["id", "output"]] * 3
     assert [line["id"] for line in told.lines] == ["row-1", "row-2", "row-3"], (
         "a column is an id only where it is named"
@@ -323,7 +324,7 @@ def test_evaluate_scores_what_it_is_given(model: Path, prompt: Path, data: Path,
     whole = foreword(*given, "--test", data, "--json")
     assert (whole.code, whole.err, whole.json["examples"]) == (0, "", 30)
     split = foreword(*given, "-d", data, "--json")
-    assert split.json["examples"] == 3, "a whole data set is split, and only what was not trained on is scored"
+    assert split.json["examples"] == 10, "a whole data set is split, and only what was not trained on is scored"
     assert split.json["method"] == "pt" and Path(split.json["record"]).is_file()
     first, *others = split.json["metrics"].values()
     assert first["ci95"][0] <= first["score"] <= first["ci95"][1] and all(one["ci95"] is None for one in others)
@@ -374,8 +375,8 @@ def test_show_words_a_task_without_a_model(data: Path) -> None:
     told = foreword("show", "-d", data)
     assert (told.code, told.err) == (0, "") and "question: 'Input: {input}\\nOutput:'" in told.out
     found = foreword("show", "-d", data, "--json").json
-    assert found["splits"] == {"train": 24, "dev": 3, "test": 3} and len(found["examples"]) == 3
-    assert "own: train 24, dev 3, test 3" in told.out
+    assert found["splits"] == {"train": 17, "dev": 3, "test": 10} and len(found["examples"]) == 3
+    assert "own: train 17, dev 3, test 10" in told.out
 
 
 def test_tasks_lists_the_shelf(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_a_shared_prefix_hands_every_weight_the_plain_gradient(family: str, soft
 
 def test_the_best_weights_are_what_comes_back(tmp_path: Path) -> None:
     digests: list[str] = []
-    scores = iter([5.0, 2.0, 3.0, 2.0])
+    scores = iter([9.0, 5.0, 2.0, 3.0, 2.0])
 
     def scorer(twin: Backbone) -> Callable[[None], float]:
         def score(_: None) -> float:
@@ -99,7 +99,8 @@ def test_the_best_weights_are_what_comes_back(tmp_path: Path) -> None:
 
     twin, found = run(tmp_path, tiny.backbone("llama"), scorer=scorer)
     assert found.step == 6 and [one["dev"] for one in found.curve] == [5.0, 2.0, 3.0, 2.0]
-    assert twin.weights_digest() == digests[1] and len(set(digests)) == 4
+    assert twin.weights_digest() == digests[2] and len(set(digests)) == 5
+    assert found.start == 9.0
 
 
 def test_answers_never_come_from_weights_of_before(tmp_path: Path) -> None:

@@ -263,7 +263,7 @@ def test_colours_are_a_method_s_own() -> None:
     many = charts.colour_numbers(["icl:bm25:3", "icl", "pt", "icl:dense:1", "zero", "few", "ipt", "ipt-fixed"])
     assert many["icl"] == usual["icl"]
     assert sorted(many.values()) == list(range(8))
-    assert set(charts.colour_numbers([f"icl:bm25:{k}" for k in range(11)]).values()) == set(range(8))
+    assert set(charts.colour_numbers([f"icl:bm25:{k}" for k in range(11)]).values()) == set(range(charts.COLOURS))
 
 
 def _luminance(colour: str) -> float:
@@ -283,7 +283,7 @@ def test_every_colour_can_be_read_in_light_dark_and_print() -> None:
     for theme in themes:
         for ground in ("paper", "card", "tint"):
             assert all(contrast(theme[text], theme[ground]) >= 4.5 for text in ("ink", "muted")), (theme, ground)
-        assert all(contrast(theme[f"m{n}"], theme["card"]) >= 4.5 for n in range(8)), theme
+        assert all(contrast(theme[f"m{n}"], theme["card"]) >= 4.5 for n in range(charts.COLOURS)), theme
         assert contrast(theme["accent"], theme["card"]) >= 4.5
         assert contrast(theme["ink"], theme["mark"]) >= 4.5
 

@@ -48,6 +48,7 @@ def test_a_value_is_shown_where_a_reader_rests_and_the_kept_step_is_ringed(
     record = next(one for one in made[1] if one.curve)
     kept = min(record.curve, key=lambda one: one["dev"])
     assert charts._chosen(record) == kept["step"] and kept["step"] not in (0, 500), "a kept step that is neither end"
+    assert f"step 0: {record.dev_start:.3g}</title>" in html, "how it scored before the first step"
 
 
 def test_a_logarithmic_axis_says_so(made: tuple[Summary, list[Record]]) -> None:

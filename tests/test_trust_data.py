@@ -58,9 +58,9 @@ def test_conflicting_test_labels_are_each_scored(tmp_path: Path) -> None:
 def test_rows_of_one_input_without_choices_are_one_example_and_counted(tmp_path: Path) -> None:
     pairs = [(f"question {n // 2}", f"a long answer with words {n}") for n in range(60)]
     task = task_from_files("mine", write(tmp_path / "a.jsonl", pairs))
-    assert len(task.test) == 3 and all(len(one.targets) == 2 for one in task.test)
+    assert len(task.test) == 10 and all(len(one.targets) == 2 for one in task.test)
     assert any(
-        note.startswith("6 test rows ask 3 questions: the 6 rows that share an input are 3 ") for note in task.notes
+        note.startswith("20 test rows ask 10 questions: the 20 rows that share an input are 10 ") for note in task.notes
     )
 
 
@@ -131,7 +131,7 @@ def test_a_trailing_blank_does_not_leak_the_answer(tmp_path: Path) -> None:
     task = task_from_files("dup", write(tmp_path / "dup.jsonl", rows))
     splits = {name: {one.fields["input"].strip() for one in task.split(name)} for name in ("train", "dev", "test")}
     assert not splits["train"] & (splits["dev"] | splits["test"])
-    assert [len(splits[name]) for name in ("train", "dev", "test")] == [48, 6, 6]
+    assert [len(splits[name]) for name in ("train", "dev", "test")] == [34, 6, 20]
 
 
 def test_near_twins_are_counted(tmp_path: Path) -> None:

@@ -224,7 +224,7 @@ def test_a_folder_of_save_to_disk_is_read(tmp_path: Path) -> None:
     datasets.Dataset.from_dict(rows).save_to_disk(tmp_path / "one")
     datasets.DatasetDict({"train": datasets.Dataset.from_dict(rows)}).save_to_disk(tmp_path / "dict")
     for name in ("one", "dict"):
-        assert len(load_task(tmp_path / name).train) == 24
+        assert len(load_task(tmp_path / name).train) == 17
 
 
 def test_a_name_of_the_hub_is_hinted() -> None:
@@ -243,7 +243,7 @@ def test_stdin_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
         assert read_rows("-") == PAIR
     rows = [{"input": f"q {n}", "target": f"some long answer {n}"} for n in range(30)]
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("\n".join(map(json.dumps, rows)).encode())))
-    assert len(load_task("-").train) == 24
+    assert len(load_task("-").train) == 17
 
 
 # -- values -------------------------------------------------------------------------------------------------------------
@@ -454,7 +454,7 @@ def test_bleu_by_language_is_sacrebleus(tmp_path: Path) -> None:
 
 def test_a_metric_that_gives_perfect_answers_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        ForewordError, match=r"'bleu' cannot decide here: the 6 test references .* score 0.0 .*--metrics exact_match"
+        ForewordError, match=r"'bleu' cannot decide here: the 20 test references .* score 0.0 .*--metrics exact_match"
     ):
         own(tmp_path, ["yes"] * 60, metrics=["bleu"])
     task = own(tmp_path, ["yes"] * 60, metrics=["exact_match", "bleu"])

@@ -118,7 +118,7 @@ def test_dev_loss_does_not_depend_on_its_batches() -> None:
 
 def test_the_best_is_kept(tmp_path: Path) -> None:
     seen: list[Tensor] = []
-    scores = iter([5.0, 2.0, 3.0, 2.0])
+    scores = iter([9.0, 5.0, 2.0, 3.0, 2.0])
 
     def evaluate(prefix: Tensor) -> float:
         seen.append(prefix.clone())
@@ -126,7 +126,8 @@ def test_the_best_is_kept(tmp_path: Path) -> None:
 
     found = run(tmp_path, settings(), evaluate=evaluate)
     assert found.step == 6
-    assert torch.equal(values(found), seen[1])
+    assert torch.equal(values(found), seen[2])
+    assert found.start == 9.0 and torch.equal(seen[0], tiny.soft(tiny.backbone("llama"), 4))  # type: ignore[arg-type]
     assert [one["dev"] for one in found.curve] == [5.0, 2.0, 3.0, 2.0]
     assert [one["step"] for one in found.curve] == [3, 6, 9, 12]
 
@@ -146,7 +147,7 @@ def test_the_curve_holds_the_mean_loss_since_the_last_entry(tmp_path: Path, monk
 
 
 def test_patience_ends_it(tmp_path: Path) -> None:
-    scores = iter([5.0, 2.0, 3.0, 4.0, 1.0])
+    scores = iter([1.5, 5.0, 2.0, 3.0, 4.0, 1.0])
     found = run(tmp_path, settings(max_steps=30, patience=2), evaluate=lambda values: next(scores))
     assert [one["step"] for one in found.curve] == [3, 6, 9, 12]
     assert found.step == 6

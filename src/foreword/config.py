@@ -23,7 +23,9 @@ class Run(Settings):
     target_column, references_column (several answers) and id_column ("" where there is none).
     choices_column: each row's own answers to choose from; target_index: the target is the place of the answer among the
     choices, counted from this number (0 or 1). quoting, delimiter, encoding, header: how a table of text is written.
-    split: the shares of train, dev and test that are cut from one file, such as 60/20/20 (none: 80/10/10).
+    split: the shares of train, dev and test that are cut from one file, such as 60/20/20 (none: a tenth for dev; for test a tenth
+    too, but 100 questions where a third of them are as many, else a third). folds: every example of one file is scored once, in so
+    many parts, each by what was trained on the others.
     instruction, question, answer, separator, stop, extract, empty_answers: the wording, where it is not to be the task's own.
     metrics, choices: the same; none given means the task's own, or few short targets that repeat; `none` makes answers free text.
     methods: labels such as `icl` or `icl:bm25:3`. seeds: each tuned or drawn method is tried with each.
@@ -57,6 +59,7 @@ class Run(Settings):
     target_column: Annotated[str, Field(min_length=1)] = "target"
     references_column: str = ""
     split: str = ""
+    folds: Annotated[int, Field(ge=2)] | None = None
     id_column: str = ""
     choices_column: str = ""
     target_index: Annotated[int, Field(ge=0, le=1)] | None = None

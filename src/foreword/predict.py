@@ -21,22 +21,25 @@ TOKEN_BUDGET = 32_768  # tokens, answers included, that are held at once, at mos
 
 @dataclass(frozen=True)
 class Prediction:
-    """outputs: one text an example, in order. seconds: for all of them together. probabilities: of each choice, for an example with
-    choices; empty for the others."""
+    """outputs: one text an example, in order. seconds: for all of them together. cut: for each, whether it was still going on when it
+    had as many tokens as an answer may have; a chosen answer never is. probabilities: of each choice, for an example with choices;
+    empty for the others."""
 
     outputs: tuple[str, ...]
     seconds: float
+    cut: tuple[bool, ...] = ()
     probabilities: tuple[dict[str, float], ...] = ()
 
 
 @dataclass(frozen=True)
 class Voted:
-    """outputs: the majority's answer to each example. members: each prompt's own answers. seconds: for all of them together.
-    probabilities: of each choice, where there is one member alone, whose they are."""
+    """outputs: the majority's answer to each example. members: each prompt's own answers. seconds: for all of them together. cut: how
+    many of the members' answers ended at the limit. probabilities: of each choice, where there is one member alone, whose they are."""
 
     outputs: tuple[str, ...]
     members: tuple[tuple[str, ...], ...]
     seconds: float
+    cut: int = 0
     probabilities: tuple[dict[str, float], ...] = ()
 
 
@@ -58,8 +61,9 @@ def predict(
     likeliest of them (`choosing.choose`; choice_score: how they are compared); others a greedy answer, read by the template."""
     begun = time.perf_counter()
     softs = each(soft, len(laid))
-    outputs = [""] * len(laid)
+    outputs, cut = [""] * len(laid), [False] * len(laid)
     probabilities: list[dict[str, float]] = [{} for _ in laid]
+    ended = backbone.ended(*template.stops)
     open_ones = [place for place, one in enumerate(laid) if not one.example.choices]
     closed = sorted(
         (place for place, one in enumerate(laid) if one.example.choices), key=lambda place: -_size(laid[place])
@@ -76,6 +80,7 @@ def predict(
     sizes = backbone.sizes([softs[place] for place in open_ones], [laid[place].row() for place in open_ones], longest)
     for at, ids in budget.stream(sizes, answer, free=backbone.forget):
         outputs[open_ones[at]] = template.read(backbone.answer_text(ids))
+        cut[open_ones[at]] = len(ids) >= longest and not ended(ids)
         done += 1
         progress(name, done, len(laid))
     for start in range(0, len(closed), batch_size):
@@ -93,7 +98,7 @@ def predict(
             outputs[place], probabilities[place] = answered.choice, answered.probabilities
         done += len(places)
         progress(name, done, len(laid))
-    return Prediction(tuple(outputs), time.perf_counter() - begun, tuple(probabilities))
+    return Prediction(tuple(outputs), time.perf_counter() - begun, tuple(cut), tuple(probabilities))
 
 
 def predict_ensemble(
@@ -125,7 +130,8 @@ def predict_ensemble(
     answers = [{one.example.id: next(told) for one in laid} for _, laid in members]
     voted = vote(answers)
     own = tuple(tuple(one[name] for name in voted) for one in answers)
-    return Voted(tuple(voted.values()), own, found.seconds, found.probabilities if len(members) == 1 else ())
+    alone = found.probabilities if len(members) == 1 else ()
+    return Voted(tuple(voted.values()), own, found.seconds, sum(found.cut), alone)
 
 
 def budget_of(backbone: Backbone) -> Budget:

@@ -29,7 +29,8 @@ class Demonstration:
 class Answer:
     """One scored example. scores: metric name to this example's own score. statistics: metric name to the numbers whose sums
     over examples give the metric's score of the whole split. shown: farthest first, as in the input. subset: the part of the split
-    that has scores of its own; empty where there is none. probabilities: of each choice, where there was a choice."""
+    that has scores of its own; empty where there is none. cut: it was still going on when it had max_new_tokens tokens.
+    probabilities: of each choice, where there was a choice."""
 
     id: str
     input: str
@@ -42,6 +43,7 @@ class Answer:
     prefix_tokens: int = 0
     input_tokens: int = 0
     subset: str = ""
+    cut: bool = False
     probabilities: dict[str, float] = field(default_factory=dict)
 
 
@@ -57,7 +59,9 @@ class Costs:
 
 @dataclass(frozen=True)
 class Record:
-    """One finished trial. spec holds everything that the key is made of; label is the method as the user wrote it."""
+    """One finished trial. spec holds everything that the key is made of; label is the method as the user wrote it. cut_answers: how
+    many of its answers ended at max_new_tokens. fold: the number of the fold that it scores; 0 where nothing is folded.
+    dev_start: the dev score before the first training step, as those of the curve are after theirs."""
 
     key: str
     label: str
@@ -79,6 +83,9 @@ class Record:
     curve: tuple[dict[str, float], ...] = ()
     prompt: str = ""
     notes: tuple[str, ...] = ()
+    cut_answers: int = 0
+    fold: int = 0
+    dev_start: float | None = None
 
     def write(self, path: Path) -> None:
         """Write the record whole or not at all; the same record gives the same bytes."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -22,7 +24,8 @@ class Birth:
     width. kind: causal or seq2seq; empty where it does not say. base, revision: what the backbone was loaded from (a hub id, or an
     absolute path) and at which revision, where known. template: the wording it was trained with. method: the row of choices. place:
     front of the input, behind it, or inside the system message. chat: digest of the chat template it was trained through; empty for
-    running text."""
+    running text. settings: of the run, what those who use the prompt would have to say again: columns, choices, metrics,
+    demonstrations."""
 
     backbone: str
     fingerprint: str = ""
@@ -40,18 +43,26 @@ class Birth:
     chat: str = ""
     base: str = ""
     revision: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for the certificate beside the numbers."""
         return asdict(self)
 
 
+def worked_digest(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A digest of worked examples; empty where there are none."""
+    return hashlib.sha256(json.dumps(list(rows), sort_keys=True).encode()).hexdigest() if rows else ""
+
+
 @dataclass(frozen=True)
 class SoftPrompt:
-    """values: [P, H], float32, finite."""
+    """values: [P, H], float32, finite. worked: of a method that shows demonstrations, the examples that it may show, as plain rows of
+    id, fields, targets and choices."""
 
     values: Tensor
     birth: Birth
+    worked: tuple[dict[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
         if self.values.dim() != 2 or not len(self.values):

@@ -21,7 +21,8 @@ from foreword.tuning import Tuning
 class Spec:
     """What a trial is made of, beside backbone and task. given: a prompt to start from or to use. encoder: identifies what
     turns text into vectors, for dense retrieval: a fingerprint of its contents, or `backbone:mean`. split: the one that is scored.
-    choice_score: how choices are compared, see `choosing.choose`."""
+    choice_score: how choices are compared, see `choosing.choose`. fold: its number, from 1, where the task is one of several folds,
+    which its contents tell apart; 0 where it is whole."""
 
     label: str
     method: Method
@@ -32,6 +33,7 @@ class Spec:
     given: SoftPrompt | None = field(default=None, compare=False)
     split: str = "test"
     choice_score: str = "sum"
+    fold: int = 0
 
     def contents(self, backbone: Backbone, task: Task) -> dict[str, Any]:
         """Everything that decides the result, as plain values: the key is their digest."""

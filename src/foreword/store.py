@@ -15,9 +15,10 @@ from safetensors.torch import save as serialised
 
 from foreword.errors import ForewordError
 from foreword.files import read_json, whole_folder
-from foreword.softprompt import Birth, SoftPrompt
+from foreword.softprompt import Birth, SoftPrompt, worked_digest
 
 CONFIG, WEIGHTS, CERTIFICATE = "adapter_config.json", "adapter_model.safetensors", "foreword.json"
+WORKED = "demonstrations.jsonl"
 KEY = "prompt_embeddings"
 PLACES = {
     "front": "It stands before the tokenizer's first token.",
@@ -31,7 +32,8 @@ KEPT = ("*.json", "*.jsonl", "*.safetensors")  # what is fetched of a prompt on 
 
 def save(prompt: SoftPrompt, folder: Path) -> None:
     """Write the folder whole or not at all: adapter_config.json and adapter_model.safetensors as PEFT reads them (one tensor
-    `prompt_embeddings` [P, H], float32), foreword.json (the birth certificate), README.md (the model card)."""
+    `prompt_embeddings` [P, H], float32), foreword.json (the birth certificate), README.md (the model card),
+    and, of a method that shows demonstrations, demonstrations.jsonl (the examples that it may show)."""
     with whole_folder(folder) as part:
         (part / CONFIG).write_text(json.dumps(_peft_config(prompt), indent=2, sort_keys=True) + "\n", encoding="utf-8")
         (part / WEIGHTS).write_bytes(serialised({KEY: prompt.values}, metadata={"format": "pt"}))
@@ -40,6 +42,9 @@ def save(prompt: SoftPrompt, folder: Path) -> None:
             json.dumps(certificate, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8"
         )
         (part / "README.md").write_text(_card(prompt), encoding="utf-8")
+        if prompt.worked:
+            lines = [json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in prompt.worked]
+            (part / WORKED).write_text("".join(lines), encoding="utf-8")
 
 
 def located(name: str) -> Path:
@@ -83,7 +88,12 @@ def load(folder: Path) -> SoftPrompt:
         )
     values = values[:rows]  # PEFT writes twice the rows for encoder-decoders; the second half is never used
     birth = _birth(folder, config, kind)
-    prompt = SoftPrompt(values, birth)
+    prompt = SoftPrompt(values, birth, _worked(folder / WORKED))
+    if prompt.worked and worked_digest(prompt.worked) != birth.settings.get("demonstrations"):
+        raise ForewordError(
+            f"The demonstrations in {folder / WORKED} are not those that the prompt was tuned with; copy the whole folder again, or delete "
+            "that file and give --demonstrations."
+        )
     certificate = folder / CERTIFICATE
     if certificate.is_file() and read_json(certificate, "prompt's certificate").get("digest") != prompt.digest:
         raise ForewordError(
@@ -112,6 +122,16 @@ def _kind(folder: Path, config: dict[str, Any]) -> str:
             f"({', '.join(KINDS.values())})."
         )
     return kind
+
+
+def _worked(path: Path) -> tuple[dict[str, Any], ...]:
+    """The rows of a file of worked examples; none where there is none, for the user may have taken it away."""
+    if not path.is_file():
+        return ()
+    try:
+        return tuple(json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
+    except (OSError, ValueError, RecursionError) as error:
+        raise ForewordError(f"The file {path} is damaged ({error}); copy the whole folder again.") from error
 
 
 def _numbers(folder: Path) -> Any:
@@ -207,6 +227,7 @@ def _card(prompt: SoftPrompt) -> str:
         f"{front}\n\n# A soft prompt of {prompt.length} vectors for {base}\n\n{tuned if ours else 'Made by PEFT.'} Scores: {scores}.\n\n"
         f"{PLACES[birth.place]} The wording it was trained with, its settings and the fingerprint of its\n"
         "backbone are in foreword.json.\n"
+        + (f"\n{WORKED} holds the training examples that it shows as demonstrations.\n" if prompt.worked else "")
     )
 
 

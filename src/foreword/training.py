@@ -32,13 +32,14 @@ MICRO_TOKENS = 16_384  # padded tokens that go through the backbone at once; a l
 class Tuned:
     """best: the numbers at the best evaluation, by name, of a trainable that keeps anything. curve: one entry an evaluation (step, loss
     of training since the last, dev: lower is better). seconds: spent training and evaluating, over all runs that it took. step: where
-    the best was found. parameters: how many numbers were trained."""
+    the best was found. parameters: how many numbers were trained. start: the dev score before the first step; None where there was none."""
 
     best: dict[str, Tensor]
     curve: tuple[dict[str, float], ...]
     seconds: float
     step: int
     parameters: int
+    start: float | None = None
 
 
 @dataclass
@@ -54,6 +55,7 @@ class State:
     loss_sum: float = 0.0
     loss_steps: int = 0
     curve: list[dict[str, float]] = field(default_factory=list)
+    start: float | None = None
 
 
 def train(
@@ -95,7 +97,7 @@ def train(
         state, best = State(), training.initial
     training.finish(best)
     kept = best if trainable.artifact is not None else {}
-    return training.backbone, Tuned(kept, tuple(state.curve), state.seconds, state.best_step, parameters)
+    return training.backbone, Tuned(kept, tuple(state.curve), state.seconds, state.best_step, parameters, state.start)
 
 
 def _fit(
@@ -117,6 +119,11 @@ def _fit(
     rates = [group["lr"] for group in steps.param_groups]
     state = _resume(*checkpoint, training, steps) or State()
     budget = Budget(MICRO_TOKENS)
+    if state.step == 0:
+        begun = time.perf_counter()
+        start = evaluate()
+        state.start = start if math.isfinite(start) else None  # a score that decides is refused where it is no number
+        state.seconds += time.perf_counter() - begun
     while state.step < tuning.max_steps and not (tuning.patience and state.waiting >= tuning.patience):
         begun = time.perf_counter()
         factor = rate(tuning.schedule, state.step, tuning.max_steps, tuning.warmup_steps)
@@ -194,7 +201,7 @@ def _step(
 
 def _evaluate(state: State, training: Training, evaluate: Callable[[], float], rate_name: str) -> None:
     score = evaluate()
-    if score != score or score in (float("inf"), float("-inf")):
+    if not math.isfinite(score):
         raise ForewordError(
             f"The dev score is no longer a number at step {state.step}; lower {rate_name} or use --dtype float32."
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -26,7 +26,7 @@ from foreword.predict import Prediction, predict
 from foreword.progress import Progress, silent
 from foreword.record import Answer, Costs, Demonstration, Record
 from foreword.retrieve import Found, fixed, make
-from foreword.softprompt import Birth, SoftPrompt
+from foreword.softprompt import Birth, SoftPrompt, worked_digest
 from foreword.spec import Spec
 from foreword.task import Task
 from foreword.trainables import TRAINABLES, Prefix, Setup
@@ -42,7 +42,8 @@ Encode = Callable[[Sequence[str]], "np.ndarray[Any, Any]"]
 
 @dataclass(frozen=True)
 class Trial:
-    """A spec with what it runs on. encode: text to vectors [N, H], for dense retrieval; None: the backbone's own states."""
+    """A spec with what it runs on. encode: text to vectors [N, H], for dense retrieval; None: the backbone's own states.
+    keeps: settings of the run that a soft prompt's folder is to keep; they decide nothing here."""
 
     spec: Spec
     backbone: Backbone
@@ -51,6 +52,7 @@ class Trial:
     encode: Encode | None = None
     batch_size: int = 128
     progress: Progress = silent
+    keeps: dict[str, Any] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -64,8 +66,9 @@ class Trial:
 
     @property
     def name(self) -> str:
-        """For people: label and seed."""
-        return f"{self.spec.label} seed {self.spec.seed}" if self.spec.method.random() else self.spec.label
+        """For people: label, seed and fold."""
+        seed = f" seed {self.spec.seed}" if self.spec.method.random() else ""
+        return f"{self.spec.label}{seed}{f' fold {self.spec.fold}' if self.spec.fold else ''}"
 
     def finished(self) -> Record | None:
         """The record of an earlier run, if this very trial has been run."""
@@ -184,7 +187,7 @@ class Trial:
             progress=self.progress,
         )
         prompt = None if trainable.artifact is None else trainable.artifact(tuned.best, self._birth(layout))
-        return answering, tuned, prompt
+        return answering, tuned, None if prompt is None else replace(prompt, worked=self._worked())
 
     def _dev_score(self, layout: Layout) -> Callable[[Prefix], float]:
         spec, backbone = self.spec, self.backbone
@@ -214,6 +217,14 @@ class Trial:
             progress=progress,
         )
 
+    def _worked(self) -> tuple[dict[str, Any], ...]:
+        """The examples that this trial may show, as plain rows."""
+        shown = self.task.train if self.spec.method.demonstrations != "none" else ()
+        return tuple(
+            {"id": one.id, "fields": dict(one.fields), "targets": list(one.targets), "choices": list(one.choices)}
+            for one in shown
+        )
+
     def _birth(self, layout: Layout, scores: dict[str, float] | None = None) -> Birth:
         return Birth(
             backbone=self.backbone.name,
@@ -231,6 +242,7 @@ class Trial:
             chat="" if self.backbone.chat is None else self.backbone.chat.digest,
             base="" if self.backbone.stored is None else self.backbone.stored.source,
             revision="" if self.backbone.stored is None else self.backbone.stored.revision,
+            settings=self.keeps | {"demonstrations": worked_digest(self._worked())},
         )
 
     def _score(self, layout: Layout, answering: Backbone, tuned: Tuned | None, prompt: SoftPrompt | None) -> Record:
@@ -245,11 +257,12 @@ class Trial:
         scores = self._scores(laid, found.outputs)
         saved = ""
         if prompt is not None:
-            saved = f"prompts/{self.spec.label.replace(':', '-')}-seed{self.spec.seed}-{self.key[:8]}"
+            fold = f"-fold{self.spec.fold}" if self.spec.fold else ""
+            saved = f"prompts/{self.spec.label.replace(':', '-')}-seed{self.spec.seed}{fold}-{self.key[:8]}"
             given, birth = self.spec.given, self._birth(layout, scores.whole)
             if given is not None and not self.spec.tuning.max_steps:  # used as it is, so born as it was
                 birth = replace(given.birth, scores=scores.whole)
-            store.save(SoftPrompt(prompt.values, birth), self.out / saved)
+            store.save(replace(prompt, birth=birth), self.out / saved)
         costs = Costs(
             trainable_parameters=0 if tuned is None else tuned.parameters,
             train_seconds=0.0 if tuned is None else tuned.seconds,
@@ -275,6 +288,7 @@ class Trial:
             metric_signatures=scores.signatures,
             dropped_demonstrations=sum(one.fitted.dropped for one in laid),
             curve=() if tuned is None else tuned.curve,
+            dev_start=None if tuned is None else tuned.start,
             prompt=saved,
             notes=(
                 *self.task.remarks,
@@ -283,6 +297,8 @@ class Trial:
                 *([CHAT] if layout.chat is not None else []),
                 *scores.absent,
             ),
+            cut_answers=sum(found.cut),
+            fold=self.spec.fold,
         )
 
     def _fingerprints(self, prompt: SoftPrompt | None) -> dict[str, str]:
@@ -309,6 +325,7 @@ class Trial:
                 input_tokens=one.fitted.question,
                 subset=one.example.subset,
                 probabilities=found.probabilities[place],
+                cut=cut,
             )
-            for place, (one, output) in enumerate(zip(laid, found.outputs, strict=True))
+            for place, (one, output, cut) in enumerate(zip(laid, found.outputs, found.cut, strict=True))
         )

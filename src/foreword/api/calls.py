@@ -94,7 +94,7 @@ def evaluate(
     """Score a prompt, or words only, on the test split of the data (or on `test`). prompt: a folder or a SoftPrompt. The other
     arguments are those of `compare`. Raises ForewordError."""
     with in_use(model, tokenizer) as (name, backbone), tempfile.TemporaryDirectory() as scratch:
-        run = _with_data(run_of(model=name, seed=settings.pop("seed", 0), **settings), data, None, test)
+        run = _with_data(run_of(model=name, **settings), data, None, test)
         _, record = score(run, folder_of(prompt, Path(scratch)), method, progress=progress, backbone=backbone)
     details = scored(record)
     low, high = details["metrics"][record.primary]["ci95"]

@@ -41,7 +41,7 @@ class Predictor:
         self._scratch = tempfile.TemporaryDirectory(prefix="foreword-")
         folder = Path(self._scratch.name)
         name, backbone = taken(model, tokenizer)
-        self._run = checked(run_of(model=name, seed=settings.pop("seed", 0), **settings))
+        self._run = checked(run_of(model=name, **settings))
         self._given = model
         several: Sequence[Any] = prompt if isinstance(prompt, list | tuple) else [] if prompt is None else [prompt]
         self._prompts = [folder_of(member, folder) for member in several]
@@ -53,7 +53,8 @@ class Predictor:
     def generate(self, inputs: Data) -> list[str]:
         """One answer for each input, in order. inputs: texts, or examples as `foreword.compare` takes them (their answers need not be
         there; a text alone is one input, and never a path). Raises ForewordError for an input that does not fit."""
-        given = texts_as_rows(inputs, self._run.input_column)
+        column = single.with_prompt(self._run, next(iter(self._prompts), ""), self._method)[0].input_column
+        given = texts_as_rows(inputs, column)
         with tempfile.TemporaryDirectory(dir=self._scratch.name) as folder:
             run = self._run.model_copy(update={"data": path_of(given, Path(folder), "inputs")})
             asked = single.inputs(run, self._prompts, self._method, self._demonstrations)

@@ -23,9 +23,9 @@ def adapt(
     ],
     data: Annotated[
         str | None,
-        typer.Option("--data", "-d", help='.txt, or .jsonl with {"text": "..."} a line; else generated text.'),
+        typer.Option("--data", "-d", help='.txt, or .jsonl with {"text": "..."} a line.'),
     ] = None,
-    steps: Annotated[int | None, typer.Option("--steps", help="Training steps; 1000, if not given.")] = None,
+    steps: Annotated[int | None, typer.Option("--steps", help="Training steps.")] = None,
     tokens: Annotated[int | None, typer.Option("--tokens", help="Tokens to be read, instead of --steps.")] = None,
     learning_rate: Annotated[
         float, typer.Option("--learning-rate", help="Constant, relative to each weight's scale.")
@@ -33,7 +33,7 @@ def adapt(
     batch: Annotated[int, typer.Option("--batch", help="Padded tokens a step.")] = 8192,
     length: Annotated[int, typer.Option("--length", help="Tokens of a piece of text.")] = 512,
     seed: Annotated[int, typer.Option("--seed", help="Of the cuts, the order and generated text.")] = 0,
-    threads: Annotated[int | None, typer.Option("--threads", help="Processor threads; all, if not given.")] = None,
+    threads: Annotated[int | None, typer.Option("--threads", help="Processor threads.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; train nothing.")] = False,
     as_json: o.Json = False,
     **flags: Any,

@@ -7,6 +7,7 @@ import typer
 from foreword import __version__
 from foreword.cli.adapt import adapt
 from foreword.cli.compare import compare
+from foreword.cli.defaults import Verb
 from foreword.cli.demo import demo
 from foreword.cli.evaluate import evaluate
 from foreword.cli.generate import generate
@@ -50,5 +51,5 @@ def root(
 
 
 for verb in (compare, tune, generate, evaluate, score, show, tasks, demo, pretrain, adapt):
-    app.command()(verb)
+    app.command(cls=Verb)(verb)
 app.add_typer(models)

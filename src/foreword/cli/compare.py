@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @o.takes(
     o.SOURCE,
-    {"dev": o.Dev, "test": o.Test, "methods": o.Methods, "metrics": o.MetricNames, "seeds": o.Seeds},
+    {"folds": o.Folds, "dev": o.Dev, "test": o.Test, "methods": o.Methods, "metrics": o.MetricNames, "seeds": o.Seeds},
     o.DEMONSTRATIONS,
     {"answers": o.Answers, "margin": o.Margin, "out": o.Out, "train_limit": o.TrainLimit},
     o.TUNED,
@@ -82,7 +82,7 @@ def compare_with(
         bars.say(sentence)
     with bars.shown():
         with bars.waiting("loading data"):
-            task = task_of(run)
+            task = task_of(run, pooled=run.folds is not None)
         if not dry_run:
             may_write(Path(run.out))
         with bars.waiting("loading model"):

@@ -38,7 +38,7 @@ def evaluate(
     from foreword.cli.run import run_with
     from foreword.study.asked import checked
 
-    run = checked(run_with([prompt] if prompt else (), flags, config=config, seeds=[0]))
+    run = checked(run_with([prompt] if prompt else (), flags, config=config))
     bars = Bars()
     with bars.shown():
         from foreword.study.scored import scored
@@ -46,7 +46,7 @@ def evaluate(
 
         planned, record = score(run, prompt or "", method, progress=bars)
         found = scored(record) | {"record": str(planned.trials[0].path)}
-        found["notes"] = list(dict.fromkeys((*planned.task.remarks, *record.notes)))
+        found["notes"] = list(dict.fromkeys((*planned.task.remarks, *found["notes"])))
     if as_json:
         print_json(found)
     else:

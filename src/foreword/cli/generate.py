@@ -49,7 +49,7 @@ def generate(
     from foreword.files import may_write
     from foreword.study.asked import checked
 
-    run = checked(run_with(prompt or (), flags, config=config, seeds=[0]))
+    run = checked(run_with(prompt or (), flags, config=config))
     if out:
         may_write(Path(out).absolute().parent)
     bars = Bars()

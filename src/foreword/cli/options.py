@@ -43,7 +43,15 @@ Split = Annotated[
     str | None,
     typer.Option(
         "--split",
-        help="Shares of train, dev and test cut from one file: 60/20/20 (else 80/10/10).",
+        help="Shares of train, dev and test cut from one file, such as 60/20/20.",
+        rich_help_panel=WHAT,
+    ),
+]
+Folds = Annotated[
+    int | None,
+    typer.Option(
+        "--folds",
+        help="For small data: score every example of one file once, in so many parts, each by what was trained on the others.",
         rich_help_panel=WHAT,
     ),
 ]
@@ -51,7 +59,7 @@ DataDir = Annotated[
     str | None,
     typer.Option(
         "--data-dir",
-        help="Where the files of built-in tasks lie (else FOREWORD_DATA, else the hub).",
+        help="Where the files of built-in tasks lie.",
         rich_help_panel=WHAT,
     ),
 ]
@@ -121,8 +129,7 @@ Margin = Annotated[
     float | None,
     typer.Option(
         "--margin",
-        help="Points below the best score within which a cheaper method must be shown to lie to be recommended; else 2 points or "
-        "5% of the score, the smaller.",
+        help="Points below the best score within which a cheaper method must be shown to lie to be recommended.",
         rich_help_panel=HOW,
     ),
 ]
@@ -232,8 +239,8 @@ Choices = Annotated[
     str | None,
     typer.Option(
         "--choices",
-        help="The answers to choose from (classification): a comma list, a JSON list, or a file with one a line; else few short "
-        "targets that repeat; none: free text.",
+        help="The answers to choose from (classification): a comma list, a JSON list, or a file with one a line; none: free "
+        "text, whatever the targets look like.",
         rich_help_panel=WORDS,
     ),
 ]

@@ -17,7 +17,7 @@ def pretrain(
     size: Annotated[str, typer.Option("--size", help="micro, small, medium, large or t5.")] = "medium",
     tokens: Annotated[int, typer.Option("--tokens", help="How many tokens of generated text it reads.")] = 10_800_000,
     seed: Annotated[int, typer.Option("--seed", help="Of the text and the start.")] = 0,
-    threads: Annotated[int | None, typer.Option("--threads", help="Processor threads; all, if not given.")] = None,
+    threads: Annotated[int | None, typer.Option("--threads", help="Processor threads.")] = None,
 ) -> None:
     """Train a small language model from nothing on the generated world; a killed run goes on from its last checkpoint.
 

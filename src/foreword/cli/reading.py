@@ -51,9 +51,7 @@ Delimiter = Annotated[
         "--delimiter", help="What parts the cells: one character, comma, semicolon, tab or pipe.", rich_help_panel=PANEL
     ),
 ]
-Encoding = Annotated[
-    str | None, typer.Option("--encoding", help="Of files of text (utf-8, if not given).", rich_help_panel=PANEL)
-]
+Encoding = Annotated[str | None, typer.Option("--encoding", help="Of files of text.", rich_help_panel=PANEL)]
 Header = Annotated[
     str | None,
     typer.Option(

@@ -42,7 +42,7 @@ def show(
     method: o.MethodName = None,
     example: Annotated[
         str | None,
-        typer.Option("--example", help="The id of a test example (the first, if not given).", rich_help_panel=o.HOW),
+        typer.Option("--example", help="The id of a test example.", rich_help_panel=o.HOW),
     ] = None,
     engine: Annotated[
         bool,
@@ -80,7 +80,7 @@ def show(
         told = described(scored_task(run))
         print_json(told) if as_json else _print_wording(told)
         return
-    run = checked(run_with([prompt] if prompt else (), flags, config=config, seeds=[0]))
+    run = checked(run_with([prompt] if prompt else (), flags, config=config))
     bars = Bars()
     with bars.shown(), bars.waiting("loading model"):
         from foreword.study.show import show_input

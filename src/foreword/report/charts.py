@@ -18,9 +18,12 @@ from foreword.report.rows import Row, Summary
 from foreword.report.similarity import FEWEST_IN_BIN, Gain
 
 WIDTH, COST_HEIGHT = 400, 270
+COLOURS = 10
 # Colours are stand-ins that _svg replaces by the page's CSS variables, so that one drawing serves light and dark.
 INK, MUTED, LINE, CARD = "#a1b2f0", "#a1b2f1", "#a1b2f2", "#a1b2f3"
-_STANDINS = {INK: "ink", MUTED: "muted", LINE: "line", CARD: "card"} | {f"#a1b2{n:02x}": f"m{n}" for n in range(8)}
+_STANDINS = {INK: "ink", MUTED: "muted", LINE: "line", CARD: "card"} | {
+    f"#a1b2{n:02x}": f"m{n}" for n in range(COLOURS)
+}
 SHAPES = (
     "cross",
     "triangle-down",
@@ -30,6 +33,8 @@ SHAPES = (
     "diamond",
     "triangle-right",
     "triangle-left",
+    "wedge",
+    "arrow",
 )
 _USUAL = {name: number for number, name in enumerate(METHODS)}
 
@@ -40,8 +45,8 @@ def colour_numbers(labels: Sequence[str]) -> dict[str, int]:
     for label in labels:
         if label not in taken:
             usual = _USUAL.get(label.split(":")[0], 7)
-            order = [usual, 6, 7, *range(8)]
-            taken[label] = next((n for n in order if n not in taken.values()), len(taken) % 8)
+            order = [usual, 6, 7, *range(COLOURS)]
+            taken[label] = next((n for n in order if n not in taken.values()), len(taken) % COLOURS)
     return {label: taken[label] for label in labels}
 
 
@@ -138,7 +143,9 @@ def seeds(summary: Summary, colours: dict[str, int]) -> str:
     y = alt.Y(
         "method:N",
         sort=order,
-        axis=_axis("", grid=False, domain=False, ticks=False, labelLimit=160, labelFontSize=13, labelColor=INK),
+        axis=_axis(
+            "", grid=False, domain=False, ticks=False, labelLimit=160, labelFontSize=13, labelColor=INK, labelPadding=12
+        ),
     )
     colour = _method_scale(colours, alt.Color, [_colour(n) for n in colours.values()])
     base = alt.Chart(alt.Data(values=means))
@@ -186,18 +193,20 @@ def by_similarity(gain: Gain, colours: dict[str, int], metric: str) -> str:
 
 
 def curve(records: Sequence[Record], what: str, name: str, colours: dict[str, int]) -> str:
-    """One line for each tuned record: `what` (loss or dev) at each step. Empty text where no record has it."""
+    """One line for each tuned record: `what` (loss or dev) at each step, dev also before the first; a dev score by the metric that
+    decides (kept as its negative, lower is better) as the metric has it. Empty text where no record has it."""
+    sign = -1 if what == "dev" and by_metric(records) else 1
     data = [
         {
             "method": _told(record.label),
             "run": record.key,
             "step": one["step"],
-            "value": one[what],
+            "value": sign * one[what],
             "chosen": one["step"] == _chosen(record),
         }
-        | {"hover": f"hover:{_told(record.label)} seed {record.seed}, step {one['step']:,}: {one[what]:.3g}"}
+        | {"hover": f"hover:{_told(record.label)} seed {record.seed}, step {one['step']:,}: {sign * one[what]:.3g}"}
         for record in records
-        for one in record.curve
+        for one in (*([{"step": 0, "dev": record.dev_start}] if record.dev_start is not None else []), *record.curve)
         if "step" in one and one.get(what) is not None
     ]
     if not data:
@@ -317,6 +326,11 @@ def _hover(row: Row, more: str = "") -> str:
     low, high = row.ci95
     told = f"hover:{_told(row.method)}: {words.score(row.mean)} ({words.score(low)} to {words.score(high)})"
     return f"{told}, {more}" if more else told
+
+
+def by_metric(records: Sequence[Record]) -> bool:
+    """Whether checkpoints were chosen by the metric and not by the loss."""
+    return any((record.spec.get("tuning") or {}).get("select_by") == "metric" for record in records)
 
 
 def _chosen(record: Record) -> float | None:

@@ -75,6 +75,7 @@ def _answer(answer: Answer, metric: str, shown: dict[tuple[str, str], int]) -> d
         "score": None if score is None else round(score, 2),
         "shown": seen,
         "dropped": answer.dropped,
+        "cut": answer.cut,
         "before": answer.prefix_tokens,
     }
 

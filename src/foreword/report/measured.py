@@ -25,7 +25,13 @@ def measured(summary: Summary, records: Sequence[Record]) -> str:
 def _sentences(summary: Summary) -> list[str]:
     metric, answers = words.title(summary.metric), summary.recommendation.answers
     within = f"that is shown to lie within {words.points(summary.recommendation.margin)} of it"
+    folded = [
+        f"Each test example was answered once, in one of {summary.folds} folds, by a method that was trained on, and shown "
+        "demonstrations from, the other folds alone. A seed's score is that of all folds together; training sets of two folds share "
+        "examples, and the interval does not count what another draw of training examples would change. Training time is that of one fold."
+    ]
     return [
+        *(folded if summary.folds else []),
         f"A method's score is its {metric} over all {words.plural(summary.examples, 'test example')}, averaged over seeds. "
         "A method that does not depend on the seed was run once. Its 95% interval takes seeds and examples as drawn from more "
         "of their kind (a crossed two-way model, t with Satterthwaite's degrees of freedom); of one seed it is that of the prompt "
@@ -68,7 +74,15 @@ def _trials(summary: Summary, records: Sequence[Record]) -> str:
     """Every trial with every metric that was recorded."""
     metrics = list(dict.fromkeys(name for record in records for name in record.scores))
     metrics.sort(key=lambda name: name != summary.metric)
-    heads = ["Method", "Seed", *map(words.title, metrics), "Training", "Per answer", "Record"]
+    heads = [
+        "Method",
+        "Seed",
+        *(["Fold"] if summary.folds else []),
+        *map(words.title, metrics),
+        "Training",
+        "Per answer",
+        "Record",
+    ]
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
     body = []
     for record in records:
@@ -76,7 +90,13 @@ def _trials(summary: Summary, records: Sequence[Record]) -> str:
         costs = record.costs
         train = words.duration(costs.train_seconds) if costs.trainable_parameters else "none"
         seed = "any" if record.deterministic else str(record.seed)
-        cells = [seed, *scores, train, words.duration(costs.seconds_per_answer)]
+        cells = [
+            seed,
+            *([str(record.fold)] if summary.folds else []),
+            *scores,
+            train,
+            words.duration(costs.seconds_per_answer),
+        ]
         columns = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
         key = f'<td class="code">{escape(record.key[:16])}</td>'
         body.append(f'<tr><th scope="row">{escape(record.label)}</th>{columns}{key}</tr>')

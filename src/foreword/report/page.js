@@ -1,4 +1,6 @@
 "use strict";
+// On paper nothing can be opened, so that all is open there.
+addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((part) => { part.open = true; }));
 (() => {
   // Columns sort at a click on their head; without this script the table keeps the order of the command.
   for (const table of document.querySelectorAll("table.sortable")) {
@@ -98,7 +100,8 @@
     const head = make("header", {}, make("h3", {}, method.label), make("div", { class: "score" }, score, make("span", {}, ` ${data.metric}`)));
     if (!one) return make("div", { class: `card b${method.colour}` }, head, make("p", { class: "label" }, "not run with this seed"));
     const text = one.output.trim() ? lit(one.output) : make("p", { class: "label" }, "(an empty answer)");
-    return make("div", { class: `card b${method.colour}` }, head, text, demonstration(one));
+    const cut = one.cut ? make("p", { class: "label" }, "(ended by --max-new-tokens, not by the model)") : null;
+    return make("div", { class: `card b${method.colour}` }, head, text, cut, demonstration(one));
   };
 
   let kept = data.examples;

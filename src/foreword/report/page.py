@@ -22,14 +22,18 @@ from foreword.report.rows import ALPHA, Baseline, Comparison, Row, Summary
 from foreword.report.similarity import FEWEST_IN_BIN, Gain, gains
 from foreword.stats import Bin
 
-
-def write_report(path: Path, summary: Summary, records: Sequence[Record]) -> None:
-    """Write the page whole or not at all; the same summary and records give the same bytes. Raises ForewordError."""
-    write_text(path, page(summary, records))
+NATS = "loss, nats an answer token"
 
 
-def page(summary: Summary, records: Sequence[Record]) -> str:
-    """The page as text."""
+def write_report(path: Path, summary: Summary, records: Sequence[Record], trials: Sequence[Record] = ()) -> None:
+    """Write the page whole or not at all; the same summary and records give the same bytes. trials: the records of the single folds,
+    where the others hold several folds each. Raises ForewordError."""
+    write_text(path, page(summary, records, trials))
+
+
+def page(summary: Summary, records: Sequence[Record], trials: Sequence[Record] = ()) -> str:
+    """The page as text; see `write_report`."""
+    trials = trials or records
     labels = [row.method for row in summary.rows]
     colours = charts.colour_numbers(labels)
     data, embedded = browsable(records, labels)
@@ -48,14 +52,14 @@ def page(summary: Summary, records: Sequence[Record]) -> str:
         "table": _table(summary, colours) + _subsets(summary, colours),
         "beside": _scrolled("Other metrics", other_metrics(summary, records, colours)) + confusions(summary),
         "next": next_steps(summary),
-        "table_note": _table_note(summary),
+        "table_note": _set(_table_note(summary)),
         "cost_chart": _cost_figure(summary, colours),
         "seed_chart": _seed_figure(summary, colours),
         "similarity": _similarity(gains(records), summary, colours),
         "break_even": escape(break_even(summary)),
-        "curves": _curves(records, colours),
+        "curves": _curves(trials, colours),
         "examples_note": escape(_examples_note(summary, embedded)),
-        "measured": measured(summary, records),
+        "measured": measured(summary, trials),
         "data": _embedded(data),
     }
     # One pass over the template, so that no text that goes in is itself searched for slots.
@@ -81,10 +85,9 @@ def _without_repeat(reason: str, headline: str) -> str:
 
 
 def _set(text: str) -> str:
-    """Prose as a printer sets it: a true minus, and no line break inside `p = 0.18`."""
-    return (
-        re.sub(r"(?<=[ (])-(?=\d)", "−", text).replace("p = ", "p\u00a0=\u00a0").replace("p &lt; ", "p\u00a0&lt;\u00a0")
-    )
+    """Prose as a printer sets it: a true minus, and no line break inside `p = 0.18` or `p-value`."""
+    text = re.sub(r"(?<=[ (])-(?=\d)", "−", text).replace("p-value", "p\u2011value")
+    return text.replace("p = ", "p\u00a0=\u00a0").replace("p &lt; ", "p\u00a0&lt;\u00a0")
 
 
 def _facts(summary: Summary) -> str:
@@ -92,13 +95,17 @@ def _facts(summary: Summary) -> str:
     facts = {
         "Task": summary.task,
         "Model": summary.backbone,
-        **({"Examples": words.split_sizes(summary.sizes).removesuffix(" examples")} if summary.sizes else {}),
+        **({"Examples": _sizes(summary)} if summary.sizes else {}),
         **({} if summary.sizes else {"Test examples": words.whole(summary.examples)}),
         "Seeds": ", ".join(map(str, seeds)),
         "Metric": words.title(summary.metric),
         **({} if summary.asked is None else {"Date": summary.asked.date}),
     }
     return "".join(f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in facts.items())
+
+
+def _sizes(summary: Summary) -> str:
+    return words.split_sizes(summary.sizes, summary.folds, summary.examples).removesuffix(" examples")
 
 
 # --- the table ---------------------------------------------------------------------------------------
@@ -142,8 +149,9 @@ def _line(row: Row, summary: Summary, compared: Comparison | None, colour: int) 
         pill += '<span class="use tied">tie</span>'
     name = f'<span class="chip c{colour}"></span>{escape(row.method)}{pill}'
     spread = f' <span class="rest">± {words.score(row.std)}</span>' if len(row.seeds) > 1 else ""
-    against = '<span class="rest">best</span>'
-    if compared is not None:
+    nothing = all(each.mean < 0.05 for each in summary.rows)
+    against = f'<span class="rest">{"–" if nothing else "best"}</span>'
+    if compared is not None and not nothing:
         sure = "" if compared.significantly_worse else f"<br>{_unsure(compared)}"
         against = (
             f"{_signed(-compared.difference)} "
@@ -298,8 +306,8 @@ def _curves(records: Sequence[Record], colours: dict[str, int]) -> str:
     legend = "".join(f'<li><span class="chip c{colours[label]}"></span>{escape(label)}</li>' for label in labels)
     figures = []
     for what, name, axis in (
-        ("loss", "Loss on training batches", "loss"),
-        ("dev", "On the dev split, which chooses the checkpoint", "dev"),
+        ("loss", "Loss on training batches", NATS),
+        ("dev", "On the dev split, which chooses the checkpoint", _dev_axis(drawn)),
     ):
         svg = charts.curve(drawn, what, axis, colours)
         if svg:
@@ -307,6 +315,10 @@ def _curves(records: Sequence[Record], colours: dict[str, int]) -> str:
             figures.append(_figure(name, "One line for each seed; the ring is the step that was kept.", svg, told))
     body = f'<ul class="legend">{legend}</ul><div class="pair">{"".join(figures)}</div>'
     return _section("curves", "Learning curves", body)
+
+
+def _dev_axis(records: Sequence[Record]) -> str:
+    return words.title(records[0].primary) if charts.by_metric(records) else NATS
 
 
 def _ends(records: Iterable[Record], what: str) -> str:

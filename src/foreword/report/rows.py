@@ -27,7 +27,8 @@ class Row:
     mean: the metric of all examples, averaged over seeds. std: over seeds (sample standard deviation; 0.0 for a deterministic
     method or one seed). ci95: of the method, by the crossed model of seeds and examples; of its prompt alone, where it ran with
     one seed. deterministic: one run stands for every seed. prefix_tokens:
-    mean positions before the input. dropped_demonstrations: summed over the runs of this row. subsets: the mean of each
+    mean positions before the input. dropped_demonstrations, cut_answers (those that ended at
+    max_new_tokens): summed over the runs of this row. subsets: the mean of each
     named part of the test examples.
     """
 
@@ -47,6 +48,7 @@ class Row:
     examples: int
     subsets: dict[str, float] = field(default_factory=dict)
     classes: Classes | None = None
+    cut_answers: int = 0
 
     @property
     def one_seed(self) -> bool:
@@ -121,7 +123,8 @@ class Asked:
 @dataclass(frozen=True)
 class Summary:
     """Everything a report says. subsets: how many examples each named part of the test split has. fingerprints: those that all
-    records share. notes: whole sentences. sizes: examples of each split, where known. labels:
+    records share. notes: whole sentences. sizes: examples of each split, where known; of the first fold,
+    where there are folds: their number. labels:
     what a classification chooses from; empty where it is none, or there are more than a matrix can show."""
 
     task: str
@@ -139,6 +142,7 @@ class Summary:
     signatures: dict[str, str] = field(default_factory=dict)
     baselines: tuple[Baseline, ...] = ()
     sizes: dict[str, int] = field(default_factory=dict)
+    folds: int = 0
     labels: tuple[str, ...] = ()
     asked: Asked | None = None
 

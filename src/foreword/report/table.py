@@ -24,7 +24,7 @@ def render(summary: Summary, *, ascii_only: bool = False) -> RenderableType:
     """The table, the reason and the notes as one thing that rich can print; readable from 80 columns on."""
     examples = words.plural(summary.examples, "example")
     if summary.sizes:
-        examples = words.split_sizes(summary.sizes)
+        examples = words.split_sizes(summary.sizes, summary.folds, summary.examples)
     head = Text(f"{summary.task} on {summary.backbone}, {examples}", style="bold")
     parts: list[RenderableType] = [head, _table(summary, ascii_only)]
     if summary.baselines:

@@ -126,9 +126,11 @@ def listed(words: list[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def split_sizes(sizes: dict[str, int]) -> str:
-    """`240 train, 30 dev and 30 test examples`."""
-    return f"{listed([f'{size:,} {split}' for split, size in sizes.items()])} examples"
+def split_sizes(sizes: dict[str, int], folds: int = 0, examples: int = 0) -> str:
+    """`240 train, 30 dev and 30 test examples`; with folds `300 test examples in 5 folds of 216 train, 24 dev and 60 test`. examples:
+    tested in all folds together."""
+    parts = listed([f"{size:,} {split}" for split, size in sizes.items()])
+    return f"{plural(examples, 'test example')} in {folds} folds of {parts}" if folds else f"{parts} examples"
 
 
 def plural(number: int, noun: str) -> str:

@@ -89,15 +89,17 @@ def pooling_of(run: Run) -> str | None:
     return pooling
 
 
-def task_of(run: Run, *, whole_pool: bool = False) -> Task:
+def task_of(run: Run, *, whole_pool: bool = False, pooled: bool = False) -> Task:
     """The task that a run names, with its wording, metrics and limits. whole_pool: `limit` is for what is scored, and leaves the
-    training examples, which are only shown, as they are."""
+    training examples, which are only shown, as they are. pooled: every row is in test, for the folds that the run asks for."""
     if not (run.task or run.data):
         raise ForewordError("There is no task; give --task NAME, or --data FILE with your own examples.")
     if run.task and run.data:
         raise ForewordError(f"Both --task {run.task} and --data {run.data} are given; give one of them.")
     for name in run.metrics:
         metric(name)
+    if run.folds and not pooled:
+        raise ForewordError("Folds are for `foreword compare`, which scores every one of them; leave --folds out here.")
     own, shares = run.data != "", shares_of(run)
     task = load_task(
         Path(run.data) if own and Path(run.data).exists() else run.data or run.task,
@@ -116,12 +118,13 @@ def task_of(run: Run, *, whole_pool: bool = False) -> Task:
         choices=run.choices,
         dev_share=shares[0],
         test_share=shares[1],
+        pooled=pooled,
     )
     if not own:
         task = replace(task, template=worded(task.template, run))
     limits = {"train": run.train_limit or (None if whole_pool else run.limit), "dev": run.limit, "test": run.limit}
     task = task.limited(limits)
-    for split in SPLITS:
+    for split in ("test",) if pooled else SPLITS:
         if not task.split(split):
             raise ForewordError(f"The {split} split of {run.data or run.task} is empty; give at least one example.")
     return task
@@ -165,11 +168,17 @@ def choices_of(run: Run) -> list[str]:
     return [] if free(run.choices) else list(run.choices)
 
 
-def shares_of(run: Run) -> tuple[float, float]:
-    """The shares of dev and test that `split` asks for, such as 60/20/20; a tenth each where it is empty. Raises ForewordError where it
-    is no three numbers above 0, or where the task has its own splits."""
+def shares_of(run: Run) -> tuple[float, float | None]:
+    """The shares of dev and test that `split` asks for, such as 60/20/20; a tenth and the default number where it is empty. Raises
+    ForewordError where it is no three numbers above 0, or where the task has its own splits, or folds."""
+    given = [f"--{name}" for name in ("task", "dev", "test") if getattr(run, name)]
+    if run.folds and (given or run.split or Path(run.data).is_dir()):
+        other = [*given, *(["--split"] if run.split else []), run.data][0]
+        raise ForewordError(
+            f"{run.folds} folds are asked for, which are cut from one file of --data, and {other} brings its own split; leave --folds out."
+        )
     if not run.split:
-        return 0.1, 0.1
+        return 0.1, None
     try:
         sizes = [float(part) for part in run.split.split("/")]
     except ValueError:
@@ -178,7 +187,7 @@ def shares_of(run: Run) -> tuple[float, float]:
         raise ForewordError(
             f"The split is '{run.split}', but must be three numbers above 0 for train, dev and test, such as 60/20/20."
         )
-    given = [f"--{name}" for name in ("task", "test") if getattr(run, name)]
+    given = [flag for flag in given if flag != "--dev"]
     if given or Path(run.data).is_dir():
         raise ForewordError(
             f"The split {run.split} is asked for, but {given[0] if given else run.data} brings its own; leave --split out."

@@ -16,7 +16,7 @@ from foreword.task import Task
 
 def asked(run: Run, task: Task, records: Sequence[Record], method: str) -> Asked:
     """What was asked for, and what may come next. method: the recommended one; empty where there is none."""
-    kept = {f"{one.label} seed {one.seed}": f"{run.out}/{one.prompt}" for one in records if one.prompt}
+    kept = {_named(one): f"{run.out}/{one.prompt}" for one in records if one.prompt}
     return Asked(
         command=command(run),
         date=date.today().isoformat(),
@@ -44,9 +44,13 @@ def next_command(run: Run, records: Sequence[Record], method: str) -> str:
         parts += ["--prompt", f"{run.out}/{best.prompt}"]
     else:
         parts += ["--method", method]
-    if any(answer.shown for answer in best.answers):
+    if any(answer.shown for answer in best.answers) and not best.prompt:
         parts += ["--demonstrations", "train.jsonl"]
     return " ".join(map(shlex.quote, [*parts, "--data", "inputs.jsonl"]))
+
+
+def _named(record: Record) -> str:
+    return f"{record.label} seed {record.seed}{f' fold {record.fold}' if record.fold else ''}"
 
 
 def _lowest_dev(record: Record) -> float:

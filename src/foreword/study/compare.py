@@ -17,9 +17,10 @@ from foreword.report.page import write_report
 from foreword.study.asked import heard
 from foreword.study.classes import labels_of
 from foreword.study.command import asked
+from foreword.study.folds import pooled
 from foreword.study.plan import Plan, plan, renamed, unwritable
 from foreword.study.summary import Summary, as_json, summarise
-from foreword.study.trivial import trivial_answers
+from foreword.study.trivial import trivial_answers, trivial_of_folds
 from foreword.task import SPLITS
 from foreword.trial import Trial
 
@@ -67,24 +68,26 @@ def _sweep(plan: Plan, out: Path) -> None:
 
 def conclude(plan: Plan, records: Sequence[Record], out: Path, made: int) -> Outcome:
     """Rows, tests, recommendation, report."""
-    records = [renamed(record, trial) for record, trial in zip(records, plan.trials, strict=True)]
+    trials = [renamed(record, trial) for record, trial in zip(records, plan.trials, strict=True)]
+    records = pooled(trials, plan.folds) if plan.folds else trials
     metric = METRICS[plan.task.metrics[0]]
+    blind = trivial_of_folds(plan.folds, metric) if plan.folds else trivial_answers(plan.task, metric)
     summary = summarise(
         records,
         lambda name: METRICS[name],
         answers=plan.run.answers,
         margin=plan.run.margin,
-        trivial=trivial_answers(plan.task, metric),
+        trivial=blind,
         labels=labels_of(plan.task),
     )
     notes = (*plan.task.remarks, *unwritable(plan.backbone, plan.task), *summary.notes)
-    sizes = {split: len(plan.task.split(split)) for split in SPLITS}
-    summary = replace(summary, notes=tuple(dict.fromkeys(notes)), sizes=sizes)
-    summary = replace(summary, asked=asked(plan.run, plan.task, records, summary.recommendation.method))
+    sizes = {split: len((plan.folds or (plan.task,))[0].split(split)) for split in SPLITS}
+    summary = replace(summary, notes=tuple(dict.fromkeys(notes)), sizes=sizes, folds=len(plan.folds))
+    summary = replace(summary, asked=asked(plan.run, plan.task, trials, summary.recommendation.method))
     report = out / "report.html"
-    write_report(report, summary, records)
+    write_report(report, summary, records, trials)
     write_json(out / "compare.json", as_json(summary, str(report)))
-    return Outcome(summary, tuple(records), report, made, len(records) - made)
+    return Outcome(summary, tuple(trials), report, made, len(trials) - made)
 
 
 def compare(run: Run, *, progress: Progress = silent, backbone: Backbone | None = None) -> Outcome:

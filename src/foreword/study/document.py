@@ -29,6 +29,7 @@ def as_json(summary: Summary, report_path: str) -> dict[str, Any]:
         "margin": summary.recommendation.margin,
         "baselines": [asdict(baseline) for baseline in summary.baselines],
         "sizes": summary.sizes,
+        "folds": summary.folds,
         "labels": list(summary.labels),
         "answers": summary.recommendation.answers,
         "comparisons": [asdict(one) for one in summary.comparisons],

@@ -22,10 +22,12 @@ from foreword.report.words import listed
 from foreword.retrieve import sentence_encoder
 from foreword.softprompt import SoftPrompt
 from foreword.spec import Spec
+from foreword.study import remembered
 from foreword.study.asked import checked, pooling_of, row_of, task_of, unsaid
 from foreword.study.base import other_name
 from foreword.study.boundary import bounded
 from foreword.study.carried import carried, roomy, uneven
+from foreword.study.folds import as_one, folds_of, limited
 from foreword.task import SPLITS, Task
 from foreword.trainables import tuning_for
 from foreword.trial import Encode, Trial
@@ -160,6 +162,14 @@ def fitting(run: Run, backbone: Backbone, task: Task, methods: Sequence[Method])
     return replace(task, train=keep["train"], dev=keep["dev"], test=keep["test"], notes=(*task.notes, note))
 
 
+def fitting_pool(run: Run, backbone: Backbone, task: Task, methods: Sequence[Method]) -> Task:
+    """The task, whose rows are all in test, without the rows that some method could not fit into the window either as a question to be
+    answered or as an example to be trained on: in folds every row is both."""
+    asked = fitting(run, backbone, task, methods)
+    trained = fitting(run, backbone, replace(asked, train=asked.test, test=()), methods)
+    return replace(trained, train=(), test=trained.train)
+
+
 def _refuses(run: Run) -> bool:
     """Whether an example that does not fit stops the run: by default a user's own does, a built-in task's does not."""
     return run.too_long == "refuse" or (run.too_long == "auto" and not run.task)
@@ -224,12 +234,14 @@ def unwritable(backbone: Backbone, task: Task) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a comparison will run. trials: the whole grid, finished ones included."""
+    """What a comparison will run. trials: the whole grid, finished ones included. folds: the tasks whose test examples together are
+    the task's; none where it is not folded."""
 
     run: Run
     backbone: Backbone
     task: Task
     trials: tuple[Trial, ...]
+    folds: tuple[Task, ...] = ()
 
     @property
     def missing(self) -> list[Trial]:
@@ -243,6 +255,7 @@ def renamed(record: Record, trial: Trial) -> Record:
     names = {
         "label": trial.spec.label,
         "seed": trial.spec.seed,
+        "fold": trial.spec.fold,
         "task": trial.task.name,
         "backbone": trial.backbone.name,
     }
@@ -253,9 +266,9 @@ def plan(run: Run, *, progress: Progress = silent, task: Task | None = None, bac
     """Load task and backbone, check that everything fits, and lay out the grid. Nothing is computed or written."""
     run, given = with_carried(checked(run))
     specs = specs_of(run, given)
-    task = task or task_of(run)
+    task = task or task_of(run, pooled=run.folds is not None)
     decides(task.metrics)
-    if run.tuning.init == "labels" and not any(example.choices for example in task.train):
+    if run.tuning.init == "labels" and not any(example.choices for example in task.train or task.test):
         raise ForewordError(
             "Init 'labels' needs a task with answers to choose from; give --choices, or use --init vocab."
         )
@@ -269,12 +282,28 @@ def plan(run: Run, *, progress: Progress = silent, task: Task | None = None, bac
             task = replace(task, notes=tuple(dict.fromkeys((*task.notes, *about))))
     if given is not None and run.allow_other_base:
         specs = specs_of(run, given.unbound())
-    task = fitting(run, backbone, task, [spec.method for spec in specs])
+    fit = fitting if run.folds is None else fitting_pool
+    task = fit(run, backbone, task, [spec.method for spec in specs])
+    folds = () if run.folds is None else limited(run, folds_of(task, run.folds))
+    task = as_one(folds) if folds else task
     out = Path(run.out)
     refuse_older(out / "records")
     encode = None
     if any(spec.method.retriever == "dense" for spec in specs):
         encoder, encode = encoder_of(run, backbone)
         specs = [replace(spec, encoder=encoder) for spec in specs]
-    trials = [Trial(spec, backbone, task, out, encode, run.batch_size, progress) for spec in specs]
-    return Plan(run, backbone, task, tuple(trials))
+    trials = [
+        Trial(
+            replace(spec, fold=number),
+            backbone,
+            part,
+            out,
+            encode,
+            run.batch_size,
+            progress,
+            remembered.kept(run, task),
+        )
+        for spec in specs
+        for number, part in (enumerate(folds, 1) if folds else [(0, task)])
+    ]
+    return Plan(run, backbone, task, tuple(trials), folds)

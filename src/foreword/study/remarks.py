@@ -25,6 +25,9 @@ def remarks(records: Sequence[Record], rows: Sequence[Row]) -> Iterable[str]:
                 f"{row.method}: {words.plural(row.dropped_demonstrations, 'demonstration')} did not fit before the input and "
                 f"{'was' if row.dropped_demonstrations == 1 else 'were'} left out, in {words.plural(given, 'answer')}."
             )
+        if row.cut_answers:
+            limit = next(record.spec.get("max_new_tokens") for record in records if record.label == row.method)
+            yield f"{row.method}: {cut(row.cut_answers, len(row.seeds) * row.examples, limit)}"
     yield from _constant(records)
     labels_of: dict[str, list[str]] = {}
     for record in records:
@@ -47,6 +50,13 @@ def _constant(records: Sequence[Record]) -> Iterable[str]:
     for (label, output), seeds in constant.items():
         which = f" with seed{'s' * (len(seeds) > 1)} {words.listed(list(map(str, seeds)))}" if seeds else ""
         yield f"{label}{which} always answers {shown(output) if output else 'with nothing'}."
+
+
+def cut(count: int, given: int, limit: int | None = None) -> str:
+    """A sentence on the answers that ended at the limit. given: answers in all."""
+    which = "" if limit is None else f" {limit:,}"
+    were = "was" if count == 1 else "were"
+    return f"{count:,} of {words.plural(given, 'answer')} {were} ended by --max-new-tokens{which}, not by the model."
 
 
 def shown(output: str, longest: int = 60) -> str:

@@ -10,6 +10,7 @@ from foreword.metrics import metric
 from foreword.record import Record
 from foreword.stats import interval, samples
 from foreword.study.collected import subsets
+from foreword.study.remarks import cut
 
 
 def scored(record: Record) -> dict[str, Any]:
@@ -24,6 +25,7 @@ def scored(record: Record) -> dict[str, Any]:
         name: {"examples": len(places), "score": float(measure.from_sums(numbers[0, places].sum(axis=0)))}
         for name, places in subsets(record).items()
     }
+    limit = record.spec.get("max_new_tokens")
     first = sorted(
         record.scores, key=lambda name: name != record.primary
     )  # the deciding metric, then the others as they come
@@ -38,5 +40,9 @@ def scored(record: Record) -> dict[str, Any]:
         "seconds_per_answer": record.costs.seconds_per_answer,
         "prefix_tokens": record.costs.prefix_tokens,
         "dropped_demonstrations": record.dropped_demonstrations,
-        "notes": list(record.notes),
+        "cut_answers": record.cut_answers,
+        "notes": [
+            *record.notes,
+            *([cut(record.cut_answers, len(record.answers), limit)] if record.cut_answers else []),
+        ],
     }

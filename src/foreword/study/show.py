@@ -16,6 +16,7 @@ from foreword.methods import Method
 from foreword.progress import Progress, silent
 from foreword.study.asked import checked, heard, scored_task
 from foreword.study.plan import backbone_of, encoder_of, fitting_split, plainly, specs_of, suits, with_carried
+from foreword.study.remembered import pool_of
 from foreword.study.single import with_prompt
 from foreword.task import Task
 from foreword.trial import Trial
@@ -102,11 +103,12 @@ def show_input(run: Run, prompt: str, label: str | None, example: str, *, progre
     """The pieces of one test example under one method, demonstrations retrieved as in a trial. example: its id, or empty for the
     first that a comparison would answer. Raises ForewordError for an unknown id."""
     if prompt or label is None:
-        run, _ = with_prompt(run, prompt, label)
+        run, soft = with_prompt(run, prompt, label)
     else:
-        run = heard(run.model_copy(update={"methods": [label]}))
+        run, soft = heard(run.model_copy(update={"methods": [label]})), None
     run, given = with_carried(checked(run))
     task = scored_task(run, whole_pool=True)
+    task = task if task.train else replace(task, train=pool_of([soft], task.test))
     known = {one.id: one for one in task.test}
     if example and example not in known:
         raise unknown("test example", example, list(known)[:1000])

@@ -36,6 +36,8 @@ from foreword.study.asked import (
 )
 from foreword.study.carried import carried, uneven
 from foreword.study.plan import Plan, backbone_of, encoder_of, fitting_split, plainly, plan, renamed, spoken, suits
+from foreword.study.remarks import cut
+from foreword.study.remembered import pool_of, recalled
 from foreword.task import Task
 from foreword.template import Template
 from foreword.trainables import TRAINABLES, usable
@@ -160,6 +162,7 @@ def with_prompt(run: Run, folder: str, label: str | None) -> tuple[Run, SoftProm
         return heard(run.model_copy(update={"methods": [method], "tuning": Tuning(max_steps=0)})), None
     path = store.located(folder)
     prompt = store.load(path)
+    run = recalled(run, prompt)
     method = current(label or prompt.birth.label or "pt")
     row = row_of(run, method)
     if not row.soft:
@@ -183,9 +186,10 @@ def score(
     run: Run, prompt: str, label: str | None, *, progress: Progress = silent, backbone: Backbone | None = None
 ) -> tuple[Plan, Record]:
     """Answer and score the test split with a given prompt (or with words only); a finished record is taken as it is."""
-    run, _ = with_prompt(run, prompt, label)
+    run, soft = with_prompt(run, prompt, label)
     run = checked(run.model_copy(update={"seeds": run.seeds[:1]}))
     task = scored_task(run, whole_pool=True)
+    task = task if task.train else replace(task, train=pool_of([soft], task.test))
     _needs_pool(run, task.train, "--data FILE")
     may_write(Path(run.out))
     planned = plan(run, task=task, progress=progress, backbone=backbone)
@@ -218,7 +222,7 @@ def inputs(run: Run, prompts: Sequence[str], label: str | None, demonstrations: 
     members = tuple((checked(one), soft) for one, soft in found)
     run = members[0][0]
     for (one, _), folder in zip(members, prompts, strict=False):
-        if one.model_copy(update={"methods": run.methods, "tuning": run.tuning}) != run:
+        if one.model_copy(update={"methods": run.methods, "tuning": run.tuning, "seeds": run.seeds}) != run:
             raise ForewordError(
                 f"The prompts {prompts[0]} and {folder} were tuned with different wordings, and an ensemble asks all of them the same; "
                 "leave one out, or give the wording (--question, --answer, --instruction, --separator, --stop)."
@@ -234,6 +238,8 @@ def inputs(run: Run, prompts: Sequence[str], label: str | None, demonstrations: 
         raise ForewordError("There are no inputs; give --data FILE, or --task NAME for its test split.")
     if demonstrations:
         task = replace(task, train=tuple(_pool(run, demonstrations, task.template)))
+    elif not task.train:
+        task = replace(task, train=pool_of([soft for _, soft in members], task.test))
     for one, _ in members:
         _needs_pool(one, task.train, "--demonstrations FILE")
     return Inputs(replace(task, dev=()), members)
@@ -303,6 +309,8 @@ def answer(given: Inputs, *, progress: Progress = silent, backbone: Backbone | N
         choice_score=run.choice_score,
         progress=progress,
     )
+    if found.cut:
+        notes = [*notes, cut(found.cut, len(task.test) * len(members), run.max_new_tokens)]
     return Answered(
         task.test,
         found.outputs,

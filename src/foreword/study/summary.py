@@ -125,6 +125,7 @@ def _row(
         subsets={
             name: float(metric.from_sums(numbers[:, places].sum(axis=1)).mean()) for name, places in parts.items()
         },
+        cut_answers=sum(record.cut_answers for record in group),
     )
 
 

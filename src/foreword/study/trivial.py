@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,17 @@ def trivial_answers(task: Task, metric: Metric) -> tuple[Trivial, ...]:
     """Always giving the commonest answer of the training split, and, where there are choices, drawing one of them blindly."""
     rows = [majority(task, metric), chance(task, metric)]
     return tuple(row for row in rows if row is not None)
+
+
+def trivial_of_folds(folds: Sequence[Task], metric: Metric) -> tuple[Trivial, ...]:
+    """What scores without a model over the test examples of all folds, each by its own fold's training split."""
+    found = [[row for row in (majority(fold, metric), chance(fold, metric)) if row is not None] for fold in folds]
+    joined: list[Trivial] = []
+    for rows in zip(*found, strict=False) if len({len(rows) for rows in found}) == 1 else ():
+        names = {row.name for row in rows}
+        name = names.pop() if len(names) == 1 else "always the commonest answer of the other folds"
+        joined.append(Trivial(name, {id_: numbers for row in rows for id_, numbers in row.statistics.items()}))
+    return tuple(joined)
 
 
 def commonest(task: Task) -> str | None:

@@ -156,13 +156,15 @@ def load_task(
     choices: Sequence[str] = (),
     seed: int = 0,
     dev_share: float = 0.1,
-    test_share: float = 0.1,
+    test_share: float | None = None,
+    pooled: bool = False,
 ) -> Task:
     """The task that a user means: a name of the shelf, a data file, a folder of split files, or a hub id.
 
     A Path is never a name of the shelf. `-` is the standard input. A hub id is `owner/name`, `owner/name:config` or `hub:name`.
     choices: the word `none` alone makes answers free text where few short targets would be taken as choices. choices_column,
-    target_index: see `Columns`. form: how a table of text is written. seed cuts the splits that are not given. On a task of the shelf
+    target_index: see `Columns`. form: how a table of text is written. seed cuts the splits that are not given; test_share None: see
+    `_own.test_questions`. pooled: nothing is cut, every row is in test. On a task of the shelf
     only template and metrics can be given; its columns, choices and splits are its own.
     """
     columns = Columns(input_column, target_column, references_column, id_column, choices_column, target_index)
@@ -177,7 +179,7 @@ def load_task(
         return _reworded(load(text, data_dir), template, metrics)
     given: dict[str, Any] = {
         "columns": columns, "template": template, "metrics": metrics, "choices": choices,
-        "seed": seed, "dev_share": dev_share, "test_share": test_share,
+        "seed": seed, "dev_share": dev_share, "test_share": test_share, "pooled": pooled,
     }  # fmt: skip
     path = Path(text).expanduser()
     if text == STDIN:

@@ -16,6 +16,7 @@ from foreword.tasks._fit import default_metrics, near_twins, one_input, unreache
 from foreword.tasks._labels import free, labelled
 from foreword.template import Template
 
+TEST_SHARE, FEWEST_SCORED = 0.1, 100
 SPLIT_WORDS = {
     "train": ("train", "training"),
     "dev": ("dev", "validation", "valid", "val", "eval"),
@@ -37,17 +38,18 @@ def task_from_files(
     choices: Sequence[str] = (),
     seed: int = 0,
     dev_share: float = 0.1,
-    test_share: float = 0.1,
+    test_share: float | None = None,
+    pooled: bool = False,
 ) -> Task:
     """A Task from one file, from a folder with train, dev and test files, or from files named one by one.
 
     A split that is not given is made by seed so that all rows of one question land in one split: of one file,
-    dev_share of the distinct questions become dev and test_share test; with a test file, dev is cut from train;
-    with a dev file and no test file, dev is what is scored and a new dev is cut from train. Rows of dev and
+    dev_share of the distinct questions become dev and test_share test (None: as many as `test_questions` says); with a test file, dev
+    is cut from train; with a dev file and no test file, dev is what is scored and a new dev is cut from train. Rows of dev and
     test that ask the same question, character by character, become one example with several references, unless they have choices; in
     train every row stays. Where no choices are given and the targets are few, short and often repeated, they are taken as
-    choices; `choices=["none"]` makes answers free text. Ids: the id column, or split-row. Raises ForewordError for an unreadable
-    file, a missing column, an empty answer, an empty split.
+    choices; `choices=["none"]` makes answers free text. Ids: the id column, or split-row. pooled: nothing is cut, every row is in
+    test, for folds to be made of. Raises ForewordError for an unreadable file, a missing column, an empty answer, an empty split.
     """
     given = {"train": [train], "dev": [dev] if dev else [], "test": [test] if test else []}
     if Path(train).is_dir():
@@ -73,6 +75,7 @@ def task_from_files(
         choices,
         seed,
         (dev_share, test_share),
+        pooled,
     )
 
 
@@ -87,7 +90,8 @@ def task_from_hub(
     choices: Sequence[str] = (),
     seed: int = 0,
     dev_share: float = 0.1,
-    test_share: float = 0.1,
+    test_share: float | None = None,
+    pooled: bool = False,
 ) -> Task:
     """A Task from a dataset of the Hugging Face hub (or a local folder that `datasets` reads), its own splits
     kept.
@@ -114,6 +118,7 @@ def task_from_hub(
         choices or labels,
         seed,
         parts,
+        pooled,
     )
 
 
@@ -231,7 +236,8 @@ def _task(
     metrics: Sequence[str] | None,
     choices: Sequence[str],
     seed: int,
-    shares: tuple[float, float],
+    shares: tuple[float, float | None],
+    pooled: bool,
 ) -> Task:
     template = template or Template()
     for origin, split_rows in rows.values():
@@ -249,17 +255,18 @@ def _task(
         for split, (origin, found) in rows.items()
     }
     read, labels_note = labelled(rows_of, choices)
-    parts, made = completed(_distinct(read), seed, *shares)
+    parts, made = in_one_pool(read, name) if pooled else completed(_distinct(read), seed, *shares)
     every = [example for split in SPLITS for example in parts[split]]
     dev, test = merged(parts["dev"]), merged(parts["test"])
     made += [*one_input("dev", parts["dev"], dev), *one_input("test", parts["test"], test)]
     made += near_twins(parts["train"], {"dev": dev, "test": test})
     made += unreached(metrics or (), test)
+    scored = parts["test"] if pooled else test  # folds merge their own
     return Task(
         name=name,
         train=tuple(parts["train"]),
         dev=tuple(dev),
-        test=tuple(test),
+        test=tuple(scored),
         template=template,
         metrics=tuple(metrics or default_metrics(every, test)),
         source=source,
@@ -278,8 +285,23 @@ def _distinct(read: dict[str, list[Example]]) -> dict[str, list[Example]]:
     }
 
 
+def in_one_pool(read: Mapping[str, list[Example]], name: str) -> tuple[dict[str, list[Example]], list[str]]:
+    """All rows in test, and no notes. Raises ForewordError where the rows come in splits of their own."""
+    if list(read) != ["train"]:
+        raise ForewordError(
+            f"Folds are asked for, but {name} brings its own {' and '.join(list(read)[1:])} split; leave --folds out, or give one file."
+        )
+    return {"train": [], "dev": [], "test": read["train"]}, []
+
+
+def test_questions(total: int) -> int:
+    """How many of so many questions are scored where nobody says it: a tenth, but a hundred where a third is as many, else a third.
+    On fewer than a hundred hardly any difference is told from chance."""
+    return max(1, round(total * TEST_SHARE), min(FEWEST_SCORED, total // 3))
+
+
 def completed(
-    read: Mapping[str, list[Example]], seed: int, dev_share: float, test_share: float
+    read: Mapping[str, list[Example]], seed: int, dev_share: float, test_share: float | None
 ) -> tuple[dict[str, list[Example]], list[str]]:
     """Train, dev and test with the missing ones made from train by seed, and a note for each split that was
     made."""
@@ -291,10 +313,10 @@ def completed(
     wanted = {"test": test_share, "dev": dev_share}
     missing = {split: share for split, share in wanted.items() if split not in parts}
     for split, share in missing.items():
-        if not 0 < share < 1:
+        if share is not None and not 0 < share < 1:
             raise ForewordError(f"The {split} share is {share}; give a share between 0 and 1, e.g. 0.1.")
     total = len({example.question for example in parts["train"]})
-    sizes = [max(1, round(total * share)) for share in missing.values()]
+    sizes = [test_questions(total) if share is None else max(1, round(total * share)) for share in missing.values()]
     if missing and sum(sizes) >= total:
         raise ForewordError(
             f"The {total} distinct questions of the train file leave no train split after "

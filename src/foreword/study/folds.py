@@ -1,0 +1,112 @@
+"""Folds: every example of a small data set scored once, by what was trained on the others; it refuses more folds than the data bear."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from foreword.config import Run
+from foreword.data import divided, merged
+from foreword.errors import ForewordError
+from foreword.metrics.scores import scores_of
+from foreword.record import Costs, Record
+from foreword.task import Task
+from foreword.tasks._fit import SEARCHED
+from foreword.tasks._leaks import leaks
+
+DEV_SHARE = 0.1  # of the questions that a fold does not score
+
+
+def folds_of(task: Task, count: int) -> tuple[Task, ...]:
+    """The tasks of `count` folds, from a task whose rows are all in test. Rows of one question stand in one fold; each fold scores its
+    own part, chooses checkpoints by a tenth of the rest, and trains on what is left. The order of the rows decides nothing, and where
+    rows of one question become one example, they do so within its fold. Raises ForewordError for too few questions."""
+    total = len({example.question for example in task.test})
+    if total < 2 * count:
+        raise ForewordError(
+            f"{count} folds are asked for and the data have {total} distinct questions; give {total // 2} folds at most, or more rows."
+        )
+    sizes = [total * (n + 1) // count - total * n // count for n in range(count)]
+    parts = divided(task.test, sizes[:-1])
+    folds = []
+    for n, part in enumerate(parts):
+        scored = {example.id for example in part}
+        rest = [example for example in task.test if example.id not in scored]
+        questions = len({example.question for example in rest})
+        dev, train = divided(rest, [max(1, round(questions * DEV_SHARE))], seed=n + 1)
+        folds.append(replace(task, train=tuple(train), dev=tuple(merged(dev)), test=tuple(merged(part))))
+    return tuple(folds)
+
+
+def limited(run: Run, folds: Sequence[Task]) -> tuple[Task, ...]:
+    """The folds with the run's limit of training examples."""
+    return tuple(fold.limited({"train": run.train_limit}) for fold in folds)
+
+
+def as_one(folds: Sequence[Task]) -> Task:
+    """The task of all folds together: their test examples, in the order of the folds, and what is to be said of them."""
+    first = folds[0]
+    test = tuple(example for fold in folds for example in fold.test)
+    return replace(first, train=(), dev=(), test=test, notes=(*first.notes, *_twins(folds)))
+
+
+def _twins(folds: Sequence[Task]) -> list[str]:
+    """A note where examples have a near twin among those that their fold trains on."""
+    total = sum(len(fold.test) for fold in folds)
+    if total > SEARCHED:
+        return [f"Near twins of scored examples were not looked for in train, for {total:,} examples would take long."]
+    near = [leak for fold in folds for leak in leaks(fold.train, fold.test)]
+    if not near:
+        return []
+    return [
+        f"{len(near):,} of {total:,} test examples have a near twin in their fold's train (nine words of ten the same), such as "
+        f"{near[0].scored} and {near[0].train}; it may be shown as their demonstration."
+    ]
+
+
+def pooled(records: Sequence[Record], folds: Sequence[Task]) -> list[Record]:
+    """One record for each method and seed, out of its records of the folds: the answers of all folds, scored together, as each example
+    was answered once. Costs are those of one fold's prompt. records: as they are named today, in any order."""
+    groups: dict[tuple[str, int], list[Record]] = {}
+    for record in records:
+        groups.setdefault((record.label, record.seed), []).append(record)
+    return [_pooled(sorted(group, key=lambda record: record.fold), folds) for group in groups.values()]
+
+
+def _pooled(group: Sequence[Record], folds: Sequence[Task]) -> Record:
+    first = group[0]
+    answers = [answer for record in group for answer in record.answers]
+    facts = {example.id: example.facts for fold in folds for example in fold.test}
+    names = [first.primary, *(name for name in first.scores if name != first.primary)]
+    found = scores_of(names, [a.output for a in answers], [a.targets for a in answers], [facts[a.id] for a in answers])
+    counts = [len(record.answers) for record in group]
+    costs = [record.costs for record in group]
+    said = {note for fold in folds for note in fold.remarks}
+    return replace(
+        first,
+        key="+".join(record.key[:8] for record in group),
+        scores=found.whole,
+        answers=tuple(
+            replace(
+                answer,
+                scores={name: float(own[place]) for name, own in found.own.items()},
+                statistics={first.primary: [float(x) for x in found.statistics[place]]},
+            )
+            for place, answer in enumerate(answers)
+        ),
+        costs=Costs(
+            trainable_parameters=max(cost.trainable_parameters for cost in costs),
+            train_seconds=float(np.mean([cost.train_seconds for cost in costs])),
+            prefix_tokens=float(np.average([cost.prefix_tokens for cost in costs], weights=counts)),
+            seconds_per_answer=float(np.average([cost.seconds_per_answer for cost in costs], weights=counts)),
+        ),
+        fingerprints={name: value for name, value in first.fingerprints.items() if name == "backbone"},
+        dropped_demonstrations=sum(record.dropped_demonstrations for record in group),
+        cut_answers=sum(record.cut_answers for record in group),
+        curve=(),
+        prompt="",
+        notes=tuple(dict.fromkeys(note for record in group for note in record.notes if note not in said)),
+        fold=0,
+    )

@@ -1,0 +1,66 @@
+"""What a prompt's folder keeps of how it was tuned, beside wording and numbers, so that nothing is asked twice; it refuses to overrule
+what the user says now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from foreword.config import Run
+from foreword.data import Example
+from foreword.softprompt import SoftPrompt
+from foreword.task import SPLITS, Task
+from foreword.tasks._labels import OFF
+
+COLUMNS = ("input_column", "target_column", "references_column", "choices_column", "target_index")
+RETRIEVAL = ("shots", "retriever", "encoder")
+ALIKE = {
+    "choices": "choices_column",
+    "choices_column": "choices",
+}  # who gives one of them has said what the other would say
+
+
+def kept(run: Run, task: Task) -> dict[str, Any]:
+    """The settings by which the examples were read, answered, scored and shown demonstrations, as plain values. An id column is not
+    among them: new inputs need none."""
+    settings = {name: getattr(run, name) for name in (*RETRIEVAL, *(COLUMNS if run.data else ()))}
+    choices = {example.choices for split in SPLITS for example in task.split(split)}
+    return settings | {
+        "choices": list(choices.pop()) or [OFF] if len(choices) == 1 else [],
+        "metrics": list(task.metrics),
+        "max_new_tokens": run.max_new_tokens,
+    }
+
+
+def recalled(run: Run, prompt: SoftPrompt) -> Run:
+    """The run with what the prompt keeps wherever the user says nothing. Columns and choices are for a user's own data; metrics also for
+    the task that the prompt was tuned on. The seed is the prompt's own where it draws demonstrations. max_new_tokens counts as not
+    given, so that it may still be raised for longer targets."""
+    settings, given = prompt.birth.settings, set(run.model_fields_set)
+    names = {*RETRIEVAL, "max_new_tokens"}
+    names |= set() if run.task else {*COLUMNS, "choices"}
+    names |= {"metrics"} if not run.task or run.task == prompt.birth.task else set()
+    update = {
+        name: value
+        for name, value in settings.items()
+        if name in names and name not in given and ALIKE.get(name) not in given
+    }
+    method = prompt.birth.method
+    if "seeds" not in given and (method.get("demonstrations") == "fixed" or method.get("retriever") == "random"):
+        update["seeds"] = [prompt.birth.seed]
+    known = run.model_copy(update=update)
+    known.model_fields_set.discard("max_new_tokens" if "max_new_tokens" not in given else "")
+    return known
+
+
+def pool_of(prompts: Sequence[SoftPrompt | None], scored: Sequence[Example]) -> tuple[Example, ...]:
+    """The examples that all of these prompts keep, in their order, with other ids where one of the scored has the same; none where they
+    keep none, or not the same."""
+    rows = [prompt.worked for prompt in prompts if prompt is not None and prompt.worked]
+    if not rows or any(each != rows[0] for each in rows):
+        return ()
+    made = [Example(row["id"], row["fields"], tuple(row["targets"]), tuple(row["choices"])) for row in rows[0]]
+    if {example.id for example in made} & {example.id for example in scored}:
+        made = [replace(example, id=f"demonstration-{example.id}") for example in made]
+    return tuple(made)
