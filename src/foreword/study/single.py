@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -99,7 +98,7 @@ def tune_one(run: Run, *, progress: Progress = silent) -> Made:
         )
     tuned, prompt = trial.fit()
     assert tuned is not None and prompt is not None, "a method with a soft prompt trains and keeps one"
-    tidy(out.parent, glob.escape(out.name))
+    tidy(out.parent, out.name)
     store.save(prompt, out)
     shutil.rmtree(work, ignore_errors=True)
     return Made(
