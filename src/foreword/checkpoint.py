@@ -54,7 +54,9 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """The optimiser's state as named tensors. Learning rates and the like stand in no checkpoint: they follow from the settings."""
     states = optimizer.state_dict()["state"]
     return {
-        f"optimizer.{index}.{key}": torch.as_tensor(value) for index, held in states.items() for key, value in held.items()
+        f"optimizer.{index}.{key}": torch.as_tensor(value)
+        for index, held in states.items()
+        for key, value in held.items()
     }
 
 

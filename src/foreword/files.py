@@ -326,5 +326,9 @@ def read_json(path: Path, what: str) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ForewordError(f"There is no {what} at {path}; check the path.") from error
-    except (OSError, ValueError, RecursionError) as error:  # not UTF-8, not JSON, numbers of thousands of digits, endless nesting
+    except (
+        OSError,
+        ValueError,
+        RecursionError,
+    ) as error:  # not UTF-8, not JSON, numbers of thousands of digits, endless nesting
         raise ForewordError(f"The {what} at {path} is damaged ({error}); write or download it again.") from error

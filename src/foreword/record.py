@@ -108,7 +108,9 @@ class Record:
                 )
             _RECORD.validate_json(canonical(raw), strict=True)
             if raw["spec"] and _KEY.fullmatch(raw["key"]) and key_of(raw["spec"]) != raw["key"]:
-                raise ForewordError(f"The record at {path} says one key and holds another; delete it to run that trial again.")
+                raise ForewordError(
+                    f"The record at {path} says one key and holds another; delete it to run that trial again."
+                )
             costs = Costs(**raw.pop("costs"))
             answers = tuple(_answer(one) for one in raw.pop("answers"))
             raw["curve"] = tuple(raw["curve"])

@@ -85,7 +85,8 @@ class SoftPrompt:
         if born and born.partition(":")[0] != SCHEME:
             raise ForewordError(
                 f"This prompt was made by another version of foreword, whose fingerprints cannot be compared, so whether {name} is its "
-                'model cannot be told; tune it again, or, if you are sure that it is, write "fingerprint": "" into its foreword.json and take "contents" out.'
+                'model cannot be told; tune it again, or, if you are sure that it is, write "fingerprint": "" into its foreword.json '
+                'and take "contents" out.'
             )
         if born and born != fingerprint:
             mine, other = born.partition(":")[2].split("."), fingerprint.partition(":")[2].split(".")

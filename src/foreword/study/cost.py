@@ -65,7 +65,9 @@ def estimate(trial: Trial) -> Estimate:
     each, shared = answering(backbone, task.template, layout.soft, laid, spec.max_new_tokens)
     answer_tokens = round(count * sum(each) / len(laid) + shared)
     trainable = TRAINABLES.get(spec.method.trainable)
-    flops = FORWARD * backbone.parameters * answer_tokens + (0 if trainable is None else trainable.flops(backbone) * training)
+    flops = FORWARD * backbone.parameters * answer_tokens + (
+        0 if trainable is None else trainable.flops(backbone) * training
+    )
     return Estimate(
         trial=trial.name,
         method=spec.label,
@@ -77,7 +79,7 @@ def estimate(trial: Trial) -> Estimate:
         answers=count,
         answer_tokens=answer_tokens,
         tflop=flops / 1e12,
-        finished=trial.path.is_file(),
+        finished=trial.finished() is not None,
     )
 
 
