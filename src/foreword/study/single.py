@@ -14,7 +14,7 @@ from foreword.config import Run
 from foreword.conversations import system_message
 from foreword.data import Example, examples
 from foreword.errors import ForewordError
-from foreword.files import held, remove_empty, tidy, writable_folder
+from foreword.files import held, may_write, refuse_input, remove_empty, tidy, unwritable, writable_folder
 from foreword.methods import current
 from foreword.predict import predict_ensemble
 from foreword.progress import Progress, silent
@@ -34,7 +34,7 @@ from foreword.study.asked import (
     worded,
 )
 from foreword.study.carried import carried
-from foreword.study.places import may_write_folder
+from foreword.study.places import inputs_of, may_write_folder
 from foreword.study.plan import Plan, backbone_of, encoder_of, fitting_split, plainly, plan, renamed, suits
 from foreword.task import Task
 from foreword.template import Template
@@ -87,9 +87,10 @@ def tune_one(run: Run, *, progress: Progress = silent) -> Made:
     run = heard(checked(run.model_copy(update=alone)))
     if not row_of(run, run.methods[0]).soft:
         raise ForewordError(f"The method '{run.methods[0]}' has no soft prompt to tune; name pt, ipt or ipt-fixed.")
+    refuse_input(out, inputs_of(run))
     _prompt_at(out)
     task = task_of(run)
-    may_write_folder(run)
+    may_write(out.absolute().parent)
     work = out.absolute().parent / f".{out.absolute().name}.work"
     with held(work) as free:
         if not free:
@@ -136,8 +137,11 @@ def _fitted(trial: Trial, out: Path) -> tuple[Tuned, SoftPrompt]:
 
 def _prompt_at(out: Path) -> SoftPrompt | None:
     """The prompt that stands where one is to be written; None where there is nothing. Raises ForewordError for anything else."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return None
+    try:
+        if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+            return None
+    except OSError as error:
+        raise unwritable(out, error) from error
     if not (out / store.CONFIG).is_file():
         raise ForewordError(f"{out} is not empty and holds no prompt; give --out a new folder.")
     return store.load(out)
