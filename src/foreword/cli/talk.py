@@ -60,7 +60,8 @@ class Clock:
             usual = sum(every) / len(every)
             left = sum(sum(some) / len(some) if (some := self._took.get(each)) else usual for each in self._left)
             told = f"the last took {duration(now - start)}; about {duration(left)} left"
-        self._left.remove(label)
+        if label in self._left:  # else its record went away meanwhile
+            self._left.remove(label)
         self._current = (label, now)
         return told
 

@@ -82,7 +82,7 @@ def _sweep(plan: Plan, out: Path) -> None:
                 tidy(trial.work)
                 if trial.path.is_file():
                     shutil.rmtree(trial.work, ignore_errors=True)
-        remove_empty(trial.work)
+                remove_empty(trial.work)
     for folder in (out / "records", out / "prompts", out / FOLDER):
         tidy(folder)
     for name in (REPORT, DOCUMENT):
