@@ -426,13 +426,18 @@ def test_a_trial_that_fails_leaves_the_others(own: Path, tmp_path: Path, monkeyp
 
 
 def test_the_exit_code_says_that_a_trial_failed(model: Path, own: Path, tmp_path: Path) -> None:
-    """A learning rate beyond all bounds, as a user may give it: the loss overflows."""
-    given = ("compare", "-m", model, "-d", own, "--seeds", 0, "--out", tmp_path / "run", *SMALL[:4], "--max-steps", 6)
-    far = ("--learning-rate", 1e30, "tuning.max_grad_norm=0", "tuning.warmup_steps=0", "tuning.eval_every=1")
-    told = foreword(*given, "--methods", "zero,pt", *far)
+    """A learning rate beyond all bounds, as a user may give it: the weights overflow."""
+    given = ("compare", "-m", model, "-d", own, "--seeds", 0, "--out", tmp_path / "run", *SMALL[:4], "--max-steps", 4)
+    far = ("model_learning_rate=1e30", "tuning.max_grad_norm=0", "tuning.warmup_steps=0", "tuning.eval_every=1")
+    told = foreword(*given, "--methods", "zero,full-ft", *far)
     assert told.code == 3, told.err
-    assert "pt" in told.out and "failed" in told.out and "lower --learning-rate" in " ".join(told.out.split())
-    told = foreword(*given, "--methods", "pt", *far)
+    said = " ".join(told.out.split())
+    assert (
+        "full-ft failed" in said
+        and "seed 0 failed, so full-ft has no row" in said
+        and "lower model_learning_rate" in said
+    )
+    told = foreword(*given, "--methods", "full-ft", *far)
     assert told.code == 2 and "No method could be finished" in told.err.splitlines()[-1]
 
 

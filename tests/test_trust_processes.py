@@ -146,7 +146,7 @@ def test_a_killed_answering_leaves_nothing_that_stays(base: list[str], tmp_path:
     (run / "records").mkdir(parents=True)
     (run / "records" / ".a.json.dead.part").write_text("{", encoding="utf-8")
     os.utime(run / "records" / ".a.json.dead.part", (1, 1))
-    child = start(tmp_path / "streams", "evaluate", *base, "--max-new-tokens", "2", "--out", run)
+    child = start(tmp_path / "streams", "evaluate", *base, "--max-new-tokens", "9", "--out", run)
     assert child.wait() == 0, err(child)
     assert hidden(tmp_path) == [] and not (run / "work").exists()
 
