@@ -293,20 +293,25 @@ def test_a_certificate_that_was_changed_is_refused(tmp_path: Path) -> None:
 def test_a_certificate_of_wrong_types_is_one_sentence(tmp_path: Path) -> None:
     whole = kept_prompt(tmp_path / "p")
     refusals = 0
-    for name in whole["birth"]:
-        for value in WRONG:
-            changed = json.loads(json.dumps(whole))
-            changed["birth"] |= {name: value}
-            text = json.dumps([changed["digest"], changed["birth"]], sort_keys=True, separators=(",", ":"))
-            changed["contents"] = hashlib.sha256(text.encode()).hexdigest()
-            (tmp_path / "p" / "foreword.json").write_text(json.dumps(changed), encoding="utf-8")
-            try:
-                birth = store.load(tmp_path / "p").birth
-                assert type(getattr(birth, name)) is type(getattr(Birth("m"), name)) or value == getattr(birth, name)
-            except ForewordError as error:
-                assert "\n" not in str(error)
-                refusals += 1
-    assert refusals > 0.7 * len(whole["birth"]) * len(WRONG)
+    values = [(name, value) for name in whole["birth"] for value in WRONG]
+    values += [("template", {"question": value}) for value in WRONG if not isinstance(value, str)]
+    values += [
+        ("template", {"limit": "text"}),
+        ("template", {"stop": [1]}),
+    ]  # the first would become a setting of the run
+    for name, value in values:
+        changed = json.loads(json.dumps(whole))
+        changed["birth"] |= {name: value}
+        text = json.dumps([changed["digest"], changed["birth"]], sort_keys=True, separators=(",", ":"))
+        changed["contents"] = hashlib.sha256(text.encode()).hexdigest()
+        (tmp_path / "p" / "foreword.json").write_text(json.dumps(changed), encoding="utf-8")
+        try:
+            birth = store.load(tmp_path / "p").birth
+            assert (type(getattr(birth, name)) is type(getattr(Birth("m"), name)) and name != "template") or value == {}
+        except ForewordError as error:
+            assert "\n" not in str(error)
+            refusals += 1
+    assert refusals > 0.7 * len(values)
 
 
 # -- what is printed ------------------------------------------------------------------------------------------------------
