@@ -186,7 +186,14 @@ def _step(
                 weight.grad = grad if weight.grad is None else weight.grad.add_(grad)
     if limit:
         torch.nn.utils.clip_grad_norm_(weights, limit)
-    steps.step()
+    try:
+        steps.step()
+    except (RuntimeError, OverflowError) as error:
+        if "overflow" not in str(error).lower():
+            raise
+        raise TrialFailedError(
+            f"A training step is longer than any number ({error}); lower the learning rate."
+        ) from error
     return total / tokens
 
 
