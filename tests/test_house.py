@@ -17,7 +17,7 @@ SOURCE = ROOT / "src" / "foreword"
 
 # Ground floor first. A room (a file, or a folder of files) imports only rooms that lie below its own floor.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "folding", "progress"),
+    ("errors", "folding", "locks", "progress"),
     ("settings",),
     ("tuning",),
     (
@@ -37,11 +37,12 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     ("models", "vetted"),
     ("data", "record", "store", "backbone", "golden", "memory", "chat", "environment"),
-    ("template", "retrieve", "inits"),
+    ("template", "retrieve", "inits", "checkpoint"),
     ("task", "methods"),
     ("world", "layout", "report", "trainables", "spec"),
     ("tasks", "choosing", "training", "pretrain"),
     ("predict",),
+    ("positions",),
     ("trial",),
     ("study",),
     ("api",),

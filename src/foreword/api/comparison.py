@@ -56,6 +56,11 @@ class Comparison:
         return self.summary.recommendation.reason
 
     @property
+    def failed(self) -> list[str]:
+        """A sentence for each trial that could not be finished, with its cause; its method has no row."""
+        return [failure.sentence() for failure in self.summary.failures]
+
+    @property
     def report(self) -> Path:
         """The page."""
         return self.outcome.report
@@ -86,14 +91,14 @@ class Comparison:
 
     def __str__(self) -> str:
         lines = [f"{row.method}: {_score(row)} ({words.between(*row.ci95)})" for row in self.summary.rows]
-        return "\n".join([*lines, self.reason])
+        return "\n".join([*lines, self.reason, *self.failed])
 
     def _repr_html_(self) -> str:
         """For notebooks: the table and the recommendation."""
         head = "".join(f"<th>{html.escape(name)}</th>" for name in HEADS)
         body = "".join(_line(row, row.method == self.best) for row in self.summary.rows)
         title = html.escape(f"{self.summary.task} on {self.summary.backbone}, {words.title(self.summary.metric)}")
-        return f"<table><caption>{title}</caption><tr>{head}</tr>{body}</table><p>{html.escape(self.reason)}</p>"
+        return f"<table><caption>{title}</caption><tr>{head}</tr>{body}</table><p>{html.escape(' '.join([self.reason, *self.failed]))}</p>"
 
 
 def _score(row: Row) -> str:

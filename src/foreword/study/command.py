@@ -17,12 +17,14 @@ from foreword.task import Task
 def asked(run: Run, task: Task, records: Sequence[Record], method: str) -> Asked:
     """What was asked for, and what may come next. method: the recommended one; empty where there is none."""
     kept = {_named(one): f"{run.out}/{one.prompt}" for one in records if one.prompt}
+    keys = {_named(one, seeded=not one.deterministic): one.key for one in records}
     return Asked(
         command=command(run),
         date=date.today().isoformat(),
         wording=task.template.as_dict(),
         prompts=kept,
         next_command=next_command(run, records, method),
+        trials=keys,
     )
 
 
@@ -49,8 +51,9 @@ def next_command(run: Run, records: Sequence[Record], method: str) -> str:
     return " ".join(map(shlex.quote, [*parts, "--data", "inputs.jsonl"]))
 
 
-def _named(record: Record) -> str:
-    return f"{record.label} seed {record.seed}{f' fold {record.fold}' if record.fold else ''}"
+def _named(record: Record, *, seeded: bool = True) -> str:
+    seed, fold = f" seed {record.seed}" if seeded else "", f" fold {record.fold}" if record.fold else ""
+    return f"{record.label}{seed}{fold}"
 
 
 def _lowest_dev(record: Record) -> float:

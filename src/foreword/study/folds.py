@@ -101,6 +101,8 @@ def _pooled(group: Sequence[Record], folds: Sequence[Task]) -> Record:
             train_seconds=float(np.mean([cost.train_seconds for cost in costs])),
             prefix_tokens=float(np.average([cost.prefix_tokens for cost in costs], weights=counts)),
             seconds_per_answer=float(np.average([cost.seconds_per_answer for cost in costs], weights=counts)),
+            train_flop=float(np.mean([cost.train_flop for cost in costs])),
+            answer_flop=float(np.average([cost.answer_flop for cost in costs], weights=counts)),
         ),
         fingerprints={name: value for name, value in first.fingerprints.items() if name == "backbone"},
         dropped_demonstrations=sum(record.dropped_demonstrations for record in group),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,7 +14,7 @@ from foreword.config import Run
 from foreword.conversations import system_message
 from foreword.data import Example, examples
 from foreword.errors import ForewordError
-from foreword.files import may_write, tidy, writable_folder
+from foreword.files import held, may_write, refuse_input, remove_empty, tidy, unwritable, writable_folder
 from foreword.methods import current
 from foreword.predict import predict_ensemble
 from foreword.progress import Progress, silent
@@ -35,12 +34,14 @@ from foreword.study.asked import (
     worded,
 )
 from foreword.study.carried import carried, uneven
+from foreword.study.places import inputs_of, may_write_folder
 from foreword.study.plan import Plan, backbone_of, encoder_of, fitting_split, plainly, plan, renamed, spoken, suits
 from foreword.study.remarks import cut
 from foreword.study.remembered import pool_of, recalled
 from foreword.task import Task
 from foreword.template import Template
 from foreword.trainables import TRAINABLES, usable
+from foreword.training import Tuned
 from foreword.trial import Trial
 from foreword.tuning import Tuning
 
@@ -88,22 +89,22 @@ def tune_one(run: Run, *, progress: Progress = silent, backbone: Backbone | None
     run = heard(checked(run.model_copy(update=alone)))
     if not row_of(run, run.methods[0]).soft:
         raise ForewordError(f"The method '{run.methods[0]}' has no soft prompt to tune; name pt, ipt or ipt-fixed.")
-    there = _prompt_at(out)
+    refuse_input(out, inputs_of(run))
+    _prompt_at(out)
     task = task_of(run)
-    may_write(out.parent)
-    planned = plan(run, task=task, progress=progress, backbone=backbone)
-    work = out.parent / f".{out.name}.work"
-    trial = replace(planned.trials[0], out=work)
-    if there is not None and not _same_making(there, trial):
-        raise ForewordError(
-            f"{out} holds a prompt of another making ({there.birth.label or 'pt'} for {there.birth.task or 'a task unknown here'}, "
-            f"seed {there.birth.seed}); give --out a new folder, or delete that one."
-        )
-    tuned, prompt = trial.fit()
-    assert tuned is not None and prompt is not None, "a method with a soft prompt trains and keeps one"
-    tidy(out.parent, glob.escape(out.name))
-    store.save(prompt, out)
-    shutil.rmtree(work, ignore_errors=True)
+    may_write(out.absolute().parent)
+    work = out.absolute().parent / f".{out.absolute().name}.work"
+    with held(work) as free:
+        if not free:
+            raise ForewordError(
+                f"Another process is tuning a prompt into {out} now; give --out another folder, or wait until it is done."
+            )
+        try:
+            planned = plan(run, task=task, progress=progress, backbone=backbone)
+            tuned, prompt = _fitted(replace(planned.trials[0], out=work), out)
+            shutil.rmtree(work, ignore_errors=True)
+        finally:
+            remove_empty(work / "work", work)
     return Made(
         prompt=str(out),
         backbone=planned.backbone.name,
@@ -121,10 +122,28 @@ def tune_one(run: Run, *, progress: Progress = silent, backbone: Backbone | None
     )
 
 
+def _fitted(trial: Trial, out: Path) -> tuple[Tuned, SoftPrompt]:
+    """Tune the trial's prompt and keep it. Raises ForewordError where a prompt of another making stands there by now."""
+    there = _prompt_at(out)
+    if there is not None and not _same_making(there, trial):
+        raise ForewordError(
+            f"{out} holds a prompt of another making ({there.birth.label or 'pt'} for {there.birth.task or 'a task unknown here'}, "
+            f"seed {there.birth.seed}); give --out a new folder, or delete that one."
+        )
+    tuned, prompt = trial.fit()
+    assert tuned is not None and prompt is not None, "a method with a soft prompt trains and keeps one"
+    tidy(out.absolute().parent, out.absolute().name)
+    store.save(prompt, out)
+    return tuned, prompt
+
+
 def _prompt_at(out: Path) -> SoftPrompt | None:
     """The prompt that stands where one is to be written; None where there is nothing. Raises ForewordError for anything else."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return None
+    try:
+        if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+            return None
+    except OSError as error:
+        raise unwritable(out, error) from error
     if not (out / store.CONFIG).is_file():
         raise ForewordError(f"{out} is not empty and holds no prompt; give --out a new folder.")
     return store.load(out)
@@ -191,9 +210,11 @@ def score(
     task = scored_task(run, whole_pool=True)
     task = task if task.train else replace(task, train=pool_of([soft], task.test))
     _needs_pool(run, task.train, "--data FILE")
-    may_write(Path(run.out))
+    may_write_folder(run, prompt=prompt)
     planned = plan(run, task=task, progress=progress, backbone=backbone)
     writable_folder(Path(run.out))
+    for name in ("records", "prompts"):
+        tidy(Path(run.out) / name)
     (trial,) = planned.trials
     return planned, renamed(trial.run(), trial)
 
