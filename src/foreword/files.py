@@ -16,6 +16,7 @@ from typing import Any
 import platformdirs
 
 from foreword.errors import ForewordError
+from foreword.jsontext import parsed, shallow
 
 if sys.platform != "win32":
     import fcntl
@@ -181,8 +182,8 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path, what: str) -> Any:
     """Read a JSON file that foreword or a peer wrote. Raises ForewordError naming the file when it is absent or damaged."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return shallow(parsed(path.read_text(encoding="utf-8")))
     except FileNotFoundError as error:
         raise ForewordError(f"There is no {what} at {path}; check the path.") from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ForewordError(f"The {what} at {path} is damaged ({error}); write or download it again.") from error
