@@ -35,7 +35,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "metrics",
         "reference",
     ),
-    ("models",),
+    ("models", "vetted"),
     ("data", "record", "store", "backbone", "golden", "memory", "chat", "environment"),
     ("template", "retrieve", "inits"),
     ("task", "methods"),

@@ -16,6 +16,7 @@ QUIET = {
     "HF_HUB_VERBOSITY": "error",
     "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
     "TOKENIZERS_PARALLELISM": "false",
+    "DISABLE_SAFETENSORS_CONVERSION": "1",  # no robot of the hub's is asked to turn a pickle into what foreword reads
 }
 
 

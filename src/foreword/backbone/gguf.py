@@ -136,7 +136,9 @@ def _unpacked() -> dict[str, Any]:
 
 def _read(path: Path, header: Header, kind: Any, **given: Any) -> Any:
     try:
-        return kind.from_pretrained(str(path.parent), gguf_file=path.name, local_files_only=True, **given)
+        return kind.from_pretrained(
+            str(path.parent), gguf_file=path.name, local_files_only=True, trust_remote_code=False, **given
+        )
     except MemoryError:
         raise
     except Exception as error:  # the library raises many kinds for what it does not know; the user gets one sentence

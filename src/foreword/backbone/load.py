@@ -29,6 +29,7 @@ from foreword.errors import ForewordError, unknown
 from foreword.models import MODELS
 from foreword.models.cache import located
 from foreword.progress import Progress, silent
+from foreword.vetted import ADAPTER, refuse_adapter, refuse_unsafe
 
 SPREAD = "spread"  # over all devices, as accelerate places the parts
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -56,29 +57,52 @@ def load_backbone(
     where = _device(device)
     numbers = _dtype(dtype, where)
     source = _source(name, progress)
-    given: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
-    given = {key: value for key, value in given.items() if value}
+    refuse_unsafe(f"The model {name}", functools.partial(_file_of, source, revision))
+    pinned = {"revision": revision} if revision else {}
     began = time.time_ns()
     try:
-        config = transformers.AutoConfig.from_pretrained(source, **given)
+        config = transformers.AutoConfig.from_pretrained(source, trust_remote_code=trust_remote_code, **pinned)
         kind = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
-        placed = {"device_map": "auto"} if device == SPREAD else {}
-        model, loading = kind.from_pretrained(
-            source, dtype=numbers, use_safetensors=True, output_loading_info=True, **placed, **given
+        again = functools.partial(
+            kind.from_pretrained, source, use_safetensors=True, trust_remote_code=trust_remote_code, **pinned
         )
-        tokenizer = transformers.AutoTokenizer.from_pretrained(source, **given)
+        placed = {"device_map": "auto"} if device == SPREAD else {}
+        model, loading = again(dtype=numbers, output_loading_info=True, **placed)
+        tokenizer = output = transformers.AutoTokenizer.from_pretrained(
+            source, trust_remote_code=trust_remote_code, **pinned
+        )
+        second = _second_tokenizer(source, target_tokenizer) if config.is_encoder_decoder else None
+        if second is not None:
+            output = transformers.AutoTokenizer.from_pretrained(second, trust_remote_code=trust_remote_code)
+    except ForewordError:
+        raise
     except Exception as error:  # the libraries below raise many kinds; the user gets one sentence
         raise _refusal(name, error) from error
     notes = refuse_made_up(name, loading)
-    output = tokenizer
-    second = _second_tokenizer(source, target_tokenizer) if config.is_encoder_decoder else None
     if second is not None:
-        output = transformers.AutoTokenizer.from_pretrained(second)
         notes = (*notes, f"Answers are written with the tokenizer in {Path(second).name}/.")
     backbone = wrap(name, model if placed else model.to(where), tokenizer, output, notes=notes)
-    again = functools.partial(kind.from_pretrained, source, dtype=torch.float32, use_safetensors=True, **given)
-    backbone.stored = Stored.behind(backbone.model, source, revision, began, again)
+    anew = functools.partial(again, dtype=torch.float32)
+    backbone.stored = Stored.behind(backbone.model, source, revision, began, anew)
     return backbone
+
+
+def _file_of(source: str, revision: str | None, file: str) -> Path | None:
+    """The local path of a file of a folder or of a hub model, fetched if need be; None where there is none."""
+    if Path(source).is_dir():
+        return Path(source) / file if (Path(source) / file).is_file() else None
+    try:
+        path = transformers.utils.cached_file(
+            source,
+            file,
+            revision=revision,
+            _raise_exceptions_for_gated_repo=False,
+            _raise_exceptions_for_missing_entries=False,
+            _raise_exceptions_for_connection_errors=False,
+        )
+    except (OSError, ValueError):  # no such model, or no way to it: loading it says so
+        return None
+    return None if path is None else Path(path)
 
 
 def wrap(name: str, model: Any, tokenizer: Any, output: Any = None, *, notes: tuple[str, ...] = ()) -> Backbone:
@@ -199,6 +223,7 @@ def _source(name: str, progress: Progress = silent) -> str:
         return str(converted(packed, progress=progress))
     if path.is_dir():
         if not (path / "config.json").is_file():
+            refuse_adapter(f"The folder {name}", path / ADAPTER if (path / ADAPTER).is_file() else None)
             raise ForewordError(
                 f"The folder {name} has no config.json, so it holds no model; name the folder that save_pretrained wrote."
             )
@@ -243,6 +268,10 @@ def _refusal(name: str, error: Exception) -> ForewordError:
         )
     if "trust_remote_code" in text:
         return ForewordError(f"The model {name} brings its own code; add --trust-remote-code if you trust its authors.")
+    if "weights_only" in text or "torch.load" in text:
+        return ForewordError(
+            f"The model {name} has weights that are kept as a pickle, which foreword does not open; use a copy kept as safetensors."
+        )
     if any(
         word in text
         for word in (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import Any
 
 import torch
 import transformers
@@ -40,8 +39,8 @@ def load_unfrozen(
     backbone.engine.installation.remove(FUSED)  # what stands in for frozen weights is no faster for trained ones
     for value in backbone.model.parameters():
         value.requires_grad_(True)
-    given: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
-    config = transformers.AutoConfig.from_pretrained(_source(name), **{key: one for key, one in given.items() if one})
+    pinned = {"revision": revision} if revision else {}
+    config = transformers.AutoConfig.from_pretrained(_source(name), trust_remote_code=trust_remote_code, **pinned)
     return backbone, getattr(config, "dtype", None) or torch.float32
 
 

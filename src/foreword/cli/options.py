@@ -187,7 +187,10 @@ Revision = Annotated[
     str | None, typer.Option("--revision", help="A branch, tag or commit of the model on the hub.", rich_help_panel=RUN)
 ]
 Trust = Annotated[
-    bool | None, typer.Option("--trust-remote-code", help="Run code that the model brings along.", rich_help_panel=RUN)
+    bool | None,
+    typer.Option(
+        "--trust-remote-code", help="Run code that the model or the encoder brings along.", rich_help_panel=RUN
+    ),
 ]
 TargetTokenizer = Annotated[
     str | None,

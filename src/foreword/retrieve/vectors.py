@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from foreword.data import Example
 from foreword.errors import ForewordError, MissingExtraError
+from foreword.files import read_json
 from foreword.retrieve.pool import Encode, Pool, Ranked, Ranking, Retriever, Vectors
+from foreword.vetted import INDEX, refuse_unsafe
 
 Search: TypeAlias = Callable[[Vectors, int], tuple[Vectors, np.ndarray[Any, Any]]]
+WEIGHTS, PICKLE = "model.safetensors", "pytorch_model.bin"
 DECIMALS = 6  # at which cosines are compared
 _HELD = 1 << 23  # scores held at once by a search over all vectors
 
@@ -149,23 +154,82 @@ def dense_signature() -> str:
     return f"dense|cosine|decimals:{DECIMALS}|ties:first"
 
 
-def sentence_encoder(name_or_path: str, *, device: str | None = None, batch_size: int = 64) -> SentenceEncoder:
+def sentence_encoder(
+    name_or_path: str, *, device: str | None = None, batch_size: int = 64, trust_remote_code: bool = False
+) -> SentenceEncoder:
     """The `encode` of a sentence-transformers model: a local folder or a hub id.
 
     Raises MissingExtraError where sentence-transformers is not installed, ForewordError where the model cannot
-    be loaded.
+    be loaded, holds a pickle or an adapter, or brings code of its own that the user does not trust.
     """
     try:
         library = importlib.import_module("sentence_transformers")
     except ImportError as error:
         raise MissingExtraError(f"The sentence encoder '{name_or_path}'", "sentence") from error
     try:
-        model = library.SentenceTransformer(name_or_path, device=device)
+        _refuse_pickles(name_or_path, library)
+        model = library.SentenceTransformer(
+            name_or_path,
+            device=device,
+            trust_remote_code=trust_remote_code,
+            model_kwargs={"use_safetensors": True},
+        )
+    except ForewordError:
+        raise
     except Exception as error:  # the library and the hub raise many kinds
         reason = str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__
+        if "trust_remote_code" in str(error):
+            raise ForewordError(
+                f"The sentence encoder '{name_or_path}' brings its own code; add --trust-remote-code if you trust its authors."
+            ) from error
         raise ForewordError(
             f"The sentence encoder '{name_or_path}' cannot be loaded ({reason}); "
             "give the folder or the hub id of a sentence-transformers model."
         ) from error
 
     return SentenceEncoder(model, batch_size)
+
+
+def _refuse_pickles(name: str, library: Any) -> None:
+    """Raises ForewordError where a part of a sentence encoder is an adapter, or has weights in a pickle alone: the library would open
+    it. A bare name on the hub may be one of the library's own organisation."""
+    organisation = getattr(library.SentenceTransformer, "default_huggingface_organization", None)
+    if Path(name).is_dir() or "/" in name or organisation is None:
+        _refuse_parts(name, functools.partial(library.util.load_file_path, name))
+        return
+    for repository in (f"{organisation}/{name}", name):
+        with contextlib.suppress(OSError):  # there may be none of that name; loading says so where there is neither
+            _refuse_parts(name, functools.partial(library.util.load_file_path, repository))
+
+
+def _refuse_parts(name: str, load_file_path: Callable[..., str | None]) -> None:
+    """As `_refuse_pickles`. load_file_path: of (file, sub-folder)."""
+    folders, seen = [""], set[str]()
+    while folders:
+        folder = folders.pop()
+        if folder in seen:
+            continue
+        seen.add(folder)
+
+        def locate(file: str, folder: str = folder) -> Path | None:
+            path = load_file_path(file, folder)
+            return None if path is None else Path(path)
+
+        refuse_unsafe(f"The sentence encoder '{name}'", locate)
+        if not any(locate(file) for file in (WEIGHTS, INDEX)) and locate(PICKLE):
+            raise ForewordError(
+                f"The sentence encoder '{name}' has {folder or '.'}/{PICKLE} and no {WEIGHTS} beside it; foreword reads no pickles: "
+                "load it once with sentence-transformers and save_pretrained it."
+            )
+        folders += [str(PurePosixPath(folder, part)) for part in _parts(locate)]
+
+
+def _parts(locate: Callable[[str], Path | None]) -> list[str]:
+    """The sub-folders that a part of a sentence encoder names: its modules, or the routes of a router."""
+    parts: list[str] = []
+    modules, router = locate("modules.json"), locate("router_config.json")
+    if modules is not None:
+        parts += [str(module.get("path", "")) for module in read_json(modules, "encoder's modules.json")]
+    if router is not None:
+        parts += list(read_json(router, "encoder's router_config.json").get("types", {}))
+    return [part for part in parts if part]

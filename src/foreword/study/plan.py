@@ -81,7 +81,7 @@ def encoder_of(run: Run, backbone: Backbone) -> tuple[str, Encode]:
     or the backbone's own states (`backbone:last`, as Sun et al. 2023 took them, or `backbone:mean`)."""
     pooling = pooling_of(run)
     if pooling is None:
-        encoder = sentence_encoder(run.encoder)
+        encoder = sentence_encoder(run.encoder, trust_remote_code=run.trust_remote_code)
         return encoder_fingerprint(encoder.model), encoder
     return f"backbone:{pooling}", lambda texts: backbone.states(texts, pooling=pooling)
 
