@@ -116,6 +116,8 @@ def run(
             if kinds[kind] == 1:
                 say(f"input {number}, {case.base or case.target} {case.file}: {wrong}")
     seconds = time.monotonic() - began
+    for kind, times in kinds.most_common():
+        say(f"{times:,} times {kind}")
     say(f"{count:,} inputs in {seconds:,.0f} s ({count / seconds:,.0f} a second): {len(faults)} faults")
     return faults
 

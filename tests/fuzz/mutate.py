@@ -95,7 +95,7 @@ def json_value(value: Any, rng: Random) -> Any:
     _places(value, places)
     if not places:
         return rng.choice(ODD)
-    inside, key = rng.choice(places)
+    inside, key = rng.choice(places) if rng.random() < 0.5 else _walked(value, rng)
     how = rng.randrange(8)
     if how == 0:
         del inside[key]
@@ -117,6 +117,15 @@ def _places(value: Any, places: list[tuple[Any, Any]]) -> None:
         for key in value if isinstance(value, dict) else range(len(value)):
             places.append((value, key))
             _places(value[key], places)
+
+
+def _walked(value: Any, rng: Random) -> tuple[Any, Any]:
+    """A place found by going down, so that what stands high is met as often as the many things below it."""
+    while True:
+        key = rng.choice(list(value) if isinstance(value, dict) else range(len(value)))
+        if not isinstance(value[key], dict | list) or not value[key] or rng.random() < 0.3:
+            return value, key
+        value = value[key]
 
 
 def written(value: Any) -> bytes:
