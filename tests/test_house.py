@@ -17,7 +17,7 @@ SOURCE = ROOT / "src" / "foreword"
 
 # Ground floor first. A room (a file, or a folder of files) imports only rooms that lie below its own floor.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "folding", "jsontext", "progress"),
+    ("errors", "folding", "jsontext", "locks", "progress"),
     ("settings",),
     ("tuning",),
     (
@@ -37,10 +37,11 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     ("models", "vetted"),
     ("data", "record", "store", "backbone", "golden", "memory", "chat", "environment"),
-    ("template", "retrieve", "inits"),
+    ("template", "retrieve", "inits", "checkpoint"),
     ("task", "methods"),
     ("world", "layout", "report", "trainables", "spec"),
     ("tasks", "tune", "predict", "pretrain"),
+    ("positions",),
     ("trial",),
     ("study",),
     ("cli",),

@@ -1,13 +1,44 @@
-"""The one error a user sees: what was asked, what was found, what to do; it refuses to carry a traceback to them."""
+"""The one error a user sees: what was asked, what was found, what to do; it refuses to carry a traceback to them, or a control character
+to their terminal."""
 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+HEAD, TAIL = 1400, 500  # characters of a sentence that holds a value of any length: what was asked, and what to do
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def visible(text: str) -> str:
+    """The text as a terminal may get it: control characters (but line ends and tabs), marks that turn the direction of writing, and
+    halves of characters are written as escapes, so that data can move no cursor and set no title."""
+    return _UNSEEN.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+
+
+def brief(sentence: str) -> str:
+    """The sentence, visible, and without its middle where a long value stands in it."""
+    text = visible(sentence)
+    if len(text) <= HEAD + TAIL + 100:
+        return text
+    return f"{text[:HEAD]} [... {len(text) - HEAD - TAIL:,} characters left out ...] {text[-TAIL:]}"
 
 
 class ForewordError(Exception):
     """A refusal in one sentence: what was asked, what was found, what to do. The command line prints it and exits with 2."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(brief(sentence))
+
+
+class TrialFailedError(ForewordError):
+    """One trial cannot be finished, for a reason that says nothing of the others: its training went astray, or its memory ran out."""
 
 
 class MissingExtraError(ForewordError):

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import torch
 
-from foreword.errors import ForewordError
+from foreword.errors import TrialFailedError
 from foreword.pack import batches
 
 Result = TypeVar("Result")
@@ -99,7 +99,7 @@ class Budget:
 
     def _shrink(self, rows: int, longest: int, failure: str, alone: int = 0) -> None:
         if rows == 1:
-            raise ForewordError(
+            raise TrialFailedError(
                 f"The memory does not hold a single row of {alone or longest} tokens ({failure}); lower --max-new-tokens, show fewer "
                 "demonstrations, use --dtype bfloat16, a smaller model, or tuning.gradient_checkpointing=true where it was tuned."
             )

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from foreword.errors import ForewordError
-from foreword.files import read_json, write_json
+from foreword.files import canonical, read_json, write_json
 
 # Raised when the same trial gives other numbers than before (tests/test_numbers.py holds some of them), or when a key or a record is
 # made in another way: it ends every key, so that a record of another making is known by its name and never taken for a new one.
-ENGINE = 3
+ENGINE = 4
+DIGEST = "digest"  # of all else that stands in the file
 _KEY = re.compile(r"[0-9a-f]{24}(?:-v(\d+))?")  # keys ended without a number up to 2
 
 
@@ -46,12 +51,16 @@ class Answer:
 
 @dataclass(frozen=True)
 class Costs:
-    """What a method costs. prefix_tokens: mean number of positions before the input (soft and text). seconds on this machine."""
+    """What a method costs. prefix_tokens: mean number of positions before the input (soft and text). seconds on this machine.
+    train_flop, answer_flop: floating-point operations of the training, and of an answer of full length, counted from tokens: they
+    are the same wherever the same trial runs, and so decide where costs decide."""
 
     trainable_parameters: int
     train_seconds: float
     prefix_tokens: float
     seconds_per_answer: float
+    train_flop: float = 0.0
+    answer_flop: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -80,25 +89,50 @@ class Record:
     notes: tuple[str, ...] = ()
 
     def write(self, path: Path) -> None:
-        """Write the record whole or not at all; the same record gives the same bytes."""
-        write_json(path, asdict(self))
+        """Write the record whole or not at all, with a digest of its contents; the same record gives the same bytes."""
+        contents = asdict(self)
+        write_json(path, contents | {DIGEST: _digest(contents)})
 
     @classmethod
     def read(cls, path: Path) -> Record:
-        """Read a record back. Raises ForewordError naming the file when it is damaged, of another shape, of another trial than its
-        name says, or written by a foreword whose numbers are others."""
+        """Read a record back. Raises ForewordError naming the file when it is damaged, was changed, is of another shape, of another
+        trial than its name says, or written by a foreword whose numbers are others."""
         raw = read_json(path, "record")
         try:
             _refuse_other(path, str(raw["key"]))
+            digest = raw.pop(DIGEST, None)
+            if digest != _digest(raw):
+                raise ForewordError(
+                    f"The record at {path} was changed after it was written (its contents are not those of its digest); delete it to "
+                    "run that trial again."
+                )
+            _RECORD.validate_json(canonical(raw), strict=True)
+            if raw["spec"] and _KEY.fullmatch(raw["key"]) and key_of(raw["spec"]) != raw["key"]:
+                raise ForewordError(
+                    f"The record at {path} says one key and holds another; delete it to run that trial again."
+                )
             costs = Costs(**raw.pop("costs"))
             answers = tuple(_answer(one) for one in raw.pop("answers"))
             raw["curve"] = tuple(raw["curve"])
             raw["notes"] = tuple(raw["notes"])
             return cls(costs=costs, answers=answers, **raw)
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
             raise ForewordError(
-                f"The record at {path} does not have the shape this version writes ({error}); delete it to run that trial again."
+                f"The record at {path} does not have the shape this version writes ({reason}); delete it to run that trial again."
             ) from error
+
+
+_RECORD = TypeAdapter(Record)
+
+
+def key_of(contents: Mapping[str, Any]) -> str:
+    """The key of a trial: a digest of all that decides its result, and the kind of making."""
+    return f"{hashlib.sha256(canonical(contents).encode()).hexdigest()[:24]}-v{ENGINE}"
+
+
+def _digest(contents: Mapping[str, Any]) -> str:
+    return hashlib.sha256(canonical(contents).encode()).hexdigest()
 
 
 def refuse_older(folder: Path) -> None:

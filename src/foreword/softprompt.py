@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from foreword.errors import ForewordError
+from foreword.errors import ForewordError, TrialFailedError
 
 SCHEME = "v3"  # how a backbone's fingerprint is made; raised when it is made in another way
 PARTS = ("weights", "configuration", "tokenizer")  # of a fingerprint, in this order
@@ -54,7 +54,7 @@ class SoftPrompt:
                 f"A soft prompt is a matrix of P rows and H columns; this one has the shape {tuple(self.values.shape)}."
             )
         if not bool(torch.isfinite(self.values).all()):
-            raise ForewordError(
+            raise TrialFailedError(
                 "This soft prompt holds numbers that are not finite; tune it again with a lower learning rate."
             )
         object.__setattr__(self, "values", self.values.detach().to(torch.float32).cpu().contiguous())
@@ -85,7 +85,8 @@ class SoftPrompt:
         if born and born.partition(":")[0] != SCHEME:
             raise ForewordError(
                 f"This prompt was made by another version of foreword, whose fingerprints cannot be compared, so whether {name} is its "
-                'model cannot be told; tune it again, or, if you are sure that it is, write "fingerprint": "" into its foreword.json.'
+                'model cannot be told; tune it again, or, if you are sure that it is, write "fingerprint": "" into its foreword.json '
+                'and take "contents" out.'
             )
         if born and born != fingerprint:
             mine, other = born.partition(":")[2].split("."), fingerprint.partition(":")[2].split(".")

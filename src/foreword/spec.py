@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
 from foreword.backbone import Backbone
-from foreword.files import canonical
 from foreword.methods import Method
 from foreword.metrics import metric
-from foreword.record import ENGINE
+from foreword.record import ENGINE, key_of
 from foreword.retrieve import signature
 from foreword.softprompt import SoftPrompt
 from foreword.task import Task
@@ -53,8 +51,7 @@ class Spec:
 
     def key(self, backbone: Backbone, task: Task) -> str:
         """The trial's name in the run folder."""
-        digest = hashlib.sha256(canonical(self.contents(backbone, task)).encode()).hexdigest()
-        return f"{digest[:24]}-v{ENGINE}"
+        return key_of(self.contents(backbone, task))
 
 
 def _signature(name: str) -> str | None:

@@ -1,18 +1,20 @@
-"""Soft prompts on disk as PEFT prompt-tuning folders with our certificate beside them; it refuses pickles, damaged files and
-prompts born of another backbone."""
+"""Soft prompts on disk as PEFT prompt-tuning folders with our certificate beside them; it refuses pickles, damaged or changed
+files, and prompts born of another backbone."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialised
 
 from foreword.errors import ForewordError
-from foreword.files import read_json, whole_folder
-from foreword.softprompt import Birth, SoftPrompt
+from foreword.files import canonical, read_json, whole_folder
+from foreword.softprompt import SCHEME, Birth, SoftPrompt
 
 CONFIG, WEIGHTS, CERTIFICATE = "adapter_config.json", "adapter_model.safetensors", "foreword.json"
 KEY = "prompt_embeddings"
@@ -30,7 +32,8 @@ def save(prompt: SoftPrompt, folder: Path) -> None:
     with whole_folder(folder) as part:
         (part / CONFIG).write_text(json.dumps(_peft_config(prompt), indent=2, sort_keys=True) + "\n", encoding="utf-8")
         (part / WEIGHTS).write_bytes(serialised({KEY: prompt.values}, metadata={"format": "pt"}))
-        certificate = {"digest": prompt.digest, "birth": prompt.birth.as_dict()}
+        certificate: dict[str, Any] = {"digest": prompt.digest, "birth": prompt.birth.as_dict()}
+        certificate["contents"] = _contents_digest(certificate)
         (part / CERTIFICATE).write_text(
             json.dumps(certificate, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8"
         )
@@ -58,10 +61,9 @@ def load(folder: Path) -> SoftPrompt:
             f"{tuple(values.shape)}; it is damaged, copy it again."
         )
     values = values[:rows]  # PEFT writes twice the rows for encoder-decoders; the second half is never used
-    birth = _birth(folder, config)
+    birth, digest = _certified(folder, config)
     prompt = SoftPrompt(values, birth)
-    certificate = folder / CERTIFICATE
-    if certificate.is_file() and read_json(certificate, "prompt's certificate").get("digest") != prompt.digest:
+    if digest is not None and digest != prompt.digest:
         raise ForewordError(
             f"The numbers of the prompt at {folder} are not those its certificate was made for; "
             "copy the whole folder again, or delete foreword.json."
@@ -91,17 +93,41 @@ def _numbers(folder: Path) -> Any:
         raise ForewordError(f"The file {path} is damaged ({error}); copy or tune the prompt again.") from error
 
 
-def _birth(folder: Path, config: dict[str, Any]) -> Birth:
-    if not (folder / CERTIFICATE).is_file():
+def _certified(folder: Path, config: dict[str, Any]) -> tuple[Birth, str | None]:
+    """The birth, and the digest of the numbers it belongs to; of a prompt made elsewhere, which has no certificate, no digest.
+
+    A certificate's own digest covers its birth. One that was taken away is only missed where a fingerprint is claimed: who empties
+    that says that the model is not to be checked."""
+    path = folder / CERTIFICATE
+    if not path.is_file():
         kind = "seq2seq" if config.get("task_type") == KINDS["seq2seq"] else "causal"
-        return Birth(backbone=str(config.get("base_model_name_or_path") or ""), kind=kind, origin="peft")
-    raw = read_json(folder / CERTIFICATE, "prompt's certificate")
+        return Birth(backbone=str(config.get("base_model_name_or_path") or ""), kind=kind, origin="peft"), None
+    raw = read_json(path, "prompt's certificate")
     try:
-        return Birth(**raw["birth"])
-    except (KeyError, TypeError) as error:
+        digest, birth = raw["digest"], Birth(**raw["birth"])
+        _BIRTH.validate_json(canonical(raw["birth"]), strict=True)
+        if birth.kind not in KINDS or birth.place not in PLACES:
+            raise ValueError(f"kind '{birth.kind}', place '{birth.place}'")
+    except (KeyError, TypeError, ValueError) as error:
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
         raise ForewordError(
-            f"The certificate {folder / CERTIFICATE} does not have the shape this version writes ({error}); tune the prompt again."
+            f"The certificate {path} does not have the shape this version writes ({reason}); tune the prompt again."
         ) from error
+    sealed = raw.get("contents")
+    if sealed != _contents_digest(raw) and (sealed is not None or birth.fingerprint.startswith(f"{SCHEME}:")):
+        raise ForewordError(
+            f"The certificate {path} was changed after it was written; copy the whole folder again, or delete foreword.json to use the "
+            "numbers as a prompt made elsewhere."
+        )
+    return birth, digest
+
+
+_BIRTH = TypeAdapter(Birth)
+
+
+def _contents_digest(certificate: dict[str, Any]) -> str:
+    """A digest of what a certificate says."""
+    return hashlib.sha256(canonical([certificate["digest"], certificate["birth"]]).encode()).hexdigest()
 
 
 def _peft_config(prompt: SoftPrompt) -> dict[str, Any]:

@@ -16,12 +16,15 @@ from foreword import store
 from foreword.backbone import Backbone
 from foreword.data import Example
 from foreword.environment import hardware, versions
-from foreword.errors import ForewordError
+from foreword.errors import ForewordError, TrialFailedError
+from foreword.files import held, remove_empty
 from foreword.inits import Given, vocab
 from foreword.layout import Laid, Layout
+from foreword.memory import out_of_memory
 from foreword.metrics import metric
 from foreword.metrics.scores import Scores, scores_of
 from foreword.pack import visited
+from foreword.positions import FORWARD, answering, parted
 from foreword.predict import Prediction, predict
 from foreword.progress import Progress, silent
 from foreword.record import Answer, Costs, Demonstration, Record
@@ -33,6 +36,7 @@ from foreword.trainables import TRAINABLES, Prefix, Setup
 from foreword.tune import Tuned, dev_loss, train
 
 PLACE_SAMPLE, PLACE_FACTOR = 64, 1.25
+COUNTED = 64  # training rows whose tokens are counted for what a training takes
 DEV_BATCH = 64  # not the user's batch size: no setting that changes no answer may choose another checkpoint
 CHAT = "The model was spoken to in turns, through its chat template (--chat off for running text)."
 BEHIND = "The soft prompt stands behind the encoder's input: in front, it would move the input to positions unknown to this model."
@@ -67,20 +71,56 @@ class Trial:
         """For people: label and seed."""
         return f"{self.spec.label} seed {self.spec.seed}" if self.spec.method.random() else self.spec.label
 
+    @property
+    def work(self) -> Path:
+        """Its checkpoints, and the lock that keeps others from the same trial."""
+        return self.out / "work" / self.key
+
     def finished(self) -> Record | None:
-        """The record of an earlier run, if this very trial has been run."""
-        return Record.read(self.path) if self.path.is_file() else None
+        """The record of an earlier run, if this very trial has been run and its soft prompt is still where it was kept. Raises
+        ForewordError where the record is damaged, or another prompt stands there."""
+        if not self.path.is_file():
+            return None
+        record = Record.read(self.path)
+        if not record.prompt:
+            return record
+        folder = self.out / record.prompt
+        if not folder.exists():
+            return None
+        if store.load(folder).digest != record.fingerprints.get("soft_prompt"):
+            raise ForewordError(
+                f"The prompt at {folder} is not the one that was tuned for {self.name}; delete it, and it is tuned again."
+            )
+        return record
 
     def run(self) -> Record:
         """The finished record, computed if it is not there yet; written whole or not at all."""
+        return self.run_or_take()[0]
+
+    def run_or_take(self, waiting: Callable[[], None] = lambda: None) -> tuple[Record, bool]:
+        """The finished record, and whether it was computed now. Of several processes, one computes; waiting: called where that is
+        another, before its record is waited for. Raises TrialFailedError where the reason says nothing of other trials."""
         done = self.finished()
         if done is not None:
-            return done
-        layout = self._placed()
-        record = self._score(layout, *self._trained(layout))
-        record.write(self.path)
-        shutil.rmtree(self.out / "work" / self.key, ignore_errors=True)
-        return record
+            return done, False
+        with held(self.work, waiting):
+            try:
+                done = self.finished()
+                if done is not None:
+                    return done, False
+                layout = self._placed()
+                record = self._score(layout, *self._trained(layout))
+                record.write(self.path)
+                shutil.rmtree(self.work, ignore_errors=True)
+                return record, True
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error):
+                    raise
+                raise TrialFailedError(
+                    f"The memory is not enough for {self.name}; lower --batch-size or --train-batch-size, or use --dtype bfloat16."
+                ) from error
+            finally:
+                remove_empty(self.work, self.work.parent)
 
     def fit(self) -> tuple[Tuned | None, SoftPrompt | None]:
         """Only what this trial trains, nothing scored and nothing kept but checkpoints."""
@@ -178,7 +218,7 @@ class Trial:
             Setup(self.backbone, spec.tuning, spec.seed, given),
             layout.training_rows(self.task.train),
             lambda backbone: replace(self, backbone=backbone)._dev_score(layout),
-            folder=self.out / "work" / self.key,
+            folder=self.work,
             name=f"{self.name}: tuning",
             progress=self.progress,
         )
@@ -248,6 +288,8 @@ class Trial:
             train_seconds=0.0 if tuned is None else tuned.seconds,
             prefix_tokens=float(np.mean([one.fitted.before for one in laid])),
             seconds_per_answer=found.seconds / len(laid),
+            train_flop=self._train_flop(layout, tuned),
+            answer_flop=self._answer_flop(layout, laid),
         )
         return Record(
             key=self.key,
@@ -277,6 +319,21 @@ class Trial:
                 *scores.absent,
             ),
         )
+
+    def _train_flop(self, layout: Layout, tuned: Tuned | None) -> float:
+        """Operations of the training that was done, its rows taken to be as long as the first that it saw."""
+        if tuned is None or not tuned.curve:
+            return 0.0
+        tuning = self.spec.tuning
+        rows = layout.training_rows(self.task.train)
+        seen = visited(len(rows), tuning.batch_size, tuning.max_steps, seed=self.spec.seed)
+        each, shared = parted(self.backbone, layout.soft, [rows[place] for place in seen[:COUNTED]])
+        step = shared + min(tuning.batch_size, len(rows)) * sum(each) / len(each)
+        return TRAINABLES[self.spec.method.trainable].flops(self.backbone) * tuned.curve[-1]["step"] * step
+
+    def _answer_flop(self, layout: Layout, laid: Sequence[Laid]) -> float:
+        each, shared = answering(self.backbone, self.task.template, layout.soft, laid, self.spec.max_new_tokens)
+        return FORWARD * self.backbone.parameters * (sum(each) + shared) / len(laid)
 
     def _fingerprints(self, prompt: SoftPrompt | None) -> dict[str, str]:
         found = {"backbone": self.backbone.fingerprint, "task": self.task.fingerprint}

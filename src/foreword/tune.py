@@ -4,20 +4,18 @@ identical result; it refuses to touch anything beside what is trained."""
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as serialised
 from torch import Tensor
 
+from foreword import checkpoint
 from foreword.backbone import Backbone, Row
-from foreword.errors import ForewordError
-from foreword.files import canonical, whole_file
+from foreword.errors import ForewordError, TrialFailedError
+from foreword.files import canonical
 from foreword.memory import Budget
 from foreword.optim import optimizer, rate
 from foreword.pack import batches, step_places, visited
@@ -72,7 +70,7 @@ def train(
     train on or a number is no longer one.
     """
     if setup.tuning.max_steps and "gradient" in setup.backbone.engine.reasons:
-        raise ForewordError(
+        raise TrialFailedError(
             f"Nothing can be trained on {setup.backbone.name}: {setup.backbone.engine.reasons['gradient']}; use other kernels or another "
             "--dtype, or a method that trains nothing."
         )
@@ -103,18 +101,18 @@ def _fit(
     evaluate: Callable[[], float],
     setup: Setup,
     rate_name: str,
-    checkpoint: tuple[Path, str],
+    place: tuple[Path, str],
     name: str,
     progress: Progress,
 ) -> State:
-    """The loop of every training, of one step or more. evaluate: its dev score as it stands, lower is better. checkpoint: its path,
-    and what marks it as this training's."""
+    """The loop of every training, of one step or more. evaluate: its dev score as it stands, lower is better. place: of its checkpoint,
+    and what marks that as this training's."""
     if not rows:
         raise ForewordError("There is no training example to tune on; give a training split.")
     tuning = setup.tuning
     steps = optimizer(tuning.optimizer, training.groups(tuning.learning_rate), tuning.weight_decay)
     rates = [group["lr"] for group in steps.param_groups]
-    state = _resume(*checkpoint, training, steps) or State()
+    state = _resume(*place, training, steps) or State()
     budget = Budget(MICRO_TOKENS)
     while state.step < tuning.max_steps and not (tuning.patience and state.waiting >= tuning.patience):
         begun = time.perf_counter()
@@ -125,14 +123,14 @@ def _fit(
         with training.backbone.recomputing(tuning.gradient_checkpointing):
             loss = _step(training, [rows[place] for place in places], steps, tuning.max_grad_norm, budget)
         if loss != loss or loss == float("inf"):
-            raise ForewordError(
+            raise TrialFailedError(
                 f"The training loss is no longer a number at step {state.step}; "
                 f"lower {rate_name} ({tuning.learning_rate}) or use float32."
             )
         if state.step == 0 and not any(
             value.grad is not None and bool(value.grad.any()) for value in training.named.values()
         ):
-            raise ForewordError(
+            raise TrialFailedError(
                 f"No gradient reaches what is to be trained on {training.backbone.name}, so training would change nothing: a part of the "
                 "model computes without one; use other kernels or another --dtype."
             )
@@ -144,7 +142,7 @@ def _fit(
             _evaluate(state, training, evaluate, rate_name)
         state.seconds += time.perf_counter() - begun
         if due:
-            _save(*checkpoint, training, steps, state)
+            _save(*place, training, steps, state)
         progress(name, state.step, tuning.max_steps, f"loss {loss:.3f}, dev {state.best_score:.4g}")
     progress(name, tuning.max_steps, tuning.max_steps, f"best at step {state.best_step}")
     return state
@@ -194,7 +192,7 @@ def _step(
 def _evaluate(state: State, training: Training, evaluate: Callable[[], float], rate_name: str) -> None:
     score = evaluate()
     if score != score or score in (float("inf"), float("-inf")):
-        raise ForewordError(
+        raise TrialFailedError(
             f"The dev score is no longer a number at step {state.step}; lower {rate_name} or use --dtype float32."
         )
     state.curve.append({"step": state.step, "loss": state.loss_sum / state.loss_steps, "dev": score})
@@ -219,39 +217,25 @@ def dev_loss(backbone: Backbone, rows: Sequence[Row], batch_size: int) -> Callab
 
 
 def _save(path: Path, mark: str, training: Training, steps: torch.optim.Optimizer, state: State) -> None:
-    tensors = {f"trained.{name}": value.detach() for name, value in training.named.items()}
+    tensors = {f"trained.{name}": value for name, value in training.named.items()}
     tensors |= {f"best.{name}": value for name, value in state.best.items()}
-    for index, held in steps.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in held.items()}
     plain = {key: value for key, value in vars(state).items() if key != "best"}
-    tensors = {name: value.contiguous().cpu() for name, value in tensors.items()}
-    with whole_file(path) as part:
-        part.write_bytes(serialised(tensors, metadata={"mark": mark, "state": json.dumps(plain)}))
+    checkpoint.write(path, tensors | checkpoint.optimizer_tensors(steps), plain, mark=mark)
 
 
 def _resume(path: Path, mark: str, training: Training, steps: torch.optim.Optimizer) -> State | None:
     """The state of an earlier run of this very training, its numbers put back; None where there is none, or another training's."""
-    if not path.is_file():
+    kept = checkpoint.read(path, mark=mark) if path.is_file() else None
+    if kept is None:
         return None
+    tensors, plain = kept
     try:
-        with safe_open(path, framework="pt") as stream:
-            metadata = stream.metadata() or {}
-            if metadata.get("mark") != mark:
-                return None
-            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - not a dict
-            plain = json.loads(metadata["state"])
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise ForewordError(
-            f"The checkpoint {path} is damaged ({error}); delete it to train from the start."
-        ) from error
-    held: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
-        if name.startswith("optimizer."):
-            _, index, key = name.split(".", 2)
-            held.setdefault(int(index), {})[key] = value
-    with torch.no_grad():
-        for name, parameter in training.named.items():
-            parameter.copy_(tensors[f"trained.{name}"])
-    steps.load_state_dict({"state": held, "param_groups": steps.state_dict()["param_groups"]})
-    best = {name.removeprefix("best."): value for name, value in tensors.items() if name.startswith("best.")}
-    return State(best=best, **plain)
+        best = {name.removeprefix("best."): value for name, value in tensors.items() if name.startswith("best.")}
+        state = State(best=best, **plain)
+        with torch.no_grad():
+            for name, parameter in training.named.items():
+                parameter.copy_(tensors[f"trained.{name}"])
+        checkpoint.put_back(steps, tensors)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:  # of another shape than this version writes
+        raise checkpoint.damaged(path, error) from error
+    return state

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +14,8 @@ if TYPE_CHECKING:
     from foreword.study.compare import Outcome
     from foreword.study.plan import Plan
     from foreword.trial import Trial
+
+FAILED = 3  # the exit code where a trial could not be finished, and the others were
 
 
 @o.takes(
@@ -48,7 +49,7 @@ def compare(
 ) -> None:
     """Compare ways of adapting one frozen model on one task: scores with error bars, costs, and which one to use.
 
-    A second run does only what is missing; Ctrl-C loses only the trial under way.
+    A second run does only what is missing; Ctrl-C loses only the trial under way. A trial that fails leaves the others (exit code 3).
 
     Examples:
 
@@ -71,9 +72,9 @@ def compare_with(
 ) -> None:
     """Run a comparison from flags, and print its answer. What can be refused without a model is refused before one is loaded."""
     from foreword.cli.run import run_of
-    from foreword.files import may_write
     from foreword.methods import renames
     from foreword.study.asked import checked, heard, task_of
+    from foreword.study.places import may_write_folder
 
     asked = run_of(flags, config=config, overrides=overrides or [])
     run = heard(checked(asked))
@@ -84,18 +85,20 @@ def compare_with(
         with bars.waiting("loading data"):
             task = task_of(run)
         if not dry_run:
-            may_write(Path(run.out))
+            may_write_folder(run, config)
         with bars.waiting("loading model"):
             from foreword.study.compare import carry_out
             from foreword.study.plan import plan
 
             planned = plan(run, task=task, progress=bars)
         if not dry_run:
-            outcome = carry_out(planned, said=_teller(planned, bars))
+            outcome = carry_out(planned, said=_teller(planned, bars), noted=bars.say)
     if dry_run:
         _list(planned, as_json)
-    else:
-        _answer(outcome, planned.backbone.device, as_json)
+        return
+    _answer(outcome, planned.backbone.device, as_json)
+    if outcome.summary.failures:
+        raise typer.Exit(FAILED)
 
 
 def _teller(planned: Plan, bars: Bars) -> Callable[[Trial, bool], None]:

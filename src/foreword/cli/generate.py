@@ -45,12 +45,12 @@ def generate(
       foreword generate --model gpt2 -p mine/a -p mine/b -p mine/c --data in.jsonl
     """
     from foreword.cli.run import run_of
-    from foreword.files import may_write
     from foreword.study.asked import checked
+    from foreword.study.places import may_write_answers
 
     run = checked(run_of(flags, config=config, seeds=[0]))
     if out:
-        may_write(Path(out).absolute().parent)
+        may_write_answers(out, run, config, prompt or (), demonstrations or "")
     bars = Bars()
     with bars.shown():
         with bars.waiting("loading model"):
@@ -69,7 +69,7 @@ def generate(
 
 def _print(found: Answered, out: str | None, as_json: bool) -> None:
     from foreword.data import counted
-    from foreword.files import write_text
+    from foreword.files import is_output, write_text
 
     pairs = list(zip(found.examples, found.outputs, strict=True))
     plain: list[dict[str, Any]] = [{"id": one.id, "output": output} for one, output in pairs]
@@ -79,6 +79,8 @@ def _print(found: Answered, out: str | None, as_json: bool) -> None:
         ]
     if out:
         write_text(Path(out), "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in plain))
+        if is_output(Path(out)):
+            return  # the answers stand there, and nothing else is to
     if as_json:
         for line in plain:
             print_json(line)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from foreword.cli.talk import Bars
+from foreword.cli.talk import Bars, say
 
 
 def pretrain(
@@ -38,4 +38,4 @@ def pretrain(
 
     with bars.shown():
         folder = train(Path(out), size=size, tokens=tokens, seed=seed, threads=threads, report=report)
-    typer.echo(f"The model is in {folder}: foreword compare --model {folder} --task mini-dart")
+    say(f"The model is in {folder}: foreword compare --model {folder} --task mini-dart")

@@ -8,7 +8,7 @@ import typer
 
 from foreword.cli import options as o
 from foreword.cli.talk import Bars, print_json, say
-from foreword.errors import ForewordError
+from foreword.errors import ForewordError, visible
 
 if TYPE_CHECKING:
     from foreword.study.show import Shown
@@ -142,10 +142,10 @@ def _print(shown: Shown) -> None:
 
     body = Text()
     for piece in shown.pieces:
-        body.append(piece.text, style=STYLES[piece.kind])
+        body.append(visible(piece.text), style=STYLES[piece.kind])
         body.append("\n" if piece.role and not piece.text.endswith("\n") else "")
-    body.highlight_words(shown.specials, style="reverse dim")
-    title = Text(f"{shown.method}: example {shown.example}")
+    body.highlight_words(list(map(visible, shown.specials)), style="reverse dim")
+    title = Text(visible(f"{shown.method}: example {shown.example}"))
     Console(highlight=False).print(Panel(body, title=title, subtitle="the answer follows here"))
     for piece in shown.pieces:
         near = "" if piece.similarity is None else f", similarity {piece.similarity:.3f}"

@@ -4,10 +4,13 @@ to print on stdout what a machine did not ask for."""
 from __future__ import annotations
 
 import json
+import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TextIO
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -25,6 +28,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from foreword.errors import visible
 from foreword.report.words import duration
 
 
@@ -34,6 +38,7 @@ class _Rate(ProgressColumn):
         return Text("" if speed is None else f"{speed:,.1f}/s", style="dim")
 
 
+UNSAFE = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")  # of those that JSON leaves as they are
 EVERY = 60.0  # seconds between two lines of one piece of work, where stderr is no terminal
 
 
@@ -60,11 +65,20 @@ class Clock:
         return told
 
 
+class Aside(Console):
+    """Stderr, for people: where nobody reads it any more, the work goes on."""
+
+    def on_broken_pipe(self) -> None:
+        """Nothing more is written."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
 class Bars:
     """Progress bars with rates and time left, one a piece of work; where stderr is no terminal, a line a minute."""
 
     def __init__(self) -> None:
-        self.console = Console(stderr=True, highlight=False)
+        self.console = Aside(stderr=True, highlight=False)
         self.live = self.console.is_terminal
         self._bars = Progress(
             SpinnerColumn(),
@@ -83,6 +97,7 @@ class Bars:
 
     def __call__(self, what: str, done: int, total: int, note: str = "") -> None:
         """The Progress of this terminal."""
+        what, note = visible(what), visible(note)
         if not self.live:
             self._line(what, done, total, note)
             return
@@ -110,7 +125,7 @@ class Bars:
 
     def say(self, line: str) -> None:
         """A line that stays, for people."""
-        self.console.print(line, markup=False, soft_wrap=True)
+        self.console.print(visible(line), markup=False, soft_wrap=True)
 
     @contextmanager
     def shown(self) -> Iterator[Bars]:
@@ -130,14 +145,20 @@ class Bars:
 
 
 def print_json(value: object) -> None:
-    """One JSON value on one line of stdout; escaped to ASCII where stdout cannot carry more."""
-    plain = not (sys.stdout.encoding or "").lower().startswith("utf")
-    sys.stdout.write(json.dumps(value, ensure_ascii=plain, allow_nan=False) + "\n")
+    """One JSON value on one line of stdout; escaped to ASCII where stdout cannot carry more, and where a terminal could take a character
+    for a command."""
+    text = json.dumps(value, ensure_ascii=not utf8(sys.stdout), allow_nan=False)
+    sys.stdout.write(UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n")
+
+
+def utf8(stream: TextIO) -> bool:
+    """Whether a stream carries any character."""
+    return (stream.encoding or "").lower().startswith("utf")
 
 
 def say(text: str = "", *, style: str = "") -> None:
     """A line for people on stdout, as it is."""
-    Console(highlight=False).print(Text(text, style=style), soft_wrap=True)
+    Console(highlight=False).print(Text(visible(text), style=style), soft_wrap=True)
 
 
 def print_table(
@@ -150,7 +171,7 @@ def print_table(
         words = name in left
         table.add_column(name, justify="left" if words else "right", overflow="fold", no_wrap=not words)
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(visible(cell)) for cell in row))
     if head:
         say(head, style="bold")
     Console(highlight=False).print(table)

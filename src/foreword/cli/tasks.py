@@ -38,7 +38,7 @@ def tasks(
 
       foreword tasks dart --check --data-dir data
     """
-    from foreword.errors import ForewordError
+    from foreword.errors import ForewordError, visible
     from foreword.tasks import about, module, names
 
     if name is not None:
@@ -53,7 +53,7 @@ def tasks(
         from foreword.tasks._page import page
 
         here = chosen if name else [one for one in chosen if about(one, data_dir).ready]
-        typer.echo(page(here, data_dir), nl=False)
+        typer.echo(visible(page(here, data_dir)), nl=False)
         return
     found = [about(one, data_dir) for one in chosen]
     if as_json:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from foreword.cli import options as o
 from foreword.cli.talk import Bars, print_json, say
+
+DEFAULT = "prompt"  # the folder where none is named
 
 
 @o.takes(
@@ -43,8 +46,10 @@ def tune(
     from foreword.cli.run import run_of
     from foreword.study.asked import checked
 
-    run = checked(run_of(flags, config=config, overrides=overrides or [], seeds=[0], out="prompt"))
+    run = checked(run_of(flags, config=config, overrides=overrides or [], seeds=[0], out=DEFAULT))
     bars = Bars()
+    if flags["out"] is None and run.out == DEFAULT:
+        bars.say(f"No --out is given: the prompt will stand in {Path(run.out).absolute()}.")
     with bars.shown():
         from foreword.study.single import tune_one
 

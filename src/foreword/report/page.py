@@ -120,12 +120,18 @@ def _table(summary: Summary, colours: dict[str, int]) -> str:
     compared = {one.method: one for one in summary.comparisons}
     body = "".join(_line(row, summary, compared.get(row.method), colours[row.method]) for row in summary.rows)
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
+    body += "".join(_failed(method) for method in dict.fromkeys(failure.method for failure in summary.failures))
     body += "".join(_baseline(baseline) for baseline in summary.baselines)
     return f'<table class="sortable"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
 def _scrolled(name: str, table: str) -> str:
     return f'<div class="scroll" role="region" aria-label="{name}" tabindex="0">{table}</div>' if table else ""
+
+
+def _failed(method: str) -> str:
+    """A line of a method that has no score."""
+    return f'<tr class=blind><th scope="row"><span class="chip"></span>{escape(method)}</th><td>failed</td>{"<td></td>" * 7}</tr>'
 
 
 def _baseline(baseline: Baseline) -> str:
@@ -200,7 +206,8 @@ def _signed(value: float) -> str:
 
 
 def _table_note(summary: Summary) -> str:
-    said = [
+    said = [failure.sentence() for failure in summary.failures]
+    said += [
         "The last column includes the training. Intervals and p-values come from one model of seeds and test examples; "
         "p-values are adjusted for all pairs of methods."
     ]

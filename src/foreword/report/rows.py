@@ -28,7 +28,7 @@ class Row:
     method or one seed). ci95: of the method, by the crossed model of seeds and examples; of its prompt alone, where it ran with
     one seed. deterministic: one run stands for every seed. prefix_tokens:
     mean positions before the input. dropped_demonstrations: summed over the runs of this row. subsets: the mean of each
-    named part of the test examples.
+    named part of the test examples. train_flop, answer_flop: operations counted from tokens, of a training and of an answer.
     """
 
     method: str
@@ -47,6 +47,8 @@ class Row:
     examples: int
     subsets: dict[str, float] = field(default_factory=dict)
     classes: Classes | None = None
+    train_flop: float = 0.0
+    answer_flop: float = 0.0
 
     @property
     def one_seed(self) -> bool:
@@ -56,6 +58,28 @@ class Row:
     def cost_seconds(self, answers: int) -> float:
         """Seconds to train once and then answer so many inputs."""
         return self.train_seconds + answers * self.seconds_per_answer
+
+    def cost_flop(self, answers: int) -> float:
+        """Operations to train once and then answer so many inputs: what decides which of two methods is cheaper, since a clock would
+        decide otherwise the next time."""
+        return self.train_flop + answers * self.answer_flop
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A trial that could not be finished. seed: None where it changes nothing. others: scores of the method's other seeds, which make
+    no row, since those that fail are not left out by chance."""
+
+    method: str
+    seed: int | None
+    cause: str
+    others: list[float] = field(default_factory=list)
+
+    def sentence(self) -> str:
+        """What failed, why, and what of the method is known all the same."""
+        name = self.method if self.seed is None else f"{self.method} seed {self.seed}"
+        known = f" Its other seeds scored {', '.join(f'{score:.1f}' for score in self.others)}." if self.others else ""
+        return f"{name} failed, so {self.method} has no row: {self.cause}{known}"
 
 
 @dataclass(frozen=True)
@@ -108,14 +132,16 @@ class Recommendation:
 
 @dataclass(frozen=True)
 class Asked:
-    """What was asked for. date: of the report, as in 2026-01-31. wording: the template's parts. prompts: the folder of each kept
-    soft prompt by its trial. next_command: how to answer new inputs with the recommended method; empty where there is none."""
+    """What was asked for. date: of the report, as in 2026-01-31. wording: the template's parts. prompts: the folder of each kept soft
+    prompt by its trial. next_command: how to answer new inputs with the recommended method; empty where there is none. trials: each
+    one's key by its name."""
 
     command: str
     date: str
     wording: dict[str, str]
     prompts: dict[str, str]
     next_command: str
+    trials: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -141,6 +167,7 @@ class Summary:
     sizes: dict[str, int] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
     asked: Asked | None = None
+    failures: tuple[Failure, ...] = ()
 
     def row(self, method: str) -> Row:
         """The row with this label. Raises KeyError when there is none."""
@@ -155,4 +182,4 @@ class Summary:
 
 def best_row(rows: tuple[Row, ...], answers: int) -> Row:
     """The row with the highest mean; of equal ones the cheapest for so many answers, then the first."""
-    return max(enumerate(rows), key=lambda pair: (pair[1].mean, -pair[1].cost_seconds(answers), -pair[0]))[1]
+    return max(enumerate(rows), key=lambda pair: (pair[1].mean, -pair[1].cost_flop(answers), -pair[0]))[1]

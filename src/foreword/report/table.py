@@ -8,6 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from foreword.errors import visible
 from foreword.report import words
 from foreword.report.rows import Row, Summary
 
@@ -25,7 +26,7 @@ def render(summary: Summary, *, ascii_only: bool = False) -> RenderableType:
     examples = words.plural(summary.examples, "example")
     if summary.sizes:
         examples = words.split_sizes(summary.sizes)
-    head = Text(f"{summary.task} on {summary.backbone}, {examples}", style="bold")
+    head = Text(_said(f"{summary.task} on {summary.backbone}, {examples}", ascii_only), style="bold")
     parts: list[RenderableType] = [head, _table(summary, ascii_only)]
     if summary.baselines:
         blind = "; ".join(f"{baseline.name} {words.score(baseline.score)}" for baseline in summary.baselines)
@@ -35,6 +36,7 @@ def render(summary: Summary, *, ascii_only: bool = False) -> RenderableType:
     if summary.labels:
         parts.append(_classes(summary))
     parts.append(Padding(Text(_said(summary.recommendation.reason, ascii_only), style="bold"), (0, 1)))
+    parts += [Padding(Text(_said(each.sentence(), ascii_only), style="bold red"), (0, 1)) for each in summary.failures]
     if any(len(row.seeds) > 1 for row in summary.rows):
         spread = "± is the standard deviation over seeds. "
     else:
@@ -63,7 +65,11 @@ def _table(summary: Summary, ascii_only: bool) -> Table:
         chosen = row.method == summary.recommendation.method
         cells = [_said(cell, ascii_only) for cell in _cells(row)]
         mark = "* " if chosen else "  "
-        table.add_row(Text(mark + row.method), *map(Text, cells), style="bold green" if chosen else "")
+        table.add_row(
+            Text(_said(mark + row.method, ascii_only)), *map(Text, cells), style="bold green" if chosen else ""
+        )
+    for method in dict.fromkeys(failure.method for failure in summary.failures):
+        table.add_row(Text(_said("  " + method, ascii_only)), "failed", style="red")
     return table
 
 
@@ -75,7 +81,9 @@ def _classes(summary: Summary) -> Table:
     table.add_column("MCC", justify="right")
     for row in summary.rows:
         if row.classes is not None:
-            table.add_row(Text(f"  {row.method}"), words.score(row.classes.macro_f1), words.score(row.classes.mcc))
+            table.add_row(
+                Text(visible(f"  {row.method}")), words.score(row.classes.macro_f1), words.score(row.classes.mcc)
+            )
     return table
 
 
@@ -86,7 +94,7 @@ def _subsets(summary: Summary, ascii_only: bool) -> Table:
     for name, size in summary.subsets.items():
         table.add_column(_said(f"{name}\n({size:,})", ascii_only), justify="right", overflow="fold")
     for row in summary.rows:
-        table.add_row(Text(f"  {row.method}"), *(words.score(row.subsets[name]) for name in summary.subsets))
+        table.add_row(Text(visible(f"  {row.method}")), *(words.score(row.subsets[name]) for name in summary.subsets))
     return table
 
 
@@ -103,6 +111,7 @@ def _cells(row: Row) -> list[str]:
 
 
 def _said(text: str, ascii_only: bool) -> str:
+    text = visible(text)
     if ascii_only:
         for fine, plain in PLAIN.items():
             text = text.replace(fine, plain)

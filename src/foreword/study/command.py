@@ -17,12 +17,14 @@ from foreword.task import Task
 def asked(run: Run, task: Task, records: Sequence[Record], method: str) -> Asked:
     """What was asked for, and what may come next. method: the recommended one; empty where there is none."""
     kept = {f"{one.label} seed {one.seed}": f"{run.out}/{one.prompt}" for one in records if one.prompt}
+    keys = {one.label if one.deterministic else f"{one.label} seed {one.seed}": one.key for one in records}
     return Asked(
         command=command(run),
         date=date.today().isoformat(),
         wording=task.template.as_dict(),
         prompts=kept,
         next_command=next_command(run, records, method),
+        trials=keys,
     )
 
 

@@ -5,27 +5,36 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from foreword.config import Run
-from foreword.files import tidy, writable_folder, write_json
+from foreword.errors import ForewordError, TrialFailedError
+from foreword.files import held, remove_empty, tidy, writable_folder, write_json
+from foreword.locks import taken
 from foreword.metrics import METRICS
 from foreword.progress import Progress, silent
 from foreword.record import Record
 from foreword.report.page import write_report
+from foreword.report.rows import Failure
 from foreword.study.asked import heard
 from foreword.study.classes import labels_of
 from foreword.study.command import asked
+from foreword.study.earlier import DOCUMENT, FOLDER, REPORT, keep_earlier
 from foreword.study.plan import Plan, plan, renamed, unwritable
 from foreword.study.summary import Summary, as_json, summarise
 from foreword.study.trivial import trivial_answers
 from foreword.task import SPLITS
 from foreword.trial import Trial
 
+Told = Callable[[Trial, bool], None]
+Noted = Callable[[str], None]
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a comparison leaves. made: how many trials this run computed; found: how many were there already."""
+    """What a comparison leaves. records: of the methods that have a row. made: how many trials this run computed; found: how many were
+    there already. Those that failed are in the summary."""
 
     summary: Summary
     records: tuple[Record, ...]
@@ -34,39 +43,67 @@ class Outcome:
     found: int
 
 
-def carry_out(plan: Plan, *, said: Callable[[Trial, bool], None] = lambda trial, found: None) -> Outcome:
-    """Run the missing trials, then write report.html and compare.json. said: told of each trial, and whether it was there."""
+def carry_out(plan: Plan, *, said: Told = lambda trial, found: None, noted: Noted = lambda sentence: None) -> Outcome:
+    """Run the missing trials, then write report.html and compare.json. said: told of each trial, and whether it was there. noted: told
+    in a sentence of what a user would not expect.
+
+    A trial that fails for a reason of its own is left out, with its method's row, and the others go on. Raises ForewordError where
+    none is left, and for reasons that are not one trial's own.
+    """
     out = writable_folder(Path(plan.run.out))
     _sweep(plan, out)
-    records: list[Record] = []
+    finished: list[tuple[Trial, Record]] = []
+    causes: list[tuple[Trial, str]] = []
     made = 0
     for trial in plan.trials:
-        there = trial.path.is_file()
+        there = trial.finished() is not None
         said(trial, there)
-        records.append(trial.run())
-        made += not there
+        if trial.path.is_file() and not there:
+            noted(f"The soft prompt of {trial.name} is not in {out / 'prompts'} any more, so it is made again.")
+        try:
+            waiting = f"{trial.name} is being run in {out} by another process; waiting for it."
+            record, computed = trial.run_or_take(partial(noted, waiting))
+            finished.append((trial, record))
+            made += computed
+        except TrialFailedError as error:
+            causes.append((trial, str(error)))
+            noted(f"{trial.name} failed: {error}")
     _sweep(plan, out)
-    return conclude(plan, records, out, made)
+    return conclude(plan, finished, causes, out, made, noted)
 
 
 def _sweep(plan: Plan, out: Path) -> None:
-    """Remove what killed runs left in the run folder: half-written files, and checkpoints of trials that are finished."""
-    work = out / "work"
+    """Remove what killed runs left in the run folder: half-written files, and checkpoints of trials that are finished. What another
+    process is at is left to it."""
     for trial in plan.trials:
-        tidy(work / trial.key)
-        if trial.path.is_file():
-            shutil.rmtree(work / trial.key, ignore_errors=True)
-    for folder in (out / "records", out / "prompts"):
+        with taken(trial.work) as free:
+            if free:
+                tidy(trial.work)
+                if trial.path.is_file():
+                    shutil.rmtree(trial.work, ignore_errors=True)
+        remove_empty(trial.work)
+    for folder in (out / "records", out / "prompts", out / FOLDER):
         tidy(folder)
-    for name in ("report.html", "compare.json"):
+    for name in (REPORT, DOCUMENT):
         tidy(out, name)
-    if work.is_dir() and not any(work.iterdir()):
-        work.rmdir()
+    remove_empty(out / "work")
 
 
-def conclude(plan: Plan, records: Sequence[Record], out: Path, made: int) -> Outcome:
-    """Rows, tests, recommendation, report."""
-    records = [renamed(record, trial) for record, trial in zip(records, plan.trials, strict=True)]
+def conclude(
+    plan: Plan,
+    finished: Sequence[tuple[Trial, Record]],
+    causes: Sequence[tuple[Trial, str]],
+    out: Path,
+    made: int,
+    noted: Noted,
+) -> Outcome:
+    """Rows, tests, recommendation, report. A method of which a trial failed has no row: which seeds fail is not left to chance, so
+    that the mean of the others would be too high."""
+    failed = {trial.spec.label for trial, _ in causes}
+    records = [renamed(record, trial) for trial, record in finished if trial.spec.label not in failed]
+    if not records:
+        trial, cause = causes[0]
+        raise ForewordError(f"No method could be finished; the first trial that failed is {trial.name}: {cause}")
     metric = METRICS[plan.task.metrics[0]]
     summary = summarise(
         records,
@@ -78,12 +115,24 @@ def conclude(plan: Plan, records: Sequence[Record], out: Path, made: int) -> Out
     )
     notes = (*plan.task.remarks, *unwritable(plan.backbone, plan.task), *summary.notes)
     sizes = {split: len(plan.task.split(split)) for split in SPLITS}
-    summary = replace(summary, notes=tuple(dict.fromkeys(notes)), sizes=sizes)
+    failures = tuple(_failure(trial, cause, finished) for trial, cause in causes)
+    summary = replace(summary, notes=tuple(dict.fromkeys(notes)), sizes=sizes, failures=failures)
     summary = replace(summary, asked=asked(plan.run, plan.task, records, summary.recommendation.method))
-    report = out / "report.html"
-    write_report(report, summary, records)
-    write_json(out / "compare.json", as_json(summary, str(report)))
-    return Outcome(summary, tuple(records), report, made, len(records) - made)
+    report = out / REPORT
+    document = as_json(summary, str(report))
+    with held(out, waiting=lambda: None):
+        earlier = keep_earlier(out, document)
+        write_report(report, summary, records)
+        write_json(out / DOCUMENT, document)
+    if earlier is not None:
+        noted(f"{out} held the report of another study, which is now in {earlier}.")
+    return Outcome(summary, tuple(records), report, made, len(finished) - made)
+
+
+def _failure(trial: Trial, cause: str, finished: Sequence[tuple[Trial, Record]]) -> Failure:
+    others = [record for other, record in finished if other.spec.label == trial.spec.label]
+    seed = trial.spec.seed if trial.spec.method.random() else None
+    return Failure(trial.spec.label, seed, cause, [record.scores[record.primary] for record in others])
 
 
 def compare(run: Run, *, progress: Progress = silent) -> Outcome:

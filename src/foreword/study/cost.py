@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from foreword.backbone import Backbone, Row
-from foreword.layout import Laid, Layout
-from foreword.predict import choice_ids
+from foreword.layout import Layout
+from foreword.positions import FORWARD, answering, parted
 from foreword.trainables import TRAINABLES
 from foreword.trial import Trial
 
@@ -63,11 +62,12 @@ def estimate(trial: Trial) -> Estimate:
     training = round(_training(layout, trial, sampled.train)) if spec.method.trains and spec.tuning.max_steps else 0
     count = len(task.split(spec.split))
     laid = [layout.lay(example) for example in sampled.split(spec.split)]
-    each, shared = _parts(backbone, layout.soft, [_lengths(one.row()) for one in laid])
-    said = sum(_said(backbone, trial, one, own) for one, own in zip(laid, each, strict=True))
-    answering = round(count * said / len(laid) + shared)
+    each, shared = answering(backbone, task.template, layout.soft, laid, spec.max_new_tokens)
+    answer_tokens = round(count * sum(each) / len(laid) + shared)
     trainable = TRAINABLES.get(spec.method.trainable)
-    flops = 2 * backbone.parameters * answering + (0 if trainable is None else trainable.flops(backbone) * training)
+    flops = FORWARD * backbone.parameters * answer_tokens + (
+        0 if trainable is None else trainable.flops(backbone) * training
+    )
     return Estimate(
         trial=trial.name,
         method=spec.label,
@@ -77,9 +77,9 @@ def estimate(trial: Trial) -> Estimate:
         max_steps=spec.tuning.max_steps if spec.method.trains else 0,
         training_tokens=training,
         answers=count,
-        answer_tokens=answering,
+        answer_tokens=answer_tokens,
         tflop=flops / 1e12,
-        finished=trial.path.is_file(),
+        finished=trial.finished() is not None,
     )
 
 
@@ -96,31 +96,9 @@ def summed(found: Sequence[Estimate]) -> str:
 def _training(layout: Layout, trial: Trial, examples: Sequence[Any]) -> float:
     """Positions of a whole training: each step a batch, its shared prefix once."""
     rows = [layout.training_row(example) for example in examples]
-    each, shared = _parts(trial.backbone, layout.soft, [_lengths(row) for row in rows])
+    each, shared = parted(trial.backbone, layout.soft, rows)
     size = min(trial.spec.tuning.batch_size, len(trial.task.train))
     return trial.spec.tuning.max_steps * (shared + size * sum(each) / len(each))
-
-
-def _parts(backbone: Backbone, soft: int, rows: Sequence[tuple[int, int]]) -> tuple[list[int], int]:
-    """Positions of each row of its own, and positions that all share. rows: (prefix, own) each."""
-    start, end = len(backbone.words.start), backbone.specials - len(backbone.words.start)
-    if not backbone.engine.traits.shares:
-        return [soft + start + prefix + own + end for prefix, own in rows], 0
-    shared = max(prefix for prefix, _ in rows)
-    return [own + end for _, own in rows], soft + start + shared
-
-
-def _lengths(row: Row) -> tuple[int, int]:
-    """Positions of a row that others have too, and of its own, answer included."""
-    return len(row.before) + len(row.prefix), len(row.own) + len(row.answer)
-
-
-def _said(backbone: Backbone, trial: Trial, one: Laid, own: int) -> int:
-    """Positions of one answer with what stands before it: of all its choices, where there is a choice."""
-    choices = one.example.choices
-    if not choices:
-        return own + trial.spec.max_new_tokens
-    return sum(own + len(ids) for ids in choice_ids(backbone, trial.task.template, choices))
 
 
 def _whole(number: int) -> str:

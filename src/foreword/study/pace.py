@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
+from foreword.files import scratch
 from foreword.memory import peak_memory
 from foreword.progress import silent
 from foreword.report import words
@@ -49,8 +49,8 @@ def pace(trials: Sequence[Trial], estimates: Sequence[Estimate]) -> Pace | None:
 def _measured(trial: Trial) -> tuple[float, float]:
     """Seconds a training token, 0 where nothing is trained, and seconds an answer token."""
     trained = trial.spec.method.trains and trial.spec.tuning.max_steps > 0
-    with TemporaryDirectory() as folder:
-        runs = [_run(trial, Path(folder), steps) for steps in (STEPS if trained else STEPS[:1])]
+    with scratch() as folder:
+        runs = [_run(trial, folder, steps) for steps in (STEPS if trained else STEPS[:1])]
     (_, first, _), (cost, seconds, answering) = runs[0], runs[-1]
     by_answer = answering * cost.answers / cost.answer_tokens
     if not trained:

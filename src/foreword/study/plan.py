@@ -217,8 +217,8 @@ class Plan:
 
     @property
     def missing(self) -> list[Trial]:
-        """The trials without a record."""
-        return [trial for trial in self.trials if not trial.path.is_file()]
+        """The trials without a record, or without the soft prompt that belongs to it."""
+        return [trial for trial in self.trials if trial.finished() is None]
 
 
 def renamed(record: Record, trial: Trial) -> Record:

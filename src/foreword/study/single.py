@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,7 +14,7 @@ from foreword.config import Run
 from foreword.conversations import system_message
 from foreword.data import Example, examples
 from foreword.errors import ForewordError
-from foreword.files import may_write, tidy, writable_folder
+from foreword.files import held, remove_empty, tidy, writable_folder
 from foreword.methods import current
 from foreword.predict import predict_ensemble
 from foreword.progress import Progress, silent
@@ -35,11 +34,13 @@ from foreword.study.asked import (
     worded,
 )
 from foreword.study.carried import carried
+from foreword.study.places import may_write_folder
 from foreword.study.plan import Plan, backbone_of, encoder_of, fitting_split, plainly, plan, renamed, suits
 from foreword.task import Task
 from foreword.template import Template
 from foreword.trainables import TRAINABLES, usable
 from foreword.trial import Trial
+from foreword.tune import Tuned
 from foreword.tuning import Tuning
 
 
@@ -86,22 +87,21 @@ def tune_one(run: Run, *, progress: Progress = silent) -> Made:
     run = heard(checked(run.model_copy(update=alone)))
     if not row_of(run, run.methods[0]).soft:
         raise ForewordError(f"The method '{run.methods[0]}' has no soft prompt to tune; name pt, ipt or ipt-fixed.")
-    there = _prompt_at(out)
+    _prompt_at(out)
     task = task_of(run)
-    may_write(out.parent)
-    planned = plan(run, task=task, progress=progress)
-    work = out.parent / f".{out.name}.work"
-    trial = replace(planned.trials[0], out=work)
-    if there is not None and not _same_making(there, trial):
-        raise ForewordError(
-            f"{out} holds a prompt of another making ({there.birth.label or 'pt'} for {there.birth.task or 'a task unknown here'}, "
-            f"seed {there.birth.seed}); give --out a new folder, or delete that one."
-        )
-    tuned, prompt = trial.fit()
-    assert tuned is not None and prompt is not None, "a method with a soft prompt trains and keeps one"
-    tidy(out.parent, glob.escape(out.name))
-    store.save(prompt, out)
-    shutil.rmtree(work, ignore_errors=True)
+    may_write_folder(run)
+    work = out.absolute().parent / f".{out.absolute().name}.work"
+    with held(work) as free:
+        if not free:
+            raise ForewordError(
+                f"Another process is tuning a prompt into {out} now; give --out another folder, or wait until it is done."
+            )
+        try:
+            planned = plan(run, task=task, progress=progress)
+            tuned, prompt = _fitted(replace(planned.trials[0], out=work), out)
+            shutil.rmtree(work, ignore_errors=True)
+        finally:
+            remove_empty(work / "work", work)
     return Made(
         prompt=str(out),
         backbone=planned.backbone.name,
@@ -117,6 +117,21 @@ def tune_one(run: Run, *, progress: Progress = silent) -> Made:
         digest=prompt.digest,
         notes=planned.task.remarks,
     )
+
+
+def _fitted(trial: Trial, out: Path) -> tuple[Tuned, SoftPrompt]:
+    """Tune the trial's prompt and keep it. Raises ForewordError where a prompt of another making stands there by now."""
+    there = _prompt_at(out)
+    if there is not None and not _same_making(there, trial):
+        raise ForewordError(
+            f"{out} holds a prompt of another making ({there.birth.label or 'pt'} for {there.birth.task or 'a task unknown here'}, "
+            f"seed {there.birth.seed}); give --out a new folder, or delete that one."
+        )
+    tuned, prompt = trial.fit()
+    assert tuned is not None and prompt is not None, "a method with a soft prompt trains and keeps one"
+    tidy(out.absolute().parent, out.absolute().name)
+    store.save(prompt, out)
+    return tuned, prompt
 
 
 def _prompt_at(out: Path) -> SoftPrompt | None:
@@ -184,9 +199,11 @@ def score(run: Run, prompt: str, label: str | None, *, progress: Progress = sile
     run = checked(run.model_copy(update={"seeds": run.seeds[:1]}))
     task = scored_task(run, whole_pool=True)
     _needs_pool(run, task.train, "--data FILE")
-    may_write(Path(run.out))
+    may_write_folder(run, prompt=prompt)
     planned = plan(run, task=task, progress=progress)
     writable_folder(Path(run.out))
+    for name in ("records", "prompts"):
+        tidy(Path(run.out) / name)
     (trial,) = planned.trials
     return planned, renamed(trial.run(), trial)
 

@@ -122,6 +122,8 @@ def _row(
         scores_by_seed=scores,
         dropped_demonstrations=sum(record.dropped_demonstrations for record in group),
         examples=int(numbers.shape[1]),
+        train_flop=_mean(cost.train_flop for cost in costs),
+        answer_flop=_mean(cost.answer_flop for cost in costs),
         subsets={
             name: float(metric.from_sums(numbers[:, places].sum(axis=1)).mean()) for name, places in parts.items()
         },
@@ -161,7 +163,7 @@ def _recommended(
 ) -> Recommendation:
     """Among the methods that leave the backbone as it is: of model tuning nothing is kept that could be used."""
     kept = tuple(place for place, row in enumerate(rows) if usable(row.method)) or tuple(range(len(rows)))
-    costs = [row.cost_seconds(answers) for row in rows]
+    costs = [row.cost_flop(answers) for row in rows]
     floor = max((baseline.score for baseline in baselines), default=-float("inf"))
     choice = choose(methods, between, costs, kept=kept, floor=floor, margin=margin, span=span, seed=seed)
     against: dict[int, Contrast] = {}
