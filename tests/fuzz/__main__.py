@@ -149,7 +149,7 @@ def _with_lines(
 def main() -> int:
     """The command line; 1 where an input failed."""
     parser = argparse.ArgumentParser(prog="fuzz", description=__doc__)
-    parser.add_argument("--count", type=int, default=12_000, help="inputs (12,000)")
+    parser.add_argument("--count", type=int, default=16_000, help="inputs (16,000)")
     parser.add_argument("--seed", type=int, default=0, help="of all that is drawn (0)")
     parser.add_argument("--workers", type=int, default=2, help="processes (2)")
     parser.add_argument("--only", nargs="*", default=[], choices=list(cases.SHARES), help="kinds of input (all)")

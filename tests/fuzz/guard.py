@@ -14,6 +14,7 @@ from foreword.errors import ForewordError
 
 SECONDS = 2.0  # of the processor
 MEMORY = 2**30  # bytes more than before
+LONGEST = 2_000  # letters of a sentence
 _DATA = resource.RLIMIT_DATA
 
 
@@ -65,7 +66,8 @@ def _ended(run: Callable[[], object]) -> str:
         with limited():
             run()
     except ForewordError as error:
-        return "" if str(error).strip() else "a refusal that says nothing"
+        if not str(error).strip() or len(str(error)) > LONGEST:
+            return f"a sentence of {len(str(error)):,} letters: {str(error)[:80]!r}"
     except KeyboardInterrupt:
         raise
     except OverTime:
