@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from fuzz import bases, cases, guard, targets
 from foreword.errors import ForewordError
+from fuzz import bases, cases, guard, targets
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is counted as Linux counts it")
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/clear_refs").exists(), reason="memory is counted as Linux counts it"
+)
 KEPT = cases.kept()
 FEW = 60
 
@@ -23,7 +25,11 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[cases.Runner]:
 def test_what_ever_failed_fails_no_more(runner: cases.Runner) -> None:
     """Each input of the corpus is answered or refused in one sentence, within the limits."""
     assert len(KEPT) >= 40
-    wrong = {f"{case.target} {case.base} {case.file} (once: {why})": found for case, why in KEPT if (found := runner.fault(case))}
+    wrong = {
+        f"{case.target} {case.base} {case.file} (once: {why})": found
+        for case, why in KEPT
+        if (found := runner.fault(case))
+    }
     assert not wrong, wrong
 
 

@@ -27,7 +27,9 @@ def write(path: Path, tensors: Mapping[str, Tensor], plain: Mapping[str, Any], *
     about = {"mark": mark, "state": state, "digest": _digest(held, state)}
     with whole_file(path) as part:
         try:
-            save_file(held, part, about)  # from where the numbers stand: a copy of them may be more than the memory holds
+            save_file(
+                held, part, about
+            )  # from where the numbers stand: a copy of them may be more than the memory holds
         except SafetensorError as error:
             raise OSError(errno.ENOSPC if "os error 28" in str(error) else errno.EIO, str(error)) from error
 

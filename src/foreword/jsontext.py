@@ -32,7 +32,10 @@ def shallow(value: Any, deepest: int = DEEPEST) -> Any:
     calls itself for each."""
     level, depth = [value], 0
     while level := [
-        part for held in level if isinstance(held, dict | list) for part in (held.values() if isinstance(held, dict) else held)
+        part
+        for held in level
+        if isinstance(held, dict | list)
+        for part in (held.values() if isinstance(held, dict) else held)
     ]:
         depth += 1
         if depth > deepest:

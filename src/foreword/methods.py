@@ -109,7 +109,9 @@ def parse(label: str, *, shots: int, retriever: str, retrievers: Sequence[str]) 
     counts, names = [part for part in rest if _counts(part)], [part for part in rest if part in retrievers]
     for kind, given in (("numbers of demonstrations", counts), ("retrievers", names)):
         if len(given) > 1:
-            raise ForewordError(f"The method '{label}' names {len(given)} {kind}, {' and '.join(given)}; keep the one you mean.")
+            raise ForewordError(
+                f"The method '{label}' names {len(given)} {kind}, {' and '.join(given)}; keep the one you mean."
+            )
     for part in rest:
         if _counts(part):
             row = replace(row, k=int(part))

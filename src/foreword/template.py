@@ -154,7 +154,9 @@ class Template:
         try:
             hit = _compiled(self.extract).search(text, timeout=_SECONDS)
         except (TimeoutError, MemoryError) as error:
-            too_much = f"longer than {_SECONDS:.0f} s" if isinstance(error, TimeoutError) else "more memory than there is"
+            too_much = (
+                f"longer than {_SECONDS:.0f} s" if isinstance(error, TimeoutError) else "more memory than there is"
+            )
             raise ForewordError(
                 f"--extract {self.extract!r} takes {too_much} on one output; write it without nested repetitions."
             ) from error

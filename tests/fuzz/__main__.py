@@ -8,6 +8,7 @@ import contextlib
 import json
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -56,7 +57,9 @@ class Hand:
 def _start(hand: Hand, seed: int, only: tuple[str, ...], found: Any) -> None:
     kind = multiprocessing.get_context("fork")
     hand.at = kind.Value("q", 0, lock=False)
-    hand.process = kind.Process(target=_work, args=(seed, only, hand.numbers[hand.done :], hand.at, found, hand.root), daemon=True)
+    hand.process = kind.Process(
+        target=_work, args=(seed, only, hand.numbers[hand.done :], hand.at, found, hand.root), daemon=True
+    )
     hand.told = (-1, time.monotonic())
     hand.process.start()
 
@@ -86,7 +89,10 @@ def _watched(hands: list[Hand], seed: int, only: tuple[str, ...], found: Any) ->
             hand.process = None
             if hand.done < len(hand.numbers):
                 ended = signal.Signals(-code).name if code < 0 else f"exit {code}"
-                yield hand.numbers[hand.done], f"it was stuck for {STUCK:.0f} s" if stuck else f"the process ended with {ended}"
+                yield (
+                    hand.numbers[hand.done],
+                    f"it was stuck for {STUCK:.0f} s" if stuck else f"the process ended with {ended}",
+                )
                 first[id(hand)] = hand.done = hand.done + 1
                 if hand.done < len(hand.numbers):
                     _start(hand, seed, only, found)
@@ -123,7 +129,13 @@ def run(
 
 
 def _with_lines(
-    faults: Iterator[tuple[int, str]], hands: list[Hand], count: int, began: float, kinds: Counter[str], say: Any, last: float
+    faults: Iterator[tuple[int, str]],
+    hands: list[Hand],
+    count: int,
+    began: float,
+    kinds: Counter[str],
+    say: Any,
+    last: float,
 ) -> Iterator[tuple[int, str]]:
     """The faults as they come."""
     import threading
@@ -157,7 +169,9 @@ def main() -> int:
     given = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as root:
-        faults = run(given.count, given.seed, given.workers, root, lambda line: print(line, flush=True), tuple(given.only))
+        faults = run(
+            given.count, given.seed, given.workers, root, lambda line: print(line, flush=True), tuple(given.only)
+        )
     if given.keep:
         _keep(faults)
     return 1 if faults else 0
@@ -170,7 +184,7 @@ def _keep(faults: list[tuple[cases.Case, str]]) -> None:
         known.setdefault(f"{case.target}: {wrong.partition(': ')[0]} {wrong.split(': ')[1:2]}", (case, wrong))
     with cases.CORPUS.open("a", encoding="utf-8") as stream:
         for case, wrong in known.values():
-            stream.write(json.dumps(case.as_dict(wrong)) + "\n")
+            stream.write(json.dumps(case.as_dict(re.sub(r"/\S*/", "", wrong)[:120])) + "\n")
 
 
 if __name__ == "__main__":

@@ -43,12 +43,26 @@ SHAPES: tuple[Any, ...] = (
     PAIRS,
     {"data": PAIRS},
     {"input": [row["input"] for row in PAIRS], "target": [row["target"] for row in PAIRS]},
-    [{"messages": [{"role": "user", "content": row["input"]}, {"role": "assistant", "content": row["target"]}]} for row in PAIRS],
+    [
+        {"messages": [{"role": "user", "content": row["input"]}, {"role": "assistant", "content": row["target"]}]}
+        for row in PAIRS
+    ],
     [{"prompt": row["input"], "completion": row["target"]} for row in PAIRS],
-    [row | {"choices": ["yes", "no", "a longer answer", "1.5"], "references": ["a", "b"], "id": n} for n, row in enumerate(PAIRS)],
-    {"data": [{"paragraphs": [{"context": "c", "qas": [{"input": row["input"], "target": row["target"]} for row in PAIRS]}]}]},
+    [
+        row | {"choices": ["yes", "no", "a longer answer", "1.5"], "references": ["a", "b"], "id": n}
+        for n, row in enumerate(PAIRS)
+    ],
+    {
+        "data": [
+            {
+                "paragraphs": [
+                    {"context": "c", "qas": [{"input": row["input"], "target": row["target"]} for row in PAIRS]}
+                ]
+            }
+        ]
+    },
     [{"input": n / 3, "target": n % 3} for n in range(16)],
-)  # fmt: skip
+)
 CONFIG = """model = "x"
 data = "data.jsonl"
 methods = ["zero", "icl:bm25:3", "few:4", "pt+instruction"]
@@ -77,35 +91,115 @@ model_learning_rate = 3e-4
 prompt_length = 5
 """
 GOLDEN: dict[str, Files] = {
-    "blec": {"cases.jsonl": json.dumps({"id": "a", "logic_str": "eq { count { filter_eq { all_rows ; place ; Kelso } } ; 2 } = true",
-                                        "prediction": "two were in kelso", "gold": "there were 2 in kelso"}).encode()},
-    "dart": {"cases.jsonl": json.dumps({"id": "a", "references": ["the cat sat .", "a cat sat ."], "prediction": "the cat sat ."}).encode()},
-    "e2e": {"cases.jsonl": json.dumps({"id": "a", "references": ["The Mill is a pub.", "A pub: The Mill."], "prediction": "The Mill, pub."}).encode()},
-    "glue_labels_t5": {"cases.jsonl": "\n".join(json.dumps(row) for row in (
-        {"id": "a", "task": "qqp", "targets": [0, 1], "predictions": ["duplicate", "x"]},
-        {"id": "b", "task": "stsb", "targets": [1.5, 2], "predictions": ["1.5", "x"]})).encode()},
-    "mtop": {"cases.jsonl": json.dumps({"id": "a", "gold": "[IN:A [SL:B x ] ]", "prediction": "[IN:A [SL:B y ] ]"}).encode()},
-    "multirc": {"cases.jsonl": json.dumps({"id": "a", "items": [{"paragraph": 1, "question": 2, "label": 1, "prediction": "True"},
-                                                                {"paragraph": 1, "question": 2, "label": 0, "prediction": "x"}]}).encode()},
-    "parent_original": {"cases.jsonl": json.dumps({"id": "a", "table": "Anderson|||isPartOf|||Richland", "references": ["Anderson is in Richland."],
-                                                   "prediction": "Anderson is in it."}).encode()},
-    "record": {"cases.jsonl": json.dumps({"id": "a", "passage": 1, "query": 2, "answers": ["Seoul", "North"], "prediction": "Seoul"}).encode()},
+    "blec": {
+        "cases.jsonl": json.dumps(
+            {
+                "id": "a",
+                "logic_str": "eq { count { filter_eq { all_rows ; place ; Kelso } } ; 2 } = true",
+                "prediction": "two were in kelso",
+                "gold": "there were 2 in kelso",
+            }
+        ).encode()
+    },
+    "dart": {
+        "cases.jsonl": json.dumps(
+            {"id": "a", "references": ["the cat sat .", "a cat sat ."], "prediction": "the cat sat ."}
+        ).encode()
+    },
+    "e2e": {
+        "cases.jsonl": json.dumps(
+            {"id": "a", "references": ["The Mill is a pub.", "A pub: The Mill."], "prediction": "The Mill, pub."}
+        ).encode()
+    },
+    "glue_labels_t5": {
+        "cases.jsonl": "\n".join(
+            json.dumps(row)
+            for row in (
+                {"id": "a", "task": "qqp", "targets": [0, 1], "predictions": ["duplicate", "x"]},
+                {"id": "b", "task": "stsb", "targets": [1.5, 2], "predictions": ["1.5", "x"]},
+            )
+        ).encode()
+    },
+    "mtop": {
+        "cases.jsonl": json.dumps({"id": "a", "gold": "[IN:A [SL:B x ] ]", "prediction": "[IN:A [SL:B y ] ]"}).encode()
+    },
+    "multirc": {
+        "cases.jsonl": json.dumps(
+            {
+                "id": "a",
+                "items": [
+                    {"paragraph": 1, "question": 2, "label": 1, "prediction": "True"},
+                    {"paragraph": 1, "question": 2, "label": 0, "prediction": "x"},
+                ],
+            }
+        ).encode()
+    },
+    "parent_original": {
+        "cases.jsonl": json.dumps(
+            {
+                "id": "a",
+                "table": "Anderson|||isPartOf|||Richland",
+                "references": ["Anderson is in Richland."],
+                "prediction": "Anderson is in it.",
+            }
+        ).encode()
+    },
+    "record": {
+        "cases.jsonl": json.dumps(
+            {"id": "a", "passage": 1, "query": 2, "answers": ["Seoul", "North"], "prediction": "Seoul"}
+        ).encode()
+    },
     "spider_match": {
-        "cases.jsonl": json.dumps({"id": "a", "db_id": "shop", "gold": "SELECT count(*), max(Price) FROM Item JOIN Seller ON Item.Kind = Seller.Name "
-                                   "WHERE Price > 3 AND Kind LIKE 'x' GROUP BY Kind HAVING count(*) > 1 ORDER BY Kind DESC LIMIT 3",
-                                   "prediction": "SELECT Kind FROM Item WHERE Price IN (SELECT Price FROM Item) UNION SELECT Name FROM Seller"}).encode(),
-        "tables.jsonl": json.dumps({"db_id": "shop", "table_names_original": ["Seller", "Item"], "foreign_keys": [[3, 1]],
-                                    "column_names_original": [[-1, "*"], [0, "Name"], [0, "Town"], [1, "Kind"], [1, "Price"]]}).encode()},
-    "squad_mrqa": {"cases.jsonl": json.dumps({"id": "a", "answers": ["the cat", "cat"], "prediction": "a cat"}).encode()},
+        "cases.jsonl": json.dumps(
+            {
+                "id": "a",
+                "db_id": "shop",
+                "gold": "SELECT count(*), max(Price) FROM Item JOIN Seller ON Item.Kind = Seller.Name "
+                "WHERE Price > 3 AND Kind LIKE 'x' GROUP BY Kind HAVING count(*) > 1 ORDER BY Kind DESC LIMIT 3",
+                "prediction": "SELECT Kind FROM Item WHERE Price IN (SELECT Price FROM Item) UNION SELECT Name FROM Seller",
+            }
+        ).encode(),
+        "tables.jsonl": json.dumps(
+            {
+                "db_id": "shop",
+                "table_names_original": ["Seller", "Item"],
+                "foreign_keys": [[3, 1]],
+                "column_names_original": [[-1, "*"], [0, "Name"], [0, "Town"], [1, "Kind"], [1, "Price"]],
+            }
+        ).encode(),
+    },
+    "squad_mrqa": {
+        "cases.jsonl": json.dumps({"id": "a", "answers": ["the cat", "cat"], "prediction": "a cat"}).encode()
+    },
     "totto": {
         "cases.jsonl": json.dumps({"id": "a", "example_id": 7, "prediction": "Ada made a kettle."}).encode(),
-        "examples.jsonl": json.dumps({"id": "e", "example_id": 7, "table": [[{"value": "Year", "is_header": True, "column_span": 1, "row_span": 1}],
-                                      [{"value": "kettle", "is_header": False, "column_span": 1, "row_span": 1}]], "highlighted_cells": [[1, 0]],
-                                      "sentence_annotations": [{"final_sentence": "Ada made a kettle."}], "table_page_title": "Ada",
-                                      "table_section_title": "Works", "table_section_text": ""}).encode()},
-    "webnlg": {"cases.jsonl": json.dumps({"id": "a", "references": ["Italy has pasta."], "prediction": "Pasta is Italian."}).encode()},
-    "wsc_simple": {"cases.jsonl": json.dumps({"id": "a", "referent": "Susan", "prediction": "Susan", "text": "x", "pronoun": "she"}).encode()},
-}  # fmt: skip
+        "examples.jsonl": json.dumps(
+            {
+                "id": "e",
+                "example_id": 7,
+                "table": [
+                    [{"value": "Year", "is_header": True, "column_span": 1, "row_span": 1}],
+                    [{"value": "kettle", "is_header": False, "column_span": 1, "row_span": 1}],
+                ],
+                "highlighted_cells": [[1, 0]],
+                "sentence_annotations": [{"final_sentence": "Ada made a kettle."}],
+                "table_page_title": "Ada",
+                "table_section_title": "Works",
+                "table_section_text": "",
+            }
+        ).encode(),
+    },
+    "webnlg": {
+        "cases.jsonl": json.dumps(
+            {"id": "a", "references": ["Italy has pasta."], "prediction": "Pasta is Italian."}
+        ).encode()
+    },
+    "wsc_simple": {
+        "cases.jsonl": json.dumps(
+            {"id": "a", "referent": "Susan", "prediction": "Susan", "text": "x", "pronoun": "she"}
+        ).encode()
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -122,7 +216,9 @@ class Base:
 
 
 def _read(folder: Path) -> Files:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+    }
 
 
 def _made(make: Callable[[Path], Any]) -> Files:
@@ -143,9 +239,15 @@ def _workbook() -> bytes:
 def tables() -> Iterator[tuple[str, Base]]:
     """(name, folder) of each form of table, each shape of JSON, plain and packed."""
     separated = {
-        mark: "\n".join([mark.join(("input", "target")), *(mark.join(row.values()) for row in PAIRS)]).encode() for mark in ",\t;"
+        mark: "\n".join([mark.join(("input", "target")), *(mark.join(row.values()) for row in PAIRS)]).encode()
+        for mark in ",\t;"
     }
-    contents = {"data.csv": separated[","], "data.tsv": separated["\t"], "semicolons.csv": separated[";"], "data.xlsx": _workbook()}
+    contents = {
+        "data.csv": separated[","],
+        "data.tsv": separated["\t"],
+        "semicolons.csv": separated[";"],
+        "data.xlsx": _workbook(),
+    }
     for number, shape in enumerate(SHAPES):
         contents[f"shape-{number}.json"] = json.dumps(shape).encode()
         if isinstance(shape, list):
@@ -160,14 +262,26 @@ def tables() -> Iterator[tuple[str, Base]]:
 
 
 def _prompt() -> SoftPrompt:
-    birth = Birth(backbone="some/model", fingerprint="v3:" + "f" * 64, task="a task", label="ipt:bm25:2", method={"soft": True, "k": 2},
-                  template=Template().as_dict(), tuning=Tuning().model_dump(), scores={"bleu": 12.5})  # fmt: skip
+    birth = Birth(
+        backbone="some/model",
+        fingerprint="v3:" + "f" * 64,
+        task="a task",
+        label="ipt:bm25:2",
+        method={"soft": True, "k": 2},
+        template=Template().as_dict(),
+        tuning=Tuning().model_dump(),
+        scores={"bleu": 12.5},
+    )
     return SoftPrompt(torch.arange(12, dtype=torch.float32).reshape(3, 4) / 7, birth)
 
 
 def peft_prompt() -> Files:
     """A prompt without a certificate, as PEFT writes it."""
-    return {name: content for name, content in _made(lambda folder: store.save(_prompt(), folder / "prompt")).items() if "foreword" not in name}
+    return {
+        name: content
+        for name, content in _made(lambda folder: store.save(_prompt(), folder / "prompt")).items()
+        if "foreword" not in name
+    }
 
 
 def layer() -> tuple[torch.nn.Module, torch.optim.Optimizer]:
@@ -192,7 +306,12 @@ class OneLayer:
 
 def _checkpoint(folder: Path) -> None:
     model, optimiser = layer()
-    keep(folder / "checkpoint.safetensors", model, optimiser, {"tokens": 7, "steps": 2, "place": [0, 1], "curve": [[7, 1.5]]})
+    keep(
+        folder / "checkpoint.safetensors",
+        model,
+        optimiser,
+        {"tokens": 7, "steps": 2, "place": [0, 1], "curve": [[7, 1.5]]},
+    )
 
 
 def _tune_checkpoint(folder: Path) -> None:
@@ -217,7 +336,8 @@ def _record(folder: Path) -> None:
 
 def records() -> Files:
     """The record of a finished trial, alone."""
-    return {Path(name).name: content for name, content in _made(_record).items() if name.endswith(".json")}
+    (content,) = (content for name, content in _made(_record).items() if name.endswith(".json"))
+    return {"record.json": content}
 
 
 def _saved(folder: Path) -> None:
@@ -230,7 +350,10 @@ def _saved(folder: Path) -> None:
 
 def _texts() -> Files:
     plain = "\n\n".join(f"A paragraph of words, number {n}." for n in range(30))
-    return {"texts.txt": plain.encode(), "texts.jsonl": "\n".join(json.dumps({"text": f"text {n}"}) for n in range(30)).encode()}
+    return {
+        "texts.txt": plain.encode(),
+        "texts.jsonl": "\n".join(json.dumps({"text": f"text {n}"}) for n in range(30)).encode(),
+    }
 
 
 @functools.cache
@@ -242,7 +365,9 @@ def bases() -> dict[str, Base]:
     found = {f"table/{name}": base for name, base in tables()}
     found |= {f"task/{name}": Base.whole(files) for name, files in given.items()}
     found |= {f"golden/{name}": Base.whole(files) for name, files in GOLDEN.items()}
-    found |= {f"model/{family}": Base.whole(_made(functools.partial(entry.save_model, family=family))) for family in MODELS}
+    found |= {
+        f"model/{family}": Base.whole(_made(functools.partial(entry.save_model, family=family))) for family in MODELS
+    }
     found["config/run"] = Base.whole({"run.toml": CONFIG.encode()})
     found["prompt/own"] = Base.whole(_made(lambda folder: store.save(_prompt(), folder / "prompt")))
     found["prompt/peft"] = Base.whole(peft_prompt())
@@ -251,4 +376,7 @@ def bases() -> dict[str, Base]:
     found["checkpoint/tune"] = Base.whole(_made(_tune_checkpoint))
     found["saved/dataset"] = Base.whole(_made(_saved))
     found["texts/plain"] = Base.whole(_texts())
-    return {name: replace(base, changed=tuple(file for file in base.changed if not file.endswith((".md", ".lock")))) for name, base in found.items()}
+    return {
+        name: replace(base, changed=tuple(file for file in base.changed if not file.endswith((".md", ".lock"))))
+        for name, base in found.items()
+    }

@@ -15,7 +15,17 @@ from fuzz.guard import fault
 
 CORPUS = Path(__file__).parent / "corpus.jsonl"
 # Inputs of a kind, of a hundred; a model's folder takes a tenth of a second, the others some milliseconds.
-SHARES = {"table": 24, "task": 40, "golden": 12, "config": 6, "override": 6, "template": 6, "label": 3, "form": 2, "choices": 1}
+SHARES = {
+    "table": 24,
+    "task": 40,
+    "golden": 12,
+    "config": 6,
+    "override": 6,
+    "template": 6,
+    "label": 3,
+    "form": 2,
+    "choices": 1,
+}
 SHARES |= {"prompt": 4, "record": 2, "checkpoint": 3, "model": 3, "saved": 1, "texts": 1}
 
 
@@ -52,7 +62,9 @@ def drawn(seed: int, number: int, only: tuple[str, ...] = ()) -> Case:
     target = rng.choices(list(shares), list(shares.values()))[0]
     if target in targets.WORDS:
         return Case(target, "", "", targets.drawn(target, rng).encode())
-    name, file = rng.choice([(name, file) for name, base in bases.bases().items() if name.startswith(target + "/") for file in base.changed])
+    name, file = rng.choice(
+        [(name, file) for name, base in bases.bases().items() if name.startswith(target + "/") for file in base.changed]
+    )
     base = bases.bases()[name]
     return Case(target, name, file, None if rng.random() < 0.02 else mutate.mutated(base.files[file], file, rng))
 

@@ -34,7 +34,9 @@ def table(folder: Path, file: str) -> None:
     path = folder / file
     _one_after_the_other(
         lambda: task_of(Run(model="x", data=str(path))),
-        lambda: task_of(Run(model="x", data=str(path), references_column="references", choices_column="choices", id_column="id")),
+        lambda: task_of(
+            Run(model="x", data=str(path), references_column="references", choices_column="choices", id_column="id")
+        ),
         lambda: examples(read_rows(path, as_written=True), answers_needed=False, origin=file),
     )
 
@@ -53,7 +55,9 @@ def _one_after_the_other(*reads: Callable[[], object]) -> None:
 
 def named_task(folder: Path, file: str) -> None:
     """Every task of the shelf whose place this folder is, read and checked."""
-    place = next(name for name in bases.bases() if name.startswith("task/") and folder.as_posix().endswith(name)).removeprefix("task/")
+    place = next(
+        name for name in bases.bases() if name.startswith("task/") and folder.as_posix().endswith(name)
+    ).removeprefix("task/")
     root = Path(folder.as_posix().removesuffix(place))
     known = [name for name in tasks.names() if any(f"{place}/{file}".startswith(f"{at}/") for at in _places(name))]
     _one_after_the_other(
@@ -97,12 +101,15 @@ def wording(text: str) -> None:
     """The parts of a template, said and read back."""
     given = json.loads(text)
     given["stop"] = tuple(given["stop"]) if isinstance(given.get("stop"), list) else given.get("stop", "\n")
-    run = Run.model_validate({"model": "x", "data": "x"} | {key: list(value) if isinstance(value, tuple) else value for key, value in given.items()})
+    run = Run.model_validate(
+        {"model": "x", "data": "x"}
+        | {key: list(value) if isinstance(value, tuple) else value for key, value in given.items()}
+    )
     _worded(worded(Template(), run))
 
 
 def _worded(template: Template) -> None:
-    for example in (EXAMPLE, Example("b", {name: "words" for name in template.names()}, ("t",))):
+    for example in (EXAMPLE, Example("b", dict.fromkeys(template.names(), "words"), ("t",))):
         try:
             template.demonstration(example)
         except ForewordError:
@@ -117,7 +124,7 @@ def label(text: str) -> None:
     """A method's label, and what it puts before an input."""
     run = Run(model="x", data="x")
     row = row_of(run, json.loads(text))
-    row_of(run, row.retriever and "icl:" + row.retriever or "zero")
+    row_of(run, (row.retriever and "icl:" + row.retriever) or "zero")
     find = lambda example, count: [Found(EXAMPLE, 1.0)] * min(count, 3)  # noqa: E731
     context(row, Template(), Example("c", {"input": "x"}, ("y",)), soft=2, fixed=[EXAMPLE], find=find)
 
@@ -204,11 +211,57 @@ WORDS: dict[str, Callable[[str], None]] = {
     "choices": choices,
 }
 
-_KEYS = [name for name in Run.model_fields] + ["tuning.learning_rate", "tuning.max_steps", "tuning.init", "tuning", "tuning.", "a.b", ""]
-_QUESTIONS = ("{input}", "Q: {input} {text}\nA:", "{input} {target}", "{{x}} {input}", "{input:>2000000000}", "{0}{input}", "{input!r}", "{a.b}", "{")
+_KEYS = [*list(Run.model_fields), "tuning.learning_rate", "tuning.max_steps", "tuning.init", "tuning", "tuning.", "a.b", ""]
+_QUESTIONS = (
+    "{input}",
+    "Q: {input} {text}\nA:",
+    "{input} {target}",
+    "{{x}} {input}",
+    "{input:>2000000000}",
+    "{0}{input}",
+    "{input!r}",
+    "{a.b}",
+    "{",
+)
 _LABELS = ("icl", "zero", "few", "pt", "ipt", "ipt-fixed", "full-ft", "mt", "pt+instruction")
-_PARTS = ("3", "4", "bm25", "random", "dense", "²", "①", "٣", "0", "-1", "1e3", mutate.DIGITS, "", " 3", "3 ", "+instruction", "\udcff", "3_0", "99999999")
-_PATTERNS = ("(.+)", "(a+)+$", "(", "(?P<x>.)", "[", "\\1", "(?:)", "x{1,99999}", "(?i)(.)", "(?R)", "\\p{L}+", "(?<=a*)b", "(a|b|ab)*c", "\ud800", "." * 3_000)  # fmt: skip
+_PARTS = (
+    "3",
+    "4",
+    "bm25",
+    "random",
+    "dense",
+    "²",
+    "①",
+    "٣",
+    "0",
+    "-1",
+    "1e3",
+    mutate.DIGITS,
+    "",
+    " 3",
+    "3 ",
+    "+instruction",
+    "\udcff",
+    "3_0",
+    "99999999",
+)
+_PATTERNS = (
+    "(.+)",
+    "(a+)+$",
+    "(",
+    "(?P<x>.)",
+    "[",
+    "\\1",
+    "(?:)",
+    "x{1,99999}",
+    "(?i)(.)",
+    "(?R)",
+    "\\p{L}+",
+    "(?<=a*)b",
+    "(a|b|ab)*c",
+    "\ud800",
+    "." * 3_000,
+)
 
 
 def _odd_text(rng: Random) -> str:
@@ -221,19 +274,66 @@ def drawn(target: str, rng: Random) -> str:
     value: Any
     if target == "override":
         values = (*mutate.TOML, *_LABELS, "none", "1,2", "-", "icl:²,few:①")
-        value = [f"{rng.choice(_KEYS)}{rng.choice(('=', '=', '=', '', ' = '))}{rng.choice(values) if rng.random() < 0.7 else _odd_text(rng)}" for _ in range(rng.choice((1, 2)))]
+        value = [
+            f"{rng.choice(_KEYS)}{rng.choice(('=', '=', '=', '', ' = '))}{rng.choice(values) if rng.random() < 0.7 else _odd_text(rng)}"
+            for _ in range(rng.choice((1, 2)))
+        ]
     elif target == "template":
-        whole = {"question": rng.choice(_QUESTIONS), "answer": rng.choice((" {target}", "{target}.", "({target})")), "stop": ["\n", "."], "extract": rng.choice(_PATTERNS), "separator": "\n\n", "instruction": "say"}
+        whole = {
+            "question": rng.choice(_QUESTIONS),
+            "answer": rng.choice((" {target}", "{target}.", "({target})")),
+            "stop": ["\n", "."],
+            "extract": rng.choice(_PATTERNS),
+            "separator": "\n\n",
+            "instruction": "say",
+        }
         value = {key: part for key, part in whole.items() if rng.random() < 0.6}
         for key in rng.sample(["question", "answer", "stop", "separator", "extract"], rng.choice((0, 1, 1, 2))):
             said = value.get(key) if isinstance(value.get(key), str) else "{input} {target}"
             at = rng.randrange(len(said) + 1)
-            value[key] = said[:at] + rng.choice(("{", "}", "{}", "{{", "}}", "{target}", _odd_text(rng), "{input:d}", "{input!x}", "{:>9}")) + said[at + rng.choice((0, 0, 1)) :]
+            value[key] = (
+                said[:at]
+                + rng.choice(
+                    ("{", "}", "{}", "{{", "}}", "{target}", _odd_text(rng), "{input:d}", "{input!x}", "{:>9}")
+                )
+                + said[at + rng.choice((0, 0, 1)) :]
+            )
     elif target == "label":
-        value = ":".join([rng.choice(_LABELS) + rng.choice(("", "", "+instruction", "+", "+x")), *rng.sample(_PARTS, rng.randrange(4))])
+        value = ":".join(
+            [
+                rng.choice(_LABELS) + rng.choice(("", "", "+instruction", "+", "+x")),
+                *rng.sample(_PARTS, rng.randrange(4)),
+            ]
+        )
     elif target == "form":
-        whole = {"quoting": rng.choice(("auto", "standard", "none")), "delimiter": rng.choice((",", ";", "tab", "", _odd_text(rng))), "encoding": rng.choice((*mutate.ENCODINGS, "latin-1", _odd_text(rng))), "header": rng.choice((["a", "b"], ["a"], ["a", "a"], [""], [_odd_text(rng), "b"]))}  # fmt: skip
+        whole = {
+            "quoting": rng.choice(("auto", "standard", "none")),
+            "delimiter": rng.choice((",", ";", "tab", "", _odd_text(rng))),
+            "encoding": rng.choice((*mutate.ENCODINGS, "latin-1", _odd_text(rng))),
+            "header": rng.choice((["a", "b"], ["a"], ["a", "a"], [""], [_odd_text(rng), "b"])),
+        }
         value = {key: part for key, part in whole.items() if rng.random() < 0.6}
     else:
-        value = rng.choice(('["yes", "no"]', "yes,no", "none", ",", "[", "[1, 2]", '["a", "a"]', "[[" * 9_000, f"[{mutate.DIGITS}]", f"[1e400, {mutate.DIGITS}.5]", "\0", "x" * 5_000, '["\\ud800"]', "\udcff,a", "/dev/null", "/", _odd_text(rng), f"[{_odd_text(rng)}]"))  # fmt: skip
+        value = rng.choice(
+            (
+                '["yes", "no"]',
+                "yes,no",
+                "none",
+                ",",
+                "[",
+                "[1, 2]",
+                '["a", "a"]',
+                "[[" * 9_000,
+                f"[{mutate.DIGITS}]",
+                f"[1e400, {mutate.DIGITS}.5]",
+                "\0",
+                "x" * 5_000,
+                '["\\ud800"]',
+                "\udcff,a",
+                "/dev/null",
+                "/",
+                _odd_text(rng),
+                f"[{_odd_text(rng)}]",
+            )
+        )
     return json.dumps(value)

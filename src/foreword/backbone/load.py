@@ -76,7 +76,9 @@ def load_backbone(
             output = transformers.AutoTokenizer.from_pretrained(second, trust_remote_code=trust_remote_code)
     except ForewordError:
         raise
-    except BaseException as error:  # the libraries below raise many kinds, a panic in Rust among them; the user gets one sentence
+    except (
+        BaseException
+    ) as error:  # the libraries below raise many kinds, a panic in Rust among them; the user gets one sentence
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
         raise _refusal(name, error) from error

@@ -25,7 +25,7 @@ def parquet(raw: bytes, path: Path, form: Form, as_written: bool) -> Rows:
     try:
         file = library.ParquetFile(io.BytesIO(raw))
         limits.rows(file.metadata.num_rows, path)
-        table = pyarrow.Table.from_batches(_batches(file, path), file.schema_arrow)
+        table = pyarrow.Table.from_batches(_batches(file, path)) if file.metadata.num_rows else file.read()
         names = table.column_names
         for name in names:
             if names.count(name) > 1:
@@ -41,8 +41,12 @@ def parquet(raw: bytes, path: Path, form: Form, as_written: bool) -> Rows:
 
 def _batches(file: Any, path: Path) -> list[Any]:
     """The table in pieces. Raises ForewordError where they take more than limits.UNPACKED bytes: few bytes can stand for many."""
+    import pyarrow
+
     batches, size = [], 0
     for batch in file.iter_batches(batch_size=_BATCH, use_threads=False):
+        columns = [column.dictionary_decode() if hasattr(column, "dictionary_decode") else column for column in batch]
+        batch = pyarrow.RecordBatch.from_arrays(columns, names=batch.schema.names)
         size += batch.nbytes
         limits.unpacked(size, path)
         batches.append(batch)
@@ -88,7 +92,9 @@ def excel(raw: bytes, path: Path, form: Form, as_written: bool) -> Rows:
         sheets = {sheet.title: _filled(sheet, path) for sheet in book.worksheets}
     except (ForewordError, MemoryError):
         raise
-    except Exception as error:  # what a damaged workbook raises in the library below is of many kinds; the reason is kept
+    except (
+        Exception
+    ) as error:  # what a damaged workbook raises in the library below is of many kinds; the reason is kept
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ForewordError(f"{path} is not a whole Excel file ({reason}); save it again.") from error
     filled = [title for title, rows in sheets.items() if rows]

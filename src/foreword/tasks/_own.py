@@ -206,7 +206,9 @@ def hub_splits(
             rows = [_named(dict(row), target, names) for row in loaded[word]]
         except (ForewordError, MemoryError):
             raise
-        except Exception as error:  # the values of a damaged file; the library raises many kinds, and the reason is kept
+        except (
+            Exception
+        ) as error:  # the values of a damaged file; the library raises many kinds, and the reason is kept
             raise ForewordError(
                 f"The {word} split of the dataset '{dataset}' cannot be read ({_reason(error)}); write or download it again."
             ) from error
