@@ -211,7 +211,16 @@ WORDS: dict[str, Callable[[str], None]] = {
     "choices": choices,
 }
 
-_KEYS = [*list(Run.model_fields), "tuning.learning_rate", "tuning.max_steps", "tuning.init", "tuning", "tuning.", "a.b", ""]
+_KEYS = [
+    *list(Run.model_fields),
+    "tuning.learning_rate",
+    "tuning.max_steps",
+    "tuning.init",
+    "tuning",
+    "tuning.",
+    "a.b",
+    "",
+]
 _QUESTIONS = (
     "{input}",
     "Q: {input} {text}\nA:",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
-from typing import IO
+from typing import Protocol
 
 from foreword.errors import ForewordError
 
@@ -17,6 +17,13 @@ OBJECTS = 10_000_000  # lists and objects of one JSON value
 CELL = 2**24  # letters
 _SMALL = 2**24  # letters of a text whose lines and objects need no counting
 _PIECE = 2**20
+
+
+class Readable(Protocol):
+    """What gives bytes piece by piece."""
+
+    def read(self, size: int = ..., /) -> bytes:
+        """At most so many of the next bytes; none at the end."""
 
 
 def whole(path: Path) -> bytes:
@@ -32,7 +39,7 @@ def whole(path: Path) -> bytes:
     return raw
 
 
-def at_most(stream: IO[bytes], most: int) -> bytes | None:
+def at_most(stream: Readable, most: int) -> bytes | None:
     """All that a stream holds; None where that is more than so many bytes, of which no more are taken."""
     held = io.BytesIO()
     while piece := stream.read(_PIECE):
