@@ -84,10 +84,10 @@ encoding = "utf-8"
 header = ["input", "target"]
 device = "cpu"
 encoder = "backbone:mean"
-tuning.learning_rate = 0.3
-tuning.max_steps = 10
 model_learning_rate = 3e-4
 [tuning]
+learning_rate = 0.3
+max_steps = 10
 prompt_length = 5
 """
 GOLDEN: dict[str, Files] = {

@@ -32,12 +32,11 @@ EXAMPLE = Example("a", {"input": "some words", "text": "others"}, ("an answer",)
 def table(folder: Path, file: str) -> None:
     """As `compare`, `generate` and `evaluate --test` read a user's file."""
     path = folder / file
+    columns = {"references_column": "references", "choices_column": "choices", "id_column": "id"}
     _one_after_the_other(
         lambda: task_of(Run(model="x", data=str(path))),
-        lambda: task_of(
-            Run(model="x", data=str(path), references_column="references", choices_column="choices", id_column="id")
-        ),
         lambda: examples(read_rows(path, as_written=True), answers_needed=False, origin=file),
+        *((lambda: task_of(Run(model="x", data=str(path), **columns)),) if "-5." in file else ()),  # type: ignore[arg-type]
     )
 
 
@@ -185,7 +184,8 @@ def saved(folder: Path, file: str) -> None:
 def texts(folder: Path, file: str) -> None:
     """A file of texts to train on, from its head and from a place inside."""
     read = Written(folder / file)
-    for mark in (Mark(), Mark(5, 1)):
+    marks = [Mark(), *(mark for _, mark in itertools.islice(read.read(Mark()), 1))]
+    for mark in marks:
         for _ in itertools.islice(read.read(mark), 100):
             pass
 

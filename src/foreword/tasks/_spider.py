@@ -44,10 +44,8 @@ FILES = (
 DATABASES = File("databases", "database", {"folders": 166})
 DEV = 300
 MATCHED = ("table_names_original", "column_names_original", "foreign_keys")
-STEPS, PULSE = (
-    50_000_000,
-    10_000,
-)  # instructions of SQLite's machine for one column: a second or two; between two looks at them
+STEPS = 25_000_000  # instructions of SQLite's machine for one column: a second
+PULSE = 10_000  # instructions between two looks at their number
 LETTERS, MOST_LETTERS = 1_000_000, 2**28  # of one text; of all texts of a column
 HEADER = 100  # bytes at the head of an SQLite file, in which it counts its changes
 NOT_EXECUTED = (
