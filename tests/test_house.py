@@ -40,10 +40,11 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("template", "retrieve", "inits", "checkpoint"),
     ("task", "methods"),
     ("world", "layout", "report", "trainables", "spec"),
-    ("tasks", "tune", "predict", "pretrain"),
+    ("tasks", "training", "predict", "pretrain"),
     ("positions",),
     ("trial",),
     ("study",),
+    ("api",),
     ("cli",),
     ("__init__", "__main__"),
 )

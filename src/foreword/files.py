@@ -35,7 +35,8 @@ ADVICE = {
 }
 
 
-def _refusal(path: Path, error: OSError) -> ForewordError:
+def unwritable(path: Path, error: OSError) -> ForewordError:
+    """The refusal of a place that the system refused."""
     reason = error.strerror or str(error)
     advice = next((words for words, codes in ADVICE.items() if error.errno in codes), None)
     return ForewordError(
@@ -49,7 +50,7 @@ def writable_folder(path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _refusal(path, error) from error
+        raise unwritable(path, error) from error
     return path
 
 
@@ -67,7 +68,7 @@ def may_write(folder: Path) -> None:
         if any(len(os.fsencode(name)) > longest for name in missing):
             raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
     except (OSError, ValueError) as error:
-        raise _refusal(folder, error if isinstance(error, OSError) else OSError(str(error))) from error
+        raise unwritable(folder, error if isinstance(error, OSError) else OSError(str(error))) from error
 
 
 def may_write_file(path: Path) -> None:
@@ -81,7 +82,7 @@ def may_write_file(path: Path) -> None:
         except FileNotFoundError:
             pass
         except OSError as error:
-            raise _refusal(path, error) from error
+            raise unwritable(path, error) from error
 
 
 def refuse_input(out: Path, inputs: Mapping[str, str]) -> None:
@@ -104,7 +105,7 @@ def _target(path: Path) -> tuple[Path, bool]:
     except FileNotFoundError:
         return Path(os.path.realpath(path)), False
     except (OSError, ValueError) as error:
-        raise _refusal(path, error if isinstance(error, OSError) else OSError(str(error))) from error
+        raise unwritable(path, error if isinstance(error, OSError) else OSError(str(error))) from error
     if stat.S_ISCHR(about.st_mode) or stat.S_ISFIFO(about.st_mode) or _stream(about) is not None:
         return path, True
     if not stat.S_ISREG(about.st_mode):
@@ -214,7 +215,7 @@ def _part(path: Path, *, folder: bool) -> Iterator[Path]:
                 break
             hold.__exit__(None, None, None)
     except OSError as error:
-        raise _refusal(path, error) from error
+        raise unwritable(path, error) from error
     try:
         yield part
     finally:
@@ -239,7 +240,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise _refusal(path, error) from error
+        raise unwritable(path, error) from error
 
 
 @contextlib.contextmanager
@@ -255,7 +256,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
             while not _swapped(part, target):
                 pass
     except OSError as error:
-        raise _refusal(path, error) from error
+        raise unwritable(path, error) from error
 
 
 def _swapped(part: Path, target: Path) -> bool:
@@ -288,7 +289,7 @@ def held(folder: Path, waiting: Callable[[], None] | None = None) -> Iterator[bo
         try:
             free = stack.enter_context(alone(folder, waiting))
         except OSError as error:
-            raise _refusal(folder, error) from error
+            raise unwritable(folder, error) from error
         yield free
 
 
@@ -329,3 +330,11 @@ def read_json(path: Path, what: str) -> Any:
         raise ForewordError(f"There is no {what} at {path}; check the path.") from error
     except (OSError, ValueError) as error:
         raise ForewordError(f"The {what} at {path} is damaged ({error}); write or download it again.") from error
+
+
+def read_object(path: Path, what: str) -> dict[str, Any]:
+    """`read_json` of a file that holds one JSON object. Raises ForewordError where it holds something else."""
+    value = read_json(path, what)
+    if not isinstance(value, dict):
+        raise ForewordError(f"The {what} at {path} is damaged (it holds no JSON object); write or download it again.")
+    return value

@@ -28,10 +28,10 @@ def answering(
     """Positions of each answer of full length with what stands before it, of all its choices where there is a choice, and positions that
     all share. longest: tokens of an answer."""
     each, shared = parted(backbone, soft, [one.row() for one in laid])
+    distinct = {one.example.choices for one in laid if one.example.choices}
+    lengths = {choices: [len(ids) for ids in choice_ids(backbone, template, choices)] for choices in distinct}
     whole = [
-        sum(own + len(ids) for ids in choice_ids(backbone, template, one.example.choices))
-        if one.example.choices
-        else own + longest
+        sum(own + length for length in lengths.get(one.example.choices, [longest]))
         for one, own in zip(laid, each, strict=True)
     ]
     return whole, shared

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialised
 
@@ -93,6 +93,20 @@ def _numbers(folder: Path) -> Any:
         raise ForewordError(f"The file {path} is damaged ({error}); copy or tune the prompt again.") from error
 
 
+class _Wording(BaseModel):
+    """The template's parts, as a certificate holds them; nothing else may stand among them, for they become settings."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    instruction: str = ""
+    question: str = ""
+    answer: str = ""
+    separator: str = ""
+    stop: str | list[str] = ""
+    extract: str = ""
+    empty_answers: bool = False
+
+
 def _certified(folder: Path, config: dict[str, Any]) -> tuple[Birth, str | None]:
     """The birth, and the digest of the numbers it belongs to; of a prompt made elsewhere, which has no certificate, no digest.
 
@@ -108,6 +122,7 @@ def _certified(folder: Path, config: dict[str, Any]) -> tuple[Birth, str | None]
         _BIRTH.validate_json(canonical(raw["birth"]), strict=True)
         if birth.kind not in KINDS or birth.place not in PLACES:
             raise ValueError(f"kind '{birth.kind}', place '{birth.place}'")
+        _Wording.model_validate(birth.template)
     except (KeyError, TypeError, ValueError) as error:
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
         raise ForewordError(

@@ -47,11 +47,9 @@ def adapt(
 
       foreword adapt runs/mine --data pages.jsonl --tokens 20000000 -o runs/adapted
     """
-    from foreword.files import may_write
-
     bars = Bars()
     if not dry_run:
-        may_write(Path(out))
+        _may_write(Path(out), {"MODEL": model, "--data": data or ""})
     with bars.shown():
         with bars.waiting("loading model"):
             from foreword.pretrain.adapt import Adaptation
@@ -75,6 +73,14 @@ def adapt(
         print_json({**run.plan(), "folder": str(folder), "steps": run.steps, "tokens": run.tokens, "curve": run.curve})
     else:
         say(f"The model is in {folder}: foreword compare --model {folder} --task mini-dart")
+
+
+def _may_write(out: Path, inputs: dict[str, str]) -> None:
+    from foreword.files import may_write, refuse_input
+
+    for place in (out, out / "model"):
+        refuse_input(place, inputs)
+    may_write(out)
 
 
 def _reporter(bars: Bars, run: Adaptation) -> Any:

@@ -15,8 +15,8 @@ import torch
 from foreword.backbone import Row
 from foreword.backbone.unfrozen import load_unfrozen, save_unfrozen
 from foreword.errors import ForewordError, unknown
-from foreword.files import read_json, whole_folder, writable_folder, write_json, write_text
-from foreword.pretrain.checkpoint import keep, put_back
+from foreword.files import read_object, refuse_input, whole_folder, write_json, write_text
+from foreword.pretrain.checkpoint import keep, put_back, workplace
 from foreword.pretrain.loop import Progress
 from foreword.pretrain.pairs import Place, pairs
 from foreword.pretrain.texts import Mark, texts
@@ -119,7 +119,19 @@ class Adaptation:
         """
         if threads:
             torch.set_num_threads(threads)
-        self._resume(writable_folder(out))
+        refuse_input(out / "model", {"MODEL": self.backbone.name})
+        with workplace(out):
+            return self._train(out, save_every, report, report_every, stop_after)
+
+    def _train(
+        self,
+        out: Path,
+        save_every: float,
+        report: Callable[[Progress], None],
+        report_every: int,
+        stop_after: int | None,
+    ) -> Path:
+        self._resume(out)
         saved = began = time.monotonic()
         before = self.tokens
         for steps, (rows, place) in enumerate(self._stream()):
@@ -183,7 +195,7 @@ class Adaptation:
         if not path.exists():
             write_json(out / "recipe.json", asked)
             return
-        kept = read_json(out / "recipe.json", "recipe of the adaptation")
+        kept = read_object(out / "recipe.json", "recipe of the adaptation")
         other = [name for name in asked if kept.get(name) != asked[name]]
         if other:
             raise ForewordError(

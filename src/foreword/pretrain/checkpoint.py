@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,26 @@ import torch
 
 from foreword import checkpoint
 from foreword.errors import ForewordError
+from foreword.files import held, tidy, writable_folder
+
+NAMES = (
+    "checkpoint.safetensors",
+    "recipe.json",
+    "tokenizer.json",
+    "model",
+)  # of all that is written into a folder of training
+
+
+@contextlib.contextmanager
+def workplace(out: Path) -> Iterator[None]:
+    """The folder of a training, made where it is missing, and this process's alone in the block; what a killed one left half-written
+    is removed. Raises ForewordError where another process trains there."""
+    with held(writable_folder(out)) as free:
+        if not free:
+            raise ForewordError(f"Another process is training in {out} now; give --out another folder, or wait for it.")
+        for name in NAMES:
+            tidy(out, name)
+        yield
 
 
 def keep(path: Path, model: torch.nn.Module, optimiser: torch.optim.Optimizer, plain: dict[str, Any]) -> None:

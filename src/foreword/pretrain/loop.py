@@ -14,9 +14,9 @@ from tokenizers import Tokenizer
 
 from foreword.backbone.fresh import fresh_llama, fresh_t5, save, save_tokenizer
 from foreword.errors import ForewordError, unknown
-from foreword.files import read_json, whole_file, writable_folder, write_json
+from foreword.files import read_json, whole_file, whole_folder, write_json
 from foreword.pretrain.batches import Batch, Place, batches
-from foreword.pretrain.checkpoint import keep, put_back
+from foreword.pretrain.checkpoint import keep, put_back, workplace
 from foreword.pretrain.objective import causal, spans_of
 from foreword.pretrain.spans import SENTINELS
 from foreword.pretrain.words import EOS, EOS_ID, PAD, PAD_ID, SENTINEL_IDS, train_tokenizer
@@ -106,7 +106,21 @@ def pretrain(
         raise unknown("size", size, SIZES)
     if threads:
         torch.set_num_threads(threads)
-    run = _Run(writable_folder(out), Recipe(size=size, seed=seed, **recipe), tokens)
+    with workplace(out):
+        run = _Run(out, Recipe(size=size, seed=seed, **recipe), tokens)
+        _go_on(run, tokens, save_every, report, report_every, stop_after)
+        return run.export(out / "model") if run.tokens >= tokens else out
+
+
+def _go_on(
+    run: _Run,
+    tokens: int,
+    save_every: float,
+    report: Callable[[Progress], None],
+    report_every: int,
+    stop_after: int | None,
+) -> None:
+    """Train to the goal, or for so many steps, and keep where it stands."""
     saved = time.monotonic()
     window: list[float] = []
     began, before = time.monotonic(), run.tokens
@@ -124,7 +138,6 @@ def pretrain(
             run.checkpoint()
             saved = time.monotonic()
     run.checkpoint()
-    return run.export(out / "model") if run.tokens >= tokens else out
 
 
 class _Run:
@@ -216,13 +229,11 @@ class _Run:
         return float(loss.detach())
 
     def export(self, folder: Path) -> Path:
-        """Write the model folder that transformers loads, with the run's facts beside it."""
-        writable_folder(folder)
-        save(self.model, folder)
+        """Write the model folder that transformers loads, whole or not at all, with the run's facts beside it."""
         sentinels = SENTINELS if SIZES[self.recipe.size].both else ()
-        save_tokenizer(self.tokenizer, folder, eos=EOS, pad=PAD, sentinels=sentinels)
-        write_json(
-            folder / "recipe.json",
-            {**asdict(self.recipe), "tokens": self.tokens, "steps": self.steps, "curve": self.curve},
-        )
+        with whole_folder(folder) as part:
+            save(self.model, part)
+            save_tokenizer(self.tokenizer, part, eos=EOS, pad=PAD, sentinels=sentinels)
+            facts = {"tokens": self.tokens, "steps": self.steps, "curve": self.curve}
+            write_json(part / "recipe.json", {**asdict(self.recipe), **facts})
         return folder

@@ -34,9 +34,9 @@ def _sentences(summary: Summary) -> list[str]:
         "below 0.05 exactly where the interval leaves zero out. Both are adjusted by Holm's method over all pairs. No method is "
         "called better or worse on one seed.",
         f"The recommendation is the highest mean, or a cheaper method {within}: the whole interval of the difference lies below "
-        "that margin. Nothing is recommended that does not score above what scores without a model. The cost is the time to "
-        f"train once and then answer {words.plural(answers, 'input')}, on the hardware below; with many more answers to give, "
-        "the time per answer decides.",
+        "that margin. Nothing is recommended that does not score above what scores without a model. Which method is "
+        f"cheaper is told by the operations that it takes to train once and then answer {words.plural(answers, 'input')}, counted from "
+        "tokens, so that the same run gives the same answer; times are those of the hardware below.",
     ]
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from foreword.backbone import Backbone
 from foreword.config import Run
 from foreword.errors import ForewordError, TrialFailedError
 from foreword.files import held, remove_empty, tidy, writable_folder, write_json
@@ -81,7 +82,7 @@ def _sweep(plan: Plan, out: Path) -> None:
                 tidy(trial.work)
                 if trial.path.is_file():
                     shutil.rmtree(trial.work, ignore_errors=True)
-        remove_empty(trial.work)
+                remove_empty(trial.work)
     for folder in (out / "records", out / "prompts", out / FOLDER):
         tidy(folder)
     for name in (REPORT, DOCUMENT):
@@ -135,6 +136,6 @@ def _failure(trial: Trial, cause: str, finished: Sequence[tuple[Trial, Record]])
     return Failure(trial.spec.label, seed, cause, [record.scores[record.primary] for record in others])
 
 
-def compare(run: Run, *, progress: Progress = silent) -> Outcome:
-    """Plan and carry out: the whole job in one call."""
-    return carry_out(plan(heard(run), progress=progress))
+def compare(run: Run, *, progress: Progress = silent, backbone: Backbone | None = None) -> Outcome:
+    """Plan and carry out: the whole job in one call. backbone: the loaded model, else the run's is loaded."""
+    return carry_out(plan(heard(run), progress=progress, backbone=backbone))

@@ -11,7 +11,8 @@ from foreword.files import may_write, may_write_file, refuse_input, tidy
 
 def inputs_of(run: Run, config: str | None = None, **more: str) -> dict[str, str]:
     """What a run reads, by the flags that name it."""
-    named = {
+    named = {f"--{name}": path for name, path in more.items()}
+    return named | {
         "--model": run.model,
         "--data": run.data,
         "--dev": run.dev,
@@ -21,7 +22,6 @@ def inputs_of(run: Run, config: str | None = None, **more: str) -> dict[str, str
         "--init-prompt": run.tuning.init_prompt,
         "--config": config or "",
     }
-    return named | {f"--{name}": path for name, path in more.items()}
 
 
 def may_write_folder(run: Run, config: str | None = None, **more: str) -> None:

@@ -14,7 +14,7 @@ from foreword.config import Run
 from foreword.conversations import system_message
 from foreword.data import Example, examples
 from foreword.errors import ForewordError
-from foreword.files import held, remove_empty, tidy, writable_folder
+from foreword.files import held, may_write, refuse_input, remove_empty, tidy, unwritable, writable_folder
 from foreword.methods import current
 from foreword.predict import predict_ensemble
 from foreword.progress import Progress, silent
@@ -34,13 +34,13 @@ from foreword.study.asked import (
     worded,
 )
 from foreword.study.carried import carried
-from foreword.study.places import may_write_folder
-from foreword.study.plan import Plan, backbone_of, encoder_of, fitting_split, plainly, plan, renamed, suits
+from foreword.study.places import inputs_of, may_write_folder
+from foreword.study.plan import Plan, backbone_of, encoder_of, fitting_split, plainly, plan, renamed, spoken, suits
 from foreword.task import Task
 from foreword.template import Template
 from foreword.trainables import TRAINABLES, usable
+from foreword.training import Tuned
 from foreword.trial import Trial
-from foreword.tune import Tuned
 from foreword.tuning import Tuning
 
 
@@ -75,7 +75,7 @@ class Made:
         )
 
 
-def tune_one(run: Run, *, progress: Progress = silent) -> Made:
+def tune_one(run: Run, *, progress: Progress = silent, backbone: Backbone | None = None) -> Made:
     """Fit the soft prompt that the run describes (its first method and seed) and write it to run.out. A killed run goes on from
     its last checkpoint. Raises ForewordError for a method without a soft prompt, or when run.out holds something else."""
     out = Path(run.out)
@@ -87,9 +87,10 @@ def tune_one(run: Run, *, progress: Progress = silent) -> Made:
     run = heard(checked(run.model_copy(update=alone)))
     if not row_of(run, run.methods[0]).soft:
         raise ForewordError(f"The method '{run.methods[0]}' has no soft prompt to tune; name pt, ipt or ipt-fixed.")
+    refuse_input(out, inputs_of(run))
     _prompt_at(out)
     task = task_of(run)
-    may_write_folder(run)
+    may_write(out.absolute().parent)
     work = out.absolute().parent / f".{out.absolute().name}.work"
     with held(work) as free:
         if not free:
@@ -97,7 +98,7 @@ def tune_one(run: Run, *, progress: Progress = silent) -> Made:
                 f"Another process is tuning a prompt into {out} now; give --out another folder, or wait until it is done."
             )
         try:
-            planned = plan(run, task=task, progress=progress)
+            planned = plan(run, task=task, progress=progress, backbone=backbone)
             tuned, prompt = _fitted(replace(planned.trials[0], out=work), out)
             shutil.rmtree(work, ignore_errors=True)
         finally:
@@ -136,8 +137,11 @@ def _fitted(trial: Trial, out: Path) -> tuple[Tuned, SoftPrompt]:
 
 def _prompt_at(out: Path) -> SoftPrompt | None:
     """The prompt that stands where one is to be written; None where there is nothing. Raises ForewordError for anything else."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return None
+    try:
+        if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+            return None
+    except OSError as error:
+        raise unwritable(out, error) from error
     if not (out / store.CONFIG).is_file():
         raise ForewordError(f"{out} is not empty and holds no prompt; give --out a new folder.")
     return store.load(out)
@@ -193,14 +197,16 @@ def with_prompt(run: Run, folder: str, label: str | None) -> tuple[Run, SoftProm
     return run.model_copy(update=update), prompt
 
 
-def score(run: Run, prompt: str, label: str | None, *, progress: Progress = silent) -> tuple[Plan, Record]:
+def score(
+    run: Run, prompt: str, label: str | None, *, progress: Progress = silent, backbone: Backbone | None = None
+) -> tuple[Plan, Record]:
     """Answer and score the test split with a given prompt (or with words only); a finished record is taken as it is."""
     run, _ = with_prompt(run, prompt, label)
     run = checked(run.model_copy(update={"seeds": run.seeds[:1]}))
     task = scored_task(run, whole_pool=True)
     _needs_pool(run, task.train, "--data FILE")
     may_write_folder(run, prompt=prompt)
-    planned = plan(run, task=task, progress=progress)
+    planned = plan(run, task=task, progress=progress, backbone=backbone)
     writable_folder(Path(run.out))
     for name in ("records", "prompts"):
         tidy(Path(run.out) / name)
@@ -290,10 +296,10 @@ class Answered:
     notes: tuple[str, ...] = ()
 
 
-def answer(given: Inputs, *, progress: Progress = silent) -> Answered:
-    """Load the model and answer every input by each member, all members in one pass; several members vote."""
+def answer(given: Inputs, *, progress: Progress = silent, backbone: Backbone | None = None) -> Answered:
+    """Load the model (or take the one given) and answer every input by each member, all members in one pass; several members vote."""
     run = given.members[0][0]
-    backbone = backbone_of(run, progress)
+    backbone = backbone_of(run, progress) if backbone is None else spoken(run, backbone)
     task = carried(backbone, plainly(run, backbone, given.task))
     whole = len(task.test)
     for one, soft in given.members:

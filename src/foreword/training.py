@@ -4,6 +4,7 @@ identical result; it refuses to touch anything beside what is trained."""
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -143,7 +144,7 @@ def _fit(
         state.seconds += time.perf_counter() - begun
         if due:
             _save(*place, training, steps, state)
-        progress(name, state.step, tuning.max_steps, f"loss {loss:.3f}, dev {state.best_score:.4g}")
+        progress(name, state.step, tuning.max_steps, _figures(loss, state.best_score))
     progress(name, tuning.max_steps, tuning.max_steps, f"best at step {state.best_step}")
     return state
 
@@ -239,3 +240,8 @@ def _resume(path: Path, mark: str, training: Training, steps: torch.optim.Optimi
     except (KeyError, TypeError, ValueError, RuntimeError) as error:  # of another shape than this version writes
         raise checkpoint.damaged(path, error) from error
     return state
+
+
+def _figures(loss: float, best: float) -> str:
+    """The figures worth seeing after a step. best: the best dev score so far, endless before the first."""
+    return f"loss {loss:.3f}" + (f", best dev {best:.4g}" if math.isfinite(best) else "")

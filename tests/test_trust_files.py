@@ -1,0 +1,526 @@
+"""What stands on disk is not written over, not believed where it was changed, and not printed raw; equal runs give equal answers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import socket
+import stat
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+import entry
+import tiny
+from entry import foreword, refused
+from foreword import checkpoint, files, store
+from foreword.errors import ForewordError, TrialFailedError, brief, visible
+from foreword.files import canonical
+from foreword.metrics import METRICS
+from foreword.record import Record
+from foreword.softprompt import Birth, SoftPrompt
+from foreword.study.compare import Outcome, carry_out
+from foreword.study.plan import plan
+from foreword.study.summary import as_json, summarise
+from foreword.trial import Trial
+from test_compare import run as run_of
+from test_record import TASK, spec
+from test_summary import hits, made
+
+SMALL = ("--max-new-tokens", 4, "--prompt-length", 3, "--max-steps", 2)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return entry.save_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return entry.save_rows(tmp_path_factory.mktemp("data") / "own.jsonl", entry.rows(30))
+
+
+# -- what stands where something is to be written ------------------------------------------------------------------------
+
+
+def test_a_link_is_followed_and_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    for name, target in (("file", "real/answers"), ("dangling", "real/new")):
+        (tmp_path / name).symlink_to(tmp_path / target)
+    (tmp_path / "real" / "answers").write_text("old", encoding="utf-8")
+    files.write_text(tmp_path / "file", "a")
+    files.write_text(tmp_path / "dangling", "b")
+    assert (tmp_path / "file").is_symlink() and (tmp_path / "dangling").is_symlink()
+    assert sorted((path.name, path.read_text()) for path in (tmp_path / "real").iterdir()) == [
+        ("answers", "a"),
+        ("new", "b"),
+    ]
+    (tmp_path / "prompt").symlink_to(tmp_path / "real", target_is_directory=True)
+    with files.whole_folder(tmp_path / "prompt") as part:
+        (part / "x").write_text("c", encoding="utf-8")
+    assert (tmp_path / "prompt").is_symlink() and [path.name for path in (tmp_path / "real").iterdir()] == ["x"]
+
+
+def test_a_pipe_and_a_device_are_written_through(tmp_path: Path) -> None:
+    pipe, got = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: got.append(pipe.read_text(encoding="utf-8")))
+    reader.start()
+    files.may_write_file(pipe)
+    files.write_text(pipe, "answer\n" * 20_000)
+    reader.join(60)
+    assert got == ["answer\n" * 20_000] and stat.S_ISFIFO(pipe.stat().st_mode)
+    files.write_text(Path("/dev/null"), "x")
+    assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+
+
+def test_what_no_file_can_stand_for_is_refused(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as place:
+        place.bind(str(tmp_path / "s"))
+        for path, kind in ((tmp_path / "s", "socket"), (tmp_path, "folder")):
+            for write in (files.may_write_file, lambda path: files.write_text(path, "x")):
+                with pytest.raises(ForewordError, match=f"Cannot write .*: it is a {kind}; give the name of a file"):
+                    write(path)
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(ForewordError, match="give another name"):
+        files.write_text(tmp_path / "loop", "x")
+    (tmp_path / "file").write_text("kept", encoding="utf-8")
+    with pytest.raises(ForewordError, match="a file stands there"), files.whole_folder(tmp_path / "file"):
+        pass
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+@pytest.mark.parametrize("length", [200, 255])
+def test_a_name_may_be_as_long_as_the_disk_allows(tmp_path: Path, length: int) -> None:
+    """The part beside it has a longer name than a file may have, were it not cut."""
+    path = tmp_path / ("n" * length)
+    files.may_write_file(path)
+    files.write_text(path, "x")
+    with files.whole_folder(tmp_path / ("m" * length)):
+        pass
+    assert sorted(len(each.name) for each in tmp_path.iterdir()) == [length, length]
+
+
+def test_names_that_cannot_be_are_refused_before_any_work(model: Path, data: Path, tmp_path: Path) -> None:
+    base = ("-m", model, "-d", data)
+    long = tmp_path / ("n" * 256)
+    for verb in ("compare", "evaluate", "tune"):
+        refused(verb, *base, "--out", long, says=("Cannot write", "File name too long; give a shorter name"))
+        refused(verb, *base, "--out", long / "below", says=("File name too long",))
+        refused(
+            verb,
+            *base,
+            "--out",
+            "/dev/null",
+            says=("/dev/null", "a new folder" if verb == "tune" else "choose a folder"),
+        )
+    refused("generate", *base, "--out", long, says=("File name too long; give a shorter name",))
+    refused("generate", *base, "--out", tmp_path, says=("it is a folder; give the name of a file",))
+    refused("compare", *base, 'out="a\\u0000b"', says=("Cannot write", "null"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_input_is_never_the_place_of_the_output(model: Path, data: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own.jsonl"
+    shutil.copy(data, own)
+    (tmp_path / "link").symlink_to(own)
+    prompt = tmp_path / "prompt"
+    assert foreword("tune", "-m", model, "-d", data, "--out", prompt, *SMALL).code == 0
+    before = {path: path.read_bytes() for path in (own, *prompt.iterdir(), *model.iterdir())}
+    given = ("generate", "-m", model, "-d", own)
+    refused(*given, "--out", own, says=("is what --data names", "another name"))
+    refused(*given, "--out", tmp_path / "link", says=("is what --data names",))
+    refused(*given, "-p", prompt, "--out", prompt / "README.md", says=("lies inside --prompt",))
+    refused(*given, "--out", model / "config.json", says=("lies inside --model",))
+    refused("compare", "-m", model, "-d", data, "--out", model, says=("is what --model names",))
+    refused("evaluate", "-m", model, "-d", data, "-p", prompt, "--out", prompt, says=("is what --prompt names",))
+    refused(
+        "tune", "-m", model, "-d", data, "--init", "carried", "--init-prompt", prompt, "-o", prompt, says=("--init",)
+    )
+    (tmp_path / "adapted").mkdir()
+    (tmp_path / "adapted" / "model").symlink_to(model, target_is_directory=True)
+    refused("adapt", model, "--out", tmp_path / "adapted", says=("is what MODEL names",))
+    assert {path: path.read_bytes() for path in before} == before
+
+
+# -- records, checkpoints and certificates are checked ------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Trial:
+    trial = Trial(spec("zero"), tiny.backbone("gpt2"), TASK, tmp_path_factory.mktemp("finished"))
+    trial.run()
+    return trial
+
+
+def edited(trial: Trial, out: Path, change: Callable[[dict[str, Any]], object], *, sealed: bool = False) -> Path:
+    """A copy of the record with a change in it, under its own name. sealed: its digest belongs to the changed contents."""
+    raw = json.loads(trial.path.read_text(encoding="utf-8"))
+    change(raw)
+    if sealed:
+        del raw["digest"]
+        raw["digest"] = hashlib.sha256(canonical(raw).encode()).hexdigest()
+    path = out / trial.path.name
+    path.write_text(json.dumps(raw), encoding="utf-8")
+    return path
+
+
+def into(raw: Any, *way: Any, value: Any) -> None:
+    for step in way[:-1]:
+        raw = raw[step]
+    raw[way[-1]] = value
+
+
+@pytest.mark.parametrize(
+    "way", [("scores", "bleu"), ("answers", 0, "output"), ("costs", "seconds_per_answer"), ("seed",), ("notes",)]
+)
+def test_a_record_that_was_changed_is_refused(finished: Trial, tmp_path: Path, way: tuple[Any, ...]) -> None:
+    value: Any = {"notes": ["x"], "output": "x"}.get(way[-1], 99)
+    path = edited(finished, tmp_path, lambda raw: into(raw, *way, value=value))
+    with pytest.raises(ForewordError, match=r"was changed after it was written .*; delete it to run that trial again"):
+        Record.read(path)
+
+
+def test_a_record_holds_what_its_key_is_made_of(finished: Trial, tmp_path: Path) -> None:
+    path = edited(finished, tmp_path, lambda raw: into(raw, "spec", "seed", value=3), sealed=True)
+    with pytest.raises(ForewordError, match="says one key and holds another"):
+        Record.read(path)
+    other = Trial(spec("few"), finished.backbone, TASK, tmp_path)
+    other.path.parent.mkdir()
+    raw = json.loads(finished.path.read_text(encoding="utf-8")) | {"key": other.key}
+    other.path.write_text(json.dumps(raw), encoding="utf-8")
+    with pytest.raises(ForewordError, match="was changed after it was written"):
+        other.run()
+
+
+WRONG: tuple[Any, ...] = (None, True, 7, -1.5, "text", [], [[]], {}, {"a": 1}, [None], float("nan"))
+
+
+def test_a_record_of_wrong_types_is_one_sentence(finished: Trial, tmp_path: Path) -> None:
+    """Every entry with every kind of value, its digest right, so that only the types are wrong: refused, or of the right type."""
+    whole = json.loads(finished.path.read_text(encoding="utf-8"))
+    ways: list[tuple[Any, ...]] = [(name,) for name in whole if name != "digest"]
+    ways += [("answers", 0, name) for name in whole["answers"][0]] + [("costs", name) for name in whole["costs"]]
+    refusals = 0
+    for way in ways:
+        for value in WRONG:
+            raw = json.loads(json.dumps(whole))
+            into(raw, *way, value=value)
+            del raw["digest"]
+            text = json.dumps(raw, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+            raw["digest"] = hashlib.sha256(text.encode()).hexdigest()
+            path = tmp_path / finished.path.name
+            path.write_text(json.dumps(raw), encoding="utf-8")
+            try:
+                Record.read(path)
+            except ForewordError as error:
+                assert "\n" not in str(error) and str(path) in str(error)
+                refusals += 1
+    assert refusals > 0.8 * len(ways) * len(WRONG)
+    for text in ("[]", "7", "[" * 100_000, '{"key": 1' + "0" * 5000 + "}", '{"key": "\\ud800"}', "\udcff"):
+        path.write_bytes(text.encode("utf-8", "surrogateescape"))
+        with pytest.raises(ForewordError, match="record at"):
+            Record.read(path)
+
+
+def checkpoint_at(path: Path) -> dict[str, torch.Tensor]:
+    tensors = {"trained.prompt": torch.arange(6.0).reshape(2, 3), "optimizer.0.step": torch.tensor(3.0)}
+    checkpoint.write(path, tensors, {"step": 3, "curve": [{"dev": 0.5}]}, mark="mine")
+    return tensors
+
+
+def test_a_checkpoint_comes_back_whole_and_only_to_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "c.safetensors"
+    tensors = checkpoint_at(path)
+    kept = checkpoint.read(path, mark="mine")
+    assert kept is not None and kept[1] == {"step": 3, "curve": [{"dev": 0.5}]}
+    assert all(torch.equal(kept[0][name], value) for name, value in tensors.items())
+    assert checkpoint.read(path, mark="another") is None
+
+
+@pytest.mark.parametrize("place", ["number", "state", "no digest"])
+def test_a_checkpoint_that_was_changed_is_refused(tmp_path: Path, place: str) -> None:
+    path = tmp_path / "c.safetensors"
+    tensors = checkpoint_at(path)
+    with safe_open(path, framework="pt") as stream:
+        metadata = dict(stream.metadata())
+    if place == "number":
+        tensors["trained.prompt"][1, 2] = 5.0000005
+    if place == "state":
+        metadata["state"] = metadata["state"].replace("0.5", "0.4")
+    if place == "no digest":
+        del metadata["digest"]
+    save_file(tensors, path, metadata=metadata)
+    with pytest.raises(ForewordError, match=r"is damaged .*; delete it to train from the start"):
+        checkpoint.read(path, mark="mine")
+
+
+def kept_prompt(folder: Path, **birth: Any) -> dict[str, Any]:
+    store.save(SoftPrompt(torch.ones(2, 4), Birth(backbone="m", fingerprint="v3:a.b.c", **birth)), folder)
+    whole: dict[str, Any] = json.loads((folder / "foreword.json").read_text(encoding="utf-8"))
+    return whole
+
+
+def test_a_certificate_that_was_changed_is_refused(tmp_path: Path) -> None:
+    whole = kept_prompt(tmp_path / "p", scores={"bleu": 10.0})
+    changes: tuple[tuple[str, Any], ...] = (
+        ("seed", 5), ("scores", {"bleu": 99.0}), ("fingerprint", "v3:x.y.z"), ("template", {"question": "{input}?"})
+    )  # fmt: skip
+    for name, value in changes:
+        changed = json.loads(json.dumps(whole))
+        changed["birth"][name] = value
+        for certificate in (changed, {key: part for key, part in changed.items() if key != "contents"}):
+            (tmp_path / "p" / "foreword.json").write_text(json.dumps(certificate), encoding="utf-8")
+            with pytest.raises(ForewordError, match="was changed after it was written; copy the whole folder again"):
+                store.load(tmp_path / "p")
+    del changed["contents"]
+    changed["birth"]["fingerprint"] = ""  # what the refusal of an older prompt says to do
+    (tmp_path / "p" / "foreword.json").write_text(json.dumps(changed), encoding="utf-8")
+    assert store.load(tmp_path / "p").birth.fingerprint == ""
+
+
+def test_a_certificate_of_wrong_types_is_one_sentence(tmp_path: Path) -> None:
+    whole = kept_prompt(tmp_path / "p")
+    refusals = 0
+    values = [(name, value) for name in whole["birth"] for value in WRONG]
+    values += [("template", {"question": value}) for value in WRONG if not isinstance(value, str)]
+    values += [
+        ("template", {"limit": "text"}),
+        ("template", {"stop": [1]}),
+    ]  # the first would become a setting of the run
+    for name, value in values:
+        changed = json.loads(json.dumps(whole))
+        changed["birth"] |= {name: value}
+        text = json.dumps([changed["digest"], changed["birth"]], sort_keys=True, separators=(",", ":"))
+        changed["contents"] = hashlib.sha256(text.encode()).hexdigest()
+        (tmp_path / "p" / "foreword.json").write_text(json.dumps(changed), encoding="utf-8")
+        try:
+            birth = store.load(tmp_path / "p").birth
+            assert (type(getattr(birth, name)) is type(getattr(Birth("m"), name)) and name != "template") or value == {}
+        except ForewordError as error:
+            assert "\n" not in str(error)
+            refusals += 1
+    assert refusals > 0.7 * len(values)
+
+
+# -- what is printed ------------------------------------------------------------------------------------------------------
+
+HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m\x7f\u202egpj.exe\r"
+
+
+def test_control_characters_become_visible() -> None:
+    assert visible(HOSTILE) == "\\x1b]0;owned\\x07\\x1b[2J\\x9b31m\\x7f\\u202egpj.exe\\x0d"
+    assert visible("a\tb\nc é 詩 \u200f\u200d") == "a\tb\nc é 詩 \u200f\u200d"
+    assert visible("\ud800") == "\\ud800" and visible(visible(HOSTILE)) == visible(HOSTILE)
+
+
+def test_a_sentence_keeps_its_head_and_its_end() -> None:
+    sentence = str(ForewordError(f"The split is '{'x' * 100_000}', but must be three numbers."))
+    assert len(sentence) < 2100 and sentence.startswith("The split is 'xxx")
+    assert (
+        sentence.endswith("x', but must be three numbers.") and "98,1" in sentence and "characters left out" in sentence
+    )
+    assert brief(sentence) == sentence and brief("short") == "short"
+
+
+def raw_controls(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", text).translate({ord(c): None for c in "\n\t"})  # rich's own colours
+
+
+def test_no_verb_prints_a_control_character_of_the_data(model: Path, tmp_path: Path) -> None:
+    rows = [row | {"input": f"{row['input']} {HOSTILE}", "id": f"{HOSTILE}{n}"} for n, row in enumerate(entry.rows(24))]
+    own = entry.save_rows(tmp_path / f"own{HOSTILE[:5]}.jsonl", rows)
+    told = [
+        foreword("generate", "-m", model, "-d", own, "--limit", 2, "--max-new-tokens", 2, "--id-column", "id"),
+        foreword(
+            "generate", "-m", model, "-d", own, "--limit", 2, "--max-new-tokens", 2, "--id-column", "id", "--json"
+        ),
+        foreword("show", "-m", model, "-d", own, "--method", "few"),
+        foreword("show", "-d", own),
+        foreword(
+            "compare", "-m", model, "-d", own, "--methods", "zero", "--max-new-tokens", 9, "--out", tmp_path / "r"
+        ),
+        foreword("compare", "-m", model, "-d", own, "--methods", HOSTILE, "--out", tmp_path / "r"),
+        foreword("compare", "-m", model, "-d", own, "--input-column", HOSTILE, "--out", tmp_path / "r"),
+        foreword("compare", "-m", model, "-d", own, "--split", "x" * 100_000, "--out", tmp_path / "r"),
+        foreword(HOSTILE),
+        foreword("compare", f"--{HOSTILE}" + "y" * 100_000),
+    ]
+    assert [one.code for one in told] == [0, 0, 0, 0, 0, 2, 2, 2, 2, 2], [one.err for one in told]
+    for one in told:
+        assert raw_controls(one.out + one.err).isprintable(), repr(one.out + one.err)
+        assert len(one.err) < 2500
+    assert json.loads(told[1].out.splitlines()[0])["id"].startswith("\x1b]0;owned"), "JSON is the same value"
+
+
+# -- equal runs, failing trials, prompts that are gone ------------------------------------------------------------------
+
+
+def test_no_clock_decides_between_equals() -> None:
+    """The same records with other seconds give the same document, but for the seconds."""
+
+    def document(swapped: bool) -> dict[str, Any]:
+        records = []
+        for n, label in enumerate(("zero", "few", "icl", "pt")):
+            record = made(label, hits(150), same=True, each=0.01 * (n + 1))
+            slow = 0.05 - record.costs.seconds_per_answer if swapped else record.costs.seconds_per_answer
+            records.append(replace(record, costs=replace(record.costs, seconds_per_answer=slow)))
+        whole = as_json(summarise(records, lambda name: METRICS[name]), "r")
+        for row in whole["rows"]:
+            del row["seconds_per_answer"]
+        del whole["reason"]
+        return whole
+
+    one, other = document(False), document(True)
+    assert one == other and one["recommended"] == "zero"
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    return entry.save_rows(tmp_path / "own.jsonl", entry.rows(40))
+
+
+def compared(own: Path, out: Path, methods: list[str], **more: Any) -> tuple[Outcome, list[str]]:
+    heard: list[str] = []
+    planned = plan(run_of(own, out, methods, **more), backbone=tiny.backbone("llama"))
+    return carry_out(planned, noted=heard.append), heard
+
+
+def test_a_trial_that_fails_leaves_the_others(own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, fit = tmp_path / "run", Trial._trained
+
+    def astray(trial: Trial, layout: Any) -> Any:
+        if trial.spec.seed == 1 and trial.spec.label == "pt":
+            raise TrialFailedError("The training loss is no longer a number at step 3; lower --learning-rate (0.3).")
+        if trial.spec.label == "ipt":
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return fit(trial, layout)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trial, "_trained", astray)
+        outcome, heard = compared(own, out, ["zero", "pt", "icl", "ipt"])
+    assert [row.method for row in outcome.summary.rows] == ["zero", "icl"], (
+        "no row of the seeds that happened to finish"
+    )
+    failures = outcome.summary.failures
+    assert [(each.method, each.seed, len(each.others)) for each in failures] == [
+        ("pt", 1, 1),
+        ("ipt", 0, 0),
+        ("ipt", 1, 0),
+    ]
+    assert "no longer a number at step 3" in failures[0].cause and "memory is not enough" in failures[1].cause
+    assert len(heard) == 3 and heard[0].startswith("pt seed 1 failed: The training loss")
+    document = json.loads((out / "compare.json").read_text(encoding="utf-8"))
+    assert [each["cause"] for each in document["failed"]] == [each.cause for each in failures]
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "pt seed 1 failed, so pt has no row" in page and "<td>failed</td>" in page
+    again, heard = compared(own, out, ["zero", "pt", "icl", "ipt"])
+    assert (again.made, again.found, heard, again.summary.failures) == (3, 3, [], ())
+    assert not (out / "earlier").exists(), "the study is the same, and now it is whole"
+
+
+def test_the_exit_code_says_that_a_trial_failed(model: Path, own: Path, tmp_path: Path) -> None:
+    """A learning rate beyond all bounds, as a user may give it: the weights overflow."""
+    given = ("compare", "-m", model, "-d", own, "--seeds", 0, "--out", tmp_path / "run", *SMALL[:4], "--max-steps", 4)
+    far = ("model_learning_rate=1e30", "tuning.max_grad_norm=0", "tuning.warmup_steps=0", "tuning.eval_every=1")
+    told = foreword(*given, "--methods", "zero,full-ft", *far)
+    assert told.code == 3, told.err
+    said = " ".join(told.out.split())
+    assert (
+        "full-ft failed" in said
+        and "seed 0 failed, so full-ft has no row" in said
+        and "lower model_learning_rate" in said
+    )
+    told = foreword(*given, "--methods", "full-ft", *far)
+    assert told.code == 2 and "No method could be finished" in told.err.splitlines()[-1]
+
+
+def test_a_prompt_that_was_deleted_is_made_again_and_said(own: Path, tmp_path: Path) -> None:
+    first, _ = compared(own, tmp_path / "run", ["zero", "pt"], seeds=[0])
+    (record,) = [one for one in first.records if one.prompt]
+    folder = tmp_path / "run" / record.prompt
+    shutil.rmtree(tmp_path / "run" / "prompts")
+    second, heard = compared(own, tmp_path / "run", ["zero", "pt"], seeds=[0])
+    assert second.made == 1 and len(heard) == 1 and "is not in" in heard[0] and "made again" in heard[0]
+    assert store.load(folder).digest == record.fingerprints["soft_prompt"]
+    store.save(SoftPrompt(torch.ones(3, 32), Birth(backbone="x")), folder)
+    with pytest.raises(ForewordError, match="is not the one that was tuned for pt seed 0; delete it"):
+        compared(own, tmp_path / "run", ["zero", "pt"], seeds=[0])
+
+
+# -- a study's report is never lost -----------------------------------------------------------------------------------
+
+
+def test_the_report_of_another_study_is_kept(own: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    compared(own, out, ["zero"])
+    _, heard = compared(own, out, ["zero", "icl"])
+    assert heard == [] and not (out / "earlier").exists(), "it answers all that the first did"
+    before = [(out / name).read_bytes() for name in ("report.html", "compare.json")]
+    other = entry.save_rows(tmp_path / "other.jsonl", entry.rows(30))
+    _, heard = compared(other, out, ["zero", "icl"])
+    (kept,) = (out / "earlier").iterdir()
+    assert kept.name.startswith("own-") and len(heard) == 1 and str(kept) in heard[0]
+    assert [(kept / name).read_bytes() for name in ("report.html", "compare.json")] == before
+    compared(other, out, ["zero", "icl"])
+    assert list((out / "earlier").iterdir()) == [kept], "the same study again keeps nothing"
+    (out / "compare.json").write_text("[1]", encoding="utf-8")
+    _, heard = compared(other, out, ["zero", "icl"])
+    assert len(heard) == 1 and len(list((out / "earlier").iterdir())) == 2, "what cannot be read is kept too"
+
+
+def test_tune_says_where_it_writes(model: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = foreword("tune", "-m", model, "-d", data, *SMALL)
+    assert told.code == 0 and told.err == f"No --out is given: the prompt will stand in {tmp_path / 'prompt'}.\n"
+    assert (tmp_path / "prompt" / "foreword.json").is_file()
+
+
+# -- litter ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("when", [1.0, 4e9])
+def test_a_part_is_tidied_whatever_its_date(tmp_path: Path, when: float) -> None:
+    for name in (".a.json.dead.part", ".a.json.dead.old"):
+        path = tmp_path / name
+        path.mkdir() if name.endswith("old") else path.write_text("{", encoding="utf-8")
+        os.utime(path, (when, when))
+    files.tidy(tmp_path, "a.json")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_that_finish_one_folder_at_once_both_finish(tmp_path: Path) -> None:
+    """And one of them stands there whole, with nothing beside it."""
+    errors: list[BaseException] = []
+    gate = threading.Barrier(6)
+
+    def write(number: int) -> None:
+        try:
+            for _ in range(20):
+                with files.whole_folder(tmp_path / "p") as part:
+                    for name in ("a", "b"):
+                        (part / name).write_text(str(number), encoding="utf-8")
+                    gate.wait(60)
+        except BaseException as error:  # told below: a thread's own error is printed and lost
+            errors.append(error)
+            gate.abort()
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert errors == []
+    assert [path.name for path in tmp_path.iterdir()] == ["p"]
+    assert (tmp_path / "p" / "a").read_text() == (tmp_path / "p" / "b").read_text()
