@@ -32,7 +32,7 @@ from foreword.spec import Spec
 from foreword.task import Task
 from foreword.template import Template
 from foreword.trial import Trial
-from foreword.tune import State, _save
+from foreword.training import State, _save
 from foreword.tuning import Tuning
 
 Files = dict[str, bytes]

@@ -23,7 +23,7 @@ from foreword.record import Record
 from foreword.retrieve import Found
 from foreword.study.asked import checked, described, form_of, row_of, shares_of, task_of, worded
 from foreword.template import Template
-from foreword.tune import _resume
+from foreword.training import _resume
 from fuzz import bases, mutate
 
 EXAMPLE = Example("a", {"input": "some words", "text": "others"}, ("an answer",))
