@@ -104,12 +104,15 @@ def described(value: Any) -> str:
         return f"{str(value).lower()} (a truth value)"
     if isinstance(value, Mapping):
         return "a table"
-    return "none" if value is None else f"{value}"
+    try:
+        return "none" if value is None else f"{value}"
+    except (ValueError, RecursionError):  # Python writes no whole number of thousands of digits
+        return "a value too long to be written"
 
 
 def quoted(value: Any) -> str:
     """Text in quotes, anything else as it is."""
-    return repr(value) if isinstance(value, str) else str(value)
+    return repr(value) if isinstance(value, str) else described(value)
 
 
 def _accepted(annotation: Any, metadata: Sequence[Any]) -> str:

@@ -31,8 +31,8 @@ from foreword.softprompt import Birth, SoftPrompt
 from foreword.spec import Spec
 from foreword.task import Task
 from foreword.template import Template
-from foreword.trial import Trial
 from foreword.training import State, _save
+from foreword.trial import Trial
 from foreword.tuning import Tuning
 
 Files = dict[str, bytes]

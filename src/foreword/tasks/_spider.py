@@ -91,6 +91,10 @@ def schemas(path: Path) -> dict[str, Schema]:
     found = {}
     for number, row in enumerate(parts.read_list(path), 1):
         name = parts.text(row, "db_id", path, number)
+        if Path(name).name != name or len(name.encode()) > 200:
+            raise ForewordError(
+                f"The field 'db_id' in row {number} of {path} is '{name}', which no folder of a database can be called; mend it."
+            )
         tables = parts.listed(row, "table_names_original", path, number)
         columns = parts.listed(row, "column_names_original", path, number)
         try:
