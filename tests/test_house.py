@@ -17,7 +17,7 @@ SOURCE = ROOT / "src" / "foreword"
 
 # Ground floor first. A room (a file, or a folder of files) imports only rooms that lie below its own floor.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "folding", "locks", "progress"),
+    ("errors", "folding", "jsontext", "locks", "progress"),
     ("settings",),
     ("tuning",),
     (

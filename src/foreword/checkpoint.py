@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import save_file
 from torch import Tensor
 
 from foreword.backbone.numbers import combined, digests
@@ -23,9 +24,14 @@ def write(path: Path, tensors: Mapping[str, Tensor], plain: Mapping[str, Any], *
     ForewordError when the file cannot be written."""
     held = {name: value.detach().contiguous().cpu() for name, value in tensors.items()}
     state = json.dumps(dict(plain), allow_nan=False)
-    whole = save(held, {"mark": mark, "state": state, "digest": _digest(held, state)})
+    about = {"mark": mark, "state": state, "digest": _digest(held, state)}
     with whole_file(path) as part:
-        part.write_bytes(whole)
+        try:
+            save_file(
+                held, part, about
+            )  # from where the numbers stand: a copy of them may be more than the memory holds
+        except SafetensorError as error:
+            raise OSError(errno.ENOSPC if "os error 28" in str(error) else errno.EIO, str(error)) from error
 
 
 def read(path: Path, *, mark: str = "") -> tuple[dict[str, Tensor], dict[str, Any]] | None:

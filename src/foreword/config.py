@@ -152,7 +152,7 @@ def _over(under: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 def _read(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
-        return tomllib.loads(text)
+        return _tables(text)
     except FileNotFoundError as error:
         raise ForewordError(f"There is no configuration at {path}; check the path.") from error
     except OSError as error:
@@ -162,6 +162,19 @@ def _read(path: Path) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         reason = str(error).replace("at end of document", f"at line {text.count(chr(10)) + 1}, the end of the file")
         raise ForewordError(f"The configuration {path} is not valid TOML: {reason}; mend that line.") from error
+
+
+def _tables(text: str) -> dict[str, Any]:
+    """The tables of a TOML text. Raises TOMLDecodeError, also where the reader gives up on a text that is none: nested too deeply, a
+    number of too many digits, a date that no calendar has."""
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise tomllib.TOMLDecodeError("it is nested too deeply") from error
+    except tomllib.TOMLDecodeError:
+        raise
+    except ValueError as error:
+        raise tomllib.TOMLDecodeError(f"it holds a value that cannot be read ({error})") from error
 
 
 def _set(values: dict[str, Any], key: str, text: str) -> None:
@@ -213,7 +226,7 @@ def _scalar(text: str, kind: type) -> Any:
 
 def _toml(text: str, otherwise: Any) -> Any:
     try:
-        table = tomllib.loads(f"value = {text}")
+        table = _tables(f"value = {text}")
     except tomllib.TOMLDecodeError:
         return otherwise
     return table["value"] if list(table) == ["value"] else otherwise

@@ -3,11 +3,11 @@ refuses a conversation of more than one question and answer."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from foreword.errors import ForewordError
+from foreword.jsontext import parsed
 
 SYSTEM = "system"  # the column of a record's system message, once it is read
 
@@ -83,7 +83,7 @@ def _listed(value: Any) -> list[Any] | None:
     """A list, or the list that a JSON text holds (a cell of a CSV file)."""
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
-            value = json.loads(value)
+            value = parsed(value)
         except ValueError:
             return None
     return value if isinstance(value, list) and all(isinstance(part, dict) for part in value) and value else None

@@ -151,7 +151,7 @@ def _names(columns: Columns, fields_needed: Sequence[str]) -> list[str]:
     names = list(dict.fromkeys(fields_needed)) or ["input"]
     for name in names:
         column = columns.input if name == "input" else name
-        if column == columns.target:
+        if column in (columns.target, columns.references):
             flag = "--input-column" if name == "input" else "--question"
             raise ForewordError(
                 f"The question would show the column '{column}', which is the answer; name another column by {flag}, or the answer's "

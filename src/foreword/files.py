@@ -21,6 +21,7 @@ from typing import Any
 import platformdirs
 
 from foreword.errors import ForewordError
+from foreword.jsontext import parsed, shallow
 from foreword.locks import alone, taken
 
 YOUNG = 1.0  # seconds within which a part may not be locked yet
@@ -324,14 +325,10 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path, what: str) -> Any:
     """Read a JSON file that foreword or a peer wrote. Raises ForewordError naming the file when it is absent or damaged."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return shallow(parsed(path.read_text(encoding="utf-8")))
     except FileNotFoundError as error:
         raise ForewordError(f"There is no {what} at {path}; check the path.") from error
-    except (
-        OSError,
-        ValueError,
-        RecursionError,
-    ) as error:  # not UTF-8, not JSON, numbers of thousands of digits, endless nesting
+    except (OSError, ValueError) as error:
         raise ForewordError(f"The {what} at {path} is damaged ({error}); write or download it again.") from error
 
 

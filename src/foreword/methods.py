@@ -106,8 +106,14 @@ def parse(label: str, *, shots: int, retriever: str, retrievers: Sequence[str]) 
             )
         return row
     row = replace(row, k=shots, retriever=retriever if row.demonstrations == "retrieved" else "")
+    counts, names = [part for part in rest if _counts(part)], [part for part in rest if part in retrievers]
+    for kind, given in (("numbers of demonstrations", counts), ("retrievers", names)):
+        if len(given) > 1:
+            raise ForewordError(
+                f"The method '{label}' names {len(given)} {kind}, {' and '.join(given)}; keep the one you mean."
+            )
     for part in rest:
-        if part.isdigit() and int(part) > 0:
+        if _counts(part):
             row = replace(row, k=int(part))
         elif row.demonstrations == "retrieved" and part in retrievers:
             row = replace(row, retriever=part)
@@ -118,6 +124,11 @@ def parse(label: str, *, shots: int, retriever: str, retrievers: Sequence[str]) 
                 f"The method '{label}' has '{part}' where a number of demonstrations is expected, as in '{name}:4'."
             )
     return row
+
+
+def _counts(part: str) -> bool:
+    """Whether a part of a label is a number of demonstrations: from 1 to six digits of ASCII."""
+    return part.isascii() and part.isdecimal() and len(part) <= 6 and int(part) > 0
 
 
 def _switched(row: Method, label: str, name: str, switch: str) -> Method:

@@ -20,8 +20,9 @@ from pydantic.fields import FieldInfo
 
 from foreword.errors import ForewordError, unknown
 
-Count = Annotated[int, Field(ge=1)]
-Whole = Annotated[int, Field(ge=0)]
+LARGEST = 10**12  # beyond, a number is a slip of the hand: no run counts so far
+Count = Annotated[int, Field(ge=1, le=LARGEST)]
+Whole = Annotated[int, Field(ge=0, le=LARGEST)]
 
 
 class Settings(BaseModel):
@@ -83,6 +84,8 @@ def _refusal(model: type[Settings], error: ValidationError, values: Any) -> Fore
         return unknown_key(model, key)
     field = model.model_fields[name]
     accepted = _accepted(field.annotation, field.metadata)
+    if first["type"] == "less_than_equal":
+        accepted += f", at most {first['ctx']['le']:,}"
     if first["type"] == "missing":
         return ForewordError(
             f"There is no {key}, and it must be {accepted}; give it with --{key} or {key} = ... in the file."
@@ -101,12 +104,15 @@ def described(value: Any) -> str:
         return f"{str(value).lower()} (a truth value)"
     if isinstance(value, Mapping):
         return "a table"
-    return "none" if value is None else f"{value}"
+    try:
+        return "none" if value is None else f"{value}"
+    except (ValueError, RecursionError):  # Python writes no whole number of thousands of digits
+        return "a value too long to be written"
 
 
 def quoted(value: Any) -> str:
     """Text in quotes, anything else as it is."""
-    return repr(value) if isinstance(value, str) else str(value)
+    return repr(value) if isinstance(value, str) else described(value)
 
 
 def _accepted(annotation: Any, metadata: Sequence[Any]) -> str:

@@ -153,9 +153,12 @@ class Template:
             return text
         try:
             hit = _compiled(self.extract).search(text, timeout=_SECONDS)
-        except TimeoutError as error:
+        except (TimeoutError, MemoryError) as error:
+            too_much = (
+                f"longer than {_SECONDS:.0f} s" if isinstance(error, TimeoutError) else "more memory than there is"
+            )
             raise ForewordError(
-                f"--extract {self.extract!r} takes longer than {_SECONDS:.0f} s on one output; write it without nested repetitions."
+                f"--extract {self.extract!r} takes {too_much} on one output; write it without nested repetitions."
             ) from error
         if hit is None:
             return text

@@ -24,7 +24,7 @@ from foreword.backbone.spared import let_spare
 from foreword.backbone.stored import Stored
 from foreword.backbone.switch import SwitchEngine, switch_of
 from foreword.backbone.unused import unused_settings
-from foreword.backbone.whole import refuse_made_up, refuse_unready
+from foreword.backbone.whole import refuse_made_up, refuse_odd_values, refuse_unready
 from foreword.backbone.wording import Wording
 from foreword.errors import ForewordError, unknown
 from foreword.models import MODELS
@@ -77,7 +77,11 @@ def load_backbone(
             output = transformers.AutoTokenizer.from_pretrained(second, trust_remote_code=trust_remote_code)
     except ForewordError:
         raise
-    except Exception as error:  # the libraries below raise many kinds; the user gets one sentence
+    except (
+        BaseException
+    ) as error:  # the libraries below raise many kinds, a panic in Rust among them; the user gets one sentence
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
         raise _refusal(name, error) from error
     notes = refuse_made_up(name, loading)
     if second is not None:
@@ -115,6 +119,7 @@ def wrap(name: str, model: Any, tokenizer: Any, output: Any = None, *, notes: tu
     computes."""
     model = getattr(model, "_orig_mod", model)
     refuse_unready(name, model)
+    refuse_odd_values(name, model, (tokenizer, output))
     model.eval()
     for parameter in model.parameters():
         parameter.requires_grad_(False)
@@ -249,7 +254,7 @@ def _second_tokenizer(source: str, given: str) -> str | None:
     return str(found[0]) if len(found) == 1 else None
 
 
-def _refusal(name: str, error: Exception) -> ForewordError:
+def _refusal(name: str, error: BaseException) -> ForewordError:
     text = " ".join(str(error).split())
     if "safetensors" in text and ("does not appear" in text or "no file named" in text.lower()):
         return ForewordError(

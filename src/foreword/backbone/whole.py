@@ -46,6 +46,38 @@ def refuse_unready(name: str, model: Any) -> None:
         )
 
 
+def refuse_odd_values(name: str, model: Any, tokenizers: Iterable[Any]) -> None:
+    """Raises ForewordError for a value in a model's or a tokenizer's configuration that the model library takes in and cannot use: an
+    id of a special token that is no id, a length that is no number."""
+    rows = _decoder_rows(model)
+    for config in (model.config, model.config.get_text_config(decoder=True), getattr(model, "generation_config", None)):
+        for key, value in vars(config).items() if config is not None else ():
+            if not key.endswith("_token_id") or value is None:
+                continue
+            ids = value if key == "eos_token_id" and isinstance(value, list | tuple) else [value]
+            if not all(type(one) is int and abs(one) < 2**31 for one in ids):
+                raise _odd(name, key, value, "the number of a token")
+            if key == "decoder_start_token_id" and rows is not None and not 0 <= value < rows:
+                raise _odd(name, key, value, f"one of the decoder's {rows:,} tokens")
+    for tokenizer in tokenizers:
+        longest = getattr(tokenizer, "model_max_length", None)
+        if longest is not None and (isinstance(longest, bool) or not isinstance(longest, int | float)):
+            raise _odd(name, "model_max_length", longest, "a number of tokens")
+
+
+def _decoder_rows(model: Any) -> int | None:
+    """How many tokens the decoder of an encoder-decoder has vectors for."""
+    table = model.get_decoder().get_input_embeddings() if model.config.is_encoder_decoder else None
+    return None if table is None else int(table.weight.shape[0])
+
+
+def _odd(name: str, key: str, value: Any, accepted: str) -> ForewordError:
+    return ForewordError(
+        f"The files of the model {name} say that {key} is {str(value)[:60]!r}, which is not {accepted}; mend its configuration, or "
+        "download the model again."
+    )
+
+
 def _few(names: Iterable[str], shown: int = 3) -> str:
     """The first names, and how many more there are."""
     names = list(names)

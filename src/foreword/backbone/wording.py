@@ -153,7 +153,7 @@ class Wording:
 
     def special_ids(self) -> frozenset[int]:
         """Ids that are no text: never shown, never sampled for a prompt's initial values."""
-        return frozenset(int(i) for i in self.tokenizer.all_special_ids)
+        return frozenset(int(i) for i in self.tokenizer.all_special_ids if i is not None)  # a name without a token
 
     def frequent(self, count: int) -> list[int]:
         """The `count` most frequent tokens that are text. Trained vocabularies (byte-pair merges, unigram pieces) stand in the

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +9,7 @@ from typing import Annotated
 import typer
 
 from foreword.errors import ForewordError
+from foreword.jsontext import parsed
 
 PANEL = "Wording and columns"
 
@@ -90,8 +90,8 @@ def choices_of(text: str) -> list[str]:
 def texts_of(text: str, flag: str) -> list[str]:
     """A JSON list of texts; numbers in it as they are written."""
     try:
-        texts = json.loads(text, parse_float=str, parse_int=str)
-    except (ValueError, RecursionError) as error:
+        texts = parsed(text, parse_float=str, parse_int=str)
+    except ValueError as error:
         raise ForewordError(
             f'{flag} {text[:60]!r} is no JSON list ({error}); write e.g. ["yes, it is", "no"].'
         ) from error

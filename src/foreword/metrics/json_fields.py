@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from foreword.errors import ForewordError
+from foreword.jsontext import shallow
 from foreword.metrics.base import Metric, Numbers, divide, mean_metric, pairs
 
 SAMPLES = (
@@ -41,7 +42,7 @@ def _no_constant(word: str) -> Any:
 def parsed(text: str) -> dict[str, Any] | None:
     """The JSON object that a text is, else None. The object is not to be changed."""
     try:
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        value = shallow(json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant))
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

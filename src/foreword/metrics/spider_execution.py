@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -89,6 +90,8 @@ class _Base:
     def rows(self, query: str, most: int) -> list[Row]:
         """The first rows of a query, at most so many. Raises one of _FAILS; ForewordError where the file is damaged."""
         self.left, self.until = STEPS // _PULSE, time.monotonic() + SECONDS
+        clock = threading.Timer(SECONDS, self.connection.interrupt)  # between two looks, an instruction may take long
+        clock.start()
         try:
             with contextlib.closing(self.connection.execute(query)) as cursor:
                 if cursor.description is None:
@@ -98,6 +101,9 @@ class _Base:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE:
                 raise _damaged(self.path, error) from error
             raise
+        finally:
+            clock.cancel()
+            clock.join()
 
 
 @contextlib.contextmanager
@@ -139,6 +145,8 @@ def _standing(base: _Base, gold: str, asked: Sequence[tuple[int, int, str]]) -> 
         why = str(error) or type(error).__name__
         if base.left < 0:
             why = f"it takes more than {STEPS:,} steps"
+        elif time.monotonic() > base.until:
+            why = f"it takes longer than {SECONDS:.0f} s"
     if why:
         raise ForewordError(
             f"The reference query of example {asked[0][1]} (counted from 0) fails on {base.path} ({why}): '{gold}'; leave "

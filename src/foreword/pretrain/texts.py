@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import codecs
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BufferedReader
@@ -13,10 +12,13 @@ from pathlib import Path
 from typing import Protocol
 
 from foreword.errors import ForewordError
+from foreword.jsontext import parsed
 from foreword.world import documents
 
 BLOCK = 2**16
 """Characters of a plain file that are read as one text, up to the end of a paragraph."""
+LONGEST = 2**24
+"""Bytes of one line."""
 ENDINGS = (".jsonl", ".txt")
 
 
@@ -90,7 +92,11 @@ class Written:
 
     def _lines(self, stream: BufferedReader, mark: Mark) -> Iterator[tuple[str, Mark]]:
         """Each line without its end, with the mark behind it."""
-        for raw in stream:
+        for raw in iter(lambda: stream.readline(LONGEST + 1), b""):
+            if len(raw) > LONGEST:
+                raise ForewordError(
+                    f"Line {mark.line + 1} of {self.path} has more than {LONGEST:,} bytes; break it into lines of one text each."
+                )
             mark = Mark(mark.offset + len(raw), mark.line + 1)
             try:
                 line = (raw.removeprefix(codecs.BOM_UTF8) if mark.line == 1 else raw).decode()
@@ -105,10 +111,9 @@ class Written:
             if not line.strip():
                 continue
             try:
-                value = json.loads(line)
-                text = value["text"]
+                text = parsed(line)["text"]
                 text.encode()
-            except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise ForewordError(
                     f'Line {behind.line} of {self.path} is no JSON object with a text under "text"; write one a line, '
                     'such as {"text": "..."}.'

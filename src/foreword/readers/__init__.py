@@ -7,6 +7,7 @@ import functools
 import gzip
 import io
 import json
+import re
 import sys
 import zlib
 from collections.abc import Callable
@@ -14,7 +15,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from foreword.errors import ForewordError
-from foreword.readers import binary
+from foreword.jsontext import parsed
+from foreword.readers import binary, limits
 from foreword.readers.delimited import table
 from foreword.readers.form import Form
 from foreword.readers.shapes import hint, of_object
@@ -24,16 +26,18 @@ __all__ = [
     "Rows",
     "endings",
     "hint",
+    "limits",
     "read_bytes",
     "read_lines",
     "read_rows",
     "read_text",
     "readable",
+    "unzipped",
 ]
 
 Rows = list[dict[str, Any]]
 STDIN = "-"
-_UNPACKED = 2**31  # bytes that a .gz file may hold
+_HALVES = re.compile("[\ud800-\udfff]")
 
 
 def read_rows(
@@ -45,7 +49,7 @@ def read_rows(
     Text is UTF-8 unless the form says otherwise; a byte-order mark and either kind of line end are taken as they come. Names of
     columns are stripped. form: how a table of text is written. quoted: its quoting alone, standard or none. as_written: numbers of
     JSON files stay the text that stands there, and float32 columns get their shortest text. Raises ForewordError naming the file,
-    the line and what is wrong there; a file is read whole or not at all.
+    the line and what is wrong there, and for more bytes, rows or letters than `limits` allows; a file is read whole or not at all.
     """
     form = form or Form("auto" if quoted is None else "standard" if quoted else "none")
     if str(path) == STDIN:
@@ -58,12 +62,22 @@ def read_rows(
         raise ForewordError(f"Cannot tell the format of {path} by its ending '{ending}'; use one of: {known}.")
     if path.is_dir():
         raise ForewordError(f"{path} is a folder where a file was expected; name the file inside it.")
-    return _checked(reader(_unpacked(read_bytes(path), path), path, form, as_written), path)
+    try:
+        return _checked(reader(_unpacked(read_bytes(path), path), path, form, as_written), path)
+    except MemoryError as error:
+        raise ForewordError(
+            f"The memory here is not enough to read {path}; write the rows you need to a smaller file."
+        ) from error
 
 
 def _checked(rows: Rows, path: Path) -> Rows:
     if not rows:
         raise ForewordError(f"{path} holds no rows; write at least one.")
+    limits.rows(len(rows), path)
+    for number, row in enumerate(rows, 1):
+        for name, value in row.items():
+            if isinstance(value, str) and len(value) > limits.CELL:
+                limits.cell(len(value), f"The column '{name[:60]}' in row {number} of {path}")
     if all(name == name.strip() for row in rows for name in row):
         return rows
     stripped = [{name.strip(): value for name, value in row.items()} for row in rows]
@@ -77,7 +91,12 @@ def _checked(rows: Rows, path: Path) -> Rows:
 
 def _from_stdin(form: Form, as_written: bool) -> Rows:
     """Rows from the standard input: JSON lines or JSON where it begins as such, else a table with a header line."""
-    raw = sys.stdin.buffer.read()
+    path = Path("<stdin>")
+    raw = limits.at_most(sys.stdin.buffer, limits.BYTES)
+    if raw is None:
+        raise ForewordError(
+            f"The standard input holds more than {limits.BYTES:,} bytes, which is more than foreword reads; give it the rows you need."
+        )
     head = raw.removeprefix(codecs.BOM_UTF8).lstrip()
     if not head:
         raise ForewordError("The standard input is empty; write at least one row to it, or name a file.")
@@ -86,7 +105,6 @@ def _from_stdin(form: Form, as_written: bool) -> Rows:
         if head[:1] in (b"{", b"[")
         else _READERS[".tsv" if b"\t" in head.split(b"\n", 1)[0] else ".csv"]
     )
-    path = Path("<stdin>")
     return _checked(reader(raw, path, form, as_written), path)
 
 
@@ -108,23 +126,31 @@ def endings() -> list[str]:
 def _unpacked(raw: bytes, path: Path) -> bytes:
     if path.suffix.lower() == ".gz":
         try:
-            with gzip.open(io.BytesIO(raw)) as packed:
-                raw = packed.read(_UNPACKED + 1)
+            raw = unzipped(raw, path)
         except (OSError, EOFError, zlib.error) as error:
             raise ForewordError(f"{path} is not a whole gzip file ({error}); write or download it again.") from error
-        if len(raw) > _UNPACKED:
-            raise ForewordError(f"{path} unpacks to more than {_UNPACKED:,} bytes; write smaller files.")
-    if not raw.strip():
+    if not raw or raw.isspace():
         raise ForewordError(f"{path} is empty; write at least one row.")
     return raw
 
 
+def unzipped(raw: bytes, path: Path) -> bytes:
+    """What a gzip file holds. Raises OSError, EOFError and zlib.error where it is damaged, ForewordError where it is too much."""
+    with gzip.open(io.BytesIO(raw)) as packed:
+        content = limits.at_most(packed, limits.UNPACKED)
+    if content is None:
+        limits.unpacked(None, path)
+    return content or b""
+
+
 def read_bytes(path: Path) -> bytes:
-    """The bytes of a file. Raises ForewordError when it is not there or may not be read."""
+    """The bytes of a file. Raises ForewordError when it is not there, may not be read, or holds too much."""
     try:
-        return path.read_bytes()
+        return limits.whole(path)
     except FileNotFoundError as error:
         raise ForewordError(f"There is no file {path}; check the path.") from error
+    except ValueError as error:
+        raise ForewordError(f"No file can have the name {str(path)!r} ({error}); check the path.") from error
     except OSError as error:
         raise ForewordError(
             f"Cannot read {path}: {error.strerror or error}; check the file and its permissions."
@@ -139,13 +165,18 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
 
 def read_lines(path: Path, encoding: str = "utf-8") -> list[str]:
     """The lines of a text file, without their ends; only line feeds and carriage returns end a line."""
-    text = read_text(path, encoding).replace("\r\n", "\n").replace("\r", "\n")
+    text = read_text(path, encoding)
+    limits.lines(text, path)
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     return text.removesuffix("\n").split("\n") if text else []
 
 
 def _decoded(raw: bytes, path: Path, encoding: str = "utf-8") -> str:
     try:
-        return raw.removeprefix(codecs.BOM_UTF8).decode(encoding)
+        text = raw.removeprefix(codecs.BOM_UTF8).decode(encoding)
+        if _HALVES.search(text):  # some encodings can write half of a surrogate pair
+            text.encode()
+        return text
     except UnicodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1 if isinstance(error, UnicodeDecodeError) else 1
         raise ForewordError(
@@ -174,15 +205,13 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _parsed(text: str, path: Path, line: int, as_written: bool) -> Any:
     """One JSON value, whose text starts on the given line of the file."""
     numbers: dict[str, Any] = {"parse_float": str, "parse_int": str} if as_written else {}
+    limits.objects(text, path)
     try:
-        value = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_once, **numbers)
-        json.dumps(value, ensure_ascii=False).encode()
+        value = parsed(text, parse_constant=_no_constant, object_pairs_hook=_once, **numbers)
     except json.JSONDecodeError as error:
         at = f"{error.msg}, column {error.colno}"
         _refuse(path, line + error.lineno - 1, f"is not JSON ({at})", "mend that line", error)
-    except UnicodeEncodeError as error:
-        _refuse(path, line, "holds half of a surrogate pair, which is no character", "mend that line", error)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         _refuse(path, line, f"is not JSON that can be read ({error})", "mend that line", error)
     return value
 
@@ -193,8 +222,11 @@ def _json_lines(raw: bytes, path: Path, form: Form, as_written: bool) -> Rows:
 
 def _lines(text: str, path: Path, as_written: bool) -> Rows:
     rows: Rows = []
+    limits.lines(text, path)
     for number, line in enumerate(text.split("\n"), 1):
+        limits.cell(len(line), f"Line {number} of {path}")
         if line.strip():
+            limits.rows(len(rows) + 1, path)
             value = _parsed(line, path, number, as_written)
             if not isinstance(value, dict):
                 wrong = f"holds a JSON {_kind(value)} where an object was expected"
@@ -225,11 +257,13 @@ def _json(raw: bytes, path: Path, form: Form, as_written: bool) -> Rows:
 def _several(text: str) -> bool:
     """Whether a text is JSON lines: its first line is a value by itself, and another line follows."""
     first, _, rest = text.strip().partition("\n")
-    try:
-        json.loads(first)
-    except (ValueError, RecursionError):
+    if not rest or rest.isspace():
         return False
-    return bool(rest.strip())
+    try:
+        parsed(first)
+    except ValueError:
+        return False
+    return True
 
 
 def _kind(value: Any) -> str:

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import datetime
 import decimal
-import json
 import math
+from dataclasses import dataclass
 from typing import Any
 
 from foreword.errors import ForewordError
+from foreword.jsontext import parsed
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A value that a file holds and Python cannot."""
+
+    reason: str
 
 
 def blank(value: Any) -> bool:
@@ -23,6 +31,8 @@ def text_of(value: Any, what: str, *, empty: bool = False, todo: str = "write it
         return ""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         raise ForewordError(f"The value of {what} is null; {todo}.")
+    if isinstance(value, Unreadable):
+        raise ForewordError(f"The value of {what} cannot be read ({value.reason}); write it as text.")
     text = _written(value)
     if text is None:
         kinds = {"list": "a list", "dict": "an object", "bytes": "bytes"}
@@ -58,7 +68,7 @@ def list_of(value: Any, what: str, holds: str = "references", *, empty: bool = F
     text "". Raises ForewordError for anything else."""
     if isinstance(value, str):
         try:
-            value = json.loads(value, parse_float=str, parse_int=str)
+            value = parsed(value, parse_float=str, parse_int=str)
         except ValueError:
             value = None
     if isinstance(value, dict) and isinstance(value.get("text"), list):

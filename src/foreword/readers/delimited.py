@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from foreword.errors import ForewordError
+from foreword.readers import limits
 from foreword.readers.form import Form
 
 Rows = list[dict[str, Any]]
@@ -25,6 +26,7 @@ def table(text: str, path: Path, form: Form, *, tab: bool) -> Rows:
     A first line `sep=;` names the delimiter; a first column without a name that counts the rows, as pandas writes it, is left out.
     Raises ForewordError naming the file, the physical line and what is wrong there.
     """
+    limits.lines(text, path)
     lines = list(io.StringIO(text, newline=""))
     skipped = 0
     first = lines[0].strip() if lines else ""
@@ -61,7 +63,7 @@ def _refuse(path: Path, line: int, wrong: str, todo: str, cause: BaseException |
 
 @contextlib.contextmanager
 def _any_cell_size() -> Iterator[None]:
-    before = csv.field_size_limit(2**31 - 1)
+    before = csv.field_size_limit(2 * limits.CELL)  # a longer one is an error of the table
     try:
         yield
     finally:

@@ -29,7 +29,7 @@ def of_object(value: Mapping[str, Any], path: Path) -> Rows:
     ]
     if len(lists) == 1:
         rows = list(value[lists[0]])
-        return _questions(rows) if all("paragraphs" in row for row in rows) else rows
+        return _questions(rows, path) if all("paragraphs" in row for row in rows) else rows
     if lists:
         names = " and ".join(f"'{name}'" for name in lists)
         raise ForewordError(
@@ -48,14 +48,21 @@ def of_object(value: Mapping[str, Any], path: Path) -> Rows:
     return [dict(value)]
 
 
-def _questions(articles: Sequence[Mapping[str, Any]]) -> Rows:
+def _questions(articles: Sequence[Mapping[str, Any]], path: Path) -> Rows:
     """SQuAD's file: one row a question, its paragraph as `context`."""
-    return [
-        {"context": paragraph.get("context")} | dict(asked)
-        for article in articles
-        for paragraph in article["paragraphs"]
-        for asked in paragraph.get("qas", ())
-    ]
+    made = []
+    for number, article in enumerate(articles, 1):
+        for paragraph in _objects(article["paragraphs"], f"'paragraphs' of article {number}", path):
+            for asked in _objects(paragraph.get("qas", []), f"'qas' of article {number}", path):
+                made.append({"context": paragraph.get("context")} | dict(asked))
+    return made
+
+
+def _objects(value: Any, what: str, path: Path) -> list[Mapping[str, Any]]:
+    """A list of objects. Raises ForewordError for anything else."""
+    if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
+        raise ForewordError(f"{what} in {path} is no list of objects, as SQuAD's file has it; {_EXAMPLE}.")
+    return value
 
 
 def hint(names: Sequence[str]) -> str:

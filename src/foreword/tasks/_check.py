@@ -175,7 +175,7 @@ def _one(file: File, folder: Path, units: Mapping[str, Any], known: str) -> Look
         counts, digest = examined(file, folder, units)
     except ForewordError as error:
         return Looked(file.split, file.label, file.kind, file.counts, word=f"damaged: {str(error).rstrip('.')}")
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, RecursionError, OverflowError) as error:
         reason = f"its rows are not as expected ({type(error).__name__}: {error})"
         return Looked(file.split, file.label, file.kind, file.counts, word=f"damaged: {reason}")
     wrong = [

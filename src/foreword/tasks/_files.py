@@ -5,9 +5,9 @@ A task's module lists them as FILES, the official file of a split first, then wh
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,8 @@ from xml.etree import ElementTree
 
 from foreword.errors import ForewordError
 from foreword.files import canonical
-from foreword.readers import read_bytes, read_lines, read_rows, read_text
+from foreword.jsontext import parsed
+from foreword.readers import limits, read_bytes, read_lines, read_rows, read_text, unzipped
 
 OFFICIAL = "official"
 PART = "part of the official rows"
@@ -141,11 +142,15 @@ def _encoding(path: Path) -> str:
 def json_value(path: Path) -> Any:
     """The list or object that a JSON file holds. Raises ForewordError naming the file and the line that is damaged."""
     try:
-        value = json.loads(read_text(path))
+        text = read_text(path)
+        limits.objects(text, path)
+        value = parsed(text)
     except json.JSONDecodeError as error:
         raise ForewordError(
             f"Line {error.lineno} of {path} is not JSON ({error.msg}, column {error.colno}); download the file again."
         ) from error
+    except ValueError as error:
+        raise ForewordError(f"{path} is no JSON that can be read ({error}); download the file again.") from error
     if not isinstance(value, list | dict):
         raise ForewordError(f"{path} holds neither a JSON list nor an object; download the file again.")
     return value
@@ -160,20 +165,25 @@ def json_lines(path: Path) -> Iterator[tuple[int, Any]]:
 
 def _row(line: str, path: Path, number: int) -> Any:
     try:
-        return json.loads(line)
+        return parsed(line)
     except json.JSONDecodeError as error:
         raise ForewordError(
             f"Line {number} of {path} is not JSON ({error.msg}, column {error.colno}); download the file again."
+        ) from error
+    except ValueError as error:
+        raise ForewordError(
+            f"Line {number} of {path} is no JSON that can be read ({error}); download the file again."
         ) from error
 
 
 def json_lines_gz(path: Path) -> list[Any]:
     """The rows of a gzipped JSON-lines file. Raises ForewordError naming the file and the line that is damaged."""
     try:
-        lines = gzip.decompress(read_bytes(path)).decode("utf-8").split("\n")
-    except (OSError, EOFError, ValueError) as error:
+        text = unzipped(read_bytes(path), path).decode("utf-8")
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise ForewordError(f"{path} is not a whole gzip file of text ({error}); download the file again.") from error
-    return [_row(line, path, number) for number, line in enumerate(lines, 1) if line.strip()]
+    limits.lines(text, path)
+    return [_row(line, path, number) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
 
 
 def xml_root(path: Path) -> ElementTree.Element:
@@ -184,6 +194,8 @@ def xml_root(path: Path) -> ElementTree.Element:
 def _root(text: str, path: Path) -> ElementTree.Element:
     try:
         return ElementTree.fromstring(text.encode())
+    except (ValueError, LookupError) as error:  # of an encoding that its head names
+        raise ForewordError(f"{path} is not XML in UTF-8 ({error}); download the file again.") from error
     except ElementTree.ParseError as error:
         line, column = error.position
         reason = str(error).split(":")[0]

@@ -10,7 +10,7 @@ from typing import Any
 from foreword.conversations import conversational, system_message
 from foreword.data import Columns, Example, counted, divided, examples, merged
 from foreword.errors import ForewordError, MissingExtraError
-from foreword.readers import Form, Rows, endings, read_rows, readable
+from foreword.readers import Form, Rows, endings, limits, read_rows, readable
 from foreword.task import SPLITS, Task
 from foreword.tasks._fit import default_metrics, near_twins, one_input, unreached
 from foreword.tasks._labels import free, labelled
@@ -174,6 +174,10 @@ def saved(folder: Path) -> bool:
     return any((folder / name).is_file() for name in ("dataset_dict.json", "state.json"))
 
 
+def _reason(error: Exception) -> str:
+    return re.sub(r"\s+", " ", str(error)).strip().rstrip(".")[:240] or type(error).__name__
+
+
 def hub_splits(
     dataset: str, config: str | None = None, *, target: str | None = None
 ) -> tuple[dict[str, Rows], tuple[str, ...], tuple[str, ...]]:
@@ -189,9 +193,8 @@ def hub_splits(
         else:
             loaded = datasets.load_dataset(dataset, config)
     except Exception as error:
-        reason = re.sub(r"\s+", " ", str(error)).strip().rstrip(".")[:240] or type(error).__name__
         raise ForewordError(
-            f"The dataset '{dataset}' (config {config}) could not be had from the hub ({reason}); "
+            f"The dataset '{dataset}' (config {config}) could not be had from the hub ({_reason(error)}); "
             "check its id and config and the network, or give the files."
         ) from error
     splits: dict[str, Rows] = {}
@@ -203,7 +206,17 @@ def hub_splits(
             continue
         names = getattr(loaded[word].features.get(target), "names", None) if target else None
         labels = tuple(names) if names else labels
-        rows = [_named(dict(row), target, names) for row in loaded[word]]
+        try:
+            limits.rows(len(loaded[word]), Path(dataset))
+            rows = [_named(dict(row), target, names) for row in loaded[word]]
+        except (ForewordError, MemoryError):
+            raise
+        except (
+            Exception
+        ) as error:  # the values of a damaged file; the library raises many kinds, and the reason is kept
+            raise ForewordError(
+                f"The {word} split of the dataset '{dataset}' cannot be read ({_reason(error)}); write or download it again."
+            ) from error
         if (
             split != "train"
             and target

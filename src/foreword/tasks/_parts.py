@@ -110,7 +110,7 @@ def labelled_lines(path: Path, split: str, labels: Sequence[str], encoding: str 
     made = []
     for number, line in enumerate(read_lines(path, encoding), 1):
         label, _, sentence = line.partition(" ")
-        if not label.isdecimal() or int(label) >= len(labels):
+        if not label.isdecimal() or len(label) > 4 or int(label) >= len(labels):
             raise ForewordError(
                 f"Line {number} of {path} starts with '{label[:20]}', not with a label from 0 to "
                 f"{len(labels) - 1}; download the file again."

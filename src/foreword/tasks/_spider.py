@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import functools
 import hashlib
+import itertools
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -43,6 +44,9 @@ FILES = (
 DATABASES = File("databases", "database", {"folders": 166})
 DEV = 300
 MATCHED = ("table_names_original", "column_names_original", "foreign_keys")
+STEPS = 25_000_000  # instructions of SQLite's machine for one column: a second
+PULSE = 10_000  # instructions between two looks at their number
+LETTERS, MOST_LETTERS = 1_000_000, 2**28  # of one text; of all texts of a column
 HEADER = 100  # bytes at the head of an SQLite file, in which it counts its changes
 NOT_EXECUTED = (
     "Execution accuracy is not scored: {lacking} of the {asked} databases that the test questions ask are not here; put the "
@@ -87,6 +91,10 @@ def schemas(path: Path) -> dict[str, Schema]:
     found = {}
     for number, row in enumerate(parts.read_list(path), 1):
         name = parts.text(row, "db_id", path, number)
+        if Path(name).name != name or len(name.encode()) > 200:
+            raise ForewordError(
+                f"The field 'db_id' in row {number} of {path} is '{name}', which no folder of a database can be called; mend it."
+            )
         tables = parts.listed(row, "table_names_original", path, number)
         columns = parts.listed(row, "column_names_original", path, number)
         try:
@@ -248,9 +256,10 @@ def _telling(value: str) -> list[str]:
 
 
 def cells(path: Path, table: str, column: str) -> tuple[str, ...]:
-    """The distinct texts of a column, in their order; the database is opened for reading only.
+    """The distinct texts of a column, in their order; the database is opened for reading only. A view is read as a table is, within
+    STEPS instructions of SQLite's machine and MOST_LETTERS letters, LETTERS of a text.
 
-    Raises ForewordError naming the database, the table and the column that cannot be read.
+    Raises ForewordError naming the database, the table and the column that cannot be read, or not within these.
     """
     if not path.is_file():
         raise ForewordError(f"There is no database {path}; put the folder 'database' of spider.zip there.")
@@ -258,15 +267,31 @@ def cells(path: Path, table: str, column: str) -> tuple[str, ...]:
     try:
         base = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
         base.text_factory = lambda raw: raw.decode("utf-8", "replace")
+        base.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LETTERS)
+        pulses = itertools.count(PULSE, PULSE)
+        base.set_progress_handler(lambda: next(pulses) > STEPS, PULSE)
         try:
-            found: list[tuple[Any]] = base.execute(TEXTS.format(*quoted)).fetchall()
+            read = _texts(base.execute(TEXTS.format(*quoted)))
         finally:
             base.close()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, ValueError, OverflowError) as error:
+        why = f"it takes more than {STEPS:,} steps" if str(error) == "interrupted" else str(error)
         raise ForewordError(
-            f"The column '{column}' of the table '{table}' in {path} cannot be read ({error}); download the database again."
+            f"The column '{column}' of the table '{table}' in {path} cannot be read ({why}); download the database again."
         ) from error
-    return tuple(sorted({value.strip() for (value,) in found if isinstance(value, str) and value.strip()}))
+    return tuple(sorted({value.strip() for value in read if value.strip()}))
+
+
+def _texts(rows: Iterable[tuple[Any]]) -> list[str]:
+    """The texts among the values. Raises OverflowError where they are more than MOST_LETTERS."""
+    read, letters = [], 0
+    for (value,) in rows:
+        if isinstance(value, str):
+            letters += len(value) + 1
+            read.append(value)
+        if letters > MOST_LETTERS:
+            raise OverflowError(f"it holds more than {MOST_LETTERS:,} letters")
+    return read
 
 
 UNITS: Mapping[str, Callable[[Any], int]] = {"databases": len}

@@ -56,8 +56,8 @@ def load(folder: Path | None) -> Task:
 def _read(path: Path, split: str) -> list[Example]:
     def make(row: Mapping[str, Any], number: int) -> Example:
         fields = {key: parts.text(row, key, path, number) for key in KEYS}
-        label = parts.get(row, "label", path, number)
-        return parts.choice(f"{split}-{number}", fields, {0: "choice1", 1: "choice2"}.get(label, str(label)), LABELS)
+        label = str(parts.get(row, "label", path, number))
+        return parts.choice(f"{split}-{number}", fields, {"0": "choice1", "1": "choice2"}.get(label, label), LABELS)
 
     return parts.table(path, make)
 

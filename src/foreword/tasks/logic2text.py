@@ -104,6 +104,8 @@ def _linked(path: Path, split: str) -> list[Example]:
         raise ForewordError(f"{path} does not hold a JSON object of tables; download the file again.")
     made: list[Example] = []
     for name, sentences in value.items():
+        if Path(name).name != name:
+            raise ForewordError(f"The table '{name}' in {path} is no name of a file; download the file again.")
         lines = _table(path.parent / "all_csv" / name)
         if not isinstance(sentences, list):
             raise ForewordError(f"The table '{name}' in {path} has no list of sentences; download the file again.")

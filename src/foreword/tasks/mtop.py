@@ -8,13 +8,13 @@ Else the aligned English side of XSemPLR (`{dev,test}.en.compact.tsv`): its dev 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from foreword.data import Example, merged
 from foreword.errors import ForewordError
+from foreword.jsontext import parsed
 from foreword.readers import read_lines
 from foreword.task import Task
 from foreword.tasks import _parts as parts
@@ -90,7 +90,7 @@ def _official(path: Path, split: str) -> list[Example]:
     for number, line in enumerate(read_lines(path), 1):
         cells = line.split("\t")
         try:
-            tokens = json.loads(cells[7])["tokens"]
+            tokens = parsed(cells[7])["tokens"]
             fields, parse = {"input": " ".join(tokens)}, cells[6].strip()
         except (IndexError, KeyError, TypeError, ValueError) as error:
             raise ForewordError(

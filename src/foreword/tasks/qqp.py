@@ -85,7 +85,7 @@ def _read(path: Path, split: str) -> list[Example]:
 
 def _glue(path: Path, split: str) -> list[Example]:
     """GLUE's tab-separated file; the few rows that have not six cells are left out, as its readers leave them out."""
-    header, *lines = read_lines(path)
+    header, *lines = read_lines(path) or [""]
     names = header.split("\t")
     if not {"question1", "question2", "is_duplicate"} <= set(names):
         raise ForewordError(

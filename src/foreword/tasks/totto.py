@@ -100,9 +100,10 @@ def _read(path: Path, split: str) -> list[Example]:
                 f"The field 'sentence_annotations' in row {number} of {path} holds no sentence; mend it."
             )
         name = f"{split}-{parts.get(row, 'example_id', path, number)}"
+        fields = {"table": linear(row, path, number)}
         facts = _facts(row) if split == "test" else {}
         shown = targets if split == "test" else targets[:1]
-        made.append(Example(name, {"table": linear(row, path, number)}, shown, facts=facts))
+        made.append(Example(name, fields, shown, facts=facts))
     return made
 
 
@@ -123,10 +124,12 @@ def linear(row: Mapping[str, Any], path: Path, number: int) -> str:
 
     Raises ForewordError naming the row and the field that is no table, or no place in it.
     """
+    if "table_section_text" in row:
+        parts.text(row, "table_section_text", path, number)
     lines = parts.listed(row, "table", path, number)
     try:
         columns = [_columns(line) for line in lines]
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ForewordError(
             f"The field 'table' in row {number} of {path} is no table of cells ({error}); download the file again."
         ) from error

@@ -76,6 +76,10 @@ def _read(path: Path, split: str) -> list[Example]:
         target = parts.get(row, "target", path, number)
         words = {key: parts.text(target, key, path, number) for key in ("span1_text", "span2_text")}
         place, label = parts.get(target, "span2_index", path, number), parts.get(row, "label", path, number)
+        if not isinstance(place, int):
+            raise ForewordError(
+                f"The field 'span2_index' in row {number} of {path} is '{place}', not the place of a word; mend it."
+            )
         if not isinstance(label, bool | int) or label not in (0, 1):
             raise ForewordError(
                 f"The field 'label' in row {number} of {path} is '{label}', not true or false; mend it."

@@ -1,0 +1,428 @@
+"""Input made to break a reader: too large, too deep, of the wrong kind, damaged inside; each is refused in one sentence, or read."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import sqlite3
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+import entry
+import lookalike
+from foreword import config, golden, tasks
+from foreword.data import Columns, examples
+from foreword.errors import ForewordError
+from foreword.metrics import spider_execution
+from foreword.pretrain.texts import Written
+from foreword.readers import limits, read_rows
+from foreword.study.asked import checked
+from foreword.tasks._spider import cells
+from foreword.template import Template
+
+ROW = {"input": "a", "target": "b"}
+
+
+def sentence(run: Callable[[], object], *words: str) -> str:
+    """The one sentence with which something is refused, that holds these words."""
+    with pytest.raises(ForewordError) as caught:
+        run()
+    told = str(caught.value)
+    assert "\n" not in told and told.endswith(".") and len(told) < 2_000, told
+    assert all(word in told for word in words), (words, told)
+    return told
+
+
+# -- limits ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_small_gzip_of_zeros_is_no_gigabyte(tmp_path: Path) -> None:
+    """Members of a gzip file follow each other: 600 KB that unpack to 576 MB."""
+    path = tmp_path / "zeros.jsonl.gz"
+    path.write_bytes(gzip.compress(bytes(2**24), mtime=0) * 36)
+    assert path.stat().st_size < 2**20
+    began = time.process_time()
+    sentence(lambda: read_rows(path), "zeros.jsonl.gz", "unpacks to more than 536,870,912 bytes", "smaller file")
+    assert time.process_time() - began < 4
+
+
+def test_a_sparse_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    for name in ("sparse.csv", "sparse.parquet", "sparse.jsonl.gz"):
+        with (tmp_path / name).open("wb") as stream:
+            stream.truncate(5 * 10**9)
+        sentence(lambda name=name: read_rows(tmp_path / name), name, "5,000,000,000 bytes", "1,073,741,824")  # type: ignore[misc]
+
+
+def test_a_small_parquet_of_twenty_million_rows(tmp_path: Path) -> None:
+    path = tmp_path / "many.parquet"
+    zeros = pyarrow.nulls(20_000_000, pyarrow.int8())
+    parquet.write_table(pyarrow.table({"input": zeros, "target": zeros}), path)
+    assert path.stat().st_size < 2**21
+    sentence(lambda: read_rows(path), "many.parquet", "more than 2,000,000 rows")
+
+
+def test_a_parquet_whose_words_stand_for_gigabytes(tmp_path: Path) -> None:
+    """Of a dictionary each word stands there once, however many rows have it."""
+    path = tmp_path / "wide.parquet"
+    column = pyarrow.DictionaryArray.from_arrays(
+        pyarrow.array([0] * 4_000, pyarrow.int32()), pyarrow.array(["x" * 10**6])
+    )
+    parquet.write_table(
+        pyarrow.table({"input": column.cast(pyarrow.dictionary(pyarrow.int32(), pyarrow.string()))}), path
+    )
+    assert path.stat().st_size < 2**21
+    sentence(lambda: read_rows(path), "wide.parquet", "unpacks to more than 536,870,912 bytes")
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".json", ".csv", ".tsv"])
+def test_one_row_longer_than_any_example(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"long{ending}"
+    long = "x" * (limits.CELL + 10)
+    if ending in (".csv", ".tsv"):
+        path.write_text(
+            "input,target\n".replace(",", "\t" if ending == ".tsv" else ",")
+            + f"{long}{',' if ending == '.csv' else chr(9)}b\n"
+        )
+    else:
+        path.write_text(json.dumps([ROW | {"input": long}] if ending == ".json" else ROW | {"input": long}))
+    sentence(lambda: read_rows(path), path.name, "16,777,216")
+
+
+def test_lines_and_objects_without_end(tmp_path: Path) -> None:
+    (tmp_path / "lines.jsonl.gz").write_bytes(gzip.compress(b'{"a": 1}' + b"\n" * 2**24, 1) * 3)
+    sentence(lambda: read_rows(tmp_path / "lines.jsonl.gz"), "lines", "10,000,000")
+    (tmp_path / "objects.json").write_bytes(b'[{"a": 1}' + b",[]" * (limits.OBJECTS + 1) + b"]")
+    sentence(lambda: read_rows(tmp_path / "objects.json"), "more than 10,000,000 lists and objects")
+
+
+def test_a_workbook_with_a_row_at_its_end(tmp_path: Path) -> None:
+    """A sheet's own word on its size, or a row's on its number, makes no row of blanks."""
+    book = openpyxl.Workbook()
+    book.active.append(["input", "target"])
+    book.active.append(["a", "b"])
+    stream = io.BytesIO()
+    book.save(stream)
+    for number, told in (("2", ""), ("1048576", ""), ("99999999999", "more than 2,000,000 rows")):
+        path = tmp_path / f"sheet-{number}.xlsx"
+        with zipfile.ZipFile(stream) as packed, zipfile.ZipFile(path, "w") as other:
+            for name in packed.namelist():
+                inside = packed.read(name).replace(b'ref="A1:B2"', b'ref="A1:XFD1048576"')
+                other.writestr(
+                    name, inside.replace(b'<row r="2"', f'<row r="{number}"'.encode()) if "sheet1" in name else inside
+                )
+        if told:
+            sentence(lambda path=path: read_rows(path), path.name, told)  # type: ignore[misc]
+        else:
+            assert read_rows(path) == [ROW]
+
+
+def test_a_text_of_one_endless_line(tmp_path: Path) -> None:
+    path = tmp_path / "long.txt"
+    path.write_bytes(b"x" * (2**24 + 10))
+    sentence(lambda: Written(path), "Line 1", "long.txt", "16,777,216")
+
+
+# -- configurations, overrides, labels, templates --------------------------------------------------------------------------
+
+DIGITS = "1" * 5_000
+TOMLS = (
+    f"shots = {DIGITS}",
+    f"seeds = [{DIGITS}]",
+    "seeds = " + "[" * 5_000,
+    "tuning = " + "{a = " * 900,
+    "x = 0x" + "f" * 9_000,
+    "limit = 2024-13-45",
+    'stop = "\\ud800"',
+    "shots = 1e300",
+    "seeds = [1e300]",
+    "tuning.max_steps = 1e300",
+    "answers = 1" + "0" * 400,
+    "batch_size = 1000000000001",
+    "[" + ".".join("a" * 3_000) + "]",
+    "shots = 0x" + "f" * 5_000,
+    "seeds = [[0x" + "f" * 5_000 + "]]",
+    "seeds = [0x" + "f" * 5_000 + "]",
+)
+
+
+@pytest.mark.parametrize("place", range(len(TOMLS)))
+def test_a_toml_that_no_reader_can_take(place: int, tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text(f'model = "x"\n{TOMLS[place]}\n', encoding="utf-8")
+    sentence(lambda: config.load(path))
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        f"shots={DIGITS}",
+        f"seeds={DIGITS}",
+        "seeds=" + "[" * 5_000,
+        "limit=1e300",
+        "shots=1e300",
+        "tuning.max_steps=²",
+        "seeds=①",
+        f"seeds=[{DIGITS}]",
+        "margin=" + "[" * 900,
+        "empty_answers=" + "{a = " * 900,
+    ],
+)
+def test_an_override_that_no_reader_can_take(override: str) -> None:
+    sentence(lambda: config.load(None, [override], defaults={"model": "x"}), override.partition("=")[0])
+
+
+def test_a_number_beyond_use_is_told_its_limit() -> None:
+    told = sentence(lambda: config.load(None, ["answers=1000000000001"], defaults={"model": "x"}))
+    assert told == "answers is 1000000000001, but must be a whole number of at least 1, at most 1,000,000,000,000."
+
+
+@pytest.mark.parametrize(
+    ("label", "words"),
+    [
+        ("icl:²", ("retriever '²'",)),
+        ("few:①", ("'①'", "number of demonstrations")),
+        ("icl:٣", ("retriever",)),
+        (f"icl:{DIGITS}", ("retriever",)),
+        ("few:0", ("'0'",)),
+        ("icl:3:4", ("2 numbers of demonstrations, 3 and 4", "keep the one")),
+        ("icl:bm25:random:dense", ("3 retrievers, bm25 and random and dense", "keep the one")),
+        ("few:2:2", ("2 numbers",)),
+    ],
+)
+def test_a_label_that_says_two_things_or_nothing(label: str, words: tuple[str, ...]) -> None:
+    sentence(lambda: checked(config.Run(model="x", methods=[label])), *words)
+
+
+def test_a_label_with_a_retriever_and_a_number_stays(tmp_path: Path) -> None:
+    for label in ("icl:bm25:3", "icl:3:bm25", "few:4", "icl:random"):
+        checked(config.Run(model="x", methods=[label]))
+
+
+def test_a_question_that_shows_the_answer(tmp_path: Path) -> None:
+    path = entry.save_rows(
+        tmp_path / "data.jsonl", [row | {"accepted": [row["target"], "x"]} for row in entry.rows(30)]
+    )
+    for question in ("{input} {target}", "Say {target}:"):
+        sentence(
+            lambda question=question: tasks.load_task(path, template=Template(question=question)),
+            "'target'",
+            "which is the answer",
+        )  # type: ignore[misc]
+    with_references = {"template": Template(question="{input} {accepted}"), "references_column": "accepted"}
+    sentence(lambda: tasks.load_task(path, **with_references), "'accepted'", "which is the answer")  # type: ignore[arg-type]
+    rows = [{"input:>2000000000": "wide", "target": "b"}]
+    (made,) = examples(rows, Columns(), fields_needed=["input:>2000000000"])
+    assert Template(question="{input:>2000000000}").ask(made) == "wide", "a column's name, and no width"
+
+
+def test_an_expression_that_calls_itself() -> None:
+    sentence(lambda: Template(extract="(?R)").read(" an answer"), "--extract", "memory")
+
+
+# -- values that Python cannot hold ----------------------------------------------------------------------------------------
+
+
+def test_a_date_out_of_range_hurts_only_who_uses_it(tmp_path: Path) -> None:
+    path = tmp_path / "dates.parquet"
+    far = pyarrow.array([2**60, 0], pyarrow.int64()).view(pyarrow.timestamp("ms"))
+    parquet.write_table(pyarrow.table({"input": ["a", "b"], "target": ["x", "y"], "when": far}), path)
+    rows = read_rows(path)
+    assert [made.fields["input"] for made in examples(rows)] == ["a", "b"]
+    sentence(lambda: examples(rows, Columns(input="when")), "'when' in row 1", "cannot be read", "as text")
+    assert examples(rows[1:], Columns(input="when"))[0].fields["input"] == "1970-01-01 00:00:00"
+
+
+def test_columns_that_are_no_text_are_still_read(tmp_path: Path) -> None:
+    """A table whose other columns hold durations, nested dates, broken text or an unknown time zone is read."""
+    path = tmp_path / "odd.parquet"
+    columns: dict[str, Any] = {
+        "input": ["a"],
+        "target": ["x"],
+        "zone": pyarrow.array([0], pyarrow.int64()).view(pyarrow.timestamp("ms", "Nowhere/Land")),
+        "nested": pyarrow.ListArray.from_arrays(
+            [0, 1], pyarrow.array([2**60], pyarrow.int64()).view(pyarrow.timestamp("ms"))
+        ),
+        "broken": pyarrow.array([b"\xff\xfe"], pyarrow.binary()).view(pyarrow.string()),
+        "long": pyarrow.array([2**62], pyarrow.int64()).view(pyarrow.duration("s")),
+    }
+    parquet.write_table(pyarrow.table(columns), path)
+    rows = read_rows(path)
+    assert examples(rows)[0].targets == ("x",)
+    for name in ("nested", "broken", "long"):
+        sentence(lambda name=name: examples(rows, Columns(input=name)), f"'{name}' in row 1")  # type: ignore[misc]
+
+
+def test_half_a_surrogate_pair_stands_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"input": "\\ud800", "target": "b"}\n')
+    sentence(lambda: read_rows(tmp_path / "a.jsonl"), "Line 1", "surrogate")
+    (tmp_path / "a.csv").write_text('input,target,references\na,b,"[""\\ud800""]"\n')
+    sentence(lambda: examples(read_rows(tmp_path / "a.csv"), Columns(references="references")), "'references' in row 1")
+    lookalike.write(tmp_path, "logic2text")
+    path = tmp_path / "logic2text/dataset/test.json"
+    path.write_text(path.read_text().replace('"topic": "', '"topic": "\\ud800', 1))
+    sentence(lambda: tasks.load("logic2text", tmp_path), "test.json", "surrogate")
+
+
+# -- task files -------------------------------------------------------------------------------------------------------------
+
+
+def changed(path: Path, change: Callable[[Any], None]) -> None:
+    """The first row of a JSON-lines file, changed."""
+    first, rest = path.read_text().split("\n", 1)
+    row = json.loads(first)
+    change(row)
+    path.write_text(json.dumps(row) + "\n" + rest)
+
+
+def span(row: Any) -> None:
+    row["table"][0][0]["column_span"] = "wide"
+
+
+def no_table(row: Any) -> None:
+    del row["table"]
+
+
+def listed_label(row: Any) -> None:
+    row["label"] = [0]
+
+
+def worded_place(row: Any) -> None:
+    row["target"]["span2_index"] = "3"
+
+
+def listed_text(row: Any) -> None:
+    row["passage"]["text"] = ["a", "b"]
+
+
+WRONG: tuple[tuple[str, str, str, Callable[[Any], None]], ...] = (
+    ("totto", "totto", "totto_train_data.jsonl", span),
+    ("totto", "totto", "totto_dev_data.jsonl", no_table),
+    ("copa", "superglue", "superglue/COPA/val.jsonl", listed_label),
+    ("wsc", "superglue", "superglue/WSC/val.jsonl", worded_place),
+    ("multirc", "superglue", "superglue/MultiRC/val.jsonl", listed_text),
+    ("record", "superglue", "superglue/ReCoRD/val.jsonl", listed_text),
+)
+
+
+@pytest.mark.parametrize("place", range(len(WRONG)))
+def test_a_wrong_kind_of_value_in_a_task_file(place: int, tmp_path: Path) -> None:
+    name, folder, file, change = WRONG[place]
+    lookalike.write(tmp_path, folder)
+    path = tmp_path / (file if "/" in file else f"{folder}/{file}")
+    changed(path, change)
+    sentence(lambda: tasks.load(name, tmp_path), "1")
+    tasks.check(name, tmp_path)
+
+
+def test_an_empty_table_of_glue(tmp_path: Path) -> None:
+    lookalike.write(tmp_path, "QQP")
+    (tmp_path / "QQP/dev.tsv").write_text("")
+    sentence(lambda: tasks.load("qqp", tmp_path), "dev.tsv", "header")
+
+
+@pytest.mark.parametrize("encoding", ["undefined", "idna", "utf-7", "zlib", "cp037", "nonsense", "utf-32"])
+def test_an_xml_file_of_an_odd_encoding(encoding: str, tmp_path: Path) -> None:
+    lookalike.write(tmp_path, "dart")
+    (path,) = (tmp_path / "dart").glob("*.xml")
+    body = path.read_text().partition("?>")[2] or path.read_text()
+    path.write_text(f'<?xml version="1.0" encoding="{encoding}"?>{body}')
+    sentence(lambda: tasks.load("dart", tmp_path), path.name)
+
+
+def test_gzip_whose_inside_is_damaged(tmp_path: Path) -> None:
+    lines = "".join(json.dumps(row) + "\n" for row in entry.rows(50)).encode()
+    packed = bytearray(gzip.compress(lines, mtime=0))
+    packed[20:24] = b"\xff\xff\xff\xff"
+    (tmp_path / "a.jsonl.gz").write_bytes(packed)
+    sentence(lambda: read_rows(tmp_path / "a.jsonl.gz"), "not a whole gzip file")
+    lookalike.write(tmp_path, "mrqa", "squad")
+    path = next((tmp_path / "mrqa").glob("*.gz"))
+    path.write_bytes(bytes(path.read_bytes()[:18]) + b"\xff\xff\xff\xff" + path.read_bytes()[22:])
+    name = next(
+        name for name in tasks.names() if name.startswith("mrqa") and path.name in str(tasks.module(name).FILES)
+    )
+    sentence(lambda: tasks.load(name, tmp_path), path.name, "not a whole gzip file")
+
+
+def test_golden_cases_of_the_wrong_kind(tmp_path: Path) -> None:
+    path = tmp_path / "cases.jsonl"
+    path.write_text('{"id": "a", "gold": "[IN:A ]", "prediction": "' + "[IN:A " * 3_000 + '"}\n')
+    golden.score("mtop", path)
+    path.write_text('{"id": "a", "gold": "[IN:A ]", "prediction": ' + "[" * 3_000 + "}\n")
+    sentence(lambda: golden.score("mtop", path), "Line 1", "JSON")
+
+
+# -- Spider's databases ------------------------------------------------------------------------------------------------------
+
+ENDLESS = "CREATE VIEW v AS WITH RECURSIVE t(x) AS (SELECT {} UNION ALL SELECT {} FROM t) SELECT x AS a FROM t"
+
+
+def base(path: Path, *statements: str) -> Path:
+    connection = sqlite3.connect(path)
+    for statement in statements:
+        connection.execute(statement)
+    connection.commit()
+    connection.close()
+    return path
+
+
+@pytest.mark.parametrize(("first", "then"), [("1", "x + 1"), ("'a'", "x || 'a'"), ("'1'", "CAST(x + 1 AS TEXT)")])
+def test_a_view_without_end(first: str, then: str, tmp_path: Path) -> None:
+    path = base(tmp_path / "a.sqlite", ENDLESS.format(first, then))
+    began = time.process_time()
+    sentence(lambda: cells(path, "v", "a"), "'a' of the table 'v'", "cannot be read")
+    assert time.process_time() - began < 8
+
+
+def test_text_in_a_database_that_is_no_text(tmp_path: Path) -> None:
+    path = base(tmp_path / "a.sqlite", "CREATE TABLE v (a)", "INSERT INTO v VALUES (CAST(x'ff80c041' AS TEXT)), ('b')")
+    assert cells(path, "v", "a") == ("b", "\ufffd\ufffd\ufffdA")
+
+
+def test_a_query_stops_at_its_time_where_each_step_is_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two looks at the clock lie a thousand instructions, each of which may take tens of milliseconds."""
+    monkeypatch.setattr(spider_execution, "SECONDS", 0.3)
+    path = base(tmp_path / "a.sqlite", "CREATE TABLE v (a)")
+    long = "replace(hex(zeroblob(200000)), '0', 'ab')"
+    query = f"WITH RECURSIVE t(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM t) SELECT count(*) FROM t WHERE instr({long} || x, 'c') > 0"
+    with spider_execution._opened(path) as opened:
+        began = time.monotonic()
+        with pytest.raises(sqlite3.Error, match="interrupted"):
+            opened.rows(query, 10)
+        assert time.monotonic() - began < 5
+        assert opened.rows("SELECT 1", 10) == [(1,)], "and the next query has its own time"
+
+
+# -- memory while a checkpoint is written -----------------------------------------------------------------------------------
+
+WRITING = """
+import resource, sys, torch
+from pathlib import Path
+from foreword import checkpoint
+tensors = {"model.a": torch.ones(32 * 2**20)}  # 128 MB
+status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+limit = int(status["VmData"].split()[0]) * 1024 + 60 * 2**20
+resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+checkpoint.write(Path(sys.argv[1]), tensors, {"step": 1})
+read = checkpoint.read(Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is counted as Linux counts it")
+def test_a_checkpoint_is_written_without_a_copy_of_itself(tmp_path: Path) -> None:
+    """With less memory left than the numbers take, the process is not aborted: they are written from where they stand."""
+    path = tmp_path / "checkpoint.safetensors"
+    done = subprocess.run([sys.executable, "-c", WRITING, str(path)], capture_output=True, text=True, check=False)
+    assert done.returncode >= 0, done.stderr[-500:]
+    assert path.stat().st_size > 128 * 2**20, done.stderr[-500:]
