@@ -40,9 +40,10 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("template", "retrieve", "inits"),
     ("task", "methods"),
     ("world", "layout", "report", "trainables", "spec"),
-    ("tasks", "tune", "predict", "pretrain"),
+    ("tasks", "tune", "predict", "pretrain", "registry"),
     ("trial",),
     ("study",),
+    ("serve",),
     ("cli",),
     ("__init__", "__main__"),
 )

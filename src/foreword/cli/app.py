@@ -12,6 +12,7 @@ from foreword.cli.evaluate import evaluate
 from foreword.cli.generate import generate
 from foreword.cli.models import models
 from foreword.cli.pretrain import pretrain
+from foreword.cli.registry import registry
 from foreword.cli.score import score
 from foreword.cli.show import show
 from foreword.cli.tasks import tasks
@@ -52,3 +53,4 @@ def root(
 for verb in (compare, tune, generate, evaluate, score, show, tasks, demo, pretrain, adapt):
     app.command()(verb)
 app.add_typer(models)
+app.add_typer(registry)
