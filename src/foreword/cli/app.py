@@ -14,6 +14,7 @@ from foreword.cli.models import models
 from foreword.cli.pretrain import pretrain
 from foreword.cli.registry import registry
 from foreword.cli.score import score
+from foreword.cli.serve import keys, serve
 from foreword.cli.show import show
 from foreword.cli.tasks import tasks
 from foreword.cli.tune import tune
@@ -50,7 +51,7 @@ def root(
         typer.echo(ctx.get_help(), nl=False)
 
 
-for verb in (compare, tune, generate, evaluate, score, show, tasks, demo, pretrain, adapt):
+for verb in (compare, tune, generate, evaluate, score, show, tasks, serve, keys, demo, pretrain, adapt):
     app.command()(verb)
 app.add_typer(models)
 app.add_typer(registry)

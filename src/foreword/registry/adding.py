@@ -40,11 +40,13 @@ def writer(given: Given) -> Callable[[Path], None]:
         return _words(given)
     if given.method or given.template:
         raise ForewordError(
-            "A prompt's folder brings its method and wording along; leave out --method, --question, --answer, --instruction, --separator and "
-            "--stop, or the folder."
+            "A prompt's folder brings its method and wording along; leave out --method, --question, --answer, --instruction, --separator "
+            "and --stop, or the folder."
         )
     if not given.folder.is_dir():
-        raise ForewordError(f"There is no prompt folder at {given.folder}; give the folder that `foreword tune` or PEFT wrote.")
+        raise ForewordError(
+            f"There is no prompt folder at {given.folder}; give the folder that `foreword tune` or PEFT wrote."
+        )
     source = given.folder
     digests_of(source)
     kept = load_kept(source)
@@ -54,7 +56,9 @@ def writer(given: Given) -> Callable[[Path], None]:
             f"Demonstrations are given, and the prompt was made by '{kept.birth.label or 'pt'}', which shows none; leave them out."
         )
     if pool and kept.pool and pool != kept.pool:
-        raise ForewordError(f"The folder {source} keeps its own demonstrations and others are given; leave --demonstrations out.")
+        raise ForewordError(
+            f"The folder {source} keeps its own demonstrations and others are given; leave --demonstrations out."
+        )
     use = Use(
         list(given.choices or kept.choices),
         list(kept.metrics),
@@ -72,13 +76,16 @@ def writer(given: Given) -> Callable[[Path], None]:
 
 def _words(given: Given) -> Callable[[Path], None]:
     if not given.method:
-        raise ForewordError("There is nothing to add; give a prompt's folder, or --method zero, few or icl for words only.")
+        raise ForewordError(
+            "There is nothing to add; give a prompt's folder, or --method zero, few or icl for words only."
+        )
     row = parse(given.method, shots=given.shots, retriever="bm25", retrievers=list(RETRIEVERS))
     if row.trains:
         raise ForewordError(
             f"The method '{given.method}' trains something; give the folder that `foreword tune` wrote, or name zero, few or icl."
         )
-    template = Template(**{name: tuple(v) if isinstance(v, list) else v for name, v in given.template.items()})
+    said: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in given.template.items()}
+    template = Template(**said)
     pool = _pool(given, template)
     use = Use(list(given.choices), [], given.max_new_tokens, given.encoder)
 

@@ -55,10 +55,14 @@ class Index:
             aliases = {str(alias): tuple(map(str, digests)) for alias, digests in raw["aliases"].items()}
             index = cls(str(raw["name"]), int(raw["next"]), versions, aliases)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ForewordError(f"The registry's index {path} is damaged ({error!r}); restore it from a copy.") from error
+            raise ForewordError(
+                f"The registry's index {path} is damaged ({error!r}); restore it from a copy."
+            ) from error
         known = {version.digest for version in versions}
         if any(not digests or digests[-1] not in known for digests in aliases.values()):
-            raise ForewordError(f"The registry's index {path} has an alias that points to no version; restore it from a copy.")
+            raise ForewordError(
+                f"The registry's index {path} has an alias that points to no version; restore it from a copy."
+            )
         return index
 
     def write(self, folder: Path) -> None:

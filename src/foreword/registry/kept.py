@@ -48,7 +48,9 @@ class Kept:
 
     def template(self, default: Template) -> Template:
         """The wording, what it does not say taken from a default."""
-        said = {name: tuple(value) if isinstance(value, list) else value for name, value in self.birth.template.items()}
+        said: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in self.birth.template.items()
+        }
         try:
             return replace(default, **said)
         except TypeError as error:
@@ -125,7 +127,9 @@ def read_pool(path: Path) -> tuple[Example, ...]:
                 raise ValueError("a text is no text, or there is no answer")
             pool.append(Example(raw["id"], raw["fields"], tuple(raw["targets"]), tuple(raw["choices"])))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise ForewordError(f"Line {number} of {path} is no demonstration ({error!r}); copy the folder again.") from error
+            raise ForewordError(
+                f"Line {number} of {path} is no demonstration ({error!r}); copy the folder again."
+            ) from error
     return tuple(pool)
 
 

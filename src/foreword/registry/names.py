@@ -42,8 +42,8 @@ def checked_alias(alias: str) -> str:
     """The alias. Raises ForewordError for one that is no plain word, or that reads as a version's number or digest."""
     if not ALIAS.fullmatch(alias) or NUMBER.fullmatch(alias) or DIGEST.fullmatch(alias):
         raise ForewordError(
-            f"'{alias[:100]}' is no alias; use up to 64 small letters, digits, '.', '_' and '-' that begin with a letter and do not read as "
-            "a version, such as production."
+            f"'{alias[:100]}' is no alias; use up to 64 small letters, digits, '.', '_' and '-' that begin with a letter and do not "
+            "read as a version, such as production."
         )
     return alias
 

@@ -67,12 +67,12 @@ class Registry:
         """A version, each file held against what the index says of it. Raises ForewordError where a byte is another."""
         folder = self.place(name, version)
         if not folder.is_dir():
-            raise ForewordError(f"The files of {name}@{version.number} are gone from {folder}; restore them from a copy.")
+            raise ForewordError(
+                f"The files of {name}@{version.number} are gone from {folder}; restore them from a copy."
+            )
         files = digests_of(folder)
         if files != version.files:
-            changed = sorted(
-                path for path in {*files, *version.files} if files.get(path) != version.files.get(path)
-            )
+            changed = sorted(path for path in {*files, *version.files} if files.get(path) != version.files.get(path))
             raise ForewordError(
                 f"The files of {name}@{version.number} in {folder} are not those that were added (changed: {', '.join(changed)}); restore "
                 "them from a copy."
@@ -150,7 +150,9 @@ class Registry:
         """Take a version out. Raises ForewordError for a bare name, and where an alias points to it."""
         parsed = parse_reference(reference)
         if str(parsed) == parsed.name:
-            raise ForewordError(f"Which version of {reference} is to go? Write {reference}@NUMBER; --all takes the whole name.")
+            raise ForewordError(
+                f"Which version of {reference} is to go? Write {reference}@NUMBER; --all takes the whole name."
+            )
         with self._changing(parsed.name) as (folder, index):
             version = index.resolve(parsed)
             index.without(version).write(folder)
