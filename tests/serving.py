@@ -110,7 +110,9 @@ class Running:
         assert layout is not None
         other = layout.placed(layout.behind)
         other.reserve = longest
-        other.found = {} if served.retriever is None else {"request": served.retriever.find(example, served.kept.method.k)}
+        other.found = (
+            {} if served.retriever is None else {"request": served.retriever.find(example, served.kept.method.k)}
+        )
         laid = other.lay(example)
         assert laid.row() == asked.row
         soft = None if served.kept.prompt is None else served.kept.prompt.values
@@ -122,7 +124,9 @@ class Running:
 def server(one: Backbone, **settings: Any) -> Iterator[Running]:
     """The server, until the block ends."""
     service = Service(one, Settings(**settings))
-    config = uvicorn.Config(app_of(service, "test"), port=0, log_config=None, lifespan="on", timeout_graceful_shutdown=5)
+    config = uvicorn.Config(
+        app_of(service, "test"), port=0, log_config=None, lifespan="on", timeout_graceful_shutdown=5
+    )
     inside = uvicorn.Server(config)
     thread = threading.Thread(target=inside.run, daemon=True)
     thread.start()

@@ -78,7 +78,7 @@ def add(
         seed=seed or 0,
         template={key: value for key, value in read.items() if key in wording},
         demonstrations=demonstrations,
-        choices=[] if read.get("choices", []) == ["none"] else read.get("choices", []),
+        choices=read.get("choices", []),
         max_new_tokens=max_new_tokens,
         encoder=encoder or "",
     )

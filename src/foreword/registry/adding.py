@@ -13,7 +13,7 @@ from foreword.data import Columns, Example, examples
 from foreword.errors import ForewordError
 from foreword.methods import parse
 from foreword.readers import read_rows
-from foreword.registry.kept import POOL, Use, digests_of, load_kept, words_only, write_pool, write_use
+from foreword.registry.kept import FREE, POOL, Use, digests_of, load_kept, read_use, words_only, write_pool, write_use
 from foreword.retrieve import RETRIEVERS
 from foreword.template import Template
 
@@ -55,15 +55,16 @@ def writer(given: Given) -> Callable[[Path], None]:
         raise ForewordError(
             f"Demonstrations are given, and the prompt was made by '{kept.birth.label or 'pt'}', which shows none; leave them out."
         )
-    if pool and kept.pool and pool != kept.pool:
+    if pool and kept.pool:
         raise ForewordError(
             f"The folder {source} keeps its own demonstrations and others are given; leave --demonstrations out."
         )
+    had = read_use(source)
     use = Use(
-        list(given.choices or kept.choices),
-        list(kept.metrics),
-        given.max_new_tokens or kept.max_new_tokens,
-        given.encoder or kept.encoder,
+        list(given.choices) or had.choices,
+        had.metrics,
+        given.max_new_tokens or had.max_new_tokens,
+        given.encoder or had.encoder,
     )
 
     def write(part: Path) -> None:
@@ -110,7 +111,7 @@ def _pool(given: Given, template: Template) -> tuple[Example, ...]:
     pool = examples(
         rows,
         Columns(),
-        choices=given.choices,
+        choices=() if list(given.choices) == [FREE] else given.choices,
         empty_answers=template.empty_answers,
         origin=given.demonstrations,
         fields_needed=template.names(),

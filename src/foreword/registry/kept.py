@@ -19,7 +19,12 @@ from foreword.retrieve import RETRIEVERS
 from foreword.softprompt import Birth, SoftPrompt
 from foreword.template import Template
 
-POOL, USE = "demonstrations.jsonl", "use.json"
+POOL, USE, WORKED = (
+    "pool.jsonl",
+    "use.json",
+    "demonstrations.jsonl",
+)  # given when it was added; of its use; kept by tuning
+FREE = "none"  # in the place of choices: answers are free text
 ENDINGS = (".json", ".jsonl", ".safetensors", ".md")
 MOST = 2**31  # bytes of a folder
 
@@ -85,11 +90,20 @@ def load_kept(folder: Path) -> Kept:
         birth = prompt.birth
     else:
         prompt, birth = None, _birth(folder)
-    use = _use(folder)
-    choices = use.choices or list(getattr(birth, "choices", ()))
-    metrics = use.metrics or list(getattr(birth, "metrics", ()))
-    pool = read_pool(folder / POOL) if (folder / POOL).is_file() else ()
-    return Kept(birth, prompt, pool, tuple(choices), tuple(metrics), use.max_new_tokens, use.encoder)
+    use = read_use(folder)
+    settings: dict[str, Any] = getattr(birth, "settings", {})
+    choices = use.choices or settings.get("choices") or []
+    longest = use.max_new_tokens or settings.get("max_new_tokens")
+    pool = next((read_pool(folder / name) for name in (POOL, WORKED) if (folder / name).is_file()), ())
+    return Kept(
+        birth,
+        prompt,
+        pool,
+        () if choices == [FREE] else tuple(choices),
+        tuple(use.metrics or settings.get("metrics") or ()),
+        longest,
+        use.encoder or str(settings.get("encoder") or ""),
+    )
 
 
 def words_only(folder: Path, label: str, method: Method, template: Mapping[str, Any], seed: int) -> None:
@@ -116,7 +130,7 @@ def read_pool(path: Path) -> tuple[Example, ...]:
     """The demonstrations of a file. Raises ForewordError naming the line that is damaged."""
     pool = []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")  # a text may hold other line ends
     except (OSError, UnicodeDecodeError) as error:
         raise ForewordError(f"The demonstrations {path} cannot be read ({error}); copy the folder again.") from error
     for number, line in enumerate(lines, 1):
