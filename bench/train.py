@@ -23,7 +23,7 @@ from foreword.backbone import Backbone, Row
 from foreword.optim import optimizer
 from foreword.pack import padding_share
 from foreword.trainables.prompt import Prompt
-from foreword.tune import _step
+from foreword.training import _step
 from foreword.tuning import Tuning
 
 # How far apart the two prompt gradients may be, norm of the difference over norm. Where an activation has a kink (OPT's ReLU), one of

@@ -40,10 +40,10 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("template", "retrieve", "inits"),
     ("task", "methods"),
     ("world", "layout", "report", "trainables", "spec"),
-    ("tasks", "tune", "predict", "pretrain", "registry"),
+    ("tasks", "training", "predict", "pretrain", "registry"),
     ("trial",),
     ("study",),
-    ("serve",),
+    ("api", "serve"),
     ("cli",),
     ("__init__", "__main__"),
 )

@@ -20,7 +20,7 @@ from foreword.inits import Given
 from foreword.record import Record
 from foreword.trainables import TRAINABLES, Setup, tuning_for
 from foreword.trainables.weights import NOT_KEPT
-from foreword.tune import Tuned, dev_loss, train
+from foreword.training import Tuned, dev_loss, train
 from foreword.tuning import Tuning
 
 TUNING = Tuning(max_steps=12, eval_every=3, batch_size=3, warmup_steps=2, patience=0, learning_rate=1e-2)

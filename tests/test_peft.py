@@ -17,7 +17,7 @@ from foreword.backbone import Backbone, Row, wrap
 from foreword.inits import Given
 from foreword.softprompt import Birth, SoftPrompt
 from foreword.trainables import TRAINABLES, Setup
-from foreword.tune import dev_loss, train
+from foreword.training import dev_loss, train
 from foreword.tuning import Tuning
 
 peft = pytest.importorskip("peft", reason="PEFT is not installed here")

@@ -20,7 +20,7 @@ from foreword.inits import Given
 from foreword.methods import METHODS, REFERENCES
 from foreword.softprompt import Birth
 from foreword.trainables import TRAINABLES, Setup, Trainable, tuning_for, usable
-from foreword.tune import Tuned, dev_loss, train
+from foreword.training import Tuned, dev_loss, train
 from foreword.tuning import Tuning
 
 FAMILIES = ("llama", "gpt2", "t5")  # output layer of its own, tied to the embeddings, encoder-decoder

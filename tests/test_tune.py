@@ -13,14 +13,14 @@ from safetensors import safe_open
 from torch import Tensor
 
 import tiny
-from foreword import tune as room
+from foreword import training as room
 from foreword.backbone import Backbone, Row, wrap
 from foreword.errors import ForewordError
 from foreword.inits import Given
 from foreword.softprompt import Birth, SoftPrompt
 from foreword.trainables import TRAINABLES, Setup
 from foreword.trainables.prompt import KEPT, Prompt
-from foreword.tune import Tuned, dev_loss, train
+from foreword.training import Tuned, dev_loss, train
 from foreword.tuning import Tuning
 
 FAST: dict[str, Any] = {

@@ -9,7 +9,7 @@ from foreword.backbone import Backbone, Row
 from foreword.inits import Given
 from foreword.softprompt import Birth, SoftPrompt
 from foreword.trainables import TRAINABLES, Setup
-from foreword.tune import Tuned, dev_loss, train
+from foreword.training import Tuned, dev_loss, train
 from foreword.tuning import Tuning
 
 

@@ -8,6 +8,13 @@ from typing import Any
 __version__ = "0.1.0"
 
 _WHERE = {
+    "compare": "foreword.api.calls",
+    "tune": "foreword.api.calls",
+    "evaluate": "foreword.api.calls",
+    "load_prompt": "foreword.api.calls",
+    "Predictor": "foreword.api.predictor",
+    "Comparison": "foreword.api.comparison",
+    "Evaluation": "foreword.api.calls",
     "Backbone": "foreword.backbone",
     "load_backbone": "foreword.backbone",
     "Example": "foreword.data",

@@ -30,7 +30,7 @@ from foreword.softprompt import Birth, SoftPrompt
 from foreword.spec import Spec
 from foreword.task import Task
 from foreword.trainables import TRAINABLES, Prefix, Setup
-from foreword.tune import Tuned, dev_loss, train
+from foreword.training import Tuned, dev_loss, train
 
 PLACE_SAMPLE, PLACE_FACTOR = 64, 1.25
 DEV_BATCH = 64  # not the user's batch size: no setting that changes no answer may choose another checkpoint

@@ -105,7 +105,7 @@ class Bars:
             self._lines[what] = (start, first, now)
             more = f", {note}" if note else ""
             self.say(
-                f"    {what} {done:,}/{total:,}, {rate:,.1f}/s, about {duration((total - done) / rate)} left{more}"
+                f"    {what} {done:,}/{total:,}, {_pace(rate)}, about {duration((total - done) / rate)} left{more}"
             )
 
     def say(self, line: str) -> None:
@@ -154,3 +154,8 @@ def print_table(
     if head:
         say(head, style="bold")
     Console(highlight=False).print(table)
+
+
+def _pace(rate: float) -> str:
+    """A rate for people: so many a second, or how long each takes where that is more than a second."""
+    return f"{rate:,.1f}/s" if rate >= 1 else f"{1 / rate:.1f} s each"

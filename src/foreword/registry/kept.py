@@ -182,7 +182,8 @@ def _birth(folder: Path) -> Birth:
         ) from error
 
 
-def _use(folder: Path) -> Use:
+def read_use(folder: Path) -> Use:
+    """How a folder's prompt is used; nothing where it does not say. Raises ForewordError where it is damaged."""
     if not (folder / USE).is_file():
         return Use()
     raw = read_json(folder / USE, "prompt's use")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from foreword.backbone import Backbone
 from foreword.config import Run
 from foreword.files import tidy, writable_folder, write_json
 from foreword.metrics import METRICS
@@ -86,6 +87,6 @@ def conclude(plan: Plan, records: Sequence[Record], out: Path, made: int) -> Out
     return Outcome(summary, tuple(records), report, made, len(records) - made)
 
 
-def compare(run: Run, *, progress: Progress = silent) -> Outcome:
-    """Plan and carry out: the whole job in one call."""
-    return carry_out(plan(heard(run), progress=progress))
+def compare(run: Run, *, progress: Progress = silent, backbone: Backbone | None = None) -> Outcome:
+    """Plan and carry out: the whole job in one call. backbone: the loaded model, else the run's is loaded."""
+    return carry_out(plan(heard(run), progress=progress, backbone=backbone))

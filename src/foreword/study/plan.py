@@ -68,12 +68,18 @@ def suits(backbone: Backbone, prompt: SoftPrompt, *, as_it_is: bool = True) -> N
 def plainly(run: Run, backbone: Backbone, task: Task) -> Task:
     """The task as this kind of model wants it where nobody worded it: an encoder-decoder gets the bare input and says the bare
     answer, because its two halves already tell question from answer, and so does a chat, because its turns tell them apart; any other
-    left-to-right model keeps the default wording."""
-    unworded = all(getattr(run, name) is None for name in ("question", "answer"))
-    if run.task or not unworded or (backbone.kind != "seq2seq" and backbone.chat is None):
+    left-to-right model keeps the default wording. In a chat, worded or not, an answer ends with its turn, so that it may have several
+    lines: no text ends it that the user did not name."""
+    chats = backbone.chat is not None
+    if run.task or (backbone.kind != "seq2seq" and not chats):
         return bounded(backbone, task)
-    stop = "" if run.stop is None else task.template.stop
-    return replace(task, template=replace(task.template, question="{input}", answer="{target}", stop=stop))
+    template = task.template
+    unworded = all(getattr(run, name) is None for name in ("question", "answer"))
+    if unworded:
+        template = replace(template, question="{input}", answer="{target}")
+    if (unworded or chats) and run.stop is None:
+        template = replace(template, stop="")
+    return replace(task, template=template)
 
 
 def encoder_of(run: Run, backbone: Backbone) -> tuple[str, Encode]:

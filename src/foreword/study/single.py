@@ -35,7 +35,7 @@ from foreword.study.asked import (
     worded,
 )
 from foreword.study.carried import carried
-from foreword.study.plan import Plan, backbone_of, encoder_of, fitting_split, plainly, plan, renamed, suits
+from foreword.study.plan import Plan, backbone_of, encoder_of, fitting_split, plainly, plan, renamed, spoken, suits
 from foreword.task import Task
 from foreword.template import Template
 from foreword.trainables import TRAINABLES, usable
@@ -74,7 +74,7 @@ class Made:
         )
 
 
-def tune_one(run: Run, *, progress: Progress = silent) -> Made:
+def tune_one(run: Run, *, progress: Progress = silent, backbone: Backbone | None = None) -> Made:
     """Fit the soft prompt that the run describes (its first method and seed) and write it to run.out. A killed run goes on from
     its last checkpoint. Raises ForewordError for a method without a soft prompt, or when run.out holds something else."""
     out = Path(run.out)
@@ -89,7 +89,7 @@ def tune_one(run: Run, *, progress: Progress = silent) -> Made:
     there = _prompt_at(out)
     task = task_of(run)
     may_write(out.parent)
-    planned = plan(run, task=task, progress=progress)
+    planned = plan(run, task=task, progress=progress, backbone=backbone)
     work = out.parent / f".{out.name}.work"
     trial = replace(planned.trials[0], out=work)
     if there is not None and not _same_making(there, trial):
@@ -178,14 +178,16 @@ def with_prompt(run: Run, folder: str, label: str | None) -> tuple[Run, SoftProm
     return run.model_copy(update=update), prompt
 
 
-def score(run: Run, prompt: str, label: str | None, *, progress: Progress = silent) -> tuple[Plan, Record]:
+def score(
+    run: Run, prompt: str, label: str | None, *, progress: Progress = silent, backbone: Backbone | None = None
+) -> tuple[Plan, Record]:
     """Answer and score the test split with a given prompt (or with words only); a finished record is taken as it is."""
     run, _ = with_prompt(run, prompt, label)
     run = checked(run.model_copy(update={"seeds": run.seeds[:1]}))
     task = scored_task(run, whole_pool=True)
     _needs_pool(run, task.train, "--data FILE")
     may_write(Path(run.out))
-    planned = plan(run, task=task, progress=progress)
+    planned = plan(run, task=task, progress=progress, backbone=backbone)
     writable_folder(Path(run.out))
     (trial,) = planned.trials
     return planned, renamed(trial.run(), trial)
@@ -273,10 +275,10 @@ class Answered:
     notes: tuple[str, ...] = ()
 
 
-def answer(given: Inputs, *, progress: Progress = silent) -> Answered:
-    """Load the model and answer every input by each member, all members in one pass; several members vote."""
+def answer(given: Inputs, *, progress: Progress = silent, backbone: Backbone | None = None) -> Answered:
+    """Load the model (or take the one given) and answer every input by each member, all members in one pass; several members vote."""
     run = given.members[0][0]
-    backbone = backbone_of(run, progress)
+    backbone = backbone_of(run, progress) if backbone is None else spoken(run, backbone)
     task = carried(backbone, plainly(run, backbone, given.task))
     whole = len(task.test)
     for one, soft in given.members:

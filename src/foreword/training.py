@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -145,7 +146,7 @@ def _fit(
         state.seconds += time.perf_counter() - begun
         if due:
             _save(*checkpoint, training, steps, state)
-        progress(name, state.step, tuning.max_steps, f"loss {loss:.3f}, dev {state.best_score:.4g}")
+        progress(name, state.step, tuning.max_steps, _figures(loss, state.best_score))
     progress(name, tuning.max_steps, tuning.max_steps, f"best at step {state.best_step}")
     return state
 
@@ -255,3 +256,8 @@ def _resume(path: Path, mark: str, training: Training, steps: torch.optim.Optimi
     steps.load_state_dict({"state": held, "param_groups": steps.state_dict()["param_groups"]})
     best = {name.removeprefix("best."): value for name, value in tensors.items() if name.startswith("best.")}
     return State(best=best, **plain)
+
+
+def _figures(loss: float, best: float) -> str:
+    """The figures worth seeing after a step. best: the best dev score so far, endless before the first."""
+    return f"loss {loss:.3f}" + (f", best dev {best:.4g}" if math.isfinite(best) else "")

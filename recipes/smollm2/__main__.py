@@ -1,0 +1,66 @@
+"""The command `python -m recipes.smollm2`: run what is missing of the table, the bins and the transfer grid, and write the page."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from foreword.errors import ForewordError
+from foreword.record import Record
+from recipes.findings.lab import Lab
+from recipes.smollm2 import page
+from recipes.smollm2.cells import Lay
+
+PAGE = Path(__file__).parents[2] / "docs" / "smollm2.md"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code 0; 2 where something that was asked for is refused."""
+    given = _parser().parse_args(argv)
+    lay = Lay(given.model, given.out, given.data_dir, given.dtype)
+    lay = replace(lay, test=given.limit or lay.test, steps=given.steps or lay.steps)
+    if given.threads:
+        torch.set_num_threads(given.threads)
+    lab = Lab(given.out)
+    try:
+        if not given.only_page:
+            _run(lay, lab, given.transfer)
+        page.write(lay, lab, given.page)
+    except ForewordError as error:
+        print(f"smollm2: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _run(lay: Lay, lab: Lab, transfer: bool) -> None:
+    """Every trial that is missing, one by one: a run that is broken off goes on where it was."""
+    records: list[Record] = []
+    for setting, run in lay.main():
+        records += lab.records(setting.task, [run])
+    if transfer:
+        for setting, run in lay.transfer(records):
+            lab.records(f"transfer to {setting.task}", [run])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m recipes.smollm2", description=__doc__)
+    parser.add_argument("--model", default=Lay.model, help=f"the model ({Lay.model})")
+    parser.add_argument("--data-dir", default="", help="where the task files lie (else FOREWORD_DATA, else the hub)")
+    parser.add_argument("--out", type=Path, default=Lay.out, help=f"folder of records and prompts ({Lay.out})")
+    parser.add_argument("--page", type=Path, default=PAGE, help="where the page is written (docs/smollm2.md)")
+    parser.add_argument("--only-page", action="store_true", help="write the page of what is there; run nothing")
+    parser.add_argument("--transfer", action="store_true", help="the transfer grid too")
+    parser.add_argument("--dtype", default=Lay.dtype, help=f"float32 or bfloat16 ({Lay.dtype})")
+    parser.add_argument("--limit", type=int, help=f"test examples of each task ({Lay.test})")
+    parser.add_argument("--steps", type=int, help=f"training steps of each prompt ({Lay.steps})")
+    parser.add_argument("--threads", type=int, help="threads of the arithmetic (the library's choice)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""Which trials the page docs/smollm2.md rests on, in the order in which they are run: what costs least and says most comes first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from foreword.config import Run
+from foreword.record import Record
+from foreword.tuning import Tuning
+
+WHOLE = 10**9
+METHODS = ("icl:random", "icl", "icl:bm25:3", "pt", "ipt")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One task of the table. paper: the paper's task and metric that it stands for. max_new_tokens: no answer of the test examples
+    is longer. metric: decides; the others of the task are reported too."""
+
+    task: str
+    paper: str
+    metrics: tuple[str, ...]
+    max_new_tokens: int
+
+
+SETTINGS = (
+    Setting("dart", "DART BLEU", ("bleu", "dart_bleu", "chrf"), 72),
+    Setting("mtop", "MTOP EM", ("mtop_em", "mtop_template", "mtop_tree"), 96),
+    Setting("e2e", "", ("bleu", "bleu_mteval", "rouge_l_coco"), 72),
+    Setting("logic2text", "Logic2text BLEC", ("bleu", "chrf", "rouge_l"), 72),
+    Setting("spider", "Spider EM", ("spider_match", "exact_match"), 144),
+)
+
+
+@dataclass(frozen=True)
+class Lay:
+    """How all trials are run. test: examples scored. steps, batch: of tuning. length: rows of the soft prompt."""
+
+    model: str = "smollm2"
+    out: Path = Path("runs/smollm2")
+    data_dir: str = ""
+    dtype: str = "bfloat16"
+    seeds: tuple[int, ...] = (0, 1)
+    test: int = 200
+    steps: int = 300
+    batch: int = 8
+    length: int = 25
+
+    def run(self, setting: Setting, methods: Iterable[str], *, seeds: Iterable[int], **tuning: object) -> Run:
+        """The settings of some trials of one task. tuning: what differs."""
+        fitted = {
+            "prompt_length": self.length,
+            "max_steps": self.steps,
+            "batch_size": self.batch,
+            "eval_every": max(1, self.steps // 4),
+            "dev_limit": 64,
+        }
+        return Run(
+            model=self.model,
+            task=setting.task,
+            data_dir=self.data_dir,
+            methods=list(methods),
+            metrics=list(setting.metrics),
+            seeds=list(seeds),
+            limit=self.test,
+            train_limit=WHOLE,
+            max_new_tokens=setting.max_new_tokens,
+            batch_size=32,
+            too_long="drop",
+            dtype=self.dtype,  # type: ignore[arg-type]
+            out=str(self.out),
+            tuning=Tuning.model_validate(fitted | tuning),
+        )
+
+    def main(self) -> list[tuple[Setting, Run]]:
+        """The main table, seed by seed: what needs no tuning first, then each task's PT and IPT."""
+        untuned = [(setting, self.run(setting, METHODS[:3], seeds=self.seeds)) for setting in SETTINGS]
+        tuned = [
+            (setting, self.run(setting, [method], seeds=[seed]))
+            for seed in self.seeds
+            for setting in SETTINGS
+            for method in METHODS[3:]
+        ]
+        return untuned + tuned
+
+    def transfer(self, records: Iterable[Record]) -> list[tuple[Setting, Run]]:
+        """Each source task's first PT prompt, not trained further, before a retrieved demonstration of every target task; and, to hold it
+        against, the rows of that length which were never tuned."""
+        prompts = {
+            one.task: str(self.out / one.prompt) for one in records if one.label == "pt" and one.seed == self.seeds[0]
+        }
+        first = self.seeds[:1]
+        never = [(setting, self.run(setting, ["ipt"], seeds=first, max_steps=0)) for setting in SETTINGS]
+        carried = [
+            (target, self.run(target, ["ipt"], seeds=first, max_steps=0, init="carried", init_prompt=prompt))
+            for target in SETTINGS
+            for source, prompt in prompts.items()
+            if source != target.task
+        ]
+        return never + carried

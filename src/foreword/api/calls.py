@@ -1,0 +1,127 @@
+"""The verbs of the interface: compare, tune, evaluate and load_prompt, with the settings of the command line as keyword arguments."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+from foreword import store
+from foreword.api.comparison import Comparison
+from foreword.api.data import Data, path_of
+from foreword.api.models import in_use
+from foreword.api.settings import run_of
+from foreword.config import Run
+from foreword.progress import Progress, silent
+from foreword.record import Record
+from foreword.softprompt import SoftPrompt
+from foreword.study.compare import compare as run_comparison
+from foreword.study.scored import scored
+from foreword.study.single import score, tune_one
+
+Place = str | PathLike[str]
+
+
+def compare(
+    model: Any,
+    data: Data = None,
+    *,
+    tokenizer: Any = None,
+    dev: Data = None,
+    test: Data = None,
+    progress: Progress = silent,
+    **settings: Any,
+) -> Comparison:
+    """Which way of adapting the frozen model works best on these data, at what cost.
+
+    model: a name (as `--model`), a Backbone, or a loaded transformers model with its tokenizer. data: a path, a hub id, a list of
+    dicts, a pandas or polars DataFrame, a datasets.Dataset or DatasetDict; or task=NAME for a built-in one. dev, test: more of the
+    same. settings: every name of `Run` (methods, seeds, out, instruction, ...) and of `Tuning` (prompt_length, max_steps, ...).
+    Everything is kept below `out`, data in memory too, so that the command line can repeat it. What is finished is not run
+    again. Raises ForewordError, with one sentence, for input that cannot be used.
+    """
+    with in_use(model, tokenizer) as (name, backbone):
+        run = _with_data(run_of(model=name, **settings), data, dev, test)
+        return Comparison(run_comparison(run, progress=progress, backbone=backbone))
+
+
+def tune(
+    model: Any,
+    data: Data = None,
+    *,
+    tokenizer: Any = None,
+    dev: Data = None,
+    out: Place = "prompt",
+    method: str = "pt",
+    seed: int = 0,
+    progress: Progress = silent,
+    **settings: Any,
+) -> SoftPrompt:
+    """Fit one soft prompt, keep it as a PEFT folder at `out`, and give it back. The arguments are those of `compare`. Raises
+    ForewordError, also where `out` holds a prompt of another making."""
+    with in_use(model, tokenizer) as (name, backbone):
+        run = run_of(model=name, out=out, methods=[method], seeds=[seed], **settings)
+        beside = Path(out).with_name(f"{Path(out).name}-data")
+        made = tune_one(_with_data(run, data, dev, None, beside), progress=progress, backbone=backbone)
+    return store.load(Path(made.prompt))
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """scores: metric to score. ci95: of the deciding metric, over examples. record: with every answer. details: what `foreword
+    evaluate --json` prints."""
+
+    scores: dict[str, float]
+    metric: str
+    ci95: tuple[float, float]
+    record: Record
+    details: dict[str, Any]
+
+
+def evaluate(
+    model: Any,
+    data: Data = None,
+    *,
+    tokenizer: Any = None,
+    prompt: Place | SoftPrompt | None = None,
+    method: str | None = None,
+    test: Data = None,
+    progress: Progress = silent,
+    **settings: Any,
+) -> Evaluation:
+    """Score a prompt, or words only, on the test split of the data (or on `test`). prompt: a folder or a SoftPrompt. The other
+    arguments are those of `compare`. Raises ForewordError."""
+    with in_use(model, tokenizer) as (name, backbone), tempfile.TemporaryDirectory() as scratch:
+        run = _with_data(run_of(model=name, seed=settings.pop("seed", 0), **settings), data, None, test)
+        _, record = score(run, folder_of(prompt, Path(scratch)), method, progress=progress, backbone=backbone)
+    details = scored(record)
+    low, high = details["metrics"][record.primary]["ci95"]
+    return Evaluation(dict(record.scores), record.primary, (low, high), record, details)
+
+
+def load_prompt(path: Place) -> SoftPrompt:
+    """A soft prompt from its folder, as foreword or PEFT wrote it. Raises ForewordError where there is none, or more than a prompt."""
+    return store.load(Path(path))
+
+
+def folder_of(prompt: Place | SoftPrompt | None, scratch: Path) -> str:
+    """The folder of a prompt; one that is in memory is written below `scratch`. Empty for none."""
+    if prompt is None:
+        return ""
+    if not isinstance(prompt, SoftPrompt):
+        return fspath(prompt)
+    folder = scratch / prompt.digest[:16]
+    if not folder.exists():
+        store.save(prompt, folder)
+    return str(folder)
+
+
+def _with_data(run: Run, data: Data, dev: Data, test: Data, folder: Path | None = None) -> Run:
+    """The run with its data by path; what is in memory is written below the run's folder (or `folder`)."""
+    place = folder or Path(run.out) / "data"
+    parts = {"data": data, "dev": dev, "test": test}
+    names = {"data": "examples", "dev": "dev", "test": "test"}
+    given = {key: path_of(value, place, names[key]) for key, value in parts.items() if value is not None}
+    return Run.model_validate(run.model_dump(exclude_unset=True) | given) if given else run

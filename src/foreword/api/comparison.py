@@ -1,0 +1,129 @@
+"""A Comparison is what `compare` gives back: the table, the recommendation with its reason, the records, the report."""
+
+from __future__ import annotations
+
+import html
+import importlib
+import importlib.util
+import webbrowser
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from foreword.errors import ForewordError
+from foreword.record import Record
+from foreword.report import words
+from foreword.report.rows import Row, Summary
+from foreword.study.compare import Outcome
+from foreword.study.summary import as_json
+
+HEADS = (
+    "method",
+    "score",
+    "± over seeds",
+    "95 % interval",
+    "numbers trained",
+    "training",
+    "tokens before",
+    "per answer",
+)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A finished comparison. outcome: what the study left."""
+
+    outcome: Outcome
+
+    @property
+    def summary(self) -> Summary:
+        """Rows, tests and recommendation, as values."""
+        return self.outcome.summary
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """One finished trial each, with every answer."""
+        return self.outcome.records
+
+    @property
+    def best(self) -> str | None:
+        """The recommended method's label; None where nothing is recommended (`reason` says why)."""
+        return self.summary.recommendation.method or None
+
+    @property
+    def reason(self) -> str:
+        """The recommendation in words."""
+        return self.summary.recommendation.reason
+
+    @property
+    def report(self) -> Path:
+        """The page."""
+        return self.outcome.report
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The table as dicts, one a method: scores 0 to 100 (or as the metric has it), times in seconds."""
+        return [_values(row, row.method == self.best) for row in self.summary.rows]
+
+    @property
+    def table(self) -> Any:
+        """The table as a pandas DataFrame, else as a polars one. Raises ForewordError where neither is installed; `rows` needs
+        neither."""
+        for library in ("pandas", "polars"):
+            if importlib.util.find_spec(library) is not None:
+                return importlib.import_module(library).DataFrame(self.rows)
+        raise ForewordError(
+            "The table as a data frame needs pandas or polars: pip install pandas (`rows` needs neither)."
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """The document of compare.json."""
+        return as_json(self.summary, str(self.report))
+
+    def open_report(self) -> bool:
+        """Show the page in the browser; whether one was found."""
+        return webbrowser.open(self.report.resolve().as_uri())
+
+    def __str__(self) -> str:
+        lines = [f"{row.method}: {_score(row)} ({words.between(*row.ci95)})" for row in self.summary.rows]
+        return "\n".join([*lines, self.reason])
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the table and the recommendation."""
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in HEADS)
+        body = "".join(_line(row, row.method == self.best) for row in self.summary.rows)
+        title = html.escape(f"{self.summary.task} on {self.summary.backbone}, {words.title(self.summary.metric)}")
+        return f"<table><caption>{title}</caption><tr>{head}</tr>{body}</table><p>{html.escape(self.reason)}</p>"
+
+
+def _score(row: Row) -> str:
+    return words.score(row.mean) + (
+        f" ± {words.score(row.std)}" if len(row.seeds) > 1 and not row.deterministic else ""
+    )
+
+
+def _values(row: Row, best: bool) -> dict[str, Any]:
+    return {
+        "method": row.method,
+        row.metric: row.mean,
+        "std": row.std,
+        "ci95_low": row.ci95[0],
+        "ci95_high": row.ci95[1],
+        "seeds": len(row.seeds),
+        "trainable_parameters": row.trainable_parameters,
+        "train_seconds": row.train_seconds,
+        "prefix_tokens": row.prefix_tokens,
+        "seconds_per_answer": row.seconds_per_answer,
+        "recommended": best,
+    }
+
+
+def _line(row: Row, best: bool) -> str:
+    spread = words.score(row.std) if len(row.seeds) > 1 and not row.deterministic else ""
+    trained = words.duration(row.train_seconds) if row.train_seconds else "none"
+    cells = (
+        row.method, words.score(row.mean), spread, words.between(*row.ci95), words.whole(row.trainable_parameters), trained,
+        f"{row.prefix_tokens:.0f}", words.duration(row.seconds_per_answer),
+    )  # fmt: skip
+    mark = "b" if best else "span"
+    return "<tr>" + "".join(f"<td><{mark}>{html.escape(cell)}</{mark}></td>" for cell in cells) + "</tr>"

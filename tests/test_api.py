@@ -1,0 +1,170 @@
+"""The Python interface gives what the command line gives, on files and on data in memory, and refuses in the same sentences."""
+
+from __future__ import annotations
+
+import importlib.util
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import entry
+import foreword
+from foreword.api.data import path_of, rows_of
+from foreword.files import read_json
+
+QUICK = {"methods": "zero,icl,pt", "seeds": [0], "max_steps": 2, "prompt_length": 3, "max_new_tokens": 4}
+ROWS = entry.rows(40, choices=("red", "green"))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return entry.save_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def loaded(model: Path) -> tuple[Any, Any]:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    return AutoModelForCausalLM.from_pretrained(model), AutoTokenizer.from_pretrained(model)
+
+
+@pytest.fixture(scope="module")
+def comparison(model: Path, tmp_path_factory: pytest.TempPathFactory) -> foreword.Comparison:
+    return foreword.compare(model, ROWS, out=tmp_path_factory.mktemp("runs") / "mine", **QUICK)
+
+
+def test_the_command_line_finds_the_same_trials_finished(comparison: foreword.Comparison, model: Path) -> None:
+    """The keys are made of contents, so what was computed from a list is there for the command on the file that was written of it."""
+    out = comparison.report.parent
+    told = entry.foreword(
+        "compare", "--model", model, "--data", out / "data" / "examples.jsonl", "--out", out, "--methods", "zero,icl,pt",
+        "--seeds", "0", "--max-steps", "2", "--prompt-length", "3", "--max-new-tokens", "4",
+    )  # fmt: skip
+    assert told.code == 0, told.err
+    assert "trials run 0, found finished 3" in told.out + told.err
+    assert {row["method"] for row in comparison.rows} == {"zero", "icl", "pt"}
+    assert comparison.as_dict()["rows"] == read_json(out / "compare.json", "comparison")["rows"]
+
+
+def test_a_comparison_shows_its_table(comparison: foreword.Comparison) -> None:
+    page = comparison._repr_html_()
+    assert page.count("<tr>") == 4 and "icl" in page
+    assert comparison.reason in str(comparison)
+    assert comparison.best in (None, "zero", "icl", "pt")
+    assert len(comparison.records) == 3 and comparison.report.is_file()
+    if importlib.util.find_spec("pandas"):
+        assert list(comparison.table["method"]) == ["zero", "icl", "pt"]
+
+
+def test_text_of_users_is_no_markup(comparison: foreword.Comparison, model: Path, tmp_path: Path) -> None:
+    named = tmp_path / "<b>tiny"
+    named.symlink_to(model, target_is_directory=True)
+    page = foreword.compare(named, ROWS, out=tmp_path / "run", methods=["zero"], max_new_tokens=2)._repr_html_()
+    assert "<b>tiny" not in page and "&lt;b&gt;tiny" in page
+
+
+def test_a_prompt_made_in_python_answers_as_on_the_command_line(model: Path, tmp_path: Path) -> None:
+    prompt = foreword.tune(model, ROWS, out=tmp_path / "prompt", max_steps=2, prompt_length=3)
+    assert foreword.load_prompt(tmp_path / "prompt").digest == prompt.digest
+    texts = [row["input"] for row in ROWS[:6]]
+    inputs = entry.save_rows(tmp_path / "inputs.jsonl", [{"input": text} for text in texts])
+    told = entry.foreword(
+        "generate", "--model", model, "--prompt", tmp_path / "prompt", "--data", inputs, "--choices", "red,green", "--json"
+    )  # fmt: skip
+    with foreword.Predictor(model, tmp_path / "prompt", choices=["red", "green"]) as predictor:
+        answers = predictor.generate(texts)
+        assert answers == [line["output"] for line in told.lines]
+        assert [predictor.generate(text)[0] for text in texts] == answers
+        assert predictor.generate(inputs) == answers, "a path is a file of inputs"
+    with foreword.Predictor(model, prompt, choices="red,green") as predictor:
+        assert predictor.generate([{"input": text} for text in texts]) == answers
+    with foreword.Predictor(model, [prompt, tmp_path / "prompt"], choices="red,green") as voters:
+        assert voters.generate(texts) == answers
+
+
+def test_evaluate_gives_the_scores_of_the_command(model: Path, tmp_path: Path) -> None:
+    made = foreword.evaluate(model, test=ROWS, method="zero", choices="red,green", out=tmp_path / "a")
+    file = entry.save_rows(tmp_path / "test.jsonl", ROWS)
+    told = entry.foreword(
+        "evaluate", "--model", model, "--test", file, "--method", "zero", "--choices", "red,green", "--out", tmp_path / "b", "--json"
+    )  # fmt: skip
+    assert told.json["metrics"][made.metric]["score"] == made.scores[made.metric]
+    assert told.json["metrics"][made.metric]["ci95"] == list(made.ci95)
+    assert len(made.record.answers) == len(ROWS)
+
+
+def test_a_loaded_model_is_taken_and_given_back_as_it_came(loaded: tuple[Any, Any], model: Path) -> None:
+    import torch
+
+    whole, tokenizer = loaded
+    ids = torch.tensor([[3, 4, 5, 6]])
+    before = whole(input_ids=ids).logits
+    demonstrations = ROWS[:5]
+    with foreword.Predictor(
+        whole, tokenizer=tokenizer, method="icl", demonstrations=demonstrations, choices="red,green"
+    ) as ours:
+        answers = ours.generate(ROWS[5:9])
+    with foreword.Predictor(model, method="icl", demonstrations=demonstrations, choices="red,green") as theirs:
+        assert theirs.generate(ROWS[5:9]) == answers
+    assert torch.equal(whole(input_ids=ids).logits, before)
+
+
+def test_frames_and_data_sets_are_read(tmp_path: Path) -> None:
+    if importlib.util.find_spec("pandas"):
+        import pandas
+
+        frame = pandas.DataFrame({"input": ["a", "b"], "target": ["1", None], "n": np.array([1, 2])})
+        path = Path(path_of(frame, tmp_path, "frame"))
+        assert path.read_text(encoding="utf-8").splitlines() == [
+            '{"input": "a", "target": "1", "n": 1}',
+            '{"input": "b", "target": null, "n": 2}',
+        ]
+    if importlib.util.find_spec("datasets"):
+        import datasets
+
+        rows = datasets.Dataset.from_list([{"input": "a", "target": "b"}])
+        assert rows_of(rows) == [{"input": "a", "target": "b"}]
+        both = datasets.DatasetDict({"train": rows, "test": rows})
+        folder = Path(path_of(both, tmp_path, "splits"))
+        assert sorted(path.name for path in folder.iterdir()) == ["test.jsonl", "train.jsonl"]
+    plain = path_of(
+        [{"a": date(2026, 1, 2), "b": Decimal("1.50"), "c": float("nan"), "d": ("x", np.float64(0.5))}],
+        tmp_path,
+        "plain",
+    )
+    assert Path(plain).read_text(encoding="utf-8") == '{"a": "2026-01-02", "b": "1.50", "c": null, "d": ["x", 0.5]}\n'
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"data": 3}, "an object of the type int"),
+        ({"data": [1, 2]}, "give a file's path"),
+        ({"data": [{"input": object(), "target": "x"}]}, "an object of the type object"),
+        ({"data": ROWS, "prompt_lenght": 3}, "prompt_length"),
+        ({"data": ROWS, "methods": "zero,ptt"}, "did you mean"),
+        ({"data": [{"input": "a", "target": None}] * 9}, "target"),
+    ],
+)
+def test_what_cannot_be_used_is_one_sentence(given: dict[str, Any], sentence: str, model: Path, tmp_path: Path) -> None:
+    with pytest.raises(foreword.ForewordError, match=sentence):
+        foreword.compare(model, out=tmp_path / "run", **given)
+
+
+def test_a_loaded_model_needs_its_tokenizer(loaded: tuple[Any, Any]) -> None:
+    with pytest.raises(foreword.ForewordError, match="give tokenizer"):
+        foreword.Predictor(loaded[0])
+
+
+def test_importing_foreword_stays_light() -> None:
+    import subprocess
+    import sys
+
+    code = "import sys, foreword; foreword.__all__; print(sorted({'torch', 'transformers', 'pandas', 'numpy'} & set(sys.modules)))"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
