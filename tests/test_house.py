@@ -41,7 +41,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("task", "methods"),
     ("world", "layout", "report", "trainables", "spec"),
     ("tasks", "training", "predict", "pretrain", "registry"),
-    ("trial",),
+    ("trial", "export"),
     ("study",),
     ("api", "serve"),
     ("cli",),

@@ -15,12 +15,12 @@ from typing import Any
 import httpx2 as httpx
 import openai
 import pytest
-import torch
 
 import entry
 import serving
 from foreword import store
-from foreword.backbone import Backbone
+from foreword.api.predictor import Predictor
+from foreword.backbone import Backbone, Row, Session
 from foreword.registry import Registry
 from foreword.softprompt import SoftPrompt
 from serving import Running
@@ -70,26 +70,29 @@ def refusal(answer: httpx.Response, status: int, param: str | None) -> str:
 
 
 @pytest.mark.parametrize("name", PROMPTS)
-def test_a_prompt_answers_as_generate_does(running: Running, name: str) -> None:
-    for text in INPUTS:
-        expected = running.expected(name, text)
-        assert running.text(name, text, max_tokens=12) == expected
+def test_a_prompt_answers_as_a_predictor_does(running: Running, registry: Registry, one: Backbone, name: str) -> None:
+    given, label, more = registry.folder.parent / name, None, {}
+    if name in ("icl", "few", "zero"):
+        given, label = None, registry.resolve(name) and running.service.shelf.get(name).kept.birth.label  # type: ignore[union-attr]
+    if name in ("ipt", "icl", "few"):
+        more["demonstrations"] = str(registry.folder.parent / "pool.jsonl")
+    if name == "labels":
+        more["choices"] = ["red", "green", "blue"]
+    with Predictor(one, given, method=label, max_new_tokens=12, **more) as predictor:
+        answers = predictor.generate(list(INPUTS))
+    for text, expected in zip(INPUTS, answers, strict=True):
+        assert running.text(name, text, max_tokens=12) == expected == running.expected(name, text)
         body = {"model": name, "messages": [{"role": "user", "content": text}], "max_tokens": 12}
         told = running.post("/v1/chat/completions", body).json()
         assert told["choices"][0]["message"]["content"] == expected
 
 
-@pytest.mark.parametrize("name", ["b", "ipt", "labels"])
-def test_the_command_line_says_the_same(running: Running, registry: Registry, tmp_path: Path, name: str) -> None:
-    rows = [{"input": text} for text in INPUTS]
-    data = entry.save_rows(tmp_path / "in.jsonl", rows)
-    folder = registry.folder.parent / name
-    more = ["--demonstrations", registry.folder.parent / "pool.jsonl"] if name == "ipt" else []
-    more += ["--choices", "red,green,blue"] if name == "labels" else []
-    command = ("generate", "-m", serving.MODEL, "-p", folder, "-d", data, "--max-new-tokens", 12, "--json", *more)
-    told = entry.foreword(*command)
+def test_the_command_line_says_the_same(running: Running, registry: Registry, tmp_path: Path) -> None:
+    data = entry.save_rows(tmp_path / "in.jsonl", [{"input": text} for text in INPUTS])
+    more = ("--demonstrations", registry.folder.parent / "pool.jsonl", "--max-new-tokens", 12, "--json")
+    told = entry.foreword("generate", "-m", serving.MODEL, "-p", registry.folder.parent / "ipt", "-d", data, *more)
     assert told.code == 0, told.err
-    assert [line["output"] for line in told.lines] == [running.text(name, text, max_tokens=12) for text in INPUTS]
+    assert [line["output"] for line in told.lines] == [running.text("ipt", text, max_tokens=12) for text in INPUTS]
 
 
 def test_an_answer_is_the_same_alone_in_any_mix_streamed_and_behind_a_cache_hit(running: Running) -> None:
@@ -191,8 +194,6 @@ def test_stop_texts_end_an_answer_and_are_no_part_of_it(running: Running) -> Non
 
 
 def test_log_probabilities_are_the_models(running: Running, one: Backbone) -> None:
-    from foreword.backbone import Row
-
     answer = running.complete("base", [5, 6, 7], max_tokens=4, logprobs=3, return_token_ids=True)["choices"][0]
     ids = tuple(answer["token_ids"])
     (score,) = one.score(None, [Row((), (5, 6, 7), ids)])
@@ -454,29 +455,30 @@ def test_prompts_are_loaded_and_unloaded_while_others_answer(
     assert running.text("a", max_tokens=14) == expected["a"] and running.text("new1", max_tokens=2)
 
 
-def test_numbers_that_overflow_fail_their_own_request_alone(
-    running: Running, registry: Registry, one: Backbone, tmp_path: Path
-) -> None:
-    huge = serving.soft(one, 3, 1)
-    store.save(SoftPrompt(torch.full_like(huge.values, 3e38), huge.birth), tmp_path / "huge")
-    serving.keep(registry, "huge", tmp_path / "huge")
+def test_a_request_that_breaks_a_step_fails_alone(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the memory ends: the step raises, and whose fault it was is found out; the others begin anew and lose no token."""
+    step = Session.step
+
+    def breaking(self: Session) -> list[Any]:
+        if any(live.request.row.own == (9, 9, 9) for live in (*self.running.values(), *self.waiting)):
+            raise RuntimeError("out of memory")
+        return step(self)
+
+    monkeypatch.setattr(Session, "step", breaking)
     expected = running.text("b", max_tokens=40, raw=True)
+
+    def asked(name: str) -> tuple[int, str]:
+        if name == "bad":
+            answer = running.post("/v1/completions", {"model": "base", "prompt": [9, 9, 9], "max_tokens": 4})
+            return answer.status_code, answer.json()["error"]["type"]
+        body = {"model": "b", "prompt": "bana 1 lo", "max_tokens": 40, "raw": True}
+        return 200, "".join(chunk["choices"][0]["text"] for chunk in events(running.url, "/v1/completions", body))
+
     with ThreadPoolExecutor(8) as pool:
-        names = ["b", "b", "huge", "b", "huge", "b"]
-        told = list(
-            pool.map(
-                lambda name: running.post(
-                    "/v1/completions", {"model": name, "prompt": "bana 1 lo", "max_tokens": 40, "raw": True}
-                ),
-                names,
-            )
-        )
-    for name, answer in zip(names, told, strict=True):
-        if name == "huge":
-            assert answer.status_code == 400 and "not" in answer.json()["error"]["message"]
-        else:
-            assert answer.json()["choices"][0]["text"] == expected
-    registry.remove_all("huge")
+        names = ["b", "b", "bad", "b", "bad", "b"]
+        told = list(pool.map(asked, names))
+    assert told == [(500, "server_error") if name == "bad" else (200, expected) for name in names]
+    assert running.service.engine.load == 0 and running.text("b", max_tokens=40, raw=True) == expected
 
 
 def test_the_pages_beside(running: Running) -> None:

@@ -9,6 +9,7 @@ from foreword.cli.adapt import adapt
 from foreword.cli.compare import compare
 from foreword.cli.demo import demo
 from foreword.cli.evaluate import evaluate
+from foreword.cli.export import export
 from foreword.cli.generate import generate
 from foreword.cli.models import models
 from foreword.cli.pretrain import pretrain
@@ -51,7 +52,7 @@ def root(
         typer.echo(ctx.get_help(), nl=False)
 
 
-for verb in (compare, tune, generate, evaluate, score, show, tasks, serve, keys, demo, pretrain, adapt):
+for verb in (compare, tune, generate, evaluate, score, show, tasks, export, serve, keys, demo, pretrain, adapt):
     app.command()(verb)
 app.add_typer(models)
 app.add_typer(registry)

@@ -98,7 +98,7 @@ def listing(store: Store, as_json: o.Json = False) -> None:
     for name in found.names():
         index = found.index(name)
         for version in index.versions:
-            rows.append((name, version, index.aliases_of(version), _certificate(found, name, version)))
+            rows.append((name, version, index.aliases_of(version), found.summary(name, version)))
     if as_json:
         print_json(
             [_plain(name, version) | {"aliases": aliases, **summary} for name, version, aliases, summary in rows]
@@ -247,20 +247,6 @@ def _plain(name: str, version: Version) -> dict[str, Any]:
         "added": version.added,
         "parents": list(version.parents),
         "note": version.note,
-    }
-
-
-def _certificate(found: Registry, name: str, version: Version) -> dict[str, Any]:
-    """What a list says of a version; its files are not read through."""
-    from foreword.files import read_json
-
-    path = found.place(name, version) / "foreword.json"
-    birth = read_json(path, "prompt's certificate").get("birth", {}) if "foreword.json" in version.files else {}
-    return {
-        "method": birth.get("label") or "pt",
-        "task": birth.get("task", ""),
-        "backbone": birth.get("backbone", ""),
-        "scores": birth.get("scores", {}),
     }
 
 

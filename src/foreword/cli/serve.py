@@ -17,71 +17,51 @@ SERVING = "Serving"
 LIBRARIES = ("fastapi", "uvicorn", "starlette", "prometheus_client")
 
 
-@o.takes(
-    {
-        "model": o.Model,
-        "dtype": o.Dtype,
-        "device": o.Device,
-        "revision": o.Revision,
-        "trust_remote_code": o.Trust,
-        "target_tokenizer": o.TargetTokenizer,
-        "max_new_tokens": o.MaxNewTokens,
-    }
-)
+def _flag(kind: Any, name: str, words: str, **more: Any) -> Any:
+    """A flag of the server's own."""
+    return Annotated[kind | None, typer.Option(name, help=words, rich_help_panel=SERVING, **more)]
+
+
+MODEL = {
+    "model": o.Model,
+    "dtype": o.Dtype,
+    "device": o.Device,
+    "revision": o.Revision,
+    "trust_remote_code": o.Trust,
+    "target_tokenizer": o.TargetTokenizer,
+}
+SETTINGS = {
+    "store": _flag(
+        Path,
+        "--prompts",
+        "A store that `foreword registry` keeps (else FOREWORD_STORE); without one, the model alone.",
+        envvar="FOREWORD_STORE",
+    ),
+    "keys": _flag(Path, "--api-keys", "A file that `foreword keys` writes; all but health is behind them."),
+    "max_rows": _flag(int, "--max-rows", "Answered at once: 32.", min=1),
+    "max_tokens": _flag(int, "--max-tokens-held", "Tokens of rows answered at once; else by memory.", min=1),
+    "max_waiting": _flag(int, "--max-waiting", "Beside those; more are told 429: 256.", min=0),
+    "max_new_tokens": _flag(int, "--max-new-tokens", "Tokens of an answer that does not say: 64.", min=1),
+    "deadline": _flag(float, "--deadline", "Seconds for one answer: 600.", min=0.1),
+    "log": _flag(Path, "--log", "A file for a JSON line a request."),
+    "log_content": _flag(bool, "--log-content", "Log what was asked and answered, too."),
+    "log_bytes": _flag(int, "--log-bytes", "Size at which a log is put aside: 100,000,000.", min=1000),
+    "admin": _flag(bool, "--admin", "Let prompts be loaded and unloaded over HTTP."),
+}
+
+
+@o.takes(MODEL, SETTINGS)
 def serve(
-    prompts: Annotated[
-        Path | None,
-        typer.Option(
-            "--prompts",
-            "-p",
-            envvar="FOREWORD_STORE",
-            help="A store that `foreword registry` keeps (else FOREWORD_STORE); without one, the model alone.",
-            rich_help_panel=SERVING,
-        ),
-    ] = None,
     host: Annotated[str, typer.Option("--host", help="Where to listen.", rich_help_panel=SERVING)] = "127.0.0.1",
     port: Annotated[
         int, typer.Option("--port", min=0, max=65535, help="0: a free one.", rich_help_panel=SERVING)
     ] = 8000,
-    api_keys: Annotated[
-        Path | None,
-        typer.Option(
-            "--api-keys",
-            help="A file that `foreword keys` writes; all but health is behind them.",
-            rich_help_panel=SERVING,
-        ),
-    ] = None,
-    max_rows: Annotated[int, typer.Option("--max-rows", min=1, help="Answered at once.", rich_help_panel=SERVING)] = 32,
-    max_held: Annotated[
-        int | None,
-        typer.Option(
-            "--max-tokens-held", min=1, help="Tokens of rows answered at once; else by memory.", rich_help_panel=SERVING
-        ),
-    ] = None,
-    max_waiting: Annotated[
-        int, typer.Option("--max-waiting", min=0, help="Beside those; more are told 429.", rich_help_panel=SERVING)
-    ] = 256,
-    deadline: Annotated[
-        float, typer.Option("--deadline", min=0.1, help="Seconds for one answer.", rich_help_panel=SERVING)
-    ] = 600.0,
     grace: Annotated[
         float,
         typer.Option(
             "--grace", min=1, help="Seconds that answers under way have after SIGTERM.", rich_help_panel=SERVING
         ),
     ] = 30.0,
-    log: Annotated[
-        Path | None, typer.Option("--log", help="A file for a JSON line a request.", rich_help_panel=SERVING)
-    ] = None,
-    log_content: Annotated[
-        bool, typer.Option("--log-content", help="Log what was asked and answered, too.", rich_help_panel=SERVING)
-    ] = False,
-    log_bytes: Annotated[
-        int, typer.Option("--log-bytes", min=1000, help="Size at which a log is put aside.", rich_help_panel=SERVING)
-    ] = 100_000_000,
-    admin: Annotated[
-        bool, typer.Option("--admin", help="Let prompts be loaded and unloaded over HTTP.", rich_help_panel=SERVING)
-    ] = False,
     as_json: o.Json = False,
     **flags: Any,
 ) -> None:
@@ -96,41 +76,26 @@ def serve(
     from foreword import __version__
     from foreword.errors import ForewordError
 
-    running = _library("foreword.serve.running")
-    service_of = _library("foreword.serve.service")
+    running, inside = _library("foreword.serve.running"), _library("foreword.serve.service")
     app_of = _library("foreword.serve.app").app_of
-    running.refuse_open(host, api_keys is not None)
-    if prompts is not None and not prompts.is_dir():
+    settings = inside.Settings(**{name: flags[name] for name in SETTINGS if flags[name] is not None})
+    running.refuse_open(host, settings.keys is not None)
+    if settings.store is not None and not settings.store.is_dir():
         raise ForewordError(
-            f"There is no store at {prompts}; `foreword registry add FOLDER --name NAME --store {prompts}` makes one."
+            f"There is no store at {settings.store}; `foreword registry add FOLDER --name NAME --store {settings.store}` makes one."
         )
-    given = o.settings(flags)
-    settings = service_of.Settings(
-        store=prompts,
-        max_rows=max_rows,
-        max_tokens=max_held,
-        max_waiting=max_waiting,
-        max_new_tokens=given.pop("max_new_tokens", 64),
-        deadline=deadline,
-        admin=admin,
-        keys=api_keys,
-        log=log,
-        log_content=log_content,
-        log_bytes=log_bytes,
-    )
     bound = running.listening(host, port)
-    service = service_of.Service(_loaded(given), settings)
-    place = f"http://{f'[{host}]' if ':' in host else host}:{bound.getsockname()[1]}"
+    service = inside.Service(_loaded(o.settings({name: flags[name] for name in MODEL})), settings)
     for sentence in service.check_store():
         print(f"foreword: not served: {sentence}", file=sys.stderr)
 
     def started() -> None:
+        place = f"http://{f'[{host}]' if ':' in host else host}:{bound.getsockname()[1]}"
+        prompts = [served.id for served in service.shelf.loaded()]
         if as_json:
-            print_json(
-                {"url": place, "model": service.shelf.base, "prompts": [one.id for one in service.shelf.loaded()]}
-            )
+            print_json({"url": place, "model": service.shelf.base, "prompts": prompts})
         else:
-            say(f"{service.shelf.base} and {len(service.shelf.loaded())} prompts at {place} (Ctrl-C ends it)")
+            say(f"{service.shelf.base} and {len(prompts)} prompts at {place} (Ctrl-C ends it)")
         sys.stdout.flush()
 
     try:

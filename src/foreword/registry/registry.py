@@ -10,14 +10,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from foreword.errors import ForewordError, nearest
-from foreword.files import tidy, whole_folder
+from foreword.files import read_json, tidy, whole_folder
 from foreword.registry.index import Index, Version
 from foreword.registry.kept import Kept, digest_of, digests_of, load_kept
 from foreword.registry.names import checked_alias, checked_name, parse_reference
+from foreword.store import CERTIFICATE
 
 LOCK, VERSIONS = ".lock", "versions"
 PATIENCE = 30.0  # seconds that a writer waits for another
@@ -78,6 +80,18 @@ class Registry:
                 "them from a copy."
             )
         return load_kept(folder)
+
+    def summary(self, name: str, version: Version) -> dict[str, Any]:
+        """What a list says of a version, by its certificate; its other files are not read."""
+        path = self.place(name, version) / CERTIFICATE
+        raw = read_json(path, "prompt's certificate") if CERTIFICATE in version.files else {}
+        birth = raw.get("birth", {}) if isinstance(raw, dict) else {}
+        return {
+            "method": birth.get("label") or "pt",
+            "task": birth.get("task", ""),
+            "backbone": birth.get("backbone", ""),
+            "scores": birth.get("scores", {}),
+        }
 
     # -- writing ----------------------------------------------------------------------------------------------------
 

@@ -121,6 +121,12 @@ def _answers(app: FastAPI, service: Service) -> None:
     async def completions(request: Request) -> Response:
         return await _answer(request, service, CompletionRequest)
 
+    @app.post("/v1/foreword/show", openapi_extra=_schema(CompletionRequest))
+    async def show(request: Request) -> dict[str, Any]:
+        key = _caller(request, service)
+        body = read(await _body(request, service), CompletionRequest)
+        return {"model": body.model, "inputs": await service.shown(body, key)}
+
     @app.post("/v1/chat/completions", openapi_extra=_schema(ChatRequest))
     async def chat(request: Request) -> Response:
         return await _answer(request, service, ChatRequest)

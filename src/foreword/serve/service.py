@@ -174,6 +174,27 @@ class Service:
         wanted = shape.call.body.timeout
         return self.settings.deadline if wanted is None else min(wanted, self.settings.deadline)
 
+    async def shown(self, body: CompletionRequest, key: Key | None) -> list[dict[str, Any]]:
+        """What the model gets for each input, token by token, nothing answered. Raises HttpError."""
+        try:
+            allowed(key, self.shelf.base if self.shelf.is_base(body.model) else body.model)
+            _, asked = await asyncio.get_running_loop().run_in_executor(self._laying, self._laid, body)
+        except Exception as error:  # every failure is an error object, with its status
+            raise as_http(error, param="prompt") from error
+        return [
+            {
+                "virtual_tokens": one.served.virtual_tokens,
+                "text": one.text,
+                "tokens": [self._text([i]) for i in one.ids],
+                "demonstrations": [
+                    {"id": shown.id, "text": shown.text, "similarity": shown.similarity} for shown in one.shown
+                ],
+                "dropped_demonstrations": one.dropped,
+                "choices": [text for text, _ in one.served.choices],
+            }
+            for one in asked
+        ]
+
     # -- what is kept of them -----------------------------------------------------------------------------------------
 
     def _over(self, shape: Shape, key: Key | None, status: int, failure: HttpError | None = None) -> None:
@@ -253,7 +274,9 @@ class Service:
                 added = int(datetime.fromisoformat(version.added).timestamp())
                 parent = version.parents[0] if version.parents else base
                 card = self._card(f"{name}@{version.number}", base, parent, added)
-                cards.append(card | {"foreword": {"digest": version.digest, "aliases": index.aliases_of(version)}})
+                card["foreword"] = {"digest": version.digest, "aliases": index.aliases_of(version)}
+                card["foreword"] |= registry.summary(name, version)
+                cards.append(card)
             newest = index.versions[-1]
             added = int(datetime.fromisoformat(newest.added).timestamp())
             cards.append(self._card(name, base, base, added))
