@@ -104,7 +104,7 @@ def test_a_caller_that_leaves_is_forgotten(one: Backbone, stream: bool, tmp_path
     with serving.server(one, log=log) as running, slowly(running, 0.05):
         port = int(running.url.rpartition(":")[2])
         body = json.dumps(LONG | {"stream": stream}).encode()
-        head = f"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        head = f"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode()
         callers = [socket.create_connection(("127.0.0.1", port)) for _ in range(3)]
         for caller in callers:
             caller.sendall(head + body)
@@ -186,6 +186,19 @@ def test_files_of_keys_that_are_none_are_refused(tmp_path: Path, keyed: tuple[Pa
         entry.refused("serve", "-m", model, "--port", 0, "--api-keys", path, says=says)
 
 
+def test_pages_of_other_places_may_not_ask_through_a_browser(one: Backbone) -> None:
+    with serving.server(one) as running:
+        body = {"model": BASE, "prompt": "x", "max_tokens": 1}
+        for headers, code in (
+            ({"Origin": "https://example.org"}, "other_origin"),
+            ({"Origin": "null"}, "other_origin"),
+            ({"Host": "example.org"}, "other_host"),
+        ):
+            answer = running.post("/v1/completions", body, headers=headers)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (403, code)
+        assert running.post("/v1/completions", body, headers={"Origin": running.url}).status_code == 200
+
+
 def test_an_open_door_is_refused(tmp_path: Path) -> None:
     for host in ("0.0.0.0", "::", "192.0.2.1", "example.org"):
         entry.refused("serve", "-m", "x", "--host", host, says=(host, "--api-keys FILE", "foreword keys"))
@@ -209,7 +222,9 @@ def test_the_log_says_what_happened_and_not_what_was_said(one: Backbone, tmp_pat
             with httpx.stream("POST", f"{running.url}/v1/completions", json=body) as told:
                 streamed = told.read().decode()
                 name = told.headers["x-request-id"]
-        first, second = lines_of(log)
+            assert running.post("/v1/completions", {"model": "nobody", "prompt": "x"}).status_code == 404
+        first, second, refused = lines_of(log)
+        assert (refused["status"], refused["model"], refused["param"]) == (404, "nobody", "model")
         assert first["id"] == answer["id"] and second["id"] == name and name in streamed
         assert (first["model"], first["status"], first["seed"], first["stream"]) == (BASE, 200, 7, False)
         assert first["completion_tokens"] == 5 and second["choices"][0]["tokens"] == 6
@@ -293,7 +308,8 @@ def test_sigterm_lets_answers_end_and_the_command_end_well(folder: Path, tmp_pat
 
 def killed_under_load(folder: Path, tmp_path: Path, times: int) -> None:
     rng = Random("serve/kill")
-    log, finished = tmp_path / "log.jsonl", set()
+    log = tmp_path / "log.jsonl"
+    finished: set[str] = set()
     for number in range(times):
         begun = time.monotonic()
         child, url = started(folder, tmp_path / f"s{number}", "--log", log, "--log-bytes", 4000)
@@ -304,17 +320,19 @@ def killed_under_load(folder: Path, tmp_path: Path, times: int) -> None:
             while not stop.is_set():
                 body = {"model": "model", "prompt": [5, 6, 7], "max_tokens": rng.randint(1, 12)}
                 try:
-                    finished.add(httpx.post(f"{url}/v1/completions", json=body, timeout=10).json()["id"])
+                    finished.add(httpx.post(f"{url}/v1/completions", json=body, timeout=120).json()["id"])
                 except (httpx.HTTPError, KeyError, ValueError):
                     return
 
         callers = [threading.Thread(target=asking) for _ in range(6)]
         for caller in callers:
             caller.start()
-        time.sleep(rng.uniform(0.3, 1.0))
+        enough = len(finished) + rng.randint(1, 12)
+        waited(lambda enough=enough: len(finished) >= enough, 120)
+        time.sleep(rng.uniform(0.0, 0.1))
         child.kill()
         stop.set()
-        assert child.wait() == -signal.SIGKILL and up < 60
+        assert child.wait() == -signal.SIGKILL and up < 240
         for caller in callers:
             caller.join(30)
     child, _ = started(folder, tmp_path / "last", "--log", log)

@@ -9,7 +9,7 @@ import hashlib
 import math
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import TypeVar
@@ -77,6 +77,7 @@ class Call:
         self._top = body.top
         self._asks = body.top if body.top is not None or not watched else 0
         self._job: Job | None = None
+        self._end = 0.0
         self._sampling = [self._sampled(place) for place in range(self.n)]
         for one in asked:
             if one.chooses:
@@ -111,17 +112,17 @@ class Call:
 
     # -- answers ----------------------------------------------------------------------------------------------------
 
-    async def deltas(self, deadline: float) -> AsyncIterator[Delta]:
+    async def deltas(self, deadline: float) -> AsyncGenerator[Delta, None]:
         """What is new, as it comes, until all choices are finished. deadline: seconds for all of it. Raises HttpError; when the caller
         leaves, the engine forgets the request."""
+        self._end = asyncio.get_running_loop().time() + deadline
         try:
-            async with asyncio.timeout(deadline):
-                if getattr(self.body, "echo", None):
-                    for place in range(len(self.choices)):
-                        yield self._kept(await self._echoed(place))
-                async for delta in self._answered():
-                    self.first = self.first or time.monotonic()
-                    yield self._kept(delta)
+            if getattr(self.body, "echo", None):
+                for place in range(len(self.choices)):
+                    yield self._kept(await self._echoed(place))
+            async for delta in self._answered():
+                self.first = self.first or time.monotonic()
+                yield self._kept(delta)
         except TimeoutError as error:
             raise HttpError(
                 408,
@@ -136,7 +137,7 @@ class Call:
         self.choices[delta.place].take(delta)
         return delta
 
-    async def _answered(self) -> AsyncIterator[Delta]:
+    async def _answered(self) -> AsyncGenerator[Delta, None]:
         if self.longest == 0:
             for place in range(len(self.choices)):
                 yield Delta(place, "", finish_reason="length")
@@ -151,7 +152,7 @@ class Call:
             async for delta in self._grown(open_places):
                 yield delta
 
-    async def _grown(self, places: Sequence[int]) -> AsyncIterator[Delta]:
+    async def _grown(self, places: Sequence[int]) -> AsyncGenerator[Delta, None]:
         """Answers that grow token by token."""
         queue: asyncio.Queue[Event] = asyncio.Queue()
         loop = asyncio.get_running_loop()
@@ -171,7 +172,8 @@ class Call:
         waiting: dict[int, list[Token]] = {place: [] for place in places}
         left = len(places)
         while left:
-            event = await queue.get()
+            async with asyncio.timeout_at(self._end):  # around nothing that is the caller's
+                event = await queue.get()
             if isinstance(event, Exception):
                 raise event
             place, said = places[event[0]], event[1]
@@ -236,4 +238,5 @@ class Call:
         return Delta(place, asked.text, tokens)
 
     async def _called(self, work: Callable[[], Result]) -> Result:
-        return await asyncio.wrap_future(self.engine.call(work))
+        async with asyncio.timeout_at(self._end):
+            return await asyncio.wrap_future(self.engine.call(work))

@@ -8,12 +8,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from foreword.serve.errors import HttpError, as_http
 from foreword.serve.keys import Key
@@ -21,6 +24,7 @@ from foreword.serve.protocol import ChatRequest, CompletionRequest, Strict, read
 from foreword.serve.service import Service
 
 PAGE = Path(__file__).parent / "page.html"
+HERE = ("localhost", "127.0.0.1", "::1")  # what a server without keys is asked as: it listens here alone
 SAFE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 
 
@@ -28,6 +32,33 @@ class Named(Strict):
     """Which prompt is to be loaded or unloaded."""
 
     model: str
+
+
+class Guard:
+    """Pages of other places may not ask through a user's browser: neither by their own origin, nor, where no key is wanted, by a name of
+    theirs that leads to this machine."""
+
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self._app, self._service = app, service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A request, let through or refused."""
+        error = self._refusal(Headers(scope=scope)) if scope["type"] == "http" else None
+        if error is None:
+            await self._app(scope, receive, send)
+            return
+        self._service.refused(error)
+        await JSONResponse(error.body(), error.status)(scope, receive, send)
+
+    def _refusal(self, headers: Headers) -> HttpError | None:
+        host, origin = headers.get("host", ""), headers.get("origin")
+        name = urlsplit(f"//{host}").hostname or ""
+        if origin is not None and urlsplit(origin).netloc != host:
+            return HttpError(403, f"A page of {origin[:200]} may not ask this server.", code="other_origin")
+        if not self._service.keys.wanted and name not in HERE:
+            what = f"This server is asked as {' or '.join(HERE)}, and not as '{name[:200]}'."
+            return HttpError(403, what, code="other_host")
+        return None
 
 
 def app_of(service: Service, version: str) -> FastAPI:
@@ -40,6 +71,7 @@ def app_of(service: Service, version: str) -> FastAPI:
         service.ready = False
 
     app = FastAPI(title="foreword", version=version, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.add_middleware(Guard, service=service)
     _errors(app, service)
     _open(app, service, version)
     _answers(app, service)
@@ -50,7 +82,7 @@ def app_of(service: Service, version: str) -> FastAPI:
 def _errors(app: FastAPI, service: Service) -> None:
     @app.exception_handler(HttpError)
     async def refuse(_: Request, error: HttpError) -> JSONResponse:
-        service.metrics.refused(error.status)
+        service.refused(error)
         return JSONResponse(error.body(), error.status, error.headers())
 
     @app.exception_handler(HTTPException)
@@ -141,7 +173,7 @@ def _administration(app: FastAPI, service: Service) -> None:
         _administrator(request, service)
         named = read(await _body(request, service), Named)
         try:
-            served = await asyncio.to_thread(service.shelf.load, named.model)
+            served = await service.laying(lambda: service.shelf.load(named.model))
         except Exception as error:  # every failure is an error object, with its status
             raise as_http(error, param="model") from error
         return {"loaded": served.id}
@@ -159,7 +191,11 @@ def _administration(app: FastAPI, service: Service) -> None:
 async def _answer(request: Request, service: Service, kind: type[CompletionRequest] | type[ChatRequest]) -> Response:
     key = _caller(request, service)
     body = read(await _body(request, service), kind)
-    shape = await service.open(body, key)
+    try:
+        shape = await service.open(body, key)
+    except HttpError as error:
+        service.refused(error, body, key)
+        raise
     headers = SAFE | {"X-Request-Id": shape.id}
     if body.stream:
         return StreamingResponse(service.stream(shape, key), media_type="text/event-stream", headers=headers)

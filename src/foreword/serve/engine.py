@@ -80,23 +80,35 @@ class Engine:
         with self._wake:
             if self._closing:
                 raise ForewordError("The server is stopping and takes no new requests; ask another one.")
-            waiting = self._load - self.max_rows
-            if self._load and waiting + len(job.requests) > self.max_waiting:
-                raise BusyError(max(0, waiting), retry_after=1 + max(0, waiting) // (4 * self.max_rows))
+            self._check(len(job.requests))
             job.left = len(job.requests)
             self._load += job.left
             self._inbox.append(lambda: self._arrived.append(job))
             self._wake.notify()
+
+    def check_room(self) -> None:
+        """Raises BusyError where not one request more has room."""
+        with self._wake:
+            self._check(1)
+
+    def _check(self, count: int) -> None:
+        waiting = self._load - self.max_rows
+        if self._load and waiting + count > self.max_waiting:
+            raise BusyError(max(0, waiting), retry_after=1 + max(0, waiting) // (4 * self.max_rows))
 
     def cancel(self, job: Job) -> None:
         """Take a job out, finished or not."""
         self._post(lambda: self._drop(job))
 
     def call(self, work: Callable[[], Result]) -> Future[Result]:
-        """Do some work in the engine thread, between two steps."""
+        """Do some work in the engine thread, between two steps; it counts as a request. Raises BusyError where the queue is full."""
         future: Future[Result] = Future()
+        with self._wake:
+            self._check(1)
+            self._load += 1
 
         def run() -> None:
+            self._less(1)
             if not future.set_running_or_notify_cancel():
                 return
             try:

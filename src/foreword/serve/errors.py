@@ -28,6 +28,7 @@ class HttpError(ForewordError):
     ) -> None:
         super().__init__(message)
         self.status, self.param, self.code, self.retry_after = status, param, code, retry_after
+        self.counted = False  # whether log and metrics have it
 
     def body(self) -> dict[str, Any]:
         """OpenAI's error object."""

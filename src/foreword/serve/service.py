@@ -7,12 +7,13 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from foreword.backbone import Backbone
 from foreword.errors import ForewordError
@@ -29,6 +30,7 @@ from foreword.serve.shapes import Shape
 from foreword.serve.shelf import Shelf
 from foreword.serve.views import Views
 
+Result = TypeVar("Result")
 GONE = 499  # what a request whose caller left is logged as
 
 
@@ -88,6 +90,10 @@ class Service:
         if self.log is not None:
             self.log.close()
 
+    async def laying(self, work: Callable[[], Result]) -> Result:
+        """Do some work in the thread whose tokenizers lay texts out."""
+        return await asyncio.get_running_loop().run_in_executor(self._laying, work)
+
     # -- requests ---------------------------------------------------------------------------------------------------
 
     async def open(self, body: CompletionRequest | ChatRequest, key: Key | None) -> Shape:
@@ -96,7 +102,8 @@ class Service:
         try:
             allowed(key, self.shelf.base if self.shelf.is_base(body.model) else body.model)
             self._check(body)
-            longest, asked = await asyncio.get_running_loop().run_in_executor(self._laying, self._laid, body)
+            self.engine.check_room()
+            longest, asked = await self.laying(lambda: self._laid(body))
             call = Call(self.engine, self.views, body, asked, longest, watched=self.log is not None)
         except Exception as error:  # every failure is an error object, with its status
             raise as_http(error, param="messages" if chat else "prompt") from error
@@ -130,8 +137,9 @@ class Service:
     async def whole(self, shape: Shape, key: Key | None) -> dict[str, Any]:
         """The whole answer. Raises HttpError."""
         try:
-            async for _ in shape.call.deltas(self._deadline(shape)):
-                pass
+            async with aclosing(shape.call.deltas(self._deadline(shape))) as deltas:
+                async for _ in deltas:
+                    pass
         except asyncio.CancelledError:
             self._over(shape, key, GONE)
             raise
@@ -150,13 +158,14 @@ class Service:
         try:
             for chunk in shape.opening():
                 yield _event(chunk)
-            async for delta in shape.call.deltas(self._deadline(shape)):
-                chunk = shape.chunk(delta, offsets[delta.place])
-                offsets[delta.place] += len(delta.text)
-                if all(choice.finish_reason for choice in shape.call.choices) and status == GONE:
-                    status = 200
-                    self._over(shape, key, status)
-                yield _event(chunk)
+            async with aclosing(shape.call.deltas(self._deadline(shape))) as deltas:
+                async for delta in deltas:
+                    chunk = shape.chunk(delta, offsets[delta.place])
+                    offsets[delta.place] += len(delta.text)
+                    if all(choice.finish_reason for choice in shape.call.choices):
+                        status = 200
+                        self._over(shape, key, status)
+                    yield _event(chunk)
             for chunk in shape.closing():
                 yield _event(chunk)
             yield "data: [DONE]\n\n"
@@ -178,7 +187,7 @@ class Service:
         """What the model gets for each input, token by token, nothing answered. Raises HttpError."""
         try:
             allowed(key, self.shelf.base if self.shelf.is_base(body.model) else body.model)
-            _, asked = await asyncio.get_running_loop().run_in_executor(self._laying, self._laid, body)
+            _, asked = await self.laying(lambda: self._laid(body))
         except Exception as error:  # every failure is an error object, with its status
             raise as_http(error, param="prompt") from error
         return [
@@ -212,10 +221,33 @@ class Service:
             first=first,
             seconds=now - call.began,
         )
+        if failure is not None:
+            failure.counted = True
         if self.log is not None:
             line = self._line(shape, usage, status, first, now - call.began)
             line |= {"key": None if key is None else key.name, "error": None if failure is None else str(failure)}
             self.log.write(line)
+
+    def refused(
+        self, error: HttpError, body: CompletionRequest | ChatRequest | None = None, key: Key | None = None
+    ) -> None:
+        """A request was refused before it was begun: counted, and where it could be read logged."""
+        if error.counted:
+            return
+        error.counted = True
+        self.metrics.refused(error.status)
+        if self.log is not None and body is not None:
+            self.log.write(
+                {
+                    "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                    "id": f"refused-{secrets.token_hex(12)}",
+                    "model": body.model,
+                    "status": error.status,
+                    "code": error.code,
+                    "param": error.param,
+                    "key": None if key is None else key.name,
+                }
+            )
 
     def _line(
         self, shape: Shape, usage: dict[str, Any], status: int, first: float | None, seconds: float
@@ -269,7 +301,10 @@ class Service:
         registry = self.shelf.registry
         for name in registry.names() if registry is not None else ():
             assert registry is not None
-            index = registry.index(name)
+            try:
+                index = registry.index(name)
+            except ForewordError:  # damaged: who asks for it is told
+                continue
             for version in index.versions:
                 added = int(datetime.fromisoformat(version.added).timestamp())
                 parent = version.parents[0] if version.parents else base
