@@ -50,7 +50,15 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[serving.Runnin
         yield server
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        (1280, "light"),
+        (390, "dark"),
+        pytest.param(1280, "dark", marks=pytest.mark.slow),
+        pytest.param(390, "light", marks=pytest.mark.slow),
+    ],
+)
 def test_the_page_asks_and_shows(
     browser: Any, running: serving.Running, width: int, scheme: str, tmp_path: Path
 ) -> None:
@@ -70,7 +78,7 @@ def test_the_page_asks_and_shows(
     page.keyboard.type("<img src=x onerror=alert(1)> 1")
     page.locator("#tokens").fill("9")
     page.keyboard.press("Control+Enter")
-    page.wait_for_function("document.querySelectorAll('#recent tbody tr').length === 4", timeout=60_000)
+    page.locator("#recent tbody tr").nth(3).wait_for(timeout=120_000)
     said = {
         card.locator("h3").inner_text(): card.locator(".text").inner_text() for card in page.locator("article").all()
     }
@@ -87,7 +95,7 @@ def test_the_page_asks_and_shows(
     assert "production" in page.locator("#store").inner_text() and "bleu 41.5" in page.locator("#store").inner_text()
     assert not wrong, wrong
     assert all(url.startswith(running.url) for url in called), called
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), (
+    assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth"), (
         "nothing is wider than the window"
     )
     page.screenshot(path=str(tmp_path / f"{width}-{scheme}.png"), full_page=True)
