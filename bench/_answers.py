@@ -16,8 +16,7 @@ import torch
 from torch import Tensor
 from transformers import StoppingCriteria, StoppingCriteriaList
 
-from foreword.allocator import keep_freed
-from foreword.backbone import Backbone, Request, Row, each, wrap
+from foreword.backbone import Backbone, Request, Row, each
 from foreword.predict import budget_of
 
 # The shape `tiny`, to see that a bench runs; its weights are large enough for every token to matter.
@@ -40,6 +39,7 @@ Answers = list[list[int]]
 def flags(made: argparse.ArgumentParser, *, shapes: Sequence[str], inputs: int, batch: int) -> None:
     """What the benches of answering have in common."""
     made.add_argument("--shape", nargs="+", choices=SHAPES, default=shapes)
+    made.add_argument("--model", help="a real model's folder instead of a shape, with real rows of E2E (FOREWORD_DATA)")
     made.add_argument("--inputs", type=int, default=inputs, help=f"rows to answer ({inputs})")
     made.add_argument("--batch", type=int, default=batch, help=f"rows answered together ({batch})")
     made.add_argument("--prompt-length", type=int, default=100, help="positions of a soft prompt (100)")
@@ -61,8 +61,14 @@ def model(shape: str, told: argparse.Namespace) -> Any:
 
 def ready(shape: str, told: argparse.Namespace) -> Backbone:
     """The same as foreword holds it."""
-    keep_freed()  # as the command line does
-    return wrap(f"random-{shape}", model(shape, told), _shapes.tokenizer())
+    return _shapes.held(shape, model(shape, told))
+
+
+def rows_of(one: Backbone, told: argparse.Namespace, count: int, seed: int, prefix: tuple[int, ...] = ()) -> list[Row]:
+    """Rows to answer: drawn with a task's lengths, or E2E's own for a real model."""
+    if told.model:
+        return _shapes.real_rows(one, count, seed=seed, prefix=prefix)
+    return _shapes.rows(count, told.lengths, one.vocab, seed=seed, prefix=prefix)
 
 
 def mine(one: Backbone, softs: Sequence[Tensor | None], rows: Sequence[Row], batch: int) -> Answers:

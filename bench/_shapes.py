@@ -1,10 +1,12 @@
-"""The models and rows that the benches run on: random weights at real sizes, lengths like those of real tasks, all drawn from a seed;
-it refuses to need a file or a network."""
+"""The models and rows that the benches run on: random weights at real sizes and lengths like those of real tasks, drawn from a seed; or,
+where it is asked for, a real model's folder and the rows of E2E."""
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +15,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from foreword.allocator import keep_freed
 from foreword.backbone import Backbone, Row, wrap
+from foreword.tasks import load_task
 
 WORDS = 320  # of the tokenizer; the models have more, and the benches draw ids from all of them
 SPECIAL = 3  # ids below are <pad>, <s>, </s>
@@ -70,10 +73,15 @@ LENGTHS: dict[str, tuple[tuple[int, int], tuple[int, int]]] = {
     "dart": ((30, 90), (15, 45)),
     "metamathqa": ((60, 200), (80, 160)),
 }
+REAL = "e2e"  # real rows of that task instead, in the tokens of a real model
 
 
 def model(shape: str, *, seed: int = 0, **over: Any) -> Any:
-    """A model of this shape with random weights in float32, frozen, in eval mode: the same for the same seed."""
+    """A model of this shape with random weights in float32, frozen, in eval mode: the same for the same seed. Of a folder: its own."""
+    if Path(shape).is_dir():
+        return (
+            transformers.AutoModelForCausalLM.from_pretrained(shape, dtype=torch.float32).eval().requires_grad_(False)
+        )
     torch.manual_seed(seed)
     config = SHAPES[shape](**over)
     kind = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
@@ -109,7 +117,26 @@ def backbone(shape: str, *, seed: int = 0, dtype: torch.dtype = torch.float32, *
 def held(shape: str, made: Any) -> Backbone:
     """A model of this shape as foreword holds it: it is foreword's from now on."""
     keep_freed()  # as the command line does
+    if Path(shape).is_dir():
+        return wrap(Path(shape).name, made, transformers.AutoTokenizer.from_pretrained(shape))
     return wrap(f"random-{shape}", made, tokenizer())
+
+
+@functools.cache
+def _task() -> Any:
+    return load_task(REAL)
+
+
+def real_rows(one: Backbone, count: int, *, seed: int = 0, shots: int = 0, prefix: tuple[int, ...] = ()) -> list[Row]:
+    """Rows of E2E's training split, drawn by seed, in the tokens of a real model; its files lie in FOREWORD_DATA."""
+    task, rng = _task(), random.Random(f"{seed}/real")
+    template, made = task.template, []
+    for _ in range(count):
+        *shown, asked = rng.sample(task.train, shots + 1)
+        text = "".join(template.ask(each) + template.reply(each.targets[0]) + template.separator for each in shown)
+        own = one.words.ids(text + template.ask(asked), first=not prefix)
+        made.append(Row(prefix, own, one.answer_ids(template.reply(asked.targets[0]))))
+    return made
 
 
 def ids(count: int, words: int, seed: object) -> tuple[int, ...]:

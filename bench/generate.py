@@ -48,7 +48,7 @@ class Case:
 
 def soft_prompt(one: Backbone, told: argparse.Namespace) -> Case:
     """Behind a soft prompt; the peer is PEFT."""
-    rows = _shapes.rows(told.inputs, told.lengths, one.vocab, seed=told.seed)
+    rows = _answers.rows_of(one, told, told.inputs, told.seed)
     soft = _shapes.soft(one, told.prompt_length, seed=told.seed)
     model = _answers.prompted(one.model, [soft])
     return Case(f"soft prompt of {told.prompt_length}", "PEFT", one, soft, rows, model, peft_apart)
@@ -56,9 +56,9 @@ def soft_prompt(one: Backbone, told: argparse.Namespace) -> Case:
 
 def demonstrations(one: Backbone, told: argparse.Namespace) -> Case:
     """Behind the text of the same demonstrations for every input; the peer is transformers."""
-    shown = _shapes.rows(SHOTS, told.lengths, one.vocab, seed=told.seed + 1)
+    shown = _answers.rows_of(one, told, SHOTS, told.seed + 1)
     prefix = tuple(token for row in shown for token in row.own + row.answer)
-    rows = _shapes.rows(told.inputs, told.lengths, one.vocab, seed=told.seed, prefix=prefix)
+    rows = _answers.rows_of(one, told, told.inputs, told.seed, prefix)
     before = f"{SHOTS} demonstrations of {len(prefix)}"
     return Case(before, "transformers", one, None, rows, one.model, transformers_apart)
 
@@ -126,7 +126,7 @@ def main(given: Sequence[str] | None = None) -> None:
     made.add_argument("--before", nargs="+", choices=CASES, default=list(CASES), help="what stands before an input")
     told = _run.parsed(made, given)
     rows = []
-    for shape in told.shape:
+    for shape in [told.model] if told.model else told.shape:
         one = _answers.ready(shape, told)
         rows += [measure(shape, CASES[before](one, told), told) for before in told.before]
     notes = {

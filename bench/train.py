@@ -56,6 +56,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     made = _run.parser(__doc__ or "")
     made.add_argument("--shape", nargs="+", choices=list(_shapes.SHAPES), help="default: all")
+    made.add_argument("--model", help="a real model's folder instead of a shape, with real rows of E2E (FOREWORD_DATA)")
     made.add_argument("--prompt-length", nargs="+", type=int, help="P (default 25 100 200)")
     made.add_argument("--batch", nargs="+", type=int, help="B (default 4 8 32)")
     made.add_argument("--lengths", nargs="+", choices=list(_shapes.LENGTHS), help="default: all")
@@ -67,7 +68,10 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     _run.rows_flag(made)
     made.add_argument("--layers", type=int, default=0, help="fewer layers than the shape has (0: all)")
     made.add_argument("--words", type=int, default=0, help="another vocabulary than the shape's (0: its own)")
-    return _run.parsed(made, given)
+    told = _run.parsed(made, given)
+    if told.model:
+        told.shape, told.lengths = [told.model], [_shapes.REAL]
+    return told
 
 
 def cases(told: argparse.Namespace) -> list[tuple[str, int, int, str, int]]:
@@ -173,7 +177,12 @@ def measured(
 ) -> dict[str, Any]:
     """One row of the table. more: whether another one follows."""
     shape, prompt, batch, lengths, shots = case
-    rows = _shapes.rows(batch, lengths, pair.one.vocab, seed=told.seed, shots=shots)
+    real = lengths == _shapes.REAL
+    rows = (
+        _shapes.real_rows(pair.one, batch, seed=told.seed, shots=shots)
+        if real
+        else _shapes.rows(batch, lengths, pair.one.vocab, seed=told.seed, shots=shots)
+    )
     values = _shapes.soft(pair.one, prompt, seed=told.seed)
     given = _peft.batch(rows, seq2seq=pair.seq2seq, end=pair.one.words.end)
     row: dict[str, Any] = {"shape": shape, "prompt_length": prompt, "batch": batch, "lengths": lengths, "shots": shots}
@@ -233,7 +242,7 @@ def main(given: Sequence[str] | None = None) -> None:
     told, found = arguments(given), []
     say, kept = _run.speaker(told), _run.Rows(told, CHOSEN)
     for shape, group in itertools.groupby(
-        sorted(cases(told), key=lambda case: list(_shapes.SHAPES).index(case[0])), lambda case: case[0]
+        sorted(cases(told), key=lambda case: [*_shapes.SHAPES, told.model].index(case[0])), lambda case: case[0]
     ):
         wanted = list(group)
         missing = [case for case in wanted if not kept.get(case)]

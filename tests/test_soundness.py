@@ -400,3 +400,30 @@ def test_an_answer_is_written_as_the_tokenizer_writes_a_target() -> None:
     one = wrap("m", mbart(), tokenizer)
     assert one.words.start == () and one.words.end == ()
     assert one.answer_ids("ba") == (88, *one.words.ids("ba", first=True), 2)
+
+
+def test_in_16_bits_equal_means_equal_up_to_what_rounding_does_to_this_model() -> None:
+    """Deep models are noisier: two equal rows in one batch already differ by more than the tolerance of small ones. The limit is measured
+    by moving the input by one unit in the last place, is the plain tolerance in float32, and never wide enough for a wrong computation."""
+    from foreword.backbone.rounding import MOST, limit_of
+    from foreword.backbone.truth import TOLERANCE, apart, plain_logits
+
+    torch.manual_seed(0)
+    deep = transformers.LlamaForCausalLM(
+        transformers.LlamaConfig(
+            vocab_size=64,
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=48,
+            num_attention_heads=4,
+            max_position_embeddings=64,
+            initializer_range=0.5,
+        )
+    ).eval()
+    ids = list(range(3, 15))
+    assert limit_of(deep, ids) == TOLERANCE[torch.float32]
+    noisy = deep.to(torch.bfloat16)
+    limit = limit_of(noisy, ids)
+    assert TOLERANCE[torch.bfloat16] < limit <= MOST
+    shuffled = plain_logits(noisy, [ids[1], ids[0], *ids[2:]])
+    assert apart(shuffled, plain_logits(noisy, ids)) > 1.5 * limit, "another input is farther off than rounding"

@@ -52,6 +52,7 @@ class CausalEngine:
             1.0  # of input vectors between the table and the first layer, where the model applies one to ids alone
         )
         self.reasons: dict[str, str] = {}  # of each trait that does not hold, why
+        self.limit = 0.0  # how far logits may be from the plain pass's, as a part of their spread; found at load
         self._per_layer = per_layer_inputs(model)
         self._local = local_window(model.config.get_text_config(decoder=True))
         self._spares: Spared | None = None  # what a loss may leave out, once one was asked for

@@ -67,7 +67,7 @@ def batch_mates(engine: Engines, text_ids: Sequence[int]) -> str:
     known, engine.traits = engine.traits, PLAIN
     together = engine.joined_logits if isinstance(engine, CausalEngine) else engine.answer_logits
     truth = torch.cat([together(soft, [row])[0] for row in rows])
-    reason = difference(lambda: together(soft, rows)[0], truth)
+    reason = difference(lambda: together(soft, rows)[0], truth, engine.limit)
     engine.traits = known
     return reason
 
@@ -107,7 +107,7 @@ def _soft(engine: Engines, text_ids: Sequence[int]) -> Tensor:
 
 def _holds(engine: Engines, trait: str, attempt: Callable[[], Tensor], truth: Tensor) -> bool:
     """Whether what is attempted is the truth; where it is not, the trait's reason is kept."""
-    reason = difference(attempt, truth)
+    reason = difference(attempt, truth, engine.limit)
     engine.reasons.pop(trait, None)
     if reason:
         engine.reasons[trait] = reason

@@ -48,6 +48,7 @@ class Seq2SeqEngine:
             1.0  # of input vectors between the table and the first layer, where the model applies one to ids alone
         )
         self.reasons: dict[str, str] = {}  # of each trait that does not hold, why
+        self.limit = 0.0  # how far logits may be from the plain pass's, as a part of their spread; found at load
         self.first = _first(model, pad)
         forced = getattr(model.generation_config, "forced_bos_token_id", None)
         self.forced = None if forced is None else int(forced)

@@ -13,9 +13,10 @@ from torch import Tensor
 
 from foreword.backbone.batch import Row
 from foreword.backbone.causal import CausalEngine
+from foreword.backbone.rounding import limit_of
 from foreword.backbone.seq2seq import Seq2SeqEngine
 from foreword.backbone.traits import Traits
-from foreword.backbone.truth import TOLERANCE, apart, difference, not_finite, plain_logits, sentence
+from foreword.backbone.truth import apart, difference, not_finite, plain_logits, sentence
 from foreword.errors import ForewordError
 
 PLAIN = Traits(shares=False, left_pads=False, picks=False)
@@ -28,7 +29,8 @@ def refuse_unsound_causal(engine: CausalEngine, name: str, ids: Sequence[int]) -
     Raises ForewordError where that is not found, where the numbers are not finite, or where they depend on later ids."""
     model, ids, said = engine.model, list(ids), 4
     truth = _plain(model, name, ids)
-    _refuse_looking_ahead(model, name, truth, [(*ids[:-1], ids[0])])
+    engine.limit = max(engine.limit, limit_of(model, ids))
+    _refuse_looking_ahead(model, name, truth, [(*ids[:-1], ids[0])], limit=engine.limit)
     soft = 0 if engine.reads_ids else SOFT
     line = [*ids[:soft], *engine.start, *ids[soft:]]
     if engine.start:
@@ -41,12 +43,12 @@ def refuse_unsound_causal(engine: CausalEngine, name: str, ids: Sequence[int]) -
         vectors = engine.model.get_input_embeddings()(torch.tensor(ids[:soft], dtype=torch.long, device=engine.device))
         return engine.joined_logits(vectors.float() * engine.factor if soft else None, [row])[0]
 
-    first = difference(joined, truth[-said - 1 : -1])
+    first = difference(joined, truth[-said - 1 : -1], engine.limit)
     if not first:
         return
     for takes, factor in itertools.product((engine.takes_positions, False), _factors(model)):
         engine.takes_positions, engine.factor = takes, factor
-        if not difference(joined, truth[-said - 1 : -1]):
+        if not difference(joined, truth[-said - 1 : -1], engine.limit):
             return
     raise _unlike(name, first)
 
@@ -57,7 +59,8 @@ def refuse_unsound_seq2seq(engine: Seq2SeqEngine, name: str, ids: Sequence[int],
     line = [*ids[:SOFT], *engine.start, *ids[SOFT:], *engine.end]
     decoder_ids = (engine.first, *answer[:-1])
     truth = _plain(model, name, line, decoder_ids)
-    _refuse_looking_ahead(model, name, truth, [(*decoder_ids[:-1], answer[-1])], line)
+    engine.limit = max(engine.limit, limit_of(model, line, decoder_ids))
+    _refuse_looking_ahead(model, name, truth, [(*decoder_ids[:-1], answer[-1])], line, limit=engine.limit)
     row = Row((), tuple(ids[SOFT:]), answer)
     engine.traits = PLAIN
 
@@ -66,11 +69,11 @@ def refuse_unsound_seq2seq(engine: Seq2SeqEngine, name: str, ids: Sequence[int],
         vectors = engine.model.get_input_embeddings()(torch.tensor(ids[:SOFT], device=engine.device)) * engine.factor
         return engine.answer_logits(vectors.float(), [row])[0]
 
-    first = difference(joined, truth)
+    first = difference(joined, truth, engine.limit)
     if not first:
         return
     for engine.factor in _factors(model):
-        if not difference(joined, truth):
+        if not difference(joined, truth, engine.limit):
             return
     raise _unlike(name, first)
 
@@ -91,13 +94,19 @@ def _plain(model: Any, name: str, ids: Sequence[int], decoder_ids: Sequence[int]
 
 
 def _refuse_looking_ahead(
-    model: Any, name: str, truth: Tensor, others: Sequence[Sequence[int]], encoder_ids: Sequence[int] = ()
+    model: Any,
+    name: str,
+    truth: Tensor,
+    others: Sequence[Sequence[int]],
+    encoder_ids: Sequence[int] = (),
+    *,
+    limit: float,
 ) -> None:
     """Another last id must leave the logits before it as they are."""
     for other in others:
         logits = _plain(model, name, encoder_ids or other, other if encoder_ids else ())
         size = apart(logits[:-1], truth[:-1])
-        if size > TOLERANCE.get(truth.dtype, 1e-1):
+        if size > limit:
             raise ForewordError(
                 f"The model {name} looks ahead: its logits change by {size:.2g} of their spread with an id that comes later, so it is no "
                 "causal language model; choose a decoder-only or an encoder-decoder model."

@@ -49,9 +49,9 @@ def apart(logits: Tensor, truth: Tensor) -> float:
     return float(largest) if bool(torch.isfinite(largest)) else float("inf")
 
 
-def difference(attempt: Callable[[], Tensor], truth: Tensor) -> str:
-    """Why what is attempted is not the truth [.., V] up to rounding: the exception that it raises, or how far its numbers are; empty
-    where it is."""
+def difference(attempt: Callable[[], Tensor], truth: Tensor, limit: float) -> str:
+    """Why what is attempted is not the truth [.., V] up to rounding (`limit`, as a part of the logits' spread): the exception that it
+    raises, or how far its numbers are; empty where it is."""
     try:
         logits = attempt()
     except Exception as error:  # a short cut that this model cannot run at all is not taken; the reason is kept
@@ -60,9 +60,9 @@ def difference(attempt: Callable[[], Tensor], truth: Tensor) -> str:
         return f"logits of shape {tuple(logits.shape)} in place of {tuple(truth.shape)}"
     if not_finite(logits):
         return "numbers that are not finite"
-    size, limit = apart(logits, truth), TOLERANCE.get(truth.dtype, 1e-1)
+    size = apart(logits, truth)
     return (
-        "" if size <= limit else f"logits differ by {size:.2g} of their spread, more than the {limit:.0e} of rounding"
+        "" if size <= limit else f"logits differ by {size:.2g} of their spread, more than the {limit:.2g} of rounding"
     )
 
 
