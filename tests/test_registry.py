@@ -208,6 +208,35 @@ def test_references_are_read_in_one_way() -> None:
             parse_reference(text)
 
 
+def test_versions_are_pushed_and_pulled_as_they_are(at: Path, tmp_path: Path) -> None:
+    added(at, folder(tmp_path / "a"))
+    added(at, folder(tmp_path / "b", 1))
+    url = f"file://{tmp_path}/there"
+    told = entry.foreword("registry", "push", "-s", at, "p@2", url, "-a", "production", "--json")
+    assert (told.json["version"], told.json["new"]) == (1, True), told.err
+    assert Registry(tmp_path / "there").resolve("p@production")[1].digest == Registry(at).resolve("p@2")[1].digest
+    assert entry.foreword("registry", "push", "-s", at, "p@1", url, "--json").json["version"] == 2
+    assert entry.foreword("registry", "push", "-s", at, "p@2", url, "--json").json["new"] is False
+    other = tmp_path / "other"
+    other.mkdir()
+    told = entry.foreword("registry", "pull", "-s", other, url, "p", "-a", "here", "--json")
+    assert told.json["new"] and Registry(other).resolve("p@here")[1].digest == Registry(at).resolve("p@2")[1].digest
+    assert torch.equal(
+        store.load(Registry(other).place("p", Registry(other).resolve("p")[1])).values,
+        store.load(tmp_path / "b").values,
+    )
+    entry.refused("registry", "pull", "-s", other, url, "q", says=("no prompt 'q'", "check the name"))
+    entry.refused("registry", "pull", "-s", other, "nowhere://x", "q", says=("nowhere://x",))
+    there = Registry(tmp_path / "there")
+    weights = there.place("p", there.resolve("p@2")[1]) / store.WEIGHTS
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    entry.refused("registry", "pull", "-s", other, url, "p@2", says=("is not p@2", "pull it again"))
+    index = json.loads((tmp_path / "there" / "p" / "index.json").read_text(encoding="utf-8"))
+    index["versions"][0]["files"] = {"../../../evil.json": "0" * 64}
+    (tmp_path / "there" / "p" / "index.json").write_text(json.dumps(index), encoding="utf-8")
+    entry.refused("registry", "pull", "-s", other, url, "p@1", says=("damaged", "lies elsewhere"))
+
+
 def test_writers_at_once_lose_nothing(at: Path, tmp_path: Path) -> None:
     folders = [folder(tmp_path / f"f{seed}", seed) for seed in range(6)]
     children = [

@@ -239,6 +239,52 @@ def export(
     say(f"{which.partition('@')[0]}@{version.number} is in {out}")
 
 
+@registry.command()
+def push(
+    store: Store,
+    which: Which,
+    url: Annotated[
+        str, typer.Argument(metavar="URL", help="A store elsewhere: a folder, s3://..., or what fsspec opens.")
+    ],
+    alias: Annotated[
+        list[str] | None, typer.Option("--alias", "-a", help="An alias that is to point to it there.")
+    ] = None,
+    as_json: o.Json = False,
+) -> None:
+    """Copy a version to a store elsewhere, where it has that store's next number."""
+    from foreword.registry.remote import Remote
+
+    version, new = Remote(url).push(_store(store), which, aliases=alias or ())
+    _moved(which, version, new, url, as_json)
+
+
+@registry.command()
+def pull(
+    store: Store,
+    url: Annotated[
+        str, typer.Argument(metavar="URL", help="A store elsewhere: a folder, s3://..., or what fsspec opens.")
+    ],
+    which: Which,
+    alias: Annotated[
+        list[str] | None, typer.Option("--alias", "-a", help="An alias that is to point to it here.")
+    ] = None,
+    as_json: o.Json = False,
+) -> None:
+    """Copy a version from a store elsewhere; each file is checked."""
+    from foreword.registry.remote import Remote
+
+    version, new = Remote(url).pull(_store(store), which, aliases=alias or ())
+    _moved(which, version, new, str(store), as_json)
+
+
+def _moved(which: str, version: Version, new: bool, place: str, as_json: bool) -> None:
+    name = which.partition("@")[0]
+    if as_json:
+        print_json(_plain(name, version) | {"new": new})
+    else:
+        say(f"{name}@{version.number} {'is' if new else 'was there already'} in {place}: {version.digest[:12]}")
+
+
 def _plain(name: str, version: Version) -> dict[str, Any]:
     return {
         "name": name,

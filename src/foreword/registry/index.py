@@ -3,6 +3,7 @@ that it does not understand."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from foreword.files import read_json, write_json
 from foreword.registry.names import Reference
 
 FILE, LAYOUT = "index.json", 1
+WHOLE = re.compile(r"[0-9a-f]{64}")
 DEFAULT = "production"  # the alias that a bare name means, where it is set
 
 
@@ -44,31 +46,42 @@ class Index:
         path = folder / FILE
         if not path.is_file():
             return None
-        raw = read_json(path, "registry's index")
+        return cls.of(read_json(path, "registry's index"), str(path))
+
+    @classmethod
+    def of(cls, raw: Any, where: str) -> Index:
+        """An index by the values of its file. where: for refusals. Raises ForewordError for damaged ones."""
         try:
             if raw["layout"] != LAYOUT:
                 raise ForewordError(
-                    f"The registry's index {path} has layout {raw['layout']}, and this version of foreword reads {LAYOUT}; use the version "
-                    "that wrote it."
+                    f"The registry's index {where} has layout {raw['layout']}, and this version of foreword reads {LAYOUT}; use the "
+                    "version that wrote it."
                 )
             versions = tuple(Version(**{**one, "parents": tuple(one["parents"])}) for one in raw["versions"])
             aliases = {str(alias): tuple(map(str, digests)) for alias, digests in raw["aliases"].items()}
             index = cls(str(raw["name"]), int(raw["next"]), versions, aliases)
+            files = [name for version in versions for name in version.files]
+            if not all(WHOLE.fullmatch(version.digest) for version in versions) or any("/" in name for name in files):
+                raise ValueError("a digest is none, or a file lies elsewhere")
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ForewordError(
-                f"The registry's index {path} is damaged ({error!r}); restore it from a copy."
+                f"The registry's index {where} is damaged ({error!r}); restore it from a copy."
             ) from error
         known = {version.digest for version in versions}
         if any(not digests or digests[-1] not in known for digests in aliases.values()):
             raise ForewordError(
-                f"The registry's index {path} has an alias that points to no version; restore it from a copy."
+                f"The registry's index {where} has an alias that points to no version; restore it from a copy."
             )
         return index
 
     def write(self, folder: Path) -> None:
         """Replace the index whole."""
+        write_json(folder / FILE, self.as_dict())
+
+    def as_dict(self) -> dict[str, Any]:
+        """The values of its file."""
         values: dict[str, Any] = {"layout": LAYOUT, "name": self.name, "next": self.next, "aliases": self.aliases}
-        write_json(folder / FILE, values | {"versions": [asdict(version) for version in self.versions]})
+        return values | {"versions": [asdict(version) for version in self.versions]}
 
     def by_digest(self, digest: str) -> Version | None:
         """The version with this whole digest."""
