@@ -1,5 +1,5 @@
-"""Many prompts, many requests, arrivals at random, a third of the callers gone, prompts loaded and unloaded meanwhile: every finished answer
-is the one that the request gets alone."""
+"""Many prompts, many requests, arrivals at random, a third of the callers gone, prompts loaded and unloaded meanwhile: every finished
+answer is the one that the request gets alone."""
 
 from __future__ import annotations
 

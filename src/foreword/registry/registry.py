@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from foreword.errors import ForewordError, nearest
 from foreword.files import read_json, tidy, whole_folder
 from foreword.registry.index import Index, Version
-from foreword.registry.kept import Kept, digest_of, digests_of, load_kept
+from foreword.registry.kept import FREE, Kept, digest_of, digests_of, load_kept, read_use
 from foreword.registry.names import checked_alias, checked_name, parse_reference
 from foreword.store import CERTIFICATE
 
@@ -86,11 +86,14 @@ class Registry:
         path = self.place(name, version) / CERTIFICATE
         raw = read_json(path, "prompt's certificate") if CERTIFICATE in version.files else {}
         birth = raw.get("birth", {}) if isinstance(raw, dict) else {}
+        use = read_use(self.place(name, version)).choices
+        chooses = use or birth.get("settings", {}).get("choices")
         return {
             "method": birth.get("label") or "pt",
             "task": birth.get("task", ""),
             "backbone": birth.get("backbone", ""),
             "scores": birth.get("scores", {}),
+            "chooses": bool(chooses) and chooses != [FREE],
         }
 
     # -- writing ----------------------------------------------------------------------------------------------------

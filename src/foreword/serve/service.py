@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from foreword.backbone import Backbone
 from foreword.errors import ForewordError
-from foreword.registry import Registry
+from foreword.registry import Registry, parse_reference
 from foreword.serve.answering import Call
 from foreword.serve.engine import Engine
 from foreword.serve.errors import HttpError, as_http
@@ -312,10 +312,11 @@ class Service:
                 card["foreword"] = {"digest": version.digest, "aliases": index.aliases_of(version)}
                 card["foreword"] |= registry.summary(name, version)
                 cards.append(card)
-            newest = index.versions[-1]
-            added = int(datetime.fromisoformat(newest.added).timestamp())
-            cards.append(self._card(name, base, base, added))
-            cards += [self._card(f"{name}@{alias}", base, base, added) for alias in sorted(index.aliases)]
+            for which in (name, *(f"{name}@{alias}" for alias in sorted(index.aliases))):
+                version = index.resolve(parse_reference(which))
+                added = int(datetime.fromisoformat(version.added).timestamp())
+                card = self._card(which, base, base, added)
+                cards.append(card | {"foreword": {"version": f"{name}@{version.number}"}})
         return [card for card in cards if key is None or key.may_ask(card["id"])]
 
     def _card(self, name: str, root: str, parent: str | None, created: int) -> dict[str, Any]:
