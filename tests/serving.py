@@ -25,6 +25,7 @@ from foreword.registry.adding import Given, writer
 from foreword.retrieve import RETRIEVERS
 from foreword.serve.app import app_of
 from foreword.serve.rows import worded
+from foreword.serve.running import KEEP_ALIVE
 from foreword.serve.service import Service, Settings
 from foreword.softprompt import Birth, SoftPrompt
 from foreword.template import Template
@@ -124,9 +125,8 @@ class Running:
 def server(one: Backbone, **settings: Any) -> Iterator[Running]:
     """The server, until the block ends."""
     service = Service(one, Settings(**settings))
-    config = uvicorn.Config(
-        app_of(service, "test"), port=0, log_config=None, lifespan="on", timeout_graceful_shutdown=5
-    )
+    given: dict[str, Any] = {"port": 0, "log_config": None, "lifespan": "on", "timeout_graceful_shutdown": 5}
+    config = uvicorn.Config(app_of(service, "test"), timeout_keep_alive=KEEP_ALIVE, **given)
     inside = uvicorn.Server(config)
     thread = threading.Thread(target=inside.run, daemon=True)
     thread.start()
