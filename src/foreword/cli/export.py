@@ -28,11 +28,11 @@ def export(
         Path | None, typer.Option("--store", "-s", envvar="FOREWORD_STORE", help="The store of NAME[@VERSION].")
     ] = None,
     model: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--model", "-m", help="The model that an .npy file was tuned on, such as google/t5-base-lm-adapt."
         ),
-    ] = "",
+    ] = None,
     as_json: o.Json = False,
 ) -> None:
     """Write a prompt for PEFT, NumPy, T5X or vLLM, and say what is not the same there.
@@ -47,7 +47,7 @@ def export(
     """
     from foreword.export import export as exported
 
-    notes = exported(_source(prompt, store, model), to, out)
+    notes = exported(_source(prompt, store, model or ""), to, out)
     if as_json:
         print_json({"to": to, "out": str(out), "notes": notes})
         return

@@ -41,10 +41,12 @@ def add(
     alias: Annotated[
         list[str] | None, typer.Option("--alias", "-a", help="An alias that is to point to it, such as production.")
     ] = None,
-    method: Annotated[str, typer.Option("--method", help="Without a folder: zero, few or icl (icl:bm25:3).")] = "",
+    method: Annotated[
+        str | None, typer.Option("--method", help="Without a folder: zero, few or icl (icl:bm25:3).")
+    ] = None,
     demonstrations: Annotated[
-        str, typer.Option("--demonstrations", help="A file of worked examples, kept with the prompt.")
-    ] = "",
+        str | None, typer.Option("--demonstrations", help="A file of worked examples, kept with the prompt.")
+    ] = None,
     choices: o.Choices = None,
     max_new_tokens: o.MaxNewTokens = None,
     encoder: o.Encoder = None,
@@ -57,7 +59,7 @@ def add(
     parent: Annotated[
         list[str] | None, typer.Option("--parent", help="A version in the store that it was made from.")
     ] = None,
-    note: Annotated[str, typer.Option("--note", help="A line for people.")] = "",
+    note: Annotated[str | None, typer.Option("--note", help="A line for people.")] = None,
     as_json: o.Json = False,
 ) -> None:
     """Keep a prompt as a version: the same contents are the same version.
@@ -74,15 +76,15 @@ def add(
     read = o.settings({"choices": choices, **wording})
     given = Given(
         folder=folder,
-        method=method,
+        method=method or "",
         seed=seed or 0,
         template={key: value for key, value in read.items() if key in wording},
-        demonstrations=demonstrations,
+        demonstrations=demonstrations or "",
         choices=read.get("choices", []),
         max_new_tokens=max_new_tokens,
         encoder=encoder or "",
     )
-    version, new = _store(store).add(name, writer(given), parents=parent or (), note=note, aliases=alias or ())
+    version, new = _store(store).add(name, writer(given), parents=parent or (), note=note or "", aliases=alias or ())
     if as_json:
         print_json(_plain(name, version) | {"new": new})
         return
@@ -183,10 +185,11 @@ def untag(
     store: Store,
     name: Annotated[str, typer.Argument(metavar="NAME")],
     alias: Annotated[str, typer.Argument(metavar="ALIAS")],
+    as_json: o.Json = False,
 ) -> None:
     """Take an alias away; its versions stay."""
     _store(store).untag(name, alias)
-    say(f"{name}@{alias} is gone.")
+    _gone(f"{name}@{alias}", as_json)
 
 
 @registry.command()
@@ -205,6 +208,7 @@ def rm(
     store: Store,
     which: Which,
     everything: Annotated[bool, typer.Option("--all", help="All versions and aliases of the name.")] = False,
+    as_json: o.Json = False,
 ) -> None:
     """Take out a version that no alias points to, or with --all a whole name."""
     from foreword.errors import ForewordError
@@ -213,9 +217,10 @@ def rm(
     if everything and "@" in which:
         raise ForewordError(f"--all takes a name with all its versions, and {which} names one; leave one of them out.")
     if everything:
-        say(f"{which} is gone, {found.remove_all(which)} versions.")
+        found.remove_all(which)
+        _gone(which, as_json)
     else:
-        say(f"{which.partition('@')[0]}@{found.remove(which).number} is gone.")
+        _gone(f"{which.partition('@')[0]}@{found.remove(which).number}", as_json)
 
 
 @registry.command()
@@ -233,10 +238,15 @@ def export(
     store: Store,
     which: Which,
     out: Annotated[Path, typer.Option("--out", "-o", help="A new folder, which PEFT opens too.")],
+    as_json: o.Json = False,
 ) -> None:
     """Write a version to a folder: a PEFT folder with foreword's certificate, as `foreword tune` writes it."""
     version = _store(store).export(which, out)
-    say(f"{which.partition('@')[0]}@{version.number} is in {out}")
+    name = which.partition("@")[0]
+    if as_json:
+        print_json(_plain(name, version) | {"out": str(out)})
+    else:
+        say(f"{name}@{version.number} is in {out}")
 
 
 @registry.command()
@@ -301,3 +311,10 @@ def _told(version: Version, name: str, alias: str, as_json: bool) -> None:
         print_json(_plain(name, version) | {"alias": alias})
     else:
         say(f"{name}@{alias} is {name}@{version.number} now.")
+
+
+def _gone(what: str, as_json: bool) -> None:
+    if as_json:
+        print_json({"removed": what})
+    else:
+        say(f"{what} is gone.")

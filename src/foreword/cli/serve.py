@@ -108,8 +108,8 @@ def keys(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The file of keys; made if it is not there.")],
     name: Annotated[str, typer.Option("--name", "-n", help="Whose key it is.")],
     prompts: Annotated[
-        str, typer.Option("--prompts", help="Comma list of prompts and models that it may ask; else all.")
-    ] = "",
+        str | None, typer.Option("--prompts", help="Comma list of prompts and models that it may ask; else all.")
+    ] = None,
     rate: Annotated[int, typer.Option("--rate", min=0, help="Requests a minute; 0: any number.")] = 0,
     admin: Annotated[bool, typer.Option("--admin", help="It may load and unload prompts.")] = False,
     as_json: o.Json = False,
@@ -121,7 +121,7 @@ def keys(
       foreword keys keys.json --name alice --prompts reviews,tickets --rate 60
     """
     new_key = _library("foreword.serve.keys").new_key
-    allowed = tuple(part.strip() for part in prompts.split(",") if part.strip())
+    allowed = tuple(part.strip() for part in (prompts or "").split(",") if part.strip())
     key = new_key(file, name, prompts=allowed, rate=rate, admin=admin)
     if as_json:
         print_json({"name": name, "key": key})
