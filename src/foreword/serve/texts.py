@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -9,6 +10,7 @@ from foreword.backbone import Backbone
 from foreword.template import Template
 
 HALF = "\ufffd"
+BYTE = re.compile(r"<0x[0-9A-Fa-f]{2}>")
 
 
 @dataclass
@@ -40,10 +42,18 @@ class Answer:
             return _cut(text, self.stops)
         return _cut(self.template.read(text), self.stops)
 
+    def _settled(self) -> list[int]:
+        """The ids without single bytes at their end: a tokenizer that falls back on bytes reads a run of them as one, so that a letter
+        among them may yet become half of none."""
+        end = len(self.ids)
+        while end and BYTE.fullmatch(self.model.answers.pieces(self.ids[end - 1 : end])[0]):
+            end -= 1
+        return self.ids[:end]
+
     def _certain(self) -> str:
         """The beginning of the text that stays whatever follows."""
         template = self.template
-        text = self.model.answers.text(self.ids)
+        text = self.model.answers.text(self._settled())
         while text.endswith(HALF):
             text = text[:-1]
         if template is None:
