@@ -6,6 +6,7 @@ import typer
 
 from foreword import __version__
 from foreword.cli.adapt import adapt
+from foreword.cli.chat import chat
 from foreword.cli.compare import compare
 from foreword.cli.demo import demo
 from foreword.cli.evaluate import evaluate
@@ -52,7 +53,7 @@ def root(
         typer.echo(ctx.get_help(), nl=False)
 
 
-for verb in (compare, tune, generate, evaluate, score, show, tasks, export, serve, keys, demo, pretrain, adapt):
+for verb in (compare, tune, generate, evaluate, score, show, tasks, chat, export, serve, keys, demo, pretrain, adapt):
     app.command()(verb)
 app.add_typer(models)
 app.add_typer(registry)

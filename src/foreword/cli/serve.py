@@ -85,7 +85,7 @@ def serve(
             f"There is no store at {settings.store}; `foreword registry add FOLDER --name NAME --store {settings.store}` makes one."
         )
     bound = running.listening(host, port)
-    service = inside.Service(_loaded(o.settings({name: flags[name] for name in MODEL})), settings)
+    service = inside.Service(loaded(o.settings({name: flags[name] for name in MODEL})), settings)
     for sentence in service.check_store():
         print(f"foreword: not served: {sentence}", file=sys.stderr)
 
@@ -129,12 +129,13 @@ def keys(
         say(key)
 
 
-def _loaded(given: dict[str, Any]) -> Any:
+def loaded(given: dict[str, Any]) -> Any:
+    """The model that flags name. Raises ForewordError where they name none."""
     from foreword.config import Run
     from foreword.errors import ForewordError
 
     if not given.get("model"):
-        raise ForewordError("There is no model to serve; give --model NAME.")
+        raise ForewordError("There is no model; give --model NAME.")
     run = Run.model_validate(given)
     bars = Bars()
     with bars.shown(), bars.waiting("loading model"):

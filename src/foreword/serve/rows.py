@@ -58,7 +58,7 @@ def completion_rows(shelf: Shelf, body: CompletionRequest, longest: int) -> list
         if isinstance(text, str) and served.template is not None and not body.raw:
             asked.append(worded(served, _example(served, text, body.fields), longest))
         else:
-            asked.append(_raw(served, shelf.views.laying(served.chat), text))
+            asked.append(as_it_is(served, shelf.views.laying(served.chat), text))
     return asked
 
 
@@ -73,16 +73,28 @@ def chat_rows(shelf: Shelf, body: ChatRequest, longest: int) -> list[Asked]:
                 f"The model {shelf.base} has no chat template; use /v1/completions, or a prompt's name.",
                 param="model",
             )
-        return [_spoken(shelf, shelf.base_model(chat=True), words, turns, question)]
+        return [spoken(shelf, words, turns, question)]
     served = shelf.get(body.model)
     if body.raw:
         raise HttpError(400, "raw is for /v1/completions; a chat's messages are always worded.", param="raw")
+    return [in_turns(served, words, turns, question, longest, body.fields)]
+
+
+def in_turns(
+    served: Served,
+    words: str,
+    turns: list[Shown],
+    question: str,
+    longest: int,
+    fields: dict[str, str] | None = None,
+) -> Asked:
+    """A question to a prompt behind a system message and earlier turns, where there are some. Raises ForewordError."""
     if (words or turns) and not served.chat:
         raise HttpError(400, f"{served.id} is not spoken to in turns; send one user message alone.", param="messages")
-    example = _example(served, question, body.fields)
+    example = _example(served, question, fields)
     if not (words or turns):
-        return [worded(served, example, longest)]
-    return [_continued(served, words, turns, example, longest)]
+        return worded(served, example, longest)
+    return _continued(served, words, turns, example, longest)
 
 
 def worded(served: Served, example: Example, longest: int) -> Asked:
@@ -126,7 +138,7 @@ def _encodable(text: str) -> str:
     return text
 
 
-def _raw(served: Served, model: Backbone, text: object) -> Asked:
+def as_it_is(served: Served, model: Backbone, text: object) -> Asked:
     """A text or token ids as they are, behind the soft prompt and the tokenizer's own start."""
     if isinstance(text, str):
         own = model.words.ids(((_encodable(text), False),), first=True) if text else ()
@@ -178,7 +190,9 @@ def _turns(messages: Sequence[Message]) -> tuple[str, list[Shown], str]:
     return words, turns, _encodable(rest[-1].text)
 
 
-def _spoken(shelf: Shelf, served: Served, words: str, turns: list[Shown], question: str) -> Asked:
+def spoken(shelf: Shelf, words: str, turns: list[Shown], question: str) -> Asked:
+    """A question to the model alone, through its chat template."""
+    served = shelf.base_model(chat=True)
     model = shelf.views.laying(True)
     chat = model.chat
     assert chat is not None

@@ -129,7 +129,10 @@ class Shelf:
         return self.registry
 
     def _load(self, name: str, version: Version) -> Served:
-        kept = self._registry().load(name, version)
+        return self.served(name, self._registry().load(name, version), version)
+
+    def served(self, name: str, kept: Kept, version: Version | None = None) -> Served:
+        """What answers with a prompt, checked against the model. Raises ForewordError for a prompt of another."""
         kept.refuse_unusable()
         chat = self._speaks(kept)
         model = self.views.laying(chat)
