@@ -111,6 +111,12 @@ class Process:
         """Whether it runs still."""
         return self._child.is_alive()
 
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        assert self._child.pid is not None
+        return self._child.pid
+
     def kill(self) -> None:
         """kill -9."""
         self._child.kill()

@@ -80,6 +80,11 @@ class Template:
             literal = ""
         return (*parts, (literal + self.question[end:], None))
 
+    @property
+    def parts(self) -> tuple[tuple[str, str | None], ...]:
+        """The question as literal texts, each with the field that follows it; None behind the last."""
+        return self._parts
+
     def names(self) -> list[str]:
         """The fields that the question names, in order."""
         return [name for _, name in self._parts if name is not None]

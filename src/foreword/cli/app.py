@@ -6,14 +6,18 @@ import typer
 
 from foreword import __version__
 from foreword.cli.adapt import adapt
+from foreword.cli.chat import chat
 from foreword.cli.compare import compare
 from foreword.cli.defaults import Verb
 from foreword.cli.demo import demo
 from foreword.cli.evaluate import evaluate
+from foreword.cli.export import export
 from foreword.cli.generate import generate
 from foreword.cli.models import models
 from foreword.cli.pretrain import pretrain
+from foreword.cli.registry import registry
 from foreword.cli.score import score
+from foreword.cli.serve import keys, serve
 from foreword.cli.show import show
 from foreword.cli.tasks import tasks
 from foreword.cli.tune import tune
@@ -50,6 +54,7 @@ def root(
         typer.echo(ctx.get_help(), nl=False)
 
 
-for verb in (compare, tune, generate, evaluate, score, show, tasks, demo, pretrain, adapt):
+for verb in (compare, tune, generate, evaluate, score, show, tasks, chat, export, serve, keys, demo, pretrain, adapt):
     app.command(cls=Verb)(verb)
 app.add_typer(models)
+app.add_typer(registry)

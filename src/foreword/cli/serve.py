@@ -1,0 +1,164 @@
+"""`foreword serve`: one frozen model and a store of prompts over HTTP, as OpenAI's API; `foreword keys`: who may ask; it refuses an open
+door."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from foreword.cli import options as o
+from foreword.cli.talk import Bars, print_json, say
+
+SERVING = "Serving"
+LIBRARIES = ("fastapi", "uvicorn", "starlette", "prometheus_client")
+
+
+def _flag(kind: Any, name: str, words: str, **more: Any) -> Any:
+    """A flag of the server's own."""
+    return Annotated[kind | None, typer.Option(name, help=words, rich_help_panel=SERVING, **more)]
+
+
+MODEL = {
+    "model": o.Model,
+    "dtype": o.Dtype,
+    "device": o.Device,
+    "revision": o.Revision,
+    "trust_remote_code": o.Trust,
+    "target_tokenizer": o.TargetTokenizer,
+}
+SETTINGS = {
+    "store": _flag(
+        Path,
+        "--prompts",
+        "A store that `foreword registry` keeps (else FOREWORD_STORE); without one, the model alone.",
+        envvar="FOREWORD_STORE",
+    ),
+    "keys": _flag(Path, "--api-keys", "A file that `foreword keys` writes; all but health is behind them."),
+    "max_rows": _flag(int, "--max-rows", "Answered at once: 32.", min=1),
+    "max_tokens": _flag(int, "--max-tokens-held", "Tokens of rows answered at once; else by memory.", min=1),
+    "max_waiting": _flag(int, "--max-waiting", "Beside those; more are told 429: 256.", min=0),
+    "max_new_tokens": _flag(int, "--max-new-tokens", "Tokens of an answer that does not say: 64.", min=1),
+    "deadline": _flag(float, "--deadline", "Seconds for one answer: 600.", min=0.1),
+    "log": _flag(Path, "--log", "A file for a JSON line a request."),
+    "log_content": _flag(bool, "--log-content", "Log what was asked and answered, too."),
+    "log_bytes": _flag(int, "--log-bytes", "Size at which a log is put aside: 100,000,000.", min=1000),
+    "admin": _flag(bool, "--admin", "Let prompts be loaded and unloaded over HTTP."),
+}
+
+
+@o.takes(MODEL, SETTINGS)
+def serve(
+    host: Annotated[str, typer.Option("--host", help="Where to listen.", rich_help_panel=SERVING)] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="0: a free one.", rich_help_panel=SERVING)
+    ] = 8000,
+    grace: Annotated[
+        float,
+        typer.Option(
+            "--grace", min=1, help="Seconds that answers under way have after SIGTERM.", rich_help_panel=SERVING
+        ),
+    ] = 30.0,
+    as_json: o.Json = False,
+    **flags: Any,
+) -> None:
+    """Serve a frozen model and many prompts on it, in one batch, as OpenAI's API; the playground is at /.
+
+    Examples:
+
+      foreword serve --model reference --prompts store --port 8000
+
+      foreword serve --model gpt2 --prompts store --host 0.0.0.0 --api-keys keys.json --log requests.jsonl
+    """
+    from foreword import __version__
+    from foreword.errors import ForewordError
+
+    running, inside = _library("foreword.serve.running"), _library("foreword.serve.service")
+    app_of = _library("foreword.serve.app").app_of
+    settings = inside.Settings(**{name: flags[name] for name in SETTINGS if flags[name] is not None})
+    running.refuse_open(host, settings.keys is not None)
+    if settings.store is not None and not settings.store.is_dir():
+        raise ForewordError(
+            f"There is no store at {settings.store}; `foreword registry add FOLDER --name NAME --store {settings.store}` makes one."
+        )
+    bound = running.listening(host, port)
+    service = inside.Service(loaded(o.settings({name: flags[name] for name in MODEL})), settings)
+    for sentence in service.check_store():
+        print(f"foreword: not served: {sentence}", file=sys.stderr)
+
+    def started() -> None:
+        place = f"http://{f'[{host}]' if ':' in host else host}:{bound.getsockname()[1]}"
+        prompts = [served.id for served in service.shelf.loaded()]
+        if as_json:
+            print_json({"url": place, "model": service.shelf.base, "prompts": prompts})
+        else:
+            say(f"{service.shelf.base} and {len(prompts)} prompts at {place} (Ctrl-C ends it)")
+        sys.stdout.flush()
+
+    try:
+        running.run(app_of(service, __version__), bound, grace=grace, started=started)
+    finally:
+        service.close()
+
+
+def keys(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file of keys; made if it is not there.")],
+    name: Annotated[str, typer.Option("--name", "-n", help="Whose key it is.")],
+    prompts: Annotated[
+        str | None, typer.Option("--prompts", help="Comma list of prompts and models that it may ask; else all.")
+    ] = None,
+    rate: Annotated[int, typer.Option("--rate", min=0, help="Requests a minute; 0: any number.")] = 0,
+    admin: Annotated[bool, typer.Option("--admin", help="It may load and unload prompts.")] = False,
+    as_json: o.Json = False,
+) -> None:
+    """Make an API key and add it to a file, which keeps its digest alone: the key is shown once.
+
+    Example:
+
+      foreword keys keys.json --name alice --prompts reviews,tickets --rate 60
+    """
+    new_key = _library("foreword.serve.keys").new_key
+    allowed = tuple(part.strip() for part in (prompts or "").split(",") if part.strip())
+    key = new_key(file, name, prompts=allowed, rate=rate, admin=admin)
+    if as_json:
+        print_json({"name": name, "key": key})
+    else:
+        say(key)
+
+
+def loaded(given: dict[str, Any]) -> Any:
+    """The model that flags name. Raises ForewordError where they name none."""
+    from foreword.config import Run
+    from foreword.errors import ForewordError
+
+    if not given.get("model"):
+        raise ForewordError("There is no model; give --model NAME.")
+    run = Run.model_validate(given)
+    bars = Bars()
+    with bars.shown(), bars.waiting("loading model"):
+        from foreword.backbone import load_backbone
+
+        return load_backbone(
+            run.model,
+            dtype=run.dtype,
+            device=run.device,
+            revision=run.revision or None,
+            target_tokenizer=run.target_tokenizer,
+            trust_remote_code=run.trust_remote_code,
+            progress=bars,
+        )
+
+
+def _library(name: str) -> Any:
+    """A module of the server. Raises MissingExtraError where what it needs is not installed."""
+    from foreword.errors import MissingExtraError
+
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in LIBRARIES:
+            raise MissingExtraError("Serving", "serve") from error
+        raise

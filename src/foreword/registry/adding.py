@@ -1,0 +1,120 @@
+"""What goes into a version's folder when it is added: a prompt's files, or words only, with the demonstrations and choices that are given;
+it refuses a second set of what the folder has."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from foreword.data import Columns, Example, examples
+from foreword.errors import ForewordError
+from foreword.methods import parse
+from foreword.readers import read_rows
+from foreword.registry.kept import FREE, POOL, Use, digests_of, load_kept, read_use, words_only, write_pool, write_use
+from foreword.retrieve import RETRIEVERS
+from foreword.template import Template
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a user gives to be kept. folder: a prompt that `foreword tune`, `compare` or PEFT wrote; None for words only, which `method`
+    then names. template: what of the wording is given, for words only. demonstrations: a file of worked examples."""
+
+    folder: Path | None = None
+    method: str = ""
+    shots: int = 1
+    seed: int = 0
+    template: Mapping[str, Any] = field(default_factory=dict)
+    demonstrations: str = ""
+    choices: Sequence[str] = ()
+    max_new_tokens: int | None = None
+    encoder: str = ""
+
+
+def writer(given: Given) -> Callable[[Path], None]:
+    """What writes a version's folder. Raises ForewordError for what cannot be meant, before anything is written."""
+    if given.folder is None:
+        return _words(given)
+    if given.method or given.template:
+        raise ForewordError(
+            "A prompt's folder brings its method and wording along; leave out --method, --question, --answer, --instruction, --separator "
+            "and --stop, or the folder."
+        )
+    if not given.folder.is_dir():
+        raise ForewordError(
+            f"There is no prompt folder at {given.folder}; give the folder that `foreword tune` or PEFT wrote."
+        )
+    source = given.folder
+    digests_of(source)
+    kept = load_kept(source)
+    pool = _pool(given, kept.template(Template()))
+    if pool and kept.method.demonstrations == "none":
+        raise ForewordError(
+            f"Demonstrations are given, and the prompt was made by '{kept.birth.label or 'pt'}', which shows none; leave them out."
+        )
+    if pool and kept.pool:
+        raise ForewordError(
+            f"The folder {source} keeps its own demonstrations and others are given; leave --demonstrations out."
+        )
+    had = read_use(source)
+    use = Use(
+        list(given.choices) or had.choices,
+        had.metrics,
+        given.max_new_tokens or had.max_new_tokens,
+        given.encoder or had.encoder,
+    )
+
+    def write(part: Path) -> None:
+        for path in source.iterdir():
+            shutil.copyfile(path, part / path.name)
+        _complete(part, pool, use)
+
+    return write
+
+
+def _words(given: Given) -> Callable[[Path], None]:
+    if not given.method:
+        raise ForewordError(
+            "There is nothing to add; give a prompt's folder, or --method zero, few or icl for words only."
+        )
+    row = parse(given.method, shots=given.shots, retriever="bm25", retrievers=list(RETRIEVERS))
+    if row.trains:
+        raise ForewordError(
+            f"The method '{given.method}' trains something; give the folder that `foreword tune` wrote, or name zero, few or icl."
+        )
+    said: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in given.template.items()}
+    template = Template(**said)
+    pool = _pool(given, template)
+    use = Use(list(given.choices), [], given.max_new_tokens, given.encoder)
+
+    def write(part: Path) -> None:
+        words_only(part, given.method, row, given.template, given.seed)
+        _complete(part, pool, use, always=True)
+
+    return write
+
+
+def _complete(part: Path, pool: Sequence[Example], use: Use, *, always: bool = False) -> None:
+    if pool:
+        write_pool(part / POOL, pool)
+    if always or use != Use():
+        write_use(part, use)
+
+
+def _pool(given: Given, template: Template) -> tuple[Example, ...]:
+    if not given.demonstrations:
+        return ()
+    rows = read_rows(given.demonstrations, as_written=True)
+    pool = examples(
+        rows,
+        Columns(),
+        choices=() if list(given.choices) == [FREE] else given.choices,
+        empty_answers=template.empty_answers,
+        origin=given.demonstrations,
+        fields_needed=template.names(),
+        prefix="demonstration",
+    )
+    return tuple(pool)

@@ -1,0 +1,62 @@
+"""How two versions differ: settings and scores by name, numbers by distance, demonstrations by count; it refuses to print a whole file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from foreword.registry.kept import Kept
+
+
+def described(kept: Kept) -> dict[str, Any]:
+    """What a version keeps, as plain values."""
+    prompt = kept.prompt
+    values = kept.birth.as_dict() | {
+        "choices": list(kept.choices),
+        "demonstrations": len(kept.pool),
+        "max_new_tokens": kept.max_new_tokens,
+        "virtual_tokens": 0 if prompt is None else prompt.length,
+    }
+    if kept.metrics:
+        values["metrics"] = list(kept.metrics)
+    return values
+
+
+def difference(one: Kept, other: Kept) -> dict[str, Any]:
+    """settings: for each dotted name that differs, both values. numbers: of the soft prompts, where both have one of the same shape, the
+    root mean square of the difference as a part of the first's, and the cosine of their angle. demonstrations: how many each has alone, and
+    both."""
+    left, right = _flat(described(one)), _flat(described(other))
+    settings = {
+        name: [left.get(name), right.get(name)] for name in sorted({*left, *right}) if left.get(name) != right.get(name)
+    }
+    pools = [{example.digest() for example in kept.pool} for kept in (one, other)]
+    shared = len(pools[0] & pools[1])
+    return {
+        "settings": settings,
+        "numbers": _numbers(one, other),
+        "demonstrations": {"only_first": len(pools[0]) - shared, "only_second": len(pools[1]) - shared, "both": shared},
+    }
+
+
+def _numbers(one: Kept, other: Kept) -> dict[str, float] | None:
+    if one.prompt is None or other.prompt is None or one.prompt.values.shape != other.prompt.values.shape:
+        return None
+    a, b = one.prompt.values.double().flatten(), other.prompt.values.double().flatten()
+    scale = float(a.norm())
+    return {
+        "relative_distance": float((a - b).norm()) / scale if scale else 0.0,
+        "cosine": float(torch.nn.functional.cosine_similarity(a, b, dim=0)),
+    }
+
+
+def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{above}{name}.")
+        else:
+            flat[f"{above}{name}"] = list(value) if isinstance(value, tuple) else value
+    return flat

@@ -1,0 +1,245 @@
+"""The verbs of a store of prompts: add, list, tag, roll back, remove, collect; it refuses to change a version, and to lose one to a second
+writer or a kill."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from foreword.errors import ForewordError, nearest
+from foreword.files import read_json, tidy, whole_folder
+from foreword.registry.index import Index, Version
+from foreword.registry.kept import FREE, Kept, digest_of, digests_of, load_kept, read_use
+from foreword.registry.names import checked_alias, checked_name, parse_reference
+from foreword.store import CERTIFICATE
+
+LOCK, VERSIONS = ".lock", "versions"
+PATIENCE = 30.0  # seconds that a writer waits for another
+
+
+class Registry:
+    """A store in a folder: NAME/index.json and NAME/versions/DIGEST/, plain files. Readers need no lock; writers of one name wait for each
+    other. A version's folder is there before the index names it and goes after the index has forgotten it, so that a kill leaves
+    whole versions, and at most a folder that `gc` takes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    # -- reading ----------------------------------------------------------------------------------------------------
+
+    def names(self) -> list[str]:
+        """The names in the store that have a version, in order; a damaged one too, which is refused when it is asked for."""
+        names = []
+        for path in sorted(self.folder.glob("*/index.json")) if self.folder.is_dir() else ():
+            with contextlib.suppress(ForewordError):
+                index = Index.read(path.parent)
+                if index is None or not index.versions:
+                    continue
+            names.append(path.parent.name)
+        return names
+
+    def index(self, name: str) -> Index:
+        """What is known of a name. Raises ForewordError where there is no such."""
+        index = Index.read(self.folder / checked_name(name))
+        if index is None or not index.versions:
+            names = self.names()
+            known = nearest(name, names) if names else "; the store is empty."
+            raise ForewordError(f"There is no prompt '{name}' in the store {self.folder}{known}")
+        return index
+
+    def resolve(self, reference: str) -> tuple[Index, Version]:
+        """The version that a reference means, with its name's index. Raises ForewordError."""
+        parsed = parse_reference(reference)
+        index = self.index(parsed.name)
+        return index, index.resolve(parsed)
+
+    def place(self, name: str, version: Version) -> Path:
+        """Where a version's files lie."""
+        return self.folder / name / VERSIONS / version.digest
+
+    def load(self, name: str, version: Version) -> Kept:
+        """A version, each file held against what the index says of it. Raises ForewordError where a byte is another."""
+        folder = self.place(name, version)
+        if not folder.is_dir():
+            raise ForewordError(
+                f"The files of {name}@{version.number} are gone from {folder}; restore them from a copy."
+            )
+        files = digests_of(folder)
+        if files != version.files:
+            changed = sorted(path for path in {*files, *version.files} if files.get(path) != version.files.get(path))
+            raise ForewordError(
+                f"The files of {name}@{version.number} in {folder} are not those that were added (changed: {', '.join(changed)}); restore "
+                "them from a copy."
+            )
+        return load_kept(folder)
+
+    def summary(self, name: str, version: Version) -> dict[str, Any]:
+        """What a list says of a version, by its certificate; its other files are not read."""
+        path = self.place(name, version) / CERTIFICATE
+        raw = read_json(path, "prompt's certificate") if CERTIFICATE in version.files else {}
+        birth = raw.get("birth", {}) if isinstance(raw, dict) else {}
+        use = read_use(self.place(name, version)).choices
+        chooses = use or birth.get("settings", {}).get("choices")
+        return {
+            "method": birth.get("label") or "pt",
+            "task": birth.get("task", ""),
+            "backbone": birth.get("backbone", ""),
+            "scores": birth.get("scores", {}),
+            "chooses": bool(chooses) and chooses != [FREE],
+        }
+
+    # -- writing ----------------------------------------------------------------------------------------------------
+
+    def add(
+        self,
+        name: str,
+        write: Callable[[Path], None],
+        *,
+        parents: Sequence[str] = (),
+        note: str = "",
+        aliases: Sequence[str] = (),
+    ) -> tuple[Version, bool]:
+        """Keep what `write` puts into a folder as a version of a name; the version, and whether it is new: contents that are there already
+        stay the version that they are. parents: references to versions in this store. aliases: that are to point to it. Raises
+        ForewordError where what was written cannot be used."""
+        checked_name(name)
+        other = next((known for known in self.names() if known != name and known.lower() == name.lower()), None)
+        if other is not None:
+            raise ForewordError(f"The store has '{other}', which some disks cannot tell from '{name}'; use that name.")
+        for alias in aliases:
+            checked_alias(alias)
+        known_parents = tuple(self._parent(parent) for parent in parents)
+        with self._writing(name) as folder:
+            index = Index.read(folder) or Index(name)
+            incoming = folder / VERSIONS / f"incoming-{os.getpid()}"
+            with whole_folder(incoming) as part:
+                write(part)
+                files = digests_of(part)
+                load_kept(part).refuse_unusable()
+            try:
+                digest = digest_of(files)
+                version = index.by_digest(digest)
+                new = version is None
+                if version is None:
+                    added = datetime.now(UTC).isoformat(timespec="seconds")
+                    version = Version(index.next, digest, files, added, known_parents, note)
+                    index = replace(index, next=index.next + 1, versions=(*index.versions, version))
+                    self._move_in(incoming, folder / VERSIONS / digest)
+                for alias in aliases:
+                    index = index.pointed(alias, version)
+                index.write(folder)
+            finally:
+                shutil.rmtree(incoming, ignore_errors=True)
+        return version, new
+
+    def tag(self, reference: str, alias: str) -> Version:
+        """Let an alias point to a version."""
+        checked_alias(alias)
+        parsed = parse_reference(reference)
+        with self._changing(parsed.name) as (folder, index):
+            version = index.resolve(parsed)
+            index.pointed(alias, version).write(folder)
+        return version
+
+    def untag(self, name: str, alias: str) -> None:
+        """Take an alias away."""
+        with self._changing(name) as (folder, index):
+            index.without_alias(alias).write(folder)
+
+    def rollback(self, name: str, alias: str) -> Version:
+        """Let an alias point to where it pointed before; that version."""
+        with self._changing(name) as (folder, index):
+            back = index.rolled_back(alias)
+            back.write(folder)
+            version = back.by_digest(back.aliases[alias][-1])
+        assert version is not None
+        return version
+
+    def remove(self, reference: str) -> Version:
+        """Take a version out. Raises ForewordError for a bare name, and where an alias points to it."""
+        parsed = parse_reference(reference)
+        if str(parsed) == parsed.name:
+            raise ForewordError(
+                f"Which version of {reference} is to go? Write {reference}@NUMBER; --all takes the whole name."
+            )
+        with self._changing(parsed.name) as (folder, index):
+            version = index.resolve(parsed)
+            index.without(version).write(folder)
+            shutil.rmtree(folder / VERSIONS / version.digest, ignore_errors=True)
+        return version
+
+    def remove_all(self, name: str) -> int:
+        """Take out a name with all its versions; how many they were. Numbers go on behind them, should the name come again."""
+        with self._changing(name) as (folder, index):
+            Index(name, index.next).write(folder)
+            shutil.rmtree(folder / VERSIONS, ignore_errors=True)
+        return len(index.versions)
+
+    def collect(self) -> list[Path]:
+        """Remove what no index names: what a kill or a failure left; the folders that went."""
+        gone: list[Path] = []
+        for folder in sorted(self.folder.glob("*/")) if self.folder.is_dir() else ():
+            if not (folder / LOCK).is_file() and not (folder / "index.json").is_file():
+                continue
+            with self._writing(folder.name):
+                index = Index.read(folder)
+                known = {version.digest for version in index.versions} if index is not None else set()
+                tidy(folder)
+                if (folder / VERSIONS).is_dir():
+                    tidy(folder / VERSIONS)
+                    for place in sorted((folder / VERSIONS).iterdir()):
+                        if place.name not in known:
+                            shutil.rmtree(place, ignore_errors=True)
+                            gone.append(place)
+        return gone
+
+    def export(self, reference: str, out: Path) -> Version:
+        """Write a version's files to a folder that is not there, or is empty."""
+        index, version = self.resolve(reference)
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise ForewordError(f"{out} is not empty; give --out a new folder.")
+        self.load(index.name, version)
+        with whole_folder(out) as part:
+            for path in self.place(index.name, version).iterdir():
+                shutil.copyfile(path, part / path.name)
+        return version
+
+    # -- parts ------------------------------------------------------------------------------------------------------
+
+    def _parent(self, reference: str) -> str:
+        index, version = self.resolve(reference)
+        return f"{index.name}@{version.digest}"
+
+    @contextlib.contextmanager
+    def _writing(self, name: str) -> Iterator[Path]:
+        """A name's folder, while no other writer has it."""
+        folder = self.folder / checked_name(name)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(folder / LOCK, timeout=PATIENCE):
+                yield folder
+        except Timeout as error:
+            raise ForewordError(
+                f"Another process has been writing to {folder} for {PATIENCE:.0f} s; wait for it, or end it."
+            ) from error
+
+    @contextlib.contextmanager
+    def _changing(self, name: str) -> Iterator[tuple[Path, Index]]:
+        """The same for a name that is there, with its index."""
+        self.index(name)
+        with self._writing(name) as folder:
+            yield folder, self.index(name)
+
+    @staticmethod
+    def _move_in(incoming: Path, place: Path) -> None:
+        if place.exists():  # left by a writer that was killed before it wrote the index, or damaged since
+            shutil.rmtree(place)
+        incoming.replace(place)

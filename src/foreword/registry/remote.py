@@ -1,0 +1,94 @@
+"""Stores elsewhere: a version is pushed to, or pulled from, any place that fsspec reaches, file by file against its digests; it refuses
+what came over otherwise than it was."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from fsspec.core import url_to_fs
+
+from foreword.errors import ForewordError
+from foreword.registry.index import FILE, Index, Version
+from foreword.registry.kept import digests_of
+from foreword.registry.names import parse_reference
+from foreword.registry.registry import VERSIONS, Registry
+
+
+class Remote:
+    """A store at an fsspec url, laid out as a local one. Raises ForewordError for a url that nothing here opens."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        try:
+            self.system, self.root = url_to_fs(url)
+        except (ValueError, ImportError, OSError) as error:
+            raise ForewordError(
+                f"Nothing here opens {url} ({error}); install what fsspec asks for, or check the url."
+            ) from error
+
+    def index(self, name: str) -> Index | None:
+        """What is known there of a name; None where there is nothing."""
+        path = self._path(name, FILE)
+        if not self.system.exists(path):
+            return None
+        try:
+            raw = json.loads(self.system.cat_file(path))
+        except ValueError as error:
+            raise ForewordError(
+                f"The registry's index {self.url}/{name} is damaged ({error}); restore it from a copy."
+            ) from error
+        return Index.of(raw, f"{self.url}/{name}/{FILE}")
+
+    def push(self, registry: Registry, reference: str, *, aliases: Sequence[str] = ()) -> tuple[Version, bool]:
+        """Copy a version there; it has the next number there, unless it is there already. The index goes last, so a push that is broken off
+        changes nothing. Two that push to one name at once, on a place without locks, may lose one's index entry: push again."""
+        local, version = registry.resolve(reference)
+        name = local.name
+        registry.load(name, version)
+        index = self.index(name) or Index(name)
+        there = index.by_digest(version.digest)
+        if there is None:
+            folder = self._path(name, VERSIONS, version.digest)
+            self.system.makedirs(folder, exist_ok=True)
+            for file in version.files:
+                self.system.pipe_file(posixpath.join(folder, file), (registry.place(name, version) / file).read_bytes())
+            there = replace(version, number=index.next)
+            index = replace(index, next=index.next + 1, versions=(*index.versions, there))
+        for alias in aliases:
+            index = index.pointed(alias, there)
+        whole = json.dumps(index.as_dict(), sort_keys=True, ensure_ascii=False, indent=1) + "\n"
+        self.system.pipe_file(self._path(name, FILE), whole.encode())
+        return there, there.number == index.next - 1
+
+    def pull(self, registry: Registry, reference: str, *, aliases: Sequence[str] = ()) -> tuple[Version, bool]:
+        """Copy a version from there into a store here. Raises ForewordError where a file is not what its index says."""
+        parsed = parse_reference(reference)
+        index = self.index(parsed.name)
+        if index is None:
+            raise ForewordError(f"There is no prompt '{parsed.name}' at {self.url}; check the name and the url.")
+        version = index.resolve(parsed)
+
+        def write(part: Path) -> None:
+            for file in version.files:
+                (part / file).write_bytes(self._bytes(self._path(parsed.name, VERSIONS, version.digest, file)))
+            if digests_of(part) != version.files:
+                raise ForewordError(
+                    f"What came from {self.url} is not {parsed.name}@{version.number}; pull it again, or push it anew."
+                )
+
+        return registry.add(parsed.name, write, note=version.note, aliases=aliases)
+
+    def _path(self, *parts: str) -> str:
+        return posixpath.join(self.root, *parts)
+
+    def _bytes(self, path: str) -> bytes:
+        try:
+            content: Any = self.system.cat_file(path)
+        except FileNotFoundError as error:
+            raise ForewordError(f"A file is missing at {self.url}: {path}; push the version anew.") from error
+        return bytes(content)

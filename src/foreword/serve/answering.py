@@ -1,0 +1,242 @@
+"""A request's way through the engine: its rows become a job, the job's tokens become texts with log-probabilities; it refuses to go on when
+nobody listens."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import math
+import secrets
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import TypeVar
+
+from foreword.backbone import Request, Row, Sampling
+from foreword.serve.echo import Token, prompt_tokens
+from foreword.serve.engine import Engine, Event, Job
+from foreword.serve.errors import HttpError
+from foreword.serve.protocol import Common
+from foreword.serve.rows import Asked
+from foreword.serve.texts import Answer
+from foreword.serve.views import Views
+
+Result = TypeVar("Result")
+UNCHOSEN = (
+    "top_p",
+    "top_k",
+    "min_p",
+    "repetition_penalty",
+)  # what says nothing where an answer is one of a prompt's choices
+
+
+@dataclass(frozen=True)
+class Delta:
+    """What is new of one choice. text: may be empty. tokens: those behind it. finish_reason: None while it goes on."""
+
+    place: int
+    text: str
+    tokens: tuple[Token, ...] = ()
+    finish_reason: str | None = None
+
+
+@dataclass
+class Choice:
+    """One choice as far as it is. scores: of a prompt that chooses, each choice's log-probability in nats."""
+
+    text: str = ""
+    tokens: list[Token] = field(default_factory=list)
+    completion_tokens: int = 0
+    logprob: float | None = None
+    finish_reason: str | None = None
+    scores: dict[str, float] = field(default_factory=dict)
+
+    def take(self, delta: Delta) -> None:
+        """Add what is new."""
+        self.text += delta.text
+        self.tokens += delta.tokens
+        self.finish_reason = delta.finish_reason or self.finish_reason
+
+
+class Call:
+    """A request under way. asked: its inputs, each with n choices: choice p * n + i is the i-th of input p. longest: tokens of an answer.
+    watched: log-probabilities are computed even where they are not asked for. began: when it came, by the monotonic clock. first: when its
+    first token came, 0 before."""
+
+    def __init__(
+        self, engine: Engine, views: Views, body: Common, asked: Sequence[Asked], longest: int, *, watched: bool = False
+    ) -> None:
+        self.engine, self.views, self.body, self.asked, self.longest = engine, views, body, asked, longest
+        self.n = body.n or 1
+        self.choices = [Choice() for _ in range(self.n * len(asked))]
+        self.began, self.first = time.monotonic(), 0.0
+        self.seed = body.seed if body.seed is not None else secrets.randbits(62)
+        self.temperature = body.temperature or 0.0
+        self._top = body.top
+        self._asks = body.top if body.top is not None or not watched else 0
+        self._job: Job | None = None
+        self._end = 0.0
+        self._sampling = [self._sampled(place) for place in range(self.n)]
+        for one in asked:
+            if one.chooses:
+                self._refuse_unchosen()
+
+    def _sampled(self, place: int) -> Sampling:
+        """How the place-th choice is sampled: by the seed itself the first, by others that follow from it the rest."""
+        seed = self.seed
+        if place:
+            seed = int.from_bytes(hashlib.sha256(f"{self.seed}/{place}".encode()).digest()[:7])
+        body = self.body
+        return Sampling(
+            temperature=self.temperature,
+            top_k=max(0, body.top_k or 0),
+            top_p=1.0 if body.top_p is None else body.top_p,
+            min_p=body.min_p or 0.0,
+            repetition_penalty=body.repetition_penalty or 1.0,
+            seed=seed,
+        )
+
+    def _refuse_unchosen(self) -> None:
+        given = [name for name in UNCHOSEN if getattr(self.body, name) not in (None, 1, 1.0, 0, -1)]
+        given += ["logprobs"] if self._top is not None else []
+        given += ["stop"] if self.body.stops else []
+        if given:
+            raise HttpError(
+                400,
+                f"The prompt answers with the likeliest of its choices, to which '{given[0]}' says nothing; leave it out (the choices' "
+                "log-probabilities come with every answer).",
+                param=given[0],
+            )
+
+    # -- answers ----------------------------------------------------------------------------------------------------
+
+    async def deltas(self, deadline: float) -> AsyncGenerator[Delta, None]:
+        """What is new, as it comes, until all choices are finished. deadline: seconds for all of it. Raises HttpError; when the caller
+        leaves, the engine forgets the request."""
+        self._end = asyncio.get_running_loop().time() + deadline
+        try:
+            if getattr(self.body, "echo", None):
+                for place in range(len(self.choices)):
+                    yield self._kept(await self._echoed(place))
+            async for delta in self._answered():
+                self.first = self.first or time.monotonic()
+                yield self._kept(delta)
+        except TimeoutError as error:
+            raise HttpError(
+                408,
+                f"The answer was not finished within {deadline:g} s; ask for fewer tokens, or later.",
+                code="deadline",
+            ) from error
+        finally:
+            if self._job is not None:
+                self.engine.cancel(self._job)
+
+    def _kept(self, delta: Delta) -> Delta:
+        self.choices[delta.place].take(delta)
+        return delta
+
+    async def _answered(self) -> AsyncGenerator[Delta, None]:
+        if self.longest == 0:
+            for place in range(len(self.choices)):
+                yield Delta(place, "", finish_reason="length")
+            return
+        open_places = []
+        for place in range(len(self.choices)):
+            if self.asked[place // self.n].chooses:
+                yield await self._chosen(place)
+            else:
+                open_places.append(place)
+        if open_places:
+            async for delta in self._grown(open_places):
+                yield delta
+
+    async def _grown(self, places: Sequence[int]) -> AsyncGenerator[Delta, None]:
+        """Answers that grow token by token."""
+        queue: asyncio.Queue[Event] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+
+        def put(events: list[Event]) -> None:
+            for event in events:
+                queue.put_nowait(event)
+
+        def tell(events: list[Event]) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop was closed: nobody listens any more
+                loop.call_soon_threadsafe(put, events)
+
+        answers = {place: self._answer(place) for place in places}
+        model = self.views.model(self.asked[0].served.chat)
+        self._job = Job(model, [self._request(place) for place in places], tell)
+        self.engine.submit(self._job)
+        waiting: dict[int, list[Token]] = {place: [] for place in places}
+        left = len(places)
+        while left:
+            async with asyncio.timeout_at(self._end):  # around nothing that is the caller's
+                event = await queue.get()
+            if isinstance(event, Exception):
+                raise event
+            place, said = places[event[0]], event[1]
+            choice, finished = self.choices[place], said.finish_reason is not None
+            choice.completion_tokens += 1
+            if said.logprob is not None:
+                choice.logprob = (choice.logprob or 0.0) + said.logprob
+            text = answers[place].take(said.token, finished)
+            if not (finished and said.token in model.eos):
+                told = self._top is not None
+                waiting[place].append(Token(said.token, said.logprob if told else None, said.top if told else ()))
+            if text or finished:
+                yield Delta(place, text, tuple(waiting[place]), said.finish_reason)
+                waiting[place] = []
+            left -= finished
+        self._job = None
+
+    def _answer(self, place: int) -> Answer:
+        asked = self.asked[place // self.n]
+        return Answer(
+            self.views.reading(asked.served.chat), None if asked.raw else asked.served.template, self.body.stops
+        )
+
+    def _request(self, place: int) -> Request:
+        asked = self.asked[place // self.n]
+        stops = tuple(dict.fromkeys((*asked.text_stops, *self.body.stops)))
+        return Request(
+            asked.row,
+            asked.served.prefix,
+            self.longest,
+            sampling=self._sampling[place % self.n],
+            top_logprobs=self._asks,
+            ended=self.views.ended(asked.served.chat, stops, raw=asked.raw),
+        )
+
+    # -- what is no running batch -----------------------------------------------------------------------------------
+
+    async def _chosen(self, place: int) -> Delta:
+        """The likeliest of a prompt's choices, the first among equals; at a temperature one drawn by their probabilities."""
+        asked = self.asked[place // self.n]
+        served = asked.served
+        row, model = asked.row, self.views.model(served.chat)
+        rows = [Row(row.prefix, row.own, ids, row.behind, row.before) for _, ids in served.choices]
+        scores = await self._called(lambda: model.score([served.prefix] * len(rows), rows))
+        at = scores.index(max(scores))
+        if self.temperature:
+            weights = [math.exp((score - max(scores)) / self.temperature) for score in scores]
+            rng = Random(f"{self._sampling[place % self.n].seed}/choice")
+            (at,) = rng.choices(range(len(scores)), weights)
+        choice = self.choices[place]
+        choice.scores = dict(zip((text for text, _ in served.choices), scores, strict=True))
+        choice.completion_tokens, choice.logprob = len(served.choices[at][1]), scores[at]
+        return Delta(place, served.choices[at][0], finish_reason="stop")
+
+    async def _echoed(self, place: int) -> Delta:
+        asked = self.asked[place // self.n]
+        top = self._top
+        if top is None:
+            return Delta(place, asked.text, tuple(Token(token) for token in asked.ids))
+        model = self.views.model(asked.served.chat)
+        tokens = await self._called(lambda: prompt_tokens(model, asked.served.prefix, asked.row, asked.ids, top))
+        return Delta(place, asked.text, tokens)
+
+    async def _called(self, work: Callable[[], Result]) -> Result:
+        async with asyncio.timeout_at(self._end):
+            return await asyncio.wrap_future(self.engine.call(work))

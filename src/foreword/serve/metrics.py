@@ -1,0 +1,57 @@
+"""What Prometheus is told: requests, tokens, times and the cache, by prompt; it refuses labels that come from outside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from foreword.backbone import Backbone
+from foreword.serve.engine import Engine
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Metrics:
+    """Counters of one server. prompt: the id of a version in the store, or of the base model."""
+
+    def __init__(self, engine: Engine, backbone: Backbone) -> None:
+        self.registry = CollectorRegistry()
+        by: Any = {"registry": self.registry, "labelnames": ["prompt"]}
+        self._requests = Counter(
+            "foreword_requests", "Requests, by how they ended.", ["prompt", "outcome"], registry=self.registry
+        )
+        self._read = Counter("foreword_prompt_tokens", "Tokens read.", **by)
+        self._virtual = Counter("foreword_virtual_tokens", "Positions of soft prompts read.", **by)
+        self._said = Counter("foreword_completion_tokens", "Tokens said.", **by)
+        self._first = Histogram("foreword_time_to_first_token_seconds", "Until the first token.", buckets=SECONDS, **by)
+        self._whole = Histogram("foreword_request_seconds", "Until the last token.", buckets=SECONDS, **by)
+        kept = getattr(backbone.engine, "kept", None)  # an encoder-decoder keeps no prefixes
+        gauges = {
+            "foreword_requests_running": ("Choices being answered.", lambda: engine.running),
+            "foreword_requests_waiting": ("Choices in the queue.", lambda: max(0, engine.load - engine.running)),
+            "foreword_cached_prefixes": ("Prefixes whose keys and values are kept.", lambda: len(kept or ())),
+            "foreword_cached_bytes": ("Bytes that these take.", lambda: getattr(kept, "held", 0)),
+        }
+        for name, (what, value) in gauges.items():
+            Gauge(name, what, registry=self.registry).set_function(value)
+
+    def request(
+        self, prompt: str, outcome: str, *, read: int, virtual: int, said: int, first: float | None, seconds: float
+    ) -> None:
+        """Count a request that is over."""
+        self._requests.labels(prompt, outcome).inc()
+        self._read.labels(prompt).inc(read)
+        self._virtual.labels(prompt).inc(virtual)
+        self._said.labels(prompt).inc(said)
+        self._whole.labels(prompt).observe(seconds)
+        if first is not None:
+            self._first.labels(prompt).observe(first)
+
+    def refused(self, status: int) -> None:
+        """Count a request that came to nothing."""
+        self._requests.labels("", str(status)).inc()
+
+    def text(self) -> bytes:
+        """All of it, as Prometheus reads it."""
+        return generate_latest(self.registry)

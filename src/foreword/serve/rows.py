@@ -1,0 +1,219 @@
+"""From a request to rows: inputs are worded as the prompt was tuned, with its demonstrations, or read as they are; it refuses what the
+prompt or the model cannot take, before anything is computed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from foreword.backbone import Backbone, Row
+from foreword.context import Shown
+from foreword.data import Example
+from foreword.layout import Layout
+from foreword.serve.errors import HttpError
+from foreword.serve.protocol import MOST_PROMPTS, ChatRequest, CompletionRequest, Message
+from foreword.serve.shelf import Served, Shelf, demonstrated
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One input in tokens. raw: read as it is. ids: all tokens that the model reads, virtual ones left out. text: what they
+    say. shown: the demonstrations, with their similarity. dropped: those that did not fit."""
+
+    served: Served
+    row: Row
+    raw: bool
+    ids: tuple[int, ...]
+    text: str
+    shown: tuple[Shown, ...] = ()
+    dropped: int = 0
+
+    @property
+    def text_stops(self) -> tuple[str, ...]:
+        """The texts at which the prompt's wording ends an answer."""
+        template = self.served.template
+        return () if self.raw or template is None else template.stops
+
+    @property
+    def chooses(self) -> bool:
+        """Whether the answer is one of the prompt's choices."""
+        return bool(self.served.choices) and not self.raw
+
+
+def completion_rows(shelf: Shelf, body: CompletionRequest, longest: int) -> list[Asked]:
+    """The inputs of a completion: texts are worded by the prompt; token ids, and every text where `raw` is said or there is no prompt, are
+    read as they are. Raises ForewordError."""
+    given = body.prompt
+    texts: Sequence[object]
+    if isinstance(given, str):
+        texts = [given]
+    else:
+        texts = [given] if given and isinstance(given[0], int) else given
+    if not texts or len(texts) > MOST_PROMPTS:
+        raise HttpError(400, f"{len(texts)} prompts in one request; send 1 to {MOST_PROMPTS}.", param="prompt")
+    served = shelf.base_model(chat=False) if shelf.is_base(body.model) else shelf.get(body.model)
+    asked = []
+    for text in texts:
+        if isinstance(text, str) and served.template is not None and not body.raw:
+            asked.append(worded(served, _example(served, text, body.fields), longest))
+        else:
+            asked.append(as_it_is(served, shelf.views.laying(served.chat), text))
+    return asked
+
+
+def chat_rows(shelf: Shelf, body: ChatRequest, longest: int) -> list[Asked]:
+    """The input of a chat: the last user message, worded by the prompt; behind the turns before it where the model has a chat template.
+    Raises ForewordError."""
+    words, turns, question = _turns(body.messages)
+    if shelf.is_base(body.model):
+        if not shelf.views.chats:
+            raise HttpError(
+                400,
+                f"The model {shelf.base} has no chat template; use /v1/completions, or a prompt's name.",
+                param="model",
+            )
+        return [spoken(shelf, words, turns, question)]
+    served = shelf.get(body.model)
+    if body.raw:
+        raise HttpError(400, "raw is for /v1/completions; a chat's messages are always worded.", param="raw")
+    return [in_turns(served, words, turns, question, longest, body.fields)]
+
+
+def in_turns(
+    served: Served,
+    words: str,
+    turns: list[Shown],
+    question: str,
+    longest: int,
+    fields: dict[str, str] | None = None,
+) -> Asked:
+    """A question to a prompt behind a system message and earlier turns, where there are some. Raises ForewordError."""
+    if (words or turns) and not served.chat:
+        raise HttpError(400, f"{served.id} is not spoken to in turns; send one user message alone.", param="messages")
+    example = _example(served, question, fields)
+    if not (words or turns):
+        return worded(served, example, longest)
+    return _continued(served, words, turns, example, longest)
+
+
+def worded(served: Served, example: Example, longest: int) -> Asked:
+    """An input as a prompt words it."""
+    layout = demonstrated(served, example, longest)
+    laid = layout.lay(example)
+    row = laid.row()
+    ids = _ids(layout, row)
+    return Asked(served, row, False, ids, layout.backbone.words.text(ids), laid.fitted.shown, laid.fitted.dropped)
+
+
+def _example(served: Served, text: str, fields: dict[str, str] | None) -> Example:
+    template = served.template
+    assert template is not None and served.kept is not None
+    names = list(dict.fromkeys(template.names()))
+    values = dict(fields or {})
+    if fields is None and len(names) == 1:
+        values = {names[0]: text}
+    elif "input" in names:
+        values.setdefault("input", text)
+    if sorted(values) != sorted(names):
+        raise HttpError(
+            400,
+            f"The prompt {served.id} is worded with the fields {', '.join(names)} and got {', '.join(values) or 'none'}; send them all as "
+            '"fields": {NAME: TEXT}.',
+            param="fields",
+        )
+    for value in values.values():
+        _encodable(value)
+    name = hashlib.sha256("\0".join(f"{key}={values[key]}" for key in sorted(values)).encode()).hexdigest()[:16]
+    return Example(f"request-{name}", values, (), served.kept.choices)
+
+
+def _encodable(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise HttpError(
+            400, "A text holds half a character (a lone surrogate); send whole ones.", param="prompt"
+        ) from error
+    return text
+
+
+def as_it_is(served: Served, model: Backbone, text: object) -> Asked:
+    """A text or token ids as they are, behind the soft prompt and the tokenizer's own start."""
+    if isinstance(text, str):
+        own = model.words.ids(((_encodable(text), False),), first=True) if text else ()
+        own = own or model.words.start[-1:]
+    else:
+        assert isinstance(text, list)
+        own = tuple(text)
+        if any(token < 0 or token >= model.vocab for token in own):
+            raise HttpError(400, f"A token id lies outside 0 to {model.vocab - 1}.", param="prompt")
+        start = model.words.start
+        own = own[len(start) :] if start and len(own) > len(start) and own[: len(start)] == start else own
+    if not own:
+        raise HttpError(
+            400, "The prompt is empty, and the model needs a token to read; send some text.", param="prompt"
+        )
+    row = Row((), own, behind=served.behind)
+    ids = (*model.words.start, *own, *_end(model))
+    return Asked(served, row, True, ids, text if isinstance(text, str) else model.words.text(ids))
+
+
+def _end(model: Backbone) -> tuple[int, ...]:
+    return model.words.end if model.kind == "seq2seq" else ()
+
+
+def _ids(layout: Layout, row: Row) -> tuple[int, ...]:
+    model = layout.backbone
+    start = () if layout.chat is not None and not layout.chat.begins else model.words.start
+    return (*start, *row.before, *row.prefix, *row.own, *_end(model))
+
+
+def _turns(messages: Sequence[Message]) -> tuple[str, list[Shown], str]:
+    """The system message, the turns before the last as question and answer, and the last user message."""
+    words = ""
+    rest = list(messages)
+    if rest[0].role in ("system", "developer"):
+        words = _encodable(rest.pop(0).text)
+    roles = [message.role for message in rest]
+    if not roles or roles != [("user", "assistant")[place % 2] for place in range(len(roles))] or len(roles) % 2 == 0:
+        raise HttpError(
+            400,
+            "messages must be a system message or none, then user and assistant in turn, the last one the user's.",
+            param="messages",
+        )
+    pairs = zip(rest[:-1:2], rest[1:-1:2], strict=True)
+    turns = [
+        Shown(f"turn-{place}", "", None, False, _encodable(asked.text), _encodable(told.text))
+        for place, (asked, told) in enumerate(pairs)
+    ]
+    return words, turns, _encodable(rest[-1].text)
+
+
+def spoken(shelf: Shelf, words: str, turns: list[Shown], question: str) -> Asked:
+    """A question to the model alone, through its chat template."""
+    served = shelf.base_model(chat=True)
+    model = shelf.views.laying(True)
+    chat = model.chat
+    assert chat is not None
+    tokens = chat.lay(words, turns, question)  # type: ignore[attr-defined]
+    row = Row(tokens.prefix, tokens.own, before=tokens.ahead)
+    start = model.words.start if chat.begins else ()
+    ids = (*start, *row.before, *row.prefix, *row.own)
+    return Asked(served, row, True, ids, model.words.text(ids))
+
+
+def _continued(served: Served, words: str, turns: list[Shown], example: Example, longest: int) -> Asked:
+    """An input behind earlier turns: those stand between the prompt's demonstrations and the question."""
+    layout = demonstrated(served, example, longest)
+    context = layout.context(example)
+    shown = [segment for segment in context.segments if isinstance(segment, Shown)]
+    assert served.template is not None and layout.chat is not None
+    own = served.template.instruction if layout.method.instruction else ""
+    if words and own and words != own:
+        raise HttpError(400, f"The prompt {served.id} has its own system message; send none.", param="messages")
+    question = "".join(text for text, _ in served.template.asked(example))
+    tokens = layout.chat.lay(own or words, [*shown, *turns], question)
+    row = Row(tokens.prefix, tokens.own, (), layout.behind, tokens.ahead)
+    ids = _ids(layout, row)
+    return Asked(served, row, False, ids, layout.backbone.words.text(ids), tuple(shown))

@@ -1,0 +1,351 @@
+"""The service behind the routes: takes a body to a finished call, keeps log and metrics; it refuses a call's end without a line."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from foreword.backbone import Backbone
+from foreword.errors import ForewordError
+from foreword.registry import Registry, parse_reference
+from foreword.serve.answering import Call
+from foreword.serve.engine import Engine
+from foreword.serve.errors import HttpError, as_http
+from foreword.serve.keys import Key, Keys, allowed
+from foreword.serve.log import RequestLog
+from foreword.serve.metrics import Metrics
+from foreword.serve.protocol import ChatRequest, CompletionRequest
+from foreword.serve.rows import Asked, chat_rows, completion_rows
+from foreword.serve.shapes import Shape
+from foreword.serve.shelf import Shelf
+from foreword.serve.views import Views
+
+Result = TypeVar("Result")
+GONE = 499  # what a request whose caller left is logged as
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a server runs. store: of prompts, None for the model alone. max_rows, max_tokens: answered at once. max_waiting: beside those.
+    max_new_tokens: of an answer that does not say. deadline: seconds for one answer. admin: whether prompts may be loaded and unloaded over
+    HTTP. log: the file of requests; log_content: with what was said."""
+
+    store: Path | None = None
+    max_rows: int = 32
+    max_tokens: int | None = None
+    max_waiting: int = 256
+    max_new_tokens: int = 64
+    deadline: float = 600.0
+    max_body: int = 4_000_000
+    admin: bool = False
+    keys: Path | None = None
+    log: Path | None = None
+    log_content: bool = False
+    log_bytes: int = 100_000_000
+
+
+@dataclass
+class Service:
+    """One backbone, its engine thread and its shelf."""
+
+    backbone: Backbone
+    settings: Settings
+    views: Views = field(init=False)
+    engine: Engine = field(init=False)
+    shelf: Shelf = field(init=False)
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        self.keys = Keys(settings.keys)
+        self.log = None if settings.log is None else RequestLog(settings.log, settings.log_bytes)
+        self.views = Views(self.backbone)
+        registry = None if settings.store is None else Registry(settings.store)
+        self.shelf = Shelf(self.views, registry, base=_base_name(self.backbone.name))
+        self.engine = Engine(
+            self.backbone,
+            max_rows=settings.max_rows,
+            max_tokens=settings.max_tokens,
+            max_waiting=settings.max_waiting,
+        )
+        self.metrics = Metrics(self.engine, self.backbone)
+        self.ready = False
+        self.started = int(time.time())
+        self._laying = ThreadPoolExecutor(max_workers=1, thread_name_prefix="foreword-laying")
+
+    def close(self) -> None:
+        """Stop answering; what is under way fails."""
+        self.ready = False
+        self.engine.close()
+        self._laying.shutdown(wait=True, cancel_futures=True)
+        if self.log is not None:
+            self.log.close()
+
+    async def laying(self, work: Callable[[], Result]) -> Result:
+        """Do some work in the thread whose tokenizers lay texts out."""
+        return await asyncio.get_running_loop().run_in_executor(self._laying, work)
+
+    # -- requests ---------------------------------------------------------------------------------------------------
+
+    async def open(self, body: CompletionRequest | ChatRequest, key: Key | None) -> Shape:
+        """A request laid out in rows, to be answered. Raises HttpError."""
+        chat = isinstance(body, ChatRequest)
+        try:
+            allowed(key, self.shelf.base if self.shelf.is_base(body.model) else body.model)
+            self._check(body)
+            self.engine.check_room()
+            longest, asked = await self.laying(lambda: self._laid(body))
+            call = Call(self.engine, self.views, body, asked, longest, watched=self.log is not None)
+        except Exception as error:  # every failure is an error object, with its status
+            raise as_http(error, param="messages" if chat else "prompt") from error
+        name = f"{'chatcmpl' if chat else 'cmpl'}-{secrets.token_hex(12)}"
+        return Shape.of(name, chat, body.model, call, self._text)
+
+    def _check(self, body: CompletionRequest | ChatRequest) -> None:
+        if body.stream_options is not None and not body.stream:
+            raise HttpError(
+                400, "stream_options is for streams; send stream as true, or leave it out.", param="stream_options"
+            )
+        if isinstance(body, ChatRequest) and body.top_logprobs is not None and not body.logprobs:
+            raise HttpError(400, "top_logprobs needs logprobs; send logprobs as true.", param="top_logprobs")
+        if body.longest == 0 and not getattr(body, "echo", None):
+            raise HttpError(400, "max_tokens is 0 and there is no echo; ask for 1 token at least.", param="max_tokens")
+
+    def _laid(self, body: CompletionRequest | ChatRequest) -> tuple[int, list[Asked]]:
+        """In the thread whose tokenizers these are."""
+        longest = body.longest
+        if longest is None:
+            served = None if self.shelf.is_base(body.model) else self.shelf.get(body.model)
+            own = None if served is None or served.kept is None else served.kept.max_new_tokens
+            longest = own or self.settings.max_new_tokens
+        if isinstance(body, ChatRequest):
+            return longest, chat_rows(self.shelf, body, longest)
+        return longest, completion_rows(self.shelf, body, longest)
+
+    def _text(self, ids: Any) -> str:
+        return str(self.views.reading(False).answers.tokenizer.decode(list(ids), skip_special_tokens=False))
+
+    async def whole(self, shape: Shape, key: Key | None) -> dict[str, Any]:
+        """The whole answer. Raises HttpError."""
+        try:
+            async with aclosing(shape.call.deltas(self._deadline(shape))) as deltas:
+                async for _ in deltas:
+                    pass
+        except asyncio.CancelledError:
+            self._over(shape, key, GONE)
+            raise
+        except Exception as error:  # every failure is an error object, with its status
+            failure = as_http(error, param="messages" if shape.chat else "prompt")
+            self._over(shape, key, failure.status, failure)
+            raise failure from error
+        self._over(shape, key, 200)
+        return shape.whole()
+
+    async def stream(self, shape: Shape, key: Key | None) -> AsyncIterator[str]:
+        """The answer as server-sent events; a failure on the way is an event with the error object. The log has its line before the last
+        event goes out."""
+        offsets = dict.fromkeys(range(len(shape.call.choices)), 0)
+        status, failure = GONE, None
+        try:
+            for chunk in shape.opening():
+                yield _event(chunk)
+            async with aclosing(shape.call.deltas(self._deadline(shape))) as deltas:
+                async for delta in deltas:
+                    chunk = shape.chunk(delta, offsets[delta.place])
+                    offsets[delta.place] += len(delta.text)
+                    if all(choice.finish_reason for choice in shape.call.choices):
+                        status = 200
+                        self._over(shape, key, status)
+                    yield _event(chunk)
+            for chunk in shape.closing():
+                yield _event(chunk)
+            yield "data: [DONE]\n\n"
+        except Exception as error:  # the status has gone out already: the failure is an event
+            failure = as_http(error, param="messages" if shape.chat else "prompt")
+            if status == GONE:
+                status = failure.status
+                self._over(shape, key, status, failure)
+            yield _event(failure.body())
+        finally:
+            if status == GONE:
+                self._over(shape, key, status)
+
+    def _deadline(self, shape: Shape) -> float:
+        wanted = shape.call.body.timeout
+        return self.settings.deadline if wanted is None else min(wanted, self.settings.deadline)
+
+    async def shown(self, body: CompletionRequest, key: Key | None) -> list[dict[str, Any]]:
+        """What the model gets for each input, token by token, nothing answered. Raises HttpError."""
+        try:
+            allowed(key, self.shelf.base if self.shelf.is_base(body.model) else body.model)
+            _, asked = await self.laying(lambda: self._laid(body))
+        except Exception as error:  # every failure is an error object, with its status
+            raise as_http(error, param="prompt") from error
+        return [
+            {
+                "virtual_tokens": one.served.virtual_tokens,
+                "text": one.text,
+                "tokens": [self._text([i]) for i in one.ids],
+                "demonstrations": [
+                    {"id": shown.id, "text": shown.text, "similarity": shown.similarity} for shown in one.shown
+                ],
+                "dropped_demonstrations": one.dropped,
+                "choices": [text for text, _ in one.served.choices],
+            }
+            for one in asked
+        ]
+
+    # -- what is kept of them -----------------------------------------------------------------------------------------
+
+    def _over(self, shape: Shape, key: Key | None, status: int, failure: HttpError | None = None) -> None:
+        """A request is over, in whatever way."""
+        call, now = shape.call, time.monotonic()
+        served, usage = call.asked[0].served, shape.usage()
+        first = call.first - call.began if call.first else None
+        outcome = "ok" if status == 200 else "gone" if status == GONE else str(status)
+        self.metrics.request(
+            served.id,
+            outcome,
+            read=usage["prompt_tokens"],
+            virtual=usage["foreword_virtual_tokens"],
+            said=usage["completion_tokens"],
+            first=first,
+            seconds=now - call.began,
+        )
+        if failure is not None:
+            failure.counted = True
+        if self.log is not None:
+            line = self._line(shape, usage, status, first, now - call.began)
+            line |= {"key": None if key is None else key.name, "error": None if failure is None else str(failure)}
+            self.log.write(line)
+
+    def refused(
+        self, error: HttpError, body: CompletionRequest | ChatRequest | None = None, key: Key | None = None
+    ) -> None:
+        """A request was refused before it was begun: counted, and where it could be read logged."""
+        if error.counted:
+            return
+        error.counted = True
+        self.metrics.refused(error.status)
+        if self.log is not None and body is not None:
+            self.log.write(
+                {
+                    "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                    "id": f"refused-{secrets.token_hex(12)}",
+                    "model": body.model,
+                    "status": error.status,
+                    "code": error.code,
+                    "param": error.param,
+                    "key": None if key is None else key.name,
+                }
+            )
+
+    def _line(
+        self, shape: Shape, usage: dict[str, Any], status: int, first: float | None, seconds: float
+    ) -> dict[str, Any]:
+        call = shape.call
+        body, served = call.body, call.asked[0].served
+        line: dict[str, Any] = {
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "id": shape.id,
+            "endpoint": "chat" if shape.chat else "completions",
+            "model": body.model,
+            "prompt": served.name if served.version is not None else None,
+            "version": None if served.version is None else served.version.number,
+            "digest": None if served.version is None else served.version.digest,
+            "status": status,
+            "stream": bool(body.stream),
+            "user": None
+            if body.user is None
+            else hashlib.sha256(body.user.encode("utf-8", "replace")).hexdigest()[:16],
+            "seconds": round(seconds, 6),
+            "seconds_to_first_token": None if first is None else round(first, 6),
+            "prompt_tokens": usage["prompt_tokens"],
+            "completion_tokens": usage["completion_tokens"],
+            "virtual_tokens": usage["foreword_virtual_tokens"],
+            "temperature": call.temperature,
+            "seed": call.seed if call.temperature else None,
+            "choices": [
+                {"finish_reason": choice.finish_reason, "tokens": choice.completion_tokens, "logprob": choice.logprob}
+                for choice in call.choices
+            ],
+            "inputs": [
+                {
+                    "tokens": len(asked.ids),
+                    "similarity": [shown.similarity for shown in asked.shown],
+                    "dropped_demonstrations": asked.dropped,
+                }
+                for asked in call.asked
+            ],
+        }
+        if self.settings.log_content:
+            line["input_texts"] = [asked.text for asked in call.asked]
+            line["output_texts"] = [choice.text for choice in call.choices]
+        return line
+
+    # -- what there is ------------------------------------------------------------------------------------------------
+
+    def models(self, key: Key | None) -> list[dict[str, Any]]:
+        """The base model, and each prompt with its versions and aliases, that a key may ask."""
+        base = self.shelf.base
+        cards = [self._card(base, base, None, self.started)]
+        registry = self.shelf.registry
+        for name in registry.names() if registry is not None else ():
+            assert registry is not None
+            try:
+                index = registry.index(name)
+            except ForewordError:  # damaged: who asks for it is told
+                continue
+            for version in index.versions:
+                added = int(datetime.fromisoformat(version.added).timestamp())
+                parent = version.parents[0] if version.parents else base
+                card = self._card(f"{name}@{version.number}", base, parent, added)
+                card["foreword"] = {"digest": version.digest, "aliases": index.aliases_of(version)}
+                card["foreword"] |= registry.summary(name, version)
+                cards.append(card)
+            for which in (name, *(f"{name}@{alias}" for alias in sorted(index.aliases))):
+                version = index.resolve(parse_reference(which))
+                added = int(datetime.fromisoformat(version.added).timestamp())
+                card = self._card(which, base, base, added)
+                cards.append(card | {"foreword": {"version": f"{name}@{version.number}"}})
+        return [card for card in cards if key is None or key.may_ask(card["id"])]
+
+    def _card(self, name: str, root: str, parent: str | None, created: int) -> dict[str, Any]:
+        return {
+            "id": name,
+            "object": "model",
+            "created": created,
+            "owned_by": "foreword",
+            "root": root,
+            "parent": parent,
+            "max_model_len": self.backbone.window,
+        }
+
+    def check_store(self) -> list[str]:
+        """Load what a bare name means, for every name; what cannot be served, as sentences."""
+        registry = self.shelf.registry
+        refused = []
+        for name in registry.names() if registry is not None else ():
+            try:
+                self.shelf.get(name)
+            except ForewordError as error:
+                refused.append(f"{name}: {error}")
+        return refused
+
+
+def _event(values: dict[str, Any]) -> str:
+    return f"data: {json.dumps(values, ensure_ascii=True, allow_nan=False)}\n\n"
+
+
+def _base_name(name: str) -> str:
+    """A model's name as requests say it: of a folder the last part."""
+    return Path(name).name if Path(name).exists() else name

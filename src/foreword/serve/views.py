@@ -1,0 +1,84 @@
+"""Views of one backbone: spoken to in running text or in turns, each with tokenizers of its own for a thread that lays texts out; it
+refuses to share a tokenizer between threads, whose settings a call changes."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+
+from foreword.backbone import Backbone
+from foreword.chat import Chat, has_template
+
+Ended = Callable[[Sequence[int]], bool]
+
+
+def own_tokenizers(backbone: Backbone) -> Backbone:
+    """The same model with tokenizers that nobody else uses."""
+    view = copy.copy(backbone)
+    view.words = copy.copy(backbone.words)
+    view.words.tokenizer = copy.deepcopy(backbone.words.tokenizer)
+    if backbone.answers is backbone.words:
+        view.answers = view.words
+    else:
+        view.answers = copy.copy(backbone.answers)
+        view.answers.tokenizer = copy.deepcopy(backbone.answers.tokenizer)
+    return view
+
+
+class Views:
+    """A backbone in running text and, where it has a chat template, in turns. `model` is what answers; `laying` and `reading` have
+    tokenizers of their own, for the thread that makes rows and the one that makes texts."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        self.plain = backbone
+        _ = backbone.fingerprint  # once, for all views
+        laying = own_tokenizers(backbone)
+        self._reading = {False: own_tokenizers(backbone)}
+        self._laying = {False: laying}
+        self._model = {False: backbone}
+        self.chats = backbone.kind != "seq2seq" and has_template(laying.words.tokenizer)
+        if self.chats:
+            chat = Chat(laying.words.tokenizer, start=laying.words.start, name=laying.name)
+            self._laying[True] = laying.chatting(chat)
+            self._model[True] = backbone.chatting(chat)
+            self._reading[True] = copy.copy(self._reading[False])
+            self._reading[True].eos = self._model[True].eos
+            if (
+                self._laying[True].engine is not laying.engine
+            ):  # the two views of a chat share one engine without a start
+                self._laying[True].engine = self._model[True].engine
+        self._ended: dict[tuple[bool, bool, tuple[str, ...]], Ended] = {}
+
+    def laying(self, chat: bool) -> Backbone:
+        """What rows are made with."""
+        return self._laying[chat]
+
+    def model(self, chat: bool) -> Backbone:
+        """What answers them."""
+        return self._model[chat]
+
+    def reading(self, chat: bool) -> Backbone:
+        """What their answers are read with."""
+        return self._reading[chat]
+
+    def ended(self, chat: bool, stops: tuple[str, ...], *, raw: bool) -> Ended:
+        """What ends an answer: the model's own ends, or a text of `stops`; in a raw answer also at its very beginning."""
+        key = (chat, raw, stops)
+        if key not in self._ended:
+            if len(self._ended) > 256:  # stop texts come from outside
+                self._ended.clear()
+            self._ended[key] = _raw_ended(self._model[chat], stops) if raw else self._model[chat].ended(*stops)
+        return self._ended[key]
+
+
+def _raw_ended(model: Backbone, stops: tuple[str, ...]) -> Ended:
+    ends = frozenset(model.eos)
+    closing = frozenset[int]().union(*(model.answers.ending_in(stop[-1]) for stop in stops))
+
+    def ended(ids: Sequence[int]) -> bool:
+        if ids[-1] in ends or ids[-1] not in closing:
+            return ids[-1] in ends
+        text = model.answers.text(ids)
+        return any(stop in text for stop in stops)
+
+    return ended

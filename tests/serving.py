@@ -1,0 +1,143 @@
+"""Runs the real server in this process on a free port, over a small model and a store of prompts; it refuses to stand in for any part."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+import torch
+import uvicorn
+
+import entry
+from foreword import store
+from foreword.backbone import Backbone, load_backbone
+from foreword.data import Example
+from foreword.methods import parse
+from foreword.predict import predict
+from foreword.registry import Registry, Version
+from foreword.registry.adding import Given, writer
+from foreword.retrieve import RETRIEVERS
+from foreword.serve.app import app_of
+from foreword.serve.rows import worded
+from foreword.serve.running import KEEP_ALIVE
+from foreword.serve.service import Service, Settings
+from foreword.softprompt import Birth, SoftPrompt
+from foreword.template import Template
+
+MODEL = "reference-small"
+TEMPLATES = (
+    Template(),
+    Template(question="Q: {input}\nA:", stop=("\n", "!")),
+    Template(question="{input} =>", answer=" {target};", stop="\n\n"),
+)
+
+
+def backbone() -> Backbone:
+    """The model that is served."""
+    return load_backbone(MODEL)
+
+
+def soft(one: Backbone, length: int, seed: int, label: str = "pt", **birth: Any) -> SoftPrompt:
+    """A random soft prompt with its certificate."""
+    values = torch.randn((length, one.hidden), generator=torch.Generator().manual_seed(seed)) * one.scale
+    row = parse(label, shots=1, retriever="bm25", retrievers=list(RETRIEVERS))
+    given: dict[str, Any] = {"template": TEMPLATES[seed % len(TEMPLATES)].as_dict(), "kind": one.kind} | birth
+    known = Birth(one.name, one.fingerprint, label=label, method=row.as_dict(), seed=seed, **given)
+    return SoftPrompt(values, known)
+
+
+def keep(registry: Registry, name: str, folder: Path, **given: Any) -> Version:
+    """Add a prompt's folder to a store."""
+    return registry.add(name, writer(Given(folder=folder, **given)))[0]
+
+
+def filled(one: Backbone, where: Path) -> Registry:
+    """A store with prompts of every kind."""
+    registry = Registry(where / "store")
+    for number, name in enumerate(("a", "b", "c")):
+        store.save(soft(one, 3 + 4 * number, number), where / name)
+        keep(registry, name, where / name)
+    pool = entry.save_rows(where / "pool.jsonl", entry.rows(12))
+    store.save(soft(one, 5, 4, "ipt:bm25:2", template={}), where / "ipt")
+    keep(registry, "ipt", where / "ipt", demonstrations=str(pool))
+    store.save(soft(one, 5, 5, "pt", template={}), where / "labels")
+    keep(registry, "labels", where / "labels", choices=("red", "green", "blue"))
+    store.save(soft(one, 4, 6, "pt", template=Template(question="{one} and {two} =>").as_dict()), where / "two")
+    keep(registry, "two", where / "two")
+    for name in ("icl:bm25:2", "few:2", "zero"):
+        words = Given(method=name, demonstrations="" if name == "zero" else str(pool), max_new_tokens=9)
+        registry.add(name.split(":")[0], writer(words))
+    return registry
+
+
+@dataclass
+class Running:
+    """A server that runs. url: where. service: its inside, to be looked at."""
+
+    url: str
+    service: Service
+
+    def post(self, path: str, body: Any, **more: Any) -> httpx.Response:
+        """A request's answer."""
+        return httpx.post(f"{self.url}{path}", json=body, timeout=60, **more)
+
+    def get(self, path: str, **more: Any) -> httpx.Response:
+        """A page."""
+        return httpx.get(f"{self.url}{path}", timeout=60, **more)
+
+    def complete(self, model: str, prompt: Any = "bana 1 lo", **more: Any) -> dict[str, Any]:
+        """A completion, which must be one."""
+        answer = self.post("/v1/completions", {"model": model, "prompt": prompt, **more})
+        assert answer.status_code == 200, answer.text
+        return answer.json()  # type: ignore[no-any-return]
+
+    def text(self, model: str, prompt: Any = "bana 1 lo", **more: Any) -> str:
+        """The text of a completion."""
+        return str(self.complete(model, prompt, **more)["choices"][0]["text"])
+
+    def expected(self, model: str, text: str, longest: int = 12) -> str:
+        """What `foreword generate` would answer: the same layout and `predict`, alone in a batch."""
+        served = self.service.shelf.get(model)
+        assert served.template is not None and served.kept is not None
+        example = Example("request", {"input": text}, (), served.kept.choices)
+        asked = worded(served, example, longest)
+        layout = served.layout
+        assert layout is not None
+        other = layout.placed(layout.behind)
+        other.reserve = longest
+        other.found = (
+            {} if served.retriever is None else {"request": served.retriever.find(example, served.kept.method.k)}
+        )
+        laid = other.lay(example)
+        assert laid.row() == asked.row
+        soft = None if served.kept.prompt is None else served.kept.prompt.values
+        model_ = self.service.views.model(served.chat)
+        return predict(model_, served.template, soft, [laid], longest=longest, batch_size=1).outputs[0]
+
+
+@contextlib.contextmanager
+def server(one: Backbone, **settings: Any) -> Iterator[Running]:
+    """The server, until the block ends."""
+    service = Service(one, Settings(**settings))
+    given: dict[str, Any] = {"port": 0, "log_config": None, "lifespan": "on", "timeout_graceful_shutdown": 5}
+    config = uvicorn.Config(app_of(service, "test"), timeout_keep_alive=KEEP_ALIVE, **given)
+    inside = uvicorn.Server(config)
+    thread = threading.Thread(target=inside.run, daemon=True)
+    thread.start()
+    while not inside.started:
+        assert thread.is_alive()
+        time.sleep(0.01)
+    port = inside.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield Running(f"http://127.0.0.1:{port}", service)
+    finally:
+        inside.should_exit = True
+        thread.join(20)
+        service.close()
+        assert not thread.is_alive()

@@ -1,0 +1,131 @@
+"""Prompts for other tools: arrays bit for bit, T5X both ways, and vLLM's client sends what foreword's own pass reads."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+import entry
+import serving
+import tiny
+from foreword import store
+from foreword.backbone import Row
+from foreword.registry import Registry
+from foreword.softprompt import SoftPrompt
+
+
+def kept(where: Path, family: str = "llama", label: str = "pt", **birth: Any) -> SoftPrompt:
+    """A prompt in a folder."""
+    prompt = serving.soft(tiny.backbone(family), 4, 1, label, **birth)
+    store.save(prompt, where)
+    return prompt
+
+
+def exported(source: object, to: str, out: Path, *more: object) -> list[str]:
+    told = entry.foreword("export", source, "--to", to, "--out", out, "--json", *more)
+    assert told.code == 0, told.err
+    return list(told.json["notes"])
+
+
+def test_numbers_are_the_same_bit_for_bit(tmp_path: Path) -> None:
+    values = kept(tmp_path / "p").values.numpy()
+    for to, name in (("numpy", "prompt.npy"), ("vllm", "prompt.npy")):
+        exported(tmp_path / "p", to, tmp_path / to)
+        assert (np.load(tmp_path / to / name, allow_pickle=False) == values).all()
+        assert "README.md" in {path.name for path in (tmp_path / to).iterdir()}
+    notes = exported(tmp_path / "p", "peft", tmp_path / "peft")
+    assert torch.equal(store.load(tmp_path / "peft").values, torch.from_numpy(values))
+    assert any("padding" in note for note in notes)
+    entry.refused("export", tmp_path / "p", "--to", "numpy", "--out", tmp_path / "peft", says=("not empty", "--out"))
+    entry.refused("export", tmp_path / "p", "--to", "onnx", "--out", tmp_path / "x", says=("'onnx'", "vllm"))
+
+
+def test_t5x_both_ways(tmp_path: Path) -> None:
+    values = kept(tmp_path / "p", "t5").values.numpy()
+    exported(tmp_path / "p", "t5x", tmp_path / "there")
+    array = tmp_path / "there" / "prompt.npy"
+    assert np.load(array, allow_pickle=False).dtype == np.float32
+    exported(array, "peft", tmp_path / "back", "--model", "google/t5-base-lm-adapt")
+    back = store.load(tmp_path / "back")
+    assert (back.values.numpy() == values).all() and back.birth.kind == "seq2seq"
+    assert back.birth.backbone == "google/t5-base-lm-adapt"
+    kept(tmp_path / "causal")
+    says = ("causal", "numpy or peft")
+    entry.refused("export", tmp_path / "causal", "--to", "t5x", "--out", tmp_path / "x", says=says)
+
+
+def test_the_published_t5_prompts_come_in(shared: Path, tmp_path: Path) -> None:
+    array = shared / "prompts" / "t5_1_1_lm100k_base-sst2.npy"
+    exported(array, "peft", tmp_path / "sst2", "--model", "google/t5-base-lm-adapt")
+    values = store.load(tmp_path / "sst2").values
+    assert tuple(values.shape) == (100, 768)
+    assert float(values.norm(dim=1).mean()) == pytest.approx(1385, abs=1), "as they were published"
+    exported(tmp_path / "sst2", "t5x", tmp_path / "again")
+    assert (np.load(tmp_path / "again" / "prompt.npy") == np.load(array)).all()
+
+
+@pytest.mark.parametrize("damage", ["text", "pickle", "ints", "shape", "nan"])
+def test_files_that_are_no_array_are_refused(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "p.npy"
+    if damage == "text":
+        path.write_text("no array", encoding="utf-8")
+    elif damage == "pickle":
+        np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    elif damage == "ints":
+        np.save(path, np.ones((3, 4), dtype=np.int64))
+    elif damage == "shape":
+        np.save(path, np.ones((2, 3, 4), dtype=np.float32))
+    else:
+        np.save(path, np.full((3, 4), np.nan, dtype=np.float32))
+    word = "not finite" if damage == "nan" else str(path)
+    entry.refused("export", path, "--to", "peft", "-o", tmp_path / "x", "--model", "m", says=(word,))
+    entry.refused("export", path, "--to", "peft", "-o", tmp_path / "x", says=("--model NAME",))
+
+
+def test_vllm_gets_the_embeddings_that_foreword_computes_with(tmp_path: Path) -> None:
+    one = tiny.backbone("llama")
+    prompt = kept(tmp_path / "p")
+    exported(tmp_path / "p", "vllm", tmp_path / "v")
+    model = entry.save_model(tmp_path / "model")
+    spec = importlib.util.spec_from_file_location("client", tmp_path / "v" / "client.py")
+    assert spec is not None and spec.loader is not None
+    client = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(client)
+    embed, tokenizer = client.table(model)
+    text = client.worded({"input": "bana 1 lo"})
+    assert text == "Q: bana 1 lo\nA:"
+    vectors = client.embeddings(embed, tokenizer, text)
+    row = Row((), one.words.ids(text, first=True))
+    (expected,) = one.generate(prompt.values, [row], 10)
+    plain = transformers.AutoModelForCausalLM.from_pretrained(model)
+    said = plain.generate(inputs_embeds=vectors.unsqueeze(0), max_new_tokens=10, do_sample=False, pad_token_id=0)[0]
+    assert said.tolist()[: len(expected)] == expected
+    body = client.body("m", vectors)
+    assert body["cache_salt"] == prompt.digest and body["stop"] == ["\n", "!"] and "prompt" not in body
+    assert client.read(" red! and more") == "red"
+    assert json.loads((tmp_path / "v" / "settings.json").read_text(encoding="utf-8"))["virtual_tokens"] == 4
+
+
+def test_what_vllm_cannot_do_is_refused_and_what_differs_is_said(tmp_path: Path) -> None:
+    kept(tmp_path / "ipt", label="ipt")
+    says = ("its own demonstrations", "foreword serve")
+    entry.refused("export", tmp_path / "ipt", "--to", "vllm", "--out", tmp_path / "x", says=says)
+    kept(tmp_path / "t5", "t5")
+    entry.refused("export", tmp_path / "t5", "--to", "vllm", "--out", tmp_path / "x", says=("seq2seq",))
+    assert any("demonstrations" in note for note in exported(tmp_path / "ipt", "numpy", tmp_path / "n"))
+
+
+def test_a_version_of_a_store_is_exported_by_its_name(tmp_path: Path) -> None:
+    kept(tmp_path / "p")
+    registry = Registry(tmp_path / "store")
+    serving.keep(registry, "p", tmp_path / "p", choices=("red", "green"))
+    notes = exported("p@1", "numpy", tmp_path / "out", "--store", registry.folder)
+    assert any("choices" in note for note in notes)
+    assert (tmp_path / "out" / "README.md").read_text(encoding="utf-8").startswith("# p@1 for numpy")

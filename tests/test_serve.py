@@ -1,0 +1,507 @@
+"""The server through its real front door: OpenAI's shapes, streams and errors, many prompts in one batch, and no answer that another
+request, a stream or a cache can change."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import httpx2 as httpx
+import openai
+import pytest
+
+import entry
+import serving
+from foreword import store
+from foreword.api.predictor import Predictor
+from foreword.backbone import Backbone, Row, Session
+from foreword.registry import Registry
+from foreword.softprompt import SoftPrompt
+from serving import Running
+
+INPUTS = ("bana 1 lo", "tem 3 na and a longer one that goes on", "x")
+PROMPTS = ("a", "b", "c", "ipt", "icl", "few", "zero", "labels")
+
+
+@pytest.fixture(scope="module")
+def one() -> Iterator[Backbone]:
+    with serving.backbone() as backbone:
+        yield backbone
+
+
+@pytest.fixture(scope="module")
+def registry(one: Backbone, tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    return serving.filled(one, tmp_path_factory.mktemp("serve"))
+
+
+@pytest.fixture(scope="module")
+def running(one: Backbone, registry: Registry) -> Iterator[Running]:
+    with serving.server(one, store=registry.folder, max_rows=12, admin=True) as server:
+        yield server
+
+
+def events(url: str, path: str, body: dict[str, Any]) -> list[Any]:
+    """The chunks of a stream, which must end with [DONE]."""
+    with httpx.stream("POST", f"{url}{path}", json=body | {"stream": True}, timeout=60) as answer:
+        assert answer.status_code == 200, answer.read()
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        lines = [line for line in answer.iter_lines() if line]
+    assert all(line.startswith("data: ") for line in lines)
+    told = [line.removeprefix("data: ") for line in lines]
+    assert told[-1] == "[DONE]"
+    return [json.loads(line) for line in told[:-1]]
+
+
+def refusal(answer: httpx.Response, status: int, param: str | None) -> str:
+    """The message of an error object in OpenAI's shape."""
+    assert answer.status_code == status, answer.text
+    error = answer.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"} and error["param"] == param, error
+    return str(error["message"])
+
+
+# -- the same answer ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", PROMPTS)
+def test_a_prompt_answers_as_a_predictor_does(running: Running, registry: Registry, one: Backbone, name: str) -> None:
+    given, label, more = registry.folder.parent / name, None, {}
+    if name in ("icl", "few", "zero"):
+        given, label = None, registry.resolve(name) and running.service.shelf.get(name).kept.birth.label  # type: ignore[union-attr]
+    if name in ("ipt", "icl", "few"):
+        more["demonstrations"] = str(registry.folder.parent / "pool.jsonl")
+    if name == "labels":
+        more["choices"] = ["red", "green", "blue"]
+    with Predictor(one, given, method=label, max_new_tokens=12, **more) as predictor:
+        answers = predictor.generate(list(INPUTS))
+    for text, expected in zip(INPUTS, answers, strict=True):
+        assert running.text(name, text, max_tokens=12) == expected
+        body = {"model": name, "messages": [{"role": "user", "content": text}], "max_tokens": 12}
+        told = running.post("/v1/chat/completions", body).json()
+        assert told["choices"][0]["message"]["content"] == expected
+
+
+def test_the_command_line_says_the_same(running: Running, registry: Registry, tmp_path: Path) -> None:
+    data = entry.save_rows(tmp_path / "in.jsonl", [{"input": text} for text in INPUTS])
+    more = ("--demonstrations", registry.folder.parent / "pool.jsonl", "--max-new-tokens", 12, "--json")
+    told = entry.foreword("generate", "-m", serving.MODEL, "-p", registry.folder.parent / "ipt", "-d", data, *more)
+    assert told.code == 0, told.err
+    assert [line["output"] for line in told.lines] == [running.text("ipt", text, max_tokens=12) for text in INPUTS]
+
+
+def test_an_answer_is_the_same_alone_in_any_mix_streamed_and_behind_a_cache_hit(running: Running) -> None:
+    rng = Random("mix")
+    asked: list[dict[str, Any]] = []
+    for number in range(28):
+        body: dict[str, Any] = {
+            "model": rng.choice([*PROMPTS, "base", "a@1"]),
+            "prompt": f"{rng.choice(INPUTS)} {number % 7}",
+            "max_tokens": rng.randint(1, 14),
+        }
+        if body["model"] != "labels":
+            body |= rng.choice(
+                [{}, {"temperature": 0.9, "seed": number}, {"temperature": 1.2, "top_p": 0.8, "seed": 1, "n": 2}]
+            )
+            body |= rng.choice([{}, {"stop": ["e", "na"]}, {"logprobs": 2}])
+        asked.append(body)
+    alone = [running.post("/v1/completions", body).json() for body in asked]
+    order = list(range(len(asked)))
+    rng.shuffle(order)
+    with ThreadPoolExecutor(24) as pool:
+        mixed = dict(
+            zip(order, pool.map(lambda at: running.post("/v1/completions", asked[at]).json(), order), strict=True)
+        )
+        streamed = list(pool.map(lambda body: events(running.url, "/v1/completions", body), asked))
+    for at, body in enumerate(asked):
+        wanted = {choice["index"]: choice for choice in alone[at]["choices"]}
+        texts = dict.fromkeys(wanted, "")
+        reasons: dict[int, str] = {}
+        for chunk in streamed[at]:
+            (choice,) = chunk["choices"]
+            texts[choice["index"]] += choice["text"]
+            if choice["finish_reason"]:
+                reasons[choice["index"]] = choice["finish_reason"]
+        assert texts == {place: choice["text"] for place, choice in wanted.items()}, body
+        assert reasons == {place: choice["finish_reason"] for place, choice in wanted.items()}, body
+        for choice in mixed[at]["choices"]:
+            expected = wanted[choice["index"]]
+            assert (choice["text"], choice["finish_reason"]) == (expected["text"], expected["finish_reason"]), body
+            if expected["logprobs"]:
+                told, right = (each["logprobs"]["token_logprobs"] for each in (choice, expected))
+                assert told == pytest.approx(right, abs=1e-4)
+        assert mixed[at]["usage"] == alone[at]["usage"]
+
+
+def test_prompts_do_not_answer_for_each_other(running: Running) -> None:
+    texts = {name: running.text(name, "bana 1 lo", max_tokens=14, raw=True) for name in ("a", "b", "c", "base")}
+    assert len(set(texts.values())) == 4, texts
+    assert {name: running.text(name, "bana 1 lo", max_tokens=14, raw=True) for name in texts} == texts
+
+
+# -- what a request may say -------------------------------------------------------------------------------------------------
+
+
+def test_virtual_tokens_stand_in_no_count_and_are_reported_apart(running: Running) -> None:
+    body = {"prompt": [5, 6, 7], "max_tokens": 4, "return_token_ids": True}
+    plain, soft = running.complete("base", **body), running.complete("c", **body)
+    for answer, virtual in ((plain, 0), (soft, 11)):
+        assert answer["usage"] == {
+            "prompt_tokens": 3,
+            "completion_tokens": 4,
+            "total_tokens": 7,
+            "foreword_virtual_tokens": virtual,
+        }
+        assert answer["choices"][0]["prompt_token_ids"] == [5, 6, 7]
+        assert len(answer["choices"][0]["token_ids"]) == 4
+    assert soft["foreword"]["prompt"] == "c@1" and soft["foreword"]["virtual_tokens"] == 11
+
+
+def test_token_ids_and_their_text_answer_alike(running: Running, one: Backbone) -> None:
+    ids = list(one.words.ids("bana 1 lo", first=True))
+    assert running.text("b", ids, max_tokens=9) == running.text("b", "bana 1 lo", max_tokens=9, raw=True)
+    both = running.complete("b", ["bana 1 lo", "x"], max_tokens=5, n=2, temperature=1.0, seed=3)
+    assert [choice["index"] for choice in both["choices"]] == [0, 1, 2, 3]
+    alone = running.complete("b", "x", max_tokens=5, n=2, temperature=1.0, seed=3)
+    assert [c["text"] for c in both["choices"][2:]] == [c["text"] for c in alone["choices"]]
+
+
+def test_seeds_decide_and_choices_of_one_request_differ(running: Running) -> None:
+    def drawn(**more: Any) -> list[str]:
+        answer = running.complete("base", "bana", max_tokens=12, temperature=1.5, **more)
+        return [choice["text"] for choice in answer["choices"]]
+
+    assert drawn(seed=1, n=3) == drawn(seed=1, n=3) and len(set(drawn(seed=1, n=3))) == 3
+    assert drawn(seed=1) == drawn(seed=1, n=3)[:1] != drawn(seed=2)
+    assert len({drawn()[0] for _ in range(4)}) > 1, "without a seed, each request has its own"
+
+
+def test_stop_texts_end_an_answer_and_are_no_part_of_it(running: Running) -> None:
+    whole = running.text("base", "bana 1 lo", max_tokens=20)
+    for stop in (whole[4:7], whole[:1], [whole[9:11], whole[3:5]]):
+        first = min(whole.find(each) for each in ([stop] if isinstance(stop, str) else stop))
+        answer = running.complete("base", "bana 1 lo", max_tokens=20, stop=stop)
+        assert answer["choices"][0]["text"] == whole[:first] and answer["choices"][0]["finish_reason"] == "stop"
+        told = events(
+            running.url, "/v1/completions", {"model": "base", "prompt": "bana 1 lo", "max_tokens": 20, "stop": stop}
+        )
+        assert "".join(chunk["choices"][0]["text"] for chunk in told) == whole[:first]
+
+
+def test_log_probabilities_are_the_models(running: Running, one: Backbone) -> None:
+    answer = running.complete("base", [5, 6, 7], max_tokens=4, logprobs=3, return_token_ids=True)["choices"][0]
+    ids = tuple(answer["token_ids"])
+    (score,) = one.score(None, [Row((), (5, 6, 7), ids)])
+    assert sum(answer["logprobs"]["token_logprobs"]) == pytest.approx(score, abs=1e-3)
+    assert all(len(top) in (3, 4) for top in answer["logprobs"]["top_logprobs"])
+    echoed = running.complete("base", [5, 6, 7, *ids], max_tokens=0, echo=True, logprobs=0)["choices"][0]["logprobs"]
+    assert echoed["token_logprobs"][0] is None
+    assert echoed["token_logprobs"][3:] == pytest.approx(answer["logprobs"]["token_logprobs"], abs=1e-3)
+    both = running.complete("c", [5, 6, 7], max_tokens=2, echo=True, logprobs=0)["choices"][0]["logprobs"]
+    soft = running.service.shelf.get("c").prefix
+    (score,) = one.score(soft, [Row((), (5,), (6, 7))])
+    assert sum(both["token_logprobs"][1:3]) == pytest.approx(score, abs=1e-3)
+    body = {
+        "model": "b",
+        "messages": [{"role": "user", "content": "bana"}],
+        "logprobs": True,
+        "top_logprobs": 2,
+        "max_tokens": 3,
+    }
+    content = running.post("/v1/chat/completions", body).json()["choices"][0]["logprobs"]["content"]
+    assert all(
+        len(token["top_logprobs"]) == 2 and bytes(token["bytes"]).decode() == token["token"] for token in content
+    )
+
+
+def test_echo_gives_back_what_was_sent(running: Running) -> None:
+    text = running.text("base", "bana 1 lo", max_tokens=5)
+    assert running.text("base", "bana 1 lo", max_tokens=5, echo=True) == "bana 1 lo" + text
+    body = {"model": "base", "prompt": "bana 1 lo", "max_tokens": 5, "echo": True}
+    assert "".join(c["choices"][0]["text"] for c in events(running.url, "/v1/completions", body)) == "bana 1 lo" + text
+
+
+def test_demonstrations_are_told_with_their_similarity(running: Running) -> None:
+    answer = running.complete("icl", "bana 1 lo", max_tokens=2)
+    (inputs,) = answer["foreword"]["inputs"]
+    assert len(inputs["demonstrations"]) == 2
+    similarities = [shown["similarity"] for shown in inputs["demonstrations"]]
+    assert similarities == sorted(similarities) and all(0 <= value <= 1 for value in similarities)
+    assert running.complete("icl", "bana 1 lo")["usage"]["completion_tokens"] <= 9, "the prompt keeps its own limit"
+
+
+def test_a_prompt_of_choices_tells_their_log_probabilities_and_draws_by_them(running: Running) -> None:
+    answer = running.complete("labels", "bana 1 lo")
+    (scores,) = answer["foreword"]["choice_logprobs"]
+    assert set(scores) == {"red", "green", "blue"}
+    assert answer["choices"][0]["text"] == max(scores, key=lambda label: scores[label])
+    drawn = [running.text("labels", "bana 1 lo", temperature=50.0, seed=seed) for seed in range(12)]
+    assert len(set(drawn)) > 1 and set(drawn) <= set(scores)
+    assert drawn[0] == running.text("labels", "bana 1 lo", temperature=50.0, seed=0)
+    body = {"model": "labels", "prompt": "x", "top_p": 0.5}
+    assert "choices" in refusal(running.post("/v1/completions", body), 400, "top_p")
+
+
+def test_fields_of_a_wording_are_named(running: Running) -> None:
+    fields = {"one": "bana", "two": "lo"}
+    assert (
+        running.text("two", "", fields=fields, max_tokens=4)
+        == running.text("two", "bana and lo =>", raw=True, max_tokens=4).strip()
+    )
+    body = {"model": "two", "prompt": "bana"}
+    assert "one, two" in refusal(running.post("/v1/completions", body), 400, "fields")
+
+
+@pytest.mark.parametrize(
+    ("more", "param"),
+    [
+        ({"temperature": -1}, "temperature"),
+        ({"temperature": "hot"}, "temperature"),
+        ({"temperature": float("nan")}, "temperature"),
+        ({"top_p": 0}, "top_p"),
+        ({"n": 0}, "n"),
+        ({"n": 17}, "n"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"max_tokens": -1}, "max_tokens"),
+        ({"max_tokens": 10_000}, "prompt"),
+        ({"stop": ""}, "stop"),
+        ({"stop": ["a"] * 17}, "stop"),
+        ({"logprobs": 21}, "logprobs"),
+        ({"seed": 1.5}, "seed"),
+        ({"stream_options": {"include_usage": True}}, "stream_options"),
+        ({"frequency_penalty": 0.5}, "frequency_penalty"),
+        ({"best_of": 2}, "best_of"),
+        ({"suffix": "x"}, "suffix"),
+        ({"logit_bias": {"5": 1}}, "logit_bias"),
+        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"tempreature": 0}, "tempreature"),
+        ({"prompt": []}, "prompt"),
+        ({"prompt": [[]]}, "prompt"),
+        ({"model": "base", "prompt": ""}, "prompt"),
+        ({"prompt": [10**6]}, "prompt"),
+        ({"prompt": [-1]}, "prompt"),
+        ({"prompt": ["a", 1]}, "prompt"),
+        ({"prompt": {"a": 1}}, "prompt"),
+        ({"prompt": "\ud800"}, "prompt"),
+        ({"prompt": ["x"] * 129}, "prompt"),
+        ({"prompt": "x " * 2000}, "prompt"),
+        ({"model": "nobody"}, "model"),
+        ({"model": "a@7"}, "model"),
+        ({"model": "a@nothing"}, "model"),
+        ({"model": "../a"}, "model"),
+        ({"fields": {"input": 3}}, "fields"),
+        ({"timeout": 0}, "timeout"),
+    ],
+)
+def test_what_is_wrong_is_refused_naming_it(running: Running, more: dict[str, Any], param: str) -> None:
+    body = json.dumps({"model": "a", "prompt": "bana", **more})
+    answer = httpx.post(f"{running.url}/v1/completions", content=body, timeout=60)
+    refusal(answer, 404 if param == "model" else 400, param)
+
+
+def test_neutral_values_and_nulls_are_no_parameters(running: Running) -> None:
+    more = {"frequency_penalty": 0, "presence_penalty": 0.0, "logit_bias": {}, "best_of": 1, "suffix": None, "n": None}
+    assert running.text("a", max_tokens=3, response_format={"type": "text"}, **more) == running.text("a", max_tokens=3)
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"3", b'"x"', b"\xff\xfe", b"[" * 100_000, b'{"model": 1}'])
+def test_a_body_that_is_no_request_is_refused(running: Running, body: bytes) -> None:
+    for path in ("/v1/completions", "/v1/chat/completions"):
+        answer = httpx.post(f"{running.url}{path}", content=body, timeout=60)
+        assert answer.status_code == 400 and answer.json()["error"]["type"] == "invalid_request_error", answer.text
+
+
+def test_messages_that_are_no_single_turn_are_refused_where_there_are_no_turns(running: Running) -> None:
+    user, told = {"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}
+    for messages in ([], [told], [user, user], [user, told], [{"role": "tool", "content": "x"}], [user, told, user]):
+        refusal(running.post("/v1/chat/completions", {"model": "a", "messages": messages}), 400, "messages")
+    body = {"model": "base", "messages": [user]}
+    assert "no chat template" in refusal(running.post("/v1/chat/completions", body), 400, "model")
+    picture = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}
+    refusal(running.post("/v1/chat/completions", {"model": "a", "messages": [picture]}), 400, "messages")
+
+
+def test_unknown_routes_and_large_bodies_have_the_error_object_too(running: Running) -> None:
+    refusal(running.get("/v1/nothing"), 404, None)
+    refusal(running.get("/v1/completions"), 405, None)
+    refusal(running.post("/v1/completions", {"model": "a", "prompt": "x" * 5_000_000}), 413, None)
+
+
+# -- clients --------------------------------------------------------------------------------------------------------------
+
+
+def test_the_openai_client(running: Running) -> None:
+    client = openai.OpenAI(base_url=f"{running.url}/v1", api_key="none", max_retries=0)
+    expected = running.expected("b", "bana 1 lo")
+    assert {"reference-small", "a", "a@1", "ipt", "icl"} <= {model.id for model in client.models.list()}
+    assert client.models.retrieve("a@1").root == "reference-small"  # type: ignore[attr-defined]
+    answer = client.completions.create(model="b", prompt="bana 1 lo", max_tokens=12)
+    assert answer.choices[0].text == expected and answer.usage is not None and answer.usage.completion_tokens
+    chunks = list(
+        client.completions.create(
+            model="b", prompt="bana 1 lo", max_tokens=12, stream=True, stream_options={"include_usage": True}
+        )
+    )
+    assert "".join(chunk.choices[0].text for chunk in chunks if chunk.choices) == expected
+    assert chunks[-1].usage == answer.usage
+    messages: Any = [{"role": "user", "content": "bana 1 lo"}]
+    chat = client.chat.completions.create(model="b", messages=messages, max_completion_tokens=12)
+    assert chat.choices[0].message.content == expected
+    with client.chat.completions.stream(model="b", messages=messages, max_completion_tokens=12) as stream:
+        final = stream.get_final_completion()
+    assert final.choices[0].message.content == expected
+    with pytest.raises(openai.NotFoundError) as missing:
+        client.completions.create(model="nobody", prompt="x")
+    assert missing.value.code == "model_not_found" and missing.value.param == "model"
+    with pytest.raises(openai.BadRequestError) as wrong:
+        client.completions.create(model="a", prompt="x", presence_penalty=1.0)
+    assert wrong.value.param == "presence_penalty"
+
+
+def test_the_async_openai_client(running: Running) -> None:
+    async def both() -> list[str]:
+        async with openai.AsyncOpenAI(base_url=f"{running.url}/v1", api_key="none", max_retries=0) as client:
+            jobs = [client.completions.create(model="b", prompt=text, max_tokens=12) for text in INPUTS]
+            told = [answer.choices[0].text for answer in await asyncio.gather(*jobs)]
+            stream = await client.completions.create(model="b", prompt=INPUTS[0], max_tokens=12, stream=True)
+            return [*told, "".join([chunk.choices[0].text async for chunk in stream])]
+
+    expected = [running.expected("b", text) for text in INPUTS]
+    assert asyncio.run(both()) == [*expected, expected[0]]
+
+
+# -- the shelf while it runs ------------------------------------------------------------------------------------------------
+
+
+def test_versions_and_aliases_are_served_as_the_store_has_them(
+    running: Running, registry: Registry, one: Backbone, tmp_path: Path
+) -> None:
+    for seed in (10, 13):
+        store.save(serving.soft(one, 6, seed), tmp_path / str(seed))
+        serving.keep(registry, "moving", tmp_path / str(seed))
+    first, second = (running.text(f"moving@{number}", raw=True) for number in (1, 2))
+    assert first != second == running.text("moving", raw=True)
+    registry.tag("moving@1", "production")
+    assert running.text("moving", raw=True) == running.text("moving@production", raw=True) == first
+    registry.tag("moving@2", "production")
+    assert running.text("moving", raw=True) == second
+    registry.rollback("moving", "production")
+    digest = registry.resolve("moving@1")[1].digest
+    assert running.text("moving", raw=True) == running.text(f"moving@{digest[:10]}", raw=True) == first
+    cards = {card["id"]: card for card in running.get("/v1/models").json()["data"]}
+    assert (
+        cards["moving@1"]["foreword"]["aliases"] == ["production"] and cards["moving@2"]["parent"] == "reference-small"
+    )
+    registry.remove_all("moving")
+    refusal(running.post("/v1/completions", {"model": "moving", "prompt": "x"}), 404, "model")
+
+
+def test_a_prompt_of_another_model_or_with_a_changed_byte_is_refused(
+    running: Running, registry: Registry, one: Backbone, tmp_path: Path
+) -> None:
+    born = serving.soft(one, 3, 1)
+    fingerprint = one.fingerprint.replace(one.fingerprint[-1], "0" if one.fingerprint[-1] != "0" else "1")
+    other = SoftPrompt(born.values, type(born.birth)(**(born.birth.as_dict() | {"fingerprint": fingerprint})))
+    store.save(other, tmp_path / "other")
+    serving.keep(registry, "other", tmp_path / "other")
+    message = refusal(running.post("/v1/completions", {"model": "other", "prompt": "x"}), 400, "prompt")
+    assert "another model" in message
+    store.save(serving.soft(one, 3, 2), tmp_path / "damaged")
+    version = serving.keep(registry, "damaged", tmp_path / "damaged")
+    path = registry.place("damaged", version) / "README.md"
+    path.write_text("changed", encoding="utf-8")
+    message = refusal(running.post("/v1/completions", {"model": "damaged", "prompt": "x"}), 400, "prompt")
+    assert "README.md" in message and running.service.check_store()
+    for name in ("other", "damaged"):
+        registry.remove_all(name)
+
+
+def test_prompts_are_loaded_and_unloaded_while_others_answer(
+    running: Running, registry: Registry, one: Backbone, tmp_path: Path
+) -> None:
+    expected = {name: running.text(name, max_tokens=14) for name in ("a", "b", "c")}
+    for number in (20, 21):
+        store.save(serving.soft(one, 5, number), tmp_path / str(number))
+
+    def change(step: int) -> int:
+        time.sleep(0.1 * step)
+        if step < 2:
+            serving.keep(registry, f"new{step}", tmp_path / f"2{step}")
+            return running.post("/v1/foreword/load", {"model": f"new{step}"}).status_code
+        return running.post("/v1/foreword/unload", {"model": "a"}).status_code
+
+    with ThreadPoolExecutor(16) as pool:
+        changes = [pool.submit(change, step) for step in range(3)]
+        names = ["a", "b", "c"] * 16
+        answers = list(
+            pool.map(
+                lambda name: running.post("/v1/completions", {"model": name, "prompt": "bana 1 lo", "max_tokens": 14}),
+                names,
+            )
+        )
+        assert [each.result() for each in changes] == [200, 200, 200]
+    for name, answer in zip(names, answers, strict=True):
+        if answer.status_code == 404:
+            assert name == "a"
+        else:
+            assert answer.json()["choices"][0]["text"] == expected[name]
+    assert "unloaded" in refusal(running.post("/v1/completions", {"model": "a", "prompt": "x"}), 404, "model")
+    assert running.post("/v1/foreword/load", {"model": "a"}).json() == {"loaded": "a@1"}
+    assert running.text("a", max_tokens=14) == expected["a"] and running.text("new1", max_tokens=2)
+
+
+def test_a_request_that_breaks_a_step_fails_alone(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the memory ends: the step raises, and whose fault it was is found out; the others begin anew and lose no token."""
+    step = Session.step
+
+    def breaking(self: Session) -> list[Any]:
+        if any(live.request.row.own == (9, 9, 9) for live in (*self.running.values(), *self.waiting)):
+            raise RuntimeError("out of memory")
+        return step(self)
+
+    monkeypatch.setattr(Session, "step", breaking)
+    expected = running.text("b", max_tokens=40, raw=True)
+
+    def asked(name: str) -> tuple[int, str]:
+        if name == "bad":
+            answer = running.post("/v1/completions", {"model": "base", "prompt": [9, 9, 9], "max_tokens": 4})
+            return answer.status_code, answer.json()["error"]["type"]
+        body = {"model": "b", "prompt": "bana 1 lo", "max_tokens": 40, "raw": True}
+        return 200, "".join(chunk["choices"][0]["text"] for chunk in events(running.url, "/v1/completions", body))
+
+    with ThreadPoolExecutor(8) as pool:
+        names = ["b", "b", "bad", "b", "bad", "b"]
+        told = list(pool.map(asked, names))
+    assert told == [(500, "server_error") if name == "bad" else (200, expected) for name in names]
+    assert running.service.engine.load == 0 and running.text("b", max_tokens=40, raw=True) == expected
+
+
+def test_the_pages_beside(running: Running) -> None:
+    assert running.get("/health").json() == {"status": "ok"} and running.get("/ready").status_code == 200
+    version = running.get("/version").json()
+    assert version["model"] == "reference-small" and version["window"] == 512
+    running.text("b", max_tokens=2)
+    metrics = running.get("/metrics").text
+    for name in (
+        'foreword_requests_total{outcome="ok",prompt="b@1"}',
+        'foreword_completion_tokens_total{prompt="b@1"}',
+        'foreword_virtual_tokens_total{prompt="b@1"}',
+        'foreword_time_to_first_token_seconds_bucket{le="0.5",prompt="b@1"}',
+        "foreword_requests_running 0.0",
+        "foreword_requests_waiting 0.0",
+        "foreword_cached_prefixes",
+    ):
+        assert name in metrics, name
+    described = running.get("/openapi.json").json()
+    assert (
+        "temperature"
+        in described["paths"]["/v1/completions"]["post"]["requestBody"]["content"]["application/json"]["schema"][
+            "properties"
+        ]
+    )
+    assert running.get("/").headers["content-security-policy"].startswith("default-src 'none'")

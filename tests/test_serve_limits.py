@@ -1,0 +1,366 @@
+"""The server's limits: queue, deadlines, callers that leave, keys, rates, the log of requests, and its end by SIGTERM or kill -9."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+
+import entry
+import serving
+import tiny
+from foreword import store
+from foreword.backbone import Backbone
+from foreword.errors import ForewordError
+from foreword.registry import Registry
+from foreword.serve.log import RequestLog, lines_of
+from serving import Running
+
+BASE = "tiny-llama-0"
+LONG = {"model": BASE, "prompt": [5, 6, 7], "max_tokens": 140}
+
+
+@pytest.fixture(scope="module")
+def one() -> Backbone:
+    return tiny.backbone("llama")
+
+
+def waited(true: Any, seconds: float = 30.0) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it never held"
+        time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def slowly(running: Running, seconds: float = 0.02) -> Iterator[None]:
+    """Each step of the engine takes at least so long."""
+    engine = running.service.engine
+    step = engine._step
+
+    def slow(key: int, session: Any) -> None:
+        time.sleep(seconds)
+        step(key, session)
+
+    engine._step = slow  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        engine._step = step  # type: ignore[method-assign]
+
+
+def idle(running: Running) -> bool:
+    return running.service.engine.load == 0 and running.service.engine.running == 0
+
+
+# -- queue, deadline, callers that leave ------------------------------------------------------------------------------------
+
+
+def test_more_than_the_queue_holds_are_told_when_to_come_again(one: Backbone) -> None:
+    with serving.server(one, max_rows=2, max_waiting=2) as running, slowly(running):
+        short = LONG | {"max_tokens": 30}
+        with ThreadPoolExecutor(12) as pool:
+            answers = list(pool.map(lambda _: running.post("/v1/completions", short), range(12)))
+        refused = [answer for answer in answers if answer.status_code == 429]
+        assert 1 <= len(refused) <= 8
+        texts = {answer.json()["choices"][0]["text"] for answer in answers if answer.status_code == 200}
+        assert len(texts) == 1, "the answered ones have the same answer"
+        for answer in refused:
+            assert answer.json()["error"]["code"] == "queue_full" and int(answer.headers["retry-after"]) >= 1
+        assert idle(running) and running.post("/v1/completions", short).status_code == 200
+
+
+def test_a_deadline_ends_an_answer(one: Backbone) -> None:
+    with serving.server(one) as running, slowly(running):
+        answer = running.post("/v1/completions", LONG | {"timeout": 0.2})
+        assert answer.status_code == 408 and answer.json()["error"]["code"] == "deadline"
+        with httpx.stream(
+            "POST", f"{running.url}/v1/completions", json=LONG | {"timeout": 0.4, "stream": True}
+        ) as told:
+            lines = [line for line in told.iter_lines() if line]
+        assert json.loads(lines[-1].removeprefix("data: "))["error"]["code"] == "deadline"
+        waited(lambda: idle(running))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_caller_that_leaves_is_forgotten(one: Backbone, stream: bool, tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    with serving.server(one, log=log) as running, slowly(running, 0.05):
+        port = int(running.url.rpartition(":")[2])
+        body = json.dumps(LONG | {"stream": stream}).encode()
+        head = f"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        callers = [socket.create_connection(("127.0.0.1", port)) for _ in range(3)]
+        for caller in callers:
+            caller.sendall(head + body)
+        waited(lambda: running.service.engine.running == 3)
+        for caller in callers:
+            caller.close()
+        waited(lambda: idle(running), 3.0)
+        waited(lambda: len(list(lines_of(log))) == 3)
+        assert {line["status"] for line in lines_of(log)} == {499}
+        assert running.text(BASE, [5], max_tokens=2) is not None
+
+
+# -- keys -------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def keyed(tmp_path: Path) -> tuple[Path, dict[str, str]]:
+    """A file of keys, made by the command, and the keys."""
+    path, made = tmp_path / "keys.json", {}
+    for name, more in {
+        "all": (),
+        "few": ("--prompts", f"{BASE},b"),
+        "slow": ("--rate", 2),
+        "boss": ("--admin",),
+    }.items():
+        made[name] = entry.foreword("keys", path, "--name", name, *more, "--json").json["key"]
+    return path, made
+
+
+def test_everything_but_health_is_behind_the_keys(
+    one: Backbone, keyed: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    path, made = keyed
+    text = path.read_text(encoding="utf-8")
+    assert not any(key in text for key in made.values()), "the file keeps digests alone"
+    registry = Registry(tmp_path / "store")
+    for number, name in enumerate("ab"):
+        store.save(serving.soft(one, 3, number), tmp_path / name)
+        serving.keep(registry, name, tmp_path / name)
+    with serving.server(one, keys=path, store=registry.folder, admin=True) as running:
+
+        def asked(key: str, model: str = BASE) -> httpx.Response:
+            body = {"model": model, "prompt": "x", "max_tokens": 1}
+            return running.post("/v1/completions", body, headers={"Authorization": f"Bearer {key}"})
+
+        for route in ("/v1/models", "/v1/models/a", "/metrics", "/version"):
+            assert running.get(route).status_code == 401
+            assert running.get(route, headers={"Authorization": f"Bearer {made['all']}"}).status_code == 200
+        for route in ("/v1/completions", "/v1/chat/completions", "/v1/foreword/load", "/v1/foreword/unload"):
+            assert running.post(route, {}).json()["error"]["code"] == "missing_api_key"
+        assert running.get("/health").status_code == running.get("/ready").status_code == 200
+        assert asked("fw-wrong").status_code == asked(made["all"][:-1]).status_code == 401
+        assert asked(made["all"]).status_code == asked(made["all"], "a").status_code == 200
+        assert asked(made["few"], "b@1").status_code == asked(made["few"], "base").status_code == 200
+        assert asked(made["few"], "a").status_code == 403
+        cards = running.get("/v1/models", headers={"Authorization": f"Bearer {made['few']}"}).json()["data"]
+        assert {card["id"].partition("@")[0] for card in cards} == {BASE, "b"}
+        codes = [asked(made["slow"]).status_code for _ in range(3)]
+        assert codes == [200, 200, 429]
+        assert 1 <= int(asked(made["slow"]).headers["retry-after"]) <= 60
+        for name, status in (("all", 403), ("boss", 200)):
+            headers = {"Authorization": f"Bearer {made[name]}"}
+            assert running.post("/v1/foreword/unload", {"model": "a"}, headers=headers).status_code == status
+
+
+def test_loading_and_unloading_are_off_unless_asked_for(one: Backbone) -> None:
+    with serving.server(one) as running:
+        for route in ("/v1/foreword/load", "/v1/foreword/unload"):
+            assert running.post(route, {"model": "a"}).status_code == 404
+
+
+def test_files_of_keys_that_are_none_are_refused(tmp_path: Path, keyed: tuple[Path, dict[str, str]]) -> None:
+    path, _ = keyed
+    entry.refused("keys", path, "--name", "all", says=("has a key named 'all'",))
+    for damaged in ("{", "[]", '{"keys": [{"name": "x"}]}', '{"keys": []}', '{"keys": [{"name": "x", "sha256": "1"}]}'):
+        path.write_text(damaged, encoding="utf-8")
+        model = entry.save_model(tmp_path / "model")
+        says = ("API keys",)
+        entry.refused("serve", "-m", model, "--port", 0, "--api-keys", path, says=says)
+
+
+def test_pages_of_other_places_may_not_ask_through_a_browser(one: Backbone) -> None:
+    with serving.server(one) as running:
+        body = {"model": BASE, "prompt": "x", "max_tokens": 1}
+        for headers, code in (
+            ({"Origin": "https://example.org"}, "other_origin"),
+            ({"Origin": "null"}, "other_origin"),
+            ({"Host": "example.org"}, "other_host"),
+        ):
+            answer = running.post("/v1/completions", body, headers=headers)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (403, code)
+        assert running.post("/v1/completions", body, headers={"Origin": running.url}).status_code == 200
+
+
+def test_an_open_door_is_refused(tmp_path: Path) -> None:
+    for host in ("0.0.0.0", "::", "192.0.2.1", "example.org"):
+        entry.refused("serve", "-m", "x", "--host", host, says=(host, "--api-keys FILE", "foreword keys"))
+    entry.refused("serve", "-m", "x", "--prompts", tmp_path / "none", says=("no store", "foreword registry add"))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        entry.refused("serve", "-m", "x", "--port", port, says=(f"127.0.0.1:{port}", "another --port"))
+
+
+# -- the log ----------------------------------------------------------------------------------------------------------------
+
+
+def test_the_log_says_what_happened_and_not_what_was_said(one: Backbone, tmp_path: Path) -> None:
+    for content in (False, True):
+        log = tmp_path / f"{content}.jsonl"
+        with serving.server(one, log=log, log_content=content) as running:
+            answer = running.complete(BASE, "bana secret", max_tokens=5, user="alice", temperature=1.0, seed=7)
+            body = {"model": BASE, "prompt": "bana secret", "max_tokens": 6, "stream": True}
+            with httpx.stream("POST", f"{running.url}/v1/completions", json=body) as told:
+                streamed = told.read().decode()
+                name = told.headers["x-request-id"]
+            assert running.post("/v1/completions", {"model": "nobody", "prompt": "x"}).status_code == 404
+        first, second, refused = lines_of(log)
+        assert (refused["status"], refused["model"], refused["param"]) == (404, "nobody", "model")
+        assert first["id"] == answer["id"] and second["id"] == name and name in streamed
+        assert (first["model"], first["status"], first["seed"], first["stream"]) == (BASE, 200, 7, False)
+        assert first["completion_tokens"] == 5 and second["choices"][0]["tokens"] == 6
+        assert first["choices"][0]["logprob"] < 0 and 0 < first["seconds_to_first_token"] <= first["seconds"]
+        whole = log.read_text(encoding="utf-8")
+        assert ("secret" in whole) == content and "alice" not in whole
+
+
+def test_a_log_is_put_aside_when_it_is_full_and_loses_no_line(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    log = RequestLog(path, 500)
+    for number in range(60):
+        log.write({"id": number, "text": "é\ud800\n" * (number % 5)})
+    log.close()
+    files = sorted(tmp_path.glob("log-*.jsonl"))
+    assert len(files) > 3 and all(file.stat().st_size <= 500 for file in [*files, path])
+    told = [line["id"] for file in [*files, path] for line in lines_of(file)]
+    assert told == list(range(60))
+
+
+def test_half_a_line_of_a_killed_server_is_cut_off(tmp_path: Path) -> None:
+    for rest in (b'{"v": 1, "id', b"x" * 200_000):
+        path = tmp_path / f"{len(rest)}.jsonl"
+        path.write_bytes(b'{"id": 1}\n{"id": 2}\n' + rest)
+        log = RequestLog(path)
+        log.write({"id": 3})
+        log.close()
+        assert [line["id"] for line in lines_of(path)] == [1, 2, 3]
+    only = tmp_path / "only.jsonl"
+    only.write_bytes(b"half")
+    RequestLog(only).close()
+    assert only.read_bytes() == b""
+
+
+def test_two_servers_do_not_write_one_log(tmp_path: Path) -> None:
+    log = RequestLog(tmp_path / "log.jsonl")
+    with pytest.raises(ForewordError, match=r"Another server writes the log .* give --log another file"):
+        RequestLog(tmp_path / "log.jsonl")
+    log.close()
+
+
+# -- the end ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return entry.save_model(tmp_path_factory.mktemp("end") / "model")
+
+
+def started(folder: Path, streams: Path, *more: object) -> tuple[entry.Process, str]:
+    """A server of its own process, and where it listens."""
+    child = entry.Process(["serve", "-m", folder, "--port", 0, "--json", *more], streams)
+    waited(lambda: child.out.read_text(encoding="utf-8").endswith("\n") or not child.alive(), 120)
+    assert child.alive(), child.err.read_text(encoding="utf-8")
+    return child, json.loads(child.out.read_text(encoding="utf-8"))["url"]
+
+
+def test_sigterm_lets_answers_end_and_the_command_end_well(folder: Path, tmp_path: Path) -> None:
+    child, url = started(folder, tmp_path / "s", "--log", tmp_path / "log.jsonl")
+    told: list[str] = []
+
+    def asked() -> None:
+        body = {"model": "model", "prompt": [5, 6], "max_tokens": 150, "stream": True}
+        with httpx.stream("POST", f"{url}/v1/completions", json=body, timeout=60) as answer:
+            for line in answer.iter_lines():
+                told.append(line)
+
+    callers = [threading.Thread(target=asked) for _ in range(3)]
+    for caller in callers:
+        caller.start()
+    waited(lambda: len(told) > 6)
+    os.kill(child.pid, signal.SIGTERM)
+    for caller in callers:
+        caller.join(60)
+    assert child.wait() == 0, child.err.read_text(encoding="utf-8")
+    assert told.count("data: [DONE]") == 3, "what was under way was answered to its end"
+    assert [line["status"] for line in lines_of(tmp_path / "log.jsonl")] == [200] * 3
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{url}/health")
+
+
+def killed_under_load(folder: Path, tmp_path: Path, times: int) -> None:
+    rng = Random("serve/kill")
+    log = tmp_path / "log.jsonl"
+    finished: set[str] = set()
+    for number in range(times):
+        begun = time.monotonic()
+        child, url = started(folder, tmp_path / f"s{number}", "--log", log, "--log-bytes", 4000)
+        up = time.monotonic() - begun
+        stop = threading.Event()
+
+        def asking(url: str = url, stop: threading.Event = stop) -> None:
+            while not stop.is_set():
+                body = {"model": "model", "prompt": [5, 6, 7], "max_tokens": rng.randint(1, 12)}
+                try:
+                    finished.add(httpx.post(f"{url}/v1/completions", json=body, timeout=120).json()["id"])
+                except (httpx.HTTPError, KeyError, ValueError):
+                    return
+
+        callers = [threading.Thread(target=asking) for _ in range(6)]
+        for caller in callers:
+            caller.start()
+        enough = len(finished) + rng.randint(1, 12)
+        waited(lambda enough=enough: len(finished) >= enough, 120)
+        time.sleep(rng.uniform(0.0, 0.1))
+        child.kill()
+        stop.set()
+        assert child.wait() == -signal.SIGKILL and up < 240
+        for caller in callers:
+            caller.join(30)
+    child, _ = started(folder, tmp_path / "last", "--log", log)
+    os.kill(child.pid, signal.SIGTERM)
+    assert child.wait() == 0
+    files = [log, *tmp_path.glob("log-*.jsonl")]
+    assert all(file.read_bytes()[-1:] in (b"", b"\n") for file in files)
+    known = [line["id"] for file in files for line in lines_of(file)]
+    assert finished <= set(known) and len(known) == len(set(known)), "whoever was answered is in the log, once"
+    assert len(finished) > times
+
+
+def test_killed_under_load_the_log_has_whole_lines_and_every_answer(folder: Path, tmp_path: Path) -> None:
+    killed_under_load(folder, tmp_path, 2)
+
+
+@pytest.mark.slow
+def test_killed_under_load_twenty_times(folder: Path, tmp_path: Path) -> None:
+    killed_under_load(folder, tmp_path, 20)
+
+
+def test_without_its_libraries_the_command_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "uvicorn.py").write_text("raise ModuleNotFoundError('no', name='uvicorn')\n", encoding="utf-8")
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    told = subprocess.run(
+        [sys.executable, "-m", "foreword", "serve", "-m", "x"],
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+    )
+    assert told.returncode == 2 and re.search(r"pip install 'foreword\[serve\]'", told.stderr), told.stderr

@@ -1,0 +1,104 @@
+"""Many prompts, many requests, arrivals at random, a third of the callers gone, prompts loaded and unloaded meanwhile: every finished
+answer is the one that the request gets alone."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import httpx2 as httpx
+import psutil
+import pytest
+
+import serving
+import tiny
+from foreword import store
+from foreword.backbone import Request, Row, Sampling
+from foreword.registry import Registry
+
+
+def bodies(count: int, prompts: int) -> list[dict[str, Any]]:
+    """Requests of mixed prompts, lengths and samplings, token ids all."""
+    rng = Random("soak")
+    made = []
+    for number in range(count):
+        body: dict[str, Any] = {
+            "model": f"p{rng.randrange(prompts)}",
+            "prompt": list(tiny.ids(rng.randint(1, 20), number)),
+            "max_tokens": rng.randint(1, 24),
+            "return_token_ids": True,
+        }
+        made.append(body | rng.choice([{}, {"temperature": rng.choice([0.7, 1.3]), "seed": number, "top_p": 0.9}]))
+    return made
+
+
+async def soaked(running: serving.Running, asked: list[dict[str, Any]], rate: float) -> dict[int, Any]:
+    """The answers of those that were not cancelled, by place: Poisson arrivals, every third caller leaves."""
+    rng = Random("arrivals")
+    answers: dict[int, Any] = {}
+    limits = httpx.Limits(max_connections=None)
+    async with httpx.AsyncClient(timeout=600, limits=limits) as client:
+
+        async def one(place: int, delay: float, leaves: float | None) -> None:
+            await asyncio.sleep(delay)
+            try:
+                async with asyncio.timeout(leaves):
+                    answer = await client.post(f"{running.url}/v1/completions", content=json.dumps(asked[place]))
+            except TimeoutError:
+                return
+            answers[place] = answer
+
+        at, jobs = 0.0, []
+        for place in range(len(asked)):
+            at += rng.expovariate(rate)
+            jobs.append(one(place, at, rng.uniform(0.0, 0.5) if place % 3 == 0 else None))
+
+        async def change() -> None:
+            for number in range(2):
+                await asyncio.sleep(at / 4)
+                told = await client.post(f"{running.url}/v1/foreword/load", json={"model": f"late{number}"})
+                assert told.status_code == 200, told.text
+            await client.post(f"{running.url}/v1/foreword/unload", json={"model": "late0"})
+
+        await asyncio.gather(change(), *jobs)
+    return answers
+
+
+def soak(tmp_path: Path, *, prompts: int, requests: int, rate: float) -> None:
+    one = tiny.backbone("llama")
+    registry = Registry(tmp_path / "store")
+    for number in range(prompts + 2):
+        name = f"p{number}" if number < prompts else f"late{number - prompts}"
+        store.save(serving.soft(one, 1 + number % 9, number), tmp_path / name)
+        serving.keep(registry, name, tmp_path / name)
+    asked = bodies(requests, prompts)
+    settings = {"store": registry.folder, "max_rows": 48, "max_waiting": 10_000, "admin": True}
+    with serving.server(one, **settings) as running:
+        answers = asyncio.run(soaked(running, asked, rate))
+        before = psutil.Process().memory_info().rss
+        assert len(answers) >= requests * 2 // 3 and all(answer.status_code == 200 for answer in answers.values())
+        assert running.service.engine.load == 0
+        for place, answer in answers.items():
+            body = asked[place]
+            served = running.service.shelf.get(body["model"])
+            sampling = Sampling(body.get("temperature", 0.0), top_p=body.get("top_p", 1.0), seed=body.get("seed", 0))
+            alone = Request(Row((), tuple(body["prompt"])), served.prefix, body["max_tokens"], sampling=sampling)
+            (ids,) = one.answer([alone])
+            while ids and ids[-1] in one.eos:
+                ids.pop()
+            assert answer.json()["choices"][0]["token_ids"] == ids, body
+        assert running.post("/v1/completions", {"model": "late0", "prompt": [5]}).status_code == 404
+        asyncio.run(soaked(running, asked, rate))
+        assert psutil.Process().memory_info().rss < before + 200_000_000, "the memory stays as it is"
+
+
+def test_a_little_of_it(tmp_path: Path) -> None:
+    soak(tmp_path, prompts=8, requests=45, rate=60.0)
+
+
+@pytest.mark.slow
+def test_sixty_four_prompts_and_a_thousand_requests(tmp_path: Path) -> None:
+    soak(tmp_path, prompts=64, requests=1000, rate=60.0)

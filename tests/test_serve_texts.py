@@ -1,0 +1,59 @@
+"""An answer's text while it grows: what is shown of it piece by piece is the whole that a template reads, whatever the tokens are."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+import torch
+import transformers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import chats
+import tiny
+from foreword.backbone import Backbone, wrap
+from foreword.serve.texts import Answer
+from foreword.template import Template
+
+TEMPLATES = (
+    None,
+    Template(),
+    Template(answer=" {target};", stop=("\n\n", "##")),
+    Template(answer="=> {target}", stop="ba lo"),
+    Template(answer="{target}", stop="", extract="[a-z]+"),
+    Template(answer="So: {target}", stop=("\n", "a b", " ")),
+    Template(answer="{target}", stop="\n###\n", empty_answers=True),
+)
+
+
+@functools.cache
+def model(kind: str) -> Backbone:
+    if kind == "bytes":
+        return tiny.backbone("llama")
+    tokenizer = chats.tokenizer("gemma2")
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1
+    )
+    return wrap("pieces", transformers.LlamaForCausalLM(config), tokenizer)
+
+
+@pytest.mark.parametrize("kind", ["bytes", "pieces"])
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_pieces_are_the_whole(kind: str, data: st.DataObject) -> None:
+    one = model(kind)
+    likely = [i for text in ("=> ba lo\n\nSo: a;", "##\n###\n ba; lo") for i in one.answers.ids(text, first=False)]
+    token = st.one_of(st.sampled_from(likely), st.integers(3, len(one.words.tokenizer) - 1))
+    ids = [i for i in data.draw(st.lists(token, min_size=1, max_size=14)) if i not in one.eos]
+    ends = data.draw(st.booleans())
+    ids = [*ids, one.eos[0]] if ends or not ids else ids
+    template = data.draw(st.sampled_from(TEMPLATES))
+    stops = data.draw(st.sampled_from([(), ("lo",), ("a", "\n\n"), ("ba lo", ";")]))
+    answer = Answer(one, template, stops)
+    pieces = [answer.take(i, place == len(ids) - 1) for place, i in enumerate(ids)]
+    text = one.answer_text(ids)
+    whole = text if template is None else template.read(text)
+    cuts = [place for place in (whole.find(stop) for stop in stops) if place >= 0]
+    assert "".join(pieces) == whole[: min(cuts, default=len(whole))]

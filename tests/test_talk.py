@@ -1,0 +1,64 @@
+"""`foreword chat`: lines from a pipe are answered as `generate` and the server do, turns are kept where there are turns, and what
+is wrong is one sentence."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+
+import chats
+import entry
+import serving
+from foreword import store
+from foreword.api.predictor import Predictor
+from foreword.backbone import load_backbone
+
+
+def talked(monkeypatch: pytest.MonkeyPatch, text: str, *argv: object) -> entry.Told:
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    return entry.foreword("chat", *argv)
+
+
+def test_lines_are_answered_as_generate_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = entry.save_model(tmp_path / "model")
+    with load_backbone(str(folder)) as one:
+        store.save(serving.soft(one, 4, 1), tmp_path / "p")
+        with Predictor(one, tmp_path / "p", max_new_tokens=9) as predictor:
+            expected = predictor.generate(["bana 1 lo", "x"])
+    told = talked(monkeypatch, "bana 1 lo\n\nx\n", "-m", folder, "-p", tmp_path / "p", "--max-new-tokens", 9)
+    assert (told.code, told.out) == (0, "".join(f"{answer}\n" for answer in expected)), told.err
+    drawn = [
+        talked(monkeypatch, "x", "-m", folder, "--temperature", 2, "--seed", seed, "--max-new-tokens", 5).out
+        for seed in (1, 2, 1)
+    ]
+    assert drawn[0] == drawn[2] != drawn[1]
+    for argv, words in (
+        (("--top-p", 0), ("top_p",)),
+        (("--system", "Be brief."), ("not spoken to in turns",)),
+        (("-p", tmp_path / "nothing"), ("nothing",)),
+    ):
+        given = ("-p", tmp_path / "p", *argv) if argv[0] != "-p" else argv
+        told = talked(monkeypatch, "x\n", "-m", folder, *given)
+        entry.one_sentence(told.code, told.err, words)
+
+
+def test_turns_are_remembered_until_a_new_beginning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = chats.tokenizer("smollm2")
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        max_position_embeddings=400, initializer_range=0.2, eos_token_id=tokenizer.eos_token_id,
+    )  # fmt: skip
+    transformers.LlamaForCausalLM(config).save_pretrained(tmp_path / "m")
+    tokenizer.save_pretrained(tmp_path / "m")
+    more = ("-m", tmp_path / "m", "--max-new-tokens", 6, "--system", "Be brief.")
+    told = talked(monkeypatch, "bana\nlo\n/new\nlo\nbana\n/quit\nno\n", *more).out.split("\n")
+    alone = [talked(monkeypatch, text, *more).out for text in ("bana\n", "lo\n")]
+    text = "\n".join(told)
+    assert text.startswith(alone[0]) and alone[1] in text
+    again = talked(monkeypatch, "bana\nlo\n", *more).out
+    assert text.startswith(again) and again != "".join(alone), "what was said before is read too"
