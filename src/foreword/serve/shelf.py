@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from foreword.backbone import Backbone, Prefix
+from foreword.choosing import choice_ids
 from foreword.context import plain
 from foreword.data import Example
 from foreword.errors import ForewordError
 from foreword.layout import Layout
-from foreword.predict import choice_ids
 from foreword.registry import Kept, Registry, Version, parse_reference
 from foreword.retrieve import Encode, Retriever, fixed, make, sentence_encoder
 from foreword.serve.views import Views

@@ -21,8 +21,8 @@ from foreword.report.rows import Failure
 from foreword.study.asked import heard
 from foreword.study.classes import labels_of
 from foreword.study.command import asked
-from foreword.study.folds import pooled
 from foreword.study.earlier import DOCUMENT, FOLDER, REPORT, keep_earlier
+from foreword.study.folds import pooled
 from foreword.study.plan import Plan, plan, renamed, unwritable
 from foreword.study.summary import Summary, as_json, summarise
 from foreword.study.trivial import trivial_answers, trivial_of_folds
@@ -120,9 +120,7 @@ def conclude(
     notes = (*plan.task.remarks, *unwritable(plan.backbone, plan.task), *summary.notes)
     sizes = {split: len((plan.folds or (plan.task,))[0].split(split)) for split in SPLITS}
     failures = tuple(_failure(trial, cause, finished) for trial, cause in causes)
-    summary = replace(
-        summary, notes=tuple(dict.fromkeys(notes)), sizes=sizes, folds=len(plan.folds), failures=failures
-    )
+    summary = replace(summary, notes=tuple(dict.fromkeys(notes)), sizes=sizes, folds=len(plan.folds), failures=failures)
     summary = replace(summary, asked=asked(plan.run, plan.task, trials, summary.recommendation.method))
     report = out / REPORT
     document = as_json(summary, str(report))
