@@ -299,10 +299,10 @@ class Trial:
         if prompt is not None:
             fold = f"-fold{self.spec.fold}" if self.spec.fold else ""
             saved = f"prompts/{self.spec.label.replace(':', '-')}-seed{self.spec.seed}{fold}-{self.key[:8]}"
-            given, birth = self.spec.given, self._birth(layout, scores.whole)
+            given, kept = self.spec.given, replace(prompt, birth=self._birth(layout, scores.whole))
             if given is not None and not self.spec.tuning.max_steps:  # used as it is, so born as it was
-                birth = replace(given.birth, scores=scores.whole)
-            store.save(replace(prompt, birth=birth), self.out / saved)
+                kept = replace(given, birth=replace(given.birth, scores=scores.whole))
+            store.save(kept, self.out / saved)
         costs = Costs(
             trainable_parameters=0 if tuned is None else tuned.parameters,
             train_seconds=0.0 if tuned is None else tuned.seconds,

@@ -9,7 +9,9 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 
 # Options that are no setting of a run, and settings whose default is nothing or is found out: in words. `verb.option` goes first.
 WORDS = {
-    "model": "none",
+    "model": "none, or the prompt's",
+    "compare.model": "none",
+    "tune.model": "none",
     "task": "none",
     "data": "none",
     "dev": "cut from train",
@@ -56,6 +58,32 @@ WORDS = {
     "generate.out": "the screen",
     "tune.out": "prompt",
     "demo.out": "foreword-demo",
+    "store": "FOREWORD_STORE",
+    "serve.store": "FOREWORD_STORE, else the model alone",
+    "serve.keys": "anybody on this machine",
+    "serve.max_rows": "32",
+    "serve.max_tokens": "by memory",
+    "serve.max_waiting": "256",
+    "serve.max_new_tokens": "64",
+    "serve.deadline": "600",
+    "serve.log": "none",
+    "serve.log_content": "off",
+    "serve.log_bytes": "100000000",
+    "serve.admin": "off",
+    "keys.prompts": "all",
+    "chat.prompt": "none",
+    "chat.system": "none",
+    "chat.max_new_tokens": "64",
+    "add.aliases": "none",
+    "add.alias": "none",
+    "add.method": "the prompt's, else zero",
+    "add.max_new_tokens": "64",
+    "aliases": "those it has",
+    "alias": "those it has",
+    "parent": "none",
+    "parents": "none",
+    "note": "none",
+    "sampling": "none",
 }
 TUNED = {"train_batch_size": "batch_size", "soft_place": "place"}
 

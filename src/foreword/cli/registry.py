@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from foreword.cli import options as o
+from foreword.cli.defaults import Verb, Verbs
 from foreword.cli.talk import print_json, print_table, say
 
 if TYPE_CHECKING:
     from foreword.registry import Registry, Version
 
-registry = typer.Typer(name="registry", no_args_is_help=True, rich_markup_mode="rich")
+registry = typer.Typer(name="registry", cls=Verbs, no_args_is_help=True, rich_markup_mode="rich")
 
 Store = Annotated[
     Path,
@@ -31,7 +32,7 @@ def _store(folder: Path) -> Registry:
     return Registry(folder)
 
 
-@registry.command()
+@registry.command(cls=Verb)
 def add(
     store: Store,
     name: Annotated[str, typer.Option("--name", "-n", help="The name that it is served by.")],
@@ -92,7 +93,7 @@ def add(
     say(f"{name}@{version.number}{had} {version.digest[:12]}")
 
 
-@registry.command("list")
+@registry.command("list", cls=Verb)
 def listing(store: Store, as_json: o.Json = False) -> None:
     """List the prompts: versions, aliases, method, task, scores."""
     found = _store(store)
@@ -121,7 +122,7 @@ def listing(store: Store, as_json: o.Json = False) -> None:
     print_table("", columns, cells, left=["prompt", "aliases", "method", "task", "scores"])
 
 
-@registry.command()
+@registry.command(cls=Verb)
 def show(store: Store, which: Which, as_json: o.Json = False) -> None:
     """Show a version: certificate, wording, demonstrations, files, parents, aliases; every file is checked."""
     from foreword.registry.compare import described
@@ -138,7 +139,7 @@ def show(store: Store, which: Which, as_json: o.Json = False) -> None:
     print_table(f"{index.name}@{version.number}", ("what", "value"), rows, left=["what", "value"])
 
 
-@registry.command()
+@registry.command(cls=Verb)
 def diff(
     store: Store,
     which: Which,
@@ -169,7 +170,7 @@ def diff(
         )
 
 
-@registry.command()
+@registry.command(cls=Verb)
 def tag(
     store: Store,
     which: Which,
@@ -180,7 +181,7 @@ def tag(
     _told(_store(store).tag(which, alias), which.partition("@")[0], alias, as_json)
 
 
-@registry.command()
+@registry.command(cls=Verb)
 def untag(
     store: Store,
     name: Annotated[str, typer.Argument(metavar="NAME")],
@@ -192,7 +193,7 @@ def untag(
     _gone(f"{name}@{alias}", as_json)
 
 
-@registry.command()
+@registry.command(cls=Verb)
 def rollback(
     store: Store,
     name: Annotated[str, typer.Argument(metavar="NAME")],
@@ -203,7 +204,7 @@ def rollback(
     _told(_store(store).rollback(name, alias), name, alias, as_json)
 
 
-@registry.command()
+@registry.command(cls=Verb)
 def rm(
     store: Store,
     which: Which,
@@ -223,7 +224,7 @@ def rm(
         _gone(f"{which.partition('@')[0]}@{found.remove(which).number}", as_json)
 
 
-@registry.command()
+@registry.command(cls=Verb)
 def gc(store: Store, as_json: o.Json = False) -> None:
     """Remove what killed writers left; what an index names is never touched."""
     gone = [str(path) for path in _store(store).collect()]
@@ -233,7 +234,7 @@ def gc(store: Store, as_json: o.Json = False) -> None:
         say(f"{len(gone)} folders were left over and are gone.")
 
 
-@registry.command()
+@registry.command(cls=Verb)
 def export(
     store: Store,
     which: Which,
@@ -249,7 +250,7 @@ def export(
         say(f"{name}@{version.number} is in {out}")
 
 
-@registry.command()
+@registry.command(cls=Verb)
 def push(
     store: Store,
     which: Which,
@@ -268,7 +269,7 @@ def push(
     _moved(which, version, new, url, as_json)
 
 
-@registry.command()
+@registry.command(cls=Verb)
 def pull(
     store: Store,
     url: Annotated[
