@@ -325,7 +325,7 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path, what: str) -> Any:
     """Read a JSON file that foreword or a peer wrote. Raises ForewordError naming the file when it is absent or damaged."""
     try:
-        return shallow(parsed(path.read_text(encoding="utf-8")))
+        return shallow(parsed(path.read_text(encoding="utf-8")), finite=True)
     except FileNotFoundError as error:
         raise ForewordError(f"There is no {what} at {path}; check the path.") from error
     except (OSError, ValueError) as error:

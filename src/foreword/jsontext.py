@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+from collections.abc import Iterable
 from typing import Any
 
 DEEPEST = 200  # lists and objects within one another
@@ -27,17 +29,19 @@ def parsed(text: str, **hooks: Any) -> Any:
     return value
 
 
-def shallow(value: Any, deepest: int = DEEPEST) -> Any:
-    """The same value. Raises ValueError where more lists and objects than that lie within one another: what reads and writes them
-    calls itself for each."""
+def shallow(value: Any, *, finite: bool = False) -> Any:
+    """The same value. Raises ValueError where more than DEEPEST lists and objects lie within one another, for what reads and writes them
+    calls itself for each; finite: and where a number is none or has no end, which JSON does not have."""
     level, depth = [value], 0
-    while level := [
-        part
-        for held in level
-        if isinstance(held, dict | list)
-        for part in (held.values() if isinstance(held, dict) else held)
-    ]:
+    while level:
+        if finite and any(isinstance(part, float) and not math.isfinite(part) for part in level):
+            raise ValueError("it holds a number that is not finite")
         depth += 1
-        if depth > deepest:
+        if depth > DEEPEST:
             raise ValueError("it is nested too deeply")
+        level = [part for held in level if isinstance(held, dict | list) for part in _parts(held)]
     return value
+
+
+def _parts(held: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return held.values() if isinstance(held, dict) else held
