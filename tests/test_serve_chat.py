@@ -110,7 +110,7 @@ def test_prompts_answer_as_they_were_tuned(running: Running) -> None:
 
 
 def test_a_stream_says_the_whole_also_of_single_bytes(running: Running) -> None:
-    for seed in range(8):
+    for seed in range(3):
         body = {"model": "base", "prompt": [5, 6, 7], "max_tokens": 12, "temperature": 3.0, "seed": seed}
         whole = running.post("/v1/completions", body).json()["choices"][0]["text"]
         answer = running.post("/v1/completions", body | {"stream": True}).text

@@ -62,9 +62,20 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[serving.Runnin
         yield server
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(data=st.data())
 def test_every_body_is_answered_or_refused(running: serving.Running, data: st.DataObject) -> None:
+    answered_or_refused(running, data)
+
+
+@pytest.mark.slow
+@settings(max_examples=2000, deadline=None)
+@given(data=st.data())
+def test_many_bodies_are(running: serving.Running, data: st.DataObject) -> None:
+    answered_or_refused(running, data)
+
+
+def answered_or_refused(running: serving.Running, data: st.DataObject) -> None:
     chat = data.draw(st.booleans())
     body: dict[str, Any] = {"model": data.draw(MODELS), "max_tokens": data.draw(st.integers(0, 3))}
     body |= {"messages": data.draw(MESSAGES)} if chat else {"prompt": data.draw(PROMPTS)}

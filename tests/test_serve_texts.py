@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import chats
 import tiny
 from foreword.backbone import Backbone, wrap
+from foreword.serve.echo import Token
 from foreword.serve.texts import Answer
 from foreword.template import Template
 
@@ -40,7 +41,7 @@ def model(kind: str) -> Backbone:
 
 
 @pytest.mark.parametrize("kind", ["bytes", "pieces"])
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_pieces_are_the_whole(kind: str, data: st.DataObject) -> None:
     one = model(kind)
@@ -57,3 +58,8 @@ def test_pieces_are_the_whole(kind: str, data: st.DataObject) -> None:
     whole = text if template is None else template.read(text)
     cuts = [place for place in (whole.find(stop) for stop in stops) if place >= 0]
     assert "".join(pieces) == whole[: min(cuts, default=len(whole))]
+
+
+def test_a_token_that_is_ruled_out_has_a_number_that_json_can_hold() -> None:
+    token = Token.of(5, float("-inf"), [(5, float("-inf")), (6, -0.5)])
+    assert (token.logprob, token.top) == (-9999.0, ((5, -9999.0), (6, -0.5)))

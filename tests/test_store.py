@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import tiny
-from foreword import store
+from foreword import softprompt, store
 from foreword.errors import ForewordError
 from foreword.softprompt import Birth, SoftPrompt
 
@@ -232,3 +232,13 @@ def test_the_digest_sees_shape_and_every_number() -> None:
         SoftPrompt(one, Birth("x")).digest for one in (values, values.reshape(3, 2), values + torch.eye(2, 3) * 1e-6)
     }
     assert len(digests) == 3
+
+
+def test_line_ends_inside_demonstrations_stay_what_they_are(tmp_path: Path) -> None:
+    """JSON leaves some of Unicode's line ends as they are: only its own ends a line of the file."""
+    text = "a\u2028b\u2029c\x85d\x0be\x0cf\x1cg"
+    rows = ({"id": text, "fields": {"input": text}, "targets": [text], "choices": []},)
+    values = torch.ones((2, 4))
+    birth = Birth("m", label="ipt", settings={"demonstrations": softprompt.worked_digest(rows)})
+    store.save(SoftPrompt(values, birth, rows), tmp_path / "p")
+    assert store.load(tmp_path / "p").worked == rows

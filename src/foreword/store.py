@@ -131,7 +131,8 @@ def _worked(path: Path) -> tuple[dict[str, Any], ...]:
     if not path.is_file():
         return ()
     try:
-        return tuple(json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line)
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")  # a text may hold other line ends
+        return tuple(json.loads(line) for line in lines)
     except (OSError, ValueError, RecursionError) as error:
         raise ForewordError(f"The file {path} is damaged ({error}); copy the whole folder again.") from error
 

@@ -15,7 +15,7 @@ from random import Random
 from typing import TypeVar
 
 from foreword.backbone import Request, Row, Sampling
-from foreword.serve.echo import Token, prompt_tokens
+from foreword.serve.echo import Token, finite, prompt_tokens
 from foreword.serve.engine import Engine, Event, Job
 from foreword.serve.errors import HttpError
 from foreword.serve.protocol import Common
@@ -180,11 +180,11 @@ class Call:
             choice, finished = self.choices[place], said.finish_reason is not None
             choice.completion_tokens += 1
             if said.logprob is not None:
-                choice.logprob = (choice.logprob or 0.0) + said.logprob
+                choice.logprob = (choice.logprob or 0.0) + finite(said.logprob)
             text = answers[place].take(said.token, finished)
             if not (finished and said.token in model.eos):
                 told = self._top is not None
-                waiting[place].append(Token(said.token, said.logprob if told else None, said.top if told else ()))
+                waiting[place].append(Token.of(said.token, said.logprob, said.top) if told else Token(said.token))
             if text or finished:
                 yield Delta(place, text, tuple(waiting[place]), said.finish_reason)
                 waiting[place] = []
@@ -217,7 +217,8 @@ class Call:
         served = asked.served
         row, model = asked.row, self.views.model(served.chat)
         rows = [Row(row.prefix, row.own, ids, row.behind, row.before) for _, ids in served.choices]
-        scores = await self._called(lambda: model.score([served.prefix] * len(rows), rows))
+        sums = await self._called(lambda: model.score([served.prefix] * len(rows), rows))
+        scores = [finite(score) for score in sums]
         at = scores.index(max(scores))
         if self.temperature:
             weights = [math.exp((score - max(scores)) / self.temperature) for score in scores]

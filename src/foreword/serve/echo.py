@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +11,7 @@ import torch
 from foreword.backbone import Backbone, Prefix, Row
 from foreword.serve.errors import HttpError
 
+NEVER = -9999.0
 PIECE = 256  # positions whose logits are normalised at once
 
 
@@ -21,6 +22,17 @@ class Token:
     id: int
     logprob: float | None = None
     top: tuple[tuple[int, float], ...] = ()
+
+    @classmethod
+    def of(cls, token: int, logprob: float | None, top: Iterable[tuple[int, float]]) -> Token:
+        """A token with numbers that JSON can hold."""
+        likeliest = tuple((i, finite(value)) for i, value in top)
+        return cls(token, None if logprob is None else finite(logprob), likeliest)
+
+
+def finite(logprob: float) -> float:
+    """A log-probability as OpenAI's API has it: -9999 where a token is ruled out."""
+    return max(logprob, NEVER)
 
 
 @torch.no_grad()
@@ -46,5 +58,5 @@ def prompt_tokens(model: Backbone, prefix: Prefix | None, row: Row, ids: Sequenc
         own = logprobs.gather(1, labels[at : at + PIECE].unsqueeze(1)).squeeze(1).tolist()
         best = torch.topk(logprobs, min(top, logprobs.shape[1]), dim=-1)
         rows = zip(labels[at : at + PIECE].tolist(), own, best.indices.tolist(), best.values.tolist(), strict=True)
-        tokens += [Token(i, value, tuple(zip(known, values, strict=True))) for i, value, known, values in rows]
+        tokens += [Token.of(i, value, zip(known, values, strict=True)) for i, value, known, values in rows]
     return tuple(tokens)
