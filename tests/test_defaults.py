@@ -17,6 +17,7 @@ from foreword.tuning import Tuning
 GROUP = typer.main.get_command(app)
 VERBS = dict(GROUP.commands)  # type: ignore[attr-defined]
 VERBS |= {f"models {name}": command for name, command in VERBS["models"].commands.items()}
+VERBS |= {f"registry {name}": command for name, command in VERBS.pop("registry").commands.items()}
 
 
 @pytest.mark.parametrize("verb", VERBS)

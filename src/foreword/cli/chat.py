@@ -22,10 +22,10 @@ MODEL = {"model": o.Model, "dtype": o.Dtype, "device": o.Device, "revision": o.R
 @o.takes(MODEL)
 def chat(
     prompt: Annotated[
-        str | None, typer.Option("--prompt", "-p", help="A prompt's folder, or NAME[@VERSION] of a --store.")
+        str | None, typer.Option("--prompt", "-p", help="A prompt's folder, or NAME\\[@VERSION] of a store.")
     ] = None,
     store: Annotated[
-        Path | None, typer.Option("--store", "-s", envvar="FOREWORD_STORE", help="The store of NAME[@VERSION].")
+        Path | None, typer.Option("--store", "-s", envvar="FOREWORD_STORE", help="The store of NAME\\[@VERSION].")
     ] = None,
     system: Annotated[
         str | None, typer.Option("--system", help="The system message, of a model with a chat template.")

@@ -19,13 +19,13 @@ def export(
         str,
         typer.Argument(
             metavar="PROMPT",
-            help="A prompt's folder, NAME[@VERSION] of a --store, or an .npy file that T5X's prompt tuning wrote.",
+            help="A prompt's folder, NAME\\[@VERSION] of a store, or an .npy file that T5X's prompt tuning wrote.",
         ),
     ],
     to: Annotated[str, typer.Option("--to", help="peft, numpy, t5x or vllm.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="A new folder.")],
     store: Annotated[
-        Path | None, typer.Option("--store", "-s", envvar="FOREWORD_STORE", help="The store of NAME[@VERSION].")
+        Path | None, typer.Option("--store", "-s", envvar="FOREWORD_STORE", help="The store of NAME\\[@VERSION].")
     ] = None,
     model: Annotated[
         str | None,

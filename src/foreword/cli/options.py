@@ -71,7 +71,7 @@ PromptFolder = Annotated[
     typer.Option(
         "--prompt",
         "-p",
-        help="A soft prompt: a folder that `foreword tune` or PEFT wrote, or a hub id. It names its model, where --model does not.",
+        help="A soft prompt: a folder that `foreword tune` or PEFT wrote, or a hub id. It names its own model.",
         rich_help_panel=WHAT,
     ),
 ]
@@ -81,7 +81,7 @@ PromptFolders = Annotated[
     typer.Option(
         "--prompt",
         "-p",
-        help="A soft prompt: a folder that `foreword tune` or PEFT wrote, or a hub id. It names its model, where --model does not. "
+        help="A soft prompt: a folder that `foreword tune` or PEFT wrote, or a hub id. It names its own model. "
         "Several (--prompt A --prompt B) answer as an ensemble: the majority of their answers, among tied ones the first's.",
         rich_help_panel=WHAT,
     ),

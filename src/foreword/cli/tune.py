@@ -44,9 +44,10 @@ def tune(
     """
     flags["method"] = method
     from foreword.cli.run import run_of
-    from foreword.study.asked import checked
+    from foreword.study.asked import checked, refuse_folds
 
     run = checked(run_of(flags, config=config, overrides=overrides or [], seeds=[0], out=DEFAULT))
+    refuse_folds(run)
     bars = Bars()
     if flags["out"] is None and run.out == DEFAULT:
         bars.say(f"No --out is given: the prompt will stand in {Path(run.out).absolute()}.")

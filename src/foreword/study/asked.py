@@ -77,6 +77,12 @@ def _saying(run: Run) -> list[str]:
     return [label for label in run.methods if row_of(run, label).instruction]
 
 
+def refuse_folds(run: Run) -> None:
+    """Raises ForewordError where folds are asked of a verb that scores no more than one of them."""
+    if run.folds:
+        raise ForewordError("Folds are for `foreword compare`, which scores every one of them; leave --folds out here.")
+
+
 def pooling_of(run: Run) -> str | None:
     """How the backbone's own states become one vector a text, `mean` or `last`; None where a sentence encoder is named."""
     if run.encoder and run.encoder.partition(":")[0] != "backbone":
@@ -98,8 +104,8 @@ def task_of(run: Run, *, whole_pool: bool = False, pooled: bool = False) -> Task
         raise ForewordError(f"Both --task {run.task} and --data {run.data} are given; give one of them.")
     for name in run.metrics:
         metric(name)
-    if run.folds and not pooled:
-        raise ForewordError("Folds are for `foreword compare`, which scores every one of them; leave --folds out here.")
+    if not pooled:
+        refuse_folds(run)
     own, shares = run.data != "", shares_of(run)
     task = load_task(
         Path(run.data) if own and Path(run.data).exists() else run.data or run.task,
