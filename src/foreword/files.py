@@ -277,7 +277,8 @@ def _swapped(part: Path, target: Path) -> bool:
                         shutil.rmtree(old, ignore_errors=True)
             return True
     except OSError as error:
-        if error.errno in (errno.ENOTEMPTY, errno.EEXIST) and target.is_dir():
+        moved = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT)  # it came, or went, between two looks
+        if error.errno in moved and part.is_dir() and target.parent.is_dir():
             return False
         raise
 
