@@ -248,39 +248,35 @@ def whole_folder(path: Path) -> Iterator[Path]:
     """Yields a temporary folder beside `path`, links followed; it takes the place of `path` only when the block ends without an error.
     Raises ForewordError."""
     target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_dir():
+    if target.is_file():
         raise ForewordError(f"Cannot write {path}: a file stands there; give the name of a folder.")
     try:
         with _part(target, folder=True) as part:
             yield part
-            while not _swapped(part, target):
-                pass
+            _swap(part, target)
     except OSError as error:
         raise unwritable(path, error) from error
 
 
-def _swapped(part: Path, target: Path) -> bool:
-    """Put a finished folder in its place; what stood there is beside it until then, where `tidy` finds it after a kill. False where
-    another was put there at the same moment, which is then to be replaced in its turn."""
-    try:
-        if not target.exists():
-            part.replace(target)
-            return True
-        with alone(target, waiting=lambda: None):
+def _swap(part: Path, target: Path) -> None:
+    """Put a finished folder in its place, one writer after the other; what stood there is beside it until then, where `tidy` finds it
+    after a kill."""
+    turn = target.parent / f".{_stem(target.name)}.turn.part"
+    with alone(turn, waiting=lambda: None):
+        try:
+            if not target.exists():
+                part.replace(target)
+                return
             old = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{_stem(target.name)}.", suffix=".old"))
-            with taken(old):
+            with alone(target, waiting=lambda: None), taken(old):
                 target.replace(old / target.name)
                 try:
                     part.replace(target)
                 finally:
                     if target.exists():
                         shutil.rmtree(old, ignore_errors=True)
-            return True
-    except OSError as error:
-        moved = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT)  # it came, or went, between two looks
-        if error.errno in moved and part.is_dir() and target.parent.is_dir():
-            return False
-        raise
+        finally:
+            remove_empty(turn)
 
 
 @contextlib.contextmanager

@@ -53,7 +53,7 @@ def _own(folder: Path, waiting: Callable[[], None] | None) -> tuple[int | None, 
                 waiting()
                 handle = _lock(folder, wait=True)
             return handle, True
-        except FileNotFoundError:  # the one who had it has removed it
+        except (FileNotFoundError, FileExistsError):  # the one who had it has removed it, before or after it was looked for
             if attempt == TRIES - 1:
                 raise
         except OSError:
