@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from transformers import StoppingCriteria, StoppingCriteriaList
 
-from foreword.backbone import Backbone, Request, Row, each
-from foreword.predict import budget_of
+from foreword.engine import Backbone, Request, Row, each
+from foreword.infer.predict import budget_of
 
 # The shape `tiny`, to see that a bench runs; its weights are large enough for every token to matter.
 TINY = {"n_embd": 64, "n_layer": 2, "n_head": 2, "vocab_size": 1000, "initializer_range": 0.2}

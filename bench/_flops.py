@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from transformers.pytorch_utils import Conv1D
 
-from foreword.backbone import Row
+from foreword.engine import Row
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import peft
 import torch
 from torch import Tensor
 
-from foreword.backbone import Row
+from foreword.engine import Row
 
 KINDS = {False: "CAUSAL_LM", True: "SEQ_2_SEQ_LM"}
 IGNORED = -100

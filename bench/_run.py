@@ -24,7 +24,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import torch
 from torch import Tensor
 
-from foreword.files import whole_file
+from foreword.util.files import whole_file
 
 LIBRARIES = ("foreword", "torch", "transformers", "peft", "tokenizers", "numpy", "bm25s", "faiss-cpu")
 

@@ -13,9 +13,9 @@ import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from foreword.allocator import keep_freed
-from foreword.backbone import Backbone, Row, wrap
+from foreword.engine import Backbone, Row, wrap
 from foreword.tasks import load_task
+from foreword.util.allocator import keep_freed
 
 WORDS = 320  # of the tokenizer; the models have more, and the benches draw ids from all of them
 SPECIAL = 3  # ids below are <pad>, <s>, </s>

@@ -15,7 +15,7 @@ from typing import Any
 import _run
 import _shapes
 
-from foreword.backbone import Backbone, Prefix, Request, Row
+from foreword.engine import Backbone, Prefix, Request, Row
 
 # Words of an E2E reference: mean 20, standard deviation 8 (Novikova et al. 2017, table 2, over the training set); some 1.3 tokens a word.
 MEAN, SPREAD, LEAST, MOST = 26, 10, 4, 70

@@ -16,7 +16,7 @@ import _shapes
 from _answers import Answers
 from torch import Tensor
 
-from foreword.backbone import Backbone, Row
+from foreword.engine import Backbone, Row
 
 COLUMNS = {
     "shape": "shape",

@@ -15,7 +15,7 @@ import torch
 from train import TURN, ours
 from transformers.pytorch_utils import Conv1D
 
-from foreword.backbone import Backbone, Row
+from foreword.engine import Backbone, Row
 
 SQUARE = 1536  # side of the large product
 COLUMNS = {

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from foreword.api.models import in_use
-from foreword.backbone import load_backbone
-from foreword.config import Run
+from foreword.config.run import Run
+from foreword.config.tuning import Tuning
+from foreword.engine import load_backbone
 from foreword.study.single import tune_one
-from foreword.tuning import Tuning
 
 CASES = (
     ("reference", "mini-dart"),

@@ -17,9 +17,9 @@ import _run
 import numpy as np
 from scipy import sparse
 
-from foreword.data import Example
-from foreword.retrieve import make
-from foreword.world.names import new_word
+from foreword.data.examples import Example
+from foreword.prompts.retrieve import make
+from foreword.synthetic.names import new_word
 
 WORDS, MEAN = 50_000, 12  # words of the language; mean words of a text
 OFFSET = 2.7  # Mandelbrot's: the first words of a language are not as frequent as 1 / rank says

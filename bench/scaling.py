@@ -14,7 +14,7 @@ import _shapes
 import numpy as np
 from train import ours
 
-from foreword.backbone import Backbone, Row
+from foreword.engine import Backbone, Row
 
 # What grows, and the values it takes; all else stays as in BASE. The text length is that of input and answer together.
 SWEEPS: dict[str, tuple[int, ...]] = {

@@ -19,12 +19,12 @@ import _run
 import _shapes
 import torch
 
-from foreword.backbone import Backbone, Row
-from foreword.optim import optimizer
-from foreword.pack import padding_share
-from foreword.trainables.prompt import Prompt
-from foreword.training import _step
-from foreword.tuning import Tuning
+from foreword.config.tuning import Tuning
+from foreword.engine import Backbone, Row
+from foreword.engine.pack import padding_share
+from foreword.train.loop import _step
+from foreword.train.optim import optimizer
+from foreword.train.trainables.prompt import Prompt
 
 # How far apart the two prompt gradients may be, norm of the difference over norm. Where an activation has a kink (OPT's ReLU), one of
 # millions of inputs that rounding moves across it changes the gradient by some 1e-3 in float32: there they are held together in float64.

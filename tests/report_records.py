@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from foreword.metrics import metric
-from foreword.record import Answer, Costs, Demonstration, Record
+from foreword.results.record import Answer, Costs, Demonstration, Record
 
 PLACES = ("The Eagle", "Blue Spice", "The Cricketers", "Strada", "Giraffe", "The Punter", "Zizzi", "Cocum")
 FOODS = ("French", "Italian", "Indian", "Chinese", "English", "Japanese", "fast food")

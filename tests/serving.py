@@ -15,20 +15,20 @@ import torch
 import uvicorn
 
 import entry
-from foreword import store
-from foreword.backbone import Backbone, load_backbone
-from foreword.data import Example
-from foreword.methods import parse
-from foreword.predict import predict
+from foreword.data.examples import Example
+from foreword.data.template import Template
+from foreword.engine import Backbone, load_backbone
+from foreword.infer.predict import predict
+from foreword.prompts import store
+from foreword.prompts.methods import parse
+from foreword.prompts.retrieve import RETRIEVERS
+from foreword.prompts.soft_prompt import Birth, SoftPrompt
 from foreword.registry import Registry, Version
 from foreword.registry.adding import Given, writer
-from foreword.retrieve import RETRIEVERS
 from foreword.serve.app import app_of
 from foreword.serve.rows import worded
 from foreword.serve.running import KEEP_ALIVE
 from foreword.serve.service import Service, Settings
-from foreword.softprompt import Birth, SoftPrompt
-from foreword.template import Template
 
 MODEL = "reference-small"
 TEMPLATES = (

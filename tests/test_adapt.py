@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 import entry
 import tiny
 from entry import foreword, refused
-from foreword.backbone import load_backbone
-from foreword.errors import ForewordError
-from foreword.pretrain.adapt import Adaptation
-from foreword.pretrain.checkpoint import keep, put_back
-from foreword.pretrain.pairs import Place, pairs
-from foreword.pretrain.texts import Generated, Mark, Written
+from foreword.engine import load_backbone
+from foreword.train.pretrain.adapt import Adaptation
+from foreword.train.pretrain.checkpoint import keep, put_back
+from foreword.train.pretrain.pairs import Place, pairs
+from foreword.train.pretrain.texts import Generated, Mark, Written
+from foreword.util.errors import ForewordError
 
 SMALL: dict[str, Any] = {"steps": 16, "batch": 512, "length": 48, "learning_rate": 0.02, "seed": 3}
 FLAGS = ("--steps", 4, "--batch", 256, "--length", 32, "--threads", 1)
@@ -125,7 +125,7 @@ def test_every_weight_learns_and_parts_of_a_batch_change_no_gradient(
     rows, place = next(run._stream())
     found = []
     for at_once in (4096, 40):
-        monkeypatch.setattr("foreword.pretrain.adapt.AT_ONCE", at_once)
+        monkeypatch.setattr("foreword.train.pretrain.adapt.AT_ONCE", at_once)
         assert (len(list(run._parts(rows))) > 1) == (at_once == 40)
         run.backbone.model.zero_grad()
         run._step(rows, place)
@@ -233,7 +233,7 @@ def test_a_stream_can_be_entered_anywhere(
 
 
 def test_a_long_file_comes_in_blocks_of_paragraphs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("foreword.pretrain.texts.BLOCK", 20)
+    monkeypatch.setattr("foreword.train.pretrain.texts.BLOCK", 20)
     path = tmp_path / "own.txt"
     path.write_text(
         "\ufeffone two\nthree\n\n\nfour five six\nseven eight\n\nnine " + "x" * 60 + "\nten", encoding="utf-8"

@@ -11,7 +11,7 @@ import pytest
 # Blocks above 32 MiB: smaller ones an untouched glibc gives back or not as the end of its heap happens to be free or not.
 STEPS = """
 import resource, sys, torch
-from foreword.allocator import keep_freed
+from foreword.util.allocator import keep_freed
 if sys.argv[1] == "kept":
     keep_freed()
     keep_freed()

@@ -14,7 +14,7 @@ import pytest
 import entry
 import foreword
 from foreword.api.data import path_of, rows_of
-from foreword.files import read_json
+from foreword.util.files import read_json
 
 QUICK = {"methods": "zero,icl,pt", "seeds": [0], "max_steps": 2, "prompt_length": 3, "max_new_tokens": 4}
 ROWS = entry.rows(40, choices=("red", "green"))

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 import tiny
-from foreword.backbone import Backbone, Request, Row, load_backbone, wrap
-from foreword.backbone.batch import answer_picks, left_padded, positions, right_padded
-from foreword.backbone.wording import Wording
-from foreword.errors import ForewordError
+from foreword.engine import Backbone, Request, Row, load_backbone, wrap
+from foreword.engine.batch import answer_picks, left_padded, positions, right_padded
+from foreword.engine.wording import Wording
+from foreword.util.errors import ForewordError
 
 FAMILIES = ("gpt2", "opt", "bloom", "llama", "gemma3", "gemma3n", "gpt_neo", "mamba", "t5", "bart")
 

@@ -17,7 +17,7 @@ import pytest
 
 import entry
 from entry import refused
-from foreword import files
+from foreword.util import files
 
 SMALL = ("--max-new-tokens", 4, "--prompt-length", 3, "--max-steps", 2)
 

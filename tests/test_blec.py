@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foreword.errors import ForewordError
 from foreword.metrics import metric
 from foreword.metrics.blec import NUMBERS, ORDINALS, WORDS, unmatched
+from foreword.util.errors import ForewordError
 
 
 def missing(logic: str, text: str, gold: str | None = None) -> list[str]:

@@ -13,18 +13,18 @@ from tokenizers import pre_tokenizers
 from transformers.utils import chat_template_utils
 
 import chats
-from foreword.backbone import Backbone, Row, wrap
-from foreword.chat import DATE, Chat
-from foreword.context import Shown
-from foreword.data import Example
-from foreword.errors import ForewordError
-from foreword.methods import METHODS
-from foreword.spec import Spec
+from foreword.config.tuning import Tuning
+from foreword.data.examples import Example
+from foreword.data.task import Task
+from foreword.data.template import Template
+from foreword.engine import Backbone, Row, wrap
+from foreword.prompts.chat import DATE, Chat
+from foreword.prompts.context import Shown
+from foreword.prompts.methods import METHODS
 from foreword.study.boundary import bounded
 from foreword.study.carried import carried
-from foreword.task import Task
-from foreword.template import Template
-from foreword.tuning import Tuning
+from foreword.study.spec import Spec
+from foreword.util.errors import ForewordError
 
 INSTRUCTION = "Sort the ticket into a kind."
 DEMONSTRATIONS = (("balo rite na?", "kuder."), ("tem na\nfin ost", "sho, ost 12"))

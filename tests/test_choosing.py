@@ -14,18 +14,18 @@ from torch.nn import functional
 
 import entry
 import tiny
-from foreword.backbone import Backbone, Row
-from foreword.choosing import choice_ids
-from foreword.config import Run
-from foreword.data import Example
-from foreword.errors import ForewordError
-from foreword.layout import Laid, Layout
-from foreword.methods import METHODS
-from foreword.predict import predict
-from foreword.retrieve import Found
+from foreword.config.run import Run
+from foreword.data.examples import Example
+from foreword.data.template import Template
+from foreword.engine import Backbone, Row
+from foreword.infer.choosing import choice_ids
+from foreword.infer.predict import predict
+from foreword.prompts.layout import Laid, Layout
+from foreword.prompts.methods import METHODS
+from foreword.prompts.retrieve import Found
 from foreword.study.asked import task_of
 from foreword.study.plan import plan
-from foreword.template import Template
+from foreword.util.errors import ForewordError
 
 TEMPLATE = Template(question="{input}\nOutput:")
 LONG = ("ba", "lo ri tem na sho ku der")

@@ -9,19 +9,20 @@ from pathlib import Path
 import pytest
 
 import tiny
-from foreword.config import Run, Tuning
-from foreword.data import Example
-from foreword.errors import ForewordError
+from foreword.config.run import Run
+from foreword.config.tuning import Tuning
+from foreword.data.examples import Example
+from foreword.data.task import Task
 from foreword.metrics import metric
 from foreword.metrics.agreement import matthews
 from foreword.metrics.labels import macro_f1
+from foreword.results.trivial import chance, commonest, majority, trivial_answers
 from foreword.study.asked import task_of
 from foreword.study.compare import carry_out
 from foreword.study.plan import plan
-from foreword.study.trivial import chance, commonest, majority, trivial_answers
-from foreword.task import Task
 from foreword.tasks import task_from_files
 from foreword.tasks._labels import labelled
+from foreword.util.errors import ForewordError
 
 WORDS = {"billing": "invoice refund", "shipping": "parcel courier", "login": "password account"}
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from foreword.config import Run, Tuning, load
+from foreword.config.run import Run, load
+from foreword.config.tuning import Tuning
 from foreword.study.command import command, next_command
 from report_records import record
 

@@ -11,19 +11,20 @@ import pytest
 
 import entry
 import tiny
-from foreword import store, trial
-from foreword.config import Run
-from foreword.data import Example
-from foreword.errors import ForewordError
-from foreword.methods import METHODS
-from foreword.record import Record
+from foreword.config.run import Run
+from foreword.config.tuning import Tuning
+from foreword.data.examples import Example
+from foreword.data.task import Task
+from foreword.data.template import Template
+from foreword.prompts import store
+from foreword.prompts.methods import METHODS
+from foreword.results.record import Record
+from foreword.study import trial
 from foreword.study.asked import task_of
 from foreword.study.compare import Outcome, carry_out
 from foreword.study.cost import estimate, summed
 from foreword.study.plan import Plan, plan
-from foreword.task import Task
-from foreword.template import Template
-from foreword.tuning import Tuning
+from foreword.util.errors import ForewordError
 
 TUNING = {"prompt_length": 3, "max_steps": 4, "eval_every": 2, "batch_size": 4, "warmup_steps": 1}
 ALL = ["zero", "few:2", "icl", "icl:random", "pt", "ipt-fixed", "ipt"]

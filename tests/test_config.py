@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foreword.config import Run, load
-from foreword.errors import ForewordError, visible
-from foreword.settings import Settings
-from foreword.tuning import Tuning
+from foreword.config.run import Run, load
+from foreword.config.settings import Settings
+from foreword.config.tuning import Tuning
+from foreword.util.errors import ForewordError, visible
 
 PATHS = ("tiny", "hub/model", "folder with blank", "5", "3.5", "true", "none", "a=b", "a,b", "[x]")
 
@@ -110,7 +110,7 @@ def test_any_other_key_is_refused(key: str) -> None:
 
 def test_a_table_of_settings_refuses_alone_as_it_does_within_a_run() -> None:
     """Whatever was imported before: the known keys do not depend on it."""
-    code = "from foreword.tuning import Tuning; Tuning(lerning_rate=0.1)"
+    code = "from foreword.config.tuning import Tuning; Tuning(lerning_rate=0.1)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "There is no setting 'tuning.lerning_rate'; did you mean 'tuning.learning_rate'?" in done.stderr
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foreword.context import Context, Fitted, Segment, Shown, TooLongError, Vectors, Words, in_a_row
+from foreword.prompts.context import Context, Fitted, Segment, Shown, TooLongError, Vectors, Words, in_a_row
 
 
 def encode(text: str, first: bool) -> tuple[int, ...]:

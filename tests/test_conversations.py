@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from foreword.conversations import flattened, system_message
-from foreword.data import examples
-from foreword.errors import ForewordError
+from foreword.data.conversations import flattened, system_message
+from foreword.data.examples import examples
+from foreword.data.template import Template
 from foreword.tasks import task_from_files
-from foreword.template import Template
+from foreword.util.errors import ForewordError
 
 USER, ASSISTANT = {"role": "user", "content": "balo {x}?"}, {"role": "assistant", "content": " kuder\n"}
 SYSTEM = {"role": "system", "content": "Be short."}

@@ -16,7 +16,7 @@ import pytest
 
 import entry
 from entry import Process
-from foreword.record import Record
+from foreword.results.record import Record
 
 TRIALS = 4  # pt and ipt, two seeds each
 SETTINGS = (

@@ -12,9 +12,9 @@ import pytest
 import report_records
 from entry import foreword
 from foreword.metrics import METRICS
-from foreword.record import Record
 from foreword.report.page import page
-from foreword.study.summary import summarise
+from foreword.results.record import Record
+from foreword.results.summary import summarise
 
 ASKED = ("--model", "reference-small", "--task", "mini-dart", "--method", "icl:bm25:2", "--limit", 12)
 

@@ -11,8 +11,8 @@ from typer.core import TyperOption
 from entry import foreword
 from foreword.cli.app import app
 from foreword.cli.defaults import WORDS, default_of
-from foreword.config import Run
-from foreword.tuning import Tuning
+from foreword.config.run import Run
+from foreword.config.tuning import Tuning
 
 GROUP = typer.main.get_command(app)
 VERBS = dict(GROUP.commands)  # type: ignore[attr-defined]

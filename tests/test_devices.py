@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import tiny
-from foreword.backbone import Backbone, Prefix, Row, wrap
+from foreword.engine import Backbone, Prefix, Row, wrap
 
 FAMILIES = (*tiny.CAUSAL, "mamba", *tiny.SEQ2SEQ)
 MOVES = ("aten::_to_copy", "aten::copy_", "aten::lift_fresh")  # what may see two devices

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from foreword import golden, tasks
-from foreword.metrics import METRICS, meteor
+from foreword import tasks
+from foreword.metrics import METRICS, meteor, scorers
 from foreword.metrics import mteval as m
 from foreword.metrics.coco import cider, rouge_l
 from foreword.metrics.ptb import tokenised
@@ -240,7 +240,7 @@ def test_e2e_scores_a_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     ]
     path = tmp_path / "cases.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    found = golden.score("e2e", path)
+    found = scorers.score("e2e", path)
     first, second, third = (one["out"] for one in found["per_example"])
     assert first["mteval_perl_single"]["BLEU"] == 1.0
     assert first["pymteval_single"]["bleu"] == pytest.approx(1.0)

@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 import entry
 import tiny
 from entry import foreword
-from foreword import store
-from foreword.backbone import load_backbone
-from foreword.data import Example
-from foreword.ensemble import majority, vote
-from foreword.errors import ForewordError
-from foreword.layout import Layout
-from foreword.methods import METHODS
-from foreword.predict import predict, predict_ensemble
-from foreword.softprompt import Birth, SoftPrompt
-from foreword.template import Template
+from foreword.data.examples import Example
+from foreword.data.template import Template
+from foreword.engine import load_backbone
+from foreword.infer.ensemble import majority, vote
+from foreword.infer.predict import predict, predict_ensemble
+from foreword.prompts import store
+from foreword.prompts.layout import Layout
+from foreword.prompts.methods import METHODS
+from foreword.prompts.soft_prompt import Birth, SoftPrompt
+from foreword.util.errors import ForewordError
 
 
 @pytest.mark.parametrize(

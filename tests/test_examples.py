@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 import entry
-from foreword.config import load
+from foreword.config.run import load
+from foreword.data.readers import read_rows
 from foreword.metrics import METRICS
 from foreword.models import MODELS
-from foreword.readers import read_rows
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 DAYS = {"monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "today", "tomorrow", None}

@@ -15,10 +15,10 @@ import transformers
 import entry
 import serving
 import tiny
-from foreword import store
-from foreword.backbone import Row
+from foreword.engine import Row
+from foreword.prompts import store
+from foreword.prompts.soft_prompt import SoftPrompt
 from foreword.registry import Registry
-from foreword.softprompt import SoftPrompt
 
 
 def kept(where: Path, family: str = "llama", label: str = "pt", **birth: Any) -> SoftPrompt:

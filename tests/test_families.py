@@ -11,14 +11,15 @@ from random import Random
 import pytest
 from tokenizers import Tokenizer
 
-from foreword import reference, retrieve
-from foreword.data import Example
-from foreword.errors import ForewordError
+from foreword.data.examples import Example
+from foreword.data.task import Task
 from foreword.metrics import metric
 from foreword.metrics.mtop import template
-from foreword.task import Task
-from foreword.world import documents, names
-from foreword.world.families import FAMILIES, Drawn, Family, dart, logic2text, mtop, pairs, spider, task
+from foreword.models import reference
+from foreword.prompts import retrieve
+from foreword.synthetic import documents, names
+from foreword.synthetic.families import FAMILIES, Drawn, Family, dart, logic2text, mtop, pairs, spider, task
+from foreword.util.errors import ForewordError
 
 SLOT = re.compile(r"\{\w+\}")
 PAIRS, PASSAGES = ("mini-qqp", "mini-mrpc"), ("mini-squad", "mini-news")

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 import entry
-from foreword.errors import ForewordError
 from foreword.metrics import metric
-from foreword.record import Answer, Costs, Demonstration, Record
+from foreword.results.record import Answer, Costs, Demonstration, Record
+from foreword.util.errors import ForewordError
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # recipes stand beside the package, not in it

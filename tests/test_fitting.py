@@ -15,21 +15,21 @@ from rich.console import Console
 import entry
 import lookalike
 import tiny
-from foreword.config import Run
-from foreword.context import TooLongError
-from foreword.data import Example
-from foreword.errors import ForewordError
-from foreword.layout import Layout
-from foreword.methods import METHODS
-from foreword.record import Record
+from foreword.config.run import Run
+from foreword.config.tuning import Tuning
+from foreword.data.examples import Example
+from foreword.data.task import SPLITS, Task
+from foreword.data.template import Template
+from foreword.prompts.context import TooLongError
+from foreword.prompts.layout import Layout
+from foreword.prompts.methods import METHODS
 from foreword.report.table import render
+from foreword.results.record import Record
+from foreword.results.scored import scored
 from foreword.study.asked import task_of
 from foreword.study.compare import carry_out
 from foreword.study.plan import fitting, plan
-from foreword.study.scored import scored
-from foreword.task import SPLITS, Task
-from foreword.template import Template
-from foreword.tuning import Tuning
+from foreword.util.errors import ForewordError
 
 LONG = "ba lo ri " * 60
 

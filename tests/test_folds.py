@@ -12,18 +12,18 @@ import pytest
 
 import tiny
 from entry import foreword, refused, rows, save_model, save_rows
-from foreword.data import Example
-from foreword.errors import ForewordError
-from foreword.methods import METHODS
+from foreword.config.tuning import Tuning
+from foreword.data.examples import Example
+from foreword.data.task import Task
 from foreword.metrics import METRICS
-from foreword.record import Record
-from foreword.spec import Spec
-from foreword.stats.crossed import Sample, difference, interval
+from foreword.prompts.methods import METHODS
+from foreword.results.record import Record
+from foreword.results.stats.crossed import Sample, difference, interval
+from foreword.results.trivial import trivial_of_folds
 from foreword.study.folds import folds_of
-from foreword.study.trivial import trivial_of_folds
-from foreword.task import Task
+from foreword.study.spec import Spec
 from foreword.tasks._own import test_questions as questions_scored
-from foreword.tuning import Tuning
+from foreword.util.errors import ForewordError
 
 
 def whole(count: int, seed: int = 0) -> Task:

@@ -10,10 +10,10 @@ import pytest
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from foreword.backbone import Backbone, Row, load_backbone
-from foreword.backbone.fresh import fresh_t5, save, save_tokenizer
-from foreword.errors import ForewordError
-from foreword.pretrain.spans import SENTINELS, corrupted
+from foreword.engine import Backbone, Row, load_backbone
+from foreword.train.pretrain.fresh import fresh_t5, save, save_tokenizer
+from foreword.train.pretrain.spans import SENTINELS, corrupted
+from foreword.util.errors import ForewordError
 
 VOCAB, EOS, PAD = 600, 0, 1
 MARKS = range(2, 2 + len(SENTINELS))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from foreword.errors import ForewordError
+from foreword.util.errors import ForewordError
 from fuzz import bases, cases, guard, targets
 
 pytestmark = pytest.mark.skipif(

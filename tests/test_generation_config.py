@@ -13,9 +13,9 @@ import transformers
 
 import entry
 import tiny
-from foreword.backbone import Row, wrap
-from foreword.backbone.identity import GENERATION
-from foreword.backbone.unused import CHANGING, FORCED, unused_settings
+from foreword.engine import Row, wrap
+from foreword.engine.identity import GENERATION
+from foreword.engine.unused import CHANGING, FORCED, unused_settings
 
 # Entries that change no greedy answer: limits and ends that foreword sets or reads itself, sampling, speed, what a call gives back, and
 # what only counts beside beams.

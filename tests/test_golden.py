@@ -16,10 +16,9 @@ from typing import Any
 
 import pytest
 
-from foreword import golden
-from foreword.errors import ForewordError
-from foreword.golden._cases import TEXT, Case, cases, side
-from foreword.metrics import METRICS, metric
+from foreword.metrics import METRICS, metric, scorers
+from foreword.metrics.scorers._cases import TEXT, Case, cases, side
+from foreword.util.errors import ForewordError
 
 GOLDEN = Path(__file__).parents[2] / "shared" / "golden"
 FOLDERS = sorted(path.name for path in GOLDEN.iterdir() if path.is_dir()) if GOLDEN.is_dir() else []
@@ -94,7 +93,7 @@ def read(name: str) -> tuple[dict[str, Case], dict[str, dict[str, Any]], dict[st
     path = GOLDEN / name / "cases.jsonl"
     rows = {row["id"]: row for row in map(json.loads, path.read_text(encoding="utf-8").splitlines())}
     corpus = json.loads((GOLDEN / name / "corpus.json").read_text(encoding="utf-8"))
-    return {one.id: one for one in cases(path, golden.module(name).FIELDS)}, rows, corpus
+    return {one.id: one for one in cases(path, scorers.module(name).FIELDS)}, rows, corpus
 
 
 def chosen(entry: dict[str, Any], known: dict[str, Case]) -> list[Case]:
@@ -108,7 +107,7 @@ def chosen(entry: dict[str, Any], known: dict[str, Case]) -> list[Case]:
 
 @pytest.fixture(params=FOLDERS or [pytest.param("", marks=pytest.mark.skip("there are no golden folders here"))])
 def name(request: pytest.FixtureRequest) -> str:
-    if request.param not in golden.names():
+    if request.param not in scorers.names():
         pytest.skip(f"there is no scorer for the golden folder {request.param} yet")
     return str(request.param)
 
@@ -132,7 +131,7 @@ def test_every_case_scores_what_the_official_tool_said_with_meteor(name: str) ->
 def agrees(name: str) -> None:
     """Every case of a folder, and all of them together, score what is written there."""
     known, rows, _ = read(name)
-    found = golden.score(name, GOLDEN / name / "cases.jsonl")
+    found = scorers.score(name, GOLDEN / name / "cases.jsonl")
     assert [one["id"] for one in found["per_example"]] == list(rows)
     assert len(rows) >= HALVES[name] // 2, "the guard counts what it guards"
     missed = {}
@@ -159,7 +158,7 @@ def test_every_corpus_scores_what_the_official_tool_said(name: str, no_meteor: N
         if "case_ids" not in entry or "scores" not in entry:
             continue
         seen += 1
-        found = golden.module(name).score(chosen(entry, known), GOLDEN / name)
+        found = scorers.module(name).score(chosen(entry, known), GOLDEN / name)
         scores = {key: value for key, value in found["corpus"].items() if key in entry["scores"]}
         bad = [*wrong(scores, entry["scores"]), *lacks(scores, entry["scores"], MUST[name][1])]
         for key in set(found) & set(entry):
@@ -176,7 +175,7 @@ def test_the_whole_of_spider_dev() -> None:
     if not path.is_file():
         pytest.skip("there are no golden folders here")
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    found = golden.score("spider_match", path)
+    found = scorers.score("spider_match", path)
     for row, one in zip(rows, found["per_example"], strict=True):
         assert (one["out"]["exact"], one["out"]["hardness"]) == (row["exact"], row["hardness"]), row
     entry = next(one for one in read("spider_match")[2]["corpora"] if one["name"] == "full_dev")
@@ -194,18 +193,18 @@ def write(folder: Path, *lines: str, name: str = "cases.jsonl") -> Path:
 
 
 def test_the_shelf_holds_every_metric_of_the_issue() -> None:
-    assert set(golden.names()) <= set(MUST)
-    assert set(MUST) - set(golden.names()) <= {"totto", "parent_original", "dart", "webnlg", "e2e"}
-    assert golden.module("spider-match") is golden.module("spider_match")
+    assert set(scorers.names()) <= set(MUST)
+    assert set(MUST) - set(scorers.names()) <= {"totto", "parent_original", "dart", "webnlg", "e2e"}
+    assert scorers.module("spider-match") is scorers.module("spider_match")
     with pytest.raises(ForewordError, match="no scorer 'blek'; did you mean 'blec'"):
-        golden.module("blek")
+        scorers.module("blek")
 
 
-@pytest.mark.parametrize("one", golden.names())
+@pytest.mark.parametrize("one", scorers.names())
 def test_a_case_that_lacks_a_field_is_refused_by_file_line_and_field(one: str, tmp_path: Path) -> None:
     path = write(tmp_path, "", '{"id": "a"}')
     with pytest.raises(ForewordError, match=rf"Line 2 of {path}, field '\w+': there is no such field; write"):
-        golden.score(one, path)
+        scorers.score(one, path)
 
 
 def test_malformed_case_files_are_refused_in_one_sentence(tmp_path: Path) -> None:
@@ -218,24 +217,24 @@ def test_malformed_case_files_are_refused_in_one_sentence(tmp_path: Path) -> Non
         (right.replace('"id": "a", ', ""), "Line 2 of .*, field 'id': there is no such field"),
     ):
         with pytest.raises(ForewordError, match=told):
-            golden.score("blec", write(tmp_path, right, line))
+            scorers.score("blec", write(tmp_path, right, line))
     with pytest.raises(ForewordError, match="There is no file"):
-        golden.score("blec", tmp_path / "none.jsonl")
+        scorers.score("blec", tmp_path / "none.jsonl")
 
 
 def test_side_files_are_named_when_they_lack(tmp_path: Path) -> None:
     path = write(tmp_path, '{"id": "a", "db_id": "d", "gold": "x", "prediction": "y"}')
     with pytest.raises(ForewordError, match=r"reads the file tables\.jsonl beside the cases"):
-        golden.score("spider_match", path)
+        scorers.score("spider_match", path)
     table = '{"db_id": "e", "table_names_original": ["t"], "column_names_original": [[-1, "*"]], "foreign_keys": []}'
     write(tmp_path, table, name="tables.jsonl")
     with pytest.raises(ForewordError, match=r"Line 1 of .*cases.*, field 'db_id': tables\.jsonl has no 'd'"):
-        golden.score("spider_match", path)
+        scorers.score("spider_match", path)
     write(tmp_path, table.replace('[-1, "*"]', "7").replace('"e"', '"d"'), name="tables.jsonl")
     with pytest.raises(
         ForewordError, match=r"Line 1 of .*tables\.jsonl, field 'column_names_original': this is no Spider"
     ):
-        golden.score("spider_match", path)
+        scorers.score("spider_match", path)
     assert side(tmp_path, "tables.jsonl", {}, "db_id")["d"].where.startswith("Line 1 of")
 
 
@@ -254,7 +253,7 @@ def test_reading_answers_by_hand(tmp_path: Path) -> None:
         {"id": "3", "answers": ["half-time"], "prediction": "half time"},
         {"id": "4", "answers": ["dog"], "prediction": None},
     ]
-    found = golden.score("squad_mrqa", write(tmp_path, *map(json.dumps, rows)))
+    found = scorers.score("squad_mrqa", write(tmp_path, *map(json.dumps, rows)))
     outs = [one["out"] for one in found["per_example"]]
     assert outs[0]["squad_v1.1"] == {"exact_match": 100.0, "f1": 100.0}
     assert outs[1]["squad_v1.1"] == {"exact_match": 100.0, "f1": 0.0}
@@ -267,23 +266,23 @@ def test_reading_answers_by_hand(tmp_path: Path) -> None:
 def test_labels_multirc_record_and_wsc_by_hand(tmp_path: Path) -> None:
     label = {"label_classes": ["entailment", "contradiction", "neutral"], "id": "1", "task": "cb"}
     row = label | {"targets": [0, 0, 1], "predictions": ["entailment", "Entailment", "neutral"]}
-    out = golden.score("glue_labels_t5", write(tmp_path, json.dumps(row)))["per_example"][0]["out"]
+    out = scorers.score("glue_labels_t5", write(tmp_path, json.dumps(row)))["per_example"][0]["out"]
     assert out["t5"] == pytest.approx({"mean_3class_f1": 100 * 2 / 9, "accuracy": 100 / 3})
     assert out["hf_super_glue"] == pytest.approx({"accuracy": 1 / 3, "f1": 2 / 3 / 4})
     row = {"id": "1", "task": "stsb", "targets": [1.0, 2.0, 3.0], "predictions": ["1", "x", "3e0"]}
-    out = golden.score("glue_labels_t5", write(tmp_path, json.dumps(row)))["per_example"][0]["out"]
+    out = scorers.score("glue_labels_t5", write(tmp_path, json.dumps(row)))["per_example"][0]["out"]
     assert out["t5"] == pytest.approx({"pearson_corrcoef": 50.0, "spearman_corrcoef": 50.0})
     items = [
         {"paragraph": 0, "question": question, "label": label, "prediction": said}
         for question, label, said in ((0, 1, "True"), (0, 0, "False"), (1, 1, "true"), (1, 0, "False"))
     ]
-    out = golden.score("multirc", write(tmp_path, json.dumps({"id": "1", "items": items})))["per_example"][0]["out"]
+    out = scorers.score("multirc", write(tmp_path, json.dumps({"id": "1", "items": items})))["per_example"][0]["out"]
     assert out == {"t5": {"f1": pytest.approx(200 / 3), "exact_match": 50.0}}
     rows = [
         {"id": str(k), "passage": 1, "query": 2, "answers": ["Iran"], "prediction": said}
         for k, said in enumerate(("Iran", "x"))
     ]
-    found = golden.score("record", write(tmp_path, *map(json.dumps, rows)))
+    found = scorers.score("record", write(tmp_path, *map(json.dumps, rows)))
     assert found["corpus"] == {
         "t5_deduplicated": {"em": 100.0, "f1": 100.0},
         "t5_squad_without_dedup": {"em": 50.0, "f1": 50.0},
@@ -293,7 +292,7 @@ def test_labels_multirc_record_and_wsc_by_hand(tmp_path: Path) -> None:
         ("cat's tail", "cat", 0), ("the  cat", "dog", 0), ("a", "the  cat", 1),
     ):  # fmt: skip
         row = {"id": "1", "referent": referent, "prediction": said, "label": 1}
-        found = golden.score("wsc_simple", write(tmp_path, json.dumps(row)))
+        found = scorers.score("wsc_simple", write(tmp_path, json.dumps(row)))
         assert found["per_example"][0]["out"]["predicted_label"] == want, (referent, said)
         assert found["corpus"] == {"accuracy": 100.0 * (want == 1)}
 

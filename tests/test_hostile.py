@@ -21,15 +21,16 @@ from pyarrow import parquet
 
 import entry
 import lookalike
-from foreword import config, golden, tasks
-from foreword.data import Columns, examples
-from foreword.errors import ForewordError
-from foreword.metrics import spider_execution
-from foreword.pretrain.texts import Written
-from foreword.readers import limits, read_rows
+from foreword import tasks
+from foreword.config import run as config
+from foreword.data.examples import Columns, examples
+from foreword.data.readers import limits, read_rows
+from foreword.data.template import Template
+from foreword.metrics import scorers, spider_execution
 from foreword.study.asked import checked
 from foreword.tasks._spider import cells
-from foreword.template import Template
+from foreword.train.pretrain.texts import Written
+from foreword.util.errors import ForewordError
 
 ROW = {"input": "a", "target": "b"}
 
@@ -358,9 +359,9 @@ def test_gzip_whose_inside_is_damaged(tmp_path: Path) -> None:
 def test_golden_cases_of_the_wrong_kind(tmp_path: Path) -> None:
     path = tmp_path / "cases.jsonl"
     path.write_text('{"id": "a", "gold": "[IN:A ]", "prediction": "' + "[IN:A " * 3_000 + '"}\n')
-    golden.score("mtop", path)
+    scorers.score("mtop", path)
     path.write_text('{"id": "a", "gold": "[IN:A ]", "prediction": ' + "[" * 3_000 + "}\n")
-    sentence(lambda: golden.score("mtop", path), "Line 1", "JSON")
+    sentence(lambda: scorers.score("mtop", path), "Line 1", "JSON")
 
 
 # -- Spider's databases ------------------------------------------------------------------------------------------------------
@@ -409,7 +410,7 @@ def test_a_query_stops_at_its_time_where_each_step_is_long(tmp_path: Path, monke
 WRITING = """
 import resource, sys, torch
 from pathlib import Path
-from foreword import checkpoint
+from foreword.train import checkpoint
 tensors = {"model.a": torch.ones(32 * 2**20)}  # 128 MB
 status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
 limit = int(status["VmData"].split()[0]) * 1024 + 60 * 2**20

@@ -23,16 +23,16 @@ from safetensors.torch import load_file, save_file
 
 import entry
 import tiny
-from foreword import reference
-from foreword.backbone import Backbone, Row, encoder_fingerprint, load_backbone, stored, wrap
-from foreword.backbone.identity import GENERATION
-from foreword.backbone.numbers import combined, digests, state
-from foreword.backbone.stored import weight_files
-from foreword.config import Run
-from foreword.errors import ForewordError
-from foreword.files import cache_folder
-from foreword.softprompt import Birth, SoftPrompt
+from foreword.config.run import Run
+from foreword.engine import Backbone, Row, encoder_fingerprint, load_backbone, stored, wrap
+from foreword.engine.identity import GENERATION
+from foreword.engine.numbers import combined, digests, state
+from foreword.engine.stored import weight_files
+from foreword.models import reference
+from foreword.prompts.soft_prompt import Birth, SoftPrompt
 from foreword.study.plan import plan
+from foreword.util.errors import ForewordError
+from foreword.util.files import cache_folder
 
 TEXT = "Input: Balori Temna sho 12ku der\nOutput:"
 

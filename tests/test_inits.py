@@ -6,10 +6,10 @@ import pytest
 import torch
 
 import tiny
-from foreword.backbone import Backbone
-from foreword.errors import ForewordError
-from foreword.inits import INITS, Given, initial
-from foreword.softprompt import Birth, SoftPrompt
+from foreword.engine import Backbone
+from foreword.prompts.inits import INITS, Given, initial
+from foreword.prompts.soft_prompt import Birth, SoftPrompt
+from foreword.util.errors import ForewordError
 
 FAMILIES = ("gpt2", "opt", "gemma3", "t5", "bart")
 DRAWN = ("random", "vocab")

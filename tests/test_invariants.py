@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 import tiny
-from foreword.backbone import Backbone, Row, load_backbone
+from foreword.engine import Backbone, Row, load_backbone
 
 STATE_SPACE = ("mamba",)
 CAUSAL = tiny.CAUSAL + STATE_SPACE

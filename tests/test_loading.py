@@ -14,8 +14,8 @@ import pytest
 import transformers
 
 import tiny
-from foreword.backbone import Row, load_backbone, wrap
-from foreword.errors import ForewordError
+from foreword.engine import Row, load_backbone, wrap
+from foreword.util.errors import ForewordError
 
 # -- broken models: the check at load switches the short cut off, and the answers stay exact -------------------------------
 

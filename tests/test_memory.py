@@ -12,8 +12,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foreword.errors import ForewordError
-from foreword.memory import Budget, out_of_memory
+from foreword.engine.memory import Budget, out_of_memory
+from foreword.util.errors import ForewordError
 
 TESTS = Path(__file__).parent
 
@@ -88,13 +88,13 @@ SHORT = """
 import resource, sys
 import torch
 import tiny
-from foreword.backbone import Backbone
-from foreword.backbone.beside import Slotted
-from foreword.data import Example
-from foreword.layout import Layout
-from foreword.methods import METHODS
-from foreword.predict import predict
-from foreword.template import Template
+from foreword.engine import Backbone
+from foreword.engine.beside import Slotted
+from foreword.data.examples import Example
+from foreword.prompts.layout import Layout
+from foreword.prompts.methods import METHODS
+from foreword.infer.predict import predict
+from foreword.data.template import Template
 
 torch.set_num_threads(1)
 choices, count, spare = eval(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])

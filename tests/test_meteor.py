@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foreword.errors import ForewordError
 from foreword.metrics import METRICS, meteor
 from foreword.metrics.multibleu import webnlg_text
 from foreword.metrics.ptb import tokenised
+from foreword.util.errors import ForewordError
 
 GOLDEN = Path(__file__).parents[2] / "shared" / "golden"
 # What the program counts of "the cat is on the mat" against "a cat sat on a mat", and of a text against itself.

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foreword import methods
-from foreword.context import Shown, Vectors, Words
-from foreword.data import Example
-from foreword.errors import ForewordError
-from foreword.methods import FORMER, METHODS, REFERENCES, Method, context, current, parse, renames
-from foreword.retrieve import RETRIEVERS, Found, make
-from foreword.template import Template
+from foreword.data.examples import Example
+from foreword.data.template import Template
+from foreword.prompts import methods
+from foreword.prompts.context import Shown, Vectors, Words
+from foreword.prompts.methods import FORMER, METHODS, REFERENCES, Method, context, current, parse, renames
+from foreword.prompts.retrieve import RETRIEVERS, Found, make
+from foreword.util.errors import ForewordError
 
 TEMPLATE = Template(instruction="Answer.", question="Q: {input}", answer=" A: {target}", separator="\n")
 

@@ -18,10 +18,10 @@ from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu import sentence_bleu, sentence_chrf
 from sacrebleu.metrics import BLEU, CHRF
 
-from foreword.errors import ForewordError
 from foreword.metrics import METRICS, Metric, metric
 from foreword.metrics.rouge import common_subsequence
 from foreword.metrics.scores import scores_of
+from foreword.util.errors import ForewordError
 
 GOLDEN = Path(__file__).parents[2] / "shared" / "golden"
 # Those that read facts: tests/test_golden.py; METEOR, which starts a Java program: tests/test_meteor.py.

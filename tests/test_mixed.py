@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import tiny
-from foreword.backbone import Backbone, Prefix, Request, Row, beside, blocks, wrap
-from foreword.backbone.cache import Behind, PrefixState, RoomyLayer, moved, still_there
-from foreword.backbone.decoding import Entry
-from foreword.backbone.prefix import each
-from foreword.errors import ForewordError
+from foreword.engine import Backbone, Prefix, Request, Row, beside, blocks, wrap
+from foreword.engine.cache import Behind, PrefixState, RoomyLayer, moved, still_there
+from foreword.engine.decoding import Entry
+from foreword.engine.prefix import each
+from foreword.util.errors import ForewordError
 
 EVERY = (*tiny.CAUSAL, "mamba", *tiny.SEQ2SEQ)
 

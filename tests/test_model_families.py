@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn import functional
 
 import tiny
-from foreword.backbone import Backbone, Row
-from foreword.backbone.known import known
+from foreword.engine import Backbone, Row
+from foreword.engine.known import known
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # recipes stand beside the package, not in it
 

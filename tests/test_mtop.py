@@ -8,9 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foreword.errors import ForewordError
-from foreword.golden import mtop as scorer
-from foreword.golden._cases import Case
 from foreword.metrics import metric
 from foreword.metrics.mtop import (
     NotATreeError,
@@ -24,6 +21,9 @@ from foreword.metrics.mtop import (
     tree,
     written,
 )
+from foreword.metrics.scorers import mtop as scorer
+from foreword.metrics.scorers._cases import Case
+from foreword.util.errors import ForewordError
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sacrebleu.metrics import BLEU
 
-from foreword import golden, tasks
-from foreword.errors import ForewordError, MissingExtraError
-from foreword.metrics import METRICS, meteor
+from foreword import tasks
+from foreword.metrics import METRICS, meteor, scorers
 from foreword.metrics.multibleu import closest, dart_text, padded, webnlg_text, words
+from foreword.util.errors import ForewordError, MissingExtraError
 
 REFERENCE = "the cat sat on the mat"
 
@@ -30,7 +30,7 @@ def without_meteor(monkeypatch: pytest.MonkeyPatch) -> None:
 def score(name: str, folder: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
     path = folder / "cases.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return golden.score(name, path)
+    return scorers.score(name, path)
 
 
 def test_a_case_worked_by_hand() -> None:

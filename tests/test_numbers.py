@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 import torch
 
-from foreword.backbone import Backbone, load_backbone
-from foreword.config import Tuning
-from foreword.files import write_json
-from foreword.methods import parse
-from foreword.record import ENGINE, Record
-from foreword.retrieve import RETRIEVERS
-from foreword.spec import Spec
-from foreword.task import Task
+from foreword.config.tuning import Tuning
+from foreword.data.task import Task
+from foreword.engine import Backbone, load_backbone
+from foreword.prompts.methods import parse
+from foreword.prompts.retrieve import RETRIEVERS
+from foreword.results.record import ENGINE, Record
+from foreword.study.spec import Spec
+from foreword.study.trial import Trial
 from foreword.tasks import load_task
-from foreword.trial import Trial
+from foreword.util.files import write_json
 
 KEPT = Path(__file__).parent / "numbers.json"
 LABELS = {
@@ -68,7 +68,7 @@ def numbers(name: str, label: str, out: Path) -> dict[str, Any]:
 @pytest.mark.parametrize(("name", "label"), [(name, label) for name, labels in LABELS.items() for label in labels])
 def test_the_numbers_are_those_of_this_engine(name: str, label: str, tmp_path: Path) -> None:
     kept = json.loads(KEPT.read_text(encoding="utf-8"))
-    again = "raise ENGINE in foreword/record.py where that is meant, and run `python tests/test_numbers.py`"
+    again = "raise ENGINE in foreword/results/record.py where that is meant, and run `python tests/test_numbers.py`"
     assert kept["engine"] == ENGINE, f"These numbers are of engine {kept['engine']}; {again}."
     before, now = kept["numbers"][name][label], json.loads(json.dumps(numbers(name, label, tmp_path)))
     for what, values in before.pop("floats").items():

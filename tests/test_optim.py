@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foreword.errors import ForewordError
-from foreword.optim import OPTIMIZERS, SCHEDULES, optimizer, rate
+from foreword.train.optim import OPTIMIZERS, SCHEDULES, optimizer, rate
+from foreword.util.errors import ForewordError
 
 RATE, DECAY = 0.3, 0.01
 

@@ -13,7 +13,8 @@ import entry
 import tiny
 from foreword.cli import talk
 from foreword.cli.talk import Bars, Clock
-from foreword.config import Run, Tuning
+from foreword.config.run import Run
+from foreword.config.tuning import Tuning
 from foreword.study.cost import estimate
 from foreword.study.pace import pace
 from foreword.study.plan import plan

@@ -12,14 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
-from foreword import golden
-from foreword.errors import ForewordError
-from foreword.metrics import METRICS
+from foreword.metrics import METRICS, scorers
 from foreword.metrics.moses import detokenised
 from foreword.metrics.parent import SMALL, TableError, entailing, parent, to_tell
 from foreword.metrics.subsequence import common_subsequence
 from foreword.metrics.totto import NEEDS, output_line, reference_lines, tables
 from foreword.metrics.totto import words as tokens
+from foreword.util.errors import ForewordError
 
 SHARED = Path(__file__).parents[2] / "shared" / "golden"
 PAIR = [(("name",), ("a", "b"))]
@@ -131,7 +130,7 @@ def test_parent_original_reads_lines_as_the_script_does(tmp_path: Path) -> None:
         {"id": "mixed", **case, "table": "name|||A b\ta|||b|||c"},
         {"id": "empty", **case, "table": "name||| \tx|||y"},
     ]
-    found = golden.score("parent_original", write(tmp_path, "cases.jsonl", rows))
+    found = scorers.score("parent_original", write(tmp_path, "cases.jsonl", rows))
     outs = {one["id"]: one["out"] for one in found["per_example"]}
     assert outs["plain"] == outs["empty-last"]
     assert outs["plain"]["lambda_none"]["precision"] == pytest.approx(SMALL**0.5)
@@ -205,7 +204,7 @@ def test_totto_scores_raw_predictions(tmp_path: Path) -> None:
         {"id": "a", "example_id": 7, "prediction": "Bob won 10 points."},
         {"id": "b", "example_id": 7, "prediction": ""},
     ]
-    found = golden.score("totto", write(tmp_path, "cases.jsonl", rows))
+    found = scorers.score("totto", write(tmp_path, "cases.jsonl", rows))
     first, second = (one["out"] for one in found["per_example"])
     assert first["bleu_single"]["score"] == pytest.approx(100.0)
     assert second["bleu_single"]["counts"] == [3, 2, 1, 0] and second["bleu_single"]["ref_len"] == 3
@@ -232,13 +231,13 @@ def test_a_damaged_totto_file_is_named(tmp_path: Path, example: Any, case: Any, 
     write(tmp_path, "examples.jsonl", [example])
     path = write(tmp_path, "cases.jsonl", [{"id": "a", "example_id": 7, "prediction": "x", **case}])
     with pytest.raises(ForewordError, match=said):
-        golden.score("totto", path)
+        scorers.score("totto", path)
 
 
 def test_totto_without_its_tables_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, "cases.jsonl", [{"id": "a", "example_id": 7, "prediction": "x"}])
     with pytest.raises(ForewordError, match=r"examples.jsonl beside the cases"):
-        golden.score("totto", path)
+        scorers.score("totto", path)
 
 
 # Moses' detokeniser

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 import tiny
-from foreword import store
-from foreword.backbone import Backbone, Row, wrap
-from foreword.inits import Given
-from foreword.softprompt import Birth, SoftPrompt
-from foreword.trainables import TRAINABLES, Setup
-from foreword.training import dev_loss, train
-from foreword.tuning import Tuning
+from foreword.config.tuning import Tuning
+from foreword.engine import Backbone, Row, wrap
+from foreword.prompts import store
+from foreword.prompts.inits import Given
+from foreword.prompts.soft_prompt import Birth, SoftPrompt
+from foreword.train.loop import dev_loss, train
+from foreword.train.trainables import TRAINABLES, Setup
 
 peft = pytest.importorskip("peft", reason="PEFT is not installed here")
 

@@ -12,7 +12,7 @@ import pytest
 import entry
 import serving
 import tiny
-from foreword import store
+from foreword.prompts import store
 from foreword.registry import Registry
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

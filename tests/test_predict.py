@@ -7,14 +7,14 @@ import torch
 from torch.nn import functional
 
 import tiny
-from foreword import predict as room
-from foreword.backbone import Backbone, Row, Said, Session, core, wrap
-from foreword.choosing import choice_ids
-from foreword.data import Example
-from foreword.layout import Layout
-from foreword.methods import METHODS
-from foreword.predict import predict
-from foreword.template import Template
+from foreword.data.examples import Example
+from foreword.data.template import Template
+from foreword.engine import Backbone, Row, Said, Session, core, wrap
+from foreword.infer import predict as room
+from foreword.infer.choosing import choice_ids
+from foreword.infer.predict import predict
+from foreword.prompts.layout import Layout
+from foreword.prompts.methods import METHODS
 
 TEMPLATE = Template(question="{input}\nOutput:")
 CHOICES = ("ba", "lo ri", "tem", "na sho ku")

@@ -14,9 +14,9 @@ from torch.nn import functional
 from transformers import DynamicCache
 
 import tiny
-from foreword.backbone import Backbone, Prefix, Row, wrap
-from foreword.backbone.prefix import Embeddings, KeysValues, Tokens
-from foreword.errors import ForewordError
+from foreword.engine import Backbone, Prefix, Row, wrap
+from foreword.engine.prefix import Embeddings, KeysValues, Tokens
+from foreword.util.errors import ForewordError
 
 FAMILIES = ("gpt2", "llama", "gemma3", "falcon", "bloom")
 

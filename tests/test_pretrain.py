@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from foreword import reference
-from foreword.backbone import load_backbone
-from foreword.backbone.fresh import fresh_llama, fresh_t5
-from foreword.errors import ForewordError
-from foreword.files import read_json
-from foreword.pretrain import Progress, pretrain
-from foreword.pretrain.batches import Place, batches
-from foreword.pretrain.objective import causal, spans_of
-from foreword.pretrain.spans import corrupted
-from foreword.pretrain.words import EOS, EOS_ID, PAD, PAD_ID, SENTINEL_IDS, train_tokenizer
-from foreword.world import names
+from foreword.engine import load_backbone
+from foreword.models import reference
+from foreword.synthetic import names
+from foreword.train.pretrain import Progress, pretrain
+from foreword.train.pretrain.batches import Place, batches
+from foreword.train.pretrain.fresh import fresh_llama, fresh_t5
+from foreword.train.pretrain.objective import causal, spans_of
+from foreword.train.pretrain.spans import corrupted
+from foreword.train.pretrain.words import EOS, EOS_ID, PAD, PAD_ID, SENTINEL_IDS, train_tokenizer
+from foreword.util.errors import ForewordError
+from foreword.util.files import read_json
 
 MICRO = {
     "size": "micro",

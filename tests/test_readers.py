@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from foreword.data import Columns, Example, divided, examples, merged, shared_questions
-from foreword.errors import ForewordError
-from foreword.readers import endings, read_lines, read_rows
+from foreword.data.examples import Columns, Example, divided, examples, merged, shared_questions
+from foreword.data.readers import endings, read_lines, read_rows
+from foreword.util.errors import ForewordError
 
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 TEXT = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), max_size=12)

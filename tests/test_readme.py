@@ -11,9 +11,9 @@ import pytest
 import typer
 
 import entry
-from foreword import reference
 from foreword.cli.app import app
-from foreword.errors import ForewordError
+from foreword.models import reference
+from foreword.util.errors import ForewordError
 
 README = Path(__file__).parents[1] / "README.md"
 BLOCK = re.compile(r"^```(?:bash|console|sh|shell)\n(.*?)^```", re.MULTILINE | re.DOTALL)

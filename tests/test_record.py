@@ -14,21 +14,23 @@ import regex
 
 import entry
 import tiny
-from foreword import folding, reference, store
-from foreword.backbone import load_backbone
-from foreword.config import Tuning
-from foreword.data import Example
-from foreword.errors import ForewordError
-from foreword.files import canonical
-from foreword.methods import parse
+from foreword.config.tuning import Tuning
+from foreword.data.examples import Example
+from foreword.data.task import Task
+from foreword.data.template import Template
+from foreword.engine import load_backbone
 from foreword.metrics import METRICS
-from foreword.record import ENGINE, Record, refuse_older
-from foreword.retrieve import RETRIEVERS, SIGNATURES, signature, vectors, words
-from foreword.softprompt import Birth, SoftPrompt
-from foreword.spec import Spec
-from foreword.task import Task
-from foreword.template import Template
-from foreword.trial import Trial
+from foreword.models import reference
+from foreword.prompts import store
+from foreword.prompts.methods import parse
+from foreword.prompts.retrieve import RETRIEVERS, SIGNATURES, signature, vectors, words
+from foreword.prompts.soft_prompt import Birth, SoftPrompt
+from foreword.results.record import ENGINE, Record, refuse_older
+from foreword.study.spec import Spec
+from foreword.study.trial import Trial
+from foreword.util import folding
+from foreword.util.errors import ForewordError
+from foreword.util.files import canonical
 
 TASK = Task(
     "toy",
@@ -85,10 +87,10 @@ def test_a_metrics_signature_is_in_the_key(monkeypatch: pytest.MonkeyPatch) -> N
     contents = spec("zero").contents(tiny.backbone("gpt2"), TASK)["metrics"]
     assert contents == {name: METRICS[name].signature() for name in TASK.metrics}
     other = replace(METRICS["exact_match"], signature=lambda: "exact_match|case:lower")
-    monkeypatch.setattr("foreword.spec.metric", lambda name: other if name == "exact_match" else METRICS[name])
+    monkeypatch.setattr("foreword.study.spec.metric", lambda name: other if name == "exact_match" else METRICS[name])
     changed = key("zero")
     absent = replace(METRICS["exact_match"], absence=lambda: "Java is not here.")
-    monkeypatch.setattr("foreword.spec.metric", lambda name: absent if name == "exact_match" else METRICS[name])
+    monkeypatch.setattr("foreword.study.spec.metric", lambda name: absent if name == "exact_match" else METRICS[name])
     assert len({before, changed, key("zero")}) == 3
 
 

@@ -14,12 +14,12 @@ import pytest
 import torch
 
 import entry
-from foreword import store
-from foreword.errors import ForewordError
-from foreword.methods import parse
+from foreword.prompts import store
+from foreword.prompts.methods import parse
+from foreword.prompts.retrieve import RETRIEVERS
+from foreword.prompts.soft_prompt import Birth, SoftPrompt
 from foreword.registry import Registry, parse_reference
-from foreword.retrieve import RETRIEVERS
-from foreword.softprompt import Birth, SoftPrompt
+from foreword.util.errors import ForewordError
 
 
 def folder(where: Path, seed: int = 0, label: str = "pt") -> Path:

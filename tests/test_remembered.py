@@ -10,9 +10,9 @@ import pytest
 
 import foreword as interface
 from entry import foreword, refused, rows, save_model, save_rows
-from foreword import store
-from foreword.config import Run
-from foreword.retrieve import fixed
+from foreword.config.run import Run
+from foreword.prompts import store
+from foreword.prompts.retrieve import fixed
 from foreword.study.asked import task_of
 
 TRAINING = ("--max-steps", 2, "--prompt-length", 2)

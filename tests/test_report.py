@@ -19,12 +19,13 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from foreword.metrics import metric
-from foreword.record import Demonstration, Record
-from foreword.report import charts, examples, labels, similarity, words
+from foreword.report import charts, examples, labels, similarity
 from foreword.report.page import page, write_report
-from foreword.report.rows import Summary
 from foreword.report.table import show
-from foreword.study.summary import summarise
+from foreword.results.record import Demonstration, Record
+from foreword.results.rows import Summary
+from foreword.results.summary import summarise
+from foreword.util import words
 from report_records import record, records
 
 NASTY = """</script><script>alert("x")</script><img src=x onerror=alert(1)> {{data}} & 'quoted' \u2028"""

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from foreword.metrics import metric
-from foreword.record import Record
-from foreword.report import charts, details, words
+from foreword.report import charts, details
 from foreword.report.page import page
-from foreword.report.rows import Asked, Summary
-from foreword.study.summary import summarise
-from foreword.study.trivial import Trivial
+from foreword.results.record import Record
+from foreword.results.rows import Asked, Summary
+from foreword.results.summary import summarise
+from foreword.results.trivial import Trivial
+from foreword.util import words
 from report_records import record, records
 from test_report import printed
 

@@ -17,9 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foreword.data import Example
-from foreword.errors import ForewordError, MissingExtraError
-from foreword.retrieve import RETRIEVERS, Found, Pool, Retriever, fixed, make, vectors, words
+from foreword.data.examples import Example
+from foreword.prompts.retrieve import RETRIEVERS, Found, Pool, Retriever, fixed, make, vectors, words
+from foreword.util.errors import ForewordError, MissingExtraError
 
 SHARED = Path(__file__).parents[2] / "shared"
 WIDTH = 16

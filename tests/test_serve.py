@@ -18,11 +18,11 @@ import pytest
 
 import entry
 import serving
-from foreword import store
 from foreword.api.predictor import Predictor
-from foreword.backbone import Backbone, Row, Session
+from foreword.engine import Backbone, Row, Session
+from foreword.prompts import store
+from foreword.prompts.soft_prompt import SoftPrompt
 from foreword.registry import Registry
-from foreword.softprompt import SoftPrompt
 from serving import Running
 
 INPUTS = ("bana 1 lo", "tem 3 na and a longer one that goes on", "x")

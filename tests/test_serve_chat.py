@@ -14,10 +14,10 @@ import transformers
 
 import chats
 import serving
-from foreword import store
 from foreword.api.predictor import Predictor
-from foreword.backbone import Backbone, Row, wrap
-from foreword.chat import Chat
+from foreword.engine import Backbone, Row, wrap
+from foreword.prompts import store
+from foreword.prompts.chat import Chat
 from foreword.registry import Registry
 from serving import Running
 

@@ -10,8 +10,8 @@ import pytest
 import entry
 import serving
 import tiny
-from foreword import store
 from foreword.api.predictor import Predictor
+from foreword.prompts import store
 from foreword.registry import Registry
 
 TEXTS = ("bana 1 lo", "tem 2", "a b c d e f")

@@ -24,11 +24,11 @@ import pytest
 import entry
 import serving
 import tiny
-from foreword import store
-from foreword.backbone import Backbone
-from foreword.errors import ForewordError
+from foreword.engine import Backbone
+from foreword.prompts import store
 from foreword.registry import Registry
 from foreword.serve.log import RequestLog, lines_of
+from foreword.util.errors import ForewordError
 from serving import Running
 
 BASE = "tiny-llama-0"

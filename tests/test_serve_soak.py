@@ -15,8 +15,8 @@ import pytest
 
 import serving
 import tiny
-from foreword import store
-from foreword.backbone import Request, Row, Sampling
+from foreword.engine import Request, Row, Sampling
+from foreword.prompts import store
 from foreword.registry import Registry
 
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 import chats
 import tiny
-from foreword.backbone import Backbone, wrap
+from foreword.data.template import Template
+from foreword.engine import Backbone, wrap
 from foreword.serve.echo import Token
 from foreword.serve.texts import Answer
-from foreword.template import Template
 
 TEMPLATES = (
     None,

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tiny
-from foreword.backbone import Backbone, Prefix, Request, Said, Sampling, Session, wrap
-from foreword.backbone import beside as slots
-from foreword.backbone.sampling import choose
-from foreword.errors import ForewordError
+from foreword.engine import Backbone, Prefix, Request, Said, Sampling, Session, wrap
+from foreword.engine import beside as slots
+from foreword.engine.sampling import choose
+from foreword.util.errors import ForewordError
 
 FAMILIES = ("gpt2", "llama", "gemma2", "bloom")
 OTHERS = ("falcon", "mamba", "t5")  # whose rows join as cohorts

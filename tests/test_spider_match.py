@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nltk.tokenize import NLTKWordTokenizer
 
-from foreword.errors import ForewordError
 from foreword.metrics import metric
 from foreword.metrics.spider_match import COMPONENTS, LEVELS, Verdict, elementai, judge, suite
 from foreword.metrics.spider_sql import Schema, SqlError, parse, tokens, words
+from foreword.util.errors import ForewordError
 
 COLUMNS = [
     (-1, "*"),

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from foreword.errors import ForewordError
 from foreword.metrics import METRICS, _spread, spider_match, totto
 from foreword.metrics._spread import spread
+from foreword.util.errors import ForewordError
 
 TEXT = "the a big red cat dog won 3 cups , in 1998 . Bern's <null> naïve &amp; (one) % ' \" 東 京"
 WORDS = TEXT.split()

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest, ttest_rel
 from scipy.stats import t as student
 
-from foreword.errors import ForewordError
-from foreword.stats import (
+from foreword.results.stats import (
     Sample,
     bins,
     bootstrap,
@@ -31,6 +30,7 @@ from foreword.stats import (
     seeds_needed,
     slope,
 )
+from foreword.util.errors import ForewordError
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 numbers = st.floats(0, 100).map(lambda x: round(x, 3))

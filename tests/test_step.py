@@ -16,14 +16,14 @@ from torch import Tensor
 from torch.nn import functional
 
 import tiny
-from foreword.backbone import Backbone, Row, wrap
-from foreword.backbone import head as head_room
-from foreword.backbone.attention import Kind
-from foreword.backbone.fused import FUSED, stand_in
-from foreword.backbone.head import Head
-from foreword.backbone.packing import Packing
-from foreword.backbone.passes import running
-from foreword.backbone.spared import Spared
+from foreword.engine import Backbone, Row, wrap
+from foreword.engine import head as head_room
+from foreword.engine.attention import Kind
+from foreword.engine.fused import FUSED, stand_in
+from foreword.engine.head import Head
+from foreword.engine.packing import Packing
+from foreword.engine.passes import running
+from foreword.engine.spared import Spared
 
 PACKED = tuple(
     family for family in tiny.CAUSAL if family not in ("gpt_neo", "falcon")

@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import tiny
-from foreword import softprompt, store
-from foreword.errors import ForewordError
-from foreword.softprompt import Birth, SoftPrompt
+from foreword.prompts import soft_prompt, store
+from foreword.prompts.soft_prompt import Birth, SoftPrompt
+from foreword.util.errors import ForewordError
 
 
 def prompt(length: int = 3, hidden: int = 8) -> SoftPrompt:
@@ -239,6 +239,6 @@ def test_line_ends_inside_demonstrations_stay_what_they_are(tmp_path: Path) -> N
     text = "a\u2028b\u2029c\x85d\x0be\x0cf\x1cg"
     rows = ({"id": text, "fields": {"input": text}, "targets": [text], "choices": []},)
     values = torch.ones((2, 4))
-    birth = Birth("m", label="ipt", settings={"demonstrations": softprompt.worked_digest(rows)})
+    birth = Birth("m", label="ipt", settings={"demonstrations": soft_prompt.worked_digest(rows)})
     store.save(SoftPrompt(values, birth, rows), tmp_path / "p")
     assert store.load(tmp_path / "p").worked == rows

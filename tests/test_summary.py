@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foreword.errors import ForewordError
 from foreword.metrics import metric
-from foreword.record import Answer, Costs, Record
-from foreword.study.summary import Summary, as_json, summarise
-from foreword.study.trivial import Trivial
+from foreword.results.record import Answer, Costs, Record
+from foreword.results.summary import Summary, as_json, summarise
+from foreword.results.trivial import Trivial
+from foreword.util.errors import ForewordError
 
 METRIC = "exact_match"
 

@@ -13,9 +13,9 @@ import transformers
 import chats
 import entry
 import serving
-from foreword import store
 from foreword.api.predictor import Predictor
-from foreword.backbone import load_backbone
+from foreword.engine import load_backbone
+from foreword.prompts import store
 
 
 def talked(monkeypatch: pytest.MonkeyPatch, text: str, *argv: object) -> entry.Told:

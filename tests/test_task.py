@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from foreword.data import Columns, Example
-from foreword.errors import ForewordError, MissingExtraError
-from foreword.task import SPLITS, Task
+from foreword.data.examples import Columns, Example
+from foreword.data.task import SPLITS, Task
+from foreword.data.template import Template
 from foreword.tasks import load_task, task_from_files, task_from_hub
-from foreword.template import Template
+from foreword.util.errors import ForewordError, MissingExtraError
 
 QUICK = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

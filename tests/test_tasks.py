@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from foreword import tasks
-from foreword.data import Example
-from foreword.errors import ForewordError
-from foreword.task import SPLITS, Task
+from foreword.data.examples import Example
+from foreword.data.task import SPLITS, Task
+from foreword.util.errors import ForewordError
 
 SHARED = Path(__file__).parents[2] / "shared"
 DATA = SHARED / "data"

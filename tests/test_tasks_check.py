@@ -14,11 +14,11 @@ from typer.testing import CliRunner
 import lookalike
 from foreword import tasks
 from foreword.cli.app import app
-from foreword.data import Example
-from foreword.errors import ForewordError
+from foreword.data.examples import Example
 from foreword.tasks import _check
 from foreword.tasks._files import File, examined
 from foreword.tasks._leaks import NEAR, Leak, leaks
+from foreword.util.errors import ForewordError
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 FILED = [name for name in tasks.names() if hasattr(tasks.module(name), "PLACE")]
@@ -198,7 +198,7 @@ def test_no_near_pair_is_missed() -> None:
 
 
 def test_retrieval_never_shows_an_exact_leak() -> None:
-    from foreword.retrieve import make
+    from foreword.prompts.retrieve import make
 
     train = [asked("t1", "the same question", "x"), asked("t2", "another one", "y")]
     assert [one.example.id for one in make("bm25", train).find(asked("s1", "the same question", "x"), 2)] == ["t2"]

@@ -12,10 +12,10 @@ import pytest
 
 import lookalike
 from foreword import tasks
-from foreword.data import Example
+from foreword.data.examples import Example
+from foreword.data.task import SPLITS, Task
 from foreword.metrics import metric
 from foreword.metrics.totto import reference_lines
-from foreword.task import SPLITS, Task
 from foreword.tasks._page import page
 
 ROOT = Path(__file__).parents[1]
@@ -306,7 +306,7 @@ def test_cleaned_e2e_without_its_train_file_says_so(tmp_path: Path) -> None:
 
 
 def test_mrqa_without_squad_says_what_to_download(tmp_path: Path) -> None:
-    from foreword.errors import ForewordError
+    from foreword.util.errors import ForewordError
 
     lookalike.write(tmp_path, "mrqa")
     with pytest.raises(ForewordError, match=r"trained on SQuAD, and there is no folder 'squad' beside 'mrqa'"):

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 import tiny
-from foreword.backbone import Backbone, wrap
-from foreword.backbone.install import Switch
-from foreword.errors import ForewordError
+from foreword.engine import Backbone, wrap
+from foreword.engine.install import Switch
+from foreword.util.errors import ForewordError
 
 FAMILIES = ("gpt2", "llama", "gemma3", "bloom", "t5")
 

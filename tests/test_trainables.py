@@ -12,16 +12,17 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 import tiny
-from foreword import store, trainables
-from foreword.backbone import Backbone, Row
-from foreword.config import Run
-from foreword.errors import ForewordError
-from foreword.inits import Given
-from foreword.methods import METHODS, REFERENCES
-from foreword.softprompt import Birth
-from foreword.trainables import TRAINABLES, Setup, Trainable, tuning_for, usable
-from foreword.training import Tuned, dev_loss, train
-from foreword.tuning import Tuning
+from foreword.config.run import Run
+from foreword.config.tuning import Tuning
+from foreword.engine import Backbone, Row
+from foreword.prompts import store
+from foreword.prompts.inits import Given
+from foreword.prompts.methods import METHODS, REFERENCES
+from foreword.prompts.soft_prompt import Birth
+from foreword.train import trainables
+from foreword.train.loop import Tuned, dev_loss, train
+from foreword.train.trainables import TRAINABLES, Setup, Trainable, tuning_for, usable
+from foreword.util.errors import ForewordError
 
 FAMILIES = ("llama", "gpt2", "t5")  # output layer of its own, tied to the embeddings, encoder-decoder
 ROWS = METHODS | REFERENCES
@@ -85,7 +86,7 @@ def test_an_entry_says_all_of_itself(name: str) -> None:
 def test_a_file_is_all_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (
         "from dataclasses import replace\n"
-        "from foreword.trainables.prompt import TRAINABLE as PROMPT\n"
+        "from foreword.train.trainables.prompt import TRAINABLE as PROMPT\n"
         "TRAINABLE = replace(PROMPT, name='states')\n"
     )
     (tmp_path / "states.py").write_text(text, encoding="utf-8")

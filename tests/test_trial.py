@@ -10,20 +10,21 @@ import numpy as np
 import pytest
 
 import tiny
-from foreword import store, trial
-from foreword.backbone import Backbone
-from foreword.data import Example
-from foreword.errors import ForewordError
-from foreword.methods import parse
+from foreword.config.tuning import Tuning
+from foreword.data.examples import Example
+from foreword.data.task import Task
+from foreword.data.template import Template
+from foreword.engine import Backbone
 from foreword.metrics import metric
-from foreword.record import Record
-from foreword.retrieve import RETRIEVERS
-from foreword.softprompt import SoftPrompt
-from foreword.spec import Spec
-from foreword.task import Task
-from foreword.template import Template
-from foreword.trial import Trial
-from foreword.tuning import Tuning
+from foreword.prompts import store
+from foreword.prompts.methods import parse
+from foreword.prompts.retrieve import RETRIEVERS
+from foreword.prompts.soft_prompt import SoftPrompt
+from foreword.results.record import Record
+from foreword.study import trial
+from foreword.study.spec import Spec
+from foreword.study.trial import Trial
+from foreword.util.errors import ForewordError
 
 LABELS = ("zero", "few:2", "icl:2", "pt", "ipt", "ipt-fixed", "icl:random", "icl:dense:1")
 TUNING = Tuning(prompt_length=3, max_steps=4, eval_every=2, batch_size=4, warmup_steps=1, dev_limit=5)

@@ -14,22 +14,23 @@ import pytest
 import transformers
 
 from entry import foreword, refused, save_model, save_rows
-from foreword import reference
-from foreword.backbone import load_backbone
-from foreword.config import Tuning, load
-from foreword.data import Example, divided, examples, merged, shared_questions
-from foreword.errors import ForewordError
-from foreword.methods import METHODS
+from foreword.config.run import load
+from foreword.config.tuning import Tuning
+from foreword.data.examples import Example, divided, examples, merged, shared_questions
+from foreword.data.task import Task
+from foreword.data.template import Template
+from foreword.engine import load_backbone
 from foreword.metrics.spider_match import elementai, suite
-from foreword.retrieve import make
-from foreword.retrieve.words import pieces
+from foreword.models import reference
+from foreword.prompts.methods import METHODS
+from foreword.prompts.retrieve import make
+from foreword.prompts.retrieve.words import pieces
 from foreword.study.asked import scored_task, task_of
 from foreword.study.boundary import bounded
 from foreword.study.carried import carried
-from foreword.task import Task
+from foreword.study.trial import Spec, Trial
 from foreword.tasks import task_from_files
-from foreword.template import Template
-from foreword.trial import Spec, Trial
+from foreword.util.errors import ForewordError
 
 TWO = [("the parcel came late", "negative"), ("the parcel came late", "positive")]
 TWO += [("lovely shop", "positive"), ("lovely shop", "negative")]

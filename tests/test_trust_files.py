@@ -23,16 +23,18 @@ from safetensors.torch import save_file
 import entry
 import tiny
 from entry import foreword, refused
-from foreword import checkpoint, files, store
-from foreword.errors import ForewordError, TrialFailedError, brief, visible
-from foreword.files import canonical
 from foreword.metrics import METRICS
-from foreword.record import Record
-from foreword.softprompt import Birth, SoftPrompt
+from foreword.prompts import store
+from foreword.prompts.soft_prompt import Birth, SoftPrompt
+from foreword.results.record import Record
+from foreword.results.summary import as_json, summarise
 from foreword.study.compare import Outcome, carry_out
 from foreword.study.plan import plan
-from foreword.study.summary import as_json, summarise
-from foreword.trial import Trial
+from foreword.study.trial import Trial
+from foreword.train import checkpoint
+from foreword.util import files
+from foreword.util.errors import ForewordError, TrialFailedError, brief, visible
+from foreword.util.files import canonical
 from test_compare import run as run_of
 from test_record import TASK, spec
 from test_summary import hits, made

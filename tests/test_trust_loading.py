@@ -19,10 +19,10 @@ import transformers
 
 import entry
 import tiny
-from foreword.backbone import load_backbone
-from foreword.backbone.unfrozen import load_unfrozen
-from foreword.errors import ForewordError
-from foreword.retrieve import sentence_encoder
+from foreword.engine import load_backbone
+from foreword.engine.unfrozen import load_unfrozen
+from foreword.prompts.retrieve import sentence_encoder
+from foreword.util.errors import ForewordError
 from hub import publish
 
 SOURCE = Path(__file__).parents[1] / "src" / "foreword"

@@ -16,8 +16,8 @@ import pytest
 
 import entry
 from entry import Process
-from foreword import store
-from foreword.record import Record
+from foreword.prompts import store
+from foreword.results.record import Record
 
 TINY = (
     "--max-new-tokens",

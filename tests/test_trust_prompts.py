@@ -16,13 +16,13 @@ from safetensors.torch import load_file, save_file
 
 import entry
 import tiny
-from foreword import store
-from foreword.backbone import Backbone, load_backbone
-from foreword.config import Run
-from foreword.errors import ForewordError
-from foreword.softprompt import Birth, SoftPrompt
+from foreword.config.run import Run
+from foreword.engine import Backbone, load_backbone
+from foreword.prompts import store
+from foreword.prompts.soft_prompt import Birth, SoftPrompt
 from foreword.study import single
 from foreword.study.plan import suits
+from foreword.util.errors import ForewordError
 from hub import publish
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"

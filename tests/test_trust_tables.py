@@ -21,13 +21,13 @@ from pyarrow import parquet
 
 from entry import foreword, refused
 from foreword.cli.options import settings
-from foreword.data import Columns, examples
-from foreword.errors import ForewordError
+from foreword.data.examples import Columns, examples
+from foreword.data.readers import Form, read_rows
+from foreword.data.task import Task
+from foreword.data.template import Template
 from foreword.metrics import METRICS
-from foreword.readers import Form, read_rows
-from foreword.task import Task
 from foreword.tasks import load_task, task_from_files
-from foreword.template import Template
+from foreword.util.errors import ForewordError
 
 PAIR = [{"input": "a", "target": "b"}, {"input": "c", "target": "d"}]
 

@@ -13,15 +13,15 @@ from safetensors import safe_open
 from torch import Tensor
 
 import tiny
-from foreword import training as room
-from foreword.backbone import Backbone, Row, wrap
-from foreword.errors import ForewordError
-from foreword.inits import Given
-from foreword.softprompt import Birth, SoftPrompt
-from foreword.trainables import TRAINABLES, Setup
-from foreword.trainables.prompt import KEPT, Prompt
-from foreword.training import Tuned, dev_loss, train
-from foreword.tuning import Tuning
+from foreword.config.tuning import Tuning
+from foreword.engine import Backbone, Row, wrap
+from foreword.prompts.inits import Given
+from foreword.prompts.soft_prompt import Birth, SoftPrompt
+from foreword.train import loop as room
+from foreword.train.loop import Tuned, dev_loss, train
+from foreword.train.trainables import TRAINABLES, Setup
+from foreword.train.trainables.prompt import KEPT, Prompt
+from foreword.util.errors import ForewordError
 
 FAST: dict[str, Any] = {
     "prompt_length": 4,

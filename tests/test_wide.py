@@ -12,8 +12,8 @@ import torch
 
 import tiny
 import training
-from foreword.backbone import Backbone, Row, load_backbone, wrap
-from foreword.errors import ForewordError
+from foreword.engine import Backbone, Row, load_backbone, wrap
+from foreword.util.errors import ForewordError
 
 
 def gradient(one: Backbone, soft: torch.Tensor, rows: list[Row]) -> torch.Tensor:

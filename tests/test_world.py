@@ -10,8 +10,8 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foreword.world import Document, documents, drills, names
-from foreword.world.runs import reworded
+from foreword.synthetic import Document, documents, drills, names
+from foreword.synthetic.runs import reworded
 
 
 def texts(seed: int, count: int, **more: int) -> list[str]:

@@ -11,7 +11,7 @@ import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
-from foreword.backbone import Backbone, Row, wrap
+from foreword.engine import Backbone, Row, wrap
 
 WORDS = 320
 CAUSAL = (

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from foreword.backbone import Backbone, Row
-from foreword.inits import Given
-from foreword.softprompt import Birth, SoftPrompt
-from foreword.trainables import TRAINABLES, Setup
-from foreword.training import Tuned, dev_loss, train
-from foreword.tuning import Tuning
+from foreword.config.tuning import Tuning
+from foreword.engine import Backbone, Row
+from foreword.prompts.inits import Given
+from foreword.prompts.soft_prompt import Birth, SoftPrompt
+from foreword.train.loop import Tuned, dev_loss, train
+from foreword.train.trainables import TRAINABLES, Setup
 
 
 def tuned(one: Backbone, rows: Sequence[Row], folder: Path, *, length: int, steps: int) -> Tuned:

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 import transformers
 
-from foreword.backbone import Backbone, Traits, wrap
-from foreword.backbone.known import TABLE
-from foreword.errors import ForewordError
-from foreword.files import whole_file
+from foreword.engine import Backbone, Traits, wrap
+from foreword.engine.known import TABLE
+from foreword.util.errors import ForewordError
+from foreword.util.files import whole_file
 from recipes.families import shapes
 
 PAGE = Path(__file__).parents[2] / "docs" / "families.md"

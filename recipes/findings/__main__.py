@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
-from foreword.errors import ForewordError
-from foreword.report.words import duration
 from foreword.study.cost import summed
+from foreword.util.errors import ForewordError
+from foreword.util.words import duration
 from recipes.findings import page
 from recipes.findings.lab import TFLOPS, Lab
 from recipes.findings.studies import STUDIES

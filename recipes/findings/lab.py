@@ -15,18 +15,18 @@ from typing import Any
 
 import torch
 
-from foreword import reference
-from foreword.backbone import Backbone
-from foreword.config import Run
-from foreword.errors import ForewordError
-from foreword.files import tidy, writable_folder
-from foreword.record import Record
-from foreword.report.words import duration
+from foreword.config.run import Run
+from foreword.data.task import Task
+from foreword.engine import Backbone
+from foreword.models import reference
+from foreword.results.record import Record
 from foreword.study.asked import task_of
 from foreword.study.cost import Estimate, estimate
 from foreword.study.plan import Plan, backbone_of, plan, renamed
-from foreword.task import Task
-from foreword.trial import Trial
+from foreword.study.trial import Trial
+from foreword.util.errors import ForewordError
+from foreword.util.files import tidy, writable_folder
+from foreword.util.words import duration
 
 TFLOPS = 0.04  # a second and a job: 0.03 to 0.046 on one thread of a busy 2-core machine, medium model
 MODEL_RATE = (

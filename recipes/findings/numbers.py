@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from foreword import stats
-from foreword.errors import ForewordError
 from foreword.metrics import metric
-from foreword.record import Record
-from foreword.report import words
+from foreword.results import stats
+from foreword.results.record import Record
+from foreword.util import words
+from foreword.util.errors import ForewordError
 
 ALPHA = 0.05
 Key = TypeVar("Key")

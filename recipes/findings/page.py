@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from foreword.files import read_json, write_json, write_text
-from foreword.record import Record
+from foreword.results.record import Record
+from foreword.util.files import read_json, write_json, write_text
 from recipes.findings.lab import Lab
 from recipes.findings.studies import STUDIES, Told
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from foreword.config import Run
-from foreword.record import Record
-from foreword.report import words
+from foreword.config.run import Run
 from foreword.report.similarity import Gain, gains
+from foreword.results.record import Record
+from foreword.util import words
 from recipes.findings.lab import Lab
 from recipes.findings.numbers import ALPHA, Difference, Score, Verdict, adjusted, difference, of, score
 

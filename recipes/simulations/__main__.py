@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from foreword.files import write_text
+from foreword.util.files import write_text
 from recipes.simulations import measured as m
 from recipes.simulations.worlds import Method
 

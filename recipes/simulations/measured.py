@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from foreword import stats
 from foreword.metrics import metric
-from foreword.study.choice import choose
-from foreword.study.contrast import contrasts
+from foreword.results import stats
+from foreword.results.choice import choose
+from foreword.results.contrast import contrasts
 from recipes.simulations.worlds import Method, Numbers, answers, generator, mean, translations
 
 SPREADS = (0.0, 1.0, 3.0)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
-from foreword.errors import ForewordError
-from foreword.record import Record
+from foreword.results.record import Record
+from foreword.util.errors import ForewordError
 from recipes.findings.lab import Lab
 from recipes.smollm2 import page
 from recipes.smollm2.cells import Lay

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from foreword.config import Run
-from foreword.record import Record
-from foreword.tuning import Tuning
+from foreword.config.run import Run
+from foreword.config.tuning import Tuning
+from foreword.results.record import Record
 
 WHOLE = 10**9
 METHODS = ("icl:random", "icl", "icl:bm25:3", "pt", "ipt")

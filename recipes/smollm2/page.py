@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from foreword.config import Run
-from foreword.files import write_text
-from foreword.record import Record
-from foreword.report import words
+from foreword.config.run import Run
 from foreword.report.similarity import gains
+from foreword.results.record import Record
+from foreword.util import words
+from foreword.util.files import write_text
 from recipes.findings.lab import Lab
 from recipes.findings.numbers import Difference, adjusted, difference, of, score
 from recipes.smollm2.cells import METHODS, SETTINGS, Lay, Setting

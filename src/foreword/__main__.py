@@ -38,13 +38,13 @@ def main() -> None:
 def _run() -> int:
     try:
         # Everything is imported here, so that Ctrl-C while it loads is Ctrl-C and no traceback.
-        from foreword.errors import ForewordError
+        from foreword.util.errors import ForewordError
     except KeyboardInterrupt:
         return _say(STOPPED, INTERRUPTED)
     try:
         _quiet()
-        from foreword.allocator import keep_freed
         from foreword.cli.app import app
+        from foreword.util.allocator import keep_freed
 
         keep_freed()
 
@@ -162,7 +162,7 @@ def _unread() -> int:
 
 def _say(sentence: str, code: int) -> int:
     try:
-        from foreword.errors import brief
+        from foreword.util.errors import brief
 
         print(f"foreword: {brief(' '.join(sentence.split()))}", file=sys.stderr, flush=True)
     except (OSError, ValueError):  # nobody is there to be told; the exit code says it

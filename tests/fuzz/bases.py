@@ -21,19 +21,19 @@ from pyarrow import parquet
 import entry
 import lookalike
 import tiny
-from foreword import store
-from foreword.data import Example
-from foreword.methods import parse
-from foreword.pretrain.checkpoint import keep
-from foreword.record import Record
-from foreword.retrieve import RETRIEVERS
-from foreword.softprompt import Birth, SoftPrompt
-from foreword.spec import Spec
-from foreword.task import Task
-from foreword.template import Template
-from foreword.training import State, _save
-from foreword.trial import Trial
-from foreword.tuning import Tuning
+from foreword.config.tuning import Tuning
+from foreword.data.examples import Example
+from foreword.data.task import Task
+from foreword.data.template import Template
+from foreword.prompts import store
+from foreword.prompts.methods import parse
+from foreword.prompts.retrieve import RETRIEVERS
+from foreword.prompts.soft_prompt import Birth, SoftPrompt
+from foreword.results.record import Record
+from foreword.study.spec import Spec
+from foreword.study.trial import Trial
+from foreword.train.loop import State, _save
+from foreword.train.pretrain.checkpoint import keep
 
 Files = dict[str, bytes]
 

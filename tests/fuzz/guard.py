@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-from foreword.errors import ForewordError
+from foreword.util.errors import ForewordError
 
 SECONDS = 2.0  # of the processor
 MEMORY = 2**30  # bytes more than before

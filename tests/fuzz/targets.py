@@ -10,21 +10,23 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from foreword import golden, store, tasks
-from foreword.backbone import Row, load_backbone
+from foreword import tasks
 from foreword.cli.reading import choices_of
-from foreword.config import Run, load
-from foreword.data import Example, examples
-from foreword.errors import ForewordError
-from foreword.methods import context
-from foreword.pretrain.checkpoint import put_back
-from foreword.pretrain.texts import Mark, Written
-from foreword.readers import Form, read_rows
-from foreword.record import Record
-from foreword.retrieve import Found
+from foreword.config.run import Run, load
+from foreword.data.examples import Example, examples
+from foreword.data.readers import Form, read_rows
+from foreword.data.template import Template
+from foreword.engine import Row, load_backbone
+from foreword.metrics import scorers
+from foreword.prompts import store
+from foreword.prompts.methods import context
+from foreword.prompts.retrieve import Found
+from foreword.results.record import Record
 from foreword.study.asked import checked, described, form_of, row_of, shares_of, task_of, worded
-from foreword.template import Template
-from foreword.training import _resume
+from foreword.train.loop import _resume
+from foreword.train.pretrain.checkpoint import put_back
+from foreword.train.pretrain.texts import Mark, Written
+from foreword.util.errors import ForewordError
 from fuzz import bases, mutate
 
 EXAMPLE = Example("a", {"input": "some words", "text": "others"}, ("an answer",))
@@ -73,7 +75,7 @@ def _places(task: str) -> tuple[str, ...]:
 
 def golden_cases(folder: Path, file: str) -> None:
     """`foreword score`."""
-    json.dumps(golden.score(folder.name, folder / "cases.jsonl"))
+    json.dumps(scorers.score(folder.name, folder / "cases.jsonl"))
 
 
 def config(folder: Path, file: str) -> None:

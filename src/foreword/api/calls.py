@@ -8,18 +8,18 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-from foreword import store
 from foreword.api.comparison import Comparison
 from foreword.api.data import Data, path_of
 from foreword.api.models import in_use
 from foreword.api.settings import run_of
-from foreword.config import Run
-from foreword.progress import Progress, silent
-from foreword.record import Record
-from foreword.softprompt import SoftPrompt
+from foreword.config.run import Run
+from foreword.prompts import store
+from foreword.prompts.soft_prompt import SoftPrompt
+from foreword.results.record import Record
+from foreword.results.scored import scored
 from foreword.study.compare import compare as run_comparison
-from foreword.study.scored import scored
 from foreword.study.single import score, tune_one
+from foreword.util.progress import Progress, silent
 
 Place = str | PathLike[str]
 

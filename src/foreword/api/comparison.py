@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from foreword.errors import ForewordError
-from foreword.record import Record
-from foreword.report import words
-from foreword.report.rows import Row, Summary
+from foreword.results.record import Record
+from foreword.results.rows import Row, Summary
+from foreword.results.summary import as_json
 from foreword.study.compare import Outcome
-from foreword.study.summary import as_json
+from foreword.util import words
+from foreword.util.errors import ForewordError
 
 HEADS = (
     "method",

@@ -11,8 +11,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from foreword.errors import ForewordError
-from foreword.files import writable_folder, write_text
+from foreword.util.errors import ForewordError
+from foreword.util.files import writable_folder, write_text
 
 KINDS = "a file's path, a list of dicts, a pandas or polars DataFrame, or a datasets.Dataset or DatasetDict"
 Data = Any  # one of KINDS: the libraries are known by what their objects can do, and need not be installed

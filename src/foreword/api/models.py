@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from os import PathLike
 from typing import Any
 
-from foreword.backbone import Backbone, wrap
-from foreword.errors import ForewordError
+from foreword.engine import Backbone, wrap
+from foreword.util.errors import ForewordError
 
 
 def taken(model: Any, tokenizer: Any = None) -> tuple[str, Backbone | None]:

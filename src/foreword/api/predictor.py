@@ -12,11 +12,11 @@ from foreword.api.calls import Place, folder_of
 from foreword.api.data import Data, path_of, texts_as_rows
 from foreword.api.models import taken
 from foreword.api.settings import run_of
-from foreword.progress import Progress, silent
-from foreword.softprompt import SoftPrompt
+from foreword.prompts.soft_prompt import SoftPrompt
 from foreword.study import single
 from foreword.study.asked import checked
 from foreword.study.plan import backbone_of
+from foreword.util.progress import Progress, silent
 
 
 class Predictor:

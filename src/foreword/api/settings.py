@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
-from foreword.config import Run
-from foreword.tuning import Tuning
+from foreword.config.run import Run
+from foreword.config.tuning import Tuning
 
 LISTS = ("methods", "metrics", "choices", "header")
 OTHERWISE = {"train_batch_size": "batch_size", "method": "methods", "seed": "seeds"}

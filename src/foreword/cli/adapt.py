@@ -11,8 +11,8 @@ from foreword.cli import options as o
 from foreword.cli.talk import Bars, print_json, say
 
 if TYPE_CHECKING:
-    from foreword.pretrain.adapt import Adaptation
-    from foreword.pretrain.loop import Progress
+    from foreword.train.pretrain.adapt import Adaptation
+    from foreword.train.pretrain.loop import Progress
 
 
 @o.takes({name: o.MACHINE[name] for name in ("dtype", "device", "revision", "trust_remote_code")})
@@ -52,7 +52,7 @@ def adapt(
         _may_write(Path(out), {"MODEL": model, "--data": data or ""})
     with bars.shown():
         with bars.waiting("loading model"):
-            from foreword.pretrain.adapt import Adaptation
+            from foreword.train.pretrain.adapt import Adaptation
 
             run = Adaptation(
                 model,
@@ -76,7 +76,7 @@ def adapt(
 
 
 def _may_write(out: Path, inputs: dict[str, str]) -> None:
-    from foreword.files import may_write, refuse_input
+    from foreword.util.files import may_write, refuse_input
 
     for place in (out, out / "model"):
         refuse_input(place, inputs)

@@ -72,7 +72,7 @@ def _kept(prompt: str | None, store: Path | None) -> Any:
 
 
 def _lines(talk: Talk) -> None:
-    from foreword.errors import ForewordError
+    from foreword.util.errors import ForewordError
 
     alone = sys.stdin.isatty()
     while True:

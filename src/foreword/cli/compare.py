@@ -13,7 +13,7 @@ from foreword.cli.talk import Bars, Clock, print_json, print_table, say
 if TYPE_CHECKING:
     from foreword.study.compare import Outcome
     from foreword.study.plan import Plan
-    from foreword.trial import Trial
+    from foreword.study.trial import Trial
 
 FAILED = 3  # the exit code where a trial could not be finished, and the others were
 
@@ -72,7 +72,7 @@ def compare_with(
 ) -> None:
     """Run a comparison from flags, and print its answer. What can be refused without a model is refused before one is loaded."""
     from foreword.cli.run import run_of
-    from foreword.methods import renames
+    from foreword.prompts.methods import renames
     from foreword.study.asked import checked, heard, task_of
     from foreword.study.places import may_write_folder
 
@@ -116,14 +116,14 @@ def _teller(planned: Plan, bars: Bars) -> Callable[[Trial, bool], None]:
 
 def _answer(outcome: Outcome, device: Any, as_json: bool) -> None:
     from foreword.report.table import show
-    from foreword.study.summary import as_json as document
+    from foreword.results.summary import as_json as document
 
     if as_json:
         print_json(document(outcome.summary, str(outcome.report)))
         return
     show(outcome.summary)
-    from foreword.memory import peak_memory
-    from foreword.report.words import size
+    from foreword.engine.memory import peak_memory
+    from foreword.util.words import size
 
     memory = f", memory {size(peak_memory(device))}" if outcome.made else ""
     if outcome.summary.asked is not None and outcome.summary.asked.next_command:
@@ -132,7 +132,7 @@ def _answer(outcome: Outcome, device: Any, as_json: bool) -> None:
 
 
 def _list(planned: Plan, as_json: bool) -> None:
-    from foreword.data import counted
+    from foreword.data.examples import counted
     from foreword.study.cost import HEADS, estimate, summed
     from foreword.study.pace import pace
 

@@ -132,8 +132,8 @@ def default_of(verb: str, name: str) -> str:
 
 def _setting(name: str) -> Any:
     """The default of a setting of a run or of its tuning; None where there is no such setting."""
-    from foreword.config import Run
-    from foreword.tuning import Tuning
+    from foreword.config.run import Run
+    from foreword.config.tuning import Tuning
 
     for model, key in ((Run, name), (Tuning, TUNED.get(name, name))):
         if key in model.model_fields and not (model is Run and name in TUNED):

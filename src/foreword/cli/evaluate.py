@@ -41,7 +41,7 @@ def evaluate(
     run = checked(run_with([prompt] if prompt else (), flags, config=config))
     bars = Bars()
     with bars.shown():
-        from foreword.study.scored import scored
+        from foreword.results.scored import scored
         from foreword.study.single import score
 
         planned, record = score(run, prompt or "", method, progress=bars)
@@ -54,7 +54,7 @@ def evaluate(
 
 
 def _show(found: dict[str, Any]) -> None:
-    from foreword.data import counted
+    from foreword.data.examples import counted
 
     rows = []
     for name, one in found["metrics"].items():

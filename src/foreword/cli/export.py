@@ -57,9 +57,9 @@ def export(
 
 
 def _source(prompt: str, at: Path | None, model: str) -> Source:
-    from foreword.errors import ForewordError
     from foreword.export import Source, read_array
     from foreword.registry import Kept, Registry, load_kept
+    from foreword.util.errors import ForewordError
 
     path = Path(prompt)
     if path.suffix == ".npy":

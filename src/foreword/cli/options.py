@@ -10,7 +10,7 @@ import typer
 
 from foreword.cli.reading import READING, choices_of, texts_of
 from foreword.cli.using import SCORING
-from foreword.errors import ForewordError
+from foreword.util.errors import ForewordError
 
 WHAT, HOW, TUNE, RUN, WORDS = "What is adapted", "How", "Tuning", "Running", "Wording and columns"
 

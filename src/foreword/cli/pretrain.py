@@ -27,8 +27,8 @@ def pretrain(
 
       foreword compare --model runs/reference/model --task mini-dart
     """
-    from foreword.pretrain import Progress
-    from foreword.pretrain import pretrain as train
+    from foreword.train.pretrain import Progress
+    from foreword.train.pretrain import pretrain as train
 
     bars = Bars()
 

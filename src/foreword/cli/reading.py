@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from foreword.errors import ForewordError
-from foreword.jsontext import parsed
+from foreword.util.errors import ForewordError
+from foreword.util.jsontext import parsed
 
 PANEL = "Wording and columns"
 
@@ -74,7 +74,7 @@ READING = {
 def choices_of(text: str) -> list[str]:
     """The choices of a JSON list, of a file with one a line (or a JSON list), or of a comma list; the word none stays: it makes answers
     free text, whatever the data look like."""
-    from foreword.readers import read_lines
+    from foreword.data.readers import read_lines
 
     if text.strip().lower() == "none":
         return ["none"]

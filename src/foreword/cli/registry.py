@@ -212,7 +212,7 @@ def rm(
     as_json: o.Json = False,
 ) -> None:
     """Take out a version that no alias points to, or with --all a whole name."""
-    from foreword.errors import ForewordError
+    from foreword.util.errors import ForewordError
 
     found = _store(store)
     if everything and "@" in which:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from foreword.cli.options import settings
 
 if TYPE_CHECKING:
-    from foreword.config import Run
+    from foreword.config.run import Run
 
 
 def run_of(flags: dict[str, Any], *, config: str | None = None, overrides: Sequence[str] = (), **defaults: Any) -> Run:
     """The Run: defaults of the verb, then the TOML file, then `key=value` overrides, then flags; the later wins."""
-    from foreword.config import load
+    from foreword.config.run import load
 
     given = settings(flags)
     return load(Path(config) if config else None, list(overrides), flags=given, defaults=defaults)

@@ -24,9 +24,9 @@ def score(
 
       foreword score mtop cases.jsonl --json
     """
-    from foreword import golden
+    from foreword.metrics import scorers
 
-    found = golden.score(metric, cases)
+    found = scorers.score(metric, cases)
     if as_json:
         print_json(found)
         return

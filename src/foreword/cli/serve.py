@@ -74,7 +74,7 @@ def serve(
       foreword serve --model gpt2 --prompts store --host 0.0.0.0 --api-keys keys.json --log requests.jsonl
     """
     from foreword import __version__
-    from foreword.errors import ForewordError
+    from foreword.util.errors import ForewordError
 
     running, inside = _library("foreword.serve.running"), _library("foreword.serve.service")
     app_of = _library("foreword.serve.app").app_of
@@ -131,15 +131,15 @@ def keys(
 
 def loaded(given: dict[str, Any]) -> Any:
     """The model that flags name. Raises ForewordError where they name none."""
-    from foreword.config import Run
-    from foreword.errors import ForewordError
+    from foreword.config.run import Run
+    from foreword.util.errors import ForewordError
 
     if not given.get("model"):
         raise ForewordError("There is no model; give --model NAME.")
     run = Run.model_validate(given)
     bars = Bars()
     with bars.shown(), bars.waiting("loading model"):
-        from foreword.backbone import load_backbone
+        from foreword.engine import load_backbone
 
         return load_backbone(
             run.model,
@@ -154,7 +154,7 @@ def loaded(given: dict[str, Any]) -> Any:
 
 def _library(name: str) -> Any:
     """A module of the server. Raises MissingExtraError where what it needs is not installed."""
-    from foreword.errors import MissingExtraError
+    from foreword.util.errors import MissingExtraError
 
     try:
         return importlib.import_module(name)

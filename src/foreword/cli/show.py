@@ -9,7 +9,7 @@ import typer
 from foreword.cli import options as o
 from foreword.cli.talk import Bars, print_json, say
 from foreword.cli.using import USING
-from foreword.errors import ForewordError, visible
+from foreword.util.errors import ForewordError, visible
 
 if TYPE_CHECKING:
     from foreword.study.show import Shown

@@ -28,8 +28,8 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from foreword.errors import visible
-from foreword.report.words import duration
+from foreword.util.errors import visible
+from foreword.util.words import duration
 
 
 class _Rate(ProgressColumn):

@@ -38,8 +38,8 @@ def tasks(
 
       foreword tasks dart --check --data-dir data
     """
-    from foreword.errors import ForewordError, visible
     from foreword.tasks import about, module, names
+    from foreword.util.errors import ForewordError, visible
 
     if name is not None:
         module(name)

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from foreword import store
-from foreword.errors import ForewordError, unknown
+from foreword.data.template import Template
 from foreword.export.vllm import vllm_files
-from foreword.files import whole_folder
+from foreword.prompts import store
+from foreword.prompts.soft_prompt import Birth, SoftPrompt
 from foreword.registry import Kept
-from foreword.softprompt import Birth, SoftPrompt
-from foreword.template import Template
+from foreword.util.errors import ForewordError, unknown
+from foreword.util.files import whole_folder
 
 ARRAY = "prompt.npy"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import json
 
-from foreword.softprompt import SoftPrompt
-from foreword.template import Template
+from foreword.data.template import Template
+from foreword.prompts.soft_prompt import SoftPrompt
 
 CLIENT = '''\
 """Answers inputs with a soft prompt on a vLLM server (started with --enable-prompt-embeds): python client.py URL MODEL 'an input'.

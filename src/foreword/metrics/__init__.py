@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from foreword.errors import unknown
+from foreword.util.errors import unknown
 
 if TYPE_CHECKING:
     from foreword.metrics.base import Metric

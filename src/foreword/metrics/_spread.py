@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import current_process
 from typing import Any
 
-from foreword.errors import ForewordError
+from foreword.util.errors import ForewordError
 
 Work = Callable[[Sequence[Any], Sequence[Any]], list[float]]  # (jobs, what they share) -> the number of each job
 

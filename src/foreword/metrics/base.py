@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foreword.errors import ForewordError
+from foreword.util.errors import ForewordError
 
 Numbers = NDArray[np.float64]
 

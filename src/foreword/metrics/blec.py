@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from foreword.errors import ForewordError
 from foreword.metrics.base import fact_metric
+from foreword.util.errors import ForewordError
 
 _MOST = ("majority", "most", "major")
 _MORE = (

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from foreword.errors import ForewordError
-from foreword.jsontext import shallow
 from foreword.metrics.base import Metric, Numbers, divide, mean_metric, pairs
+from foreword.util.errors import ForewordError
+from foreword.util.jsontext import shallow
 
 SAMPLES = (
     '{"item": "lamp", "count": 2}',

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from foreword.errors import ForewordError
 from foreword.metrics.base import Metric, Numbers, divide, pairs
+from foreword.util.errors import ForewordError
 
 
 def _statistics(

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from foreword.errors import ForewordError, MissingExtraError
 from foreword.metrics.base import Metric, Numbers, divide, pairs
 from foreword.metrics.multibleu import COLUMNS, dart_text, webnlg_absence, webnlg_text
 from foreword.metrics.ptb import tokenised
+from foreword.util.errors import ForewordError, MissingExtraError
 
 COUNTS = 23  # numbers that the program gives of one output
 ALPHA, BETA, GAMMA, DELTA = 0.85, 0.2, 0.6, 0.75  # the program's parameters for English

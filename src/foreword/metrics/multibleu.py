@@ -16,8 +16,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from foreword.errors import MissingExtraError
 from foreword.metrics.base import Metric, Numbers, divide, pairs
+from foreword.util.errors import MissingExtraError
 
 ORDER = 4
 COLUMNS = 3  # references that the scripts of DART and WebNLG read of each example

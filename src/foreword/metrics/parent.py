@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from foreword.errors import ForewordError
 from foreword.metrics.subsequence import longest, places
+from foreword.util.errors import ForewordError
 
 ORDER = 4
 SMALL = 1e-5

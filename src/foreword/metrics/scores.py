@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from foreword.errors import ForewordError
 from foreword.metrics import metric
 from foreword.metrics.base import Numbers
+from foreword.util.errors import ForewordError
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from foreword.errors import ForewordError
 from foreword.metrics._spread import spread
 from foreword.metrics.base import pairs, values_metric
 from foreword.metrics.spider_results import Row, ordered, predicted, same_results, statement
+from foreword.util.errors import ForewordError
 
 LEAST = 500  # examples that are worth a process of their own
 STEPS = 100_000_000  # instructions of SQLite's machine: the same on every processor, some seconds

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from foreword.errors import ForewordError
 from foreword.metrics._spread import spread
 from foreword.metrics.base import pairs, values_metric
 from foreword.metrics.spider_sql import (
@@ -26,6 +25,7 @@ from foreword.metrics.spider_sql import (
     no_query,
     parse,
 )
+from foreword.util.errors import ForewordError
 
 LEVELS = ("easy", "medium", "hard", "extra", "all")
 COMPONENTS = (

@@ -14,12 +14,12 @@ from typing import Any
 
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
-from foreword.errors import ForewordError
 from foreword.metrics._spread import spread
 from foreword.metrics.base import Numbers, pairs, values_metric
 from foreword.metrics.bleu import bleu
 from foreword.metrics.moses import detokenised
 from foreword.metrics.parent import Score, TableError, Words, entailing, parent, to_tell
+from foreword.util.errors import ForewordError
 
 NOTHING = "<null>"
 REFERENCES = 3

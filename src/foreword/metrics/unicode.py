@@ -1,6 +1,6 @@
 """ROUGE-L and token F1 over the words of every script; they refuse to be taken for the official ones, which see Latin letters only.
 
-The words are those of `foreword.folding.pieces`: runs of letters, digits and marks in NFKC and without case; where a script leaves no
+The words are those of `foreword.util.folding.pieces`: runs of letters, digits and marks in NFKC and without case; where a script leaves no
 blank between words, each character with its marks.
 """
 
@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import functools
 
-from foreword.folding import pieces
 from foreword.metrics.base import mean_metric
 from foreword.metrics.squad import f1
 from foreword.metrics.subsequence import common_subsequence
+from foreword.util.folding import pieces
 
 
 @functools.lru_cache(maxsize=2**16)

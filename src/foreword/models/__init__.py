@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from foreword.errors import unknown
+from foreword.util.errors import unknown
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ import shutil
 from importlib import metadata
 from pathlib import Path
 
-from foreword.errors import ForewordError
-from foreword.files import cache_folder
 from foreword.models import Model, model
+from foreword.util.errors import ForewordError
+from foreword.util.files import cache_folder
 
 FORMAT = 1  # of a converted folder; another number converts anew
 LIBRARIES = ("transformers", "gguf")  # those that say what the numbers in a GGUF file are

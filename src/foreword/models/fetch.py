@@ -9,11 +9,11 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from foreword.errors import ForewordError
-from foreword.files import tidy, whole_folder
 from foreword.models import Model, Wheel
 from foreword.models.cache import file_digest, model_folder, room_for
-from foreword.progress import Progress, silent
+from foreword.util.errors import ForewordError
+from foreword.util.files import tidy, whole_folder
+from foreword.util.progress import Progress, silent
 
 BLOCK = 1 << 20
 

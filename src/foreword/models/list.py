@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from foreword import reference
-from foreword.models import MODELS
+from foreword.models import MODELS, reference
 from foreword.models.cache import converted_folder, model_folder, size_of
 
 SHIPPED = {

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from foreword.data import Columns, Example, examples
-from foreword.errors import ForewordError
-from foreword.methods import parse
-from foreword.readers import read_rows
+from foreword.data.examples import Columns, Example, examples
+from foreword.data.readers import read_rows
+from foreword.data.template import Template
+from foreword.prompts.methods import parse
+from foreword.prompts.retrieve import RETRIEVERS
 from foreword.registry.kept import FREE, POOL, Use, digests_of, load_kept, read_use, words_only, write_pool, write_use
-from foreword.retrieve import RETRIEVERS
-from foreword.template import Template
+from foreword.util.errors import ForewordError
 
 
 @dataclass(frozen=True)

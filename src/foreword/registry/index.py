@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from foreword.errors import ForewordError, nearest
-from foreword.files import read_json, write_json
 from foreword.registry.names import Reference
+from foreword.util.errors import ForewordError, nearest
+from foreword.util.files import read_json, write_json
 
 FILE, LAYOUT = "index.json", 1
 WHOLE = re.compile(r"[0-9a-f]{64}")

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from foreword import store
-from foreword.data import Example
-from foreword.errors import ForewordError
-from foreword.files import canonical, read_json, write_json, write_text
-from foreword.methods import Method, parse
-from foreword.retrieve import RETRIEVERS
-from foreword.softprompt import Birth, SoftPrompt
-from foreword.template import Template
+from foreword.data.examples import Example
+from foreword.data.template import Template
+from foreword.prompts import store
+from foreword.prompts.methods import Method, parse
+from foreword.prompts.retrieve import RETRIEVERS
+from foreword.prompts.soft_prompt import Birth, SoftPrompt
+from foreword.util.errors import ForewordError
+from foreword.util.files import canonical, read_json, write_json, write_text
 
 POOL, USE, WORKED = (
     "pool.jsonl",

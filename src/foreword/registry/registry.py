@@ -14,12 +14,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from foreword.errors import ForewordError, nearest
-from foreword.files import read_json, tidy, whole_folder
+from foreword.prompts.store import CERTIFICATE
 from foreword.registry.index import Index, Version
 from foreword.registry.kept import FREE, Kept, digest_of, digests_of, load_kept, read_use
 from foreword.registry.names import checked_alias, checked_name, parse_reference
-from foreword.store import CERTIFICATE
+from foreword.util.errors import ForewordError, nearest
+from foreword.util.files import read_json, tidy, whole_folder
 
 LOCK, VERSIONS = ".lock", "versions"
 PATIENCE = 30.0  # seconds that a writer waits for another

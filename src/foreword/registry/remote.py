@@ -12,11 +12,11 @@ from typing import Any
 
 from fsspec.core import url_to_fs
 
-from foreword.errors import ForewordError
 from foreword.registry.index import FILE, Index, Version
 from foreword.registry.kept import digests_of
 from foreword.registry.names import parse_reference
 from foreword.registry.registry import VERSIONS, Registry
+from foreword.util.errors import ForewordError
 
 
 class Remote:

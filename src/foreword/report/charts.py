@@ -10,12 +10,12 @@ from typing import Any
 import altair as alt
 import vl_convert as vlc
 
-from foreword.methods import METHODS
-from foreword.record import Record
-from foreword.report import words
+from foreword.prompts.methods import METHODS
 from foreword.report.labels import places
-from foreword.report.rows import Row, Summary
 from foreword.report.similarity import FEWEST_IN_BIN, Gain
+from foreword.results.record import Record
+from foreword.results.rows import Row, Summary
+from foreword.util import words
 
 WIDTH, COST_HEIGHT = 400, 270
 COLOURS = 10

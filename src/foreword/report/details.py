@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from foreword.record import Record
-from foreword.report import words
-from foreword.report.rows import Row, Summary
+from foreword.results.record import Record
+from foreword.results.rows import Row, Summary
+from foreword.util import words
 
 
 def other_metrics(summary: Summary, records: Sequence[Record], colours: dict[str, int]) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
-from foreword.record import Answer, Record
-from foreword.report import words
+from foreword.results.record import Answer, Record
+from foreword.util import words
 
 MOST = 300
 LONGEST = 2000

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from foreword.record import Record
-from foreword.report import words
 from foreword.report.details import settings
-from foreword.report.rows import Summary
+from foreword.results.record import Record
+from foreword.results.rows import Summary
+from foreword.util import words
 
 
 def measured(summary: Summary, records: Sequence[Record]) -> str:

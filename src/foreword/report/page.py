@@ -12,15 +12,16 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 
-from foreword.files import write_text
-from foreword.record import Record
-from foreword.report import charts, words
+from foreword.report import charts
 from foreword.report.details import break_even, confusions, next_steps, other_metrics
 from foreword.report.examples import browsable
 from foreword.report.measured import measured
-from foreword.report.rows import ALPHA, Baseline, Comparison, Row, Summary
 from foreword.report.similarity import FEWEST_IN_BIN, Gain, gains
-from foreword.stats import Bin
+from foreword.results.record import Record
+from foreword.results.rows import ALPHA, Baseline, Comparison, Row, Summary
+from foreword.results.stats import Bin
+from foreword.util import words
+from foreword.util.files import write_text
 
 NATS = "loss, nats an answer token"
 

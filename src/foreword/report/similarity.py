@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from foreword import stats
-from foreword.methods import METHODS
-from foreword.record import Answer, Record
-from foreword.report import words
+from foreword.prompts.methods import METHODS
+from foreword.results import stats
+from foreword.results.record import Answer, Record
+from foreword.util import words
 
 BINS = 6
 FEWEST = 20

@@ -8,9 +8,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from foreword.errors import visible
-from foreword.report import words
-from foreword.report.rows import Row, Summary
+from foreword.results.rows import Row, Summary
+from foreword.util import words
+from foreword.util.errors import visible
 
 PLAIN = {"±": "+-", "–": "-", "µ": "u"}
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TypeVar
 
-from foreword.backbone import Request, Row, Sampling
+from foreword.engine import Request, Row, Sampling
 from foreword.serve.echo import Token, finite, prompt_tokens
 from foreword.serve.engine import Engine, Event, Job
 from foreword.serve.errors import HttpError

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from foreword.backbone import Backbone, Prefix, Row
+from foreword.engine import Backbone, Prefix, Row
 from foreword.serve.errors import HttpError
 
 NEVER = -9999.0

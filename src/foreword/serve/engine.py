@@ -10,8 +10,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from foreword.backbone import Backbone, Request, Said, Session
-from foreword.errors import ForewordError
+from foreword.engine import Backbone, Request, Said, Session
+from foreword.util.errors import ForewordError
 
 Result = TypeVar("Result")
 Event = tuple[int, Said] | Exception  # the place of a job's request and its next token, or why the job failed

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from foreword.context import TooLongError
-from foreword.errors import ForewordError
+from foreword.prompts.context import TooLongError
 from foreword.serve.engine import BusyError
 from foreword.serve.shelf import UnknownModelError
+from foreword.util.errors import ForewordError
 
 TYPES = {
     401: "authentication_error",

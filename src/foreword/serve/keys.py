@@ -14,9 +14,9 @@ from typing import Any
 
 from filelock import FileLock
 
-from foreword.errors import ForewordError
-from foreword.files import read_json, write_json
 from foreword.serve.errors import HttpError
+from foreword.util.errors import ForewordError
+from foreword.util.files import read_json, write_json
 
 MINUTE = 60.0
 

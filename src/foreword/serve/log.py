@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from foreword.errors import ForewordError
+from foreword.util.errors import ForewordError
 
 if sys.platform != "win32":
     import fcntl

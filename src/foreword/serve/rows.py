@@ -7,10 +7,10 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from foreword.backbone import Backbone, Row
-from foreword.context import Shown
-from foreword.data import Example
-from foreword.layout import Layout
+from foreword.data.examples import Example
+from foreword.engine import Backbone, Row
+from foreword.prompts.context import Shown
+from foreword.prompts.layout import Layout
 from foreword.serve.errors import HttpError
 from foreword.serve.protocol import MOST_PROMPTS, ChatRequest, CompletionRequest, Message
 from foreword.serve.shelf import Served, Shelf, demonstrated

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import uvicorn
 from fastapi import FastAPI
 
-from foreword.errors import ForewordError
+from foreword.util.errors import ForewordError
 
 KEEP_ALIVE = 30  # seconds that an idle connection is held
 

@@ -15,8 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from foreword.backbone import Backbone
-from foreword.errors import ForewordError
+from foreword.engine import Backbone
 from foreword.registry import Registry, parse_reference
 from foreword.serve.answering import Call
 from foreword.serve.engine import Engine
@@ -29,6 +28,7 @@ from foreword.serve.rows import Asked, chat_rows, completion_rows
 from foreword.serve.shapes import Shape
 from foreword.serve.shelf import Shelf
 from foreword.serve.views import Views
+from foreword.util.errors import ForewordError
 
 Result = TypeVar("Result")
 GONE = 499  # what a request whose caller left is logged as

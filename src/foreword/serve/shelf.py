@@ -8,18 +8,18 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from functools import partial
 
-from foreword.backbone import Backbone, Prefix
-from foreword.choosing import choice_ids
-from foreword.context import plain
-from foreword.data import Example
-from foreword.errors import ForewordError
-from foreword.layout import Layout
+from foreword.data.examples import Example
+from foreword.data.task import Task
+from foreword.data.template import Template
+from foreword.engine import Backbone, Prefix
+from foreword.infer.choosing import choice_ids
+from foreword.prompts.layout import Layout
+from foreword.prompts.retrieve import Encode, Retriever, fixed, make, sentence_encoder
 from foreword.registry import Kept, Registry, Version, parse_reference
-from foreword.retrieve import Encode, Retriever, fixed, make, sentence_encoder
 from foreword.serve.views import Views
 from foreword.study.boundary import bounded
-from foreword.task import Task
-from foreword.template import Template
+from foreword.util.errors import ForewordError
+from foreword.util.text import plain
 
 KEPT = 256  # prompts that are held at once; the one not asked for longest goes, and is loaded again when it is
 

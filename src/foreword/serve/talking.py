@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 
-from foreword.backbone import Backbone
-from foreword.context import Shown
+from foreword.engine import Backbone
+from foreword.prompts.context import Shown
 from foreword.registry import Kept
 from foreword.serve.answering import Call
 from foreword.serve.engine import Engine

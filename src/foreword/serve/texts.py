@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from foreword.backbone import Backbone
-from foreword.template import Template
+from foreword.data.template import Template
+from foreword.engine import Backbone
 
 HALF = "\ufffd"
 BYTE = re.compile(r"<0x[0-9A-Fa-f]{2}>")

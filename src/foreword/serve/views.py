@@ -6,8 +6,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 
-from foreword.backbone import Backbone
-from foreword.chat import Chat, has_template
+from foreword.engine import Backbone
+from foreword.prompts.chat import Chat, has_template
 
 Ended = Callable[[Sequence[int]], bool]
 

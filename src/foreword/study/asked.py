@@ -6,20 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from foreword.config import Run
-from foreword.conversations import system_message
-from foreword.data import Columns, examples, merged
-from foreword.errors import ForewordError, unknown
-from foreword.methods import Method, current, parse
+from foreword.config.run import Run
+from foreword.data.conversations import system_message
+from foreword.data.examples import Columns, examples, merged
+from foreword.data.readers import Form, read_rows
+from foreword.data.task import SPLITS, Task
+from foreword.data.template import Template
 from foreword.metrics import metric
-from foreword.readers import Form, read_rows
-from foreword.report.words import listed
-from foreword.retrieve import RETRIEVERS
-from foreword.task import SPLITS, Task
+from foreword.prompts.methods import Method, current, parse
+from foreword.prompts.retrieve import RETRIEVERS
 from foreword.tasks import load_task
 from foreword.tasks._fit import default_metrics, one_input, unreached
 from foreword.tasks._labels import free
-from foreword.template import Template
+from foreword.util.errors import ForewordError, unknown
+from foreword.util.words import listed
 
 DEVICES = ("auto", "cpu", "cuda", "mps", "xpu", "spread")
 POOLINGS = ("mean", "last")

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from foreword import store
-from foreword.backbone import Backbone
-from foreword.errors import ForewordError
+from foreword.engine import Backbone
 from foreword.models import MODELS
-from foreword.softprompt import Birth, SoftPrompt
+from foreword.prompts import store
+from foreword.prompts.soft_prompt import Birth, SoftPrompt
+from foreword.util.errors import ForewordError
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from foreword.backbone import Backbone
-from foreword.data import Example
-from foreword.task import SPLITS, Task
-from foreword.template import Template
+from foreword.data.examples import Example
+from foreword.data.task import SPLITS, Task
+from foreword.data.template import Template
+from foreword.engine import Backbone
 
 _SAMPLE = 8
 _BLANKS = " \t"

@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from foreword.backbone import Backbone
-from foreword.choosing import choice_ids
-from foreword.config import Run
-from foreword.data import Example, counted
-from foreword.errors import ForewordError
-from foreword.task import SPLITS, Task
+from foreword.config.run import Run
+from foreword.data.examples import Example, counted
+from foreword.data.task import SPLITS, Task
+from foreword.engine import Backbone
+from foreword.infer.choosing import choice_ids
+from foreword.util.errors import ForewordError
 
 _TRIED_CHOICES = (
     2_000  # distinct rows of choices that are tried before anything runs, at most; the others when they are scored

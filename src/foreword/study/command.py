@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from foreword.config import Run
-from foreword.record import Record
-from foreword.report.rows import Asked
-from foreword.task import Task
+from foreword.config.run import Run
+from foreword.data.task import Task
+from foreword.results.record import Record
+from foreword.results.rows import Asked
 
 
 def asked(run: Run, task: Task, records: Sequence[Record], method: str) -> Asked:

@@ -8,26 +8,26 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from foreword.backbone import Backbone
-from foreword.config import Run
-from foreword.errors import ForewordError, TrialFailedError
-from foreword.files import held, remove_empty, tidy, writable_folder, write_json
-from foreword.locks import taken
+from foreword.config.run import Run
+from foreword.data.task import SPLITS
+from foreword.engine import Backbone
 from foreword.metrics import METRICS
-from foreword.progress import Progress, silent
-from foreword.record import Record
 from foreword.report.page import write_report
-from foreword.report.rows import Failure
+from foreword.results.classes import labels_of
+from foreword.results.record import Record
+from foreword.results.rows import Failure
+from foreword.results.summary import Summary, as_json, summarise
+from foreword.results.trivial import trivial_answers, trivial_of_folds
 from foreword.study.asked import heard
-from foreword.study.classes import labels_of
 from foreword.study.command import asked
 from foreword.study.earlier import DOCUMENT, FOLDER, REPORT, keep_earlier
 from foreword.study.folds import pooled
 from foreword.study.plan import Plan, plan, renamed, unwritable
-from foreword.study.summary import Summary, as_json, summarise
-from foreword.study.trivial import trivial_answers, trivial_of_folds
-from foreword.task import SPLITS
-from foreword.trial import Trial
+from foreword.study.trial import Trial
+from foreword.util.errors import ForewordError, TrialFailedError
+from foreword.util.files import held, remove_empty, tidy, writable_folder, write_json
+from foreword.util.locks import taken
+from foreword.util.progress import Progress, silent
 
 Told = Callable[[Trial, bool], None]
 Noted = Callable[[str], None]

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from foreword.layout import Layout
-from foreword.positions import FORWARD, answering, parted
-from foreword.trainables import TRAINABLES
-from foreword.trial import Trial
+from foreword.prompts.layout import Layout
+from foreword.study.positions import FORWARD, answering, parted
+from foreword.study.trial import Trial
+from foreword.train.trainables import TRAINABLES
 
 SAMPLE = 64  # examples whose tokens are counted; the rest is taken to be like them
 HEADS = ("method", "seed", "numbers\ntrained", "steps", "train\ntokens", "answer\ntokens", "TFLOP", "done")

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from foreword.errors import ForewordError
-from foreword.files import canonical, read_json, whole_folder
+from foreword.util.errors import ForewordError
+from foreword.util.files import canonical, read_json, whole_folder
 
 REPORT, DOCUMENT, FOLDER = "report.html", "compare.json", "earlier"
 

@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from foreword.config import Run
-from foreword.data import divided, merged
-from foreword.errors import ForewordError
+from foreword.config.run import Run
+from foreword.data.examples import divided, merged
+from foreword.data.task import Task
 from foreword.metrics.scores import scores_of
-from foreword.record import Costs, Record
-from foreword.task import Task
+from foreword.results.record import Costs, Record
 from foreword.tasks._fit import SEARCHED
 from foreword.tasks._leaks import leaks
+from foreword.util.errors import ForewordError
 
 DEV_SHARE = 0.1  # of the questions that a fold does not score
 

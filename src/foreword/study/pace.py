@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from foreword.files import scratch
-from foreword.memory import peak_memory
-from foreword.progress import silent
-from foreword.report import words
+from foreword.engine.memory import peak_memory
 from foreword.study.cost import Estimate, estimate
-from foreword.trial import Trial
+from foreword.study.trial import Trial
+from foreword.util import words
+from foreword.util.files import scratch
+from foreword.util.progress import silent
 
 STEPS = (2, 6)  # two trainings, so that what a first step costs beside itself falls out
 ANSWERS = 8

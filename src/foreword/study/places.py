@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from foreword.config import Run
-from foreword.files import may_write, may_write_file, refuse_input, tidy
+from foreword.config.run import Run
+from foreword.util.files import may_write, may_write_file, refuse_input, tidy
 
 
 def inputs_of(run: Run, config: str | None = None, **more: str) -> dict[str, str]:

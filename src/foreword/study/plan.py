@@ -6,31 +6,31 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from foreword import store
-from foreword.backbone import Backbone, encoder_fingerprint, load_backbone
-from foreword.chat import Chat, has_template
-from foreword.config import Run
-from foreword.context import TooLongError
-from foreword.data import Example
-from foreword.errors import ForewordError
-from foreword.layout import Layout
-from foreword.methods import Method
+from foreword.config.run import Run
+from foreword.data.examples import Example
+from foreword.data.task import SPLITS, Task
+from foreword.engine import Backbone, encoder_fingerprint, load_backbone
 from foreword.metrics.scores import decides
-from foreword.progress import Progress, silent
-from foreword.record import Record, refuse_older
-from foreword.report.words import listed
-from foreword.retrieve import sentence_encoder
-from foreword.softprompt import SoftPrompt
-from foreword.spec import Spec
+from foreword.prompts import store
+from foreword.prompts.chat import Chat, has_template
+from foreword.prompts.context import TooLongError
+from foreword.prompts.layout import Layout
+from foreword.prompts.methods import Method
+from foreword.prompts.retrieve import sentence_encoder
+from foreword.prompts.soft_prompt import SoftPrompt
+from foreword.results.record import Record, refuse_older
 from foreword.study import remembered
 from foreword.study.asked import checked, pooling_of, row_of, task_of, unsaid
 from foreword.study.base import other_name
 from foreword.study.boundary import bounded
 from foreword.study.carried import carried, roomy, uneven
 from foreword.study.folds import as_one, folds_of, limited
-from foreword.task import SPLITS, Task
-from foreword.trainables import tuning_for
-from foreword.trial import Encode, Trial
+from foreword.study.spec import Spec
+from foreword.study.trial import Encode, Trial
+from foreword.train.trainables import tuning_for
+from foreword.util.errors import ForewordError
+from foreword.util.progress import Progress, silent
+from foreword.util.words import listed
 
 
 def backbone_of(run: Run, progress: Progress = silent) -> Backbone:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from foreword.config import Run
-from foreword.data import Example
-from foreword.softprompt import SoftPrompt
-from foreword.task import SPLITS, Task
+from foreword.config.run import Run
+from foreword.data.examples import Example
+from foreword.data.task import SPLITS, Task
+from foreword.prompts.soft_prompt import SoftPrompt
 from foreword.tasks._labels import OFF
 
 COLUMNS = ("input_column", "target_column", "references_column", "choices_column", "target_index")

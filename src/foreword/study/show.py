@@ -6,20 +6,20 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from foreword.backbone import Backbone
-from foreword.config import Run
-from foreword.context import Words
-from foreword.data import Example
-from foreword.errors import unknown
-from foreword.layout import Laid, Layout
-from foreword.methods import Method
-from foreword.progress import Progress, silent
+from foreword.config.run import Run
+from foreword.data.examples import Example
+from foreword.data.task import Task
+from foreword.engine import Backbone
+from foreword.prompts.context import Words
+from foreword.prompts.layout import Laid, Layout
+from foreword.prompts.methods import Method
 from foreword.study.asked import checked, heard, scored_task
 from foreword.study.plan import backbone_of, encoder_of, fitting_split, plainly, specs_of, suits, with_carried
 from foreword.study.remembered import pool_of
 from foreword.study.single import with_prompt
-from foreword.task import Task
-from foreword.trial import Trial
+from foreword.study.trial import Trial
+from foreword.util.errors import unknown
+from foreword.util.progress import Progress, silent
 
 BOX = "▢"
 

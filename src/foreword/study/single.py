@@ -8,20 +8,20 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from foreword import store
-from foreword.backbone import Backbone
-from foreword.config import Run
-from foreword.conversations import system_message
-from foreword.data import Example, examples
-from foreword.errors import ForewordError
-from foreword.files import held, may_write, refuse_input, remove_empty, tidy, unwritable, writable_folder
-from foreword.methods import current
-from foreword.predict import predict_ensemble
-from foreword.progress import Progress, silent
-from foreword.readers import Rows, read_rows
-from foreword.record import Record
-from foreword.softprompt import SoftPrompt
-from foreword.spec import Spec
+from foreword.config.run import Run
+from foreword.config.tuning import Tuning
+from foreword.data.conversations import system_message
+from foreword.data.examples import Example, examples
+from foreword.data.readers import Rows, read_rows
+from foreword.data.task import Task
+from foreword.data.template import Template
+from foreword.engine import Backbone
+from foreword.infer.predict import predict_ensemble
+from foreword.prompts import store
+from foreword.prompts.methods import current
+from foreword.prompts.soft_prompt import SoftPrompt
+from foreword.results.record import Record
+from foreword.results.remarks import cut
 from foreword.study.asked import (
     checked,
     choices_of,
@@ -36,14 +36,14 @@ from foreword.study.asked import (
 from foreword.study.carried import carried, uneven
 from foreword.study.places import inputs_of, may_write_folder
 from foreword.study.plan import Plan, backbone_of, encoder_of, fitting_split, plainly, plan, renamed, spoken, suits
-from foreword.study.remarks import cut
 from foreword.study.remembered import pool_of, recalled
-from foreword.task import Task
-from foreword.template import Template
-from foreword.trainables import TRAINABLES, usable
-from foreword.training import Tuned
-from foreword.trial import Trial
-from foreword.tuning import Tuning
+from foreword.study.spec import Spec
+from foreword.study.trial import Trial
+from foreword.train.loop import Tuned
+from foreword.train.trainables import TRAINABLES, usable
+from foreword.util.errors import ForewordError
+from foreword.util.files import held, may_write, refuse_input, remove_empty, tidy, unwritable, writable_folder
+from foreword.util.progress import Progress, silent
 
 
 @dataclass(frozen=True)

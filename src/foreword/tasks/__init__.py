@@ -11,13 +11,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from foreword.data import Columns
-from foreword.errors import ForewordError, nearest, unknown
-from foreword.readers import STDIN, Form, readable
-from foreword.task import Task
+from foreword.data.examples import Columns
+from foreword.data.readers import STDIN, Form, readable
+from foreword.data.task import Task
+from foreword.data.template import Template
 from foreword.tasks._check import Checked, Held, checked, held
 from foreword.tasks._own import saved, task_from_files, task_from_hub
-from foreword.template import Template
+from foreword.util.errors import ForewordError, nearest, unknown
 
 __all__ = [
     "About",

@@ -13,10 +13,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from foreword.errors import ForewordError
-from foreword.task import SPLITS, Task
+from foreword.data.task import SPLITS, Task
 from foreword.tasks._files import BESIDE, HIDDEN, OFFICIAL, File, examined, read_by_task
 from foreword.tasks._leaks import leaks
+from foreword.util.errors import ForewordError
 
 RIGHT, MISSING = "right", "missing"
 SHOWN = 3  # leaked pairs that a report names

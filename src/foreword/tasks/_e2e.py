@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from foreword.data import Example, merged
+from foreword.data.examples import Example, merged
+from foreword.data.template import Template
 from foreword.tasks import _parts as parts
-from foreword.template import Template
 
 METRICS = ("bleu_mteval", "nist_mteval", "meteor_coco", "rouge_l_coco", "cider_coco", "bleu", "chrf")
 TEMPLATE = Template(

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from foreword.errors import ForewordError
-from foreword.files import canonical
-from foreword.jsontext import parsed
-from foreword.readers import limits, read_bytes, read_lines, read_rows, read_text, unzipped
+from foreword.data.readers import limits, read_bytes, read_lines, read_rows, read_text, unzipped
+from foreword.util.errors import ForewordError
+from foreword.util.files import canonical
+from foreword.util.jsontext import parsed
 
 OFFICIAL = "official"
 PART = "part of the official rows"

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 
 import regex
 
-from foreword.data import Example
-from foreword.errors import ForewordError
-from foreword.folding import latin, pieces, unspaced
+from foreword.data.examples import Example
 from foreword.metrics import metric
 from foreword.tasks._leaks import leaks
+from foreword.util.errors import ForewordError
+from foreword.util.folding import latin, pieces, unspaced
 
 SEARCHED = 30_000  # examples among which near twins are looked for: some ten seconds
 SHORT = 0.9  # share of short targets from which an answer is right or wrong, and not more or less like its reference

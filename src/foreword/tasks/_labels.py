@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from foreword.data import Example
+from foreword.data.examples import Example
 
 MOST_LABELS = 30
 LONGEST_LABEL = 40  # characters

@@ -12,8 +12,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from foreword.data import Example
-from foreword.folding import pieces
+from foreword.data.examples import Example
+from foreword.util.folding import pieces
 
 NEAR = 0.9
 Words = tuple[frozenset[str], ...]

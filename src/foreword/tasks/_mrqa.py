@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from foreword.errors import ForewordError
-from foreword.task import Task
+from foreword.data.task import Task
 from foreword.tasks import _qa, squad
 from foreword.tasks._files import File, pick
+from foreword.util.errors import ForewordError
 
 LICENCE = "each set's own licence"
 PLACE = "mrqa"

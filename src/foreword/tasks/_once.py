@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from foreword.task import Task
+from foreword.data.task import Task
 from foreword.tasks._files import File
 
 Load = Callable[[Path | None], Task]

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from foreword.conversations import conversational, system_message
-from foreword.data import Columns, Example, counted, divided, examples, merged
-from foreword.errors import ForewordError, MissingExtraError
-from foreword.readers import Form, Rows, endings, limits, read_rows, readable
-from foreword.task import SPLITS, Task
+from foreword.data.conversations import conversational, system_message
+from foreword.data.examples import Columns, Example, counted, divided, examples, merged
+from foreword.data.readers import Form, Rows, endings, limits, read_rows, readable
+from foreword.data.task import SPLITS, Task
+from foreword.data.template import Template
 from foreword.tasks._fit import default_metrics, near_twins, one_input, unreached
 from foreword.tasks._labels import free, labelled
-from foreword.template import Template
+from foreword.util.errors import ForewordError, MissingExtraError
 
 TEST_SHARE, FEWEST_SCORED = 0.1, 100
 SPLIT_WORDS = {

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Sequence
 from pathlib import Path
 
-from foreword.task import Task
+from foreword.data.task import Task
 from foreword.tasks import about, load, module
 from foreword.tasks._files import HIDDEN
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from foreword.data import Example, divided, merged
-from foreword.errors import ForewordError, nearest
-from foreword.readers import read_lines, read_rows
-from foreword.task import Task
+from foreword.data.examples import Example, divided, merged
+from foreword.data.readers import read_lines, read_rows
+from foreword.data.task import Task
+from foreword.data.template import Template
 from foreword.tasks._files import json_value
 from foreword.tasks._own import hub_splits
-from foreword.template import Template
+from foreword.util.errors import ForewordError, nearest
 
 
 def first_file(folder: Path, *names: str) -> Path:

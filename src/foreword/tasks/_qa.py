@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from foreword.data import Example
-from foreword.errors import ForewordError
+from foreword.data.examples import Example
+from foreword.data.template import Template
 from foreword.tasks import _parts as parts
 from foreword.tasks._files import items, json_lines_gz, json_value
-from foreword.template import Template
+from foreword.util.errors import ForewordError
 
 METRICS = ("token_f1", "squad_em")
 TEMPLATE = Template(

@@ -18,13 +18,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from foreword.data import Example
-from foreword.errors import ForewordError
+from foreword.data.examples import Example
+from foreword.data.readers import read_rows
 from foreword.metrics import spider_sql as sql
 from foreword.metrics.spider_match import judge, schema_of
-from foreword.readers import read_rows
 from foreword.tasks import _parts as parts
 from foreword.tasks._files import BESIDE, REMADE, File
+from foreword.util.errors import ForewordError
 
 LICENCE = "CC BY-SA 4.0"
 PLACE, ALSO = "spider", ("spider_data",)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from xml.etree import ElementTree
 
-from foreword.errors import ForewordError
 from foreword.tasks._files import xml_root
+from foreword.util.errors import ForewordError
 
 
 def entries(path: Path) -> list[tuple[list[list[str]], list[str], str]]:

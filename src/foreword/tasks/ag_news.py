@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from foreword.data import Example
-from foreword.errors import ForewordError
-from foreword.task import Task
+from foreword.data.examples import Example
+from foreword.data.task import Task
+from foreword.data.template import Template
 from foreword.tasks import _parts as parts
 from foreword.tasks._files import BESIDE, PART, File, pick
-from foreword.template import Template
+from foreword.util.errors import ForewordError
 
 NAME = "ag-news"
 SUMMARY = "News items in four classes (AG News)"

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from foreword.task import Task
+from foreword.data.task import Task
+from foreword.data.template import Template
 from foreword.tasks import _parts as parts
 from foreword.tasks._files import File, pick
-from foreword.template import Template
 
 NAME = "cr"
 SUMMARY = "Product review sentences, negative or positive (CR)"

@@ -13,14 +13,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from foreword.data import Example
-from foreword.errors import ForewordError
-from foreword.task import Task
+from foreword.data.examples import Example
+from foreword.data.task import Task
+from foreword.data.template import Template
 from foreword.tasks import _parts as parts
 from foreword.tasks._files import REMADE, File, chosen
 from foreword.tasks._once import once
 from foreword.tasks._xml import entries
-from foreword.template import Template
+from foreword.util.errors import ForewordError
 
 NAME = "dart"
 SUMMARY = "Triples to English text (DART v1.1.1)"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from foreword.task import Task
+from foreword.data.task import Task
 from foreword.tasks import _e2e
 from foreword.tasks._files import BESIDE, PART, REMADE, File, pick
 

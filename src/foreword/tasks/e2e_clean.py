@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from foreword.task import Task
+from foreword.data.task import Task
 from foreword.tasks import _e2e, e2e
 from foreword.tasks._files import REMADE, File, chosen, pick
 

@@ -22,12 +22,12 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from foreword.data import Example
-from foreword.errors import ForewordError
-from foreword.files import read_json
-from foreword.task import Task
+from foreword.data.examples import Example
+from foreword.data.task import Task
+from foreword.data.template import Template
 from foreword.tasks._files import File, pick
-from foreword.template import Template
+from foreword.util.errors import ForewordError
+from foreword.util.files import read_json
 
 NAME = "g2p"
 SUMMARY = "Spelling to British phonemes, written in the American alphabet (misaki lexicons)"

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from foreword.data import Example
-from foreword.task import SPLITS, Task
+from foreword.data.examples import Example
+from foreword.data.task import SPLITS, Task
+from foreword.data.template import Template
 from foreword.tasks import _parts as parts
 from foreword.tasks._files import BESIDE, File, pick
-from foreword.template import Template
 
 NAME = "geoquery"
 SUMMARY = "Questions on US geography to FunQL (GeoQuery)"

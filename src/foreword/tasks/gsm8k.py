@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from foreword.data import Example
-from foreword.errors import ForewordError
-from foreword.task import Task
+from foreword.data.examples import Example
+from foreword.data.task import Task
+from foreword.data.template import Template
 from foreword.tasks import _parts as parts
 from foreword.tasks._files import BESIDE, File, pick
-from foreword.template import Template
+from foreword.util.errors import ForewordError
 
 NAME = "gsm8k"
 SUMMARY = "Word problems to their final number (GSM8K)"

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from foreword.task import Task
-from foreword.world.families import FAMILIES, task
+from foreword.data.task import Task
+from foreword.synthetic.families import FAMILIES, task
 
 NAME = "mini-dart"
 SUMMARY = "triples to text, three references (generated, after DART)"

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from foreword.task import Task
-from foreword.world.families import FAMILIES, task
+from foreword.data.task import Task
+from foreword.synthetic.families import FAMILIES, task
 
 NAME = "mini-logic2text"
 SUMMARY = "a logical form to text (generated, after Logic2Text)"

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from foreword.data import Example
-from foreword.errors import ForewordError
-from foreword.readers import read_lines
-from foreword.task import Task
+from foreword.data.examples import Example
+from foreword.data.readers import read_lines
+from foreword.data.task import Task
+from foreword.data.template import Template
 from foreword.tasks import _parts as parts
 from foreword.tasks._files import File, pick
-from foreword.template import Template
+from foreword.util.errors import ForewordError
 
 NAME = "mrpc"
 SUMMARY = "Do two sentences say the same (MRPC)"

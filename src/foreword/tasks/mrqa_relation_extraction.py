@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from foreword.task import Task
+from foreword.data.task import Task
 from foreword.tasks import _mrqa
 
 NAME = "mrqa-relation-extraction"

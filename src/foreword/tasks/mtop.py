@@ -12,14 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from foreword.data import Example, merged
-from foreword.errors import ForewordError
-from foreword.jsontext import parsed
-from foreword.readers import read_lines
-from foreword.task import Task
+from foreword.data.examples import Example, merged
+from foreword.data.readers import read_lines
+from foreword.data.task import Task
+from foreword.data.template import Template
 from foreword.tasks import _parts as parts
 from foreword.tasks._files import BESIDE, REMADE, File, chosen, pick
-from foreword.template import Template
+from foreword.util.errors import ForewordError
+from foreword.util.jsontext import parsed
 
 NAME = "mtop"
 SUMMARY = "English utterances to bracketed logical forms (MTOP)"

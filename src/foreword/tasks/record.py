@@ -13,13 +13,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from foreword.data import Example
-from foreword.errors import ForewordError
-from foreword.readers import read_rows
-from foreword.task import Task
+from foreword.data.examples import Example
+from foreword.data.readers import read_rows
+from foreword.data.task import Task
+from foreword.data.template import Template
 from foreword.tasks import _parts as parts
 from foreword.tasks._files import HIDDEN, PART, File, pick
-from foreword.template import Template
+from foreword.util.errors import ForewordError
 
 NAME = "record"
 SUMMARY = "Which entity of a passage fills the gap (SuperGLUE ReCoRD)"

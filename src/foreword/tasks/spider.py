@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from foreword.task import Task
+from foreword.data.task import Task
+from foreword.data.template import Template
 from foreword.tasks import _parts as parts
 from foreword.tasks import _spider
 from foreword.tasks._files import pick
 from foreword.tasks._once import once
-from foreword.template import Template
 
 NAME = "spider"
 SUMMARY = "Questions on 166 databases to SQL (Spider)"

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from foreword.errors import ForewordError
-from foreword.task import Task
+from foreword.data.task import Task
 from foreword.tasks import _spider, spider
 from foreword.tasks._once import once
+from foreword.util.errors import ForewordError
 
 NAME = "spider-with-cells"
 SUMMARY = "Questions on 166 databases to SQL, matching cell values shown (Spider)"

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from foreword.data import Example
-from foreword.task import Task
+from foreword.data.examples import Example
+from foreword.data.task import Task
 from foreword.tasks import _parts as parts
 from foreword.tasks import _qa
 from foreword.tasks._files import PART, File, pick

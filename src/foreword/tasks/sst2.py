@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from foreword.data import Example
-from foreword.task import SPLITS, Task
+from foreword.data.examples import Example
+from foreword.data.task import SPLITS, Task
+from foreword.data.template import Template
 from foreword.tasks import _parts as parts
 from foreword.tasks._files import File, pick
-from foreword.template import Template
 
 NAME = "sst2"
 SUMMARY = "Film review sentences, negative or positive (SST-2)"

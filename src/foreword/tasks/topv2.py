@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from foreword.data import Example, merged
-from foreword.task import Task
+from foreword.data.examples import Example, merged
+from foreword.data.task import Task
+from foreword.data.template import Template
 from foreword.tasks import _parts as parts
 from foreword.tasks._files import BESIDE, PART, File, chosen
-from foreword.template import Template
 
 NAME = "topv2"
 SUMMARY = "Utterances of eight domains to bracketed logical forms (TOPv2)"

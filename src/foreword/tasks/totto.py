@@ -15,12 +15,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from foreword.data import Example
-from foreword.errors import ForewordError
-from foreword.task import Task
+from foreword.data.examples import Example
+from foreword.data.task import Task
+from foreword.data.template import Template
 from foreword.tasks import _parts as parts
 from foreword.tasks._files import HIDDEN, PART, File, chosen, json_lines
-from foreword.template import Template
+from foreword.util.errors import ForewordError
 
 NAME = "totto"
 SUMMARY = "Highlighted cells of a table to one sentence (ToTTo)"

@@ -12,14 +12,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from foreword.data import Example
-from foreword.errors import ForewordError
-from foreword.readers import read_rows
-from foreword.task import SPLITS, Task
+from foreword.data.examples import Example
+from foreword.data.readers import read_rows
+from foreword.data.task import SPLITS, Task
+from foreword.data.template import Template
 from foreword.tasks import _parts as parts
 from foreword.tasks._files import BESIDE, REMADE, File, pick
 from foreword.tasks._xml import entries
-from foreword.template import Template
+from foreword.util.errors import ForewordError
 
 NAME = "webnlg"
 SUMMARY = "DBpedia triples to English text (enriched WebNLG v1.6)"

@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from foreword.data import Example
-from foreword.task import Task
+from foreword.data.examples import Example
+from foreword.data.task import Task
+from foreword.data.template import Template
 from foreword.tasks import _parts as parts
 from foreword.tasks._files import BESIDE, HIDDEN, PART, File, pick
-from foreword.template import Template
 
 NAME = "wic"
 SUMMARY = "Has a word the same meaning in two sentences (SuperGLUE WiC)"

@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from foreword.data import Example
-from foreword.task import SPLITS, Task
+from foreword.data.examples import Example
+from foreword.data.task import SPLITS, Task
+from foreword.data.template import Template
 from foreword.tasks import _parts as parts
 from foreword.tasks._files import PART, File, pick
-from foreword.template import Template
 
 NAME = "wikisql"
 SUMMARY = "Questions on one table to SQL, header not shown (WikiSQL)"

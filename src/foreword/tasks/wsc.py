@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from foreword.data import Example
-from foreword.errors import ForewordError
-from foreword.task import Task
+from foreword.data.examples import Example
+from foreword.data.task import Task
+from foreword.data.template import Template
 from foreword.tasks import _parts as parts
 from foreword.tasks._files import HIDDEN, PART, File, pick
-from foreword.template import Template
+from foreword.util.errors import ForewordError
 
 NAME = "wsc"
 SUMMARY = "Whom or what a pronoun means (SuperGLUE WSC)"

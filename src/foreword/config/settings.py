@@ -1,0 +1,139 @@
+"""Settings are frozen values that a user sets; they refuse unknown keys and wrong values in one sentence that names the key."""
+
+from __future__ import annotations
+
+import difflib
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal, Self, Union, get_args, get_origin
+
+import annotated_types
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+
+from foreword.util.errors import ForewordError, unknown
+
+LARGEST = 10**12  # beyond, a number is a slip of the hand: no run counts so far
+Count = Annotated[int, Field(ge=1, le=LARGEST)]
+Whole = Annotated[int, Field(ge=0, le=LARGEST)]
+
+
+class Settings(BaseModel):
+    """Frozen settings that say in one sentence what they refuse. prefix: what stands before a key in that sentence. root: the
+    settings that all tables of settings belong to, whose keys are the known ones."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    prefix: ClassVar[str] = ""
+    root: ClassVar[type[Settings] | None] = None
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _in_own_words(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return handler(values)
+        except ValidationError as error:
+            raise _refusal(cls, error, values) from error
+
+
+def kinds_of(annotation: Any) -> set[Any]:
+    """The plain types in an annotation: `list[int] | None` gives list and None's type."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return kinds_of(get_args(annotation)[0])
+    if origin in (Union, types.UnionType):
+        return {kind for one in get_args(annotation) for kind in kinds_of(one)}
+    if origin is Literal:
+        return {str}
+    return {origin or annotation}
+
+
+def fields_of(model: type[Settings]) -> Iterator[tuple[str, FieldInfo]]:
+    """Every key that can be set, with its prefix, tables before what they hold."""
+    for name, field in model.model_fields.items():
+        yield model.prefix + name, field
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Settings):
+            yield from fields_of(field.annotation)
+
+
+def unknown_key(model: type[Settings], key: str) -> ForewordError:
+    """The refusal of a key that these settings do not have, with the nearest known one wherever it stands."""
+    names = [name for name, _ in fields_of(Settings.root or model)]
+    close = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
+    table = (close[0] if close else key).rpartition(".")[0]
+    known = [name for name in names if name.rpartition(".")[0] == table]
+    return unknown("setting", key, known or names)
+
+
+def _refusal(model: type[Settings], error: ValidationError, values: Any) -> ForewordError:
+    """The sentence for the first thing that pydantic refused; an unknown key goes first, for it may be the cause of the rest."""
+    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+    if not first["loc"]:
+        return ForewordError(
+            f"{model.prefix.rstrip('.') or 'The configuration'} is {described(values)}, but must be a table of settings."
+        )
+    name = str(first["loc"][0])
+    key = model.prefix + name
+    if first["type"] == "extra_forbidden":
+        return unknown_key(model, key)
+    field = model.model_fields[name]
+    accepted = _accepted(field.annotation, field.metadata)
+    if first["type"] == "less_than_equal":
+        accepted += f", at most {first['ctx']['le']:,}"
+    if first["type"] == "missing":
+        return ForewordError(
+            f"There is no {key}, and it must be {accepted}; give it with --{key} or {key} = ... in the file."
+        )
+    places = [part for part in first["loc"][1:] if isinstance(part, int)]
+    if places:
+        return ForewordError(f"{key} holds {described(first['input'])}, but must be {accepted}.")
+    return ForewordError(f"{key} is {described(first['input'])}, but must be {accepted}.")
+
+
+def described(value: Any) -> str:
+    """The value and, where it could be mistaken, its kind: `'5' (text)`."""
+    if isinstance(value, str):
+        return f"{quoted(value)} (text)" if value else "empty"
+    if isinstance(value, bool):
+        return f"{str(value).lower()} (a truth value)"
+    if isinstance(value, Mapping):
+        return "a table"
+    try:
+        return "none" if value is None else f"{value}"
+    except (ValueError, RecursionError):  # Python writes no whole number of thousands of digits
+        return "a value too long to be written"
+
+
+def quoted(value: Any) -> str:
+    """Text in quotes, anything else as it is."""
+    return repr(value) if isinstance(value, str) else described(value)
+
+
+def _accepted(annotation: Any, metadata: Sequence[Any]) -> str:
+    """What a field accepts, in words."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        inner, *more = get_args(annotation)
+        return _accepted(inner, [*metadata, *(part for one in more for part in getattr(one, "metadata", [one]))])
+    if origin in (Union, types.UnionType):
+        return " or ".join(_accepted(one, metadata) for one in get_args(annotation))
+    if origin is Literal:
+        return f"one of {', '.join(quoted(one) for one in get_args(annotation))}"
+    if origin is list:
+        least = " of one or more," if any(isinstance(one, annotated_types.MinLen) for one in metadata) else ","
+        return f"a list{least} each {_accepted(get_args(annotation)[0], [])}"
+    above = "".join(
+        f" of at least {one.ge}" if isinstance(one, annotated_types.Ge) else f" above {one.gt}"
+        for one in metadata
+        if isinstance(one, annotated_types.Ge | annotated_types.Gt)
+    )
+    if annotation is str:
+        return "text that is not empty" if any(isinstance(one, annotated_types.MinLen) for one in metadata) else "text"
+    names = {int: "a whole number", float: "a number", type(None): "none"}
+    return names.get(annotation, "a table of settings") + above

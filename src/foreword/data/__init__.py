@@ -1,0 +1,1 @@
+"""Data is what is answered: readers of files, examples, conversations, templates and tasks."""

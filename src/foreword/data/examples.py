@@ -1,0 +1,271 @@
+"""An Example is one question with its answers and an id, made of a user's row; it refuses to know its wording."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+from foreword.data.conversations import flattened
+from foreword.data.readers import hint
+from foreword.data.readers.cells import blank, list_of, same_number, text_of
+from foreword.util.errors import ForewordError, nearest
+from foreword.util.files import canonical
+from foreword.util.folding import folded
+
+_NO_ANSWER = "write its text, leave the row out, or give --allow-empty where no answer is one"
+_NO_FACTS: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Example:
+    """One question with its answers.
+
+    id: distinct within a task. fields: what a template can name (`input`, ...). targets: every accepted answer,
+    the first is the one trained on; empty where the answer is not known. choices: the answers to choose from,
+    where there is a choice. facts: what only scoring looks at (a database's name, a table), never shown to a model;
+    plain values that JSON can hold. Two of them have a meaning everywhere: `group` names the examples that are scored
+    together, so that none is left out without the others, and `subset` the part of a split that has scores of its own. A
+    name that ends in `_path` says where files lie on this machine, which is no part of the digest.
+    """
+
+    id: str
+    fields: Mapping[str, str]
+    targets: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=lambda: _NO_FACTS, hash=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fields", MappingProxyType(dict(self.fields)))
+        object.__setattr__(self, "facts", MappingProxyType(dict(self.facts)) if self.facts else _NO_FACTS)
+
+    @functools.cached_property
+    def question(self) -> str:
+        """The question itself, whatever its id, its case, its blanks and its Unicode form: two examples with equal `question` ask the
+        same thing, so that one must not be shown before the other, nor stand in another split."""
+        return _one_text({name: folded(value) for name, value in self.fields.items()})
+
+    @functools.cached_property
+    def exact(self) -> str:
+        """The question character by character, whatever its id."""
+        return _one_text(self.fields)
+
+    @property
+    def text(self) -> str:
+        """The field values, one a line: what retrieval compares."""
+        return "\n".join(self.fields.values())
+
+    @property
+    def group(self) -> str:
+        """The group that it is scored with; empty where it stands alone."""
+        return str(self.facts.get("group", ""))
+
+    @property
+    def subset(self) -> str:
+        """The part of its split that has scores of its own; empty where there is none."""
+        return str(self.facts.get("subset", ""))
+
+    def digest(self) -> str:
+        """A digest of everything the example holds."""
+        whole: list[Any] = [self.id, dict(self.fields), list(self.targets), list(self.choices)]
+        if self.facts:
+            whole.append({name: value for name, value in self.facts.items() if not name.endswith("_path")})
+        return hashlib.sha256(canonical(whole).encode()).hexdigest()
+
+
+def _one_text(fields: Mapping[str, str]) -> str:
+    """Names and values with their lengths, so that no two mappings give the same text."""
+    return "".join(f"{len(name)}:{name}={len(fields[name])}:{fields[name]};" for name in sorted(fields))
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which column of a table is what. references: a column of lists of accepted answers; id: a column of distinct names; choices: a
+    column of lists of answers to choose from, each row its own. index: the target column holds the answer's place among the choices,
+    counted from this number."""
+
+    input: str = "input"
+    target: str = "target"
+    references: str | None = None
+    id: str | None = None
+    choices: str | None = None
+    index: int | None = None
+
+
+def examples(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Columns | None = None,
+    *,
+    choices: Sequence[str] = (),
+    answers_needed: bool = True,
+    empty_answers: bool = False,
+    origin: str = "the data",
+    fields_needed: Sequence[str] = (),
+    prefix: str = "row",
+) -> list[Example]:
+    """The rows of a table as Examples.
+
+    fields_needed: the names in the question template; `input` stands for the input column, any other name for
+    the column of that name; columns that no template names are left out, so that equal questions are equal.
+    Numbers become text; answers and choices are stripped of white space at their ends. A references column holds a list of
+    accepted answers, or a JSON list as text; the target, where there is one too, comes first. answers_needed: when false, rows may
+    lack their answer. empty_answers: an empty target is an answer. Ids come from
+    the id column, or are prefix-1, prefix-2, ... Raises ForewordError naming origin, row and column: a column
+    that is not there, an empty or null cell, a value that is no text, a target outside the choices, an id that
+    was seen before. Rows of `messages`, or of `prompt` and `completion`, are read as `conversations.flattened` does.
+    """
+    if not rows:
+        raise ForewordError(f"{origin} holds no rows; write at least one.")
+    columns = columns or Columns()
+    rows = flattened(
+        rows, origin, input_column=columns.input, target_column=columns.target, answers_needed=answers_needed
+    )
+    shared = tuple(choice.strip() for choice in choices)
+    if shared and columns.choices:
+        raise ForewordError("Both choices and a column of choices are given; keep the one you mean.")
+    names = _names(columns, fields_needed)
+    made: list[Example] = []
+    seen: dict[str, int] = {}
+    for number, row in enumerate(rows, 1):
+        where = f"row {number} of {origin}"
+        fields = {name: _text(row, columns.input if name == "input" else name, where) for name in names}
+        own = _choices(row, columns.choices, where) if columns.choices else shared
+        targets = _targets(row, columns, where, answers_needed, empty_answers)
+        targets = tuple(_chosen(target, own, row, columns, where) for target in targets) if own else targets
+        name = _text(row, columns.id, where) if columns.id else f"{prefix}-{number}"
+        if name in seen:
+            raise ForewordError(
+                f"The id '{name}' in {where} stands in row {seen[name]} already; give every row its own, "
+                "or no id column."
+            )
+        seen[name] = number
+        made.append(Example(name, fields, tuple(dict.fromkeys(targets)), own))
+    return made
+
+
+def _names(columns: Columns, fields_needed: Sequence[str]) -> list[str]:
+    """The fields that a question needs. Raises ForewordError where one of them is the answer."""
+    names = list(dict.fromkeys(fields_needed)) or ["input"]
+    for name in names:
+        column = columns.input if name == "input" else name
+        if column in (columns.target, columns.references):
+            flag = "--input-column" if name == "input" else "--question"
+            raise ForewordError(
+                f"The question would show the column '{column}', which is the answer; name another column by {flag}, or the answer's "
+                "own by --target-column."
+            )
+    return names
+
+
+def _choices(row: Mapping[str, Any], column: str, where: str) -> tuple[str, ...]:
+    what = f"'{column}' in {where}"
+    _there(row, column, where)
+    own = tuple(text.strip() for text in list_of(row[column], what, "choices"))
+    twice = next((choice for place, choice in enumerate(own) if choice in own[:place]), None)
+    if twice is not None or len(own) < 2:
+        wrong = f"holds the choice '{twice}' twice" if twice is not None else "holds one choice"
+        raise ForewordError(f"The value of {what} {wrong}; give every row at least two choices, each once.")
+    return own
+
+
+def _chosen(target: str, choices: tuple[str, ...], row: Mapping[str, Any], columns: Columns, where: str) -> str:
+    """The choice that a target names: itself, by its place, by its label in a column of choices with labels, or as a number."""
+    if columns.index is not None:
+        place = int(target) - columns.index if target.isdecimal() and len(target) < 10 else -1
+        if not 0 <= place < len(choices):
+            last = columns.index + len(choices) - 1
+            raise ForewordError(
+                f"The target '{target}' in {where} is no place among its {len(choices)} choices, which are counted from "
+                f"{columns.index} to {last}; mend that row, or give --target-index {1 - columns.index}."
+            )
+        return choices[place]
+    if target in choices:
+        return target
+    labels = row[columns.choices].get("label") if columns.choices and isinstance(row[columns.choices], dict) else None
+    if isinstance(labels, list) and len(labels) == len(choices) and target in map(str, labels):
+        return choices[[str(label) for label in labels].index(target)]
+    same = [choice for choice in choices if same_number(target, choice)]
+    if len(same) == 1:
+        return same[0]
+    by_place = "; where it is the answer's place among the choices, give --target-index 0" if target.isdecimal() else ""
+    raise ForewordError(f"The target '{target}' in {where} is none of the choices{by_place}{nearest(target, choices)}")
+
+
+def _targets(row: Mapping[str, Any], columns: Columns, where: str, needed: bool, empty: bool) -> tuple[str, ...]:
+    answers: list[str] = []
+    single = columns.references is None or columns.target in row
+    if single and (needed or not blank(row.get(columns.target))):
+        _there(row, columns.target, where)
+        what = f"'{columns.target}' in {where}"
+        answers.append(text_of(row[columns.target], what, empty=empty, todo=_NO_ANSWER))
+    if columns.references is not None and (needed or not blank(row.get(columns.references))):
+        _there(row, columns.references, where)
+        answers += list_of(row[columns.references], f"'{columns.references}' in {where}", empty=empty)
+    return tuple(dict.fromkeys(answer.strip() for answer in answers))
+
+
+def _there(row: Mapping[str, Any], column: str, where: str) -> None:
+    if column not in row:
+        names = [str(name) for name in row]
+        flags = hint(names) if column in ("input", "target") else ""
+        header = " (does the file start with a header line?)" if column in ("input", "target") and not flags else ""
+        raise ForewordError(f"There is no column '{column}' in {where}{header}{flags}{nearest(column, names)}")
+
+
+def _text(row: Mapping[str, Any], column: str, where: str) -> str:
+    _there(row, column, where)
+    return text_of(row[column], f"'{column}' in {where}")
+
+
+def merged(given: Iterable[Example], *, once: bool = True) -> list[Example]:
+    """One example per question, character by character, in the order of first appearance, with the targets of all that ask it.
+    once: each target stands there once, however often it was given; scores that average over references need it as often.
+    An example with choices stays as it is: of two labels for one input one at least is wrong, and each counts."""
+    first: dict[str, Example] = {}
+    targets: dict[str, list[str]] = {}
+    for example in given:
+        key = f"{example.exact}id={example.id}" if example.choices else example.exact
+        first.setdefault(key, example)
+        targets.setdefault(key, []).extend(example.targets)
+    kept = {question: dict.fromkeys(found) if once else found for question, found in targets.items()}
+    return [replace(example, targets=tuple(kept[question])) for question, example in first.items()]
+
+
+def divided(given: Sequence[Example], sizes: Sequence[int], *, seed: int = 0) -> list[list[Example]]:
+    """Parts that share no question: `sizes` counts the distinct questions of each part, the last part gets the
+    rest.
+
+    The questions are ordered by a digest of (seed, question as it is written), so that neither the order of the rows nor their
+    number decides which questions come first; within a part the rows keep their order.
+    """
+    written: dict[str, str] = {}
+    for example in given:
+        written[example.question] = min(example.exact, written.get(example.question, example.exact))
+    questions = sorted(written, key=lambda question: _rank(written[question], seed))
+    part_of: dict[str, int] = {}
+    start = 0
+    for part, size in enumerate(sizes):
+        part_of.update((question, part) for question in questions[start : start + size])
+        start += size
+    parts: list[list[Example]] = [[] for _ in range(len(sizes) + 1)]
+    for example in given:
+        parts[part_of.get(example.question, len(sizes))].append(example)
+    return parts
+
+
+def _rank(question: str, seed: int) -> bytes:
+    return hashlib.sha256(f"{seed}/split/{question}".encode()).digest()
+
+
+def shared_questions(train: Iterable[Example], scored: Iterable[Example]) -> int:
+    """How many of the scored examples ask a question that also stands in train."""
+    known = {example.question for example in train}
+    return sum(example.question in known for example in scored)
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 question`, `2,000 questions`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

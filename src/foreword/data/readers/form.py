@@ -1,0 +1,43 @@
+"""The form of a table of text: how its cells are parted, quoted and encoded; it refuses what no table can have."""
+
+from __future__ import annotations
+
+import codecs
+from dataclasses import dataclass
+from typing import Literal
+
+from foreword.util.errors import ForewordError
+
+Quoting = Literal["auto", "standard", "none"]
+DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "\\t": "\t"}
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a CSV or TSV file is written, where its ending does not say.
+
+    quoting: `standard` (a quotation mark at the start of a cell opens a quoted cell, RFC 4180), `none` (every mark is a plain
+    letter), or `auto`: standard, unless a TSV file can only be read without. delimiter: one character, or comma, semicolon, tab,
+    pipe; "": a TAB in TSV, else a comma, or what the header line has instead. encoding: of every file of text. header: the names of
+    the columns of a file that has no header line.
+    """
+
+    quoting: Quoting = "auto"
+    delimiter: str = ""
+    encoding: str = "utf-8"
+    header: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        try:
+            text_codec = codecs.lookup(self.encoding)
+        except (LookupError, ValueError) as error:
+            raise ForewordError(
+                f"There is no encoding '{self.encoding}'; give e.g. --encoding utf-8, latin-1, cp1252 or utf-16."
+            ) from error
+        if not getattr(text_codec, "_is_text_encoding", True):
+            raise ForewordError(f"'{self.encoding}' is no encoding of text; give e.g. --encoding latin-1.")
+        object.__setattr__(self, "delimiter", DELIMITERS.get(self.delimiter, self.delimiter))
+        if len(self.delimiter) > 1 or self.delimiter in ('"', "\n", "\r"):
+            raise ForewordError(
+                f"The delimiter {self.delimiter!r} is not one character that can part cells; give e.g. --delimiter ';' or tab."
+            )

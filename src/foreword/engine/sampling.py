@@ -1,0 +1,84 @@
+"""Which token comes next: the likeliest, or one drawn by a chance that depends on the row's seed and the place of the token alone, so that
+a sampled answer too is the same whatever stands beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+import torch
+from torch import Tensor
+
+from foreword.util.errors import ForewordError
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a token is chosen. temperature: 0 takes the likeliest; above, logits are divided by it. top_k: only so many of the likeliest (0:
+    all). top_p: only the likeliest that together have this probability. min_p: only those with at least this part of the greatest
+    probability. repetition_penalty: logits of tokens that the row has read or said are divided by it where positive, multiplied where
+    negative (Keskar et al. 2019, arXiv 1909.05858). seed: of the row's chance. Filters are applied in this order: penalty, temperature,
+    top_k, top_p, min_p, as in the model library. Raises ForewordError for values out of range."""
+
+    temperature: float = 0.0
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        ranges = {
+            "temperature": (0.0 <= self.temperature < float("inf"), "0 or more"),
+            "top_k": (self.top_k >= 0, "0 (all) or more"),
+            "top_p": (0.0 < self.top_p <= 1.0, "above 0 and at most 1"),
+            "min_p": (0.0 <= self.min_p <= 1.0, "from 0 to 1"),
+            "repetition_penalty": (0.0 < self.repetition_penalty < float("inf"), "above 0"),
+        }
+        for name, (right, expected) in ranges.items():
+            if not right:
+                raise ForewordError(f"{name} is {getattr(self, name)} and must be {expected}.")
+
+    @property
+    def greedy(self) -> bool:
+        """Whether the likeliest token of the model's own logits is taken."""
+        return self.temperature == 0.0 and self.repetition_penalty == 1.0
+
+
+GREEDY = Sampling()
+
+
+def choose(logits: Tensor, sampling: Sampling, position: int, seen: Sequence[int]) -> int:
+    """The next token by logits [V]. position: how many tokens the answer has already. seen: ids that the row has read and said."""
+    if sampling.repetition_penalty != 1.0 and seen:
+        logits = _penalised(logits, sampling.repetition_penalty, seen)
+    if sampling.temperature == 0.0:
+        return int(logits.max(dim=-1).indices)
+    chances = torch.softmax(_kept(logits.double() / sampling.temperature, sampling), dim=-1)  # [V]
+    if sampling.min_p > 0.0:
+        chances = torch.where(chances < sampling.min_p * chances.max(), 0.0, chances)
+    bounds = chances.cumsum(dim=-1)
+    drawn = Random(f"{sampling.seed}/{position}").random() * float(bounds[-1])
+    token = int(torch.searchsorted(bounds, torch.tensor(drawn, dtype=bounds.dtype, device=bounds.device), right=True))
+    last = int(torch.nonzero(chances)[-1])  # where rounding puts the drawn number at the very end
+    return min(token, last)
+
+
+def _penalised(logits: Tensor, penalty: float, seen: Sequence[int]) -> Tensor:
+    known = torch.tensor(sorted(set(seen)), device=logits.device)
+    values = logits[known]
+    return logits.index_copy(0, known, torch.where(values > 0, values / penalty, values * penalty))
+
+
+def _kept(logits: Tensor, sampling: Sampling) -> Tensor:
+    """Logits [V], -inf where top_k and top_p leave a token out; of equal logits at a border all stay."""
+    if 0 < sampling.top_k < len(logits):
+        border = torch.topk(logits, sampling.top_k).values[-1]
+        logits = logits.masked_fill(logits < border, float("-inf"))
+    if sampling.top_p < 1.0:
+        ordered, order = torch.sort(logits, descending=True, stable=True)
+        before = torch.softmax(ordered, dim=-1).cumsum(dim=-1) - torch.softmax(ordered, dim=-1)
+        dropped = before >= sampling.top_p  # the likeliest always stays
+        logits = logits.index_fill(0, order[dropped], float("-inf"))
+    return logits

@@ -1,0 +1,227 @@
+"""The engine for encoder-decoder models: soft prompt and input in the encoder, the answer in the decoder; it refuses to
+pad on the left, so no row moves."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers import DynamicCache, EncoderDecoderCache
+
+from foreword.engine.attention import autocast_dtype
+from foreword.engine.batch import Row, answer_picks, right_padded
+from foreword.engine.cache import Behind, keep_rows, roomy_cache, still_there
+from foreword.engine.cohorts import Cohorts
+from foreword.engine.decoding import Prompted, RunningBatch
+from foreword.engine.growing import Growing
+from foreword.engine.head import answers_loss, frozen
+from foreword.engine.install import Installation
+from foreword.engine.passes import running
+from foreword.engine.prefix import Prefixes, each
+from foreword.engine.traits import Traits
+
+
+class Seq2SeqEngine:
+    """Loss, scores and greedy answers of a frozen encoder-decoder model. The soft prompt stands before the encoder's input and
+    nothing before the decoder's (Lester et al. 2021, section 2), or behind the input where a row says so. Shapes: B rows, P + S
+    encoder positions, T answer tokens."""
+
+    switch: int | None = None
+
+    def __init__(
+        self,
+        model: Any,
+        installation: Installation,
+        *,
+        start: tuple[int, ...],
+        end: tuple[int, ...],
+        pad: int,
+        traits: Traits | None = None,
+    ) -> None:
+        self.model, self.installation, self.start, self.end, self.pad = model, installation, start, end, pad
+        self.traits = traits or Traits(shares=False)
+        self.factor = (
+            1.0  # of input vectors between the table and the first layer, where the model applies one to ids alone
+        )
+        self.reasons: dict[str, str] = {}  # of each trait that does not hold, why
+        self.limit = 0.0  # how far logits may be from the plain pass's, as a part of their spread; found at load
+        self.first = _first(model, pad)
+        forced = getattr(model.generation_config, "forced_bos_token_id", None)
+        self.forced = None if forced is None else int(forced)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model stands."""
+        return next(self.model.parameters()).device  # type: ignore[no-any-return]
+
+    def encode(self, soft: Prefixes, rows: Sequence[Row]) -> tuple[Any, Tensor]:
+        """Encoder output [B, P + S, H] and its mask; rows may differ in soft prompt and in where it stands. The encoder runs once per
+        input."""
+        softs = [None if prefix is None else prefix.matrix() for prefix in each(soft, len(rows))]
+        lines: list[tuple[int, ...]] = []
+        slots: list[tuple[int, ...]] = []  # 1 where a soft position stands
+        for one, row in zip(softs, rows, strict=True):
+            words, size = self.start + row.prefix + row.own + self.end, 0 if one is None else len(one)
+            empty, text, ones = (self.pad,) * size, (0,) * len(words), (1,) * size
+            lines.append(words + empty if row.behind else empty + words)
+            slots.append(text + ones if row.behind else ones + text)
+        ids, mask = right_padded(lines, self.pad, self.device)
+        vectors = self.model.get_input_embeddings()(ids)  # [B, P + S, H]
+        vectors = vectors if self.factor == 1.0 else vectors * self.factor
+        given = [one.to(vectors.device, vectors.dtype) for one in softs if one is not None]
+        if given:
+            where = right_padded(slots, 0, self.device)[0].bool().unsqueeze(-1)
+            vectors = vectors.masked_scatter(where, torch.cat(given))
+        with running(self.installation.new_pass()):
+            return self.model.get_encoder()(inputs_embeds=vectors, attention_mask=mask), mask
+
+    def decode(
+        self,
+        encoded: Any,
+        mask: Tensor,
+        ids: Tensor,
+        picks: Tensor,
+        cache: Any = None,
+        seen: list[Tensor] | None = None,
+    ) -> Any:
+        """A decoder pass over ids [B, T] with logits [1, N, V] at the picked flat positions."""
+        given = {"encoder_outputs": encoded, "attention_mask": mask, "decoder_input_ids": ids}
+        if cache is not None:
+            given["past_key_values"] = cache
+        by_hook = self.traits.picks
+        with running(self.installation.new_pass(logit_positions=picks if by_hook else None, hidden=seen)):
+            out = self.model(use_cache=cache is not None, **given)
+        if not by_hook:
+            out.logits = out.logits.reshape(-1, out.logits.shape[-1])[picks].unsqueeze(0)
+        return out
+
+    def answer_logits(
+        self, soft: Prefixes, rows: Sequence[Row], seen: list[Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Logits [N, V] at the answer positions, and the answer tokens [N]. Rows that differ in their answer alone are read once. Where
+        `seen` is given, the hidden states [N, H] that the logits would be made of are put there, and no logits are made."""
+        softs = each(soft, len(rows))
+        inputs = [(id(one), row.prefix, row.own, row.behind) for one, row in zip(softs, rows, strict=True)]
+        read: dict[tuple[object, ...], int] = {}  # each input, and the first row that has it
+        for place, key in enumerate(inputs):
+            read.setdefault(key, place)
+        encoded, mask = self.encode([softs[place] for place in read.values()], [rows[place] for place in read.values()])
+        if len(read) < len(rows):
+            order = {key: at for at, key in enumerate(read)}
+            places = torch.tensor([order[key] for key in inputs], device=self.device)
+            encoded.last_hidden_state, mask = encoded.last_hidden_state[places], mask[places]
+        ids, _ = right_padded([(self.first, *row.answer[:-1]) for row in rows], self.pad, self.device)  # [B, T]
+        picks, wanted = answer_picks([0] * len(rows), [row.answer for row in rows], ids.shape[1], self.device)
+        return self.decode(encoded, mask, ids, picks, seen=seen).logits[0], wanted
+
+    def loss(self, soft: Prefixes, rows: Sequence[Row]) -> tuple[Tensor, int]:
+        """Summed cross-entropy in nats over the answer tokens, and how many tokens."""
+        by_head = self.traits.heads and frozen(self.model) and autocast_dtype(self.device) is None
+        return answers_loss(self.model, by_head, functools.partial(self.answer_logits, soft, rows))
+
+    @torch.no_grad()
+    def score(self, soft: Prefixes, rows: Sequence[Row]) -> list[float]:
+        """Each row's answer log-probability in nats, summed over its tokens."""
+        logits, wanted = self.answer_logits(soft, rows)
+        each_token = -functional.cross_entropy(logits.float(), wanted, reduction="none")
+        return [float(part.sum()) for part in torch.split(each_token, [len(row.answer) for row in rows])]
+
+    @torch.no_grad()
+    def forced_logits(self, soft: Prefixes, rows: Sequence[Row], steps: int) -> Tensor:
+        """Logits [B, steps, V] for the first answer tokens, computed as generating computes them, one token a pass."""
+        batch = _Decoding(self, soft, rows, steps, cached=True, forced=None)
+        logits = [batch.begin()]
+        for step in range(steps - 1):
+            logits.append(batch.go_on(torch.tensor([row.answer[step] for row in rows], device=self.device)))
+        return torch.stack(logits, dim=1)
+
+    def running_batch(self) -> RunningBatch:
+        """Where rows are admitted, answered token by token, and retired."""
+        return Cohorts(self)
+
+    def together(self, rows: Sequence[Prompted], longest: int) -> list[list[int]]:
+        """All rows may stand together: nothing is padded on the left."""
+        return [list(range(len(rows)))] if rows else []
+
+    def growing(self, rows: Sequence[Prompted], longest: int) -> Growing:
+        """Rows whose inputs are read together."""
+        softs = [prefix for prefix, _ in rows]
+        return _Decoding(
+            self, softs, [row for _, row in rows], longest, cached=self.traits.continues, forced=self.forced
+        )
+
+    def token_bytes(self) -> int:
+        """Memory that a token's keys and values take: not known here."""
+        return 0
+
+    def once(self, rows: int, positions: int) -> bool:
+        """A prompt is part of each input."""
+        return False
+
+    def forget(self) -> None:
+        """Nothing is kept: an encoder's input is never the same twice."""
+
+
+def _first(model: Any, pad: int) -> int:
+    """The id that the decoder begins with: that of the config or the generation config, else what the model library begins with (bos)."""
+    for name in ("decoder_start_token_id", "bos_token_id"):
+        for config in (model.config, model.generation_config):
+            given = getattr(config, name, None)
+            if given is not None:
+                return int(given)
+    return pad
+
+
+class _Decoding:
+    """Rows whose inputs have been read and whose answers grow."""
+
+    leaves = True
+
+    def __init__(
+        self,
+        engine: Seq2SeqEngine,
+        soft: Prefixes,
+        rows: Sequence[Row],
+        longest: int,
+        *,
+        cached: bool,
+        forced: int | None,
+    ) -> None:
+        self.engine, self.order, self.forced = engine, list(range(len(rows))), forced
+        self.encoded, self.mask = engine.encode(soft, rows)
+        self.cache = None
+        if cached:
+            own = roomy_cache(Behind(((None, len(rows)),)), longest + 1)
+            self.cache = EncoderDecoderCache(own, DynamicCache())
+        self.said = torch.full((len(rows), 1), engine.first, dtype=torch.long, device=engine.device)  # [B, T]
+
+    def begin(self) -> Tensor:
+        """Logits [B, V] for each row's first token."""
+        ids = self.said if self.cache is None else self.said[:, -1:]
+        picks = torch.arange(1, len(ids) + 1, device=ids.device) * ids.shape[1] - 1
+        out = self.engine.decode(self.encoded, self.mask, ids, picks, self.cache)
+        logits: Tensor = out.logits[0]
+        if self.forced is not None and self.said.shape[1] == 1:  # the token that every answer has to begin with
+            logits = torch.full_like(logits, float("-inf"))
+            logits[:, self.forced] = 0.0
+        return logits
+
+    def go_on(self, chosen: Tensor) -> Tensor:
+        """Logits [B, V] behind one token [B] more."""
+        self.said = torch.cat([self.said, chosen.unsqueeze(1)], dim=1)
+        return self.begin()
+
+    def keep(self, gone: Sequence[bool]) -> list[int]:
+        """Let only the rows go on that are not gone; their places before, in the order in which they stand now."""
+        order = still_there(gone)
+        kept = torch.tensor(order, device=self.said.device)
+        self.said, self.mask = self.said[kept], self.mask[kept]
+        self.encoded.last_hidden_state = self.encoded.last_hidden_state[kept]
+        if self.cache is not None:
+            keep_rows(self.cache.self_attention_cache, order)
+            keep_rows(self.cache.cross_attention_cache, order)
+        return order

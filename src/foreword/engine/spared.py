@@ -1,0 +1,149 @@
+"""Work of the first and the last layer that no answer and no gradient asks for, found by running the layers; it refuses to spare what
+changes a number that is asked for."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from foreword.engine.batch import Row
+from foreword.engine.install import Installation
+from foreword.engine.passes import Pass
+
+CLOSE = 1e-5  # of the largest logit; what is spared is never computed, so nothing but the order of sums may differ
+
+Parts = tuple[torch.nn.Module, ...]
+
+
+@dataclass(frozen=True)
+class Spared:
+    """early: matrix products of the first layer whose input at the rows' positions does not depend on the soft prompt: no gradient flows
+    through it. late: parts of the last layer whose output is used at the answers' positions only."""
+
+    early: Parts = ()
+    late: Parts = ()
+
+
+def let_spare(installation: Installation) -> None:
+    """Let the parts of the first and the last layer that may be spared ask each pass whether they are: a packed sequence [.., S + R, H]
+    goes through them at the positions that matter alone, the first `trained_positions` for the gradient through early parts, the
+    logit positions [N] for late parts, whose other outputs are 0."""
+    layers = _layers(installation.model)
+    if layers:
+        parts = [part for part in layers[0].modules() if _multiplies(part)]
+        parts += [part for part in layers[-1].modules() if part is not layers[-1] and _has_product(part)]
+        for part in dict.fromkeys(parts):
+            installation.switch(part, "spared", functools.partial(_spared, part))
+
+
+def _layers(model: Any) -> list[torch.nn.Module]:
+    return [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
+
+
+def _spared(part: torch.nn.Module, now: Pass, plain: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    if part in now.early and not kwargs:
+        plain = functools.partial(_split, plain, now.trained_positions)
+    if part in now.late and now.logit_positions is not None:
+        return _picked(plain, now.logit_positions, *args, **kwargs)
+    return plain(*args, **kwargs)
+
+
+def _split(plain: Callable[..., Tensor], trained: int, hidden: Tensor) -> Tensor:
+    return torch.cat([plain(hidden[..., :trained, :]), plain(hidden[..., trained:, :].detach())], dim=-2)
+
+
+def _picked(plain: Callable[..., Tensor], positions: Tensor, *given: Tensor) -> Tensor:
+    positions = positions.to(given[0].device)
+    chosen = plain(*(states.index_select(-2, positions) for states in given))  # [.., N, H]
+    whole = chosen.new_zeros((*given[0].shape[:-1], chosen.shape[-1]))
+    return whole.index_copy(-2, positions, chosen)
+
+
+class _Engine(Protocol):
+    model: Any
+
+    def sparing_logits(self, spared: Spared, soft: Tensor, rows: Sequence[Row]) -> Tensor:
+        """Logits [N, V] at the answers' positions of rows behind a soft prompt [P, H], where so much is spared."""
+
+
+@torch.no_grad()
+def find_spared(engine: _Engine, soft: Tensor, rows: Sequence[Row]) -> Spared:
+    """What may be spared, tried on short pieces of this soft prompt and these rows: of the first layer's matrix products those whose
+    inputs at the rows' positions stay what they are when the soft prompt changes, of the last layer's parts those that may be spared
+    without a change of the logits."""
+    layers = _layers(engine.model)
+    if not layers:
+        return Spared()
+    own, answer = rows[0].own, rows[0].answer
+    short = [Row((), (own * size)[:size], (answer * 3)[:3]) for size in (8, 5)]
+    softs = [soft[:3], _other(soft[:3])]
+    early = [part for part in layers[0].modules() if _multiplies(part)]
+    seen = [_inputs(engine, early, each, short) for each in softs]
+    found = Spared(tuple(part for part in early if _same_rows(*(told.get(part) for told in seen), soft=len(softs[0]))))
+    wanted = engine.sparing_logits(Spared(), softs[0], short)
+    left = list(layers[-1].children())
+    while left:
+        part = left.pop(0)
+        if _has_product(part):
+            more = replace(found, late=(*found.late, part))
+            if _holds(engine, more, softs[0], short, wanted):
+                found = more
+            else:
+                left = [*part.children(), *left]
+    return found
+
+
+def _other(soft: Tensor) -> Tensor:
+    """Rows of the same length that point elsewhere: a multiple would be the same to a model that divides by the length."""
+    drawn = torch.randn(soft.shape, generator=torch.Generator().manual_seed(7_654_321)).to(soft)
+    found: Tensor = drawn * (soft.norm().clamp_min(1e-3) / drawn.norm())
+    return found
+
+
+def _holds(engine: _Engine, tried: Spared, soft: Tensor, rows: Sequence[Row], wanted: Tensor) -> bool:
+    try:
+        logits = engine.sparing_logits(tried, soft, rows)
+    except Exception:  # a part that is not made of positions
+        return False
+    return bool((logits - wanted).abs().max() <= CLOSE * wanted.abs().max())
+
+
+def _has_product(part: torch.nn.Module) -> bool:
+    return any(_multiplies(inner) for inner in part.modules())
+
+
+def _multiplies(part: torch.nn.Module) -> bool:
+    """Whether this is a matrix product with weights, and nothing else."""
+    weight = getattr(part, "weight", None)
+    return isinstance(weight, Tensor) and weight.dim() == 2 and next(part.children(), None) is None
+
+
+def _inputs(
+    engine: _Engine, parts: Sequence[torch.nn.Module], soft: Tensor, rows: Sequence[Row]
+) -> dict[torch.nn.Module, Tensor]:
+    seen: dict[torch.nn.Module, Tensor] = {}
+    thread = threading.get_ident()
+
+    def note(part: torch.nn.Module, args: tuple[Any, ...]) -> None:
+        if threading.get_ident() == thread:  # others may be running the model at the same time
+            seen[part] = args[0]
+
+    handles = [part.register_forward_pre_hook(note) for part in parts]
+    try:
+        engine.sparing_logits(Spared(), soft, rows)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return seen
+
+
+def _same_rows(one: Tensor | None, other: Tensor | None, *, soft: int) -> bool:
+    """Whether inputs [.., S + R, H] of two soft prompts are equal behind the soft prompt."""
+    return one is not None and other is not None and torch.equal(one[..., soft:, :], other[..., soft:, :])

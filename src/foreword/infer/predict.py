@@ -1,0 +1,144 @@
+"""One answer per example: greedy text, or the likeliest of its choices; it refuses to let batch-mates change an answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from foreword.data.template import Template
+from foreword.engine import Backbone, Prefix, Prefixes, Request, each
+from foreword.engine.memory import Budget
+from foreword.infer.choosing import choose
+from foreword.infer.ensemble import vote
+from foreword.prompts.layout import Laid
+from foreword.util.progress import Progress, silent
+
+TOKEN_BUDGET = 32_768  # tokens, answers included, that are held at once, at most: fewer where the memory or the backbone's own room is less
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """outputs: one text an example, in order. seconds: for all of them together. cut: for each, whether it was still going on when it
+    had as many tokens as an answer may have; a chosen answer never is. probabilities: of each choice, for an example with choices;
+    empty for the others."""
+
+    outputs: tuple[str, ...]
+    seconds: float
+    cut: tuple[bool, ...] = ()
+    probabilities: tuple[dict[str, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Voted:
+    """outputs: the majority's answer to each example. members: each prompt's own answers. seconds: for all of them together. cut: how
+    many of the members' answers ended at the limit. probabilities: of each choice, where there is one member alone, whose they are."""
+
+    outputs: tuple[str, ...]
+    members: tuple[tuple[str, ...], ...]
+    seconds: float
+    cut: int = 0
+    probabilities: tuple[dict[str, float], ...] = ()
+
+
+def predict(
+    backbone: Backbone,
+    template: Template,
+    soft: Prefixes,
+    laid: Sequence[Laid],
+    *,
+    longest: int,
+    batch_size: int,
+    choice_score: str = "sum",
+    name: str = "answering",
+    progress: Progress = silent,
+) -> Prediction:
+    """Answer every example. soft: a prefix, such as a soft prompt [P, H], or None, or one of these for each example: prompts mix in a
+    batch, and each is run once. longest: tokens of an answer at most. batch_size: examples that are answered together, fewer where they
+    are long or the memory does not hold them; one that ends makes room for the next at once. Examples with choices get the
+    likeliest of them (`choosing.choose`; choice_score: how they are compared); others a greedy answer, read by the template."""
+    begun = time.perf_counter()
+    softs = each(soft, len(laid))
+    outputs, cut = [""] * len(laid), [False] * len(laid)
+    probabilities: list[dict[str, float]] = [{} for _ in laid]
+    ended = backbone.ended(*template.stops)
+    open_ones = [place for place, one in enumerate(laid) if not one.example.choices]
+    closed = sorted(
+        (place for place, one in enumerate(laid) if one.example.choices), key=lambda place: -_size(laid[place])
+    )
+    budget = budget_of(backbone)
+    done = 0
+
+    def answer(chosen: list[int], tokens: int) -> Iterator[tuple[int, list[int]]]:
+        places = [open_ones[at] for at in chosen]
+        requests = [Request(laid[place].row(), softs[place], longest, template.stops) for place in places]
+        for at, ids in backbone.finishing(requests, max_rows=batch_size, max_tokens=tokens):
+            yield chosen[at], ids
+
+    sizes = backbone.sizes([softs[place] for place in open_ones], [laid[place].row() for place in open_ones], longest)
+    for at, ids in budget.stream(sizes, answer, free=backbone.forget):
+        outputs[open_ones[at]] = template.read(backbone.answer_text(ids))
+        cut[open_ones[at]] = len(ids) >= longest and not ended(ids)
+        done += 1
+        progress(name, done, len(laid))
+    for start in range(0, len(closed), batch_size):
+        places = closed[start : start + batch_size]
+        chosen = choose(
+            backbone,
+            template,
+            [softs[place] for place in places],
+            [laid[place] for place in places],
+            score=choice_score,
+            batch_size=batch_size,
+            budget=budget,
+        )
+        for place, answered in zip(places, chosen, strict=True):
+            outputs[place], probabilities[place] = answered.choice, answered.probabilities
+        done += len(places)
+        progress(name, done, len(laid))
+    return Prediction(tuple(outputs), time.perf_counter() - begun, tuple(cut), tuple(probabilities))
+
+
+def predict_ensemble(
+    backbone: Backbone,
+    template: Template,
+    members: Sequence[tuple[Prefix | Tensor | None, Sequence[Laid]]],
+    *,
+    longest: int,
+    batch_size: int,
+    choice_score: str = "sum",
+    name: str = "answering",
+    progress: Progress = silent,
+) -> Voted:
+    """Answer every example by each member (its soft prompt [P, H] or None, and the examples as it words them) in batches that mix the
+    members, and take the majority's answer (Lester et al. 2021, section 6); among tied ones, the earliest member's. batch_size:
+    examples, each with all members. Raises ForewordError when members were given different examples."""
+    found = predict(
+        backbone,
+        template,
+        [soft for soft, laid in members for _ in laid],
+        [one for _, laid in members for one in laid],
+        longest=longest,
+        batch_size=batch_size * len(members),
+        choice_score=choice_score,
+        name=name,
+        progress=progress,
+    )
+    told = iter(found.outputs)
+    answers = [{one.example.id: next(told) for one in laid} for _, laid in members]
+    voted = vote(answers)
+    own = tuple(tuple(one[name] for name in voted) for one in answers)
+    alone = found.probabilities if len(members) == 1 else ()
+    return Voted(tuple(voted.values()), own, found.seconds, sum(found.cut), alone)
+
+
+def budget_of(backbone: Backbone) -> Budget:
+    """Of tokens held at once while this backbone answers."""
+    return Budget(max(1, min(TOKEN_BUDGET, backbone.room)))
+
+
+def _size(one: Laid) -> int:
+    """Positions before the answer, soft prompt included."""
+    return one.fitted.soft + one.row().length

@@ -1,0 +1,45 @@
+"""The shelf of scorers: a file of cases in, official scores out, one file a metric; it refuses to guess a missing field.
+
+Each file NAME.py here scores the folder NAME of golden cases, with that folder's own keys and scales. It holds
+    FIELDS    what each case must hold, `{"prediction": TEXT}` say
+    score     (cases, folder) -> {"per_example": [{"id": ..., "out": {...}}, ...], "corpus": {...}}
+where folder is the place of the cases, for files that stand beside them. `corpus` is the score of all cases given, as
+one data set; a case on which the official tool stops has `{"error": NAME}` as its `out` and is left out of `corpus`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from foreword.metrics.scorers._cases import cases
+from foreword.util.errors import unknown
+
+__all__ = ["module", "names", "score"]
+
+
+def names() -> list[str]:
+    """The names on the shelf, from the file names alone; nothing is imported."""
+    return sorted(one.name for one in pkgutil.iter_modules(__path__) if not one.name.startswith("_"))
+
+
+def module(name: str) -> ModuleType:
+    """The scorer of that name; `-` and `_` are the same. Raises ForewordError with the nearest known name."""
+    tidy = name.strip().lower().replace("-", "_")
+    if tidy not in names():
+        raise unknown("scorer", name, names())
+    return importlib.import_module(f"{__name__}.{tidy}")
+
+
+def score(name: str, path: Path | str) -> dict[str, Any]:
+    """The cases of a file, scored: `per_example`, a list of `{id, out}`, and `corpus`.
+
+    Raises ForewordError: an unknown name; a file, line or field that cannot be read; a side file that is not there.
+    """
+    scorer = module(name)
+    path = Path(path)
+    found: dict[str, Any] = scorer.score(cases(path, scorer.FIELDS), path.parent)
+    return found

@@ -1,0 +1,97 @@
+"""Cases are the rows of a file to be scored, each with its place; they refuse a row that lacks a field its metric needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from foreword.data.readers import read_rows, read_text
+from foreword.util.errors import ForewordError
+
+Kind = tuple[str, Callable[[Any], bool]]
+
+TEXT: Kind = ("a text", lambda value: isinstance(value, str))
+TEXT_OR_NONE: Kind = ("a text or null", lambda value: value is None or isinstance(value, str))
+TEXTS: Kind = (
+    "a list of texts, at least one",
+    lambda value: isinstance(value, list) and bool(value) and all(isinstance(one, str) for one in value),
+)
+LIST: Kind = ("a list", lambda value: isinstance(value, list))
+NUMBER: Kind = ("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool))
+
+
+class Case(dict[str, Any]):
+    """One row; `id` is its name and `where` its place, `Line 3 of cases.jsonl`."""
+
+    id: str
+    where: str
+
+    def but(self, **fields: Any) -> Case:
+        """The same case with other values in some fields."""
+        other = Case({**self, **fields})
+        other.id, other.where = self.id, self.where
+        return other
+
+    def refusal(self, field: str, found: str, todo: str = "mend that line") -> ForewordError:
+        """The sentence to raise when a field of this row cannot be scored."""
+        return ForewordError(f"{self.where}, field '{field}': {found}; {todo}.")
+
+
+def cases(path: Path, fields: Mapping[str, Kind]) -> list[Case]:
+    """Every row of a JSON-lines file as a Case. fields: what each row must hold, and of which kind.
+
+    A file none of whose rows has an `id` is numbered from 1. Raises ForewordError naming file, line and field.
+    """
+    rows = read_rows(path)
+    lines = [number for number, line in enumerate(read_text(path).split("\n"), 1) if line.strip()]
+    if len(lines) != len(rows):
+        raise ForewordError(f"{path} is not JSON lines; write one case, a JSON object, a line.")
+    named = any("id" in row for row in rows)
+    found: dict[str, Case] = {}
+    for number, row in zip(lines, rows, strict=True):
+        case = Case(row)
+        case.where = f"Line {number} of {path}"
+        if not named:
+            case["id"] = str(len(found) + 1)
+        for field, (words, fits) in {"id": TEXT, **fields}.items():
+            if field not in case:
+                raise case.refusal(field, "there is no such field", f"write {words} there")
+            if not fits(case[field]):
+                raise case.refusal(field, f"{_short(case[field])} stands where {words} is expected")
+        case.id = case["id"]
+        if case.id in found:
+            raise case.refusal("id", f"'{case.id}' stands in an earlier line too", "give every case its own id")
+        found[case.id] = case
+    return list(found.values())
+
+
+def side(folder: Path, name: str, fields: Mapping[str, Kind], key: str) -> dict[str, Case]:
+    """The rows of a file that stands beside the cases, by the text in their field `key`; checked as `cases` does."""
+    path = folder / name
+    if not path.is_file():
+        raise ForewordError(f"This metric reads the file {name} beside the cases, and {folder} has none; put it there.")
+    rows = cases(path, {key: TEXT, **fields})
+    found: dict[str, Case] = {}
+    for row in rows:
+        if row[key] in found:
+            raise row.refusal(key, f"'{row[key]}' stands in an earlier line too", "keep one of the two lines")
+        found[row[key]] = row
+    return found
+
+
+def beside(case: Case, field: str, known: Mapping[str, Case], name: str) -> Case:
+    """The row of the side file `name` that a case names in `field`. Raises ForewordError when there is none."""
+    if case[field] not in known:
+        raise case.refusal(field, f"{name} has no '{case[field]}'", "name one that stands there")
+    return known[case[field]]
+
+
+def mean(values: Sequence[float]) -> float:
+    """The arithmetic mean; 0 of nothing."""
+    return sum(values) / len(values) if values else 0.0
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else text[:40] + "..."

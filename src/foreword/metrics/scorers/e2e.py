@@ -1,0 +1,92 @@
+"""The E2E challenge's evaluation: BLEU and NIST twice, ROUGE-L, CIDEr, METEOR where it runs; it refuses no output.
+
+`mteval_perl` is the official default, printed with four decimals; `pymteval` its Python port; the rest the COCO caption
+code over Penn Treebank words. BLEU, METEOR and ROUGE_L are 0..1, CIDEr 0..10, NIST has no bound. CIDEr and METEOR of
+a case are those in the run over all cases given, for CIDEr depends on the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from foreword.metrics import meteor
+from foreword.metrics.coco import cider, rouge_l
+from foreword.metrics.mteval import (
+    Segment,
+    perl_bleu,
+    perl_nist,
+    perl_words,
+    python_bleu,
+    python_nist,
+    python_words,
+    segment,
+)
+from foreword.metrics.ptb import tokenised
+from foreword.metrics.scorers._cases import TEXT, TEXTS, Case, mean
+
+FIELDS = {"references": TEXTS, "prediction": TEXT}
+
+
+def score(cases: Sequence[Case], folder: Path) -> dict[str, Any]:
+    """All of it for every case, and over all."""
+    perl = [segment(case["prediction"], case["references"], perl_words) for case in cases]
+    python = [_python(case, one) for case, one in zip(cases, perl, strict=True)]
+    segments, coco = _coco(cases)
+    found = [
+        {
+            "pymteval_single": {
+                "bleu": python_bleu([its]),
+                "sent_bleu_plus1": python_bleu([its], smoothing=1.0),
+                "nist": _nist([its]),
+            },
+            "mteval_perl_single": _perl([one]),
+            "coco_in_half": caption,
+        }
+        for one, its, caption in zip(perl, python, segments, strict=True)
+    ]
+    return {
+        "per_example": [{"id": case.id, "out": out} for case, out in zip(cases, found, strict=True)],
+        "corpus": {
+            "mteval_perl": _perl(perl),
+            "pymteval": {"NIST": _nist(python), "BLEU": python_bleu(python)},
+            **coco,
+        },
+        **meteor.note(),
+    }
+
+
+def _python(case: Case, perl: Segment) -> Segment:
+    """The Python port's reading of a case: Perl's, where both see the same words."""
+    texts = [case["prediction"], *case["references"]]
+    same = all(perl_words(one) == python_words(one) for one in texts)
+    return perl if same else segment(case["prediction"], case["references"], python_words)
+
+
+def _perl(segments: Sequence[Segment]) -> dict[str, float]:
+    return {"NIST": float(f"{perl_nist(segments):.4f}"), "BLEU": float(f"{perl_bleu(segments):.4f}")}
+
+
+def _nist(segments: Sequence[Segment]) -> float | dict[str, str]:
+    try:
+        return python_nist(segments)
+    except ZeroDivisionError as error:
+        return {"error": type(error).__name__}
+
+
+def _coco(cases: Sequence[Case]) -> tuple[list[dict[str, float]], dict[str, float]]:
+    """ROUGE_L, CIDEr and, where it runs, METEOR: of each case, and over all."""
+    outputs = tokenised([case["prediction"] for case in cases])
+    words = iter(tokenised([one for case in cases for one in case["references"]]))
+    references = [[next(words) for _ in case["references"]] for case in cases]
+    rouges = [rouge_l(output, accepted) for output, accepted in zip(outputs, references, strict=True)]
+    ciders = cider(outputs, references)
+    found = [{"ROUGE_L": rouge, "CIDEr": one} for rouge, one in zip(rouges, ciders, strict=True)]
+    whole = {"ROUGE_L": mean(rouges), "CIDEr": mean(ciders)}
+    if meteor.here():
+        counted = meteor.counts(outputs, references)
+        whole["METEOR"] = float(meteor.score(counted.sum(axis=0)))
+        for caption, one in zip(found, counted, strict=True):
+            caption["METEOR"] = float(meteor.score(one))
+    return found, whole

@@ -1,5 +1,0 @@
-"""Pretrain makes a reference model: tokenizer, documents, training, export; it refuses text that the world did not make."""
-
-from foreword.pretrain.loop import SIZES, Progress, Shape, pretrain
-
-__all__ = ["SIZES", "Progress", "Shape", "pretrain"]

@@ -1,0 +1,91 @@
+"""The shelf of init strategies: functions (backbone, length, rng, given) to [P, H]; it refuses values off the embedding table's scale."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+
+import torch
+from torch import Tensor
+
+from foreword.engine import Backbone
+from foreword.prompts.soft_prompt import SoftPrompt
+from foreword.util.errors import ForewordError, unknown
+
+FREQUENT = 5000  # Lester et al. 2021, section 3.2
+
+
+@dataclass(frozen=True)
+class Given:
+    """What some strategies start from. text: for `text`. labels: the task's answers to choose from, for `labels`. prompt: another
+    task's soft prompt, for `carried`."""
+
+    text: str = ""
+    labels: Sequence[str] = ()
+    prompt: SoftPrompt | None = None
+
+
+Init = Callable[[Backbone, int, Random, Given], Tensor]
+
+
+def random(backbone: Backbone, length: int, rng: Random, given: Given) -> Tensor:
+    """Uniform, with the root mean square of the embedding rows (Lester et al. draw from [-0.5, 0.5] whatever the model's scale)."""
+    bound = backbone.scale * 3**0.5
+    return torch.tensor([[rng.uniform(-bound, bound) for _ in range(backbone.hidden)] for _ in range(length)])
+
+
+def vocab(backbone: Backbone, length: int, rng: Random, given: Given) -> Tensor:
+    """Rows of the 5,000 most frequent tokens, drawn without replacement (Lester et al. 2021, section 3.2)."""
+    frequent = backbone.words.frequent(FREQUENT)
+    if length > len(frequent):
+        raise ForewordError(
+            f"Init 'vocab' draws {length} different tokens and this model has {len(frequent)}; lower --prompt-length or use init 'random'."
+        )
+    return backbone.embed(rng.sample(frequent, length))
+
+
+def text(backbone: Backbone, length: int, rng: Random, given: Given) -> Tensor:
+    """Rows of a text's tokens; a longer text is cut at P tokens, a shorter one is followed by rows drawn as in `vocab`."""
+    if not given.text.strip():
+        raise ForewordError("Init 'text' needs a text; give --init-text '...', for example an instruction.")
+    rows = backbone.embed(backbone.words.ids(given.text, first=True)[:length])
+    return rows if len(rows) == length else torch.cat([rows, vocab(backbone, length - len(rows), rng, given)])
+
+
+def labels(backbone: Backbone, length: int, rng: Random, given: Given) -> Tensor:
+    """One row for each answer to choose from, the mean of its tokens' rows; the rest as in `vocab` (Lester et al. 2021, section 3.2)."""
+    if not given.labels:
+        raise ForewordError(
+            "Init 'labels' needs a task with answers to choose from; give --choices, or use init 'vocab'."
+        )
+    if len(given.labels) > length:
+        raise ForewordError(
+            f"Init 'labels' has {len(given.labels)} labels for {length} positions; raise --prompt-length."
+        )
+    rows = torch.stack(
+        [backbone.embed(backbone.words.ids(((one, False),), first=True)).mean(dim=0) for one in given.labels]
+    )
+    return rows if len(rows) == length else torch.cat([rows, vocab(backbone, length - len(rows), rng, given)])
+
+
+def carried(backbone: Backbone, length: int, rng: Random, given: Given) -> Tensor:
+    """Another prompt of the same backbone, as it is (transfer; Vu et al. 2022, Sun et al. 2023 section 5)."""
+    if given.prompt is None:
+        raise ForewordError("Init 'carried' needs another prompt; give --init-prompt FOLDER.")
+    given.prompt.fits(name=backbone.name, fingerprint=backbone.fingerprint, hidden=backbone.hidden)
+    if given.prompt.length != length:
+        raise ForewordError(
+            f"The carried prompt has {given.prompt.length} positions and {length} are asked for; set --prompt-length {given.prompt.length}."
+        )
+    return given.prompt.values.clone()
+
+
+INITS: dict[str, Init] = {"random": random, "vocab": vocab, "text": text, "labels": labels, "carried": carried}
+
+
+def initial(name: str, backbone: Backbone, length: int, *, seed: int, given: Given) -> Tensor:
+    """The initial soft prompt [P, H], float32: a function of strategy, backbone and seed. Raises ForewordError for an unknown strategy."""
+    if name not in INITS:
+        raise unknown("init", name, INITS)
+    return INITS[name](backbone, length, Random(f"{seed}/init/{name}"), given).float().cpu()

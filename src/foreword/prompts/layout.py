@@ -1,0 +1,181 @@
+"""A Layout puts examples of one trial into rows of tokens that fit the window; it refuses an example that cannot fit."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import overload
+
+from foreword.data.examples import Example
+from foreword.data.template import Template
+from foreword.engine import Backbone, Row
+from foreword.prompts.chat import Chat
+from foreword.prompts.context import Context, Fitted, Shown, Tokens, TooLongError, in_a_row
+from foreword.prompts.methods import Method, context
+from foreword.prompts.retrieve import Found
+from foreword.util.errors import ForewordError
+from foreword.util.text import Text, plain
+
+UNSAID = "N/A"  # an input that says nothing (Zhao et al. 2021)
+
+
+@dataclass(frozen=True)
+class Laid:
+    """One example in tokens: what stands before the answer, and the demonstrations kept. blank: the same with an input that says
+    nothing, where choices are held against it."""
+
+    example: Example
+    question: str
+    fitted: Fitted
+    behind: bool = False
+    blank: Row | None = None
+
+    def row(self, answer: tuple[int, ...] = ()) -> Row:
+        """The row that the backbone gets, soft prompt apart."""
+        return Row(self.fitted.prefix, self.fitted.own, answer, self.behind, self.fitted.ahead)
+
+
+class Layout:
+    """How one method words examples for one backbone. soft: the soft prompt's length. fixed: the trial's fixed demonstrations.
+    found: for each example's id, its retrieved demonstrations. reserve: positions kept free for an answer that is generated.
+    calibrated: choices are held against an input that says nothing.
+    behind: the soft prompt stands behind the encoder's input. inside: it stands inside the first turn of a chat, not before it."""
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        template: Template,
+        method: Method,
+        *,
+        soft: int,
+        reserve: int,
+        fixed: Sequence[Example] = (),
+        found: Mapping[str, list[Found]] | None = None,
+        behind: bool = False,
+        inside: bool = False,
+        calibrated: bool = False,
+    ) -> None:
+        self.backbone, self.template, self.method = backbone, template, method
+        self.soft, self.reserve, self.fixed, self.found = soft, reserve, fixed, found
+        self.behind, self.inside, self.calibrated = behind, inside and method.soft, calibrated
+        self._longest = functools.lru_cache(maxsize=1_000)(self._longest_of)
+        self._ids = functools.lru_cache(maxsize=100_000)(lambda text, first: backbone.words.ids(text, first=first))
+        self.chat = self._chat()
+        self._tokens = in_a_row(self._ids) if self.chat is None else self._in_turns
+
+    def placed(self, behind: bool) -> Layout:
+        """The same with the soft prompt behind the encoder's input, or in front of it."""
+        other = copy.copy(self)
+        other.behind = behind
+        return other
+
+    def alone(self) -> Layout:
+        """The same without demonstrations."""
+        return Layout(
+            self.backbone,
+            self.template,
+            self.method.bare(),
+            soft=self.soft,
+            reserve=self.reserve,
+            behind=self.behind,
+            inside=self.inside,
+        )
+
+    def _chat(self) -> Chat | None:
+        """The chat template of the backbone, with the soft prompt where this layout has it."""
+        chat = self.backbone.chat
+        if self.inside and not isinstance(chat, Chat):
+            raise ForewordError(
+                "A soft prompt inside the system message (--soft-place system) needs a chat template, and this model is used "
+                "without one; leave out --soft-place, or --chat off."
+            )
+        return chat.placed(self.inside) if isinstance(chat, Chat) else None
+
+    def _in_turns(self, words: str, shown: Sequence[Shown], question: Text) -> Tokens:
+        assert self.chat is not None
+        return self.chat.lay(self.template.instruction if words else "", shown, plain(question))
+
+    def context(self, example: Example) -> Context:
+        """What this method puts before the example."""
+        found = self.found
+        find = None if found is None else (lambda one, k: found[one.id][-k:])
+        return context(self.method, self.template, example, soft=self.soft, fixed=self.fixed, find=find)
+
+    def kept(self, example: Example) -> int:
+        """Positions kept free for the answer: those of the longest choice, where there is a choice, else `reserve`."""
+        return self._longest(example.choices) if example.choices else self.reserve
+
+    def _longest_of(self, choices: tuple[str, ...]) -> int:
+        return max(len(self.backbone.answer_ids(self.template.replied(one))) for one in choices)
+
+    def lay(self, example: Example, *, answer: int = 0) -> Laid:
+        """The example in tokens, with room for the answer after it. Raises TooLongError."""
+        question, kept = self.template.asked(example), self.kept(example)
+        room = self._room(kept, max(kept, answer), example.id)
+        context = self.context(example)
+        fitted = context.fit(question, self._tokens, room, name=example.id)
+        laid = Laid(example, plain(question), fitted, self.behind)
+        if not (self.calibrated and example.choices):
+            return laid
+        unsaid = dataclasses.replace(example, fields=dict.fromkeys(example.fields, UNSAID))
+        kept_segments = (*(part for part in context.segments if not isinstance(part, Shown)), *fitted.shown)
+        blank = Context(kept_segments).fit(self.template.asked(unsaid), self._tokens, room, name=example.id)
+        return dataclasses.replace(laid, blank=dataclasses.replace(laid, fitted=blank).row())
+
+    def training_row(self, example: Example) -> Row:
+        """The example with the answer that it is trained on."""
+        ids = self.backbone.answer_ids(self.template.replied(example.targets[0]))
+        return self.lay(example, answer=len(ids)).row(ids)
+
+    def training_rows(self, examples: Sequence[Example]) -> Sequence[Row]:
+        """The rows of a training split, each laid out when it is first asked for."""
+        return _Rows(self, examples)
+
+    def _room(self, kept: int, reserve: int, name: str) -> int | None:
+        window, specials = self.backbone.window, self.backbone.specials
+        if self.chat is not None and not self.chat.begins:
+            specials = 0  # the engine puts none there
+        if window is None:
+            return None
+        taken = kept - 1 if self.backbone.kind == "seq2seq" else kept + self.soft + specials
+        if taken >= window:
+            raise ForewordError(
+                f"The model holds {window} positions, and an answer of {kept} tokens with a soft prompt of {self.soft} leaves "
+                "none for an input; lower --max-new-tokens or --prompt-length."
+            )
+        if self.backbone.kind == "seq2seq":
+            decoder = self.backbone.answer_window or window
+            if reserve > decoder:
+                raise TooLongError(
+                    f"Example '{name}' needs room for an answer of {reserve} tokens and the model's decoder holds {decoder}; "
+                    "shorten the answer, or leave such examples out with --too-long drop."
+                )
+            return window - specials
+        return window - specials - reserve
+
+
+class _Rows(Sequence[Row]):
+    """Training rows made on demand and kept: a short training on a large split pays only for what it sees."""
+
+    def __init__(self, layout: Layout, examples: Sequence[Example]) -> None:
+        self._layout, self._examples = layout, examples
+        self._made: dict[int, Row] = {}
+
+    def __len__(self) -> int:
+        return len(self._examples)
+
+    @overload
+    def __getitem__(self, place: int) -> Row: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[Row]: ...
+
+    def __getitem__(self, place: int | slice) -> Row | list[Row]:
+        if isinstance(place, slice):
+            return [self[i] for i in range(*place.indices(len(self)))]
+        if place not in self._made:
+            self._made[place] = self._layout.training_row(self._examples[place])
+        return self._made[place]

@@ -1,0 +1,38 @@
+"""Classification beside its accuracy: macro-F1, MCC and the confusion of labels; it refuses tasks without labels in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from foreword.data.task import Task
+from foreword.metrics.agreement import matthews
+from foreword.metrics.labels import macro_f1
+from foreword.results.record import Record
+from foreword.results.rows import Classes
+
+MOST_LABELS = 30
+
+
+def labels_of(task: Task) -> tuple[str, ...]:
+    """The labels that every test example is to be given one of; empty where choices differ, or an example has several targets."""
+    sets = {example.choices for example in task.test}
+    labels = next(iter(sets)) if len(sets) == 1 else ()
+    alone = all(len(example.targets) == 1 for example in task.test)
+    return labels if alone and 2 <= len(labels) <= MOST_LABELS else ()
+
+
+def classes_of(records: Sequence[Record], labels: Sequence[str]) -> Classes | None:
+    """One method's runs over the labels; None where there are none."""
+    if not labels:
+        return None
+    place = {label: n for n, label in enumerate(labels)}
+    confusion = [[0] * (len(labels) + 1) for _ in labels]
+    f1s, mccs = [], []
+    for record in records:
+        truths = [answer.targets[0] for answer in record.answers]
+        outputs = [answer.output for answer in record.answers]
+        f1s.append(macro_f1(truths, outputs))
+        mccs.append(matthews(truths, outputs))
+        for truth, output in zip(truths, outputs, strict=True):
+            confusion[place[truth]][place.get(output, len(labels))] += 1
+    return Classes(sum(f1s) / len(f1s), sum(mccs) / len(mccs), confusion)

@@ -1,0 +1,31 @@
+"""Intervals, tests, trends and plans over examples and seeds; it refuses to know models, metrics or files.
+
+Shapes: S seeds, N examples, d numbers that add up over examples, R resamples; from_sums maps [..., d] to [...].
+No result depends on the order of the examples, and none on a generator that walks on from another question.
+"""
+
+from __future__ import annotations
+
+from foreword.results.stats.crossed import Difference, Sample, difference, interval, samples
+from foreword.results.stats.multiple import chances_of_best, holm, holm_factors
+from foreword.results.stats.planning import detectable, examples_needed, seeds_needed
+from foreword.results.stats.resampling import Bin, bins, bootstrap, mean_std, slope
+
+__all__ = [
+    "Bin",
+    "Difference",
+    "Sample",
+    "bins",
+    "bootstrap",
+    "chances_of_best",
+    "detectable",
+    "difference",
+    "examples_needed",
+    "holm",
+    "holm_factors",
+    "interval",
+    "mean_std",
+    "samples",
+    "seeds_needed",
+    "slope",
+]

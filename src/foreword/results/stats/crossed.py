@@ -1,0 +1,201 @@
+"""The crossed model of seeds and examples, from which an interval and its p-value both come; it refuses unpaired examples.
+
+A score of a method is a mean over its seeds and over the examples, and both are drawn from more of their kind: another
+seed would train another prompt, another test set would ask other questions. The variance of such a mean is
+
+    variance between examples / N  +  variance between seeds / S  -  the part that both count twice,
+
+estimated as in a two-way analysis of variance without replication, and t has Satterthwaite's degrees of freedom. Where the
+metric is a mean of example scores, these scores are what is analysed; for any other metric they are its jackknife values,
+N times the score less N - 1 times the score without the example, which for a mean are the example scores themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import t as student
+
+from foreword.results.stats.resampling import FromSums, Numbers, cube, in_own_order
+from foreword.util.errors import ForewordError
+
+ROUNDING = 1e-9  # relative to the largest value: a smaller difference of two values is rounding
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One method's values [S, N]: each seed's mean over examples is that seed's score.
+
+    fixed: one run stands for every seed, so that nothing varies between seeds.
+    """
+
+    values: Numbers
+    fixed: bool = False
+
+    @property
+    def score(self) -> float:
+        """The mean over seeds and examples."""
+        return float(self.values.mean())
+
+    @property
+    def one_seed(self) -> bool:
+        """Whether another seed would give another score, and how far is not known."""
+        return not self.fixed and len(self.values) < 2
+
+    def seed_variance(self) -> tuple[float, float]:
+        """(variance of the mean between seeds, its degrees of freedom); both 0 where seeds do not vary or are not known to."""
+        S, N = self.values.shape
+        if S < 2 or N < 2:
+            return 0.0, 0.0
+        by_seed, by_example = self.values.mean(axis=1), self.values.mean(axis=0)
+        rest = self.values - by_seed[:, None] - by_example[None] + self.values.mean()
+        between = float(by_seed.var(ddof=1)) / S
+        both = float((rest**2).sum()) / ((S - 1) * (N - 1)) / (S * N)
+        if between - both <= ROUNDING * both:
+            return 0.0, 0.0
+        weight = between**2 / (S - 1) + both**2 / ((S - 1) * (N - 1))
+        return between - both, (between - both) ** 2 / weight
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One method's score less another's on the same examples.
+
+    observed: as the scores say. centre, error, df: of the t distribution that interval and p are read from; centre is observed
+    drawn a little to 0 (by the factor N / (N + 2)). example_variance: of one example's difference, over a whole population of
+    examples. seed_variance: of the difference of means. of_prompts: a side has one seed, so that this speaks of the prompts at
+    hand and not of the methods.
+    """
+
+    observed: float
+    centre: float
+    error: float
+    df: float
+    examples: int
+    example_variance: float
+    seed_variance: float
+    of_prompts: bool
+
+    @property
+    def p(self) -> float:
+        """Two-sided p of no difference; below 1 - level exactly where `interval(level)` leaves 0 out."""
+        if self.error == 0.0:
+            return 1.0 if self.centre == 0.0 else 0.0
+        return float(2.0 * student.sf(abs(self.centre) / self.error, self.df))
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """The interval of the difference at that level."""
+        half = _quantile(level, self.df) * self.error
+        return self.centre - half, self.centre + half
+
+
+def samples(methods: Sequence[Numbers], from_sums: FromSums, fixed: Sequence[bool]) -> list[Sample]:
+    """The values of several methods on the same examples: each [S, N, d] -> [S, N].
+
+    Raises ForewordError where the examples or numbers of two methods differ in count.
+    """
+    cubes = [cube(each) for each in methods]
+    shapes = {each.shape[1:] for each in cubes}
+    if len(shapes) > 1:
+        counts = " and ".join(sorted(f"{N} examples with {d} numbers" for N, d in shapes))
+        raise ForewordError(
+            f"A paired difference was asked for {counts} each; both sides need the same examples and the same metric."
+        )
+    seeds = np.cumsum([len(each) for each in cubes])[:-1]
+    ordered = in_own_order(np.concatenate(cubes))
+    return [
+        Sample(_jackknife(each, from_sums), one_run)
+        for each, one_run in zip(np.split(ordered, seeds), fixed, strict=True)
+    ]
+
+
+def _jackknife(numbers: Numbers, from_sums: FromSums) -> Numbers:
+    """[S, N, d] -> [S, N]: N times the score less N - 1 times the score without each example, moved so that its mean is the
+    score."""
+    N = numbers.shape[1]
+    sums = numbers.sum(axis=1)  # [S, d]
+    scores = from_sums(sums)[:, None]
+    if N == 1:
+        return np.asarray(scores, np.float64)
+    without = from_sums(sums[:, None] - numbers)  # [S, N]
+    values = N * scores - (N - 1) * without
+    return np.asarray(values - values.mean(axis=1, keepdims=True) + scores)
+
+
+def difference(a: Sample, b: Sample, *, span: float = 100.0) -> Difference:
+    """a less b, paired over examples; the seeds of the two are independent. span: the width of the metric's scale, by which
+    examples that never differ are judged.
+
+    Two examples are added, which differ as the others do (the root mean square of what is not 0), one in each direction: what
+    Bonett and Price (2012) add for the difference of paired proportions. So a handful of examples that all agree are no proof:
+    p is then near that of the exact sign-flip test. Where differences vary anyway the two change next to nothing.
+    """
+    if a.values.shape[1] != b.values.shape[1]:
+        raise ForewordError(
+            f"A paired difference was asked for {a.values.shape[1]} and {b.values.shape[1]} examples; "
+            "both sides need the same ones."
+        )
+    gaps = a.values.mean(axis=0) - b.values.mean(axis=0)  # [N]
+    size = max(float(np.abs(a.values).max()), float(np.abs(b.values).max()))
+    gaps = np.where(np.abs(gaps) > ROUNDING * size, gaps, 0.0)
+    N = len(gaps)
+    usual = usual_gap(gaps) or span
+    added = np.concatenate([gaps, [usual, -usual]])
+    centre, variance = float(added.mean()), float(added.var(ddof=1))
+    by_example, df = variance / (N + 2), max(N - 1, 1)
+    seeds = [each.seed_variance() for each in (a, b)]
+    seed_variance = sum(part for part, _ in seeds)
+    whole = by_example + seed_variance
+    weight = by_example**2 / df + sum(part**2 / free for part, free in seeds if free)
+    return Difference(
+        observed=float(gaps.mean()),
+        centre=centre,
+        error=whole**0.5,
+        df=whole**2 / weight if weight else float(df),
+        examples=N,
+        example_variance=variance,
+        seed_variance=seed_variance,
+        of_prompts=a.one_seed or b.one_seed,
+    )
+
+
+def usual_gap(gaps: Numbers) -> float:
+    """The root mean square of the differences that are not 0; 0 where all are."""
+    some = gaps[gaps != 0.0]
+    return float((some**2).mean() ** 0.5) if len(some) else 0.0
+
+
+def interval(
+    sample: Sample, *, level: float = 0.95, lowest: float = 0.0, highest: float = float("inf")
+) -> tuple[float, float]:
+    """The interval of one method's score; of its prompt's, where it has one seed.
+
+    On a scale with two ends it is Wilson's, for as many right-or-wrong examples as would give the same variance, so that it
+    stays on the scale and is not empty where every example scores the same. On a scale with one end it is that of t.
+    """
+    _S, N = sample.values.shape
+    by_example = float(sample.values.mean(axis=0).var(ddof=1)) / N if N > 1 else 0.0
+    seed_variance, free = sample.seed_variance()
+    whole = by_example + seed_variance
+    weight = by_example**2 / max(N - 1, 1) + (seed_variance**2 / free if free else 0.0)
+    quantile = _quantile(level, whole**2 / weight if weight else float(max(N - 1, 1)))
+    if not np.isfinite(highest):
+        half = quantile * whole**0.5
+        return max(lowest, sample.score - half), sample.score + half
+    width = highest - lowest
+    share = min(max((sample.score - lowest) / width, 0.0), 1.0)
+    spread = share * (1.0 - share)
+    count = spread * width**2 / whole if whole > 1e-12 * width**2 and spread > 1e-12 else float(N)
+    below = 1.0 + quantile**2 / count
+    middle = (share + quantile**2 / (2.0 * count)) / below
+    half = quantile / below * (spread / count + (quantile / (2.0 * count)) ** 2) ** 0.5
+    ends = lowest + width * (middle - half), lowest + width * (middle + half)
+    return max(lowest, min(ends[0], sample.score)), min(highest, max(ends[1], sample.score))
+
+
+def _quantile(level: float, df: float) -> float:
+    if not 0.0 < level < 1.0:
+        raise ForewordError(f"An interval at the level {level} was asked for; give e.g. 0.95.")
+    return float(student.ppf((1.0 + level) / 2.0, df))

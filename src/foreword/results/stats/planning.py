@@ -1,0 +1,39 @@
+"""What a test set can tell, and how much more it would take; it refuses to promise what the spread over seeds forbids."""
+
+from __future__ import annotations
+
+import math
+
+from scipy.stats import norm
+
+from foreword.results.stats.crossed import Difference
+
+POWER = 0.8
+
+
+def _reach(level: float) -> float:
+    """How many standard errors a difference must have to be told from 0 at that level four times in five."""
+    return float(norm.ppf((1.0 + level) / 2.0) + norm.ppf(POWER))
+
+
+def detectable(gap: Difference, *, level: float = 0.95) -> float:
+    """The smallest difference that a test like this one tells from 0 four times in five."""
+    return _reach(level) * gap.error
+
+
+def examples_needed(gap: Difference, size: float, *, level: float = 0.95) -> int | None:
+    """How many more examples it takes to tell a difference of that size four times in five; None where the seeds spread so
+    widely that no number of examples would do."""
+    left = (size / _reach(level)) ** 2 - gap.seed_variance
+    if left <= 0:
+        return None
+    return max(0, math.ceil(gap.example_variance / left - 1e-9) - gap.examples - 2)  # two are added in any test
+
+
+def seeds_needed(gap: Difference, size: float, seeds: int, *, level: float = 0.95) -> int | None:
+    """How many seeds in all, of `seeds` that there are, it takes to tell a difference of that size four times in five on these
+    examples; None where no number of seeds would do."""
+    left = (size / _reach(level)) ** 2 - gap.example_variance / (gap.examples + 2)
+    if left <= 0:
+        return None
+    return max(seeds, math.ceil(seeds * gap.seed_variance / left))

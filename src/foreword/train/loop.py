@@ -1,0 +1,261 @@
+"""The one training loop, for whatever stands on the shelf of trainables: the best numbers are kept, and a killed run resumes to the
+identical result; it refuses to touch anything beside what is trained."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from foreword.engine import Backbone, Row
+from foreword.engine.memory import Budget
+from foreword.engine.pack import batches, step_places, visited
+from foreword.train import checkpoint
+from foreword.train.optim import optimizer, rate
+from foreword.train.trainables import Prefix, Setup, Trainable, Training
+from foreword.util.errors import ForewordError, TrialFailedError
+from foreword.util.files import canonical
+from foreword.util.progress import Progress, silent
+
+MICRO_TOKENS = 16_384  # padded tokens that go through the backbone at once; a larger batch goes in parts
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """best: the numbers at the best evaluation, by name, of a trainable that keeps anything. curve: one entry an evaluation (step, loss
+    of training since the last, dev: lower is better). seconds: spent training and evaluating, over all runs that it took. step: where
+    the best was found. parameters: how many numbers were trained. start: the dev score before the first step; None where there was none."""
+
+    best: dict[str, Tensor]
+    curve: tuple[dict[str, float], ...]
+    seconds: float
+    step: int
+    parameters: int
+    start: float | None = None
+
+
+@dataclass
+class State:
+    """Where training stands; all of it goes into a checkpoint."""
+
+    step: int = 0
+    best: dict[str, Tensor] = field(default_factory=dict)
+    best_step: int = 0
+    best_score: float = float("inf")
+    waiting: int = 0
+    seconds: float = 0.0
+    loss_sum: float = 0.0
+    loss_steps: int = 0
+    curve: list[dict[str, float]] = field(default_factory=list)
+    start: float | None = None
+
+
+def train(
+    trainable: Trainable,
+    setup: Setup,
+    rows: Sequence[Row],
+    dev_score: Callable[[Backbone], Callable[[Prefix], float]],
+    *,
+    folder: Path,
+    name: str = "tuning",
+    progress: Progress = silent,
+) -> tuple[Backbone, Tuned]:
+    """Train what the trainable trains, on rows (question and answer each): the backbone that answers with it, and how that went.
+
+    dev_score: for the backbone that answers, a function from what stands before its rows to a score, lower is better. folder: for
+    checkpoints, one at each evaluation; a run that finds one there goes on from it. Raises ForewordError when there is nothing to
+    train on or a number is no longer one.
+    """
+    if setup.tuning.max_steps and "gradient" in setup.backbone.engine.reasons:
+        raise TrialFailedError(
+            f"Nothing can be trained on {setup.backbone.name}: {setup.backbone.engine.reasons['gradient']}; use other kernels or another "
+            "--dtype, or a method that trains nothing."
+        )
+    training = trainable.begin(setup)
+    parameters = sum(value.numel() for value in training.named.values())
+    if setup.tuning.max_steps:
+        score = dev_score(training.backbone)
+
+        def evaluate() -> float:
+            training.refresh()
+            with torch.no_grad():
+                prefix = training.prefix()
+            return score(prefix)
+
+        path, mark = folder / "checkpoint.safetensors", _mark(trainable, setup, training, rows)
+        state = _fit(training, rows, evaluate, setup, trainable.rate.name, (path, mark), name, progress)
+        best = state.best
+    else:
+        state, best = State(), training.initial
+    training.finish(best)
+    kept = best if trainable.artifact is not None else {}
+    return training.backbone, Tuned(kept, tuple(state.curve), state.seconds, state.best_step, parameters, state.start)
+
+
+def _fit(
+    training: Training,
+    rows: Sequence[Row],
+    evaluate: Callable[[], float],
+    setup: Setup,
+    rate_name: str,
+    place: tuple[Path, str],
+    name: str,
+    progress: Progress,
+) -> State:
+    """The loop of every training, of one step or more. evaluate: its dev score as it stands, lower is better. place: of its checkpoint,
+    and what marks that as this training's."""
+    if not rows:
+        raise ForewordError("There is no training example to tune on; give a training split.")
+    tuning = setup.tuning
+    steps = optimizer(tuning.optimizer, training.groups(tuning.learning_rate), tuning.weight_decay)
+    rates = [group["lr"] for group in steps.param_groups]
+    state = _resume(*place, training, steps) or State()
+    budget = Budget(MICRO_TOKENS)
+    if state.step == 0:
+        begun = time.perf_counter()
+        start = evaluate()
+        state.start = start if math.isfinite(start) else None  # a score that decides is refused where it is no number
+        state.seconds += time.perf_counter() - begun
+    while state.step < tuning.max_steps and not (tuning.patience and state.waiting >= tuning.patience):
+        begun = time.perf_counter()
+        factor = rate(tuning.schedule, state.step, tuning.max_steps, tuning.warmup_steps)
+        for group, full in zip(steps.param_groups, rates, strict=True):
+            group["lr"] = full * factor
+        places = step_places(len(rows), tuning.batch_size, state.step, seed=setup.seed)
+        with training.backbone.recomputing(tuning.gradient_checkpointing):
+            loss = _step(training, [rows[place] for place in places], steps, tuning.max_grad_norm, budget)
+        if loss != loss or loss == float("inf"):
+            raise TrialFailedError(
+                f"The training loss is no longer a number at step {state.step}; "
+                f"lower {rate_name} ({tuning.learning_rate}) or use float32."
+            )
+        if state.step == 0 and not any(
+            value.grad is not None and bool(value.grad.any()) for value in training.named.values()
+        ):
+            raise TrialFailedError(
+                f"No gradient reaches what is to be trained on {training.backbone.name}, so training would change nothing: a part of the "
+                "model computes without one; use other kernels or another --dtype."
+            )
+        state.step += 1
+        state.loss_sum += loss
+        state.loss_steps += 1
+        due = state.step % tuning.eval_every == 0 or state.step == tuning.max_steps
+        if due:
+            _evaluate(state, training, evaluate, rate_name)
+        state.seconds += time.perf_counter() - begun
+        if due:
+            _save(*place, training, steps, state)
+        progress(name, state.step, tuning.max_steps, _figures(loss, state.best_score))
+    progress(name, tuning.max_steps, tuning.max_steps, f"best at step {state.best_step}")
+    return state
+
+
+def _mark(trainable: Trainable, setup: Setup, training: Training, rows: Sequence[Row]) -> str:
+    """Tells one training from another: a checkpoint serves the training that it is of, and no other."""
+    tuning, seed = setup.tuning, setup.seed
+    seen = [rows[place] for place in visited(len(rows), tuning.batch_size, tuning.max_steps, seed=seed)]
+    texts = [[row.prefix, row.own, row.answer, row.behind] for row in seen]
+    settings = [trainable.name, tuning.model_dump(), seed]
+    whole = canonical([*settings, setup.backbone.fingerprint, texts, training.start])
+    return hashlib.sha256(whole.encode()).hexdigest()
+
+
+def _step(
+    training: Training,
+    rows: Sequence[Row],
+    steps: torch.optim.Optimizer,
+    limit: float,
+    budget: Budget | None = None,
+) -> float:
+    """One update; returns the mean loss in nats an answer token. A batch above the token budget goes through in parts whose
+    gradients add up to the whole batch's; a part that the memory does not hold goes again in smaller ones."""
+    weights = list(training.named.values())
+    tokens = sum(len(row.answer) for row in rows)
+
+    def work(places: list[int]) -> tuple[float, tuple[Tensor | None, ...]]:
+        loss, _ = training.backbone.loss(training.prefix(), [rows[place] for place in places])
+        return float(loss.detach()), torch.autograd.grad(loss / tokens, weights, allow_unused=True)
+
+    total = 0.0
+    for weight in weights:
+        weight.grad = None
+    lengths = [row.length for row in rows]
+    for _, (loss, grads) in (budget or Budget(MICRO_TOKENS)).run(lengths, work, batch_size=len(rows)):
+        total += loss
+        for weight, grad in zip(weights, grads, strict=True):
+            if grad is not None:
+                weight.grad = grad if weight.grad is None else weight.grad.add_(grad)
+    if limit:
+        torch.nn.utils.clip_grad_norm_(weights, limit)
+    try:
+        steps.step()
+    except (RuntimeError, OverflowError) as error:
+        if "overflow" not in str(error).lower():
+            raise
+        raise TrialFailedError(
+            f"A training step is longer than any number ({error}); lower the learning rate."
+        ) from error
+    return total / tokens
+
+
+def _evaluate(state: State, training: Training, evaluate: Callable[[], float], rate_name: str) -> None:
+    score = evaluate()
+    if not math.isfinite(score):
+        raise TrialFailedError(
+            f"The dev score is no longer a number at step {state.step}; lower {rate_name} or use --dtype float32."
+        )
+    state.curve.append({"step": state.step, "loss": state.loss_sum / state.loss_steps, "dev": score})
+    state.loss_sum, state.loss_steps = 0.0, 0
+    if score < state.best_score:
+        state.best, state.best_step, state.best_score, state.waiting = training.kept(), state.step, score, 0
+    else:
+        state.waiting += 1
+
+
+def dev_loss(backbone: Backbone, rows: Sequence[Row], batch_size: int) -> Callable[[Prefix], float]:
+    """A function from what stands before every row to the mean loss in nats an answer token over these rows."""
+    groups = batches([row.length for row in rows], batch_size=batch_size, token_budget=MICRO_TOKENS)
+
+    @torch.no_grad()
+    def evaluate(values: Prefix) -> float:
+        prefix = values.to(backbone.device) if isinstance(values, Tensor) else values
+        parts = [backbone.loss(prefix, [rows[place] for place in group]) for group in groups]
+        return sum(float(loss) for loss, _ in parts) / sum(count for _, count in parts)
+
+    return evaluate
+
+
+def _save(path: Path, mark: str, training: Training, steps: torch.optim.Optimizer, state: State) -> None:
+    tensors = {f"trained.{name}": value for name, value in training.named.items()}
+    tensors |= {f"best.{name}": value for name, value in state.best.items()}
+    plain = {key: value for key, value in vars(state).items() if key != "best"}
+    checkpoint.write(path, tensors | checkpoint.optimizer_tensors(steps), plain, mark=mark)
+
+
+def _resume(path: Path, mark: str, training: Training, steps: torch.optim.Optimizer) -> State | None:
+    """The state of an earlier run of this very training, its numbers put back; None where there is none, or another training's."""
+    kept = checkpoint.read(path, mark=mark) if path.is_file() else None
+    if kept is None:
+        return None
+    tensors, plain = kept
+    try:
+        best = {name.removeprefix("best."): value for name, value in tensors.items() if name.startswith("best.")}
+        state = State(best=best, **plain)
+        with torch.no_grad():
+            for name, parameter in training.named.items():
+                parameter.copy_(tensors[f"trained.{name}"])
+        checkpoint.put_back(steps, tensors)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:  # of another shape than this version writes
+        raise checkpoint.damaged(path, error) from error
+    return state
+
+
+def _figures(loss: float, best: float) -> str:
+    """The figures worth seeing after a step. best: the best dev score so far, endless before the first."""
+    return f"loss {loss:.3f}" + (f", best dev {best:.4g}" if math.isfinite(best) else "")

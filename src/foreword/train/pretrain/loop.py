@@ -1,0 +1,239 @@
+"""The training loop of a reference model: resumable, one loss over what can be foretold; it refuses to resume another recipe."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from shutil import which
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+
+from foreword.train.pretrain.batches import Batch, Place, batches
+from foreword.train.pretrain.checkpoint import keep, put_back, workplace
+from foreword.train.pretrain.fresh import fresh_llama, fresh_t5, save, save_tokenizer
+from foreword.train.pretrain.objective import causal, spans_of
+from foreword.train.pretrain.spans import SENTINELS
+from foreword.train.pretrain.words import EOS, EOS_ID, PAD, PAD_ID, SENTINEL_IDS, train_tokenizer
+from foreword.util.errors import ForewordError, unknown
+from foreword.util.files import read_json, whole_file, whole_folder, write_json
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A size of the family: the vocabulary's entries, and a Llama shape or (`both`: an encoder and a decoder) a T5's."""
+
+    vocab: int
+    hidden: int
+    layers: int
+    heads: int
+    inner: int
+    both: bool = False
+
+    def fresh(self, seed: int) -> Any:
+        """A model of this shape in training mode."""
+        sizes = self.vocab, self.hidden, self.layers, self.heads, self.inner
+        if not self.both:
+            return fresh_llama(*sizes, eos=EOS_ID, pad=PAD_ID, seed=seed).train()
+        return fresh_t5(*sizes, eos=EOS_ID, pad=PAD_ID, sentinels=SENTINEL_IDS, seed=seed).train()
+
+
+SIZES = {
+    "micro": Shape(400, 48, 3, 4, 64),
+    "small": Shape(2048, 96, 6, 4, 192),
+    "medium": Shape(2048, 192, 6, 4, 384),
+    "large": Shape(2048, 288, 7, 6, 640),
+    "t5": Shape(2048, 192, 3, 4, 256, both=True),
+    "t5-micro": Shape(400, 32, 2, 4, 48, both=True),
+}
+"""`micro` and `t5-micro` are for tests; the others have 0.8, 2.6, 6.7 and 3.0 million parameters."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a run depends on. peak: AdamW's rate. budget: padded tokens of a batch. share: see `batches`. warm, decay: parts of the
+    tokens in which the rate rises from and falls to nothing, in straight lines. drilled: documents in which copy drills stand
+    first. half: bfloat16 where PyTorch deems it safe. compiled: by torch.compile, where a C++ compiler is at hand. texts:
+    documents that the tokenizer learns from."""
+
+    size: str
+    seed: int
+    budget: int = 4096
+    peak: float = 0.003
+    share: float = 0.02
+    warm: int = 40_000
+    decay: float = 0.3
+    drilled: int = 9_000
+    half: bool = True
+    compiled: bool = field(default_factory=lambda: which("g++") is not None)
+    texts: int = 30_000
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands. loss: mean over the last steps, in nats a counted token. speed: tokens a second."""
+
+    tokens: int
+    step: int
+    loss: float
+    rate: float
+    speed: float
+
+
+def pretrain(
+    out: Path,
+    *,
+    size: str = "medium",
+    tokens: int = 12_000_000,
+    seed: int = 0,
+    threads: int | None = None,
+    save_every: float = 180.0,
+    report: Callable[[Progress], None] = lambda progress: None,
+    report_every: int = 50,
+    stop_after: int | None = None,
+    **recipe: Any,
+) -> Path:
+    """Train a model of a size on `tokens` tokens of the world and export it to `out`/model; returns that folder.
+
+    A killed run goes on from its last checkpoint (`save_every` seconds apart) to the identical result; `tokens` may be changed
+    between two calls as long as the decay has not begun. stop_after: leave after so many steps of this call (then nothing is
+    exported). Raises ForewordError for an unknown size or a checkpoint of another recipe.
+    """
+    if size not in SIZES:
+        raise unknown("size", size, SIZES)
+    if threads:
+        torch.set_num_threads(threads)
+    with workplace(out):
+        run = _Run(out, Recipe(size=size, seed=seed, **recipe), tokens)
+        _go_on(run, tokens, save_every, report, report_every, stop_after)
+        return run.export(out / "model") if run.tokens >= tokens else out
+
+
+def _go_on(
+    run: _Run,
+    tokens: int,
+    save_every: float,
+    report: Callable[[Progress], None],
+    report_every: int,
+    stop_after: int | None,
+) -> None:
+    """Train to the goal, or for so many steps, and keep where it stands."""
+    saved = time.monotonic()
+    window: list[float] = []
+    began, before = time.monotonic(), run.tokens
+    for steps, (batch, place) in enumerate(run.stream()):
+        if run.tokens >= tokens or steps == stop_after:
+            break
+        window.append(run.step(batch, place))
+        if run.steps % report_every == 0:
+            now = time.monotonic()
+            loss = sum(window) / len(window)
+            run.curve.append((run.tokens, round(loss, 4)))
+            report(Progress(run.tokens, run.steps, loss, run.rate(), (run.tokens - before) / (now - began)))
+            window, began, before = [], now, run.tokens
+        if time.monotonic() - saved > save_every:
+            run.checkpoint()
+            saved = time.monotonic()
+    run.checkpoint()
+
+
+class _Run:
+    """A run in memory: model, optimiser, place in the stream."""
+
+    def __init__(self, folder: Path, recipe: Recipe, goal: int) -> None:
+        self.folder, self.recipe, self.goal = folder, recipe, goal
+        self.tokens, self.steps, self.place = 0, 0, Place()
+        self.curve: list[tuple[int, float]] = []
+        shape = SIZES[recipe.size]
+        self.tokenizer = self._words(shape)
+        self.model = shape.fresh(recipe.seed)
+        objective = spans_of if shape.both else causal
+        self.loss = objective(self.model, half=recipe.half, compiled=recipe.compiled)
+        matrices = [p for name, p in self.model.named_parameters() if p.ndim == 2 and "embed" not in name]
+        others = [p for name, p in self.model.named_parameters() if p.ndim != 2 or "embed" in name]
+        self.optimiser = torch.optim.AdamW(
+            [{"params": matrices, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}],
+            betas=(0.9, 0.98),
+            fused=True,
+        )
+        self._resume()
+
+    def _words(self, shape: Shape) -> Tokenizer:
+        path = self.folder / "tokenizer.json"
+        if not path.exists():
+            made = train_tokenizer(shape.vocab, seed=self.recipe.seed, texts=self.recipe.texts)
+            with whole_file(path) as part:
+                made.save(str(part))
+        return Tokenizer.from_file(str(path))
+
+    def _resume(self) -> None:
+        path = self.folder / "checkpoint.safetensors"
+        asked = asdict(self.recipe)
+        if not path.exists():
+            write_json(self.folder / "recipe.json", asked)
+            return
+        kept = read_json(self.folder / "recipe.json", "recipe of the run")
+        if kept != asked:
+            raise ForewordError(
+                f"{self.folder} holds a run of another recipe ({kept}); choose another folder or that recipe."
+            )
+        plain = put_back(path, self.model, self.optimiser)
+        self.tokens, self.steps = plain["tokens"], plain["steps"]
+        self.place = Place(*plain["place"])
+        self.curve = [tuple(point) for point in plain["curve"]]
+
+    def checkpoint(self) -> None:
+        """Keep all that the run needs to go on, whole or not at all."""
+        plain = {
+            "tokens": self.tokens,
+            "steps": self.steps,
+            "place": [self.place.chunk, self.place.batch],
+            "curve": [list(point) for point in self.curve],
+        }
+        keep(self.folder / "checkpoint.safetensors", self.model, self.optimiser, plain)
+
+    def stream(self) -> Any:
+        """The batches that are still to come."""
+        recipe = self.recipe
+        return batches(
+            self.tokenizer,
+            seed=recipe.seed,
+            budget=recipe.budget,
+            share=recipe.share,
+            drilled=recipe.drilled,
+            place=self.place,
+        )
+
+    def rate(self) -> float:
+        """The part of the peak rate at which the run stands: up, flat, down to nothing."""
+        falling = self.goal * self.recipe.decay
+        return max(
+            0.0, min(1.0, (self.tokens + 1000) / self.recipe.warm, (self.goal - self.tokens) / max(falling, 1.0))
+        )
+
+    def step(self, batch: Batch, place: Place) -> float:
+        """One update; returns the loss."""
+        loss = self.loss(batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.recipe.peak * self.rate()
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        self.tokens += batch.tokens
+        self.steps += 1
+        self.place = place
+        return float(loss.detach())
+
+    def export(self, folder: Path) -> Path:
+        """Write the model folder that transformers loads, whole or not at all, with the run's facts beside it."""
+        sentinels = SENTINELS if SIZES[self.recipe.size].both else ()
+        with whole_folder(folder) as part:
+            save(self.model, part)
+            save_tokenizer(self.tokenizer, part, eos=EOS, pad=PAD, sentinels=sentinels)
+            facts = {"tokens": self.tokens, "steps": self.steps, "curve": self.curve}
+            write_json(part / "recipe.json", {**asdict(self.recipe), **facts})
+        return folder

@@ -1,0 +1,103 @@
+"""A soft prompt before the input of a frozen model (prompt tuning); it refuses to touch the model."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from foreword.config.tuning import Tuning
+from foreword.engine import Backbone
+from foreword.prompts.inits import initial
+from foreword.prompts.soft_prompt import Birth, SoftPrompt
+from foreword.train.trainables.base import Rate, Setup, Trainable
+
+KEPT = "prompt"  # the name of the soft prompt among what is kept
+MLP_RATE = 0.01  # the reparameterisation's weights learn at this part of the prompt's rate
+
+
+class Prompt:
+    """The trained numbers, held in units of the embedding rows' root mean square, so that one learning rate serves every model.
+    With the two-layer reparameterisation, the prompt is x + W2 tanh(W1 x); W2 starts at zero, so it starts where x does.
+    start: [P, H], the initial values. Where no step is to be taken they stay as they are, to the bit."""
+
+    def __init__(self, backbone: Backbone, start: Tensor, tuning: Tuning, seed: int) -> None:
+        hidden, device = int(start.shape[1]), backbone.device
+        self.backbone, self.scale, self.start = backbone, backbone.scale, _digest(start)
+        self.initial = {KEPT: start.float().cpu()}
+        self.named: dict[str, Tensor] = {"prompt": start.float().to(device) / self.scale}
+        if tuning.reparameterisation == "mlp" and tuning.max_steps:
+            width = tuning.mlp_width or hidden
+            generator = torch.Generator().manual_seed(int(hashlib.sha256(f"{seed}/mlp".encode()).hexdigest()[:8], 16))
+            first = torch.randn((hidden, width), generator=generator) / hidden**0.5
+            self.named["mlp_in"] = first.to(device)
+            self.named["mlp_out"] = torch.zeros((width, hidden), device=device)
+        for value in self.named.values():
+            value.requires_grad_(True)
+
+    def prefix(self) -> Tensor:
+        """The soft prompt [P, H] as the backbone gets it."""
+        x = self.named["prompt"]
+        if "mlp_in" in self.named:
+            x = x + torch.tanh(x @ self.named["mlp_in"]) @ self.named["mlp_out"]
+        return x * self.scale
+
+    def kept(self) -> dict[str, Tensor]:
+        """The soft prompt [P, H], the reparameterisation folded away."""
+        return {KEPT: self.prefix().detach().cpu()}
+
+    def groups(self, learning_rate: float) -> list[dict[str, Any]]:
+        """Parameter groups with their rates."""
+        return [
+            {"params": [value], "lr": learning_rate * (1.0 if name == "prompt" else MLP_RATE)}
+            for name, value in self.named.items()
+        ]
+
+    def refresh(self) -> None:
+        """Nothing is kept between evaluations: a prefix is known by its numbers."""
+
+    def finish(self, best: dict[str, Tensor]) -> None:
+        """Nothing to do: the backbone never changed, and the best soft prompt is handed to it."""
+
+
+def _digest(values: Tensor) -> str:
+    return hashlib.sha256(values.detach().float().cpu().numpy().tobytes()).hexdigest()
+
+
+def _begin(setup: Setup) -> Prompt:
+    """A given prompt is what it starts from; else the init strategy's rows."""
+    tuning, given = setup.tuning, setup.given
+    length = tuning.prompt_length if given.prompt is None else given.prompt.length
+    strategy = tuning.init if given.prompt is None else "carried"
+    start = initial(strategy, setup.backbone, length, seed=setup.seed, given=given)
+    return Prompt(setup.backbone, start, tuning, setup.seed)
+
+
+def _parameters(backbone: Backbone, tuning: Tuning, length: int) -> int:
+    """The prompt's rows, and the two layers that it is fitted through where there are any."""
+    hidden = backbone.hidden
+    through_layers = tuning.reparameterisation == "mlp" and tuning.max_steps
+    return length * hidden + (2 * hidden * (tuning.mlp_width or hidden) if through_layers else 0)
+
+
+def _artifact(best: dict[str, Tensor], birth: Birth) -> SoftPrompt:
+    return SoftPrompt(best[KEPT], birth)
+
+
+TRAINABLE = Trainable(
+    name="prompt",
+    trains="a soft prompt [P, H] before the input",
+    rate=Rate("the root mean square of the embedding rows", "tuning.learning_rate", "--learning-rate"),
+    prefix=True,
+    changes_model=False,
+    begin=_begin,
+    parameters=_parameters,
+    flops=lambda backbone: 4 * backbone.parameters,  # forward, and backward to the activations only
+    settings=frozenset(
+        {"prompt_length", "place", "init", "init_text", "init_prompt", "reparameterisation", "mlp_width"}
+    ),
+    keeps="a soft prompt, as a PEFT folder",
+    artifact=_artifact,
+)
