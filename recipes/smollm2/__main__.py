@@ -12,8 +12,8 @@ import torch
 
 from foreword.results.record import Record
 from foreword.util.errors import ForewordError
-from recipes.findings.lab import Lab
 from recipes.smollm2 import page
+from recipes.smollm2.bench import Bench
 from recipes.smollm2.cells import Lay
 
 PAGE = Path(__file__).parents[2] / "docs" / "smollm2.md"
@@ -26,25 +26,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     lay = replace(lay, test=given.limit or lay.test, steps=given.steps or lay.steps)
     if given.threads:
         torch.set_num_threads(given.threads)
-    lab = Lab(given.out)
+    bench = Bench()
     try:
         if not given.only_page:
-            _run(lay, lab, given.transfer)
-        page.write(lay, lab, given.page)
+            _run(lay, bench, given.transfer)
+        page.write(lay, bench, given.page)
     except ForewordError as error:
         print(f"smollm2: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def _run(lay: Lay, lab: Lab, transfer: bool) -> None:
+def _run(lay: Lay, bench: Bench, transfer: bool) -> None:
     """Every trial that is missing, one by one: a run that is broken off goes on where it was."""
     records: list[Record] = []
-    for setting, run in lay.main():
-        records += lab.records(setting.task, [run])
+    for _, run in lay.main():
+        records += bench.run(run)
     if transfer:
-        for setting, run in lay.transfer(records):
-            lab.records(f"transfer to {setting.task}", [run])
+        for _, run in lay.transfer(records):
+            bench.run(run)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -10,8 +10,8 @@ from foreword.report.similarity import gains
 from foreword.results.record import Record
 from foreword.util import words
 from foreword.util.files import write_text
-from recipes.findings.lab import Lab
 from recipes.findings.numbers import Difference, adjusted, difference, of, score
+from recipes.smollm2.bench import Bench
 from recipes.smollm2.cells import METHODS, SETTINGS, Lay, Setting
 
 PAIRS = (("icl", "icl:random"), ("pt", "icl"), ("ipt", "icl"), ("ipt", "pt"))
@@ -40,18 +40,18 @@ BLEC needs the logical forms, which were not at hand: it is scored by BLEU, so t
 """
 
 
-def write(lay: Lay, lab: Lab, path: Path) -> None:
+def write(lay: Lay, bench: Bench, path: Path) -> None:
     """The page of every record that is there."""
-    cells = {setting: _there(lab, [run for one, run in lay.main() if one == setting]) for setting in SETTINGS}
+    cells = {setting: _there(bench, [run for one, run in lay.main() if one == setting]) for setting in SETTINGS}
     every = [record for records in cells.values() for record in records]
-    carried = [(setting, _there(lab, [run])) for setting, run in lay.transfer(every)] if every else []
+    carried = [(setting, _there(bench, [run])) for setting, run in lay.transfer(every)] if every else []
     parts = [HEAD, _scores(cells), _paper(), _words(cells), _costs(cells), _others(cells), _bins(cells)]
     parts += [_transfer(lay, cells, carried), _how(lay, every)]
     write_text(path, "\n".join(part.strip("\n") + "\n" for part in parts if part))
 
 
-def _there(lab: Lab, runs: Sequence[Run]) -> list[Record]:
-    return lab.finished(runs)
+def _there(bench: Bench, runs: Sequence[Run]) -> list[Record]:
+    return [record for run in runs for record in bench.finished(run)]
 
 
 Cells = dict[Setting, list[Record]]
