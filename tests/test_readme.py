@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -89,7 +90,13 @@ def flags() -> dict[str, set[str]]:
     """Every verb and the flags it takes."""
     group = typer.main.get_command(app)
     verbs = group.commands  # type: ignore[attr-defined]
-    return {verb: {flag for param in one.params for flag in param.opts} | {"--help"} for verb, one in verbs.items()}
+    return {verb: {flag for one in _with_its_own(command) for flag in one} for verb, command in verbs.items()}
+
+
+def _with_its_own(command: Any) -> list[set[str]]:
+    """The flags of a verb, and of the verbs that it has itself."""
+    inner = getattr(command, "commands", {}).values()
+    return [{flag for param in one.params for flag in param.opts} | {"--help"} for one in (command, *inner)]
 
 
 def test_every_verb_and_flag_it_names_is_there() -> None:
