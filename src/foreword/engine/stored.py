@@ -7,9 +7,8 @@ import contextlib
 import hashlib
 import json
 import struct
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +38,8 @@ class Stored:
     """Where a model's numbers stand on disk. paths: its safetensors files; none where they cannot be named. began: time_ns before
     they were read. anew: loads the model once more, in float32, for files whose tensors are not those of the model. marks: tells
     whether the weights in memory were written to since. source, revision: a hub id and what was asked for of it, or a folder's
-    absolute path."""
+    absolute path. stamps: of each file when it had been read, by which a change is seen (the clock would not do: the dates of files
+    go in ticks of some milliseconds, behind it)."""
 
     paths: tuple[Path, ...]
     began: int
@@ -47,7 +47,7 @@ class Stored:
     marks: tuple[tuple[int, int], ...]
     source: str = ""
     revision: str = ""
-    ended: int = field(default_factory=time.time_ns)
+    stamps: tuple[tuple[int, int, int], ...] = ()
 
     @classmethod
     def behind(
@@ -56,7 +56,8 @@ class Stored:
         """What stands behind a model that was just loaded from a folder or a hub id."""
         folder = Path(source).is_dir()
         origin = (str(Path(source).resolve()), "") if folder else (source, revision or "")
-        return cls(weight_files(source, revision), began, anew, _marks(model), *origin)
+        paths = weight_files(source, revision)
+        return cls(paths, began, anew, _marks(model), *origin, tuple(map(_stamp, paths)))
 
     def weights_digest(self, model: torch.nn.Module, about: Any) -> str:
         """The digest of the model's numbers as float32 holds them, whatever dtype it was loaded in; taken from the cache where these
@@ -97,7 +98,7 @@ class Stored:
         floats = {name for name in dtypes if name.startswith(("F", "BF"))}
         if headers and not offloaded and all(floats <= HELD[dtype] for dtype in narrow):
             return digests(state(model))
-        if any(path.stat().st_mtime_ns > self.ended for path in self.paths):
+        if tuple(map(_stamp, self.paths)) != self.stamps:
             raise ForewordError("The model's weight files were changed after it was loaded; load it again.")
         places = {name: path for path, header in headers.items() for name in header}
         values = state(model)
@@ -148,6 +149,12 @@ def _local(source: str, name: str, revision: str | None) -> Path | None:
         _raise_exceptions_for_connection_errors=False,
     )
     return None if path is None else Path(path)
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    """What changes with a file's contents: its date in nanoseconds, its size, and which file it is."""
+    stat = path.stat()
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
 def _header(path: Path) -> dict[str, Any]:
