@@ -27,7 +27,7 @@ from foreword.data.examples import Columns, examples
 from foreword.data.readers import limits, read_rows
 from foreword.data.template import Template
 from foreword.metrics import scorers, spider_execution
-from foreword.study.asked import checked
+from foreword.study.asked import checked, task_of
 from foreword.tasks._spider import cells
 from foreword.train.pretrain.texts import Written
 from foreword.util.errors import ForewordError
@@ -429,3 +429,9 @@ def test_a_checkpoint_is_written_without_a_copy_of_itself(tmp_path: Path) -> Non
     done = subprocess.run([sys.executable, "-c", WRITING, str(path)], capture_output=True, text=True, check=False)
     assert done.returncode >= 0, done.stderr[-500:]
     assert path.stat().st_size > 128 * 2**20, done.stderr[-500:]
+
+
+def test_a_name_that_no_disk_can_hold_is_one_sentence() -> None:
+    for more in ({}, {"split": "60/20/20"}, {"folds": 3}):
+        run = config.Run(model="x", data="x" * 5_000, **more)  # type: ignore[arg-type]
+        sentence(lambda run=run: task_of(run, pooled=run.folds is not None), "xxx")  # type: ignore[misc]

@@ -19,6 +19,7 @@ from foreword.tasks import load_task
 from foreword.tasks._fit import default_metrics, one_input, unreached
 from foreword.tasks._labels import free
 from foreword.util.errors import ForewordError, unknown
+from foreword.util.files import stands
 from foreword.util.words import listed
 
 DEVICES = ("auto", "cpu", "cuda", "mps", "xpu", "spread")
@@ -108,7 +109,7 @@ def task_of(run: Run, *, whole_pool: bool = False, pooled: bool = False) -> Task
         refuse_folds(run)
     own, shares = run.data != "", shares_of(run)
     task = load_task(
-        Path(run.data) if own and Path(run.data).exists() else run.data or run.task,
+        Path(run.data) if own and stands(run.data) else run.data or run.task,
         data_dir=run.data_dir or None,
         dev=run.dev or None,
         test=run.test or None,
@@ -178,7 +179,7 @@ def shares_of(run: Run) -> tuple[float, float | None]:
     """The shares of dev and test that `split` asks for, such as 60/20/20; a tenth and the default number where it is empty. Raises
     ForewordError where it is no three numbers above 0, or where the task has its own splits, or folds."""
     given = [f"--{name}" for name in ("task", "dev", "test") if getattr(run, name)]
-    if run.folds and (given or run.split or Path(run.data).is_dir()):
+    if run.folds and (given or run.split or stands(run.data, folder=True)):
         other = [*given, *(["--split"] if run.split else []), run.data][0]
         raise ForewordError(
             f"{run.folds} folds are asked for, which are cut from one file of --data, and {other} brings its own split; leave --folds out."
@@ -194,7 +195,7 @@ def shares_of(run: Run) -> tuple[float, float | None]:
             f"The split is '{run.split}', but must be three numbers above 0 for train, dev and test, such as 60/20/20."
         )
     given = [flag for flag in given if flag != "--dev"]
-    if given or Path(run.data).is_dir():
+    if given or stands(run.data, folder=True):
         raise ForewordError(
             f"The split {run.split} is asked for, but {given[0] if given else run.data} brings its own; leave --split out."
         )

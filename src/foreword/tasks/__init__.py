@@ -18,6 +18,7 @@ from foreword.data.template import Template
 from foreword.tasks._check import Checked, Held, checked, held
 from foreword.tasks._own import saved, task_from_files, task_from_hub
 from foreword.util.errors import ForewordError, nearest, unknown
+from foreword.util.files import stands
 
 __all__ = [
     "About",
@@ -184,9 +185,9 @@ def load_task(
     path = Path(text).expanduser()
     if text == STDIN:
         return task_from_files("stdin", text, dev, test, form=form, **given)
-    if path.is_dir() and saved(path):
+    if stands(path, folder=True) and saved(path):
         return task_from_hub(str(path), name=path.resolve().stem, **given)
-    if path.exists() or readable(path):
+    if stands(path) or readable(path):
         return task_from_files(path.resolve().stem, path, dev, test, form=form, **given)
     if text.startswith("hub:") or text.count("/") == 1:
         dataset, _, config = text.removeprefix("hub:").partition(":")

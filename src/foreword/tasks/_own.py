@@ -15,6 +15,7 @@ from foreword.data.template import Template
 from foreword.tasks._fit import default_metrics, near_twins, one_input, unreached
 from foreword.tasks._labels import free, labelled
 from foreword.util.errors import ForewordError, MissingExtraError
+from foreword.util.files import stands
 
 TEST_SHARE, FEWEST_SCORED = 0.1, 100
 SPLIT_WORDS = {
@@ -52,7 +53,7 @@ def task_from_files(
     test, for folds to be made of. Raises ForewordError for an unreadable file, a missing column, an empty answer, an empty split.
     """
     given = {"train": [train], "dev": [dev] if dev else [], "test": [test] if test else []}
-    if Path(train).is_dir():
+    if stands(train, folder=True):
         if dev or test:
             raise ForewordError(
                 f"{train} is a folder with its own splits; name a train file beside --dev and --test files."
@@ -209,8 +210,12 @@ def hub_splits(
         try:
             limits.rows(len(loaded[word]), Path(dataset))
             rows = [_named(dict(row), target, names) for row in loaded[word]]
-        except (ForewordError, MemoryError):
+        except ForewordError:
             raise
+        except MemoryError as error:
+            raise ForewordError(
+                f"{dataset} needs more memory than there is when it is read, or is damaged; copy it again, or give a smaller one."
+            ) from error
         except (
             Exception
         ) as error:  # the values of a damaged file; the library raises many kinds, and the reason is kept

@@ -297,6 +297,14 @@ def remove_empty(*folders: Path) -> None:
             folder.rmdir()
 
 
+def stands(name: str | Path, *, folder: bool = False) -> bool:
+    """Whether there is a file or folder (a folder) of this name; a name that no disk can hold has none."""
+    try:
+        return Path(name).is_dir() if folder else Path(name).exists()
+    except (OSError, ValueError):  # too long, or a zero byte in it
+        return False
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
