@@ -140,7 +140,7 @@ def _normal(query: Query, schema: Schema) -> Query:
 
     def column(one: Column) -> Column:
         name = one[1]
-        if name in schema.merged and name[2 : name.index(".")] in tables:
+        if name in schema.merged and name[2:].partition(".")[0] in tables:
             name = schema.merged[name]
         return one[0], name, None
 
