@@ -13,10 +13,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from foreword.api.models import in_use
 from foreword.config.run import Run
 from foreword.config.tuning import Tuning
-from foreword.engine import load_backbone
+from foreword.engine import Backbone, load_backbone
 from foreword.study.single import tune_one
 
 CASES = (
@@ -50,14 +49,14 @@ def main() -> int:
     )
     for model, task in cases:
         backbone = load_backbone(model, dtype=given.dtype)
-        with in_use(backbone):
-            for length in lengths:
-                losses = {rate: _trained(backbone, task, length, rate, given.steps, others) for rate in rates}
-                _told(model, task, length, losses, given.rows)
+        for length in lengths:
+            losses = {rate: _trained(backbone, task, length, rate, given.steps, others) for rate in rates}
+            _told(model, task, length, losses, given.rows)
+        backbone.close()
     return 0
 
 
-def _trained(backbone: Any, task: str, length: int, rate: float, steps: int, others: dict[str, Any]) -> float:
+def _trained(backbone: Backbone, task: str, length: int, rate: float, steps: int, others: dict[str, Any]) -> float:
     """The best dev loss, in nats a token of the answer; endless where the run ended in numbers that are none."""
     settings = {
         "prompt_length": length,

@@ -9,6 +9,7 @@ import json
 import random
 from typing import Any
 
+import torch
 import transformers
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
@@ -280,3 +281,21 @@ def tokenizer(family: str) -> Any:
 def copied(family: str) -> Any:
     """A tokenizer of a family that may be given another template."""
     return copy.deepcopy(tokenizer(family))
+
+
+def llama(tokenizer: Any, positions: int = 400) -> Any:
+    """A tiny random Llama for this tokenizer, the same each time."""
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=positions,
+        initializer_range=0.2,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return transformers.LlamaForCausalLM(config)

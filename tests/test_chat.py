@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-import transformers
 from tokenizers import pre_tokenizers
 from transformers.utils import chat_template_utils
 
@@ -263,20 +262,7 @@ def test_the_digest_is_of_the_template() -> None:
 
 def backbone(family: str = "smollm2", tokenizer: Any = None) -> Backbone:
     tokenizer = tokenizer or chats.tokenizer(family)
-    torch.manual_seed(0)
-    config = transformers.LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        max_position_embeddings=512,
-        initializer_range=0.2,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    return wrap(f"tiny-{family}", transformers.LlamaForCausalLM(config), tokenizer)
+    return wrap(f"tiny-{family}", chats.llama(tokenizer, 512), tokenizer)
 
 
 def test_every_end_that_the_model_knows_ends_an_answer() -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 import transformers
 
 import chats
@@ -24,21 +23,8 @@ INSTRUCTION = "Say the thing and the name."
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny random Llama with the template of SmolLM2."""
     tokenizer = chats.tokenizer("smollm2")
-    torch.manual_seed(0)
-    config = transformers.LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        max_position_embeddings=400,
-        initializer_range=0.2,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
     folder = tmp_path_factory.mktemp("chat-model")
-    transformers.LlamaForCausalLM(config).save_pretrained(folder)
+    chats.llama(tokenizer).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 

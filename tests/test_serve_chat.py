@@ -9,8 +9,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-import torch
-import transformers
 
 import chats
 import serving
@@ -27,20 +25,7 @@ WORDING = {"question": "{input}", "answer": "{target}", "stop": ""}
 
 def backbone_of(family: str) -> Backbone:
     tokenizer = chats.tokenizer(family)
-    torch.manual_seed(0)
-    config = transformers.LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        max_position_embeddings=400,
-        initializer_range=0.2,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    return wrap("chatty", transformers.LlamaForCausalLM(config), tokenizer)
+    return wrap("chatty", chats.llama(tokenizer), tokenizer)
 
 
 @pytest.fixture(scope="module", params=FAMILIES)

@@ -25,6 +25,10 @@ Which = Annotated[
     str, typer.Argument(metavar="NAME[@VERSION]", help="A prompt: name, name@3, name@DIGEST or name@alias.")
 ]
 
+Elsewhere = Annotated[
+    str, typer.Argument(metavar="URL", help="A store elsewhere: a folder, s3://..., or what fsspec opens.")
+]
+
 
 def _store(folder: Path) -> Registry:
     from foreword.registry import Registry
@@ -254,9 +258,7 @@ def export(
 def push(
     store: Store,
     which: Which,
-    url: Annotated[
-        str, typer.Argument(metavar="URL", help="A store elsewhere: a folder, s3://..., or what fsspec opens.")
-    ],
+    url: Elsewhere,
     alias: Annotated[
         list[str] | None, typer.Option("--alias", "-a", help="An alias that is to point to it there.")
     ] = None,
@@ -272,9 +274,7 @@ def push(
 @registry.command(cls=Verb)
 def pull(
     store: Store,
-    url: Annotated[
-        str, typer.Argument(metavar="URL", help="A store elsewhere: a folder, s3://..., or what fsspec opens.")
-    ],
+    url: Elsewhere,
     which: Which,
     alias: Annotated[
         list[str] | None, typer.Option("--alias", "-a", help="An alias that is to point to it here.")

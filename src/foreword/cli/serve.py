@@ -139,17 +139,9 @@ def loaded(given: dict[str, Any]) -> Any:
     run = Run.model_validate(given)
     bars = Bars()
     with bars.shown(), bars.waiting("loading model"):
-        from foreword.engine import load_backbone
+        from foreword.study import plan
 
-        return load_backbone(
-            run.model,
-            dtype=run.dtype,
-            device=run.device,
-            revision=run.revision or None,
-            target_tokenizer=run.target_tokenizer,
-            trust_remote_code=run.trust_remote_code,
-            progress=bars,
-        )
+        return plan.loaded(run, bars)
 
 
 def _library(name: str) -> Any:

@@ -20,7 +20,7 @@ from foreword.engine.known import notes_on
 from foreword.engine.recompute import let_recompute
 from foreword.engine.seq2seq import Seq2SeqEngine
 from foreword.engine.spared import let_spare
-from foreword.engine.stored import Stored
+from foreword.engine.stored import Stored, file_of
 from foreword.engine.switch import SwitchEngine, switch_of
 from foreword.engine.unused import unused_settings
 from foreword.engine.whole import refuse_made_up, refuse_odd_values, refuse_unready
@@ -91,22 +91,12 @@ def load_backbone(
     return backbone
 
 
-def _file_of(source: str, revision: str | None, file: str) -> Path | None:
+def _file_of(source: str, revision: str | None, name: str) -> Path | None:
     """The local path of a file of a folder or of a hub model, fetched if need be; None where there is none."""
-    if Path(source).is_dir():
-        return Path(source) / file if (Path(source) / file).is_file() else None
     try:
-        path = transformers.utils.cached_file(
-            source,
-            file,
-            revision=revision,
-            _raise_exceptions_for_gated_repo=False,
-            _raise_exceptions_for_missing_entries=False,
-            _raise_exceptions_for_connection_errors=False,
-        )
+        return file_of(source, revision, name, local=False)
     except (OSError, ValueError):  # no such model, or no way to it: loading it says so
         return None
-    return None if path is None else Path(path)
 
 
 def wrap(name: str, model: Any, tokenizer: Any, output: Any = None, *, notes: tuple[str, ...] = ()) -> Backbone:

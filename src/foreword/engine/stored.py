@@ -127,24 +127,27 @@ class Stored:
 def weight_files(source: str, revision: str | None) -> tuple[Path, ...]:
     """The safetensors files of a folder or of a hub model that is in the hub's cache; none where it has others."""
     for name in (WHOLE, INDEX):
-        path = _local(source, name, revision)
+        path = file_of(source, revision, name, local=True)
         if path is not None and name == WHOLE:
             return (path,)
         if path is not None:
             shards = sorted(set(read_json(path, "list of weight files")["weight_map"].values()))
-            paths = [_local(source, shard, revision) for shard in shards]
+            paths = [file_of(source, revision, shard, local=True) for shard in shards]
             return tuple(path for path in paths if path is not None) if None not in paths else ()
     return ()
 
 
-def _local(source: str, name: str, revision: str | None) -> Path | None:
+def file_of(source: str, revision: str | None, name: str, *, local: bool) -> Path | None:
+    """The local path of a file of a folder or of a hub model; None where there is none. local: it is not fetched. Raises what the hub's
+    library raises where there is no such model, or no way to it."""
     if Path(source).is_dir():
         return Path(source) / name if (Path(source) / name).is_file() else None
     path = transformers.utils.cached_file(
         source,
         name,
         revision=revision,
-        local_files_only=True,
+        local_files_only=local,
+        _raise_exceptions_for_gated_repo=False,
         _raise_exceptions_for_missing_entries=False,
         _raise_exceptions_for_connection_errors=False,
     )

@@ -35,7 +35,12 @@ from foreword.util.words import listed
 
 def backbone_of(run: Run, progress: Progress = silent) -> Backbone:
     """The backbone that a run names, loaded and frozen, spoken to as the run says."""
-    backbone = load_backbone(
+    return spoken(run, loaded(run, progress))
+
+
+def loaded(run: Run, progress: Progress = silent) -> Backbone:
+    """The backbone that a run names, loaded and frozen, read as it is."""
+    return load_backbone(
         run.model,
         dtype=run.dtype,
         device=run.device,
@@ -44,7 +49,6 @@ def backbone_of(run: Run, progress: Progress = silent) -> Backbone:
         trust_remote_code=run.trust_remote_code,
         progress=progress,
     )
-    return spoken(run, backbone)
 
 
 def spoken(run: Run, backbone: Backbone) -> Backbone:

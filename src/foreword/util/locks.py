@@ -76,7 +76,7 @@ def _lock(path: Path, *, wait: bool) -> int | None:
         except BlockingIOError:
             os.close(handle)
             return None
-        except BaseException:
+        except BaseException:  # whatever it is, Ctrl-C too, it goes on; the handle is closed first
             os.close(handle)
             raise
         os.close(handle)  # what it was has been removed or replaced meanwhile

@@ -36,14 +36,25 @@ def score(cases: Sequence[Case], folder: Path) -> dict[str, Any]:
         "multi_bleu_lc": printed("multi_bleu_lc", lower.sum(axis=0)),
     }
     whole["unifiedskg_sacrebleu"] = _sacrebleu(outputs, references)
+    return with_meteor(cases, outputs, references, found, whole)
+
+
+def with_meteor(
+    cases: Sequence[Case],
+    outputs: Sequence[str],
+    references: Sequence[Sequence[str]],
+    per_example: list[dict[str, Any]],
+    corpus: dict[str, Any],
+) -> dict[str, Any]:
+    """A scorer's answer, METEOR added to each example's and the corpus's scores where its program can run; else a note why not."""
     if meteor.here():
         counted = meteor.counts(outputs, references)
-        whole["meteor"] = float(meteor.score(counted.sum(axis=0)))
-        for out, one in zip(found, counted, strict=True):
-            out["meteor_segment"] = float(meteor.score(one))
+        corpus["meteor"] = float(meteor.score(counted.sum(axis=0)))
+        for scores, counts in zip(per_example, counted, strict=True):
+            scores["meteor_segment"] = float(meteor.score(counts))
     return {
-        "per_example": [{"id": case.id, "out": out} for case, out in zip(cases, found, strict=True)],
-        "corpus": whole,
+        "per_example": [{"id": case.id, "out": scores} for case, scores in zip(cases, per_example, strict=True)],
+        "corpus": corpus,
         **meteor.note(),
     }
 

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from foreword.metrics import METRICS, meteor
+from foreword.metrics import METRICS
 from foreword.metrics.multibleu import COLUMNS, padded
 from foreword.metrics.multibleu import webnlg_text as prepared
 from foreword.metrics.scorers._cases import TEXT, TEXTS, Case
-from foreword.metrics.scorers.dart import printed
+from foreword.metrics.scorers.dart import printed, with_meteor
 
 FIELDS = {"references": TEXTS, "prediction": TEXT}
 
@@ -27,13 +27,4 @@ def score(cases: Sequence[Case], folder: Path) -> dict[str, Any]:
     rows = METRICS["multi_bleu_lc"].statistics(outputs, references)
     found: list[dict[str, Any]] = [{"multi_bleu_lc": printed("multi_bleu_lc", one)} for one in rows]
     whole: dict[str, Any] = {"multi_bleu_lc": printed("multi_bleu_lc", rows.sum(axis=0))}
-    if meteor.here():
-        counted = meteor.counts(outputs, references)
-        whole["meteor"] = float(meteor.score(counted.sum(axis=0)))
-        for out, one in zip(found, counted, strict=True):
-            out["meteor_segment"] = float(meteor.score(one))
-    return {
-        "per_example": [{"id": case.id, "out": out} for case, out in zip(cases, found, strict=True)],
-        "corpus": whole,
-        **meteor.note(),
-    }
+    return with_meteor(cases, outputs, references, found, whole)
