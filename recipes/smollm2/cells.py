@@ -75,17 +75,14 @@ class Lay:
         )
 
     def main(self) -> list[tuple[Setting, Run]]:
-        """The main table: task by task what needs no tuning, then PT and IPT of the first seed; in the end PT and IPT of the others."""
-        first, *others = self.seeds
-        cells = []
-        for setting in SETTINGS:
-            cells.append((setting, self.run(setting, METHODS[:3], seeds=self.seeds)))
-            cells += [(setting, self.run(setting, [method], seeds=[first])) for method in METHODS[3:]]
-        for seed in others:
-            cells += [
-                (setting, self.run(setting, [method], seeds=[seed])) for setting in SETTINGS for method in METHODS[3:]
-            ]
-        return cells
+        """The main table: what needs no tuning, of all tasks; then seed by seed PT and IPT of each task."""
+        untuned = [(setting, self.run(setting, METHODS[:3], seeds=self.seeds)) for setting in SETTINGS]
+        return untuned + [
+            (setting, self.run(setting, [method], seeds=[seed]))
+            for seed in self.seeds
+            for setting in SETTINGS
+            for method in METHODS[3:]
+        ]
 
     def transfer(self, records: Iterable[Record]) -> list[tuple[Setting, Run]]:
         """Each source task's first PT prompt, not trained further, before a retrieved demonstration of every target task; and, to hold it
