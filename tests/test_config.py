@@ -162,10 +162,6 @@ def test_every_setting_is_explained() -> None:
         (["tuning.learning_rate=nan"], "tuning.learning_rate is nan, but must be a number above 0."),
         (["tuning.learning_rate=inf"], "tuning.learning_rate is inf, but must be a number above 0."),
         (["tuning.weight_decay=-0.1"], "tuning.weight_decay is -0.1, but must be a number of at least 0."),
-        (
-            ["tuning.init=voacb"],
-            "tuning.init is 'voacb' (text), but must be one of 'random', 'vocab', 'text', 'labels', 'carried'.",
-        ),
         (["tuning.init=text"], "tuning.init is 'text' and tuning.init_text is empty; give the words to start from."),
         (
             ["tuning.init=carried"],

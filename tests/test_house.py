@@ -27,7 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("results",),
     ("report",),
     ("study",),
-    ("api", "serve"),
+    ("api", "plugins", "serve"),
     ("cli",),
     ("__init__", "__main__"),
 )
@@ -114,7 +114,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
     ),
     "util": (
         "allocator environment errors fingerprint folding jsontext locks progress text words",
-        "files",
+        "files plugins",
     ),
 }
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

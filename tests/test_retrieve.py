@@ -386,7 +386,7 @@ def test_an_unknown_retriever_is_refused_with_the_nearest() -> None:
 
 def test_every_retriever_bears_its_name() -> None:
     pool = Pool([example(1, "a")], encode=encode)
-    assert {name: maker(pool).name for name, maker in RETRIEVERS.items()} == {name: name for name in RETRIEVERS}
+    assert {name: kind.make(pool).name for name, kind in RETRIEVERS.items()} == {name: name for name in RETRIEVERS}
 
 
 @settings(deadline=None, max_examples=80)

@@ -57,6 +57,7 @@ WORDS = {
     "empty_answers": "off",
     "generate.out": "the screen",
     "tune.out": "prompt",
+    "new.out": "a folder of that name",
     "demo.out": "foreword-demo",
     "store": "FOREWORD_STORE",
     "serve.store": "FOREWORD_STORE, else the model alone",

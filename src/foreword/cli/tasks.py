@@ -41,9 +41,7 @@ def tasks(
     from foreword.tasks import about, module, names
     from foreword.util.errors import ForewordError, visible
 
-    if name is not None:
-        module(name)
-    chosen = names() if name is None else [name.strip().lower().replace("_", "-")]
+    chosen = names() if name is None else [module(name).NAME]
     if check and examples:
         raise ForewordError("Both --check and --examples were asked for; ask for one of them.")
     if check:

@@ -32,7 +32,7 @@ class Tuning(Settings):
 
     prompt_length: Count = 20
     place: Literal["auto", "front", "behind", "system"] = "auto"
-    init: Literal["random", "vocab", "text", "labels", "carried"] = "vocab"
+    init: Annotated[str, Field(min_length=1)] = "vocab"
     init_text: str = ""
     init_prompt: str = ""
     reparameterisation: Literal["none", "mlp"] = "none"

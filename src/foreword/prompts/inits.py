@@ -1,17 +1,19 @@
-"""The shelf of init strategies: functions (backbone, length, rng, given) to [P, H]; it refuses values off the embedding table's scale."""
+"""The shelf of init strategies: functions (backbone, length, rng, given) to [P, H]; foreword's own, and those of other packages."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from foreword.engine import Backbone
 from foreword.prompts.soft_prompt import SoftPrompt
-from foreword.util.errors import ForewordError, unknown
+from foreword.util.errors import ForewordError
+from foreword.util.plugins import Plugin, Shelf
 
 FREQUENT = 5000  # Lester et al. 2021, section 3.2
 
@@ -81,11 +83,25 @@ def carried(backbone: Backbone, length: int, rng: Random, given: Given) -> Tenso
     return given.prompt.values.clone()
 
 
-INITS: dict[str, Init] = {"random": random, "vocab": vocab, "text": text, "labels": labels, "carried": carried}
+_OWN: dict[str, Init] = {"random": random, "vocab": vocab, "text": text, "labels": labels, "carried": carried}
+
+
+def _accept(brought: Any, plugin: Plugin) -> Init:
+    if isinstance(brought, type) or not callable(brought):
+        raise plugin.fault("is no function (backbone, length, rng, given) -> [P, H]")
+    strategy: Init = brought
+    return strategy
+
+
+INITS: Shelf[Init] = Shelf("init", lambda: _OWN, lambda name: _OWN[name], _accept)
 
 
 def initial(name: str, backbone: Backbone, length: int, *, seed: int, given: Given) -> Tensor:
-    """The initial soft prompt [P, H], float32: a function of strategy, backbone and seed. Raises ForewordError for an unknown strategy."""
-    if name not in INITS:
-        raise unknown("init", name, INITS)
-    return INITS[name](backbone, length, Random(f"{seed}/init/{name}"), given).float().cpu()
+    """The initial soft prompt [P, H], float32: a function of strategy, backbone and seed. Raises ForewordError for an unknown strategy,
+    and for rows of another shape or that are not finite."""
+    rows = INITS.named(name)(backbone, length, Random(f"{seed}/init/{name}"), given).float().cpu()
+    if rows.shape != (length, backbone.hidden) or not bool(torch.isfinite(rows).all()):
+        raise ForewordError(
+            f"Init '{name}' gave {list(rows.shape)}, and {[length, backbone.hidden]} finite numbers are needed; mend it, or use 'vocab'."
+        )
+    return rows

@@ -10,10 +10,11 @@ from foreword.config.run import Run
 from foreword.data.examples import Example
 from foreword.data.task import SPLITS, Task
 from foreword.engine import Backbone, encoder_fingerprint, load_backbone
-from foreword.metrics.scores import decides
+from foreword.metrics.scores import decides, rehearsed
 from foreword.prompts import store
 from foreword.prompts.chat import Chat, has_template
 from foreword.prompts.context import TooLongError
+from foreword.prompts.inits import INITS
 from foreword.prompts.layout import Layout
 from foreword.prompts.methods import Method
 from foreword.prompts.retrieve import sentence_encoder
@@ -31,6 +32,8 @@ from foreword.train.trainables import tuning_for
 from foreword.util.errors import ForewordError
 from foreword.util.progress import Progress, silent
 from foreword.util.words import listed
+
+REHEARSED = 50  # test examples whose references a user's own metric is tried on before the model is loaded
 
 
 def backbone_of(run: Run, progress: Progress = silent) -> Backbone:
@@ -269,9 +272,11 @@ def renamed(record: Record, trial: Trial) -> Record:
 def plan(run: Run, *, progress: Progress = silent, task: Task | None = None, backbone: Backbone | None = None) -> Plan:
     """Load task and backbone, check that everything fits, and lay out the grid. Nothing is computed or written."""
     run, given = with_carried(checked(run))
+    INITS.named(run.tuning.init)
     specs = specs_of(run, given)
     task = task or task_of(run, pooled=run.folds is not None)
     decides(task.metrics)
+    rehearsed(task.metrics, [example.targets for example in task.test[:REHEARSED]])
     if run.tuning.init == "labels" and not any(example.choices for example in task.train or task.test):
         raise ForewordError(
             "Init 'labels' needs a task with answers to choose from; give --choices, or use --init vocab."

@@ -101,6 +101,17 @@ class Pool:
 
 
 @dataclass(frozen=True)
+class Kind:
+    """An entry of the shelf of retrievers. make: the retriever over a pool. signature: the constants and versions that decide what it
+    shows, part of a trial's key. seeded: whether the seed changes what it shows."""
+
+    name: str
+    make: Callable[[Pool], Retriever]
+    signature: Callable[[], str]
+    seeded: bool = False
+
+
+@dataclass(frozen=True)
 class Ranked:
     """A Retriever made of a pool and a function that ranks its questions; it decides what may be shown."""
 

@@ -15,7 +15,7 @@ import numpy as np
 import Stemmer
 
 from foreword.data.examples import Example
-from foreword.prompts.retrieve.pool import Pool, Ranked, Ranking, Retriever, Vectors
+from foreword.prompts.retrieve.pool import Kind, Pool, Ranked, Ranking, Retriever, Vectors
 from foreword.util.errors import unknown
 from foreword.util.folding import pieces
 
@@ -107,3 +107,6 @@ def _stemmer(language: str) -> Any:
     if language not in Stemmer.algorithms():
         raise unknown("stemmer", language, Stemmer.algorithms())
     return Stemmer.Stemmer(language)
+
+
+RETRIEVER = Kind("bm25", bm25_retriever, bm25_signature)
