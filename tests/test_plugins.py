@@ -208,7 +208,7 @@ def test_a_name_that_two_bring_is_refused_when_it_is_asked_for(shelf: Any, insta
     distribution(installed, {shelf.kind: ("theirs", "acme_items:x")})
     distribution(installed, {shelf.kind: ("theirs", "other_items:x")}, name="other")
     forget()
-    with pytest.raises(ForewordError, match="the package 'other' 1.2 brings too; mend"):
+    with pytest.raises(ForewordError, match=r"the package 'other' 1.2 brings too; mend"):
         shelf.named("theirs")
 
 

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from scipy.stats import pearsonr, spearmanr
+
 from foreword.metrics import metric
-from foreword.metrics.agreement import matthews, pearson, spearman
+from foreword.metrics.agreement import matthews
 from foreword.metrics.labels import label_f1
 from foreword.metrics.scorers._cases import LIST, TEXT, TEXTS, Case, mean
 
@@ -78,7 +81,20 @@ def _out(case: Case) -> dict[str, Any]:
 def _similarity(targets: Sequence[float], said: Sequence[float]) -> dict[str, Any]:
     if len(targets) < 2:
         return {"error": "ValueError"}
-    return {"t5": {"pearson_corrcoef": pearson(targets, said), "spearman_corrcoef": spearman(targets, said)}}
+    finite = bool(np.isfinite([*targets, *said]).all())  # ranks bear infinite numbers, means do not
+    return {
+        "t5": {
+            "pearson_corrcoef": _correlation(pearsonr, targets, said) if finite else None,
+            "spearman_corrcoef": _correlation(spearmanr, targets, said),
+        }
+    }
+
+
+def _correlation(measure: Any, targets: Sequence[float], said: Sequence[float]) -> float | None:
+    """On a scale of -100 to 100; None where it is not defined, as one side does not vary or is no number."""
+    if np.isnan([*targets, *said]).any() or len(set(targets)) < 2 or len(set(said)) < 2:
+        return None
+    return 100.0 * float(measure(targets, said).statistic)
 
 
 def _number(text: str) -> float:

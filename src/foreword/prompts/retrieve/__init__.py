@@ -54,14 +54,12 @@ def _accept(brought: Any, plugin: Plugin) -> Kind:
 RETRIEVERS: Shelf[Kind] = Shelf("retriever", lambda: _files(), lambda name: _files()[name], _accept)
 
 
-def make(
-    name: str, pool: Sequence[Example], *, seed: int = 0, encode: Encode | None = None, stem: str = ""
-) -> Retriever:
+def make(name: str, pool: Sequence[Example], *, seed: int = 0, encode: Encode | None = None) -> Retriever:
     """The retriever of that name over the training examples; see Pool.
 
     Raises ForewordError for an unknown name, an empty pool, and `dense` without `encode`.
     """
-    return RETRIEVERS.named(name).make(Pool(pool, seed, encode, stem))
+    return RETRIEVERS.named(name).make(Pool(pool, seed, encode))
 
 
 def signature(name: str) -> str:

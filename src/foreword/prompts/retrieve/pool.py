@@ -48,14 +48,12 @@ class Retriever(Protocol):
 class Pool:
     """The training examples, grouped by question, in the order of each question's first example.
 
-    encode: gives the vectors of texts, [N, H]; only `dense` needs it. stem: a PyStemmer language for `bm25`, ""
-    for none. Raises ForewordError where there is no example.
+    encode: gives the vectors of texts, [N, H]; only `dense` needs it. Raises ForewordError where there is no example.
     """
 
     examples: Sequence[Example]
     seed: int = 0
     encode: Encode | None = None
-    stem: str = ""
 
     def __post_init__(self) -> None:
         if not self.examples:
