@@ -70,7 +70,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
     ),
     "models": (
         "cache reference vetted",
-        "fetch list",
+        "fetch list shipped",
     ),
     "prompts": (
         "context retrieve soft_prompt",
