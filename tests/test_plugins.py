@@ -29,6 +29,7 @@ from foreword.study.spec import Spec
 from foreword.train.trainables import TRAINABLES, tuning_for
 from foreword.util.errors import ForewordError
 from foreword.util.plugins import KINDS, plugins
+from test_readme import commands
 
 SHELVES = (METRICS, INITS, ROWS, RETRIEVERS, TRAINABLES, tasks.TASKS)
 ITEMS = """
@@ -401,3 +402,19 @@ def test_the_init_of_a_run_is_known_before_the_model_is_loaded(tmp_path: Path) -
 
 def test_signatures_of_foreword_s_own_stay_as_they_were() -> None:
     assert not any("sha256" in signature(name) for name in ("random", "dense")) and "stem:no" in signature("bm25")
+
+
+# -- docs/plugins.md -----------------------------------------------------------------------------------------------------
+
+
+def test_every_command_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parents[1] / "docs" / "plugins.md").read_text(encoding="utf-8")
+    lines = list(commands(page))
+    for words in lines:
+        quick = ("--limit", 4, "--max-new-tokens", 4) if words[1] == "compare" else ()
+        told = entry.foreword(*words[1:], *quick)
+        assert told.code == 0, f"{' '.join(words)}\n{told.err}"
+    assert len(lines) == 4
+    for kind, group in KINDS.items():
+        assert f"| {kind} | `{group}` |" in page
