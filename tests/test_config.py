@@ -165,7 +165,7 @@ def test_every_setting_is_explained() -> None:
         (["tuning.init=text"], "tuning.init is 'text' and tuning.init_text is empty; give the words to start from."),
         (
             ["tuning.init=carried"],
-            "tuning.init is 'carried' and tuning.init_prompt is empty; give the folder of a prompt to start from.",
+            "tuning.init is 'warm_start' and tuning.init_prompt is empty; give the folder of a prompt to start from.",
         ),
         (["tuning=5"], "'tuning' is a table of settings; set one of them, e.g. tuning.learning_rate=0.3."),
         (["shots"], "The override 'shots' is not key=value; write e.g. tuning.learning_rate=0.3."),

@@ -334,7 +334,7 @@ def test_no_file_and_no_function_are_refused(tmp_path: Path) -> None:
 def test_a_prompts_folder_runs_no_file(tmp_path: Path) -> None:
     """The code of a file runs where the user names it, and nowhere else: not for a record, nor for a prompt of somebody else's."""
     from foreword.config.run import Run
-    from foreword.prompts.soft_prompt import Birth, SoftPrompt
+    from foreword.prompts.soft_prompt import Provenance, SoftPrompt
 
     name = written(
         tmp_path, f"import pathlib\npathlib.Path({str(tmp_path / 'ran')!r}).touch()\ndef score(o, r): return 1\n"
@@ -343,7 +343,7 @@ def test_a_prompts_folder_runs_no_file(tmp_path: Path) -> None:
         metric(name)
     values = tiny.soft(tiny.backbone("gpt2"), 2)
     assert values is not None
-    prompt = SoftPrompt(values, Birth(backbone="m", settings={"metrics": [name, "bleu"]}))
+    prompt = SoftPrompt(values, Provenance(backbone="m", settings={"metrics": [name, "bleu"]}))
     assert recalled(Run(model="m"), prompt).metrics == ["bleu"]
     assert not (tmp_path / "ran").exists()
 
@@ -352,7 +352,7 @@ def test_a_users_metric_decides_a_comparison(tmp_path: Path) -> None:
     name = written(tmp_path, "def score(output, references):\n    return 0.25\n")
     model, out = entry.save_model(tmp_path / "model"), tmp_path / "out"
     data = entry.save_rows(tmp_path / "own.jsonl", entry.rows(30))
-    argv = ("compare", "-m", model, "-d", data, "--methods", "zero", "--max-new-tokens", 2, "-o", out)
+    argv = ("compare", "-m", model, "-d", data, "--methods", "zero", "--max-new-tokens", 8, "-o", out)
     told = entry.foreword(*argv, "--metrics", f"{name},exact_match", "--json")
     assert told.code == 0 and told.json["metric"] == name, told.err
     (record,) = [json.loads(path.read_text()) for path in out.glob("records/*")]

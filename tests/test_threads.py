@@ -43,7 +43,7 @@ def calls(one: Backbone, count: int) -> list[Callable[[], Any]]:
 
     def loss(soft: Tensor, which: int, checkpointing: bool) -> list[float]:
         start = soft.clone().requires_grad_(True)
-        with one.recomputing(checkpointing):
+        with one.activation_checkpointing(checkpointing):
             value, _ = one.loss(start, rows[which])
             (grad,) = torch.autograd.grad(value, start)
         return [float(value), *grad.flatten().tolist()]
@@ -99,7 +99,7 @@ def test_tasks_of_one_thread_do_not_see_each_others_pass(family: str) -> None:
     expected = [call() for call in work]
 
     async def turn(call: Callable[[], Any]) -> Any:
-        with one.recomputing(True):
+        with one.activation_checkpointing(True):
             await asyncio.sleep(0)
             return call()
 

@@ -16,7 +16,7 @@ from foreword.engine import load_backbone
 from foreword.metrics import named
 from foreword.metrics.base import Metric
 from foreword.metrics.own import as_metric, rehearse
-from foreword.prompts.context import Shown
+from foreword.prompts.context import Demonstration
 from foreword.prompts.inits import Given, Init
 from foreword.prompts.methods import DEMONSTRATIONS, Method, context
 from foreword.prompts.retrieve import Found, Kind, Pool
@@ -125,7 +125,7 @@ def method(row: Method) -> None:
 
     for example in pool:
         segments = context(row, Template(instruction="Say."), example, soft=4, fixed=pool, find=find).segments
-        shown = [segment.id for segment in segments if isinstance(segment, Shown)]
+        shown = [segment.id for segment in segments if isinstance(segment, Demonstration)]
         _must(example.id not in shown, f"the example '{example.id}' is shown before itself")
         _must(
             bool(shown) == (row.demonstrations != "none" and row.k > 0),

@@ -11,6 +11,7 @@ from foreword.config.run import Run
 from foreword.data.examples import Example
 from foreword.data.task import SPLITS, Task
 from foreword.metrics.own import in_file
+from foreword.prompts.retrieve import seeded
 from foreword.prompts.soft_prompt import SoftPrompt
 from foreword.tasks._labels import OFF
 
@@ -40,10 +41,10 @@ def recalled(run: Run, prompt: SoftPrompt) -> Run:
     """The run with what the prompt keeps wherever the user says nothing. Columns and choices are for a user's own data; metrics also for
     the task that the prompt was tuned on. The seed is the prompt's own where it draws demonstrations. max_new_tokens counts as not
     given, so that it may still be raised for longer targets."""
-    settings, given = prompt.birth.settings, set(run.model_fields_set)
+    settings, given = prompt.provenance.settings, set(run.model_fields_set)
     names = {*RETRIEVAL, "max_new_tokens"}
     names |= set() if run.task else {*COLUMNS, "choices"}
-    names |= {"metrics"} if not run.task or run.task == prompt.birth.task else set()
+    names |= {"metrics"} if not run.task or run.task == prompt.provenance.task else set()
     update = {
         name: value
         for name, value in settings.items()
@@ -51,9 +52,9 @@ def recalled(run: Run, prompt: SoftPrompt) -> Run:
     }
     if "metrics" in update:
         update["metrics"] = [name for name in update["metrics"] if not in_file(name)]
-    method = prompt.birth.method
-    if "seeds" not in given and (method.get("demonstrations") == "fixed" or method.get("retriever") == "random"):
-        update["seeds"] = [prompt.birth.seed]
+    method = prompt.provenance.method
+    if "seeds" not in given and (method.get("demonstrations") == "fixed" or seeded(str(method.get("retriever") or ""))):
+        update["seeds"] = [prompt.provenance.seed]
     known = run.model_copy(update=update)
     known.model_fields_set.discard("max_new_tokens" if "max_new_tokens" not in given else "")
     return known
