@@ -20,9 +20,9 @@ FAILED = 3  # the exit code where a trial could not be finished, and the others 
 
 @o.takes(
     o.SOURCE,
-    {"folds": o.Folds, "dev": o.Dev, "test": o.Test, "methods": o.Methods, "metrics": o.MetricNames, "seeds": o.Seeds},
+    ("folds", "dev", "test", "methods", "metrics", "seeds"),
     o.DEMONSTRATIONS,
-    {"amortize_over": o.AmortizeOver, "margin": o.Margin, "out": o.Out, "train_limit": o.TrainLimit},
+    ("amortize_over", "margin", "out", "train_limit"),
     o.TUNED,
     o.MACHINE,
     o.ANSWERING,

@@ -10,13 +10,12 @@ import typer
 
 from foreword.cli import options as o
 from foreword.cli.talk import Bars, print_json, print_table, say
-from foreword.cli.using import USING
 
 if TYPE_CHECKING:
     from foreword.study.single import Answered
 
 
-@o.takes(o.SOURCE, o.DEMONSTRATIONS, o.MACHINE, o.ANSWERING, o.WORDING, USING)
+@o.takes(o.SOURCE, o.DEMONSTRATIONS, o.MACHINE, o.ANSWERING, o.WORDING, ("allow_other_base",))
 def generate(
     prompt: o.PromptFolders = None,
     method: o.MethodName = None,

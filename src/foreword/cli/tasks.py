@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from foreword.tasks import About, Checked
 
 
+@o.takes(("data_dir",))
 def tasks(
     name: Annotated[
         str | None, typer.Argument(metavar="[TASK]", help="One built-in task (all of them, if not given).")
     ] = None,
-    data_dir: o.DataDir = None,
+    data_dir: str | None = None,
     check: Annotated[
         bool,
         typer.Option(

@@ -15,7 +15,7 @@ DEFAULT = "prompt"  # the folder where none is named
 
 @o.takes(
     o.SOURCE,
-    {"dev": o.Dev, "metrics": o.MetricNames, "out": o.Out, "train_limit": o.TrainLimit},
+    ("dev", "metrics", "out", "train_limit"),
     o.DEMONSTRATIONS,
     o.TUNED,
     o.MACHINE,
