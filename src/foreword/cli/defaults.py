@@ -66,8 +66,10 @@ class Verb(TyperCommand):
     def params(self) -> list[Any]:  # type: ignore[override]
         """Its options and arguments."""
         if not self._whole:
-            self._whole, options = True, getattr(self.callback, "options", None)
-            self._params = [*(options() if options is not None else ()), *self._params]
+            self._whole, whole = True, getattr(self.callback, "whole", None)
+            if whole is not None:
+                parser = whole()
+                self._params, self.callback = parser.params, parser.callback
         return self._params
 
     @params.setter

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
@@ -135,31 +135,41 @@ def takes(*groups: Group) -> Callable[[Verb], Verb]:
             for parameter in inspect.signature(verb).parameters.values()
             if parameter.kind is not inspect.Parameter.VAR_KEYWORD and parameter.name not in taken
         ]
-        verb.__annotations__ = {parameter.name: parameter.annotation for parameter in own} | {"return": None}
-        verb.__signature__ = inspect.Signature(own)  # type: ignore[attr-defined]
-        verb.options = lambda: _made(taken, tables)  # type: ignore[attr-defined]
+        _bear(verb, own)
+        verb.whole = lambda: _parser(verb, [*_parameters(taken, tables), *own])  # type: ignore[attr-defined]
         return verb
 
     return with_options
 
 
-def _made(names: Iterable[str], tables: Mapping[str, Any]) -> list[Any]:
-    """The parser's options of these names."""
-    made = {
+def _parameters(names: Iterable[str], tables: Mapping[str, Any]) -> list[inspect.Parameter]:
+    """A parameter for each option of these names, as the parser reads it."""
+    annotations = {
         name: tables.get(name) or (ALONE[name][1] if name in ALONE else settings_options()[name].annotation())
         for name in names
     }
+    return [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        for name, annotation in annotations.items()
+    ]
 
-    def stand_in(**flags: Any) -> None:
-        """Bears the options' signature for the parser to read."""
 
-    stand_in.__annotations__ = dict(made)
-    stand_in.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=made[name]) for name in made]
-    )
+def _bear(function: Any, parameters: Sequence[inspect.Parameter]) -> None:
+    """Give a function of keywords the signature that the parser is to read."""
+    function.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters} | {"return": None}
+    function.__signature__ = inspect.Signature(parameters)
+
+
+def _parser(verb: Callable[..., None], parameters: Sequence[inspect.Parameter]) -> Any:
+    """The parser of a verb with all its options."""
+
+    def whole(**given: Any) -> None:
+        verb(**given)
+
+    _bear(whole, parameters)
     parser = typer.Typer(add_completion=False)
-    parser.command()(stand_in)
-    return list(typer.main.get_command(parser).params)
+    parser.command()(whole)
+    return typer.main.get_command(parser)
 
 
 def settings(flags: Mapping[str, Any]) -> dict[str, Any]:
