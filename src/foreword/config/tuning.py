@@ -45,7 +45,7 @@ class Tuning(Settings):
         default="adamw", description="AdamW, or Adafactor, which keeps less memory."
     )
     learning_rate: Annotated[float, Field(gt=0)] = option(
-        0.3, TUNE, "In units of the embedding rows' root mean square."
+        0.3, TUNE, "In units of the hidden states behind the model's first block."
     )
     weight_decay: Annotated[float, Field(ge=0)] = Field(
         default=0.0, description="Decoupled, as a part of the learning rate."

@@ -139,7 +139,7 @@ from foreword import Backbone
 
 def start(backbone: Backbone, length: int, rng: Random, given: Any) -> Any:
     """[P, H]: the embedding rows of tokens drawn from the hundred most frequent ones."""
-    frequent = backbone.tokenizer_adapter.frequent(100)
+    frequent = backbone.tokenizer.frequent(100)
     return backbone.embed([rng.choice(frequent) for _ in range(length)])
 '''
 

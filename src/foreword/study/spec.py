@@ -40,9 +40,11 @@ class Spec:
         row = self.method
         chat = {} if backbone.chat is None else {"chat": [backbone.chat.digest, list(backbone.eos)]}
         scored = {} if self.choice_score == "sum" else {"choice_score": self.choice_score}
+        unit = {"rate_unit": TRAINABLES[row.trainable].rate.key} if row.soft else {}
         return (
             chat
             | scored
+            | unit
             | {
                 "engine": ENGINE,
                 "backbone": backbone.fingerprint,
