@@ -7,6 +7,7 @@ import graphlib
 import sys
 from collections import Counter
 
+import walk
 from test_house import FLOORS, INSIDE, below, files, functions, module, room, tree, where
 
 WATCHED = ("one", "found", "said", "made", "told", "wanted", "thing", "asked", "words", "behind")
@@ -69,6 +70,7 @@ def main() -> int:
     print("\n".join(longest()))
     count = names()
     print("names:", ", ".join(f"{name} {count[name]:,}" for name in WATCHED))
+    print("\n" + str(walk.walk()))
     print("most used:", ", ".join(f"{name} {number:,}" for name, number in count.most_common(25)))
     return 1 if crooked else 0
 

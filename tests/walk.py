@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -17,7 +18,7 @@ from foreword.config.run import Run
 from foreword.config.tuning import Tuning
 from foreword.study.spec import Spec
 from foreword.study.trial import Trial
-from test_house import FLOOR, SOURCE, module
+from test_house import FLOOR, INSIDE, SOURCE, module
 
 FLAG, LENGTH = "prompt_length", 7
 MOST_STOPS, MOST_CLIMBS = 30, 5
@@ -26,7 +27,8 @@ MOST_STOPS, MOST_CLIMBS = 30, 5
 @dataclass(frozen=True)
 class Walk:
     """stops: the functions that get what holds the flag's value (flags, settings, Run, Tuning, Spec), each once, in the order in which
-    it comes to them. climbs: steps to a stop on a higher floor than the one before. returns: the stops that hand it back."""
+    it comes to them. climbs: steps to a stop on a higher floor than the one before, of
+    the house or of the room that both are in. returns: the stops that hand it back."""
 
     stops: tuple[str, ...]
     climbs: tuple[str, ...]
@@ -80,9 +82,16 @@ class _Recorder:
     def walk(self) -> Walk:
         """What was seen."""
         names = list(self.stops.values())
-        floors = [FLOOR[name.split(".")[0]] for name in names]
-        climbs = [names[place] for place in range(1, len(names)) if floors[place] > floors[place - 1]]
+        climbs = [there for here, there in pairwise(names) if _above(there, here)]
         return Walk(tuple(names), tuple(climbs), tuple(self.returns.values()))
+
+
+def _above(there: str, here: str) -> bool:
+    """Whether a function stands on a higher floor than another: of the house, or of the room that both are in."""
+    if there.split(".")[0] != here.split(".")[0]:
+        return FLOOR[there.split(".")[0]] > FLOOR[here.split(".")[0]]
+    inner = {part: floor for floor, row in enumerate(INSIDE.get(there.split(".")[0], ())) for part in row.split()}
+    return inner.get(there.split(".")[1], 0) > inner.get(here.split(".")[1], 0)
 
 
 def _name(code: CodeType) -> str:

@@ -228,7 +228,15 @@ class Run(Settings):
     @model_validator(mode="before")
     @classmethod
     def _keys_of_today(cls, values: Any) -> Any:
-        return keys_of_today(values) if isinstance(values, Mapping) else values
+        """Settings under their keys of today. Raises ForewordError where one stands under both."""
+        if not isinstance(values, Mapping):
+            return values
+        for former, key in FORMER_KEYS.items():
+            if former in values and key in values:
+                raise ForewordError(
+                    f"{key} is given twice, once under its former name {former}; keep the one you mean."
+                )
+        return {FORMER_KEYS.get(key, key): value for key, value in values.items()}
 
     @model_validator(mode="after")
     def _no_contradiction(self) -> Self:
@@ -245,14 +253,6 @@ class Run(Settings):
 Settings.root = Run
 
 
-def keys_of_today(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings under their keys of today. Raises ForewordError where one stands under both."""
-    for former, key in FORMER_KEYS.items():
-        if former in values and key in values:
-            raise ForewordError(f"{key} is given twice, once under its former name {former}; keep the one you mean.")
-    return {FORMER_KEYS.get(key, key): value for key, value in values.items()}
-
-
 def load(
     path: Path | None,
     overrides: Sequence[str] = (),
@@ -267,14 +267,14 @@ def load(
     be unset, and text needs quotes only for escapes (`stop="\\n"`). Raises ForewordError where the file is absent or
     broken, and for an unknown key or a value that is not accepted.
     """
-    values = _over({} if defaults is None else defaults, {} if path is None else keys_of_today(_read(path)))
+    values = _over({} if defaults is None else defaults, {} if path is None else Run._keys_of_today(_read(path)))
     for override in overrides:
         key, equals, text = override.partition("=")
         key = FORMER_KEYS.get(key.strip(), key.strip())
         if not equals or not key:
             raise ForewordError(f"The override '{override}' is not key=value; write e.g. tuning.learning_rate=0.3.")
         _set(values, key, text.strip())
-    return Run.model_validate(_over(values, flags or {}))
+    return Run.model_validate(_over(values, Run._keys_of_today(flags or {})))
 
 
 def _over(under: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

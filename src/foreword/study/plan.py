@@ -103,7 +103,7 @@ def plainly(run: Run, backbone: Backbone, task: Task) -> Task:
 def encoder_of(run: Run, backbone: Backbone) -> tuple[str, Encode]:
     """What turns text into vectors for dense retrieval, and what identifies it: a sentence encoder, by a fingerprint of its contents,
     or the backbone's own states (`backbone:last`, as Sun et al. 2023 took them, or `backbone:mean`)."""
-    pooling = pooling_of(run)
+    pooling = pooling_of(run.encoder)
     if pooling is None:
         encoder = sentence_encoder(run.encoder, trust_remote_code=run.trust_remote_code)
         return encoder_fingerprint(encoder.model), encoder
@@ -132,20 +132,17 @@ def specs_of(run: Run, given: SoftPrompt | None = None) -> list[Spec]:
     for label in dict.fromkeys(run.methods):
         row = row_of(run, label)
         for seed in dict.fromkeys(run.seeds if row.random() else run.seeds[:1]):
-            specs.append(_spec(run, label, row, seed, given))
+            spec = Spec(
+                label=label,
+                method=row,
+                seed=seed,
+                tuning=tuning_for(run, row.trainable),
+                max_new_tokens=run.max_new_tokens,
+                given=given if row.soft else None,
+                choice_score=run.choice_score,
+            )
+            specs.append(spec)
     return specs
-
-
-def _spec(run: Run, label: str, row: Method, seed: int, given: SoftPrompt | None) -> Spec:
-    return Spec(
-        label=label,
-        method=row,
-        seed=seed,
-        tuning=tuning_for(run, row.trainable),
-        max_new_tokens=run.max_new_tokens,
-        given=given if row.soft else None,
-        choice_score=run.choice_score,
-    )
 
 
 def fitting(run: Run, backbone: Backbone, task: Task, methods: Sequence[Method]) -> Task:
@@ -273,8 +270,16 @@ def renamed(record: Record, trial: Trial) -> Record:
 
 
 def plan(run: Run, *, progress: Progress = silent, task: Task | None = None, backbone: Backbone | None = None) -> Plan:
-    """Load task and backbone, check that everything fits, and lay out the grid. Nothing is computed or written."""
-    run, given = with_init_prompt(checked(run))
+    """The plan of a run: see `lay_out`. Raises ForewordError also for a name in it that is not known."""
+    return lay_out(checked(run), progress=progress, task=task, backbone=backbone)
+
+
+def lay_out(
+    run: Run, *, progress: Progress = silent, task: Task | None = None, backbone: Backbone | None = None
+) -> Plan:
+    """Load task and backbone of a run that is `checked`, see that everything fits, and lay out the grid. Nothing is computed or
+    written."""
+    run, given = with_init_prompt(run)
     INITS.named(run.tuning.init)
     specs = specs_of(run, given)
     task = task or task_of(run, pooled=run.folds is not None)
@@ -284,7 +289,7 @@ def plan(run: Run, *, progress: Progress = silent, task: Task | None = None, bac
         raise ForewordError(
             "Init 'labels' needs a task with answers to choose from; give --choices, or use --init vocab."
         )
-    backbone = backbone_of(run, progress) if backbone is None else spoken(run, backbone)
+    backbone = spoken(run, loaded(run, progress) if backbone is None else backbone)
     run, task = roomy(run, backbone, representable(backbone, plainly(run, backbone, task)))
     task = replace(task, notes=(*task.notes, *unsaid(run, task), *uneven(run, backbone, task)))
     specs = specs_of(run, given)
