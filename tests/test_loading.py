@@ -147,7 +147,7 @@ class PlainBart(transformers.BartForConditionalGeneration):
         return transformers.modeling_outputs.Seq2SeqLMOutput(logits=logits)
 
 
-@pytest.mark.parametrize(("kind", "logits_to_keep"), [(StaleBart, True), (PlainBart, False)])
+@pytest.mark.parametrize(("kind", "picks"), [(StaleBart, True), (PlainBart, False)])
 def test_an_encoder_decoders_broken_cache_is_found_and_not_used(kind: Any, picks: bool) -> None:
     model = kind(tiny._config("bart")).eval()
     model.load_state_dict(tiny.model("bart").state_dict())

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import tiny
-from foreword.engine import Backbone, Prefix, Request, Row, beside, blocks, wrap
+from foreword.engine import Backbone, Prefix, Request, Row, blocks, shared_prefix_decoder, wrap
 from foreword.engine.cache import PreallocatedLayer, PrefixState, RowPrefixes, moved, still_there
 from foreword.engine.decoding import Entry
 from foreword.engine.prefix import each
@@ -117,7 +117,7 @@ def test_logits_of_a_mixed_batch_are_the_plain_ones(family: str, how: str, monke
         pytest.skip("this family's attention is its own")
     else:
         for name, value in zip(("SLICE", "SCORES"), READ[how] or (), strict=False):
-            monkeypatch.setattr(beside if name == "SLICE" else blocks, name, value)
+            monkeypatch.setattr(shared_prefix_decoder if name == "SLICE" else blocks, name, value)
         monkeypatch.setattr(engine, "worth", (READ[how] or (0,))[-1])
     made = tiny.rows(11, seed=1, longest=7 if how == "cache" else 40)
     rows = [Row(row.prefix, row.own, tiny.ids(4, place)) for place, row in enumerate(made)]

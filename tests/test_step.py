@@ -257,7 +257,7 @@ def test_an_output_layer_that_does_more_is_not_taken_for_a_product() -> None:
 @pytest.mark.parametrize("family", ["gpt2", "bloom", "llama", "gemma3", "t5"])
 def test_fused_parts_have_the_values_and_gradients_of_the_parts(family: str) -> None:
     installation = tiny.backbone(family).engine.installation
-    parts = [switch.module for switch in installation.switches if switch.label == FUSED]
+    parts = [patch.module for patch in installation.patched if patch.label == FUSED]
     assert parts
     for part in parts:
         width = len(part.weight) if hasattr(part, "weight") else 7

@@ -16,7 +16,7 @@ from torch import Tensor
 
 import tiny
 from foreword.engine import Backbone, wrap
-from foreword.engine.install import Switch
+from foreword.engine.install import PatchedForward
 from foreword.util.errors import ForewordError
 
 FAMILIES = ("gpt2", "llama", "gemma3", "bloom", "t5")
@@ -134,7 +134,7 @@ def test_two_backbones_of_one_model_and_a_copy() -> None:
     assert not any("forward" in vars(module) or module._forward_pre_hooks for module in twin.modules())
     twin = copy.deepcopy(model)
     assert plain_logits(twin).equal(before)
-    assert not any(isinstance(vars(module).get("forward"), Switch) for module in twin.modules())
+    assert not any(isinstance(vars(module).get("forward"), PatchedForward) for module in twin.modules())
     pickle.dumps(model.config)
     first.close()
     first.close()
