@@ -50,7 +50,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "task",
     ),
     "engine": (
-        "batch batching cache capabilities gguf gradient head numbers passes prefix sampling truth unused vocabulary whole",
+        "batch batching cache capabilities gguf gradient head numbers passes prefix residual sampling truth unused vocabulary whole",
         "attention decoding inputs known memory rounding stored tokenizer_adapter",
         "blocks decoders identity install packed_attention session",
         "activation_checkpointing cohorts core fused shared_prefix_decoder skippable",
