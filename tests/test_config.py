@@ -190,11 +190,11 @@ def test_a_run_without_a_model_says_how_to_name_one() -> None:
 @pytest.mark.parametrize(
     ("key", "start"),
     [
-        ("shot", "There is no setting 'shot'; did you mean 'shots'? Known: allow_other_base, answer, answers, batch_size, "),
+        ("shot", "There is no setting 'shot'; did you mean 'shots'? Known: allow_other_base, amortize_over, answer, batch_size, "),
         ("tuning.learing_rate", "There is no setting 'tuning.learing_rate'; did you mean 'tuning.learning_rate'? Known: tuning.b"),
         ("prompt_length", "There is no setting 'prompt_length'; did you mean 'tuning.prompt_length'? Known: tuning.b"),
         ("tunings.init", "There is no setting 'tunings.init'; did you mean 'tuning.init'? Known: tuning.b"),
-        ("xyzzy", "There is no setting 'xyzzy'. Known: allow_other_base, answer, answers, batch_size, "),
+        ("xyzzy", "There is no setting 'xyzzy'. Known: allow_other_base, amortize_over, answer, batch_size, "),
     ],
 )  # fmt: skip
 def test_an_unknown_key_is_refused_with_the_nearest_wherever_it_stands(key: str, start: str, tmp_path: Path) -> None:
