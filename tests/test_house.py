@@ -102,7 +102,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "app",
     ),
     "study": (
-        "base boundary command earlier folds places positions remembered representable resolve spec",
+        "base boundary command earlier fitting folds places positions remembered representable resolve spec",
         "trial",
         "cost plan",
         "compare pace single",

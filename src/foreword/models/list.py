@@ -32,29 +32,29 @@ class Listed:
 def listed() -> list[Listed]:
     """The models that come with foreword or its source, then those that are fetched by name."""
     rows = []
-    for made in reference.REFERENCES.values():
-        folder = reference.here(made)
+    for model in reference.REFERENCES.values():
+        folder = reference.here(model)
         source = "From foreword's source" if folder is None else "Comes with foreword"
-        size, download = (0, made.size) if folder is None else (size_of(folder), 0)
-        about = (made.name, made.summary, made.weights, "Apache-2.0", source, True)
+        size, download = (0, model.size) if folder is None else (size_of(folder), 0)
+        about = (model.name, model.summary, model.weights, "Apache-2.0", source, True)
         rows.append(Listed(*about, folder is not None, size, download))
-    for asked in MODELS.values():
-        path = model_folder(asked) / asked.file
+    for entry in MODELS.values():
+        path = model_folder(entry) / entry.file
         there = path.is_file()
-        made = converted_folder(path, asked.digest)
-        size = size_of(path.parent) + size_of(made)
-        ready = there and made.is_dir()
+        converted = converted_folder(path, entry.digest)
+        size = size_of(path.parent) + size_of(converted)
+        ready = there and converted.is_dir()
         rows.append(
             Listed(
-                asked.name,
-                asked.summary,
-                asked.weights,
-                asked.licence,
-                asked.source,
+                entry.name,
+                entry.summary,
+                entry.weights,
+                entry.licence,
+                entry.source,
                 False,
                 ready,
                 size,
-                asked.download,
+                entry.download,
             )
         )
     return rows

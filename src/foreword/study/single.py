@@ -22,8 +22,9 @@ from foreword.prompts.methods import current
 from foreword.prompts.soft_prompt import SoftPrompt
 from foreword.results.record import Record
 from foreword.results.remarks import cut
+from foreword.study.fitting import fitting_split
 from foreword.study.places import inputs_of, may_write_folder
-from foreword.study.plan import Plan, backbone_of, encoder_of, fitting_split, lay_out, plainly, renamed, spoken, suits
+from foreword.study.plan import Plan, backbone_of, encoder_of, lay_out, plainly, renamed, spoken, suits
 from foreword.study.remembered import pool_of, recalled
 from foreword.study.representable import representable, uneven
 from foreword.study.resolve import (
