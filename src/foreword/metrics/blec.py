@@ -62,12 +62,12 @@ def unmatched(logic: str, text: str, gold: str, *, digits: bool = True) -> list[
     missing = ["not"] if "not" in text and "not" not in tokens else []
     for token in tokens:
         if token in WORDS:
-            said = any(word in text for word in WORDS[token])
+            stated = any(word in text for word in WORDS[token])
         elif token.isdigit():
-            said = _says(token, text, digits) or not _says(token, gold, digits)
+            stated = _says(token, text, digits) or not _says(token, gold, digits)
         else:
-            said = True
-        if not said:
+            stated = True
+        if not stated:
             missing.append(token)
     return missing
 

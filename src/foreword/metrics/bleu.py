@@ -19,8 +19,8 @@ ORDER = 4
 def _statistics(tool: BLEU, outputs: Sequence[str], references: Sequence[Sequence[str]]) -> Numbers:
     rows = []
     for output, accepted in pairs(outputs, references):
-        one = tool.sentence_score(output, list(accepted))
-        rows.append([one.sys_len, one.ref_len, *one.counts, *one.totals])
+        score = tool.sentence_score(output, list(accepted))
+        rows.append([score.sys_len, score.ref_len, *score.counts, *score.totals])
     return np.array(rows, dtype=np.float64).reshape(-1, 2 + 2 * ORDER)
 
 

@@ -29,16 +29,16 @@ def _statistics(
         flipped = output not in labels and len(scored) == 1
         row = [float(output == truth)]
         for label in scored:
-            said, true = (truth != label) if flipped else (output == label), truth == label
-            row += [said and true, said, true]
+            predicted, true = (truth != label) if flipped else (output == label), truth == label
+            row += [predicted and true, predicted, true]
         rows.append(row)
     return np.array(rows, dtype=np.float64).reshape(-1, 1 + 3 * len(scored))
 
 
 def _score(sums: Numbers) -> Numbers:
     """[..., 1 + 3C] -> [...]: the mean over the scored classes of 2 * right / (said + true)."""
-    right, said, true = sums[..., 1::3], sums[..., 2::3], sums[..., 3::3]
-    return np.asarray(100.0 * divide(2.0 * right, said + true).mean(axis=-1))
+    right, predicted, true = sums[..., 1::3], sums[..., 2::3], sums[..., 3::3]
+    return np.asarray(100.0 * divide(2.0 * right, predicted + true).mean(axis=-1))
 
 
 def _right(statistics: Numbers) -> Numbers:
