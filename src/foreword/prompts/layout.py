@@ -113,7 +113,7 @@ class Layout:
 
     def lay(self, example: Example, *, answer: int = 0) -> Laid:
         """The example in tokens, with room for the answer after it. Raises TooLongError."""
-        question, kept = self.template.asked(example), self.kept(example)
+        question, kept = self.template.question_runs(example), self.kept(example)
         room = self._room(kept, max(kept, answer), example.id)
         context = self.context(example)
         fitted = context.fit(question, self._tokens, room, name=example.id)
@@ -122,7 +122,7 @@ class Layout:
             return laid
         unsaid = dataclasses.replace(example, fields=dict.fromkeys(example.fields, UNSAID))
         kept_segments = (*(part for part in context.segments if not isinstance(part, Shown)), *fitted.shown)
-        blank = Context(kept_segments).fit(self.template.asked(unsaid), self._tokens, room, name=example.id)
+        blank = Context(kept_segments).fit(self.template.question_runs(unsaid), self._tokens, room, name=example.id)
         return dataclasses.replace(laid, blank=dataclasses.replace(laid, fitted=blank).row())
 
     def training_row(self, example: Example) -> Row:

@@ -200,7 +200,7 @@ def demonstrated(served: Served, example: Example, reserve: int) -> Layout:
 def question_of(served: Served, example: Example) -> str:
     """An input as it is worded."""
     assert served.template is not None
-    return plain(served.template.asked(example))
+    return plain(served.template.question_runs(example))
 
 
 def _worded(kept: Kept, model: Backbone) -> Template:

@@ -24,13 +24,13 @@ LIBRARIES = (
 
 def versions() -> dict[str, str]:
     """Python and the libraries that decide the numbers."""
-    found = {"python": platform.python_version()}
+    installed = {"python": platform.python_version()}
     for name in LIBRARIES:
         try:
-            found[name] = version(name)
+            installed[name] = version(name)
         except PackageNotFoundError:
-            found[name] = "absent"
-    return found
+            installed[name] = "absent"
+    return installed
 
 
 def hardware(device: torch.device) -> str:
