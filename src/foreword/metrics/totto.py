@@ -30,11 +30,11 @@ _TOKENS = Tokenizer13a()
 
 @dataclass(frozen=True)
 class Tables:
-    """A table's two lines. full: all of it, which may entail what is said; told: highlighted cells and titles, which
+    """A table's two lines. full: all of it, which may entail what is said; highlighted: highlighted cells and titles, which
     should be told."""
 
     full: str
-    told: str
+    highlighted: str
 
 
 def output_line(output: str) -> str:
@@ -98,7 +98,7 @@ def parent_scores(
 
 @functools.lru_cache(maxsize=2**10)
 def _read(table: Tables) -> tuple[frozenset[str], tuple[Words, ...]]:
-    return entailing(_entries(table.full)), to_tell(_entries(table.told))
+    return entailing(_entries(table.full)), to_tell(_entries(table.highlighted))
 
 
 def _entries(line: str) -> list[list[Words]]:
