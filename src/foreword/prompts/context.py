@@ -139,7 +139,7 @@ def in_a_row(encode: Encode) -> Lay:
                 prefix += ids
             else:
                 own += ids
-        asked = encode(question, not prefix and not own)
-        return Tokens(prefix, own + asked, len(asked))
+        question_ids = encode(question, not prefix and not own)
+        return Tokens(prefix, own + question_ids, len(question_ids))
 
     return lay

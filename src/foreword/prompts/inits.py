@@ -64,7 +64,7 @@ def labels(backbone: Backbone, length: int, rng: Random, given: Given) -> Tensor
             f"Init 'labels' has {len(given.labels)} labels for {length} positions; raise --prompt-length."
         )
     rows = torch.stack(
-        [backbone.embed(backbone.words.ids(((one, False),), first=True)).mean(dim=0) for one in given.labels]
+        [backbone.embed(backbone.words.ids(((label, False),), first=True)).mean(dim=0) for label in given.labels]
     )
     return rows if len(rows) == length else torch.cat([rows, vocab(backbone, length - len(rows), rng, given)])
 

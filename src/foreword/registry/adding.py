@@ -49,13 +49,13 @@ def writer(given: Given) -> Callable[[Path], None]:
         )
     source = given.folder
     digests_of(source)
-    kept = load_kept(source)
-    pool = _pool(given, kept.template(Template()))
-    if pool and kept.method.demonstrations == "none":
+    stored = load_kept(source)
+    pool = _pool(given, stored.template(Template()))
+    if pool and stored.method.demonstrations == "none":
         raise ForewordError(
-            f"Demonstrations are given, and the prompt was made by '{kept.birth.label or 'pt'}', which shows none; leave them out."
+            f"Demonstrations are given, and the prompt was made by '{stored.birth.label or 'pt'}', which shows none; leave them out."
         )
-    if pool and kept.pool:
+    if pool and stored.pool:
         raise ForewordError(
             f"The folder {source} keeps its own demonstrations and others are given; leave --demonstrations out."
         )
@@ -85,8 +85,8 @@ def _words(given: Given) -> Callable[[Path], None]:
         raise ForewordError(
             f"The method '{given.method}' trains something; give the folder that `foreword tune` wrote, or name zero, few or icl."
         )
-    said: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in given.template.items()}
-    template = Template(**said)
+    wording: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in given.template.items()}
+    template = Template(**wording)
     pool = _pool(given, template)
     use = Use(list(given.choices), [], given.max_new_tokens, given.encoder)
 

@@ -33,8 +33,8 @@ class Contrast:
         return self.gap.interval(self.level)
 
     @property
-    def told(self) -> bool:
-        """Whether the two are told apart."""
+    def significant(self) -> bool:
+        """Whether the test tells the two apart: the adjusted p-value lies below ALPHA."""
         return self.p_adjusted < ALPHA
 
     def reversed(self) -> Contrast:

@@ -97,7 +97,7 @@ class Pool:
 
     def shown(self, number: int, example: Example) -> Example:
         """The first training example of a question that is not barred whose id is not that of `example`."""
-        return next(one for one in self.groups[number] if one.id != example.id)
+        return next(candidate for candidate in self.groups[number] if candidate.id != example.id)
 
 
 @dataclass(frozen=True)

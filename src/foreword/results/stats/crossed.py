@@ -50,9 +50,9 @@ class Sample:
         if S < 2 or N < 2:
             return 0.0, 0.0
         by_seed, by_example = self.values.mean(axis=1), self.values.mean(axis=0)
-        rest = self.values - by_seed[:, None] - by_example[None] + self.values.mean()
+        residual = self.values - by_seed[:, None] - by_example[None] + self.values.mean()
         between = float(by_seed.var(ddof=1)) / S
-        both = float((rest**2).sum()) / ((S - 1) * (N - 1)) / (S * N)
+        both = float((residual**2).sum()) / ((S - 1) * (N - 1)) / (S * N)
         if between - both <= ROUNDING * both:
             return 0.0, 0.0
         weight = between**2 / (S - 1) + both**2 / ((S - 1) * (N - 1))
@@ -106,8 +106,8 @@ def samples(methods: Sequence[Numbers], from_sums: FromSums, fixed: Sequence[boo
     seeds = np.cumsum([len(each) for each in cubes])[:-1]
     ordered = in_own_order(np.concatenate(cubes))
     return [
-        Sample(_jackknife(each, from_sums), one_run)
-        for each, one_run in zip(np.split(ordered, seeds), fixed, strict=True)
+        Sample(_jackknife(each, from_sums), deterministic)
+        for each, deterministic in zip(np.split(ordered, seeds), fixed, strict=True)
     ]
 
 

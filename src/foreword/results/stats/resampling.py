@@ -74,13 +74,13 @@ def slope(
         return None
     u, v = (x - np.sort(x).mean()) / width, y - np.sort(y).mean()  # sorted: the same rounding in any order
     rows = in_own_order(np.stack([np.ones_like(u), u, v, u * u, u * v], axis=1)[None])  # [1, N, 5]
-    found = float(_slope_of(rows[0].sum(axis=0)))
+    estimate = float(_slope_of(rows[0].sum(axis=0)))
     drawn = _resampled(rows, _slope_of, resamples, seed)[:, 0]
     drawn = drawn[~np.isnan(drawn)]
-    if np.isnan(found) or len(drawn) < 0.9 * resamples:
+    if np.isnan(estimate) or len(drawn) < 0.9 * resamples:
         return None
     lo, hi = _percentiles(drawn, level)
-    return found / width, lo / width, hi / width
+    return estimate / width, lo / width, hi / width
 
 
 def bins(
@@ -211,7 +211,7 @@ def _columns(x: Any, y: Any) -> tuple[Numbers, Numbers]:
 
 
 def _finite(*arrays: Numbers) -> None:
-    if not all(np.isfinite(one).all() for one in arrays):
+    if not all(np.isfinite(array).all() for array in arrays):
         raise ForewordError(
             "Statistics were asked for numbers with an infinity or a NaN among them; find their answer."
         )
