@@ -98,7 +98,7 @@ def adjusted(gaps: dict[Key, Difference]) -> dict[Key, Difference]:
 
 
 def _cube(records: Sequence[Record], ids: Sequence[str]) -> Array:
-    """The numbers that add up to the scores: [S, N, d]."""
+    """The numbers that add up to the scores: [J, N, d]."""
     layers = []
     for record in records:
         by_id = {answer.id: answer.statistics[record.primary] for answer in record.answers}

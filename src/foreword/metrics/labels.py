@@ -36,7 +36,7 @@ def _statistics(
 
 
 def _score(sums: Numbers) -> Numbers:
-    """[..., 1 + 3C] -> [...]: the mean over the scored classes of 2 * right / (said + true)."""
+    """[..., 1 + 3 L] -> [...]: the mean over the scored classes of 2 * right / (said + true)."""
     right, predicted, true = sums[..., 1::3], sums[..., 2::3], sums[..., 3::3]
     return np.asarray(100.0 * divide(2.0 * right, predicted + true).mean(axis=-1))
 
@@ -48,7 +48,7 @@ def _right(statistics: Numbers) -> Numbers:
 def label_f1(name: str, labels: tuple[str, ...], positive: str = "") -> Metric:
     """F1 of the class `positive`, or the mean F1 over all labels; an example's own score is whether its answer is right.
 
-    Statistics [N, 1 + 3C]: whether the answer is right; for each scored class whether it is said and true, said, true.
+    Statistics [N, 1 + 3 L]: whether the answer is right; for each scored class whether it is said and true, said, true.
     """
     scored = (positive,) if positive else labels
     return Metric(

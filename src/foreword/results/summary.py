@@ -96,7 +96,7 @@ def _row(
     metric: Metric,
     parts: Mapping[str, Sequence[int]],
 ) -> Row:
-    """numbers: [S, N, d], one layer for each record of the group; sample: their values."""
+    """numbers: [J, N, d], one layer for each record of the group; sample: their values."""
     scores = [float(value) for value in metric.from_sums(numbers.sum(axis=1))]
     for record, score in zip(group, scores, strict=True):
         recorded = record.scores.get(record.primary, score)
