@@ -1,4 +1,4 @@
-"""G2P: a word's letters to British phonemes; it refuses words outside the output alphabet it writes in.
+"""Grapheme-to-phoneme (G2P): the letters of a word to British phonemes; it refuses words outside the output alphabet it writes in.
 
 The two lexicons, American and British, are misaki's (Apache-2.0): word to phonemes. The task is made for
 encoder-decoders whose output alphabet is that of the American lexicon, such as graphemes_to_phonemes_en_us: the
