@@ -1,4 +1,4 @@
-"""Run is what a user sets, from a TOML file and `key=value`; unknown keys and wrong values are refused."""
+"""A Run: the settings of a user, from a TOML file and `key=value`; unknown keys and wrong values are refused."""
 
 from __future__ import annotations
 

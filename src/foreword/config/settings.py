@@ -1,4 +1,4 @@
-"""Settings are frozen values that a user sets; they refuse unknown keys and wrong values in one sentence that names the key."""
+"""The base of settings: frozen values; unknown keys and wrong values are refused in one sentence that names the key."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Records in the shapes that TRL trains on (`messages`, or `prompt` and `completion`) become an input, a target and a system message; it
-refuses a conversation of more than one question and answer."""
+"""Reads records in the shapes that TRL trains on (`messages`, or `prompt` and `completion`) as an input, a target and a system message;
+a conversation of several questions is refused."""
 
 from __future__ import annotations
 

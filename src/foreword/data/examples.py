@@ -1,4 +1,4 @@
-"""An Example is one question with its answers and an id, made of a user's row; it refuses to know its wording."""
+"""An Example: one question with its answers and an id, made from a row of a user's table; its wording is the Template's."""
 
 from __future__ import annotations
 

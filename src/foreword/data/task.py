@@ -1,4 +1,4 @@
-"""A Task is Examples in splits, a Template, metrics and a fingerprint of them all; it refuses to load a model."""
+"""A Task: Examples in splits, a Template, metrics, and a fingerprint of them all."""
 
 from __future__ import annotations
 

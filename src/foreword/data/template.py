@@ -1,4 +1,4 @@
-"""A Template is wording: an Example's fields become question text and answer text; it refuses to know any tokenizer."""
+"""A Template: how an Example's fields become question text and answer text, before any tokenizer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The forms in which a prompt leaves foreword, and the one in which T5X's prompts come: arrays; it refuses pickles inside them."""
+"""The formats in which a prompt is exported, and the one in which T5X's prompts are read: arrays without pickles."""
 
 from __future__ import annotations
 

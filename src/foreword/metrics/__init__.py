@@ -1,4 +1,4 @@
-"""The shelf of metrics: every file here that holds METRICS; it refuses to load a scoring library unasked."""
+"""The shelf of metrics: every file here that defines METRICS. Scoring libraries are imported only when a metric needs them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many examples shared out over the processor's cores to be scored; it refuses to change a number by that.
+"""Scores many examples in several processes, one a core; the numbers are those of a single process.
 
 A worker is a new interpreter that is sent JSON and sends JSON back, in which a float keeps its value. So nothing is forked
 or pickled, the caller's script is not run again, and it does not matter whether there is one. What a worker cannot do is

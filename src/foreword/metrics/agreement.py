@@ -1,4 +1,4 @@
-"""Matthews, Pearson and Spearman correlation of answers with the truth; they refuse to give a number where none is defined.
+"""Matthews, Pearson and Spearman correlation of predictions with labels; None where the correlation is not defined.
 
 As T5 takes them from scikit-learn and scipy for CoLA and STS-B, on a scale of -100 to 100.
 """

@@ -1,4 +1,4 @@
-"""A Metric is numbers per example and a score from their sums; it refuses to know models or tasks."""
+"""A Metric: statistics per example that add up, and a score from their sums. It knows nothing of models or tasks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""BLEC: are the functions and numbers of a logic form said in the text that tells it; it refuses to lower-case or tokenise.
+"""BLEC: whether the functions and numbers of a logic form are stated in the text; texts are neither lower-cased nor tokenised.
 
 Source: Shu et al. 2021 (SNOWBALL, arXiv 2108.00577), in the version of UnifiedSKG (Xie et al. 2022,
 third_party/BLEC), whose word lists, Apache-2.0, stand here as facts of the definition. Texts are searched as they

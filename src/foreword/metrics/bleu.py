@@ -1,4 +1,4 @@
-"""BLEU as sacrebleu computes it, with several references; it refuses tokens that its signature does not name.
+"""BLEU as sacrebleu computes it, with several references; the signature names the tokenizer.
 
 A set without an answer of four tokens scores 0, as in sacrebleu; for one-word answers use exact_match or chrf.
 """

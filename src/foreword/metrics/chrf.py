@@ -1,4 +1,4 @@
-"""chrF2 as sacrebleu computes it, from character n-grams; it refuses to mix the counts of two references."""
+"""chrF2 as sacrebleu computes it, from character n-grams, against the best reference of each example."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ROUGE-L and CIDEr as the COCO caption code scores them, on words that `ptb` has cut; they refuse to cut words.
+"""ROUGE-L and CIDEr as the COCO caption code computes them, on the tokens of `ptb`.
 
 Words stand between single spaces; a text without any is one empty word for ROUGE-L and none for CIDEr. On the shelf of
 metrics each text is cut by itself. CIDEr of an example depends on the references of all the others.

@@ -1,4 +1,4 @@
-"""F1 over labels as T5 counts it on MRPC, QQP, CB and MultiRC; they refuse a reference that is not one of the labels.
+"""F1 over labels as T5 computes it on MRPC, QQP, CB and MultiRC; a reference that is not one of the labels is refused.
 
 An answer that is no label, character by character, is wrong: in an F1 of one class it counts as the opposite of the
 reference, in a mean of F1 over classes as no class. A class absent on both sides has an F1 of 0.

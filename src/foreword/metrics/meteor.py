@@ -1,4 +1,4 @@
-"""METEOR 1.5 by its own Java program, which the extra `coco` brings; it refuses to approximate it where Java is absent.
+"""METEOR 1.5 by its own Java program, which the extra `coco` installs; without Java the metric is refused, not approximated.
 
 The program aligns an output with each of its references and gives counts of the best; counts add up over examples, and the
 score of their sum is the program's own score of the whole set, which is no mean.

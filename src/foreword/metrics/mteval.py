@@ -1,4 +1,4 @@
-"""BLEU and NIST as mteval-v13a.pl and its Python port in the E2E scripts compute them; they refuse to mix the two.
+"""BLEU and NIST as mteval-v13a.pl and its Python port in the E2E scripts compute them, kept apart where the two differ.
 
 The two read the same tokens and part in details. Perl lower-cases ASCII letters only, smooths missing n-grams and skips
 empty references; its NIST compares the outputs' length with the mean over all references of the set. Python

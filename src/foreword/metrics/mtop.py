@@ -1,4 +1,5 @@
-"""MTOP parses as their scorers read them: exact match after re-spacing, template, tree match; they refuse unbalanced brackets.
+"""MTOP parses as their scorers read them: exact match after re-spacing, template accuracy, tree match; unbalanced brackets do not count
+as a parse.
 
 Sources: UnifiedSKG (Xie et al. 2022, metrics/mtop) re-spaces what its decoder's clean-up took away and compares
 strings; the template is CASPER's (Pasupat et al. 2021, google-research/language); trees and their brackets are TOP's

@@ -1,4 +1,4 @@
-"""BLEU as Moses' multi-bleu.perl prints it, of words between white space; it refuses to tokenise, smooth or skip.
+"""BLEU as Moses' multi-bleu.perl computes it, on words between white space, without smoothing.
 
 An empty reference counts, as one of length 0: an output shorter than half of every other reference then has no length
 to fall short of. Only ASCII white space parts words, and lower-casing is of ASCII letters. Where all references have

@@ -1,4 +1,4 @@
-"""PARENT: an answer against its references and its table, by words in common; it refuses a table of mixed or empty entries.
+"""PARENT: an output scored against its references and its table by n-gram overlap; a table of mixed or empty entries is refused.
 
 From Dhingra et al. 2019 as table_text_eval scores it: n-grams of orders 1 to 4, a smoothing of 1e-5. It is no Metric
 of the shelf, for it needs tables beside outputs and references. All numbers are 0..1.

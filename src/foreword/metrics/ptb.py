@@ -1,4 +1,4 @@
-"""Words as the COCO caption code cuts them: Penn Treebank tokens, lower-cased, no punctuation; it refuses other tongues.
+"""The Penn Treebank tokenizer of the COCO caption code: lower-cased tokens without punctuation, for English only.
 
 The code runs the Stanford tokeniser 3.4.1 (a Java program) and drops seventeen marks. This is its behaviour on English
 sentences, found by asking it; tests hold the two together on every sentence of E2E and WebNLG. What such text does not

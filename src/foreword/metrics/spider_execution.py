@@ -1,4 +1,4 @@
-"""Spider's execution accuracy: a query is right when it returns what the gold query does; it refuses SQL that does more than read.
+"""Spider's execution accuracy: a query is right when it returns what the gold query returns; SQL may only read.
 
 Source: as foreword/metrics/spider_results.py says. Every file `*.sqlite` in the database's folder is asked: one is execution
 accuracy, the many of a test suite make it test-suite accuracy. The SQL runs in a process of its own, on a database opened

@@ -1,4 +1,4 @@
-"""Spider's exact set match and its hardness, component by component; it refuses to look at a literal value or at DISTINCT.
+"""Spider's exact set match and its hardness, component by component; literal values and DISTINCT are not compared.
 
 Source: the definition of the official evaluation (Yu et al. 2018; taoyds/spider at b7b5b8c, --etype match), written
 anew. Literals of conditions become nothing, columns joined by a foreign key become one where their table stands in

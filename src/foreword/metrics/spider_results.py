@@ -1,4 +1,4 @@
-"""Queries and their results as Spider's test-suite evaluation compares them; it refuses to look at the names of columns.
+"""Queries and their results as Spider's test-suite evaluation compares them, whatever the columns are called.
 
 Source: Zhong et al. 2020 (arXiv 2010.02840); taoyds/test-suite-sql-eval at 14784c3, evaluation.py and exec_eval.py with their
 defaults (`--etype exec`, no `--keep_distinct`, no `--plug_value`), written anew from what they do. Of a text only the first

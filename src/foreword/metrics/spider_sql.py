@@ -1,4 +1,4 @@
-"""SQL as Spider's official evaluation reads it: a small grammar with its quirks; it refuses, as that does, what it cannot read.
+"""SQL as Spider's official evaluation parses it: a small grammar with its quirks; what that parser cannot read is an SqlError.
 
 Source: the published grammar of Spider's evaluation (Yu et al. 2018; taoyds/spider at b7b5b8c), written anew from its
 definition. What a database system would take and this does not: INNER or LEFT JOIN, `<>`, an alias without AS,

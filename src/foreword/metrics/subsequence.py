@@ -1,4 +1,4 @@
-"""The longest common subsequence of words, for ROUGE-L and PARENT; it refuses to say which words it is made of."""
+"""The length of the longest common subsequence of words, for ROUGE-L and PARENT."""
 
 from __future__ import annotations
 

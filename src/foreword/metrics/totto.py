@@ -1,4 +1,4 @@
-"""ToTTo's BLEU and PARENT, with its script's preparation of texts and tables; they refuse an example without its table.
+"""ToTTo's BLEU and PARENT, with the preparation of texts and tables of its script; an example without its table is refused.
 
 The script strips and lower-cases, writes `<null>` for nothing and for references missing to three, writes a table as
 `kind|||value` entries between TABs, puts every line through Moses' detokeniser, and scores 13a tokens.

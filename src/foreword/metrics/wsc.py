@@ -1,4 +1,4 @@
-"""WSC as T5 scores it: is the referent named in a free answer; it refuses to decide where nothing but determiners is said.
+"""WSC as T5 scores it: whether a free answer names the referent, once determiners are dropped.
 
 Source: T5 (Raffel et al. 2020), the post-processor wsc_simple at e081111, with its determiners.
 """

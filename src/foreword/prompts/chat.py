@@ -1,5 +1,5 @@
-"""A chat template in pieces: which of its text stands around each message, and the tokens of a conversation, equal to those of
-`apply_chat_template`; it refuses a template that cannot be taken apart, and to read a message's text as control tokens."""
+"""A chat template in pieces: the text around each message and the tokens of a conversation, equal to those of `apply_chat_template`; a
+message's text is never read as control tokens."""
 
 from __future__ import annotations
 

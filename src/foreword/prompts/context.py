@@ -1,5 +1,4 @@
-"""A Context is what stands before an input, as an ordered tuple of segments, and the rule for shortening it; it refuses to
-touch tensors."""
+"""A Context: the segments before an input, in order, and the rule for shortening them; no tensors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Layout puts examples of one trial into rows of tokens that fit the window; it refuses an example that cannot fit."""
+"""A Layout puts the examples of one trial into rows of tokens that fit the model's window; an example that cannot fit is refused."""
 
 from __future__ import annotations
 

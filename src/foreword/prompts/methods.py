@@ -1,4 +1,4 @@
-"""Methods are rows of choices from which a Context follows; this room refuses to branch on a method's name, and to train."""
+"""Methods: rows of choices from which Contexts follow; nothing branches on a method's name."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What goes into a version's folder when it is added: a prompt's files, or words only, with the demonstrations and choices that are given;
-it refuses a second set of what the folder has."""
+"""What is written into a version's folder when it is added: a prompt's files, or an instruction only, with demonstrations and choices; a
+second set of what the folder has is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How two versions differ: settings and scores by name, numbers by distance, demonstrations by count; it refuses to print a whole file."""
+"""How two versions differ: settings and scores by name, numbers by distance, demonstrations by count."""
 
 from __future__ import annotations
 

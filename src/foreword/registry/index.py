@@ -1,5 +1,4 @@
-"""The index of one name in a store: its versions and where each alias points, in one file that is replaced whole; it refuses an index
-that it does not understand."""
+"""The index of one name in a store: its versions and where each alias points, in one file that is replaced whole."""
 
 from __future__ import annotations
 

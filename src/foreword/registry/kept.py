@@ -1,5 +1,5 @@
-"""What a version's folder keeps: the soft prompt or words only, how it is worded, its choices and its pool of demonstrations; it refuses
-files that are no data."""
+"""The contents of a version's folder: the soft prompt or an instruction only, the template, the choices and the pool of demonstrations;
+files that are no data are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report's charts as SVG text without script or link; it refuses a fixed colour, which light or dark could not bear."""
+"""The report's charts as SVG text without script or link, in colours that suit a light and a dark page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands beside the score: other metrics, the confusion of labels, settings, commands; it refuses to show what is not there."""
+"""What stands beside the score: other metrics, confusion matrices, settings, commands; sections without data are left out."""
 
 from __future__ import annotations
 

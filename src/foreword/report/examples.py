@@ -1,4 +1,4 @@
-"""The answers that the page lets a reader browse, as plain data; it refuses to grow the page without bound and says what it left out."""
+"""The answers that a reader can browse on the page, as plain data, limited in size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the names beside the points of a chart stand, in pixels; it refuses to lay one name over another while there is room."""
+"""Places for the names beside the points of a chart, in pixels, without overlap while there is room."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How it was measured, in words and tables, so that a reader can judge or repeat it; it refuses to leave out what went wrong."""
+"""How the numbers were measured, in words and tables, so that a reader can judge or repeat it."""
 
 from __future__ import annotations
 

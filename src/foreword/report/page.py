@@ -1,4 +1,4 @@
-"""The page: one HTML file with the whole answer, that opens anywhere; it refuses the network and any text it has not escaped."""
+"""The page: one HTML file with the whole result that needs no network; every text in it is escaped."""
 
 from __future__ import annotations
 

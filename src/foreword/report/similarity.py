@@ -1,4 +1,4 @@
-"""What a demonstration adds to a soft prompt, by how near it is to the question; it refuses where there is nothing to pair."""
+"""The effect of a demonstration on a soft prompt, by its similarity to the question."""
 
 from __future__ import annotations
 

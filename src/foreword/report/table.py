@@ -1,4 +1,4 @@
-"""The table in the terminal: one line for each method and the recommendation under it; it refuses to cut a number short."""
+"""The table in the terminal: one line per method, with the recommendation under it; numbers are never cut."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which method to take, from scores, contrasts and costs; it refuses to read silence as proof that two methods are equal."""
+"""Which method to recommend, from scores, contrasts and costs; a difference that is not significant is no proof of equality."""
 
 from __future__ import annotations
 

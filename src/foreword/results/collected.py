@@ -1,4 +1,4 @@
-"""Records gathered into the rows of one table; it refuses records that do not answer the same question on the same examples."""
+"""Gathers records into the rows of one table; records of different questions or examples are refused."""
 
 from __future__ import annotations
 

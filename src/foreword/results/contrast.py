@@ -1,4 +1,4 @@
-"""Every pair of methods held against each other on the same examples; it refuses to let interval and p come from two tests."""
+"""Every pair of methods compared on the same examples; interval and p-value come from one test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A summary as one JSON document of plain values; it refuses numbers that JSON does not know."""
+"""A summary as one JSON document of plain values; a number that is not finite becomes null."""
 
 from __future__ import annotations
 

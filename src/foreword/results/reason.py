@@ -1,4 +1,4 @@
-"""The recommendation in words, each number with what it rests on; it refuses to call a difference real that the test did not tell."""
+"""The recommendation in words, each number with what it rests on; only a significant difference is called one."""
 
 from __future__ import annotations
 

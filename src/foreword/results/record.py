@@ -1,4 +1,4 @@
-"""A Record is what one finished Trial leaves: spec, fingerprints, scores, answers, costs; it refuses to be written in part."""
+"""A Record: what one finished Trial leaves, spec, fingerprints, scores, answers, costs; written whole or not at all."""
 
 from __future__ import annotations
 

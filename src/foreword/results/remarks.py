@@ -1,4 +1,4 @@
-"""What else a reader of a comparison must know, as whole sentences; it refuses to leave out what went wrong."""
+"""Notes on a comparison that its reader must know, as whole sentences."""
 
 from __future__ import annotations
 

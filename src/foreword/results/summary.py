@@ -1,4 +1,4 @@
-"""Records become rows, tests and a recommendation; it refuses records that do not answer the same question on the same examples."""
+"""Records become rows, tests and a recommendation; records of different questions or examples are refused."""
 
 from __future__ import annotations
 

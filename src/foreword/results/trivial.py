@@ -1,4 +1,4 @@
-"""What scores without a model: the commonest training answer and chance; it refuses tasks whose answers do not repeat."""
+"""Baselines without a model: the most frequent training answer, and chance."""
 
 from __future__ import annotations
 

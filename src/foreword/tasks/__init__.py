@@ -1,4 +1,4 @@
-"""The shelf of tasks, one a file; it refuses to guess where data lie and says what to download."""
+"""The shelf of tasks, one per file; where data are missing it says what to download."""
 
 from __future__ import annotations
 

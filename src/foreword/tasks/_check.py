@@ -1,4 +1,4 @@
-"""What of a task is here, and whether it is right; it refuses to call right what differs from the sizes and digests on record."""
+"""Which files of a task are there, and whether their sizes and digests are those on record."""
 
 from __future__ import annotations
 

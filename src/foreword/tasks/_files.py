@@ -1,4 +1,4 @@
-"""The files that a task's source consists of, with their sizes and digests on record; they refuse to be read in part.
+"""The files of a task's source, with their sizes and digests on record.
 
 A task's module lists them as FILES, the official file of a split first, then what may stand in for it.
 """

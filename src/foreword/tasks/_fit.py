@@ -1,5 +1,5 @@
-"""What fits a user's data as they are: metrics by length and script, notes on what a reader would not expect;
-it refuses a deciding metric that gives perfect answers nothing."""
+"""Defaults that fit a user's data: metrics by length and script, and notes on what a reader would not expect; a primary metric that
+gives perfect answers nothing is refused."""
 
 from __future__ import annotations
 

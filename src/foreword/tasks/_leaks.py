@@ -1,4 +1,4 @@
-"""Which scored questions also stand in train, exactly or nearly; it refuses to drop any, only counts and names them.
+"""Which scored questions also stand in train, exactly or nearly; they are counted and named, not dropped.
 
 Near means, field by field: the same words once case, marks and blanks are put aside (`alike`), or a Jaccard overlap of the
 fields' word sets of at least NEAR (`near`). Candidates come from an inverted index of each question's rarest words, which by

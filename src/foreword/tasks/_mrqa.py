@@ -1,4 +1,4 @@
-"""MRQA 2019 out of domain: trained on SQuAD, scored on one of six other sets; it refuses to score without that set's file."""
+"""MRQA 2019 out of domain: trained on SQuAD, scored on one of six other sets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A task whose files have not changed is read once in a process; it refuses to keep more than the last one read."""
+"""A cache of one: a task whose files have not changed is read once in a process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Task from the user's own files or a hub id; it refuses an empty split, and notes which splits it made."""
+"""A Task from the user's own files or a hub id; an empty split is refused, and notes say which splits were cut."""
 
 from __future__ import annotations
 

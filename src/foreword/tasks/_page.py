@@ -1,4 +1,4 @@
-"""The page of tasks: each one's source, wording and three worded examples, as Markdown; it refuses a task that cannot be read."""
+"""The page of tasks: each one's source, template and three examples, as Markdown."""
 
 from __future__ import annotations
 

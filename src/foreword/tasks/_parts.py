@@ -1,4 +1,4 @@
-"""What the task files share: finding files, naming a missing field, labels; it refuses to word anything."""
+"""What the task files share: finding files, naming a missing field, labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Questions on a passage as SQuAD and MRQA write them, worded as T5 does; it refuses a question without an answer.
+"""Questions on a passage in the formats of SQuAD and MRQA, worded as in T5; a question without an answer is refused.
 
 T5 pads every mark that is no letter, digit, accent, underscore or blank with blanks, in question, context and answers alike
 (`pad_punctuation`); the target is the first answer.

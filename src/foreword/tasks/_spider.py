@@ -1,4 +1,4 @@
-"""Spider's files: questions, schemas and, where they are, the databases; it refuses a question whose database has no schema.
+"""Spider's files: questions, schemas and, where they are, the databases; a question whose database has no schema is refused.
 
 Schema and target are written as UnifiedSKG writes them: `db_id | table : column , column ( value , value ) | ...` and SQL,
 in lower case with single blanks. Quoted text is kept as it is, so that a target returns what its query does; UnifiedSKG

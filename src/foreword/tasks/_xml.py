@@ -1,4 +1,4 @@
-"""Triples and texts from XML as WebNLG and DART have it; it refuses an entry without triples of three parts."""
+"""Triples and texts from the XML of WebNLG and DART; an entry without triples of three parts is refused."""
 
 from __future__ import annotations
 

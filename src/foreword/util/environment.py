@@ -1,4 +1,4 @@
-"""The environment of a run: library versions and hardware, as a record keeps them; it refuses to take part in a key."""
+"""The environment of a run, library versions and hardware, as a record keeps it; it is part of no key."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Whole-or-nothing files: written beside their place, then renamed into it; it refuses to leave half a file behind, and to put one where
-a device, another folder or an input stands."""
+"""Writes whole files or nothing: beside their place, then renamed into it; a place where a device, another folder or an input stands is
+refused."""
 
 from __future__ import annotations
 

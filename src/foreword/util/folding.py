@@ -1,4 +1,4 @@
-"""Folding puts aside what does not make two texts differ in sense: forms, case, blanks; it refuses to put a letter aside."""
+"""Folds texts for comparison: Unicode form, case and white space are ignored, letters never."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers as people read them: 1,280; 12.4 s; 3 min 10 s; p = 0.18; it refuses false precision."""
+"""Numbers as people read them: 1,280; 12.4 s; 3 min 10 s; p = 0.18; with as many digits as are significant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads a user's table (JSON, CSV, TSV, Parquet, Excel) as rows; it refuses to read a damaged file in part."""
+"""Reads a user's table (JSON, CSV, TSV, Parquet, Excel) as rows; a damaged file is refused, never read in part."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one file may hold at most; it refuses what would fill the machine's memory before any of it is taken in."""
+"""Limits on the size of a file, checked before it is read into memory."""
 
 from __future__ import annotations
 

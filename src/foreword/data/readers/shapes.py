@@ -1,5 +1,5 @@
-"""The shapes in which people keep examples, made into rows: one object, objects under a key, columns; it refuses to guess
-which of several lists holds the examples."""
+"""Finds the rows in the shapes of JSON that people keep examples in: one object, objects under a key, columns; with several candidate
+lists it refuses to guess."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shelf of scorers: a file of cases in, official scores out, one file a metric; it refuses to guess a missing field.
+"""The shelf of scorers: a file of cases to the scores of the official tools, one file per metric; a missing field is refused.
 
 Each file NAME.py here scores the folder NAME of golden cases, with that folder's own keys and scales. It holds
     FIELDS    what each case must hold, `{"prediction": TEXT}` say

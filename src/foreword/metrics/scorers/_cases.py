@@ -1,4 +1,4 @@
-"""Cases are the rows of a file to be scored, each with its place; they refuse a row that lacks a field its metric needs."""
+"""Cases: the rows of a file to be scored, each with its line number; a row that lacks a field of its metric is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""BLEC of logic-to-text answers, per case and as a mean of 0 and 1; it refuses a case without its logic form or gold text."""
+"""BLEC of logic-to-text predictions, per case and as a mean of 0 and 1."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DART's evaluation: multi-bleu over up to three references, METEOR where it can run; it refuses more than three.
+"""DART's evaluation: multi-bleu over at most three references, and METEOR where it can run.
 
 An empty reference stands for a missing one and counts as an empty line, as in DART's script. BLEU is 0..100 with two
 decimals, METEOR 0..1. TER is not given: no library here equals tercom.

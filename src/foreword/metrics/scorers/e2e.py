@@ -1,4 +1,4 @@
-"""The E2E challenge's evaluation: BLEU and NIST twice, ROUGE-L, CIDEr, METEOR where it runs; it refuses no output.
+"""The E2E challenge's evaluation: BLEU and NIST by both scripts, ROUGE-L, CIDEr, and METEOR where it can run.
 
 `mteval_perl` is the official default, printed with four decimals; `pymteval` its Python port; the rest the COCO caption
 code over Penn Treebank words. BLEU, METEOR and ROUGE_L are 0..1, CIDEr 0..10, NIST has no bound. CIDEr and METEOR of

@@ -1,4 +1,4 @@
-"""GLUE and SuperGLUE label sets as T5 scores them, with Hugging Face and jiant beside; it refuses a task that it does not know."""
+"""GLUE and SuperGLUE label sets as T5 scores them, with the scores of Hugging Face and jiant beside them."""
 
 from __future__ import annotations
 

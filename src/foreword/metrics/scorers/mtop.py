@@ -1,4 +1,4 @@
-"""MTOP parses by UnifiedSKG, CASPER and TOP, per case and as means of 0 and 1; it refuses a reference whose brackets do not fit."""
+"""MTOP parses as UnifiedSKG, CASPER and TOP score them, per case and as means of 0 and 1."""
 
 from __future__ import annotations
 

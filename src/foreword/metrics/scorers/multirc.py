@@ -1,4 +1,4 @@
-"""MultiRC data sets by T5, Hugging Face and jiant: F1 over answers, exact match over questions; it refuses a label but 0 and 1."""
+"""MultiRC data sets as T5, Hugging Face and jiant score them: F1 over answers, exact match over questions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PARENT as table_text_eval scores it: pairs or triples, lower-cased words between spaces; it refuses mixed tables.
+"""PARENT as table_text_eval computes it: pairs or triples, lower-cased words between spaces; mixed tables are refused.
 
 A table on which the official script stops scores `{"error": NAME}` and is left out of the corpus. Scores are 0..1.
 """

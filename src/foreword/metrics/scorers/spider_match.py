@@ -1,4 +1,4 @@
-"""Spider queries by exact set match, hardness and component; it refuses a case whose database tables.jsonl does not describe."""
+"""Spider queries by exact set match, hardness and component; a case whose database is not described in tables.jsonl is refused."""
 
 from __future__ import annotations
 

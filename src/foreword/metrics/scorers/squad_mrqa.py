@@ -1,4 +1,4 @@
-"""Reading answers as the SQuAD v1.1, MRQA and T5 scripts score them; it refuses a case without an accepted answer."""
+"""Reading comprehension answers as the SQuAD v1.1, MRQA and T5 scripts score them."""
 
 from __future__ import annotations
 

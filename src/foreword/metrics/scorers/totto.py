@@ -1,4 +1,4 @@
-"""ToTTo's evaluation, from raw predictions and ToTTo's own JSON to BLEU and PARENT; it refuses a case without its table.
+"""ToTTo's evaluation, from raw predictions and ToTTo's own JSON to BLEU and PARENT.
 
 The tables and references stand in examples.jsonl beside the cases, one example of ToTTo's JSON a line. A table on which
 PARENT's script stops has `{"error": NAME}` as its PARENT and is left out of the corpus's. Scores are 0..100.

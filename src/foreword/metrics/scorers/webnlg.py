@@ -1,4 +1,4 @@
-"""WebNLG 2017's evaluation: prepared texts, multi-bleu -lc over three references, METEOR; it refuses to read a fourth.
+"""WebNLG 2017's evaluation: prepared texts, multi-bleu -lc over the first three references, METEOR.
 
 Both sides are written in ASCII (Unidecode), lower-cased and split at every character that is no letter, digit or
 underscore. Of up to eight references the first three count; a missing one is an empty line. TER is not given: no

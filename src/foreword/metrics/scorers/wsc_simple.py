@@ -1,4 +1,4 @@
-"""WSC answers as T5 labels them, 1, 0 or -1, and their accuracy; it refuses a label other than 0, 1 or none."""
+"""WSC answers as T5 labels them, 1, 0 or -1, and their accuracy."""
 
 from __future__ import annotations
 

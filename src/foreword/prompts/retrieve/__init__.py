@@ -1,4 +1,4 @@
-"""The shelf of Retrievers, which find training Examples to show before an Example; it refuses unknown names."""
+"""The shelf of Retrievers, which find training Examples to show before an Example."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The retriever `random`: demonstrations by chance; it refuses to let any order of examples matter."""
+"""The retriever `random`: demonstrations drawn by seed and id, whatever the order of the examples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Pool holds training Examples by question; it refuses to show one before itself or its own question."""
+"""A Pool of training Examples by question: an example is never shown before itself or its own question."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The retriever `dense`: demonstrations with vectors near the question's; it refuses to let rounding decide."""
+"""The retriever `dense`: demonstrations whose vectors are near the question's; ties after rounding break by position."""
 
 from __future__ import annotations
 

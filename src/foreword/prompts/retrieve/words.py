@@ -1,4 +1,4 @@
-"""The retriever `bm25`: demonstrations that share rare words with the question; it refuses to drop a word."""
+"""The retriever `bm25`: demonstrations that share rare words with the question."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The crossed model of seeds and examples, from which an interval and its p-value both come; it refuses unpaired examples.
+"""The crossed model of seeds and examples, from which an interval and its p-value both come, for paired examples.
 
 A score of a method is a mean over its seeds and over the examples, and both are drawn from more of their kind: another
 seed would train another prompt, another test set would ask other questions. The variance of such a mean is

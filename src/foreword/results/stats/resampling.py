@@ -1,4 +1,4 @@
-"""Bootstrap intervals of scores, bins and slopes, whatever the score; it refuses numbers that are not finite."""
+"""Bootstrap intervals of scores, bins and slopes, for any score; numbers that are not finite are refused."""
 
 from __future__ import annotations
 
