@@ -53,7 +53,7 @@ def writer(given: Given) -> Callable[[Path], None]:
     pool = _pool(given, stored.template(Template()))
     if pool and stored.method.demonstrations == "none":
         raise ForewordError(
-            f"Demonstrations are given, and the prompt was made by '{stored.birth.label or 'pt'}', which shows none; leave them out."
+            f"Demonstrations are given, and the prompt was made by '{stored.provenance.label or 'pt'}', which shows none; leave them out."
         )
     if pool and stored.pool:
         raise ForewordError(

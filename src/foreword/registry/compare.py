@@ -13,7 +13,7 @@ from foreword.registry.kept import Kept
 def described(stored: Kept) -> dict[str, Any]:
     """What a version keeps, as plain values."""
     prompt = stored.prompt
-    values = stored.birth.as_dict() | {
+    values = stored.provenance.as_dict() | {
         "choices": list(stored.choices),
         "demonstrations": len(stored.pool),
         "max_new_tokens": stored.max_new_tokens,
