@@ -62,7 +62,7 @@ def spans_of(model: Any, *, half: bool, compiled: bool) -> Objective:
     """
     model.set_attn_implementation("eager")
 
-    def loss(read: Tensor, told: Tensor) -> Tensor:  # [B, S], [B, T] -> []
+    def loss(read: Tensor, told: Tensor) -> Tensor:  # [B, E], [B, T] -> []
         given = pad(told[:, :-1], (1, 0), value=PAD_ID)
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
             logits = model(
