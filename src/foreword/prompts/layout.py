@@ -39,9 +39,9 @@ class Laid:
 
 
 class Layout:
-    """How one method words examples for one backbone. soft: the soft prompt's length. fixed: the trial's fixed demonstrations.
-    found: for each example's id, its retrieved demonstrations. reserve: positions kept free for an answer that is generated.
-    calibrated: choices are held against an input that says nothing.
+    """How one method lays out examples for one backbone. soft: the soft prompt's length. fixed: the trial's fixed demonstrations.
+    retrieved: for each example's id, its retrieved demonstrations. reserve: positions kept free for an answer that is generated.
+    calibrated: the scores of choices are compared with those for a content-free input.
     behind: the soft prompt stands behind the encoder's input. inside: it stands inside the first turn of a chat, not before it."""
 
     def __init__(
@@ -53,13 +53,13 @@ class Layout:
         soft: int,
         reserve: int,
         fixed: Sequence[Example] = (),
-        found: Mapping[str, list[Found]] | None = None,
+        retrieved: Mapping[str, list[Found]] | None = None,
         append: bool = False,
         inside: bool = False,
         calibrated: bool = False,
     ) -> None:
         self.backbone, self.template, self.method = backbone, template, method
-        self.soft, self.reserve, self.fixed, self.found = soft, reserve, fixed, found
+        self.soft, self.reserve, self.fixed, self.retrieved = soft, reserve, fixed, retrieved
         self.append, self.inside, self.calibrated = append, inside and method.soft, calibrated
         self._longest = functools.lru_cache(maxsize=1_000)(self._longest_of)
         self._ids = functools.lru_cache(maxsize=100_000)(lambda text, first: backbone.tokenizer.ids(text, first=first))
@@ -100,11 +100,11 @@ class Layout:
 
     def context(self, example: Example) -> Context:
         """What this method puts before the example."""
-        retrieved = self.found
+        retrieved = self.retrieved
         find = None if retrieved is None else (lambda query, k: retrieved[query.id][-k:])
         return context(self.method, self.template, example, soft=self.soft, fixed=self.fixed, find=find)
 
-    def kept(self, example: Example) -> int:
+    def answer_room(self, example: Example) -> int:
         """Positions kept free for the answer: those of the longest choice, where there is a choice, else `reserve`."""
         return self._longest(example.choices) if example.choices else self.reserve
 
@@ -113,7 +113,7 @@ class Layout:
 
     def lay(self, example: Example, *, answer: int = 0) -> Laid:
         """The example in tokens, with room for the answer after it. Raises TooLongError."""
-        question, reserved = self.template.question_runs(example), self.kept(example)
+        question, reserved = self.template.question_runs(example), self.answer_room(example)
         room = self._room(reserved, max(reserved, answer), example.id)
         context = self.context(example)
         fitted = context.fit(question, self._tokens, room, name=example.id)

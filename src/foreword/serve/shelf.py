@@ -193,7 +193,7 @@ def demonstrated(served: Served, example: Example, reserve: int) -> Layout:
     other = layout.placed(layout.append)
     other.reserve = reserve
     if served.retriever is not None:
-        other.found = {example.id: served.retriever.find(example, served.kept.method.k)}
+        other.retrieved = {example.id: served.retriever.find(example, served.kept.method.k)}
     return other
 
 

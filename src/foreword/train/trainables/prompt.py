@@ -82,7 +82,7 @@ def _begin(setup: Setup) -> Prompt:
     tuning, given = setup.tuning, setup.given
     length = tuning.prompt_length if given.prompt is None else given.prompt.length
     strategy = tuning.init if given.prompt is None else "warm_start"
-    start = initial(strategy, setup.backbone, length, seed=setup.seed, given=given)
+    start = initial(strategy, setup.backbone, length, seed=setup.seed, source=given)
     return Prompt(setup.backbone, start, tuning, setup.seed)
 
 
