@@ -52,7 +52,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
     "engine": (
         "batch cache gguf gradient head numbers pack passes prefix sampling traits truth unused vocabulary whole",
         "attention decoding inputs known memory rounding stored wording",
-        "blocks growing identity install packing session",
+        "blocks constrained growing identity install packing session",
         "beside cohorts core fused recompute spared",
         "causal seq2seq",
         "sound switch",
@@ -65,7 +65,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "targets",
     ),
     "infer": (
-        "choosing ensemble",
+        "choosing decoding ensemble",
         "predict",
     ),
     "models": (
@@ -131,6 +131,7 @@ ONE_ROOM = {
 # What may be imported where it is used: optional extras, and libraries that only some inputs need.
 LATE = {
     ("data.readers", "openpyxl"),
+    ("engine.constrained", "llguidance"),
     ("data.readers", "pyarrow"),
     ("metrics", "unidecode"),
     ("prompts.retrieve", "faiss"),

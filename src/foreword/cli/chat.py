@@ -36,6 +36,9 @@ def chat(
         float, typer.Option("--top-p", help="The likeliest tokens that together have this probability.")
     ] = 1.0,
     seed: Annotated[int, typer.Option("--seed", help="Of sampled answers.")] = 0,
+    stop: Annotated[
+        list[str] | None, typer.Option("--stop", help="A text at which an answer ends; several may be given.")
+    ] = None,
     **flags: Any,
 ) -> None:
     """Answer line by line, as `foreword serve` does; with a chat template the earlier turns are remembered.
@@ -52,6 +55,8 @@ def chat(
     from foreword.serve.talking import Talk
 
     sampled: dict[str, Any] = {"temperature": temperature, "top_p": top_p, "seed": seed}
+    if stop:
+        sampled["stop"] = [each.replace("\\n", "\n").replace("\\t", "\t") for each in stop]
     talk = Talk(backbone, _kept(prompt, store), system=system or "", longest=max_new_tokens, **sampled)
     try:
         _lines(talk)

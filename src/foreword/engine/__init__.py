@@ -1,6 +1,7 @@
 """The room that names the model library: frozen models behind few verbs; it refuses to know tasks, methods or files of ours."""
 
 from foreword.engine.batch import Row
+from foreword.engine.constrained import ANY_OBJECT, JsonConstraint, JsonGrammar, JsonWriter
 from foreword.engine.core import Backbone
 from foreword.engine.identity import encoder_fingerprint
 from foreword.engine.load import load_backbone, wrap
@@ -10,7 +11,11 @@ from foreword.engine.session import Request, Said, Session
 from foreword.engine.traits import Traits
 
 __all__ = [
+    "ANY_OBJECT",
     "Backbone",
+    "JsonConstraint",
+    "JsonGrammar",
+    "JsonWriter",
     "Prefix",
     "Prefixes",
     "Request",

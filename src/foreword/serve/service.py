@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -117,6 +117,10 @@ class Service:
             )
         if isinstance(body, ChatRequest) and body.top_logprobs is not None and not body.logprobs:
             raise HttpError(400, "top_logprobs needs logprobs; send logprobs as true.", param="top_logprobs")
+        if body.stops and body.schema_of_json is not None:
+            raise HttpError(
+                400, "stop would break the JSON that response_format asks for; leave one of them out.", param="stop"
+            )
         if body.longest == 0 and not getattr(body, "echo", None):
             raise HttpError(400, "max_tokens is 0 and there is no echo; ask for 1 token at least.", param="max_tokens")
 
@@ -127,9 +131,18 @@ class Service:
             served = None if self.shelf.is_base(body.model) else self.shelf.get(body.model)
             own = None if served is None or served.kept is None else served.kept.max_new_tokens
             longest = own or self.settings.max_new_tokens
-        if isinstance(body, ChatRequest):
-            return longest, chat_rows(self.shelf, body, longest)
-        return longest, completion_rows(self.shelf, body, longest)
+        rows = chat_rows if isinstance(body, ChatRequest) else completion_rows
+        return longest, [self._formed(asked, body) for asked in rows(self.shelf, body, longest)]  # type: ignore[operator]
+
+    def _formed(self, asked: Asked, body: CompletionRequest | ChatRequest) -> Asked:
+        """An input with the grammar of its answer, where it is to be JSON."""
+        schema = body.schema_of_json
+        if schema is None or asked.chooses:
+            return asked
+        try:
+            return replace(asked, grammar=self.views.json_writer(asked.served.chat).grammar(schema, asked.opening))
+        except ForewordError as error:
+            raise HttpError(400, str(error), param="response_format", code="unsupported_parameter") from error
 
     def _text(self, ids: Any) -> str:
         return str(self.views.reading(False).answers.tokenizer.decode(list(ids), skip_special_tokens=False))

@@ -132,7 +132,7 @@ class Shape:
 
 
 def about(call: Call) -> dict[str, Any]:
-    """What foreword says of a call, as plain values."""
+    """What foreword says of a call, as plain values. json_whole: of each choice that was to be JSON, whether it got to its end."""
     served = call.asked[0].served
     values: dict[str, Any] = {
         "prompt": served.id if served.version is not None else None,
@@ -140,6 +140,8 @@ def about(call: Call) -> dict[str, Any]:
         "virtual_tokens": served.virtual_tokens,
         "inputs": [_shown(one) for one in call.asked],
     }
+    if any(asked.grammar is not None for asked in call.asked):
+        values["json_whole"] = [choice.finish_reason == "stop" for choice in call.choices]
     scores = [choice.scores for choice in call.choices]
     return values | ({"choice_logprobs": scores} if any(scores) else {})
 
