@@ -61,7 +61,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "unfrozen",
     ),
     "export": (
-        "vllm",
+        "clients",
         "targets",
     ),
     "infer": (
@@ -81,7 +81,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "kept names",
         "adding compare index",
         "registry",
-        "remote",
+        "hub remote",
     ),
     "results": (
         "record rows stats trivial",
@@ -91,7 +91,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "summary",
     ),
     "serve": (
-        "engine log running texts views",
+        "engine log running telemetry texts views",
         "metrics shelf",
         "errors",
         "echo keys protocol",
@@ -136,6 +136,7 @@ LATE = {
     ("metrics", "unidecode"),
     ("prompts.retrieve", "faiss"),
     ("prompts.retrieve", "sentence_transformers"),
+    ("serve.telemetry", "opentelemetry"),
     ("tasks", "datasets"),
 }
 LATE_ROOMS = {"__main__", "cli"}  # so that --help answers at once

@@ -25,6 +25,7 @@ from foreword.serve.service import Service
 
 PAGE = Path(__file__).parent / "page.html"
 HERE = ("localhost", "127.0.0.1", "::1")  # what a server without keys is asked as: it listens here alone
+TRACE = ("traceparent", "tracestate")  # the headers of a caller's trace
 SAFE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 
 
@@ -191,10 +192,11 @@ def _administration(app: FastAPI, service: Service) -> None:
 async def _answer(request: Request, service: Service, kind: type[CompletionRequest] | type[ChatRequest]) -> Response:
     key = _caller(request, service)
     body = read(await _body(request, service), kind)
+    trace = {name: request.headers[name] for name in TRACE if name in request.headers}
     try:
-        shape = await service.open(body, key)
+        shape = await service.open(body, key, trace)
     except HttpError as error:
-        service.refused(error, body, key)
+        service.refused(error, body, key, trace)
         raise
     headers = SAFE | {"X-Request-Id": shape.id}
     if body.stream:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -27,10 +27,12 @@ from foreword.serve.protocol import ChatRequest, CompletionRequest
 from foreword.serve.rows import Asked, chat_rows, completion_rows
 from foreword.serve.shapes import Shape
 from foreword.serve.shelf import Shelf
+from foreword.serve.telemetry import Telemetry
 from foreword.serve.views import Views
 from foreword.util.errors import ForewordError
 
 Result = TypeVar("Result")
+NO_TRACE: Mapping[str, str] = {}
 GONE = 499  # what a request whose caller left is logged as
 
 
@@ -56,10 +58,11 @@ class Settings:
 
 @dataclass
 class Service:
-    """One backbone, its engine thread and its shelf."""
+    """One backbone, its engine thread and its shelf. telemetry: what a collector is told by; None where there is none."""
 
     backbone: Backbone
     settings: Settings
+    telemetry: Telemetry | None = None
     views: Views = field(init=False)
     engine: Engine = field(init=False)
     shelf: Shelf = field(init=False)
@@ -89,6 +92,8 @@ class Service:
         self._laying.shutdown(wait=True, cancel_futures=True)
         if self.log is not None:
             self.log.close()
+        if self.telemetry is not None:
+            self.telemetry.close()
 
     async def laying(self, work: Callable[[], Result]) -> Result:
         """Do some work in the thread whose tokenizers lay texts out."""
@@ -96,8 +101,10 @@ class Service:
 
     # -- requests ---------------------------------------------------------------------------------------------------
 
-    async def open(self, body: CompletionRequest | ChatRequest, key: Key | None) -> Shape:
-        """A request laid out in rows, to be answered. Raises HttpError."""
+    async def open(
+        self, body: CompletionRequest | ChatRequest, key: Key | None, trace: Mapping[str, str] = NO_TRACE
+    ) -> Shape:
+        """A request laid out in rows, to be answered. trace: the headers of a caller's trace. Raises HttpError."""
         chat = isinstance(body, ChatRequest)
         try:
             allowed(key, self.shelf.base if self.shelf.is_base(body.model) else body.model)
@@ -108,7 +115,7 @@ class Service:
         except Exception as error:  # every failure is an error object, with its status
             raise as_http(error, param="messages" if chat else "prompt") from error
         name = f"{'chatcmpl' if chat else 'cmpl'}-{secrets.token_hex(12)}"
-        return Shape.of(name, chat, body.model, call, self._text)
+        return replace(Shape.of(name, chat, body.model, call, self._text), trace=trace)
 
     def _check(self, body: CompletionRequest | ChatRequest) -> None:
         if body.stream_options is not None and not body.stream:
@@ -236,31 +243,40 @@ class Service:
         )
         if failure is not None:
             failure.counted = True
-        if self.log is not None:
+        if self.log is not None or self.telemetry is not None:
             line = self._line(shape, usage, status, first, now - call.began)
             line |= {"key": None if key is None else key.name, "error": None if failure is None else str(failure)}
+            self._tell(line, call.body, shape.trace)
+
+    def _tell(self, line: dict[str, Any], body: CompletionRequest | ChatRequest, trace: Mapping[str, str]) -> None:
+        if self.log is not None:
             self.log.write(line)
+        if self.telemetry is not None:
+            self.telemetry.request(line, body, trace)
 
     def refused(
-        self, error: HttpError, body: CompletionRequest | ChatRequest | None = None, key: Key | None = None
+        self,
+        error: HttpError,
+        body: CompletionRequest | ChatRequest | None = None,
+        key: Key | None = None,
+        trace: Mapping[str, str] = NO_TRACE,
     ) -> None:
         """A request was refused before it was begun: counted, and where it could be read logged."""
         if error.counted:
             return
         error.counted = True
         self.metrics.refused(error.status)
-        if self.log is not None and body is not None:
-            self.log.write(
-                {
-                    "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-                    "id": f"refused-{secrets.token_hex(12)}",
-                    "model": body.model,
-                    "status": error.status,
-                    "code": error.code,
-                    "param": error.param,
-                    "key": None if key is None else key.name,
-                }
-            )
+        if body is not None:
+            line = {
+                "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                "id": f"refused-{secrets.token_hex(12)}",
+                "model": body.model,
+                "status": error.status,
+                "code": error.code,
+                "param": error.param,
+                "key": None if key is None else key.name,
+            }
+            self._tell(line, body, trace)
 
     def _line(
         self, shape: Shape, usage: dict[str, Any], status: int, first: float | None, seconds: float

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from foreword.serve.answering import Call, Delta
@@ -17,7 +17,7 @@ Text = Callable[[Sequence[int]], str]
 @dataclass(frozen=True)
 class Shape:
     """How one request is answered. id: of the request. chat: by which endpoint. text: the text of token ids. whole_text: their control
-    tokens written out, for log-probabilities."""
+    tokens written out, for log-probabilities. trace: the headers of a caller's own trace."""
 
     id: str
     chat: bool
@@ -25,6 +25,7 @@ class Shape:
     call: Call
     text: Text
     created: int
+    trace: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, name: str, chat: bool, model: str, call: Call, text: Text) -> Shape:
