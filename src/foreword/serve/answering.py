@@ -183,9 +183,11 @@ class Call:
             if said.logprob is not None:
                 choice.logprob = (choice.logprob or 0.0) + finite(said.logprob)
             text = answers[place].take(said.token, finished)
-            if not (finished and said.token in model.eos):
-                told = self._top is not None
-                waiting[place].append(Token.of(said.token, said.logprob, said.top) if told else Token(said.token))
+            end = finished and said.token in model.eos
+            if self._top is not None:
+                waiting[place].append(Token.of(said.token, said.logprob, said.top, end=end))
+            elif not end:
+                waiting[place].append(Token(said.token))
             if text or finished:
                 yield Delta(place, text, tuple(waiting[place]), said.finish_reason)
                 waiting[place] = []

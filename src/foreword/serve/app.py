@@ -25,6 +25,23 @@ from foreword.serve.service import Service
 
 PAGE = Path(__file__).parent / "page.html"
 HERE = ("localhost", "127.0.0.1", "::1")  # what a server without keys is asked as: it listens here alone
+REFERENCE = "#/components/schemas/{model}"
+ERROR = {  # OpenAI's
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": {
+                "message": {"type": "string"},
+                "type": {"type": "string"},
+                "param": {"type": ["string", "null"]},
+                "code": {"type": ["string", "null"]},
+            },
+        }
+    },
+}
 TRACE = ("traceparent", "tracestate")  # the headers of a caller's trace
 SAFE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 
@@ -77,6 +94,7 @@ def app_of(service: Service, version: str) -> FastAPI:
     _open(app, service, version)
     _answers(app, service)
     _administration(app, service)
+    _described(app)
     return app
 
 
@@ -248,6 +266,30 @@ def _administrator(request: Request, service: Service) -> None:
 
 def _schema(kind: type[BaseModel]) -> dict[str, Any]:
     """The body of a route in the OpenAPI description, which is read by foreword itself."""
-    schema = kind.model_json_schema(ref_template="#/components/schemas/{model}")
-    schema.pop("$defs", None)
+    schema = kind.model_json_schema(ref_template=REFERENCE)
+    schema.pop("$defs", None)  # they stand among the components
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def _described(app: FastAPI) -> None:
+    """Complete the OpenAPI description: the parts of bodies, and the error object that every refusal is."""
+    made = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            described = made()
+            parts = described.setdefault("components", {}).setdefault("schemas", {})
+            for kind in (CompletionRequest, ChatRequest):
+                parts |= kind.model_json_schema(ref_template=REFERENCE).get("$defs", {})
+            parts["Error"] = ERROR
+            answer = {
+                "description": "A refusal.",
+                "content": {"application/json": {"schema": {"$ref": REFERENCE.format(model="Error")}}},
+            }
+            for path in described["paths"].values():
+                for operation in path.values():
+                    operation["responses"].pop("422", None)  # a body is read by foreword itself
+                    operation["responses"]["4XX"] = answer
+        return app.openapi_schema or described
+
+    app.openapi = openapi  # type: ignore[method-assign]

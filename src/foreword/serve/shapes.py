@@ -43,7 +43,7 @@ class Shape:
             else:
                 values["text"] = choice.text
             if self.call.body.return_token_ids:
-                values["token_ids"] = [token.id for token in choice.tokens]
+                values["token_ids"] = _ids(choice.tokens)
                 values["prompt_token_ids"] = list(self.call.asked[place // self.call.n].ids)
             choices.append(values)
         kind = "chat.completion" if self.chat else "text_completion"
@@ -68,7 +68,7 @@ class Shape:
         else:
             values["text"] = delta.text
         if self.call.body.return_token_ids:
-            values["token_ids"] = [token.id for token in delta.tokens]
+            values["token_ids"] = _ids(delta.tokens)
         return self._chunk([values])
 
     def closing(self) -> list[dict[str, Any]]:
@@ -105,7 +105,7 @@ class Shape:
         if self.call.body.top is None:
             return None
         if self.chat:
-            return {"content": [self._chat_token(token) for token in tokens], "refusal": None}
+            return {"content": [self._chat_token(token) for token in tokens if not token.end], "refusal": None}
         names = [self.text([token.id]) for token in tokens]
         offsets = [offset + sum(map(len, names[:place])) for place in range(len(names))]
         return {
@@ -130,6 +130,10 @@ class Shape:
             return {"token": text, "logprob": value, "bytes": list(text.encode())}
 
         return named(token.id, token.logprob) | {"top_logprobs": [named(i, value) for i, value in token.top]}
+
+
+def _ids(tokens: Sequence[Token]) -> list[int]:
+    return [token.id for token in tokens if not token.end]
 
 
 def about(call: Call) -> dict[str, Any]:
