@@ -90,7 +90,7 @@ def test_every_answer_is_json_by_a_schema(model: Path, prompt: Path, tmp_path: P
         for line in told.lines:
             jsonschema.validate(json.loads(line["output"]), SCHEMA)
     cut = entry.foreword("generate", "bana", "-m", model, "--json-schema", schema, "--max-new-tokens", 3)
-    assert cut.code == 0 and "1 of 1 answers were ended by --max-new-tokens 3" in " ".join(cut.err.split())
+    assert cut.code == 0 and "1 of 1 answer was ended by --max-new-tokens 3" in " ".join(cut.err.split())
 
 
 def test_what_does_not_go_together_is_one_sentence(

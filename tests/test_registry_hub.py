@@ -23,6 +23,11 @@ from foreword.registry.hub import Hub
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[hub_server.Hub]:
     with hub_server.hub() as here:
         monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", here.url)
+        monkeypatch.setattr(
+            huggingface_hub.constants,
+            "HUGGINGFACE_CO_URL_TEMPLATE",
+            here.url + "/{repo_id}/resolve/{revision}/{filename}",
+        )
         monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
         monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
         yield here

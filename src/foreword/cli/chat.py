@@ -12,6 +12,7 @@ import typer
 
 from foreword.cli import options as o
 from foreword.cli.serve import loaded
+from foreword.cli.talk import shown
 
 if TYPE_CHECKING:
     from foreword.serve.talking import Talk
@@ -100,7 +101,7 @@ def _lines(talk: Talk) -> None:
 
 async def _answer(talk: Talk, text: str) -> None:
     async for piece in talk.say(text):
-        sys.stdout.write(piece)
+        sys.stdout.write(shown(piece))
         sys.stdout.flush()
     sys.stdout.write("\n")
     sys.stdout.flush()

@@ -4,6 +4,7 @@ their answers."""
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +13,7 @@ import typer
 
 from foreword.cli import options as o
 from foreword.cli.decoding import DECODING, decoding_of, texts_of
-from foreword.cli.talk import Bars, print_json, print_table, say
+from foreword.cli.talk import Bars, print_json, print_table, say, shown
 from foreword.cli.using import USING
 
 if TYPE_CHECKING:
@@ -129,7 +130,8 @@ def _print(found: Answered, out: str | None, as_json: bool, text: str | None) ->
         say(f"{counted(len(plain), 'answer')} in {out}")
     elif text is not None:
         for line in plain:  # of lines one each, so that the next program gets as many
-            say(line["output"] if text != "-" else line["output"].replace("\\", "\\\\").replace("\n", "\\n"))
+            answer = line["output"] if text != "-" else line["output"].replace("\\", "\\\\").replace("\n", "\\n")
+            sys.stdout.write(shown(answer) + "\n")
     else:
         rows = [[one.id, one.text, output] for one, output in pairs]
         print_table("", ("id", "input", "answer"), rows, left=["id", "input", "answer"], lines=True)

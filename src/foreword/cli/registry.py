@@ -299,7 +299,7 @@ def pull(
     from foreword.registry.hub import SCHEME, Hub
     from foreword.registry.remote import Remote
 
-    source = Hub(url) if url.startswith(SCHEME) else Remote(url)
+    source: Hub | Remote = Hub(url) if url.startswith(SCHEME) else Remote(url)
     version, new = source.pull(_store(store), which, aliases=alias or ())
     _moved(which, version, new, str(store), as_json)
 

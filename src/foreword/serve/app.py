@@ -276,20 +276,18 @@ def _described(app: FastAPI) -> None:
     made = app.openapi
 
     def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            described = made()
-            parts = described.setdefault("components", {}).setdefault("schemas", {})
-            for kind in (CompletionRequest, ChatRequest):
-                parts |= kind.model_json_schema(ref_template=REFERENCE).get("$defs", {})
-            parts["Error"] = ERROR
-            answer = {
-                "description": "A refusal.",
-                "content": {"application/json": {"schema": {"$ref": REFERENCE.format(model="Error")}}},
-            }
-            for path in described["paths"].values():
-                for operation in path.values():
-                    operation["responses"].pop("422", None)  # a body is read by foreword itself
-                    operation["responses"]["4XX"] = answer
-        return app.openapi_schema or described
+        if app.openapi_schema is not None:
+            return app.openapi_schema
+        described = made()
+        parts = described.setdefault("components", {}).setdefault("schemas", {})
+        for kind in (CompletionRequest, ChatRequest):
+            parts |= kind.model_json_schema(ref_template=REFERENCE).get("$defs", {})
+        parts["Error"] = ERROR
+        error = {"application/json": {"schema": {"$ref": REFERENCE.format(model="Error")}}}
+        for path in described["paths"].values():
+            for operation in path.values():
+                operation["responses"].pop("422", None)  # a body is read by foreword itself
+                operation["responses"]["4XX"] = {"description": "A refusal.", "content": error}
+        return described
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -138,8 +138,11 @@ class Service:
             served = None if self.shelf.is_base(body.model) else self.shelf.get(body.model)
             own = None if served is None or served.kept is None else served.kept.max_new_tokens
             longest = own or self.settings.max_new_tokens
-        rows = chat_rows if isinstance(body, ChatRequest) else completion_rows
-        return longest, [self._formed(asked, body) for asked in rows(self.shelf, body, longest)]  # type: ignore[operator]
+        if isinstance(body, ChatRequest):
+            asked = chat_rows(self.shelf, body, longest)
+        else:
+            asked = completion_rows(self.shelf, body, longest)
+        return longest, [self._formed(row, body) for row in asked]
 
     def _formed(self, asked: Asked, body: CompletionRequest | ChatRequest) -> Asked:
         """An input with the grammar of its answer, where it is to be JSON."""
