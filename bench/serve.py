@@ -29,7 +29,7 @@ from foreword.models import cache, reference
 from foreword.models.list import SHIPPED
 from foreword.prompts import store
 from foreword.prompts.methods import parse
-from foreword.prompts.soft_prompt import Birth, SoftPrompt
+from foreword.prompts.soft_prompt import Provenance, SoftPrompt
 from foreword.registry import Registry
 from foreword.registry.adding import Given, writer
 
@@ -148,8 +148,10 @@ def filled(backbone: Backbone, where: Path, told: argparse.Namespace) -> Registr
     for number in range(told.prompts):
         generator = torch.Generator().manual_seed(told.seed + number)
         values = torch.randn((told.prompt_length, backbone.hidden), generator=generator) * backbone.scale
-        birth = Birth(backbone.name, backbone.fingerprint, label="pt", method=row, seed=number, kind=backbone.kind)
-        store.save(SoftPrompt(values, birth), where / f"p{number}")
+        provenance = Provenance(
+            backbone.name, backbone.fingerprint, label="pt", method=row, seed=number, kind=backbone.kind
+        )
+        store.save(SoftPrompt(values, provenance), where / f"p{number}")
         registry.add(f"p{number}", writer(Given(folder=where / f"p{number}")))
     return registry
 
@@ -157,9 +159,9 @@ def filled(backbone: Backbone, where: Path, told: argparse.Namespace) -> Registr
 def inputs(backbone: Backbone, told: argparse.Namespace) -> list[str]:
     """Texts of mixed lengths, of the model's own words."""
     rng = random.Random(f"{told.seed}/inputs")
-    plain = [token for token in range(backbone.vocab) if not backbone.words.controls([token])]
+    plain = [token for token in range(backbone.vocab) if not backbone.tokenizer.controls([token])]
     lengths = [rng.randint(8, 48) for _ in range(told.requests)]
-    return [backbone.words.text([rng.choice(plain) for _ in range(length)]).strip() or "a" for length in lengths]
+    return [backbone.tokenizer.text([rng.choice(plain) for _ in range(length)]).strip() or "a" for length in lengths]
 
 
 async def measured(ours: Asker, theirs: Asker | None, told: argparse.Namespace) -> dict[str, Any]:

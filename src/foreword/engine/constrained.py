@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from foreword.engine.wording import Wording
+from foreword.engine.tokenizer_adapter import TokenizerAdapter
 from foreword.util.errors import ForewordError, MissingExtraError
 
 ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
@@ -25,7 +25,7 @@ class Model(Protocol):
     name: str
     vocab: int
     eos: tuple[int, ...]
-    answers: Wording
+    target_tokenizer: TokenizerAdapter
 
 
 class JsonConstraint:
@@ -92,7 +92,7 @@ class JsonWriter:
             import llguidance.hf
         except ModuleNotFoundError as error:
             raise MissingExtraError("JSON by a schema", "json") from error
-        tokenizer = model.answers.tokenizer
+        tokenizer = model.target_tokenizer.hf
         self._library, self._vocab = llguidance, model.vocab
         count = max(model.vocab, len(tokenizer))
         try:

@@ -155,7 +155,7 @@ class Service:
             raise HttpError(400, str(error), param="response_format", code="unsupported_parameter") from error
 
     def _text(self, ids: Any) -> str:
-        return str(self.views.reading(False).answers.tokenizer.decode(list(ids), skip_special_tokens=False))
+        return str(self.views.reading(False).target_tokenizer.hf.decode(list(ids), skip_special_tokens=False))
 
     async def whole(self, shape: Shape, key: Key | None) -> dict[str, Any]:
         """The whole answer. Raises HttpError."""
