@@ -20,4 +20,4 @@ task = Task(dataset=samples, solver=generate(), scorer=exact())
 (log,) = eval(task, model=model, display="none", log_dir=tempfile.mkdtemp())
 assert log.status == "success", log.error
 answers = [sample.output.completion for sample in sorted(log.samples, key=lambda sample: sample.id)]
-print(json.dumps({"accuracy": log.results.scores[0].metrics["accuracy"].value, "answers": answers}))
+print(json.dumps({"accuracy": log.results.scores[0].metrics["mean"].value, "answers": answers}))

@@ -17,7 +17,7 @@ class Order(BaseModel):
 
 
 url, prompt, text = sys.argv[1:]
-given = {"base_url": f"{url}/v1", "api_key": "none", "model": prompt, "max_retries": 0}
+given = {"base_url": f"{url}/v1", "api_key": "none", "model": prompt, "max_retries": 0, "temperature": 0}
 chat = ChatOpenAI(**given, max_tokens=12)
 whole = chat.invoke(text)
 told = {

@@ -25,6 +25,11 @@ from foreword.serve.service import Service
 
 PAGE = Path(__file__).parent / "page.html"
 HERE = ("localhost", "127.0.0.1", "::1")  # what a server without keys is asked as: it listens here alone
+STREAMED: dict[int | str, dict[str, Any]] = {200: {"content": {"application/json": {}, "text/event-stream": {}}}}
+EXAMPLES: dict[type[BaseModel], dict[str, Any]] = {
+    CompletionRequest: {"model": "base", "prompt": "Once upon a time", "max_tokens": 8},
+    ChatRequest: {"model": "base", "messages": [{"role": "user", "content": "Hello!"}], "max_tokens": 8},
+}
 REFERENCE = "#/components/schemas/{model}"
 ERROR = {  # OpenAI's
     "type": "object",
@@ -147,7 +152,7 @@ def _open(app: FastAPI, service: Service, version: str) -> None:
             "chat": service.views.chats,
         }
 
-    @app.get("/metrics")
+    @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def metrics(request: Request) -> Response:
         _caller(request, service)
         return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
@@ -168,7 +173,7 @@ def _answers(app: FastAPI, service: Service) -> None:
             raise HttpError(404, f"There is no model '{name[:200]}' here.", param="model", code="model_not_found")
         return card
 
-    @app.post("/v1/completions", openapi_extra=_schema(CompletionRequest))
+    @app.post("/v1/completions", openapi_extra=_schema(CompletionRequest), responses=STREAMED)
     async def completions(request: Request) -> Response:
         return await _answer(request, service, CompletionRequest)
 
@@ -178,7 +183,7 @@ def _answers(app: FastAPI, service: Service) -> None:
         body = read(await _body(request, service), CompletionRequest)
         return {"model": body.model, "inputs": await service.shown(body, key)}
 
-    @app.post("/v1/chat/completions", openapi_extra=_schema(ChatRequest))
+    @app.post("/v1/chat/completions", openapi_extra=_schema(ChatRequest), responses=STREAMED)
     async def chat(request: Request) -> Response:
         return await _answer(request, service, ChatRequest)
 
@@ -268,7 +273,8 @@ def _schema(kind: type[BaseModel]) -> dict[str, Any]:
     """The body of a route in the OpenAPI description, which is read by foreword itself."""
     schema = kind.model_json_schema(ref_template=REFERENCE)
     schema.pop("$defs", None)  # they stand among the components
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    content = {"schema": schema, "example": EXAMPLES[kind]} if kind in EXAMPLES else {"schema": schema}
+    return {"requestBody": {"required": True, "content": {"application/json": content}}}
 
 
 def _described(app: FastAPI) -> None:

@@ -23,7 +23,7 @@ from foreword.serve.errors import HttpError, as_http
 from foreword.serve.keys import Key, Keys, allowed
 from foreword.serve.log import RequestLog
 from foreword.serve.metrics import Metrics
-from foreword.serve.protocol import ChatRequest, CompletionRequest
+from foreword.serve.protocol import ChatRequest, Common, CompletionRequest
 from foreword.serve.rows import Asked, chat_rows, completion_rows
 from foreword.serve.shapes import Shape
 from foreword.serve.shelf import Shelf
@@ -251,7 +251,7 @@ class Service:
             line |= {"key": None if key is None else key.name, "error": None if failure is None else str(failure)}
             self._tell(line, call.body, shape.trace)
 
-    def _tell(self, line: dict[str, Any], body: CompletionRequest | ChatRequest, trace: Mapping[str, str]) -> None:
+    def _tell(self, line: dict[str, Any], body: Common, trace: Mapping[str, str]) -> None:
         if self.log is not None:
             self.log.write(line)
         if self.telemetry is not None:
