@@ -159,8 +159,8 @@ def test_the_score_of_lm_eval_is_forewords(running: Running, one: Backbone, fold
     (tasks / "said.yaml").write_text(
         f"task: said\noutput_type: generate_until\n{common}doc_to_target: said\n"
         'generation_kwargs:\n  until: ["\\n"]\n  max_gen_toks: 8\n  do_sample: false\n'
-        "metric_list:\n  - metric: exact_match\nfilter_list:\n  - name: plain\n    filter:\n      - function: take_first\n"
-        "      - function: remove_whitespace\n",
+        "metric_list:\n  - metric: exact_match\nfilter_list:\n  - name: plain\n    filter:\n      - function: remove_whitespace\n"
+        "      - function: take_first\n",
         encoding="utf-8",
     )
     told = client([interpreter, CLIENTS / "lm_eval_client.py", running.url, "p", folder, tasks])
