@@ -51,7 +51,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
     "engine": (
         "batch batching cache capabilities gguf gradient head numbers passes prefix residual sampling truth unused vocabulary whole",
         "attention decoding inputs known memory rounding stored tokenizer_adapter",
-        "blocks decoders identity install packed_attention session",
+        "blocks constrained decoders identity install packed_attention session",
         "activation_checkpointing cohorts core fused shared_prefix_decoder skippable",
         "causal seq2seq",
         "sound switch",
@@ -60,11 +60,11 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "trainable",
     ),
     "export": (
-        "vllm",
+        "clients",
         "targets",
     ),
     "infer": (
-        "choosing ensemble",
+        "choosing decoding ensemble",
         "predict",
     ),
     "models": (
@@ -80,7 +80,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "kept names",
         "adding compare index",
         "registry",
-        "remote",
+        "hub remote",
     ),
     "results": (
         "record rows stats trivial",
@@ -90,7 +90,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "summary",
     ),
     "serve": (
-        "engine log running texts views",
+        "engine log running telemetry texts views",
         "metrics shelf",
         "errors",
         "echo keys protocol",
@@ -129,10 +129,12 @@ ONE_ROOM = {
 # What may be imported where it is used: optional extras, and libraries that only some inputs need.
 LATE = {
     ("data.readers", "openpyxl"),
+    ("engine.constrained", "llguidance"),
     ("data.readers", "pyarrow"),
     ("metrics", "unidecode"),
     ("prompts.retrieve", "faiss"),
     ("prompts.retrieve", "sentence_transformers"),
+    ("serve.telemetry", "opentelemetry"),
     ("tasks", "datasets"),
 }
 LATE_ROOMS = {"__main__", "cli"}  # so that --help answers at once
