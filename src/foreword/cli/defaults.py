@@ -68,6 +68,7 @@ WORDS = {
     "serve.deadline": "600",
     "serve.log": "none",
     "serve.log_content": "off",
+    "serve.log_features": "off",
     "serve.log_bytes": "100000000",
     "serve.admin": "off",
     "keys.prompts": "all",
@@ -84,6 +85,15 @@ WORDS = {
     "parents": "none",
     "note": "none",
     "sampling": "none",
+    "monitor.prompt": "that of --against, or the log's only one",
+    "monitor.store": "FOREWORD_STORE",
+    "monitor.out": "no page",
+    "monitor.truth": "none",
+    "monitor.metric": "the prompt's, else exact_match",
+    "monitor.min_score": "none",
+    "monitor.last": "all",
+    "monitor.model": "none",
+    "monitor.encoder": "the vectors of the log; of --model",
 }
 TUNED = {"train_batch_size": "batch_size", "soft_place": "place"}
 

@@ -19,7 +19,8 @@ from foreword.serve.shelf import Served, Shelf, demonstrated
 @dataclass(frozen=True)
 class Asked:
     """One input in tokens. raw: read as it is. ids: all tokens that the model reads, virtual ones left out. text: what they
-    say. shown: the demonstrations, with their similarity. dropped: those that did not fit."""
+    say. shown: the demonstrations, with their similarity. dropped: those that did not fit. question: the input as it came. vector: of
+    the question, where features are logged."""
 
     served: Served
     row: Row
@@ -28,6 +29,8 @@ class Asked:
     text: str
     shown: tuple[Shown, ...] = ()
     dropped: int = 0
+    question: str = ""
+    vector: tuple[float, ...] | None = None
 
     @property
     def text_stops(self) -> tuple[str, ...]:
@@ -103,7 +106,8 @@ def worded(served: Served, example: Example, longest: int) -> Asked:
     laid = layout.lay(example)
     row = laid.row()
     ids = _ids(layout, row)
-    return Asked(served, row, False, ids, layout.backbone.words.text(ids), laid.fitted.shown, laid.fitted.dropped)
+    text, fitted = layout.backbone.words.text(ids), laid.fitted
+    return Asked(served, row, False, ids, text, fitted.shown, fitted.dropped, question=example.text)
 
 
 def _example(served: Served, text: str, fields: dict[str, str] | None) -> Example:
@@ -156,7 +160,14 @@ def as_it_is(served: Served, model: Backbone, text: object) -> Asked:
         )
     row = Row((), own, behind=served.behind)
     ids = (*model.words.start, *own, *_end(model))
-    return Asked(served, row, True, ids, text if isinstance(text, str) else model.words.text(ids))
+    return Asked(
+        served,
+        row,
+        True,
+        ids,
+        text if isinstance(text, str) else model.words.text(ids),
+        question=text if isinstance(text, str) else model.words.text(own),
+    )
 
 
 def _end(model: Backbone) -> tuple[int, ...]:
@@ -200,7 +211,7 @@ def spoken(shelf: Shelf, words: str, turns: list[Shown], question: str) -> Asked
     row = Row(tokens.prefix, tokens.own, before=tokens.ahead)
     start = model.words.start if chat.begins else ()
     ids = (*start, *row.before, *row.prefix, *row.own)
-    return Asked(served, row, True, ids, model.words.text(ids))
+    return Asked(served, row, True, ids, model.words.text(ids), question=question)
 
 
 def _continued(served: Served, words: str, turns: list[Shown], example: Example, longest: int) -> Asked:
@@ -216,4 +227,4 @@ def _continued(served: Served, words: str, turns: list[Shown], example: Example,
     tokens = layout.chat.lay(own or words, [*shown, *turns], question)
     row = Row(tokens.prefix, tokens.own, (), layout.behind, tokens.ahead)
     ids = _ids(layout, row)
-    return Asked(served, row, False, ids, layout.backbone.words.text(ids), tuple(shown))
+    return Asked(served, row, False, ids, layout.backbone.words.text(ids), tuple(shown), question=example.text)
