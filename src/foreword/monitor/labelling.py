@@ -47,7 +47,8 @@ def label_next(
             if not order:
                 turns.remove(order)
             elif len(chosen) < count:
-                chosen[order[0].id] = order.pop(0)
+                first = order.pop(0)
+                chosen[first.id] = first
     return list(chosen.values())
 
 
