@@ -23,7 +23,11 @@ def line(number: int, *, seed: str = "usual", shift: float = 0.0, **more: Any) -
         "dropped_demonstrations": 0,
         "vector": [round(rng.gauss(shift, 1.0), 4) for _ in range(4)],
     }
-    answer = {"finish_reason": "stop", "tokens": tokens, "logprob": round(tokens * (-abs(rng.gauss(1.0, 0.3)) - shift), 4)}
+    answer = {
+        "finish_reason": "stop",
+        "tokens": tokens,
+        "logprob": round(tokens * (-abs(rng.gauss(1.0, 0.3)) - shift), 4),
+    }
     values: dict[str, Any] = {
         "v": 1,
         "time": f"2026-11-{1 + number // 1440:02d}T{number // 60 % 24:02d}:{number % 60:02d}:00.000+00:00",
