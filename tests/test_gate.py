@@ -19,30 +19,31 @@ from foreword.serve.shelf import Shelf
 from foreword.serve.views import Views
 from foreword.util.errors import ForewordError
 
-CHOICES = ("red", "green", "blue")
+LONGEST = 6
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A store with three versions of a prompt that chooses, the first in production, and a test file whose targets are what the first
-    answers: it scores 100, the others less."""
+    """A store with four versions of a prompt, the first in production, and a test file whose targets are what the first answers: it
+    scores 100, and so does the fourth, whose numbers are the same."""
     where = tmp_path_factory.mktemp("gate")
     one, registry = tiny.backbone("llama"), Registry(where / "store")
     wording = Template().as_dict()
     for number in range(3):
         store.save(serving.soft(one, 4, number, template=wording), where / f"p{number}")
-        serving.keep(registry, "colours", where / f"p{number}", choices=CHOICES)
+        serving.keep(registry, "colours", where / f"p{number}", max_new_tokens=LONGEST)
     store.save(serving.soft(one, 4, 0, template=wording, task="the same numbers"), where / "twin")
-    serving.keep(registry, "colours", where / "twin", choices=CHOICES)
+    serving.keep(registry, "colours", where / "twin", max_new_tokens=LONGEST)
     registry.tag("colours@1", "production")
     shelf = Shelf(Views(one), registry, base="tiny")
-    rows = [{"input": row["input"], "target": "red"} for row in entry.rows(60)]
+    rows = entry.rows(64)
     from foreword.serve.gate import _answers, _examples
 
     served = shelf.get("colours@1")
     gate = Gate(registry.folder, "colours@2", where)
     said = _answers(shelf, served, _examples(rows, served, "rows"), gate, lambda *_: None)
-    rows = [row | {"target": answer} for row, answer in zip(rows, said, strict=True)]
+    rows = [row | {"target": answer} for row, answer in zip(rows, said, strict=True) if answer.strip()]
+    assert len(rows) >= 60
     return registry.folder, entry.save_rows(where / "test.jsonl", rows)
 
 

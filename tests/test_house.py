@@ -102,7 +102,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
     "serve": (
         "engine log running texts views",
         "metrics shelf",
-        "errors",
+        "errors gate",
         "echo keys protocol",
         "rows",
         "answering",

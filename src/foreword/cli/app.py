@@ -12,6 +12,7 @@ from foreword.cli.defaults import Verb
 from foreword.cli.demo import demo
 from foreword.cli.evaluate import evaluate
 from foreword.cli.export import export
+from foreword.cli.gate import eval_gate
 from foreword.cli.generate import generate
 from foreword.cli.models import models
 from foreword.cli.monitor import monitor
@@ -68,6 +69,7 @@ for verb in (
     serve,
     keys,
     monitor,
+    eval_gate,
     demo,
     pretrain,
     adapt,

@@ -102,8 +102,8 @@ def sides(gate: Gate) -> tuple[str, tuple[Version, Kept], tuple[Version, Kept]]:
     index, candidate = registry.resolve(gate.candidate)
     if gate.alias not in index.aliases:
         raise ForewordError(
-            f"{index.name} has no alias '{gate.alias}' yet, so that there is nothing to compare {gate.candidate} with; set it with `foreword "
-            f"registry tag {index.name}@{candidate.number} {gate.alias}`."
+            f"{index.name} has no alias '{gate.alias}' yet, so that there is nothing to compare {gate.candidate} with; set it with "
+            f"`foreword registry tag {index.name}@{candidate.number} {gate.alias}`."
         )
     _, production = registry.resolve(f"{index.name}@{gate.alias}")
     if candidate.digest == production.digest:
