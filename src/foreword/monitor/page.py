@@ -11,7 +11,7 @@ from pathlib import Path
 from foreword.monitor import charts
 from foreword.monitor.run import Monitored, told
 from foreword.monitor.windows import NAMES, NUMBERS, Window
-from foreword.util import words
+from foreword.util import phrases
 from foreword.util.files import write_text
 
 
@@ -56,9 +56,9 @@ def reason(result: Monitored) -> str:
     """What was compared with what, in a sentence."""
     count, size = len(result.windows), result.rule.size
     features = charts.features_of(result)
-    by = f" by {words.listed(features)}" if features else ""
+    by = f" by {phrases.listed(features)}" if features else ""
     return (
-        f"{words.whole(result.requests)} requests of {result.prompt}, of which {words.plural(count, 'window')} of {size} "
+        f"{phrases.whole(result.requests)} requests of {result.prompt}, of which {phrases.plural(count, 'window')} of {size} "
         f"{'was' if count == 1 else 'were'} compared with {result.against}{by}."
     )
 
@@ -86,7 +86,7 @@ def _facts(result: Monitored) -> str:
     facts = {
         "Prompt": result.prompt,
         "Against": result.against,
-        "Requests": words.whole(result.requests),
+        "Requests": phrases.whole(result.requests),
         "Window": f"{result.rule.size} requests",
     }
     if result.windows:
@@ -155,10 +155,10 @@ def _shares(result: Monitored, feature: str) -> str:
 def _scores(result: Monitored) -> str:
     if not result.scores:
         return ""
-    metric = words.title(result.metric)
+    metric = phrases.title(result.metric)
     body = "".join(
         f'<tr{" class=alarm" if one.alarm else ""}><th scope="row">{one.window + 1}</th><td>{one.count}</td>'
-        f"<td>{words.score(one.score)}</td><td>{words.score(one.low)} to {words.score(one.high)}</td></tr>"
+        f"<td>{phrases.score(one.score)}</td><td>{phrases.score(one.low)} to {phrases.score(one.high)}</td></tr>"
         for one in result.scores
     )
     heads = ("Window", "Requests with truth", metric, f"{result.level:.4g} interval")
@@ -168,7 +168,7 @@ def _scores(result: Monitored) -> str:
         f"{metric} of each window",
         "Bars are intervals over the requests whose truth is known.",
         charts.over_time(result.scores, len(result.windows)),
-        "; ".join(f"window {one.window + 1}: {words.score(one.score)}" for one in result.scores),
+        "; ".join(f"window {one.window + 1}: {phrases.score(one.score)}" for one in result.scores),
     )
     return _section("scores", "Score over time", f'<div class="pair">{figure}</div>{table}')
 

@@ -59,8 +59,8 @@ def discrepancy(reference: Numbers, window: Numbers, *, level: float, seed: int 
 def _drawn(sizes: tuple[int, int], seed: int, start: int, count: int) -> NDArray[np.float32]:
     """[M + N, count]: which rows are the window's in each permutation, the same for every window of a size."""
     rng = generator(seed, f"permutations from {start}")
-    columns: NDArray[np.float32] = rng.permuted(np.tile(_indicator(sizes), (count, 1)), axis=1).T.copy()
-    return columns
+    rows: NDArray[np.float32] = rng.permuted(np.tile(_indicator(sizes), (count, 1)), axis=1)
+    return np.asarray(rows.T, np.float32, order="C")
 
 
 def _indicator(sizes: tuple[int, int]) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foreword.engine import Backbone
-from foreword.engine.wording import Wording
+from foreword.engine.tokenizer_adapter import TokenizerAdapter
 from foreword.results.stats.resampling import generator
 
 SIZE = 16  # D, numbers of a vector
@@ -23,10 +23,10 @@ class Sketch:
     """What makes the vectors of a model. kind: names the model and the rule, so that only vectors of one kind are compared. words: the
     tokenizer, which belongs to the thread that calls. whole: every token is projected now, and the model not asked again."""
 
-    def __init__(self, backbone: Backbone, words: Wording | None = None, *, whole: bool = False) -> None:
+    def __init__(self, backbone: Backbone, words: TokenizerAdapter | None = None, *, whole: bool = False) -> None:
         model = hashlib.sha256(backbone.fingerprint.encode()).hexdigest()[:16]
         self.kind = f"mean-embedding/{SIZE}/{SCHEME}/{model}"
-        self._backbone, self._words = backbone, words or backbone.words
+        self._backbone, self._words = backbone, words or backbone.tokenizer
         directions = generator(SCHEME, "directions").standard_normal((backbone.hidden, SIZE))
         self._directions = directions / (backbone.hidden**0.5 * (backbone.scale or 1.0))
         self._table = np.full((backbone.vocab, SIZE), np.nan)  # [V, D], filled as tokens come

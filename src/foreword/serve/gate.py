@@ -169,7 +169,7 @@ def _examples(rows: Rows, served: Served, origin: str) -> list[Example]:
     """The test file as a version words it."""
     kept, template = served.kept, served.template
     assert kept is not None and template is not None
-    said = {name: kept.birth.settings.get(setting) for name, setting in COLUMNS.items()}
+    said = {name: kept.provenance.settings.get(setting) for name, setting in COLUMNS.items()}
     columns = Columns(**{name: column for name, column in said.items() if column})
     return examples(
         rows,

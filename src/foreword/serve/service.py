@@ -75,7 +75,7 @@ class Service:
         self.views = Views(self.backbone)
         registry = None if settings.store is None else Registry(settings.store)
         self.shelf = Shelf(self.views, registry, base=_base_name(self.backbone.name))
-        words = self.views.laying(False).words
+        words = self.views.laying(False).tokenizer
         self.watch = Watch(registry, Sketch(self.backbone, words, whole=True) if settings.log_features else None)
         self.engine = Engine(
             self.backbone,
@@ -139,7 +139,7 @@ class Service:
         return longest, completion_rows(self.shelf, body, longest)
 
     def _text(self, ids: Any) -> str:
-        return str(self.views.reading(False).answers.tokenizer.decode(list(ids), skip_special_tokens=False))
+        return str(self.views.reading(False).target_tokenizer.hf.decode(list(ids), skip_special_tokens=False))
 
     async def whole(self, shape: Shape, key: Key | None) -> dict[str, Any]:
         """The whole answer. Raises HttpError."""
