@@ -16,10 +16,47 @@ if TYPE_CHECKING:
     from foreword.monitor import Encoder, Monitored
 
 ALARM = 3  # the exit code where something is unlike the reference
+COMPARING, TRUTH = "What is compared", "Truth"
+
+
+def _flag(kind: Any, name: str, words: str, panel: str = COMPARING, **more: Any) -> Any:
+    """A flag of the monitor's own."""
+    return Annotated[kind | None, typer.Option(name, help=words, rich_help_panel=panel, **more)]
+
+
 MODEL = {"model": o.Model, "dtype": o.Dtype, "device": o.Device, "revision": o.Revision, "trust_remote_code": o.Trust}
+COMPARED = {
+    "prompt": Annotated[
+        str | None,
+        typer.Option("--prompt", "-p", help="Whose requests: NAME\\[@VERSION], or base.", rich_help_panel=COMPARING),
+    ],
+    "store": Annotated[
+        Path | None,
+        typer.Option(
+            "--store", "-s", envvar="FOREWORD_STORE", help="The store of NAME\\[@VERSION].", rich_help_panel=COMPARING
+        ),
+    ],
+    "window": _flag(int, "--window", "Requests of a window."),
+    "alpha": _flag(float, "--alpha", "The probability of any false alarm in --horizon windows in a row."),
+    "horizon": _flag(int, "--horizon", "See --alpha."),
+    "baseline": _flag(
+        int,
+        "--baseline",
+        "So many requests at the log's beginning are what answers are compared with, unless --against is a log.",
+        min=0,
+    ),
+    "last": _flag(int, "--last", "Only so many of the newest windows may alarm; for cron.", min=1),
+    "encoder": o.Encoder,
+}
+TRUE = {
+    "truth": _flag(Path, "--truth", "A file with a request's `id` and its `target` (or its `score`, 0 to 100).", TRUTH),
+    "metric": _flag(str, "--metric", "By which truth is scored.", TRUTH),
+    "min_score": _flag(float, "--min-score", "Alarm where a window's whole interval lies below it.", TRUTH),
+    "label_next": _flag(int, "--label-next", "Name so many requests whose truth would tell most.", TRUTH, min=0),
+}
 
 
-@o.takes(MODEL)
+@o.takes(MODEL, COMPARED, TRUE)
 def monitor(
     log: Annotated[Path, typer.Argument(metavar="LOG", help="The file that `foreword serve --log` writes.")],
     against: Annotated[
@@ -29,41 +66,7 @@ def monitor(
             help="What requests are compared with: a prompt's folder, NAME\\[@VERSION] of a store, a file of data, or an earlier log.",
         ),
     ],
-    prompt: Annotated[
-        str | None, typer.Option("--prompt", "-p", help="Whose requests: NAME\\[@VERSION], or base.")
-    ] = None,
-    store: Annotated[
-        Path | None, typer.Option("--store", "-s", envvar="FOREWORD_STORE", help="The store of NAME\\[@VERSION].")
-    ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the page to this file.")] = None,
-    truth: Annotated[
-        Path | None,
-        typer.Option("--truth", help="A file with a request's `id` and its `target` (or its `score`, 0 to 100)."),
-    ] = None,
-    metric: Annotated[str | None, typer.Option("--metric", help="By which truth is scored.")] = None,
-    min_score: Annotated[
-        float | None, typer.Option("--min-score", help="Alarm where a window's whole interval lies below it.")
-    ] = None,
-    label_next: Annotated[
-        int, typer.Option("--label-next", min=0, help="Name so many requests whose truth would tell most.")
-    ] = 0,
-    window: Annotated[int, typer.Option("--window", help="Requests of a window.")] = 100,
-    alpha: Annotated[
-        float, typer.Option("--alpha", help="The probability of any false alarm in --horizon windows in a row.")
-    ] = 0.05,
-    horizon: Annotated[int, typer.Option("--horizon", help="See --alpha.")] = 20,
-    baseline: Annotated[
-        int,
-        typer.Option(
-            "--baseline",
-            min=0,
-            help="So many requests at the log's beginning are what answers are compared with, unless --against is a log.",
-        ),
-    ] = 200,
-    last: Annotated[
-        int | None, typer.Option("--last", min=1, help="Only so many of the newest windows may alarm; for cron.")
-    ] = None,
-    encoder: o.Encoder = None,
     as_json: o.Json = False,
     **flags: Any,
 ) -> None:
@@ -79,24 +82,15 @@ def monitor(
     from foreword.monitor.against import against as reference_of
     from foreword.monitor.page import write_page
 
-    rule = Rule(window, alpha, horizon)
-    made = _encoder(flags, encoder)
-    given = reference_of(against, store=store, encoder=made, prompt=prompt or "")
-    result = monitored(
-        Asked(
-            log,
-            given,
-            prompt or "",
-            rule,
-            baseline,
-            last,
-            truth,
-            metric or "",
-            min_score,
-            label_next,
-            made,
-        )
-    )
+    given = {name: value for name, value in flags.items() if value is not None}
+    rules = {"window": "size", "alpha": "alpha", "horizon": "horizon"}
+    rule = Rule(**{field: given[name] for name, field in rules.items() if name in given})
+    encoder = _encoder(flags, flags["encoder"])
+    reference = reference_of(against, store=flags["store"], encoder=encoder, prompt=flags["prompt"] or "")
+    fields = {"prompt": "prompt", "baseline": "baseline", "last": "last", "truth": "truth", "metric": "metric"}
+    fields |= {"min_score": "least", "label_next": "label"}
+    more = {field: given[name] for name, field in fields.items() if name in given}
+    result = monitored(Asked(log, reference, rule=rule, encoder=encoder, **more))
     if out is not None:
         write_page(out, result)
     if as_json:

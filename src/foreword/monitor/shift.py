@@ -73,7 +73,7 @@ def _kernel(pooled: Numbers) -> NDArray[np.float32]:
     distances = np.maximum(squares[:, None] + squares[None] - 2.0 * pooled @ pooled.T, 0.0)
     above = distances[np.triu_indices(len(pooled), 1)]
     width = float(np.median(above)) or float(above.mean()) or 1.0
-    kernel = np.exp(-distances / width).astype(np.float32)
+    kernel: NDArray[np.float32] = np.exp(-distances / width).astype(np.float32)
     np.fill_diagonal(kernel, 0.0)
     return kernel
 
