@@ -1,4 +1,4 @@
-"""Rows and the index arithmetic of one batch: padding, masks, positions; it refuses rows without a token to read."""
+"""Rows and the index arithmetic of one batch: padding, masks and position ids."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Rows whose answers grow behind a prefix that is held once for all of them: what each layer keeps of their own tokens, and attention over
-both; a row sees its prefix and itself, and never another row."""
+"""Rows that are decoded behind a prefix whose keys and values are held once: the KV cache of the rows' own tokens, and attention over
+both; a row attends to its prefix and itself, never to another row."""
 
 from __future__ import annotations
 

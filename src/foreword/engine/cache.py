@@ -1,4 +1,4 @@
-"""The keys and values of prefixes, and caches that start from them; it refuses to copy them before a layer asks."""
+"""Keys and values of prefixes, and KV caches that start from them; nothing is copied before a layer asks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine for decoder-only models: a shared prefix is run once and every row attends to it; padding and batch-mates never move a
+"""The engine for decoder-only models: a shared prefix is run once and every row attends to it; neither padding nor batch-mates move a
 row's positions."""
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Run a freshly loaded model on a few tokens to find which short cuts are exact for it, and why the others are not; it refuses to trust a
-family's name."""
+"""Finds out, by running a freshly loaded model on a few tokens, which short cuts are exact for it, and why the others are not; the
+family's name decides nothing."""
 
 from __future__ import annotations
 

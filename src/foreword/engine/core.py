@@ -1,4 +1,4 @@
-"""A Backbone is a frozen model with its tokenizer and few verbs; it refuses to change, or to learn of tasks."""
+"""Backbone: a frozen model with its tokenizers and a few verbs (`embed`, `loss`, `score`, `generate`, `states`)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Batches in which answers of a decoder-only model grow in a cache or state of the model library's kind, or all over again: for models
-whose attention cannot be foreword's. A batch is made of rows that may stand together, and none joins it later."""
+"""Decoding batches for decoder-only models whose attention cannot be foreword's: with a cache or state of the model library's kind, or
+recomputing the whole row for each token. A batch is made of rows that fit together, and none joins later."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers grow one token a pass in a running batch that rows join and leave, whatever kind of model computes them."""
+"""Decoding one token a pass in a running batch that rows join and leave, whatever kind of model computes them."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """The output layer at answer positions: cross-entropy and its gradient a few rows at a time, so that a large vocabulary never makes a
-full table of logits; it refuses output layers that are more than a matrix product."""
+full table of logits."""
 
 from __future__ import annotations
 

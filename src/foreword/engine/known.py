@@ -1,5 +1,5 @@
-"""Which short cuts held for each family when the table was made (`python -m recipes.families`), and what to say where they no longer do;
-it refuses to decide what is taken: running the model does."""
+"""Which short cuts held for each family when the table was made (`python -m recipes.families`), and what to say where one no longer
+does; what is taken is decided by running the model."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Attention for a batch that stands in one sequence: the shared prefix once, every row behind it, nothing padded; it refuses kinds of
-attention that it does not know how to keep apart."""
+"""Attention for a batch that stands in one packed sequence: the shared prefix once, every row behind it, nothing padded, and no row sees
+another."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""One forward pass as foreword runs it: a value that the parts of a model read from a context variable, so that threads and tasks never
-see each other's."""
+"""One forward pass as foreword runs it: a context variable that the parts of a model read, so that threads and tasks never see each
+other's pass."""
 
 from __future__ import annotations
 

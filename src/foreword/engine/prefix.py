@@ -1,5 +1,5 @@
-"""A Prefix is what stands before a row's own tokens, as a value with a digest: embeddings of a soft prompt, token ids, keys and values, or
-several of these in a row."""
+"""A Prefix is what stands before a row's own tokens, as a value with a digest: embeddings of a soft prompt, token ids, keys and values,
+or several of these one after another."""
 
 from __future__ import annotations
 

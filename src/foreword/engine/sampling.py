@@ -1,5 +1,5 @@
-"""Which token comes next: the likeliest, or one drawn by a chance that depends on the row's seed and the place of the token alone, so that
-a sampled answer too is the same whatever stands beside it."""
+"""The choice of the next token: the likeliest, or one drawn by a seed that depends on the row's seed and the token's position alone, so
+that a sampled answer does not depend on its batch-mates either."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The engine for encoder-decoder models: soft prompt and input in the encoder, the answer in the decoder; it refuses to
-pad on the left, so no row moves."""
+"""The engine for encoder-decoder models: soft prompt and input in the encoder, the answer in the decoder; rows are padded on the right
+only."""
 
 from __future__ import annotations
 

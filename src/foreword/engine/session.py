@@ -1,5 +1,5 @@
-"""A Session answers requests that come and go: each has its own prefix, limit, stop texts and sampling, joins the running batch as soon as
-there is room, and gets the answer that it would get alone."""
+"""Continuous batching: a Session answers requests that come and go; each has its own prefix, limit, stop texts and sampling, joins the
+running batch as soon as there is room, and gets the answer that it would get alone."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""A running batch beside kept prefixes: one that many rows share is held once, the others are copied in front of their rows; rows join
-and leave at any step, and long inputs are read in pieces between the others' tokens."""
+"""A running batch that decodes behind cached prefixes: a prefix that many rows share is held once, others are copied in front of their
+rows; rows join and leave at any step, and long inputs are prefilled in pieces between the others' tokens."""
 
 from __future__ import annotations
 

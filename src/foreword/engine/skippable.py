@@ -1,5 +1,5 @@
-"""Work of the first and the last layer that no answer and no gradient asks for, found by running the layers; it refuses to spare what
-changes a number that is asked for."""
+"""Computation of the first and the last layer that neither the answers' logits nor the gradient need, found by running the layers; only
+what leaves the logits unchanged is skipped."""
 
 from __future__ import annotations
 

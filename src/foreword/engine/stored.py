@@ -1,5 +1,5 @@
-"""The weight files that a loaded model came from: they give the numbers that a narrower dtype rounded away, and let a digest be kept;
-it refuses to answer for a model that was changed since."""
+"""The weight files that a loaded model came from: they give the numbers that a narrower dtype rounded away, and let a digest be cached
+until the files change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TokenizerAdapter turns text into token ids piece by piece and back; it refuses to let a piece's tokens depend on its neighbours."""
+"""TokenizerAdapter turns text into token ids piece by piece, and back; the tokens of a piece do not depend on its neighbours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of a tokenizer can change a token or a text, as plain text; it refuses to leave out a rule because its words are the same."""
+"""What of a tokenizer can change a token or a text, as plain text: rules as well as words."""
 
 from __future__ import annotations
 
