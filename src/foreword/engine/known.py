@@ -19,7 +19,7 @@ BY_NATURE = {
 
 @functools.cache
 def known() -> dict[str, list[str]]:
-    """model_type to the traits that held for it."""
+    """model_type to the capabilities that held for it."""
     table: dict[str, list[str]] = json.loads(TABLE.read_text(encoding="utf-8"))
     return table
 

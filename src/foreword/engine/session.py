@@ -25,7 +25,7 @@ Ended = Callable[[Sequence[int]], bool]
 class Request:
     """What is to be answered. row: its tokens (their `answer` is not read). prefix: what stands before them. max_new_tokens: its limit.
     stop: texts that end the answer (they stay in its tokens). top_logprobs: None for no log-probabilities, else how many of the
-    likeliest tokens are told with theirs beside the chosen one. ended: what ends the answer, in place of the model's own ends and
+    likeliest tokens are returned with theirs beside the chosen one. ended: what ends the answer, in place of the model's own ends and
     `stop`."""
 
     row: Row

@@ -72,7 +72,7 @@ def source_digests(classes: set[type]) -> dict[str, str]:
 def _slow(tokenizer: Any) -> dict[str, Any]:
     arguments = getattr(tokenizer, "init_kwargs", {})
     with tempfile.TemporaryDirectory() as folder:
-        with contextlib.suppress(NotImplementedError, AttributeError):  # without files, its words are all there is
+        with contextlib.suppress(NotImplementedError, AttributeError):  # without files, its entries are all there is
             tokenizer.save_vocabulary(folder)
         files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(Path(folder).iterdir())}
     return {
