@@ -27,7 +27,7 @@ from foreword.engine.prefix import Prefixes, each
 
 class Seq2SeqEngine:
     """Loss, scores and greedy answers of a frozen encoder-decoder model. The soft prompt stands before the encoder's input and
-    nothing before the decoder's (Lester et al. 2021, section 2), or appended to the input where a row says so. Shapes: B rows, P + S
+    nothing before the decoder's (Lester et al. 2021, section 2), or appended to the input where a row says so. Shapes: B rows, P + E
     encoder positions, T answer tokens."""
 
     switch: int | None = None
@@ -59,7 +59,7 @@ class Seq2SeqEngine:
         return next(self.model.parameters()).device  # type: ignore[no-any-return]
 
     def encode(self, soft: Prefixes, rows: Sequence[Row]) -> tuple[Any, Tensor]:
-        """Encoder output [B, P + S, H] and its mask; rows may differ in soft prompt and in where it stands. The encoder runs once per
+        """Encoder output [B, P + E, H] and its mask; rows may differ in soft prompt and in where it stands. The encoder runs once per
         input."""
         softs = [None if prefix is None else prefix.matrix() for prefix in each(soft, len(rows))]
         lines: list[tuple[int, ...]] = []
@@ -70,7 +70,7 @@ class Seq2SeqEngine:
             lines.append(tokens + empty if row.append else empty + tokens)
             slots.append(text + ones if row.append else ones + text)
         ids, mask = right_padded(lines, self.pad, self.device)
-        vectors = self.model.get_input_embeddings()(ids)  # [B, P + S, H]
+        vectors = self.model.get_input_embeddings()(ids)  # [B, P + E, H]
         vectors = vectors if self.factor == 1.0 else vectors * self.factor
         prompts = [prompt.to(vectors.device, vectors.dtype) for prompt in softs if prompt is not None]
         if prompts:

@@ -1,5 +1,4 @@
-"""What asks a vLLM server with a soft prompt: a client script of its own, which embeds the input and sends prompt_embeds; it refuses
-nothing, for what vLLM cannot do exactly is refused before."""
+"""A client script for a vLLM server with a soft prompt: it embeds the input and sends prompt_embeds."""
 
 from __future__ import annotations
 

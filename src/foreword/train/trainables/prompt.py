@@ -82,7 +82,7 @@ def _begin(setup: Setup) -> Prompt:
     tuning, start_from = setup.tuning, setup.start_from
     length = tuning.prompt_length if start_from.prompt is None else start_from.prompt.length
     strategy = tuning.init if start_from.prompt is None else "warm_start"
-    start = initial(strategy, setup.backbone, length, seed=setup.seed, given=start_from)
+    start = initial(strategy, setup.backbone, length, seed=setup.seed, source=start_from)
     return Prompt(setup.backbone, start, tuning, setup.seed)
 
 
