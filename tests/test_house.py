@@ -85,7 +85,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
     ),
     "results": (
         "record rows stats trivial",
-        "classes collected contrast document",
+        "cells classes collected contrast document",
         "choice remarks",
         "reason scored",
         "summary",
@@ -102,11 +102,12 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "app",
     ),
     "study": (
-        "asked base boundary carried command earlier folds places positions remembered spec",
-        "trial",
-        "cost plan",
-        "compare pace single",
-        "show",
+        "asked base boundary carried command composed earlier folds measure places positions preset remembered spec text",
+        "grid trial",
+        "cost kept plan",
+        "compare pace questions single unit",
+        "executors price show",
+        "page running",
     ),
     "train": (
         "checkpoint optim trainables",
@@ -115,6 +116,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
     "util": (
         "allocator environment errors fingerprint folding jsontext locks progress text words",
         "files",
+        "claims",
     ),
 }
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
@@ -135,6 +137,7 @@ LATE = {
     ("metrics", "unidecode"),
     ("prompts.retrieve", "faiss"),
     ("prompts.retrieve", "sentence_transformers"),
+    ("study.executors", "ray"),
     ("tasks", "datasets"),
 }
 LATE_ROOMS = {"__main__", "cli"}  # so that --help answers at once

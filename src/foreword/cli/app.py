@@ -19,6 +19,7 @@ from foreword.cli.registry import registry
 from foreword.cli.score import score
 from foreword.cli.serve import keys, serve
 from foreword.cli.show import show
+from foreword.cli.study import study
 from foreword.cli.tasks import tasks
 from foreword.cli.tune import tune
 
@@ -54,7 +55,7 @@ def root(
         typer.echo(ctx.get_help(), nl=False)
 
 
-for verb in (compare, tune, generate, evaluate, score, show, tasks, chat, export, serve, keys, demo, pretrain, adapt):
+for verb in (compare, study, tune, generate, evaluate, score, show, tasks, chat, export, serve, keys, demo, pretrain, adapt):
     app.command(cls=Verb)(verb)
 app.add_typer(models)
 app.add_typer(registry)

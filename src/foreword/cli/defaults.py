@@ -84,6 +84,19 @@ WORDS = {
     "parents": "none",
     "note": "none",
     "sampling": "none",
+    "study.model": "the scale's",
+    "study.models": "the scale's",
+    "study.tasks": "all",
+    "study.seeds": "the scale's",
+    "study.limit": "the scale's",
+    "study.only": "all",
+    "study.out": "runs/study-SCALE",
+    "study.executor": "inline",
+    "study.jobs": "one a device, or as cores allow",
+    "study.address": "this machine alone",
+    "study.gpus": "none",
+    "study.device": "auto",
+    "study.scale": "smoke",
 }
 TUNED = {"train_batch_size": "batch_size", "soft_place": "place"}
 

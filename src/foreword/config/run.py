@@ -129,7 +129,7 @@ def load(
     be unset, and text needs quotes only for escapes (`stop="\\n"`). Raises ForewordError where the file is absent or
     broken, and for an unknown key or a value that is not accepted.
     """
-    values = _over({} if defaults is None else defaults, {} if path is None else _read(path))
+    values = _over({} if defaults is None else defaults, {} if path is None else load_toml(path))
     for override in overrides:
         key, equals, text = override.partition("=")
         key = key.strip()
@@ -149,7 +149,8 @@ def _over(under: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _read(path: Path) -> dict[str, Any]:
+def load_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file. Raises ForewordError where it is absent or broken."""
     try:
         text = path.read_text(encoding="utf-8")
         return _tables(text)

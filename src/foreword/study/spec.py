@@ -20,7 +20,8 @@ class Spec:
     """What a trial is made of, beside backbone and task. given: a prompt to start from or to use. encoder: identifies what
     turns text into vectors, for dense retrieval: a fingerprint of its contents, or `backbone:mean`. split: the one that is scored.
     choice_score: how choices are compared, see `choosing.choose`. fold: its number, from 1, where the task is one of several folds,
-    which its contents tell apart; 0 where it is whole."""
+    which its contents tell apart; 0 where it is whole. source: the key of the trial that trains what this one is scored with; empty
+    where it trains its own."""
 
     label: str
     method: Method
@@ -32,15 +33,18 @@ class Spec:
     split: str = "test"
     choice_score: str = "sum"
     fold: int = 0
+    source: str = ""
 
     def contents(self, backbone: Backbone, task: Task) -> dict[str, Any]:
         """Everything that decides the result, as plain values: the key is their digest."""
         row = self.method
         chat = {} if backbone.chat is None else {"chat": [backbone.chat.digest, list(backbone.eos)]}
         scored = {} if self.choice_score == "sum" else {"choice_score": self.choice_score}
+        trained = {"trained_by": self.source} if self.source else {}
         return (
             chat
             | scored
+            | trained
             | {
                 "engine": ENGINE,
                 "backbone": backbone.fingerprint,
