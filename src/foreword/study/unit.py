@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from foreword.config.run import Run
 from foreword.data.task import Task
@@ -31,6 +31,7 @@ from foreword.util.files import canonical, remove_empty, stands
 from foreword.util.progress import Progress, silent
 
 KEPT = 8  # plans and tasks that are held at once
+Held = TypeVar("Held")
 
 
 @dataclass
@@ -136,7 +137,7 @@ class Bench:
         return replace(trial, spec=replace(trial.spec, tuning=tuning), progress=self.progress)
 
 
-def _held(shelf: OrderedDict[str, Any], key: str, make: Callable[[], Any]) -> Any:
+def _held(shelf: OrderedDict[str, Held], key: str, make: Callable[[], Held]) -> Held:
     """What the shelf has under that key, made where it is missing; the longest unused goes."""
     if key not in shelf:
         shelf[key] = make()
@@ -207,8 +208,7 @@ def _run(bench: Bench, folder: Folder, cells: Sequence[CellSpec], claim: Claim) 
 
 def _done(bench: Bench, folder: Folder, cell: CellSpec, trial: Trial) -> None:
     examples = len(trial.task.split(trial.spec.split))
-    marks = {"stamp": stamp(cell.settings()), "examples": examples, "shape": _shape(trial.backbone)}
-    folder.end(cell.id, State("done", trial.key, **marks))
+    folder.end(cell.id, State("done", trial.key, "", stamp(cell.settings()), examples, _shape(trial.backbone)))
 
 
 def _shape(backbone: Backbone) -> dict[str, int]:
