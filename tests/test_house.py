@@ -50,7 +50,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "task",
     ),
     "engine": (
-        "batch cache gguf gradient head numbers pack passes prefix sampling traits truth unused vocabulary whole",
+        "batch cache gguf gradient head numbers pack passes prefix residual sampling traits truth unused vocabulary whole",
         "attention decoding inputs known memory rounding stored wording",
         "blocks growing identity install packing session",
         "beside cohorts core fused recompute spared",

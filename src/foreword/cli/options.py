@@ -143,7 +143,9 @@ PromptLength = Annotated[
 MaxSteps = Annotated[int | None, typer.Option("--max-steps", help="Training steps at most.", rich_help_panel=TUNE)]
 LearningRate = Annotated[
     float | None,
-    typer.Option("--learning-rate", help="In units of the embedding rows' root mean square.", rich_help_panel=TUNE),
+    typer.Option(
+        "--learning-rate", help="In units of the hidden states behind the model's first block.", rich_help_panel=TUNE
+    ),
 ]
 TrainBatch = Annotated[
     int | None, typer.Option("--train-batch-size", help="Examples a training step.", rich_help_panel=TUNE)

@@ -13,6 +13,7 @@ from foreword.prompts.methods import Method
 from foreword.prompts.retrieve import signature
 from foreword.prompts.soft_prompt import SoftPrompt
 from foreword.results.record import ENGINE, key_of
+from foreword.train.trainables import TRAINABLES
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,12 @@ class Spec:
         row = self.method
         chat = {} if backbone.chat is None else {"chat": [backbone.chat.digest, list(backbone.eos)]}
         scored = {} if self.choice_score == "sum" else {"choice_score": self.choice_score}
+        unit = {"rate_unit": TRAINABLES[row.trainable].rate.key} if row.soft else {}
         trained = {"trained_by": self.source} if self.source else {}
         return (
             chat
             | scored
+            | unit
             | trained
             | {
                 "engine": ENGINE,

@@ -59,11 +59,12 @@ class Training(Protocol):
 @dataclass(frozen=True)
 class Rate:
     """A learning rate. unit: of what. setting: the key of a run that holds it. flag: how the command line calls that setting, where
-    it has a name for it."""
+    it has a name for it. key: stands for the unit in the keys of trials, where an earlier version had another one."""
 
     unit: str
     setting: str
     flag: str = ""
+    key: str = ""
 
     @property
     def name(self) -> str:
