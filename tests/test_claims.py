@@ -56,7 +56,10 @@ def test_many_that_race_get_it_once(tmp_path: Path) -> None:
     assert len(taken) == 8 and sum(claim is not None for claim in taken) == 1
 
 
-DIES = "import sys, os; from pathlib import Path; from foreword.util.claims import Claims; Claims(Path(sys.argv[1])).take('unit'); os._exit(9)"
+DIES = (
+    "import sys, os; from pathlib import Path; from foreword.util.claims import Claims\n"
+    "Claims(Path(sys.argv[1])).take('unit'); os._exit(9)"
+)
 
 
 def test_a_process_that_died_is_succeeded_at_once(tmp_path: Path) -> None:

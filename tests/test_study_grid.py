@@ -20,12 +20,8 @@ PAPERS = {
     "sun2023-length",
     "sun2023-similarity",
     "sun2023-transfer",
-    *(
-        f"lester2021-{name}"
-        for name in (
-            "scale length init objective adaptation domain-shift paraphrase ensemble parameters nearest convergence".split()
-        )
-    ),
+    *(f"lester2021-{name}" for name in ("scale", "length", "init", "objective", "adaptation", "domain-shift")),
+    *(f"lester2021-{name}" for name in ("paraphrase", "ensemble", "parameters", "nearest", "convergence")),
 }
 EVERY = [(name, scale) for name in names() for scale in preset(name).scales]
 OWN = """
@@ -91,10 +87,17 @@ def test_the_main_table_at_full_scale_is_the_papers() -> None:
 def test_the_ablations_at_full_scale_have_the_papers_recipe() -> None:
     cells = lay_out(preset("lester2021-length"), "full").cells
     assert {cell.at.length for cell in cells} == {1, 5, 20, 100, 150}
-    assert {cell.at.model for cell in cells} == {f"google/t5-{size}-lm-adapt" for size in ("small", "base", "large", "xl", "xxl")}
+    assert {cell.at.model for cell in cells} == {
+        f"google/t5-{size}-lm-adapt" for size in ("small", "base", "large", "xl", "xxl")
+    }
     assert {cell.at.task for cell in cells} == {"boolq", "cb", "copa", "multirc", "record", "rte", "wic", "wsc"}
     tuning = by_paper(cells, task="boolq", length="100")[0].settings().tuning
-    assert (tuning.max_steps, tuning.batch_size, tuning.optimizer, tuning.learning_rate) == (30000, 32, "adafactor", 0.3)
+    assert (tuning.max_steps, tuning.batch_size, tuning.optimizer, tuning.learning_rate) == (
+        30000,
+        32,
+        "adafactor",
+        0.3,
+    )
     assert (tuning.init, tuning.schedule, tuning.select_by, tuning.eval_every) == ("labels", "constant", "metric", 1000)
     record = by_paper(cells, task="record", length="100")[0].settings().tuning
     assert (record.init, record.init_text) == ("text", "commonsense reasoning reading comprehension")

@@ -151,7 +151,9 @@ def test_another_scale_in_the_folder_is_refused(model: Path, tmp_path: Path) -> 
     path = grid(model, tmp_path, '"icl-1"')
     keep(tmp_path / "out", laid(path), "")
     path.write_text(path.read_text(encoding="utf-8").replace("[smoke]", "[small]"), encoding="utf-8")
-    with pytest.raises(ForewordError, match="holds the study mine at the scale smoke, and the scale small is asked for"):
+    with pytest.raises(
+        ForewordError, match="holds the study mine at the scale smoke, and the scale small is asked for"
+    ):
         carry_out(lay_out(preset(str(path)), "small"), Job(tmp_path / "out", "mine"))
 
 
@@ -250,4 +252,4 @@ def test_kill_9_at_random_moments_changes_no_score(kills: int, model: Path, tmp_
     assert wanted == got
     records = [Record.read(place) for place in (out / "records").iterdir()]
     assert len(records) == len(wanted) and all((out / record.prompt).is_dir() for record in records if record.prompt)
-    assert not [place for place in out.rglob(".*")] and not (out / "work").exists() and not (out / "claims").exists()
+    assert not list(out.rglob(".*")) and not (out / "work").exists() and not (out / "claims").exists()

@@ -18,7 +18,9 @@ def write(out: Path) -> Path:
     for name in kept.names(out):
         there = kept.read(out, name)
         counts = ", ".join(f"{count} {state}" for state, count in there.counts().items() if count)
-        parts.append(f"# {there.preset.title}\n\n{name} at the scale {there.scale}: {counts}. Command: `{there.command}`.")
+        parts.append(
+            f"# {there.preset.title}\n\n{name} at the scale {there.scale}: {counts}. Command: `{there.command}`."
+        )
         for answered in answers(there.cells, there.preset, out).values():
             parts += map(_table, grids(answered))
     write_text(out / PAGE, "\n\n".join(parts) + "\n")
@@ -27,5 +29,7 @@ def write(out: Path) -> Path:
 
 def _table(grid: Grid) -> str:
     lines = [grid.columns, ["---"] * len(grid.columns), *grid.rows]
-    rows = "\n".join("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |" for line in lines)
+    rows = "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |" for line in lines
+    )
     return f"**{grid.caption}**\n\n{rows}"

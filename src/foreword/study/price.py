@@ -44,7 +44,11 @@ SHAPES: Mapping[str, tuple[int, int, int]] = {
             "xl": (2_849_757_184, 2048, 48),
             "xxl": (11_135_332_352, 4096, 48),
         }.items()
-        for name in (f"google/t5-{size}-lm-adapt", f"google/t5-v1_1-{size}", *(f"adapted/t5-{size}-{n}" for n in (10000, 50000)))
+        for name in (
+            f"google/t5-{size}-lm-adapt",
+            f"google/t5-v1_1-{size}",
+            *(f"adapted/t5-{size}-{n}" for n in (10000, 50000)),
+        )
     },
 }
 
@@ -117,9 +121,10 @@ class Priced:
         if any(line.measured for line in self.lines):
             yield "Measured on a few steps and answers here: lines of models and data at hand."
         if not all(line.measured for line in self.lines):
+            long, answer = self.study.preset.tokens
             yield (
-                f"Counted, not measured: one A100 in bfloat16 that reaches {REACHED:.0%} of its {A100 / 1e12:.0f} TFLOP a second, inputs and "
-                f"answers of full length ({self.study.preset.tokens[0]} and {self.study.preset.tokens[1]} tokens), choosing checkpoints left out."
+                f"Counted, not measured: one A100 in bfloat16 that reaches {REACHED:.0%} of its {A100 / 1e12:.0f} TFLOP a second, inputs "
+                f"and answers of full length ({long} and {answer} tokens), choosing checkpoints left out."
             )
         for name, value in settings(self.study).items():
             yield f"{name}: {value}"

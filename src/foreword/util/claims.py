@@ -116,7 +116,12 @@ class Claims:
             about = json.loads(path.read_text(encoding="utf-8"))
             sign: object = (about["owner"], path.stat().st_mtime_ns)
             here = about["host"] == socket.gethostname()
-        except (OSError, ValueError, KeyError):  # released meanwhile, or unreadable: its sign of life decides
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+        ):  # released meanwhile, or unreadable: its sign of life decides
             sign, here = "unreadable", False
         if here:
             with taken(path) as free:
@@ -159,5 +164,5 @@ def _last(folder: Path, name: str) -> int:
 def _owner(path: Path) -> str:
     try:
         return str(json.loads(path.read_text(encoding="utf-8"))["owner"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return ""
