@@ -151,6 +151,7 @@ TENSORS = {
     "prompts.store",
     "registry",
     "serve",
+    "study.executors.processes",
     "study.trial",
     "train",
     "util.environment",

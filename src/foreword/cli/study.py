@@ -20,61 +20,56 @@ if TYPE_CHECKING:
 
 ALL, SHOW = "all", "show"
 
+Listing = Annotated[bool, typer.Option("--list", help="List the studies.", rich_help_panel=o.RUN)]
+Scale = Annotated[
+    str | None,
+    typer.Option(
+        "--scale",
+        help="smoke (reference models, offline, minutes), small (SmolLM2, real data) or full (the paper's).",
+        rich_help_panel=o.WHAT,
+    ),
+]
+Models = Annotated[
+    str | None, typer.Option("--models", help="Comma list, in the place of the scale's models.", rich_help_panel=o.WHAT)
+]
+Tasks = Annotated[
+    str | None, typer.Option("--tasks", help="Comma list: some of the study's tasks.", rich_help_panel=o.WHAT)
+]
+Only = Annotated[
+    str | None, typer.Option("--only", help="Comma list of questions to be answered.", rich_help_panel=o.RUN)
+]
+Executor = Annotated[str | None, typer.Option("--executor", help="inline, processes or ray.", rich_help_panel=o.RUN)]
+Jobs = Annotated[int | None, typer.Option("--jobs", help="Workers of processes and ray.", rich_help_panel=o.RUN)]
+Address = Annotated[
+    str | None, typer.Option("--address", help="Of a Ray cluster, such as auto.", rich_help_panel=o.RUN)
+]
+Gpus = Annotated[float | None, typer.Option("--gpus", help="Of each worker on a Ray cluster.", rich_help_panel=o.RUN)]
+Retry = Annotated[
+    bool, typer.Option("--retry-failed", help="Run the cells that failed before again.", rich_help_panel=o.RUN)
+]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Cells, tokens, time and memory; run nothing that is kept.", rich_help_panel=o.RUN),
+]
 
+
+@o.takes(
+    {"scale": Scale, "model": o.Model, "models": Models, "tasks": Tasks, "seeds": o.Seeds, "limit": o.Limit},
+    {"data_dir": o.DataDir, "only": Only, "out": o.Out, "executor": Executor, "jobs": Jobs, "address": Address},
+    {"gpus": Gpus, "device": o.Device},
+)
 def study(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="NAME...", help="Studies, TOML files, `all`; or `show OUT` for what is there already."),
-    ] = None,
-    listing: Annotated[bool, typer.Option("--list", help="List the studies.", rich_help_panel=o.RUN)] = False,
-    scale: Annotated[
-        str,
-        typer.Option(
-            "--scale",
-            help="smoke (reference models, offline, minutes), small (SmolLM2, real data) or full (the paper's).",
-            rich_help_panel=o.WHAT,
+        typer.Argument(
+            metavar="[NAME]...", help="Studies, TOML files, `all`; or `show OUT` for what is there already."
         ),
-    ] = "smoke",
-    model: o.Model = None,
-    models: Annotated[
-        str | None,
-        typer.Option("--models", help="Comma list, in the place of the scale's models.", rich_help_panel=o.WHAT),
     ] = None,
-    tasks: Annotated[
-        str | None, typer.Option("--tasks", help="Comma list: some of the study's tasks.", rich_help_panel=o.WHAT)
-    ] = None,
-    seeds: Annotated[
-        str | None, typer.Option("--seeds", help="Comma list, in the place of the scale's.", rich_help_panel=o.HOW)
-    ] = None,
-    limit: o.Limit = None,
-    data_dir: o.DataDir = None,
-    only: Annotated[
-        str | None, typer.Option("--only", help="Comma list of questions to be answered.", rich_help_panel=o.RUN)
-    ] = None,
-    out: o.Out = None,
-    executor: Annotated[
-        str, typer.Option("--executor", help="inline, processes or ray.", rich_help_panel=o.RUN)
-    ] = "inline",
-    jobs: Annotated[
-        int | None, typer.Option("--jobs", help="Workers of processes and ray.", rich_help_panel=o.RUN)
-    ] = None,
-    address: Annotated[
-        str | None, typer.Option("--address", help="Of a Ray cluster, such as auto.", rich_help_panel=o.RUN)
-    ] = None,
-    gpus: Annotated[
-        float | None, typer.Option("--gpus", help="Of each worker on a Ray cluster.", rich_help_panel=o.RUN)
-    ] = None,
-    device: o.Device = None,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Run the cells that failed before again.", rich_help_panel=o.RUN)
-    ] = False,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run", help="Cells, tokens, time and memory; run nothing that is kept.", rich_help_panel=o.RUN
-        ),
-    ] = False,
+    listing: Listing = False,
+    retry_failed: Retry = False,
+    dry_run: DryRun = False,
     as_json: o.Json = False,
+    **flags: Any,
 ) -> None:
     """Run an experiment of the papers on any model, or show how far it is.
 
@@ -90,24 +85,24 @@ def study(
 
       foreword study show runs/gpt2
     """
+    only = _listed(flags["only"])
     if listing or not names:
         _list(as_json)
         return
     if names[0] == SHOW:
-        _show_all(Path(names[1] if len(names) > 1 else out or "runs/study"), _listed(only), as_json)
+        _show_all(Path(names[1] if len(names) > 1 else flags["out"] or "runs/study-smoke"), only, as_json)
         return
-    settings: dict[str, Any] = {"limit": limit, "data_dir": data_dir}
-    given = _given([model] if model else _listed(models), _listed(tasks), _listed(seeds), settings)
-    job = _job(out, scale, device, jobs, address, gpus)
+    scale = flags["scale"] or "smoke"
+    job = _job(flags, scale)
     failed = False
-    for laid in _laid(names, scale, given, _listed(only)):
+    for laid in _laid(names, scale, _given(flags), only):
         if dry_run:
             _price(laid, job, as_json)
         else:
-            failed |= _run(laid, job, executor, retry_failed)
-            _show(job.out, laid.preset.name, _listed(only), as_json)
+            failed |= _run(laid, job, flags["executor"] or "inline", retry_failed)
+            _show(job.out, laid.preset.name, only, as_json)
     if not dry_run:
-        _page(job.out)
+        _page(job.out, as_json)
     if failed:
         raise typer.Exit(FAILED)
 
@@ -116,29 +111,29 @@ def _listed(text: str | None) -> list[str]:
     return [part.strip() for part in (text or "").split(",") if part.strip()]
 
 
-def _given(models: list[str], tasks: list[str], seeds: list[str], settings: dict[str, Any]) -> Given:
+def _given(flags: dict[str, Any]) -> Given:
     from foreword.study.grid import Given
     from foreword.util.errors import ForewordError
 
+    seeds = _listed(flags["seeds"])
     wrong = [seed for seed in seeds if not seed.isdecimal()]
     if wrong:
         raise ForewordError(f"--seeds holds '{wrong[0]}', but must be whole numbers with commas, such as 0,1,2.")
-    run = {name: value for name, value in settings.items() if value is not None}
-    return Given(tuple(models), tuple(map(int, seeds)), tuple(tasks), run)
+    models = [flags["model"]] if flags["model"] else _listed(flags["models"])
+    run = {name: flags[name] for name in ("limit", "data_dir") if flags[name] is not None}
+    return Given(tuple(models), tuple(map(int, seeds)), tuple(_listed(flags["tasks"])), run)
 
 
-def _job(
-    out: str | None, scale: str, device: str | None, jobs: int | None, address: str | None, gpus: float | None
-) -> Job:
+def _job(flags: dict[str, Any], scale: str) -> Job:
     from foreword.study.executors import Job
 
     return Job(
-        out=Path(out or f"runs/study-{scale}"),
+        out=Path(flags["out"] or f"runs/study-{scale}"),
         study="",
-        device=device or "",
-        workers=jobs or 0,
-        address=address or "",
-        gpus=gpus or 0.0,
+        device=flags["device"] or "",
+        workers=flags["jobs"] or 0,
+        address=flags["address"] or "",
+        gpus=flags["gpus"] or 0.0,
     )
 
 
@@ -224,10 +219,12 @@ def _failures(there: Kept) -> None:
         say(f"{len(failed)} failed; --retry-failed runs them again.")
 
 
-def _page(out: Path) -> None:
+def _page(out: Path, as_json: bool) -> None:
     from foreword.study.page import write
 
-    say(f"report: {write(out)}")
+    page = write(out)
+    if not as_json:
+        say(f"report: {page}")
 
 
 def _price(laid: Study, job: Job, as_json: bool) -> None:
@@ -238,6 +235,6 @@ def _price(laid: Study, job: Job, as_json: bool) -> None:
     if as_json:
         print_json(priced.as_dict())
         return
-    print_table(f"{laid.preset.name} at the scale {laid.scale}", HEADS, priced.cells(), left=HEADS[:2])
+    print_table(f"{laid.preset.name} at the scale {laid.scale}", HEADS, priced.cells(), left=HEADS[:1])
     for line in priced.sentences():
         say(line)

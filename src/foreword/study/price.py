@@ -27,7 +27,7 @@ from foreword.util.files import stands
 A100, REACHED = 312e12, 0.4  # operations a second in bfloat16, and the part of them that is taken to be reached
 GROWN = 34  # bytes of activations a token, hidden unit and layer that a training keeps (Korthikanti et al. 2022, half precision)
 MICRO_TOKENS = 16_384  # that go through a model at once
-HEADS = ("model", "task", "method", "cells", "train", "scored", "steps", "batch", "M tokens", "PFLOP", "time", "memory")
+HEADS = ("model, task, method", "cells", "steps", "M tokens", "time", "memory")
 
 """Parameters, hidden size and layers (of both halves) of the papers' models: of T5 from table 4 of Lester et al. 2021, of the others as
 their configurations have them."""
@@ -74,17 +74,12 @@ class Line:
 
     def row(self) -> list[str]:
         """For people, under HEADS."""
+        steps = f"{words.whole(self.steps)} of {self.batch}" if self.steps else ""
         return [
-            self.model,
-            self.task,
-            self.method,
+            f"{self.model}, {self.task}, {self.method}",
             str(self.cells),
-            words.whole(self.train) if self.train else "",
-            words.whole(self.scored) if self.scored else "",
-            words.whole(self.steps) if self.steps else "",
-            str(self.batch) if self.steps else "",
+            steps,
             f"{self.tokens / 1e6:,.1f}",
-            f"{self.flop / 1e15:,.3g}",
             "" if self.seconds is None else words.duration(self.seconds),
             "" if self.memory is None else words.size(self.memory),
         ]
@@ -126,8 +121,9 @@ class Priced:
                 f"Counted, not measured: one A100 in bfloat16 that reaches {REACHED:.0%} of its {A100 / 1e12:.0f} TFLOP a second, inputs "
                 f"and answers of full length ({long} and {answer} tokens), choosing checkpoints left out."
             )
-        for name, value in settings(self.study).items():
-            yield f"{name}: {value}"
+        sizes = {line.task: f"{line.train:,} train, {line.scored:,} scored" for line in self.lines}
+        yield "Examples: " + "; ".join(f"{task} {size}" for task, size in sizes.items()) + "."
+        yield "Settings: " + "; ".join(f"{name} {value}" for name, value in settings(self.study).items()) + "."
 
 
 def settings(study: Study) -> dict[str, str]:
