@@ -1,4 +1,4 @@
-"""The guide to studies is run: its commands in one folder in order, with its own TOML file, and a smaller model in the place of a larger."""
+"""The guide to studies is run: its commands in one folder in order, with its own TOML file and a small model in the place of a larger."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from itertools import product
 from typing import Any
 
@@ -291,6 +291,17 @@ def units_of(cells: Sequence[CellSpec]) -> dict[str, list[CellSpec]]:
     return units
 
 
-def limited(cells: Sequence[CellSpec], run: Mapping[str, Any]) -> list[CellSpec]:
-    """The cells with other settings of their runs that change no result, such as the device."""
-    return [replace(cell, run=_over(cell.run, run)) for cell in cells]
+def cells_of(runs: Sequence[Run]) -> list[CellSpec]:
+    """The cells of plain runs, as `foreword compare` has them: each method with each seed; those that two runs ask for once."""
+    cells: dict[str, CellSpec] = {}
+    for run in runs:
+        settings = run.model_dump(exclude={"out", "device", "tuning"}, exclude_unset=True)
+        settings["tuning"] = run.tuning.model_dump(exclude_unset=True)
+        for label in run.methods:
+            row = row_of(run, label)
+            for seed in run.seeds if row.random() else run.seeds[:1]:
+                length = run.tuning.prompt_length if row.soft else None
+                at = Coordinates("", run.model, run.task, label, seed, length, run.tuning.init if row.soft else "")
+                id_ = key_of({"cell": [at.as_dict(), settings]})[:24]
+                cells[id_] = CellSpec(id_, id_, at, {"model": run.model, "task": run.task, "method": label}, settings)
+    return list(cells.values())
