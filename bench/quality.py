@@ -149,7 +149,7 @@ def peer(
         if len(order) < 8:
             order += rng.sample(range(len(rows)), len(rows))
         batch, order = order[:8], order[8:]
-        loop.step(_peft.batch([rows[place] for place in batch], seq2seq=seq2seq, end=backbone.words.end))
+        loop.step(_peft.batch([rows[place] for place in batch], seq2seq=seq2seq, end=backbone.tokenizer.end))
     seconds = clock.seconds()
     return score(_peft.prompt(loop.model).detach().float()), seconds
 

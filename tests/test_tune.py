@@ -16,7 +16,7 @@ import tiny
 from foreword.config.tuning import Tuning
 from foreword.engine import Backbone, Row, wrap
 from foreword.prompts.inits import Given
-from foreword.prompts.soft_prompt import Birth, SoftPrompt
+from foreword.prompts.soft_prompt import Provenance, SoftPrompt
 from foreword.train import loop as room
 from foreword.train.loop import Tuned, dev_loss, train
 from foreword.train.trainables import TRAINABLES, Setup
@@ -58,7 +58,7 @@ def run(
     start = tiny.soft(one, tuning.prompt_length)
     assert start is not None
     scored = evaluate or dev_loss(one, rows, 8)
-    setup = Setup(one, tuning, seed, Given(prompt=SoftPrompt(start, Birth(backbone=one.name))))
+    setup = Setup(one, tuning, seed, Given(prompt=SoftPrompt(start, Provenance(backbone=one.name))))
     answering, tuned = train(
         TRAINABLES["prompt"], setup, rows, lambda backbone: scored, folder=folder, progress=progress
     )
@@ -368,7 +368,7 @@ def test_the_unit_is_measured_behind_the_first_block(family: str) -> None:
     hook = first.register_forward_hook(
         lambda _, args, out: seen.append((out[0] if isinstance(out, tuple) else out).detach())
     )
-    body(input_ids=torch.tensor([one.words.frequent(32)[:32]]))
+    body(input_ids=torch.tensor([one.tokenizer.frequent(32)[:32]]))
     hook.remove()
     median = float(seen[0][0].square().mean(dim=-1).sqrt().median())
     assert unit_of(one) == float(f"{median:.2g}")

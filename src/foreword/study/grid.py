@@ -11,8 +11,8 @@ from foreword.config.run import Run
 from foreword.prompts.methods import Method
 from foreword.results.cells import Coordinates
 from foreword.results.record import key_of
-from foreword.study.asked import row_of
 from foreword.study.preset import LABELS, Part, Preset, Scale
+from foreword.study.resolve import row_of
 from foreword.util.errors import ForewordError, unknown
 
 SENTINEL = "<extra_id_0> {target}"  # what stands before an answer under span corruption with its sentinel (Lester et al. 2021, 3.3)
@@ -251,7 +251,7 @@ def _spec(
         label=LABELS.get(method, method),
         seed=seed,
         length=settings.tuning.prompt_length if row.soft else None,
-        init=("carried" if carried else settings.tuning.init) if row.soft else "",
+        init=("warm_start" if carried else settings.tuning.init) if row.soft else "",
         objective=str(values.get("objective", "")),
         source=source.at.task if source is not None else "+".join(trained),
         setting={"adaptation": str(values["adaptation"])} if "adaptation" in values else {},

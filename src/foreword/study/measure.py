@@ -14,11 +14,12 @@ from foreword.metrics import metric
 from foreword.results import stats
 from foreword.results.cells import Cell, Entry
 from foreword.results.record import Record
-from foreword.util import words
+from foreword.util import phrases
 from foreword.util.errors import ForewordError
 
 ALPHA = 0.05
 Key = TypeVar("Key")
+Item = TypeVar("Item")
 Array = NDArray[np.float64]
 
 
@@ -38,7 +39,7 @@ class Difference:
         return self.ci95[0] > 0
 
     def __str__(self) -> str:
-        return f"{words.points(self.points)}{'*' * (self.p < ALPHA)} ({words.between(*self.ci95)})"
+        return f"{phrases.points(self.points)}{'*' * (self.p < ALPHA)} ({phrases.between(*self.ci95)})"
 
 
 def choose(cells: Iterable[Cell], **at: Any) -> list[Cell]:
@@ -103,11 +104,11 @@ def entry(cells: Sequence[Cell], *, paper: dict[str, str] | None = None) -> Entr
     )
 
 
-def grouped(cells: Iterable[Cell], key: Callable[[Cell], Key]) -> dict[Key, list[Cell]]:
-    """Cells by a key, in the order in which they first come."""
-    groups: dict[Key, list[Cell]] = {}
-    for cell in cells:
-        groups.setdefault(key(cell), []).append(cell)
+def grouped(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list[Item]]:
+    """Items by a key, in the order in which they first come."""
+    groups: dict[Key, list[Item]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
     return groups
 
 

@@ -21,7 +21,7 @@ from foreword.study.pace import pace
 from foreword.study.trial import Trial
 from foreword.study.unit import Bench
 from foreword.tasks import about
-from foreword.util import words
+from foreword.util import phrases
 from foreword.util.files import stands
 
 A100, REACHED = 312e12, 0.4  # operations a second in bfloat16, and the part of them that is taken to be reached
@@ -74,14 +74,14 @@ class Line:
 
     def row(self) -> list[str]:
         """For people, under HEADS."""
-        steps = f"{words.whole(self.steps)} of {self.batch}" if self.steps else ""
+        steps = f"{phrases.whole(self.steps)} of {self.batch}" if self.steps else ""
         return [
             f"{self.model}, {self.task}, {self.method}",
             str(self.cells),
             steps,
             f"{self.tokens / 1e6:,.1f}",
-            "" if self.seconds is None else words.duration(self.seconds),
-            "" if self.memory is None else words.size(self.memory),
+            "" if self.seconds is None else phrases.duration(self.seconds),
+            "" if self.memory is None else phrases.size(self.memory),
         ]
 
 
@@ -109,7 +109,7 @@ class Priced:
     def sentences(self) -> Iterator[str]:
         """The whole in words, and how it is known."""
         whole = [line.seconds for line in self.lines]
-        time = words.duration(sum(seconds or 0.0 for seconds in whole))
+        time = phrases.duration(sum(seconds or 0.0 for seconds in whole))
         tokens, flop = sum(line.tokens for line in self.lines), sum(line.flop for line in self.lines)
         lacking = f" without {whole.count(None)} lines of models whose size is not known" if None in whole else ""
         yield f"{len(self.study.cells)} cells, {tokens / 1e6:,.0f} M tokens, {flop / 1e15:,.3g} PFLOP: about {time}{lacking}."

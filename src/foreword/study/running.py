@@ -17,7 +17,7 @@ from foreword.study.unit import stamp
 from foreword.util.errors import unknown
 from foreword.util.files import remove_empty, writable_folder
 from foreword.util.locks import taken
-from foreword.util.words import duration
+from foreword.util.phrases import duration
 
 Said = Callable[[str], None]
 

@@ -56,7 +56,7 @@ class Spec:
                 "split": self.split,
                 "method": row.as_dict(),
                 "seed": self.seed if row.random() else None,
-                "tuning": self.tuning.model_dump() if row.trains else None,
+                "tuning": self.tuning.stored() if row.trains else None,
                 "given": self.given.digest if self.given is not None and row.soft else None,
                 "max_new_tokens": self.max_new_tokens,
                 "encoder": self.encoder if row.retriever == "dense" else None,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from foreword.results.cells import Answered, Bins, Curve, Entry, Matrix, Panel, Table, Test
-from foreword.util import words
+from foreword.util import phrases
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ def shown(entry: Entry | str | None) -> str:
         return entry or ""
     if entry.score is None:
         return "failed" if entry.cause and "not run" not in entry.cause else "not run"
-    number = words.whole(entry.score) if entry.unit == "numbers" else words.score(entry.score)
+    number = phrases.whole(entry.score) if entry.unit == "numbers" else phrases.score(entry.score)
     if entry.unit == "s":
-        number = words.duration(entry.score)
+        number = phrases.duration(entry.score)
     spread = f" ± {entry.spread:.1f}" if entry.spread is not None else ""
     return number + spread + ("*" if entry.seeds < entry.seeds_planned else "")
 
@@ -51,7 +51,7 @@ def grids(answered: Sequence[Answered]) -> Iterator[Grid]:
 
 def _panel(curve: Curve, panel: Panel) -> Grid:
     places = sorted({x for series in panel.series if not series.level for x, _ in series.points})
-    names = [panel.x_names.get(int(x), words.whole(x)) for x in places]
+    names = [panel.x_names.get(int(x), phrases.whole(x)) for x in places]
     rows = []
     for series in panel.series:
         at = dict(series.points)
@@ -82,7 +82,7 @@ def _bins(bins: Bins) -> Iterator[Grid]:
         names = [f"{low:.2f}–{high:.2f}" for high, low in zip(panel.edges, panel.edges[1:], strict=False)]
         rows = [("examples", *map(str, panel.counts))]
         for name, points in panel.series.items():
-            rows.append((name, *("" if point is None else words.score(point[0]) for point in points)))
+            rows.append((name, *("" if point is None else phrases.score(point[0]) for point in points)))
         yield Grid(f"{bins.caption}: {panel.title} ({panel.y})", ("", *names), tuple(rows))
 
 
@@ -90,6 +90,6 @@ def _test(test: Test) -> tuple[str, str, str, str]:
     holds = {True: "yes", False: "no", None: "cannot say"}[test.holds]
     where = "" if test.cases is None else f"{test.cases[0]} of {test.cases[1]}"
     if test.estimate is not None:
-        ends = "" if test.ci95 is None else f" ({words.between(*test.ci95)})"
-        where += f"{', ' if where else ''}{words.points(test.estimate)}{ends}"
+        ends = "" if test.ci95 is None else f" ({phrases.between(*test.ci95)})"
+        where += f"{', ' if where else ''}{phrases.points(test.estimate)}{ends}"
     return test.claim, holds, where, test.note

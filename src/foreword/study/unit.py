@@ -17,11 +17,11 @@ from foreword.data.task import Task
 from foreword.engine import Backbone
 from foreword.engine.memory import out_of_memory
 from foreword.results.record import ENGINE
-from foreword.study.asked import task_of
 from foreword.study.composed import generated, prefixed, relabelled, together
 from foreword.study.grid import CellSpec
 from foreword.study.kept import Folder, State, ended
 from foreword.study.plan import Plan, backbone_of, plan, renamed
+from foreword.study.resolve import task_of
 from foreword.study.trial import Trial
 from foreword.tasks import module, place
 from foreword.util.claims import Claim
@@ -99,7 +99,7 @@ class Bench:
                 "The soft prompt that it carries is not there: the cell that makes it did not end well."
             )
         tuning = run.tuning.model_copy(
-            update={"init": "carried", "init_prompt": str(self.out / record.prompt), "max_steps": 0}
+            update={"init": "warm_start", "init_prompt": str(self.out / record.prompt), "max_steps": 0}
         )
         return run.model_copy(update={"tuning": tuning})
 

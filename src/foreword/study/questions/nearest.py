@@ -79,7 +79,7 @@ def _looked(cell: Cell, backbone: Backbone, table: Array, out: Path) -> dict[str
 
 
 def _embeddings(backbone: Backbone) -> Array:
-    count = len(backbone.words.tokenizer)
+    count = len(backbone.tokenizer.hf)
     return np.asarray(backbone.embed(range(count)).float().cpu().numpy(), dtype=np.float64)
 
 
@@ -105,7 +105,7 @@ def _tightness(places: Sequence[Sequence[int]], table: Array) -> float:
 
 
 def _texts(backbone: Backbone, ids: Sequence[int]) -> list[str]:
-    return [repr(backbone.words.tokenizer.decode([id_]).strip()) for id_ in ids]
+    return [repr(backbone.tokenizer.hf.decode([id_]).strip()) for id_ in ids]
 
 
 def _labels(cell: Cell, backbone: Backbone, places: Sequence[Sequence[int]]) -> str:
@@ -115,7 +115,7 @@ def _labels(cell: Cell, backbone: Backbone, places: Sequence[Sequence[int]]) -> 
     if len(targets) > 10:  # free text, no labels
         return ""
     there = {id_ for ids in places for id_ in ids}
-    held = [label for label in targets if there & set(backbone.words.ids(((label, False),), first=True))]
+    held = [label for label in targets if there & set(backbone.tokenizer.ids(((label, False),), first=True))]
     return f"{'all' if len(held) == len(targets) else len(held)} of {len(targets)}"
 
 

@@ -91,7 +91,8 @@ def _slope(pt: Sequence[Record], ipt: Sequence[Record], name: str) -> Test:
 def _own(records: Sequence[Record], ids: Sequence[str]) -> Array:
     """Each example's own score, mean over seeds."""
     rows = [{a.id: a.scores[r.primary] for a in r.answers} for r in records]
-    return np.asarray([[row[id_] for id_ in ids] for row in rows], dtype=np.float64).mean(axis=0)
+    whole = np.asarray([[row[id_] for id_ in ids] for row in rows], dtype=np.float64)  # [S, N]
+    return np.asarray(whole.mean(axis=0))
 
 
 ASKED = {"similarity": similarity}

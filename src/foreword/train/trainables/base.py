@@ -12,7 +12,7 @@ from foreword.config.tuning import Tuning
 from foreword.engine import Backbone
 from foreword.engine import Prefix as Before
 from foreword.prompts.inits import Given
-from foreword.prompts.soft_prompt import Birth, SoftPrompt
+from foreword.prompts.soft_prompt import Provenance, SoftPrompt
 
 Prefix = Before | Tensor | None  # what `Backbone.loss` takes to stand before every row
 
@@ -94,4 +94,4 @@ class Trainable:
     flops: Callable[[Backbone], int]
     settings: frozenset[str] = frozenset()
     keeps: str = ""
-    artifact: Callable[[dict[str, Tensor], Birth], SoftPrompt] | None = None
+    artifact: Callable[[dict[str, Tensor], Provenance], SoftPrompt] | None = None

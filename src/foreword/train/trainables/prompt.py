@@ -12,7 +12,7 @@ from foreword.config.tuning import Tuning
 from foreword.engine import Backbone
 from foreword.engine.residual import TOKENS, residual_scale
 from foreword.prompts.inits import initial
-from foreword.prompts.soft_prompt import Birth, SoftPrompt
+from foreword.prompts.soft_prompt import Provenance, SoftPrompt
 from foreword.train.trainables.base import Rate, Setup, Trainable
 
 KEPT = "prompt"  # the name of the soft prompt among what is kept
@@ -69,7 +69,7 @@ class Prompt:
 def unit_of(backbone: Backbone) -> float:
     """What the trained numbers of a soft prompt are multiples of: the root mean square of the hidden states behind the first block, to
     two digits, so that it is the same on every machine; of the embedding rows where the model hands out no hidden states."""
-    measured = residual_scale(backbone.model, backbone.words.frequent(TOKENS))
+    measured = residual_scale(backbone.model, backbone.tokenizer.frequent(TOKENS))
     return float(f"{measured or backbone.scale:.2g}")
 
 
@@ -81,7 +81,7 @@ def _begin(setup: Setup) -> Prompt:
     """A given prompt is what it starts from; else the init strategy's rows."""
     tuning, given = setup.tuning, setup.given
     length = tuning.prompt_length if given.prompt is None else given.prompt.length
-    strategy = tuning.init if given.prompt is None else "carried"
+    strategy = tuning.init if given.prompt is None else "warm_start"
     start = initial(strategy, setup.backbone, length, seed=setup.seed, given=given)
     return Prompt(setup.backbone, start, tuning, setup.seed)
 
@@ -93,8 +93,8 @@ def _parameters(backbone: Backbone, tuning: Tuning, length: int) -> int:
     return length * hidden + (2 * hidden * (tuning.mlp_width or hidden) if through_layers else 0)
 
 
-def _artifact(best: dict[str, Tensor], birth: Birth) -> SoftPrompt:
-    return SoftPrompt(best[KEPT], birth)
+def _artifact(best: dict[str, Tensor], provenance: Provenance) -> SoftPrompt:
+    return SoftPrompt(best[KEPT], provenance)
 
 
 TRAINABLE = Trainable(
