@@ -84,9 +84,9 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "remote",
     ),
     "results": (
-        "record rows stats trivial",
-        "classes collected contrast document",
-        "choice remarks",
+        "papers record rows stats trivial",
+        "cells classes collected contrast document",
+        "choice judged remarks",
         "reason scored",
         "summary",
     ),
