@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -70,9 +71,7 @@ def difference(entry: Entry, number: Number) -> tuple[float, tuple[float, float]
     low, high = entry.ci95
     half = _half(number)
     gap = entry.score - number.value
-    below = ((entry.score - low) ** 2 + half**2) ** 0.5
-    above = ((high - entry.score) ** 2 + half**2) ** 0.5
-    return gap, (gap - below, gap + above)
+    return gap, (gap - math.hypot(entry.score - low, half), gap + math.hypot(high - entry.score, half))
 
 
 def _half(number: Number) -> float:
@@ -80,7 +79,7 @@ def _half(number: Number) -> float:
     error = number.error * (2.0 if number.rough else 1.0)
     if number.std is None:
         return error
-    return float(student.ppf(0.975, number.runs - 1)) * number.std / number.runs**0.5 + error
+    return float(student.ppf(0.975, number.runs - 1)) * number.std / math.sqrt(number.runs) + error
 
 
 def _not_comparable(entry: Entry, number: Number, tuned: bool) -> str:
