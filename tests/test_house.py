@@ -61,7 +61,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "unfrozen",
     ),
     "export": (
-        "vllm",
+        "arrays vllm",
         "targets",
     ),
     "infer": (
@@ -73,7 +73,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "fetch list",
     ),
     "prompts": (
-        "context retrieve soft_prompt",
+        "context inspect retrieve soft_prompt",
         "chat inits methods store",
         "layout",
     ),

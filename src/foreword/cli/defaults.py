@@ -84,6 +84,8 @@ WORDS = {
     "parents": "none",
     "note": "none",
     "sampling": "none",
+    "inspect.out": "none",
+    "inspect.model": "the prompts' own",
 }
 TUNED = {"train_batch_size": "batch_size", "soft_place": "place"}
 

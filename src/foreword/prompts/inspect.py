@@ -112,11 +112,12 @@ def inspect(
 ) -> Inspection:
     """prompts: name to vectors [P, H], all of one width. labels: of each prompt, the token ids of each label that it chooses between.
     Raises ForewordError where widths differ."""
-    width = {values.shape[1] for values in prompts.values()} | ({vocabulary.values.shape[1]} if vocabulary else set())
+    width = {int(values.shape[1]) for values in prompts.values()} | (
+        {vocabulary.values.shape[1]} if vocabulary else set()
+    )
     if len(width) > 1:
         raise ForewordError(
-            f"These prompts are of several widths ({', '.join(map(str, sorted(width)))}), the vocabulary's included, and cannot be compared; "
-            "inspect each with its own model."
+            f"These prompts and the vocabulary are of several widths ({str(sorted(width))[1:-1]}); inspect each with its own model."
         )
     if neighbours < 1:
         raise ForewordError(f"{neighbours} neighbours were asked for; ask for 1 or more.")

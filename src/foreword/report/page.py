@@ -36,7 +36,7 @@ def page(summary: Summary, records: Sequence[Record], trials: Sequence[Record] =
     data, browsed = browsable(records, labels)
     for method in data["methods"]:
         method["colour"] = colours[method["label"]]
-    script = resource("page.js")
+    script = resource("tables.js") + resource("page.js")
     headline = summary.recommendation.headline
     slots = {
         "title": escape(f"{summary.task} on {summary.backbone}: {headline[0].lower() + headline[1:]}"),
