@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from foreword.prompts import store
 from foreword.prompts.inspect import Vocabulary, clusters, inspect, likeness
 from foreword.report.inspected import inspected_page, sentences
 from foreword.util.errors import ForewordError
+from test_readme import commands, flags
 
 
 def words(rows: int = 300, width: int = 24) -> Vocabulary:
@@ -165,3 +167,17 @@ def test_the_three_published_prompts_are_brought_in_and_inspected(shared: Path, 
     assert told.json["vocabulary"] is None and told.json["prompts"][0]["neighbours"] == []
     off = [told.json["likeness"]["of_means"][a][b] for a, b in ((0, 1), (0, 2), (1, 2))]
     assert all(-1 <= one < 0.999 for one in off), "three prompts, not one"
+
+
+def test_every_command_of_the_guide_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (Path(__file__).parents[1] / "docs" / "inspect.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    ran = 0
+    for line in commands(text):
+        words_ = ["reference-small" if word == "reference" else "2" if word == "40" else word for word in line[1:]]
+        told = entry.foreword(*words_, *(("--train-limit", "8") if words_[0] == "tune" else ()))
+        assert told.code == 0, f"{' '.join(line)}\n{told.err}"
+        ran += 1
+    assert ran == 4 and (tmp_path / "inspected.html").is_file()
+    spoken = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
+    assert spoken <= set().union(*flags().values())

@@ -82,6 +82,23 @@ def test_one_run_of_what_no_seed_changes_is_enough() -> None:
     assert judge(once, PRINTED, tuned=False).word == "agrees"
 
 
+def test_a_count_is_the_paper_s_or_is_not_and_times_are_of_two_machines() -> None:
+    number = paper("lester2021").number("lester2021-parameters", {"method": "pt", "length": "100", "model": "t5-small"})
+    count = replace(
+        ENTRY,
+        model="google/t5-small-lm-adapt",
+        task="sst2",
+        paper={"model": "t5-small"},
+        score=51200.0,
+        ci95=None,
+        unit="numbers",
+    )
+    assert judge(count, number).word == "agrees"
+    assert judge(replace(count, score=51201.0), number).word == "differs"
+    assert judge(replace(count, model="reference-t5"), number).word == "cannot say"
+    assert judge(replace(count, unit="s"), number).reason == "times are those of two machines"
+
+
 def test_without_the_paper_s_number_nothing_is_said() -> None:
     assert judge(ENTRY, None).reason == "the paper's number is not known"
 

@@ -55,7 +55,9 @@ def inspect(
         raise ForewordError("--no-vocabulary loads no model, and --model names one; leave one of them out.")
     prompts = {folder: store.load(store.located(folder)) for folder in dict.fromkeys(folders)}
     _one_model(prompts)
-    vocabulary, labels, name = None, {}, model or next(iter(prompts.values())).birth.backbone
+    vocabulary: Vocabulary | None = None
+    labels: dict[str, dict[str, list[int]]] = {}
+    name = model or next(iter(prompts.values())).birth.backbone
     if not no_vocabulary:
         vocabulary, labels, name = _vocabulary(prompts, model)
     inspection = inspected(

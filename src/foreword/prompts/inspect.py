@@ -4,7 +4,7 @@ random vectors beside them."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -108,7 +108,7 @@ def inspect(
     *,
     model: str = "",
     neighbours: int = 5,
-    labels: dict[str, dict[str, Sequence[int]]] | None = None,
+    labels: Mapping[str, Mapping[str, Sequence[int]]] | None = None,
 ) -> Inspection:
     """prompts: name to vectors [P, H], all of one width. labels: of each prompt, the token ids of each label that it chooses between.
     Raises ForewordError where widths differ."""
@@ -162,7 +162,7 @@ def _one(
     vocabulary: Vocabulary | None,
     anchors: _Anchors | None,
     k: int,
-    labels: dict[str, Sequence[int]],
+    labels: Mapping[str, Sequence[int]],
 ) -> Inspected:
     norms = np.linalg.norm(values, axis=1)
     alone = Inspected(name, len(values), [float(one) for one in norms], _spread(norms), clusters(values))

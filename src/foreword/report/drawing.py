@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from importlib.resources import files
 from typing import Any
 
 import altair as alt
@@ -68,12 +69,30 @@ def plain(label: str) -> str:
 _HOVERED = re.compile(r'<(path|line)\s+aria-label="hover:([^"]*)"([^>]*?)\s*/>')
 
 
+def solid(chart: Any) -> str:
+    """A picture of its own, as SVG in the light page's colours, for a file."""
+    text = vlc.vegalite_to_svg(_whole(chart).configure(background="#ffffff").to_dict())
+    light = re.search(
+        r":root \{(.*?)\}", files("foreword.report").joinpath("page.css").read_text(encoding="utf-8"), re.DOTALL
+    )
+    inks = dict(re.findall(r"--(\w+): (#\w{6})", light[1] if light else ""))
+    for standin, variable in _STANDINS.items():
+        text = text.replace(f'"{standin}"', f'"{inks[variable]}"')
+    return re.sub(r"</?a(?: [^>]*)?>", "", _HOVERED.sub(r"<\1\3><title>\2</title></\1>", text))
+
+
+def _whole(chart: Any) -> Any:
+    return chart.configure(background="transparent", font="system-ui, sans-serif").configure_view(stroke=None)
+
+
 def svg(chart: Any) -> str:
     """Render, take out what names an address, and give every colour to the page's style sheet."""
-    whole = chart.configure(background="transparent", font="system-ui, sans-serif").configure_view(stroke=None)
-    text = vlc.vegalite_to_svg(whole.to_dict())
+    text = vlc.vegalite_to_svg(_whole(chart).to_dict())
     text = _HOVERED.sub(r"<\1\3><title>\2</title></\1>", text)
     text = re.sub(r'\s(?:xmlns(?::\w+)?|aria-[\w-]+|role|class)="[^"]*"', "", text)
     for standin, variable in _STANDINS.items():
         text = text.replace(f'"{standin}"', f'"var(--{variable})"')
+    # A mark that leads somewhere does so for a pointer; the tables beside it hold the same links for the keyboard.
+    # (The renderer takes a place on the page for one at its own address.)
+    text = re.sub(r'<a (?:xlink:)?href="[^"#]*#', '<a tabindex="-1" href="#', text)
     return text.replace("<svg", '<svg aria-hidden="true" focusable="false"', 1)

@@ -51,6 +51,8 @@ def judge(entry: Entry, number: Number | None, *, margin: float = MARGIN, tuned:
         return Verdict("cannot say", entry.cause or "not run")
     if number is None:
         return Verdict("cannot say", "the paper's number is not known")
+    if entry.unit:
+        return _judge_cost(entry, number)
     if entry.ci95 is None:
         return Verdict("cannot say", "ours has no interval")
     gap, (low, high) = difference(entry, number)
@@ -63,6 +65,17 @@ def judge(entry: Entry, number: Number | None, *, margin: float = MARGIN, tuned:
     if abs(gap) > margin and not low <= 0.0 <= high:
         return Verdict("differs", f"{apart} leaves out zero", gap, (low, high))
     return Verdict("cannot say", f"{apart} is too wide, or too near the margin of {margin:g}", gap, (low, high))
+
+
+def _judge_cost(entry: Entry, number: Number) -> Verdict:
+    """Of a count, which is the paper's or is not; and of a time, which another machine took."""
+    other = stand_ins(entry, number)
+    if other:
+        return Verdict("cannot say", f"stood in: {', '.join(other)}")
+    if entry.unit != "numbers":
+        return Verdict("cannot say", "times are those of two machines")
+    word: Literal["agrees", "differs"] = "agrees" if entry.score == number.value else "differs"
+    return Verdict(word, "a count")
 
 
 def difference(entry: Entry, number: Number) -> tuple[float, tuple[float, float]]:

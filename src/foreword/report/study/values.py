@@ -12,8 +12,7 @@ from foreword.results.cells import Answered, Cell
 class StudyPage:
     """name: of the preset, or of the user's own study. title: what it answers. scale: smoke, small or full. command: that runs it again.
     cells: of the whole grid, the unfinished too. answers: what each question gave. decisions: what foreword does where the paper is
-    silent, by the points of `Paper.silent`. notes: whole sentences. baseline: the name of the setting that others are held against; empty
-    where none is pinned."""
+    silent, by the points of `Paper.silent`. notes: whole sentences. date: of the last cell that ended, as in 2026-01-31."""
 
     name: str
     title: str
@@ -23,4 +22,4 @@ class StudyPage:
     answers: Mapping[str, Sequence[Answered]]
     decisions: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
-    baseline: str = ""
+    date: str = ""

@@ -40,8 +40,14 @@ class Number:
     held: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        spread = "" if self.std is None else f" ± {self.std:g}"
-        return f"{'about ' if self.rough else ''}{self.value:,g}{spread}"
+        spread = "" if self.std is None else f" ± {self.std:.1f}"
+        return f"{'about ' if self.rough else ''}{self._printed()}{spread}"
+
+    def _printed(self) -> str:
+        """As the paper prints it: a count whole, a score with its decimals."""
+        if self.error == 0 or self.value >= 1000:
+            return f"{self.value:,.0f}"
+        return f"{self.value:.1f}" if round(self.value, 1) == self.value else f"{self.value:g}"
 
 
 @dataclass(frozen=True)
