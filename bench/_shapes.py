@@ -134,7 +134,7 @@ def real_rows(one: Backbone, count: int, *, seed: int = 0, shots: int = 0, prefi
     for _ in range(count):
         *shown, asked = rng.sample(task.train, shots + 1)
         text = "".join(template.ask(each) + template.reply(each.targets[0]) + template.separator for each in shown)
-        own = one.words.ids(text + template.ask(asked), first=not prefix)
+        own = one.tokenizer.ids(text + template.ask(asked), first=not prefix)
         made.append(Row(prefix, own, one.answer_ids(template.reply(asked.targets[0]))))
     return made
 

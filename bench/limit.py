@@ -56,7 +56,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
 def own_products(one: Backbone, rows: Sequence[Row], prompt: int) -> tuple[Callable[[], None], float]:
     """The step's products with weight matrices, forward and for the input's gradient, each alone on random numbers; and their GFLOP."""
     model = one.model
-    shared = prompt + len(one.words.start) + len(rows[0].prefix)
+    shared = prompt + len(one.tokenizer.start) + len(rows[0].prefix)
     positions = shared + sum(len(row.own) + len(row.answer) - 1 for row in rows)
     answers = sum(len(row.answer) for row in rows)
     head = model.get_output_embeddings()
@@ -94,7 +94,7 @@ def measured(one: Backbone, size: _flops.Size, case: tuple[int, int, str], told:
     large, large_gflop = square(one)
     contenders: dict[str, Callable[[], Any]] = {"step": step, "own": own, "square": large}
     times = _run.alternate(contenders, told.repeats, turn=TURN, say=_run.speaker(told))
-    gflop = _flops.total(_flops.least(size, rows, prompt, len(one.words.start), len(one.words.end))) / 1e9
+    gflop = _flops.total(_flops.least(size, rows, prompt, len(one.tokenizer.start), len(one.tokenizer.end))) / 1e9
     shares = [
         [gflop / (work / spent) / whole for whole, spent in zip(times["step"], times[name], strict=True)]
         for name, work in (("square", large_gflop), ("own", own_gflop))

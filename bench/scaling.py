@@ -104,7 +104,7 @@ def measured(swept: str, value: int, case: dict[str, int], told: argparse.Namesp
     step, _ = ours(one, given, _shapes.soft(one, case["prompt_length"], seed=told.seed))
     times = _run.alternate({"step": step}, told.repeats, warm=2)["step"]
     prompt = case["prompt_length"]
-    gflop = _flops.total(_flops.least(_flops.Size.of(one.model), given, prompt, len(one.words.start))) / 1e9
+    gflop = _flops.total(_flops.least(_flops.Size.of(one.model), given, prompt, len(one.tokenizer.start))) / 1e9
     seconds = statistics.median(times)
     return {
         "swept": swept,

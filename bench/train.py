@@ -21,7 +21,7 @@ import torch
 
 from foreword.config.tuning import Tuning
 from foreword.engine import Backbone, Row
-from foreword.engine.pack import padding_share
+from foreword.engine.batching import padding_share
 from foreword.train.loop import _step
 from foreword.train.optim import optimizer
 from foreword.train.trainables.prompt import Prompt
@@ -184,7 +184,7 @@ def measured(
         else _shapes.rows(batch, lengths, pair.one.vocab, seed=told.seed, shots=shots)
     )
     values = _shapes.soft(pair.one, prompt, seed=told.seed)
-    given = _peft.batch(rows, seq2seq=pair.seq2seq, end=pair.one.words.end)
+    given = _peft.batch(rows, seq2seq=pair.seq2seq, end=pair.one.tokenizer.end)
     row: dict[str, Any] = {"shape": shape, "prompt_length": prompt, "batch": batch, "lengths": lengths, "shots": shots}
     step, trained = ours(pair.one, rows, values)
     contenders: dict[str, Callable[[], Any]] = {"ours": step}
@@ -205,8 +205,10 @@ def measured(
     row |= {f"{name}": _run.summary(spent) for name, spent in times.items()}
     row["seconds_ours"] = row["ours"]["median"]
     row["rows_per_second"] = batch / row["seconds_ours"]
-    counted = {"least": _flops.least(pair.size, rows, prompt, len(pair.one.words.start), len(pair.one.words.end))}
-    counted["peer"] = _flops.peer(pair.size, rows, prompt, len(pair.one.words.end))
+    counted = {
+        "least": _flops.least(pair.size, rows, prompt, len(pair.one.tokenizer.start), len(pair.one.tokenizer.end))
+    }
+    counted["peer"] = _flops.peer(pair.size, rows, prompt, len(pair.one.tokenizer.end))
     row["flops"] = counted
     row["arithmetic"] = _flops.total(counted["peer"]) / _flops.total(counted["least"])
     row["arithmetic_without_attention"] = counted["peer"]["matrices"] / counted["least"]["matrices"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from foreword.metrics import metric
-from foreword.results.record import Answer, Costs, Demonstration, Record
+from foreword.results.record import Answer, Costs, DemonstrationRef, Record
 
 PLACES = ("The Eagle", "Blue Spice", "The Cricketers", "Strada", "Giraffe", "The Punter", "Zizzi", "Cocum")
 FOODS = ("French", "Italian", "Indian", "Chinese", "English", "Japanese", "fast food")
@@ -45,7 +45,7 @@ def answers(label: str, seed: int, examples: int, share: float, metrics: tuple[s
         rng = Random(f"{label}/{seed}/{n}")
         own = share * (1.7 - similarity) if given else share
         output = _spoilt(target, own, rng)
-        shown = (Demonstration(f"train-{n * 7}", f"{other}\n{told}", similarity),) if given else ()
+        shown = (DemonstrationRef(f"train-{n * 7}", f"{other}\n{told}", similarity),) if given else ()
         scores, statistics = {}, {}
         for name in metrics:
             rows = metric(name).statistics([output], [targets])

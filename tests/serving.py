@@ -22,7 +22,7 @@ from foreword.infer.predict import predict
 from foreword.prompts import store
 from foreword.prompts.methods import parse
 from foreword.prompts.retrieve import RETRIEVERS
-from foreword.prompts.soft_prompt import Birth, SoftPrompt
+from foreword.prompts.soft_prompt import Provenance, SoftPrompt
 from foreword.registry import Registry, Version
 from foreword.registry.adding import Given, writer
 from foreword.serve.app import app_of
@@ -43,12 +43,12 @@ def backbone() -> Backbone:
     return load_backbone(MODEL)
 
 
-def soft(one: Backbone, length: int, seed: int, label: str = "pt", **birth: Any) -> SoftPrompt:
+def soft(one: Backbone, length: int, seed: int, label: str = "pt", **provenance: Any) -> SoftPrompt:
     """A random soft prompt with its certificate."""
     values = torch.randn((length, one.hidden), generator=torch.Generator().manual_seed(seed)) * one.scale
     row = parse(label, shots=1, retriever="bm25", retrievers=list(RETRIEVERS))
-    given: dict[str, Any] = {"template": TEMPLATES[seed % len(TEMPLATES)].as_dict(), "kind": one.kind} | birth
-    known = Birth(one.name, one.fingerprint, label=label, method=row.as_dict(), seed=seed, **given)
+    given: dict[str, Any] = {"template": TEMPLATES[seed % len(TEMPLATES)].as_dict(), "kind": one.kind} | provenance
+    known = Provenance(one.name, one.fingerprint, label=label, method=row.as_dict(), seed=seed, **given)
     return SoftPrompt(values, known)
 
 
@@ -109,7 +109,7 @@ class Running:
         asked = worded(served, example, longest)
         layout = served.layout
         assert layout is not None
-        other = layout.placed(layout.behind)
+        other = layout.placed(layout.append)
         other.reserve = longest
         other.found = (
             {} if served.retriever is None else {"request": served.retriever.find(example, served.kept.method.k)}

@@ -71,7 +71,7 @@ def test_the_loss_falls_and_the_result_loads(whole: dict[str, Path], models: dic
     curve = [loss for _, loss in facts["curve"]]
     assert (len(curve), facts["steps"]) == (4, 16) and curve[-1] < 0.8 * curve[0]
     assert facts["base"] == base.fingerprint != made.fingerprint
-    assert made.words.digest_text() == base.words.digest_text()
+    assert made.tokenizer.digest_text() == base.tokenizer.digest_text()
     assert set(OUTPUT) <= set(contents(whole[family]))
     card = (whole[family] / "README.md").read_text()
     assert base.fingerprint in card and f"{facts['tokens']:,}" in card and str(whole[family].parent) not in card
@@ -249,12 +249,14 @@ def test_rows_are_the_text_and_resume_anywhere(data: Path) -> None:
     def stream(place: Place) -> Any:
         return pairs(backbone, Written(data), seed=1, length=16, budget=200, place=place)
 
-    known = {tuple(backbone.words.ids(json.loads(line)["text"], first=True)) for line in data.read_text().splitlines()}
+    known = {
+        tuple(backbone.tokenizer.ids(json.loads(line)["text"], first=True)) for line in data.read_text().splitlines()
+    }
     pieces = {ids[start : start + 16] for ids in known for start in range(0, len(ids), 16)}
     seen = list(islice(stream(Place()), 150))
     assert {place.chunk for _, place in seen} >= {0, 1}
     for rows, _ in seen:
-        assert all((*row.own, *row.answer[: len(row.answer) - len(backbone.words.end)]) in pieces for row in rows)
+        assert all((*row.own, *row.answer[: len(row.answer) - len(backbone.tokenizer.end)]) in pieces for row in rows)
         assert len(rows) * (max(len(row.own) for row in rows) + max(len(row.answer) for row in rows)) <= 200
     for at in (0, 20, 120):
         assert list(islice(stream(seen[at][1]), 10)) == seen[at + 1 : at + 11]

@@ -16,8 +16,8 @@ from torch.nn import functional
 
 import tiny
 from foreword.engine import Backbone, Request, Row, load_backbone, wrap
-from foreword.engine.batch import answer_picks, left_padded, positions, right_padded
-from foreword.engine.wording import Wording
+from foreword.engine.batch import answer_positions, left_padded, positions, right_padded
+from foreword.engine.tokenizer_adapter import TokenizerAdapter
 from foreword.util.errors import ForewordError
 
 FAMILIES = ("gpt2", "opt", "bloom", "llama", "gemma3", "gemma3n", "gpt_neo", "mamba", "t5", "bart")
@@ -69,12 +69,12 @@ def test_an_answer_ends_at_the_end_token_or_the_stop_text_or_the_limit() -> None
     assert all(len(ids) <= 12 for ids in free)
     assert all(token not in one.eos for ids in free for token in ids[:-1])
     assert {len(ids) for ids in one.generate(None, rows, 3)} <= {1, 2, 3}
-    letter = next(ch for ch in one.answers.text(free[0][1:-1]) if ch.isalpha())
+    letter = next(ch for ch in one.target_tokenizer.text(free[0][1:-1]) if ch.isalpha())
     stopped = one.generate(None, rows, 12, stop=letter)
     ended = 0
     for before, after in zip(free, stopped, strict=True):
         assert after == before[: len(after)]
-        texts = [one.answers.text(before[: size + 1]).lstrip("\n") for size in range(len(before))]
+        texts = [one.target_tokenizer.text(before[: size + 1]).lstrip("\n") for size in range(len(before))]
         first = next((size for size, text in enumerate(texts) if letter in text), len(before) - 1)
         assert len(after) == first + 1
         ended += len(after) < len(before)
@@ -134,18 +134,18 @@ def test_padding_moves_no_position(rows: list[list[int]], before: int) -> None:
     for pad in (right_padded, left_padded):
         ids, mask = pad(rows, 0, device)
         assert ids.shape == mask.shape == (len(rows), max(map(len, rows)))
-        for row, got, kept, spots in zip(rows, ids, mask, positions(mask, before), strict=True):
+        for row, got, kept, position_ids in zip(rows, ids, mask, positions(mask, before), strict=True):
             assert got[kept.bool()].tolist() == row
-            assert spots[kept.bool()].tolist() == list(range(before, before + len(row)))
+            assert position_ids[kept.bool()].tolist() == list(range(before, before + len(row)))
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.lists(st.integers(0, 9), max_size=3)), min_size=1, max_size=5))
 def test_picks_point_at_the_columns_before_the_answers(rows: list[tuple[int, list[int]]]) -> None:
     starts, answers = [start for start, _ in rows], [answer for _, answer in rows]
-    picks, wanted = answer_picks(starts, answers, 10, torch.device("cpu"))
+    logit_positions, wanted = answer_positions(starts, answers, 10, torch.device("cpu"))
     assert wanted.tolist() == [token for answer in answers for token in answer]
     expected = [10 * i + start + k for i, (start, answer) in enumerate(rows) for k in range(len(answer))]
-    assert picks.tolist() == expected
+    assert logit_positions.tolist() == expected
 
 
 # -- states ---------------------------------------------------------------------------------------------------------------
@@ -161,7 +161,7 @@ def test_states_are_the_final_hidden_states(family: str, pooling: str) -> None:
     found = one.states(TEXTS, pooling=pooling, batch_size=4)
     assert found.dtype == np.float32 and found.shape == (len(TEXTS), found.shape[1]) and np.isfinite(found).all()
     for place, text in enumerate(TEXTS):
-        ids = torch.tensor([one.words.start + one.words.ids(text, first=True)])
+        ids = torch.tensor([one.tokenizer.start + one.tokenizer.ids(text, first=True)])
         if one.kind == "seq2seq":
             hidden = one.model.get_encoder()(input_ids=ids).last_hidden_state[0]
         else:
@@ -178,7 +178,7 @@ def test_states_are_the_final_hidden_states(family: str, pooling: str) -> None:
 def test_states_of_long_texts_are_cut_at_the_window() -> None:
     one = tiny.backbone("gpt2")
     text = "ba lo ri tem " * 200
-    assert len(one.words.ids(text, first=True)) > (one.window or 0)
+    assert len(one.tokenizer.ids(text, first=True)) > (one.window or 0)
     assert np.isfinite(one.states([text])).all()
 
 
@@ -187,31 +187,35 @@ def test_states_of_long_texts_are_cut_at_the_window() -> None:
 
 @given(st.text(min_size=1, max_size=30))
 def test_ids_become_the_text_again(text: str) -> None:
-    words = tiny.backbone("llama").words
+    words = tiny.backbone("llama").tokenizer
     for first in (True, False):
         assert words.text(words.ids(text, first=first)) == text.encode("utf-8", "replace").decode()
 
 
 def test_the_specials_around_a_text_are_found() -> None:
-    assert tiny.backbone("llama").words.start == () == tiny.backbone("llama").words.end
-    assert tiny.backbone("llama", 0, True).words.start == (1,)
+    assert tiny.backbone("llama").tokenizer.start == () == tiny.backbone("llama").tokenizer.end
+    assert tiny.backbone("llama", 0, True).tokenizer.start == (1,)
     assert tiny.backbone("llama", 0, True).specials == 1
 
 
 def test_answers_end_with_the_end_token() -> None:
     one = tiny.backbone("llama")
-    assert one.answer_ids(" ba lo") == (*one.words.ids(" ba lo", first=False), 2)
-    assert one.answers.text(one.answer_ids(" ba lo")) == " ba lo"
+    assert one.answer_ids(" ba lo") == (*one.tokenizer.ids(" ba lo", first=False), 2)
+    assert one.target_tokenizer.text(one.answer_ids(" ba lo")) == " ba lo"
 
 
 def test_nothing_is_nothing() -> None:
-    assert tiny.backbone("llama").words.ids("", first=True) == () == tiny.backbone("llama").words.ids("", first=False)
+    assert (
+        tiny.backbone("llama").tokenizer.ids("", first=True)
+        == ()
+        == tiny.backbone("llama").tokenizer.ids("", first=False)
+    )
 
 
 @pytest.mark.parametrize("name", ["tinystories-656k", "stories260k"])
 def test_a_piece_of_a_llamas_text_is_tokenised_as_within_it(name: str, shared: Path) -> None:
     """No dummy blank before a piece: the pieces of a text, one after another, read as the text."""
-    words = Wording(transformers.AutoTokenizer.from_pretrained(str(shared / "models" / name)))
+    words = TokenizerAdapter(transformers.AutoTokenizer.from_pretrained(str(shared / "models" / name)))
     pieces = ["Once upon a time.\n", "Tim had a ball.\n", " He ran", "home", "\n\n", "The end"]
     ids = [words.ids(piece, first=place == 0) for place, piece in enumerate(pieces)]
     assert words.text([token for piece in ids for token in piece]) == "".join(pieces)
@@ -221,23 +225,25 @@ def test_a_piece_of_a_llamas_text_is_tokenised_as_within_it(name: str, shared: P
 
 def test_the_spellers_output_alphabet_is_its_own(shared: Path) -> None:
     one = load_backbone(str(shared / "models" / "g2p-bart-us"), device="cpu")
-    assert one.kind == "seq2seq" and one.answers is not one.words and one.notes
+    assert one.kind == "seq2seq" and one.target_tokenizer is not one.tokenizer and one.notes
     assert one.answer_ids("") == (1, 2)
-    ids = one.generate(None, [Row((), one.words.ids("table", first=True))], 20)[0]
-    assert one.answers.text(ids).strip()
-    assert one.answers.text(one.answer_ids(one.answers.text(ids))) == one.answers.text(ids)
+    ids = one.generate(None, [Row((), one.tokenizer.ids("table", first=True))], 20)[0]
+    assert one.target_tokenizer.text(ids).strip()
+    assert one.target_tokenizer.text(one.answer_ids(one.target_tokenizer.text(ids))) == one.target_tokenizer.text(ids)
 
 
 def test_an_unknown_token_is_counted() -> None:
-    words = tiny.backbone("llama").words
+    words = tiny.backbone("llama").tokenizer
     assert words.unknown(words.ids("é – 字", first=True)) == 0
     assert len(words.pieces((5, 6, 7))) == 3
 
 
 def test_frequent_tokens_are_text() -> None:
-    words = tiny.backbone("llama").words
+    words = tiny.backbone("llama").tokenizer
     assert words.frequent(10) == list(range(3, 13))
-    assert max(Wording(tiny.tokenizer(), 300).frequent(5000)) == 299, "a tokenizer may know more than the model"
+    assert max(TokenizerAdapter(tiny.tokenizer(), 300).frequent(5000)) == 299, (
+        "a tokenizer may know more than the model"
+    )
     assert not set(words.frequent(5000)) & words.special_ids()
 
 
@@ -280,6 +286,6 @@ def test_a_backbone_is_frozen_and_without_dropout() -> None:
 
 def test_the_scale_is_the_root_mean_square_of_the_rows_as_the_first_layer_gets_them() -> None:
     one = tiny.backbone("gemma3")
-    rows = one.model.get_input_embeddings()(torch.tensor(one.words.frequent(5000)))
+    rows = one.model.get_input_embeddings()(torch.tensor(one.tokenizer.frequent(5000)))
     assert one.scale == pytest.approx(float(rows.square().mean().sqrt()), rel=1e-5)
     assert one.scale > 3 * float(one.model.get_input_embeddings().weight.square().mean().sqrt())

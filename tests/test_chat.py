@@ -18,10 +18,10 @@ from foreword.data.task import Task
 from foreword.data.template import Template
 from foreword.engine import Backbone, Row, wrap
 from foreword.prompts.chat import DATE, Chat
-from foreword.prompts.context import Shown
+from foreword.prompts.context import Demonstration
 from foreword.prompts.methods import METHODS
 from foreword.study.boundary import bounded
-from foreword.study.carried import carried
+from foreword.study.representable import representable
 from foreword.study.spec import Spec
 from foreword.util.errors import ForewordError
 
@@ -54,9 +54,9 @@ def chat_of(family: str, **given: Any) -> Chat:
     return Chat(tokenizer, start=start_of(tokenizer), name=family, **given)
 
 
-def shown(pairs: Sequence[tuple[str, str]], shared: bool) -> list[Shown]:
+def shown(pairs: Sequence[tuple[str, str]], shared: bool) -> list[Demonstration]:
     return [
-        Shown(f"d{i}", question + answer, None, shared, question, " " + answer)
+        Demonstration(f"d{i}", question + answer, None, shared, question, " " + answer)
         for i, (question, answer) in enumerate(pairs)
     ]
 
@@ -269,9 +269,9 @@ def test_every_end_that_the_model_knows_ends_an_answer() -> None:
     made = backbone("gemma2")
     made.model.generation_config.eos_token_id = [7, 9]
     made.model.generation_config.eot_token_id = 11
-    again = wrap("again", made.model, made.words.tokenizer)
+    again = wrap("again", made.model, made.tokenizer.hf)
     chat = chat_of("gemma2")
-    assert again.chatting(chat).eos == (chat.end, again.words.tokenizer.eos_token_id, 7, 9, 11)
+    assert again.chatting(chat).eos == (chat.end, again.tokenizer.hf.eos_token_id, 7, 9, 11)
     assert again.chat is None and again.eos[0] != chat.end, "the backbone itself is as it was"
 
 
@@ -295,7 +295,7 @@ def test_what_the_template_writes_is_no_part_of_an_answer(family: str) -> None:
     view = backbone(family).chatting(chat_of(family))
     rows = (Example("1", {"input": "tem"}, ("fin ost",)),)
     task = Task("t", rows, (), (), Template(question="{input}: ", answer="{target}"))
-    assert carried(view, bounded(view, task)) == task
+    assert representable(view, bounded(view, task)) == task
 
 
 def test_a_template_without_the_tokenizers_start_gets_none() -> None:
@@ -303,9 +303,9 @@ def test_a_template_without_the_tokenizers_start_gets_none() -> None:
     template = chats.LLAMA3.replace("{{- bos_token }}", "")
     tokenizer = with_template("llama3", template)
     made = backbone("llama3", tokenizer)
-    chat = Chat(tokenizer, start=made.words.start)
+    chat = Chat(tokenizer, start=made.tokenizer.start)
     view = made.chatting(chat)
-    assert not chat.begins and made.words.start
+    assert not chat.begins and made.tokenizer.start
     tokens = chat.lay("", [], "nasho")
     expected = tokenizer.apply_chat_template(
         [{"role": "user", "content": "nasho"}], add_generation_prompt=True, return_dict=False
@@ -348,7 +348,7 @@ def test_a_soft_prompt_inside_the_system_message_is_computed_there() -> None:
     chat = chat_of("smollm2", inside=True)
     view = made.chatting(chat)
     tokens = chat.lay("", [], "nasho ku?")
-    text = made.words.ids("tem na", first=False)
+    text = made.tokenizer.ids("tem na", first=False)
     soft = made.embed(text)
     answer = chat.answer_ids("fin ost")
     inside = Row(tokens.prefix, tokens.own, answer, before=tokens.ahead)

@@ -136,8 +136,8 @@ def test_model_tuning_answers_behind_the_template(model: Path, data: Path, tmp_p
 
 
 def test_a_prompt_is_used_as_it_was_tuned(model: Path, data: Path, prompt: Path, tmp_path: Path) -> None:
-    birth = certificate(prompt)
-    assert (len(birth["chat"]), birth["place"]) == (64, "front")
+    provenance = certificate(prompt)
+    assert (len(provenance["chat"]), provenance["place"]) == (64, "front")
     told = foreword("generate", "-m", model, "-p", prompt, "-d", data, "--limit", 2, "--max-new-tokens", 3, "--json")
     assert told.code == 0, told.err
     refused(

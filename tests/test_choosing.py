@@ -23,8 +23,8 @@ from foreword.infer.predict import predict
 from foreword.prompts.layout import Laid, Layout
 from foreword.prompts.methods import METHODS
 from foreword.prompts.retrieve import Found
-from foreword.study.asked import task_of
 from foreword.study.plan import plan
+from foreword.study.resolve import task_of
 from foreword.util.errors import ForewordError
 
 TEMPLATE = Template(question="{input}\nOutput:")
@@ -131,7 +131,7 @@ def test_the_input_is_left_out_behind_the_same_demonstrations() -> None:
     assert one_laid.fitted.dropped > 0 and one_laid.fitted.shown
     assert one_laid.blank is not None
     demonstrations = one_laid.fitted.own[: -one_laid.fitted.question]
-    unsaid = one.words.ids(TEMPLATE.asked(Example("x", {"input": "N/A"})), first=False)
+    unsaid = one.tokenizer.ids(TEMPLATE.asked(Example("x", {"input": "N/A"})), first=False)
     assert one_laid.blank.own == demonstrations + unsaid
     assert Layout(one, TEMPLATE, method, soft=0, reserve=6, found=found).lay(example).blank is None
 

@@ -17,9 +17,9 @@ from foreword.metrics import metric
 from foreword.metrics.agreement import matthews
 from foreword.metrics.labels import macro_f1
 from foreword.results.trivial import chance, commonest, majority, trivial_answers
-from foreword.study.asked import task_of
 from foreword.study.compare import carry_out
 from foreword.study.plan import plan
+from foreword.study.resolve import task_of
 from foreword.tasks import task_from_files
 from foreword.tasks._labels import labelled
 from foreword.util.errors import ForewordError

@@ -20,10 +20,10 @@ from foreword.prompts import store
 from foreword.prompts.methods import METHODS
 from foreword.results.record import Record
 from foreword.study import trial
-from foreword.study.asked import task_of
 from foreword.study.compare import Outcome, carry_out
 from foreword.study.cost import estimate, summed
 from foreword.study.plan import Plan, plan
+from foreword.study.resolve import task_of
 from foreword.util.errors import ForewordError
 
 TUNING = {"prompt_length": 3, "max_steps": 4, "eval_every": 2, "batch_size": 4, "warmup_steps": 1}
@@ -98,7 +98,7 @@ def test_what_is_kept(own: Path, tmp_path: Path) -> None:
         assert Record.read(tmp_path / "records" / f"{record.key}.json").answers == record.answers
         if record.prompt:
             kept = store.load(tmp_path / record.prompt)
-            assert kept.digest == record.fingerprints["soft_prompt"] and kept.birth.scores == record.scores
+            assert kept.digest == record.fingerprints["soft_prompt"] and kept.provenance.scores == record.scores
 
 
 def test_methods_without_chance_run_once(own: Path, tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ def test_costs_are_those_counted_by_hand(own: Path, tmp_path: Path, family: str)
     ends = one.specials  # of an encoder's input
     answer = len(one.answer_ids("q"))
     found = {row.method: row for row in map(estimate, whole.trials)}
-    if one.engine.traits.shares:  # the shared prefix once, then each row
+    if one.engine.capabilities.prefix_cache:  # the shared prefix once, then each row
         answers = {
             "zero": 2 + 4 * 6,
             "few:2": 2 + 6 + 4 * 6,
@@ -250,7 +250,7 @@ def test_costs_are_those_counted_by_hand(own: Path, tmp_path: Path, family: str)
         }
         answers["ipt-fixed:2"] = 4 * (15 + ends)
         training = {"pt": 10 * 4 * (3 + 1 + ends + answer)}
-    assert one.engine.traits.shares == (family == "llama")
+    assert one.engine.capabilities.prefix_cache == (family == "llama")
     assert {label: row.answer_tokens for label, row in found.items()} == answers
     assert found["pt"].training_tokens == training["pt"]
     if "ipt-fixed:2" in training:
@@ -285,7 +285,7 @@ def test_a_dry_run_computes_nothing(own: Path, tmp_path: Path, monkeypatch: pyte
 def test_a_carried_prompt_is_used_as_it_is(own: Path, tmp_path: Path) -> None:
     (tuned,) = compare(run(own, tmp_path / "a", ["pt"], [0])).records
     folder = tmp_path / "a" / tuned.prompt
-    carried = {"init": "carried", "init_prompt": str(folder)}
+    carried = {"init": "warm_start", "init_prompt": str(folder)}
     still = run(own, tmp_path / "b", ["pt"], [0], tuning=carried | {"max_steps": 0})
     (as_it_is,) = compare(still).records
     assert as_it_is.fingerprints["soft_prompt"] == tuned.fingerprints["soft_prompt"]

@@ -164,12 +164,12 @@ def test_every_setting_is_explained() -> None:
         (["tuning.weight_decay=-0.1"], "tuning.weight_decay is -0.1, but must be a number of at least 0."),
         (
             ["tuning.init=voacb"],
-            "tuning.init is 'voacb' (text), but must be one of 'random', 'vocab', 'text', 'labels', 'carried'.",
+            "tuning.init is 'voacb' (text), but must be one of 'random', 'vocab', 'text', 'labels', 'warm_start'.",
         ),
         (["tuning.init=text"], "tuning.init is 'text' and tuning.init_text is empty; give the words to start from."),
         (
             ["tuning.init=carried"],
-            "tuning.init is 'carried' and tuning.init_prompt is empty; give the folder of a prompt to start from.",
+            "tuning.init is 'warm_start' and tuning.init_prompt is empty; give the folder of a prompt to start from.",
         ),
         (["tuning=5"], "'tuning' is a table of settings; set one of them, e.g. tuning.learning_rate=0.3."),
         (["shots"], "The override 'shots' is not key=value; write e.g. tuning.learning_rate=0.3."),

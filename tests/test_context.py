@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foreword.prompts.context import Context, Fitted, Segment, Shown, TooLongError, Vectors, Words, in_a_row
+from foreword.prompts.context import (
+    Context,
+    Demonstration,
+    Fitted,
+    Instruction,
+    Segment,
+    TooLongError,
+    Vectors,
+    in_a_row,
+)
 
 
 def encode(text: str, first: bool) -> tuple[int, ...]:
@@ -23,8 +32,8 @@ def read(ids: tuple[int, ...]) -> str:
     return "".join("^" if i == -1 else chr(i) for i in ids)
 
 
-def shown(name: str, text: str, shared: bool = False) -> Shown:
-    return Shown(name, text, None if shared else 0.5, shared)
+def shown(name: str, text: str, shared: bool = False) -> Demonstration:
+    return Demonstration(name, text, None if shared else 0.5, shared)
 
 
 @st.composite
@@ -33,7 +42,7 @@ def contexts(draw: st.DrawFn) -> Context:
     soft = draw(st.integers(0, 6))
     if soft:
         segments.append(Vectors(soft))
-    segments += [Words(text) for text in draw(st.lists(st.text("wx", max_size=5), max_size=2))]
+    segments += [Instruction(text) for text in draw(st.lists(st.text("wx", max_size=5), max_size=2))]
     shared = draw(st.booleans())
     texts = draw(st.lists(st.text("ab", min_size=1, max_size=6), max_size=5))
     segments += [shown(f"d{place}", text, shared) for place, text in enumerate(texts)]
@@ -47,8 +56,8 @@ QUESTION = st.text("qr", min_size=1, max_size=8)
 def test_it_never_goes_over_the_room_and_drops_the_farthest_first(
     made: Context, question: str, room: int | None
 ) -> None:
-    given_shown = [one for one in made.segments if isinstance(one, Shown)]
-    words = "".join(one.text for one in made.segments if isinstance(one, Words))
+    given_shown = [one for one in made.segments if isinstance(one, Demonstration)]
+    words = "".join(one.text for one in made.segments if isinstance(one, Instruction))
     soft = sum(one.length for one in made.segments if isinstance(one, Vectors))
     bare = soft + 1 + len(words) + len(question)
     if room is not None and bare > room:
@@ -75,15 +84,15 @@ def test_it_never_goes_over_the_room_and_drops_the_farthest_first(
 @given(contexts(), QUESTION)
 def test_only_what_every_row_has_is_in_the_prefix(made: Context, question: str) -> None:
     fitted = made.fit(question, LAY, None, name="e")
-    words = "".join(one.text for one in made.segments if isinstance(one, Words))
-    shared = "".join(one.text for one in made.segments if isinstance(one, Shown) and one.shared)
-    own = "".join(one.text for one in made.segments if isinstance(one, Shown) and not one.shared)
+    words = "".join(one.text for one in made.segments if isinstance(one, Instruction))
+    shared = "".join(one.text for one in made.segments if isinstance(one, Demonstration) and one.shared)
+    own = "".join(one.text for one in made.segments if isinstance(one, Demonstration) and not one.shared)
     assert read(fitted.prefix).removeprefix("^") == words + shared
     assert read(fitted.own).removeprefix("^") == own + question
 
 
 def test_a_shared_piece_behind_an_own_piece_is_no_prefix() -> None:
-    made = Context((Words("w"), shown("a", "own"), shown("b", "shared", shared=True)))
+    made = Context((Instruction("w"), shown("a", "own"), shown("b", "shared", shared=True)))
     fitted = made.fit("q", LAY, None, name="e")
     assert (read(fitted.prefix), read(fitted.own)) == ("^w", "ownsharedq")
 
@@ -112,10 +121,10 @@ def test_the_refusal_says_what_to_do() -> None:
 @pytest.mark.parametrize(
     "segments",
     [
-        (Words("w"), Vectors(2)),
-        (shown("a", "t"), Words("w")),
+        (Instruction("w"), Vectors(2)),
+        (shown("a", "t"), Instruction("w")),
         (shown("a", "t"), Vectors(1)),
-        (Vectors(1), shown("a", "t"), Words("w")),
+        (Vectors(1), shown("a", "t"), Instruction("w")),
     ],
 )
 def test_segments_have_their_order(segments: tuple[Segment, ...]) -> None:

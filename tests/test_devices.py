@@ -48,7 +48,7 @@ def elsewhere(family: str) -> tuple[Backbone, list[Row], Tensor]:
 def test_a_loss_and_its_gradient_stay_on_the_models_device(family: str, checkpointing: bool) -> None:
     one, rows, soft = elsewhere(family)
     soft.requires_grad_(True)
-    with OneDevice(), one.recomputing(checkpointing):
+    with OneDevice(), one.activation_checkpointing(checkpointing):
         loss, _ = one.loss(soft, rows)
         (grad,) = torch.autograd.grad(loss, [soft])
     assert loss.is_meta and grad.is_meta and grad.shape == soft.shape

@@ -20,7 +20,7 @@ from foreword.infer.predict import predict, predict_ensemble
 from foreword.prompts import store
 from foreword.prompts.layout import Layout
 from foreword.prompts.methods import METHODS
-from foreword.prompts.soft_prompt import Birth, SoftPrompt
+from foreword.prompts.soft_prompt import Provenance, SoftPrompt
 from foreword.util.errors import ForewordError
 
 
@@ -100,13 +100,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return entry.save_model(tmp_path_factory.mktemp("model"))
 
 
-def saved(model: Path, folder: Path, seed: int, length: int = 3, **birth: object) -> Path:
+def saved(model: Path, folder: Path, seed: int, length: int = 3, **provenance: object) -> Path:
     """A random soft prompt of this model, as tuning would leave it."""
     one = load_backbone(str(model), device="cpu")
     values = tiny.soft(one, length, seed)
     assert values is not None
-    given = {"backbone": str(model), "fingerprint": one.fingerprint, "label": "pt", **birth}
-    store.save(SoftPrompt(values, Birth(**given)), folder / f"prompt-{seed}")  # type: ignore[arg-type]
+    given = {"backbone": str(model), "fingerprint": one.fingerprint, "label": "pt", **provenance}
+    store.save(SoftPrompt(values, Provenance(**given)), folder / f"prompt-{seed}")  # type: ignore[arg-type]
     return folder / f"prompt-{seed}"
 
 

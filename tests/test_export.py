@@ -21,9 +21,9 @@ from foreword.prompts.soft_prompt import SoftPrompt
 from foreword.registry import Registry
 
 
-def kept(where: Path, family: str = "llama", label: str = "pt", **birth: Any) -> SoftPrompt:
+def kept(where: Path, family: str = "llama", label: str = "pt", **provenance: Any) -> SoftPrompt:
     """A prompt in a folder."""
-    prompt = serving.soft(tiny.backbone(family), 4, 1, label, **birth)
+    prompt = serving.soft(tiny.backbone(family), 4, 1, label, **provenance)
     store.save(prompt, where)
     return prompt
 
@@ -54,8 +54,8 @@ def test_t5x_both_ways(tmp_path: Path) -> None:
     assert np.load(array, allow_pickle=False).dtype == np.float32
     exported(array, "peft", tmp_path / "back", "--model", "google/t5-base-lm-adapt")
     back = store.load(tmp_path / "back")
-    assert (back.values.numpy() == values).all() and back.birth.kind == "seq2seq"
-    assert back.birth.backbone == "google/t5-base-lm-adapt"
+    assert (back.values.numpy() == values).all() and back.provenance.kind == "seq2seq"
+    assert back.provenance.backbone == "google/t5-base-lm-adapt"
     kept(tmp_path / "causal")
     says = ("causal", "numpy or peft")
     entry.refused("export", tmp_path / "causal", "--to", "t5x", "--out", tmp_path / "x", says=says)
@@ -102,7 +102,7 @@ def test_vllm_gets_the_embeddings_that_foreword_computes_with(tmp_path: Path) ->
     text = client.worded({"input": "bana 1 lo"})
     assert text == "Q: bana 1 lo\nA:"
     vectors = client.embeddings(embed, tokenizer, text)
-    row = Row((), one.words.ids(text, first=True))
+    row = Row((), one.tokenizer.ids(text, first=True))
     (expected,) = one.generate(prompt.values, [row], 10)
     plain = transformers.AutoModelForCausalLM.from_pretrained(model)
     said = plain.generate(inputs_embeds=vectors.unsqueeze(0), max_new_tokens=10, do_sample=False, pad_token_id=0)[0]

@@ -12,7 +12,7 @@ import pytest
 
 import entry
 from foreword.metrics import metric
-from foreword.results.record import Answer, Costs, Demonstration, Record
+from foreword.results.record import Answer, Costs, DemonstrationRef, Record
 from foreword.util.errors import ForewordError
 
 ROOT = Path(__file__).parents[1]
@@ -35,7 +35,7 @@ def record(label: str, task: str, right: float, seed: int = 0, *, rising: float 
         chance = Random(f"{task}/{label}/{seed}/{place}").random()
         said = "yes" if chance < right + rising * (similarity - 0.5) else "no"
         rows = metric("exact_match").statistics([said], [("yes",)])
-        shown = (Demonstration("d", "text", similarity),) if label in ("icl", "ipt") else ()
+        shown = (DemonstrationRef("d", "text", similarity),) if label in ("icl", "ipt") else ()
         own = {"exact_match": 100.0 * (said == "yes")}
         answers.append(Answer(f"e{place}", "", said, ("yes",), own, {"exact_match": list(map(float, rows[0]))}, shown))
     length, steps, carried = given.pop("length", 20), given.pop("steps", 250), given.pop("carried", None)

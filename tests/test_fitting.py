@@ -26,9 +26,9 @@ from foreword.prompts.methods import METHODS
 from foreword.report.table import render
 from foreword.results.record import Record
 from foreword.results.scored import scored
-from foreword.study.asked import task_of
 from foreword.study.compare import carry_out
 from foreword.study.plan import fitting, plan
+from foreword.study.resolve import task_of
 from foreword.util.errors import ForewordError
 
 LONG = "ba lo ri " * 60

@@ -92,18 +92,18 @@ def test_numbers_are_stored_in_the_smallest_type_that_holds_them(files: dict[str
 def test_the_tokenizer_its_template_and_every_end_come_through(files: dict[str, Path]) -> None:
     words = load_backbone(str(files["Q8_0"]), device="cpu")
     text = "ba lo tem, 12\n\nÉ"
-    assert words.words.tokenizer(text).input_ids == tiny.tokenizer()(text).input_ids
-    assert words.words.tokenizer.chat_template == packed.TEMPLATE
+    assert words.tokenizer.hf(text).input_ids == tiny.tokenizer()(text).input_ids
+    assert words.tokenizer.hf.chat_template == packed.TEMPLATE
     turns = [{"role": "user", "content": "ba lo"}]
-    worded = words.words.tokenizer.apply_chat_template(turns, tokenize=False)
+    worded = words.tokenizer.hf.apply_chat_template(turns, tokenize=False)
     assert worded == "<s>user\nba lo</s>\n"
     assert words.eos == (2, 1), "the end of a turn ends an answer too"
 
 
 def test_what_stands_before_a_text_is_the_files_word(files: dict[str, Path], tmp_path: Path) -> None:
     packed.write(tmp_path / "bos.gguf", bos=True)
-    assert load_backbone(str(tmp_path / "bos.gguf"), device="cpu").words.start == (1,)
-    assert load_backbone(str(files["F32"]), device="cpu").words.start == ()
+    assert load_backbone(str(tmp_path / "bos.gguf"), device="cpu").tokenizer.start == (1,)
+    assert load_backbone(str(files["F32"]), device="cpu").tokenizer.start == ()
 
 
 # -- once, and by contents ------------------------------------------------------------------------------------------------
@@ -286,10 +286,10 @@ def test_smollm2_equals_what_transformers_reads_of_it(cache: Path) -> None:
     path = Path(told.json["file"])
     assert {"LICENSE", path.name} == {one.name for one in path.parent.iterdir()}
     one, wanted = load_backbone("smollm2", device="cpu"), theirs(path, torch.float32)
-    assert one.window == 8192 and one.eos == (2,) and one.words.pieces(one.eos) == ["<|im_end|>"]
+    assert one.window == 8192 and one.eos == (2,) and one.tokenizer.pieces(one.eos) == ["<|im_end|>"]
     assert sum(values.numel() for values in one.model.parameters()) == 134_515_008
     same_numbers(one.model, wanted)
-    tokenizer = one.words.tokenizer
+    tokenizer = one.tokenizer.hf
     worded = tokenizer.apply_chat_template(
         [{"role": "user", "content": "Hi"}], tokenize=False, add_generation_prompt=True
     )

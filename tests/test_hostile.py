@@ -27,7 +27,7 @@ from foreword.data.examples import Columns, examples
 from foreword.data.readers import limits, read_rows
 from foreword.data.template import Template
 from foreword.metrics import scorers, spider_execution
-from foreword.study.asked import checked, task_of
+from foreword.study.resolve import checked, task_of
 from foreword.tasks._spider import cells
 from foreword.train.pretrain.texts import Written
 from foreword.util.errors import ForewordError

@@ -50,15 +50,15 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "task",
     ),
     "engine": (
-        "batch cache gguf gradient head numbers pack passes prefix sampling traits truth unused vocabulary whole",
-        "attention decoding inputs known memory rounding stored wording",
-        "blocks growing identity install packing session",
-        "beside cohorts core fused recompute spared",
+        "batch batching cache capabilities gguf gradient head numbers passes prefix residual sampling truth unused vocabulary whole",
+        "attention decoding inputs known memory rounding stored tokenizer_adapter",
+        "blocks decoders identity install packed_attention session",
+        "activation_checkpointing cohorts core fused shared_prefix_decoder skippable",
         "causal seq2seq",
         "sound switch",
         "check",
         "load",
-        "unfrozen",
+        "trainable",
     ),
     "export": (
         "arrays vllm",
@@ -102,7 +102,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "app",
     ),
     "study": (
-        "asked base boundary carried command earlier folds places positions remembered spec",
+        "base boundary command earlier folds places positions remembered representable resolve spec",
         "trial",
         "cost plan",
         "compare pace single",
@@ -113,7 +113,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "loop pretrain",
     ),
     "util": (
-        "allocator environment errors fingerprint folding jsontext locks progress text words",
+        "allocator environment errors fingerprint folding jsontext locks phrases progress text",
         "files",
     ),
 }
@@ -121,7 +121,7 @@ FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
 LINES, FUNCTION_LINES = 400, 60
 ONE_ROOM = {
-    "transformers": {"engine", "train.pretrain.fresh"},
+    "transformers": {"engine", "train.pretrain.init_model"},
     "peft": set(),
     "pickle": set(),
     "dill": set(),

@@ -29,7 +29,7 @@ from foreword.engine.identity import GENERATION
 from foreword.engine.numbers import combined, digests, state
 from foreword.engine.stored import weight_files
 from foreword.models import reference
-from foreword.prompts.soft_prompt import Birth, SoftPrompt
+from foreword.prompts.soft_prompt import Provenance, SoftPrompt
 from foreword.study.plan import plan
 from foreword.util.errors import ForewordError
 from foreword.util.files import cache_folder
@@ -183,12 +183,12 @@ class Outcome:
 
 
 def outcome(backbone: Backbone) -> Outcome:
-    ids = backbone.words.start + backbone.words.ids(TEXT, first=True)
-    row = Row((), backbone.words.ids(TEXT, first=True), (40, 41))
+    ids = backbone.tokenizer.start + backbone.tokenizer.ids(TEXT, first=True)
+    row = Row((), backbone.tokenizer.ids(TEXT, first=True), (40, 41))
     generated = tuple(backbone.generate(None, [row], 5)[0])
     logits = backbone.engine.answer_logits(None, [row])[0][0].detach()  # type: ignore[attr-defined]
     score = backbone.score(None, [row])[0]
-    return Outcome(ids, score, tuple(logits.tolist()), generated, backbone.words.text(generated + ids))
+    return Outcome(ids, score, tuple(logits.tolist()), generated, backbone.tokenizer.text(generated + ids))
 
 
 @functools.cache
@@ -236,7 +236,7 @@ def test_a_model_in_memory_is_the_one_that_its_folder_gives_back(family: str, tm
     tiny.tokenizer().save_pretrained(tmp_path)
     for dtype in ("float32", "bfloat16"):
         again = load_backbone(str(tmp_path), dtype=dtype)
-        tokenizer = again.words.tokenizer  # some families have a tokenizer class of their own, with other rules
+        tokenizer = again.tokenizer.hf  # some families have a tokenizer class of their own, with other rules
         assert wrap("x", one.model, tokenizer).fingerprint == again.fingerprint, dtype
 
 
@@ -430,7 +430,7 @@ def test_a_model_of_540_mb_takes_seconds() -> None:
 
 
 def prompt(fingerprint: str) -> SoftPrompt:
-    return SoftPrompt(torch.ones(2, 8), Birth(backbone="mine", fingerprint=fingerprint))
+    return SoftPrompt(torch.ones(2, 8), Provenance(backbone="mine", fingerprint=fingerprint))
 
 
 @pytest.mark.parametrize(

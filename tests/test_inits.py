@@ -8,7 +8,7 @@ import torch
 import tiny
 from foreword.engine import Backbone
 from foreword.prompts.inits import INITS, Given, initial
-from foreword.prompts.soft_prompt import Birth, SoftPrompt
+from foreword.prompts.soft_prompt import Provenance, SoftPrompt
 from foreword.util.errors import ForewordError
 
 FAMILIES = ("gpt2", "opt", "gemma3", "t5", "bart")
@@ -18,7 +18,7 @@ DRAWN = ("random", "vocab")
 def given(one: Backbone, length: int) -> Given:
     values = tiny.soft(one, length)
     assert values is not None
-    prompt = SoftPrompt(values, Birth(backbone=one.name, fingerprint=one.fingerprint))
+    prompt = SoftPrompt(values, Provenance(backbone=one.name, fingerprint=one.fingerprint))
     return Given("ba lo ri tem na sho", ("ba", "lo ri tem"), prompt)
 
 
@@ -39,14 +39,14 @@ def test_the_shelfs_contract(name: str, family: str) -> None:
 def test_vocab_draws_different_frequent_rows() -> None:
     one = tiny.backbone("gpt2")
     found = initial("vocab", one, 300, seed=0, given=Given())
-    rows = one.embed(one.words.frequent(5000))
+    rows = one.embed(one.tokenizer.frequent(5000))
     places = [int((rows == row).all(dim=1).nonzero()[0]) for row in found]
     assert len(set(places)) == 300
 
 
 def test_text_is_the_texts_rows() -> None:
     one = tiny.backbone("gpt2")
-    ids = one.words.ids("ba lo ri tem na sho", first=True)
+    ids = one.tokenizer.ids("ba lo ri tem na sho", first=True)
     assert torch.equal(initial("text", one, 3, seed=0, given=given(one, 3)), one.embed(ids)[:3])
     longer = initial("text", one, len(ids) + 4, seed=0, given=given(one, 3))
     assert torch.equal(longer[: len(ids)], one.embed(ids))
@@ -56,13 +56,13 @@ def test_labels_are_the_means_of_their_tokens() -> None:
     one = tiny.backbone("gpt2")
     found = initial("labels", one, 4, seed=0, given=given(one, 4))
     for row, label in zip(found, ("ba", "lo ri tem"), strict=False):
-        assert torch.allclose(row, one.embed(one.words.ids(label, first=True)).mean(dim=0))
+        assert torch.allclose(row, one.embed(one.tokenizer.ids(label, first=True)).mean(dim=0))
 
 
-def test_carried_is_the_prompt_itself_and_a_copy() -> None:
+def test_a_warm_start_is_the_prompt_itself_and_a_copy() -> None:
     one = tiny.backbone("gpt2")
     source = given(one, 4)
-    found = initial("carried", one, 4, seed=0, given=source)
+    found = initial("warm_start", one, 4, seed=0, given=source)
     assert source.prompt is not None and torch.equal(found, source.prompt.values)
     found += 1
     assert not torch.equal(found, source.prompt.values)
@@ -77,7 +77,7 @@ def test_carried_is_the_prompt_itself_and_a_copy() -> None:
         ("text", 3, {"text": "  "}, r"Init 'text' needs a text"),
         ("labels", 3, {}, r"needs a task with answers to choose from; give --choices"),
         ("labels", 1, {"labels": ("a", "b")}, r"has 2 labels for 1 positions; raise --prompt-length"),
-        ("carried", 3, {}, r"Init 'carried' needs another prompt"),
+        ("warm_start", 3, {}, r"Init 'warm_start' needs another prompt"),
     ],
 )
 def test_what_cannot_be_started_from_is_refused(name: str, length: int, what: dict[str, object], sentence: str) -> None:
@@ -85,11 +85,11 @@ def test_what_cannot_be_started_from_is_refused(name: str, length: int, what: di
         initial(name, tiny.backbone("gpt2"), length, seed=0, given=Given(**what))  # type: ignore[arg-type]
 
 
-def test_a_carried_prompt_must_fit() -> None:
+def test_a_prompt_to_start_from_must_fit() -> None:
     one, other = tiny.backbone("gpt2"), tiny.backbone("gpt2", 1)
     with pytest.raises(
-        ForewordError, match="The carried prompt has 4 positions and 5 are asked for; set --prompt-length 4"
+        ForewordError, match="The prompt to start from has 4 positions and 5 are asked for; set --prompt-length 4"
     ):
-        initial("carried", one, 5, seed=0, given=given(one, 4))
+        initial("warm_start", one, 5, seed=0, given=given(one, 4))
     with pytest.raises(ForewordError, match="is another model"):
-        initial("carried", other, 4, seed=0, given=given(one, 4))
+        initial("warm_start", other, 4, seed=0, given=given(one, 4))

@@ -129,7 +129,11 @@ def test_arrays_come_in_with_what_is_not_known_of_them(tmp_path: Path) -> None:
         made.json["length"] == 6 and "its seed" in made.json["not_recorded"] and "its task" in made.json["not_recorded"]
     )
     prompt = store.load(tmp_path / "p")
-    assert (prompt.values.numpy() == values).all() and prompt.birth.kind == "seq2seq" and not prompt.birth.fingerprint
+    assert (
+        (prompt.values.numpy() == values).all()
+        and prompt.provenance.kind == "seq2seq"
+        and not prompt.provenance.fingerprint
+    )
     certificate = json.loads((tmp_path / "p" / "foreword.json").read_text(encoding="utf-8"))
     assert "its wording" in certificate["birth"]["settings"]["not_recorded"]
     card = (tmp_path / "p" / "README.md").read_text(encoding="utf-8")

@@ -40,10 +40,10 @@ def plain_inputs(one: Backbone, soft: Tensor | None, ids: Sequence[int]) -> dict
 
 def plain_logits(one: Backbone, soft: Tensor | None, row: Row) -> Tensor:
     """Logits [A, V] for a row's answer tokens, out of the full logits of the row alone."""
-    head = one.words.start + row.prefix + row.own
+    head = one.tokenizer.start + row.prefix + row.own
     if one.kind == "seq2seq":
-        given = plain_inputs(one, None if row.behind else soft, head + one.words.end)
-        if row.behind and soft is not None:
+        given = plain_inputs(one, None if row.append else soft, head + one.tokenizer.end)
+        if row.append and soft is not None:
             given["inputs_embeds"] = torch.cat([given["inputs_embeds"], soft.unsqueeze(0)], dim=1)
         mask = torch.ones(given["inputs_embeds"].shape[:2], dtype=torch.long)
         first = one.model.config.decoder_start_token_id
@@ -66,7 +66,7 @@ def plain_loss(one: Backbone, soft: Tensor | None, rows: Sequence[Row]) -> Tenso
 def plain_greedy(one: Backbone, soft: Tensor | None, row: Row, longest: int) -> list[int]:
     said: list[int] = []
     while len(said) < longest and (not said or said[-1] not in one.eos):
-        said.append(int(plain_logits(one, soft, Row(row.prefix, row.own, (*said, 0), row.behind))[-1].argmax()))
+        said.append(int(plain_logits(one, soft, Row(row.prefix, row.own, (*said, 0), row.append))[-1].argmax()))
     return said
 
 
@@ -82,7 +82,7 @@ def apart(found: Tensor, wanted: Tensor) -> float:
 @pytest.mark.parametrize("family", [name for name in EVERY if name not in READS_IDS])
 def test_a_soft_prompt_of_a_texts_embeddings_is_the_text(family: str) -> None:
     one = tiny.backbone(family)
-    text = one.words.ids("the text: bari temna", first=True)
+    text = one.tokenizer.ids("the text: bari temna", first=True)
     soft = one.embed(text)
     for row in tiny.rows(3, seed="text", prefix=tiny.ids(3, "text")):
         found, _ = one.engine.answer_logits(soft, [row])
@@ -101,7 +101,7 @@ def test_a_model_that_reads_ids_beside_vectors_is_the_same_on_every_path() -> No
     """Gemma 3n adds to each layer a vector looked up by token id. A soft position has no id and gets id 0, as the model
     itself does for images; so the vectors of a text are not that text, and only the paths can be held against each other."""
     one = tiny.backbone("gemma3n")
-    text = one.words.ids("the text: bari temna", first=True)
+    text = one.tokenizer.ids("the text: bari temna", first=True)
     soft = one.embed(text)
     rows = tiny.rows(4, seed="ids")
     shared, _ = one.engine.answer_logits(soft, rows)
@@ -160,7 +160,7 @@ def test_greedy_answers_are_those_of_the_plain_computation(family: str) -> None:
 def test_so_it_is_beyond_a_sliding_window(family: str, length: int) -> None:
     """The window of these models is 20: short and long rows stand in one batch, and answers grow across its edge."""
     one = tiny.backbone(family)
-    assert one.engine.traits.left_pads, "the check at load is shorter than the window, so it cannot see this"
+    assert one.engine.capabilities.left_padding, "the check at load is shorter than the window, so it cannot see this"
     soft = tiny.soft(one, length)
     sizes = [1, 3, 3, 12, 14, 14, 30]
     rows = [Row(tiny.ids(3, "window"), tiny.ids(size, f"window {place}")) for place, size in enumerate(sizes)]
@@ -175,7 +175,7 @@ def test_so_it_is_with_the_prompt_behind_the_encoders_input(family: str) -> None
     one = tiny.backbone(family, 0, True)
     start = tiny.soft(one, 4)
     front = tiny.rows(12, seed="behind", prefix=tiny.ids(2, "behind"))
-    rows = [Row(row.prefix, row.own, row.answer, behind=True) for row in front]
+    rows = [Row(row.prefix, row.own, row.answer, append=True) for row in front]
     answers = both_ways(one, start, rows, 4)
     with torch.no_grad():
         assert answers[:3] == [plain_greedy(one, start, row, 4) for row in rows[:3]]
@@ -208,7 +208,7 @@ def test_two_hundred_answers_do_not_depend_on_their_batch(family: str) -> None:
 def test_two_hundred_answers_of_a_real_model_do_not_depend_on_their_batch(name: str, shared: Path) -> None:
     one = load_backbone(str(shared / "models" / name), dtype="float32", device="cpu")
     rows = real_rows(one, 200)
-    answers = both_ways(one, one.embed(one.words.frequent(5000)[10:30]), rows, 8)
+    answers = both_ways(one, one.embed(one.tokenizer.frequent(5000)[10:30]), rows, 8)
     assert len({tuple(ids) for ids in answers}) > 5
 
 
@@ -222,7 +222,7 @@ def real_rows(one: Backbone, count: int) -> list[Row]:
         text = words[first] if one.kind == "seq2seq" else " ".join((words * 3)[first : first + 1 + index % 30]) + " "
         if one.kind == "seq2seq":
             text = (text + words[index % 7] + words[index % 11])[: 3 + index % 12]
-        rows.append(Row((), one.words.ids(text, first=True)))
+        rows.append(Row((), one.tokenizer.ids(text, first=True)))
     return rows
 
 
@@ -237,7 +237,7 @@ def test_the_shared_prefix_gives_the_plain_loss_and_gradient(
     family: str, length: int, prefixed: bool, bos: bool
 ) -> None:
     one = tiny.backbone(family, 0, bos)
-    assert one.engine.traits.shares
+    assert one.engine.capabilities.prefix_cache
     rows = tiny.rows(4, seed="loss", prefix=tiny.ids(6, "loss") if prefixed else (), longest=14)
     assert len({len(row.own) for row in rows}) > 1
     start = tiny.soft(one, length)
@@ -256,7 +256,7 @@ def test_the_shared_prefix_gives_the_plain_loss_and_gradient(
 @pytest.mark.parametrize("bos", [False, True])
 def test_models_that_cannot_share_give_the_plain_loss_and_gradient(family: str, bos: bool) -> None:
     one = tiny.backbone(family, 0, bos)
-    assert not one.engine.traits.shares
+    assert not one.engine.capabilities.prefix_cache
     rows = tiny.rows(3, seed="loss", prefix=tiny.ids(6, "loss"), longest=9)
     start = tiny.soft(one, 7)
     found = gradient(start, lambda soft: one.loss(soft, rows)[0])

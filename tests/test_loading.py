@@ -71,27 +71,35 @@ def fresh(kind: Any) -> Any:
     return model
 
 
-TRAITS = ("shares", "left_pads", "picks", "continues", "packs", "keeps", "heads")
+CAPABILITIES = (
+    "prefix_cache",
+    "left_padding",
+    "logits_to_keep",
+    "incremental_decoding",
+    "packed_sequence",
+    "shared_prefix",
+    "fused_lm_head_loss",
+)
 
 
 def only(*names: str) -> dict[str, bool]:
     """These traits hold and no others."""
-    return {name: name in names for name in TRAITS}
+    return {name: name in names for name in CAPABILITIES}
 
 
 BROKEN: dict[str, tuple[Any, dict[str, bool]]] = {
-    "deaf": (Deaf, only("shares", "picks", "continues", "heads")),
-    "forgetful": (Forgetful, only("picks", "heads")),
-    "cacheless": (Cacheless, only("picks", "heads")),
-    "mute": (Mute, only("shares", "left_pads", "continues")),
+    "deaf": (Deaf, only("prefix_cache", "logits_to_keep", "incremental_decoding", "fused_lm_head_loss")),
+    "forgetful": (Forgetful, only("logits_to_keep", "fused_lm_head_loss")),
+    "cacheless": (Cacheless, only("logits_to_keep", "fused_lm_head_loss")),
+    "mute": (Mute, only("prefix_cache", "left_padding", "incremental_decoding")),
 }
 
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_short_cut_is_found_and_not_taken(name: str) -> None:
-    kind, traits = BROKEN[name]
+    kind, capabilities = BROKEN[name]
     broken, whole = wrap(name, fresh(kind), tiny.tokenizer()), tiny.backbone("llama")
-    assert vars(broken.engine.traits) == traits
+    assert vars(broken.engine.capabilities) == capabilities
     rows = tiny.rows(14, seed="broken", prefix=tiny.ids(3, "broken"), longest=10)
     start = tiny.soft(whole, 4)
     assert start is not None
@@ -144,8 +152,11 @@ def test_an_encoder_decoders_broken_cache_is_found_and_not_used(kind: Any, picks
     model = kind(tiny._config("bart")).eval()
     model.load_state_dict(tiny.model("bart").state_dict())
     broken, whole = wrap("broken", model, tiny.tokenizer()), tiny.backbone("bart")
-    assert whole.engine.traits.continues and whole.engine.traits.picks
-    assert (broken.engine.traits.continues, broken.engine.traits.picks) == (False, picks)
+    assert whole.engine.capabilities.incremental_decoding and whole.engine.capabilities.logits_to_keep
+    assert (broken.engine.capabilities.incremental_decoding, broken.engine.capabilities.logits_to_keep) == (
+        False,
+        picks,
+    )
     rows, soft = tiny.rows(12, seed="stale"), tiny.soft(whole, 3)
     wanted = whole.generate(soft, rows, 6)
     assert broken.generate(soft, rows, 6) == wanted
@@ -160,13 +171,13 @@ def test_a_short_cut_wrongly_trusted_would_be_wrong() -> None:
     wanted = whole.generate(soft, rows, 6)
     for kind, keeps in ((Deaf, True), (Deaf, False), (Forgetful, False)):
         one = wrap("forced", fresh(kind), tiny.tokenizer())
-        one.engine.traits = replace(whole.engine.traits, keeps=keeps)
+        one.engine.capabilities = replace(whole.engine.capabilities, shared_prefix=keeps)
         assert one.generate(soft, rows, 6) != wanted
 
 
 def test_states_are_there_where_the_head_cannot_be_heard() -> None:
     one = wrap("mute", fresh(Mute), tiny.tokenizer())
-    assert not one.engine.traits.picks
+    assert not one.engine.capabilities.logits_to_keep
     heard = wrap("heard", fresh(transformers.LlamaForCausalLM), tiny.tokenizer())
     assert np.abs(one.states(("ba lo", "tem na sho ku")) - heard.states(("ba lo", "tem na sho ku"))).max() < 1e-4
 

@@ -89,7 +89,7 @@ import resource, sys
 import torch
 import tiny
 from foreword.engine import Backbone
-from foreword.engine.beside import Slotted
+from foreword.engine.shared_prefix_decoder import SharedPrefixDecoder
 from foreword.data.examples import Example
 from foreword.prompts.layout import Layout
 from foreword.prompts.methods import METHODS
@@ -104,7 +104,7 @@ examples = [Example(str(i), {"input": " ".join(["ba lo", "tem ri", "na"][(i * k)
 layout = Layout(one, Template(), METHODS["pt"], soft=3, reserve=4)
 laid = [layout.lay(example) for example in examples]
 seen = []
-scores, admits = Backbone.score, Slotted.admit
+scores, admits = Backbone.score, SharedPrefixDecoder.admit
 
 def scored(self, soft, rows):
     seen.append(len(rows))
@@ -114,7 +114,7 @@ def admitted(self, entries, expected=()):
     seen.append(len(entries))
     return admits(self, entries, expected)
 
-Backbone.score, Slotted.admit = scored, admitted
+Backbone.score, SharedPrefixDecoder.admit = scored, admitted
 
 def answers():
     seen.clear()

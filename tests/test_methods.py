@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from foreword.data.examples import Example
 from foreword.data.template import Template
 from foreword.prompts import methods
-from foreword.prompts.context import Shown, Vectors, Words
+from foreword.prompts.context import Demonstration, Instruction, Vectors
 from foreword.prompts.methods import FORMER, METHODS, REFERENCES, Method, context, current, parse, renames
 from foreword.prompts.retrieve import RETRIEVERS, Found, make
 from foreword.util.errors import ForewordError
@@ -138,8 +138,10 @@ def test_segments_follow_from_the_row(label: str) -> None:
     row = read(label)
     made = context(row, TEMPLATE, example("new"), soft=7, fixed=POOL[:2], find=find)
     assert [one.length for one in made.segments if isinstance(one, Vectors)] == ([7] if row.soft else [])
-    assert [one.text for one in made.segments if isinstance(one, Words)] == (["Answer.\n"] if row.instruction else [])
-    demonstrations = [one for one in made.segments if isinstance(one, Shown)]
+    assert [one.text for one in made.segments if isinstance(one, Instruction)] == (
+        ["Answer.\n"] if row.instruction else []
+    )
+    demonstrations = [one for one in made.segments if isinstance(one, Demonstration)]
     assert len(demonstrations) == row.k
     for one in demonstrations:
         source = next(known for known in POOL if known.id == one.id)
@@ -155,8 +157,10 @@ def test_an_instruction_that_is_not_there_says_nothing() -> None:
 
 def test_the_most_similar_demonstration_stands_last() -> None:
     made = context(read("icl:3"), TEMPLATE, example("new", "what is e3"), find=find)
-    assert [one.id for one in made.segments if isinstance(one, Shown)][-1] != "e3", "that one asks the same question"
-    similarities = [one.similarity for one in made.segments if isinstance(one, Shown)]
+    assert [one.id for one in made.segments if isinstance(one, Demonstration)][-1] != "e3", (
+        "that one asks the same question"
+    )
+    similarities = [one.similarity for one in made.segments if isinstance(one, Demonstration)]
     assert similarities == sorted(similarities)  # type: ignore[type-var]
 
 
@@ -171,7 +175,7 @@ def test_fixed_demonstrations_never_hold_the_question(texts: list[int], asked: i
     row = replace(read(name), k=k)
     for one in [*pool, example("new", f"text {asked}")]:
         made = context(row, TEMPLATE, one, fixed=pool)
-        demonstrations = [segment for segment in made.segments if isinstance(segment, Shown)]
+        demonstrations = [segment for segment in made.segments if isinstance(segment, Demonstration)]
         assert len(demonstrations) <= k
         for shown in demonstrations:
             source = next(known for known in pool if known.id == shown.id)
@@ -189,7 +193,7 @@ def test_retrieved_demonstrations_never_hold_the_question(retriever: str) -> Non
     found = make(retriever, pool, encode=encode)
     for one in [*pool, example("new", "text 2")]:
         made = context(read("icl:3"), TEMPLATE, one, find=found.find)
-        demonstrations = [segment for segment in made.segments if isinstance(segment, Shown)]
+        demonstrations = [segment for segment in made.segments if isinstance(segment, Demonstration)]
         assert demonstrations
         for shown in demonstrations:
             assert shown.id != one.id

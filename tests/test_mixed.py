@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import tiny
-from foreword.engine import Backbone, Prefix, Request, Row, beside, blocks, wrap
-from foreword.engine.cache import Behind, PrefixState, RoomyLayer, moved, still_there
+from foreword.engine import Backbone, Prefix, Request, Row, blocks, shared_prefix_decoder, wrap
+from foreword.engine.cache import PreallocatedLayer, PrefixState, RowPrefixes, moved, still_there
 from foreword.engine.decoding import Entry
 from foreword.engine.prefix import each
 from foreword.util.errors import ForewordError
@@ -75,7 +75,7 @@ def test_so_it_is_beyond_a_sliding_window(family: str) -> None:
 @pytest.mark.parametrize("family", tiny.SEQ2SEQ)
 def test_so_it_is_with_prompts_on_either_side_of_the_encoders_input(family: str) -> None:
     one = tiny.backbone(family, 0, True)
-    rows = [Row((), row.own, (), behind=bool(place % 2)) for place, row in enumerate(tiny.rows(8, seed="sides"))]
+    rows = [Row((), row.own, (), append=bool(place % 2)) for place, row in enumerate(tiny.rows(8, seed="sides"))]
     softs = [prompts(one, 3)[place % 3] for place in range(8)]
     assert one.generate(softs, rows, 4) == alone(one, softs, rows, 4)
 
@@ -110,14 +110,14 @@ def test_logits_of_a_mixed_batch_are_the_plain_ones(family: str, how: str, monke
     tokens are read at once; beyond a sliding window, too, but in the library's cache, where such rows are not mixed."""
     one = wrap(family, tiny.model(family), tiny.tokenizer())  # nothing is kept yet
     engine: Any = one.engine
-    assert engine.traits.keeps == engine.traits.packs
+    assert engine.capabilities.shared_prefix == engine.capabilities.packed_sequence
     if READ[how] is None:
-        monkeypatch.setattr(engine, "traits", replace(engine.traits, keeps=False))
-    elif not engine.traits.keeps:
+        monkeypatch.setattr(engine, "capabilities", replace(engine.capabilities, shared_prefix=False))
+    elif not engine.capabilities.shared_prefix:
         pytest.skip("this family's attention is its own")
     else:
         for name, value in zip(("SLICE", "SCORES"), READ[how] or (), strict=False):
-            monkeypatch.setattr(beside if name == "SLICE" else blocks, name, value)
+            monkeypatch.setattr(shared_prefix_decoder if name == "SLICE" else blocks, name, value)
         monkeypatch.setattr(engine, "worth", (READ[how] or (0,))[-1])
     made = tiny.rows(11, seed=1, longest=7 if how == "cache" else 40)
     rows = [Row(row.prefix, row.own, tiny.ids(4, place)) for place, row in enumerate(made)]
@@ -218,21 +218,23 @@ def state(length: int, seed: int) -> PrefixState:
     st.lists(st.booleans(), min_size=12, max_size=12),
 )
 def test_a_rows_prefix_stands_at_the_end_of_the_longest(parts: list[tuple[int, int]], gone: list[bool]) -> None:
-    behind = Behind(tuple((state(size, at) if size else None, rows) for at, (size, rows) in enumerate(parts)))
+    row_prefixes = RowPrefixes(
+        tuple((state(size, at) if size else None, rows) for at, (size, rows) in enumerate(parts))
+    )
     sizes = [size for size, rows in parts for _ in range(rows)]
     longest = max(sizes)
-    assert (behind.rows, behind.length) == (len(sizes), longest)
-    mask = behind.mask(torch.device("cpu"))
+    assert (row_prefixes.rows, row_prefixes.length) == (len(sizes), longest)
+    mask = row_prefixes.mask(torch.device("cpu"))
     assert mask.tolist() == [[0] * (longest - size) + [1] * size for size in sizes]
-    layer = RoomyLayer(behind.layer(0) if longest else (), behind.rows, longest + 2)
-    new = torch.randn(behind.rows, 2, 1, 3)
+    layer = PreallocatedLayer(row_prefixes.layer(0) if longest else (), row_prefixes.rows, longest + 2)
+    new = torch.randn(row_prefixes.rows, 2, 1, 3)
     keys, values = layer.update(new, -new)
     assert keys.shape == (len(sizes), 2, longest + 1, 3) and bool(torch.isfinite(keys).all())
     owners = [at for at, (_, rows) in enumerate(parts) for _ in range(rows)]
     for row, (size, owner) in enumerate(zip(sizes, owners, strict=True)):
         assert keys[row, :, -1:].equal(new[row]) and values[row, :, -1:].equal(-new[row])
         if size:
-            assert keys[row, :, longest - size : longest].equal(behind.parts[owner][0].layers[0][0][0])  # type: ignore[union-attr]
+            assert keys[row, :, longest - size : longest].equal(row_prefixes.parts[owner][0].layers[0][0][0])  # type: ignore[union-attr]
         assert not keys[row, :, : longest - size].any() and not values[row, :, : longest - size].any()
     order = still_there(gone[: len(sizes)])
     before = keys.clone()

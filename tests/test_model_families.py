@@ -151,14 +151,14 @@ def test_the_families_are_many() -> None:
 def test_the_table_is_what_loading_finds(family: str) -> None:
     """The page and the table are written by `python -m recipes.families`."""
     one = backbone(family)
-    traits = vars(one.engine.traits)
-    assert known()[family] == [name for name, value in traits.items() if value]
-    names = command.NAMES if one.kind == "causal" else ("picks", "continues", "heads")
-    marks = " | ".join("yes" if traits[name] else "no" for name in names)
+    capabilities = vars(one.engine.capabilities)
+    assert known()[family] == [name for name, value in capabilities.items() if value]
+    names = command.NAMES if one.kind == "causal" else ("logits_to_keep", "incremental_decoding", "fused_lm_head_loss")
+    marks = " | ".join("yes" if capabilities[name] else "no" for name in names)
     assert f"| {family} | {marks} |\n" in command.PAGE.read_text(encoding="utf-8")
     reasons = one.engine.reasons
-    assert {name for name, value in traits.items() if not value} <= set(reasons), "each that is off says why"
-    assert all(reasons.values()) and not any(traits[name] for name in reasons)
+    assert {name for name, value in capabilities.items() if not value} <= set(reasons), "each that is off says why"
+    assert all(reasons.values()) and not any(capabilities[name] for name in reasons)
 
 
 def test_a_model_that_lost_what_its_family_has_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,4 +185,7 @@ def test_the_command_writes_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         "| mamba | no | no | yes | yes | no | no | yes |" in page
         and "* pegasus: input vectors are multiplied by 5.657." in page
     )
-    assert '"pegasus": ["left_pads", "picks", "continues", "heads"]' in (tmp_path / "table.json").read_text()
+    assert (
+        '"pegasus": ["left_padding", "logits_to_keep", "incremental_decoding", "fused_lm_head_loss"]'
+        in (tmp_path / "table.json").read_text()
+    )

@@ -70,11 +70,11 @@ def never_read(family: str, name: str) -> bool:
 @pytest.mark.parametrize("soft", [0, 3])
 def test_a_shared_prefix_hands_every_weight_the_plain_gradient(family: str, soft: int) -> None:
     one = wrap("one", copy.deepcopy(tiny.model(family)), tiny.tokenizer(bos=True))
-    assert one.engine.traits.shares
+    assert one.engine.capabilities.prefix_cache
     rows = tiny.rows(5, seed="shared", prefix=tiny.ids(6, "prefix"))
     grads = []
-    for traits in (one.engine.traits, replace(one.engine.traits, shares=False)):
-        one.engine.traits = traits
+    for capabilities in (one.engine.capabilities, replace(one.engine.capabilities, prefix_cache=False)):
+        one.engine.capabilities = capabilities
         for value in one.model.parameters():
             value.requires_grad_(True)
             value.grad = None

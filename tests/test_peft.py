@@ -16,7 +16,7 @@ from foreword.config.tuning import Tuning
 from foreword.engine import Backbone, Row, wrap
 from foreword.prompts import store
 from foreword.prompts.inits import Given
-from foreword.prompts.soft_prompt import Birth, SoftPrompt
+from foreword.prompts.soft_prompt import Provenance, SoftPrompt
 from foreword.train.loop import dev_loss, train
 from foreword.train.trainables import TRAINABLES, Setup
 
@@ -47,7 +47,9 @@ def ours(one: Backbone, values: Tensor, rows: list[Row]) -> Tensor:
 
 def theirs(model: Any, one: Backbone, rows: list[Row]) -> Tensor:
     """The same by PEFT's forward pass over an unpadded batch."""
-    read = torch.tensor([one.words.start + row.own + (one.words.end if one.kind == "seq2seq" else ()) for row in rows])
+    read = torch.tensor(
+        [one.tokenizer.start + row.own + (one.tokenizer.end if one.kind == "seq2seq" else ()) for row in rows]
+    )
     said = torch.tensor([row.answer for row in rows])
     with torch.no_grad():
         if one.kind == "seq2seq":
@@ -71,11 +73,11 @@ def test_a_prompt_tuned_here_opens_in_peft(one: Backbone, tmp_path: Path) -> Non
     assert start is not None
     tuning = Tuning(prompt_length=5, max_steps=4, eval_every=4, batch_size=3)
     trainable = TRAINABLES["prompt"]
-    setup = Setup(one, tuning, 0, Given(prompt=SoftPrompt(start, Birth(backbone="x"))))
+    setup = Setup(one, tuning, 0, Given(prompt=SoftPrompt(start, Provenance(backbone="x"))))
     _, tuned = train(trainable, setup, rows, lambda backbone: dev_loss(backbone, rows, 8), folder=tmp_path / "work")
-    birth = Birth(backbone=str(tmp_path / "model"), fingerprint=one.fingerprint, kind=one.kind)
+    provenance = Provenance(backbone=str(tmp_path / "model"), fingerprint=one.fingerprint, kind=one.kind)
     assert trainable.artifact is not None
-    prompt = trainable.artifact(tuned.best, birth)
+    prompt = trainable.artifact(tuned.best, provenance)
     store.save(prompt, tmp_path / "prompt")
     model = peft.PeftModel.from_pretrained(copy.deepcopy(one.model), str(tmp_path / "prompt")).eval()
     assert type(model).__name__ == {"causal": "PeftModelForCausalLM", "seq2seq": "PeftModelForSeq2SeqLM"}[one.kind]
@@ -106,7 +108,7 @@ def test_a_prompt_trained_in_peft_opens_here(one: Backbone, tmp_path: Path) -> N
     model.eval()
     model.save_pretrained(str(tmp_path / "theirs"))
     prompt = store.load(tmp_path / "theirs")
-    assert prompt.birth.origin == "peft" and prompt.birth.kind == one.kind
+    assert prompt.provenance.origin == "peft" and prompt.provenance.kind == one.kind
     assert (prompt.length, prompt.hidden) == (4, one.hidden)
     prompt.fits(name=one.name, fingerprint=one.fingerprint, hidden=one.hidden)
     assert apart(ours(one, prompt.values, rows), theirs(model, one, rows)) < 1e-5
@@ -119,7 +121,7 @@ def test_peft_generates_what_foreword_generates_where_nothing_is_padded(tmp_path
     one = tiny.backbone("llama")
     values = tiny.soft(one, 5)
     assert values is not None
-    store.save(SoftPrompt(values, Birth(backbone="tiny", fingerprint=one.fingerprint)), tmp_path / "prompt")
+    store.save(SoftPrompt(values, Provenance(backbone="tiny", fingerprint=one.fingerprint)), tmp_path / "prompt")
     model = peft.PeftModel.from_pretrained(copy.deepcopy(one.model), str(tmp_path / "prompt")).eval()
     for row in same_size(one):
         ids = torch.tensor([row.own])
@@ -141,7 +143,7 @@ def test_the_config_says_what_peft_itself_writes(tmp_path: Path) -> None:
     one = wrap("tiny", copy.deepcopy(tiny.model("llama")), tiny.tokenizer())
     config = peft.PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3)
     peft.get_peft_model(one.model, config).save_pretrained(str(tmp_path / "theirs"))
-    store.save(SoftPrompt(torch.ones(3, 32), Birth(backbone="x")), tmp_path / "ours")
+    store.save(SoftPrompt(torch.ones(3, 32), Provenance(backbone="x")), tmp_path / "ours")
     told = {
         name: json.loads((tmp_path / name / "adapter_config.json").read_text(encoding="utf-8"))
         for name in ("theirs", "ours")

@@ -9,7 +9,7 @@ from torch.nn import functional
 import tiny
 from foreword.data.examples import Example
 from foreword.data.template import Template
-from foreword.engine import Backbone, Row, Said, Session, core, wrap
+from foreword.engine import Backbone, GeneratedToken, Row, Session, core, wrap
 from foreword.infer import predict as room
 from foreword.infer.choosing import choice_ids
 from foreword.infer.predict import predict
@@ -65,7 +65,7 @@ def test_each_example_has_its_own_choices() -> None:
     assert found.outputs[0] == "tem" and found.outputs[1] in ("na", "sho")
     rows = [each.row() for each in laid(one, examples, 0)[2:]]
     ids = one.generate(None, rows, 4, stop=TEMPLATE.stop)
-    assert list(found.outputs[2:]) == [TEMPLATE.read(one.answers.text(each)) for each in ids]
+    assert list(found.outputs[2:]) == [TEMPLATE.read(one.target_tokenizer.text(each)) for each in ids]
 
 
 def test_equal_choices_go_to_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,8 +78,8 @@ def test_equal_choices_go_to_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_choices_are_compared_without_their_end_unless_one_begins_another() -> None:
     one = tiny.backbone("llama")
     assert choice_ids(one, TEMPLATE, ("ba", "tem")) == [
-        one.answers.ids(" ba", first=False),
-        one.answers.ids(" tem", first=False),
+        one.target_tokenizer.ids(" ba", first=False),
+        one.target_tokenizer.ids(" tem", first=False),
     ]
     clash = choice_ids(one, TEMPLATE, ("ba", "ba lo", "tem"))
     assert clash == [one.answer_ids(" ba"), one.answer_ids(" ba lo"), one.answer_ids(" tem")]
@@ -110,7 +110,7 @@ def test_a_token_budget_splits_the_batch_and_changes_nothing(monkeypatch: pytest
     sizes: list[int] = []
     step = Session.step
 
-    def counted(self: Session) -> list[Said]:
+    def counted(self: Session) -> list[GeneratedToken]:
         said = step(self)
         sizes.append(len({event.id for event in said}))
         return said

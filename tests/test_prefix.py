@@ -38,10 +38,10 @@ def plain_loss(one: Backbone, states: KeysValues, row: Row) -> Tensor:
     cache = DynamicCache()
     for index, (keys, values) in enumerate(states.layers):
         cache.update(keys, values, index)
-    ids = torch.tensor([[*one.words.start, *row.prefix, *row.own, *row.answer[:-1]]])
+    ids = torch.tensor([[*one.tokenizer.start, *row.prefix, *row.own, *row.answer[:-1]]])
     size = len(states) + ids.shape[1]
-    spots = torch.arange(len(states), size).unsqueeze(0)
-    given = {"position_ids": spots} if one.engine.takes_positions else {}  # type: ignore[attr-defined]
+    position_ids = torch.arange(len(states), size).unsqueeze(0)
+    given = {"position_ids": position_ids} if one.engine.takes_positions else {}  # type: ignore[attr-defined]
     out = one.model(input_ids=ids, past_key_values=cache, attention_mask=torch.ones(1, size, dtype=torch.long), **given)
     logits = out.logits[0, -len(row.answer) :]
     return functional.cross_entropy(logits.float(), torch.tensor(row.answer), reduction="sum")
@@ -89,15 +89,15 @@ def test_a_soft_prompt_may_stand_inside_the_text(family: str) -> None:
     """Behind the tokenizer's start and the head of a turn: loss, gradient, scores and answers of the plain line."""
     one = tiny.backbone(family, 0, True)
     soft = tiny.soft(one, 3)
-    assert soft is not None and one.words.start
+    assert soft is not None and one.tokenizer.start
     head = tiny.ids(4, "head")
     rows = [replace(row, before=head) for row in tiny.rows(4, seed="inside", prefix=tiny.ids(2, "after"))]
-    plain = torch.cat([one.embed((*one.words.start, *head)), soft])
+    plain = torch.cat([one.embed((*one.tokenizer.start, *head)), soft])
 
     def line(values: Tensor, row: Row) -> Tensor:
         ids = torch.tensor([[*row.prefix, *row.own, *row.answer[:-1]]])
         table = one.model.get_input_embeddings()
-        before = torch.cat([table(torch.tensor([*one.words.start, *head])), values])
+        before = torch.cat([table(torch.tensor([*one.tokenizer.start, *head])), values])
         vectors = torch.cat([before.unsqueeze(0), table(ids)], dim=1)
         logits = one.model(inputs_embeds=vectors).logits[0, -len(row.answer) :]
         return functional.cross_entropy(logits.float(), torch.tensor(row.answer), reduction="sum")

@@ -11,12 +11,12 @@ import torch
 from foreword.engine import load_backbone
 from foreword.models import reference
 from foreword.synthetic import names
-from foreword.train.pretrain import Progress, pretrain
+from foreword.train.pretrain import TrainingStatus, pretrain
 from foreword.train.pretrain.batches import Place, batches
-from foreword.train.pretrain.fresh import fresh_llama, fresh_t5
+from foreword.train.pretrain.init_model import init_llama, init_t5
 from foreword.train.pretrain.objective import causal, spans_of
 from foreword.train.pretrain.spans import corrupted
-from foreword.train.pretrain.words import EOS, EOS_ID, PAD, PAD_ID, SENTINEL_IDS, train_tokenizer
+from foreword.train.pretrain.tokenizer import EOS, EOS_ID, PAD, PAD_ID, SENTINEL_IDS, train_tokenizer
 from foreword.util.errors import ForewordError
 from foreword.util.files import read_json
 
@@ -39,8 +39,8 @@ def words():  # type: ignore[no-untyped-def]
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Progress]]:
-    seen: list[Progress] = []
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[TrainingStatus]]:
+    seen: list[TrainingStatus] = []
     return pretrain(tmp_path_factory.mktemp("whole"), report=seen.append, report_every=5, **MICRO), seen
 
 
@@ -48,13 +48,15 @@ def weights(folder: Path) -> bytes:
     return (folder / "model.safetensors").read_bytes()
 
 
-def test_the_loss_falls(made: tuple[Path, list[Progress]]) -> None:
+def test_the_loss_falls(made: tuple[Path, list[TrainingStatus]]) -> None:
     _, seen = made
     assert len(seen) >= 5
     assert seen[-1].loss < seen[0].loss - 0.3
 
 
-def test_a_broken_off_run_goes_on_to_the_identical_result(made: tuple[Path, list[Progress]], tmp_path: Path) -> None:
+def test_a_broken_off_run_goes_on_to_the_identical_result(
+    made: tuple[Path, list[TrainingStatus]], tmp_path: Path
+) -> None:
     for steps in (7, 9):
         assert pretrain(tmp_path / "run", stop_after=steps, **MICRO) == tmp_path / "run"
     assert weights(pretrain(tmp_path / "run", **MICRO)) == weights(made[0])
@@ -71,7 +73,7 @@ def test_an_unknown_size_is_refused(tmp_path: Path) -> None:
         pretrain(tmp_path, size="mediun")
 
 
-def test_the_export_loads_as_a_model_folder(made: tuple[Path, list[Progress]]) -> None:
+def test_the_export_loads_as_a_model_folder(made: tuple[Path, list[TrainingStatus]]) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(made[0])
@@ -116,19 +118,19 @@ BOTH = {**MICRO, "size": "t5-micro", "tokens": 20_000}
 
 
 def test_the_encoder_decoder_learns_resumes_and_loads(tmp_path: Path) -> None:
-    seen: list[Progress] = []
+    seen: list[TrainingStatus] = []
     whole = pretrain(tmp_path / "whole", report=seen.append, report_every=3, **BOTH)
     assert seen[-1].loss < seen[0].loss - 0.3
     pretrain(tmp_path / "run", stop_after=5, **BOTH)
     assert weights(pretrain(tmp_path / "run", **BOTH)) == weights(whole)
     one = load_backbone(str(whole))
     assert one.kind == "seq2seq" and one.relative
-    assert SENTINEL_IDS[0] in one.words.ids("Karo likes <extra_id_0> .", first=True)
+    assert SENTINEL_IDS[0] in one.tokenizer.ids("Karo likes <extra_id_0> .", first=True)
 
 
 def test_the_loss_of_spans_is_that_of_the_models_own_labels(words) -> None:  # type: ignore[no-untyped-def]
     batch, _ = next(batches(words, seed=0, budget=512, share=0.1, drilled=0, place=Place()))
-    model = fresh_t5(1200, 32, 2, 4, 48, eos=EOS_ID, pad=PAD_ID, sentinels=SENTINEL_IDS)
+    model = init_t5(1200, 32, 2, 4, 48, eos=EOS_ID, pad=PAD_ID, sentinels=SENTINEL_IDS)
     loss = spans_of(model, half=False, compiled=False)(batch)
     chance, total, count = np.random.default_rng(batch.ids[0].tolist()), 0.0, 0
     for ids in batch.ids:
@@ -146,11 +148,11 @@ def test_compiling_changes_no_loss_and_no_gradient(words) -> None:  # type: igno
     batch, _ = next(batches(words, seed=1, budget=700, share=0.1, drilled=0, place=Place()))
     found = []
     for compiled in (False, True):
-        model = fresh_llama(1200, 48, 3, 4, 64, eos=0, pad=1).train()
+        model = init_llama(1200, 48, 3, 4, 64, eos=0, pad=1).train()
         loss = causal(model, half=False, compiled=compiled)(batch)
         loss.backward()
         found.append([loss.detach(), *(p.grad for p in model.parameters())])
-    plain = fresh_llama(1200, 48, 3, 4, 64, eos=0, pad=1)
+    plain = init_llama(1200, 48, 3, 4, 64, eos=0, pad=1)
     ids = torch.from_numpy(batch.ids)
     labels = torch.where(torch.from_numpy(batch.counted), ids, -100)
     torch.testing.assert_close(plain(input_ids=ids, labels=labels).loss.detach(), found[0][0])
@@ -158,7 +160,7 @@ def test_compiling_changes_no_loss_and_no_gradient(words) -> None:  # type: igno
 
 
 def test_a_fresh_model_looks_back_one_token_and_behind_copies() -> None:
-    model = fresh_llama(600, 192, 4, 4, 64, eos=0, pad=1)
+    model = init_llama(600, 192, 4, 4, 64, eos=0, pad=1)
     model.set_attn_implementation("eager")
     line = torch.randperm(500, generator=torch.Generator().manual_seed(0))[:20] + 50
     with torch.no_grad():
@@ -170,7 +172,7 @@ def test_a_fresh_model_looks_back_one_token_and_behind_copies() -> None:
 
 def test_sizes_that_cannot_copy_are_refused() -> None:
     with pytest.raises(ForewordError, match="at least 3 layers and 4 heads"):
-        fresh_llama(600, 48, 2, 4, 64, eos=0, pad=1)
+        init_llama(600, 48, 2, 4, 64, eos=0, pad=1)
 
 
 SHIPPED = sorted(path.parent.name for path in Path(reference.__file__).parent.glob("*/config.json"))

@@ -23,8 +23,8 @@ from foreword.metrics import METRICS
 from foreword.models import reference
 from foreword.prompts import store
 from foreword.prompts.methods import parse
-from foreword.prompts.retrieve import RETRIEVERS, SIGNATURES, signature, vectors, words
-from foreword.prompts.soft_prompt import Birth, SoftPrompt
+from foreword.prompts.retrieve import RETRIEVERS, SIGNATURES, bm25, signature, vectors
+from foreword.prompts.soft_prompt import Provenance, SoftPrompt
 from foreword.results.record import ENGINE, Record, refuse_older
 from foreword.study.spec import Spec
 from foreword.study.trial import Trial
@@ -63,13 +63,13 @@ def test_every_retriever_has_a_signature() -> None:
 @pytest.mark.parametrize(
     ("label", "module", "name", "value"),
     [
-        ("icl", words, "K1", 1.2),
-        ("icl", words, "B", 0.5),
-        ("icl", words, "METHOD", "robertson"),
+        ("icl", bm25, "K1", 1.2),
+        ("icl", bm25, "B", 0.5),
+        ("icl", bm25, "METHOD", "robertson"),
         ("icl", folding, "_PIECE", regex.compile(r"\w+")),
         ("icl", folding, "_UNSEEN", regex.compile(r"(?!)")),
-        ("icl", words, "pieces", lambda text: text.split()),
-        ("icl", words, "trigrams", lambda text: text.split()),
+        ("icl", bm25, "pieces", lambda text: text.split()),
+        ("icl", bm25, "trigrams", lambda text: text.split()),
         ("icl:dense", vectors, "DECIMALS", 5),
     ],
 )
@@ -170,8 +170,8 @@ def test_a_prompt_of_an_older_foreword_is_refused_in_one_sentence(tmp_path: Path
     data = entry.save_rows(tmp_path / "own.jsonl", entry.rows(4))
     model = load_backbone("reference-small")
     for name, fingerprint in (("old", "f" * 64), ("emptied", ""), ("new", model.fingerprint)):
-        birth = Birth(backbone="reference-small", fingerprint=fingerprint, label="pt")
-        store.save(SoftPrompt(model.embed([40, 41]), birth), tmp_path / name)
+        provenance = Provenance(backbone="reference-small", fingerprint=fingerprint, label="pt")
+        store.save(SoftPrompt(model.embed([40, 41]), provenance), tmp_path / name)
 
     def generated(name: str) -> entry.Told:
         arguments = ("-m", "reference-small", "-d", data, "--limit", 1, "--max-new-tokens", 2)

@@ -17,7 +17,7 @@ import entry
 from foreword.prompts import store
 from foreword.prompts.methods import parse
 from foreword.prompts.retrieve import RETRIEVERS
-from foreword.prompts.soft_prompt import Birth, SoftPrompt
+from foreword.prompts.soft_prompt import Provenance, SoftPrompt
 from foreword.registry import Registry, parse_reference
 from foreword.util.errors import ForewordError
 
@@ -26,8 +26,10 @@ def folder(where: Path, seed: int = 0, label: str = "pt") -> Path:
     """A prompt folder of random numbers."""
     row = parse(label, shots=1, retriever="bm25", retrievers=list(RETRIEVERS))
     values = torch.randn((4, 8), generator=torch.Generator().manual_seed(seed))
-    birth = Birth("a-model", label=label, method=row.as_dict(), seed=seed, scores={"bleu": 10.0 + seed}, task="t")
-    store.save(SoftPrompt(values, birth), where)
+    provenance = Provenance(
+        "a-model", label=label, method=row.as_dict(), seed=seed, scores={"bleu": 10.0 + seed}, task="t"
+    )
+    store.save(SoftPrompt(values, provenance), where)
     return where
 
 

@@ -13,7 +13,7 @@ from entry import foreword, refused, rows, save_model, save_rows
 from foreword.config.run import Run
 from foreword.prompts import store
 from foreword.prompts.retrieve import fixed
-from foreword.study.asked import task_of
+from foreword.study.resolve import task_of
 
 TRAINING = ("--max-steps", 2, "--prompt-length", 2)
 
@@ -143,7 +143,7 @@ def test_room_for_an_answer_is_kept_and_may_still_be_raised(folder: Folder, tmp_
     data = save_rows(tmp_path / "long.jsonl", [{"input": f"q {n}", "target": f"{n} {long}"} for n in range(30)])
     told = foreword("tune", "-m", "reference-small", "-d", data, *TRAINING, "--out", tmp_path / "p", "--json")
     assert told.code == 0, told.err
-    room = store.load(tmp_path / "p").birth.settings["max_new_tokens"]
+    room = store.load(tmp_path / "p").provenance.settings["max_new_tokens"]
     assert room > 64
     asked = ("-m", "reference-small", "-p", tmp_path / "p")
     inputs = save_rows(tmp_path / "in.jsonl", [{"input": "q 1"}])

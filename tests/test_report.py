@@ -22,10 +22,10 @@ from foreword.metrics import metric
 from foreword.report import charts, examples, labels, similarity
 from foreword.report.page import page, write_report
 from foreword.report.table import show
-from foreword.results.record import Demonstration, Record
+from foreword.results.record import DemonstrationRef, Record
 from foreword.results.rows import Summary
 from foreword.results.summary import summarise
-from foreword.util import words
+from foreword.util import phrases
 from report_records import record, records
 
 NASTY = """</script><script>alert("x")</script><img src=x onerror=alert(1)> {{data}} & 'quoted' \u2028"""
@@ -57,21 +57,21 @@ def embedded(html: str) -> dict:
      (3599.7, "1 h"), (7500, "2 h 5 min"), (86399, "1 d"), (273600, "3 d 4 h")],
 )  # fmt: skip
 def test_times_are_told_as_people_tell_them(seconds: float, text: str) -> None:
-    assert words.duration(seconds) == text
+    assert phrases.duration(seconds) == text
 
 
 @given(st.floats(1e-7, 1e8))
 def test_a_time_as_told_is_near_the_time(seconds: float) -> None:
     sizes = {"µs": 1e-6, "ms": 1e-3, "s": 1, "min": 60, "h": 3600, "d": 86400}
-    parts = words.duration(seconds).replace(",", "").split()
+    parts = phrases.duration(seconds).replace(",", "").split()
     told = sum(float(number) * sizes[unit] for number, unit in zip(parts[::2], parts[1::2], strict=True))
     assert told == pytest.approx(seconds, rel=0.06)
 
 
 def test_small_differences_keep_a_figure_and_nought_has_no_sign() -> None:
-    assert [words.points(x) for x in (2.14, 0.04, -0.3, -0.001, 0.0)] == ["2.1", "0.04", "-0.3", "0.0", "0.0"]
-    assert words.score(-0.01) == "0.0"
-    assert [words.p_value(p) for p in (0.0001, 0.0042, 0.18)] == ["p < 0.001", "p = 0.004", "p = 0.18"]
+    assert [phrases.points(x) for x in (2.14, 0.04, -0.3, -0.001, 0.0)] == ["2.1", "0.04", "-0.3", "0.0", "0.0"]
+    assert phrases.score(-0.01) == "0.0"
+    assert [phrases.p_value(p) for p in (0.0001, 0.0042, 0.18)] == ["p < 0.001", "p = 0.004", "p = 0.18"]
 
 
 # --- the terminal ------------------------------------------------------------------------------------
@@ -98,9 +98,9 @@ def test_nothing_is_cut_in_the_terminal(made: tuple[Summary, list[Record]], widt
         line = next(line for line in out.splitlines() if re.match(rf"\W*{row.method} ", line))
         told = [
             row.method,
-            words.score(row.mean),
-            words.duration(row.seconds_per_answer),
-            words.whole(row.trainable_parameters),
+            phrases.score(row.mean),
+            phrases.duration(row.seconds_per_answer),
+            phrases.whole(row.trainable_parameters),
         ]
         assert all(text in line for text in told)
     assert re.search(rf"^ \* {made[0].recommendation.method} ", out, re.M)
@@ -179,7 +179,7 @@ def test_text_of_users_and_models_stays_text() -> None:
             input=NASTY,
             output=NASTY,
             targets=(NASTY,),
-            shown=(Demonstration(NASTY, NASTY, 0.5),),
+            shown=(DemonstrationRef(NASTY, NASTY, 0.5),),
         )
         found.append(replace(one, label=one.label + NASTY, task=NASTY, backbone=NASTY, hardware=NASTY, notes=(NASTY,),
                              versions={NASTY: NASTY}, fingerprints={"task": NASTY}, answers=(first, *one.answers[1:])))  # fmt: skip

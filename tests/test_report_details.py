@@ -11,10 +11,10 @@ from foreword.metrics import metric
 from foreword.report import charts, details
 from foreword.report.page import page
 from foreword.results.record import Record
-from foreword.results.rows import Asked, Summary
+from foreword.results.rows import Invocation, Summary
 from foreword.results.summary import summarise
 from foreword.results.trivial import Trivial
-from foreword.util import words
+from foreword.util import phrases
 from report_records import record, records
 from test_report import printed
 
@@ -42,9 +42,9 @@ def test_a_value_is_shown_where_a_reader_rests_and_the_kept_step_is_ringed(
     html: str, made: tuple[Summary, list[Record]]
 ) -> None:
     ipt = made[0].row("ipt")
-    title = f"<title>ipt: {words.score(ipt.mean)} ({words.score(ipt.ci95[0])} to {words.score(ipt.ci95[1])}), "
+    title = f"<title>ipt: {phrases.score(ipt.mean)} ({phrases.score(ipt.ci95[0])} to {phrases.score(ipt.ci95[1])}), "
     assert title in html
-    assert f"<title>ipt, seed 2: {words.score(ipt.scores_by_seed[2])}</title>" in html
+    assert f"<title>ipt, seed 2: {phrases.score(ipt.scores_by_seed[2])}</title>" in html
     assert "hover:" not in html
     record = next(one for one in made[1] if one.curve)
     kept = min(record.curve, key=lambda one: one["dev"])
@@ -59,7 +59,7 @@ def test_a_logarithmic_axis_says_so(made: tuple[Summary, list[Record]]) -> None:
     assert "log scale" not in charts.score_against_cost(made[0], colours)
 
 
-ASKED = Asked(
+ASKED = Invocation(
     command="foreword compare model=gpt2 'data=my file.csv'",
     date="2026-01-31",
     wording={"question": "Input: {input}\nOutput:", "stop": ""},
@@ -71,7 +71,7 @@ ASKED = Asked(
 def test_the_page_says_what_was_asked_and_what_to_do_next(made: tuple[Summary, list[Record]]) -> None:
     found = [replace(one, spec=one.spec | {"tuning": {"max_steps": 500, "init_text": ""}}) for one in made[1]]
     sizes = {"train": 1_200, "dev": 50, "test": 40}
-    html = page(replace(made[0], asked=ASKED, sizes=sizes), found)
+    html = page(replace(made[0], invocation=ASKED, sizes=sizes), found)
     for text in (
         ASKED.next_command, "data=my file.csv", "2026-01-31", "1,200 train, 50 dev and 40 test", "max_steps: 500",
         "runs/prompts/ipt-seed0", "question: &#x27;Input: {input}\\nOutput:&#x27;", "Tuning of zero, icl, pt and ipt",

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foreword.data.examples import Example
-from foreword.prompts.retrieve import RETRIEVERS, Found, Pool, Retriever, fixed, make, vectors, words
+from foreword.prompts.retrieve import RETRIEVERS, Found, Pool, Retriever, bm25, fixed, make, vectors
 from foreword.util.errors import ForewordError, MissingExtraError
 
 SHARED = Path(__file__).parents[2] / "shared"
@@ -29,7 +29,7 @@ def encode(texts: Sequence[str]) -> np.ndarray:
     """A bag of words as vectors [N, WIDTH]: each word has a place of its own, whatever the process."""
     found = np.zeros((len(texts), WIDTH), np.float32)
     for row, text in enumerate(texts):
-        for piece in words.pieces(text):
+        for piece in bm25.pieces(text):
             found[row, sum(piece.encode()) % WIDTH] += 1
     return found
 
@@ -172,8 +172,8 @@ def test_another_process_finds_the_same() -> None:
 
 
 def test_pieces_keep_digits_short_words_and_stop_words() -> None:
-    assert words.pieces("The IN:GET_Alarm at 7 a.m.") == ["the", "in", "get", "alarm", "at", "7", "a", "m"]
-    assert words.pieces("caf\u0065\u0301 漢字 ไทย x2") == ["café", "漢", "字", "ไ", "ท", "ย", "x2"]
+    assert bm25.pieces("The IN:GET_Alarm at 7 a.m.") == ["the", "in", "get", "alarm", "at", "7", "a", "m"]
+    assert bm25.pieces("caf\u0065\u0301 漢字 ไทย x2") == ["café", "漢", "字", "ไ", "ท", "ย", "x2"]
 
 
 def test_bm25_is_the_formula() -> None:

@@ -73,7 +73,7 @@ def refusal(answer: httpx.Response, status: int, param: str | None) -> str:
 def test_a_prompt_answers_as_a_predictor_does(running: Running, registry: Registry, one: Backbone, name: str) -> None:
     given, label, more = registry.folder.parent / name, None, {}
     if name in ("icl", "few", "zero"):
-        given, label = None, registry.resolve(name) and running.service.shelf.get(name).kept.birth.label  # type: ignore[union-attr]
+        given, label = None, registry.resolve(name) and running.service.shelf.get(name).kept.provenance.label  # type: ignore[union-attr]
     if name in ("ipt", "icl", "few"):
         more["demonstrations"] = str(registry.folder.parent / "pool.jsonl")
     if name == "labels":
@@ -163,7 +163,7 @@ def test_virtual_tokens_stand_in_no_count_and_are_reported_apart(running: Runnin
 
 
 def test_token_ids_and_their_text_answer_alike(running: Running, one: Backbone) -> None:
-    ids = list(one.words.ids("bana 1 lo", first=True))
+    ids = list(one.tokenizer.ids("bana 1 lo", first=True))
     assert running.text("b", ids, max_tokens=9) == running.text("b", "bana 1 lo", max_tokens=9, raw=True)
     both = running.complete("b", ["bana 1 lo", "x"], max_tokens=5, n=2, temperature=1.0, seed=3)
     assert [choice["index"] for choice in both["choices"]] == [0, 1, 2, 3]
@@ -406,7 +406,7 @@ def test_a_prompt_of_another_model_or_with_a_changed_byte_is_refused(
 ) -> None:
     born = serving.soft(one, 3, 1)
     fingerprint = one.fingerprint.replace(one.fingerprint[-1], "0" if one.fingerprint[-1] != "0" else "1")
-    other = SoftPrompt(born.values, type(born.birth)(**(born.birth.as_dict() | {"fingerprint": fingerprint})))
+    other = SoftPrompt(born.values, type(born.provenance)(**(born.provenance.as_dict() | {"fingerprint": fingerprint})))
     store.save(other, tmp_path / "other")
     serving.keep(registry, "other", tmp_path / "other")
     message = refusal(running.post("/v1/completions", {"model": "other", "prompt": "x"}), 400, "prompt")

@@ -32,15 +32,15 @@ def backbone_of(family: str) -> Backbone:
 def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     one, where = backbone_of(request.param), tmp_path_factory.mktemp("chat")
     registry = Registry(where / "store")
-    digest = Chat(one.words.tokenizer, start=one.words.start).digest
-    for number, (name, birth) in enumerate(
+    digest = Chat(one.tokenizer.hf, start=one.tokenizer.start).digest
+    for number, (name, provenance) in enumerate(
         {
             "turns": {"chat": digest, "template": WORDING},
             "inside": {"chat": digest, "template": WORDING, "place": "system"},
             "text": {"chat": ""},
         }.items()
     ):
-        store.save(serving.soft(one, 3, number, **birth), where / name)
+        store.save(serving.soft(one, 3, number, **provenance), where / name)
         serving.keep(registry, name, where / name)
     with serving.server(one, store=registry.folder) as server:
         yield server
@@ -55,7 +55,7 @@ def chat(running: Running, model: str, messages: list[tuple[str, str]], **more: 
 
 def test_the_model_alone_gets_the_tokens_of_its_template(running: Running) -> None:
     one = running.service.backbone
-    tokenizer = one.words.tokenizer
+    tokenizer = one.tokenizer.hf
     turns = [("user", "bana 1"), ("assistant", "lo ri"), ("user", "tem 2")]
     for messages in ([("user", "bana 1 lo")], turns):
         choice = chat(running, "base", messages)
@@ -63,7 +63,7 @@ def test_the_model_alone_gets_the_tokens_of_its_template(running: Running) -> No
         known = {"add_generation_prompt": True, "return_dict": False, "date_string": "26 Jul 2024"}
         ids = tokenizer.apply_chat_template(given, **known)
         assert choice["prompt_token_ids"] == list(ids)
-        spoken = one.chatting(Chat(tokenizer, start=one.words.start))
+        spoken = one.chatting(Chat(tokenizer, start=one.tokenizer.start))
         own = tuple(ids[len(spoken.engine.start) :])  # type: ignore[attr-defined]
         (said,) = spoken.generate(None, [Row((), own)], 8)
         assert choice["message"]["content"] == spoken.answer_text(said)
@@ -71,10 +71,10 @@ def test_the_model_alone_gets_the_tokens_of_its_template(running: Running) -> No
 
 def test_what_users_write_is_no_control_token(running: Running) -> None:
     one = running.service.backbone
-    unknown = one.words.tokenizer.unk_token  # stands for text that cannot be written, and controls nothing
-    added = one.words.tokenizer.added_tokens_decoder.items()
+    unknown = one.tokenizer.hf.unk_token  # stands for text that cannot be written, and controls nothing
+    added = one.tokenizer.hf.added_tokens_decoder.items()
     controls = {i for i, token in added if token.special and str(token.content) != unknown}
-    for control in one.words.tokenizer.all_special_tokens:
+    for control in one.tokenizer.hf.all_special_tokens:
         for model in ("base", "turns"):
             plain, ids = (
                 chat(running, model, [("user", text)], max_tokens=1)["prompt_token_ids"]

@@ -45,8 +45,10 @@ def model(kind: str) -> Backbone:
 @given(st.data())
 def test_pieces_are_the_whole(kind: str, data: st.DataObject) -> None:
     one = model(kind)
-    likely = [i for text in ("=> ba lo\n\nSo: a;", "##\n###\n ba; lo") for i in one.answers.ids(text, first=False)]
-    token = st.one_of(st.sampled_from(likely), st.integers(3, len(one.words.tokenizer) - 1))
+    likely = [
+        i for text in ("=> ba lo\n\nSo: a;", "##\n###\n ba; lo") for i in one.target_tokenizer.ids(text, first=False)
+    ]
+    token = st.one_of(st.sampled_from(likely), st.integers(3, len(one.tokenizer.hf) - 1))
     ids = [i for i in data.draw(st.lists(token, min_size=1, max_size=14)) if i not in one.eos]
     ends = data.draw(st.booleans())
     ids = [*ids, one.eos[0]] if ends or not ids else ids

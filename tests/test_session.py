@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tiny
-from foreword.engine import Backbone, Prefix, Request, Said, Sampling, Session, wrap
-from foreword.engine import beside as slots
+from foreword.engine import Backbone, GeneratedToken, Prefix, Request, Sampling, Session, wrap
+from foreword.engine import shared_prefix_decoder as slots
 from foreword.engine.sampling import choose
 from foreword.util.errors import ForewordError
 
@@ -26,7 +26,7 @@ def requests(one: Backbone, count: int, seed: str, longest: int = 8) -> list[Req
     """Requests that differ in everything a request has."""
     rng = Random(f"requests/{seed}")
     prefixes = [Prefix.of(tiny.soft(one, 1 + 2 * number, number)) for number in range(4)] + [None]
-    words = [piece for piece in one.answers.pieces(tiny.ids(40, seed)) if piece.isalpha()]
+    words = [piece for piece in one.target_tokenizer.pieces(tiny.ids(40, seed)) if piece.isalpha()]
     samplings = [
         Sampling(),
         Sampling(temperature=0.7, seed=rng.randrange(99)),
@@ -48,17 +48,17 @@ def requests(one: Backbone, count: int, seed: str, longest: int = 8) -> list[Req
     ]
 
 
-def alone(one: Backbone, request: Request) -> list[Said]:
+def alone(one: Backbone, request: Request) -> list[GeneratedToken]:
     session = one.session()
     session.admit([request])
     return list(session.run())
 
 
-def told(events: list[Said]) -> list[tuple[int, str | None]]:
+def told(events: list[GeneratedToken]) -> list[tuple[int, str | None]]:
     return [(event.token, event.finish_reason) for event in events]
 
 
-def assert_alone(one: Backbone, asked: dict[int, Request], events: dict[int, list[Said]]) -> None:
+def assert_alone(one: Backbone, asked: dict[int, Request], events: dict[int, list[GeneratedToken]]) -> None:
     for number, request in asked.items():
         expected = alone(one, request)
         assert told(events[number]) == told(expected), request
@@ -73,11 +73,11 @@ def assert_alone(one: Backbone, asked: dict[int, Request], events: dict[int, lis
 
 def arriving(
     one: Backbone, asked: list[Request], seed: str, **limits: Any
-) -> tuple[dict[int, Request], dict[int, list[Said]]]:
+) -> tuple[dict[int, Request], dict[int, list[GeneratedToken]]]:
     """Admit a few requests at a time, at random steps."""
     rng, session, waiting = Random(seed), one.session(**limits), list(asked)
     numbers: dict[int, Request] = {}
-    events: dict[int, list[Said]] = {}
+    events: dict[int, list[GeneratedToken]] = {}
     while waiting or len(session):
         if waiting and (not len(session) or rng.random() < 0.5):
             coming = [waiting.pop(0) for _ in range(min(len(waiting), rng.randint(1, 9)))]
@@ -255,7 +255,7 @@ def test_several_sessions_run_on_one_backbone() -> None:
     asked = requests(one, 12, "several", 5)
     sessions: list[Session] = [one.session(), one.session(max_rows=2)]
     numbers = [session.admit(asked) for session in sessions]
-    events: list[dict[int, list[Said]]] = [{}, {}]
+    events: list[dict[int, list[GeneratedToken]]] = [{}, {}]
     while any(len(session) for session in sessions):
         for session, kept in zip(sessions, events, strict=True):
             for said in session.step():

@@ -55,7 +55,7 @@ def refused(model: Any, tokenizer: Any = None) -> str:
 
 @torch.no_grad()
 def plain_score(one: Backbone, row: Row) -> float:
-    ids = torch.tensor([[*one.words.start, *row.prefix, *row.own, *row.answer]])
+    ids = torch.tensor([[*one.tokenizer.start, *row.prefix, *row.own, *row.answer]])
     logits = one.model(input_ids=ids).logits[0, -len(row.answer) - 1 : -1]
     return -float(functional.cross_entropy(logits, torch.tensor(row.answer), reduction="sum"))
 
@@ -271,7 +271,8 @@ def deaf_to_prompts() -> Any:
 
 def tuned(one: Backbone, folder: Path) -> Any:
     rows = [
-        Row((), one.words.ids(f"Input: {word}\nOutput:", first=True), one.answer_ids(" ba")) for word in ("lo", "ri")
+        Row((), one.tokenizer.ids(f"Input: {word}\nOutput:", first=True), one.answer_ids(" ba"))
+        for word in ("lo", "ri")
     ]
     return training.tuned(one, rows, folder, length=5, steps=2)
 
@@ -332,12 +333,12 @@ def test_a_tokenizer_with_more_tokens_than_the_model_has_vectors(family: str) ->
     tokenizer.add_tokens(["<cat>"])
     one = wrap("more", copy.deepcopy(tiny.model(family)), tokenizer)
     whole = tiny.backbone(family)
-    assert vars(one.engine.traits) == vars(whole.engine.traits), "no short cut is lost"
+    assert vars(one.engine.capabilities) == vars(whole.engine.capabilities), "no short cut is lost"
     rows = tiny.rows(4, seed="beyond")
     assert one.score(None, rows) == pytest.approx(whole.score(None, rows), rel=1e-5)
     assert one.states(["ba lo", "tem na sho"]).shape == (2, 32)
     for call in (
-        lambda: one.words.ids("a <cat>", first=True),
+        lambda: one.tokenizer.ids("a <cat>", first=True),
         lambda: one.answer_ids(" <cat>"),
         lambda: one.states(["<cat>"]),
     ):
@@ -379,7 +380,7 @@ def test_an_answer_begins_with_what_generation_is_made_to_begin_with() -> None:
     one = wrap("m", model, tiny.tokenizer())
     ids = one.answer_ids("ba lo")
     assert ids[0] == 77 == one.generate(None, [Row((), (50, 60))], 3)[0][0]
-    assert one.answers.text(ids[1:]).strip() == "ba lo"
+    assert one.target_tokenizer.text(ids[1:]).strip() == "ba lo"
 
 
 class Targeted(transformers.PreTrainedTokenizerFast):
@@ -398,8 +399,8 @@ def test_an_answer_is_written_as_the_tokenizer_writes_a_target() -> None:
     plain = tiny.tokenizer()
     tokenizer = Targeted(tokenizer_object=plain.backend_tokenizer, pad_token="<pad>", eos_token="</s>")
     one = wrap("m", mbart(), tokenizer)
-    assert one.words.start == () and one.words.end == ()
-    assert one.answer_ids("ba") == (88, *one.words.ids("ba", first=True), 2)
+    assert one.tokenizer.start == () and one.tokenizer.end == ()
+    assert one.answer_ids("ba") == (88, *one.tokenizer.ids("ba", first=True), 2)
 
 
 def test_in_16_bits_equal_means_equal_up_to_what_rounding_does_to_this_model() -> None:

@@ -21,9 +21,9 @@ from foreword.engine import head as head_room
 from foreword.engine.attention import Kind
 from foreword.engine.fused import FUSED, stand_in
 from foreword.engine.head import Head
-from foreword.engine.packing import Packing
+from foreword.engine.packed_attention import Packing
 from foreword.engine.passes import running
-from foreword.engine.spared import Spared
+from foreword.engine.skippable import Skippable
 
 PACKED = tuple(
     family for family in tiny.CAUSAL if family not in ("gpt_neo", "falcon")
@@ -68,7 +68,7 @@ def some(one: Backbone, length: int = 5) -> Tensor:
 
 @pytest.mark.parametrize("family", tiny.CAUSAL)
 def test_which_families_stand_in_one_sequence(family: str) -> None:
-    assert tiny.backbone(family).engine.traits.packs == (family in PACKED)
+    assert tiny.backbone(family).engine.capabilities.packed_sequence == (family in PACKED)
 
 
 @pytest.mark.parametrize("family", tiny.CAUSAL)
@@ -78,8 +78,8 @@ def test_every_path_gives_the_plain_loss_and_gradient(family: str, path: str, mo
     one = tiny.backbone(family, 0, True)
     if path == "packed" and family not in PACKED:
         pytest.skip("this family is not packed")
-    traits = replace(one.engine.traits, packs=path == "packed", shares=path != "joined")
-    monkeypatch.setattr(one.engine, "traits", traits)
+    capabilities = replace(one.engine.capabilities, packed_sequence=path == "packed", prefix_cache=path != "joined")
+    monkeypatch.setattr(one.engine, "capabilities", capabilities)
     rows = tiny.rows(6, seed=path, prefix=tiny.ids(4, path), longest=40)
     rows.append(Row(rows[0].prefix, tiny.ids(1, "one"), tiny.ids(1, "one answer")))
     assert_same(step(one, some(one), rows), plain(one, some(one), rows))
@@ -99,7 +99,7 @@ def test_a_packed_batch_may_have_no_soft_prompt_or_one_row(family: str, bos: boo
 def test_a_model_whose_layers_hide_that_their_attention_is_local_is_not_packed() -> None:
     model = copy.deepcopy(tiny.model("llama"))
     model.config.sliding_window = 8
-    assert not wrap("hidden", model, tiny.tokenizer()).engine.traits.packs
+    assert not wrap("hidden", model, tiny.tokenizer()).engine.capabilities.packed_sequence
 
 
 def test_the_models_own_attention_is_back_after_a_packed_pass() -> None:
@@ -117,17 +117,17 @@ def test_the_models_own_attention_is_back_after_a_packed_pass() -> None:
 def dense(query: Tensor, key: Tensor, value: Tensor, packing: Packing, kind: Kind) -> Tensor:
     """Attention over the whole packed sequence with a mask [S + R, S + R] that keeps rows apart."""
     owner = torch.cat([torch.full((size,), row) for row, size in enumerate((packing.prefix, *packing.sizes))])
-    spots = packing.spots[0]
-    seen = ((owner == 0) | (owner == owner.unsqueeze(1))) & (spots <= spots.unsqueeze(1))
+    position_ids = packing.position_ids[0]
+    seen = ((owner == 0) | (owner == owner.unsqueeze(1))) & (position_ids <= position_ids.unsqueeze(1))
     if kind.window is not None:
-        seen &= spots > spots.unsqueeze(1) - kind.window
+        seen &= position_ids > position_ids.unsqueeze(1) - kind.window
     groups = query.shape[1] // key.shape[1]
     key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
     scores = query @ key.transpose(-1, -2) * kind.scaling
     if kind.softcap is not None:
         scores = kind.softcap * torch.tanh(scores / kind.softcap)
     if kind.added is not None:
-        scores = scores + kind.added[:, spots].unsqueeze(1)
+        scores = scores + kind.added[:, position_ids].unsqueeze(1)
     weights = scores.masked_fill(~seen, float("-inf")).softmax(dim=-1)
     return (weights @ value).transpose(1, 2)
 
@@ -239,14 +239,14 @@ def test_hopeless_answers_have_a_finite_loss() -> None:
 
 @pytest.mark.parametrize("family", EVERY)
 def test_every_familys_logits_are_a_product(family: str) -> None:
-    assert tiny.backbone(family).engine.traits.heads
+    assert tiny.backbone(family).engine.capabilities.fused_lm_head_loss
 
 
 def test_an_output_layer_that_does_more_is_not_taken_for_a_product() -> None:
     model = copy.deepcopy(tiny.model("bart"))
     model.final_logits_bias += torch.randn(model.final_logits_bias.shape)
     one = wrap("biased", model, tiny.tokenizer())
-    assert not one.engine.traits.heads
+    assert not one.engine.capabilities.fused_lm_head_loss
     rows = tiny.rows(3, seed="biased")
     assert_same(step(one, some(one), rows), plain(one, some(one), rows))
 
@@ -257,7 +257,7 @@ def test_an_output_layer_that_does_more_is_not_taken_for_a_product() -> None:
 @pytest.mark.parametrize("family", ["gpt2", "bloom", "llama", "gemma3", "t5"])
 def test_fused_parts_have_the_values_and_gradients_of_the_parts(family: str) -> None:
     installation = tiny.backbone(family).engine.installation
-    parts = [switch.module for switch in installation.switches if switch.label == FUSED]
+    parts = [patch.module for patch in installation.patched if patch.label == FUSED]
     assert parts
     for part in parts:
         width = len(part.weight) if hasattr(part, "weight") else 7
@@ -295,7 +295,7 @@ def test_nothing_stands_in_for_a_part_with_other_values() -> None:
 def test_the_first_and_the_last_layer_spare_something(family: str) -> None:
     one = tiny.backbone(family)
     step(one, some(one), tiny.rows(2))
-    spared = one.engine._spares  # type: ignore[attr-defined]
+    spared = one.engine._skippable  # type: ignore[attr-defined]
     names = {id(part): name for name, part in one.model.named_modules()}
     assert spared.early and all(".0." in names[id(part)] for part in spared.early)
     assert spared.late and not {id(part) for part in spared.early} & {id(part) for part in spared.late}
@@ -307,7 +307,7 @@ def test_sparing_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     for family in PACKED:
         one, rows = tiny.backbone(family), tiny.rows(5, seed="spared")
         found = step(one, some(one), rows)
-        monkeypatch.setattr(one.engine, "_spares", Spared())
+        monkeypatch.setattr(one.engine, "_spares", Skippable())
         assert_same(found, step(one, some(one), rows))
 
 
@@ -351,7 +351,7 @@ def test_checkpointing_keeps_less_and_changes_nothing(family: str) -> None:
     found = step(one, some(one), rows)
     asked = some(one).requires_grad_(True)
     before = kept_bytes(lambda: one.loss(asked, rows))
-    with one.recomputing(True):
+    with one.activation_checkpointing(True):
         assert one.checkpointing
         assert_same(step(one, some(one), rows), found)
         assert kept_bytes(lambda: one.loss(asked, rows)) < 0.6 * before

@@ -13,13 +13,13 @@ from safetensors.torch import load_file, save_file
 
 import tiny
 from foreword.prompts import soft_prompt, store
-from foreword.prompts.soft_prompt import Birth, SoftPrompt
+from foreword.prompts.soft_prompt import Provenance, SoftPrompt
 from foreword.util.errors import ForewordError
 
 
 def prompt(length: int = 3, hidden: int = 8) -> SoftPrompt:
     values = torch.randn((length, hidden), generator=torch.Generator().manual_seed(1))
-    birth = Birth(
+    provenance = Provenance(
         backbone="some/model",
         base="some/model",
         fingerprint="f" * 64,
@@ -30,7 +30,7 @@ def prompt(length: int = 3, hidden: int = 8) -> SoftPrompt:
         seed=4,
         scores={"bleu": 12.5},
     )
-    return SoftPrompt(values, birth)
+    return SoftPrompt(values, provenance)
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
 def test_a_round_trip_keeps_everything(folder: Path) -> None:
     found, wanted = store.load(folder), prompt()
     assert torch.equal(found.values, wanted.values)
-    assert found.birth == wanted.birth
+    assert found.provenance == wanted.provenance
     assert found.digest == wanted.digest
     assert sorted(path.name for path in folder.iterdir()) == sorted(
         ["adapter_config.json", "adapter_model.safetensors", "foreword.json", "README.md"]
@@ -68,9 +68,9 @@ def test_the_files_are_as_peft_writes_them(folder: Path) -> None:
 
 def test_a_prompt_that_stands_behind_the_input_says_so(tmp_path: Path) -> None:
     """PEFT knows no such place, so whoever opens the folder there must be told."""
-    birth = Birth(backbone="some/model", kind="seq2seq", place="behind")
-    store.save(SoftPrompt(torch.ones(2, 4), birth), tmp_path / "p")
-    assert store.load(tmp_path / "p").birth.place == "behind"
+    provenance = Provenance(backbone="some/model", kind="seq2seq", place="behind")
+    store.save(SoftPrompt(torch.ones(2, 4), provenance), tmp_path / "p")
+    assert store.load(tmp_path / "p").provenance.place == "behind"
     assert "behind the input" in (tmp_path / "p" / "adapter_config.json").read_text(encoding="utf-8")
     assert "behind the encoder's input" in (tmp_path / "p" / "README.md").read_text(encoding="utf-8")
 
@@ -97,7 +97,7 @@ def test_numbers_in_bfloat16_are_read(folder: Path) -> None:
     save_file({"prompt_embeddings": prompt().values.bfloat16()}, folder / "adapter_model.safetensors")
     found = store.load(folder)
     assert found.values.dtype == torch.float32 and torch.allclose(found.values, prompt().values, atol=0.02)
-    assert found.birth == Birth(backbone="some/model", base="some/model", origin="peft")
+    assert found.provenance == Provenance(backbone="some/model", base="some/model", origin="peft")
 
 
 def test_the_second_half_of_an_encoder_decoders_rows_is_left_out(folder: Path) -> None:
@@ -204,7 +204,7 @@ def test_a_prompt_serves_no_other_backbone(tmp_path: Path) -> None:
     assert one.fingerprint != other.fingerprint
     values = tiny.soft(one, 3)
     assert values is not None
-    store.save(SoftPrompt(values, Birth(backbone=one.name, fingerprint=one.fingerprint)), tmp_path / "p")
+    store.save(SoftPrompt(values, Provenance(backbone=one.name, fingerprint=one.fingerprint)), tmp_path / "p")
     found = store.load(tmp_path / "p")
     found.fits(name=one.name, fingerprint=one.fingerprint, hidden=one.hidden)
     with pytest.raises(ForewordError, match=r"was tuned on tiny-llama-0, and tiny-llama-1 is another model"):
@@ -214,7 +214,7 @@ def test_a_prompt_serves_no_other_backbone(tmp_path: Path) -> None:
 
 
 def test_a_prompt_without_a_certificate_is_held_to_its_width_only() -> None:
-    foreign = SoftPrompt(torch.ones(2, 8), Birth(backbone="elsewhere"))
+    foreign = SoftPrompt(torch.ones(2, 8), Provenance(backbone="elsewhere"))
     foreign.fits(name="any", fingerprint="x", hidden=8)
     with pytest.raises(ForewordError, match="use it with elsewhere"):
         foreign.fits(name="any", fingerprint="x", hidden=9)
@@ -223,13 +223,14 @@ def test_a_prompt_without_a_certificate_is_held_to_its_width_only() -> None:
 @pytest.mark.parametrize("values", [torch.ones(3), torch.ones(0, 4), torch.ones(1, 2, 3)])
 def test_a_prompt_is_a_matrix_with_rows(values: torch.Tensor) -> None:
     with pytest.raises(ForewordError, match="matrix of P rows and H columns"):
-        SoftPrompt(values, Birth(backbone="x"))
+        SoftPrompt(values, Provenance(backbone="x"))
 
 
 def test_the_digest_sees_shape_and_every_number() -> None:
     values = torch.arange(6.0).reshape(2, 3)
     digests = {
-        SoftPrompt(one, Birth("x")).digest for one in (values, values.reshape(3, 2), values + torch.eye(2, 3) * 1e-6)
+        SoftPrompt(one, Provenance("x")).digest
+        for one in (values, values.reshape(3, 2), values + torch.eye(2, 3) * 1e-6)
     }
     assert len(digests) == 3
 
@@ -239,6 +240,6 @@ def test_line_ends_inside_demonstrations_stay_what_they_are(tmp_path: Path) -> N
     text = "a\u2028b\u2029c\x85d\x0be\x0cf\x1cg"
     rows = ({"id": text, "fields": {"input": text}, "targets": [text], "choices": []},)
     values = torch.ones((2, 4))
-    birth = Birth("m", label="ipt", settings={"demonstrations": soft_prompt.worked_digest(rows)})
-    store.save(SoftPrompt(values, birth, rows), tmp_path / "p")
+    provenance = Provenance("m", label="ipt", settings={"demonstrations": soft_prompt.worked_digest(rows)})
+    store.save(SoftPrompt(values, provenance, rows), tmp_path / "p")
     assert store.load(tmp_path / "p").worked == rows

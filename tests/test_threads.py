@@ -16,7 +16,7 @@ from torch import Tensor
 
 import tiny
 from foreword.engine import Backbone, wrap
-from foreword.engine.install import Switch
+from foreword.engine.install import PatchedForward
 from foreword.util.errors import ForewordError
 
 FAMILIES = ("gpt2", "llama", "gemma3", "bloom", "t5")
@@ -43,7 +43,7 @@ def calls(one: Backbone, count: int) -> list[Callable[[], Any]]:
 
     def loss(soft: Tensor, which: int, checkpointing: bool) -> list[float]:
         start = soft.clone().requires_grad_(True)
-        with one.recomputing(checkpointing):
+        with one.activation_checkpointing(checkpointing):
             value, _ = one.loss(start, rows[which])
             (grad,) = torch.autograd.grad(value, start)
         return [float(value), *grad.flatten().tolist()]
@@ -99,7 +99,7 @@ def test_tasks_of_one_thread_do_not_see_each_others_pass(family: str) -> None:
     expected = [call() for call in work]
 
     async def turn(call: Callable[[], Any]) -> Any:
-        with one.recomputing(True):
+        with one.activation_checkpointing(True):
             await asyncio.sleep(0)
             return call()
 
@@ -134,7 +134,7 @@ def test_two_backbones_of_one_model_and_a_copy() -> None:
     assert not any("forward" in vars(module) or module._forward_pre_hooks for module in twin.modules())
     twin = copy.deepcopy(model)
     assert plain_logits(twin).equal(before)
-    assert not any(isinstance(vars(module).get("forward"), Switch) for module in twin.modules())
+    assert not any(isinstance(vars(module).get("forward"), PatchedForward) for module in twin.modules())
     pickle.dumps(model.config)
     first.close()
     first.close()

@@ -18,7 +18,7 @@ from foreword.engine import Backbone, Row
 from foreword.prompts import store
 from foreword.prompts.inits import Given
 from foreword.prompts.methods import METHODS, REFERENCES
-from foreword.prompts.soft_prompt import Birth
+from foreword.prompts.soft_prompt import Provenance
 from foreword.train import trainables
 from foreword.train.loop import Tuned, dev_loss, train
 from foreword.train.trainables import TRAINABLES, Setup, Trainable, tuning_for, usable
@@ -241,7 +241,7 @@ def test_it_keeps_what_it_says(name: str, tmp_path: Path) -> None:
     if entry.artifact is None:
         assert tuned.best == {} and answering is not backbone
         return
-    artifact = entry.artifact(tuned.best, Birth(backbone="tiny", fingerprint=backbone.fingerprint))
+    artifact = entry.artifact(tuned.best, Provenance(backbone="tiny", fingerprint=backbone.fingerprint))
     store.save(artifact, tmp_path / "kept")
     kept = store.load(tmp_path / "kept")
     assert kept.digest == artifact.digest

@@ -154,8 +154,8 @@ def test_a_saved_prompt_answers_as_its_trial_did(tmp_path: Path) -> None:
     record = make("llama", "ipt", tmp_path).run()
     prompt = store.load(tmp_path / record.prompt)
     assert prompt.digest == record.fingerprints["soft_prompt"]
-    assert prompt.birth.scores == record.scores and prompt.birth.label == "ipt"
-    assert prompt.birth.method == make("llama", "ipt", tmp_path).spec.method.as_dict()
+    assert prompt.provenance.scores == record.scores and prompt.provenance.label == "ipt"
+    assert prompt.provenance.method == make("llama", "ipt", tmp_path).spec.method.as_dict()
     still = TUNING.model_copy(update={"max_steps": 0})
     again = make("llama", "ipt", tmp_path, given=prompt, tuning=still)
     assert again.key != record.key
@@ -172,7 +172,7 @@ def test_a_given_prompt_of_another_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_warm_start_starts_from_the_given_prompt(tmp_path: Path) -> None:
-    given = SoftPrompt(tiny.soft(tiny.backbone("llama"), 5), store.Birth(backbone="x"))  # type: ignore[arg-type]
+    given = SoftPrompt(tiny.soft(tiny.backbone("llama"), 5), store.Provenance(backbone="x"))  # type: ignore[arg-type]
     one = make("llama", "pt", tmp_path, given=given)
     record = one.run()
     assert store.load(tmp_path / record.prompt).length == 5

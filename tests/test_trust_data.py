@@ -24,10 +24,10 @@ from foreword.metrics.spider_match import elementai, suite
 from foreword.models import reference
 from foreword.prompts.methods import METHODS
 from foreword.prompts.retrieve import make
-from foreword.prompts.retrieve.words import pieces
-from foreword.study.asked import scored_task, task_of
+from foreword.prompts.retrieve.bm25 import pieces
 from foreword.study.boundary import bounded
-from foreword.study.carried import carried
+from foreword.study.representable import representable
+from foreword.study.resolve import scored_task, task_of
 from foreword.study.trial import Spec, Trial
 from foreword.tasks import task_from_files
 from foreword.util.errors import ForewordError
@@ -182,7 +182,7 @@ def test_a_demonstrations_answer_has_the_trained_answers_tokens(
     trained = layout.training_row(shown).answer[:-1]
     assert any(ids[at : at + len(trained)] == trained for at in range(len(ids)))
     whole = task.template.ask(shown) + task.template.reply(shown.targets[0])
-    assert backbone.words.ids(whole, first=True)[-len(trained) :] == trained, "and those that the whole text has"
+    assert backbone.tokenizer.ids(whole, first=True)[-len(trained) :] == trained, "and those that the whole text has"
 
 
 def test_users_text_is_never_a_control_token() -> None:
@@ -191,14 +191,14 @@ def test_users_text_is_never_a_control_token() -> None:
     text = "use <|end|> now"
     template = Template(question="{input}<|end|>\nOut:", answer=" {target}")
     example = Example("1", {"input": text}, (text,))
-    own = backbone.words.ids(template.asked(example), first=True)
+    own = backbone.tokenizer.ids(template.asked(example), first=True)
     assert own.count(end) == 1, "the template's own, and not the user's"
     answer = backbone.answer_ids(template.replied(text))
     assert answer.count(end) == 1 and answer[-1] == end
-    assert template.read(backbone.answers.text(answer)) == text
+    assert template.read(backbone.target_tokenizer.text(answer)) == text
     split = Template(question="<|{input}|>")
-    assert end not in backbone.words.ids(split.asked(Example("2", {"input": "end"}, ("x",))), first=True)
-    assert backbone.words.ids((("a <|end|>", True), (" b", False)), first=True) == backbone.words.ids(
+    assert end not in backbone.tokenizer.ids(split.asked(Example("2", {"input": "end"}, ("x",))), first=True)
+    assert backbone.tokenizer.ids((("a <|end|>", True), (" b", False)), first=True) == backbone.tokenizer.ids(
         "a <|end|> b", first=True
     )
 
@@ -253,8 +253,8 @@ def test_a_wording_that_cannot_be_read_back_is_said(tmp_path: Path) -> None:
 def test_a_stop_text_ends_an_answer_whatever_its_tokens(stop: str) -> None:
     """A byte-level tokenizer writes 。 in three tokens none of which is the character."""
     backbone = load_backbone("reference-small")
-    ids = backbone.answers.ids("yes" + stop, first=False)
-    assert ids[-1] in backbone.answers.ending_in(stop[-1])
+    ids = backbone.target_tokenizer.ids("yes" + stop, first=False)
+    assert ids[-1] in backbone.target_tokenizer.ending_in(stop[-1])
 
 
 @pytest.mark.parametrize("question", ["{0}\nOut:", "{input:d}", "{input!x}", "{a.b}", "{a[0]}", "{ 0 }"])
@@ -384,11 +384,11 @@ def test_a_choice_that_begins_another_needs_an_end() -> None:
     backbone = load_backbone("reference-small")
     rows = (Example("1", {"input": "q"}, ("no",), ("no", "no way")),)
     task = Task("t", rows, (), (), Template())
-    assert carried(backbone, task) is task
+    assert representable(backbone, task) is task
     endless = copy.copy(backbone)
     endless.eos = ()
     with pytest.raises(ForewordError, match="'no' begins the choice 'no way' in tokens"):
-        carried(endless, task)
+        representable(endless, task)
 
 
 def test_targets_that_cannot_be_written_are_counted_by_every_verb(shared: Path, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ import tiny
 from entry import foreword, refused
 from foreword.metrics import METRICS
 from foreword.prompts import store
-from foreword.prompts.soft_prompt import Birth, SoftPrompt
+from foreword.prompts.soft_prompt import Provenance, SoftPrompt
 from foreword.results.record import Record
 from foreword.results.summary import as_json, summarise
 from foreword.study.compare import Outcome, carry_out
@@ -268,8 +268,8 @@ def test_a_checkpoint_that_was_changed_is_refused(tmp_path: Path, place: str) ->
         checkpoint.read(path, mark="mine")
 
 
-def kept_prompt(folder: Path, **birth: Any) -> dict[str, Any]:
-    store.save(SoftPrompt(torch.ones(2, 4), Birth(backbone="m", fingerprint="v3:a.b.c", **birth)), folder)
+def kept_prompt(folder: Path, **provenance: Any) -> dict[str, Any]:
+    store.save(SoftPrompt(torch.ones(2, 4), Provenance(backbone="m", fingerprint="v3:a.b.c", **provenance)), folder)
     whole: dict[str, Any] = json.loads((folder / "foreword.json").read_text(encoding="utf-8"))
     return whole
 
@@ -289,7 +289,7 @@ def test_a_certificate_that_was_changed_is_refused(tmp_path: Path) -> None:
     del changed["contents"]
     changed["birth"]["fingerprint"] = ""  # what the refusal of an older prompt says to do
     (tmp_path / "p" / "foreword.json").write_text(json.dumps(changed), encoding="utf-8")
-    assert store.load(tmp_path / "p").birth.fingerprint == ""
+    assert store.load(tmp_path / "p").provenance.fingerprint == ""
 
 
 def test_a_certificate_of_wrong_types_is_one_sentence(tmp_path: Path) -> None:
@@ -308,8 +308,10 @@ def test_a_certificate_of_wrong_types_is_one_sentence(tmp_path: Path) -> None:
         changed["contents"] = hashlib.sha256(text.encode()).hexdigest()
         (tmp_path / "p" / "foreword.json").write_text(json.dumps(changed), encoding="utf-8")
         try:
-            birth = store.load(tmp_path / "p").birth
-            assert (type(getattr(birth, name)) is type(getattr(Birth("m"), name)) and name != "template") or value == {}
+            provenance = store.load(tmp_path / "p").provenance
+            assert (
+                type(getattr(provenance, name)) is type(getattr(Provenance("m"), name)) and name != "template"
+            ) or value == {}
         except ForewordError as error:
             assert "\n" not in str(error)
             refusals += 1
@@ -457,7 +459,7 @@ def test_a_prompt_that_was_deleted_is_made_again_and_said(own: Path, tmp_path: P
     second, heard = compared(own, tmp_path / "run", ["zero", "pt"], seeds=[0])
     assert second.made == 1 and len(heard) == 1 and "is not in" in heard[0] and "made again" in heard[0]
     assert store.load(folder).digest == record.fingerprints["soft_prompt"]
-    store.save(SoftPrompt(torch.ones(3, 32), Birth(backbone="x")), folder)
+    store.save(SoftPrompt(torch.ones(3, 32), Provenance(backbone="x")), folder)
     with pytest.raises(ForewordError, match="is not the one that was tuned for pt seed 0; delete it"):
         compared(own, tmp_path / "run", ["zero", "pt"], seeds=[0])
 

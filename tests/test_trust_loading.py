@@ -20,7 +20,7 @@ import transformers
 import entry
 import tiny
 from foreword.engine import load_backbone
-from foreword.engine.unfrozen import load_unfrozen
+from foreword.engine.trainable import load_trainable
 from foreword.prompts.retrieve import sentence_encoder
 from foreword.util.errors import ForewordError
 from hub import publish
@@ -127,7 +127,7 @@ def test_the_command_line_refuses_a_models_own_code(folder: Path, tmp_path: Path
     assert entry.foreword(*given, "--trust-remote-code").code == 0
 
 
-@pytest.mark.parametrize("load", [load_backbone, load_unfrozen])
+@pytest.mark.parametrize("load", [load_backbone, load_trainable])
 def test_a_second_tokenizers_own_code_never_runs_unasked(load: Any, tmp_path: Path, asked: list[str]) -> None:
     folder = entry.save_model(tmp_path / "t5", "t5")
     tiny.tokenizer().save_pretrained(folder / "target")

@@ -96,7 +96,7 @@ def test_two_prompts_into_one_new_folder_lose_neither_in_silence(base: list[str]
     assert (first.wait(), second.wait()) == (0, 2), err(first) + err(second)
     told = err(second)
     assert "is tuning a prompt into" in told or "holds a prompt of another making" in told
-    assert store.load(out).birth.seed == 0
+    assert store.load(out).provenance.seed == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["p", "streams"]
 
 

@@ -19,7 +19,7 @@ import tiny
 from foreword.config.run import Run
 from foreword.engine import Backbone, load_backbone
 from foreword.prompts import store
-from foreword.prompts.soft_prompt import Birth, SoftPrompt
+from foreword.prompts.soft_prompt import Provenance, SoftPrompt
 from foreword.study import single
 from foreword.study.plan import suits
 from foreword.util.errors import ForewordError
@@ -45,7 +45,7 @@ def foreign(folder: Path, one: Backbone | None = None, **entries: Any) -> Path:
     """A prompt as PEFT leaves it: no certificate."""
     values = torch.ones(3, 32) if one is None else tiny.soft(one, 3)
     assert values is not None
-    store.save(SoftPrompt(values, Birth(backbone="org/model", base="org/model")), folder)
+    store.save(SoftPrompt(values, Provenance(backbone="org/model", base="org/model")), folder)
     (folder / "foreword.json").unlink()
     edit(folder, **entries)
     return folder
@@ -115,16 +115,16 @@ def test_another_base_models_name_is_noted_by_every_verb(tmp_path: Path) -> None
     told = entry.foreword("evaluate", *given, "--test", data, "--out", tmp_path / "out", "--json")
     assert [note for note in told.json["notes"] if "tuned on org/model" in note]
     kept = next((tmp_path / "out" / "prompts").iterdir())
-    assert store.load(kept).birth.origin == "peft", "what is used as it is keeps its birth"
+    assert store.load(kept).provenance.origin == "peft", "what is used as it is keeps its birth"
     assert "Tuned by foreword" not in (kept / "README.md").read_text(encoding="utf-8")
 
 
 # -- what PEFT users get (M12) ---------------------------------------------------------------------------------------------
 
 
-def kept(tmp_path: Path, **birth: Any) -> tuple[dict[str, Any], dict[str, Any], str]:
+def kept(tmp_path: Path, **provenance: Any) -> tuple[dict[str, Any], dict[str, Any], str]:
     """adapter_config.json, the model card's front matter and its text, of a prompt with this birth."""
-    store.save(SoftPrompt(torch.ones(3, 8), Birth(**birth)), tmp_path / "p")
+    store.save(SoftPrompt(torch.ones(3, 8), Provenance(**provenance)), tmp_path / "p")
     card = (tmp_path / "p" / "README.md").read_text(encoding="utf-8")
     _, front, text = card.split("---\n", 2)
     return json.loads((tmp_path / "p" / CONFIG).read_text(encoding="utf-8")), yaml.safe_load(front), text
@@ -250,7 +250,7 @@ def test_a_quantised_models_prompt_serves_its_full_precision_twin(tmp_path: Path
     first, twin = (load_backbone(str(tmp_path / name), device="cpu") for name in ("rounded", "whole"))
     values = tiny.soft(first, 3)
     assert values is not None
-    prompt = SoftPrompt(values, Birth(backbone="rounded", fingerprint=first.fingerprint))
+    prompt = SoftPrompt(values, Provenance(backbone="rounded", fingerprint=first.fingerprint))
     with pytest.raises(ForewordError, match=r"what differs: weights, configuration\).*--allow-other-base"):
         suits(RUN, twin, prompt)
     (note,) = suits(RUN.model_copy(update={"allow_other_base": True}), twin, prompt)

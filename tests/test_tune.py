@@ -16,11 +16,11 @@ import tiny
 from foreword.config.tuning import Tuning
 from foreword.engine import Backbone, Row, wrap
 from foreword.prompts.inits import Given
-from foreword.prompts.soft_prompt import Birth, SoftPrompt
+from foreword.prompts.soft_prompt import Provenance, SoftPrompt
 from foreword.train import loop as room
 from foreword.train.loop import Tuned, dev_loss, train
 from foreword.train.trainables import TRAINABLES, Setup
-from foreword.train.trainables.prompt import KEPT, Prompt
+from foreword.train.trainables.prompt import KEPT, Prompt, unit_of
 from foreword.util.errors import ForewordError
 
 FAST: dict[str, Any] = {
@@ -58,7 +58,7 @@ def run(
     start = tiny.soft(one, tuning.prompt_length)
     assert start is not None
     scored = evaluate or dev_loss(one, rows, 8)
-    setup = Setup(one, tuning, seed, Given(prompt=SoftPrompt(start, Birth(backbone=one.name))))
+    setup = Setup(one, tuning, seed, Given(prompt=SoftPrompt(start, Provenance(backbone=one.name))))
     answering, tuned = train(
         TRAINABLES["prompt"], setup, rows, lambda backbone: scored, folder=folder, progress=progress
     )
@@ -127,7 +127,10 @@ def test_the_best_is_kept(tmp_path: Path) -> None:
     found = run(tmp_path, settings(), evaluate=evaluate)
     assert found.step == 6
     assert torch.equal(values(found), seen[2])
-    assert found.start == 9.0 and torch.equal(seen[0], tiny.soft(tiny.backbone("llama"), 4))  # type: ignore[arg-type]
+    assert found.start == 9.0
+    torch.testing.assert_close(
+        seen[0], tiny.soft(tiny.backbone("llama"), 4), rtol=2e-7, atol=0
+    )  # divided by the unit, and back
     assert [one["dev"] for one in found.curve] == [5.0, 2.0, 3.0, 2.0]
     assert [one["step"] for one in found.curve] == [3, 6, 9, 12]
 
@@ -329,20 +332,46 @@ def test_the_gradient_of_parts_adds_up_to_the_whole_batchs(monkeypatch: pytest.M
     assert float((grads[0] - grads[1]).norm() / grads[0].norm()) < 1e-5  # type: ignore[operator,union-attr]
 
 
-def test_the_rate_is_in_units_of_the_embedding_rows(tmp_path: Path) -> None:
-    """A model whose embedding rows are 16 times as long, and that divides them again, learns along the same relative path."""
+def test_the_rate_is_in_units_of_what_the_first_block_hands_on(tmp_path: Path) -> None:
+    """A model whose embedding rows are 16 times as long, and whose blocks add 16 times as much to them, reads the same from them (its
+    blocks and its output normalise what they read), and learns along the same relative path."""
     model = copy.deepcopy(tiny.model("llama"))
     longer: Any = copy.deepcopy(model)
+    for norms in (model, longer):
+        norms.model.norm.variance_epsilon = 0.0
+        for layer in norms.model.layers:
+            layer.input_layernorm.variance_epsilon = layer.post_attention_layernorm.variance_epsilon = 0.0
     with torch.no_grad():
         longer.model.embed_tokens.weight.mul_(16)
-    longer.model.layers[0].register_forward_pre_hook(lambda _, args: (args[0] / 16, *args[1:]))
+        for layer in longer.model.layers:
+            layer.self_attn.o_proj.weight.mul_(16)
+            layer.mlp.down_proj.weight.mul_(16)
     one, other = wrap("one", model, tiny.tokenizer()), wrap("other", longer, tiny.tokenizer())
-    assert other.scale == pytest.approx(16 * one.scale)
-    tuning = settings(max_steps=6, eval_every=6)
+    assert unit_of(other) == pytest.approx(16 * unit_of(one), rel=0.05)  # both to two digits
+    tuning = settings(max_steps=6, eval_every=6, max_grad_norm=0.0)
     found = run(tmp_path / "one", tuning, one=one)
-    scaled = run(tmp_path / "other", tuning, one=other)
+    exact = tuning.learning_rate * 16 * unit_of(one) / unit_of(other)  # the units are measured to two digits
+    scaled = run(tmp_path / "other", tuning.model_copy(update={"learning_rate": exact}), one=other)
     assert scaled.curve[0]["dev"] == pytest.approx(found.curve[0]["dev"], rel=1e-4)
-    assert float((values(scaled) / 16 - values(found)).abs().max()) < 1e-3 * one.scale
+    assert float((values(scaled) / 16 - values(found)).abs().max()) < 1e-3 * unit_of(one)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "t5", "gemma3", "bloom"])
+def test_the_unit_is_measured_behind_the_first_block(family: str) -> None:
+    """The hook on the block itself sees what the model hands out as its hidden states."""
+    one = tiny.backbone(family)
+    body = one.model.get_encoder() if one.kind == "seq2seq" else one.model
+    first = next(
+        m for m in body.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == one.model.config.num_hidden_layers
+    )[0]
+    seen: list[torch.Tensor] = []
+    hook = first.register_forward_hook(
+        lambda _, args, out: seen.append((out[0] if isinstance(out, tuple) else out).detach())
+    )
+    body(input_ids=torch.tensor([one.tokenizer.frequent(32)[:32]]))
+    hook.remove()
+    median = float(seen[0][0].square().mean(dim=-1).sqrt().median())
+    assert unit_of(one) == float(f"{median:.2g}")
 
 
 # -- refusals -------------------------------------------------------------------------------------------------------------

@@ -46,7 +46,7 @@ def test_a_model_that_accelerate_spreads_gives_the_same_numbers(family: str) -> 
     spread = accelerate.dispatch_model(model, parts, main_device="cpu", force_hooks=True)
     assert all(hasattr(part, "_hf_hook") for name, part in spread.named_modules() if name in parts)
     one = wrap("spread", spread, tiny.tokenizer())
-    assert vars(one.engine.traits) == vars(tiny.backbone(family).engine.traits), one.engine.reasons
+    assert vars(one.engine.capabilities) == vars(tiny.backbone(family).engine.capabilities), one.engine.reasons
     same(one, tiny.backbone(family))
 
 
@@ -63,7 +63,7 @@ def test_a_folder_is_spread_over_the_devices_that_there_are(tmp_path: Path) -> N
 
 def test_a_compiled_model_is_run_as_it_was() -> None:
     one = wrap("compiled", torch.compile(copy.deepcopy(tiny.model("llama"))), tiny.tokenizer())
-    assert vars(one.engine.traits) == vars(tiny.backbone("llama").engine.traits)
+    assert vars(one.engine.capabilities) == vars(tiny.backbone("llama").engine.capabilities)
     same(one, tiny.backbone("llama"))
 
 
@@ -79,7 +79,7 @@ def int8(config: str) -> Any:
 
 def tuned(one: Backbone, folder: Path) -> None:
     rows = tiny.rows(4, seed="int8")
-    before = float(one.loss(one.embed(one.words.frequent(200)[:3]), rows)[0].detach())
+    before = float(one.loss(one.embed(one.tokenizer.frequent(200)[:3]), rows)[0].detach())
     found = training.tuned(one, rows, folder, length=3, steps=20)
     assert found.curve[-1]["dev"] < before / sum(len(row.answer) for row in rows)
 
@@ -87,9 +87,16 @@ def tuned(one: Backbone, folder: Path) -> None:
 @torch.no_grad()
 def test_weights_in_eight_bits_keep_the_invariants() -> None:
     one = wrap("int8", int8("Int8WeightOnlyConfig"), tiny.tokenizer())
-    traits, reasons = one.engine.traits, one.engine.reasons
-    assert traits.shares and traits.packs and traits.keeps and "gradient" not in reasons
-    assert not traits.heads and "addmm_" in reasons["heads"], "its kernel has no product into a sum, and says so"
+    capabilities, reasons = one.engine.capabilities, one.engine.reasons
+    assert (
+        capabilities.prefix_cache
+        and capabilities.packed_sequence
+        and capabilities.shared_prefix
+        and "gradient" not in reasons
+    )
+    assert not capabilities.fused_lm_head_loss and "addmm_" in reasons["fused_lm_head_loss"], (
+        "its kernel has no product into a sum, and says so"
+    )
     rows, soft = tiny.rows(5, seed="int8"), tiny.soft(one, 3)
     alone = [one.generate(soft, [row], 5)[0] for row in rows]
     assert one.generate(soft, rows, 5) == alone
@@ -105,7 +112,7 @@ def test_a_prompt_is_tuned_on_weights_in_eight_bits(tmp_path: Path) -> None:
 def test_activations_in_eight_bits_are_computed_row_by_row_and_not_tuned(tmp_path: Path) -> None:
     """What is rounded on the way turns the last bits of a sum into whole steps, so rows do not share a pass."""
     one = wrap("int8", int8("Int8DynamicActivationInt8WeightConfig"), tiny.tokenizer())
-    assert "rows may not share a pass: logits differ by" in one.engine.reasons["shares"]
+    assert "rows may not share a pass: logits differ by" in one.engine.reasons["prefix_cache"]
     rows, soft = tiny.rows(5, seed="int8"), tiny.soft(one, 3)
     assert one.score(soft, rows) == [one.score(soft, [row])[0] for row in rows]
     assert one.generate(soft, rows, 5) == [one.generate(soft, [row], 5)[0] for row in rows]

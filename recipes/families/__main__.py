@@ -13,14 +13,14 @@ from typing import Any
 import torch
 import transformers
 
-from foreword.engine import Backbone, Traits, wrap
+from foreword.engine import Backbone, Capabilities, wrap
 from foreword.engine.known import TABLE
 from foreword.util.errors import ForewordError
 from foreword.util.files import whole_file
 from recipes.families import shapes
 
 PAGE = Path(__file__).parents[2] / "docs" / "families.md"
-NAMES = tuple(vars(Traits()))
+NAMES = tuple(vars(Capabilities()))
 
 HEAD = """# Families
 
@@ -31,10 +31,10 @@ batch, against the model's plain pass over token ids. What holds for your model:
 
 Made by `python -m recipes.families`; a test keeps it current.
 
-* shares: the prefix is run once. left_pads: rows of several lengths grow in one batch. picks: logits at the answers' positions alone.
-  continues: a token a pass, out of a cache. packs: prefix and rows in one sequence. keeps: answers grow beside a prefix held once.
-  heads: loss and gradient of the output layer in parts.
-* Encoder-decoders read each input whole, so they have no use for shares, left_pads, packs and keeps.
+* prefix_cache: the prefix is run once. left_padding: rows of several lengths grow in one batch. logits_to_keep: logits at the answers'
+  positions alone. incremental_decoding: a token a pass, out of a cache. packed_sequence: prefix and rows in one sequence.
+  shared_prefix: answers grow beside a prefix held once. fused_lm_head_loss: loss and gradient of the output layer in parts.
+* Encoder-decoders read each input whole, so they have no use for prefix_cache, left_padding, packed_sequence and shared_prefix.
 
 """
 
@@ -50,7 +50,12 @@ def rows() -> list[dict[str, Any]]:
     for family in shapes.FAMILIES:
         backbone = load(family)
         engine = backbone.engine
-        kept = {"family": family, "kind": backbone.kind, "traits": vars(engine.traits), "reasons": engine.reasons}
+        kept = {
+            "family": family,
+            "kind": backbone.kind,
+            "capabilities": vars(engine.capabilities),
+            "reasons": engine.reasons,
+        }
         found.append(kept | {"factor": engine.factor})
     return found
 
@@ -61,17 +66,17 @@ def page(found: Sequence[dict[str, Any]]) -> str:
     titles = {"causal": "Decoder-only", "seq2seq": "Encoder-decoders"}
     for kind, title in titles.items():
         some = [row for row in found if row["kind"] == kind]
-        names = NAMES if kind == "causal" else ("picks", "continues", "heads")
+        names = NAMES if kind == "causal" else ("logits_to_keep", "incremental_decoding", "fused_lm_head_loss")
         parts.append(f"## {title} ({len(some)})\n\n| family | {' | '.join(names)} |\n|---|{'---|' * len(names)}\n")
         for row in some:
             parts.append(
-                f"| {row['family']} | {' | '.join('yes' if row['traits'][name] else 'no' for name in names)} |\n"
+                f"| {row['family']} | {' | '.join('yes' if row['capabilities'][name] else 'no' for name in names)} |\n"
             )
         parts.append("\n")
     parts.append("## Why not\n\n")
     for row in found:
-        names = NAMES if row["kind"] == "causal" else ("picks", "continues", "heads")
-        why = [f"{name}: {row['reasons'][name]}" for name in names if not row["traits"][name]]
+        names = NAMES if row["kind"] == "causal" else ("logits_to_keep", "incremental_decoding", "fused_lm_head_loss")
+        why = [f"{name}: {row['reasons'][name]}" for name in names if not row["capabilities"][name]]
         why += [f"input vectors are multiplied by {row['factor']:.4g}"] if row["factor"] != 1.0 else []
         parts.append(f"* {row['family']}: {'; '.join(why)}.\n" if why else "")
     return "".join(parts)
@@ -79,7 +84,7 @@ def page(found: Sequence[dict[str, Any]]) -> str:
 
 def table(found: Sequence[dict[str, Any]]) -> str:
     """model_type to the traits that hold, as JSON."""
-    held = {row["family"]: [name for name in NAMES if row["traits"][name]] for row in found}
+    held = {row["family"]: [name for name in NAMES if row["capabilities"][name]] for row in found}
     lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(held[name])}" for name in sorted(held))
     return f"{{\n{lines}\n}}\n"
 

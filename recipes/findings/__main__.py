@@ -12,7 +12,7 @@ import torch
 
 from foreword.study.cost import summed
 from foreword.util.errors import ForewordError
-from foreword.util.words import duration
+from foreword.util.phrases import duration
 from recipes.findings import page
 from recipes.findings.lab import TFLOPS, Lab
 from recipes.findings.studies import STUDIES

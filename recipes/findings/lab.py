@@ -20,13 +20,13 @@ from foreword.data.task import Task
 from foreword.engine import Backbone
 from foreword.models import reference
 from foreword.results.record import Record
-from foreword.study.asked import task_of
 from foreword.study.cost import Estimate, estimate
 from foreword.study.plan import Plan, backbone_of, plan, renamed
+from foreword.study.resolve import task_of
 from foreword.study.trial import Trial
 from foreword.util.errors import ForewordError
 from foreword.util.files import tidy, writable_folder
-from foreword.util.words import duration
+from foreword.util.phrases import duration
 
 TFLOPS = 0.04  # a second and a job: 0.03 to 0.046 on one thread of a busy 2-core machine, medium model
 MODEL_RATE = (

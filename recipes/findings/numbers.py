@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from foreword.metrics import metric
 from foreword.results import stats
 from foreword.results.record import Record
-from foreword.util import words
+from foreword.util import phrases
 from foreword.util.errors import ForewordError
 
 ALPHA = 0.05
@@ -32,7 +32,7 @@ class Score:
 
     def __str__(self) -> str:
         spread = f" ± {self.std:.1f}" if self.seeds > 1 else ""
-        return f"{words.score(self.mean)}{spread} ({words.between(*self.ci95)})"
+        return f"{phrases.score(self.mean)}{spread} ({phrases.between(*self.ci95)})"
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Difference:
         return self.ci95[0] > 0
 
     def __str__(self) -> str:
-        return f"{words.points(self.points)}{'*' * (self.p < ALPHA)} ({words.between(*self.ci95)})"
+        return f"{phrases.points(self.points)}{'*' * (self.p < ALPHA)} ({phrases.between(*self.ci95)})"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 from foreword.config.run import Run
 from foreword.report.similarity import Gain, gains
 from foreword.results.record import Record
-from foreword.util import words
+from foreword.util import phrases
 from recipes.findings.lab import Lab
 from recipes.findings.numbers import ALPHA, Difference, Score, Verdict, adjusted, difference, of, score
 
@@ -114,8 +114,8 @@ def _similarity_told(lab: Lab, found: Records) -> Told:
         rising += one.slope_ci95[0] > 0
         slopes.append([task, f"{one.slope:.2f} ({one.slope_ci95[0]:.2f} to {one.slope_ci95[1]:.2f})", len(one.gain)])
         for part in one.bins:
-            interval = "" if part.lo is None or part.hi is None else f" ({words.between(part.lo, part.hi)})"
-            gain = words.points(part.mean or 0.0)
+            interval = "" if part.lo is None or part.hi is None else f" ({phrases.between(part.lo, part.hi)})"
+            gain = phrases.points(part.mean or 0.0)
             binned.append([task, f"{part.low:.2f} to {part.high:.2f}", part.count, f"{gain}{interval}"])
     return Told(
         [Verdict("IPT minus PT grows with similarity, the slope's interval above zero", rising, len(slopes), 3)],
@@ -158,7 +158,7 @@ def _variance_told(lab: Lab, found: Records) -> Told:
 
 def _ends(found: Records, task: str, length: int, label: str) -> str:
     scores = [record.scores[record.primary] for record in of(found, task=task, label=label, length=length)]
-    return words.between(min(scores), max(scores))
+    return phrases.between(min(scores), max(scores))
 
 
 # -- transfer -------------------------------------------------------------------------------------------------------------
@@ -187,7 +187,7 @@ def _transfer_then(lab: Lab, found: Records) -> list[Run]:
 
 
 def _carried(prompt: str | None) -> dict[str, str]:
-    return {"init": "carried", "init_prompt": prompt} if prompt else {}
+    return {"init": "warm_start", "init_prompt": prompt} if prompt else {}
 
 
 def _transfer_told(lab: Lab, found: Records) -> Told:
@@ -233,7 +233,7 @@ def _scale_told(lab: Lab, found: Records) -> Told:
     rows = []
     for (task, size), gap in gaps.items():
         pt, full = (of(cells[task, size], label=label) for label in ("pt", "full-ft"))
-        weights = words.whole(full[0].costs.trainable_parameters)
+        weights = phrases.whole(full[0].costs.trainable_parameters)
         rows.append([_titled(found, task), size, weights, score(pt), score(full), gap])
     both = [task for task in _tasks(found) if all((task, size) in gaps for size in (sizes[0], sizes[-1]))]
     closing = sum(gaps[task, sizes[-1]].points < gaps[task, sizes[0]].points for task in both)
@@ -272,7 +272,7 @@ def _tasks(found: Records) -> list[str]:
 
 
 def _titled(found: Records, task: str) -> str:
-    return f"{task} ({words.title(of(found, task=task)[0].primary)})"
+    return f"{task} ({phrases.title(of(found, task=task)[0].primary)})"
 
 
 STUDIES: dict[str, Study] = {

@@ -39,7 +39,7 @@ What a comparison says of its scores, which model that rests on, and what it doe
 * **One seed** speaks for one prompt. Its interval is that prompt's, and no method is called better or worse on it.
 * **The recommendation** is the highest mean, unless a cheaper method is *shown* to lie within a margin of it (`--margin`; 2 points or
   5 % of the best score, whichever is smaller): the whole interval of the difference lies below the margin. Cheaper is told by the
-  floating-point operations of one training and of `--answers` answers, counted from tokens, because a clock would decide otherwise
+  floating-point operations of one training and of `--amortize-over` answers, counted from tokens, because a clock would decide otherwise
   the next time. Methods that the test
   does not tell from the best are a tie, and it says how many more examples, or seeds, would tell them apart four times in five.
   The probability of being best is drawn from the same model.

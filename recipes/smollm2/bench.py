@@ -9,9 +9,9 @@ from foreword.config.run import Run
 from foreword.data.task import Task
 from foreword.engine import Backbone
 from foreword.results.record import Record
-from foreword.study.asked import task_of
 from foreword.study.plan import Plan, backbone_of, plan, renamed
-from foreword.util.words import duration
+from foreword.study.resolve import task_of
+from foreword.util.phrases import duration
 
 
 class Bench:

@@ -93,7 +93,7 @@ class Lay:
         first = self.seeds[:1]
         never = [(setting, self.run(setting, ["ipt"], seeds=first, max_steps=0)) for setting in SETTINGS]
         carried = [
-            (target, self.run(target, ["ipt"], seeds=first, max_steps=0, init="carried", init_prompt=prompt))
+            (target, self.run(target, ["ipt"], seeds=first, max_steps=0, init="warm_start", init_prompt=prompt))
             for target in SETTINGS
             for source, prompt in prompts.items()
             if source != target.task

@@ -8,7 +8,7 @@ from pathlib import Path
 from foreword.config.run import Run
 from foreword.report.similarity import gains
 from foreword.results.record import Record
-from foreword.util import words
+from foreword.util import phrases
 from foreword.util.files import write_text
 from recipes.findings.numbers import Difference, adjusted, difference, of, score
 from recipes.smollm2.bench import Bench
@@ -63,7 +63,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _scores(cells: Cells) -> str:
-    head = ["method", *(f"{one.task} ({words.title(one.metrics[0])})" for one in SETTINGS)]
+    head = ["method", *(f"{one.task} ({phrases.title(one.metrics[0])})" for one in SETTINGS)]
     return "## Scores\n\n" + _grid(head, cells, lambda records: str(score(records)))
 
 
@@ -119,7 +119,7 @@ def _costs(cells: Cells) -> str:
                 *((one.prefix_tokens, one.train_seconds, one.seconds_per_answer) for one in costs), strict=True
             )
         ]
-        trained = f", {words.duration(mean[1])}" if mean[1] else ""
+        trained = f", {phrases.duration(mean[1])}" if mean[1] else ""
         return f"{mean[0]:.0f}{trained}, {mean[2]:.2f} s"
 
     head = ["method", *(one.task for one in SETTINGS)]
@@ -135,9 +135,9 @@ def _others(cells: Cells) -> str:
             records = of(cells[one], label=label)
             means = [sum(r.scores[name] for r in records) / len(records) for name in one.metrics] if records else []
             if means:
-                rows.append([f"`{label}`", str(len(records)), *(words.score(mean) for mean in means)])
+                rows.append([f"`{label}`", str(len(records)), *(phrases.score(mean) for mean in means)])
         if rows:
-            parts.append(f"{one.task}:\n\n" + _table(["method", "trials", *map(words.title, one.metrics)], rows))
+            parts.append(f"{one.task}:\n\n" + _table(["method", "trials", *map(phrases.title, one.metrics)], rows))
     return "## Each task by its other metrics\n\n" + "\n\n".join(parts) if parts else ""
 
 
@@ -153,8 +153,8 @@ def _bins(cells: Cells) -> str:
             [
                 f"{part.low:.2f} to {part.high:.2f}",
                 str(part.count),
-                words.points(part.mean or 0.0)
-                + ("" if part.lo is None or part.hi is None else f" ({words.between(part.lo, part.hi)})"),
+                phrases.points(part.mean or 0.0)
+                + ("" if part.lo is None or part.hi is None else f" ({phrases.between(part.lo, part.hi)})"),
             ]
             for part in reversed(gain.bins)
         ]

@@ -28,7 +28,7 @@ from foreword.data.template import Template
 from foreword.prompts import store
 from foreword.prompts.methods import parse
 from foreword.prompts.retrieve import RETRIEVERS
-from foreword.prompts.soft_prompt import Birth, SoftPrompt
+from foreword.prompts.soft_prompt import Provenance, SoftPrompt
 from foreword.results.record import Record
 from foreword.study.spec import Spec
 from foreword.study.trial import Trial
@@ -262,7 +262,7 @@ def tables() -> Iterator[tuple[str, Base]]:
 
 
 def _prompt() -> SoftPrompt:
-    birth = Birth(
+    provenance = Provenance(
         backbone="some/model",
         fingerprint="v3:" + "f" * 64,
         task="a task",
@@ -272,7 +272,7 @@ def _prompt() -> SoftPrompt:
         tuning=Tuning().model_dump(),
         scores={"bleu": 12.5},
     )
-    return SoftPrompt(torch.arange(12, dtype=torch.float32).reshape(3, 4) / 7, birth)
+    return SoftPrompt(torch.arange(12, dtype=torch.float32).reshape(3, 4) / 7, provenance)
 
 
 def peft_prompt() -> Files:

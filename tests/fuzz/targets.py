@@ -22,7 +22,7 @@ from foreword.prompts import store
 from foreword.prompts.methods import context
 from foreword.prompts.retrieve import Found
 from foreword.results.record import Record
-from foreword.study.asked import checked, described, form_of, row_of, shares_of, task_of, worded
+from foreword.study.resolve import checked, described, form_of, row_of, shares_of, task_of, worded
 from foreword.train.loop import _resume
 from foreword.train.pretrain.checkpoint import put_back
 from foreword.train.pretrain.texts import Mark, Written
@@ -148,8 +148,8 @@ def choices(text: str) -> None:
 def prompt(folder: Path, file: str) -> None:
     """A prompt's folder, with what is made of its certificate."""
     found = store.load(folder / "prompt")
-    found.fits(name="some/model", fingerprint=found.birth.fingerprint, hidden=4)
-    found.birth.as_dict()
+    found.fits(name="some/model", fingerprint=found.provenance.fingerprint, hidden=4)
+    found.provenance.as_dict()
 
 
 def record(folder: Path, file: str) -> None:
@@ -175,7 +175,7 @@ def model(folder: Path, file: str) -> None:
     try:
         backbone.fingerprint  # noqa: B018 - reads every number
         backbone.answer_text(backbone.answer_ids("ba lo ri"))
-        backbone.generate(None, [Row((), backbone.words.ids("ba lo ri", first=True))], 2)
+        backbone.generate(None, [Row((), backbone.tokenizer.ids("ba lo ri", first=True))], 2)
     finally:
         backbone.close()
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from foreword.results.record import Record
-from foreword.results.rows import Row, Summary
+from foreword.results.rows import MethodRow, Summary
 from foreword.results.summary import as_json
 from foreword.study.compare import Outcome
-from foreword.util import words
+from foreword.util import phrases
 from foreword.util.errors import ForewordError
 
 HEADS = (
@@ -22,7 +22,7 @@ HEADS = (
     "score",
     "± over seeds",
     "95 % interval",
-    "numbers trained",
+    "trainable parameters",
     "training",
     "tokens before",
     "per answer",
@@ -90,24 +90,24 @@ class Comparison:
         return webbrowser.open(self.report.resolve().as_uri())
 
     def __str__(self) -> str:
-        lines = [f"{row.method}: {_score(row)} ({words.between(*row.ci95)})" for row in self.summary.rows]
+        lines = [f"{row.method}: {_score(row)} ({phrases.between(*row.ci95)})" for row in self.summary.rows]
         return "\n".join([*lines, self.reason, *self.failed])
 
     def _repr_html_(self) -> str:
         """For notebooks: the table and the recommendation."""
         head = "".join(f"<th>{html.escape(name)}</th>" for name in HEADS)
         body = "".join(_line(row, row.method == self.best) for row in self.summary.rows)
-        title = html.escape(f"{self.summary.task} on {self.summary.backbone}, {words.title(self.summary.metric)}")
+        title = html.escape(f"{self.summary.task} on {self.summary.backbone}, {phrases.title(self.summary.metric)}")
         return f"<table><caption>{title}</caption><tr>{head}</tr>{body}</table><p>{html.escape(' '.join([self.reason, *self.failed]))}</p>"
 
 
-def _score(row: Row) -> str:
-    return words.score(row.mean) + (
-        f" ± {words.score(row.std)}" if len(row.seeds) > 1 and not row.deterministic else ""
+def _score(row: MethodRow) -> str:
+    return phrases.score(row.mean) + (
+        f" ± {phrases.score(row.std)}" if len(row.seeds) > 1 and not row.deterministic else ""
     )
 
 
-def _values(row: Row, best: bool) -> dict[str, Any]:
+def _values(row: MethodRow, best: bool) -> dict[str, Any]:
     return {
         "method": row.method,
         row.metric: row.mean,
@@ -123,12 +123,12 @@ def _values(row: Row, best: bool) -> dict[str, Any]:
     }
 
 
-def _line(row: Row, best: bool) -> str:
-    spread = words.score(row.std) if len(row.seeds) > 1 and not row.deterministic else ""
-    trained = words.duration(row.train_seconds) if row.train_seconds else "none"
+def _line(row: MethodRow, best: bool) -> str:
+    spread = phrases.score(row.std) if len(row.seeds) > 1 and not row.deterministic else ""
+    trained = phrases.duration(row.train_seconds) if row.train_seconds else "none"
     cells = (
-        row.method, words.score(row.mean), spread, words.between(*row.ci95), words.whole(row.trainable_parameters), trained,
-        f"{row.prefix_tokens:.0f}", words.duration(row.seconds_per_answer),
+        row.method, phrases.score(row.mean), spread, phrases.between(*row.ci95), phrases.whole(row.trainable_parameters), trained,
+        f"{row.prefix_tokens:.0f}", phrases.duration(row.seconds_per_answer),
     )  # fmt: skip
     mark = "b" if best else "span"
     return "<tr>" + "".join(f"<td><{mark}>{html.escape(cell)}</{mark}></td>" for cell in cells) + "</tr>"

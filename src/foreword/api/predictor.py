@@ -14,8 +14,8 @@ from foreword.api.models import taken
 from foreword.api.settings import run_of
 from foreword.prompts.soft_prompt import SoftPrompt
 from foreword.study import single
-from foreword.study.asked import checked
 from foreword.study.plan import backbone_of
+from foreword.study.resolve import checked
 from foreword.util.progress import Progress, silent
 
 

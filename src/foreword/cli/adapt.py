@@ -12,7 +12,7 @@ from foreword.cli.talk import Bars, print_json, say
 
 if TYPE_CHECKING:
     from foreword.train.pretrain.adapt import Adaptation
-    from foreword.train.pretrain.loop import Progress
+    from foreword.train.pretrain.loop import TrainingStatus
 
 
 @o.takes({name: o.MACHINE[name] for name in ("dtype", "device", "revision", "trust_remote_code")})
@@ -86,7 +86,7 @@ def _may_write(out: Path, inputs: dict[str, str]) -> None:
 def _reporter(bars: Bars, run: Adaptation) -> Any:
     total = run.goal if run.goal is not None else run.token_goal or 0
 
-    def report(progress: Progress) -> None:
+    def report(progress: TrainingStatus) -> None:
         done = progress.step if run.goal is not None else min(progress.tokens, total)
         bars("adapting", done, total, f"loss {progress.loss:.3f}, {progress.speed:,.0f} tokens/s")
 

@@ -22,7 +22,7 @@ FAILED = 3  # the exit code where a trial could not be finished, and the others 
     o.SOURCE,
     {"folds": o.Folds, "dev": o.Dev, "test": o.Test, "methods": o.Methods, "metrics": o.MetricNames, "seeds": o.Seeds},
     o.DEMONSTRATIONS,
-    {"answers": o.Answers, "margin": o.Margin, "out": o.Out, "train_limit": o.TrainLimit},
+    {"amortize_over": o.AmortizeOver, "margin": o.Margin, "out": o.Out, "train_limit": o.TrainLimit},
     o.TUNED,
     o.MACHINE,
     o.ANSWERING,
@@ -73,8 +73,8 @@ def compare_with(
     """Run a comparison from flags, and print its answer. What can be refused without a model is refused before one is loaded."""
     from foreword.cli.run import run_of
     from foreword.prompts.methods import renames
-    from foreword.study.asked import checked, heard, task_of
     from foreword.study.places import may_write_folder
+    from foreword.study.resolve import checked, heard, task_of
 
     asked = run_of(flags, config=config, overrides=overrides or [])
     run = heard(checked(asked))
@@ -123,11 +123,11 @@ def _answer(outcome: Outcome, device: Any, as_json: bool) -> None:
         return
     show(outcome.summary)
     from foreword.engine.memory import peak_memory
-    from foreword.util.words import size
+    from foreword.util.phrases import size
 
     memory = f", memory {size(peak_memory(device))}" if outcome.made else ""
-    if outcome.summary.asked is not None and outcome.summary.asked.next_command:
-        say(f"next: {outcome.summary.asked.next_command}")
+    if outcome.summary.invocation is not None and outcome.summary.invocation.next_command:
+        say(f"next: {outcome.summary.invocation.next_command}")
     say(f"trials run {outcome.made}, found finished {outcome.found}{memory}; report: {outcome.report}")
 
 

@@ -36,7 +36,7 @@ def evaluate(
       foreword evaluate --model reference --task mini-dart --method icl:bm25:3
     """
     from foreword.cli.run import run_with
-    from foreword.study.asked import checked
+    from foreword.study.resolve import checked
 
     run = checked(run_with([prompt] if prompt else (), flags, config=config))
     bars = Bars()

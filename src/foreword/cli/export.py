@@ -66,7 +66,7 @@ def _source(prompt: str, at: Path | None, model: str) -> Source:
         if not model:
             raise ForewordError(f"{prompt} does not say which model it was tuned on; give --model NAME.")
         array = read_array(path, model=model)
-        return Source(path.stem, Kept(array.birth, array), array, array.digest)
+        return Source(path.stem, Kept(array.provenance, array), array, array.digest)
     if model:
         raise ForewordError(
             f"--model is for .npy files, and {prompt} brings its model's name along; leave --model out."

@@ -46,8 +46,8 @@ def generate(
       foreword generate -p mine/a -p mine/b -p mine/c --data in.jsonl
     """
     from foreword.cli.run import run_with
-    from foreword.study.asked import checked
     from foreword.study.places import may_write_answers
+    from foreword.study.resolve import checked
 
     run = checked(run_with(prompt or (), flags, config=config))
     if out:

@@ -49,7 +49,7 @@ def import_prompt(
         raise ForewordError(f"{out} is not empty; give --out a new folder.")
     prompt = read_array(array_in(array), model=model, kind=kind, task=task)
     store.save(prompt, out)
-    unsaid = [str(name) for name in prompt.birth.settings["not_recorded"]]
+    unsaid = [str(name) for name in prompt.provenance.settings["not_recorded"]]
     if as_json:
         print_json(
             {

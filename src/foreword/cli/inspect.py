@@ -57,7 +57,7 @@ def inspect(
     _one_model(prompts)
     vocabulary: Vocabulary | None = None
     labels: dict[str, dict[str, list[int]]] = {}
-    name = model or next(iter(prompts.values())).birth.backbone
+    name = model or next(iter(prompts.values())).provenance.backbone
     if not no_vocabulary:
         vocabulary, labels, name = _vocabulary(prompts, model)
     inspection = inspected(
@@ -85,10 +85,10 @@ def _one_model(prompts: dict[str, SoftPrompt]) -> None:
 
     (first, one), *others = prompts.items()
     for folder, other in others:
-        prints = {one.birth.fingerprint, other.birth.fingerprint} - {""}
-        if len(prints) > 1 or (not prints and one.birth.backbone != other.birth.backbone):
+        prints = {one.provenance.fingerprint, other.provenance.fingerprint} - {""}
+        if len(prints) > 1 or (not prints and one.provenance.backbone != other.provenance.backbone):
             raise ForewordError(
-                f"{first} is a prompt of {one.birth.backbone} and {folder} one of {other.birth.backbone}, and their vectors mean different "
+                f"{first} is a prompt of {one.provenance.backbone} and {folder} one of {other.provenance.backbone}, whose vectors mean other "
                 "things; inspect each with its own model."
             )
 
@@ -115,17 +115,17 @@ def _vocabulary(
             prompt.fits(
                 name=backbone.name, fingerprint=backbone.fingerprint, hidden=backbone.hidden, kind=backbone.kind
             )
-        ids = backbone.words.frequent(backbone.vocab)
-        vocabulary = Vocabulary(backbone.embed(ids).cpu().numpy(), backbone.words.pieces(ids), ids)
+        ids = backbone.tokenizer.frequent(backbone.vocab)
+        vocabulary = Vocabulary(backbone.embed(ids).cpu().numpy(), backbone.tokenizer.pieces(ids), ids)
         labels = {
-            folder: {label: list(backbone.answers.ids(label, first=True)) for label in _choices(prompt)}
+            folder: {label: list(backbone.target_tokenizer.ids(label, first=True)) for label in _choices(prompt)}
             for folder, prompt in prompts.items()
         }
         return vocabulary, labels, backbone.name
 
 
 def _choices(prompt: SoftPrompt) -> list[str]:
-    choices: Any = prompt.birth.settings.get("choices") or []
+    choices: Any = prompt.provenance.settings.get("choices") or []
     return [str(choice) for choice in choices if choice != "none"]
 
 

@@ -120,9 +120,14 @@ MetricNames = Annotated[
 ]
 Seeds = Annotated[str | None, typer.Option("--seeds", help="Comma list, such as 0,1,2.", rich_help_panel=HOW)]
 Seed = Annotated[int | None, typer.Option("--seed", help="One seed.", rich_help_panel=HOW)]
-Answers = Annotated[
+AmortizeOver = Annotated[
     int | None,
-    typer.Option("--answers", help="For how many answers the cost of a method is counted.", rich_help_panel=HOW),
+    typer.Option(
+        "--amortize-over",
+        "--answers",
+        help="For how many answers the cost of a method is counted.",
+        rich_help_panel=HOW,
+    ),
 ]
 
 Margin = Annotated[
@@ -143,24 +148,26 @@ PromptLength = Annotated[
 MaxSteps = Annotated[int | None, typer.Option("--max-steps", help="Training steps at most.", rich_help_panel=TUNE)]
 LearningRate = Annotated[
     float | None,
-    typer.Option("--learning-rate", help="In units of the embedding rows' root mean square.", rich_help_panel=TUNE),
+    typer.Option(
+        "--learning-rate", help="In units of the hidden states behind the model's first block.", rich_help_panel=TUNE
+    ),
 ]
 TrainBatch = Annotated[
     int | None, typer.Option("--train-batch-size", help="Examples a training step.", rich_help_panel=TUNE)
 ]
 Init = Annotated[
-    str | None, typer.Option("--init", help="random, vocab, text, labels or carried.", rich_help_panel=TUNE)
+    str | None, typer.Option("--init", help="random, vocab, text, labels or warm_start.", rich_help_panel=TUNE)
 ]
 InitText = Annotated[str | None, typer.Option("--init-text", help="The text for --init text.", rich_help_panel=TUNE)]
 InitPrompt = Annotated[
-    str | None, typer.Option("--init-prompt", help="The prompt folder for --init carried.", rich_help_panel=TUNE)
+    str | None, typer.Option("--init-prompt", help="The prompt folder for --init warm_start.", rich_help_panel=TUNE)
 ]
 
 SoftPlace = Annotated[
     str | None,
     typer.Option(
         "--soft-place",
-        help="Where the soft prompt stands: auto, front, behind (an encoder's input), or system (inside a chat's system message).",
+        help="Where the soft prompt stands: auto, prepend, append (to an encoder's input), or system (inside a chat's system message).",
         rich_help_panel=TUNE,
     ),
 ]

@@ -27,12 +27,12 @@ def pretrain(
 
       foreword compare --model runs/reference/model --task mini-dart
     """
-    from foreword.train.pretrain import Progress
+    from foreword.train.pretrain import TrainingStatus
     from foreword.train.pretrain import pretrain as train
 
     bars = Bars()
 
-    def report(progress: Progress) -> None:
+    def report(progress: TrainingStatus) -> None:
         note = f"loss {progress.loss:.3f}, {progress.speed:,.0f} tokens/s"
         bars(f"pre-training {size}", min(progress.tokens, tokens), tokens, note)
 

@@ -12,7 +12,7 @@ from foreword.cli.using import USING
 from foreword.util.errors import ForewordError, visible
 
 if TYPE_CHECKING:
-    from foreword.study.show import Shown
+    from foreword.study.show import RenderedExample
 
 STYLES = {
     "soft prompt": "magenta",
@@ -73,7 +73,7 @@ def show(
         _engine(flags, config, as_json)
         return
     from foreword.cli.run import run_of, run_with
-    from foreword.study.asked import checked, described, scored_task
+    from foreword.study.resolve import checked, described, scored_task
 
     if flags["model"] is None and config is None and prompt is None:
         run = checked(run_of(flags | {"model": "none"}))
@@ -137,7 +137,7 @@ def _print_wording(told: dict[str, Any]) -> None:
             say(f"    also accepted: {other}", style="dim")
 
 
-def _print(shown: Shown) -> None:
+def _print(shown: RenderedExample) -> None:
     from rich.console import Console
     from rich.panel import Panel
     from rich.text import Text

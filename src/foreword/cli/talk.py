@@ -29,7 +29,7 @@ from rich.table import Table
 from rich.text import Text
 
 from foreword.util.errors import visible
-from foreword.util.words import duration
+from foreword.util.phrases import duration
 
 
 class _Rate(ProgressColumn):

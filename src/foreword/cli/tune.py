@@ -44,7 +44,7 @@ def tune(
     """
     flags["method"] = method
     from foreword.cli.run import run_of
-    from foreword.study.asked import checked, refuse_folds
+    from foreword.study.resolve import checked, refuse_folds
 
     run = checked(run_of(flags, config=config, overrides=overrides or [], seeds=[0], out=DEFAULT))
     refuse_folds(run)

@@ -14,6 +14,10 @@ from foreword.config.settings import Count, Settings, Whole, described, fields_o
 from foreword.config.tuning import Tuning
 from foreword.util.errors import ForewordError
 
+FORMER_KEYS = {
+    "answers": "amortize_over"
+}  # keys of earlier versions, which a file, an override and a call may still say
+
 
 class Run(Settings):
     """What a command does.
@@ -42,7 +46,7 @@ class Run(Settings):
     chat: whether the model is spoken to through its tokenizer's chat template (auto: where there is one).
     choice_score: choices are compared by the log-probability of all their tokens (sum), the same a token (mean), or less that of the
     same choice where the input says nothing (calibrated).
-    answers: the number of answers over which the cost of tuning is spread. margin: how far below the best score, in points, a
+    amortize_over: the number of answers over which the cost of tuning is spread. margin: how far below the best score, in points, a
     cheaper method may be shown to lie and still be recommended (none: 2 points or 5 % of the score, the smaller).
     out: the folder of records and report.
     tuning: how anything is trained. model_learning_rate: the rate, of the weights themselves, at which a copy of the model is
@@ -94,11 +98,16 @@ class Run(Settings):
     target_tokenizer: str = ""
     chat: Literal["auto", "on", "off"] = "auto"
     choice_score: Literal["sum", "mean", "calibrated"] = "sum"
-    answers: Count = 1000
+    amortize_over: Count = 1000
     margin: Annotated[float, Field(ge=0)] | None = None
     out: Annotated[str, Field(min_length=1)] = "runs"
     tuning: Tuning = Tuning()
     model_learning_rate: Annotated[float, Field(gt=0)] = 3e-4
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keys_of_today(cls, values: Any) -> Any:
+        return keys_of_today(values) if isinstance(values, Mapping) else values
 
     @model_validator(mode="after")
     def _no_contradiction(self) -> Self:
@@ -115,6 +124,14 @@ class Run(Settings):
 Settings.root = Run
 
 
+def keys_of_today(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings under their keys of today. Raises ForewordError where one stands under both."""
+    for former, key in FORMER_KEYS.items():
+        if former in values and key in values:
+            raise ForewordError(f"{key} is given twice, once under its former name {former}; keep the one you mean.")
+    return {FORMER_KEYS.get(key, key): value for key, value in values.items()}
+
+
 def load(
     path: Path | None,
     overrides: Sequence[str] = (),
@@ -129,10 +146,10 @@ def load(
     be unset, and text needs quotes only for escapes (`stop="\\n"`). Raises ForewordError where the file is absent or
     broken, and for an unknown key or a value that is not accepted.
     """
-    values = _over({} if defaults is None else defaults, {} if path is None else _read(path))
+    values = _over({} if defaults is None else defaults, {} if path is None else keys_of_today(_read(path)))
     for override in overrides:
         key, equals, text = override.partition("=")
-        key = key.strip()
+        key = FORMER_KEYS.get(key.strip(), key.strip())
         if not equals or not key:
             raise ForewordError(f"The override '{override}' is not key=value; write e.g. tuning.learning_rate=0.3.")
         _set(values, key, text.strip())

@@ -1,24 +1,24 @@
 """The room that names the model library: frozen models behind few verbs; it refuses to know tasks, methods or files of ours."""
 
 from foreword.engine.batch import Row
+from foreword.engine.capabilities import Capabilities
 from foreword.engine.core import Backbone
 from foreword.engine.identity import encoder_fingerprint
 from foreword.engine.load import load_backbone, wrap
 from foreword.engine.prefix import Prefix, Prefixes, each
 from foreword.engine.sampling import Sampling
-from foreword.engine.session import Request, Said, Session
-from foreword.engine.traits import Traits
+from foreword.engine.session import GeneratedToken, Request, Session
 
 __all__ = [
     "Backbone",
+    "Capabilities",
+    "GeneratedToken",
     "Prefix",
     "Prefixes",
     "Request",
     "Row",
-    "Said",
     "Sampling",
     "Session",
-    "Traits",
     "each",
     "encoder_fingerprint",
     "load_backbone",

@@ -21,7 +21,7 @@ class Row:
     prefix: tuple[int, ...]
     own: tuple[int, ...]
     answer: tuple[int, ...] = ()
-    behind: bool = False
+    append: bool = False
     before: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
@@ -63,14 +63,14 @@ def positions(mask: Tensor, before: int = 0) -> Tensor:
     return (mask.cumsum(dim=1) - 1).clamp(min=0) + before
 
 
-def answer_picks(
+def answer_positions(
     starts: Sequence[int], answers: Sequence[Sequence[int]], width: int, device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """Flat positions in [B * width] whose logits say the answer tokens, and those tokens [N]. starts: the column, in each row,
     that predicts the first answer token."""
-    picks: list[int] = []
-    wanted: list[int] = []
+    logit_positions: list[int] = []
+    labels: list[int] = []
     for index, (start, answer) in enumerate(zip(starts, answers, strict=True)):
-        picks.extend(index * width + start + offset for offset in range(len(answer)))
-        wanted.extend(answer)
-    return torch.tensor(picks, device=device), torch.tensor(wanted, device=device)
+        logit_positions.extend(index * width + start + offset for offset in range(len(answer)))
+        labels.extend(answer)
+    return torch.tensor(logit_positions, device=device), torch.tensor(labels, device=device)

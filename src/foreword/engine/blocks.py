@@ -72,7 +72,7 @@ class Block:
             self._copy(index, 0)
         return self.layers[index]
 
-    def keep(self, order: Sequence[int]) -> None:
+    def compact(self, order: Sequence[int]) -> None:
         """Let only these rows go on, as `still_there` orders them; the buffers stay, for rows to come."""
         moves = [(place, source) for place, source in enumerate(order) if place != source]
         for layer in self.layers:
@@ -91,7 +91,7 @@ class Block:
 
 
 @dataclass
-class Part:
+class NewTokens:
     """The new tokens of some rows of a block, from row `first` on: sizes[i] of row first + i."""
 
     block: Block
@@ -109,7 +109,7 @@ class Part:
         ] = {}  # rows and columns [2, n] of one token a row, the same in all layers
 
     @property
-    def spots(self) -> list[int]:
+    def position_ids(self) -> list[int]:
         """Position ids of the tokens."""
         before = [self.block.past + held for held in self.held]
         return [at for start, size in zip(before, self.sizes, strict=True) for at in range(start, start + size)]
@@ -149,10 +149,10 @@ class Part:
 class Stretch:
     """The new tokens of several parts, which stand in one sequence [1, R]: a layout that lives as long as one pass."""
 
-    def __init__(self, parts: Sequence[Part], device: torch.device) -> None:
+    def __init__(self, parts: Sequence[NewTokens], device: torch.device) -> None:
         self.parts = parts
-        spots = [at for part in parts for at in part.spots]
-        self.spots, self.reach = torch.tensor([spots], device=device), max(spots) + 1
+        position_ids = [at for part in parts for at in part.position_ids]
+        self.position_ids, self.reach = torch.tensor([position_ids], device=device), max(position_ids) + 1
         self.windows: set[int | None] = set()
         self.at = 0  # the layer that comes next
         self._masks: dict[tuple[object, ...], tuple[Tensor, Tensor | None]] = {}
@@ -179,7 +179,7 @@ class Stretch:
         self.at += 1
         return whole.flatten(1, 2).unsqueeze(0)
 
-    def _run(self, part: Part, asked: Tensor, run: slice, kind: Kind) -> Tensor:
+    def _run(self, part: NewTokens, asked: Tensor, run: slice, kind: Kind) -> Tensor:
         """Attention of some queries [n, K, t, G, D] of each row of a part."""
         n, K, t, G, _ = asked.shape
         past, columns = part.block.past, min(part.columns, max(part.held) + run.stop)
@@ -201,7 +201,7 @@ class Stretch:
         return found
 
     def _unseen(
-        self, part: Part, run: slice, columns: int, window: int | None, device: torch.device
+        self, part: NewTokens, run: slice, columns: int, window: int | None, device: torch.device
     ) -> tuple[Tensor, Tensor | None]:
         """What the queries must not see of their rows [n, t, C] and of the prefix [n, t, S], None for nothing: the same in all layers."""
         key = (id(part), run.start, columns, window, device)

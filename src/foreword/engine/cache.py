@@ -49,7 +49,9 @@ def length_of(state: PrefixState | None) -> int:
     return 0 if state is None else state.length
 
 
-Part = tuple[tuple[Tensor, Tensor] | None, int]  # a layer's keys and values of one prefix, and how many rows have it
+LayerPrefix = tuple[
+    tuple[Tensor, Tensor] | None, int
+]  # a layer's keys and values of one prefix, and how many rows have it
 
 
 class PrefixCache:
@@ -89,7 +91,7 @@ class PrefixCache:
 
 
 @dataclass(frozen=True)
-class Behind:
+class RowPrefixes:
     """Which prefix stands behind each row of a batch, from the first row to the last: (prefix, how many rows next to each other have
     it)."""
 
@@ -111,16 +113,16 @@ class Behind:
         first = self.length - torch.tensor(sizes, device=device)
         return (torch.arange(self.length, device=device) >= first.unsqueeze(1)).long()
 
-    def layer(self, index: int) -> list[Part]:
+    def layer(self, index: int) -> list[LayerPrefix]:
         """What one layer keeps of the prefixes."""
         return [(None if state is None else state.layers[index], rows) for state, rows in self.parts]
 
 
-class RoomyLayer(DynamicLayer):  # type: ignore[misc]
+class PreallocatedLayer(DynamicLayer):  # type: ignore[misc]
     """Keys and values of a batch in a buffer with room to grow, so that a step writes one column and copies nothing; each prefix is
     copied once, into the rows that have it."""
 
-    def __init__(self, parts: Sequence[Part], rows: int, room: int) -> None:
+    def __init__(self, parts: Sequence[LayerPrefix], rows: int, room: int) -> None:
         super().__init__()
         self._parts, self._rows, self._room = parts, rows, room
         self._used = max((part[0].shape[2] for part, _ in parts if part is not None), default=0)
@@ -167,7 +169,7 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
         """Key positions that a query of this length will see, and their offset."""
         return self._used + query_length, 0
 
-    def keep(self, order: Sequence[int]) -> None:
+    def compact(self, order: Sequence[int]) -> None:
         """Let only these rows go on, as `still_there` orders them."""
         self._rows = len(order)
         if self.is_initialized:
@@ -191,21 +193,21 @@ def moved(values: Tensor, order: Sequence[int]) -> Tensor:
     return values[: len(order)]
 
 
-def roomy_cache(behind: Behind, room: int) -> DynamicCache:
+def preallocated_cache(row_prefixes: RowPrefixes, room: int) -> DynamicCache:
     """A cache in which each row has its prefix behind it and room for `room` positions in all."""
-    depth = max((len(state.layers) for state, _ in behind.parts if state is not None), default=0)
+    depth = max((len(state.layers) for state, _ in row_prefixes.parts if state is not None), default=0)
     if depth:
-        return _cache([RoomyLayer(behind.layer(index), behind.rows, room) for index in range(depth)])
+        return _cache([PreallocatedLayer(row_prefixes.layer(index), row_prefixes.rows, room) for index in range(depth)])
     cache = DynamicCache()
-    cache.layer_class_to_replicate = functools.partial(RoomyLayer, (), behind.rows, room)
+    cache.layer_class_to_replicate = functools.partial(PreallocatedLayer, (), row_prefixes.rows, room)
     return cache
 
 
-def keep_rows(cache: DynamicCache, order: Sequence[int]) -> None:
+def compact_rows(cache: DynamicCache, order: Sequence[int]) -> None:
     """Let only these rows of a cache go on, as `still_there` orders them."""
     for layer in cache.layers:
-        if isinstance(layer, RoomyLayer):
-            layer.keep(order)
+        if isinstance(layer, PreallocatedLayer):
+            layer.compact(order)
         elif layer.is_initialized:
             layer.keys, layer.values = moved(layer.keys, order), moved(layer.values, order)
 

@@ -13,22 +13,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from foreword.engine import beside
 from foreword.engine.attention import autocast_dtype, local_window
-from foreword.engine.batch import Row, answer_picks, positions
-from foreword.engine.blocks import Block, Part, Stretch
-from foreword.engine.cache import Behind, PrefixCache, PrefixState, plain_cache, roomy_cache
+from foreword.engine.batch import Row, answer_positions, positions
+from foreword.engine.blocks import Block, NewTokens, Stretch
+from foreword.engine.cache import PrefixCache, PrefixState, RowPrefixes, plain_cache, preallocated_cache
+from foreword.engine.capabilities import Capabilities
 from foreword.engine.cohorts import Cohorts
+from foreword.engine.decoders import Decoder, new_decoder
 from foreword.engine.decoding import Prompted, RunningBatch, forced
-from foreword.engine.growing import Growing, growing
 from foreword.engine.head import answers_loss, frozen
-from foreword.engine.inputs import Line, laid_out, per_layer_inputs, with_soft
+from foreword.engine.inputs import Line, padded_inputs, per_layer_inputs, with_soft
 from foreword.engine.install import Installation
-from foreword.engine.packing import Packing
+from foreword.engine.packed_attention import Packing
 from foreword.engine.passes import Layout, running
 from foreword.engine.prefix import Embeddings, Prefix, Prefixes, Tokens, each, length_of_prefix
-from foreword.engine.spared import Spared, find_spared
-from foreword.engine.traits import Traits
+from foreword.engine.shared_prefix_decoder import SharedPrefixDecoder, logprobs_of, token_logprobs
+from foreword.engine.skippable import Skippable, find_skippable
 from foreword.util.errors import ForewordError
 
 # Bytes that a layer is spared to read a step by a prefix held once: with fewer, the more calls that it takes are slower.
@@ -43,19 +43,25 @@ class CausalEngine:
     switch: int | None = None  # the length beyond which a row's numbers depend on the longest row of its pass
 
     def __init__(
-        self, model: Any, installation: Installation, *, start: tuple[int, ...], pad: int, traits: Traits | None = None
+        self,
+        model: Any,
+        installation: Installation,
+        *,
+        start: tuple[int, ...],
+        pad: int,
+        capabilities: Capabilities | None = None,
     ) -> None:
         self.model, self.installation, self.start, self.pad = model, installation, start, pad
-        self.traits = traits or Traits()
+        self.capabilities = capabilities or Capabilities()
         self.takes_positions = "position_ids" in inspect.signature(model.forward).parameters
         self.factor = (
             1.0  # of input vectors between the table and the first layer, where the model applies one to ids alone
         )
-        self.reasons: dict[str, str] = {}  # of each trait that does not hold, why
+        self.reasons: dict[str, str] = {}  # of each capability that does not hold, why
         self.limit = 0.0  # how far logits may be from the plain pass's, as a part of their spread; found at load
         self._per_layer = per_layer_inputs(model)
         self._local = local_window(model.config.get_text_config(decoder=True))
-        self._spares: Spared | None = None  # what a loss may leave out, once one was asked for
+        self._skippable: Skippable | None = None  # what a loss may leave out, once one was asked for
         self.worth = WORTH
         self.kept = PrefixCache(max(KEPT_BYTES, sum(value.nbytes for value in model.parameters())))
 
@@ -85,7 +91,7 @@ class CausalEngine:
     def inputs(self, lines: Sequence[Line], *, left: bool = False) -> tuple[dict[str, Any], Tensor]:
         """Input embeddings [B, T, H] of lines, padded at their ends (or beginnings), and their mask [B, T]. Models that also read ids per
         layer get id 0 for soft positions, as such models do themselves for inputs that are no text."""
-        ids, mask, soft = laid_out(lines, self.pad, left=left)
+        ids, mask, soft = padded_inputs(lines, self.pad, left=left)
         ids, mask = ids.to(self.device), mask.to(self.device)
         vectors = self._embed(ids)
         if soft:
@@ -113,18 +119,18 @@ class CausalEngine:
         self,
         *,
         mask: Tensor | None,
-        spots: Tensor,
-        picks: Tensor | None = None,
+        position_ids: Tensor,
+        logit_positions: Tensor | None = None,
         seen: list[Tensor] | None = None,
         layout: Layout | None = None,
         changes: dict[str, Any] | None = None,
         **given: Any,
     ) -> Any:
         if self.takes_positions:
-            given["position_ids"] = spots
-        by_hook = picks is not None and self.traits.picks
+            given["position_ids"] = position_ids
+        by_hook = logit_positions is not None and self.capabilities.logits_to_keep
         one_pass = self.installation.new_pass(
-            layout=layout, logit_positions=picks if by_hook else None, hidden=seen, **(changes or {})
+            layout=layout, logit_positions=logit_positions if by_hook else None, hidden=seen, **(changes or {})
         )
         if layout is not None:
             self.installation.check_layout()
@@ -132,14 +138,14 @@ class CausalEngine:
             out = self.model(attention_mask=mask, **given)
         if layout is not None:
             self.installation.check_windows(layout)
-        if picks is not None and not by_hook:
-            out.logits = out.logits.reshape(-1, out.logits.shape[-1])[picks].unsqueeze(0)
+        if logit_positions is not None and not by_hook:
+            out.logits = out.logits.reshape(-1, out.logits.shape[-1])[logit_positions].unsqueeze(0)
         return out
 
     def last_logits(self, shape: Sequence[int], **given: Any) -> Any:
         """A forward pass over [B, T] inputs with logits [1, B, V] at each row's last column alone."""
         last = torch.arange(1, shape[0] + 1, device=self.device) * shape[1] - 1
-        return self._forward(picks=last, **given)
+        return self._forward(logit_positions=last, **given)
 
     # -- prefixes ---------------------------------------------------------------------------------------------------
 
@@ -152,15 +158,17 @@ class CausalEngine:
         given, _ = self.inputs([prefix.inputs])
         length = size - (0 if past is None else past.length)
         last = torch.tensor([length - 1], device=self.device)
-        if self.traits.keeps and not torch.is_grad_enabled():
+        if self.capabilities.shared_prefix and not torch.is_grad_enabled():
             block = Block(None)
             block.add([past], size)
-            self.stretch_logits([Part(block, 0, (length,))], last, **given)
+            self.stretch_logits([NewTokens(block, 0, (length,))], last, **given)
             return block.state(size)
         mask = torch.ones((1, size), dtype=torch.long, device=self.device)
         cache = plain_cache() if past is None else past.for_rows(1)
-        spots = positions(mask)[:, size - length :]
-        self._forward(mask=mask, spots=spots, picks=last, past_key_values=cache, use_cache=True, **given)
+        position_ids = positions(mask)[:, size - length :]
+        self._forward(
+            mask=mask, position_ids=position_ids, logit_positions=last, past_key_values=cache, use_cache=True, **given
+        )
         return PrefixState.of(cache, size)
 
     @torch.no_grad()
@@ -179,19 +187,22 @@ class CausalEngine:
         """What decides a row's prefix state: contents, and the numbers that autocast computes with."""
         return ("" if prefix is None else prefix.digest, row.before, row.prefix, autocast_dtype(self.device))
 
-    def behind(self, rows: Sequence[Prompted]) -> tuple[list[int], Behind]:
+    def row_prefixes(self, rows: Sequence[Prompted]) -> tuple[list[int], RowPrefixes]:
         """The places of the rows, the longest first, and the prefixes behind them in that order."""
         states = self.states(rows)
         number = {key: at for at, key in enumerate(dict.fromkeys(map(id, states)))}
         order = sorted(range(len(rows)), key=lambda place: (-len(rows[place][1].own), number[id(states[place])], place))
         runs = [list(run) for _, run in itertools.groupby(order, key=lambda place: id(states[place]))]
-        return order, Behind(tuple((states[run[0]], len(run)) for run in runs))
+        return order, RowPrefixes(tuple((states[run[0]], len(run)) for run in runs))
 
-    def stretch_logits(self, parts: Sequence[Part], picks: Tensor, ids: Tensor | None = None, **given: Any) -> Tensor:
+    def stretch_logits(
+        self, parts: Sequence[NewTokens], logit_positions: Tensor, ids: Tensor | None = None, **given: Any
+    ) -> Tensor:
         """Logits [N, V] at the picked places of the new tokens [R] of these parts, which then hold them."""
         stretch = Stretch(parts, self.device)
         given |= {} if ids is None else {"input_ids": ids.unsqueeze(0)}
-        out = self._forward(mask=None, spots=stretch.spots, picks=picks, layout=stretch, use_cache=False, **given)
+        given |= {"position_ids": stretch.position_ids, "layout": stretch, "use_cache": False}
+        out = self._forward(mask=None, logit_positions=logit_positions, **given)
         stretch.done()
         return out.logits[0]  # type: ignore[no-any-return]
 
@@ -204,18 +215,18 @@ class CausalEngine:
         hidden states [N, H] that the logits would be made of are its last entry, and no logits are made."""
         prefix = Prefix.of(soft)
         from_past = prefix is not None and prefix.past is not None
-        if self.traits.packs and not from_past:
-            return self._packed_logits(prefix, rows, seen, self._spares if frozen(self.model) else None)
-        if from_past or (self.traits.shares and not self.installation.new_pass().checkpointing):
+        if self.capabilities.packed_sequence and not from_past:
+            return self._packed_logits(prefix, rows, seen, self._skippable if frozen(self.model) else None)
+        if from_past or (self.capabilities.prefix_cache and not self.installation.new_pass().checkpointing):
             return self._shared_logits(prefix, rows, seen)
         return self.joined_logits(prefix, rows, seen)
 
-    def sparing_logits(self, spared: Spared, soft: Tensor, rows: Sequence[Row]) -> Tensor:
+    def skipping_logits(self, spared: Skippable, soft: Tensor, rows: Sequence[Row]) -> Tensor:
         """Logits [N, V] of rows packed behind a soft prompt [P, H], where so much is spared."""
         return self._packed_logits(Prefix.of(soft), rows, None, spared)[0]
 
     def _packed_logits(
-        self, prefix: Prefix | None, rows: Sequence[Row], seen: list[Tensor] | None, spared: Spared | None
+        self, prefix: Prefix | None, rows: Sequence[Row], seen: list[Tensor] | None, spared: Skippable | None
     ) -> tuple[Tensor, Tensor]:
         """Prefix and rows in one sequence: one forward pass, no padding."""
         shared = self.shared(prefix, rows[0])
@@ -224,16 +235,22 @@ class CausalEngine:
         packing = Packing(len(shared), tuple(len(ids) for ids in told), self.device)
         firsts = dict(zip(order, itertools.accumulate(packing.sizes[:-1], initial=packing.prefix), strict=True))
         starts = [firsts[place] + len(row.own) - 1 for place, row in enumerate(rows)]
-        picks, wanted = answer_picks(starts, [row.answer for row in rows], 0, self.device)
+        logit_positions, labels = answer_positions(starts, [row.answer for row in rows], 0, self.device)
         given, _ = self.inputs([(*shared.inputs, Tokens(tuple(itertools.chain(*told))))])
         changes: dict[str, Any] = {}
         if spared is not None:
             before = rows[0].before
             trained = length_of_prefix(prefix) + (len(self.start + before) if before else 0)
             changes = {"early": spared.early, "late": spared.late, "trained_positions": trained}
-        given |= {"mask": None, "spots": packing.spots, "picks": picks, "seen": seen, "layout": packing}
+        given |= {
+            "mask": None,
+            "position_ids": packing.position_ids,
+            "logit_positions": logit_positions,
+            "seen": seen,
+            "layout": packing,
+        }
         out = self._forward(use_cache=False, changes=changes, **given)
-        return out.logits[0], wanted
+        return out.logits[0], labels
 
     def _shared_logits(
         self, prefix: Prefix | None, rows: Sequence[Row], seen: list[Tensor] | None
@@ -246,12 +263,14 @@ class CausalEngine:
                 return self.joined_logits(prefix, rows, seen)
             given, mask = self.inputs([(Tokens(row.own + row.answer[:-1]),) for row in rows])  # [B, T]
             starts = [len(row.own) - 1 for row in rows]
-            picks, wanted = answer_picks(starts, [row.answer for row in rows], mask.shape[1], self.device)
+            logit_positions, labels = answer_positions(starts, [row.answer for row in rows], mask.shape[1], self.device)
             whole = torch.cat([mask.new_ones((len(rows), state.length)), mask], dim=1)  # [B, S + T]
             given |= {"past_key_values": state.for_rows(len(rows)), "use_cache": True}
-            spots = positions(mask, state.length)
-            out = self._forward(mask=whole, spots=spots, picks=picks, seen=seen, **given)
-        return out.logits[0], wanted
+            position_ids = positions(mask, state.length)
+            out = self._forward(
+                mask=whole, position_ids=position_ids, logit_positions=logit_positions, seen=seen, **given
+            )
+        return out.logits[0], labels
 
     def joined_logits(
         self, soft: Prefix | Tensor | None, rows: Sequence[Row], seen: list[Tensor] | None = None
@@ -261,9 +280,10 @@ class CausalEngine:
         asked = [dataclasses.replace(row, own=row.own + row.answer[:-1]) for row in rows]
         given, mask = self.padded([(prefix, row) for row in asked], left=False, alone=False)  # [B, S + T]
         starts = [len(self.shared(prefix, row)) + len(row.own) - 1 for row in rows]
-        picks, wanted = answer_picks(starts, [row.answer for row in rows], mask.shape[1], self.device)
-        out = self._forward(mask=mask, spots=positions(mask), picks=picks, seen=seen, use_cache=False, **given)
-        return out.logits[0], wanted
+        logit_positions, labels = answer_positions(starts, [row.answer for row in rows], mask.shape[1], self.device)
+        given |= {"position_ids": positions(mask), "use_cache": False}
+        out = self._forward(mask=mask, logit_positions=logit_positions, seen=seen, **given)
+        return out.logits[0], labels
 
     # -- the verbs --------------------------------------------------------------------------------------------------
 
@@ -271,47 +291,53 @@ class CausalEngine:
         """Summed cross-entropy in nats over the answer tokens of rows that share one prefix, and how many tokens. Gradients reach
         the prefix's numbers; where weights take gradients they reach those too, and nothing is spared."""
         given, prefix = frozen(self.model), Prefix.of(soft)
-        if given and self._spares is None and prefix is not None and self.traits.packs and prefix.past is None:
-            self._find_spared(prefix, rows)
-        by_head = given and self.traits.heads and autocast_dtype(self.device) is None
+        if (
+            given
+            and self._skippable is None
+            and prefix is not None
+            and self.capabilities.packed_sequence
+            and prefix.past is None
+        ):
+            self._find_skippable(prefix, rows)
+        by_head = given and self.capabilities.fused_lm_head_loss and autocast_dtype(self.device) is None
         return answers_loss(self.model, by_head, functools.partial(self.answer_logits, prefix, rows))
 
-    def _find_spared(self, prefix: Prefix, rows: Sequence[Row]) -> None:
+    def _find_skippable(self, prefix: Prefix, rows: Sequence[Row]) -> None:
         values = next((piece.values for piece in prefix.inputs if isinstance(piece, Embeddings)), None)
         with self.installation.lock, running(None):
-            if self._spares is None and values is not None:
-                self._spares = find_spared(self, values, rows)
+            if self._skippable is None and values is not None:
+                self._skippable = find_skippable(self, values, rows)
 
     @torch.no_grad()
     def score(self, soft: Prefixes, rows: Sequence[Row]) -> list[float]:
         """Each row's answer log-probability in nats, summed over its tokens; rows may differ in their prefixes."""
         prompted = list(zip(each(soft, len(rows)), rows, strict=True))
-        if self.traits.keeps:
-            order, logprobs = beside.token_logprobs(self, prompted)
-        elif self.traits.shares:
-            order, logprobs = self._logprobs_behind(prompted)
+        if self.capabilities.shared_prefix:
+            order, logprobs = token_logprobs(self, prompted)
+        elif self.capabilities.prefix_cache:
+            order, logprobs = self._cached_logprobs(prompted)
         else:
             order = sorted(range(len(rows)), key=lambda place: id(prompted[place][0]))
             groups = [list(group) for _, group in itertools.groupby(order, key=lambda place: id(prompted[place][0]))]
             parts = [self.joined_logits(prompted[group[0]][0], [rows[place] for place in group]) for group in groups]
-            logprobs = torch.cat([beside.logprobs_of(*part) for part in parts])
+            logprobs = torch.cat([logprobs_of(*part) for part in parts])
         sums = torch.split(logprobs, [len(rows[place].answer) for place in order])
         scores = dict(zip(order, (float(part.sum()) for part in sums), strict=True))
         return [scores[place] for place in range(len(rows))]
 
-    def _logprobs_behind(self, prompted: Sequence[Prompted]) -> tuple[list[int], Tensor]:
+    def _cached_logprobs(self, prompted: Sequence[Prompted]) -> tuple[list[int], Tensor]:
         """The rows' places in some order, and log-probabilities [N] of their answers' tokens in it, behind prefixes that are copied into
         a cache of the model library's kind."""
-        order, behind = self.behind(prompted)
+        order, row_prefixes = self.row_prefixes(prompted)
         rows = [prompted[place][1] for place in order]
         given, mask = self.inputs([(Tokens(row.own + row.answer[:-1]),) for row in rows])  # [B, T]
-        whole = torch.cat([behind.mask(self.device), mask], dim=1)  # [B, S + T]
+        whole = torch.cat([row_prefixes.mask(self.device), mask], dim=1)  # [B, S + T]
         starts = [len(row.own) - 1 for row in rows]
-        picks, wanted = answer_picks(starts, [row.answer for row in rows], mask.shape[1], self.device)
-        spots = positions(whole)[:, behind.length :]
-        cache = roomy_cache(behind, whole.shape[1])
-        out = self._forward(mask=whole, spots=spots, picks=picks, past_key_values=cache, use_cache=True, **given)
-        return order, beside.logprobs_of(out.logits[0], wanted)
+        logit_positions, labels = answer_positions(starts, [row.answer for row in rows], mask.shape[1], self.device)
+        position_ids = positions(whole)[:, row_prefixes.length :]
+        given |= {"past_key_values": preallocated_cache(row_prefixes, whole.shape[1]), "use_cache": True}
+        out = self._forward(mask=whole, position_ids=position_ids, logit_positions=logit_positions, **given)
+        return order, logprobs_of(out.logits[0], labels)
 
     @torch.no_grad()
     def forced_logits(self, soft: Prefixes, rows: Sequence[Row], steps: int) -> Tensor:
@@ -322,18 +348,18 @@ class CausalEngine:
 
     def running_batch(self) -> RunningBatch:
         """Where rows are admitted, answered token by token, and retired."""
-        return beside.Slotted(self) if self.traits.keeps else Cohorts(self)
+        return SharedPrefixDecoder(self) if self.capabilities.shared_prefix else Cohorts(self)
 
-    def growing(self, rows: Sequence[Prompted], longest: int) -> Growing:
+    def new_decoder(self, rows: Sequence[Prompted], longest: int) -> Decoder:
         """Rows that start together, in a cache or state of the model library's kind."""
-        return growing(self, rows, longest)
+        return new_decoder(self, rows, longest)
 
     def together(self, rows: Sequence[Prompted], longest: int) -> list[list[int]]:
         """Places of rows split by lengths where padding would not be exact: a model that left padding changes, or a sequence beyond the
         reach of its local attention, which is counted in columns, padding included."""
         before = [len(self.shared(*prompted)) for prompted in rows]
         width = max(before, default=0) + max((len(row.own) for _, row in rows), default=0) + longest
-        if self.traits.left_pads and (self._local is None or width <= self._local):
+        if self.capabilities.left_padding and (self._local is None or width <= self._local):
             return [list(range(len(rows)))] if rows else []
         groups: dict[tuple[int, int], list[int]] = {}
         for place, (size, (_, row)) in enumerate(zip(before, rows, strict=True)):
@@ -344,7 +370,7 @@ class CausalEngine:
     @torch.no_grad()
     def _token(self) -> tuple[int, int]:
         """Bytes of a token's keys and values in all layers, and in one."""
-        state = self.prefix_state(Prefix((Tokens((self.pad, self.pad)),))) if self.traits.shares else None
+        state = self.prefix_state(Prefix((Tokens((self.pad, self.pad)),))) if self.capabilities.prefix_cache else None
         total = 0 if state is None else state.bytes // state.length
         return total, total // max(1, len(state.layers) if state else 1)
 
@@ -354,7 +380,9 @@ class CausalEngine:
 
     def once(self, rows: int, positions: int) -> bool:
         """Whether a prefix of so many positions is held once for so many rows that share it, and not copied."""
-        return self.traits.keeps and positions > 0 and (rows - 1) * positions * self._token[1] >= self.worth
+        return (
+            self.capabilities.shared_prefix and positions > 0 and (rows - 1) * positions * self._token[1] >= self.worth
+        )
 
     def forget(self) -> None:
         """Free the kept prefixes."""

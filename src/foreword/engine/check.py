@@ -11,19 +11,19 @@ import torch
 from torch import Tensor
 
 from foreword.engine.batch import Row
+from foreword.engine.capabilities import Capabilities
 from foreword.engine.causal import WORTH, CausalEngine
 from foreword.engine.gradient import wrong_gradient
 from foreword.engine.head import Head, answers_loss
 from foreword.engine.seq2seq import Seq2SeqEngine
 from foreword.engine.sound import PLAIN, refuse_unsound_causal, refuse_unsound_seq2seq
-from foreword.engine.traits import Traits
 from foreword.engine.truth import difference, long_length
 from foreword.util.errors import ForewordError
 
 Engines = CausalEngine | Seq2SeqEngine
 
 
-def causal_traits(engine: CausalEngine, name: str, text_ids: Sequence[int]) -> None:
+def causal_capabilities(engine: CausalEngine, name: str, text_ids: Sequence[int]) -> None:
     """Give the engine the traits that hold for its model, and the reasons of those that do not.
 
     Raises ForewordError for a model whose plain pass over ids is not what the engine computes, or that is no causal language model."""
@@ -31,12 +31,12 @@ def causal_traits(engine: CausalEngine, name: str, text_ids: Sequence[int]) -> N
     refuse_unsound_causal(engine, name, _ids(text_ids, 12))
     rows = _rows(text_ids)
     if engine.switch == 0:  # every row is computed alone
-        engine.traits = replace(PLAIN, continues=False)
+        engine.capabilities = replace(PLAIN, incremental_decoding=False)
         _gradient(engine, _soft(engine, text_ids), rows)
         return
     soft, truth = _soft(engine, text_ids), _Truth(engine)
-    _answering_traits(engine, soft, rows, truth)
-    _tuning_traits(engine, soft, rows, truth)
+    _answering_capabilities(engine, soft, rows, truth)
+    _tuning_capabilities(engine, soft, rows, truth)
     length = long_length(engine.model)
     if length and engine.switch is None:
         _beyond(engine, name, text_ids, length)
@@ -53,9 +53,9 @@ class _Truth:
     def __call__(self, soft: Tensor, row: Row) -> Tensor:
         key = (len(soft), row)
         if key not in self.known:
-            before, self.engine.traits = self.engine.traits, PLAIN
+            before, self.engine.capabilities = self.engine.capabilities, PLAIN
             self.known[key] = self.engine.joined_logits(soft, [row])[0]
-            self.engine.traits = before
+            self.engine.capabilities = before
         return self.known[key]
 
 
@@ -64,18 +64,20 @@ def batch_mates(engine: Engines, text_ids: Sequence[int]) -> str:
     """Why rows may not share a pass at all: in one batch, plainly padded, they have not the numbers that each has alone; empty where they
     have."""
     soft, rows = _soft(engine, text_ids), _rows(text_ids)
-    known, engine.traits = engine.traits, PLAIN
+    known, engine.capabilities = engine.capabilities, PLAIN
     together = engine.joined_logits if isinstance(engine, CausalEngine) else engine.answer_logits
     truth = torch.cat([together(soft, [row])[0] for row in rows])
     reason = difference(lambda: together(soft, rows)[0], truth, engine.limit)
-    engine.traits = known
+    engine.capabilities = known
     return reason
 
 
-def seq2seq_traits(engine: Seq2SeqEngine, name: str, text_ids: Sequence[int], answer_ids: Sequence[int]) -> None:
+def seq2seq_capabilities(engine: Seq2SeqEngine, name: str, text_ids: Sequence[int], answer_ids: Sequence[int]) -> None:
     """The same for an encoder-decoder: whether logits may be computed at the answer positions only, and whether the decoder's cache is
     exact; the plain computation is each row alone, its whole answer at once. answer_ids: tokens of the answers' tokenizer."""
-    engine.reasons = dict.fromkeys(("shares", "packs", "keeps"), "an encoder-decoder reads each input whole")
+    engine.reasons = dict.fromkeys(
+        ("prefix_cache", "packed_sequence", "shared_prefix"), "an encoder-decoder reads each input whole"
+    )
     refuse_unsound_seq2seq(engine, name, _ids(text_ids, 12), _ids(answer_ids, 5))
     reason = batch_mates(engine, text_ids)
     if reason:
@@ -105,36 +107,43 @@ def _soft(engine: Engines, text_ids: Sequence[int]) -> Tensor:
     return found
 
 
-def _holds(engine: Engines, trait: str, attempt: Callable[[], Tensor], truth: Tensor) -> bool:
-    """Whether what is attempted is the truth; where it is not, the trait's reason is kept."""
+def _holds(engine: Engines, capability: str, attempt: Callable[[], Tensor], truth: Tensor) -> bool:
+    """Whether what is attempted is the truth; where it is not, the capability's reason is kept."""
     reason = difference(attempt, truth, engine.limit)
-    engine.reasons.pop(trait, None)
+    engine.reasons.pop(capability, None)
     if reason:
-        engine.reasons[trait] = reason
+        engine.reasons[capability] = reason
     return not reason
 
 
 @torch.no_grad()
-def _answering_traits(engine: CausalEngine, soft: Tensor, rows: Sequence[Row], alone: _Truth) -> None:
+def _answering_capabilities(engine: CausalEngine, soft: Tensor, rows: Sequence[Row], alone: _Truth) -> None:
     """Which short cuts equal the plain computation (each row alone, whole sequence, all logits), on a soft prompt made of
     embedding rows and two rows of different lengths; for answering, the second row has a shorter prompt."""
     softs = (soft, soft[:2])
     truth = torch.cat([alone(soft, row) for row in rows])
     said = [alone(each, row)[:2] for each, row in zip(softs, rows, strict=True)]
-    engine.traits = replace(PLAIN, picks=True)
-    picks = _holds(engine, "picks", lambda: engine.joined_logits(soft, rows)[0], truth)
-    engine.traits = Traits(shares=True, left_pads=True, picks=picks)
-    shares = _holds(engine, "shares", lambda: engine.answer_logits(soft, rows)[0], truth)
-    engine.traits = Traits(shares=shares, left_pads=shares, picks=picks)
-    if not shares:
-        engine.reasons["left_pads"] = "needs shares"
-    elif _holds(engine, "left_pads", lambda: engine.forced_logits(softs, rows, 2), torch.stack(said)):  # [B, 2, V]
+    engine.capabilities = replace(PLAIN, logits_to_keep=True)
+    logits_to_keep = _holds(engine, "logits_to_keep", lambda: engine.joined_logits(soft, rows)[0], truth)
+    engine.capabilities = Capabilities(prefix_cache=True, left_padding=True, logits_to_keep=logits_to_keep)
+    prefix_cache = _holds(engine, "prefix_cache", lambda: engine.answer_logits(soft, rows)[0], truth)
+    engine.capabilities = Capabilities(
+        prefix_cache=prefix_cache, left_padding=prefix_cache, logits_to_keep=logits_to_keep
+    )
+    if not prefix_cache:
+        engine.reasons["left_padding"] = "needs prefix_cache"
+    elif _holds(engine, "left_padding", lambda: engine.forced_logits(softs, rows, 2), torch.stack(said)):  # [B, 2, V]
         return
-    continues = all(
-        _holds(engine, "continues", functools.partial(_forced, engine, softs[at], rows[at]), said[at])
+    incremental_decoding = all(
+        _holds(engine, "incremental_decoding", functools.partial(_forced, engine, softs[at], rows[at]), said[at])
         for at in range(len(rows))
     )
-    engine.traits = Traits(shares=shares, left_pads=False, picks=picks, continues=continues)
+    engine.capabilities = Capabilities(
+        prefix_cache=prefix_cache,
+        left_padding=False,
+        logits_to_keep=logits_to_keep,
+        incremental_decoding=incremental_decoding,
+    )
 
 
 def _forced(engine: CausalEngine, soft: Tensor | None, row: Row) -> Tensor:
@@ -142,28 +151,28 @@ def _forced(engine: CausalEngine, soft: Tensor | None, row: Row) -> Tensor:
 
 
 @torch.no_grad()
-def _tuning_traits(engine: CausalEngine, soft: Tensor, rows: Sequence[Row], alone: _Truth) -> None:
+def _tuning_capabilities(engine: CausalEngine, soft: Tensor, rows: Sequence[Row], alone: _Truth) -> None:
     """Whether prefix and rows may stand in one sequence, in tuning and in answering, and whether logits are what `Head` makes of hidden
     states."""
-    known = engine.traits
+    known = engine.capabilities
     truth = torch.cat([alone(soft, row) for row in rows])
-    if known.shares and known.picks:
-        engine.traits = replace(known, packs=True)
-        packs = _holds(engine, "packs", lambda: engine.answer_logits(soft, rows)[0], truth)
+    if known.prefix_cache and known.logits_to_keep:
+        engine.capabilities = replace(known, packed_sequence=True)
+        packed_sequence = _holds(engine, "packed_sequence", lambda: engine.answer_logits(soft, rows)[0], truth)
     else:
-        packs, engine.reasons["packs"] = False, "needs shares and picks"
-    engine.traits = known = replace(known, packs=packs)
-    heads = _heads(engine, soft, rows, truth)
-    keeps = packs and _keeps(engine, soft, rows, alone)
-    if not packs:
-        engine.reasons["keeps"] = "needs packs"
-    engine.traits = replace(known, heads=heads, keeps=keeps)
+        packed_sequence, engine.reasons["packed_sequence"] = False, "needs prefix_cache and logits_to_keep"
+    engine.capabilities = known = replace(known, packed_sequence=packed_sequence)
+    fused_lm_head_loss = _fused_loss(engine, soft, rows, truth)
+    shared_prefix = packed_sequence and _shared_prefix(engine, soft, rows, alone)
+    if not packed_sequence:
+        engine.reasons["shared_prefix"] = "needs packed_sequence"
+    engine.capabilities = replace(known, fused_lm_head_loss=fused_lm_head_loss, shared_prefix=shared_prefix)
 
 
-def _heads(engine: Engines, soft: Tensor | None, rows: Sequence[Row], truth: Tensor) -> bool:
-    if engine.traits.picks:
-        return _holds(engine, "heads", lambda: _by_head(engine, soft, rows), truth)
-    engine.reasons["heads"] = "needs picks"
+def _fused_loss(engine: Engines, soft: Tensor | None, rows: Sequence[Row], truth: Tensor) -> bool:
+    if engine.capabilities.logits_to_keep:
+        return _holds(engine, "fused_lm_head_loss", lambda: _by_head(engine, soft, rows), truth)
+    engine.reasons["fused_lm_head_loss"] = "needs logits_to_keep"
     return False
 
 
@@ -173,15 +182,17 @@ def _by_head(engine: Engines, soft: Tensor | None, rows: Sequence[Row]) -> Tenso
     return Head(engine.model).logits(seen[-1])
 
 
-def _keeps(engine: CausalEngine, soft: Tensor, rows: Sequence[Row], alone: _Truth) -> bool:
+def _shared_prefix(engine: CausalEngine, soft: Tensor, rows: Sequence[Row], alone: _Truth) -> bool:
     """Whether answers may grow beside a prefix that is held once: rows that share one, and one with another of its own."""
     rows = [*rows, *rows, rows[0]]
     softs = [soft] * (len(rows) - 1) + [soft[:2]]
     said = [alone(each, row)[:2] for each, row in zip(softs, rows, strict=True)]
     engine.forget()  # prefixes that were run the other way
-    engine.traits, engine.worth = replace(engine.traits, keeps=True), 0
+    engine.capabilities, engine.worth = replace(engine.capabilities, shared_prefix=True), 0
     try:
-        return _holds(engine, "keeps", lambda: engine.forced_logits(softs, rows, 2), torch.stack(said))  # [B, 2, V]
+        return _holds(
+            engine, "shared_prefix", lambda: engine.forced_logits(softs, rows, 2), torch.stack(said)
+        )  # [B, 2, V]
     finally:
         engine.worth = WORTH
         engine.forget()
@@ -190,7 +201,7 @@ def _keeps(engine: CausalEngine, soft: Tensor, rows: Sequence[Row], alone: _Trut
 @torch.no_grad()
 def _beyond(engine: CausalEngine, name: str, text_ids: Sequence[int], length: int) -> None:
     """Hold the traits, found on short rows, against rows of this length, which see more than a window of local attention."""
-    known = engine.traits
+    known = engine.capabilities
     refuse_unsound_causal(engine, name, _ids(text_ids, length))
     soft, short = _soft(engine, text_ids), _rows(text_ids)[0]
     prefix = _ids(text_ids, length // 2)
@@ -198,62 +209,80 @@ def _beyond(engine: CausalEngine, name: str, text_ids: Sequence[int], length: in
         replace(short, prefix=prefix),
         Row(prefix, _ids(text_ids, length - len(prefix) - 3, 5), _ids(text_ids, 3, 2)),
     ]
-    engine.traits = PLAIN
+    engine.capabilities = PLAIN
     truth = torch.cat([engine.joined_logits(soft, [row])[0] for row in rows])
     said = [engine.joined_logits(soft, [row])[0][:2] for row in rows]
-    engine.traits = known
-    for trait, off in (("packs", {"packs": False, "keeps": False}), ("shares", _NOT_SHARED), ("picks", vars(PLAIN))):
-        if getattr(engine.traits, trait) and not _holds(
-            engine, trait, lambda: engine.answer_logits(soft, rows)[0], truth
+    engine.capabilities = known
+    for capability, off in (
+        ("packed_sequence", {"packed_sequence": False, "shared_prefix": False}),
+        ("prefix_cache", _NOT_SHARED),
+        ("logits_to_keep", vars(PLAIN)),
+    ):
+        if getattr(engine.capabilities, capability) and not _holds(
+            engine, capability, lambda: engine.answer_logits(soft, rows)[0], truth
         ):
-            engine.reasons |= {other: f"needs {trait}" for other in off if other != trait}
-            engine.reasons[trait] += f", at {length} tokens"
-            engine.traits = replace(engine.traits, **off)
-    for trait in ("keeps", "continues"):
-        if getattr(engine.traits, trait) and not all(
-            _holds(engine, trait, functools.partial(_forced, engine, soft, row), truth)
+            engine.reasons |= {other: f"needs {capability}" for other in off if other != capability}
+            engine.reasons[capability] += f", at {length} tokens"
+            engine.capabilities = replace(engine.capabilities, **off)
+    for capability in ("shared_prefix", "incremental_decoding"):
+        if getattr(engine.capabilities, capability) and not all(
+            _holds(engine, capability, functools.partial(_forced, engine, soft, row), truth)
             for row, truth in zip(rows, said, strict=True)
         ):
-            engine.reasons[trait] += f", at {length} tokens"
-            engine.traits = replace(engine.traits, **{trait: False})
+            engine.reasons[capability] += f", at {length} tokens"
+            engine.capabilities = replace(engine.capabilities, **{capability: False})
     engine.forget()
 
 
-_NOT_SHARED = {"shares": False, "left_pads": False, "packs": False, "keeps": False}
+_NOT_SHARED = {"prefix_cache": False, "left_padding": False, "packed_sequence": False, "shared_prefix": False}
 
 
 def _gradient(engine: Engines, soft: Tensor, rows: Sequence[Row]) -> None:
     """Whether the loss has the gradient that its numbers say; short cuts under which it has not are not taken. Where it has none at all,
     the model can answer but no prompt can be tuned on it: the reason is kept under `gradient`."""
-    known = engine.traits
+    known = engine.capabilities
     dtype = engine.model.get_input_embeddings().weight.dtype
-    alone = replace(known, packs=False, keeps=False, heads=False, shares=False, left_pads=False)
-    for traits in dict.fromkeys((known, replace(known, heads=False), alone)):
-        engine.traits = traits
+    alone = replace(
+        known,
+        packed_sequence=False,
+        shared_prefix=False,
+        fused_lm_head_loss=False,
+        prefix_cache=False,
+        left_padding=False,
+    )
+    for capabilities in dict.fromkeys((known, replace(known, fused_lm_head_loss=False), alone)):
+        engine.capabilities = capabilities
         reason = wrong_gradient(functools.partial(_loss, engine, rows[:1]), soft, dtype)
         if not reason:
-            lost = [name for name, value in vars(known).items() if value and not getattr(traits, name)]
+            lost = [name for name, value in vars(known).items() if value and not getattr(capabilities, name)]
             engine.reasons |= dict.fromkeys(lost, f"its gradient is wrong: {engine.reasons.pop('gradient', '')}")
             return
         engine.reasons.setdefault("gradient", reason)
-    engine.traits = known
+    engine.capabilities = known
 
 
 def _loss(engine: Engines, rows: Sequence[Row], soft: Tensor) -> Tensor:
     """The loss, nothing spared: what may be is found when a training begins."""
-    return answers_loss(engine.model, engine.traits.heads, functools.partial(engine.answer_logits, soft, rows))[0]
+    return answers_loss(
+        engine.model, engine.capabilities.fused_lm_head_loss, functools.partial(engine.answer_logits, soft, rows)
+    )[0]
 
 
 @torch.no_grad()
 def _seq2seq_short_cuts(engine: Seq2SeqEngine, text_ids: Sequence[int]) -> None:
     rows = _rows(text_ids)
-    engine.traits = PLAIN
+    engine.capabilities = PLAIN
     truth = torch.cat([engine.answer_logits(None, [row])[0] for row in rows])
-    engine.traits = replace(PLAIN, picks=True)
-    picks = _holds(engine, "picks", lambda: engine.answer_logits(None, rows)[0], truth)
-    engine.traits = Traits(shares=False, picks=picks)
+    engine.capabilities = replace(PLAIN, logits_to_keep=True)
+    logits_to_keep = _holds(engine, "logits_to_keep", lambda: engine.answer_logits(None, rows)[0], truth)
+    engine.capabilities = Capabilities(prefix_cache=False, logits_to_keep=logits_to_keep)
     starts = torch.tensor([0, len(rows[0].answer)])
     said = torch.stack([truth[starts], truth[starts + 1]], dim=1)  # [B, 2, V]
-    continues = _holds(engine, "continues", lambda: engine.forced_logits(None, rows, 2), said)
-    heads = _heads(engine, None, rows, truth)
-    engine.traits = Traits(shares=False, picks=picks, continues=continues, heads=heads)
+    incremental_decoding = _holds(engine, "incremental_decoding", lambda: engine.forced_logits(None, rows, 2), said)
+    fused_lm_head_loss = _fused_loss(engine, None, rows, truth)
+    engine.capabilities = Capabilities(
+        prefix_cache=False,
+        logits_to_keep=logits_to_keep,
+        incremental_decoding=incremental_decoding,
+        fused_lm_head_loss=fused_lm_head_loss,
+    )

@@ -9,8 +9,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from foreword.engine.decoders import Decoder
 from foreword.engine.decoding import Entry, Prompted
-from foreword.engine.growing import Growing
 
 
 class Engine(Protocol):
@@ -22,14 +22,14 @@ class Engine(Protocol):
     def together(self, rows: Sequence[Prompted], longest: int) -> list[list[int]]:
         """The places of the rows, split into those that may stand in one batch."""
 
-    def growing(self, rows: Sequence[Prompted], longest: int) -> Growing:
+    def new_decoder(self, rows: Sequence[Prompted], longest: int) -> Decoder:
         """Rows that may stand in one batch, as one."""
 
 
 class _Cohort:
     """Rows that started together."""
 
-    def __init__(self, batch: Growing, entries: Sequence[Entry]) -> None:
+    def __init__(self, batch: Decoder, entries: Sequence[Entry]) -> None:
         self.batch = batch
         self.entries = [entries[place] for place in batch.order]
         self.gone = [False] * len(self.entries)
@@ -38,9 +38,9 @@ class _Cohort:
     def step(self, device: torch.device) -> tuple[list[Entry], Tensor]:
         if self.begun:
             tokens = [max(0, entry.token) for entry in self.entries]
-            logits = self.batch.go_on(torch.tensor(tokens, device=device))
+            logits = self.batch.decode_step(torch.tensor(tokens, device=device))
         else:
-            logits, self.begun = self.batch.begin(), True
+            logits, self.begun = self.batch.prefill(), True
             for entry in self.entries:
                 entry.read = len(entry.row.own)
         if any(self.gone):  # rows that the model keeps until all are done
@@ -50,8 +50,8 @@ class _Cohort:
 
     def retire(self, leaving: set[int]) -> None:
         self.gone = [gone or id(entry) in leaving for gone, entry in zip(self.gone, self.entries, strict=True)]
-        if self.batch.leaves and self.begun and any(self.gone) and not all(self.gone):
-            order = self.batch.keep(self.gone)
+        if self.batch.can_evict and self.begun and any(self.gone) and not all(self.gone):
+            order = self.batch.compact(self.gone)
             self.entries = [self.entries[place] for place in order]
             self.gone = [False] * len(order)
 
@@ -70,7 +70,7 @@ class Cohorts:
         rows = [(entry.prefix, entry.row) for entry in entries]
         longest = max((entry.longest for entry in entries), default=0)
         for places in self.engine.together(rows, longest):
-            batch = self.engine.growing([rows[place] for place in places], longest)
+            batch = self.engine.new_decoder([rows[place] for place in places], longest)
             self.cohorts.append(_Cohort(batch, [entries[place] for place in places]))
 
     def step(self) -> tuple[list[Entry], Tensor]:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from foreword.engine.batch import Row, right_padded
+from foreword.engine.capabilities import Capabilities
 from foreword.engine.decoding import RunningBatch
 from foreword.engine.identity import fingerprint
 from foreword.engine.install import Installation
@@ -23,9 +24,8 @@ from foreword.engine.passes import running
 from foreword.engine.prefix import Prefix, Prefixes, each, length_of_prefix
 from foreword.engine.session import Request, Session
 from foreword.engine.stored import Stored
-from foreword.engine.traits import Traits
+from foreword.engine.tokenizer_adapter import TokenizerAdapter, stripped
 from foreword.engine.truth import not_a_number
-from foreword.engine.wording import Wording, stripped
 from foreword.util.errors import ForewordError
 from foreword.util.text import Text, plain
 
@@ -35,7 +35,7 @@ STATES = 2**31  # bytes of keys and values, at least, that answers may take
 class Engine(Protocol):
     """What computes for a kind of model: the loss takes rows that share one prefix, the other verbs any rows."""
 
-    traits: Traits
+    capabilities: Capabilities
     installation: Installation
     reasons: dict[str, str]
     factor: float
@@ -66,7 +66,7 @@ class Backbone:
 
     kind: "causal" or "seq2seq". hidden: H. vocab: V. window: positions it can hold (soft prompt included), None if unbounded;
     an encoder-decoder has that many in the encoder, and answer_window in the decoder. relative: positions are relative (T5), so moving an
-    input changes nothing. words, answers: tokenizers of inputs and outputs
+    input changes nothing. tokenizer, target_tokenizer: of inputs and of outputs
     (one and the same, but for models with two alphabets). chat: the chat template that it is spoken to through, None for running text.
     """
 
@@ -74,14 +74,14 @@ class Backbone:
         self,
         name: str,
         model: Any,
-        words: Wording,
-        answers: Wording,
+        tokenizer: TokenizerAdapter,
+        target_tokenizer: TokenizerAdapter,
         engine: Engine,
         *,
         notes: tuple[str, ...] = (),
     ) -> None:
         self.name, self.model, self.engine, self.notes = name, model, engine, notes
-        self.words, self.answers = words, answers
+        self.tokenizer, self.target_tokenizer = tokenizer, target_tokenizer
         self._closed = False
         config = model.config.get_text_config(decoder=True)
         self.kind = "seq2seq" if model.config.is_encoder_decoder else "causal"
@@ -90,7 +90,7 @@ class Backbone:
         self.window = _window(config)
         self.answer_window: int | None = getattr(config, "max_decoder_position_embeddings", None) or self.window
         self.relative = bool(getattr(config, "relative_attention_num_buckets", None))
-        self.eos = _eos(model, self.answers)
+        self.eos = _eos(model, self.target_tokenizer)
         self.chat: Speech | None = None
 
     def chatting(self, chat: Speech) -> Backbone:
@@ -150,20 +150,24 @@ class Backbone:
             ids = self.chat.answer_ids(plain(text), end=end)
             return ids if self.chat.end is not None or not end else ids + self.eos[:1]
         if self.kind == "seq2seq":
-            return self.answers.start + self.answers.ids(stripped(text), first=True) + self.answers.end
-        return self.answers.ids(text, first=False) + (self.eos[:1] if end else ())
+            return (
+                self.target_tokenizer.start
+                + self.target_tokenizer.ids(stripped(text), first=True)
+                + self.target_tokenizer.end
+            )
+        return self.target_tokenizer.ids(text, first=False) + (self.eos[:1] if end else ())
 
     def answer_text(self, ids: Sequence[int]) -> str:
         """The text of an answer, its end left out."""
         said = list(ids)
         while said and said[-1] in self.eos:
             said.pop()
-        return self.answers.text(said)
+        return self.target_tokenizer.text(said)
 
     @property
     def specials(self) -> int:
         """Positions that the tokenizer's own start and end take before and after the input."""
-        return len(self.words.start) + (len(self.words.end) if self.kind == "seq2seq" else 0)
+        return len(self.tokenizer.start) + (len(self.tokenizer.end) if self.kind == "seq2seq" else 0)
 
     # -- vectors ----------------------------------------------------------------------------------------------------
 
@@ -176,7 +180,7 @@ class Backbone:
     @functools.cached_property
     def scale(self) -> float:
         """Root mean square of the entries of the 5,000 most frequent tokens' input vectors: the unit of a soft prompt."""
-        rows = self.embed(self.words.frequent(5000))
+        rows = self.embed(self.tokenizer.frequent(5000))
         return float(rows.square().mean().sqrt())
 
     @torch.no_grad()
@@ -184,8 +188,8 @@ class Backbone:
         """The model's own vectors of texts, [N, H] float32, for retrieval: the last token's final hidden state (Sun et al. 2023)
         or the mean over tokens; of the encoder where there is one. Texts longer than the window are cut at its end."""
         room = (self.window or 4096) - self.specials
-        own = (self.words.ids(((text, False),), first=True)[:room] for text in texts)
-        rows = [self.words.start + ids or (self.words.pad,) for ids in own]
+        own = (self.tokenizer.ids(((text, False),), first=True)[:room] for text in texts)
+        rows = [self.tokenizer.start + ids or (self.tokenizer.pad,) for ids in own]
         found = np.zeros((len(rows), self.hidden), dtype=np.float32)
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
         batch_size = batch_size if self.engine.switch is None else 1
@@ -200,11 +204,11 @@ class Backbone:
         return found
 
     def _hidden(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-        ids, mask = right_padded(rows, self.words.pad, self.device)
+        ids, mask = right_padded(rows, self.tokenizer.pad, self.device)
         if self.kind == "seq2seq":
             return self.model.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state, mask
         installation = self.engine.installation
-        if not self.engine.traits.picks:  # an output layer that cannot be listened to
+        if not self.engine.capabilities.logits_to_keep:  # an output layer that cannot be listened to
             with running(installation.new_pass()):
                 out = self.model(input_ids=ids, attention_mask=mask, use_cache=False, output_hidden_states=True)
             return out.hidden_states[-1], mask
@@ -277,12 +281,12 @@ class Backbone:
     def ended(self, *stops: str) -> Callable[[Sequence[int]], bool]:
         """Whether an answer's tokens have ended: by one of the model's own ends, or by a text that holds one of `stops`."""
         ends = frozenset(self.eos)
-        closing = frozenset[int]().union(*(self.answers.ending_in(stop[-1]) for stop in stops if stop))
+        closing = frozenset[int]().union(*(self.target_tokenizer.ending_in(stop[-1]) for stop in stops if stop))
 
         def ended(ids: Sequence[int]) -> bool:
             if ids[-1] in ends or ids[-1] not in closing:
                 return ids[-1] in ends
-            text = self.answers.text(ids).lstrip()
+            text = self.target_tokenizer.text(ids).lstrip()
             return any(stop and stop in text for stop in stops)
 
         return ended
@@ -303,9 +307,9 @@ class Backbone:
         return self.engine.installation.new_pass().checkpointing
 
     @contextlib.contextmanager
-    def recomputing(self, wanted: bool) -> Iterator[None]:
-        """Within the block, in this thread or task, `checkpointing` is as wanted."""
-        with running(self.engine.installation.new_pass(checkpointing=wanted)):
+    def activation_checkpointing(self, enabled: bool) -> Iterator[None]:
+        """Within the block, in this thread or task, `checkpointing` is so."""
+        with running(self.engine.installation.new_pass(checkpointing=enabled)):
             yield
 
     def forget(self) -> None:
@@ -338,18 +342,15 @@ class Backbone:
     @functools.cached_property
     def fingerprint(self) -> str:
         """Identifies the model and its tokenizer by all that can change a number: see `identity.fingerprint`."""
-        return fingerprint(self.model, self.words, self.answers, self.stored)
+        return fingerprint(self.model, self.tokenizer, self.target_tokenizer, self.stored)
 
     def weights_digest(self) -> str:
         """A digest of every number of every weight, as loaded: equal before and after tuning."""
         digest = hashlib.sha256()
-        for name, values in self._tensors():
+        for name, values in sorted(self.model.named_parameters(), key=lambda named: named[0]):
             digest.update(name.encode())
             digest.update(values.detach().reshape(-1).contiguous().view(torch.uint8).cpu().numpy().tobytes())
         return digest.hexdigest()
-
-    def _tensors(self) -> Iterator[tuple[str, Tensor]]:
-        yield from sorted(self.model.named_parameters(), key=lambda item: item[0])
 
 
 def _without_start(engine: Any) -> Any:
@@ -362,7 +363,7 @@ def _without_start(engine: Any) -> Any:
 def _by_prefix(rows: Sequence[Row]) -> list[list[int]]:
     groups: dict[tuple[object, ...], list[int]] = {}
     for place, row in enumerate(rows):
-        groups.setdefault((row.before, row.prefix, row.behind), []).append(place)
+        groups.setdefault((row.before, row.prefix, row.append), []).append(place)
     return list(groups.values())
 
 
@@ -384,11 +385,11 @@ def _window(config: Any) -> int | None:
     return None
 
 
-def _eos(model: Any, answers: Wording) -> tuple[int, ...]:
+def _eos(model: Any, answers: TokenizerAdapter) -> tuple[int, ...]:
     """The ids that end an answer, the one that is trained first."""
     found: list[int] = []
     for one in (
-        answers.tokenizer.eos_token_id,
+        answers.hf.eos_token_id,
         getattr(model.generation_config, "eos_token_id", None),
         getattr(model.config, "eos_token_id", None),
     ):

@@ -21,13 +21,13 @@ FUSED = "fused"  # the label of what is installed here
 CLOSE = 1e-6  # of the largest value, in float32
 
 
-def let_fuse(installation: Installation) -> None:
+def patch_fused(installation: Installation) -> None:
     """Let every part of the model for which there is a stand-in with the same values use it in foreword's passes. Weights, names and
     modules stay; under autocast the part's own forward is used."""
     for part in list(installation.model.modules()):
         faster = stand_in(part) if next(part.children(), None) is None else None
         if faster is not None:
-            installation.switch(part, FUSED, functools.partial(_either, faster))
+            installation.patch_forward(part, FUSED, functools.partial(_either, faster))
 
 
 def _either(faster: Callable[..., Any], _: Pass, plain: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

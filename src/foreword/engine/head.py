@@ -45,9 +45,9 @@ class Head:
             return (logits / self.cap).square_().neg_().add_(1.0).mul_(self.scale)
         return None if self.scale == 1.0 else self.scale
 
-    def loss(self, hidden: Tensor, wanted: Tensor) -> Tensor:
+    def loss(self, hidden: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy in nats of hidden states [n, H] against tokens [n], summed; gradients reach the hidden states."""
-        return _Loss.apply(hidden, wanted, self)  # type: ignore[no-any-return,no-untyped-call]
+        return _Loss.apply(hidden, labels, self)  # type: ignore[no-any-return,no-untyped-call]
 
 
 def frozen(model: torch.nn.Module) -> bool:
@@ -61,10 +61,10 @@ def answers_loss(
     """Summed cross-entropy in nats over answer tokens, and how many. run: gives logits [N, V] and the tokens [N]; or, handed a list, puts
     hidden states [N, H] there in the logits' stead. by_head: `Head` makes the logits of them, and its weights take no gradient."""
     seen: list[Tensor] | None = [] if by_head else None
-    logits, wanted = run(seen)
+    logits, labels = run(seen)
     if seen:
-        return Head(model).loss(seen[-1], wanted), len(wanted)
-    return functional.cross_entropy(logits.float(), wanted, reduction="sum"), len(wanted)
+        return Head(model).loss(seen[-1], labels), len(labels)
+    return functional.cross_entropy(logits.float(), labels, reduction="sum"), len(labels)
 
 
 class _Loss(torch.autograd.Function):
@@ -73,11 +73,11 @@ class _Loss(torch.autograd.Function):
     logit so far (Milakov and Gimelshein 2018, arXiv 1805.02867)."""
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, wanted: Tensor, head: Head) -> Tensor:
+    def forward(ctx: Any, hidden: Tensor, labels: Tensor, head: Head) -> Tensor:
         kind = torch.promote_types(hidden.dtype, torch.float32)
         grad, losses = torch.empty_like(hidden), []
         for rows in _parts(len(hidden), ROWS):
-            some, said = hidden[rows], wanted[rows].unsqueeze(1)  # [n, H], [n, 1]
+            some, said = hidden[rows], labels[rows].unsqueeze(1)  # [n, H], [n, 1]
             top = torch.full(said.shape, float("-inf"), dtype=kind, device=hidden.device)
             total, at, slope = torch.zeros_like(top), torch.zeros_like(top), torch.zeros_like(some, dtype=kind)
             for words in _parts(len(head.weight), max(WORDS, LOGITS // len(some))):

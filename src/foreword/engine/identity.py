@@ -10,8 +10,8 @@ import torch
 
 from foreword.engine.numbers import combined, digests, state
 from foreword.engine.stored import Stored
+from foreword.engine.tokenizer_adapter import TokenizerAdapter
 from foreword.engine.vocabulary import source_digests, tokenizer_text
-from foreword.engine.wording import Wording
 from foreword.util.fingerprint import SCHEME
 
 # Entries of a configuration, and of those within it, that change no number: names, the dtype of loading, what a pass gives back.
@@ -46,7 +46,9 @@ GENERATION = (
 )  # all that foreword reads of it
 
 
-def fingerprint(model: Any, words: Wording, answers: Wording, stored: Stored | None = None) -> str:
+def fingerprint(
+    model: Any, tokenizer: TokenizerAdapter, target_tokenizer: TokenizerAdapter, stored: Stored | None = None
+) -> str:
     """`v3:weights.config.tokenizer`: three digests, so that a refusal can say what differs.
 
     weights: every number of weights and persistent buffers as float32 holds them (the dtype of loading and the division into files do
@@ -62,7 +64,9 @@ def fingerprint(model: Any, words: Wording, answers: Wording, stored: Stored | N
     weights = combined(digests(state(model))) if stored is None else stored.weights_digest(model, settings)
     generation = {name: getattr(model.generation_config, name, None) for name in GENERATION}
     generation = {name: value for name, value in generation.items() if value is not None}
-    texts = [one.digest_text() for one in ([words] if answers is words else [words, answers])]
+    texts = [
+        one.digest_text() for one in ([tokenizer] if target_tokenizer is tokenizer else [tokenizer, target_tokenizer])
+    ]
     return f"{SCHEME}:{weights[:32]}.{_short([settings, generation])}.{_short(texts)}"
 
 

@@ -14,7 +14,7 @@ Line = Sequence[Embeddings | Tokens]  # what the model reads of one row, in orde
 Placed = tuple[int, int, Tensor]  # a row, its column where a soft prompt begins, and the soft prompt [P, H]
 
 
-def laid_out(lines: Sequence[Line], pad: int, *, left: bool) -> tuple[Tensor, Tensor, list[Placed]]:
+def padded_inputs(lines: Sequence[Line], pad: int, *, left: bool) -> tuple[Tensor, Tensor, list[Placed]]:
     """Ids and mask [B, T] of lines padded at their ends (or beginnings), id 0 at soft positions, and the soft prompts in them."""
     sizes = [sum(len(piece) for piece in line) for line in lines]
     longest = max(sizes)

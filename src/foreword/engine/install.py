@@ -20,7 +20,7 @@ Changed = Callable[..., Any]
 """Of a pass, a module's own forward and its arguments: what the module computes in that pass."""
 
 
-class Switch:
+class PatchedForward:
     """The `forward` of a module that computes something else in some passes of its model."""
 
     def __init__(self, owner: Installation | None, module: torch.nn.Module, label: str, changed: Changed) -> None:
@@ -87,7 +87,7 @@ class Installation:
                 if isinstance(hook, _ChosenPositions) and hook.owner is None:
                     del module._forward_pre_hooks[key]
         self.model, self.users, self.lock = model, 0, threading.RLock()
-        self.switches: list[Switch] = []
+        self.patched: list[PatchedForward] = []
         self.failed: dict[str, str] = {}  # what could not be installed, and why
         self.configs: set[int] = (
             set()
@@ -115,27 +115,27 @@ class Installation:
         now = current()
         return replace(now, **changes) if now is not None and now.owner is self else Pass(self, **changes)
 
-    def switch(self, module: torch.nn.Module, label: str, changed: Changed) -> None:
+    def patch_forward(self, module: torch.nn.Module, label: str, changed: Changed) -> None:
         """Let a module compute something else in passes of this model."""
-        switch = Switch(self, module, label, changed)
-        vars(module)["forward"] = switch
-        self.switches.append(switch)
+        patch_forward = PatchedForward(self, module, label, changed)
+        vars(module)["forward"] = patch_forward
+        self.patched.append(patch_forward)
 
     def remove(self, label: str) -> None:
         """Take out what has this label."""
-        for switch in reversed(self.switches):
-            if switch.label == label:
-                switch.remove()
-        self.switches = [switch for switch in self.switches if switch.label != label]
+        for patch_forward in reversed(self.patched):
+            if patch_forward.label == label:
+                patch_forward.remove()
+        self.patched = [patch_forward for patch_forward in self.patched if patch_forward.label != label]
 
     def close(self) -> None:
         """One user fewer; after the last one the model is as it was before the first."""
         self.users -= 1
         if self.users > 0:
             return
-        for switch in reversed(self.switches):
-            switch.remove()
-        self.switches = []
+        for patch_forward in reversed(self.patched):
+            patch_forward.remove()
+        self.patched = []
         if self._hook is not None:
             self._hook.remove()
         vars(self.model).pop(_INSTALLED, None)
@@ -144,7 +144,7 @@ class Installation:
 
     def _install_attention(self) -> None:
         for module in self.own_attention:
-            self.switch(module, "attention", _own_attention(module, OWN[type(module).__name__]))
+            self.patch_forward(module, "attention", _own_attention(module, OWN[type(module).__name__]))
         if self.own_attention:
             return
         if not self.model._can_set_attn_implementation():

@@ -8,10 +8,13 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from foreword.engine.traits import Traits
+from foreword.engine.capabilities import Capabilities
 
 TABLE = Path(__file__).with_name("known.json")
-BY_NATURE = {"causal": (), "seq2seq": ("shares", "packs", "keeps")}  # short cuts that a kind has no use for
+BY_NATURE = {
+    "causal": (),
+    "seq2seq": ("prefix_cache", "packed_sequence", "shared_prefix"),
+}  # short cuts that a kind has no use for
 
 
 @functools.cache
@@ -21,9 +24,9 @@ def known() -> dict[str, list[str]]:
     return table
 
 
-def notes_on(kind: str, model_type: str, traits: Traits, reasons: Mapping[str, str]) -> tuple[str, ...]:
+def notes_on(kind: str, model_type: str, capabilities: Capabilities, reasons: Mapping[str, str]) -> tuple[str, ...]:
     """What a record is to say of short cuts that are off: which and why, and which of them used to hold for this family."""
-    off = [name for name, value in vars(traits).items() if not value and name not in BY_NATURE[kind]]
+    off = [name for name, value in vars(capabilities).items() if not value and name not in BY_NATURE[kind]]
     why = "; ".join(f"{name} ({reasons.get(name, 'not tried')})" for name in off)
     notes = [f"Slower, with the same numbers: these short cuts are not exact for this model: {why}."] if off else []
     lost = [name for name in known().get(model_type, ()) if name in off]

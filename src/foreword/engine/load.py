@@ -10,21 +10,21 @@ from typing import Any
 import torch
 import transformers
 
+from foreword.engine.activation_checkpointing import patch_checkpointing
 from foreword.engine.causal import CausalEngine
-from foreword.engine.check import batch_mates, causal_traits, seq2seq_traits
+from foreword.engine.check import batch_mates, causal_capabilities, seq2seq_capabilities
 from foreword.engine.core import Backbone
-from foreword.engine.fused import let_fuse
+from foreword.engine.fused import patch_fused
 from foreword.engine.gguf import converted, file_in
 from foreword.engine.install import Installation
 from foreword.engine.known import notes_on
-from foreword.engine.recompute import let_recompute
 from foreword.engine.seq2seq import Seq2SeqEngine
-from foreword.engine.spared import let_spare
+from foreword.engine.skippable import patch_skippable
 from foreword.engine.stored import Stored, file_of
 from foreword.engine.switch import SwitchEngine, switch_of
+from foreword.engine.tokenizer_adapter import TokenizerAdapter
 from foreword.engine.unused import unused_settings
 from foreword.engine.whole import refuse_made_up, refuse_odd_values, refuse_unready
-from foreword.engine.wording import Wording
 from foreword.models import MODELS, reference
 from foreword.models.cache import located
 from foreword.models.vetted import ADAPTER, refuse_adapter, refuse_unsafe
@@ -87,7 +87,7 @@ def load_backbone(
         notes = (*notes, f"Answers are written with the tokenizer in {Path(second).name}/.")
     backbone = wrap(name, model if placed else model.to(where), tokenizer, output, notes=notes)
     anew = functools.partial(again, dtype=torch.float32)
-    backbone.stored = Stored.behind(backbone.model, source, revision, began, anew)
+    backbone.stored = Stored.of(backbone.model, source, revision, began, anew)
     return backbone
 
 
@@ -126,32 +126,34 @@ def _found(
     """The backbone, with what was found to be exact for its model."""
     tokenizer, output = tokenizers
     rows = int(model.get_input_embeddings().weight.shape[0])
-    words = Wording(tokenizer, rows)
-    answers = words if output is None or output is tokenizer else Wording(output, rows)
+    words = TokenizerAdapter(tokenizer, rows)
+    answers = words if output is None or output is tokenizer else TokenizerAdapter(output, rows)
     if model.config.is_encoder_decoder:
         answers = _answering(answers, model)
     sample = words.frequent(2000)[-24:]
     if model.config.is_encoder_decoder:
         encoder = Seq2SeqEngine(model, installation, start=words.start, end=words.end, pad=words.pad)
         backbone = Backbone(name, model, words, answers, encoder, notes=notes)
-        seq2seq_traits(encoder, name, sample, answers.frequent(2000)[-24:])
+        seq2seq_capabilities(encoder, name, sample, answers.frequent(2000)[-24:])
         return _noted(backbone)
     switch = switch_of(model)
     engine = _causal(model, installation, words, switch)
     backbone = Backbone(name, model, words, answers, engine, notes=notes)
     if switch is not None and switch[1]:
         backbone.window = switch[0]
-    causal_traits(engine, name, sample)
-    reason = "" if engine.traits.picks or switch else batch_mates(engine, sample)
+    causal_capabilities(engine, name, sample)
+    reason = "" if engine.capabilities.logits_to_keep or switch else batch_mates(engine, sample)
     if reason:
         backbone.engine = engine = _causal(model, installation, words, (0, False))
-        causal_traits(engine, name, sample)
-        off = (trait for trait, value in vars(engine.traits).items() if not value)
+        causal_capabilities(engine, name, sample)
+        off = (capability for capability, value in vars(engine.capabilities).items() if not value)
         engine.reasons |= dict.fromkeys(off, f"rows may not share a pass: {reason}")
     return _noted(backbone)
 
 
-def _causal(model: Any, installation: Installation, words: Wording, switch: tuple[int, bool] | None) -> CausalEngine:
+def _causal(
+    model: Any, installation: Installation, words: TokenizerAdapter, switch: tuple[int, bool] | None
+) -> CausalEngine:
     if switch is None:
         return CausalEngine(model, installation, start=words.start, pad=words.pad)
     longest, remembers = switch
@@ -160,7 +162,7 @@ def _causal(model: Any, installation: Installation, words: Wording, switch: tupl
 
 def _noted(backbone: Backbone) -> Backbone:
     engine, model_type = backbone.engine, backbone.model.config.model_type
-    notes = notes_on(backbone.kind, model_type, engine.traits, engine.reasons)
+    notes = notes_on(backbone.kind, model_type, engine.capabilities, engine.reasons)
     backbone.notes = (*backbone.notes, *notes, *unused_settings(backbone.model))
     return backbone
 
@@ -169,21 +171,21 @@ def install(model: Any) -> Installation:
     """Put into a model's modules, once, what the engine needs there; outside foreword's passes the model computes what it did."""
     installation = Installation.of(model)
     if installation.users == 1:
-        let_fuse(installation)
+        patch_fused(installation)
         if not model.config.is_encoder_decoder:
-            let_spare(installation)
-        let_recompute(installation)
+            patch_skippable(installation)
+        patch_checkpointing(installation)
     return installation
 
 
-def _answering(answers: Wording, model: Any) -> Wording:
+def _answering(answers: TokenizerAdapter, model: Any) -> TokenizerAdapter:
     """The wording of an encoder-decoder's answers: as the tokenizer writes a target, begun with the id that generation is made to begin
     with, and ended at the first end."""
     target = answers.target()
     forced = getattr(model.generation_config, "forced_bos_token_id", None)
     if forced is not None and target.start[:1] != (int(forced),):
         target = target.with_ends((int(forced), *target.start[1:]), target.end)
-    last = next((at for at, token in enumerate(target.end) if token == target.tokenizer.eos_token_id), len(target.end))
+    last = next((at for at, token in enumerate(target.end) if token == target.hf.eos_token_id), len(target.end))
     return target.with_ends(target.start, target.end[: last + 1])
 
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import torch
 
-from foreword.engine.pack import batches
+from foreword.engine.batching import batches
 from foreword.util.errors import TrialFailedError
 
 Result = TypeVar("Result")

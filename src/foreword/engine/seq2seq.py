@@ -13,16 +13,16 @@ from torch.nn import functional
 from transformers import DynamicCache, EncoderDecoderCache
 
 from foreword.engine.attention import autocast_dtype
-from foreword.engine.batch import Row, answer_picks, right_padded
-from foreword.engine.cache import Behind, keep_rows, roomy_cache, still_there
+from foreword.engine.batch import Row, answer_positions, right_padded
+from foreword.engine.cache import RowPrefixes, compact_rows, preallocated_cache, still_there
+from foreword.engine.capabilities import Capabilities
 from foreword.engine.cohorts import Cohorts
+from foreword.engine.decoders import Decoder
 from foreword.engine.decoding import Prompted, RunningBatch
-from foreword.engine.growing import Growing
 from foreword.engine.head import answers_loss, frozen
 from foreword.engine.install import Installation
 from foreword.engine.passes import running
 from foreword.engine.prefix import Prefixes, each
-from foreword.engine.traits import Traits
 
 
 class Seq2SeqEngine:
@@ -40,14 +40,14 @@ class Seq2SeqEngine:
         start: tuple[int, ...],
         end: tuple[int, ...],
         pad: int,
-        traits: Traits | None = None,
+        capabilities: Capabilities | None = None,
     ) -> None:
         self.model, self.installation, self.start, self.end, self.pad = model, installation, start, end, pad
-        self.traits = traits or Traits(shares=False)
+        self.capabilities = capabilities or Capabilities(prefix_cache=False)
         self.factor = (
             1.0  # of input vectors between the table and the first layer, where the model applies one to ids alone
         )
-        self.reasons: dict[str, str] = {}  # of each trait that does not hold, why
+        self.reasons: dict[str, str] = {}  # of each capability that does not hold, why
         self.limit = 0.0  # how far logits may be from the plain pass's, as a part of their spread; found at load
         self.first = _first(model, pad)
         forced = getattr(model.generation_config, "forced_bos_token_id", None)
@@ -67,8 +67,8 @@ class Seq2SeqEngine:
         for one, row in zip(softs, rows, strict=True):
             words, size = self.start + row.prefix + row.own + self.end, 0 if one is None else len(one)
             empty, text, ones = (self.pad,) * size, (0,) * len(words), (1,) * size
-            lines.append(words + empty if row.behind else empty + words)
-            slots.append(text + ones if row.behind else ones + text)
+            lines.append(words + empty if row.append else empty + words)
+            slots.append(text + ones if row.append else ones + text)
         ids, mask = right_padded(lines, self.pad, self.device)
         vectors = self.model.get_input_embeddings()(ids)  # [B, P + S, H]
         vectors = vectors if self.factor == 1.0 else vectors * self.factor
@@ -84,7 +84,7 @@ class Seq2SeqEngine:
         encoded: Any,
         mask: Tensor,
         ids: Tensor,
-        picks: Tensor,
+        logit_positions: Tensor,
         cache: Any = None,
         seen: list[Tensor] | None = None,
     ) -> Any:
@@ -92,11 +92,11 @@ class Seq2SeqEngine:
         given = {"encoder_outputs": encoded, "attention_mask": mask, "decoder_input_ids": ids}
         if cache is not None:
             given["past_key_values"] = cache
-        by_hook = self.traits.picks
-        with running(self.installation.new_pass(logit_positions=picks if by_hook else None, hidden=seen)):
+        by_hook = self.capabilities.logits_to_keep
+        with running(self.installation.new_pass(logit_positions=logit_positions if by_hook else None, hidden=seen)):
             out = self.model(use_cache=cache is not None, **given)
         if not by_hook:
-            out.logits = out.logits.reshape(-1, out.logits.shape[-1])[picks].unsqueeze(0)
+            out.logits = out.logits.reshape(-1, out.logits.shape[-1])[logit_positions].unsqueeze(0)
         return out
 
     def answer_logits(
@@ -105,7 +105,7 @@ class Seq2SeqEngine:
         """Logits [N, V] at the answer positions, and the answer tokens [N]. Rows that differ in their answer alone are read once. Where
         `seen` is given, the hidden states [N, H] that the logits would be made of are put there, and no logits are made."""
         softs = each(soft, len(rows))
-        inputs = [(id(one), row.prefix, row.own, row.behind) for one, row in zip(softs, rows, strict=True)]
+        inputs = [(id(one), row.prefix, row.own, row.append) for one, row in zip(softs, rows, strict=True)]
         read: dict[tuple[object, ...], int] = {}  # each input, and the first row that has it
         for place, key in enumerate(inputs):
             read.setdefault(key, place)
@@ -115,28 +115,30 @@ class Seq2SeqEngine:
             places = torch.tensor([order[key] for key in inputs], device=self.device)
             encoded.last_hidden_state, mask = encoded.last_hidden_state[places], mask[places]
         ids, _ = right_padded([(self.first, *row.answer[:-1]) for row in rows], self.pad, self.device)  # [B, T]
-        picks, wanted = answer_picks([0] * len(rows), [row.answer for row in rows], ids.shape[1], self.device)
-        return self.decode(encoded, mask, ids, picks, seen=seen).logits[0], wanted
+        logit_positions, labels = answer_positions(
+            [0] * len(rows), [row.answer for row in rows], ids.shape[1], self.device
+        )
+        return self.decode(encoded, mask, ids, logit_positions, seen=seen).logits[0], labels
 
     def loss(self, soft: Prefixes, rows: Sequence[Row]) -> tuple[Tensor, int]:
         """Summed cross-entropy in nats over the answer tokens, and how many tokens."""
-        by_head = self.traits.heads and frozen(self.model) and autocast_dtype(self.device) is None
+        by_head = self.capabilities.fused_lm_head_loss and frozen(self.model) and autocast_dtype(self.device) is None
         return answers_loss(self.model, by_head, functools.partial(self.answer_logits, soft, rows))
 
     @torch.no_grad()
     def score(self, soft: Prefixes, rows: Sequence[Row]) -> list[float]:
         """Each row's answer log-probability in nats, summed over its tokens."""
-        logits, wanted = self.answer_logits(soft, rows)
-        each_token = -functional.cross_entropy(logits.float(), wanted, reduction="none")
+        logits, labels = self.answer_logits(soft, rows)
+        each_token = -functional.cross_entropy(logits.float(), labels, reduction="none")
         return [float(part.sum()) for part in torch.split(each_token, [len(row.answer) for row in rows])]
 
     @torch.no_grad()
     def forced_logits(self, soft: Prefixes, rows: Sequence[Row], steps: int) -> Tensor:
         """Logits [B, steps, V] for the first answer tokens, computed as generating computes them, one token a pass."""
-        batch = _Decoding(self, soft, rows, steps, cached=True, forced=None)
-        logits = [batch.begin()]
+        batch = Seq2SeqDecoder(self, soft, rows, steps, cached=True, forced=None)
+        logits = [batch.prefill()]
         for step in range(steps - 1):
-            logits.append(batch.go_on(torch.tensor([row.answer[step] for row in rows], device=self.device)))
+            logits.append(batch.decode_step(torch.tensor([row.answer[step] for row in rows], device=self.device)))
         return torch.stack(logits, dim=1)
 
     def running_batch(self) -> RunningBatch:
@@ -147,11 +149,16 @@ class Seq2SeqEngine:
         """All rows may stand together: nothing is padded on the left."""
         return [list(range(len(rows)))] if rows else []
 
-    def growing(self, rows: Sequence[Prompted], longest: int) -> Growing:
+    def new_decoder(self, rows: Sequence[Prompted], longest: int) -> Decoder:
         """Rows whose inputs are read together."""
         softs = [prefix for prefix, _ in rows]
-        return _Decoding(
-            self, softs, [row for _, row in rows], longest, cached=self.traits.continues, forced=self.forced
+        return Seq2SeqDecoder(
+            self,
+            softs,
+            [row for _, row in rows],
+            longest,
+            cached=self.capabilities.incremental_decoding,
+            forced=self.forced,
         )
 
     def token_bytes(self) -> int:
@@ -176,10 +183,10 @@ def _first(model: Any, pad: int) -> int:
     return pad
 
 
-class _Decoding:
+class Seq2SeqDecoder:
     """Rows whose inputs have been read and whose answers grow."""
 
-    leaves = True
+    can_evict = True
 
     def __init__(
         self,
@@ -195,33 +202,33 @@ class _Decoding:
         self.encoded, self.mask = engine.encode(soft, rows)
         self.cache = None
         if cached:
-            own = roomy_cache(Behind(((None, len(rows)),)), longest + 1)
+            own = preallocated_cache(RowPrefixes(((None, len(rows)),)), longest + 1)
             self.cache = EncoderDecoderCache(own, DynamicCache())
         self.said = torch.full((len(rows), 1), engine.first, dtype=torch.long, device=engine.device)  # [B, T]
 
-    def begin(self) -> Tensor:
+    def prefill(self) -> Tensor:
         """Logits [B, V] for each row's first token."""
         ids = self.said if self.cache is None else self.said[:, -1:]
-        picks = torch.arange(1, len(ids) + 1, device=ids.device) * ids.shape[1] - 1
-        out = self.engine.decode(self.encoded, self.mask, ids, picks, self.cache)
+        logit_positions = torch.arange(1, len(ids) + 1, device=ids.device) * ids.shape[1] - 1
+        out = self.engine.decode(self.encoded, self.mask, ids, logit_positions, self.cache)
         logits: Tensor = out.logits[0]
         if self.forced is not None and self.said.shape[1] == 1:  # the token that every answer has to begin with
             logits = torch.full_like(logits, float("-inf"))
             logits[:, self.forced] = 0.0
         return logits
 
-    def go_on(self, chosen: Tensor) -> Tensor:
+    def decode_step(self, chosen: Tensor) -> Tensor:
         """Logits [B, V] behind one token [B] more."""
         self.said = torch.cat([self.said, chosen.unsqueeze(1)], dim=1)
-        return self.begin()
+        return self.prefill()
 
-    def keep(self, gone: Sequence[bool]) -> list[int]:
+    def compact(self, gone: Sequence[bool]) -> list[int]:
         """Let only the rows go on that are not gone; their places before, in the order in which they stand now."""
         order = still_there(gone)
         kept = torch.tensor(order, device=self.said.device)
         self.said, self.mask = self.said[kept], self.mask[kept]
         self.encoded.last_hidden_state = self.encoded.last_hidden_state[kept]
         if self.cache is not None:
-            keep_rows(self.cache.self_attention_cache, order)
-            keep_rows(self.cache.cross_attention_cache, order)
+            compact_rows(self.cache.self_attention_cache, order)
+            compact_rows(self.cache.cross_attention_cache, order)
         return order

@@ -42,7 +42,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Said:
+class GeneratedToken:
     """One token of an answer. id: of its request. finish_reason: None while it goes on, "stop" (an end token or a stop text) or "length".
     logprob, top: in nats by the model's own logits, before sampling changes them; None and () where they were not asked for."""
 
@@ -132,7 +132,7 @@ class Session:
         return ids
 
     @torch.no_grad()
-    def step(self) -> list[Said]:
+    def step(self) -> list[GeneratedToken]:
         """One pass of the model over all rows under way, after those that have room have joined: a token of each row that has read its
         input. Empty when nothing is left to do."""
         self._join()
@@ -148,7 +148,9 @@ class Session:
             reason = "stop" if live.ended(live.ids) else None
             if reason is None and len(live.ids) >= live.request.max_new_tokens:
                 reason = "length"
-            events.append(_said(live, token, logits[place] if live.request.top_logprobs is not None else None, reason))
+            events.append(
+                _generated_token(live, token, logits[place] if live.request.top_logprobs is not None else None, reason)
+            )
             if reason is not None:
                 leaving.append(live)
         self._leave(leaving)
@@ -166,7 +168,7 @@ class Session:
                 return True
         return False
 
-    def run(self) -> Iterator[Said]:
+    def run(self) -> Iterator[GeneratedToken]:
         """Step until all requests are finished."""
         while len(self):
             yield from self.step()
@@ -236,11 +238,11 @@ class Session:
         return tokens
 
 
-def _said(live: _Live, token: int, logits: Tensor | None, reason: str | None) -> Said:
+def _generated_token(live: _Live, token: int, logits: Tensor | None, reason: str | None) -> GeneratedToken:
     count = live.request.top_logprobs
     if count is None or logits is None:
-        return Said(live.id, token, reason)
+        return GeneratedToken(live.id, token, reason)
     logprobs = torch.log_softmax(logits.float(), dim=-1)
     values, ids = torch.topk(logprobs, min(count, len(logprobs)))
     top = tuple(zip(ids.tolist(), values.tolist(), strict=True))
-    return Said(live.id, token, reason, float(logprobs[token]), top)
+    return GeneratedToken(live.id, token, reason, float(logprobs[token]), top)

@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 
 from foreword.engine.batch import Row
+from foreword.engine.capabilities import Capabilities
 from foreword.engine.causal import CausalEngine
 from foreword.engine.rounding import limit_of
 from foreword.engine.seq2seq import Seq2SeqEngine
-from foreword.engine.traits import Traits
 from foreword.engine.truth import apart, difference, not_finite, plain_logits, sentence
 from foreword.util.errors import ForewordError
 
-PLAIN = Traits(shares=False, left_pads=False, picks=False)
+PLAIN = Capabilities(prefix_cache=False, left_padding=False, logits_to_keep=False)
 SOFT = 3  # ids whose vectors stand as a soft prompt
 
 
@@ -36,7 +36,7 @@ def refuse_unsound_causal(engine: CausalEngine, name: str, ids: Sequence[int]) -
     if engine.start:
         truth = _plain(model, name, line)
     row = Row((), tuple(ids[soft:-said]), tuple(ids[-said:]))
-    engine.traits = PLAIN
+    engine.capabilities = PLAIN
 
     @torch.no_grad()
     def joined() -> Tensor:
@@ -62,7 +62,7 @@ def refuse_unsound_seq2seq(engine: Seq2SeqEngine, name: str, ids: Sequence[int],
     engine.limit = max(engine.limit, limit_of(model, line, decoder_ids))
     _refuse_looking_ahead(model, name, truth, [(*decoder_ids[:-1], answer[-1])], line, limit=engine.limit)
     row = Row((), tuple(ids[SOFT:]), answer)
-    engine.traits = PLAIN
+    engine.capabilities = PLAIN
 
     @torch.no_grad()
     def joined() -> Tensor:

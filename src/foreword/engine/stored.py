@@ -50,7 +50,7 @@ class Stored:
     stamps: tuple[tuple[int, int, int], ...] = ()
 
     @classmethod
-    def behind(
+    def of(
         cls, model: torch.nn.Module, source: str, revision: str | None, began: int, anew: Callable[[], torch.nn.Module]
     ) -> Stored:
         """What stands behind a model that was just loaded from a folder or a hub id."""

@@ -14,8 +14,8 @@ from torch.nn import functional
 from foreword.engine.batch import Row
 from foreword.engine.causal import CausalEngine
 from foreword.engine.cohorts import Cohorts
+from foreword.engine.decoders import Decoder, UncachedDecoder
 from foreword.engine.decoding import Entry, Prompted, RunningBatch
-from foreword.engine.growing import Again, Growing
 from foreword.engine.install import Installation
 from foreword.engine.prefix import Prefix, Prefixes, each
 from foreword.util.errors import ForewordError
@@ -122,8 +122,8 @@ class _Alone:
     def together(self, rows: Sequence[Prompted], longest: int) -> list[list[int]]:
         return [[place] for place in range(len(rows))]
 
-    def growing(self, rows: Sequence[Prompted], longest: int) -> Growing:
-        return Again(self.engine, rows)
+    def new_decoder(self, rows: Sequence[Prompted], longest: int) -> Decoder:
+        return UncachedDecoder(self.engine, rows)
 
 
 class _Parted:

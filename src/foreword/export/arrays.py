@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from foreword.prompts.soft_prompt import Birth, SoftPrompt
+from foreword.prompts.soft_prompt import Provenance, SoftPrompt
 from foreword.util.errors import ForewordError
 
 PARAMETER = "prompt.prompt"  # how the name of a prompt's array ends in a checkpoint: encoder.prompt.prompt.prompt
@@ -55,5 +55,5 @@ def read_array(path: Path, *, model: str, kind: str = "seq2seq", task: str = "")
         )
     values = np.ascontiguousarray(values, dtype=np.float32)
     unsaid = [*UNSAID, *([] if task else ["its task"])]
-    birth = Birth(backbone=model, kind=kind, task=task, origin="t5x", settings={"not_recorded": unsaid})
-    return SoftPrompt(torch.from_numpy(values), birth)
+    provenance = Provenance(backbone=model, kind=kind, task=task, origin="t5x", settings={"not_recorded": unsaid})
+    return SoftPrompt(torch.from_numpy(values), provenance)

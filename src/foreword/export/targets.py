@@ -53,26 +53,26 @@ def _peft(source: Source, part: Path) -> None:
 
 def _numpy(source: Source, part: Path) -> None:
     np.save(part / ARRAY, source.prompt.values.numpy(), allow_pickle=False)
-    birth = json.dumps(source.prompt.birth.as_dict(), indent=2, sort_keys=True, ensure_ascii=False)
-    (part / "prompt.json").write_text(birth + "\n", encoding="utf-8")
+    provenance = json.dumps(source.prompt.provenance.as_dict(), indent=2, sort_keys=True, ensure_ascii=False)
+    (part / "prompt.json").write_text(provenance + "\n", encoding="utf-8")
 
 
 def _t5x(source: Source, part: Path) -> None:
-    birth = source.prompt.birth
-    if birth.kind != "seq2seq" or birth.place != "front":
+    provenance = source.prompt.provenance
+    if provenance.kind != "seq2seq" or provenance.place != "front":
         raise ForewordError(
-            f"T5X puts a prompt in front of a T5 encoder's input, and {source.name} was tuned for a {birth.kind} model, "
-            f"place {birth.place}; export it to numpy or peft."
+            f"T5X puts a prompt in front of a T5 encoder's input, and {source.name} was tuned for a {provenance.kind} model, "
+            f"place {provenance.place}; export it to numpy or peft."
         )
     np.save(part / ARRAY, source.prompt.values.numpy(), allow_pickle=False)
 
 
 def _vllm(source: Source, part: Path) -> None:
-    birth = source.prompt.birth
-    if birth.kind != "causal" or birth.place != "front" or birth.chat:
+    provenance = source.prompt.provenance
+    if provenance.kind != "causal" or provenance.place != "front" or provenance.chat:
         raise ForewordError(
-            f"vLLM takes embeddings of a causal model's whole input, and {source.name} is of kind {birth.kind}, place {birth.place}"
-            f"{', inside a chat' if birth.chat else ''}; serve it with `foreword serve`."
+            f"vLLM takes embeddings of a causal model's whole input, and {source.name} is of kind {provenance.kind}, place "
+            f"{provenance.place}{', inside a chat' if provenance.chat else ''}; serve it with `foreword serve`."
         )
     if source.kept.method.demonstrations == "retrieved":
         raise ForewordError(
@@ -92,14 +92,16 @@ TARGETS: dict[str, Callable[[Source, Path], None]] = {"peft": _peft, "numpy": _n
 
 def _remarks(source: Source, target: str) -> list[str]:
     """What another tool does not do as foreword does."""
-    kept, birth = source.kept, source.prompt.birth
+    kept, provenance = source.kept, source.prompt.provenance
     notes = []
     if kept.choices:
         notes.append(
             "The prompt picks the likeliest of its choices; there it says free text, which may be none of them."
         )
-    if target == "peft" and birth.place != "front":
-        notes.append(f"The prompt stands {birth.place} in foreword; PEFT puts it in front, where it was not tuned.")
+    if target == "peft" and provenance.place != "front":
+        notes.append(
+            f"The prompt stands {provenance.place} in foreword; PEFT puts it in front, where it was not tuned."
+        )
     if target == "peft":
         notes.append(
             "PEFT counts positions over padding: an answer beside inputs of other lengths differs from the one alone, which is foreword's."
@@ -110,7 +112,7 @@ def _remarks(source: Source, target: str) -> list[str]:
 
 
 def _readme(source: Source, target: str, notes: list[str]) -> str:
-    values, base = source.prompt, source.prompt.birth.backbone or "its model"
+    values, base = source.prompt, source.prompt.provenance.backbone or "its model"
     said = "".join(f"* {note}\n" for note in notes)
     return (
         f"# {source.name} for {target}\n\n{values.length} vectors of width {values.hidden} (float32) for {base}, "

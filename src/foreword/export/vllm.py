@@ -103,8 +103,8 @@ def vllm_files(prompt: SoftPrompt, template: Template, name: str, salt: str) -> 
         question += [(field, False)] if field is not None else []
     settings = {
         "name": name,
-        "base_model": prompt.birth.backbone,
-        "fingerprint": prompt.birth.fingerprint,
+        "base_model": prompt.provenance.backbone,
+        "fingerprint": prompt.provenance.fingerprint,
         "virtual_tokens": prompt.length,
         "question": question,
         "opening": template.answer.partition("{target}")[0].strip(),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from foreword.prompts.context import Shown, Tokens
+from foreword.prompts.context import Demonstration, Tokens
 from foreword.util.errors import ForewordError
 
 GAP = "\n\n"  # between the instruction and the first question, where a template has no system message
@@ -177,7 +177,7 @@ class Chat:
         closing = self._pattern.search(behind)
         return ahead, lead, behind[: closing.end()] if closing else ""
 
-    def conversation(self, words: str, shown: Sequence[Shown], question: str) -> list[Span]:
+    def conversation(self, words: str, shown: Sequence[Demonstration], question: str) -> list[Span]:
         """The instruction (as system message, or at the head of the first user turn where there is none), a user and an assistant turn
         for each demonstration, the question as last user turn, what the template writes before an answer. Raises ForewordError where
         the template does not write the messages as they are."""
@@ -203,7 +203,7 @@ class Chat:
 
     # -- tokens -----------------------------------------------------------------------------------------------------
 
-    def lay(self, words: str, shown: Sequence[Shown], question: str) -> Tokens:
+    def lay(self, words: str, shown: Sequence[Demonstration], question: str) -> Tokens:
         """The tokens before an answer, those of `apply_chat_template` for the same messages. What rows share ends where the first content
         begins that they do not share; where that would change a token, the token belongs to the row. Where the soft prompt stands
         inside the first turn, the text is tokenised in two parts, before and behind it."""
@@ -221,7 +221,7 @@ class Chat:
             ahead=ahead[self._start :],
         )
 
-    def turns(self, words: str, shown: Sequence[Shown], question: str) -> list[tuple[str, tuple[int, ...]]]:
+    def turns(self, words: str, shown: Sequence[Demonstration], question: str) -> list[tuple[str, tuple[int, ...]]]:
         """(role, ids) of each turn in the order of the text, the template's words with the turn that they open or close; the last is what
         stands before the answer. The tokenizer's own start is there; where the soft prompt stands inside the first turn, an entry
         without a role marks its place."""

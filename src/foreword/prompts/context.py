@@ -11,7 +11,7 @@ from foreword.util.text import Runs, Text
 
 
 @dataclass(frozen=True)
-class Words:
+class Instruction:
     """Text that every input of a task gets: an instruction."""
 
     text: str
@@ -25,7 +25,7 @@ class Vectors:
 
 
 @dataclass(frozen=True)
-class Shown:
+class Demonstration:
     """A worked example. shared: every input of the trial gets this one (fixed), not only its own input (retrieved). question, answer:
     its two halves, which a chat puts into turns of their own. parts: the text in the pieces that are tokenised apart (question, answer,
     separator); none: all of it at once."""
@@ -39,7 +39,7 @@ class Shown:
     parts: tuple[Runs, ...] = ()
 
 
-Segment = Words | Vectors | Shown
+Segment = Instruction | Vectors | Demonstration
 Encode = Callable[[Text, bool], tuple[int, ...]]
 
 
@@ -54,7 +54,7 @@ class Tokens:
     ahead: tuple[int, ...] = ()
 
 
-Lay = Callable[[str, Sequence[Shown], Text], Tokens]
+Lay = Callable[[str, Sequence[Demonstration], Text], Tokens]
 
 
 class TooLongError(ForewordError):
@@ -68,7 +68,7 @@ class Fitted:
 
     prefix: tuple[int, ...]
     own: tuple[int, ...]
-    shown: tuple[Shown, ...]
+    shown: tuple[Demonstration, ...]
     dropped: int
     soft: int
     question: int
@@ -92,7 +92,7 @@ class Context:
     segments: tuple[Segment, ...] = ()
 
     def __post_init__(self) -> None:
-        rank = {Vectors: 0, Words: 1, Shown: 2}
+        rank = {Vectors: 0, Instruction: 1, Demonstration: 2}
         ranks = [rank[type(segment)] for segment in self.segments]
         if ranks != sorted(ranks):
             raise ValueError("a context holds its soft prompt first, then words, then demonstrations")
@@ -106,8 +106,8 @@ class Context:
         """Tokens of context and question within `room` positions (soft prompt included; None: unbounded). Whole demonstrations
         are dropped, farthest first, until it fits. lay(words, shown, question): their tokens. Raises TooLongError, naming the
         example, when the rest alone is too long."""
-        words = "".join(segment.text for segment in self.segments if isinstance(segment, Words))
-        shown = [segment for segment in self.segments if isinstance(segment, Shown)]
+        words = "".join(segment.text for segment in self.segments if isinstance(segment, Instruction))
+        shown = [segment for segment in self.segments if isinstance(segment, Demonstration)]
         dropped = 0
         while True:
             tokens = lay(words, shown, question)
@@ -127,7 +127,7 @@ def in_a_row(encode: Encode) -> Lay:
     """The plain way to lay out a context: words, demonstrations and question as one running text. encode(text, first): tokens of a
     piece."""
 
-    def lay(words: str, shown: Sequence[Shown], question: Text) -> Tokens:
+    def lay(words: str, shown: Sequence[Demonstration], question: Text) -> Tokens:
         pieces: list[tuple[Text, bool]] = [(words, True)]
         for demonstration in shown:
             pieces += [(part, demonstration.shared) for part in demonstration.parts or (demonstration.text,)]

@@ -19,7 +19,7 @@ FREQUENT = 5000  # Lester et al. 2021, section 3.2
 @dataclass(frozen=True)
 class Given:
     """What some strategies start from. text: for `text`. labels: the task's answers to choose from, for `labels`. prompt: another
-    task's soft prompt, for `carried`."""
+    task's soft prompt, for `warm_start`."""
 
     text: str = ""
     labels: Sequence[str] = ()
@@ -37,7 +37,7 @@ def random(backbone: Backbone, length: int, rng: Random, given: Given) -> Tensor
 
 def vocab(backbone: Backbone, length: int, rng: Random, given: Given) -> Tensor:
     """Rows of the 5,000 most frequent tokens, drawn without replacement (Lester et al. 2021, section 3.2)."""
-    frequent = backbone.words.frequent(FREQUENT)
+    frequent = backbone.tokenizer.frequent(FREQUENT)
     if length > len(frequent):
         raise ForewordError(
             f"Init 'vocab' draws {length} different tokens and this model has {len(frequent)}; lower --prompt-length or use init 'random'."
@@ -49,7 +49,7 @@ def text(backbone: Backbone, length: int, rng: Random, given: Given) -> Tensor:
     """Rows of a text's tokens; a longer text is cut at P tokens, a shorter one is followed by rows drawn as in `vocab`."""
     if not given.text.strip():
         raise ForewordError("Init 'text' needs a text; give --init-text '...', for example an instruction.")
-    rows = backbone.embed(backbone.words.ids(given.text, first=True)[:length])
+    rows = backbone.embed(backbone.tokenizer.ids(given.text, first=True)[:length])
     return rows if len(rows) == length else torch.cat([rows, vocab(backbone, length - len(rows), rng, given)])
 
 
@@ -64,24 +64,25 @@ def labels(backbone: Backbone, length: int, rng: Random, given: Given) -> Tensor
             f"Init 'labels' has {len(given.labels)} labels for {length} positions; raise --prompt-length."
         )
     rows = torch.stack(
-        [backbone.embed(backbone.words.ids(((one, False),), first=True)).mean(dim=0) for one in given.labels]
+        [backbone.embed(backbone.tokenizer.ids(((one, False),), first=True)).mean(dim=0) for one in given.labels]
     )
     return rows if len(rows) == length else torch.cat([rows, vocab(backbone, length - len(rows), rng, given)])
 
 
-def carried(backbone: Backbone, length: int, rng: Random, given: Given) -> Tensor:
+def warm_start(backbone: Backbone, length: int, rng: Random, given: Given) -> Tensor:
     """Another prompt of the same backbone, as it is (transfer; Vu et al. 2022, Sun et al. 2023 section 5)."""
     if given.prompt is None:
-        raise ForewordError("Init 'carried' needs another prompt; give --init-prompt FOLDER.")
+        raise ForewordError("Init 'warm_start' needs another prompt; give --init-prompt FOLDER.")
     given.prompt.fits(name=backbone.name, fingerprint=backbone.fingerprint, hidden=backbone.hidden)
     if given.prompt.length != length:
         raise ForewordError(
-            f"The carried prompt has {given.prompt.length} positions and {length} are asked for; set --prompt-length {given.prompt.length}."
+            f"The prompt to start from has {given.prompt.length} positions and {length} are asked for; "
+            f"set --prompt-length {given.prompt.length}."
         )
     return given.prompt.values.clone()
 
 
-INITS: dict[str, Init] = {"random": random, "vocab": vocab, "text": text, "labels": labels, "carried": carried}
+INITS: dict[str, Init] = {"random": random, "vocab": vocab, "text": text, "labels": labels, "warm_start": warm_start}
 
 
 def initial(name: str, backbone: Backbone, length: int, *, seed: int, given: Given) -> Tensor:

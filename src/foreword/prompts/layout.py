@@ -13,7 +13,7 @@ from foreword.data.examples import Example
 from foreword.data.template import Template
 from foreword.engine import Backbone, Row
 from foreword.prompts.chat import Chat
-from foreword.prompts.context import Context, Fitted, Shown, Tokens, TooLongError, in_a_row
+from foreword.prompts.context import Context, Demonstration, Fitted, Tokens, TooLongError, in_a_row
 from foreword.prompts.methods import Method, context
 from foreword.prompts.retrieve import Found
 from foreword.util.errors import ForewordError
@@ -30,12 +30,12 @@ class Laid:
     example: Example
     question: str
     fitted: Fitted
-    behind: bool = False
+    append: bool = False
     blank: Row | None = None
 
     def row(self, answer: tuple[int, ...] = ()) -> Row:
         """The row that the backbone gets, soft prompt apart."""
-        return Row(self.fitted.prefix, self.fitted.own, answer, self.behind, self.fitted.ahead)
+        return Row(self.fitted.prefix, self.fitted.own, answer, self.append, self.fitted.ahead)
 
 
 class Layout:
@@ -54,22 +54,22 @@ class Layout:
         reserve: int,
         fixed: Sequence[Example] = (),
         found: Mapping[str, list[Found]] | None = None,
-        behind: bool = False,
+        append: bool = False,
         inside: bool = False,
         calibrated: bool = False,
     ) -> None:
         self.backbone, self.template, self.method = backbone, template, method
         self.soft, self.reserve, self.fixed, self.found = soft, reserve, fixed, found
-        self.behind, self.inside, self.calibrated = behind, inside and method.soft, calibrated
+        self.append, self.inside, self.calibrated = append, inside and method.soft, calibrated
         self._longest = functools.lru_cache(maxsize=1_000)(self._longest_of)
-        self._ids = functools.lru_cache(maxsize=100_000)(lambda text, first: backbone.words.ids(text, first=first))
+        self._ids = functools.lru_cache(maxsize=100_000)(lambda text, first: backbone.tokenizer.ids(text, first=first))
         self.chat = self._chat()
         self._tokens = in_a_row(self._ids) if self.chat is None else self._in_turns
 
-    def placed(self, behind: bool) -> Layout:
+    def placed(self, append: bool) -> Layout:
         """The same with the soft prompt behind the encoder's input, or in front of it."""
         other = copy.copy(self)
-        other.behind = behind
+        other.append = append
         return other
 
     def alone(self) -> Layout:
@@ -80,7 +80,7 @@ class Layout:
             self.method.bare(),
             soft=self.soft,
             reserve=self.reserve,
-            behind=self.behind,
+            append=self.append,
             inside=self.inside,
         )
 
@@ -94,7 +94,7 @@ class Layout:
             )
         return chat.placed(self.inside) if isinstance(chat, Chat) else None
 
-    def _in_turns(self, words: str, shown: Sequence[Shown], question: Text) -> Tokens:
+    def _in_turns(self, words: str, shown: Sequence[Demonstration], question: Text) -> Tokens:
         assert self.chat is not None
         return self.chat.lay(self.template.instruction if words else "", shown, plain(question))
 
@@ -117,11 +117,11 @@ class Layout:
         room = self._room(kept, max(kept, answer), example.id)
         context = self.context(example)
         fitted = context.fit(question, self._tokens, room, name=example.id)
-        laid = Laid(example, plain(question), fitted, self.behind)
+        laid = Laid(example, plain(question), fitted, self.append)
         if not (self.calibrated and example.choices):
             return laid
         unsaid = dataclasses.replace(example, fields=dict.fromkeys(example.fields, UNSAID))
-        kept_segments = (*(part for part in context.segments if not isinstance(part, Shown)), *fitted.shown)
+        kept_segments = (*(part for part in context.segments if not isinstance(part, Demonstration)), *fitted.shown)
         blank = Context(kept_segments).fit(self.template.asked(unsaid), self._tokens, room, name=example.id)
         return dataclasses.replace(laid, blank=dataclasses.replace(laid, fitted=blank).row())
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from foreword.data.examples import Example
 from foreword.data.template import Template
-from foreword.prompts.context import Context, Segment, Shown, Vectors, Words
+from foreword.prompts.context import Context, Demonstration, Instruction, Segment, Vectors
 from foreword.prompts.retrieve import Found
 from foreword.util.errors import ForewordError, unknown
 
@@ -156,7 +156,7 @@ def context(
     if method.soft:
         segments.append(Vectors(soft))
     if method.instruction and template.instruction:
-        segments.append(Words(template.opening()))
+        segments.append(Instruction(template.opening()))
     if method.demonstrations == "fixed":
         others = [one for one in fixed if one.id != example.id and one.question != example.question]
         segments += [_shown(template, other, None, shared=True) for other in others[-method.k :]]
@@ -169,8 +169,8 @@ def context(
     return Context(tuple(segments))
 
 
-def _shown(template: Template, example: Example, similarity: float | None, *, shared: bool = False) -> Shown:
+def _shown(template: Template, example: Example, similarity: float | None, *, shared: bool = False) -> Demonstration:
     question, answer = template.ask(example), template.reply(example.targets[0])
-    return Shown(
+    return Demonstration(
         example.id, template.demonstration(example), similarity, shared, question, answer, template.shown(example)
     )

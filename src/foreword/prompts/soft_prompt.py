@@ -18,7 +18,7 @@ KINDS = {"causal": "a decoder-only", "seq2seq": "an encoder-decoder"}
 
 
 @dataclass(frozen=True)
-class Birth:
+class Provenance:
     """Where a soft prompt comes from. fingerprint: of its backbone; empty for a prompt made elsewhere, which says only its
     width. kind: causal or seq2seq; empty where it does not say. base, revision: what the backbone was loaded from (a hub id, or an
     absolute path) and at which revision, where known. template: the wording it was trained with. method: the row of choices. place:
@@ -60,7 +60,7 @@ class SoftPrompt:
     id, fields, targets and choices."""
 
     values: Tensor
-    birth: Birth
+    provenance: Provenance
     worked: tuple[dict[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
@@ -97,17 +97,17 @@ class SoftPrompt:
         if self.hidden != hidden:
             raise ForewordError(
                 f"This prompt has {self.hidden} columns and the model {name} is {hidden} wide; "
-                f"use it with {self.birth.backbone or 'its own model'}."
+                f"use it with {self.provenance.backbone or 'its own model'}."
             )
-        if kind and self.birth.kind and kind != self.birth.kind:
+        if kind and self.provenance.kind and kind != self.provenance.kind:
             raise ForewordError(
-                f"This prompt is for {KINDS[self.birth.kind]} model and {name} is {KINDS[kind]} one; use it with "
-                f"{self.birth.backbone or 'its own model'}."
+                f"This prompt is for {KINDS[self.provenance.kind]} model and {name} is {KINDS[kind]} one; use it with "
+                f"{self.provenance.backbone or 'its own model'}."
             )
-        born = self.birth.fingerprint
+        born = self.provenance.fingerprint
         if allow_other_base and born and born != fingerprint:
             return (
-                f"The soft prompt was tuned on {self.birth.backbone} and is used on {name} (what differs: "
+                f"The soft prompt was tuned on {self.provenance.backbone} and is used on {name} (what differs: "
                 f"{self._differing(fingerprint)}), as --allow-other-base says.",
             )
         if born and born.partition(":")[0] != SCHEME:
@@ -118,7 +118,7 @@ class SoftPrompt:
             )
         if born and born != fingerprint:
             raise ForewordError(
-                f"This prompt was tuned on {self.birth.backbone}, and {name} is another model (what differs: "
+                f"This prompt was tuned on {self.provenance.backbone}, and {name} is another model (what differs: "
                 f"{self._differing(fingerprint)}); use it with its own model, or tune one for this model (between a quantised model and "
                 "its full-precision twin, --allow-other-base carries it over)."
             )
@@ -126,7 +126,7 @@ class SoftPrompt:
 
     def _differing(self, fingerprint: str) -> str:
         """The parts of a fingerprint in which another differs from this prompt's own, in words."""
-        born = self.birth.fingerprint
+        born = self.provenance.fingerprint
         mine, other = born.partition(":")[2].split("."), fingerprint.partition(":")[2].split(".")
         if born.partition(":")[0] != SCHEME:
             return "cannot be told, as another version of foreword made the prompt"
@@ -135,19 +135,19 @@ class SoftPrompt:
 
     def unbound(self) -> SoftPrompt:
         """The same prompt without its backbone's fingerprint, to be used on another base that it fits in width."""
-        return replace(self, birth=replace(self.birth, fingerprint=""))
+        return replace(self, provenance=replace(self.provenance, fingerprint=""))
 
     def speaks(self, *, name: str, chat: str) -> None:
         """Raises ForewordError when this prompt was trained through a chat template and is to be used through none, or another (chat:
         the digest of the one in use), or the other way round. A prompt made elsewhere does not say."""
-        if not self.birth.fingerprint or self.birth.chat == chat:
+        if not self.provenance.fingerprint or self.provenance.chat == chat:
             return
-        if self.birth.chat and chat:
+        if self.provenance.chat and chat:
             raise ForewordError(
                 f"This prompt was tuned through another chat template than the one that {name} has now; put that template back, or tune "
                 "the prompt again."
             )
-        was, use = ("with", "on") if self.birth.chat else ("without", "off")
+        was, use = ("with", "on") if self.provenance.chat else ("without", "off")
         raise ForewordError(
             f"This prompt was tuned {was} a chat template and is to be used the other way; use --chat {use}, or leave --chat out."
         )

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialised
 
-from foreword.prompts.soft_prompt import Birth, SoftPrompt, worked_digest
+from foreword.prompts.soft_prompt import Provenance, SoftPrompt, worked_digest
 from foreword.util.errors import ForewordError
 from foreword.util.files import canonical, read_json, whole_folder
 from foreword.util.fingerprint import SCHEME
@@ -41,7 +41,7 @@ def save(prompt: SoftPrompt, folder: Path) -> None:
     with whole_folder(folder) as part:
         (part / CONFIG).write_text(json.dumps(_peft_config(prompt), indent=2, sort_keys=True) + "\n", encoding="utf-8")
         (part / WEIGHTS).write_bytes(serialised({KEY: prompt.values}, metadata={"format": "pt"}))
-        certificate: dict[str, Any] = {"digest": prompt.digest, "birth": prompt.birth.as_dict()}
+        certificate: dict[str, Any] = {"digest": prompt.digest, "birth": prompt.provenance.as_dict()}
         certificate["contents"] = _contents_digest(certificate)
         (part / CERTIFICATE).write_text(
             json.dumps(certificate, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8"
@@ -92,9 +92,9 @@ def load(folder: Path) -> SoftPrompt:
             f"{tuple(values.shape)}; it is damaged, copy it again."
         )
     values = values[:rows]  # PEFT writes twice the rows for encoder-decoders; the second half is never used
-    birth, digest = _certified(folder, config, kind)
-    prompt = SoftPrompt(values, birth, _worked(folder / WORKED))
-    if prompt.worked and worked_digest(prompt.worked) != birth.settings.get("demonstrations"):
+    provenance, digest = _certified(folder, config, kind)
+    prompt = SoftPrompt(values, provenance, _worked(folder / WORKED))
+    if prompt.worked and worked_digest(prompt.worked) != provenance.settings.get("demonstrations"):
         raise ForewordError(
             f"The demonstrations in {folder / WORKED} are not those that the prompt was tuned with; copy the whole folder again, or delete "
             "that file and give --demonstrations."
@@ -188,7 +188,7 @@ class _Wording(BaseModel):
     empty_answers: bool = False
 
 
-def _certified(folder: Path, config: dict[str, Any], kind: str) -> tuple[Birth, str | None]:
+def _certified(folder: Path, config: dict[str, Any], kind: str) -> tuple[Provenance, str | None]:
     """The birth, and the digest of the numbers it belongs to; of a prompt made elsewhere, which has no certificate, no digest.
 
     A certificate's own digest covers its birth. One that was taken away is only missed where a fingerprint is claimed: who empties
@@ -196,29 +196,29 @@ def _certified(folder: Path, config: dict[str, Any], kind: str) -> tuple[Birth, 
     path = folder / CERTIFICATE
     if not path.is_file():
         base, revision = (str(config.get(name) or "") for name in ("base_model_name_or_path", "revision"))
-        return Birth(backbone=base, kind=kind, origin="peft", base=base, revision=revision), None
+        return Provenance(backbone=base, kind=kind, origin="peft", base=base, revision=revision), None
     raw = read_json(path, "prompt's certificate")
     try:
-        digest, birth = raw["digest"], Birth(**raw["birth"])
-        _BIRTH.validate_json(canonical(raw["birth"]), strict=True)
-        if birth.kind not in (*KINDS, "") or birth.place not in PLACES:
-            raise ValueError(f"kind '{birth.kind}', place '{birth.place}'")
-        _Wording.model_validate(birth.template)
+        digest, provenance = raw["digest"], Provenance(**raw["birth"])
+        _PROVENANCE.validate_json(canonical(raw["birth"]), strict=True)
+        if provenance.kind not in (*KINDS, "") or provenance.place not in PLACES:
+            raise ValueError(f"kind '{provenance.kind}', place '{provenance.place}'")
+        _Wording.model_validate(provenance.template)
     except (KeyError, TypeError, ValueError) as error:
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
         raise ForewordError(
             f"The certificate {path} does not have the shape this version writes ({reason}); tune the prompt again."
         ) from error
     sealed = raw.get("contents")
-    if sealed != _contents_digest(raw) and (sealed is not None or birth.fingerprint.startswith(f"{SCHEME}:")):
+    if sealed != _contents_digest(raw) and (sealed is not None or provenance.fingerprint.startswith(f"{SCHEME}:")):
         raise ForewordError(
             f"The certificate {path} was changed after it was written; copy the whole folder again, or delete foreword.json to use the "
             "numbers as a prompt made elsewhere."
         )
-    return birth, digest
+    return provenance, digest
 
 
-_BIRTH = TypeAdapter(Birth)
+_PROVENANCE = TypeAdapter(Provenance)
 
 
 def _contents_digest(certificate: dict[str, Any]) -> str:
@@ -231,10 +231,10 @@ def _peft_config(prompt: SoftPrompt) -> dict[str, Any]:
         "behind": "behind the input; PEFT would put it in front",
         "system": "inside the system message; PEFT would put it before the first token",
     }
-    place = {"foreword_place": notes[prompt.birth.place]} if prompt.birth.place in notes else {}
+    place = {"foreword_place": notes[prompt.provenance.place]} if prompt.provenance.place in notes else {}
     return place | {
         "auto_mapping": None,
-        "base_model_name_or_path": prompt.birth.base or prompt.birth.backbone,
+        "base_model_name_or_path": prompt.provenance.base or prompt.provenance.backbone,
         "inference_mode": True,
         "modules_to_save": None,
         "num_attention_heads": None,
@@ -244,8 +244,8 @@ def _peft_config(prompt: SoftPrompt) -> dict[str, Any]:
         "peft_type": "PROMPT_TUNING",
         "prompt_tuning_init": "RANDOM",
         "prompt_tuning_init_text": None,
-        "revision": prompt.birth.revision or None,
-        "task_type": KINDS.get(prompt.birth.kind),
+        "revision": prompt.provenance.revision or None,
+        "task_type": KINDS.get(prompt.provenance.kind),
         "token_dim": prompt.hidden,
         "tokenizer_kwargs": None,
         "tokenizer_name_or_path": None,
@@ -253,26 +253,26 @@ def _peft_config(prompt: SoftPrompt) -> dict[str, Any]:
 
 
 def _card(prompt: SoftPrompt) -> str:
-    birth = prompt.birth
-    scores = ", ".join(f"{name} {value:.1f}" for name, value in sorted(birth.scores.items())) or "none recorded"
-    pipeline = "text2text-generation" if birth.kind == "seq2seq" else "text-generation"
-    ours = birth.origin == "foreword"
-    on_hub = ours and re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", birth.base, re.ASCII)
-    named = [f"base_model: {_quoted(birth.base)}"] if on_hub else []
-    tags = [f"base_model:adapter:{birth.base}"] if on_hub else []
+    provenance = prompt.provenance
+    scores = ", ".join(f"{name} {value:.1f}" for name, value in sorted(provenance.scores.items())) or "none recorded"
+    pipeline = "text2text-generation" if provenance.kind == "seq2seq" else "text-generation"
+    ours = provenance.origin == "foreword"
+    on_hub = ours and re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", provenance.base, re.ASCII)
+    named = [f"base_model: {_quoted(provenance.base)}"] if on_hub else []
+    tags = [f"base_model:adapter:{provenance.base}"] if on_hub else []
     head = ["library_name: peft", *named, f"pipeline_tag: {pipeline}", "tags:"]
     head += [f"- {_quoted(tag)}" for tag in (*tags, "prompt-tuning", "foreword")]
-    base = " ".join((birth.base if on_hub else birth.backbone).split())
-    base += f" at revision {birth.revision}" if birth.revision else ""
+    base = " ".join((provenance.base if on_hub else provenance.backbone).split())
+    base += f" at revision {provenance.revision}" if provenance.revision else ""
     front = "\n".join(["---", *head, "---"])
-    task = " ".join(birth.task.split()) or "unnamed"
-    tuned = f"Tuned by foreword ({birth.label or 'pt'}) on the task {task}, seed {birth.seed}."
-    unsaid = birth.settings.get("not_recorded") or []
+    task = " ".join(provenance.task.split()) or "unnamed"
+    tuned = f"Tuned by foreword ({provenance.label or 'pt'}) on the task {task}, seed {provenance.seed}."
+    unsaid = provenance.settings.get("not_recorded") or []
     missing = f" Not recorded where it comes from: {', '.join(map(str, unsaid))}." if unsaid else ""
-    made = tuned if ours else f"Made by {MAKERS.get(birth.origin, birth.origin)}.{missing}"
+    made = tuned if ours else f"Made by {MAKERS.get(provenance.origin, provenance.origin)}.{missing}"
     return (
         f"{front}\n\n# A soft prompt of {prompt.length} vectors for {base}\n\n{made} Scores: {scores}.\n\n"
-        f"{PLACES[birth.place]} The wording it was trained with, its settings and the fingerprint of its\n"
+        f"{PLACES[provenance.place]} The wording it was trained with, its settings and the fingerprint of its\n"
         "backbone are in foreword.json.\n"
         + (f"\n{WORKED} holds the training examples that it shows as demonstrations.\n" if prompt.worked else "")
     )

@@ -53,7 +53,7 @@ def writer(given: Given) -> Callable[[Path], None]:
     pool = _pool(given, kept.template(Template()))
     if pool and kept.method.demonstrations == "none":
         raise ForewordError(
-            f"Demonstrations are given, and the prompt was made by '{kept.birth.label or 'pt'}', which shows none; leave them out."
+            f"Demonstrations are given, and the prompt was made by '{kept.provenance.label or 'pt'}', which shows none; leave them out."
         )
     if pool and kept.pool:
         raise ForewordError(

@@ -13,7 +13,7 @@ from foreword.registry.kept import Kept
 def described(kept: Kept) -> dict[str, Any]:
     """What a version keeps, as plain values."""
     prompt = kept.prompt
-    values = kept.birth.as_dict() | {
+    values = kept.provenance.as_dict() | {
         "choices": list(kept.choices),
         "demonstrations": len(kept.pool),
         "max_new_tokens": kept.max_new_tokens,

@@ -15,7 +15,7 @@ from foreword.data.template import Template
 from foreword.prompts import store
 from foreword.prompts.methods import Method, parse
 from foreword.prompts.retrieve import RETRIEVERS
-from foreword.prompts.soft_prompt import Birth, SoftPrompt
+from foreword.prompts.soft_prompt import Provenance, SoftPrompt
 from foreword.util.errors import ForewordError
 from foreword.util.files import canonical, read_json, write_json, write_text
 
@@ -34,7 +34,7 @@ class Kept:
     """A prompt with all that it needs to be used. prompt: None for words only. pool: what it demonstrates, or draws from. choices: what it
     chooses between, none for free text. max_new_tokens: of an answer, None where it does not say."""
 
-    birth: Birth
+    provenance: Provenance
     prompt: SoftPrompt | None
     pool: tuple[Example, ...] = ()
     choices: tuple[str, ...] = ()
@@ -45,16 +45,16 @@ class Kept:
     @property
     def method(self) -> Method:
         """The row of choices. A prompt made elsewhere has the row of prompt tuning."""
-        row = self.birth.method
+        row = self.provenance.method
         known = {one.name for one in fields(Method)}
         if row and set(row) <= known:
             return Method(**row)
-        return parse(self.birth.label or "pt", shots=1, retriever="bm25", retrievers=list(RETRIEVERS))
+        return parse(self.provenance.label or "pt", shots=1, retriever="bm25", retrievers=list(RETRIEVERS))
 
     def template(self, default: Template) -> Template:
         """The wording, what it does not say taken from a default."""
         said: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in self.birth.template.items()
+            name: tuple(value) if isinstance(value, list) else value for name, value in self.provenance.template.items()
         }
         try:
             return replace(default, **said)
@@ -67,7 +67,7 @@ class Kept:
         """Raises ForewordError where what the method shows is not kept."""
         if self.method.demonstrations != "none" and not self.pool:
             raise ForewordError(
-                f"The prompt was made by '{self.birth.label}', which shows demonstrations, and its folder keeps none; add it with "
+                f"The prompt was made by '{self.provenance.label}', which shows demonstrations, and its folder keeps none; add it with "
                 "--demonstrations FILE, the examples that it was tuned with."
             )
 
@@ -87,16 +87,16 @@ def load_kept(folder: Path) -> Kept:
     if (folder / store.CONFIG).is_file() or not (folder / USE).is_file():
         prompt: SoftPrompt | None = store.load(folder)
         assert prompt is not None
-        birth = prompt.birth
+        provenance = prompt.provenance
     else:
-        prompt, birth = None, _birth(folder)
+        prompt, provenance = None, _provenance(folder)
     use = read_use(folder)
-    settings: dict[str, Any] = getattr(birth, "settings", {})
+    settings: dict[str, Any] = getattr(provenance, "settings", {})
     choices = use.choices or settings.get("choices") or []
     longest = use.max_new_tokens or settings.get("max_new_tokens")
     pool = next((read_pool(folder / name) for name in (POOL, WORKED) if (folder / name).is_file()), ())
     return Kept(
-        birth,
+        provenance,
         prompt,
         pool,
         () if choices == [FREE] else tuple(choices),
@@ -108,8 +108,8 @@ def load_kept(folder: Path) -> Kept:
 
 def words_only(folder: Path, label: str, method: Method, template: Mapping[str, Any], seed: int) -> None:
     """Write a folder without a soft prompt: a method of words, and what of the wording is given."""
-    birth = Birth(backbone="", label=label, method=method.as_dict(), template=dict(template), seed=seed)
-    write_json(folder / store.CERTIFICATE, {"digest": "", "birth": birth.as_dict()})
+    provenance = Provenance(backbone="", label=label, method=method.as_dict(), template=dict(template), seed=seed)
+    write_json(folder / store.CERTIFICATE, {"digest": "", "birth": provenance.as_dict()})
 
 
 def write_use(folder: Path, use: Use) -> None:
@@ -172,10 +172,10 @@ def digest_of(files: Mapping[str, str]) -> str:
     return hashlib.sha256(canonical(counted).encode()).hexdigest()
 
 
-def _birth(folder: Path) -> Birth:
+def _provenance(folder: Path) -> Provenance:
     raw = read_json(folder / store.CERTIFICATE, "prompt's certificate")
     try:
-        return Birth(**raw["birth"])
+        return Provenance(**raw["birth"])
     except (KeyError, TypeError) as error:
         raise ForewordError(
             f"The certificate {folder / store.CERTIFICATE} does not have the shape this version writes ({error}); add the prompt again."

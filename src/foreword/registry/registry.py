@@ -85,14 +85,14 @@ class Registry:
         """What a list says of a version, by its certificate; its other files are not read."""
         path = self.place(name, version) / CERTIFICATE
         raw = read_json(path, "prompt's certificate") if CERTIFICATE in version.files else {}
-        birth = raw.get("birth", {}) if isinstance(raw, dict) else {}
+        provenance = raw.get("birth", {}) if isinstance(raw, dict) else {}
         use = read_use(self.place(name, version)).choices
-        chooses = use or birth.get("settings", {}).get("choices")
+        chooses = use or provenance.get("settings", {}).get("choices")
         return {
-            "method": birth.get("label") or "pt",
-            "task": birth.get("task", ""),
-            "backbone": birth.get("backbone", ""),
-            "scores": birth.get("scores", {}),
+            "method": provenance.get("label") or "pt",
+            "task": provenance.get("task", ""),
+            "backbone": provenance.get("backbone", ""),
+            "scores": provenance.get("scores", {}),
             "chooses": bool(chooses) and chooses != [FREE],
         }
 

@@ -24,8 +24,8 @@ from foreword.report.drawing import (
 from foreword.report.labels import places
 from foreword.report.similarity import FEWEST_IN_BIN, Gain
 from foreword.results.record import Record
-from foreword.results.rows import Row, Summary
-from foreword.util import words
+from foreword.results.rows import MethodRow, Summary
+from foreword.util import phrases
 
 COST_HEIGHT = 270
 __all__ = ["COLOURS", "by_metric", "by_similarity", "colour_numbers", "curve", "score_against_cost", "seeds"]
@@ -33,7 +33,7 @@ __all__ = ["COLOURS", "by_metric", "by_similarity", "colour_numbers", "curve", "
 
 def score_against_cost(summary: Summary, colours: dict[str, int]) -> str:
     """Each method's score, with its interval, against the seconds to train it and answer the summary's number of inputs."""
-    answers = summary.recommendation.answers
+    answers = summary.recommendation.amortize_over
     costs = {row.method: row.cost_seconds(answers) for row in summary.rows}
     axis, height = _TimeAxis(list(costs.values())), _height(summary.rows)
     low, high = _score_domain(summary.rows)
@@ -45,7 +45,7 @@ def score_against_cost(summary: Summary, colours: dict[str, int]) -> str:
             "lo": row.ci95[0],
             "hi": row.ci95[1],
             "ink": ink_of(colours[row.method]),
-            "hover": _hover(row, f"{words.duration(costs[row.method])} for {words.plural(answers, 'answer')}"),
+            "hover": _hover(row, f"{phrases.duration(costs[row.method])} for {phrases.plural(answers, 'answer')}"),
         }
         for row in summary.rows
     ]
@@ -53,11 +53,11 @@ def score_against_cost(summary: Summary, colours: dict[str, int]) -> str:
         "x:Q",
         scale=axis.scale(),
         axis=axis.axis(
-            f"time for {words.plural(answers, 'answer')}, training included{', log scale' if axis.log else ''}"
+            f"time for {phrases.plural(answers, 'answer')}, training included{', log scale' if axis.log else ''}"
         ),
     )
     scale = alt.Scale(domain=[low, high], nice=False, zero=False)
-    y = alt.Y("y:Q", scale=scale, axis=axis_of(words.title(summary.metric)))
+    y = alt.Y("y:Q", scale=scale, axis=axis_of(phrases.title(summary.metric)))
     base = alt.Chart(alt.Data(values=data))
     colour = _method_scale(colours, alt.Color, [ink_of(n) for n in colours.values()])
     shape = _method_scale(colours, alt.Shape, [SHAPES[n] for n in colours.values()])
@@ -92,7 +92,7 @@ def _labels(
     return made
 
 
-def _height(rows: Sequence[Row]) -> float:
+def _height(rows: Sequence[MethodRow]) -> float:
     """Of the two charts that stand side by side."""
     return max(COST_HEIGHT, 40 * len(rows))
 
@@ -109,14 +109,14 @@ def seeds(summary: Summary, colours: dict[str, int]) -> str:
         {
             "method": plain(row.method),
             "score": score,
-            "hover": f"hover:{plain(row.method)}, seed {seed}: {words.score(score)}",
+            "hover": f"hover:{plain(row.method)}, seed {seed}: {phrases.score(score)}",
         }
         for row in rows
         for seed, score in zip(row.seeds, row.scores_by_seed, strict=True)
     ]
     low, high = _score_domain(summary.rows)
     scale = alt.Scale(domain=[low, high], nice=False, zero=False)
-    x = alt.X("lo:Q", scale=scale, axis=axis_of(words.title(summary.metric)))
+    x = alt.X("lo:Q", scale=scale, axis=axis_of(phrases.title(summary.metric)))
     y = alt.Y(
         "method:N",
         sort=order,
@@ -264,7 +264,7 @@ class _TimeAxis:
 
     def axis(self, title: str) -> Any:
         """The axis with a time at each tick."""
-        labels = {self.place(tick): words.duration(tick).replace(".0 ", " ") for tick in self.ticks}
+        labels = {self.place(tick): phrases.duration(tick).replace(".0 ", " ") for tick in self.ticks}
         expression = "''"
         for place, text in labels.items():
             expression = f"abs(datum.value - {place!r}) < 1e-9 ? '{text}' : {expression}"
@@ -275,7 +275,7 @@ def _method_scale(colours: dict[str, int], channel: Any, values: list[str]) -> A
     return channel("method:N", scale=alt.Scale(domain=[plain(label) for label in colours], range=values), legend=None)
 
 
-def _score_domain(rows: Sequence[Row]) -> tuple[float, float]:
+def _score_domain(rows: Sequence[MethodRow]) -> tuple[float, float]:
     """Room for every interval and every seed, with a margin, but none for scores that cannot be: below 0 or above 100, where no
     score is."""
     values = [value for row in rows for value in (row.mean, *row.ci95, *row.scores_by_seed) if math.isfinite(value)]
@@ -284,10 +284,10 @@ def _score_domain(rows: Sequence[Row]) -> tuple[float, float]:
     return (low if min(values) < 0 else max(0.0, low)), (high if max(values) > 100 else min(100.0, high))
 
 
-def _hover(row: Row, more: str = "") -> str:
+def _hover(row: MethodRow, more: str = "") -> str:
     """What a reader sees who rests on a point."""
     low, high = row.ci95
-    told = f"hover:{plain(row.method)}: {words.score(row.mean)} ({words.score(low)} to {words.score(high)})"
+    told = f"hover:{plain(row.method)}: {phrases.score(row.mean)} ({phrases.score(low)} to {phrases.score(high)})"
     return f"{told}, {more}" if more else told
 
 

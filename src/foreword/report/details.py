@@ -7,14 +7,14 @@ from html import escape
 from typing import Any
 
 from foreword.results.record import Record
-from foreword.results.rows import Row, Summary
-from foreword.util import words
+from foreword.results.rows import MethodRow, Summary
+from foreword.util import phrases
 
 
 def other_metrics(summary: Summary, records: Sequence[Record], colours: dict[str, int]) -> str:
     """The mean over seeds of every metric that does not decide; nothing where one metric is all."""
     names = list(dict.fromkeys(name for record in records for name in record.scores if name != summary.metric))
-    heads = [words.title(name) for name in names] + (["macro F1", "MCC"] if summary.labels else [])
+    heads = [phrases.title(name) for name in names] + (["macro F1", "MCC"] if summary.labels else [])
     if not heads:
         return ""
     body = []
@@ -22,7 +22,7 @@ def other_metrics(summary: Summary, records: Sequence[Record], colours: dict[str
         runs = [record for record in records if record.label == row.method]
         cells = [_mean([run.scores[name] for run in runs if name in run.scores]) for name in names]
         if row.classes is not None:
-            cells += [words.score(row.classes.macro_f1), words.score(row.classes.mcc)]
+            cells += [phrases.score(row.classes.macro_f1), phrases.score(row.classes.mcc)]
         body.append(line(chip(row, colours), cells))
     return table("other metrics", ["Other metrics", *heads], body)
 
@@ -40,7 +40,7 @@ def confusions(summary: Summary) -> str:
             shown = counts if other else counts[:-1]
             cells = [f"<b>{count:,}</b>" if at == n else f"{count:,}" for at, count in enumerate(shown)]
             body.append(f'<tr><th scope="row">{escape(label)}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>')
-        name = f"What {row.method} answered ({words.plural(len(row.seeds), 'run')})"
+        name = f"What {row.method} answered ({phrases.plural(len(row.seeds), 'run')})"
         inner = table(name, heads, body)
         parts.append(f'<details><summary>{escape(name)}</summary><div class="scroll">{inner}</div></details>')
     return f"<h3>Confusion of labels</h3>{''.join(parts)}" if parts else ""
@@ -48,9 +48,9 @@ def confusions(summary: Summary) -> str:
 
 def next_steps(summary: Summary) -> str:
     """The command to type next, the prompts that were kept, and the command that made this page; nothing where none is known."""
-    if summary.asked is None:
+    if summary.invocation is None:
         return ""
-    asked = summary.asked
+    asked = summary.invocation
     parts = []
     if asked.next_command and summary.recommendation.method:
         parts.append(
@@ -58,7 +58,7 @@ def next_steps(summary: Summary) -> str:
         )
     if asked.prompts:
         rows = "".join(f"<li>{escape(name)}: <code>{escape(path)}</code></li>" for name, path in asked.prompts.items())
-        kept = words.plural(len(asked.prompts), "soft prompt")
+        kept = phrases.plural(len(asked.prompts), "soft prompt")
         parts.append(f"<details><summary>{kept} kept</summary><ul>{rows}</ul></details>")
     parts.append(f"<p>This comparison again (what is finished is not run again):</p>{_code(asked.command)}")
     return f'<section aria-labelledby="next"><h2 id="next">What to do next</h2>{"".join(parts)}</section>'
@@ -67,8 +67,8 @@ def next_steps(summary: Summary) -> str:
 def settings(summary: Summary, records: Sequence[Record]) -> str:
     """Wording and hyper-parameters."""
     parts = []
-    if summary.asked is not None:
-        wording = "\n".join(f"{name}: {text!r}" for name, text in summary.asked.wording.items() if text)
+    if summary.invocation is not None:
+        wording = "\n".join(f"{name}: {text!r}" for name, text in summary.invocation.wording.items() if text)
         parts.append(("Wording", wording))
     for label, values in _tunings(records).items():
         parts.append((f"Tuning of {label}", "\n".join(f"{name}: {value}" for name, value in values.items())))
@@ -88,16 +88,16 @@ def break_even(summary: Summary) -> str:
     other = max(free, key=lambda row: row.mean)
     saved = other.seconds_per_answer - chosen.seconds_per_answer
     if saved <= 0:
-        more = words.duration(-saved) if saved < 0 else "no time"
+        more = phrases.duration(-saved) if saved < 0 else "no time"
         return (
             f"{chosen.method} never earns its training back in time against {other.method}, the best without training: an answer "
             f"takes it {more} more."
         )
-    answers = words.whole(chosen.train_seconds / saved)
+    answers = phrases.whole(chosen.train_seconds / saved)
     return f"{chosen.method} takes less time than {other.method}, the best without training, from {answers} answers on."
 
 
-def chip(row: Row, colours: dict[str, int]) -> str:
+def chip(row: MethodRow, colours: dict[str, int]) -> str:
     """A method's name with its colour."""
     return f'<span class="chip c{colours[row.method]}"></span>{escape(row.method)}'
 
@@ -121,11 +121,11 @@ def _tunings(records: Sequence[Record]) -> dict[str, dict[str, Any]]:
         if tuning:
             labels, _ = groups.setdefault(repr(sorted(tuning.items())), ([], tuning))
             labels += [] if record.label in labels else [record.label]
-    return {words.listed(labels): {k: v for k, v in tuning.items() if v != ""} for labels, tuning in groups.values()}
+    return {phrases.listed(labels): {k: v for k, v in tuning.items() if v != ""} for labels, tuning in groups.values()}
 
 
 def _mean(values: Sequence[float]) -> str:
-    return words.score(sum(values) / len(values)) if values else "–"
+    return phrases.score(sum(values) / len(values)) if values else "–"
 
 
 def _code(text: str) -> str:

@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from foreword.results.record import Answer, Record
-from foreword.util import words
+from foreword.util import phrases
 
 MOST = 300
 LONGEST = 2000
@@ -38,7 +38,7 @@ def browsable(records: Sequence[Record], labels: Sequence[str], most: int = MOST
             }
             for label, group in groups.items()
         ],
-        "metric": words.title(metric),
+        "metric": phrases.title(metric),
         "examples": [_example(name, answers, metric, shown) for name in chosen],
         "shown": [{"id": name, "text": text} for name, text in shown],
     }

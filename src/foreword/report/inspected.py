@@ -12,7 +12,7 @@ import altair as alt
 from foreword.prompts.inspect import Inspected, Inspection, Spread
 from foreword.report.drawing import CARD, COLOURS, SHAPES, WIDTH, axis_of, ink_of, plain, svg
 from foreword.report.shell import document, figure, scrolled, section
-from foreword.util import words
+from foreword.util import phrases
 from foreword.util.files import write_text
 
 
@@ -23,7 +23,7 @@ def write_inspected(path: Path, inspection: Inspection) -> None:
 
 def inspected_page(inspection: Inspection) -> str:
     """The page as text."""
-    count = words.plural(len(inspection.prompts), "soft prompt")
+    count = phrases.plural(len(inspection.prompts), "soft prompt")
     said = "".join(
         f"<h3>{escape(prompt.name)}</h3>" + "".join(f"<p>{escape(one)}</p>" for one in sentences(prompt, inspection))
         for prompt in inspection.prompts
@@ -63,7 +63,7 @@ def sentences(prompt: Inspected, inspection: Inspection) -> list[str]:
     groups = prompt.clusters
     inside = sum(map(len, groups))
     parts.append(
-        f"{words.plural(len(groups), 'cluster')} of vectors (cosine of 0.5 or more in the mean) with {inside} of {prompt.length} vectors"
+        f"{phrases.plural(len(groups), 'cluster')} of vectors (cosine of 0.5 or more in the mean) with {inside} of {prompt.length} vectors"
         + (f"; the largest: {_positions(groups[0])}." if groups else ".")
     )
     return parts
@@ -127,7 +127,7 @@ def _map(inspection: Inspection) -> str:
         "Every vector in the plane in which all of them spread widest (principal components); the plane shows "
         f"{likeness.explained:.0%} of their spread."
     )
-    told = f"Map of the vectors of {words.listed(likeness.names)}; {text}"
+    told = f"Map of the vectors of {phrases.listed(likeness.names)}; {text}"
     return f'<ul class="legend">{legend}</ul>' + figure("Map", text, svg(chart), told)
 
 

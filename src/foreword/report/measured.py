@@ -8,7 +8,7 @@ from html import escape
 from foreword.report.details import settings
 from foreword.results.record import Record
 from foreword.results.rows import Summary
-from foreword.util import words
+from foreword.util import phrases
 
 
 def measured(summary: Summary, records: Sequence[Record]) -> str:
@@ -23,8 +23,8 @@ def measured(summary: Summary, records: Sequence[Record]) -> str:
 
 
 def _sentences(summary: Summary) -> list[str]:
-    metric, answers = words.title(summary.metric), summary.recommendation.answers
-    within = f"that is shown to lie within {words.points(summary.recommendation.margin)} of it"
+    metric, answers = phrases.title(summary.metric), summary.recommendation.amortize_over
+    within = f"that is shown to lie within {phrases.points(summary.recommendation.margin)} of it"
     folded = [
         f"Each test example was answered once, in one of {summary.folds} folds, by a method that was trained on, and shown "
         "demonstrations from, the other folds alone. A seed's score is that of all folds together; training sets of two folds share "
@@ -32,7 +32,7 @@ def _sentences(summary: Summary) -> list[str]:
     ]
     return [
         *(folded if summary.folds else []),
-        f"A method's score is its {metric} over all {words.plural(summary.examples, 'test example')}, averaged over seeds. "
+        f"A method's score is its {metric} over all {phrases.plural(summary.examples, 'test example')}, averaged over seeds. "
         "A method that does not depend on the seed was run once. Its 95% interval takes seeds and examples as drawn from more "
         "of their kind (a crossed two-way model, t with Satterthwaite's degrees of freedom); of one seed it is that of the prompt "
         "at hand.",
@@ -41,7 +41,7 @@ def _sentences(summary: Summary) -> list[str]:
         "called better or worse on one seed.",
         f"The recommendation is the highest mean, or a cheaper method {within}: the whole interval of the difference lies below "
         "that margin. Nothing is recommended that does not score above what scores without a model. Which method is "
-        f"cheaper is told by the operations that it takes to train once and then answer {words.plural(answers, 'input')}, counted from "
+        f"cheaper is told by the operations that it takes to train once and then answer {phrases.plural(answers, 'input')}, counted from "
         "tokens, so that the same run gives the same answer; times are those of the hardware below.",
     ]
 
@@ -78,7 +78,7 @@ def _trials(summary: Summary, records: Sequence[Record]) -> str:
         "Method",
         "Seed",
         *(["Fold"] if summary.folds else []),
-        *map(words.title, metrics),
+        *map(phrases.title, metrics),
         "Training",
         "Per answer",
         "Record",
@@ -86,22 +86,22 @@ def _trials(summary: Summary, records: Sequence[Record]) -> str:
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
     body = []
     for record in records:
-        scores = [words.score(record.scores[name]) if name in record.scores else "–" for name in metrics]
+        scores = [phrases.score(record.scores[name]) if name in record.scores else "–" for name in metrics]
         costs = record.costs
-        train = words.duration(costs.train_seconds) if costs.trainable_parameters else "none"
+        train = phrases.duration(costs.train_seconds) if costs.trainable_parameters else "none"
         seed = "any" if record.deterministic else str(record.seed)
         cells = [
             seed,
             *([str(record.fold)] if summary.folds else []),
             *scores,
             train,
-            words.duration(costs.seconds_per_answer),
+            phrases.duration(costs.seconds_per_answer),
         ]
         columns = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
         key = f'<td class="code">{escape(record.key[:16])}</td>'
         body.append(f'<tr><th scope="row">{escape(record.label)}</th>{columns}{key}</tr>')
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
     return (
-        f"<details><summary>Every trial and every metric ({words.plural(len(records), 'trial')})</summary>"
+        f"<details><summary>Every trial and every metric ({phrases.plural(len(records), 'trial')})</summary>"
         f'<div class="scroll" role="region" aria-label="Every trial" tabindex="0">{table}</div></details>'
     )

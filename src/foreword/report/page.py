@@ -14,9 +14,9 @@ from foreword.report.measured import measured
 from foreword.report.shell import embedded, figure, filled, policy_hash, prose, resource, scrolled, section
 from foreword.report.similarity import FEWEST_IN_BIN, Gain, gains
 from foreword.results.record import Record
-from foreword.results.rows import ALPHA, Baseline, Comparison, Row, Summary
+from foreword.results.rows import ALPHA, Baseline, Comparison, MethodRow, Summary
 from foreword.results.stats import Bin
-from foreword.util import words
+from foreword.util import phrases
 from foreword.util.files import write_text
 
 NATS = "loss, nats an answer token"
@@ -74,33 +74,33 @@ def _facts(summary: Summary) -> str:
         "Task": summary.task,
         "Model": summary.backbone,
         **({"Examples": _sizes(summary)} if summary.sizes else {}),
-        **({} if summary.sizes else {"Test examples": words.whole(summary.examples)}),
+        **({} if summary.sizes else {"Test examples": phrases.whole(summary.examples)}),
         "Seeds": ", ".join(map(str, seeds)),
-        "Metric": words.title(summary.metric),
-        **({} if summary.asked is None else {"Date": summary.asked.date}),
+        "Metric": phrases.title(summary.metric),
+        **({} if summary.invocation is None else {"Date": summary.invocation.date}),
     }
     return "".join(f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in facts.items())
 
 
 def _sizes(summary: Summary) -> str:
-    return words.split_sizes(summary.sizes, summary.folds, summary.examples).removesuffix(" examples")
+    return phrases.split_sizes(summary.sizes, summary.folds, summary.examples).removesuffix(" examples")
 
 
 # --- the table ---------------------------------------------------------------------------------------
 
 
 def _table(summary: Summary, colours: dict[str, int]) -> str:
-    answers = summary.recommendation.answers
+    answers = summary.recommendation.amortize_over
     heads = (
         "Method",
-        words.title(summary.metric) + " (mean ± spread)",
+        phrases.title(summary.metric) + " (mean ± spread)",
         "95% interval",
         "Against the best",
-        "Numbers trained",
+        "Trainable parameters",
         "Training",
         "Tokens before input",
         "Per answer",
-        f"Time for {words.plural(answers, 'answer')}",
+        f"Time for {phrases.plural(answers, 'answer')}",
     )
     compared = {one.method: one for one in summary.comparisons}
     body = "".join(_line(row, summary, compared.get(row.method), colours[row.method]) for row in summary.rows)
@@ -118,34 +118,34 @@ def _failed(method: str) -> str:
 def _baseline(baseline: Baseline) -> str:
     """A line that needs no model."""
     name = f'<span class="chip"></span>{escape(baseline.name)}'
-    columns = f'<td data-sort="{baseline.score!r}">{words.score(baseline.score)}</td>' + "<td></td>" * 7
+    columns = f'<td data-sort="{baseline.score!r}">{phrases.score(baseline.score)}</td>' + "<td></td>" * 7
     return f'<tr class=blind><th scope="row">{name}</th>{columns}</tr>'
 
 
-def _line(row: Row, summary: Summary, compared: Comparison | None, colour: int) -> str:
+def _line(row: MethodRow, summary: Summary, compared: Comparison | None, colour: int) -> str:
     chosen = row.method == summary.recommendation.method
     pill = '<span class="use">recommended</span>' if chosen else ""
     if row.method in summary.recommendation.tied:
         pill += '<span class="use tied">tie</span>'
     name = f'<span class="chip c{colour}"></span>{escape(row.method)}{pill}'
-    spread = f' <span class="rest">± {words.score(row.std)}</span>' if len(row.seeds) > 1 else ""
+    spread = f' <span class="rest">± {phrases.score(row.std)}</span>' if len(row.seeds) > 1 else ""
     nothing = all(each.mean < 0.05 for each in summary.rows)
     against = f'<span class="rest">{"–" if nothing else "best"}</span>'
     if compared is not None and not nothing:
         sure = "" if compared.significantly_worse else f"<br>{_unsure(compared)}"
         against = (
             f"{_signed(-compared.difference)} "
-            f'<span class="rest">{escape(words.p_value(compared.p_adjusted))}{sure}</span>'
+            f'<span class="rest">{escape(phrases.p_value(compared.p_adjusted))}{sure}</span>'
         )
     cells = (
-        f'<span class="lead">{words.score(row.mean)}</span>{spread}',
-        f"{words.score(row.ci95[0])} – {words.score(row.ci95[1])}",
+        f'<span class="lead">{phrases.score(row.mean)}</span>{spread}',
+        f"{phrases.score(row.ci95[0])} – {phrases.score(row.ci95[1])}",
         against,
-        words.whole(row.trainable_parameters),
-        words.duration(row.train_seconds) if row.trainable_parameters else "none",
-        words.tokens(row.prefix_tokens),
-        words.duration(row.seconds_per_answer),
-        words.duration(row.cost_seconds(summary.recommendation.answers)),
+        phrases.whole(row.trainable_parameters),
+        phrases.duration(row.train_seconds) if row.trainable_parameters else "none",
+        phrases.tokens(row.prefix_tokens),
+        phrases.duration(row.seconds_per_answer),
+        phrases.duration(row.cost_seconds(summary.recommendation.amortize_over)),
     )
     values = (
         row.mean,
@@ -155,7 +155,7 @@ def _line(row: Row, summary: Summary, compared: Comparison | None, colour: int) 
         row.train_seconds,
         row.prefix_tokens,
         row.seconds_per_answer,
-        row.cost_seconds(summary.recommendation.answers),
+        row.cost_seconds(summary.recommendation.amortize_over),
     )
     columns = "".join(f'<td data-sort="{value!r}">{cell}</td>' for value, cell in zip(values, cells, strict=True))
     return f'<tr{" class=chosen" if chosen else ""}><th scope="row">{name}</th>{columns}</tr>'
@@ -165,11 +165,11 @@ def _subsets(summary: Summary, colours: dict[str, int]) -> str:
     """The metric of each named part of the examples; nothing where no part is named."""
     if not summary.subsets:
         return ""
-    heads = ["By subset", *(f"{name} ({words.plural(size, 'example')})" for name, size in summary.subsets.items())]
+    heads = ["By subset", *(f"{name} ({phrases.plural(size, 'example')})" for name, size in summary.subsets.items())]
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
     body = []
     for row in summary.rows:
-        columns = "".join(f"<td>{words.score(row.subsets[name])}</td>" for name in summary.subsets)
+        columns = "".join(f"<td>{phrases.score(row.subsets[name])}</td>" for name in summary.subsets)
         chip = f'<span class="chip c{colours[row.method]}"></span>'
         body.append(f'<tr><th scope="row">{chip}{escape(row.method)}</th>{columns}</tr>')
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
@@ -183,7 +183,7 @@ def _unsure(compared: Comparison) -> str:
 
 
 def _signed(value: float) -> str:
-    text = words.points(value)
+    text = phrases.points(value)
     return f"−{text[1:]}" if text.startswith("-") else text if text == "0.0" else f"+{text}"
 
 
@@ -200,7 +200,7 @@ def _table_note(summary: Summary) -> str:
     same = [row.method for row in summary.rows if row.deterministic]
     if same:
         verb = "does" if len(same) == 1 else "do"
-        said.append(f"{words.listed(same)} {verb} not depend on the seed.")
+        said.append(f"{phrases.listed(same)} {verb} not depend on the seed.")
     return escape(" ".join(said))
 
 
@@ -208,9 +208,9 @@ def _table_note(summary: Summary) -> str:
 
 
 def _cost_figure(summary: Summary, colours: dict[str, int]) -> str:
-    answers = summary.recommendation.answers
+    answers = summary.recommendation.amortize_over
     told = "; ".join(
-        f"{row.method} scores {words.score(row.mean)} for {words.duration(row.cost_seconds(answers))}"
+        f"{row.method} scores {phrases.score(row.mean)} for {phrases.duration(row.cost_seconds(answers))}"
         for row in summary.rows
     )
     chosen = summary.recommendation.method
@@ -219,24 +219,24 @@ def _cost_figure(summary: Summary, colours: dict[str, int]) -> str:
         "What a better score costs",
         f"Up is better, left is cheaper. {ring}",
         charts.score_against_cost(summary, colours),
-        f"{words.title(summary.metric)} against time for {words.plural(answers, 'answer')}: {told}.",
+        f"{phrases.title(summary.metric)} against time for {phrases.plural(answers, 'answer')}: {told}.",
     )
 
 
 def _seed_figure(summary: Summary, colours: dict[str, int]) -> str:
-    told = "; ".join(f"{row.method}: {', '.join(map(words.score, row.scores_by_seed))}" for row in summary.rows)
+    told = "; ".join(f"{row.method}: {', '.join(map(phrases.score, row.scores_by_seed))}" for row in summary.rows)
     return figure(
         "How sure each score is",
         "A point is one seed, the tick is their mean, the band its 95% interval.",
         charts.seeds(summary, colours),
-        f"{words.title(summary.metric)} of each seed: {told}.",
+        f"{phrases.title(summary.metric)} of each seed: {told}.",
     )
 
 
 def _similarity(found: list[Gain] | str, summary: Summary, colours: dict[str, int]) -> str:
     if isinstance(found, str):
         return ""
-    metric = words.title(summary.metric)
+    metric = phrases.title(summary.metric)
     figures = []
     for gain in found:
         rows = "".join(_bin_row(one) for one in gain.bins)
@@ -248,7 +248,7 @@ def _similarity(found: list[Gain] | str, summary: Summary, colours: dict[str, in
         figures.append(
             figure(
                 f"{named}, by similarity of the demonstration",
-                f"{gain.sentence()} The line is the fit over all {words.plural(len(gain.gain), 'example')}; "
+                f"{gain.sentence()} The line is the fit over all {phrases.plural(len(gain.gain), 'example')}; "
                 "a point is the mean of its bin, with its 95% interval (an open point has too few examples for one). "
                 f"Each example counts by its own {metric}, averaged over seeds.",
                 charts.by_similarity(gain, colours, metric),
@@ -263,8 +263,8 @@ def _similarity(found: list[Gain] | str, summary: Summary, colours: dict[str, in
 def _bin_row(one: Bin) -> str:
     digits = max(0, 1 - math.floor(math.log10(one.high - one.low))) if one.high > one.low else 2
     known = one.lo is not None and one.hi is not None and one.count >= FEWEST_IN_BIN
-    interval = words.between(one.lo or 0.0, one.hi or 0.0) if known else "too few"
-    cells = (f"{one.count:,}", words.points(one.mean or 0.0), interval)
+    interval = phrases.between(one.lo or 0.0, one.hi or 0.0) if known else "too few"
+    cells = (f"{one.count:,}", phrases.points(one.mean or 0.0), interval)
     columns = "".join(f"<td>{cell.replace('-', '−')}</td>" for cell in cells)
     return f'<tr><th scope="row">{one.low:.{digits}f} to {one.high:.{digits}f}</th>{columns}</tr>'
 
@@ -282,14 +282,14 @@ def _curves(records: Sequence[Record], colours: dict[str, int]) -> str:
     ):
         svg = charts.curve(drawn, what, axis, colours)
         if svg:
-            told = f"{name}, by step, for {words.listed(labels)}; {_ends(drawn, what)}."
+            told = f"{name}, by step, for {phrases.listed(labels)}; {_ends(drawn, what)}."
             figures.append(figure(name, "One line for each seed; the ring is the step that was kept.", svg, told))
     body = f'<ul class="legend">{legend}</ul><div class="pair">{"".join(figures)}</div>'
     return section("curves", "Learning curves", body)
 
 
 def _dev_axis(records: Sequence[Record]) -> str:
-    return words.title(records[0].primary) if charts.by_metric(records) else NATS
+    return phrases.title(records[0].primary) if charts.by_metric(records) else NATS
 
 
 def _ends(records: Iterable[Record], what: str) -> str:
@@ -303,7 +303,7 @@ def _ends(records: Iterable[Record], what: str) -> str:
 
 
 def _examples_note(summary: Summary, browsed: str) -> str:
-    total = f"{words.plural(summary.examples, 'test example')} {'was' if summary.examples == 1 else 'were'} answered."
+    total = f"{phrases.plural(summary.examples, 'test example')} {'was' if summary.examples == 1 else 'were'} answered."
     return (
         f"{total} {browsed} Each shows what every method answered and which demonstration it had been given.".replace(
             "  ", " "

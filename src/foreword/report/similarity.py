@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from foreword.prompts.methods import METHODS
 from foreword.results import stats
 from foreword.results.record import Answer, Record
-from foreword.util import words
+from foreword.util import phrases
 
 BINS = 6
 FEWEST = 20
@@ -52,8 +52,8 @@ class Gain:
         low, high = (low, high) if by >= 0 else (-high, -low)
         sure = "" if low > 0 or high < 0 else "; the interval includes no change"
         return (
-            f"For each {step:g} of similarity the demonstration adds {words.points(abs(by))} points {way} "
-            f"(95% interval {words.between(low * step, high * step)}{sure})."
+            f"For each {step:g} of similarity the demonstration adds {phrases.points(abs(by))} points {way} "
+            f"(95% interval {phrases.between(low * step, high * step)}{sure})."
         )
 
 
@@ -95,9 +95,7 @@ def _gain(given: list[Record], base: list[Record]) -> Gain | str:
     x = np.array([similar[one] for one in ids])
     y = np.array([plus[one] - minus[one] for one in ids])
     if len(ids) < FEWEST:
-        return (
-            f"Not shown for {label}: only {words.plural(len(ids), 'example')} with a similarity, and it takes {FEWEST}."
-        )
+        return f"Not shown for {label}: only {phrases.plural(len(ids), 'example')} with a similarity, and it takes {FEWEST}."
     if not y.any():
         return f"Not shown for {label}: it gains nothing on any example."
     fitted = stats.slope(x, y)

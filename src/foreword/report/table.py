@@ -8,8 +8,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from foreword.results.rows import Row, Summary
-from foreword.util import words
+from foreword.results.rows import MethodRow, Summary
+from foreword.util import phrases
 from foreword.util.errors import visible
 
 PLAIN = {"±": "+-", "–": "-", "µ": "u"}
@@ -23,13 +23,13 @@ def show(summary: Summary, console: Console | None = None) -> None:
 
 def render(summary: Summary, *, ascii_only: bool = False) -> RenderableType:
     """The table, the reason and the notes as one thing that rich can print; readable from 80 columns on."""
-    examples = words.plural(summary.examples, "example")
+    examples = phrases.plural(summary.examples, "example")
     if summary.sizes:
-        examples = words.split_sizes(summary.sizes, summary.folds, summary.examples)
+        examples = phrases.split_sizes(summary.sizes, summary.folds, summary.examples)
     head = Text(_said(f"{summary.task} on {summary.backbone}, {examples}", ascii_only), style="bold")
     parts: list[RenderableType] = [head, _table(summary, ascii_only)]
     if summary.baselines:
-        blind = "; ".join(f"{baseline.name} {words.score(baseline.score)}" for baseline in summary.baselines)
+        blind = "; ".join(f"{baseline.name} {phrases.score(baseline.score)}" for baseline in summary.baselines)
         parts.append(Padding(Text(_said(f"Without a model: {blind}.", ascii_only)), (0, 1, 1, 1)))
     if summary.subsets:
         parts.append(_subsets(summary, ascii_only))
@@ -53,7 +53,7 @@ def _table(summary: Summary, ascii_only: bool) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("method", overflow="fold", min_width=6)
     for name in (
-        words.title(summary.metric),
+        phrases.title(summary.metric),
         "95%\ninterval",
         "numbers\ntrained",
         "training",
@@ -82,7 +82,7 @@ def _classes(summary: Summary) -> Table:
     for row in summary.rows:
         if row.classes is not None:
             table.add_row(
-                Text(visible(f"  {row.method}")), words.score(row.classes.macro_f1), words.score(row.classes.mcc)
+                Text(visible(f"  {row.method}")), phrases.score(row.classes.macro_f1), phrases.score(row.classes.mcc)
             )
     return table
 
@@ -94,19 +94,19 @@ def _subsets(summary: Summary, ascii_only: bool) -> Table:
     for name, size in summary.subsets.items():
         table.add_column(_said(f"{name}\n({size:,})", ascii_only), justify="right", overflow="fold")
     for row in summary.rows:
-        table.add_row(Text(visible(f"  {row.method}")), *(words.score(row.subsets[name]) for name in summary.subsets))
+        table.add_row(Text(visible(f"  {row.method}")), *(phrases.score(row.subsets[name]) for name in summary.subsets))
     return table
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: MethodRow) -> list[str]:
     low, high = row.ci95
     return [
-        words.score(row.mean) + (f" ± {words.score(row.std)}" if len(row.seeds) > 1 else ""),
-        f"{words.score(low)}–{words.score(high)}",
-        words.whole(row.trainable_parameters),
-        words.duration(row.train_seconds) if row.trainable_parameters else "none",
-        words.tokens(row.prefix_tokens),
-        words.duration(row.seconds_per_answer),
+        phrases.score(row.mean) + (f" ± {phrases.score(row.std)}" if len(row.seeds) > 1 else ""),
+        f"{phrases.score(low)}–{phrases.score(high)}",
+        phrases.whole(row.trainable_parameters),
+        phrases.duration(row.train_seconds) if row.trainable_parameters else "none",
+        phrases.tokens(row.prefix_tokens),
+        phrases.duration(row.seconds_per_answer),
     ]
 
 

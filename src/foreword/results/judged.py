@@ -10,7 +10,7 @@ from scipy.stats import t as student
 
 from foreword.results.cells import Entry
 from foreword.results.papers import Number
-from foreword.util import words
+from foreword.util import phrases
 
 MARGIN = 2.0  # points
 RULE = (
@@ -59,7 +59,7 @@ def judge(entry: Entry, number: Number | None, *, margin: float = MARGIN, tuned:
     why = _not_comparable(entry, number, tuned)
     if why:
         return Verdict("cannot say", why, gap, (low, high))
-    apart = f"{words.points(gap)} ({words.between(low, high)})"
+    apart = f"{phrases.points(gap)} ({phrases.between(low, high)})"
     if -margin <= low and high <= margin:
         return Verdict("agrees", f"{apart} lies within ±{margin:g}", gap, (low, high))
     if abs(gap) > margin and not low <= 0.0 <= high:
@@ -101,7 +101,7 @@ def _not_comparable(entry: Entry, number: Number, tuned: bool) -> str:
     if other:
         return f"stood in: {', '.join(other)}"
     if _metric(entry.metric) != _metric(number.metric):
-        return f"ours is {words.title(entry.metric)}, the paper's {number.metric}"
+        return f"ours is {phrases.title(entry.metric)}, the paper's {number.metric}"
     if entry.seeds < entry.seeds_planned:
         return f"{entry.seeds} of {entry.seeds_planned} seeds are done"
     if entry.examples_planned is not None and entry.examples < entry.examples_planned:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from foreword.results import stats
 from foreword.results.choice import NOTHING, Choice
 from foreword.results.contrast import Contrast
-from foreword.results.rows import Baseline, Row
-from foreword.util import words
+from foreword.results.rows import Baseline, MethodRow
+from foreword.util import phrases
 
 FEW_EXAMPLES = 100
 LOOK = "Look at the answers in the report before training longer"
@@ -21,7 +21,7 @@ class Judged:
     """rows: those that could be taken, and the reference rows. kept: the places of the former. between: contrasts of rows by
     their places, and of rows with baselines, which have the places behind the rows. answers: for how many the cost counts."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[MethodRow, ...]
     kept: tuple[int, ...]
     between: Mapping[tuple[int, int], Contrast]
     baselines: tuple[Baseline, ...]
@@ -31,7 +31,7 @@ class Judged:
     @property
     def name(self) -> str:
         """The metric in prose."""
-        return words.title(self.rows[0].metric)
+        return phrases.title(self.rows[0].metric)
 
     def cost(self, place: int) -> float:
         """Seconds of a row, training included."""
@@ -55,33 +55,33 @@ def _nothing(judged: Judged) -> str:
             return f"{best.method} does not work here: its {judged.name} is 0.0. {LOOK}."
         return f"No method works here: every one has {judged.name} 0.0. {LOOK} or taking a larger model."
     floor = max(judged.baselines, key=lambda baseline: baseline.score)
-    above = f"is not above {_named(floor)} ({words.score(floor.score)})"
+    above = f"is not above {_named(floor)} ({phrases.score(floor.score)})"
     if alone:
-        return f"{best.method} does not work here: its {judged.name} of {words.score(best.mean)} {above}. {LOOK}."
+        return f"{best.method} does not work here: its {judged.name} of {phrases.score(best.mean)} {above}. {LOOK}."
     return (
-        f"No method works here: the highest {judged.name}, {words.score(best.mean)} of {best.method}, {above}. "
+        f"No method works here: the highest {judged.name}, {phrases.score(best.mean)} of {best.method}, {above}. "
         f"{LOOK} or taking a larger model."
     )
 
 
 def _only(judged: Judged, choice: Choice) -> str:
     row = judged.rows[choice.pick]
-    return f"Use {row.method}: {judged.name} {words.score(row.mean)}. It is the only method that was compared."
+    return f"Use {row.method}: {judged.name} {phrases.score(row.mean)}. It is the only method that was compared."
 
 
 def _chosen(judged: Judged, choice: Choice) -> str:
     row = judged.rows[choice.pick]
-    inputs = words.plural(judged.answers, "input")
-    time = f"{row.method} answers {inputs}, training included, in {words.duration(judged.cost(choice.pick))}"
+    inputs = phrases.plural(judged.answers, "input")
+    time = f"{row.method} answers {inputs}, training included, in {phrases.duration(judged.cost(choice.pick))}"
     if choice.pick != choice.best:
         best = judged.rows[choice.best]
         contrast = judged.between[choice.best, choice.pick]
         return (
-            f"Use {row.method}: {judged.name} {words.score(row.mean)}. {best.method} is highest at {words.score(best.mean)}, "
-            f"but {row.method} is shown to lie within {words.points(choice.margin)} of it ({_difference(contrast)}). "
-            f"{time} against {words.duration(judged.cost(choice.best))}."
+            f"Use {row.method}: {judged.name} {phrases.score(row.mean)}. {best.method} is highest at {phrases.score(best.mean)}, "
+            f"but {row.method} is shown to lie within {phrases.points(choice.margin)} of it ({_difference(contrast)}). "
+            f"{time} against {phrases.duration(judged.cost(choice.best))}."
         )
-    start = f"Use {row.method}: its {judged.name} of {words.score(row.mean)} is the highest"
+    start = f"Use {row.method}: its {judged.name} of {phrases.score(row.mean)} is the highest"
     worse = [place for place in judged.kept if place not in (choice.best, *choice.tied)]
     parts = []
     if not choice.tied:
@@ -114,7 +114,7 @@ def _tie(judged: Judged, choice: Choice) -> str:
     told = _difference(judged.between[choice.best, nearest])
     if len(names) == 1:
         return f"the test does not tell it from {names[0]} (above it by {told})"
-    return f"the test does not tell it from {words.listed(names)} (above {judged.rows[nearest].method}, the nearest, by {told})"
+    return f"the test does not tell it from {phrases.listed(names)} (above {judged.rows[nearest].method}, the nearest, by {told})"
 
 
 def _nearest(judged: Judged, choice: Choice) -> int:
@@ -128,18 +128,20 @@ def _undecided(judged: Judged, choice: Choice) -> str:
     gap, level = contrast.gap, contrast.level
     size = max(abs(gap.observed), choice.margin)
     now = stats.detectable(gap, level=level)
-    start = f"Undecided: these {words.plural(gap.examples, 'test example')} tell a difference of {words.points(now)}"
+    start = (
+        f"Undecided: these {phrases.plural(gap.examples, 'test example')} tell a difference of {phrases.points(now)}"
+    )
     if now <= size:
         return f"{start}, four times in five."
     more = stats.examples_needed(gap, size, level=level)
     if more is not None:
-        return f"{start}; about {_rounded(more)} more test examples would tell a difference of {words.points(size)}."
+        return f"{start}; about {_rounded(more)} more test examples would tell a difference of {phrases.points(size)}."
     seeds = max(len(judged.rows[place].seeds) for place in (choice.best, nearest))
     needed = stats.seeds_needed(gap, size, seeds, level=level)
     if needed is None:
-        return f"{start}; more seeds and more test examples would tell a difference of {words.points(size)}."
+        return f"{start}; more seeds and more test examples would tell a difference of {phrases.points(size)}."
     return (
-        f"{start}; the seeds spread too widely for more examples to tell a difference of {words.points(size)}, "
+        f"{start}; the seeds spread too widely for more examples to tell a difference of {phrases.points(size)}, "
         f"which takes about {needed} seeds."
     )
 
@@ -152,17 +154,17 @@ def _caveats(judged: Judged, choice: Choice) -> list[str]:
     if contrast is not None and not contrast.told:
         floor = max(judged.baselines, key=lambda baseline: baseline.score)
         notes.append(
-            f"It is not shown to be above {_named(floor)} ({words.score(floor.score)}): {_difference(contrast)}."
+            f"It is not shown to be above {_named(floor)} ({phrases.score(floor.score)}): {_difference(contrast)}."
         )
     if row.examples < FEW_EXAMPLES:
         notes.append(
-            f"This rests on {words.plural(row.examples, 'example')} only: a small difference could not have been seen."
+            f"This rests on {phrases.plural(row.examples, 'example')} only: a small difference could not have been seen."
         )
     alone = [judged.rows[place].method for place in judged.kept if judged.rows[place].one_seed]
     if alone:
         verb = "what is said of it holds" if len(alone) == 1 else "what is said of them holds"
         plural = "for that prompt, not for the method" if len(alone) == 1 else "for those prompts, not for the methods"
-        notes.append(f"{words.listed(alone)} ran with one seed: {verb} {plural}; give more seeds.")
+        notes.append(f"{phrases.listed(alone)} ran with one seed: {verb} {plural}; give more seeds.")
     return notes
 
 
@@ -170,7 +172,7 @@ def _beside(judged: Judged) -> list[str]:
     """The reference rows, which are never taken while there is another."""
     others = [row for place, row in enumerate(judged.rows) if place not in judged.kept]
     return [
-        f"Beside them stands {row.method} ({words.score(row.mean)}): it changes the model and nothing of it is kept."
+        f"Beside them stands {row.method} ({phrases.score(row.mean)}): it changes the model and nothing of it is kept."
         for row in others
     ]
 
@@ -182,7 +184,9 @@ def _named(baseline: Baseline) -> str:
 def _difference(contrast: Contrast) -> str:
     low, high = contrast.interval
     observed = contrast.gap.observed
-    return f"{words.points(observed)}, 95% interval {words.between(low, high)}, {words.p_value(contrast.p_adjusted)}"
+    return (
+        f"{phrases.points(observed)}, 95% interval {phrases.between(low, high)}, {phrases.p_value(contrast.p_adjusted)}"
+    )
 
 
 def _percent(share: float) -> str:

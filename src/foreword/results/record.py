@@ -22,7 +22,7 @@ _KEY = re.compile(r"[0-9a-f]{24}(?:-v(\d+))?")  # keys ended without a number up
 
 
 @dataclass(frozen=True)
-class Demonstration:
+class DemonstrationRef:
     """A demonstration as one example was shown it. similarity: the retriever's own scale; None where nothing was compared."""
 
     id: str
@@ -43,7 +43,7 @@ class Answer:
     targets: tuple[str, ...]
     scores: dict[str, float] = field(default_factory=dict)
     statistics: dict[str, list[float]] = field(default_factory=dict)
-    shown: tuple[Demonstration, ...] = ()
+    shown: tuple[DemonstrationRef, ...] = ()
     dropped: int = 0
     prefix_tokens: int = 0
     input_tokens: int = 0
@@ -161,5 +161,5 @@ def _refuse_other(path: Path, key: str) -> None:
 
 
 def _answer(raw: dict[str, Any]) -> Answer:
-    shown = tuple(Demonstration(**one) for one in raw.pop("shown"))
+    shown = tuple(DemonstrationRef(**one) for one in raw.pop("shown"))
     return Answer(shown=shown, targets=tuple(raw.pop("targets")), **raw)

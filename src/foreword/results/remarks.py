@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 
 from foreword.results.collected import distinct
 from foreword.results.record import Record
-from foreword.results.rows import Row
-from foreword.util import words
+from foreword.results.rows import MethodRow
+from foreword.util import phrases
 
 
-def remarks(records: Sequence[Record], rows: Sequence[Row]) -> Iterable[str]:
+def remarks(records: Sequence[Record], rows: Sequence[MethodRow]) -> Iterable[str]:
     """The notes of a comparison."""
     if len(distinct(record.hardware for record in records)) > 1:
         yield "The trials ran on different machines, so their times cannot be compared."
@@ -22,8 +22,8 @@ def remarks(records: Sequence[Record], rows: Sequence[Row]) -> Iterable[str]:
         if row.dropped_demonstrations:
             given = len(row.seeds) * row.examples
             yield (
-                f"{row.method}: {words.plural(row.dropped_demonstrations, 'demonstration')} did not fit before the input and "
-                f"{'was' if row.dropped_demonstrations == 1 else 'were'} left out, in {words.plural(given, 'answer')}."
+                f"{row.method}: {phrases.plural(row.dropped_demonstrations, 'demonstration')} did not fit before the input and "
+                f"{'was' if row.dropped_demonstrations == 1 else 'were'} left out, in {phrases.plural(given, 'answer')}."
             )
         if row.cut_answers:
             limit = next(record.spec.get("max_new_tokens") for record in records if record.label == row.method)
@@ -48,7 +48,7 @@ def _constant(records: Sequence[Record]) -> Iterable[str]:
             seeds = constant.setdefault((record.label, outputs.pop()), [])
             seeds += [] if record.deterministic else [record.seed]
     for (label, output), seeds in constant.items():
-        which = f" with seed{'s' * (len(seeds) > 1)} {words.listed(list(map(str, seeds)))}" if seeds else ""
+        which = f" with seed{'s' * (len(seeds) > 1)} {phrases.listed(list(map(str, seeds)))}" if seeds else ""
         yield f"{label}{which} always answers {shown(output) if output else 'with nothing'}."
 
 
@@ -56,7 +56,7 @@ def cut(count: int, given: int, limit: int | None = None) -> str:
     """A sentence on the answers that ended at the limit. given: answers in all."""
     which = "" if limit is None else f" {limit:,}"
     were = "was" if count == 1 else "were"
-    return f"{count:,} of {words.plural(given, 'answer')} {were} ended by --max-new-tokens{which}, not by the model."
+    return f"{count:,} of {phrases.plural(given, 'answer')} {were} ended by --max-new-tokens{which}, not by the model."
 
 
 def shown(output: str, longest: int = 60) -> str:

@@ -21,7 +21,7 @@ class Classes:
 
 
 @dataclass(frozen=True)
-class Row:
+class MethodRow:
     """One method over all its seeds.
 
     mean: the metric of all examples, averaged over seeds. std: over seeds (sample standard deviation; 0.0 for a deterministic
@@ -121,7 +121,7 @@ class Recommendation:
 
     method: str
     reason: str
-    answers: int
+    amortize_over: int
     tied: tuple[str, ...] = ()
     probability: float = 1.0
     margin: float = 0.0
@@ -133,7 +133,7 @@ class Recommendation:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Invocation:
     """What was asked for. date: of the report, as in 2026-01-31. wording: the template's parts. prompts: the folder of each kept soft
     prompt by its trial. next_command: how to answer new inputs with the recommended method; empty where there is none. trials: each
     one's key by its name."""
@@ -157,7 +157,7 @@ class Summary:
     backbone: str
     metric: str
     examples: int
-    rows: tuple[Row, ...]
+    rows: tuple[MethodRow, ...]
     comparisons: tuple[Comparison, ...]
     recommendation: Recommendation
     subsets: dict[str, int] = field(default_factory=dict)
@@ -170,20 +170,20 @@ class Summary:
     sizes: dict[str, int] = field(default_factory=dict)
     folds: int = 0
     labels: tuple[str, ...] = ()
-    asked: Asked | None = None
+    invocation: Invocation | None = None
     failures: tuple[Failure, ...] = ()
 
-    def row(self, method: str) -> Row:
+    def row(self, method: str) -> MethodRow:
         """The row with this label. Raises KeyError when there is none."""
         return {row.method: row for row in self.rows}[method]
 
     @property
-    def best(self) -> Row:
+    def best(self) -> MethodRow:
         """The row with the highest mean; of equal ones the cheapest, then the first."""
-        answers = self.recommendation.answers
+        answers = self.recommendation.amortize_over
         return best_row(self.rows, answers)
 
 
-def best_row(rows: tuple[Row, ...], answers: int) -> Row:
+def best_row(rows: tuple[MethodRow, ...], answers: int) -> MethodRow:
     """The row with the highest mean; of equal ones the cheapest for so many answers, then the first."""
     return max(enumerate(rows), key=lambda pair: (pair[1].mean, -pair[1].cost_flop(answers), -pair[0]))[1]

@@ -17,12 +17,12 @@ from foreword.results.document import as_json
 from foreword.results.reason import Judged, reason
 from foreword.results.record import Record
 from foreword.results.remarks import remarks
-from foreword.results.rows import Baseline, Comparison, Recommendation, Row, Summary, best_row
+from foreword.results.rows import Baseline, Comparison, MethodRow, Recommendation, Summary, best_row
 from foreword.results.trivial import Trivial
 from foreword.train.trainables import usable
 from foreword.util.errors import ForewordError
 
-__all__ = ["Comparison", "Recommendation", "Row", "Summary", "as_json", "summarise"]
+__all__ = ["Comparison", "MethodRow", "Recommendation", "Summary", "as_json", "summarise"]
 
 LEVEL = 0.95
 
@@ -82,7 +82,7 @@ def summarise(
     )
 
 
-def _span(metric: Metric, rows: Sequence[Row]) -> float:
+def _span(metric: Metric, rows: Sequence[MethodRow]) -> float:
     """The width of the metric's scale; of an endless one the highest score."""
     width = metric.best - metric.worst
     return width if np.isfinite(width) else max(1.0, *(row.mean for row in rows))
@@ -95,7 +95,7 @@ def _row(
     sample: stats.Sample,
     metric: Metric,
     parts: Mapping[str, Sequence[int]],
-) -> Row:
+) -> MethodRow:
     """numbers: [S, N, d], one layer for each record of the group; sample: their values."""
     scores = [float(value) for value in metric.from_sums(numbers.sum(axis=1))]
     for record, score in zip(group, scores, strict=True):
@@ -107,7 +107,7 @@ def _row(
     mean, std = stats.mean_std(scores)
     low, high = stats.interval(sample, level=LEVEL, lowest=metric.worst, highest=metric.best)
     costs = [record.costs for record in group]
-    return Row(
+    return MethodRow(
         method=label,
         metric=group[0].primary,
         mean=float(mean),
@@ -132,7 +132,7 @@ def _row(
 
 
 def _comparisons(
-    rows: tuple[Row, ...], between: Mapping[tuple[int, int], Contrast], answers: int
+    rows: tuple[MethodRow, ...], between: Mapping[tuple[int, int], Contrast], answers: int
 ) -> tuple[Comparison, ...]:
     """Every method but the best against the best, on the same examples."""
     best = rows.index(best_row(rows, answers))
@@ -153,7 +153,7 @@ def _comparisons(
 
 
 def _recommended(
-    rows: tuple[Row, ...],
+    rows: tuple[MethodRow, ...],
     methods: Sequence[stats.Sample],
     between: Mapping[tuple[int, int], Contrast],
     baselines: tuple[Baseline, ...],

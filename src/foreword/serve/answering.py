@@ -216,7 +216,7 @@ class Call:
         asked = self.asked[place // self.n]
         served = asked.served
         row, model = asked.row, self.views.model(served.chat)
-        rows = [Row(row.prefix, row.own, ids, row.behind, row.before) for _, ids in served.choices]
+        rows = [Row(row.prefix, row.own, ids, row.append, row.before) for _, ids in served.choices]
         sums = await self._called(lambda: model.score([served.prefix] * len(rows), rows))
         scores = [finite(score) for score in sums]
         at = scores.index(max(scores))

@@ -10,11 +10,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from foreword.engine import Backbone, Request, Said, Session
+from foreword.engine import Backbone, GeneratedToken, Request, Session
 from foreword.util.errors import ForewordError
 
 Result = TypeVar("Result")
-Event = tuple[int, Said] | Exception  # the place of a job's request and its next token, or why the job failed
+Event = tuple[int, GeneratedToken] | Exception  # the place of a job's request and its next token, or why the job failed
 
 
 class BusyError(ForewordError):

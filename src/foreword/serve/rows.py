@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from foreword.data.examples import Example
 from foreword.engine import Backbone, Row
-from foreword.prompts.context import Shown
+from foreword.prompts.context import Demonstration
 from foreword.prompts.layout import Layout
 from foreword.serve.errors import HttpError
 from foreword.serve.protocol import MOST_PROMPTS, ChatRequest, CompletionRequest, Message
@@ -26,7 +26,7 @@ class Asked:
     raw: bool
     ids: tuple[int, ...]
     text: str
-    shown: tuple[Shown, ...] = ()
+    shown: tuple[Demonstration, ...] = ()
     dropped: int = 0
 
     @property
@@ -83,7 +83,7 @@ def chat_rows(shelf: Shelf, body: ChatRequest, longest: int) -> list[Asked]:
 def in_turns(
     served: Served,
     words: str,
-    turns: list[Shown],
+    turns: list[Demonstration],
     question: str,
     longest: int,
     fields: dict[str, str] | None = None,
@@ -103,7 +103,7 @@ def worded(served: Served, example: Example, longest: int) -> Asked:
     laid = layout.lay(example)
     row = laid.row()
     ids = _ids(layout, row)
-    return Asked(served, row, False, ids, layout.backbone.words.text(ids), laid.fitted.shown, laid.fitted.dropped)
+    return Asked(served, row, False, ids, layout.backbone.tokenizer.text(ids), laid.fitted.shown, laid.fitted.dropped)
 
 
 def _example(served: Served, text: str, fields: dict[str, str] | None) -> Example:
@@ -141,35 +141,35 @@ def _encodable(text: str) -> str:
 def as_it_is(served: Served, model: Backbone, text: object) -> Asked:
     """A text or token ids as they are, behind the soft prompt and the tokenizer's own start."""
     if isinstance(text, str):
-        own = model.words.ids(((_encodable(text), False),), first=True) if text else ()
-        own = own or model.words.start[-1:]
+        own = model.tokenizer.ids(((_encodable(text), False),), first=True) if text else ()
+        own = own or model.tokenizer.start[-1:]
     else:
         assert isinstance(text, list)
         own = tuple(text)
         if any(token < 0 or token >= model.vocab for token in own):
             raise HttpError(400, f"A token id lies outside 0 to {model.vocab - 1}.", param="prompt")
-        start = model.words.start
+        start = model.tokenizer.start
         own = own[len(start) :] if start and len(own) > len(start) and own[: len(start)] == start else own
     if not own:
         raise HttpError(
             400, "The prompt is empty, and the model needs a token to read; send some text.", param="prompt"
         )
-    row = Row((), own, behind=served.behind)
-    ids = (*model.words.start, *own, *_end(model))
-    return Asked(served, row, True, ids, text if isinstance(text, str) else model.words.text(ids))
+    row = Row((), own, append=served.append)
+    ids = (*model.tokenizer.start, *own, *_end(model))
+    return Asked(served, row, True, ids, text if isinstance(text, str) else model.tokenizer.text(ids))
 
 
 def _end(model: Backbone) -> tuple[int, ...]:
-    return model.words.end if model.kind == "seq2seq" else ()
+    return model.tokenizer.end if model.kind == "seq2seq" else ()
 
 
 def _ids(layout: Layout, row: Row) -> tuple[int, ...]:
     model = layout.backbone
-    start = () if layout.chat is not None and not layout.chat.begins else model.words.start
+    start = () if layout.chat is not None and not layout.chat.begins else model.tokenizer.start
     return (*start, *row.before, *row.prefix, *row.own, *_end(model))
 
 
-def _turns(messages: Sequence[Message]) -> tuple[str, list[Shown], str]:
+def _turns(messages: Sequence[Message]) -> tuple[str, list[Demonstration], str]:
     """The system message, the turns before the last as question and answer, and the last user message."""
     words = ""
     rest = list(messages)
@@ -184,13 +184,13 @@ def _turns(messages: Sequence[Message]) -> tuple[str, list[Shown], str]:
         )
     pairs = zip(rest[:-1:2], rest[1:-1:2], strict=True)
     turns = [
-        Shown(f"turn-{place}", "", None, False, _encodable(asked.text), _encodable(told.text))
+        Demonstration(f"turn-{place}", "", None, False, _encodable(asked.text), _encodable(told.text))
         for place, (asked, told) in enumerate(pairs)
     ]
     return words, turns, _encodable(rest[-1].text)
 
 
-def spoken(shelf: Shelf, words: str, turns: list[Shown], question: str) -> Asked:
+def spoken(shelf: Shelf, words: str, turns: list[Demonstration], question: str) -> Asked:
     """A question to the model alone, through its chat template."""
     served = shelf.base_model(chat=True)
     model = shelf.views.laying(True)
@@ -198,22 +198,22 @@ def spoken(shelf: Shelf, words: str, turns: list[Shown], question: str) -> Asked
     assert chat is not None
     tokens = chat.lay(words, turns, question)  # type: ignore[attr-defined]
     row = Row(tokens.prefix, tokens.own, before=tokens.ahead)
-    start = model.words.start if chat.begins else ()
+    start = model.tokenizer.start if chat.begins else ()
     ids = (*start, *row.before, *row.prefix, *row.own)
-    return Asked(served, row, True, ids, model.words.text(ids))
+    return Asked(served, row, True, ids, model.tokenizer.text(ids))
 
 
-def _continued(served: Served, words: str, turns: list[Shown], example: Example, longest: int) -> Asked:
+def _continued(served: Served, words: str, turns: list[Demonstration], example: Example, longest: int) -> Asked:
     """An input behind earlier turns: those stand between the prompt's demonstrations and the question."""
     layout = demonstrated(served, example, longest)
     context = layout.context(example)
-    shown = [segment for segment in context.segments if isinstance(segment, Shown)]
+    shown = [segment for segment in context.segments if isinstance(segment, Demonstration)]
     assert served.template is not None and layout.chat is not None
     own = served.template.instruction if layout.method.instruction else ""
     if words and own and words != own:
         raise HttpError(400, f"The prompt {served.id} has its own system message; send none.", param="messages")
     question = "".join(text for text, _ in served.template.asked(example))
     tokens = layout.chat.lay(own or words, [*shown, *turns], question)
-    row = Row(tokens.prefix, tokens.own, (), layout.behind, tokens.ahead)
+    row = Row(tokens.prefix, tokens.own, (), layout.append, tokens.ahead)
     ids = _ids(layout, row)
-    return Asked(served, row, False, ids, layout.backbone.words.text(ids), tuple(shown))
+    return Asked(served, row, False, ids, layout.backbone.tokenizer.text(ids), tuple(shown))

@@ -132,7 +132,7 @@ class Service:
         return longest, completion_rows(self.shelf, body, longest)
 
     def _text(self, ids: Any) -> str:
-        return str(self.views.reading(False).answers.tokenizer.decode(list(ids), skip_special_tokens=False))
+        return str(self.views.reading(False).target_tokenizer.hf.decode(list(ids), skip_special_tokens=False))
 
     async def whole(self, shape: Shape, key: Key | None) -> dict[str, Any]:
         """The whole answer. Raises HttpError."""

@@ -54,9 +54,9 @@ class Served:
         return 0 if self.prefix is None else len(self.prefix)
 
     @property
-    def behind(self) -> bool:
+    def append(self) -> bool:
         """Whether the soft prompt stands behind an encoder's input."""
-        return self.kept is not None and self.kept.birth.place == "behind"
+        return self.kept is not None and self.kept.provenance.place == "behind"
 
 
 class Shelf:
@@ -148,9 +148,9 @@ class Shelf:
             row,
             soft=0 if kept.prompt is None else kept.prompt.length,
             reserve=0,
-            fixed=fixed(kept.pool, row.k, kept.birth.seed) if row.demonstrations == "fixed" else (),
-            behind=kept.birth.place == "behind",
-            inside=kept.birth.place == "system",
+            fixed=fixed(kept.pool, row.k, kept.provenance.seed) if row.demonstrations == "fixed" else (),
+            append=kept.provenance.place == "behind",
+            inside=kept.provenance.place == "system",
         )
         choices = zip(kept.choices, choice_ids(model, template, kept.choices), strict=True) if kept.choices else ()
         prefix = None if kept.prompt is None else Prefix.of(kept.prompt.values)
@@ -159,8 +159,8 @@ class Shelf:
 
     def _speaks(self, kept: Kept) -> bool:
         """Whether a prompt is spoken to through the model's chat template: as it was tuned, else where there is one."""
-        tuned = kept.prompt is not None and kept.birth.fingerprint
-        chat = bool(kept.birth.chat) if tuned else self.views.chats
+        tuned = kept.prompt is not None and kept.provenance.fingerprint
+        chat = bool(kept.provenance.chat) if tuned else self.views.chats
         if chat and not self.views.chats:
             raise ForewordError(
                 f"This prompt was tuned through a chat template, and {self.base} has none; serve it with its own model."
@@ -169,9 +169,9 @@ class Shelf:
 
     @staticmethod
     def _same_kind(kept: Kept, model: Backbone) -> None:
-        if kept.birth.kind != model.kind:
+        if kept.provenance.kind != model.kind:
             raise ForewordError(
-                f"This prompt was made for a {kept.birth.kind} model, and {model.name} is {model.kind}."
+                f"This prompt was made for a {kept.provenance.kind} model, and {model.name} is {model.kind}."
             )
 
     @staticmethod
@@ -182,15 +182,15 @@ class Shelf:
                 encode: Encode = sentence_encoder(kept.encoder)
             else:
                 encode = partial(model.states, pooling=kept.encoder.partition(":")[2] or "mean")
-            return make(row.retriever, kept.pool, seed=kept.birth.seed, encode=encode)
-        return make(row.retriever, kept.pool, seed=kept.birth.seed)
+            return make(row.retriever, kept.pool, seed=kept.provenance.seed, encode=encode)
+        return make(row.retriever, kept.pool, seed=kept.provenance.seed)
 
 
 def demonstrated(served: Served, example: Example, reserve: int) -> Layout:
     """The layout of a prompt with what it shows before this example, and room for an answer of `reserve` tokens."""
     layout = served.layout
     assert layout is not None and served.kept is not None
-    other = layout.placed(layout.behind)
+    other = layout.placed(layout.append)
     other.reserve = reserve
     if served.retriever is not None:
         other.found = {example.id: served.retriever.find(example, served.kept.method.k)}
@@ -206,9 +206,9 @@ def question_of(served: Served, example: Example) -> str:
 def _worded(kept: Kept, model: Backbone) -> Template:
     """The wording of a prompt; where it does not say one, the one that this kind of model gets, as `foreword generate` has it."""
     template = kept.template(Template())
-    if kept.prompt is not None and {"question", "answer"} & set(kept.birth.template):
+    if kept.prompt is not None and {"question", "answer"} & set(kept.provenance.template):
         return template
-    said = set(kept.birth.template)
+    said = set(kept.provenance.template)
     if not {"question", "answer"} & said and (model.kind == "seq2seq" or model.chat is not None):
         return replace(template, question="{input}", answer="{target}", stop=template.stop if "stop" in said else "")
     return bounded(model, Task("served", kept.pool, (), (), template, ("exact_match",))).template

@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncIterator
 
 from foreword.engine import Backbone
-from foreword.prompts.context import Shown
+from foreword.prompts.context import Demonstration
 from foreword.registry import Kept
 from foreword.serve.answering import Call
 from foreword.serve.engine import Engine
@@ -37,7 +37,7 @@ class Talk:
         self.chat = self.views.chats if self.served is None else self.served.chat
         own = None if kept is None else kept.max_new_tokens
         self.longest, self.system = longest or own or 64, system
-        self.turns: list[Shown] = []
+        self.turns: list[Demonstration] = []
         given = {"model": "prompt", "messages": [{"role": "user", "content": "x"}], **settings}
         self._body = read(json.dumps(given).encode(), ChatRequest)
         if system:
@@ -50,7 +50,7 @@ class Talk:
         async for delta in call.deltas(FOREVER):
             yield delta.text
         if self.chat:
-            self.turns.append(Shown(f"turn-{len(self.turns)}", "", None, False, line, call.choices[0].text))
+            self.turns.append(Demonstration(f"turn-{len(self.turns)}", "", None, False, line, call.choices[0].text))
 
     def forget(self) -> None:
         """Begin anew."""

@@ -46,14 +46,14 @@ class Answer:
         """The ids without single bytes at their end: a tokenizer that falls back on bytes reads a run of them as one, so that a letter
         among them may yet become half of none."""
         end = len(self.ids)
-        while end and BYTE.fullmatch(self.model.answers.pieces(self.ids[end - 1 : end])[0]):
+        while end and BYTE.fullmatch(self.model.target_tokenizer.pieces(self.ids[end - 1 : end])[0]):
             end -= 1
         return self.ids[:end]
 
     def _certain(self) -> str:
         """The beginning of the text that stays whatever follows."""
         template = self.template
-        text = self.model.answers.text(self._settled())
+        text = self.model.target_tokenizer.text(self._settled())
         while text.endswith(HALF):
             text = text[:-1]
         if template is None:

@@ -15,13 +15,13 @@ Ended = Callable[[Sequence[int]], bool]
 def own_tokenizers(backbone: Backbone) -> Backbone:
     """The same model with tokenizers that nobody else uses."""
     view = copy.copy(backbone)
-    view.words = copy.copy(backbone.words)
-    view.words.tokenizer = copy.deepcopy(backbone.words.tokenizer)
-    if backbone.answers is backbone.words:
-        view.answers = view.words
+    view.tokenizer = copy.copy(backbone.tokenizer)
+    view.tokenizer.hf = copy.deepcopy(backbone.tokenizer.hf)
+    if backbone.target_tokenizer is backbone.tokenizer:
+        view.target_tokenizer = view.tokenizer
     else:
-        view.answers = copy.copy(backbone.answers)
-        view.answers.tokenizer = copy.deepcopy(backbone.answers.tokenizer)
+        view.target_tokenizer = copy.copy(backbone.target_tokenizer)
+        view.target_tokenizer.hf = copy.deepcopy(backbone.target_tokenizer.hf)
     return view
 
 
@@ -36,9 +36,9 @@ class Views:
         self._reading = {False: own_tokenizers(backbone)}
         self._laying = {False: laying}
         self._model = {False: backbone}
-        self.chats = backbone.kind != "seq2seq" and has_template(laying.words.tokenizer)
+        self.chats = backbone.kind != "seq2seq" and has_template(laying.tokenizer.hf)
         if self.chats:
-            chat = Chat(laying.words.tokenizer, start=laying.words.start, name=laying.name)
+            chat = Chat(laying.tokenizer.hf, start=laying.tokenizer.start, name=laying.name)
             self._laying[True] = laying.chatting(chat)
             self._model[True] = backbone.chatting(chat)
             self._reading[True] = copy.copy(self._reading[False])
@@ -73,12 +73,12 @@ class Views:
 
 def _raw_ended(model: Backbone, stops: tuple[str, ...]) -> Ended:
     ends = frozenset(model.eos)
-    closing = frozenset[int]().union(*(model.answers.ending_in(stop[-1]) for stop in stops))
+    closing = frozenset[int]().union(*(model.target_tokenizer.ending_in(stop[-1]) for stop in stops))
 
     def ended(ids: Sequence[int]) -> bool:
         if ids[-1] in ends or ids[-1] not in closing:
             return ids[-1] in ends
-        text = model.answers.text(ids)
+        text = model.target_tokenizer.text(ids)
         return any(stop in text for stop in stops)
 
     return ended

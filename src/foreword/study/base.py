@@ -9,7 +9,7 @@ from pathlib import Path
 from foreword.engine import Backbone
 from foreword.models import MODELS
 from foreword.prompts import store
-from foreword.prompts.soft_prompt import Birth, SoftPrompt
+from foreword.prompts.soft_prompt import Provenance, SoftPrompt
 from foreword.util.errors import ForewordError
 
 
@@ -24,7 +24,7 @@ class Base:
 def base_of(prompts: Sequence[str]) -> Base:
     """The base model that these prompts name (folders or hub ids), which are all to name the same. Raises ForewordError where one names
     none, where they name several, and where the folder that they name is not there."""
-    bases = {folder: _named(folder, store.load(store.located(folder)).birth) for folder in prompts}
+    bases = {folder: _named(folder, store.load(store.located(folder)).provenance) for folder in prompts}
     (folder, base), *others = bases.items()
     for other, its in others:
         if its != base:
@@ -38,26 +38,26 @@ def base_of(prompts: Sequence[str]) -> Base:
     return base
 
 
-def _named(folder: str, birth: Birth) -> Base:
-    named = birth.backbone in MODELS or birth.backbone.partition("-")[0] == "reference"
-    name = birth.backbone if named or not birth.base else birth.base
+def _named(folder: str, provenance: Provenance) -> Base:
+    named = provenance.backbone in MODELS or provenance.backbone.partition("-")[0] == "reference"
+    name = provenance.backbone if named or not provenance.base else provenance.base
     if not name:
         raise ForewordError(f"The prompt {folder} does not say which model it was tuned on; give --model.")
-    return Base(name, birth.revision)
+    return Base(name, provenance.revision)
 
 
 def other_name(backbone: Backbone, prompt: SoftPrompt) -> tuple[str, ...]:
     """A note where a prompt without a fingerprint names another base model than the one that it is used on."""
-    birth = prompt.birth
-    if birth.fingerprint or not birth.backbone:
+    provenance = prompt.provenance
+    if provenance.fingerprint or not provenance.backbone:
         return ()
     source = "" if backbone.stored is None else backbone.stored.source
     names = {backbone.name, source, str(getattr(backbone.model.config, "_name_or_path", ""))}
-    if _resolved({birth.backbone, birth.base}) & _resolved(names):
+    if _resolved({provenance.backbone, provenance.base}) & _resolved(names):
         return ()
     return (
-        f"The soft prompt says that it was tuned on {birth.backbone} and is used on {backbone.name}; whether they are one model cannot be "
-        "told, as it carries no fingerprint.",
+        f"The soft prompt says that it was tuned on {provenance.backbone} and is used on {backbone.name}; whether they are one model "
+        "cannot be told, as it carries no fingerprint.",
     )
 
 

@@ -61,7 +61,7 @@ def _sample(task: Task) -> list[Example]:
 
 def _agreeing(backbone: Backbone, template: Template, examples: Sequence[Example]) -> int:
     """How many questions with their answers have, tokenised apart, the tokens of the whole text."""
-    words = backbone.words
+    words = backbone.tokenizer
     count = 0
     for example in examples:
         asked, replied = template.asked(example), template.replied(example.targets[0])

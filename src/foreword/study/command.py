@@ -11,14 +11,14 @@ from typing import Any
 from foreword.config.run import Run
 from foreword.data.task import Task
 from foreword.results.record import Record
-from foreword.results.rows import Asked
+from foreword.results.rows import Invocation
 
 
-def asked(run: Run, task: Task, records: Sequence[Record], method: str) -> Asked:
+def invocation(run: Run, task: Task, records: Sequence[Record], method: str) -> Invocation:
     """What was asked for, and what may come next. method: the recommended one; empty where there is none."""
     kept = {_named(one): f"{run.out}/{one.prompt}" for one in records if one.prompt}
     keys = {_named(one, seeded=not one.deterministic): one.key for one in records}
-    return Asked(
+    return Invocation(
         command=command(run),
         date=date.today().isoformat(),
         wording=task.template.as_dict(),

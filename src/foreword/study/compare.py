@@ -18,11 +18,11 @@ from foreword.results.record import Record
 from foreword.results.rows import Failure
 from foreword.results.summary import Summary, as_json, summarise
 from foreword.results.trivial import trivial_answers, trivial_of_folds
-from foreword.study.asked import heard
-from foreword.study.command import asked
+from foreword.study.command import invocation
 from foreword.study.earlier import DOCUMENT, FOLDER, REPORT, keep_earlier
 from foreword.study.folds import pooled
 from foreword.study.plan import Plan, plan, renamed, unwritable
+from foreword.study.resolve import heard
 from foreword.study.trial import Trial
 from foreword.util.errors import ForewordError, TrialFailedError
 from foreword.util.files import held, remove_empty, tidy, writable_folder, write_json
@@ -112,7 +112,7 @@ def conclude(
     summary = summarise(
         records,
         lambda name: METRICS[name],
-        answers=plan.run.answers,
+        answers=plan.run.amortize_over,
         margin=plan.run.margin,
         trivial=blind,
         labels=labels_of(plan.task),
@@ -121,7 +121,7 @@ def conclude(
     sizes = {split: len((plan.folds or (plan.task,))[0].split(split)) for split in SPLITS}
     failures = tuple(_failure(trial, cause, finished) for trial, cause in causes)
     summary = replace(summary, notes=tuple(dict.fromkeys(notes)), sizes=sizes, folds=len(plan.folds), failures=failures)
-    summary = replace(summary, asked=asked(plan.run, plan.task, trials, summary.recommendation.method))
+    summary = replace(summary, invocation=invocation(plan.run, plan.task, trials, summary.recommendation.method))
     report = out / REPORT
     document = as_json(summary, str(report))
     with held(out, waiting=lambda: None):

@@ -9,7 +9,7 @@ from pathlib import Path
 from foreword.engine.memory import peak_memory
 from foreword.study.cost import Estimate, estimate
 from foreword.study.trial import Trial
-from foreword.util import words
+from foreword.util import phrases
 from foreword.util.files import scratch
 from foreword.util.progress import silent
 
@@ -27,7 +27,7 @@ class Pace:
     def sentence(self) -> str:
         """In words."""
         return (
-            f"About {words.duration(self.seconds)} on this machine, and {words.size(self.memory)} of memory or more; measured on a "
+            f"About {phrases.duration(self.seconds)} on this machine, and {phrases.size(self.memory)} of memory or more; measured on a "
             "few steps and answers."
         )
 

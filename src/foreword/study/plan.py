@@ -20,17 +20,17 @@ from foreword.prompts.retrieve import sentence_encoder
 from foreword.prompts.soft_prompt import SoftPrompt
 from foreword.results.record import Record, refuse_older
 from foreword.study import remembered
-from foreword.study.asked import checked, pooling_of, row_of, task_of, unsaid
 from foreword.study.base import other_name
 from foreword.study.boundary import bounded
-from foreword.study.carried import carried, roomy, uneven
 from foreword.study.folds import as_one, folds_of, limited
+from foreword.study.representable import representable, roomy, uneven
+from foreword.study.resolve import checked, pooling_of, row_of, task_of, unsaid
 from foreword.study.spec import Spec
 from foreword.study.trial import Encode, Trial
 from foreword.train.trainables import tuning_for
 from foreword.util.errors import ForewordError
+from foreword.util.phrases import listed
 from foreword.util.progress import Progress, silent
-from foreword.util.words import listed
 
 
 def backbone_of(run: Run, progress: Progress = silent) -> Backbone:
@@ -54,14 +54,14 @@ def loaded(run: Run, progress: Progress = silent) -> Backbone:
 def spoken(run: Run, backbone: Backbone) -> Backbone:
     """The backbone, spoken to through its chat template where it has one and the run allows it. Raises ForewordError where the run
     asks for a chat and there is no template, or one that cannot be taken apart."""
-    tokenizer = backbone.words.tokenizer
+    tokenizer = backbone.tokenizer.hf
     if run.chat == "off" or backbone.chat is not None:
         return backbone
     if backbone.kind == "seq2seq" or not has_template(tokenizer):
         if run.chat == "on":
             raise ForewordError(f"A chat is asked for and {backbone.name} has no chat template; leave out --chat on.")
         return backbone
-    return backbone.chatting(Chat(tokenizer, start=backbone.words.start, name=backbone.name))
+    return backbone.chatting(Chat(tokenizer, start=backbone.tokenizer.start, name=backbone.name))
 
 
 def suits(run: Run, backbone: Backbone, prompt: SoftPrompt, *, as_it_is: bool = True) -> tuple[str, ...]:
@@ -107,11 +107,11 @@ def encoder_of(run: Run, backbone: Backbone) -> tuple[str, Encode]:
     return f"backbone:{pooling}", lambda texts: backbone.states(texts, pooling=pooling)
 
 
-def with_carried(run: Run) -> tuple[Run, SoftPrompt | None]:
+def with_init_prompt(run: Run) -> tuple[Run, SoftPrompt | None]:
     """The prompt that every soft prompt starts from, where the run names one, and the run with that prompt's length. Raises
     ForewordError where the run asks for another length."""
     tuning = run.tuning
-    if tuning.init != "carried":
+    if tuning.init != "warm_start":
         return run, None
     given = store.load(store.located(tuning.init_prompt))
     if "prompt_length" in tuning.model_fields_set and tuning.prompt_length != given.length:
@@ -225,7 +225,10 @@ def unwritable(backbone: Backbone, task: Task) -> tuple[str, ...]:
     """A note when the model's output alphabet lacks characters of the answers: those it can never say."""
     examples = task.test
     lost = sum(
-        all(backbone.answers.unknown(backbone.answer_ids(task.template.replied(target))) for target in example.targets)
+        all(
+            backbone.target_tokenizer.unknown(backbone.answer_ids(task.template.replied(target)))
+            for target in example.targets
+        )
         for example in examples
     )
     if not lost:
@@ -268,7 +271,7 @@ def renamed(record: Record, trial: Trial) -> Record:
 
 def plan(run: Run, *, progress: Progress = silent, task: Task | None = None, backbone: Backbone | None = None) -> Plan:
     """Load task and backbone, check that everything fits, and lay out the grid. Nothing is computed or written."""
-    run, given = with_carried(checked(run))
+    run, given = with_init_prompt(checked(run))
     specs = specs_of(run, given)
     task = task or task_of(run, pooled=run.folds is not None)
     decides(task.metrics)
@@ -277,7 +280,7 @@ def plan(run: Run, *, progress: Progress = silent, task: Task | None = None, bac
             "Init 'labels' needs a task with answers to choose from; give --choices, or use --init vocab."
         )
     backbone = backbone_of(run, progress) if backbone is None else spoken(run, backbone)
-    run, task = roomy(run, backbone, carried(backbone, plainly(run, backbone, task)))
+    run, task = roomy(run, backbone, representable(backbone, plainly(run, backbone, task)))
     task = replace(task, notes=(*task.notes, *unsaid(run, task), *uneven(run, backbone, task)))
     specs = specs_of(run, given)
     for spec in specs:

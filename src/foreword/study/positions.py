@@ -15,8 +15,8 @@ FORWARD = 2  # floating-point operations a position and parameter
 def parted(backbone: Backbone, soft: int, rows: Sequence[Row]) -> tuple[list[int], int]:
     """Positions of each row of its own, and positions that all share. soft: positions of the soft prompt."""
     lengths = [(len(row.before) + len(row.prefix), len(row.own) + len(row.answer)) for row in rows]
-    start, end = len(backbone.words.start), backbone.specials - len(backbone.words.start)
-    if not backbone.engine.traits.shares:
+    start, end = len(backbone.tokenizer.start), backbone.specials - len(backbone.tokenizer.start)
+    if not backbone.engine.capabilities.prefix_cache:
         return [soft + start + prefix + own + end for prefix, own in lengths], 0
     shared = max(prefix for prefix, _ in lengths)
     return [own + end for _, own in lengths], soft + start + shared

@@ -37,18 +37,18 @@ def recalled(run: Run, prompt: SoftPrompt) -> Run:
     """The run with what the prompt keeps wherever the user says nothing. Columns and choices are for a user's own data; metrics also for
     the task that the prompt was tuned on. The seed is the prompt's own where it draws demonstrations. max_new_tokens counts as not
     given, so that it may still be raised for longer targets."""
-    settings, given = prompt.birth.settings, set(run.model_fields_set)
+    settings, given = prompt.provenance.settings, set(run.model_fields_set)
     names = {*RETRIEVAL, "max_new_tokens"}
     names |= set() if run.task else {*COLUMNS, "choices"}
-    names |= {"metrics"} if not run.task or run.task == prompt.birth.task else set()
+    names |= {"metrics"} if not run.task or run.task == prompt.provenance.task else set()
     update = {
         name: value
         for name, value in settings.items()
         if name in names and name not in given and ALIKE.get(name) not in given
     }
-    method = prompt.birth.method
+    method = prompt.provenance.method
     if "seeds" not in given and (method.get("demonstrations") == "fixed" or method.get("retriever") == "random"):
-        update["seeds"] = [prompt.birth.seed]
+        update["seeds"] = [prompt.provenance.seed]
     known = run.model_copy(update=update)
     known.model_fields_set.discard("max_new_tokens" if "max_new_tokens" not in given else "")
     return known

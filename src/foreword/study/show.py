@@ -10,12 +10,12 @@ from foreword.config.run import Run
 from foreword.data.examples import Example
 from foreword.data.task import Task
 from foreword.engine import Backbone
-from foreword.prompts.context import Words
+from foreword.prompts.context import Instruction
 from foreword.prompts.layout import Laid, Layout
 from foreword.prompts.methods import Method
-from foreword.study.asked import checked, heard, scored_task
-from foreword.study.plan import backbone_of, encoder_of, fitting_split, plainly, specs_of, suits, with_carried
+from foreword.study.plan import backbone_of, encoder_of, fitting_split, plainly, specs_of, suits, with_init_prompt
 from foreword.study.remembered import pool_of
+from foreword.study.resolve import checked, heard, scored_task
 from foreword.study.single import with_prompt
 from foreword.study.trial import Trial
 from foreword.util.errors import unknown
@@ -40,7 +40,7 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Shown:
+class RenderedExample:
     """One example as it is sent. ids: its tokens, the tokenizer's own start and end included, the soft prompt's positions not.
     specials: texts in it that are control tokens, as they stand in the pieces of a chat."""
 
@@ -62,13 +62,13 @@ class Shown:
 
 # What each short cut is, for a reader of the table.
 SHORT_CUTS = {
-    "shares": "the prefix is run once and shared by all rows",
-    "left_pads": "rows of several lengths grow in one batch",
-    "picks": "logits are made at the answers' positions alone",
-    "continues": "an answer grows by one token a pass, out of a cache",
-    "packs": "prefix and rows stand in one sequence, nothing padded",
-    "keeps": "answers grow beside a prefix that is held once",
-    "heads": "loss and gradient of the output layer are made in parts",
+    "prefix_cache": "the prefix is run once and shared by all rows",
+    "left_padding": "rows of several lengths grow in one batch",
+    "logits_to_keep": "logits are made at the answers' positions alone",
+    "incremental_decoding": "an answer grows by one token a pass, out of a cache",
+    "packed_sequence": "prefix and rows stand in one sequence, nothing padded",
+    "shared_prefix": "answers grow beside a prefix that is held once",
+    "fused_lm_head_loss": "loss and gradient of the output layer are made in parts",
     "gradient": "the loss has a gradient, so prompts can be tuned",
 }
 
@@ -77,7 +77,7 @@ def show_engine(run: Run) -> dict[str, Any]:
     """Which short cuts the engine takes for the model that a run names, and why not the others: as found by loading it."""
     backbone = backbone_of(run)
     engine, by_name = backbone.engine, {"gradient": "gradient" not in backbone.engine.reasons}
-    by_name |= asdict(engine.traits)
+    by_name |= asdict(engine.capabilities)
     rows = [
         {
             "name": name,
@@ -99,14 +99,16 @@ def show_engine(run: Run) -> dict[str, Any]:
     }
 
 
-def show_input(run: Run, prompt: str, label: str | None, example: str, *, progress: Progress = silent) -> Shown:
+def show_input(
+    run: Run, prompt: str, label: str | None, example: str, *, progress: Progress = silent
+) -> RenderedExample:
     """The pieces of one test example under one method, demonstrations retrieved as in a trial. example: its id, or empty for the
     first that a comparison would answer. Raises ForewordError for an unknown id."""
     if prompt or label is None:
         run, soft = with_prompt(run, prompt, label)
     else:
         run, soft = heard(run.model_copy(update={"methods": [label]})), None
-    run, given = with_carried(checked(run))
+    run, given = with_init_prompt(checked(run))
     task = scored_task(run, whole_pool=True)
     task = task if task.train else replace(task, train=pool_of([soft], task.test))
     known = {one.id: one for one in task.test}
@@ -125,9 +127,9 @@ def show_input(run: Run, prompt: str, label: str | None, example: str, *, progre
     laid = layout.lay(chosen)
     fitted = laid.fitted
     pieces = _running(layout, laid) if layout.chat is None else _turns(layout, laid)
-    start = backbone.words.start if layout.chat is None or layout.chat.begins else ()
-    end = backbone.words.end if backbone.kind == "seq2seq" else ()
-    return Shown(
+    start = backbone.tokenizer.start if layout.chat is None or layout.chat.begins else ()
+    end = backbone.tokenizer.end if backbone.kind == "seq2seq" else ()
+    return RenderedExample(
         example=chosen.id,
         method=spec.label,
         pieces=tuple(pieces),
@@ -144,25 +146,25 @@ def show_input(run: Run, prompt: str, label: str | None, example: str, *, progre
 def _running(layout: Layout, laid: Laid) -> list[Piece]:
     """The pieces of running text."""
     backbone, fitted = layout.backbone, laid.fitted
-    words = "".join(s.text for s in layout.context(laid.example).segments if isinstance(s, Words))
+    words = "".join(s.text for s in layout.context(laid.example).segments if isinstance(s, Instruction))
     pieces = [Piece("soft prompt", BOX * fitted.soft, fitted.soft)] if fitted.soft else []
-    pieces += _special("start", backbone.words, backbone.words.start)
+    pieces += _special("start", backbone.tokenizer, backbone.tokenizer.start)
     first = True
     if words:
-        ids = backbone.words.ids(words, first=True)
-        pieces.append(Piece("words", words, len(ids), controls=backbone.words.controls(ids)))
+        ids = backbone.tokenizer.ids(words, first=True)
+        pieces.append(Piece("words", words, len(ids), controls=backbone.tokenizer.controls(ids)))
         first = not ids
     for one in fitted.shown:
         ids = ()
         for part in one.parts:
-            ids += backbone.words.ids(part, first=first and not ids)
-        controls = backbone.words.controls(ids)
+            ids += backbone.tokenizer.ids(part, first=first and not ids)
+        controls = backbone.tokenizer.controls(ids)
         pieces.append(Piece("demonstration", one.text, len(ids), one.id, one.similarity, controls=controls))
         first = False
     asked_ids = (fitted.prefix + fitted.own)[-fitted.question :] if fitted.question else ()
-    pieces.append(Piece("question", laid.question, fitted.question, controls=backbone.words.controls(asked_ids)))
+    pieces.append(Piece("question", laid.question, fitted.question, controls=backbone.tokenizer.controls(asked_ids)))
     if backbone.kind == "seq2seq":
-        pieces += _special("end", backbone.words, backbone.words.end)
+        pieces += _special("end", backbone.tokenizer, backbone.tokenizer.end)
     return pieces
 
 
@@ -170,7 +172,7 @@ def _turns(layout: Layout, laid: Laid) -> list[Piece]:
     """The turns of a chat, each with the words and control tokens that the template puts around it."""
     assert layout.chat is not None
     fitted, template = laid.fitted, layout.template
-    words = any(isinstance(s, Words) for s in layout.context(laid.example).segments)
+    words = any(isinstance(s, Instruction) for s in layout.context(laid.example).segments)
     turns = layout.chat.turns(template.instruction if words else "", fitted.shown, laid.question)
     box = Piece("soft prompt", BOX * fitted.soft, fitted.soft)
     pieces = [box] if fitted.soft and not layout.inside else []

@@ -22,7 +22,11 @@ from foreword.prompts.methods import current
 from foreword.prompts.soft_prompt import SoftPrompt
 from foreword.results.record import Record
 from foreword.results.remarks import cut
-from foreword.study.asked import (
+from foreword.study.places import inputs_of, may_write_folder
+from foreword.study.plan import Plan, backbone_of, encoder_of, fitting_split, plainly, plan, renamed, spoken, suits
+from foreword.study.remembered import pool_of, recalled
+from foreword.study.representable import representable, uneven
+from foreword.study.resolve import (
     checked,
     choices_of,
     columns_of,
@@ -33,10 +37,6 @@ from foreword.study.asked import (
     task_of,
     worded,
 )
-from foreword.study.carried import carried, uneven
-from foreword.study.places import inputs_of, may_write_folder
-from foreword.study.plan import Plan, backbone_of, encoder_of, fitting_split, plainly, plan, renamed, spoken, suits
-from foreword.study.remembered import pool_of, recalled
 from foreword.study.spec import Spec
 from foreword.study.trial import Trial
 from foreword.train.loop import Tuned
@@ -127,8 +127,8 @@ def _fitted(trial: Trial, out: Path) -> tuple[Tuned, SoftPrompt]:
     there = _prompt_at(out)
     if there is not None and not _same_making(there, trial):
         raise ForewordError(
-            f"{out} holds a prompt of another making ({there.birth.label or 'pt'} for {there.birth.task or 'a task unknown here'}, "
-            f"seed {there.birth.seed}); give --out a new folder, or delete that one."
+            f"{out} holds a prompt of another making ({there.provenance.label or 'pt'} for "
+            f"{there.provenance.task or 'a task unknown here'}, seed {there.provenance.seed}); give --out a new folder, or delete that one."
         )
     tuned, prompt = trial.fit()
     assert tuned is not None and prompt is not None, "a method with a soft prompt trains and keeps one"
@@ -151,13 +151,13 @@ def _prompt_at(out: Path) -> SoftPrompt | None:
 
 def _same_making(there: SoftPrompt, trial: Trial) -> bool:
     """Whether a prompt came of this very training, so that to make it again changes nothing."""
-    birth, spec = there.birth, trial.spec
-    found = (birth.fingerprint, birth.task_fingerprint, birth.method, birth.tuning, birth.seed)
+    provenance, spec = there.provenance, trial.spec
+    found = (provenance.fingerprint, provenance.task_fingerprint, provenance.method, provenance.tuning, provenance.seed)
     wanted = (
         trial.backbone.fingerprint,
         trial.task.fingerprint,
         spec.method.as_dict(),
-        spec.tuning.model_dump(),
+        spec.tuning.stored(),
         spec.seed,
     )
     return found == wanted
@@ -182,7 +182,7 @@ def with_prompt(run: Run, folder: str, label: str | None) -> tuple[Run, SoftProm
     path = store.located(folder)
     prompt = store.load(path)
     run = recalled(run, prompt)
-    method = current(label or prompt.birth.label or "pt")
+    method = current(label or prompt.provenance.label or "pt")
     row = row_of(run, method)
     if not row.soft:
         raise ForewordError(
@@ -191,12 +191,12 @@ def with_prompt(run: Run, folder: str, label: str | None) -> tuple[Run, SoftProm
     heard(run.model_copy(update={"methods": [method]}))
     update: dict[str, Any] = {
         "methods": [method],
-        "tuning": Tuning(max_steps=0, prompt_length=prompt.length, init="carried", init_prompt=str(path)),
+        "tuning": Tuning(max_steps=0, prompt_length=prompt.length, init="warm_start", init_prompt=str(path)),
     }
-    if run.chat == "auto" and prompt.birth.fingerprint:
-        update["chat"] = "on" if prompt.birth.chat else "off"
-    known = {name: value for name, value in prompt.birth.template.items() if getattr(run, name, None) is None}
-    if known and (run.data or not run.task or run.task == prompt.birth.task):
+    if run.chat == "auto" and prompt.provenance.fingerprint:
+        update["chat"] = "on" if prompt.provenance.chat else "off"
+    known = {name: value for name, value in prompt.provenance.template.items() if getattr(run, name, None) is None}
+    if known and (run.data or not run.task or run.task == prompt.provenance.task):
         update |= known
     return run.model_copy(update=update), prompt
 
@@ -308,7 +308,7 @@ def answer(given: Inputs, *, progress: Progress = silent, backbone: Backbone | N
     """Load the model (or take the one given) and answer every input by each member, all members in one pass; several members vote."""
     run = given.members[0][0]
     backbone = backbone_of(run, progress) if backbone is None else spoken(run, backbone)
-    task = carried(backbone, plainly(run, backbone, given.task))
+    task = representable(backbone, plainly(run, backbone, given.task))
     task = replace(task, notes=(*task.notes, *uneven(run, backbone, task)))
     whole = len(task.test)
     notes: list[str] = list(backbone.notes)

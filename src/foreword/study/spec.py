@@ -13,6 +13,7 @@ from foreword.prompts.methods import Method
 from foreword.prompts.retrieve import signature
 from foreword.prompts.soft_prompt import SoftPrompt
 from foreword.results.record import ENGINE, key_of
+from foreword.train.trainables import TRAINABLES
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,11 @@ class Spec:
         row = self.method
         chat = {} if backbone.chat is None else {"chat": [backbone.chat.digest, list(backbone.eos)]}
         scored = {} if self.choice_score == "sum" else {"choice_score": self.choice_score}
+        unit = {"rate_unit": TRAINABLES[row.trainable].rate.key} if row.soft else {}
         return (
             chat
             | scored
+            | unit
             | {
                 "engine": ENGINE,
                 "backbone": backbone.fingerprint,
@@ -49,7 +52,7 @@ class Spec:
                 "split": self.split,
                 "method": row.as_dict(),
                 "seed": self.seed if row.random() else None,
-                "tuning": self.tuning.model_dump() if row.trains else None,
+                "tuning": self.tuning.stored() if row.trains else None,
                 "given": self.given.digest if self.given is not None and row.soft else None,
                 "max_new_tokens": self.max_new_tokens,
                 "encoder": self.encoder if row.retriever == "dense" else None,

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from foreword.config.tuning import today
 from foreword.data.examples import Example
 from foreword.data.task import Task
 from foreword.engine import Backbone
+from foreword.engine.batching import visited
 from foreword.engine.memory import out_of_memory
-from foreword.engine.pack import visited
 from foreword.infer.predict import Prediction, predict
 from foreword.metrics import metric
 from foreword.metrics.scores import Scores, scores_of
@@ -24,8 +25,8 @@ from foreword.prompts import store
 from foreword.prompts.inits import Given, vocab
 from foreword.prompts.layout import Laid, Layout
 from foreword.prompts.retrieve import Found, fixed, make
-from foreword.prompts.soft_prompt import Birth, SoftPrompt, worked_digest
-from foreword.results.record import Answer, Costs, Demonstration, Record
+from foreword.prompts.soft_prompt import Provenance, SoftPrompt, worked_digest
+from foreword.results.record import Answer, Costs, DemonstrationRef, Record
 from foreword.study.positions import FORWARD, answering, parted
 from foreword.study.spec import Spec
 from foreword.train.loop import Tuned, dev_loss, train
@@ -39,7 +40,7 @@ PLACE_SAMPLE, PLACE_FACTOR = 64, 1.25
 COUNTED = 64  # training rows whose tokens are counted for what a training takes
 DEV_BATCH = 64  # not the user's batch size: no setting that changes no answer may choose another checkpoint
 CHAT = "The model was spoken to in turns, through its chat template (--chat off for running text)."
-BEHIND = "The soft prompt stands behind the encoder's input: in front, it would move the input to positions unknown to this model."
+APPENDED = "The soft prompt stands behind the encoder's input: in front, it would move the input to positions unknown to this model."
 
 Encode = Callable[[Sequence[str]], "np.ndarray[Any, Any]"]
 
@@ -168,7 +169,7 @@ class Trial:
     def _placed(self) -> Layout:
         """The layout with the soft prompt, if there is one, where it is to stand."""
         layout = self.layout()
-        return layout.placed(self.spec.method.soft and self._behind(layout))
+        return layout.placed(self.spec.method.soft and self._appends(layout))
 
     def _length(self) -> int:
         given = self.spec.given
@@ -184,26 +185,26 @@ class Trial:
     def _asked_place(self) -> str:
         """Where the soft prompt is to stand: as it was trained, where it is used as it is."""
         given, tuning = self.spec.given, self.spec.tuning
-        return given.birth.place if given is not None and tuning.max_steps == 0 else tuning.place
+        return today(given.provenance.place) if given is not None and tuning.max_steps == 0 else tuning.place
 
-    def _behind(self, layout: Layout) -> bool:
+    def _appends(self, layout: Layout) -> bool:
         """Whether the soft prompt stands behind the encoder's input. `auto`: in front, as Lester et al. have it, unless the encoder
         has absolute positions and the untrained prompt in front, which moves the whole input, costs a quarter more loss on the
         first training examples than the same prompt behind it."""
         backbone = self.backbone
         place = self._asked_place()
-        if place == "behind" and backbone.kind != "seq2seq":
+        if place == "append" and backbone.kind != "seq2seq":
             raise ForewordError(
-                "A prompt behind the input (place=behind) needs an encoder-decoder; this model reads left to right."
+                "A prompt appended to the input (place=append) needs an encoder-decoder; this model reads left to right."
             )
         if place != "auto" or backbone.kind != "seq2seq" or backbone.relative:
-            return place == "behind"
+            return place == "append"
         examples = self.task.train[:PLACE_SAMPLE]
         soft = vocab(backbone, self._length(), Random("place"), Given()).to(backbone.device)
         plain = layout.alone()
         losses = []
-        for behind in (False, True):
-            rows = [plain.placed(behind).training_row(example) for example in examples]
+        for append in (False, True):
+            rows = [plain.placed(append).training_row(example) for example in examples]
             with torch.no_grad():
                 losses.append(float(backbone.loss(soft, rows)[0]))
         return losses[0] > PLACE_FACTOR * losses[1]
@@ -226,7 +227,7 @@ class Trial:
             name=f"{self.name}: tuning",
             progress=self.progress,
         )
-        prompt = None if trainable.artifact is None else trainable.artifact(tuned.best, self._birth(layout))
+        prompt = None if trainable.artifact is None else trainable.artifact(tuned.best, self._provenance(layout))
         return answering, tuned, None if prompt is None else replace(prompt, worked=self._worked())
 
     def _dev_score(self, layout: Layout) -> Callable[[Prefix], float]:
@@ -265,8 +266,8 @@ class Trial:
             for one in shown
         )
 
-    def _birth(self, layout: Layout, scores: dict[str, float] | None = None) -> Birth:
-        return Birth(
+    def _provenance(self, layout: Layout, scores: dict[str, float] | None = None) -> Provenance:
+        return Provenance(
             backbone=self.backbone.name,
             fingerprint=self.backbone.fingerprint,
             kind=self.backbone.kind,
@@ -275,10 +276,10 @@ class Trial:
             label=self.spec.label,
             method=self.spec.method.as_dict(),
             template=self.task.template.as_dict(),
-            tuning=self.spec.tuning.model_dump(),
+            tuning=self.spec.tuning.stored(),
             seed=self.spec.seed,
             scores=scores or {},
-            place="behind" if layout.behind else "system" if layout.inside else "front",
+            place="behind" if layout.append else "system" if layout.inside else "front",
             chat="" if self.backbone.chat is None else self.backbone.chat.digest,
             base="" if self.backbone.stored is None else self.backbone.stored.source,
             revision="" if self.backbone.stored is None else self.backbone.stored.revision,
@@ -299,9 +300,9 @@ class Trial:
         if prompt is not None:
             fold = f"-fold{self.spec.fold}" if self.spec.fold else ""
             saved = f"prompts/{self.spec.label.replace(':', '-')}-seed{self.spec.seed}{fold}-{self.key[:8]}"
-            given, kept = self.spec.given, replace(prompt, birth=self._birth(layout, scores.whole))
+            given, kept = self.spec.given, replace(prompt, provenance=self._provenance(layout, scores.whole))
             if given is not None and not self.spec.tuning.max_steps:  # used as it is, so born as it was
-                kept = replace(given, birth=replace(given.birth, scores=scores.whole))
+                kept = replace(given, provenance=replace(given.provenance, scores=scores.whole))
             store.save(kept, self.out / saved)
         costs = Costs(
             trainable_parameters=0 if tuned is None else tuned.parameters,
@@ -335,7 +336,7 @@ class Trial:
             notes=(
                 *self.task.remarks,
                 *answering.notes,
-                *([BEHIND] if layout.behind else []),
+                *([APPENDED] if layout.append else []),
                 *([CHAT] if layout.chat is not None else []),
                 *scores.absent,
             ),
@@ -376,7 +377,7 @@ class Trial:
                 targets=one.example.targets,
                 scores={name: float(own[place]) for name, own in scores.own.items()},
                 statistics={decides: [float(x) for x in scores.statistics[place]]},
-                shown=tuple(Demonstration(s.id, s.text, s.similarity) for s in one.fitted.shown),
+                shown=tuple(DemonstrationRef(s.id, s.text, s.similarity) for s in one.fitted.shown),
                 dropped=one.fitted.dropped,
                 prefix_tokens=one.fitted.before,
                 input_tokens=one.fitted.question,

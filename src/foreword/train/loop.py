@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from foreword.engine import Backbone, Row
+from foreword.engine.batching import batches, step_places, visited
 from foreword.engine.memory import Budget
-from foreword.engine.pack import batches, step_places, visited
 from foreword.train import checkpoint
 from foreword.train.optim import optimizer, rate
 from foreword.train.trainables import Prefix, Setup, Trainable, Training
@@ -128,7 +128,7 @@ def _fit(
         for group, full in zip(steps.param_groups, rates, strict=True):
             group["lr"] = full * factor
         places = step_places(len(rows), tuning.batch_size, state.step, seed=setup.seed)
-        with training.backbone.recomputing(tuning.gradient_checkpointing):
+        with training.backbone.activation_checkpointing(tuning.gradient_checkpointing):
             loss = _step(training, [rows[place] for place in places], steps, tuning.max_grad_norm, budget)
         if loss != loss or loss == float("inf"):
             raise TrialFailedError(
@@ -160,8 +160,8 @@ def _mark(trainable: Trainable, setup: Setup, training: Training, rows: Sequence
     """Tells one training from another: a checkpoint serves the training that it is of, and no other."""
     tuning, seed = setup.tuning, setup.seed
     seen = [rows[place] for place in visited(len(rows), tuning.batch_size, tuning.max_steps, seed=seed)]
-    texts = [[row.prefix, row.own, row.answer, row.behind] for row in seen]
-    settings = [trainable.name, tuning.model_dump(), seed]
+    texts = [[row.prefix, row.own, row.answer, row.append] for row in seen]
+    settings = [trainable.name, tuning.stored(), seed]
     whole = canonical([*settings, setup.backbone.fingerprint, texts, training.start])
     return hashlib.sha256(whole.encode()).hexdigest()
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from random import Random
 
 from foreword.data.examples import Example
+from foreword.prompts.retrieve.bm25 import bm25_retriever, bm25_signature
 from foreword.prompts.retrieve.chance import random_retriever, random_signature
 from foreword.prompts.retrieve.pool import Encode, Found, Pool, Retriever, at_least_one, by_id
 from foreword.prompts.retrieve.vectors import dense_retriever, dense_signature, sentence_encoder
-from foreword.prompts.retrieve.words import bm25_retriever, bm25_signature
 from foreword.util.errors import unknown
 
 __all__ = ["RETRIEVERS", "Encode", "Found", "Pool", "Retriever", "fixed", "make", "sentence_encoder", "signature"]

@@ -10,7 +10,7 @@ from foreword.report.study.setting import named
 from foreword.report.study.values import StudyPage
 from foreword.results.cells import Cell
 from foreword.results.record import Answer, Record
-from foreword.util import words
+from foreword.util import phrases
 
 MOST, LONGEST, BUDGET = 6, 400, 2_000_000  # examples a cell, signs of a text, signs of all
 
@@ -24,22 +24,22 @@ def behind(page: StudyPage) -> str:
     parts = [_fold(cell, record, most) for cell, record in done]
     if not parts:
         return '<p class="empty">No cell is done yet.</p>'
-    cells = words.plural(len(parts), "cell")
+    cells = phrases.plural(len(parts), "cell")
     note = f"Up to {most} answers of each of {cells}, the same examples wherever a task comes; the records hold all."
     return f'<p class="small">{note}</p>{"".join(parts)}'
 
 
 def _fold(cell: Cell, record: Record, most: int) -> str:
-    scores = ", ".join(f"{words.title(name)} {words.score(score)}" for name, score in record.scores.items())
+    scores = ", ".join(f"{phrases.title(name)} {phrases.score(score)}" for name, score in record.scores.items())
     head = f"{named(cell)}: {scores}"
     rows = "".join(_example(answer, record) for answer in drawn(record.answers, most))
     costs = record.costs
     trained = (
-        f"{words.whole(costs.trainable_parameters)} numbers trained in {words.duration(costs.train_seconds)}; "
+        f"{phrases.whole(costs.trainable_parameters)} numbers trained in {phrases.duration(costs.train_seconds)}; "
         if costs.trainable_parameters
         else ""
     )
-    line = f"{trained}{words.tokens(costs.prefix_tokens)} tokens before an input; record {record.key}."
+    line = f"{trained}{phrases.tokens(costs.prefix_tokens)} tokens before an input; record {record.key}."
     return (
         f'<details class="behind" id="c-{escape(cell.id)}"><summary>{escape(head)}</summary>'
         f'<p class="small">{escape(line)}</p><ol class="answers">{rows}</ol></details>'
@@ -48,7 +48,7 @@ def _fold(cell: Cell, record: Record, most: int) -> str:
 
 def _example(answer: Answer, record: Record) -> str:
     score = answer.scores.get(record.primary)
-    told = "" if score is None else f" ({words.score(score)})"
+    told = "" if score is None else f" ({phrases.score(score)})"
     shown = "".join(
         f"<dt>demonstration{'' if one.similarity is None else f', similarity {one.similarity:.2f}'}</dt><dd>{_text(one.text)}</dd>"
         for one in answer.shown[-1:]

@@ -13,7 +13,7 @@ from foreword.report.drawing import CARD, INK, MUTED, SHAPES, axis_of, colour_nu
 from foreword.report.study.held import hold
 from foreword.results.cells import BinPanel, Bins, Curve, Entry, Panel, Row, Series, Table
 from foreword.results.papers import Number, Paper, paper_of
-from foreword.util import words
+from foreword.util import phrases
 
 WIDTH, HEIGHT = 320, 220
 Rows = list[dict[str, Any]]
@@ -86,7 +86,7 @@ def _bars(table: Table, column: int, preset: str, paper: Paper | None) -> Pictur
         if logarithmic
         else alt.Scale(domain=[min(0.0, *values), max(values) * 1.03 or 1.0], nice=False)
     )
-    title = {"numbers": "numbers trained (log scale)", "s": "seconds (log scale)"}.get(unit) or words.title(
+    title = {"numbers": "numbers trained (log scale)", "s": "seconds (log scale)"}.get(unit) or phrases.title(
         cells[0][1].metric
     )
     x = alt.X("x:Q", scale=scale, axis=axis_of(title, **({"format": "~s"} if logarithmic else {})))
@@ -137,7 +137,7 @@ def _lines(panel: Panel, curve: Curve, preset: str, paper: Paper | None) -> Pict
             ghosts += _ghost_line(line, curve, preset, paper, ink, sized)
     scale = alt.Scale(type="log", nice=False) if curve.logarithmic else alt.Scale(nice=True, zero=False)
     x = alt.X("x:Q", scale=scale, axis=_x_axis(panel, curve, [*data, *ghosts]))
-    y = alt.Y("y:Q", scale=alt.Scale(zero=False), axis=axis_of(words.title(panel.y)))
+    y = alt.Y("y:Q", scale=alt.Scale(zero=False), axis=axis_of(phrases.title(panel.y)))
     ink_by, detail = alt.Color("ink:N", scale=None), "series:N"
     names = [plain(name) for name in numbered]
     shape = alt.Shape(
@@ -242,7 +242,7 @@ def _bins(panel: BinPanel, x_name: str, preset: str, paper: Paper | None) -> Pic
             base = {"series": plain(name), "x": place, "ink": ink_of(numbered[name])}
             if point is not None:
                 score, low, high = point
-                hover = f"hover:{plain(name)}, bin {place}: {words.score(score)}"
+                hover = f"hover:{plain(name)}, bin {place}: {phrases.score(score)}"
                 data.append(
                     base
                     | {
@@ -259,7 +259,7 @@ def _bins(panel: BinPanel, x_name: str, preset: str, paper: Paper | None) -> Pic
         number = paper.number(preset, {**panel.paper, "bin": place}) if paper is not None else None
         counts.append({"x": place, "n": count, "paper": None if number is None else number.value})
     x = alt.X("x:N", sort=bins, axis=axis_of("", labels=False, ticks=False, grid=False))
-    y = alt.Y("y:Q", scale=alt.Scale(zero=False), axis=axis_of(words.title(panel.y)))
+    y = alt.Y("y:Q", scale=alt.Scale(zero=False), axis=axis_of(phrases.title(panel.y)))
     ink_by = alt.Color("ink:N", scale=None)
     names = [plain(name) for name in numbered]
     shape = alt.Shape(
@@ -294,7 +294,7 @@ def _bins(panel: BinPanel, x_name: str, preset: str, paper: Paper | None) -> Pic
         bars.mark_text(dy=-6, color=INK, fontSize=11).encode(x=below, y="n:Q", text=alt.Text("n:Q", format=",")),
     ).properties(width=WIDTH, height=70)
     told = "; ".join(
-        f"{name}: {', '.join('none' if point is None else words.score(point[0]) for point in points)}"
+        f"{name}: {', '.join('none' if point is None else phrases.score(point[0]) for point in points)}"
         for name, points in panel.series.items()
     )
     return Picture(
@@ -334,7 +334,7 @@ def value(entry: Entry) -> str:
     if entry.score is None:
         return entry.cause or "not run"
     if entry.unit == "s":
-        return words.duration(entry.score)
+        return phrases.duration(entry.score)
     if entry.unit == "numbers":
-        return words.whole(entry.score)
-    return words.score(entry.score) + ("" if entry.spread is None else f" ± {words.score(entry.spread)}")
+        return phrases.whole(entry.score)
+    return phrases.score(entry.score) + ("" if entry.spread is None else f" ± {phrases.score(entry.spread)}")

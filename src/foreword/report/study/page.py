@@ -16,7 +16,7 @@ from foreword.report.study.values import StudyPage
 from foreword.results.cells import Bins, Test
 from foreword.results.judged import rule
 from foreword.results.papers import paper_of
-from foreword.util import words
+from foreword.util import phrases
 from foreword.util.files import write_text
 
 SCRIPTS = ("tables.js", "study.js")
@@ -46,7 +46,7 @@ def headline(helds: Sequence[Held], page: StudyPage) -> str:
             f"{setting.progress(page.cells)}. The paper's numbers are not known, so the findings stand for themselves."
         )
     count = counted(list(helds))
-    said = f"Of {words.plural(len(known), 'number')} that the paper has, {count['agrees']} agree, {count['differs']} differ, and of "
+    said = f"Of {phrases.plural(len(known), 'number')} that the paper has, {count['agrees']} agree, {count['differs']} differ, and of "
     said += f"{count['cannot say']} it cannot be said."
     others = sum(bool(held.other) for held in known)
     if others:
@@ -62,7 +62,7 @@ def _unheld(page: StudyPage) -> str:
     if not paper.of(page.name):
         return "The paper's numbers could not be had, so the findings stand for themselves."
     if any(isinstance(one, Bins) for every in page.answers.values() for one in every):
-        return "The paper's points stand beside ours without a verdict, for it does not say how it measured similarity, nor where its bins end."
+        return "The paper's points stand beside ours without a verdict, for its bins and its similarity are not known."
     return "None of these numbers is one that the paper has."
 
 
@@ -142,7 +142,7 @@ def _line(held: Held) -> str:
     word = held.verdict.word
     cells = (
         f"<td{sort}>{escape(ours)}</td>",
-        f"<td>{'' if entry.ci95 is None else words.between(*entry.ci95)}</td>",
+        f"<td>{'' if entry.ci95 is None else phrases.between(*entry.ci95)}</td>",
         f"<td>{entry.seeds} of {entry.seeds_planned}</td>",
         f"<td>{entry.examples:,}{planned}</td>",
         f'<td class="words">{escape("; ".join(held.other) or "nothing")}</td>',

@@ -12,7 +12,7 @@ from foreword.report.study.figures import Picture, pictures, value
 from foreword.report.study.held import Held, hold
 from foreword.results.cells import Answered, Bins, Curve, Entry, Matrix, Row, Series, Table, Test
 from foreword.results.papers import Paper
-from foreword.util import words
+from foreword.util import phrases
 
 WORDS = {True: "holds", False: "does not hold", None: "cannot say"}
 TONES = {"agrees": "yes", "differs": "no", "cannot say": "open", "holds": "yes", "does not hold": "no"}
@@ -46,11 +46,11 @@ def in_words(test: Test) -> str:
     if test.cases is not None:
         parts.append(f"{test.cases[0]} of {test.cases[1]}")
     if test.estimate is not None:
-        parts.append(f"{words.points(test.estimate)} {test.unit or 'points'}")
+        parts.append(f"{phrases.points(test.estimate)} {test.unit or 'points'}")
     if test.ci95 is not None:
-        parts.append(f"95% interval {words.between(*test.ci95)}")
+        parts.append(f"95% interval {phrases.between(*test.ci95)}")
     if test.p is not None:
-        parts.append(words.p_value(test.p) + (f", {test.adjusted}" if test.adjusted else ""))
+        parts.append(phrases.p_value(test.p) + (f", {test.adjusted}" if test.adjusted else ""))
     if test.note:
         parts.append(test.note)
     return test.claim + (f": {'; '.join(parts)}." if parts else ".")
@@ -82,7 +82,7 @@ def cell(held: Held, *, bold: bool = False, extra: str = "") -> str:
 
 
 def _rests_on(entry: Entry) -> str:
-    between = "" if entry.ci95 is None else f"{words.between(*entry.ci95)};<br>"
+    between = "" if entry.ci95 is None else f"{phrases.between(*entry.ci95)};<br>"
     planned = f" of {entry.examples_planned:,}" if entry.examples_planned is not None else ""
     seeds = f"{entry.seeds} of {entry.seeds_planned} {'seed' if entry.seeds_planned == 1 else 'seeds'}"
     return f'<span class="rest">{between}{seeds}, {entry.examples:,}{planned} examples</span>'
@@ -136,7 +136,7 @@ def _curve_table(answered: Curve, preset: str, paper: Paper | None) -> str:
         if any(line.level for line in panel.series):
             heads.append("any")
         rows = [_line_row(line, places, len(heads), preset, paper) for line in panel.series]
-        name = f"{panel.title}: {words.title(panel.y)} by {answered.x}"
+        name = f"{panel.title}: {phrases.title(panel.y)} by {answered.x}"
         parts.append(f"<details><summary>{escape(name)}</summary>{table(name, ('', *heads), rows)}</details>")
     return "".join(parts)
 
@@ -180,7 +180,7 @@ def _matrix(answered: Matrix, preset: str, paper: Paper | None) -> str:
 
 
 def _signed(gap: float) -> str:
-    text = words.points(gap)
+    text = phrases.points(gap)
     return f"−{text[1:]}" if text.startswith("-") else f"+{text}"
 
 
@@ -206,7 +206,7 @@ def _bin_table(answered: Bins, preset: str, paper: Paper | None) -> str:
             between = f"{panel.edges[n]:.2f} to {panel.edges[n + 1]:.2f}"
             rows.append(f'<tr><th scope="row">{n + 1}</th><td class="words">{between}</td>{cells}</tr>')
         heads = ("bin", answered.x, "examples", *panel.series)
-        name = f"{panel.title}: {words.title(panel.y)} by {answered.x}"
+        name = f"{panel.title}: {phrases.title(panel.y)} by {answered.x}"
         parts.append(f"<details><summary>{escape(name)}</summary>{table(name, heads, rows, leading=2)}</details>")
     return "".join(parts)
 
@@ -215,8 +215,8 @@ def _bin_cell(point: tuple[float, float | None, float | None] | None, number: ob
     if point is None:
         return f"<td>none{_known(number)}</td>"
     score, low, high = point
-    between = "too few for an interval" if low is None or high is None else words.between(low, high)
-    ours = f'<span class="lead">{words.score(score)}</span><br><span class="rest">{between}</span>'
+    between = "too few for an interval" if low is None or high is None else phrases.between(low, high)
+    ours = f'<span class="lead">{phrases.score(score)}</span><br><span class="rest">{between}</span>'
     return f'<td data-sort="{score!r}">{ours}{_known(number)}</td>'
 
 

@@ -14,7 +14,7 @@ from foreword.results.cells import Cell
 from foreword.results.collected import distinct, merged
 from foreword.results.papers import KNOWN, Paper
 from foreword.results.record import Record
-from foreword.util import words
+from foreword.util import phrases
 
 OWN = ("label", "seed", "task", "backbone", "fingerprints", "given", "task_name")  # a cell's own place, and digests
 
@@ -46,7 +46,7 @@ def progress(cells: Sequence[Cell]) -> str:
     """`45 cells: 40 done, 1 failed, 4 waiting`."""
     states = Counter(cell.state for cell in cells)
     parts = [f"{states[state]} {state}" for state in ("done", "failed", "running", "waiting") if states[state]]
-    return f"{words.plural(len(cells), 'cell')}: {', '.join(parts)}" if cells else "none"
+    return f"{phrases.plural(len(cells), 'cell')}: {', '.join(parts)}" if cells else "none"
 
 
 def stood_in(page: StudyPage, axis: str) -> list[str]:
@@ -74,7 +74,8 @@ def decisions(page: StudyPage, paper: Paper | None) -> str:
     )
     silent = [point for point in (paper.silent if paper else ()) if point not in page.decisions]
     if silent:
-        text += f'<p class="small">The paper does not say these either, and this study notes no choice of its own: {escape("; ".join(silent))}.</p>'
+        points = escape("; ".join(silent))
+        text += f'<p class="small">The paper does not say these either, and this study notes no choice of its own: {points}.</p>'
     return text or "<p>Nothing had to be decided.</p>"
 
 
@@ -102,7 +103,7 @@ def settings(page: StudyPage) -> str:
     if same:
         inner = _pairs("Settings that all cells share", same)
         parts.append(
-            f"<details><summary>{words.plural(len(same), 'setting')} that all cells share</summary>{inner}</details>"
+            f"<details><summary>{phrases.plural(len(same), 'setting')} that all cells share</summary>{inner}</details>"
         )
     return "".join(parts)
 
@@ -135,7 +136,7 @@ def provenance(page: StudyPage) -> str:
         if pairs
     )
     hours = sum(record.costs.train_seconds for record in found)
-    return f'<dl class="measured">{body}<div><dt>Training in all</dt><dd>{words.duration(hours)}</dd></div></dl>'
+    return f'<dl class="measured">{body}<div><dt>Training in all</dt><dd>{phrases.duration(hours)}</dd></div></dl>'
 
 
 def failures(page: StudyPage) -> str:

@@ -19,7 +19,7 @@ from foreword.report.study.held import Held, counted, held_of
 from foreword.report.study.page import SCRIPTS, headline, study_page
 from foreword.report.study.values import StudyPage
 from foreword.results.cells import Bins, Curve, Table, Test
-from foreword.util import words
+from foreword.util import phrases
 from foreword.util.errors import ForewordError
 from foreword.util.files import whole_folder
 
@@ -99,7 +99,7 @@ def index(entries: Sequence[Entry], baseline: str) -> str:
         entry.page.name for entry in entries if sum(e.page.name == entry.page.name for e in entries) > 1
     )
     beside = "".join(_beside([entry for entry in entries if entry.page.name == name], baseline) for name in again)
-    heading = f"<h1>{words.plural(len(entries), 'report')} of studies</h1>"
+    heading = f"<h1>{phrases.plural(len(entries), 'report')} of studies</h1>"
     more = '<p class="small">The same in plain text: <a href="summary.md">summary.md</a>; every figure as SVG and PNG: figures/.</p>'
     return document(
         "Studies",
@@ -123,7 +123,7 @@ def _beside(entries: Sequence[Entry], baseline: str) -> str:
         what = (
             "the baseline"
             if entry is pinned
-            else f"{words.points(mean)} points over {words.plural(len(gaps), 'number')}"
+            else f"{phrases.points(mean)} points over {phrases.plural(len(gaps), 'number')}"
         )
         rows.append(
             f'<tr><th scope="row"><a href="{escape(entry.name)}.html">{escape(entry.run)}</a></th><td class="words">{escape(what)}</td>'
@@ -181,7 +181,7 @@ def _row(held: Held) -> list[str]:
     return [
         _cell(held.place),
         value(entry) if entry.score is not None else _cell(entry.cause or "not run"),
-        "" if entry.ci95 is None else words.between(*entry.ci95),
+        "" if entry.ci95 is None else phrases.between(*entry.ci95),
         "" if held.number is None else f"{held.number} ({held.number.known})",
         _cell("; ".join(held.other)),
         held.verdict.word,

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 
 from foreword.engine import Row
-from foreword.engine.unfrozen import load_unfrozen, save_unfrozen
+from foreword.engine.trainable import load_trainable, save_trainable
 from foreword.train.pretrain.checkpoint import keep, put_back, workplace
-from foreword.train.pretrain.loop import Progress
+from foreword.train.pretrain.loop import TrainingStatus
 from foreword.train.pretrain.pairs import Place, pairs
 from foreword.train.pretrain.texts import Mark, texts
 from foreword.util.errors import ForewordError, unknown
@@ -71,7 +71,7 @@ class Adaptation:
         self.texts = texts(data, seed)
         self.goal = steps if steps is not None else STEPS if tokens is None else None
         self.token_goal = tokens
-        self.backbone, self.stored = load_unfrozen(
+        self.backbone, self.stored = load_trainable(
             model, device=device, revision=revision, trust_remote_code=trust_remote_code
         )
         room = None if self.backbone.window is None else self.backbone.window - self.backbone.specials
@@ -107,7 +107,7 @@ class Adaptation:
         *,
         threads: int | None = None,
         save_every: float = 180.0,
-        report: Callable[[Progress], None] = lambda progress: None,
+        report: Callable[[TrainingStatus], None] = lambda progress: None,
         report_every: int = 10,
         stop_after: int | None = None,
     ) -> Path:
@@ -127,7 +127,7 @@ class Adaptation:
         self,
         out: Path,
         save_every: float,
-        report: Callable[[Progress], None],
+        report: Callable[[TrainingStatus], None],
         report_every: int,
         stop_after: int | None,
     ) -> Path:
@@ -143,7 +143,7 @@ class Adaptation:
                 self.curve.append((self.tokens, round(loss, 4)))
                 now = time.monotonic()
                 speed = (self.tokens - before) / (now - began)
-                report(Progress(self.tokens, self.steps, loss, self.recipe.learning_rate, speed))
+                report(TrainingStatus(self.tokens, self.steps, loss, self.recipe.learning_rate, speed))
                 self.window, began, before = [], now, self.tokens
             if time.monotonic() - saved > save_every:
                 self._checkpoint(out)
@@ -221,7 +221,7 @@ class Adaptation:
     def _export(self, folder: Path) -> Path:
         """The model folder, whole or not at all: weights, tokenizer, recipe and card."""
         with whole_folder(folder) as part:
-            save_unfrozen(self.backbone, part, self.stored)
+            save_trainable(self.backbone, part, self.stored)
             facts = {"tokens": self.tokens, "steps": self.steps, "curve": self.curve}
             write_json(part / "recipe.json", {**asdict(self.recipe), **facts})
             write_text(part / "README.md", self._card())

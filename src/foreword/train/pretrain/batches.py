@@ -11,7 +11,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from foreword.synthetic import Document, documents
-from foreword.train.pretrain.words import EOS_ID, PAD_ID
+from foreword.train.pretrain.tokenizer import EOS_ID, PAD_ID
 
 CHUNK = 4096
 """Documents that are sorted by length together."""

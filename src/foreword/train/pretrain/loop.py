@@ -14,10 +14,10 @@ from tokenizers import Tokenizer
 
 from foreword.train.pretrain.batches import Batch, Place, batches
 from foreword.train.pretrain.checkpoint import keep, put_back, workplace
-from foreword.train.pretrain.fresh import fresh_llama, fresh_t5, save, save_tokenizer
+from foreword.train.pretrain.init_model import init_llama, init_t5, save, save_tokenizer
 from foreword.train.pretrain.objective import causal, spans_of
 from foreword.train.pretrain.spans import SENTINELS
-from foreword.train.pretrain.words import EOS, EOS_ID, PAD, PAD_ID, SENTINEL_IDS, train_tokenizer
+from foreword.train.pretrain.tokenizer import EOS, EOS_ID, PAD, PAD_ID, SENTINEL_IDS, train_tokenizer
 from foreword.util.errors import ForewordError, unknown
 from foreword.util.files import read_json, whole_file, whole_folder, write_json
 
@@ -37,8 +37,8 @@ class Shape:
         """A model of this shape in training mode."""
         sizes = self.vocab, self.hidden, self.layers, self.heads, self.inner
         if not self.both:
-            return fresh_llama(*sizes, eos=EOS_ID, pad=PAD_ID, seed=seed).train()
-        return fresh_t5(*sizes, eos=EOS_ID, pad=PAD_ID, sentinels=SENTINEL_IDS, seed=seed).train()
+            return init_llama(*sizes, eos=EOS_ID, pad=PAD_ID, seed=seed).train()
+        return init_t5(*sizes, eos=EOS_ID, pad=PAD_ID, sentinels=SENTINEL_IDS, seed=seed).train()
 
 
 SIZES = {
@@ -73,7 +73,7 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainingStatus:
     """Where a run stands. loss: mean over the last steps, in nats a counted token. speed: tokens a second."""
 
     tokens: int
@@ -91,7 +91,7 @@ def pretrain(
     seed: int = 0,
     threads: int | None = None,
     save_every: float = 180.0,
-    report: Callable[[Progress], None] = lambda progress: None,
+    report: Callable[[TrainingStatus], None] = lambda progress: None,
     report_every: int = 50,
     stop_after: int | None = None,
     **recipe: Any,
@@ -116,7 +116,7 @@ def _go_on(
     run: _Run,
     tokens: int,
     save_every: float,
-    report: Callable[[Progress], None],
+    report: Callable[[TrainingStatus], None],
     report_every: int,
     stop_after: int | None,
 ) -> None:
@@ -132,7 +132,7 @@ def _go_on(
             now = time.monotonic()
             loss = sum(window) / len(window)
             run.curve.append((run.tokens, round(loss, 4)))
-            report(Progress(run.tokens, run.steps, loss, run.rate(), (run.tokens - before) / (now - began)))
+            report(TrainingStatus(run.tokens, run.steps, loss, run.rate(), (run.tokens - before) / (now - began)))
             window, began, before = [], now, run.tokens
         if time.monotonic() - saved > save_every:
             run.checkpoint()

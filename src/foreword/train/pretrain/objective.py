@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy, pad
 
 from foreword.train.pretrain.batches import LONGEST, STEP, Batch
 from foreword.train.pretrain.spans import SHORTEST, corrupted
-from foreword.train.pretrain.words import EOS_ID, PAD_ID, SENTINEL_IDS
+from foreword.train.pretrain.tokenizer import EOS_ID, PAD_ID, SENTINEL_IDS
 
 Objective = Callable[[Batch], Tensor]
 """The mean loss of a batch in nats a counted token."""

@@ -57,7 +57,7 @@ def _rows(
 ) -> tuple[list[Row], Mark]:
     """The rows of the next texts, at least CHUNK of them, and the mark behind those texts."""
     rows: list[Row] = []
-    words = backbone.words
+    words = backbone.tokenizer
     for number, (text, behind) in enumerate(texts.read(mark)):
         if number > BARREN and not rows:
             raise ForewordError(

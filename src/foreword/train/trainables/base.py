@@ -12,7 +12,7 @@ from foreword.config.tuning import Tuning
 from foreword.engine import Backbone
 from foreword.engine import Prefix as Before
 from foreword.prompts.inits import Given
-from foreword.prompts.soft_prompt import Birth, SoftPrompt
+from foreword.prompts.soft_prompt import Provenance, SoftPrompt
 
 Prefix = Before | Tensor | None  # what `Backbone.loss` takes to stand before every row
 
@@ -59,11 +59,12 @@ class Training(Protocol):
 @dataclass(frozen=True)
 class Rate:
     """A learning rate. unit: of what. setting: the key of a run that holds it. flag: how the command line calls that setting, where
-    it has a name for it."""
+    it has a name for it. key: stands for the unit in the keys of trials, where an earlier version had another one."""
 
     unit: str
     setting: str
     flag: str = ""
+    key: str = ""
 
     @property
     def name(self) -> str:
@@ -93,4 +94,4 @@ class Trainable:
     flops: Callable[[Backbone], int]
     settings: frozenset[str] = frozenset()
     keeps: str = ""
-    artifact: Callable[[dict[str, Tensor], Birth], SoftPrompt] | None = None
+    artifact: Callable[[dict[str, Tensor], Provenance], SoftPrompt] | None = None

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from foreword.config.tuning import Tuning
 from foreword.engine import Backbone
+from foreword.engine.residual import TOKENS, residual_scale
 from foreword.prompts.inits import initial
-from foreword.prompts.soft_prompt import Birth, SoftPrompt
+from foreword.prompts.soft_prompt import Provenance, SoftPrompt
 from foreword.train.trainables.base import Rate, Setup, Trainable
 
 KEPT = "prompt"  # the name of the soft prompt among what is kept
@@ -19,15 +20,17 @@ MLP_RATE = 0.01  # the reparameterisation's weights learn at this part of the pr
 
 
 class Prompt:
-    """The trained numbers, held in units of the embedding rows' root mean square, so that one learning rate serves every model.
-    With the two-layer reparameterisation, the prompt is x + W2 tanh(W1 x); W2 starts at zero, so it starts where x does.
+    """The trained numbers x, held in units of the hidden states behind the backbone's first block, so that one learning rate serves
+    every model. With the two-layer reparameterisation, the prompt is x + W2 tanh(W1 x), where W1 reads x in units of the embedding
+    rows; W2 starts at zero, so it starts where x does.
     start: [P, H], the initial values. Where no step is to be taken they stay as they are, to the bit."""
 
     def __init__(self, backbone: Backbone, start: Tensor, tuning: Tuning, seed: int) -> None:
         hidden, device = int(start.shape[1]), backbone.device
-        self.backbone, self.scale, self.start = backbone, backbone.scale, _digest(start)
+        self.backbone, self.unit = backbone, unit_of(backbone)
+        self.start = f"{_digest(start)}, in units of {self.unit}"
         self.initial = {KEPT: start.float().cpu()}
-        self.named: dict[str, Tensor] = {"prompt": start.float().to(device) / self.scale}
+        self.named: dict[str, Tensor] = {"prompt": start.float().to(device) / self.unit}
         if tuning.reparameterisation == "mlp" and tuning.max_steps:
             width = tuning.mlp_width or hidden
             generator = torch.Generator().manual_seed(int(hashlib.sha256(f"{seed}/mlp".encode()).hexdigest()[:8], 16))
@@ -41,8 +44,9 @@ class Prompt:
         """The soft prompt [P, H] as the backbone gets it."""
         x = self.named["prompt"]
         if "mlp_in" in self.named:
-            x = x + torch.tanh(x @ self.named["mlp_in"]) @ self.named["mlp_out"]
-        return x * self.scale
+            in_rows = x * (self.unit / self.backbone.scale)
+            x = x + torch.tanh(in_rows @ self.named["mlp_in"]) @ self.named["mlp_out"]
+        return x * self.unit
 
     def kept(self) -> dict[str, Tensor]:
         """The soft prompt [P, H], the reparameterisation folded away."""
@@ -62,6 +66,13 @@ class Prompt:
         """Nothing to do: the backbone never changed, and the best soft prompt is handed to it."""
 
 
+def unit_of(backbone: Backbone) -> float:
+    """What the trained numbers of a soft prompt are multiples of: the root mean square of the hidden states behind the first block, to
+    two digits, so that it is the same on every machine; of the embedding rows where the model hands out no hidden states."""
+    measured = residual_scale(backbone.model, backbone.tokenizer.frequent(TOKENS))
+    return float(f"{measured or backbone.scale:.2g}")
+
+
 def _digest(values: Tensor) -> str:
     return hashlib.sha256(values.detach().float().cpu().numpy().tobytes()).hexdigest()
 
@@ -70,7 +81,7 @@ def _begin(setup: Setup) -> Prompt:
     """A given prompt is what it starts from; else the init strategy's rows."""
     tuning, given = setup.tuning, setup.given
     length = tuning.prompt_length if given.prompt is None else given.prompt.length
-    strategy = tuning.init if given.prompt is None else "carried"
+    strategy = tuning.init if given.prompt is None else "warm_start"
     start = initial(strategy, setup.backbone, length, seed=setup.seed, given=given)
     return Prompt(setup.backbone, start, tuning, setup.seed)
 
@@ -82,14 +93,19 @@ def _parameters(backbone: Backbone, tuning: Tuning, length: int) -> int:
     return length * hidden + (2 * hidden * (tuning.mlp_width or hidden) if through_layers else 0)
 
 
-def _artifact(best: dict[str, Tensor], birth: Birth) -> SoftPrompt:
-    return SoftPrompt(best[KEPT], birth)
+def _artifact(best: dict[str, Tensor], provenance: Provenance) -> SoftPrompt:
+    return SoftPrompt(best[KEPT], provenance)
 
 
 TRAINABLE = Trainable(
     name="prompt",
     trains="a soft prompt [P, H] before the input",
-    rate=Rate("the root mean square of the embedding rows", "tuning.learning_rate", "--learning-rate"),
+    rate=Rate(
+        "the root mean square of the hidden states behind the first block",
+        "tuning.learning_rate",
+        "--learning-rate",
+        "first block",
+    ),
     prefix=True,
     changes_model=False,
     begin=_begin,

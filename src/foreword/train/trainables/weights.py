@@ -29,8 +29,8 @@ class Weights:
         self.backbone = wrap(
             backbone.name,
             copy.deepcopy(backbone.model).float(),
-            backbone.words.tokenizer,
-            backbone.answers.tokenizer,
+            backbone.tokenizer.hf,
+            backbone.target_tokenizer.hf,
             notes=tuple(notes),
         )
         if backbone.chat is not None:

@@ -15,13 +15,13 @@ from foreword.engine.install import Installation
 from foreword.engine.passes import Pass, running
 
 
-def let_recompute(installation: Installation) -> None:
+def patch_checkpointing(installation: Installation) -> None:
     """Let every layer of the model ask each pass whether it is to forget what it computed; in the backward pass it is then run again,
     in the same pass. Chen et al. 2016 (arXiv 1604.06174), a layer a segment: about a third more arithmetic, one layer's activations.
     Passes that fill a cache must not ask for it: running again would fill it twice."""
     for layer in installation.model.modules():
         if isinstance(layer, GradientCheckpointingLayer):
-            installation.switch(layer, "checkpointing", _forgetting)
+            installation.patch_forward(layer, "checkpointing", _forgetting)
 
 
 def _forgetting(now: Pass, plain: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -14,7 +14,7 @@ from foreword.engine.load import _source, load_backbone
 from foreword.util.errors import ForewordError
 
 
-def load_unfrozen(
+def load_trainable(
     name: str, *, device: str = "auto", revision: str | None = None, trust_remote_code: bool = False
 ) -> tuple[Backbone, torch.dtype]:
     """Load an encoder-decoder in float32 as a backbone whose weights all take gradients, and the numbers in which it is kept.
@@ -30,7 +30,7 @@ def load_unfrozen(
             f"LM adaptation is for encoder-decoder models such as T5, and {name} is decoder-only: it continues text already; "
             "use it as it is."
         )
-    if backbone.answers is not backbone.words:
+    if backbone.target_tokenizer is not backbone.tokenizer:
         raise ForewordError(
             f"LM adaptation needs one tokenizer for what is read and written, and {name} has two; choose another model."
         )
@@ -44,8 +44,8 @@ def load_unfrozen(
     return backbone, getattr(config, "dtype", None) or torch.float32
 
 
-def save_unfrozen(backbone: Backbone, folder: Path, dtype: torch.dtype) -> None:
+def save_trainable(backbone: Backbone, folder: Path, dtype: torch.dtype) -> None:
     """Write config, weights (safetensors, in this dtype) and the tokenizer's files into an existing folder."""
     kept = backbone.model if dtype == backbone.dtype else copy.deepcopy(backbone.model).to(dtype)
     kept.save_pretrained(folder)
-    backbone.words.tokenizer.save_pretrained(folder)
+    backbone.tokenizer.hf.save_pretrained(folder)

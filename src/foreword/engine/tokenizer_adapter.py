@@ -1,4 +1,4 @@
-"""Wording turns text into token ids piece by piece and back; it refuses to let a piece's tokens depend on its neighbours."""
+"""TokenizerAdapter turns text into token ids piece by piece and back; it refuses to let a piece's tokens depend on its neighbours."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from foreword.util.text import Run, Runs, Text
 _ANCHORS = ("\n", "0", "|")  # some vocabularies have words that begin with a line end
 
 
-class Wording:
+class TokenizerAdapter:
     """A tokenizer with the three things the engine needs: the specials around a text, tokens of a piece, and text again.
 
     start, end: the special ids that the tokenizer itself puts around a text (`<s>`; `</s>`; often nothing). rows: ids that the
@@ -25,7 +25,7 @@ class Wording:
     """
 
     def __init__(self, tokenizer: Any, rows: int | None = None, *, side: str = "text") -> None:
-        self.tokenizer, self.rows, self.side = tokenizer, rows, side
+        self.hf, self.rows, self.side = tokenizer, rows, side
         plain = self._encode("a")
         around = list(tokenizer(**{side: "a"}).input_ids)
         at = next((i for i in range(len(around)) if around[i : i + len(plain)] == plain), 0)
@@ -35,15 +35,15 @@ class Wording:
 
     def _encode(self, text: str, data: bool = False) -> list[int]:
         given = {"split_special_tokens": True} if data else {}
-        return list(self.tokenizer(**{self.side: text}, add_special_tokens=False, **given).input_ids)
+        return list(self.hf(**{self.side: text}, add_special_tokens=False, **given).input_ids)
 
-    def target(self) -> Wording:
+    def target(self) -> TokenizerAdapter:
         """The wording of answers of the same tokenizer: itself, but for tokenizers that write a target in another way."""
-        other = Wording(self.tokenizer, self.rows, side="text_target")
+        other = TokenizerAdapter(self.hf, self.rows, side="text_target")
         same = (other.start, other.end, other._encode("a 1")) == (self.start, self.end, self._encode("a 1"))
         return self if same else other
 
-    def with_ends(self, start: tuple[int, ...], end: tuple[int, ...]) -> Wording:
+    def with_ends(self, start: tuple[int, ...], end: tuple[int, ...]) -> TokenizerAdapter:
         """The same with other ids around a text."""
         if (start, end) == (self.start, self.end):
             return self
@@ -110,8 +110,8 @@ class Wording:
     @functools.cached_property
     def _controls(self) -> dict[int, str]:
         """The control tokens, by their ids."""
-        added = getattr(self.tokenizer, "added_tokens_decoder", {})
-        named = zip(self.tokenizer.all_special_ids, self.tokenizer.all_special_tokens, strict=True)
+        added = getattr(self.hf, "added_tokens_decoder", {})
+        named = zip(self.hf.all_special_ids, self.hf.all_special_tokens, strict=True)
         return {int(i): str(one.content) for i, one in added.items() if one.special} | {
             int(i): str(s) for i, s in named
         }
@@ -122,30 +122,26 @@ class Wording:
 
     def text(self, ids: Sequence[int]) -> str:
         """The text of ids, special tokens left out."""
-        return str(self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
+        return str(self.hf.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """Each id's own token, for showing."""
-        return [str(piece) for piece in self.tokenizer.convert_ids_to_tokens(list(ids))]
+        return [str(piece) for piece in self.hf.convert_ids_to_tokens(list(ids))]
 
     def unknown(self, ids: Sequence[int]) -> int:
         """How many of the ids are the tokenizer's unknown token (text it cannot write)."""
-        unk = self.tokenizer.unk_token_id
-        return (
-            0
-            if unk is None or unk in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id)
-            else list(ids).count(unk)
-        )
+        unk = self.hf.unk_token_id
+        return 0 if unk is None or unk in (self.hf.pad_token_id, self.hf.eos_token_id) else list(ids).count(unk)
 
     @property
     def pad(self) -> int:
         """An id to fill with, one that the model has a vector for; it is masked everywhere, so any will do."""
-        known = self.tokenizer.pad_token_id
+        known = self.hf.pad_token_id
         return 0 if known is None or (self.rows is not None and known >= self.rows) else int(known)
 
     @functools.cached_property
     def _texts(self) -> list[str]:
-        return [str(text) for text in self.tokenizer.batch_decode([[i] for i in range(len(self.tokenizer))])]
+        return [str(text) for text in self.hf.batch_decode([[i] for i in range(len(self.hf))])]
 
     def ending_in(self, character: str) -> frozenset[int]:
         """The ids whose text holds the character, or part of one: only after one of these can a stop text be complete."""
@@ -153,18 +149,18 @@ class Wording:
 
     def special_ids(self) -> frozenset[int]:
         """Ids that are no text: never shown, never sampled for a prompt's initial values."""
-        return frozenset(int(i) for i in self.tokenizer.all_special_ids if i is not None)  # a name without a token
+        return frozenset(int(i) for i in self.hf.all_special_ids if i is not None)  # a name without a token
 
     def frequent(self, count: int) -> list[int]:
         """The `count` most frequent tokens that are text. Trained vocabularies (byte-pair merges, unigram pieces) stand in the
         order of their frequency, so these are the lowest ids (Lester et al. 2021, section 3.2: the 5,000 most common)."""
         special = self.special_ids()
-        size = len(self.tokenizer) if self.rows is None else min(self.rows, len(self.tokenizer))
+        size = len(self.hf) if self.rows is None else min(self.rows, len(self.hf))
         return [i for i in range(size) if i not in special][:count]
 
     def digest_text(self) -> str:
         """What identifies the tokenizer: see `tokenizer_text`; and the specials that it puts around a text."""
-        return repr((tokenizer_text(self.tokenizer), self.start, self.end))
+        return repr((tokenizer_text(self.hf), self.start, self.end))
 
 
 def stripped(text: Text) -> Text:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foreword.engine.pack import batches, order, padding_share, step_places, visited
+from foreword.engine.batching import batches, order, padding_share, step_places, visited
 
 LENGTHS = st.lists(st.integers(1, 60), max_size=60)
 

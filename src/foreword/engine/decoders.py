@@ -10,138 +10,141 @@ import torch
 from torch import Tensor
 
 from foreword.engine.batch import Row, positions
-from foreword.engine.cache import Behind, keep_rows, roomy_cache, still_there
+from foreword.engine.cache import RowPrefixes, compact_rows, preallocated_cache, still_there
+from foreword.engine.capabilities import Capabilities
 from foreword.engine.decoding import Prompted
-from foreword.engine.traits import Traits
 
 
-class Growing(Protocol):
+class Decoder(Protocol):
     """A batch of rows that grow. order: the places, among the rows that it was made of, of those that stand in it. leaves: whether rows
     may leave it before all are done."""
 
     order: list[int]
-    leaves: bool
+    can_evict: bool
 
-    def begin(self) -> Tensor:
+    def prefill(self) -> Tensor:
         """Logits [B, V] for each row's first token."""
 
-    def go_on(self, chosen: Tensor) -> Tensor:
+    def decode_step(self, chosen: Tensor) -> Tensor:
         """Logits [B, V] for the token behind the chosen ones [B]."""
 
-    def keep(self, gone: Sequence[bool]) -> list[int]:
+    def compact(self, gone: Sequence[bool]) -> list[int]:
         """Let only the rows go on that are not gone; their places before, in the order in which they stand now."""
 
 
 class _Engine(Protocol):
     pad: int
-    traits: Traits
+    capabilities: Capabilities
 
     @property
     def device(self) -> torch.device: ...
-    def behind(self, rows: Sequence[Prompted]) -> tuple[list[int], Behind]: ...
+    def row_prefixes(self, rows: Sequence[Prompted]) -> tuple[list[int], RowPrefixes]: ...
     def padded(self, rows: Sequence[Prompted], *, left: bool, alone: bool) -> tuple[dict[str, Any], Tensor]: ...
     def last_logits(self, shape: Sequence[int], **given: Any) -> Any: ...
 
 
-class Shared:
+class CachedDecoder:
     """Rows in a cache of the model library's kind: each prefix, run once, is copied into its rows' cache, and all rows are read together,
     the longest first, padded on the left."""
 
-    leaves = True
+    can_evict = True
 
     def __init__(self, engine: _Engine, rows: Sequence[Prompted], longest: int) -> None:
         self.engine = engine
-        self.order, behind = engine.behind(rows)
-        self.before = behind.length
+        self.order, row_prefixes = engine.row_prefixes(rows)
+        self.before = row_prefixes.length
         self.given, mask = engine.padded([rows[place] for place in self.order], left=True, alone=True)  # [B, T]
-        self.mask = torch.cat([behind.mask(engine.device), mask], dim=1)  # [B, S + T]
-        self.cache = roomy_cache(behind, self.mask.shape[1] + longest)
+        self.mask = torch.cat([row_prefixes.mask(engine.device), mask], dim=1)  # [B, S + T]
+        self.cache = preallocated_cache(row_prefixes, self.mask.shape[1] + longest)
 
-    def begin(self) -> Tensor:
+    def prefill(self) -> Tensor:
         """Logits [B, V] at each row's last position."""
         return self._pass(self.given, positions(self.mask)[:, self.before :])
 
-    def go_on(self, chosen: Tensor) -> Tensor:
+    def decode_step(self, chosen: Tensor) -> Tensor:
         """Logits [B, V] behind one token [B] more."""
         self.mask = torch.cat([self.mask, self.mask.new_ones((len(chosen), 1))], dim=1)
         return self._pass({"input_ids": chosen.unsqueeze(1)}, self.mask.sum(dim=1, keepdim=True) - 1)
 
-    def _pass(self, inputs: dict[str, Any], spots: Tensor) -> Tensor:
+    def _pass(self, inputs: dict[str, Any], position_ids: Tensor) -> Tensor:
         given = {**inputs, "past_key_values": self.cache, "use_cache": True}
-        return self.engine.last_logits(spots.shape, mask=self.mask, spots=spots, **given).logits[0]  # type: ignore[no-any-return]
+        return self.engine.last_logits(position_ids.shape, mask=self.mask, position_ids=position_ids, **given).logits[0]  # type: ignore[no-any-return]
 
-    def keep(self, gone: Sequence[bool]) -> list[int]:
+    def compact(self, gone: Sequence[bool]) -> list[int]:
         """Let only the rows go on that are not gone; their places before, in the order in which they stand now."""
         order = still_there(gone)
         self.mask = self.mask[torch.tensor(order, device=self.mask.device)]
-        keep_rows(self.cache, order)
+        compact_rows(self.cache, order)
         return order
 
 
-class Joined:
+class ConcatDecoder:
     """Rows with their prefixes in one sequence, padded on the left, in a cache or state of the model's own."""
 
-    leaves = False
+    can_evict = False
 
     def __init__(self, engine: _Engine, rows: Sequence[Prompted]) -> None:
         self.engine, self.order = engine, list(range(len(rows)))
         self.given, self.mask = engine.padded(rows, left=True, alone=False)  # [B, S + T]
         self.kept: dict[str, Any] = {}
 
-    def begin(self) -> Tensor:
+    def prefill(self) -> Tensor:
         """Logits [B, V] at each row's last position."""
         return self._pass(self.mask.shape, self.mask, positions(self.mask), self.given)
 
-    def go_on(self, chosen: Tensor) -> Tensor:
+    def decode_step(self, chosen: Tensor) -> Tensor:
         """Logits [B, V] behind one token [B] more."""
         self.mask = torch.cat([self.mask, self.mask.new_ones((len(chosen), 1))], dim=1)
         given = {"input_ids": chosen.unsqueeze(1), **self.kept}
         mask = self.mask if "past_key_values" in given else self.mask[:, -1:]  # a state is past its padding
         return self._pass((len(chosen), 1), mask, self.mask.sum(dim=1, keepdim=True) - 1, given)
 
-    def _pass(self, shape: Sequence[int], mask: Tensor, spots: Tensor, given: dict[str, Any]) -> Tensor:
-        out = self.engine.last_logits(shape, mask=mask, spots=spots, use_cache=True, **given)
+    def _pass(self, shape: Sequence[int], mask: Tensor, position_ids: Tensor, given: dict[str, Any]) -> Tensor:
+        out = self.engine.last_logits(shape, mask=mask, position_ids=position_ids, use_cache=True, **given)
         name = "past_key_values" if hasattr(out, "past_key_values") else "cache_params"  # state-space models
         self.kept = {name: getattr(out, name)}
         return out.logits[0]  # type: ignore[no-any-return]
 
-    def keep(self, gone: Sequence[bool]) -> list[int]:
+    def compact(self, gone: Sequence[bool]) -> list[int]:
         """Rows stay: what the model keeps of them is not ours to sort."""
         raise NotImplementedError
 
 
-class Again:
+class UncachedDecoder:
     """Rows of a model whose cache is not exact: each token takes the whole row again."""
 
-    leaves = True
+    can_evict = True
 
     def __init__(self, engine: _Engine, rows: Sequence[Prompted]) -> None:
         self.engine, self.rows = engine, list(rows)
         self.order = list(range(len(rows)))
 
-    def begin(self) -> Tensor:
+    def prefill(self) -> Tensor:
         """Logits [B, V] at each row's last position."""
         given, mask = self.engine.padded(self.rows, left=True, alone=False)
-        spots = positions(mask)
-        return self.engine.last_logits(mask.shape, mask=mask, spots=spots, use_cache=False, **given).logits[0]  # type: ignore[no-any-return]
+        position_ids = positions(mask)
+        logits: Tensor = self.engine.last_logits(
+            mask.shape, mask=mask, position_ids=position_ids, use_cache=False, **given
+        ).logits[0]
+        return logits
 
-    def go_on(self, chosen: Tensor) -> Tensor:
+    def decode_step(self, chosen: Tensor) -> Tensor:
         """Logits [B, V] behind one token [B] more."""
         longer = []
         for (prefix, row), token in zip(self.rows, chosen.tolist(), strict=True):
             longer.append((prefix, Row(row.prefix, (*row.own, token), before=row.before)))
         self.rows = longer
-        return self.begin()
+        return self.prefill()
 
-    def keep(self, gone: Sequence[bool]) -> list[int]:
+    def compact(self, gone: Sequence[bool]) -> list[int]:
         """Let only the rows go on that are not gone; their places before, in the order in which they stand now."""
         order = still_there(gone)
         self.rows = [self.rows[place] for place in order]
         return order
 
 
-def growing(engine: _Engine, rows: Sequence[Prompted], longest: int) -> Growing:
+def new_decoder(engine: _Engine, rows: Sequence[Prompted], longest: int) -> Decoder:
     """The rows as a batch to which answers of up to `longest` tokens may be added."""
-    if not engine.traits.continues:
-        return Again(engine, rows)
-    return Shared(engine, rows, longest) if engine.traits.shares else Joined(engine, rows)
+    if not engine.capabilities.incremental_decoding:
+        return UncachedDecoder(engine, rows)
+    return CachedDecoder(engine, rows, longest) if engine.capabilities.prefix_cache else ConcatDecoder(engine, rows)

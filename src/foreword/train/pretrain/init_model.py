@@ -37,7 +37,7 @@ _SHARP = 30.0
 """The attention score at which a T5's preset heads meet what they look for."""
 
 
-def fresh_llama(
+def init_llama(
     vocab: int, hidden: int, layers: int, heads: int, inner: int, *, eos: int, pad: int, seed: int = 0
 ) -> Any:
     """A Llama-shape causal model in float32, embeddings tied, no bias, no dropout; its weights follow from `seed`.
@@ -151,7 +151,7 @@ def _weight(attention: Any, part: str) -> torch.Tensor:
     return named.weight  # type: ignore[no-any-return]
 
 
-def fresh_t5(
+def init_t5(
     vocab: int,
     hidden: int,
     layers: int,

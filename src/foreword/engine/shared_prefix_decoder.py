@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from foreword.engine.batch import Row
-from foreword.engine.blocks import Block, Part
+from foreword.engine.blocks import Block, NewTokens
 from foreword.engine.cache import PrefixState, length_of, still_there
 from foreword.engine.decoding import Entry, Prompted
 from foreword.engine.prefix import Prefix
@@ -30,7 +30,9 @@ class Engine(Protocol):
     def prefix_key(self, prefix: Prefix | None, row: Row) -> tuple[object, ...]: ...
     def states(self, rows: Sequence[Prompted]) -> list[PrefixState | None]: ...
     def once(self, rows: int, positions: int) -> bool: ...
-    def stretch_logits(self, parts: Sequence[Part], picks: Tensor, ids: Tensor | None = None) -> Tensor: ...
+    def stretch_logits(
+        self, parts: Sequence[NewTokens], logit_positions: Tensor, ids: Tensor | None = None
+    ) -> Tensor: ...
 
 
 @dataclass(eq=False)
@@ -42,7 +44,7 @@ class _Slots:
     entries: list[Entry] = field(default_factory=list)
 
 
-class Slotted:
+class SharedPrefixDecoder:
     """A `RunningBatch` of blocks: all rows go through the model in one sequence, whatever they read."""
 
     joins = True
@@ -81,16 +83,16 @@ class Slotted:
 
     def step(self) -> tuple[list[Entry], Tensor]:
         """One pass over a token of every row that is answering, and over the next tokens of rows that are read."""
-        parts: list[Part] = []
+        parts: list[NewTokens] = []
         ids: list[int] = []
-        picks: list[int] = []
+        logit_positions: list[int] = []
         ready: list[Entry] = []
         pieces = self._pieces()
         for slots in self.slots:
             sizes = [pieces.get(id(entry), 0) if entry.read < len(entry.row.own) else 1 for entry in slots.entries]
             for first, count in _runs(sizes):
                 run = sizes[first : first + count]
-                parts.append(Part(slots.block, first, tuple(run)))
+                parts.append(NewTokens(slots.block, first, tuple(run)))
                 for entry, size in zip(slots.entries[first : first + count], run, strict=True):
                     if entry.read < len(entry.row.own):
                         ids += entry.row.own[entry.read : entry.read + size]
@@ -98,11 +100,11 @@ class Slotted:
                     else:
                         ids.append(entry.token)
                     if entry.read == len(entry.row.own):
-                        picks.append(len(ids) - 1)
+                        logit_positions.append(len(ids) - 1)
                         ready.append(entry)
         device = self.engine.device
         logits = self.engine.stretch_logits(
-            parts, torch.tensor(picks, dtype=torch.long, device=device), torch.tensor(ids, device=device)
+            parts, torch.tensor(logit_positions, dtype=torch.long, device=device), torch.tensor(ids, device=device)
         )
         return ready, logits
 
@@ -130,7 +132,7 @@ class Slotted:
         for slots in self.slots:
             order = still_there([id(entry) in leaving for entry in slots.entries])
             if len(order) < len(slots.entries):
-                slots.block.keep(order)
+                slots.block.compact(order)
                 slots.entries = [slots.entries[place] for place in order]
         self.slots = [slots for slots in self.slots if slots.entries]
 
@@ -151,14 +153,14 @@ def token_logprobs(engine: Engine, prompted: Sequence[Prompted]) -> tuple[list[i
         rows = [prompted[place][1] for place in itertools.islice(waiting, sum(len(part.sizes) for part in parts))]
         ids = [token for row in rows for token in row.own + row.answer[:-1]]
         labels = [token for row in rows for token in row.answer]
-        picks: list[int] = []
+        logit_positions: list[int] = []
         for end, row in zip(
             itertools.accumulate(len(row.own) + len(row.answer) - 1 for row in rows), rows, strict=True
         ):
-            picks += range(end - len(row.answer), end)
+            logit_positions += range(end - len(row.answer), end)
         device = engine.device
         logits = engine.stretch_logits(
-            parts, torch.tensor(picks, device=device), torch.tensor(ids, dtype=torch.long, device=device)
+            parts, torch.tensor(logit_positions, device=device), torch.tensor(ids, dtype=torch.long, device=device)
         )
         logprobs.append(logprobs_of(logits, torch.tensor(labels, device=device)))
     return order, torch.cat(logprobs)
@@ -180,15 +182,18 @@ def _laid(engine: Engine, prompted: Sequence[Prompted]) -> tuple[list[int], list
     order, blocks = [], []
     for shared, places in [*groups, *([(None, copied)] if copied else [])]:
         places = sorted(places, key=lambda place: -lengths[place])
-        behind = [None if shared is not None else states[place] for place in places]
+        copied_states = [None if shared is not None else states[place] for place in places]
         block = Block(shared)
-        block.add(behind, max(length_of(state) + lengths[place] for state, place in zip(behind, places, strict=True)))
+        block.add(
+            copied_states,
+            max(length_of(state) + lengths[place] for state, place in zip(copied_states, places, strict=True)),
+        )
         blocks.append(block)
         order += places
     return order, blocks, [lengths[place] for place in order]
 
 
-def _slices(blocks: Sequence[Block], sizes: Sequence[int]) -> list[list[Part]]:
+def _slices(blocks: Sequence[Block], sizes: Sequence[int]) -> list[list[NewTokens]]:
     """All tokens of all rows, so many of each, in parts that are read at once."""
     rows = [(block, row) for block in blocks for row in range(len(block.held))]
     groups: list[list[int]] = []
@@ -202,7 +207,7 @@ def _slices(blocks: Sequence[Block], sizes: Sequence[int]) -> list[list[Part]]:
     slices = []
     for group in groups:
         runs = [list(run) for _, run in itertools.groupby(group, key=lambda place: id(rows[place][0]))]
-        slices.append([Part(*rows[run[0]], tuple(sizes[place] for place in run)) for run in runs])
+        slices.append([NewTokens(*rows[run[0]], tuple(sizes[place] for place in run)) for run in runs])
     return slices
 
 

@@ -19,19 +19,19 @@ from foreword.engine.passes import Pass
 
 CLOSE = 1e-5  # of the largest logit; what is spared is never computed, so nothing but the order of sums may differ
 
-Parts = tuple[torch.nn.Module, ...]
+Modules = tuple[torch.nn.Module, ...]
 
 
 @dataclass(frozen=True)
-class Spared:
+class Skippable:
     """early: matrix products of the first layer whose input at the rows' positions does not depend on the soft prompt: no gradient flows
     through it. late: parts of the last layer whose output is used at the answers' positions only."""
 
-    early: Parts = ()
-    late: Parts = ()
+    early: Modules = ()
+    late: Modules = ()
 
 
-def let_spare(installation: Installation) -> None:
+def patch_skippable(installation: Installation) -> None:
     """Let the parts of the first and the last layer that may be spared ask each pass whether they are: a packed sequence [.., S + R, H]
     goes through them at the positions that matter alone, the first `trained_positions` for the gradient through early parts, the
     logit positions [N] for late parts, whose other outputs are 0."""
@@ -40,7 +40,7 @@ def let_spare(installation: Installation) -> None:
         parts = [part for part in layers[0].modules() if _multiplies(part)]
         parts += [part for part in layers[-1].modules() if part is not layers[-1] and _has_product(part)]
         for part in dict.fromkeys(parts):
-            installation.switch(part, "spared", functools.partial(_spared, part))
+            installation.patch_forward(part, "spared", functools.partial(_spared, part))
 
 
 def _layers(model: Any) -> list[torch.nn.Module]:
@@ -69,25 +69,27 @@ def _picked(plain: Callable[..., Tensor], positions: Tensor, *given: Tensor) -> 
 class _Engine(Protocol):
     model: Any
 
-    def sparing_logits(self, spared: Spared, soft: Tensor, rows: Sequence[Row]) -> Tensor:
+    def skipping_logits(self, spared: Skippable, soft: Tensor, rows: Sequence[Row]) -> Tensor:
         """Logits [N, V] at the answers' positions of rows behind a soft prompt [P, H], where so much is spared."""
 
 
 @torch.no_grad()
-def find_spared(engine: _Engine, soft: Tensor, rows: Sequence[Row]) -> Spared:
+def find_skippable(engine: _Engine, soft: Tensor, rows: Sequence[Row]) -> Skippable:
     """What may be spared, tried on short pieces of this soft prompt and these rows: of the first layer's matrix products those whose
     inputs at the rows' positions stay what they are when the soft prompt changes, of the last layer's parts those that may be spared
     without a change of the logits."""
     layers = _layers(engine.model)
     if not layers:
-        return Spared()
+        return Skippable()
     own, answer = rows[0].own, rows[0].answer
     short = [Row((), (own * size)[:size], (answer * 3)[:3]) for size in (8, 5)]
     softs = [soft[:3], _other(soft[:3])]
     early = [part for part in layers[0].modules() if _multiplies(part)]
     seen = [_inputs(engine, early, each, short) for each in softs]
-    found = Spared(tuple(part for part in early if _same_rows(*(told.get(part) for told in seen), soft=len(softs[0]))))
-    wanted = engine.sparing_logits(Spared(), softs[0], short)
+    found = Skippable(
+        tuple(part for part in early if _same_rows(*(told.get(part) for told in seen), soft=len(softs[0])))
+    )
+    wanted = engine.skipping_logits(Skippable(), softs[0], short)
     left = list(layers[-1].children())
     while left:
         part = left.pop(0)
@@ -107,9 +109,9 @@ def _other(soft: Tensor) -> Tensor:
     return found
 
 
-def _holds(engine: _Engine, tried: Spared, soft: Tensor, rows: Sequence[Row], wanted: Tensor) -> bool:
+def _holds(engine: _Engine, tried: Skippable, soft: Tensor, rows: Sequence[Row], wanted: Tensor) -> bool:
     try:
-        logits = engine.sparing_logits(tried, soft, rows)
+        logits = engine.skipping_logits(tried, soft, rows)
     except Exception:  # a part that is not made of positions
         return False
     return bool((logits - wanted).abs().max() <= CLOSE * wanted.abs().max())
@@ -137,7 +139,7 @@ def _inputs(
 
     handles = [part.register_forward_pre_hook(note) for part in parts]
     try:
-        engine.sparing_logits(Spared(), soft, rows)
+        engine.skipping_logits(Skippable(), soft, rows)
     finally:
         for handle in handles:
             handle.remove()

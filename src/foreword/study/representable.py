@@ -20,7 +20,7 @@ UNEVEN = 3  # tokens by which the longest choice is longer than the shortest whe
 _TRIED = 5_000  # distinct targets that are encoded and decoded, at most
 
 
-def carried(backbone: Backbone, task: Task) -> Task:
+def representable(backbone: Backbone, task: Task) -> Task:
     """The task with a note on the targets that come back as another text when they are encoded and decoded. Raises ForewordError for
     choices that have the same tokens, and for one that begins another where the model has no token for the end."""
     given = dict.fromkeys(

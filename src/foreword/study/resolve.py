@@ -20,7 +20,7 @@ from foreword.tasks._fit import default_metrics, one_input, unreached
 from foreword.tasks._labels import free
 from foreword.util.errors import ForewordError, unknown
 from foreword.util.files import stands
-from foreword.util.words import listed
+from foreword.util.phrases import listed
 
 DEVICES = ("auto", "cpu", "cuda", "mps", "xpu", "spread")
 POOLINGS = ("mean", "last")

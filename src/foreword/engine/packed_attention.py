@@ -55,7 +55,7 @@ class Packing:
     def __init__(self, prefix: int, sizes: tuple[int, ...], device: torch.device) -> None:
         self.prefix, self.sizes = prefix, sizes
         own = [torch.arange(prefix, prefix + size) for size in sizes]
-        self.spots = torch.cat([torch.arange(prefix), *own]).unsqueeze(0).to(device)  # position ids [1, S + R]
+        self.position_ids = torch.cat([torch.arange(prefix), *own]).unsqueeze(0).to(device)  # position ids [1, S + R]
         self.reach = prefix + sum(sizes)
         self.windows: set[int | None] = set()
         self._masks: dict[Any, Tensor] = {}

@@ -11,7 +11,7 @@ import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from foreword.engine import Backbone, Row, load_backbone
-from foreword.train.pretrain.fresh import fresh_t5, save, save_tokenizer
+from foreword.train.pretrain.init_model import init_t5, save, save_tokenizer
 from foreword.train.pretrain.spans import SENTINELS, corrupted
 from foreword.util.errors import ForewordError
 
@@ -22,7 +22,7 @@ WORDS = range(MARKS.stop, VOCAB)
 
 @pytest.fixture(scope="module", params=(4, 6))
 def model(request: pytest.FixtureRequest) -> Any:
-    return fresh_t5(VOCAB, 192, 3, request.param, 128, eos=EOS, pad=PAD, sentinels=MARKS).eval()
+    return init_t5(VOCAB, 192, 3, request.param, 128, eos=EOS, pad=PAD, sentinels=MARKS).eval()
 
 
 def right(model: Any, asked: np.ndarray, said: np.ndarray) -> np.ndarray:
@@ -58,11 +58,11 @@ def test_sentinels_are_looked_up_in_the_input(model: Any) -> None:
 @pytest.mark.parametrize(("hidden", "layers", "heads"), ((192, 1, 4), (192, 3, 5), (192, 3, 2), (190, 3, 4)))
 def test_sizes_that_cannot_look_up_are_refused(hidden: int, layers: int, heads: int) -> None:
     with pytest.raises(ForewordError, match="at least 2 layers and an even number of heads"):
-        fresh_t5(VOCAB, hidden, layers, heads, 64, eos=EOS, pad=PAD, sentinels=MARKS)
+        init_t5(VOCAB, hidden, layers, heads, 64, eos=EOS, pad=PAD, sentinels=MARKS)
 
 
 def test_the_same_seed_gives_the_same_model() -> None:
-    made = [fresh_t5(80, 32, 2, 4, 16, eos=EOS, pad=PAD, sentinels=MARKS, seed=seed) for seed in (1, 1, 2)]
+    made = [init_t5(80, 32, 2, 4, 16, eos=EOS, pad=PAD, sentinels=MARKS, seed=seed) for seed in (1, 1, 2)]
     one, same, other = (model.state_dict() for model in made)
     assert all(torch.equal(one[name], same[name]) for name in one)
     assert not torch.equal(one["shared.weight"], other["shared.weight"])
@@ -86,7 +86,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Backbone]:
     )
     tokenizer.train_from_iterator(["Karo met Lemi and Karo"] * 9, trainer)
     folder: Path = tmp_path_factory.mktemp("t5")
-    made = fresh_t5(tokenizer.get_vocab_size(), 48, 2, 4, 32, eos=EOS, pad=PAD, sentinels=MARKS)
+    made = init_t5(tokenizer.get_vocab_size(), 48, 2, 4, 32, eos=EOS, pad=PAD, sentinels=MARKS)
     save(made, folder)
     save_tokenizer(tokenizer, folder, eos="<e>", pad="<p>", sentinels=SENTINELS)
     return made, load_backbone(str(folder))
@@ -106,7 +106,7 @@ def test_the_export_is_the_model(loaded: tuple[Any, Backbone]) -> None:
 
 
 def test_its_tokenizer_reads_as_t5s_do(loaded: tuple[Any, Backbone]) -> None:
-    words = loaded[1].words
+    words = loaded[1].tokenizer
     assert (words.start, words.end, words.pad) == ((), (EOS,), PAD)
     assert set(MARKS) | {EOS, PAD} == words.special_ids()
     first, inside = words.ids("Karo", first=True), words.ids(" Karo", first=False)
