@@ -61,7 +61,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "trainable",
     ),
     "export": (
-        "vllm",
+        "arrays vllm",
         "targets",
     ),
     "infer": (
@@ -73,7 +73,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "fetch list",
     ),
     "prompts": (
-        "context retrieve soft_prompt",
+        "context inspect retrieve soft_prompt",
         "chat inits methods store",
         "layout",
     ),
@@ -84,9 +84,9 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "remote",
     ),
     "results": (
-        "record rows stats trivial",
+        "papers record rows stats trivial",
         "cells classes collected contrast document",
-        "choice remarks",
+        "choice judged remarks",
         "reason scored",
         "summary",
     ),

@@ -13,6 +13,8 @@ from foreword.cli.demo import demo
 from foreword.cli.evaluate import evaluate
 from foreword.cli.export import export
 from foreword.cli.generate import generate
+from foreword.cli.imported import import_prompt
+from foreword.cli.inspect import inspect
 from foreword.cli.models import models
 from foreword.cli.pretrain import pretrain
 from foreword.cli.registry import registry
@@ -55,7 +57,25 @@ def root(
         typer.echo(ctx.get_help(), nl=False)
 
 
-for verb in (compare, study, tune, generate, evaluate, score, show, tasks, chat, export, serve, keys, demo, pretrain, adapt):
+for verb in (
+    compare,
+    study,
+    tune,
+    generate,
+    evaluate,
+    score,
+    show,
+    inspect,
+    tasks,
+    chat,
+    export,
+    serve,
+    keys,
+    demo,
+    pretrain,
+    adapt,
+):
     app.command(cls=Verb)(verb)
+app.command("import", cls=Verb)(import_prompt)
 app.add_typer(models)
 app.add_typer(registry)

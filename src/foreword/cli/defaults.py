@@ -97,6 +97,8 @@ WORDS = {
     "study.gpus": "none",
     "study.device": "auto",
     "study.scale": "smoke",
+    "inspect.out": "none",
+    "inspect.model": "the prompts' own",
 }
 TUNED = {"train_batch_size": "batch_size", "soft_place": "place"}
 

@@ -71,6 +71,10 @@ class Folder:
         state = self.state(id_)
         return Record.read(self.record_path(state.key)) if state is not None and state.state == "done" else None
 
+    def ended_at(self, id_: str) -> float:
+        """When a cell ended, in seconds since 1970."""
+        return self._path(id_).stat().st_mtime
+
     def tidy(self) -> None:
         """Remove what killed workers left half written."""
         for name in (STUDIES, CELLS, CLAIMS, "records", "prompts"):
@@ -119,6 +123,11 @@ class Kept:
     command: str
     specs: tuple[CellSpec, ...]
     cells: tuple[Cell, ...]
+
+    @property
+    def folder(self) -> Folder:
+        """Where it stands."""
+        return Folder(self.out)
 
     def counts(self) -> dict[str, int]:
         """How many cells are done, failed, running and waiting."""

@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
+from foreword.report.study import StudyPage, write_study
 from foreword.study import kept
+from foreword.study.kept import Kept
 from foreword.study.questions import answers
-from foreword.study.text import Grid, grids
-from foreword.util.files import write_text
 
-PAGE = "studies.md"
+PAGE = "report.html"
+
+
+def page_of(there: Kept) -> StudyPage:
+    """Everything that the page of one study says."""
+    preset = there.preset
+    dates = [there.folder.ended_at(cell.id) for cell in there.cells if cell.state == "done"]
+    filled = preset.at(there.scale)
+    return StudyPage(
+        name=preset.name,
+        title=preset.title,
+        scale=there.scale,
+        command=there.command,
+        cells=there.cells,
+        answers=answers(there.cells, preset, there.out),
+        decisions=preset.decisions,
+        notes=(f"At this scale: {filled.about}.",) if filled.about else (),
+        date=datetime.fromtimestamp(max(dates), UTC).date().isoformat() if dates else "",
+    )
+
+
+def pages(out: Path) -> list[StudyPage]:
+    """The pages of every study in the folder, as far as each is."""
+    return [page_of(kept.read(out, name)) for name in kept.names(out)]
 
 
 def write(out: Path) -> Path:
-    """Write the tables of every study of the folder, as far as it is, as Markdown."""
-    parts = []
-    for name in kept.names(out):
-        there = kept.read(out, name)
-        counts = ", ".join(f"{count} {state}" for state, count in there.counts().items() if count)
-        parts.append(
-            f"# {there.preset.title}\n\n{name} at the scale {there.scale}: {counts}. Command: `{there.command}`."
-        )
-        for answered in answers(there.cells, there.preset, out).values():
-            parts += map(_table, grids(answered))
-    write_text(out / PAGE, "\n\n".join(parts) + "\n")
+    """Write one page of all studies of the folder."""
+    write_study(out / PAGE, pages(out))
     return out / PAGE
-
-
-def _table(grid: Grid) -> str:
-    lines = [grid.columns, ["---"] * len(grid.columns), *grid.rows]
-    rows = "\n".join(
-        "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in line) + " |" for line in lines
-    )
-    return f"**{grid.caption}**\n\n{rows}"
