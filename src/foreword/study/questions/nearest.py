@@ -1,122 +1,88 @@
 """Which words lie nearest to each vector of a tuned prompt, how tight those are among themselves, and whether the labels stay among them;
-against random vectors of the same lengths (Lester et al. 2021, section 7)."""
+against random vectors (Lester et al. 2021, section 7)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from foreword.config.run import Run
 from foreword.engine import Backbone
 from foreword.prompts import store
+from foreword.prompts.inspect import Inspected, Vocabulary, inspect
 from foreword.results.cells import Answered, Cell, Row, Table, Test
 from foreword.study.measure import choose, grouped
 from foreword.study.plan import backbone_of
 from foreword.study.preset import Preset
 from foreword.util.errors import ForewordError
 
-NEAREST, SHOWN = 5, 6
-Array = NDArray[np.float64]
+SHOWN = 6  # vectors of each prompt whose words are shown
+MOST_LABELS = 10  # more distinct targets are free text, not labels
 
 
 def nearest(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered, ...]:
     """Tables of words and numbers for each prompt, and whether neighbours cluster more tightly than those of random vectors."""
-    rows, words = [], []
-    tighter, kept, labelled = 0, 0, 0
-    done = [cell for cell in choose(cells, label="pt") if cell.record is not None and cell.record.prompt]
+    own = choose(cells, label="pt")
+    done = [cell for cell in own if cell.record is not None and cell.record.prompt]
+    looked: list[tuple[Cell, Inspected]] = []
     for model, group in grouped(done, lambda cell: cell.at.model).items():
         with backbone_of(Run(model=model)) as backbone:
-            table = _unit(_embeddings(backbone))
-            for cell in group:
-                found = _looked(cell, backbone, table, out)
-                head = (cell.at.task, cell.at.init, f"seed {cell.at.seed}")
-                rows.append(
-                    Row(head, (f"{found['tight']:.2f}", f"{found['chance']:.2f}", found["labels"] or "no labels"))
-                )
-                words += [Row((*head, str(place)), (text,)) for place, text in found["words"]]
-                tighter += found["tight"] > found["chance"]
-                labelled += bool(found["labels"])
-                kept += found["labels"].startswith("all") if found["labels"] else 0
+            looked += zip(group, _inspected(group, backbone, out), strict=True)
+    rows = [Row(_head(cell), _numbers(each)) for cell, each in looked]
     columns = ("cosine among the nearest 5", "of random vectors", "labels among the nearest")
     heads = ("task", "init", "prompt")
-    missing = len(choose(cells, label="pt")) - len(done)
-    note = f"{missing} not run" if missing else ""
+    words = [
+        Row((*_head(cell), str(place)), (" ".join(near.piece for near in each.neighbours[place]),))
+        for cell, each in looked
+        for place in sorted(Random("nearest").sample(range(each.length), min(SHOWN, each.length)))
+    ]
+    tighter = sum(
+        each.near is not None and each.random is not None and each.near.tight > each.random.tight for _, each in looked
+    )
+    labelled = [all(each.labels.values()) for _, each in looked if each.labels]
+    note = f"{len(own) - len(done)} not run" if len(done) < len(own) else ""
     claim = "The words nearest to a prompt's vectors lie nearer to each other than those nearest to random vectors"
-    stay = "Labels that a prompt started from stay among its vectors' nearest words"
+    stay = "Every label is among the words nearest to some vector of the prompt"
     return (
         Table("Nearest words: how tight they are", heads, columns, tuple(rows)),
         Table("Nearest words of some vectors", (*heads, "position"), ("nearest words",), tuple(words)),
-        Test(claim, None if not rows else tighter == len(rows), cases=(tighter, len(rows)), note=note),
-        Test(stay, None if not labelled else kept == labelled, cases=(kept, labelled), note=note),
+        Test(claim, tighter == len(looked) if looked else None, cases=(tighter, len(looked)), note=note),
+        Test(stay, all(labelled) if labelled else None, cases=(sum(labelled), len(labelled)), note=note),
     )
 
 
-def _looked(cell: Cell, backbone: Backbone, table: Array, out: Path) -> dict[str, Any]:
-    assert cell.record is not None
-    folder = out / cell.record.prompt
-    if not folder.is_dir():
-        raise ForewordError(
-            f"The soft prompt {folder} is not there any more; run the study again, and it is made anew."
-        )
-    prompt = np.asarray(store.load(folder).values.numpy(), dtype=np.float64)
-    places = _nearest(prompt, table)
-    tight = _tightness(places, table)
-    rng = np.random.default_rng(0)
-    chance = _tightness(_nearest(rng.standard_normal(prompt.shape), table), table)
-    drawn = sorted(Random("nearest").sample(range(len(places)), min(SHOWN, len(places))))
-    texts = {place: _texts(backbone, places[place]) for place in range(len(places))}
-    return {
-        "tight": tight,
-        "chance": chance,
-        "labels": _labels(cell, backbone, places),
-        "words": [(place, " ".join(texts[place])) for place in drawn],
-    }
+def _head(cell: Cell) -> tuple[str, str, str]:
+    return cell.at.task, cell.at.init, f"seed {cell.at.seed}"
 
 
-def _embeddings(backbone: Backbone) -> Array:
-    count = len(backbone.tokenizer.hf)
-    return np.asarray(backbone.embed(range(count)).float().cpu().numpy(), dtype=np.float64)
+def _numbers(each: Inspected) -> tuple[str, str, str]:
+    assert each.near is not None and each.random is not None, "a vocabulary is given"
+    held = sum(bool(places) for places in each.labels.values())
+    return (
+        f"{each.near.tight:.2f}",
+        f"{each.random.tight:.2f}",
+        f"{held} of {len(each.labels)}" if each.labels else "no labels",
+    )
 
 
-def _unit(rows: Array) -> Array:
-    """Rows of length 1; a row of nothing stays."""
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.where(norms == 0, 1, norms))
-
-
-def _nearest(rows: Array, table: Array) -> list[list[int]]:
-    """The ids of the nearest words by cosine, nearest first."""
-    cosine = _unit(rows) @ table.T
-    return [[int(id_) for id_ in np.argsort(-row, kind="stable")[:NEAREST]] for row in cosine]
-
-
-def _tightness(places: Sequence[Sequence[int]], table: Array) -> float:
-    """The mean cosine between two of the nearest words of one vector, mean over vectors."""
-    means = []
-    for ids in places:
-        inner = table[list(ids)] @ table[list(ids)].T
-        means.append((inner.sum() - np.trace(inner)) / (len(ids) * (len(ids) - 1)))
-    return float(np.mean(means))
-
-
-def _texts(backbone: Backbone, ids: Sequence[int]) -> list[str]:
-    return [repr(backbone.tokenizer.hf.decode([id_]).strip()) for id_ in ids]
-
-
-def _labels(cell: Cell, backbone: Backbone, places: Sequence[Sequence[int]]) -> str:
-    """Which of the answers to choose from are among the nearest words of any vector (a token of them); empty where there are none."""
-    assert cell.record is not None
-    targets = dict.fromkeys(answer.targets[0] for answer in cell.record.answers if answer.targets)
-    if len(targets) > 10:  # free text, no labels
-        return ""
-    there = {id_ for ids in places for id_ in ids}
-    held = [label for label in targets if there & set(backbone.tokenizer.ids(((label, False),), first=True))]
-    return f"{'all' if len(held) == len(targets) else len(held)} of {len(targets)}"
+def _inspected(cells: Sequence[Cell], backbone: Backbone, out: Path) -> list[Inspected]:
+    """Each cell's soft prompt held against the model's vocabulary. Raises ForewordError where a prompt is not there any more."""
+    prompts, labels = {}, {}
+    for cell in cells:
+        assert cell.record is not None
+        folder = out / cell.record.prompt
+        if not folder.is_dir():
+            raise ForewordError(
+                f"The soft prompt {folder} is not there any more; run the study again, and it is made anew."
+            )
+        prompts[cell.id] = store.load(folder).values.numpy()
+        targets = dict.fromkeys(answer.targets[0] for answer in cell.record.answers if answer.targets)
+        if len(targets) <= MOST_LABELS:
+            labels[cell.id] = {label: list(backbone.target_tokenizer.ids(label, first=True)) for label in targets}
+    ids = backbone.tokenizer.frequent(backbone.vocab)
+    vocabulary = Vocabulary(backbone.embed(ids).cpu().numpy(), backbone.tokenizer.pieces(ids), ids)
+    return inspect(prompts, vocabulary, model=backbone.name, labels=labels).prompts
 
 
 ASKED = {"nearest": nearest}
