@@ -11,7 +11,7 @@ import pytest
 
 from foreword.metrics import metric
 from foreword.results.cells import Bins, Cell, Coordinates, Curve, Entry, Matrix, Table, Test
-from foreword.results.record import Answer, Costs, Demonstration, Record
+from foreword.results.record import Answer, Costs, DemonstrationRef, Record
 from foreword.study.measure import choose, difference, entry
 from foreword.study.preset import preset
 from foreword.study.questions import QUESTIONS
@@ -31,7 +31,7 @@ def record(label: str, task: str, right: float, seed: int, rising: float = 0.0, 
         hit = Random(f"{task}/{label}/{seed}/{place}").random() < right + rising * (similarity - 0.5)
         output = "yes" if hit else "no"
         numbers = metric("exact_match").statistics([output], [("yes",)])[0]
-        near_by = (Demonstration("d", "text", similarity),) if label in ("icl", "ipt") else ()
+        near_by = (DemonstrationRef("d", "text", similarity),) if label in ("icl", "ipt") else ()
         own = {"exact_match": 100.0 * hit}
         answers.append(
             Answer(f"e{place}", "", output, ("yes",), own, {"exact_match": list(map(float, numbers))}, near_by)

@@ -77,7 +77,7 @@ class Lab:
 
     def price(self, runs: Iterable[Run]) -> list[Estimate]:
         """What the trials of these runs cost, those left out that were priced before."""
-        trials = [self._trial(cell) for cell in cells_of(list(runs))]
+        trials = [self._trial(cell) for run in runs for cell in cells_of([run])]
         costs = [estimate(trial) for trial in trials if trial.key not in self.priced]
         self.priced |= {trial.key for trial in trials}
         return costs

@@ -24,6 +24,10 @@ class Worker:
         self.job, self.bench = job, Bench(job.out, job.device)
         self.units, self.claims = job.units(), job.claims()
 
+    def ready(self) -> bool:
+        """That it has begun: one that waits for room on the cluster has not."""
+        return True
+
     def run(self, name: str) -> bool:
         """Run one unit; False where another has it."""
         had = attempt(self.job, self.claims, self.bench, self.units[name], lambda: None) is not None
@@ -39,15 +43,18 @@ class _Pool:
     ray: Any
     job: Job
     units: Mapping[str, Sequence[CellSpec]]
-    busy: dict[Any, tuple[Any, str]] = field(default_factory=dict)  # of each answer that is awaited: actor, unit
+    busy: dict[Any, tuple[Any, str]] = field(
+        default_factory=dict
+    )  # of each answer that is awaited: actor, unit ("": its beginning)
     idle: list[Any] = field(default_factory=list)
     models: dict[int, str] = field(default_factory=dict)
 
     def start(self) -> None:
-        """One more actor."""
+        """One more actor, which gets its first unit once it has begun."""
         resources = {"num_gpus": self.job.gpus} if self.job.gpus else {"num_cpus": self.job.threads or 1}
         remote = self.ray.remote(**resources, max_restarts=0)(Worker)
-        self.idle.append(remote.remote(self.job))
+        actor = remote.remote(self.job)
+        self.busy[actor.ready.remote()] = (actor, "")
 
     def give(self, names: Sequence[str]) -> None:
         """A unit to each idle actor, one of the model that it has where there is any."""
