@@ -307,7 +307,7 @@ def test_sparing_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     for family in PACKED:
         one, rows = tiny.backbone(family), tiny.rows(5, seed="spared")
         found = step(one, some(one), rows)
-        monkeypatch.setattr(one.engine, "_spares", Skippable())
+        monkeypatch.setattr(one.engine, "_skippable", Skippable())
         assert_same(found, step(one, some(one), rows))
 
 

@@ -233,8 +233,8 @@ class Session:
             sampling = live.request.sampling
             if not sampling.greedy:
                 row = live.request.row
-                seen = (*row.before, *row.prefix, *row.own, *live.ids)
-                tokens[place] = choose(logits[place].float(), sampling, len(live.ids), seen)
+                previous = (*row.before, *row.prefix, *row.own, *live.ids)
+                tokens[place] = choose(logits[place].float(), sampling, len(live.ids), previous)
         return tokens
 
 

@@ -64,8 +64,8 @@ def _marked(ids: np.ndarray, out: np.ndarray, sentinels: Sequence[int]) -> np.nd
         )
     marked = ids.copy()
     marked[first] = sentinels[:count]
-    kept: np.ndarray = marked[first | ~out]
-    return kept
+    marked_ids: np.ndarray = marked[first | ~out]
+    return marked_ids
 
 
 def halved(ids: np.ndarray, chance: np.random.Generator) -> Parted:
