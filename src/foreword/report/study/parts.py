@@ -137,7 +137,7 @@ def _curve_table(answered: Curve, preset: str, paper: Paper | None) -> str:
             heads.append("any")
         rows = [_line_row(line, places, len(heads), preset, paper) for line in panel.series]
         name = f"{panel.title}: {phrases.title(panel.y)} by {answered.x}"
-        parts.append(f"<details><summary>{escape(name)}</summary>{table(name, ('', *heads), rows)}</details>")
+        parts.append(f"<details><summary>{escape(name)}</summary>{table(name, ('series', *heads), rows)}</details>")
     return "".join(parts)
 
 
