@@ -8,8 +8,9 @@ from html import escape
 
 from foreword.report.drawing import svg
 from foreword.report.shell import figure, scrolled
-from foreword.report.study.figures import Picture, pictures, value
+from foreword.report.study.figures import pictures
 from foreword.report.study.held import Held, hold
+from foreword.report.study.marks import Picture, value
 from foreword.results.cells import Answered, Bins, Curve, Entry, Matrix, Row, Series, Table, Test
 from foreword.results.papers import Paper
 from foreword.util import phrases
