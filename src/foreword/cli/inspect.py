@@ -88,8 +88,8 @@ def _one_model(prompts: dict[str, SoftPrompt]) -> None:
         prints = {one.provenance.fingerprint, other.provenance.fingerprint} - {""}
         if len(prints) > 1 or (not prints and one.provenance.backbone != other.provenance.backbone):
             raise ForewordError(
-                f"{first} is a prompt of {one.provenance.backbone} and {folder} one of {other.provenance.backbone}, whose vectors mean other "
-                "things; inspect each with its own model."
+                f"{first} is a prompt of {one.provenance.backbone} and {folder} one of {other.provenance.backbone}, "
+                "whose vectors mean other things; inspect each with its own model."
             )
 
 

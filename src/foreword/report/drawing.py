@@ -92,7 +92,7 @@ def svg(chart: Any) -> str:
     text = re.sub(r'\s(?:xmlns(?::\w+)?|aria-[\w-]+|role|class)="[^"]*"', "", text)
     for standin, variable in _STANDINS.items():
         text = text.replace(f'"{standin}"', f'"var(--{variable})"')
-    # A mark that leads somewhere does so for a pointer; the tables beside it hold the same links for the keyboard.
-    # (The renderer takes a place on the page for one at its own address.)
-    text = re.sub(r'<a (?:xlink:)?href="[^"#]*#', '<a tabindex="-1" href="#', text)
+    # A mark leads somewhere by the page's script, for a pointer: a link inside a picture is none for a keyboard, and the tables beside it
+    # hold the same ones. (The renderer takes a place on the page for one at its own address.)
+    text = re.sub(r'<a (?:xlink:)?href="[^"#]*(#[^"]*)"[^>]*>', r'<g data-to="\1">', text).replace("</a>", "</g>")
     return text.replace("<svg", '<svg aria-hidden="true" focusable="false"', 1)

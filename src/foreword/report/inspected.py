@@ -80,7 +80,7 @@ def _lengths(inspection: Inspection) -> str:
     rows: list[tuple[str, Spread]] = [(prompt.name, prompt.spread) for prompt in inspection.prompts]
     if inspection.vocabulary is not None:
         rows.append(("vocabulary", inspection.vocabulary))
-    heads = ("", "mean length", "standard deviation", "shortest", "longest")
+    heads = ("vectors of", "mean length", "standard deviation", "shortest", "longest")
     body = [
         [name, *(f"{value:.4g}" for value in (spread.mean, spread.std, spread.least, spread.greatest))]
         for name, spread in rows
@@ -139,7 +139,7 @@ def _alike(inspection: Inspection) -> str:
         ("Mean of each vector's largest cosine with one of the other prompt's", likeness.of_vectors),
     ):
         rows = [[name, *(f"{value:.2f}" for value in row)] for name, row in zip(likeness.names, cells, strict=True)]
-        parts.append(f"<h3>{title}</h3>" + scrolled(title, _table(("", *likeness.names), rows)))
+        parts.append(f"<h3>{title}</h3>" + scrolled(title, _table(("prompt", *likeness.names), rows)))
     return "".join(parts)
 
 

@@ -8,5 +8,8 @@
     part.scrollIntoView({ block: "start" });
   };
   addEventListener("hashchange", open);
+  for (const mark of document.querySelectorAll("svg [data-to]")) {
+    mark.addEventListener("click", () => { location.hash = mark.dataset.to; });
+  }
   open();
 })();

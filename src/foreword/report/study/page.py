@@ -10,8 +10,8 @@ from pathlib import Path
 from foreword.report.shell import document, section
 from foreword.report.study import parts, setting
 from foreword.report.study.behind import behind
-from foreword.report.study.figures import value
 from foreword.report.study.held import Held, counted, held_of
+from foreword.report.study.marks import value
 from foreword.report.study.values import StudyPage
 from foreword.results.cells import Bins, Test
 from foreword.results.judged import rule

@@ -8,8 +8,9 @@ from html import escape
 
 from foreword.report.drawing import svg
 from foreword.report.shell import figure, scrolled
-from foreword.report.study.figures import Picture, pictures, value
+from foreword.report.study.figures import pictures
 from foreword.report.study.held import Held, hold
+from foreword.report.study.marks import Picture, value
 from foreword.results.cells import Answered, Bins, Curve, Entry, Matrix, Row, Series, Table, Test
 from foreword.results.papers import Paper
 from foreword.util import phrases
@@ -137,7 +138,7 @@ def _curve_table(answered: Curve, preset: str, paper: Paper | None) -> str:
             heads.append("any")
         rows = [_line_row(line, places, len(heads), preset, paper) for line in panel.series]
         name = f"{panel.title}: {phrases.title(panel.y)} by {answered.x}"
-        parts.append(f"<details><summary>{escape(name)}</summary>{table(name, ('', *heads), rows)}</details>")
+        parts.append(f"<details><summary>{escape(name)}</summary>{table(name, ('series', *heads), rows)}</details>")
     return "".join(parts)
 
 

@@ -87,7 +87,7 @@ def paper_settings(paper: Paper) -> str:
     ]
     legend = "; ".join(f"{label}: {text}" for label, text in KNOWN.items())
     return (
-        table("The paper's settings", ("the paper's settings", "", "known"), rows, leading=3)
+        table("The paper's settings", ("the paper's settings", "value", "known"), rows, leading=3)
         + f'<p class="small">{escape(legend)}.</p>'
     )
 

@@ -14,8 +14,9 @@ import vl_convert as vlc
 from foreword.report.drawing import solid
 from foreword.report.shell import document
 from foreword.report.study import parts, setting
-from foreword.report.study.figures import pictures, value
+from foreword.report.study.figures import pictures
 from foreword.report.study.held import Held, counted, held_of
+from foreword.report.study.marks import value
 from foreword.report.study.page import SCRIPTS, headline, study_page
 from foreword.report.study.values import StudyPage
 from foreword.results.cells import Bins, Curve, Table, Test

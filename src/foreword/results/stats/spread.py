@@ -51,8 +51,8 @@ def lower_spread(cells: Sequence[tuple[Sequence[float], Sequence[float]]], *, se
     """Whether a spreads less than b over cells (tasks, lengths) of one grid, each cell the scores (of a, of b) over seeds.
 
     Where both spread alike, the log of the ratio of their standard deviations is as likely above as below 0 in each cell: the test goes
-    through all signs (exact up to 12 cells, else 4,096 drawn), and needs no shape of the scores. A standard deviation of 0 is taken as a
-    tenth of the cell's larger one, a cell with two zeros as no difference.
+    through all signs (exact up to 12 cells, else 4,096 drawn), and needs no shape of the scores. A ratio beyond ten counts as ten, so
+    that no cell decides whose few seeds happen to agree; a cell without any spread is no difference.
     """
     if not cells:
         raise ForewordError("A test of spread was asked for no cell; give one at least.")
