@@ -104,7 +104,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
     "study": (
         "base boundary command composed earlier folds measure places positions preset remembered representable resolve spec",
         "grid trial",
-        "cost kept plan",
+        "cost gate kept plan",
         "compare pace questions single unit",
         "executors price show text",
         "page running",
@@ -124,7 +124,7 @@ FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 LINES, FUNCTION_LINES = 400, 60
 ONE_ROOM = {
     "transformers": {"engine", "train.pretrain.init_model"},
-    "peft": set(),
+    "peft": {"train.trainables.lora"},
     "pickle": set(),
     "dill": set(),
     "shelve": set(),
@@ -138,6 +138,7 @@ LATE = {
     ("prompts.retrieve", "faiss"),
     ("prompts.retrieve", "sentence_transformers"),
     ("study.executors", "ray"),
+    ("train.trainables", "peft"),
     ("tasks", "datasets"),
 }
 LATE_ROOMS = {"__main__", "cli"}  # so that --help answers at once
