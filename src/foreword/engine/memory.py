@@ -18,14 +18,14 @@ from foreword.util.errors import TrialFailedError
 Result = TypeVar("Result")
 
 # What torch's allocators say where they raise no kind of error of their own: processors, Apple's GPUs, the matrix libraries.
-_SAID = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc", "alloc_failed")
+_MESSAGES = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc", "alloc_failed")
 
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _SAID)
+    return isinstance(error, RuntimeError) and any(message in str(error).lower() for message in _MESSAGES)
 
 
 @dataclass
@@ -54,7 +54,7 @@ class Budget:
                 places = [waiting[at] for at in group]
                 failure = ""
                 try:
-                    found = work(places)
+                    result = work(places)
                 except Exception as error:
                     if not out_of_memory(error):
                         raise
@@ -65,7 +65,7 @@ class Budget:
                     _clear()
                     break
                 done.update(places)
-                yield places, found
+                yield places, result
             waiting = [place for place in waiting if place not in done]
 
     def stream(

@@ -12,6 +12,7 @@ from foreword.data.template import Template
 from foreword.engine import Backbone, Prefix, Prefixes, Request, each
 from foreword.engine.memory import Budget
 from foreword.infer.choosing import choose
+from foreword.infer.decoding import GREEDY, Decoding
 from foreword.infer.ensemble import vote
 from foreword.prompts.layout import Laid
 from foreword.util.progress import Progress, silent
@@ -52,35 +53,54 @@ def predict(
     longest: int,
     batch_size: int,
     choice_score: str = "sum",
+    decoding: Decoding = GREEDY,
     name: str = "answering",
     progress: Progress = silent,
 ) -> Prediction:
     """Answer every example. soft: a prefix, such as a soft prompt [P, H], or None, or one of these for each example: prompts mix in a
     batch, and each is run once. longest: tokens of an answer at most. batch_size: examples that are answered together, fewer where they
     are long or the memory does not hold them; one that ends makes room for the next at once. Examples with choices get the
-    likeliest of them (`choosing.choose`; choice_score: how they are compared); others a greedy answer, read by the template."""
+    likeliest of them (`choosing.choose`; choice_score: how they are compared); others an answer as `decoding` says, read by the
+    template."""
     begun = time.perf_counter()
     softs = each(soft, len(laid))
     outputs, cut = [""] * len(laid), [False] * len(laid)
     probabilities: list[dict[str, float]] = [{} for _ in laid]
+    grammar, template = decoding.grammar(backbone, template), decoding.reading(template)
     ended = backbone.ended(*template.stops)
-    open_ones = [place for place, one in enumerate(laid) if not one.example.choices]
+    open_ones = [place for place, laid_example in enumerate(laid) if not laid_example.example.choices]
     closed = sorted(
-        (place for place, one in enumerate(laid) if one.example.choices), key=lambda place: -_size(laid[place])
+        (place for place, laid_example in enumerate(laid) if laid_example.example.choices),
+        key=lambda place: -_size(laid[place]),
     )
+    if closed:
+        decoding.refuse_choices()
+    constraints = [None if grammar is None else grammar.constraint() for _ in laid]
     budget = budget_of(backbone)
     done = 0
 
     def answer(chosen: list[int], tokens: int) -> Iterator[tuple[int, list[int]]]:
         places = [open_ones[at] for at in chosen]
-        requests = [Request(laid[place].row(), softs[place], longest, template.stops) for place in places]
+        requests = [
+            Request(
+                laid[place].row(),
+                softs[place],
+                longest,
+                template.stops,
+                sampling=decoding.sampling_of(laid[place].example),
+                constraint=constraints[place],
+            )
+            for place in places
+        ]
         for at, ids in backbone.finishing(requests, max_rows=batch_size, max_tokens=tokens):
             yield chosen[at], ids
 
     sizes = backbone.sizes([softs[place] for place in open_ones], [laid[place].row() for place in open_ones], longest)
     for at, ids in budget.stream(sizes, answer, free=backbone.forget):
         outputs[open_ones[at]] = template.read(backbone.answer_text(ids))
-        cut[open_ones[at]] = len(ids) >= longest and not ended(ids)
+        constraint = constraints[open_ones[at]]
+        whole = ended(ids) or (constraint is not None and constraint.ended(ids))
+        cut[open_ones[at]] = len(ids) >= longest and not whole
         done += 1
         progress(name, done, len(laid))
     for start in range(0, len(closed), batch_size):
@@ -109,29 +129,31 @@ def predict_ensemble(
     longest: int,
     batch_size: int,
     choice_score: str = "sum",
+    decoding: Decoding = GREEDY,
     name: str = "answering",
     progress: Progress = silent,
 ) -> Voted:
     """Answer every example by each member (its soft prompt [P, H] or None, and the examples as it words them) in batches that mix the
     members, and take the majority's answer (Lester et al. 2021, section 6); among tied ones, the earliest member's. batch_size:
     examples, each with all members. Raises ForewordError when members were given different examples."""
-    found = predict(
+    prediction = predict(
         backbone,
         template,
         [soft for soft, laid in members for _ in laid],
-        [one for _, laid in members for one in laid],
+        [laid_example for _, laid in members for laid_example in laid],
         longest=longest,
         batch_size=batch_size * len(members),
         choice_score=choice_score,
+        decoding=decoding,
         name=name,
         progress=progress,
     )
-    told = iter(found.outputs)
-    answers = [{one.example.id: next(told) for one in laid} for _, laid in members]
+    outputs = iter(prediction.outputs)
+    answers = [{laid_example.example.id: next(outputs) for laid_example in laid} for _, laid in members]
     voted = vote(answers)
-    own = tuple(tuple(one[name] for name in voted) for one in answers)
-    alone = found.probabilities if len(members) == 1 else ()
-    return Voted(tuple(voted.values()), own, found.seconds, sum(found.cut), alone)
+    own = tuple(tuple(by_id[name] for name in voted) for by_id in answers)
+    alone = prediction.probabilities if len(members) == 1 else ()
+    return Voted(tuple(voted.values()), own, prediction.seconds, sum(prediction.cut), alone)
 
 
 def budget_of(backbone: Backbone) -> Budget:
@@ -139,6 +161,6 @@ def budget_of(backbone: Backbone) -> Budget:
     return Budget(max(1, min(TOKEN_BUDGET, backbone.room)))
 
 
-def _size(one: Laid) -> int:
+def _size(laid_example: Laid) -> int:
     """Positions before the answer, soft prompt included."""
-    return one.fitted.soft + one.row().length
+    return laid_example.fitted.soft + laid_example.row().length

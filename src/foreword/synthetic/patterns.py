@@ -53,21 +53,21 @@ def patterned(domain: Domain, known: list[Fact], rng: Random) -> Maker:
     def make(rng: Random) -> Pair:
         case = _case(things, held, rng)
         act, chosen = rng.choice(acts), rng.sample(demands, min(most, len(demands)))
-        asked, told = (
+        query, reply = (
             case.fill(frame(act[side], [demand[side] for demand in chosen])) for side, frame in enumerate(frames)
         )
-        return context(asked), told
+        return context(query), reply
 
     return Maker(make)
 
 
 def _columns(known: list[Fact], rng: Random) -> list[Column]:
     """The facts' columns and some that no fact tells of, each with a key of its own."""
-    found = {fact.key: Column(fact.key, fact.attribute.kind) for fact in known}
-    while len(found) < 3:
+    columns = {fact.key: Column(fact.key, fact.attribute.kind) for fact in known}
+    while len(columns) < 3:
         key = strange(rng) if rng.random() < 0.3 else rng.choice(FILLERS)
-        found[key] = Column(key, rng.choice(("name", "place", "count", "year")))
-    return list(found.values())
+        columns[key] = Column(key, rng.choice(("name", "place", "count", "year")))
+    return list(columns.values())
 
 
 def _held(columns: list[Column], rng: Random) -> dict[Column, list[str]]:
@@ -77,8 +77,8 @@ def _held(columns: list[Column], rng: Random) -> dict[Column, list[str]]:
 
 def _case(things: dict[str, str], held: dict[Column, list[str]], rng: Random) -> Case:
     """k, v: a column and a value of it; l, w: another; n: a number; s: a name."""
-    one, other = rng.sample(list(held), 2)
-    slots = {"k": one.key, "v": rng.choice(held[one]), "l": other.key, "w": rng.choice(held[other])}
+    first, second = rng.sample(list(held), 2)
+    slots = {"k": first.key, "v": rng.choice(held[first]), "l": second.key, "w": rng.choice(held[second])}
     return Case({**things, **slots, "n": names.count(rng), "s": names.name(rng)})
 
 
@@ -98,10 +98,10 @@ def _key(rng: Random) -> str:
 def _act(sides: tuple[str, str], rng: Random) -> tuple[str, ...]:
     """What is asked for, for each side: in words or as the inside of a form; some name a column, the things, a number or a name."""
     slot = rng.choice(("", "", "{l}", "{l}", "{l}", "{p}", "{n}", "{s}"))
-    return tuple(_asked(side, slot, rng) for side in sides)
+    return tuple(_act_side(side, slot, rng) for side in sides)
 
 
-def _asked(side: str, slot: str, rng: Random) -> str:
+def _act_side(side: str, slot: str, rng: Random) -> str:
     if side == "plain":
         tail = f"{rng.choice(FILLERS)} the {{p}}" if rng.random() < 0.4 else ""
         return " ".join(part for part in (words(rng, 1, 3), slot, tail) if part)
@@ -179,7 +179,7 @@ _FRAMES: dict[str, Callable[[Random], Frame]] = {"plain": _plain, "query": _quer
 def _context(columns: list[Column], things: str, rng: Random) -> Callable[[str], str]:
     """What stands behind a question or before it: often the table with its columns, under a name."""
     if rng.random() < 0.4:
-        return lambda asked: asked
+        return lambda query: query
     keys = [column.key for column in columns]
     rng.shuffle(keys)
     label = " ".join(_word(rng) for _ in range(rng.choice((0, 1, 2))))
@@ -188,4 +188,4 @@ def _context(columns: list[Column], things: str, rng: Random) -> Callable[[str],
     sign = rng.choice((" : ", " | ", " ( "))
     table = f"{label}{sign}{base} {rng.choice((things, ''))}{sign}{listed}".replace("  ", " ").strip()
     between = rng.choice((" ; ", " | ", " // ", "\n"))
-    return (lambda asked: asked + between + table) if rng.random() < 0.7 else (lambda asked: table + between + asked)
+    return (lambda query: query + between + table) if rng.random() < 0.7 else (lambda query: table + between + query)

@@ -49,7 +49,7 @@ def _group(rng: Random) -> Group:
     columns = [[-1, "*"], *([0, column] for column in whole)]
     row = {"table_names_original": [table], "column_names_original": columns, "foreign_keys": []}
 
-    def one(rng: Random) -> Drawn:
+    def draw(rng: Random) -> Drawn:
         word = rng.choice([column for column in shown if column in words])
         number, limit = rng.sample(numbers, 2)
         act, demand = rng.choice(ACTS), rng.choice(DEMANDS)
@@ -59,13 +59,13 @@ def _group(rng: Random) -> Group:
         query = QUERY.format(asked=act[2].format(**values), table=table, condition=demand[1].format(**values))
         return Drawn(f"{question} ; structured knowledge: {schema}", (query,), {"schema": row})
 
-    return one
+    return draw
 
 
 FAMILY = Family(
     "mini-spider",
     _group,
     ("spider_match", "exact_match"),
-    wordings=(*(way for *ways, _ in ACTS for way in ways), *(said for said, _ in DEMANDS)),
+    wordings=(*(way for *ways, _ in ACTS for way in ways), *(wording for wording, _ in DEMANDS)),
     marks=("select name from", "count ( * ) from", "structured knowledge"),
 )

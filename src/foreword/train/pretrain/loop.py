@@ -164,21 +164,21 @@ class _Run:
     def _words(self, shape: Shape) -> Tokenizer:
         path = self.folder / "tokenizer.json"
         if not path.exists():
-            made = train_tokenizer(shape.vocab, seed=self.recipe.seed, texts=self.recipe.texts)
+            tokenizer = train_tokenizer(shape.vocab, seed=self.recipe.seed, texts=self.recipe.texts)
             with whole_file(path) as part:
-                made.save(str(part))
+                tokenizer.save(str(part))
         return Tokenizer.from_file(str(path))
 
     def _resume(self) -> None:
         path = self.folder / "checkpoint.safetensors"
-        asked = asdict(self.recipe)
+        recipe = asdict(self.recipe)
         if not path.exists():
-            write_json(self.folder / "recipe.json", asked)
+            write_json(self.folder / "recipe.json", recipe)
             return
-        kept = read_json(self.folder / "recipe.json", "recipe of the run")
-        if kept != asked:
+        saved = read_json(self.folder / "recipe.json", "recipe of the run")
+        if saved != recipe:
             raise ForewordError(
-                f"{self.folder} holds a run of another recipe ({kept}); choose another folder or that recipe."
+                f"{self.folder} holds a run of another recipe ({saved}); choose another folder or that recipe."
             )
         plain = put_back(path, self.model, self.optimiser)
         self.tokens, self.steps = plain["tokens"], plain["steps"]
