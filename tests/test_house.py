@@ -101,11 +101,12 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "app",
     ),
     "study": (
-        "base boundary command earlier folds places positions remembered representable resolve spec",
-        "trial",
-        "cost plan",
-        "compare pace single",
-        "show",
+        "base boundary command composed earlier folds measure places positions preset remembered representable resolve spec",
+        "grid trial",
+        "cost kept plan",
+        "compare pace questions single unit",
+        "executors price show text",
+        "page running",
     ),
     "train": (
         "checkpoint optim trainables",
@@ -114,6 +115,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
     "util": (
         "allocator environment errors fingerprint folding jsontext locks phrases progress text",
         "files",
+        "claims",
     ),
 }
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
@@ -135,6 +137,7 @@ LATE = {
     ("prompts.retrieve", "faiss"),
     ("prompts.retrieve", "sentence_transformers"),
     ("serve.telemetry", "opentelemetry"),
+    ("study.executors", "ray"),
     ("tasks", "datasets"),
 }
 LATE_ROOMS = {"__main__", "cli"}  # so that --help answers at once
@@ -148,6 +151,7 @@ TENSORS = {
     "prompts.store",
     "registry",
     "serve",
+    "study.executors.processes",
     "study.trial",
     "train",
     "util.environment",

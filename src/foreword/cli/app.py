@@ -21,6 +21,7 @@ from foreword.cli.registry import registry
 from foreword.cli.score import score
 from foreword.cli.serve import keys, serve
 from foreword.cli.show import show
+from foreword.cli.study import study
 from foreword.cli.tasks import tasks
 from foreword.cli.tune import tune
 
@@ -58,6 +59,7 @@ def root(
 
 for verb in (
     compare,
+    study,
     tune,
     generate,
     evaluate,

@@ -146,7 +146,7 @@ def load(
     be unset, and text needs quotes only for escapes (`stop="\\n"`). Raises ForewordError where the file is absent or
     broken, and for an unknown key or a value that is not accepted.
     """
-    values = _over({} if defaults is None else defaults, {} if path is None else keys_of_today(_read(path)))
+    values = _over({} if defaults is None else defaults, {} if path is None else keys_of_today(load_toml(path)))
     for override in overrides:
         key, equals, text = override.partition("=")
         key = FORMER_KEYS.get(key.strip(), key.strip())
@@ -166,7 +166,8 @@ def _over(under: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _read(path: Path) -> dict[str, Any]:
+def load_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file. Raises ForewordError where it is absent or broken."""
     try:
         text = path.read_text(encoding="utf-8")
         return _tables(text)

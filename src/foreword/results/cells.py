@@ -42,7 +42,8 @@ class Coordinates:
 class Cell:
     """id: digest of all settings that the cell was asked with. paper: the coordinates of the paper's number that it is held against, in
     the paper's words (`model`, `task`, `method`, `length`, ...): the names that differ from `at` are stand-ins. examples: planned, where
-    that is known. record: None unless it is done. cause: why a failed cell failed, in one sentence."""
+    that is known. record: None unless it is done. cause: why a failed cell failed, in one sentence. shape: of the model that answered:
+    its `parameters`, `hidden` size and `layers`, where it is done."""
 
     id: str
     at: Coordinates
@@ -51,6 +52,7 @@ class Cell:
     record: Record | None = None
     cause: str = ""
     examples: int | None = None
+    shape: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
