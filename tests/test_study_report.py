@@ -16,6 +16,8 @@ import study_pages
 from foreword.report.study import StudyPage, study_page, write_site, write_study
 from foreword.report.study.figures import pictures
 from foreword.report.study.held import counted, held_of
+from foreword.report.study.tested import places
+from foreword.results import stats
 from foreword.results.cells import Bins, Curve, Table
 from foreword.util.errors import ForewordError
 
@@ -89,6 +91,20 @@ def _as_the_papers(table: Table) -> Table:
                                    ci95=(score - 0.2, score + 0.2)))  # type: ignore[type-var, union-attr]  # fmt: skip
         rows.append(replace(row, entries=tuple(entries)))
     return replace(table, rows=tuple(rows))
+
+
+def test_ties_and_what_scores_vary_by_are_told(html: str, main: StudyPage) -> None:
+    there = places(main)
+    assert len(there) == 10 and list(there[0].samples) == ["icl-random-1", "icl-1", "pt", "ipt"]
+    (first,) = (place for place in there if place.name == "bloom-1b1, dart")
+    best, *tied = stats.tied_with_best(first.samples)
+    row = next(
+        one for one in re.findall(r"<tr>.*?</tr>", html) if one.startswith('<tr><th scope="row">bloom-1b1, dart</th>')
+    )
+    cells = [re.sub(r"<[^>]+>", "", cell) for cell in re.findall(r"<td.*?</td>", row)]
+    assert cells[0] == best and cells[1] == (", ".join(tied) or "none") and float(cells[3]) > 0
+    assert html.count("of one seed.</p>") >= 1 and "Training seeds apart from items" in html
+    assert places(study_pages.own()) == []
 
 
 def test_ghosts_stand_where_the_paper_s_models_do() -> None:

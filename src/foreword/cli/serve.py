@@ -62,6 +62,12 @@ def serve(
             "--grace", min=1, help="Seconds that answers under way have after SIGTERM.", rich_help_panel=SERVING
         ),
     ] = 30.0,
+    otlp: Annotated[
+        str | None,
+        typer.Option(
+            "--otlp", help="An OpenTelemetry collector's url, such as http://localhost:4318.", rich_help_panel=SERVING
+        ),
+    ] = None,
     as_json: o.Json = False,
     **flags: Any,
 ) -> None:
@@ -84,8 +90,9 @@ def serve(
         raise ForewordError(
             f"There is no store at {settings.store}; `foreword registry add FOLDER --name NAME --store {settings.store}` makes one."
         )
+    telemetry = _library("foreword.serve.telemetry").Telemetry.to(otlp, __version__) if otlp else None
     bound = running.listening(host, port)
-    service = inside.Service(loaded(o.settings({name: flags[name] for name in MODEL})), settings)
+    service = inside.Service(loaded(o.settings({name: flags[name] for name in MODEL})), settings, telemetry)
     for sentence in service.check_store():
         print(f"foreword: not served: {sentence}", file=sys.stderr)
 

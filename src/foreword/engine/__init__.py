@@ -2,6 +2,7 @@
 
 from foreword.engine.batch import Row
 from foreword.engine.capabilities import Capabilities
+from foreword.engine.constrained import ANY_OBJECT, JsonConstraint, JsonGrammar, JsonWriter
 from foreword.engine.core import Backbone
 from foreword.engine.identity import encoder_fingerprint
 from foreword.engine.load import load_backbone, wrap
@@ -10,9 +11,13 @@ from foreword.engine.sampling import Sampling
 from foreword.engine.session import GeneratedToken, Request, Session
 
 __all__ = [
+    "ANY_OBJECT",
     "Backbone",
     "Capabilities",
     "GeneratedToken",
+    "JsonConstraint",
+    "JsonGrammar",
+    "JsonWriter",
     "Prefix",
     "Prefixes",
     "Request",

@@ -33,7 +33,7 @@ def _bloom(
     if alibi.shape[-1] < layout.reach:
         ones = torch.ones((1, layout.reach), device=hidden_states.device)
         alibi = sys.modules[type(part).__module__].build_alibi_tensor(ones, part.num_heads, hidden_states.dtype)
-    kind = Kind(part.inv_norm_factor, added=alibi[:, 0])  # of [heads, 1, K]
+    kind = Kind(part.inv_norm_factor, added=alibi[:, 0])  # of [heads, 1, C]
     return part.dense(layout.attend(part, query, key, value, kind).flatten(2)) + residual, None
 
 

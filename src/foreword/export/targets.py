@@ -1,16 +1,17 @@
-"""The forms in which a prompt leaves foreword; it refuses what cannot be exact there."""
+"""The formats in which a prompt is exported; it refuses what cannot be exact there."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from foreword.data.template import Template
-from foreword.export.vllm import vllm_files
+from foreword.export.clients import client_files
 from foreword.prompts import store
 from foreword.prompts.soft_prompt import SoftPrompt
 from foreword.registry import Kept
@@ -67,34 +68,41 @@ def _t5x(source: Source, part: Path) -> None:
     np.save(part / ARRAY, source.prompt.values.numpy(), allow_pickle=False)
 
 
-def _vllm(source: Source, part: Path) -> None:
-    provenance = source.prompt.provenance
+def _to_server(server: str, source: Source, part: Path) -> None:
+    provenance, name = source.prompt.provenance, {"vllm": "vLLM", "sglang": "SGLang"}[server]
     if provenance.kind != "causal" or provenance.place != "front" or provenance.chat:
         raise ForewordError(
-            f"vLLM takes embeddings of a causal model's whole input, and {source.name} is of kind {provenance.kind}, place "
-            f"{provenance.place}{', inside a chat' if provenance.chat else ''}; serve it with `foreword serve`."
+            f"{name} takes embeddings of a causal model's whole input, and {source.name} is of kind {provenance.kind}, "
+            f"place {provenance.place}{', inside a chat' if provenance.chat else ''}; serve it with `foreword serve`."
         )
     if source.kept.method.demonstrations == "retrieved":
         raise ForewordError(
-            f"{source.name} shows each input its own demonstrations, and no vLLM client finds them; serve it with `foreword serve`."
+            f"{source.name} shows each input its own demonstrations, and no {name} client finds them; serve it with `foreword serve`."
         )
     if source.kept.method.demonstrations != "none":
         raise ForewordError(
             f"{source.name} shows demonstrations, which this client does not; serve it with `foreword serve`."
         )
-    for name, text in vllm_files(source.prompt, source.kept.template(Template()), source.name, source.salt).items():
-        (part / name).write_text(text, encoding="utf-8")
+    template = source.kept.template(Template())
+    for path, text in client_files(server, source.prompt, template, source.name, source.salt).items():
+        (part / path).write_text(text, encoding="utf-8")
     np.save(part / ARRAY, source.prompt.values.numpy(), allow_pickle=False)
 
 
-TARGETS: dict[str, Callable[[Source, Path], None]] = {"peft": _peft, "numpy": _numpy, "t5x": _t5x, "vllm": _vllm}
+TARGETS: dict[str, Callable[[Source, Path], None]] = {
+    "peft": _peft,
+    "numpy": _numpy,
+    "t5x": _t5x,
+    "vllm": partial(_to_server, "vllm"),
+    "sglang": partial(_to_server, "sglang"),
+}
 
 
 def _remarks(source: Source, target: str) -> list[str]:
     """What another tool does not do as foreword does."""
-    kept, provenance = source.kept, source.prompt.provenance
+    stored, provenance = source.kept, source.prompt.provenance
     notes = []
-    if kept.choices:
+    if stored.choices:
         notes.append(
             "The prompt picks the likeliest of its choices; there it says free text, which may be none of them."
         )
@@ -106,15 +114,24 @@ def _remarks(source: Source, target: str) -> list[str]:
         notes.append(
             "PEFT counts positions over padding: an answer beside inputs of other lengths differs from the one alone, which is foreword's."
         )
-    if target != "peft" and kept.method.demonstrations != "none":
+    if target == "sglang":
+        notes.append(
+            "SGLang takes embeddings on its own endpoint alone (/generate, not OpenAI's), and only where it was started with "
+            "--disable-radix-cache; it then computes every input whole."
+        )
+    if target in ("vllm", "sglang"):
+        notes.append(
+            "The server computes in its own precision, in which a near tie may fall otherwise than in foreword's float32."
+        )
+    if target != "peft" and stored.method.demonstrations != "none":
         notes.append("The demonstrations that the prompt shows are not exported.")
     return notes
 
 
 def _readme(source: Source, target: str, notes: list[str]) -> str:
     values, base = source.prompt, source.prompt.provenance.backbone or "its model"
-    said = "".join(f"* {note}\n" for note in notes)
+    remarks = "".join(f"* {note}\n" for note in notes)
     return (
         f"# {source.name} for {target}\n\n{values.length} vectors of width {values.hidden} (float32) for {base}, "
-        f"digest {values.digest}.\n\n{said}"
+        f"digest {values.digest}.\n\n{remarks}"
     )

@@ -1,4 +1,4 @@
-"""The report's charts as SVG text without script or link; it refuses a fixed colour, which light or dark could not bear."""
+"""The report's charts as SVG text without script or link, in colours that suit a light and a dark page."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from foreword.report.drawing import (
     WIDTH,
     axis_of,
     colour_numbers,
-    ink_of,
+    colour_of,
     plain,
-    svg,
+    svg_of,
 )
 from foreword.report.labels import places
 from foreword.report.similarity import FEWEST_IN_BIN, Gain
@@ -28,7 +28,21 @@ from foreword.results.rows import MethodRow, Summary
 from foreword.util import phrases
 
 COST_HEIGHT = 270
-__all__ = ["COLOURS", "by_metric", "by_similarity", "colour_numbers", "curve", "score_against_cost", "seeds"]
+__all__ = [
+    "CARD",
+    "COLOURS",
+    "INK",
+    "MUTED",
+    "axis_of",
+    "by_metric",
+    "by_similarity",
+    "colour_numbers",
+    "colour_of",
+    "curve",
+    "score_against_cost",
+    "seeds",
+    "svg_of",
+]
 
 
 def score_against_cost(summary: Summary, colours: dict[str, int]) -> str:
@@ -44,7 +58,7 @@ def score_against_cost(summary: Summary, colours: dict[str, int]) -> str:
             "y": row.mean,
             "lo": row.ci95[0],
             "hi": row.ci95[1],
-            "ink": ink_of(colours[row.method]),
+            "ink": colour_of(colours[row.method]),
             "hover": _hover(row, f"{phrases.duration(costs[row.method])} for {phrases.plural(answers, 'answer')}"),
         }
         for row in summary.rows
@@ -59,7 +73,7 @@ def score_against_cost(summary: Summary, colours: dict[str, int]) -> str:
     scale = alt.Scale(domain=[low, high], nice=False, zero=False)
     y = alt.Y("y:Q", scale=scale, axis=axis_of(phrases.title(summary.metric)))
     base = alt.Chart(alt.Data(values=data))
-    colour = _method_scale(colours, alt.Color, [ink_of(n) for n in colours.values()])
+    colour = _method_scale(colours, alt.Color, [colour_of(n) for n in colours.values()])
     shape = _method_scale(colours, alt.Shape, [SHAPES[n] for n in colours.values()])
     layers = [
         base.mark_rule(strokeWidth=2, opacity=0.55).encode(x=x, y=alt.Y("lo:Q", scale=scale), y2="hi:Q", color=colour),
@@ -71,7 +85,7 @@ def score_against_cost(summary: Summary, colours: dict[str, int]) -> str:
         ),
         *_labels(data, axis.domain, (low, high), x, y, height),
     ]
-    return svg(alt.layer(*layers).properties(width=WIDTH, height=height))
+    return svg_of(alt.layer(*layers).properties(width=WIDTH, height=height))
 
 
 def _labels(
@@ -79,17 +93,19 @@ def _labels(
 ) -> list[Any]:
     """Each method's name beside its point in its colour, with a thin line to it where the name had to move away."""
     across, down = (xs[1] - xs[0]) / WIDTH, (ys[1] - ys[0]) / height
-    points = [((one["x"] - xs[0]) / across, (ys[1] - one["y"]) / down) for one in data]
-    made = []
-    for one, place in zip(data, places(points, [one["method"] for one in data], WIDTH, height), strict=True):
+    points = [((point["x"] - xs[0]) / across, (ys[1] - point["y"]) / down) for point in data]
+    layers = []
+    for point, place in zip(data, places(points, [point["method"] for point in data], WIDTH, height), strict=True):
         end = {"x2": xs[0] + place.x * across, "y2": ys[1] - place.y * down}
-        chart = alt.Chart(alt.Data(values=[one | end]))
+        chart = alt.Chart(alt.Data(values=[point | end]))
         if place.far:
-            thin = chart.mark_rule(color=one["ink"], strokeWidth=1, opacity=0.5)
-            made.append(thin.encode(x=x, y=y, x2="x2:Q", y2="y2:Q"))
-        name = chart.mark_text(text=one["method"], align=place.align, baseline="middle", color=one["ink"], fontSize=13)
-        made.append(name.encode(x="x2:Q", y="y2:Q"))
-    return made
+            thin = chart.mark_rule(color=point["ink"], strokeWidth=1, opacity=0.5)
+            layers.append(thin.encode(x=x, y=y, x2="x2:Q", y2="y2:Q"))
+        name = chart.mark_text(
+            text=point["method"], align=place.align, baseline="middle", color=point["ink"], fontSize=13
+        )
+        layers.append(name.encode(x="x2:Q", y="y2:Q"))
+    return layers
 
 
 def _height(rows: Sequence[MethodRow]) -> float:
@@ -124,7 +140,7 @@ def seeds(summary: Summary, colours: dict[str, int]) -> str:
             "", grid=False, domain=False, ticks=False, labelLimit=160, labelFontSize=13, labelColor=INK, labelPadding=12
         ),
     )
-    colour = _method_scale(colours, alt.Color, [ink_of(n) for n in colours.values()])
+    colour = _method_scale(colours, alt.Color, [colour_of(n) for n in colours.values()])
     base = alt.Chart(alt.Data(values=means))
     layers = [
         base.mark_rule(strokeWidth=12, opacity=0.28).encode(x=x, x2="hi:Q", y=y, color=colour, description="hover:N"),
@@ -133,25 +149,31 @@ def seeds(summary: Summary, colours: dict[str, int]) -> str:
         .mark_circle(size=60, opacity=0.95, stroke=CARD, strokeWidth=1)
         .encode(x=alt.X("score:Q", scale=scale), y=y, color=colour, description="hover:N"),
     ]
-    return svg(alt.layer(*layers).properties(width=WIDTH, height=_height(rows)))
+    return svg_of(alt.layer(*layers).properties(width=WIDTH, height=_height(rows)))
 
 
 def by_similarity(gain: Gain, colours: dict[str, int], metric: str) -> str:
     """Above: the gain of each bin with its interval and the fitted line. Below: how many examples the bin holds."""
     bins = [
-        {"x": (one.low + one.high) / 2, "left": one.low, "right": one.high, "mean": one.mean, "n": one.count}
-        | ({"lo": one.lo, "hi": one.hi} if one.count >= FEWEST_IN_BIN else {})
-        for one in gain.bins
+        {
+            "x": (bucket.low + bucket.high) / 2,
+            "left": bucket.low,
+            "right": bucket.high,
+            "mean": bucket.mean,
+            "n": bucket.count,
+        }
+        | ({"lo": bucket.lo, "hi": bucket.hi} if bucket.count >= FEWEST_IN_BIN else {})
+        for bucket in gain.bins
     ]
     line = [{"x": place, "mean": height} for place, height in gain.line()]
-    colour = ink_of(colours[gain.with_label])
+    colour = colour_of(colours[gain.with_label])
     domain = [gain.bins[0].low, gain.bins[-1].high]
     scale = alt.Scale(domain=domain, nice=False, zero=False)
     x = alt.X("x:Q", scale=scale, axis=axis_of("", labels=False, ticks=False))
     y = alt.Y("mean:Q", axis=axis_of(f"{gain.with_label} minus {gain.without_label}, {metric}"))
     base = alt.Chart(alt.Data(values=bins))
-    known = alt.Chart(alt.Data(values=[one for one in bins if "lo" in one]))
-    few = alt.Chart(alt.Data(values=[one for one in bins if "lo" not in one]))
+    known = alt.Chart(alt.Data(values=[point for point in bins if "lo" in point]))
+    few = alt.Chart(alt.Data(values=[point for point in bins if "lo" not in point]))
     upper = alt.layer(
         alt.Chart(alt.Data(values=[{"mean": 0}])).mark_rule(color=MUTED, strokeDash=[4, 3]).encode(y="mean:Q"),
         alt.Chart(alt.Data(values=line)).mark_line(color=INK, strokeWidth=1.5).encode(x=x, y=y),
@@ -166,7 +188,7 @@ def by_similarity(gain: Gain, colours: dict[str, int], metric: str) -> str:
     counts = base.mark_text(dy=-6, color=INK, fontSize=11).encode(
         x=alt.X("x:Q", scale=scale), y="n:Q", text=alt.Text("n:Q", format=",")
     )
-    return svg(alt.vconcat(upper, alt.layer(bars, counts).properties(width=WIDTH, height=70), spacing=8))
+    return svg_of(alt.vconcat(upper, alt.layer(bars, counts).properties(width=WIDTH, height=70), spacing=8))
 
 
 def curve(records: Sequence[Record], what: str, name: str, colours: dict[str, int]) -> str:
@@ -177,20 +199,20 @@ def curve(records: Sequence[Record], what: str, name: str, colours: dict[str, in
         {
             "method": plain(record.label),
             "run": record.key,
-            "step": one["step"],
-            "value": sign * one[what],
-            "chosen": one["step"] == _chosen(record),
+            "step": entry["step"],
+            "value": sign * entry[what],
+            "chosen": entry["step"] == _chosen(record),
         }
-        | {"hover": f"hover:{plain(record.label)} seed {record.seed}, step {one['step']:,}: {sign * one[what]:.3g}"}
+        | {"hover": f"hover:{plain(record.label)} seed {record.seed}, step {entry['step']:,}: {sign * entry[what]:.3g}"}
         for record in records
-        for one in (*([{"step": 0, "dev": record.dev_start}] if record.dev_start is not None else []), *record.curve)
-        if "step" in one and one.get(what) is not None
+        for entry in (*([{"step": 0, "dev": record.dev_start}] if record.dev_start is not None else []), *record.curve)
+        if "step" in entry and entry.get(what) is not None
     ]
     if not data:
         return ""
-    colour = _method_scale(colours, alt.Color, [ink_of(n) for n in colours.values()])
+    colour = _method_scale(colours, alt.Color, [colour_of(n) for n in colours.values()])
     chart = alt.Chart(alt.Data(values=data))
-    many = max(len([one for one in data if one["run"] == run]) for run in {one["run"] for one in data})
+    many = max(len([point for point in data if point["run"] == run]) for run in {point["run"] for point in data})
     marks = [chart.mark_line(strokeWidth=1.6, opacity=0.85)]
     if many <= 30:
         marks.append(chart.mark_circle(size=26, opacity=0.9))
@@ -202,7 +224,7 @@ def curve(records: Sequence[Record], what: str, name: str, colours: dict[str, in
         mark.encode(x=x, y=y, color=colour, detail="run:N", **({} if mark is marks[0] else {"description": "hover:N"}))
         for mark in marks
     ]
-    return svg(alt.layer(*drawn).properties(width=WIDTH, height=210))
+    return svg_of(alt.layer(*drawn).properties(width=WIDTH, height=210))
 
 
 # --- shared ------------------------------------------------------------------------------------------------------------
@@ -248,7 +270,7 @@ class _TimeAxis:
             self.ticks = ticks if len(ticks) >= 3 else sorted(filter(self._inside, (*_TICKS, *_MORE_TICKS)))
             self.ticks = self.ticks[:: -(len(self.ticks) // 7 + 1)]
         else:
-            step = next((one for one in _STEPS if most * 1.3 / one <= 6), 86400.0 * math.ceil(most / 86400 / 4))
+            step = next((width for width in _STEPS if most * 1.3 / width <= 6), 86400.0 * math.ceil(most / 86400 / 4))
             self.ticks = [step * n for n in range(int(most * 1.3 / step) + 1)]
 
     def place(self, seconds: float) -> float:

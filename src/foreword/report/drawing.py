@@ -14,7 +14,7 @@ import vl_convert as vlc
 from foreword.prompts.methods import METHODS
 
 WIDTH, COLOURS = 400, 10
-# Colours are stand-ins that svg replaces by the page's CSS variables, so that one drawing serves light and dark.
+# Colours are stand-ins that svg_of replaces by the page's CSS variables, so that one drawing serves light and dark.
 INK, MUTED, LINE, CARD = "#a1b2f0", "#a1b2f1", "#a1b2f2", "#a1b2f3"
 _STANDINS = {INK: "ink", MUTED: "muted", LINE: "line", CARD: "card"} | {
     f"#a1b2{n:02x}": f"m{n}" for n in range(COLOURS)
@@ -45,7 +45,7 @@ def colour_numbers(labels: Sequence[str]) -> dict[str, int]:
     return {label: taken[label] for label in labels}
 
 
-def ink_of(number: int) -> str:
+def colour_of(number: int) -> str:
     """The stand-in of a numbered colour."""
     return f"#a1b2{number:02x}"
 
@@ -85,7 +85,7 @@ def _whole(chart: Any) -> Any:
     return chart.configure(background="transparent", font="system-ui, sans-serif").configure_view(stroke=None)
 
 
-def svg(chart: Any) -> str:
+def svg_of(chart: Any) -> str:
     """Render, take out what names an address, and give every colour to the page's style sheet."""
     text = vlc.vegalite_to_svg(_whole(chart).to_dict())
     text = _HOVERED.sub(r"<\1\3><title>\2</title></\1>", text)

@@ -10,7 +10,7 @@ from pathlib import Path
 import altair as alt
 
 from foreword.prompts.inspect import Inspected, Inspection, Spread
-from foreword.report.drawing import CARD, COLOURS, SHAPES, WIDTH, axis_of, ink_of, plain, svg
+from foreword.report.drawing import CARD, COLOURS, SHAPES, WIDTH, axis_of, colour_of, plain, svg_of
 from foreword.report.shell import document, figure, scrolled, section
 from foreword.util import phrases
 from foreword.util.files import write_text
@@ -105,7 +105,7 @@ def _map(inspection: Inspection) -> str:
         for place, (x, y) in enumerate(places)
     ]
     names = [plain(name) for name in likeness.names]
-    inks = [ink_of((n + 2) % COLOURS) for n in range(len(names))]
+    inks = [colour_of((n + 2) % COLOURS) for n in range(len(names))]
     shapes = [SHAPES[n % len(SHAPES)] for n in range(len(names))]
     chart = (
         alt.Chart(alt.Data(values=data))
@@ -128,7 +128,7 @@ def _map(inspection: Inspection) -> str:
         f"{likeness.explained:.0%} of their spread."
     )
     told = f"Map of the vectors of {phrases.listed(likeness.names)}; {text}"
-    return f'<ul class="legend">{legend}</ul>' + figure("Map", text, svg(chart), told)
+    return f'<ul class="legend">{legend}</ul>' + figure("Map", text, svg_of(chart), told)
 
 
 def _alike(inspection: Inspection) -> str:

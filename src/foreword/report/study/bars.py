@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import altair as alt
 
-from foreword.report.drawing import CARD, INK, MUTED, axis_of, ink_of, plain
+from foreword.report.drawing import CARD, INK, MUTED, axis_of, colour_of, plain
 from foreword.report.study.held import hold
 from foreword.report.study.marks import WIDTH, Picture, Rows, colours, ghost_of, point_of, value
 from foreword.results.cells import Entry, Row, Table
@@ -29,10 +29,10 @@ def bars(table: Table, column: int, preset: str, paper: Paper | None) -> Picture
     ghosts: Rows = []
     for (_, entry), name, method in zip(cells, names, methods, strict=True):
         held = hold(entry, paper, preset)
-        data.append(point_of(entry, name) | {"y": name, "x": entry.score, "ink": ink_of(numbered[method])})
+        data.append(point_of(entry, name) | {"y": name, "x": entry.score, "ink": colour_of(numbered[method])})
         if held.number is not None:
             ghosts.append(
-                ghost_of(held.number, name) | {"y": name, "x": held.number.value, "ink": ink_of(numbered[method])}
+                ghost_of(held.number, name) | {"y": name, "x": held.number.value, "ink": colour_of(numbered[method])}
             )
     unit = cells[0][1].unit
     logarithmic = unit in ("numbers", "s")

@@ -6,7 +6,7 @@ from typing import Any
 
 import altair as alt
 
-from foreword.report.drawing import INK, MUTED, axis_of, ink_of, plain
+from foreword.report.drawing import INK, MUTED, axis_of, colour_of, plain
 from foreword.report.study.marks import HEIGHT, WIDTH, Picture, Rows, colours, ghost_of, ghosts_behind, shape_by
 from foreword.results.cells import BinPanel
 from foreword.results.papers import Paper
@@ -45,7 +45,7 @@ def _rows(
     ghosts: Rows = []
     for name, points in panel.series.items():
         for place, point in zip(places, points, strict=True):
-            base: dict[str, Any] = {"series": plain(name), "x": place, "ink": ink_of(numbered[name])}
+            base: dict[str, Any] = {"series": plain(name), "x": place, "ink": colour_of(numbered[name])}
             if point is not None:
                 score, low, high = point
                 hover = f"hover:{plain(name)}, bin {place}: {phrases.score(score)}"

@@ -8,7 +8,7 @@ from typing import Any
 
 import altair as alt
 
-from foreword.report.drawing import CARD, axis_of, ink_of, plain
+from foreword.report.drawing import CARD, axis_of, colour_of, plain
 from foreword.report.study.held import hold
 from foreword.report.study.marks import (
     HEIGHT,
@@ -40,7 +40,7 @@ def lines(panel: Panel, curve: Curve, preset: str, paper: Paper | None) -> Pictu
     ghosts: Rows = []
     sized = "parameters" in curve.x
     for line in panel.series:
-        ink = ink_of(numbered[line.name])
+        ink = colour_of(numbered[line.name])
         for at, entry in line.points:
             x = max(at, 1e-9) if curve.logarithmic else at
             if entry.score is not None:

@@ -12,6 +12,7 @@ from foreword.report.study import parts, setting
 from foreword.report.study.behind import behind
 from foreword.report.study.held import Held, counted, held_of
 from foreword.report.study.marks import value
+from foreword.report.study.tested import tested
 from foreword.report.study.values import StudyPage
 from foreword.results.cells import Bins, Test
 from foreword.results.judged import rule
@@ -82,12 +83,9 @@ def _study(page: StudyPage, before: str) -> str:
         for n, answered in enumerate(every)
     )
     failed = setting.failures(page)
+    found += (f"<h3>What the paper concludes</h3><ul>{said}</ul>" if said else "") + tested(page)
     sections = [
-        section(
-            f"{before}found",
-            "What was found",
-            found + (f"<h3>What the paper concludes</h3><ul>{said}</ul>" if said else ""),
-        ),
+        section(f"{before}found", "What was found", found),
         section(f"{before}figures", "Figures and tables", figures or "<p>Nothing is answered yet.</p>"),
         section(f"{before}held", "Every number beside the paper's", _every(helds)) if helds else "",
         section(f"{before}failed", "What failed", failed) if failed else "",

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from foreword.report.drawing import svg
+from foreword.report.drawing import svg_of
 from foreword.report.shell import figure, scrolled
 from foreword.report.study.figures import pictures
 from foreword.report.study.held import Held, hold
@@ -240,7 +240,7 @@ def _figures(made: Sequence[Picture], caption: str) -> str:
         legend += '<li><span class="diamond" aria-hidden="true">◇</span> the paper\'s own</li>'
     text = "Bars and bands are 95% intervals."
     drawn = "".join(
-        figure(picture.title, text if n == 0 else "", svg(picture.chart), picture.told)
+        figure(picture.title, text if n == 0 else "", svg_of(picture.chart), picture.told)
         for n, picture in enumerate(made)
     )
     return (

@@ -62,7 +62,7 @@ def spans_of(model: Any, *, half: bool, compiled: bool) -> Objective:
     """
     model.set_attn_implementation("eager")
 
-    def loss(input_ids: Tensor, target_ids: Tensor) -> Tensor:  # [B, S], [B, T] -> []
+    def loss(input_ids: Tensor, target_ids: Tensor) -> Tensor:  # [B, E], [B, T] -> []
         decoder_ids = pad(target_ids[:, :-1], (1, 0), value=PAD_ID)
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
             logits = model(
