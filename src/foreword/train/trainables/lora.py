@@ -58,7 +58,7 @@ class Adapters:
     def prefix(self) -> None:
         """Nothing stands before the rows."""
 
-    def kept(self) -> dict[str, Tensor]:
+    def snapshot(self) -> dict[str, Tensor]:
         """A copy of the adapters."""
         return {name: value.detach().to("cpu", copy=True) for name, value in self.named.items()}
 
