@@ -64,8 +64,8 @@ METHOD = replace(METHODS["ipt-fixed"], instruction=True, k=1, trainable="acme-tr
 TRAINABLE = replace(TRAINABLES["prompt"], name="acme-train")
 
 
-def start(backbone, length, rng, given):
-    return INITS["vocab"](backbone, length, rng, given)
+def start(backbone, length, rng, source):
+    return INITS["vocab"](backbone, length, rng, source)
 """
 POINTS = {
     "task": ("acme-capitals", "acme_items"),

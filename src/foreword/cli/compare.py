@@ -88,9 +88,9 @@ def compare_with(
             may_write_folder(run, config)
         with bars.waiting("loading model"):
             from foreword.study.compare import carry_out
-            from foreword.study.plan import lay_out
+            from foreword.study.plan import plan_of
 
-            planned = lay_out(run, task=task, progress=bars)
+            planned = plan_of(run, task=task, progress=bars)
         if not dry_run:
             outcome = carry_out(planned, said=_teller(planned, bars), noted=bars.say)
     if dry_run:

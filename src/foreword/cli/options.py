@@ -123,8 +123,8 @@ def settings_options() -> Mapping[str, Option]:
 
 def takes(*groups: Group) -> Callable[[Verb], Verb]:
     """Give a verb the options of these settings, each absent unless the user gives it, before its own. A group is names of settings,
-    or a table of options that are none. What the verb does not name itself comes in its `**flags`. The options are made when the
-    verb is used: naming them loads no settings."""
+    or a table of options of the verb's own (None in it: a setting). What the verb does not name itself comes in its `**flags`. The
+    options are made when the verb is used: naming them loads no settings."""
 
     def with_options(verb: Verb) -> Verb:
         taken = {name: None for group in groups for name in group}

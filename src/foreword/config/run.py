@@ -1,4 +1,4 @@
-"""Run is what a user sets, from a TOML file and `key=value`; unknown keys and wrong values are refused."""
+"""A Run: the settings of a user, from a TOML file and `key=value`; unknown keys and wrong values are refused."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ class Run(Settings):
         ["zero", "icl", "pt", "ipt"],
         HOW,
         "Comma list: zero, few, icl, pt, ipt, ipt-fixed; also icl:random, icl:bm25:3, few:4, pt+instruction; full-ft (full "
-        "fine-tuning: all weights of a copy) to hold them against.",
+        "fine-tuning: all weights of a copy) and lora (adapters in a copy) to hold them against.",
         reads="list",
     )
     seeds: Annotated[list[Whole], Field(min_length=1)] = option(
@@ -224,6 +224,10 @@ class Run(Settings):
         default=3e-4,
         description="Of full-ft: in units of the weights themselves; all else of its training is as [tuning] says.",
     )
+    lora_learning_rate: Annotated[float, Field(gt=0)] = Field(
+        default=1e-3,
+        description="Of lora: in units of the adapters' weights; all else of its training is as [tuning] says.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -244,7 +248,7 @@ class Run(Settings):
             raise ForewordError(f"Both task ('{self.task}') and data ('{self.data}') are given; keep the one you mean.")
         for key in ("methods", "seeds", "metrics", "choices", "header"):
             values = getattr(self, key)
-            twice = next((one for place, one in enumerate(values) if one in values[:place]), None)
+            twice = next((value for place, value in enumerate(values) if value in values[:place]), None)
             if twice is not None:
                 raise ForewordError(f"{key} holds {quoted(twice)} twice; name each once.")
         return self
@@ -267,7 +271,7 @@ def load(
     be unset, and text needs quotes only for escapes (`stop="\\n"`). Raises ForewordError where the file is absent or
     broken, and for an unknown key or a value that is not accepted.
     """
-    values = _over({} if defaults is None else defaults, {} if path is None else Run._keys_of_today(_read(path)))
+    values = _over({} if defaults is None else defaults, {} if path is None else Run._keys_of_today(load_toml(path)))
     for override in overrides:
         key, equals, text = override.partition("=")
         key = FORMER_KEYS.get(key.strip(), key.strip())
@@ -279,15 +283,16 @@ def load(
 
 def _over(under: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of both, those above winning, tables setting by setting."""
-    found = dict(under)
+    merged = dict(under)
     for key, value in above.items():
-        inner = found.get(key)
+        inner = merged.get(key)
         both = isinstance(value, Mapping) and isinstance(inner, Mapping)
-        found[key] = _over(inner, value) if both and isinstance(inner, Mapping) else value
-    return found
+        merged[key] = _over(inner, value) if both and isinstance(inner, Mapping) else value
+    return merged
 
 
-def _read(path: Path) -> dict[str, Any]:
+def load_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file. Raises ForewordError where it is absent or broken."""
     try:
         text = path.read_text(encoding="utf-8")
         return _tables(text)

@@ -1,5 +1,5 @@
-"""How foreword's own attention gets into a model, through the library's register of attentions or in place of a family's own; it refuses
-kinds of attention that it does not know."""
+"""How foreword's own attention gets into a model: through the library's attention register, or in place of a family's own
+implementation; an unknown kind of attention is refused."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _bloom(
     if alibi.shape[-1] < layout.reach:
         ones = torch.ones((1, layout.reach), device=hidden_states.device)
         alibi = sys.modules[type(part).__module__].build_alibi_tensor(ones, part.num_heads, hidden_states.dtype)
-    kind = Kind(part.inv_norm_factor, added=alibi[:, 0])  # of [heads, 1, K]
+    kind = Kind(part.inv_norm_factor, added=alibi[:, 0])  # of [heads, 1, C]
     return part.dense(layout.attend(part, query, key, value, kind).flatten(2)) + residual, None
 
 

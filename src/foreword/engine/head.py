@@ -1,5 +1,5 @@
 """The output layer at answer positions: cross-entropy and its gradient a few rows at a time, so that a large vocabulary never makes a
-full table of logits; it refuses output layers that are more than a matrix product."""
+full table of logits."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-LOGITS = 2**19  # made at once, 2 MiB in float32: they stay in the processor's cache, as do their words' weights
+LOGITS = (
+    2**19
+)  # made at once, 2 MiB in float32: they stay in the processor's cache, as do the weights of their vocabulary entries
 FAINT = -60.0  # logits below the greatest by more count as this: below any rounding; numbers under 1e-38 make a product 20 times as slow
-ROWS, ENTRIES = 1024, 512  # hidden states that go together, at most; words, at least
+ROWS, ENTRIES = 1024, 512  # hidden states that go together, at most; vocabulary entries, at least
 
 
 class Head:
-    """Logits [n, V] of hidden states [n, H]: a product with the output layer's weights, and what the model does to it afterwards where its
+    """Logits [N, V] of hidden states [N, H]: a product with the output layer's weights, and what the model does to it afterwards where its
     configuration says so (a soft cap, a factor). Whether that is all of it is found by running the model, not here."""
 
     def __init__(self, model: Any) -> None:
@@ -33,20 +35,20 @@ class Head:
         )
 
     def logits(self, hidden: Tensor, entries: slice = slice(None)) -> Tensor:
-        """[n, H] to [n, V], or some words of V."""
+        """[N, H] to [N, V], or to some of the V entries."""
         logits = functional.linear(hidden, self.weight[entries], None if self.bias is None else self.bias[entries])
         if self.scale != 1.0:
             logits *= self.scale
         return logits if self.cap is None else logits.div_(self.cap).tanh_().mul_(self.cap)
 
     def bent(self, logits: Tensor) -> Tensor | float | None:
-        """What the gradient of logits [n, V] is to be multiplied with to be that of the product; None for 1."""
+        """What the gradient of logits [N, V] is to be multiplied with to be that of the product; None for 1."""
         if self.cap is not None:
             return (logits / self.cap).square_().neg_().add_(1.0).mul_(self.scale)
         return None if self.scale == 1.0 else self.scale
 
     def loss(self, hidden: Tensor, labels: Tensor) -> Tensor:
-        """Cross-entropy in nats of hidden states [n, H] against tokens [n], summed; gradients reach the hidden states."""
+        """Cross-entropy in nats of hidden states [N, H] against tokens [N], summed; gradients reach the hidden states."""
         return _Loss.apply(hidden, labels, self)  # type: ignore[no-any-return,no-untyped-call]
 
 
@@ -68,7 +70,7 @@ def answers_loss(
 
 
 class _Loss(torch.autograd.Function):
-    """The gradient is made beside the loss, while a part's logits are at hand: for hidden states it is (chances - one at the wanted token)
+    """The gradient is made beside the loss, while a part's logits are at hand: for hidden states it is (chances - one at the label)
     times the output layer's weights. What chances are divided by is known at the end only; until then all is relative to the greatest
     logit so far (Milakov and Gimelshein 2018, arXiv 1805.02867)."""
 
@@ -77,11 +79,11 @@ class _Loss(torch.autograd.Function):
         kind = torch.promote_types(hidden.dtype, torch.float32)
         grad, losses = torch.empty_like(hidden), []
         for rows in _parts(len(hidden), ROWS):
-            states, row_labels = hidden[rows], labels[rows].unsqueeze(1)  # [n, H], [n, 1]
+            states, row_labels = hidden[rows], labels[rows].unsqueeze(1)  # [N, H], [N, 1]
             top = torch.full(row_labels.shape, float("-inf"), dtype=kind, device=hidden.device)
             total, at, slope = torch.zeros_like(top), torch.zeros_like(top), torch.zeros_like(states, dtype=kind)
             for entries in _parts(len(head.weight), max(ENTRIES, LOGITS // len(states))):
-                logits = head.logits(states, entries).to(kind)  # [n, words]
+                logits = head.logits(states, entries).to(kind)  # [N, entries]
                 bent = head.bent(logits) if ctx.needs_input_grad[0] else None
                 here = row_labels - entries.start
                 inside = (here >= 0) & (here < logits.shape[1])

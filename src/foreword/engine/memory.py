@@ -1,5 +1,5 @@
-"""A token budget that gives way when the memory does not hold a batch: the batch goes again in smaller parts; it refuses to lose what was
-finished, and to hide any other error."""
+"""A token budget that shrinks when a batch does not fit into memory: the batch is run again in smaller parts, and what was finished is
+kept."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from foreword.util.errors import TrialFailedError
 Result = TypeVar("Result")
 
 # What torch's allocators say where they raise no kind of error of their own: processors, Apple's GPUs, the matrix libraries.
-_SAID = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc", "alloc_failed")
+_MESSAGES = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc", "alloc_failed")
 
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _SAID)
+    return isinstance(error, RuntimeError) and any(message in str(error).lower() for message in _MESSAGES)
 
 
 @dataclass

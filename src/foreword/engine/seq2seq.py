@@ -1,5 +1,5 @@
-"""The engine for encoder-decoder models: soft prompt and input in the encoder, the answer in the decoder; it refuses to
-pad on the left, so no row moves."""
+"""The engine for encoder-decoder models: soft prompt and input in the encoder, the answer in the decoder; rows are padded on the right
+only."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from foreword.engine.prefix import Prefixes, each
 
 class Seq2SeqEngine:
     """Loss, scores and greedy answers of a frozen encoder-decoder model. The soft prompt stands before the encoder's input and
-    nothing before the decoder's (Lester et al. 2021, section 2), or behind the input where a row says so. Shapes: B rows, P + S
+    nothing before the decoder's (Lester et al. 2021, section 2), or appended to the input where a row says so. Shapes: B rows, P + E
     encoder positions, T answer tokens."""
 
     switch: int | None = None
@@ -59,7 +59,7 @@ class Seq2SeqEngine:
         return next(self.model.parameters()).device  # type: ignore[no-any-return]
 
     def encode(self, soft: Prefixes, rows: Sequence[Row]) -> tuple[Any, Tensor]:
-        """Encoder output [B, P + S, H] and its mask; rows may differ in soft prompt and in where it stands. The encoder runs once per
+        """Encoder output [B, P + E, H] and its mask; rows may differ in soft prompt and in where it stands. The encoder runs once per
         input."""
         softs = [None if prefix is None else prefix.matrix() for prefix in each(soft, len(rows))]
         lines: list[tuple[int, ...]] = []
@@ -70,7 +70,7 @@ class Seq2SeqEngine:
             lines.append(tokens + empty if row.append else empty + tokens)
             slots.append(text + ones if row.append else ones + text)
         ids, mask = right_padded(lines, self.pad, self.device)
-        vectors = self.model.get_input_embeddings()(ids)  # [B, P + S, H]
+        vectors = self.model.get_input_embeddings()(ids)  # [B, P + E, H]
         vectors = vectors if self.factor == 1.0 else vectors * self.factor
         prompts = [prompt.to(vectors.device, vectors.dtype) for prompt in softs if prompt is not None]
         if prompts:
@@ -206,29 +206,29 @@ class Seq2SeqDecoder:
         if cached:
             own = preallocated_cache(RowPrefixes(((None, len(rows)),)), longest + 1)
             self.cache = EncoderDecoderCache(own, DynamicCache())
-        self.said = torch.full((len(rows), 1), engine.first, dtype=torch.long, device=engine.device)  # [B, T]
+        self.decoder_ids = torch.full((len(rows), 1), engine.first, dtype=torch.long, device=engine.device)  # [B, T]
 
     def prefill(self) -> Tensor:
         """Logits [B, V] for each row's first token."""
-        ids = self.said if self.cache is None else self.said[:, -1:]
+        ids = self.decoder_ids if self.cache is None else self.decoder_ids[:, -1:]
         logit_positions = torch.arange(1, len(ids) + 1, device=ids.device) * ids.shape[1] - 1
         out = self.engine.decode(self.encoded, self.mask, ids, logit_positions, self.cache)
         logits: Tensor = out.logits[0]
-        if self.forced is not None and self.said.shape[1] == 1:  # the token that every answer has to begin with
+        if self.forced is not None and self.decoder_ids.shape[1] == 1:  # the token that every answer has to begin with
             logits = torch.full_like(logits, float("-inf"))
             logits[:, self.forced] = 0.0
         return logits
 
     def decode_step(self, chosen: Tensor) -> Tensor:
-        """Logits [B, V] behind one token [B] more."""
-        self.said = torch.cat([self.said, chosen.unsqueeze(1)], dim=1)
+        """Logits [B, V] after one more token [B]."""
+        self.decoder_ids = torch.cat([self.decoder_ids, chosen.unsqueeze(1)], dim=1)
         return self.prefill()
 
     def compact(self, gone: Sequence[bool]) -> list[int]:
-        """Let only the rows go on that are not gone; their places before, in the order in which they stand now."""
+        """Keep only the rows that are not gone; returns their former places, in the order in which they stand now."""
         order = still_there(gone)
-        remaining = torch.tensor(order, device=self.said.device)
-        self.said, self.mask = self.said[remaining], self.mask[remaining]
+        remaining = torch.tensor(order, device=self.decoder_ids.device)
+        self.decoder_ids, self.mask = self.decoder_ids[remaining], self.mask[remaining]
         self.encoded.last_hidden_state = self.encoded.last_hidden_state[remaining]
         if self.cache is not None:
             compact_rows(self.cache.self_attention_cache, order)

@@ -1,5 +1,5 @@
-"""The weight files that a loaded model came from: they give the numbers that a narrower dtype rounded away, and let a digest be kept;
-it refuses to answer for a model that was changed since."""
+"""The weight files that a loaded model came from: they give the numbers that a narrower dtype rounded away, and let a digest be cached
+until the files change."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Stored:
     def of(
         cls, model: torch.nn.Module, source: str, revision: str | None, began: int, anew: Callable[[], torch.nn.Module]
     ) -> Stored:
-        """What stands behind a model that was just loaded from a folder or a hub id."""
+        """The files of a model that was just loaded from a folder or a hub id."""
         folder = Path(source).is_dir()
         origin = (str(Path(source).resolve()), "") if folder else (source, revision or "")
         paths = weight_files(source, revision)
@@ -65,7 +65,7 @@ class Stored:
         where the files were changed while they were needed."""
         if _marks(model) != self.marks:
             return combined(digests(state(model)))
-        cached = self._kept(about)
+        cached = self._cache_file(about)
         if cached is not None and cached.is_file():
             with contextlib.suppress(ForewordError, KeyError, TypeError):  # damaged: it is computed and written again
                 return str(read_json(cached, "kept digest")["weights"])
@@ -75,7 +75,7 @@ class Stored:
                 write_json(cached, {"weights": whole, "files": [str(path) for path in self.paths]})
         return whole
 
-    def _kept(self, about: Any) -> Path | None:
+    def _cache_file(self, about: Any) -> Path | None:
         """The file of the cache for these files as they are; None where they are small or not settled."""
         try:
             stats = [(str(path.resolve()), path.stat()) for path in self.paths]

@@ -17,7 +17,7 @@ from foreword.metrics import named
 from foreword.metrics.base import Metric
 from foreword.metrics.own import as_metric, rehearse
 from foreword.prompts.context import Demonstration
-from foreword.prompts.inits import Given, Init
+from foreword.prompts.inits import Init, InitSource
 from foreword.prompts.methods import DEMONSTRATIONS, Method, context
 from foreword.prompts.retrieve import Found, Kind, Pool
 from foreword.train.trainables import TRAINABLES
@@ -133,11 +133,11 @@ def method(row: Method) -> None:
         )
 
 
-def init(strategy: Init, given: Given | None = None) -> None:
+def init(strategy: Init, source: InitSource | None = None) -> None:
     """Rows [P, H] of finite numbers at the scale of the model's embedding rows, the same for the same seed; on a small model that comes
     with foreword."""
     backbone = load_backbone(MODEL)
-    start = Given("Say it in other words.", ("yes", "no")) if given is None else given
+    start = InitSource("Say it in other words.", ("yes", "no")) if source is None else source
     for length in (2, 9):
         rows = strategy(backbone, length, Random("0/init"), start).float()
         _must(

@@ -137,7 +137,7 @@ from typing import Any
 from foreword import Backbone
 
 
-def start(backbone: Backbone, length: int, rng: Random, given: Any) -> Any:
+def start(backbone: Backbone, length: int, rng: Random, source: Any) -> Any:
     """[P, H]: the embedding rows of tokens drawn from the hundred most frequent ones."""
     frequent = backbone.tokenizer.frequent(100)
     return backbone.embed([rng.choice(frequent) for _ in range(length)])

@@ -1,57 +1,48 @@
-"""The report's charts as SVG text without script or link; it refuses a fixed colour, which light or dark could not bear."""
+"""The report's charts as SVG text without script or link, in colours that suit a light and a dark page."""
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
-import vl_convert as vlc
 
-from foreword.prompts.methods import METHODS
+from foreword.report.drawing import (
+    CARD,
+    COLOURS,
+    INK,
+    MUTED,
+    SHAPES,
+    WIDTH,
+    axis_of,
+    colour_numbers,
+    colour_of,
+    plain,
+    svg_of,
+)
 from foreword.report.labels import places
 from foreword.report.similarity import FEWEST_IN_BIN, Gain
 from foreword.results.record import Record
 from foreword.results.rows import MethodRow, Summary
 from foreword.util import phrases
 
-WIDTH, COST_HEIGHT = 400, 270
-COLOURS = 10
-# Colours are stand-ins that _svg replaces by the page's CSS variables, so that one drawing serves light and dark.
-INK, MUTED, LINE, CARD = "#a1b2f0", "#a1b2f1", "#a1b2f2", "#a1b2f3"
-_STANDINS = {INK: "ink", MUTED: "muted", LINE: "line", CARD: "card"} | {
-    f"#a1b2{n:02x}": f"m{n}" for n in range(COLOURS)
-}
-SHAPES = (
-    "cross",
-    "triangle-down",
-    "triangle-up",
-    "circle",
-    "square",
-    "diamond",
-    "triangle-right",
-    "triangle-left",
-    "wedge",
-    "arrow",
-)
-_USUAL = {name: number for number, name in enumerate(METHODS)}
-
-
-def colour_numbers(labels: Sequence[str]) -> dict[str, int]:
-    """A colour's number for each method: the usual methods keep theirs in every report, others take the first that is free."""
-    taken: dict[str, int] = {label: _USUAL[label] for label in labels if label in _USUAL}
-    for label in labels:
-        if label not in taken:
-            usual = _USUAL.get(label.split(":")[0], 7)
-            order = [usual, 6, 7, *range(COLOURS)]
-            taken[label] = next((n for n in order if n not in taken.values()), len(taken) % COLOURS)
-    return {label: taken[label] for label in labels}
-
-
-def _colour(number: int) -> str:
-    return f"#a1b2{number:02x}"
+COST_HEIGHT = 270
+__all__ = [
+    "CARD",
+    "COLOURS",
+    "INK",
+    "MUTED",
+    "axis_of",
+    "by_metric",
+    "by_similarity",
+    "colour_numbers",
+    "colour_of",
+    "curve",
+    "score_against_cost",
+    "seeds",
+    "svg_of",
+]
 
 
 def score_against_cost(summary: Summary, colours: dict[str, int]) -> str:
@@ -62,12 +53,12 @@ def score_against_cost(summary: Summary, colours: dict[str, int]) -> str:
     low, high = _score_domain(summary.rows)
     data = [
         {
-            "method": _told(row.method),
+            "method": plain(row.method),
             "x": axis.place(costs[row.method]),
             "y": row.mean,
             "lo": row.ci95[0],
             "hi": row.ci95[1],
-            "ink": _colour(colours[row.method]),
+            "ink": colour_of(colours[row.method]),
             "hover": _hover(row, f"{phrases.duration(costs[row.method])} for {phrases.plural(answers, 'answer')}"),
         }
         for row in summary.rows
@@ -80,13 +71,13 @@ def score_against_cost(summary: Summary, colours: dict[str, int]) -> str:
         ),
     )
     scale = alt.Scale(domain=[low, high], nice=False, zero=False)
-    y = alt.Y("y:Q", scale=scale, axis=_axis(phrases.title(summary.metric)))
+    y = alt.Y("y:Q", scale=scale, axis=axis_of(phrases.title(summary.metric)))
     base = alt.Chart(alt.Data(values=data))
-    colour = _method_scale(colours, alt.Color, [_colour(n) for n in colours.values()])
+    colour = _method_scale(colours, alt.Color, [colour_of(n) for n in colours.values()])
     shape = _method_scale(colours, alt.Shape, [SHAPES[n] for n in colours.values()])
     layers = [
         base.mark_rule(strokeWidth=2, opacity=0.55).encode(x=x, y=alt.Y("lo:Q", scale=scale), y2="hi:Q", color=colour),
-        base.transform_filter(alt.datum.method == _told(summary.recommendation.method))
+        base.transform_filter(alt.datum.method == plain(summary.recommendation.method))
         .mark_point(shape="circle", size=420, stroke=INK, strokeWidth=1.5, fillOpacity=0)
         .encode(x=x, y=y),
         base.mark_point(filled=True, size=110, opacity=1, stroke=CARD, strokeWidth=1).encode(
@@ -94,7 +85,7 @@ def score_against_cost(summary: Summary, colours: dict[str, int]) -> str:
         ),
         *_labels(data, axis.domain, (low, high), x, y, height),
     ]
-    return _svg(alt.layer(*layers).properties(width=WIDTH, height=height))
+    return svg_of(alt.layer(*layers).properties(width=WIDTH, height=height))
 
 
 def _labels(
@@ -102,17 +93,19 @@ def _labels(
 ) -> list[Any]:
     """Each method's name beside its point in its colour, with a thin line to it where the name had to move away."""
     across, down = (xs[1] - xs[0]) / WIDTH, (ys[1] - ys[0]) / height
-    points = [((one["x"] - xs[0]) / across, (ys[1] - one["y"]) / down) for one in data]
-    made = []
-    for one, place in zip(data, places(points, [one["method"] for one in data], WIDTH, height), strict=True):
+    points = [((point["x"] - xs[0]) / across, (ys[1] - point["y"]) / down) for point in data]
+    layers = []
+    for point, place in zip(data, places(points, [point["method"] for point in data], WIDTH, height), strict=True):
         end = {"x2": xs[0] + place.x * across, "y2": ys[1] - place.y * down}
-        chart = alt.Chart(alt.Data(values=[one | end]))
+        chart = alt.Chart(alt.Data(values=[point | end]))
         if place.far:
-            thin = chart.mark_rule(color=one["ink"], strokeWidth=1, opacity=0.5)
-            made.append(thin.encode(x=x, y=y, x2="x2:Q", y2="y2:Q"))
-        name = chart.mark_text(text=one["method"], align=place.align, baseline="middle", color=one["ink"], fontSize=13)
-        made.append(name.encode(x="x2:Q", y="y2:Q"))
-    return made
+            thin = chart.mark_rule(color=point["ink"], strokeWidth=1, opacity=0.5)
+            layers.append(thin.encode(x=x, y=y, x2="x2:Q", y2="y2:Q"))
+        name = chart.mark_text(
+            text=point["method"], align=place.align, baseline="middle", color=point["ink"], fontSize=13
+        )
+        layers.append(name.encode(x="x2:Q", y="y2:Q"))
+    return layers
 
 
 def _height(rows: Sequence[MethodRow]) -> float:
@@ -123,31 +116,31 @@ def _height(rows: Sequence[MethodRow]) -> float:
 def seeds(summary: Summary, colours: dict[str, int]) -> str:
     """One line a method, best first: the interval as a bar, the mean as a tick, each seed as a point."""
     rows = sorted(summary.rows, key=lambda row: -row.mean)
-    order = [_told(row.method) for row in rows]
+    order = [plain(row.method) for row in rows]
     means = [
-        {"method": _told(row.method), "mean": row.mean, "lo": row.ci95[0], "hi": row.ci95[1], "hover": _hover(row)}
+        {"method": plain(row.method), "mean": row.mean, "lo": row.ci95[0], "hi": row.ci95[1], "hover": _hover(row)}
         for row in rows
     ]
     points = [
         {
-            "method": _told(row.method),
+            "method": plain(row.method),
             "score": score,
-            "hover": f"hover:{_told(row.method)}, seed {seed}: {phrases.score(score)}",
+            "hover": f"hover:{plain(row.method)}, seed {seed}: {phrases.score(score)}",
         }
         for row in rows
         for seed, score in zip(row.seeds, row.scores_by_seed, strict=True)
     ]
     low, high = _score_domain(summary.rows)
     scale = alt.Scale(domain=[low, high], nice=False, zero=False)
-    x = alt.X("lo:Q", scale=scale, axis=_axis(phrases.title(summary.metric)))
+    x = alt.X("lo:Q", scale=scale, axis=axis_of(phrases.title(summary.metric)))
     y = alt.Y(
         "method:N",
         sort=order,
-        axis=_axis(
+        axis=axis_of(
             "", grid=False, domain=False, ticks=False, labelLimit=160, labelFontSize=13, labelColor=INK, labelPadding=12
         ),
     )
-    colour = _method_scale(colours, alt.Color, [_colour(n) for n in colours.values()])
+    colour = _method_scale(colours, alt.Color, [colour_of(n) for n in colours.values()])
     base = alt.Chart(alt.Data(values=means))
     layers = [
         base.mark_rule(strokeWidth=12, opacity=0.28).encode(x=x, x2="hi:Q", y=y, color=colour, description="hover:N"),
@@ -156,25 +149,31 @@ def seeds(summary: Summary, colours: dict[str, int]) -> str:
         .mark_circle(size=60, opacity=0.95, stroke=CARD, strokeWidth=1)
         .encode(x=alt.X("score:Q", scale=scale), y=y, color=colour, description="hover:N"),
     ]
-    return _svg(alt.layer(*layers).properties(width=WIDTH, height=_height(rows)))
+    return svg_of(alt.layer(*layers).properties(width=WIDTH, height=_height(rows)))
 
 
 def by_similarity(gain: Gain, colours: dict[str, int], metric: str) -> str:
     """Above: the gain of each bin with its interval and the fitted line. Below: how many examples the bin holds."""
     bins = [
-        {"x": (one.low + one.high) / 2, "left": one.low, "right": one.high, "mean": one.mean, "n": one.count}
-        | ({"lo": one.lo, "hi": one.hi} if one.count >= FEWEST_IN_BIN else {})
-        for one in gain.bins
+        {
+            "x": (bucket.low + bucket.high) / 2,
+            "left": bucket.low,
+            "right": bucket.high,
+            "mean": bucket.mean,
+            "n": bucket.count,
+        }
+        | ({"lo": bucket.lo, "hi": bucket.hi} if bucket.count >= FEWEST_IN_BIN else {})
+        for bucket in gain.bins
     ]
     line = [{"x": place, "mean": height} for place, height in gain.line()]
-    colour = _colour(colours[gain.with_label])
+    colour = colour_of(colours[gain.with_label])
     domain = [gain.bins[0].low, gain.bins[-1].high]
     scale = alt.Scale(domain=domain, nice=False, zero=False)
-    x = alt.X("x:Q", scale=scale, axis=_axis("", labels=False, ticks=False))
-    y = alt.Y("mean:Q", axis=_axis(f"{gain.with_label} minus {gain.without_label}, {metric}"))
+    x = alt.X("x:Q", scale=scale, axis=axis_of("", labels=False, ticks=False))
+    y = alt.Y("mean:Q", axis=axis_of(f"{gain.with_label} minus {gain.without_label}, {metric}"))
     base = alt.Chart(alt.Data(values=bins))
-    known = alt.Chart(alt.Data(values=[one for one in bins if "lo" in one]))
-    few = alt.Chart(alt.Data(values=[one for one in bins if "lo" not in one]))
+    known = alt.Chart(alt.Data(values=[point for point in bins if "lo" in point]))
+    few = alt.Chart(alt.Data(values=[point for point in bins if "lo" not in point]))
     upper = alt.layer(
         alt.Chart(alt.Data(values=[{"mean": 0}])).mark_rule(color=MUTED, strokeDash=[4, 3]).encode(y="mean:Q"),
         alt.Chart(alt.Data(values=line)).mark_line(color=INK, strokeWidth=1.5).encode(x=x, y=y),
@@ -182,14 +181,14 @@ def by_similarity(gain: Gain, colours: dict[str, int], metric: str) -> str:
         known.mark_circle(color=colour, size=90, opacity=1, stroke=CARD, strokeWidth=1).encode(x=x, y=y),
         few.mark_point(color=colour, size=70, opacity=1, fill=CARD, strokeWidth=1.5).encode(x=x, y=y),
     ).properties(width=WIDTH, height=210)
-    below = alt.X("left:Q", scale=scale, axis=_axis("similarity of the demonstration", grid=False))
+    below = alt.X("left:Q", scale=scale, axis=axis_of("similarity of the demonstration", grid=False))
     bars = base.mark_bar(color=MUTED, opacity=0.45).encode(
-        x=below, x2="right:Q", y=alt.Y("n:Q", axis=_axis("examples", tickCount=3)), y2=alt.datum(0)
+        x=below, x2="right:Q", y=alt.Y("n:Q", axis=axis_of("examples", tickCount=3)), y2=alt.datum(0)
     )
     counts = base.mark_text(dy=-6, color=INK, fontSize=11).encode(
         x=alt.X("x:Q", scale=scale), y="n:Q", text=alt.Text("n:Q", format=",")
     )
-    return _svg(alt.vconcat(upper, alt.layer(bars, counts).properties(width=WIDTH, height=70), spacing=8))
+    return svg_of(alt.vconcat(upper, alt.layer(bars, counts).properties(width=WIDTH, height=70), spacing=8))
 
 
 def curve(records: Sequence[Record], what: str, name: str, colours: dict[str, int]) -> str:
@@ -198,34 +197,34 @@ def curve(records: Sequence[Record], what: str, name: str, colours: dict[str, in
     sign = -1 if what == "dev" and by_metric(records) else 1
     data = [
         {
-            "method": _told(record.label),
+            "method": plain(record.label),
             "run": record.key,
-            "step": one["step"],
-            "value": sign * one[what],
-            "chosen": one["step"] == _chosen(record),
+            "step": entry["step"],
+            "value": sign * entry[what],
+            "chosen": entry["step"] == _chosen(record),
         }
-        | {"hover": f"hover:{_told(record.label)} seed {record.seed}, step {one['step']:,}: {sign * one[what]:.3g}"}
+        | {"hover": f"hover:{plain(record.label)} seed {record.seed}, step {entry['step']:,}: {sign * entry[what]:.3g}"}
         for record in records
-        for one in (*([{"step": 0, "dev": record.dev_start}] if record.dev_start is not None else []), *record.curve)
-        if "step" in one and one.get(what) is not None
+        for entry in (*([{"step": 0, "dev": record.dev_start}] if record.dev_start is not None else []), *record.curve)
+        if "step" in entry and entry.get(what) is not None
     ]
     if not data:
         return ""
-    colour = _method_scale(colours, alt.Color, [_colour(n) for n in colours.values()])
+    colour = _method_scale(colours, alt.Color, [colour_of(n) for n in colours.values()])
     chart = alt.Chart(alt.Data(values=data))
-    many = max(len([one for one in data if one["run"] == run]) for run in {one["run"] for one in data})
+    many = max(len([point for point in data if point["run"] == run]) for run in {point["run"] for point in data})
     marks = [chart.mark_line(strokeWidth=1.6, opacity=0.85)]
     if many <= 30:
         marks.append(chart.mark_circle(size=26, opacity=0.9))
     best = chart.transform_filter(alt.datum.chosen).mark_point(size=120, opacity=1, fill=CARD, strokeWidth=2)
     marks.append(best)
-    x = alt.X("step:Q", axis=_axis("step", format=",d"))
-    y = alt.Y("value:Q", scale=alt.Scale(zero=False), axis=_axis(name))
+    x = alt.X("step:Q", axis=axis_of("step", format=",d"))
+    y = alt.Y("value:Q", scale=alt.Scale(zero=False), axis=axis_of(name))
     drawn = [
         mark.encode(x=x, y=y, color=colour, detail="run:N", **({} if mark is marks[0] else {"description": "hover:N"}))
         for mark in marks
     ]
-    return _svg(alt.layer(*drawn).properties(width=WIDTH, height=210))
+    return svg_of(alt.layer(*drawn).properties(width=WIDTH, height=210))
 
 
 # --- shared ------------------------------------------------------------------------------------------------------------
@@ -271,7 +270,7 @@ class _TimeAxis:
             self.ticks = ticks if len(ticks) >= 3 else sorted(filter(self._inside, (*_TICKS, *_MORE_TICKS)))
             self.ticks = self.ticks[:: -(len(self.ticks) // 7 + 1)]
         else:
-            step = next((one for one in _STEPS if most * 1.3 / one <= 6), 86400.0 * math.ceil(most / 86400 / 4))
+            step = next((width for width in _STEPS if most * 1.3 / width <= 6), 86400.0 * math.ceil(most / 86400 / 4))
             self.ticks = [step * n for n in range(int(most * 1.3 / step) + 1)]
 
     def place(self, seconds: float) -> float:
@@ -291,25 +290,11 @@ class _TimeAxis:
         expression = "''"
         for place, text in labels.items():
             expression = f"abs(datum.value - {place!r}) < 1e-9 ? '{text}' : {expression}"
-        return _axis(title, values=list(labels), labelExpr=expression)
-
-
-def _axis(title: str, **options: Any) -> Any:
-    usual: dict[str, Any] = {
-        "title": title or None, "labelColor": MUTED, "titleColor": MUTED, "gridColor": LINE, "domainColor": LINE, "tickColor": LINE,
-        "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal", "tickCount": 6, "labelPadding": 5, "titlePadding": 9,
-        "labelFlush": False,
-    }  # fmt: skip
-    return alt.Axis(**(usual | options))
-
-
-def _told(label: str) -> str:
-    """A label without line ends and control signs, which the chart library reads as code."""
-    return " ".join("".join(sign if sign.isprintable() else " " for sign in label).split())
+        return axis_of(title, values=list(labels), labelExpr=expression)
 
 
 def _method_scale(colours: dict[str, int], channel: Any, values: list[str]) -> Any:
-    return channel("method:N", scale=alt.Scale(domain=[_told(label) for label in colours], range=values), legend=None)
+    return channel("method:N", scale=alt.Scale(domain=[plain(label) for label in colours], range=values), legend=None)
 
 
 def _score_domain(rows: Sequence[MethodRow]) -> tuple[float, float]:
@@ -324,7 +309,7 @@ def _score_domain(rows: Sequence[MethodRow]) -> tuple[float, float]:
 def _hover(row: MethodRow, more: str = "") -> str:
     """What a reader sees who rests on a point."""
     low, high = row.ci95
-    told = f"hover:{_told(row.method)}: {phrases.score(row.mean)} ({phrases.score(low)} to {phrases.score(high)})"
+    told = f"hover:{plain(row.method)}: {phrases.score(row.mean)} ({phrases.score(low)} to {phrases.score(high)})"
     return f"{told}, {more}" if more else told
 
 
@@ -335,20 +320,5 @@ def by_metric(records: Sequence[Record]) -> bool:
 
 def _chosen(record: Record) -> float | None:
     """The step whose prompt was kept: the lowest on dev, the first of equal ones."""
-    judged = [one for one in record.curve if one.get("dev") is not None]
-    return min(judged, key=lambda one: one["dev"])["step"] if judged else None
-
-
-# A mark that bears a description, as the renderer writes it: made a title, which a browser shows.
-_HOVERED = re.compile(r'<(path|line)\s+aria-label="hover:([^"]*)"([^>]*?)\s*/>')
-
-
-def _svg(chart: Any) -> str:
-    """Render, take out what names an address, and give every colour to the page's style sheet."""
-    whole = chart.configure(background="transparent", font="system-ui, sans-serif").configure_view(stroke=None)
-    svg = vlc.vegalite_to_svg(whole.to_dict())
-    svg = _HOVERED.sub(r"<\1\3><title>\2</title></\1>", svg)
-    svg = re.sub(r'\s(?:xmlns(?::\w+)?|aria-[\w-]+|role|class)="[^"]*"', "", svg)
-    for standin, variable in _STANDINS.items():
-        svg = svg.replace(f'"{standin}"', f'"var(--{variable})"')
-    return svg.replace("<svg", '<svg aria-hidden="true" focusable="false"', 1)
+    judged = [entry for entry in record.curve if entry.get("dev") is not None]
+    return min(judged, key=lambda entry: entry["dev"])["step"] if judged else None

@@ -1,4 +1,4 @@
-"""A Record is what one finished Trial leaves: spec, fingerprints, scores, answers, costs; it refuses to be written in part."""
+"""A Record: what one finished Trial leaves, spec, fingerprints, scores, answers, costs; written whole or not at all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from foreword.util.errors import ForewordError
-from foreword.util.files import canonical, read_json, write_json
+from foreword.util.files import canonical, read_json, write_json, write_json_once
 
 # Raised when the same trial gives other numbers than before (tests/test_numbers.py holds some of them), or when a key or a record is
 # made in another way: it ends every key, so that a record of another making is known by its name and never taken for a new one.
@@ -101,6 +101,11 @@ class Record:
         contents = asdict(self)
         write_json(path, contents | {DIGEST: _digest(contents)})
 
+    def write_once(self, path: Path) -> bool:
+        """`write` where no record stands there yet. False where one does, which is left as it is."""
+        contents = asdict(self)
+        return write_json_once(path, contents | {DIGEST: _digest(contents)})
+
     @classmethod
     def read(cls, path: Path) -> Record:
         """Read a record back. Raises ForewordError naming the file when it is damaged, was changed, is of another shape, of another
@@ -120,7 +125,7 @@ class Record:
                     f"The record at {path} says one key and holds another; delete it to run that trial again."
                 )
             costs = Costs(**raw.pop("costs"))
-            answers = tuple(_answer(one) for one in raw.pop("answers"))
+            answers = tuple(_answer(answer) for answer in raw.pop("answers"))
             raw["curve"] = tuple(raw["curve"])
             raw["notes"] = tuple(raw["notes"])
             return cls(costs=costs, answers=answers, **raw)
@@ -161,5 +166,5 @@ def _refuse_other(path: Path, key: str) -> None:
 
 
 def _answer(raw: dict[str, Any]) -> Answer:
-    shown = tuple(DemonstrationRef(**one) for one in raw.pop("shown"))
+    shown = tuple(DemonstrationRef(**demonstration) for demonstration in raw.pop("shown"))
     return Answer(shown=shown, targets=tuple(raw.pop("targets")), **raw)

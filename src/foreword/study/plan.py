@@ -189,11 +189,11 @@ def renamed(record: Record, trial: Trial) -> Record:
 
 
 def plan(run: Run, *, progress: Progress = silent, task: Task | None = None, backbone: Backbone | None = None) -> Plan:
-    """The plan of a run: see `lay_out`. Raises ForewordError also for a name in it that is not known."""
-    return lay_out(checked(run), progress=progress, task=task, backbone=backbone)
+    """The plan of a run: see `plan_of`. Raises ForewordError also for a name in it that is not known."""
+    return plan_of(checked(run), progress=progress, task=task, backbone=backbone)
 
 
-def lay_out(
+def plan_of(
     run: Run, *, progress: Progress = silent, task: Task | None = None, backbone: Backbone | None = None
 ) -> Plan:
     """Load task and backbone of a run that is `checked`, see that everything fits, and lay out the grid. Nothing is computed or

@@ -16,6 +16,7 @@ from foreword.data.readers import Rows, read_rows
 from foreword.data.task import Task
 from foreword.data.template import Template
 from foreword.engine import Backbone
+from foreword.infer.decoding import GREEDY, Decoding
 from foreword.infer.predict import predict_ensemble
 from foreword.prompts import store
 from foreword.prompts.methods import current
@@ -24,7 +25,7 @@ from foreword.results.record import Record
 from foreword.results.remarks import cut
 from foreword.study.fitting import fitting_split
 from foreword.study.places import inputs_of, may_write_folder
-from foreword.study.plan import Plan, backbone_of, encoder_of, lay_out, plainly, renamed, spoken, suits
+from foreword.study.plan import Plan, backbone_of, encoder_of, plainly, plan_of, renamed, spoken, suits
 from foreword.study.remembered import pool_of, recalled
 from foreword.study.representable import representable, uneven
 from foreword.study.resolve import (
@@ -101,7 +102,7 @@ def tune_one(run: Run, *, progress: Progress = silent, backbone: Backbone | None
                 f"Another process is tuning a prompt into {out} now; give --out another folder, or wait until it is done."
             )
         try:
-            planned = lay_out(run, task=task, progress=progress, backbone=backbone)
+            planned = plan_of(run, task=task, progress=progress, backbone=backbone)
             tuned, prompt = _fitted(replace(planned.trials[0], out=work), out)
             shutil.rmtree(work, ignore_errors=True)
         finally:
@@ -212,7 +213,7 @@ def score(
     task = task if task.train else replace(task, train=pool_of([soft], task.test))
     _needs_pool(run, task.train, "--data FILE")
     may_write_folder(run, prompt=prompt)
-    planned = lay_out(run, task=task, progress=progress, backbone=backbone)
+    planned = plan_of(run, task=task, progress=progress, backbone=backbone)
     writable_folder(Path(run.out))
     for name in ("records", "prompts"):
         tidy(Path(run.out) / name)
@@ -305,7 +306,9 @@ class Answered:
     probabilities: tuple[dict[str, float], ...] = ()
 
 
-def answer(given: Inputs, *, progress: Progress = silent, backbone: Backbone | None = None) -> Answered:
+def answer(
+    given: Inputs, *, decoding: Decoding = GREEDY, progress: Progress = silent, backbone: Backbone | None = None
+) -> Answered:
     """Load the model (or take the one given) and answer every input by each member, all members in one pass; several members vote."""
     run = given.members[0][0]
     backbone = backbone_of(run, progress) if backbone is None else spoken(run, backbone)
@@ -329,6 +332,7 @@ def answer(given: Inputs, *, progress: Progress = silent, backbone: Backbone | N
         longest=run.max_new_tokens,
         batch_size=run.batch_size,
         choice_score=run.choice_score,
+        decoding=decoding,
         progress=progress,
     )
     if found.cut:

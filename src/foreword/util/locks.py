@@ -1,4 +1,4 @@
-"""Locks on files and folders that die with their process; they need no file of their own, and refuse to outlive what they lock."""
+"""Locks on files and folders that end with their process and need no file of their own."""
 
 from __future__ import annotations
 
@@ -26,6 +26,15 @@ def taken(path: Path) -> Iterator[bool]:
     finally:
         if handle is not None:
             os.close(handle)
+
+
+def hold(path: Path) -> int:
+    """A handle that holds the lock of a file that nobody else knows of; a plain handle where locks do not work."""
+    try:
+        handle = _lock(path, wait=False)
+    except OSError:
+        handle = None
+    return os.open(path, os.O_RDONLY) if handle is None else handle
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Objectives turn a batch into a loss, compiled for the few shapes that batches have; they refuse to know where a batch comes from."""
+"""Training objectives: a batch to a loss, compiled for the few shapes that batches have."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def spans_of(model: Any, *, half: bool, compiled: bool) -> Objective:
     """
     model.set_attn_implementation("eager")
 
-    def loss(input_ids: Tensor, target_ids: Tensor) -> Tensor:  # [B, S], [B, T] -> []
+    def loss(input_ids: Tensor, target_ids: Tensor) -> Tensor:  # [B, E], [B, T] -> []
         decoder_ids = pad(target_ids[:, :-1], (1, 0), value=PAD_ID)
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
             logits = model(

@@ -1,5 +1,4 @@
-"""Two ways to make an input and a target of one text for an encoder-decoder, span corruption and prefix-LM; they refuse a text
-too short to be parted, and one with more spans than sentinels."""
+"""Two ways to make an input and a target of one text for an encoder-decoder: span corruption and prefix-LM."""
 
 from __future__ import annotations
 
@@ -17,7 +16,7 @@ SHORTEST = 2
 """Tokens that either way needs at least."""
 
 Parted = tuple[np.ndarray, np.ndarray]
-"""What the encoder reads [S] and what the decoder is to say [T], without end tokens."""
+"""What the encoder reads [E] and what the decoder is to say [T], without end tokens."""
 
 
 def noise_mask(length: int, chance: np.random.Generator, *, noise: float = NOISE, span: float = SPAN) -> np.ndarray:

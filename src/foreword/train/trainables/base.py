@@ -1,4 +1,4 @@
-"""Trainable is an entry of the shelf, and Training what one becomes once it has begun; it refuses to know the loop that drives it."""
+"""Trainable is an entry of the shelf, and Training is one that has begun, as the training loop drives it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from foreword.config.tuning import Tuning
 from foreword.engine import Backbone
 from foreword.engine import Prefix as Before
-from foreword.prompts.inits import Given
+from foreword.prompts.inits import InitSource
 from foreword.prompts.soft_prompt import Provenance, SoftPrompt
 
 Prefix = Before | Tensor | None  # what `Backbone.loss` takes to stand before every row
@@ -19,12 +19,12 @@ Prefix = Before | Tensor | None  # what `Backbone.loss` takes to stand before ev
 
 @dataclass(frozen=True)
 class Setup:
-    """What a training begins from. given: what an init strategy may start from."""
+    """What a training begins from. start_from: what an init strategy may start from."""
 
     backbone: Backbone
     tuning: Tuning
     seed: int
-    given: Given
+    start_from: InitSource
 
 
 class Training(Protocol):
@@ -43,7 +43,7 @@ class Training(Protocol):
     def prefix(self) -> Prefix:
         """What stands before every row, as it is now; gradients reach `named` through it. None where nothing does."""
 
-    def kept(self) -> dict[str, Tensor]:
+    def snapshot(self) -> dict[str, Tensor]:
         """A copy, on the CPU, of what is to be used later."""
 
     def groups(self, learning_rate: float) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""All weights of a copy of the model (full fine-tuning), as a reference; it refuses to change the backbone that it copies."""
+"""Full fine-tuning, as a reference: all weights of a copy of the model; the backbone itself stays as it is."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Weights:
     def prefix(self) -> None:
         """Nothing stands before the rows."""
 
-    def kept(self) -> dict[str, Tensor]:
+    def snapshot(self) -> dict[str, Tensor]:
         """A copy of every weight."""
         return {name: value.detach().to("cpu", copy=True) for name, value in self.named.items()}
 
