@@ -131,7 +131,7 @@ class Layout:
         return self.lay(example, answer=len(ids)).row(ids)
 
     def training_rows(self, examples: Sequence[Example]) -> Sequence[Row]:
-        """The rows of a training split, each laid out when it is first asked for."""
+        """The rows of a training split, each laid out when it is first used."""
         return _Rows(self, examples)
 
     def _room(self, reserved: int, reserve: int, name: str) -> int | None:

@@ -201,8 +201,8 @@ def by_similarity(gain: Gain, colours: dict[str, int], metric: str) -> str:
 
 
 def curve(records: Sequence[Record], what: str, name: str, colours: dict[str, int]) -> str:
-    """One line for each tuned record: `what` (loss or dev) at each step, dev also before the first; a dev score by the metric that
-    decides (kept as its negative, lower is better) as the metric has it. Empty text where no record has it."""
+    """One line for each tuned record: `what` (loss or dev) at each step, dev also before the first; a dev score by the
+    primary metric (kept as its negative, lower is better) as the metric has it. Empty text where no record has it."""
     sign = -1 if what == "dev" and by_metric(records) else 1
     data = [
         {
@@ -314,7 +314,7 @@ def _axis(title: str, **options: Any) -> Any:
 
 
 def _printable(label: str) -> str:
-    """A label without line ends and control signs, which the chart library reads as code."""
+    """A label without line ends and control characters, which the chart library reads as code."""
     return " ".join("".join(sign if sign.isprintable() else " " for sign in label).split())
 
 

@@ -235,7 +235,7 @@ def _table_note(summary: Summary) -> str:
 
 
 def _figure(name: str, text: str, svg: str, description: str, more: str = "") -> str:
-    """A titled picture; `told` is what a reader who cannot see it gets."""
+    """A titled picture. description: the text for a reader who cannot see it."""
     caption = f"<figcaption><strong>{escape(name)}</strong>{_set(escape(text))}</figcaption>"
     return f'<figure><div>{caption}{more}</div><div role="img" aria-label="{escape(description)}">{svg}</div></figure>'
 
