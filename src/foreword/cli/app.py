@@ -12,13 +12,18 @@ from foreword.cli.defaults import Verb
 from foreword.cli.demo import demo
 from foreword.cli.evaluate import evaluate
 from foreword.cli.export import export
+from foreword.cli.gate import eval_gate
 from foreword.cli.generate import generate
+from foreword.cli.imported import import_prompt
+from foreword.cli.inspect import inspect
 from foreword.cli.models import models
+from foreword.cli.monitor import monitor
 from foreword.cli.pretrain import pretrain
 from foreword.cli.registry import registry
 from foreword.cli.score import score
 from foreword.cli.serve import keys, serve
 from foreword.cli.show import show
+from foreword.cli.study import study
 from foreword.cli.tasks import tasks
 from foreword.cli.tune import tune
 
@@ -54,7 +59,27 @@ def root(
         typer.echo(ctx.get_help(), nl=False)
 
 
-for verb in (compare, tune, generate, evaluate, score, show, tasks, chat, export, serve, keys, demo, pretrain, adapt):
+for verb in (
+    compare,
+    study,
+    tune,
+    generate,
+    evaluate,
+    score,
+    show,
+    inspect,
+    tasks,
+    chat,
+    export,
+    serve,
+    keys,
+    monitor,
+    eval_gate,
+    demo,
+    pretrain,
+    adapt,
+):
     app.command(cls=Verb)(verb)
+app.command("import", cls=Verb)(import_prompt)
 app.add_typer(models)
 app.add_typer(registry)

@@ -1,4 +1,4 @@
-"""The formats in which a prompt is exported, and the one in which T5X's prompts are read: arrays without pickles."""
+"""The formats in which a prompt is exported; it refuses what cannot be exact there."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from foreword.data.template import Template
 from foreword.export.clients import client_files
 from foreword.prompts import store
-from foreword.prompts.soft_prompt import Provenance, SoftPrompt
+from foreword.prompts.soft_prompt import SoftPrompt
 from foreword.registry import Kept
 from foreword.util.errors import ForewordError, unknown
 from foreword.util.files import whole_folder
@@ -30,23 +29,6 @@ class Source:
     stored: Kept
     prompt: SoftPrompt
     salt: str
-
-
-def read_array(path: Path, *, model: str, kind: str = "seq2seq") -> SoftPrompt:
-    """A prompt [P, H] that T5X's prompt tuning wrote (an .npy file of float32, as in its pretrained_prompts). model: the one that it was
-    tuned on, as the hub calls it. Raises ForewordError for a file that is no such array."""
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise ForewordError(f"{path} is no array ({error}); give an .npy file of float32 numbers [P, H].") from error
-    if values.ndim == 3 and len(values) == 1:
-        values = values[0]
-    if values.ndim != 2 or values.dtype.kind != "f":
-        raise ForewordError(
-            f"{path} holds {values.dtype} numbers of shape {values.shape}; a prompt is float32 numbers [P, H]."
-        )
-    values = np.ascontiguousarray(values, dtype=np.float32)
-    return SoftPrompt(torch.from_numpy(values), Provenance(backbone=model, kind=kind, origin="t5x"))
 
 
 def export(source: Source, target: str, out: Path) -> list[str]:

@@ -3,55 +3,46 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
-import vl_convert as vlc
 
-from foreword.prompts.methods import METHODS
+from foreword.report.drawing import (
+    CARD,
+    COLOURS,
+    INK,
+    MUTED,
+    SHAPES,
+    WIDTH,
+    axis_of,
+    colour_numbers,
+    colour_of,
+    plain,
+    svg_of,
+)
 from foreword.report.labels import places
 from foreword.report.similarity import FEWEST_IN_BIN, Gain
 from foreword.results.record import Record
 from foreword.results.rows import MethodRow, Summary
 from foreword.util import phrases
 
-WIDTH, COST_HEIGHT = 400, 270
-COLOURS = 10
-# Colours are stand-ins that _svg replaces by the page's CSS variables, so that one drawing serves light and dark.
-INK, MUTED, LINE, CARD = "#a1b2f0", "#a1b2f1", "#a1b2f2", "#a1b2f3"
-_STANDINS = {INK: "ink", MUTED: "muted", LINE: "line", CARD: "card"} | {
-    f"#a1b2{n:02x}": f"m{n}" for n in range(COLOURS)
-}
-SHAPES = (
-    "cross",
-    "triangle-down",
-    "triangle-up",
-    "circle",
-    "square",
-    "diamond",
-    "triangle-right",
-    "triangle-left",
-    "wedge",
-    "arrow",
-)
-_USUAL = {name: number for number, name in enumerate(METHODS)}
-
-
-def colour_numbers(labels: Sequence[str]) -> dict[str, int]:
-    """A colour's number for each method: the usual methods keep theirs in every report, others take the first that is free."""
-    taken: dict[str, int] = {label: _USUAL[label] for label in labels if label in _USUAL}
-    for label in labels:
-        if label not in taken:
-            usual = _USUAL.get(label.split(":")[0], 7)
-            order = [usual, 6, 7, *range(COLOURS)]
-            taken[label] = next((n for n in order if n not in taken.values()), len(taken) % COLOURS)
-    return {label: taken[label] for label in labels}
-
-
-def _colour(number: int) -> str:
-    return f"#a1b2{number:02x}"
+COST_HEIGHT = 270
+__all__ = [
+    "CARD",
+    "COLOURS",
+    "INK",
+    "MUTED",
+    "axis_of",
+    "by_metric",
+    "by_similarity",
+    "colour_numbers",
+    "colour_of",
+    "curve",
+    "score_against_cost",
+    "seeds",
+    "svg_of",
+]
 
 
 def score_against_cost(summary: Summary, colours: dict[str, int]) -> str:
@@ -62,12 +53,12 @@ def score_against_cost(summary: Summary, colours: dict[str, int]) -> str:
     low, high = _score_domain(summary.rows)
     data = [
         {
-            "method": _printable(row.method),
+            "method": plain(row.method),
             "x": axis.place(costs[row.method]),
             "y": row.mean,
             "lo": row.ci95[0],
             "hi": row.ci95[1],
-            "ink": _colour(colours[row.method]),
+            "ink": colour_of(colours[row.method]),
             "hover": _hover(row, f"{phrases.duration(costs[row.method])} for {phrases.plural(answers, 'answer')}"),
         }
         for row in summary.rows
@@ -80,13 +71,13 @@ def score_against_cost(summary: Summary, colours: dict[str, int]) -> str:
         ),
     )
     scale = alt.Scale(domain=[low, high], nice=False, zero=False)
-    y = alt.Y("y:Q", scale=scale, axis=_axis(phrases.title(summary.metric)))
+    y = alt.Y("y:Q", scale=scale, axis=axis_of(phrases.title(summary.metric)))
     base = alt.Chart(alt.Data(values=data))
-    colour = _method_scale(colours, alt.Color, [_colour(n) for n in colours.values()])
+    colour = _method_scale(colours, alt.Color, [colour_of(n) for n in colours.values()])
     shape = _method_scale(colours, alt.Shape, [SHAPES[n] for n in colours.values()])
     layers = [
         base.mark_rule(strokeWidth=2, opacity=0.55).encode(x=x, y=alt.Y("lo:Q", scale=scale), y2="hi:Q", color=colour),
-        base.transform_filter(alt.datum.method == _printable(summary.recommendation.method))
+        base.transform_filter(alt.datum.method == plain(summary.recommendation.method))
         .mark_point(shape="circle", size=420, stroke=INK, strokeWidth=1.5, fillOpacity=0)
         .encode(x=x, y=y),
         base.mark_point(filled=True, size=110, opacity=1, stroke=CARD, strokeWidth=1).encode(
@@ -94,7 +85,7 @@ def score_against_cost(summary: Summary, colours: dict[str, int]) -> str:
         ),
         *_labels(data, axis.domain, (low, high), x, y, height),
     ]
-    return _svg(alt.layer(*layers).properties(width=WIDTH, height=height))
+    return svg_of(alt.layer(*layers).properties(width=WIDTH, height=height))
 
 
 def _labels(
@@ -125,31 +116,31 @@ def _height(rows: Sequence[MethodRow]) -> float:
 def seeds(summary: Summary, colours: dict[str, int]) -> str:
     """One line a method, best first: the interval as a bar, the mean as a tick, each seed as a point."""
     rows = sorted(summary.rows, key=lambda row: -row.mean)
-    order = [_printable(row.method) for row in rows]
+    order = [plain(row.method) for row in rows]
     means = [
-        {"method": _printable(row.method), "mean": row.mean, "lo": row.ci95[0], "hi": row.ci95[1], "hover": _hover(row)}
+        {"method": plain(row.method), "mean": row.mean, "lo": row.ci95[0], "hi": row.ci95[1], "hover": _hover(row)}
         for row in rows
     ]
     points = [
         {
-            "method": _printable(row.method),
+            "method": plain(row.method),
             "score": score,
-            "hover": f"hover:{_printable(row.method)}, seed {seed}: {phrases.score(score)}",
+            "hover": f"hover:{plain(row.method)}, seed {seed}: {phrases.score(score)}",
         }
         for row in rows
         for seed, score in zip(row.seeds, row.scores_by_seed, strict=True)
     ]
     low, high = _score_domain(summary.rows)
     scale = alt.Scale(domain=[low, high], nice=False, zero=False)
-    x = alt.X("lo:Q", scale=scale, axis=_axis(phrases.title(summary.metric)))
+    x = alt.X("lo:Q", scale=scale, axis=axis_of(phrases.title(summary.metric)))
     y = alt.Y(
         "method:N",
         sort=order,
-        axis=_axis(
+        axis=axis_of(
             "", grid=False, domain=False, ticks=False, labelLimit=160, labelFontSize=13, labelColor=INK, labelPadding=12
         ),
     )
-    colour = _method_scale(colours, alt.Color, [_colour(n) for n in colours.values()])
+    colour = _method_scale(colours, alt.Color, [colour_of(n) for n in colours.values()])
     base = alt.Chart(alt.Data(values=means))
     layers = [
         base.mark_rule(strokeWidth=12, opacity=0.28).encode(x=x, x2="hi:Q", y=y, color=colour, description="hover:N"),
@@ -158,7 +149,7 @@ def seeds(summary: Summary, colours: dict[str, int]) -> str:
         .mark_circle(size=60, opacity=0.95, stroke=CARD, strokeWidth=1)
         .encode(x=alt.X("score:Q", scale=scale), y=y, color=colour, description="hover:N"),
     ]
-    return _svg(alt.layer(*layers).properties(width=WIDTH, height=_height(rows)))
+    return svg_of(alt.layer(*layers).properties(width=WIDTH, height=_height(rows)))
 
 
 def by_similarity(gain: Gain, colours: dict[str, int], metric: str) -> str:
@@ -175,11 +166,11 @@ def by_similarity(gain: Gain, colours: dict[str, int], metric: str) -> str:
         for bucket in gain.bins
     ]
     line = [{"x": place, "mean": height} for place, height in gain.line()]
-    colour = _colour(colours[gain.with_label])
+    colour = colour_of(colours[gain.with_label])
     domain = [gain.bins[0].low, gain.bins[-1].high]
     scale = alt.Scale(domain=domain, nice=False, zero=False)
-    x = alt.X("x:Q", scale=scale, axis=_axis("", labels=False, ticks=False))
-    y = alt.Y("mean:Q", axis=_axis(f"{gain.with_label} minus {gain.without_label}, {metric}"))
+    x = alt.X("x:Q", scale=scale, axis=axis_of("", labels=False, ticks=False))
+    y = alt.Y("mean:Q", axis=axis_of(f"{gain.with_label} minus {gain.without_label}, {metric}"))
     base = alt.Chart(alt.Data(values=bins))
     known = alt.Chart(alt.Data(values=[point for point in bins if "lo" in point]))
     few = alt.Chart(alt.Data(values=[point for point in bins if "lo" not in point]))
@@ -190,14 +181,14 @@ def by_similarity(gain: Gain, colours: dict[str, int], metric: str) -> str:
         known.mark_circle(color=colour, size=90, opacity=1, stroke=CARD, strokeWidth=1).encode(x=x, y=y),
         few.mark_point(color=colour, size=70, opacity=1, fill=CARD, strokeWidth=1.5).encode(x=x, y=y),
     ).properties(width=WIDTH, height=210)
-    below = alt.X("left:Q", scale=scale, axis=_axis("similarity of the demonstration", grid=False))
+    below = alt.X("left:Q", scale=scale, axis=axis_of("similarity of the demonstration", grid=False))
     bars = base.mark_bar(color=MUTED, opacity=0.45).encode(
-        x=below, x2="right:Q", y=alt.Y("n:Q", axis=_axis("examples", tickCount=3)), y2=alt.datum(0)
+        x=below, x2="right:Q", y=alt.Y("n:Q", axis=axis_of("examples", tickCount=3)), y2=alt.datum(0)
     )
     counts = base.mark_text(dy=-6, color=INK, fontSize=11).encode(
         x=alt.X("x:Q", scale=scale), y="n:Q", text=alt.Text("n:Q", format=",")
     )
-    return _svg(alt.vconcat(upper, alt.layer(bars, counts).properties(width=WIDTH, height=70), spacing=8))
+    return svg_of(alt.vconcat(upper, alt.layer(bars, counts).properties(width=WIDTH, height=70), spacing=8))
 
 
 def curve(records: Sequence[Record], what: str, name: str, colours: dict[str, int]) -> str:
@@ -206,22 +197,20 @@ def curve(records: Sequence[Record], what: str, name: str, colours: dict[str, in
     sign = -1 if what == "dev" and by_metric(records) else 1
     data = [
         {
-            "method": _printable(record.label),
+            "method": plain(record.label),
             "run": record.key,
             "step": entry["step"],
             "value": sign * entry[what],
             "chosen": entry["step"] == _chosen(record),
         }
-        | {
-            "hover": f"hover:{_printable(record.label)} seed {record.seed}, step {entry['step']:,}: {sign * entry[what]:.3g}"
-        }
+        | {"hover": f"hover:{plain(record.label)} seed {record.seed}, step {entry['step']:,}: {sign * entry[what]:.3g}"}
         for record in records
         for entry in (*([{"step": 0, "dev": record.dev_start}] if record.dev_start is not None else []), *record.curve)
         if "step" in entry and entry.get(what) is not None
     ]
     if not data:
         return ""
-    colour = _method_scale(colours, alt.Color, [_colour(n) for n in colours.values()])
+    colour = _method_scale(colours, alt.Color, [colour_of(n) for n in colours.values()])
     chart = alt.Chart(alt.Data(values=data))
     many = max(len([point for point in data if point["run"] == run]) for run in {point["run"] for point in data})
     marks = [chart.mark_line(strokeWidth=1.6, opacity=0.85)]
@@ -229,13 +218,13 @@ def curve(records: Sequence[Record], what: str, name: str, colours: dict[str, in
         marks.append(chart.mark_circle(size=26, opacity=0.9))
     best = chart.transform_filter(alt.datum.chosen).mark_point(size=120, opacity=1, fill=CARD, strokeWidth=2)
     marks.append(best)
-    x = alt.X("step:Q", axis=_axis("step", format=",d"))
-    y = alt.Y("value:Q", scale=alt.Scale(zero=False), axis=_axis(name))
+    x = alt.X("step:Q", axis=axis_of("step", format=",d"))
+    y = alt.Y("value:Q", scale=alt.Scale(zero=False), axis=axis_of(name))
     drawn = [
         mark.encode(x=x, y=y, color=colour, detail="run:N", **({} if mark is marks[0] else {"description": "hover:N"}))
         for mark in marks
     ]
-    return _svg(alt.layer(*drawn).properties(width=WIDTH, height=210))
+    return svg_of(alt.layer(*drawn).properties(width=WIDTH, height=210))
 
 
 # --- shared ------------------------------------------------------------------------------------------------------------
@@ -301,27 +290,11 @@ class _TimeAxis:
         expression = "''"
         for place, text in labels.items():
             expression = f"abs(datum.value - {place!r}) < 1e-9 ? '{text}' : {expression}"
-        return _axis(title, values=list(labels), labelExpr=expression)
-
-
-def _axis(title: str, **options: Any) -> Any:
-    usual: dict[str, Any] = {
-        "title": title or None, "labelColor": MUTED, "titleColor": MUTED, "gridColor": LINE, "domainColor": LINE, "tickColor": LINE,
-        "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal", "tickCount": 6, "labelPadding": 5, "titlePadding": 9,
-        "labelFlush": False,
-    }  # fmt: skip
-    return alt.Axis(**(usual | options))
-
-
-def _printable(label: str) -> str:
-    """A label without line ends and control characters, which the chart library reads as code."""
-    return " ".join("".join(sign if sign.isprintable() else " " for sign in label).split())
+        return axis_of(title, values=list(labels), labelExpr=expression)
 
 
 def _method_scale(colours: dict[str, int], channel: Any, values: list[str]) -> Any:
-    return channel(
-        "method:N", scale=alt.Scale(domain=[_printable(label) for label in colours], range=values), legend=None
-    )
+    return channel("method:N", scale=alt.Scale(domain=[plain(label) for label in colours], range=values), legend=None)
 
 
 def _score_domain(rows: Sequence[MethodRow]) -> tuple[float, float]:
@@ -336,8 +309,8 @@ def _score_domain(rows: Sequence[MethodRow]) -> tuple[float, float]:
 def _hover(row: MethodRow, more: str = "") -> str:
     """What a reader sees who rests on a point."""
     low, high = row.ci95
-    text = f"hover:{_printable(row.method)}: {phrases.score(row.mean)} ({phrases.score(low)} to {phrases.score(high)})"
-    return f"{text}, {more}" if more else text
+    told = f"hover:{plain(row.method)}: {phrases.score(row.mean)} ({phrases.score(low)} to {phrases.score(high)})"
+    return f"{told}, {more}" if more else told
 
 
 def by_metric(records: Sequence[Record]) -> bool:
@@ -349,18 +322,3 @@ def _chosen(record: Record) -> float | None:
     """The step whose prompt was kept: the lowest on dev, the first of equal ones."""
     judged = [entry for entry in record.curve if entry.get("dev") is not None]
     return min(judged, key=lambda entry: entry["dev"])["step"] if judged else None
-
-
-# A mark that bears a description, as the renderer writes it: made a title, which a browser shows.
-_HOVERED = re.compile(r'<(path|line)\s+aria-label="hover:([^"]*)"([^>]*?)\s*/>')
-
-
-def _svg(chart: Any) -> str:
-    """Render, take out what names an address, and give every colour to the page's style sheet."""
-    whole = chart.configure(background="transparent", font="system-ui, sans-serif").configure_view(stroke=None)
-    svg = vlc.vegalite_to_svg(whole.to_dict())
-    svg = _HOVERED.sub(r"<\1\3><title>\2</title></\1>", svg)
-    svg = re.sub(r'\s(?:xmlns(?::\w+)?|aria-[\w-]+|role|class)="[^"]*"', "", svg)
-    for standin, variable in _STANDINS.items():
-        svg = svg.replace(f'"{standin}"', f'"var(--{variable})"')
-    return svg.replace("<svg", '<svg aria-hidden="true" focusable="false"', 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
@@ -25,9 +25,10 @@ from foreword.prompts import store
 from foreword.prompts.inits import InitSource, vocab
 from foreword.prompts.layout import Laid, Layout
 from foreword.prompts.retrieve import Found, fixed, make
-from foreword.prompts.soft_prompt import Provenance, SoftPrompt, worked_digest
+from foreword.prompts.soft_prompt import Provenance, SoftPrompt, profile_digest, worked_digest
 from foreword.results.record import Answer, Costs, DemonstrationRef, Record
 from foreword.study.positions import FORWARD, answering, parted
+from foreword.study.profiled import profiled
 from foreword.study.spec import Spec
 from foreword.train.loop import Tuned, dev_loss, train
 from foreword.train.trainables import TRAINABLES, Prefix, Setup
@@ -125,6 +126,15 @@ class Trial:
                 ) from error
             finally:
                 remove_empty(self.work, self.work.parent)
+
+    def computed(self, scored: Sequence[Trial], suffix: str = "") -> Iterator[Record]:
+        """The records of these trials (this one may be among them), answered with what this one trains; none is written. suffix: of the
+        names under which soft prompts are kept."""
+        answering, tuned, prompt = self._trained(layout := self._placed())
+        for trial in scored:
+            own = layout if trial is self else trial.layout().placed(layout.append)
+            record = trial._score(own, answering, tuned, prompt, suffix)
+            yield replace(record, costs=replace(record.costs, train_flop=self._train_flop(layout, tuned)))
 
     def fit(self) -> tuple[Tuned | None, SoftPrompt | None]:
         """Only what this trial trains, nothing scored and nothing kept but checkpoints."""
@@ -227,8 +237,12 @@ class Trial:
             name=f"{self.name}: tuning",
             progress=self.progress,
         )
-        prompt = None if trainable.artifact is None else trainable.artifact(tuned.best, self._provenance(layout))
-        return answering, tuned, None if prompt is None else replace(prompt, worked=self._worked())
+        prompt = None
+        if trainable.artifact is not None:
+            profile = profiled(self.backbone, self.task, layout)
+            prompt = trainable.artifact(tuned.best, self._provenance(layout, profile))
+            prompt = None if prompt is None else replace(prompt, worked=self._worked(), profile=profile)
+        return answering, tuned, prompt
 
     def _dev_score(self, layout: Layout) -> Callable[[Prefix], float]:
         spec, backbone = self.spec, self.backbone
@@ -266,7 +280,9 @@ class Trial:
             for one in shown
         )
 
-    def _provenance(self, layout: Layout, scores: dict[str, float] | None = None) -> Provenance:
+    def _provenance(
+        self, layout: Layout, profile: dict[str, Any], scores: dict[str, float] | None = None
+    ) -> Provenance:
         return Provenance(
             backbone=self.backbone.name,
             fingerprint=self.backbone.fingerprint,
@@ -283,10 +299,12 @@ class Trial:
             chat="" if self.backbone.chat is None else self.backbone.chat.digest,
             base="" if self.backbone.stored is None else self.backbone.stored.source,
             revision="" if self.backbone.stored is None else self.backbone.stored.revision,
-            settings=self.keeps | {"demonstrations": worked_digest(self._worked())},
+            settings=self.keeps | {"demonstrations": worked_digest(self._worked()), "profile": profile_digest(profile)},
         )
 
-    def _score(self, layout: Layout, answering: Backbone, tuned: Tuned | None, prompt: SoftPrompt | None) -> Record:
+    def _score(
+        self, layout: Layout, answering: Backbone, tuned: Tuned | None, prompt: SoftPrompt | None, suffix: str = ""
+    ) -> Record:
         examples = self.task.split(self.spec.split)
         if not examples:
             raise ForewordError(
@@ -299,8 +317,11 @@ class Trial:
         saved = ""
         if prompt is not None:
             fold = f"-fold{self.spec.fold}" if self.spec.fold else ""
-            saved = f"prompts/{self.spec.label.replace(':', '-')}-seed{self.spec.seed}{fold}-{self.key[:8]}"
-            given, kept = self.spec.given, replace(prompt, provenance=self._provenance(layout, scores.whole))
+            saved = f"prompts/{self.spec.label.replace(':', '-')}-seed{self.spec.seed}{fold}-{self.key[:8]}{suffix}"
+            given, kept = (
+                self.spec.given,
+                replace(prompt, provenance=self._provenance(layout, prompt.profile, scores.whole)),
+            )
             if given is not None and not self.spec.tuning.max_steps:  # used as it is, so born as it was
                 kept = replace(given, provenance=replace(given.provenance, scores=scores.whole))
             store.save(kept, self.out / saved)
