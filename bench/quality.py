@@ -19,7 +19,7 @@ from torch import Tensor
 from foreword.config.run import Run
 from foreword.config.tuning import Tuning
 from foreword.engine import Backbone, Row, load_backbone
-from foreword.prompts.inits import Given
+from foreword.prompts.inits import InitSource
 from foreword.study.plan import plan
 from foreword.train.loop import dev_loss, train
 from foreword.train.trainables import TRAINABLES, Setup
@@ -169,7 +169,7 @@ def ours(
         return loss
 
     with tempfile.TemporaryDirectory() as folder:
-        setup = Setup(backbone, tuning, options.seed, Given())
+        setup = Setup(backbone, tuning, options.seed, InitSource())
         train(TRAINABLES["prompt"], setup, rows, lambda _: evaluate, folder=Path(folder))  # type: ignore[arg-type,return-value]
     return points
 

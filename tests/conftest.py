@@ -14,6 +14,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+import entry
+
 torch.set_num_threads(1)
 settings.register_profile("foreword", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("foreword")
@@ -33,3 +35,15 @@ def shared() -> Path:
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test reads or writes the user's cache folder."""
     os.environ["FOREWORD_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny random model, for tests through the command line."""
+    return entry.save_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's JSONL file of 30 examples."""
+    return entry.save_rows(tmp_path_factory.mktemp("data") / "own.jsonl", entry.rows(30))

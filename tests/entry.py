@@ -23,6 +23,8 @@ from foreword import __main__ as front
 
 NAMES = ("bana", "lori", "tem", "nasho", "kuder", "finost", "rilo", "shoku")
 THINGS = ("ba", "lo", "ri", "na", "ku")
+SMALL = ("--max-new-tokens", 4, "--prompt-length", 3, "--max-steps", 2)
+"""Flags of a run that ends in seconds."""
 
 
 @dataclass(frozen=True)

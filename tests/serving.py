@@ -24,7 +24,7 @@ from foreword.prompts.methods import parse
 from foreword.prompts.retrieve import RETRIEVERS
 from foreword.prompts.soft_prompt import Provenance, SoftPrompt
 from foreword.registry import Registry, Version
-from foreword.registry.adding import Given, writer
+from foreword.registry.adding import NewVersion, writer
 from foreword.serve.app import app_of
 from foreword.serve.rows import worded
 from foreword.serve.running import KEEP_ALIVE
@@ -54,7 +54,7 @@ def soft(one: Backbone, length: int, seed: int, label: str = "pt", **provenance:
 
 def keep(registry: Registry, name: str, folder: Path, **given: Any) -> Version:
     """Add a prompt's folder to a store."""
-    return registry.add(name, writer(Given(folder=folder, **given)))[0]
+    return registry.add(name, writer(NewVersion(folder=folder, **given)))[0]
 
 
 def filled(one: Backbone, where: Path) -> Registry:
@@ -71,7 +71,7 @@ def filled(one: Backbone, where: Path) -> Registry:
     store.save(soft(one, 4, 6, "pt", template=Template(question="{one} and {two} =>").as_dict()), where / "two")
     keep(registry, "two", where / "two")
     for name in ("icl:bm25:2", "few:2", "zero"):
-        words = Given(method=name, demonstrations="" if name == "zero" else str(pool), max_new_tokens=9)
+        words = NewVersion(method=name, demonstrations="" if name == "zero" else str(pool), max_new_tokens=9)
         registry.add(name.split(":")[0], writer(words))
     return registry
 
@@ -111,7 +111,7 @@ class Running:
         assert layout is not None
         other = layout.placed(layout.append)
         other.reserve = longest
-        other.found = (
+        other.retrieved = (
             {} if served.retriever is None else {"request": served.retriever.find(example, served.kept.method.k)}
         )
         laid = other.lay(example)

@@ -16,20 +16,8 @@ from typing import Any
 import pytest
 
 import entry
-from entry import refused
+from entry import SMALL, refused
 from foreword.util import files
-
-SMALL = ("--max-new-tokens", 4, "--prompt-length", 3, "--max-steps", 2)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return entry.save_model(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return entry.save_rows(tmp_path_factory.mktemp("data") / "own.jsonl", entry.rows(30))
 
 
 @pytest.fixture(scope="module")

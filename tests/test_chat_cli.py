@@ -29,11 +29,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return entry.save_rows(tmp_path_factory.mktemp("data") / "own.jsonl", entry.rows(30))
-
-
 def tuned(model: Path, data: Path, out: Path, *more: object) -> Path:
     told = foreword("tune", "-m", model, "-d", data, "--out", out, *TUNE, *more)
     assert (told.code, told.err) == (0, ""), told.err

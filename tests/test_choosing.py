@@ -126,14 +126,14 @@ def test_the_input_is_left_out_behind_the_same_demonstrations() -> None:
     (example,) = asked(1)
     found = {example.id: [Found(shown, 0.5) for shown in pool]}
     method = METHODS["icl"].__class__(soft=False, demonstrations="retrieved", instruction=False, k=9, retriever="bm25")
-    layout = Layout(one, TEMPLATE, method, soft=0, reserve=6, found=found, calibrated=True)
+    layout = Layout(one, TEMPLATE, method, soft=0, reserve=6, retrieved=found, calibrated=True)
     one_laid = layout.lay(example)
     assert one_laid.fitted.dropped > 0 and one_laid.fitted.shown
     assert one_laid.blank is not None
     demonstrations = one_laid.fitted.own[: -one_laid.fitted.question]
-    unsaid = one.tokenizer.ids(TEMPLATE.asked(Example("x", {"input": "N/A"})), first=False)
+    unsaid = one.tokenizer.ids(TEMPLATE.question_runs(Example("x", {"input": "N/A"})), first=False)
     assert one_laid.blank.own == demonstrations + unsaid
-    assert Layout(one, TEMPLATE, method, soft=0, reserve=6, found=found).lay(example).blank is None
+    assert Layout(one, TEMPLATE, method, soft=0, reserve=6, retrieved=found).lay(example).blank is None
 
 
 # -- in keys, records and outputs ------------------------------------------------------------------------------------------

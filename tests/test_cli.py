@@ -23,16 +23,6 @@ HEAVY = "torch transformers numpy scipy pydantic sacrebleu pandas altair dataset
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return entry.save_model(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return entry.save_rows(tmp_path_factory.mktemp("data") / "own.jsonl", entry.rows(30))
-
-
-@pytest.fixture(scope="module")
 def prompt(model: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("prompts") / "mine"
     told = foreword("tune", "-m", model, "-d", data, "--out", out, *SMALL)

@@ -190,11 +190,11 @@ def test_a_run_without_a_model_says_how_to_name_one() -> None:
 @pytest.mark.parametrize(
     ("key", "start"),
     [
-        ("shot", "There is no setting 'shot'; did you mean 'shots'? Known: allow_other_base, answer, answers, batch_size, "),
+        ("shot", "There is no setting 'shot'; did you mean 'shots'? Known: allow_other_base, amortize_over, answer, batch_size, "),
         ("tuning.learing_rate", "There is no setting 'tuning.learing_rate'; did you mean 'tuning.learning_rate'? Known: tuning.b"),
         ("prompt_length", "There is no setting 'prompt_length'; did you mean 'tuning.prompt_length'? Known: tuning.b"),
         ("tunings.init", "There is no setting 'tunings.init'; did you mean 'tuning.init'? Known: tuning.b"),
-        ("xyzzy", "There is no setting 'xyzzy'. Known: allow_other_base, answer, answers, batch_size, "),
+        ("xyzzy", "There is no setting 'xyzzy'. Known: allow_other_base, amortize_over, answer, batch_size, "),
     ],
 )  # fmt: skip
 def test_an_unknown_key_is_refused_with_the_nearest_wherever_it_stands(key: str, start: str, tmp_path: Path) -> None:
@@ -259,3 +259,18 @@ def test_every_default_is_accepted_where_it_is_given_outright() -> None:
         assert issubclass(model, Settings)
         given = {"model": "tiny"} if model is Run else {}
         assert model.model_validate(model(**given).model_dump()) == model(**given)
+
+
+def test_words_of_earlier_versions_are_read_and_kept_on_disk(tmp_path: Path) -> None:
+    old = load(None, ["model=tiny", "answers=7", "tuning.place=behind", "tuning.init=carried", "tuning.init_prompt=p"])
+    new = ["model=tiny", "amortize_over=7", "tuning.place=append", "tuning.init=warm_start", "tuning.init_prompt=p"]
+    assert load(None, new) == old
+    assert (old.amortize_over, old.tuning.place, old.tuning.init) == (7, "append", "warm_start")
+    assert (old.tuning.stored()["place"], old.tuning.stored()["init"]) == ("behind", "carried")
+    assert Tuning.model_validate(old.tuning.stored()) == old.tuning
+    path = tmp_path / "run.toml"
+    path.write_text('model = "tiny"\nanswers = 7\n', encoding="utf-8")
+    assert load(path).amortize_over == 7 and load(path, flags={"amortize_over": 9}).amortize_over == 9
+    assert load(path, ["amortize_over=9"]).amortize_over == 9
+    path.write_text('model = "tiny"\nanswers = 7\namortize_over = 8\n', encoding="utf-8")
+    assert "given twice, once under its former name answers" in refusal(path)

@@ -95,11 +95,6 @@ def test_members_of_different_examples_are_refused() -> None:
         predict_ensemble(one, Template(), [(None, some), (None, others)], longest=3, batch_size=2)
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return entry.save_model(tmp_path_factory.mktemp("model"))
-
-
 def saved(model: Path, folder: Path, seed: int, length: int = 3, **provenance: object) -> Path:
     """A random soft prompt of this model, as tuning would leave it."""
     one = load_backbone(str(model), device="cpu")

@@ -121,8 +121,8 @@ def test_a_choice_keeps_room_for_the_longest_choice_only(tmp_path: Path) -> None
     ]
     assert 0 < sizes[0] < sizes[1] < len(free)
     layout = Layout(backbone, Template(), METHODS["zero"], soft=0, reserve=100)
-    assert layout.kept(free[0]) == 100
-    assert layout.kept(closed[0]) == max(len(backbone.answer_ids(f" {one}")) for one in ("na", "lo ri"))
+    assert layout.answer_room(free[0]) == 100
+    assert layout.answer_room(closed[0]) == max(len(backbone.answer_ids(f" {one}")) for one in ("na", "lo ri"))
 
 
 def test_show_takes_the_first_example_that_is_answered(root: Path, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import functools
 import graphlib
-import re
 import subprocess
 import sys
 from collections.abc import Collection, Iterator
@@ -119,7 +118,6 @@ INSIDE: dict[str, tuple[str, ...]] = {
 }
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
-LINES, FUNCTION_LINES = 400, 60
 ONE_ROOM = {
     "transformers": {"engine", "train.pretrain.init_model"},
     "peft": set(),
@@ -316,80 +314,6 @@ def test_imports_stand_at_the_head() -> None:
                     if name.split(".")[0] not in allowed:
                         late.append(f"{where(path)}:{node.lineno} imports {name} inside {function.name}")  # type: ignore[attr-defined]
     assert not late, "\n".join(late)
-
-
-@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(SOURCE)))
-def test_a_file_says_at_its_head_what_it_is(path: Path) -> None:
-    told = " ".join((ast.get_docstring(tree(path)) or "").split())
-    assert told.endswith((".", "`")) and len(told.split()) >= 5, f"{where(path)} does not say what it is: {told!r}"
-
-
-@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(SOURCE)))
-def test_a_file_and_its_functions_stay_small(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= LINES, where(path)
-    for function in functions(path):
-        lines = (function.end_lineno or 0) - function.lineno + 1
-        assert lines <= FUNCTION_LINES, f"{function.name} in {where(path)} has {lines} lines"
-
-
-def test_every_public_function_says_what_it_does() -> None:
-    """Verbs that a reader calls; methods that only keep a library's promise are theirs to explain."""
-    silent, seen = [], 0
-    for path in files():
-        for node in tree(path).body:
-            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
-                seen += 1
-                if not ast.get_docstring(node):
-                    silent.append(f"{where(path)}: {node.name}")
-    assert seen > 150
-    assert not silent, "\n".join(silent)
-
-
-def test_nothing_that_is_read_can_run() -> None:
-    """No pickles, no eval: a file of data stays data."""
-    found = []
-    for path in files():
-        for node in ast.walk(tree(path)):
-            if not isinstance(node, ast.Call):
-                continue
-            called = node.func
-            if isinstance(called, ast.Name) and called.id in ("eval", "exec", "compile", "__import__"):
-                found.append(f"{where(path)}:{node.lineno} calls {called.id}")
-            if isinstance(called, ast.Attribute) and isinstance(called.value, ast.Name):
-                name = f"{called.value.id}.{called.attr}"
-                if name in ("torch.load", "pickle.load", "pickle.loads", "joblib.load", "yaml.load", "os.system"):
-                    found.append(f"{where(path)}:{node.lineno} calls {name}")
-            for keyword in node.keywords:
-                if keyword.arg in ("allow_pickle", "shell") and ast.unparse(keyword.value) != "False":
-                    found.append(f"{where(path)}:{node.lineno} sets {keyword.arg}")
-    assert not found, "\n".join(found)
-
-
-def test_no_chance_walks_along() -> None:
-    """Chance is a function of (seed, what it is for): no generator of a module or a library draws here."""
-    found = [
-        f"{where(path)}:{node.lineno} {ast.unparse(node)}"
-        for path in files()
-        for node in ast.walk(tree(path))
-        if isinstance(node, ast.Attribute)
-        and re.fullmatch(
-            r"(np|numpy)\.random\.(seed|rand|randn|choice|shuffle)|random\.(seed|shuffle|choice|sample)",
-            ast.unparse(node),
-        )
-    ]
-    assert not found, "\n".join(found)
-
-
-def test_no_machine_is_named() -> None:
-    """Paths of the machine that it was written on have no place in what is shipped."""
-    found = [
-        f"{where(path)}: {hit.group()}"
-        for path in files()
-        for hit in re.finditer(
-            r"(?<![\w.])/(work|root|home|Users)/\S*|\.\./shared\S*", path.read_text(encoding="utf-8")
-        )
-    ]
-    assert not found, "\n".join(found)
 
 
 def test_importing_the_command_line_loads_nothing_heavy() -> None:

@@ -7,7 +7,7 @@ import torch
 
 import tiny
 from foreword.engine import Backbone
-from foreword.prompts.inits import INITS, Given, initial
+from foreword.prompts.inits import INITS, InitSource, initial
 from foreword.prompts.soft_prompt import Provenance, SoftPrompt
 from foreword.util.errors import ForewordError
 
@@ -15,11 +15,11 @@ FAMILIES = ("gpt2", "opt", "gemma3", "t5", "bart")
 DRAWN = ("random", "vocab")
 
 
-def given(one: Backbone, length: int) -> Given:
+def given(one: Backbone, length: int) -> InitSource:
     values = tiny.soft(one, length)
     assert values is not None
     prompt = SoftPrompt(values, Provenance(backbone=one.name, fingerprint=one.fingerprint))
-    return Given("ba lo ri tem na sho", ("ba", "lo ri tem"), prompt)
+    return InitSource("ba lo ri tem na sho", ("ba", "lo ri tem"), prompt)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -27,18 +27,18 @@ def given(one: Backbone, length: int) -> Given:
 def test_the_shelfs_contract(name: str, family: str) -> None:
     one = tiny.backbone(family)
     for length in (2, 9):
-        found = initial(name, one, length, seed=1, given=given(one, length))
+        found = initial(name, one, length, seed=1, source=given(one, length))
         assert found.shape == (length, one.hidden) and found.dtype == torch.float32
         assert bool(torch.isfinite(found).all()) and not found.requires_grad
         assert one.scale / 2 <= float(found.square().mean().sqrt()) <= one.scale * 2
-        assert torch.equal(initial(name, one, length, seed=1, given=given(one, length)), found)
-        other = initial(name, one, length, seed=2, given=given(one, length))
+        assert torch.equal(initial(name, one, length, seed=1, source=given(one, length)), found)
+        other = initial(name, one, length, seed=2, source=given(one, length))
         assert torch.equal(other, found) != (name in DRAWN or (name in ("text", "labels") and length == 9))
 
 
 def test_vocab_draws_different_frequent_rows() -> None:
     one = tiny.backbone("gpt2")
-    found = initial("vocab", one, 300, seed=0, given=Given())
+    found = initial("vocab", one, 300, seed=0, source=InitSource())
     rows = one.embed(one.tokenizer.frequent(5000))
     places = [int((rows == row).all(dim=1).nonzero()[0]) for row in found]
     assert len(set(places)) == 300
@@ -47,14 +47,14 @@ def test_vocab_draws_different_frequent_rows() -> None:
 def test_text_is_the_texts_rows() -> None:
     one = tiny.backbone("gpt2")
     ids = one.tokenizer.ids("ba lo ri tem na sho", first=True)
-    assert torch.equal(initial("text", one, 3, seed=0, given=given(one, 3)), one.embed(ids)[:3])
-    longer = initial("text", one, len(ids) + 4, seed=0, given=given(one, 3))
+    assert torch.equal(initial("text", one, 3, seed=0, source=given(one, 3)), one.embed(ids)[:3])
+    longer = initial("text", one, len(ids) + 4, seed=0, source=given(one, 3))
     assert torch.equal(longer[: len(ids)], one.embed(ids))
 
 
 def test_labels_are_the_means_of_their_tokens() -> None:
     one = tiny.backbone("gpt2")
-    found = initial("labels", one, 4, seed=0, given=given(one, 4))
+    found = initial("labels", one, 4, seed=0, source=given(one, 4))
     for row, label in zip(found, ("ba", "lo ri tem"), strict=False):
         assert torch.allclose(row, one.embed(one.tokenizer.ids(label, first=True)).mean(dim=0))
 
@@ -62,7 +62,7 @@ def test_labels_are_the_means_of_their_tokens() -> None:
 def test_a_warm_start_is_the_prompt_itself_and_a_copy() -> None:
     one = tiny.backbone("gpt2")
     source = given(one, 4)
-    found = initial("warm_start", one, 4, seed=0, given=source)
+    found = initial("warm_start", one, 4, seed=0, source=source)
     assert source.prompt is not None and torch.equal(found, source.prompt.values)
     found += 1
     assert not torch.equal(found, source.prompt.values)
@@ -82,7 +82,7 @@ def test_a_warm_start_is_the_prompt_itself_and_a_copy() -> None:
 )
 def test_what_cannot_be_started_from_is_refused(name: str, length: int, what: dict[str, object], sentence: str) -> None:
     with pytest.raises(ForewordError, match=sentence):
-        initial(name, tiny.backbone("gpt2"), length, seed=0, given=Given(**what))  # type: ignore[arg-type]
+        initial(name, tiny.backbone("gpt2"), length, seed=0, source=InitSource(**what))  # type: ignore[arg-type]
 
 
 def test_a_prompt_to_start_from_must_fit() -> None:
@@ -90,6 +90,6 @@ def test_a_prompt_to_start_from_must_fit() -> None:
     with pytest.raises(
         ForewordError, match="The prompt to start from has 4 positions and 5 are asked for; set --prompt-length 4"
     ):
-        initial("warm_start", one, 5, seed=0, given=given(one, 4))
+        initial("warm_start", one, 5, seed=0, source=given(one, 4))
     with pytest.raises(ForewordError, match="is another model"):
-        initial("warm_start", other, 4, seed=0, given=given(one, 4))
+        initial("warm_start", other, 4, seed=0, source=given(one, 4))

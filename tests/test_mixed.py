@@ -238,7 +238,7 @@ def test_a_rows_prefix_stands_at_the_end_of_the_longest(parts: list[tuple[int, i
         assert not keys[row, :, : longest - size].any() and not values[row, :, : longest - size].any()
     order = still_there(gone[: len(sizes)])
     before = keys.clone()
-    layer.keep(order)
+    layer.compact(order)
     if order:
         assert layer.keys.equal(before[order])
         assert layer.update(new[order], new[order])[0].shape == (len(order), 2, longest + 2, 3)

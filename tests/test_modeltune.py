@@ -16,7 +16,7 @@ import tiny
 from foreword.config.run import Run
 from foreword.config.tuning import Tuning
 from foreword.engine import Backbone, Row, wrap
-from foreword.prompts.inits import Given
+from foreword.prompts.inits import InitSource
 from foreword.results.record import Record
 from foreword.train.loop import Tuned, dev_loss, train
 from foreword.train.trainables import TRAINABLES, Setup, tuning_for
@@ -38,7 +38,7 @@ def by_loss(twin: Backbone) -> Callable[[None], float]:
 
 def run(folder: Path, one: Backbone, *, scorer: Scorer = by_loss, **given: Any) -> tuple[Backbone, Tuned]:
     tuning = given.pop("tuning", TUNING)
-    setup = Setup(one, tuning, 3, Given())
+    setup = Setup(one, tuning, 3, InitSource())
     return train(TRAINABLES["weights"], setup, given.pop("rows", rows_of()), scorer, folder=folder, **given)
 
 

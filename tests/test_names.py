@@ -9,7 +9,10 @@ import pytest
 from foreword.prompts.methods import FORMER, METHODS, REFERENCES
 from test_house import SOURCE, files, room, tree, where
 
-ASKS = {"startswith", "endswith", "removeprefix", "partition", "get", "index", "count", "fullmatch", "match"}
+ASKS = {
+    "startswith", "endswith", "removeprefix", "removesuffix", "partition", "split", "get", "index", "count", "fullmatch", "match",
+    "search", "intersection", "difference", "issubset", "issuperset", "isdisjoint",
+}  # fmt: skip
 
 
 def texts(node: ast.AST, constants: dict[str, set[str]]) -> set[str]:
@@ -43,6 +46,10 @@ def branches(module: ast.Module, names: set[str]) -> list[str]:
             asked = [node.func.value, *node.args]
         elif isinstance(node, ast.Dict):
             asked = [key for key in node.keys if key is not None]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict":
+            asked = [ast.Constant(keyword.arg) for keyword in node.keywords if keyword.arg is not None]
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitAnd | ast.Sub):
+            asked = [side for side in (node.left, node.right) if not isinstance(side, ast.JoinedStr)]
         elif isinstance(node, ast.Subscript):
             asked = [node.slice]
         if any(texts(part, constants) & names for part in asked):
@@ -111,7 +118,11 @@ def test_the_guard_sees_a_branch_on_a_trainable(code: str) -> None:
         "KEPT = ('pt', 'ipt')\nif label in KEPT: pass",
         "flops = {'full-ft': 6}.get(name, 4)",
         "COLOURS = {'zero': 0}\ncolour = COLOURS[name]",
-        "COLOURS = dict(zero=0)\nif 'zero' != name: pass",
+        "COLOURS = dict(zero=0)\ncolour = COLOURS[name]",
+        "if 'zero' != name: pass",
+        "if {'pt', 'ipt'} & set(labels): pass",
+        "KEPT = {'pt', 'ipt'}\nothers = set(labels) - KEPT",
+        "if KEPT.isdisjoint(labels) or {'few'}.issubset(labels): pass",
         "row = rows['few']",
     ],
 )

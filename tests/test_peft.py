@@ -15,7 +15,7 @@ import tiny
 from foreword.config.tuning import Tuning
 from foreword.engine import Backbone, Row, wrap
 from foreword.prompts import store
-from foreword.prompts.inits import Given
+from foreword.prompts.inits import InitSource
 from foreword.prompts.soft_prompt import Provenance, SoftPrompt
 from foreword.train.loop import dev_loss, train
 from foreword.train.trainables import TRAINABLES, Setup
@@ -73,7 +73,7 @@ def test_a_prompt_tuned_here_opens_in_peft(one: Backbone, tmp_path: Path) -> Non
     assert start is not None
     tuning = Tuning(prompt_length=5, max_steps=4, eval_every=4, batch_size=3)
     trainable = TRAINABLES["prompt"]
-    setup = Setup(one, tuning, 0, Given(prompt=SoftPrompt(start, Provenance(backbone="x"))))
+    setup = Setup(one, tuning, 0, InitSource(prompt=SoftPrompt(start, Provenance(backbone="x"))))
     _, tuned = train(trainable, setup, rows, lambda backbone: dev_loss(backbone, rows, 8), folder=tmp_path / "work")
     provenance = Provenance(backbone=str(tmp_path / "model"), fingerprint=one.fingerprint, kind=one.kind)
     assert trainable.artifact is not None

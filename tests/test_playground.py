@@ -43,9 +43,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[serving.Runnin
     hostile = entry.rows(3)
     hostile[0]["input"] = "<img src=x onerror=alert(1)>"
     pool = entry.save_rows(where / "pool.jsonl", hostile)
-    from foreword.registry.adding import Given, writer
+    from foreword.registry.adding import NewVersion, writer
 
-    registry.add("shown", writer(Given(method="icl:bm25:1", demonstrations=str(pool), max_new_tokens=9)))
+    registry.add("shown", writer(NewVersion(method="icl:bm25:1", demonstrations=str(pool), max_new_tokens=9)))
     with serving.server(one, store=registry.folder) as server:
         yield server
 

@@ -54,10 +54,10 @@ MESSAGES = st.lists(
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[serving.Running]:
-    from foreword.registry.adding import Given, writer
+    from foreword.registry.adding import NewVersion, writer
 
     registry = Registry(tmp_path_factory.mktemp("fuzz") / "store")
-    registry.add("words", writer(Given(method="zero")))
+    registry.add("words", writer(NewVersion(method="zero")))
     with serving.server(tiny.backbone("llama"), store=registry.folder) as server:
         yield server
 

@@ -16,7 +16,7 @@ from foreword.config.run import Run
 from foreword.config.tuning import Tuning
 from foreword.engine import Backbone, Row
 from foreword.prompts import store
-from foreword.prompts.inits import Given
+from foreword.prompts.inits import InitSource
 from foreword.prompts.methods import METHODS, REFERENCES
 from foreword.prompts.soft_prompt import Provenance
 from foreword.train import trainables
@@ -46,7 +46,7 @@ def run(name: str, folder: Path, backbone: Backbone, **given: Any) -> tuple[Back
     """Train on the rows above, scored by the loss over the same rows."""
     tuning = given.pop("tuning", None) or tuning_of(name)
     score = given.pop("score", lambda answering: dev_loss(answering, rows_of(), 8))
-    setup = Setup(backbone, tuning, 3, Given())
+    setup = Setup(backbone, tuning, 3, InitSource())
     return train(TRAINABLES[name], setup, rows_of(), score, folder=folder, **given)
 
 
@@ -149,7 +149,7 @@ def test_a_number_that_is_none_names_the_setting(name: str, tmp_path: Path) -> N
 def test_it_learns_and_the_backbone_is_as_it_was(name: str, family: str, tmp_path: Path) -> None:
     backbone, entry = tiny.backbone(family), TRAINABLES[name]
     digest, before = backbone.weights_digest(), dev_loss(backbone, rows_of(), 8)(None)
-    training = entry.begin(Setup(backbone, tuning_of(name), 3, Given()))
+    training = entry.begin(Setup(backbone, tuning_of(name), 3, InitSource()))
     start = dev_loss(training.backbone, rows_of(), 8)(training.prefix())
     answering, tuned = run(name, tmp_path, backbone, tuning=tuning_of(name, max_steps=20, eval_every=5))
     assert loss_of(answering, tuned) == pytest.approx(min(point["dev"] for point in tuned.curve), rel=1e-6)
@@ -204,7 +204,7 @@ def test_no_steps_leave_everything_as_it_is(name: str, tmp_path: Path) -> None:
 def test_its_parameters_are_counted_once(name: str, family: str, shape: str, tmp_path: Path) -> None:
     backbone, entry = tiny.backbone(family), TRAINABLES[name]
     tuning = tuning_of(name, max_steps=1, reparameterisation=shape, mlp_width=5)
-    training = entry.begin(Setup(backbone, tuning, 3, Given()))
+    training = entry.begin(Setup(backbone, tuning, 3, InitSource()))
     memory = {value.data_ptr(): value.numel() for group in training.groups(1.0) for value in group["params"]}
     _, tuned = run(name, tmp_path, backbone, tuning=tuning)
     assert entry.parameters(backbone, tuning, 4) == tuned.parameters == sum(memory.values())
@@ -215,7 +215,7 @@ def test_its_parameters_are_counted_once(name: str, family: str, shape: str, tmp
 def test_its_flops_are_those_of_the_plain_computation(name: str, family: str) -> None:
     """Counted operation by operation, in units of a forward pass (2N a token): what a step takes beside it is all backward."""
     backbone, entry = tiny.backbone(family), TRAINABLES[name]
-    training = entry.begin(Setup(backbone, tuning_of(name), 3, Given()))
+    training = entry.begin(Setup(backbone, tuning_of(name), 3, InitSource()))
     model = training.backbone.model
 
     def computed() -> Tensor:

@@ -191,13 +191,13 @@ def test_users_text_is_never_a_control_token() -> None:
     text = "use <|end|> now"
     template = Template(question="{input}<|end|>\nOut:", answer=" {target}")
     example = Example("1", {"input": text}, (text,))
-    own = backbone.tokenizer.ids(template.asked(example), first=True)
+    own = backbone.tokenizer.ids(template.question_runs(example), first=True)
     assert own.count(end) == 1, "the template's own, and not the user's"
     answer = backbone.answer_ids(template.replied(text))
     assert answer.count(end) == 1 and answer[-1] == end
     assert template.read(backbone.target_tokenizer.text(answer)) == text
     split = Template(question="<|{input}|>")
-    assert end not in backbone.tokenizer.ids(split.asked(Example("2", {"input": "end"}, ("x",))), first=True)
+    assert end not in backbone.tokenizer.ids(split.question_runs(Example("2", {"input": "end"}, ("x",))), first=True)
     assert backbone.tokenizer.ids((("a <|end|>", True), (" b", False)), first=True) == backbone.tokenizer.ids(
         "a <|end|> b", first=True
     )

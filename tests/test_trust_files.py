@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 
 import entry
 import tiny
-from entry import foreword, refused
+from entry import SMALL, foreword, refused
 from foreword.metrics import METRICS
 from foreword.prompts import store
 from foreword.prompts.soft_prompt import Provenance, SoftPrompt
@@ -38,19 +38,6 @@ from foreword.util.files import canonical
 from test_compare import run as run_of
 from test_record import TASK, spec
 from test_summary import hits, made
-
-SMALL = ("--max-new-tokens", 4, "--prompt-length", 3, "--max-steps", 2)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return entry.save_model(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return entry.save_rows(tmp_path_factory.mktemp("data") / "own.jsonl", entry.rows(30))
-
 
 # -- what stands where something is to be written ------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from torch import Tensor
 import tiny
 from foreword.config.tuning import Tuning
 from foreword.engine import Backbone, Row, wrap
-from foreword.prompts.inits import Given
+from foreword.prompts.inits import InitSource
 from foreword.prompts.soft_prompt import Provenance, SoftPrompt
 from foreword.train import loop as room
 from foreword.train.loop import Tuned, dev_loss, train
@@ -58,7 +58,7 @@ def run(
     start = tiny.soft(one, tuning.prompt_length)
     assert start is not None
     scored = evaluate or dev_loss(one, rows, 8)
-    setup = Setup(one, tuning, seed, Given(prompt=SoftPrompt(start, Provenance(backbone=one.name))))
+    setup = Setup(one, tuning, seed, InitSource(prompt=SoftPrompt(start, Provenance(backbone=one.name))))
     answering, tuned = train(
         TRAINABLES["prompt"], setup, rows, lambda backbone: scored, folder=folder, progress=progress
     )

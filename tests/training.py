@@ -7,7 +7,7 @@ from pathlib import Path
 
 from foreword.config.tuning import Tuning
 from foreword.engine import Backbone, Row
-from foreword.prompts.inits import Given
+from foreword.prompts.inits import InitSource
 from foreword.prompts.soft_prompt import Provenance, SoftPrompt
 from foreword.train.loop import Tuned, dev_loss, train
 from foreword.train.trainables import TRAINABLES, Setup
@@ -17,6 +17,6 @@ def tuned(one: Backbone, rows: Sequence[Row], folder: Path, *, length: int, step
     """From the vectors of frequent tokens, on the rows and scored on them."""
     start = SoftPrompt(one.embed(one.tokenizer.frequent(200)[:length]), Provenance(backbone=one.name))
     tuning = Tuning(prompt_length=length, max_steps=steps, batch_size=len(rows), eval_every=steps)
-    setup = Setup(one, tuning, 0, Given(prompt=start))
+    setup = Setup(one, tuning, 0, InitSource(prompt=start))
     scored = dev_loss(one, rows, len(rows))
     return train(TRAINABLES["prompt"], setup, rows, lambda backbone: scored, folder=folder)[1]

@@ -55,7 +55,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Verdict:
-    """holds: in how many of `of` cases a claim holds. needed: how many were asked for; None where nothing was."""
+    """holds: in how many of `of` cases a claim holds. needed: the target; None where there is none."""
 
     claim: str
     holds: int
@@ -65,8 +65,8 @@ class Verdict:
     def __str__(self) -> str:
         if not self.of:
             return f"{self.claim}: **not judged**, nothing ran."
-        asked = "" if self.needed is None else f" ({self.needed} were asked for: {self._judged()})"
-        return f"{self.claim}: **holds on {self.holds} of {self.of}**{asked}."
+        target = "" if self.needed is None else f" (target {self.needed}: {self._judged()})"
+        return f"{self.claim}: **holds on {self.holds} of {self.of}**{target}."
 
     def _judged(self) -> str:
         assert self.needed is not None
@@ -98,7 +98,7 @@ def adjusted(gaps: dict[Key, Difference]) -> dict[Key, Difference]:
 
 
 def _cube(records: Sequence[Record], ids: Sequence[str]) -> Array:
-    """The numbers that add up to the scores: [S, N, d]."""
+    """The numbers that add up to the scores: [J, N, d]."""
     layers = []
     for record in records:
         by_id = {answer.id: answer.statistics[record.primary] for answer in record.answers}

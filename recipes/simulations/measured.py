@@ -106,7 +106,7 @@ def family(methods: int, spread: float, draws: int, N: int = 200) -> Rate:
         samples = stats.samples(numbers, mean, [False] * methods)
         between = contrasts(samples, 100.0)
         best = max(range(methods), key=lambda place: samples[place].score)
-        return any(between[best, place].told for place in range(methods) if place != best)
+        return any(between[best, place].significant for place in range(methods) if place != best)
 
     return rate(draws, wrong)
 
@@ -177,8 +177,8 @@ def _picks(numbers: Sequence[Numbers], methods: Sequence[Method], margin: float 
     costs = [method.cost for method in methods]
     between = contrasts(samples, 100.0)
     best = max(range(len(methods)), key=lambda place: samples[place].score)
-    fit = [place for place in range(len(methods)) if place == best or not between[best, place].told]
-    choice = choose(samples, between, costs, kept=range(len(methods)), margin=margin)
+    fit = [place for place in range(len(methods)) if place == best or not between[best, place].significant]
+    choice = choose(samples, between, costs, usable=range(len(methods)), margin=margin)
     silence = min(fit, key=lambda place: costs[place])
     return silence, best, best if choice is None else choice.pick
 

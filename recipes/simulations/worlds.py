@@ -25,18 +25,18 @@ class Method:
     cost: float = 1.0
 
 
-def answers(rng: np.random.Generator, methods: Sequence[Method], N: int, S: int, spread: float) -> list[Numbers]:
-    """Right-or-wrong answers as statistics [S, N, 2] of each method, on examples whose difficulty the methods share.
+def answers(rng: np.random.Generator, methods: Sequence[Method], N: int, J: int, spread: float) -> list[Numbers]:
+    """Right-or-wrong answers as statistics [J, N, 2] of each method, on examples whose difficulty the methods share.
 
     spread: the standard deviation of seeds, in standard errors of a score over 200 examples.
     """
     shared = SHARED**0.5 * rng.standard_normal(N)
-    return [_answers(rng, each, shared, S, spread) for each in methods]
+    return [_answers(rng, each, shared, J, spread) for each in methods]
 
 
-def _answers(rng: np.random.Generator, method: Method, shared: Numbers, S: int, spread: float) -> Numbers:
+def _answers(rng: np.random.Generator, method: Method, shared: Numbers, J: int, spread: float) -> Numbers:
     share = method.truth / 100.0
-    seeds = 1 if method.fixed else S
+    seeds = 1 if method.fixed else J
     place = float(norm.ppf(share))
     moved = 0.0
     if not method.fixed:  # the spread of scores as a spread of the threshold
@@ -53,8 +53,8 @@ def mean(sums: Numbers) -> Numbers:
     return np.asarray(100.0 * sums[..., 0] / sums[..., 1])
 
 
-def translations(rng: np.random.Generator, levels: Sequence[float], N: int, S: int, spread: float) -> list[Numbers]:
-    """Counts as BLEU adds them up, [S, N, 10] of each method: lengths, n-grams that match, n-grams there are.
+def translations(rng: np.random.Generator, levels: Sequence[float], N: int, J: int, spread: float) -> list[Numbers]:
+    """Counts as BLEU adds them up, [J, N, 10] of each method: lengths, n-grams that match, n-grams there are.
 
     levels: how well each method does, in logits of a word that matches. spread: the standard deviation of seeds, in logits.
     """
@@ -63,9 +63,9 @@ def translations(rng: np.random.Generator, levels: Sequence[float], N: int, S: i
     studies = []
     for level in levels:
         own = 0.5 * rng.standard_normal(N)
-        place = level + spread * rng.standard_normal((S, 1)) + hard + own + 0.5 * rng.standard_normal((S, N))
+        place = level + spread * rng.standard_normal((J, 1)) + hard + own + 0.5 * rng.standard_normal((J, N))
         word = 1.0 / (1.0 + np.exp(-place))
-        said = np.maximum(4, length + rng.integers(-3, 4, size=(S, N)))
+        said = np.maximum(4, length + rng.integers(-3, 4, size=(J, N)))
         total = np.stack([said - n for n in range(4)], axis=-1)
         right = np.stack([rng.binomial(said - n, word ** (n + 1)) for n in range(4)], axis=-1)
         lengths = np.stack([said, np.broadcast_to(length, said.shape)], axis=-1)

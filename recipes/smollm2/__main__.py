@@ -23,6 +23,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit code 0; 2 where something that was asked for is refused."""
     given = _parser().parse_args(argv)
     lay = Lay(given.model, given.out, given.data_dir, given.dtype)
+    unknown = sorted(set(given.tasks.split(",")) - set(Lay.tasks))
+    if unknown:
+        print(
+            f"smollm2: the table has no task {', '.join(unknown)}; give some of {', '.join(Lay.tasks)}.",
+            file=sys.stderr,
+        )
+        return 2
+    lay = replace(lay, tasks=tuple(given.tasks.split(",")))
     lay = replace(lay, test=given.limit or lay.test, steps=given.steps or lay.steps)
     if given.threads:
         torch.set_num_threads(given.threads)
@@ -58,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--dtype", default=Lay.dtype, help=f"float32 or bfloat16 ({Lay.dtype})")
     parser.add_argument("--limit", type=int, help=f"test examples of each task ({Lay.test})")
     parser.add_argument("--steps", type=int, help=f"training steps of each prompt ({Lay.steps})")
+    parser.add_argument("--tasks", default=",".join(Lay.tasks), help="comma list: run these alone (all)")
     parser.add_argument("--threads", type=int, help="threads of the arithmetic (the library's choice)")
     return parser
 

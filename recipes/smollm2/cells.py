@@ -36,7 +36,8 @@ SETTINGS = (
 
 @dataclass(frozen=True)
 class Lay:
-    """How all trials are run. test: examples scored. steps, batch: of tuning. length: rows of the soft prompt."""
+    """How all trials are run. test: examples scored. steps, batch: of tuning. length: rows of the soft prompt. tasks: of the table that
+    are run."""
 
     model: str = "smollm2"
     out: Path = Path("runs/smollm2")
@@ -47,6 +48,12 @@ class Lay:
     steps: int = 200
     batch: int = 8
     length: int = 25
+    tasks: tuple[str, ...] = tuple(setting.task for setting in SETTINGS)
+
+    @property
+    def settings(self) -> tuple[Setting, ...]:
+        """The tasks that are run, in their order."""
+        return tuple(setting for setting in SETTINGS if setting.task in self.tasks)
 
     def run(self, setting: Setting, methods: Iterable[str], *, seeds: Iterable[int], **tuning: object) -> Run:
         """The settings of some trials of one task. tuning: what differs."""
@@ -76,11 +83,11 @@ class Lay:
 
     def main(self) -> list[tuple[Setting, Run]]:
         """The main table: what needs no tuning, of all tasks; then seed by seed PT and IPT of each task."""
-        untuned = [(setting, self.run(setting, METHODS[:3], seeds=self.seeds)) for setting in SETTINGS]
+        untuned = [(setting, self.run(setting, METHODS[:3], seeds=self.seeds)) for setting in self.settings]
         return untuned + [
             (setting, self.run(setting, [method], seeds=[seed]))
             for seed in self.seeds
-            for setting in SETTINGS
+            for setting in self.settings
             for method in METHODS[3:]
         ]
 
@@ -91,10 +98,10 @@ class Lay:
             one.task: str(self.out / one.prompt) for one in records if one.label == "pt" and one.seed == self.seeds[0]
         }
         first = self.seeds[:1]
-        never = [(setting, self.run(setting, ["ipt"], seeds=first, max_steps=0)) for setting in SETTINGS]
+        never = [(setting, self.run(setting, ["ipt"], seeds=first, max_steps=0)) for setting in self.settings]
         carried = [
             (target, self.run(target, ["ipt"], seeds=first, max_steps=0, init="warm_start", init_prompt=prompt))
-            for target in SETTINGS
+            for target in self.settings
             for source, prompt in prompts.items()
             if source != target.task
         ]

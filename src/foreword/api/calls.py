@@ -64,8 +64,8 @@ def tune(
     with in_use(model, tokenizer) as (name, backbone):
         run = run_of(model=name, out=out, methods=[method], seeds=[seed], **settings)
         beside = Path(out).with_name(f"{Path(out).name}-data")
-        made = tune_one(_with_data(run, data, dev, None, beside), progress=progress, backbone=backbone)
-    return store.load(Path(made.prompt))
+        tuned = tune_one(_with_data(run, data, dev, None, beside), progress=progress, backbone=backbone)
+    return store.load(Path(tuned.prompt))
 
 
 @dataclass(frozen=True)
@@ -124,5 +124,5 @@ def _with_data(run: Run, data: Data, dev: Data, test: Data, folder: Path | None 
     place = folder or Path(run.out) / "data"
     parts = {"data": data, "dev": dev, "test": test}
     names = {"data": "examples", "dev": "dev", "test": "test"}
-    given = {key: path_of(value, place, names[key]) for key, value in parts.items() if value is not None}
-    return Run.model_validate(run.model_dump(exclude_unset=True) | given) if given else run
+    paths = {key: path_of(value, place, names[key]) for key, value in parts.items() if value is not None}
+    return Run.model_validate(run.model_dump(exclude_unset=True) | paths) if paths else run

@@ -54,11 +54,11 @@ class Predictor:
         """One answer for each input, in order. inputs: texts, or examples as `foreword.compare` takes them (their answers need not be
         there; a text alone is one input, and never a path). Raises ForewordError for an input that does not fit."""
         column = single.with_prompt(self._run, next(iter(self._prompts), ""), self._method)[0].input_column
-        given = texts_as_rows(inputs, column)
+        rows = texts_as_rows(inputs, column)
         with tempfile.TemporaryDirectory(dir=self._scratch.name) as folder:
-            run = self._run.model_copy(update={"data": path_of(given, Path(folder), "inputs")})
-            asked = single.inputs(run, self._prompts, self._method, self._demonstrations)
-            return list(single.answer(asked, progress=self._progress, backbone=self._backbone).outputs)
+            run = self._run.model_copy(update={"data": path_of(rows, Path(folder), "inputs")})
+            questions = single.inputs(run, self._prompts, self._method, self._demonstrations)
+            return list(single.answer(questions, progress=self._progress, backbone=self._backbone).outputs)
 
     def close(self) -> None:
         """Take what the engine needs out of the model, unless a Backbone was given, and remove what was kept for this object."""

@@ -75,11 +75,11 @@ def add(
 
       foreword registry add --name tickets --method icl:bm25:3 --demonstrations train.jsonl --store store
     """
-    from foreword.registry.adding import Given, writer
+    from foreword.registry.adding import NewVersion, writer
 
     wording = {"instruction": instruction, "question": question, "answer": answer, "separator": separator, "stop": stop}
     read = o.settings({"choices": choices, **wording})
-    given = Given(
+    new_version = NewVersion(
         folder=folder,
         method=method or "",
         seed=seed or 0,
@@ -89,7 +89,9 @@ def add(
         max_new_tokens=max_new_tokens,
         encoder=encoder or "",
     )
-    version, new = _store(store).add(name, writer(given), parents=parent or (), note=note or "", aliases=alias or ())
+    version, new = _store(store).add(
+        name, writer(new_version), parents=parent or (), note=note or "", aliases=alias or ()
+    )
     if as_json:
         print_json(_plain(name, version) | {"new": new})
         return

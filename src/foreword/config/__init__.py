@@ -1,1 +1,1 @@
-"""Config is what a user sets, in flags, TOML or Python: the settings of a run and of tuning, checked."""
+"""Settings that a user makes, in flags, TOML or Python: those of a run and those of tuning, validated."""

@@ -1,4 +1,4 @@
-"""Run is what a user sets, from a TOML file and `key=value`; unknown keys and wrong values are refused."""
+"""A Run: the settings of a user, from a TOML file and `key=value`; unknown keys and wrong values are refused."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class Run(Settings):
             raise ForewordError(f"Both task ('{self.task}') and data ('{self.data}') are given; keep the one you mean.")
         for key in ("methods", "seeds", "metrics", "choices", "header"):
             values = getattr(self, key)
-            twice = next((one for place, one in enumerate(values) if one in values[:place]), None)
+            twice = next((value for place, value in enumerate(values) if value in values[:place]), None)
             if twice is not None:
                 raise ForewordError(f"{key} holds {quoted(twice)} twice; name each once.")
         return self
@@ -158,12 +158,12 @@ def load(
 
 def _over(under: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of both, those above winning, tables setting by setting."""
-    found = dict(under)
+    merged = dict(under)
     for key, value in above.items():
-        inner = found.get(key)
+        inner = merged.get(key)
         both = isinstance(value, Mapping) and isinstance(inner, Mapping)
-        found[key] = _over(inner, value) if both and isinstance(inner, Mapping) else value
-    return found
+        merged[key] = _over(inner, value) if both and isinstance(inner, Mapping) else value
+    return merged
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Settings are frozen values that a user sets; they refuse unknown keys and wrong values in one sentence that names the key."""
+"""The base of settings: frozen values; unknown keys and wrong values are refused in one sentence that names the key."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def kinds_of(annotation: Any) -> set[Any]:
     if origin is Annotated:
         return kinds_of(get_args(annotation)[0])
     if origin in (Union, types.UnionType):
-        return {kind for one in get_args(annotation) for kind in kinds_of(one)}
+        return {kind for inner in get_args(annotation) for kind in kinds_of(inner)}
     if origin is Literal:
         return {str}
     return {origin or annotation}
@@ -73,7 +73,7 @@ def unknown_key(model: type[Settings], key: str) -> ForewordError:
 
 def _refusal(model: type[Settings], error: ValidationError, values: Any) -> ForewordError:
     """The sentence for the first thing that pydantic refused; an unknown key goes first, for it may be the cause of the rest."""
-    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+    first = min(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
     if not first["loc"]:
         return ForewordError(
             f"{model.prefix.rstrip('.') or 'The configuration'} is {described(values)}, but must be a table of settings."
@@ -120,20 +120,22 @@ def _accepted(annotation: Any, metadata: Sequence[Any]) -> str:
     origin = get_origin(annotation)
     if origin is Annotated:
         inner, *more = get_args(annotation)
-        return _accepted(inner, [*metadata, *(part for one in more for part in getattr(one, "metadata", [one]))])
+        return _accepted(inner, [*metadata, *(part for item in more for part in getattr(item, "metadata", [item]))])
     if origin in (Union, types.UnionType):
-        return " or ".join(_accepted(one, metadata) for one in get_args(annotation))
+        return " or ".join(_accepted(inner, metadata) for inner in get_args(annotation))
     if origin is Literal:
-        return f"one of {', '.join(quoted(one) for one in get_args(annotation))}"
+        return f"one of {', '.join(quoted(value) for value in get_args(annotation))}"
     if origin is list:
-        least = " of one or more," if any(isinstance(one, annotated_types.MinLen) for one in metadata) else ","
+        least = " of one or more," if any(isinstance(bound, annotated_types.MinLen) for bound in metadata) else ","
         return f"a list{least} each {_accepted(get_args(annotation)[0], [])}"
     above = "".join(
-        f" of at least {one.ge}" if isinstance(one, annotated_types.Ge) else f" above {one.gt}"
-        for one in metadata
-        if isinstance(one, annotated_types.Ge | annotated_types.Gt)
+        f" of at least {bound.ge}" if isinstance(bound, annotated_types.Ge) else f" above {bound.gt}"
+        for bound in metadata
+        if isinstance(bound, annotated_types.Ge | annotated_types.Gt)
     )
     if annotation is str:
-        return "text that is not empty" if any(isinstance(one, annotated_types.MinLen) for one in metadata) else "text"
+        return (
+            "text that is not empty" if any(isinstance(bound, annotated_types.MinLen) for bound in metadata) else "text"
+        )
     names = {int: "a whole number", float: "a number", type(None): "none"}
     return names.get(annotation, "a table of settings") + above

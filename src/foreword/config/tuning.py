@@ -1,4 +1,4 @@
-"""Tuning is how something is trained, as a user sets it; it refuses settings that lack what they need."""
+"""The settings of tuning; combinations that lack what they need are refused."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Records in the shapes that TRL trains on (`messages`, or `prompt` and `completion`) become an input, a target and a system message; it
-refuses a conversation of more than one question and answer."""
+"""Reads records in the shapes that TRL trains on (`messages`, or `prompt` and `completion`) as an input, a target and a system message;
+a conversation of several questions is refused."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ def system_message(
 
 
 def _flat(row: Mapping[str, Any], where: str, input_column: str, target_column: str, needed: bool) -> dict[str, Any]:
-    rest = {name: value for name, value in row.items() if name not in ("messages", "prompt", "completion")}
+    others = {name: value for name, value in row.items() if name not in ("messages", "prompt", "completion")}
     if "messages" not in row and _listed(row["prompt"]) is None and not isinstance(row["prompt"], list):
-        return rest | {input_column: row["prompt"], target_column: row["completion"]}
+        return others | {input_column: row["prompt"], target_column: row["completion"]}
     if "messages" in row:
         messages = _messages(row["messages"], f"'messages' in {where}")
     else:
@@ -76,7 +76,7 @@ def _flat(row: Mapping[str, Any], where: str, input_column: str, target_column: 
             "(a system turn may stand first); split longer conversations into rows of one question each."
         )
     flat = {input_column: texts["user"], target_column: texts.get("assistant")}
-    return rest | flat | ({SYSTEM: texts["system"]} if "system" in texts else {})
+    return others | flat | ({SYSTEM: texts["system"]} if "system" in texts else {})
 
 
 def _listed(value: Any) -> list[Any] | None:
@@ -94,16 +94,16 @@ def _messages(value: Any, what: str, role: str = "") -> list[tuple[str, str]]:
     messages = _listed(value)
     if messages is None and role and isinstance(value, str):
         return [(role, value)]
-    told: list[tuple[str, str]] = []
+    pairs: list[tuple[str, str]] = []
     for message in messages or ():
         if not isinstance(message.get("role"), str) or not isinstance(message.get("content"), str):
             raise ForewordError(
                 f"A message of {what} is {str(message)[:80]!r}, which lacks a role or a content in text; write "
                 '{"role": "user", "content": "..."}.'
             )
-        told.append((message["role"], message["content"]))
-    if not told:
+        pairs.append((message["role"], message["content"]))
+    if not pairs:
         raise ForewordError(
             f'The value of {what} is no list of messages; write [{{"role": "user", "content": "..."}}, ...].'
         )
-    return told
+    return pairs

@@ -1,4 +1,4 @@
-"""An Example is one question with its answers and an id, made of a user's row; it refuses to know its wording."""
+"""An Example: one question with its answers and an id, made from a row of a user's table; its wording is the Template's."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ class Example:
     def question(self) -> str:
         """The question itself, whatever its id, its case, its blanks and its Unicode form: two examples with equal `question` ask the
         same thing, so that one must not be shown before the other, nor stand in another split."""
-        return _one_text({name: folded(value) for name, value in self.fields.items()})
+        return _as_text({name: folded(value) for name, value in self.fields.items()})
 
     @functools.cached_property
     def exact(self) -> str:
         """The question character by character, whatever its id."""
-        return _one_text(self.fields)
+        return _as_text(self.fields)
 
     @property
     def text(self) -> str:
@@ -76,7 +76,7 @@ class Example:
         return hashlib.sha256(canonical(whole).encode()).hexdigest()
 
 
-def _one_text(fields: Mapping[str, str]) -> str:
+def _as_text(fields: Mapping[str, str]) -> str:
     """Names and values with their lengths, so that no two mappings give the same text."""
     return "".join(f"{len(name)}:{name}={len(fields[name])}:{fields[name]};" for name in sorted(fields))
 
@@ -127,8 +127,8 @@ def examples(
     if shared and columns.choices:
         raise ForewordError("Both choices and a column of choices are given; keep the one you mean.")
     names = _names(columns, fields_needed)
-    made: list[Example] = []
-    seen: dict[str, int] = {}
+    parsed: list[Example] = []
+    row_of: dict[str, int] = {}
     for number, row in enumerate(rows, 1):
         where = f"row {number} of {origin}"
         fields = {name: _text(row, columns.input if name == "input" else name, where) for name in names}
@@ -136,14 +136,14 @@ def examples(
         targets = _targets(row, columns, where, answers_needed, empty_answers)
         targets = tuple(_chosen(target, own, row, columns, where) for target in targets) if own else targets
         name = _text(row, columns.id, where) if columns.id else f"{prefix}-{number}"
-        if name in seen:
+        if name in row_of:
             raise ForewordError(
-                f"The id '{name}' in {where} stands in row {seen[name]} already; give every row its own, "
+                f"The id '{name}' in {where} stands in row {row_of[name]} already; give every row its own, "
                 "or no id column."
             )
-        seen[name] = number
-        made.append(Example(name, fields, tuple(dict.fromkeys(targets)), own))
-    return made
+        row_of[name] = number
+        parsed.append(Example(name, fields, tuple(dict.fromkeys(targets)), own))
+    return parsed
 
 
 def _names(columns: Columns, fields_needed: Sequence[str]) -> list[str]:
@@ -220,21 +220,21 @@ def _text(row: Mapping[str, Any], column: str, where: str) -> str:
     return text_of(row[column], f"'{column}' in {where}")
 
 
-def merged(given: Iterable[Example], *, once: bool = True) -> list[Example]:
+def merged(examples: Iterable[Example], *, once: bool = True) -> list[Example]:
     """One example per question, character by character, in the order of first appearance, with the targets of all that ask it.
     once: each target stands there once, however often it was given; scores that average over references need it as often.
     An example with choices stays as it is: of two labels for one input one at least is wrong, and each counts."""
     first: dict[str, Example] = {}
     targets: dict[str, list[str]] = {}
-    for example in given:
+    for example in examples:
         key = f"{example.exact}id={example.id}" if example.choices else example.exact
         first.setdefault(key, example)
         targets.setdefault(key, []).extend(example.targets)
-    kept = {question: dict.fromkeys(found) if once else found for question, found in targets.items()}
-    return [replace(example, targets=tuple(kept[question])) for question, example in first.items()]
+    targets_of = {question: dict.fromkeys(repeated) if once else repeated for question, repeated in targets.items()}
+    return [replace(example, targets=tuple(targets_of[question])) for question, example in first.items()]
 
 
-def divided(given: Sequence[Example], sizes: Sequence[int], *, seed: int = 0) -> list[list[Example]]:
+def divided(examples: Sequence[Example], sizes: Sequence[int], *, seed: int = 0) -> list[list[Example]]:
     """Parts that share no question: `sizes` counts the distinct questions of each part, the last part gets the
     rest.
 
@@ -242,7 +242,7 @@ def divided(given: Sequence[Example], sizes: Sequence[int], *, seed: int = 0) ->
     number decides which questions come first; within a part the rows keep their order.
     """
     written: dict[str, str] = {}
-    for example in given:
+    for example in examples:
         written[example.question] = min(example.exact, written.get(example.question, example.exact))
     questions = sorted(written, key=lambda question: _rank(written[question], seed))
     part_of: dict[str, int] = {}
@@ -251,7 +251,7 @@ def divided(given: Sequence[Example], sizes: Sequence[int], *, seed: int = 0) ->
         part_of.update((question, part) for question in questions[start : start + size])
         start += size
     parts: list[list[Example]] = [[] for _ in range(len(sizes) + 1)]
-    for example in given:
+    for example in examples:
         parts[part_of.get(example.question, len(sizes))].append(example)
     return parts
 

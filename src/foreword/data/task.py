@@ -1,4 +1,4 @@
-"""A Task is Examples in splits, a Template, metrics and a fingerprint of them all; it refuses to load a model."""
+"""A Task: Examples in splits, a Template, metrics, and a fingerprint of them all."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ class Task:
     def __post_init__(self) -> None:
         if not self.metrics:
             raise ForewordError(f"The task '{self.name}' has no metric; name one, e.g. metrics=('exact_match',).")
-        seen: dict[str, str] = {}
+        split_of: dict[str, str] = {}
         for split in SPLITS:
             for example in self.split(split):
-                if example.id in seen:
+                if example.id in split_of:
                     raise ForewordError(
-                        f"The task '{self.name}' has the id '{example.id}' in {seen[example.id]} and in {split}; "
+                        f"The task '{self.name}' has the id '{example.id}' in {split_of[example.id]} and in {split}; "
                         "ids must be distinct."
                     )
-                seen[example.id] = split
+                split_of[example.id] = split
 
     def split(self, name: str) -> tuple[Example, ...]:
         """The examples of train, dev or test."""
@@ -56,21 +56,21 @@ class Task:
     def remarks(self) -> tuple[str, ...]:
         """The notes, and what the examples at hand show: for each scored split how many of its questions also stand in
         train, and how many answers would be cut off."""
-        told = list(self.notes)
+        remarks = list(self.notes)
         for split in ("dev", "test"):
             shared = shared_questions(self.train, self.split(split))
             if shared:
                 total = len(self.split(split))
-                told.append(
+                remarks.append(
                     f"{shared:,} of {total:,} {split} examples ask a question that also stands in train; "
                     "those train rows are never shown as their demonstration."
                 )
-        return (*told, *self._wording())
+        return (*remarks, *self._wording())
 
     def _wording(self) -> list[str]:
         """What of the wording a user may not have meant: targets that an answer cannot give back, braces that are no places."""
         template, remarks = self.template, []
-        targets = Counter(t.strip() for name in SPLITS for one in self.split(name) for t in one.targets)
+        targets = Counter(t.strip() for name in SPLITS for example in self.split(name) for t in example.targets)
         for stop in template.stops:
             cut = sum(count for target, count in targets.items() if stop in target)
             if cut:
@@ -78,7 +78,9 @@ class Task:
                     f"{cut:,} targets hold the stop text {stop!r}, where an answer is cut; give the template "
                     "another stop text."
                 )
-        read = Counter(t.strip() for name in SPLITS for one in self.split(name) if not one.choices for t in one.targets)
+        read = Counter(
+            t.strip() for name in SPLITS for example in self.split(name) if not example.choices for t in example.targets
+        )
         whole = [target for target in read if not any(stop in target for stop in template.stops)]
         _, first = template.misread(whole)
         if first:
@@ -119,18 +121,18 @@ class Task:
 def _draw(examples: tuple[Example, ...], size: int | None) -> tuple[Example, ...]:
     if size is None or len(examples) <= size:
         return examples
-    if any(one.group for one in examples):
+    if any(example.group for example in examples):
         return _draw_groups(examples, size)
     chosen = sorted(Random("limit").sample(range(len(examples)), size))
     return tuple(examples[index] for index in chosen)
 
 
 def _draw_groups(examples: tuple[Example, ...], size: int) -> tuple[Example, ...]:
-    sizes = Counter(one.group for one in examples)
+    sizes = Counter(example.group for example in examples)
     taken: set[str] = set()
     for name in Random("limit").sample(list(sizes), len(sizes)):
         size -= sizes[name]
         if size < 0 and taken:
             break
         taken.add(name)
-    return tuple(one for one in examples if one.group in taken)
+    return tuple(example for example in examples if example.group in taken)

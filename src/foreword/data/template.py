@@ -1,4 +1,4 @@
-"""A Template is wording: an Example's fields become question text and answer text; it refuses to know any tokenizer."""
+"""A Template: how an Example's fields become question text and answer text, before any tokenizer."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Template:
         """The fields that the question names, in order."""
         return [name for _, name in self._parts if name is not None]
 
-    def asked(self, example: Example) -> Runs:
+    def question_runs(self, example: Example) -> Runs:
         """The question of an example in runs of text: the template's own, and the example's. Raises ForewordError when a field is
         missing."""
         runs: list[tuple[str, bool]] = []
@@ -105,7 +105,7 @@ class Template:
 
     def ask(self, example: Example) -> str:
         """The question text of an example. Raises ForewordError when a field is missing."""
-        return "".join(text for text, _ in self.asked(example))
+        return "".join(text for text, _ in self.question_runs(example))
 
     def replied(self, target: str) -> Runs:
         """The answer of one target in runs of text: the template's own, and the target's."""
@@ -119,7 +119,7 @@ class Template:
     def shown(self, example: Example) -> tuple[Runs, Runs, Runs]:
         """Question, answer and separator of a worked example, each to be tokenised apart: as a question that is asked and an answer
         that is trained are."""
-        return self.asked(example), self.replied(example.targets[0]), ((self.separator, True),)
+        return self.question_runs(example), self.replied(example.targets[0]), ((self.separator, True),)
 
     def demonstration(self, example: Example) -> str:
         """Question, answer and separator of a worked example, as it is shown before an input."""
@@ -145,9 +145,9 @@ class Template:
         body = generated
         opening, led = before.strip(), body.lstrip()
         if opening and led.startswith(opening):
-            rest = led[len(opening) :]
-            if not before[-1].isspace() or not rest or rest[0].isspace():
-                body = rest
+            following = led[len(opening) :]
+            if not before[-1].isspace() or not following or following[0].isspace():
+                body = following
         body = body if self.empty_answers else body.lstrip()
         for stop in self.stops:
             body = body.split(stop, 1)[0]
@@ -207,8 +207,8 @@ def _closed(body: str, end: str) -> str:
         return body
     at = body.find(end)
     while at >= 0:
-        rest = body[at + len(end) :]
-        if not rest or rest[0].isspace():
+        following = body[at + len(end) :]
+        if not following or following[0].isspace():
             return body[:at]
         at = body.find(end, at + 1)
     return body.split(end, 1)[0]

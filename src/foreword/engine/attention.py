@@ -29,11 +29,11 @@ def _bloom(
     """BLOOM's attention, which the library does not let one choose. What the model would add for each key position reaches as far as its
     input, not as far as the rows."""
     fused = part.query_key_value(hidden_states).unflatten(-1, (part.num_heads, 3, part.head_dim))
-    query, key, value = (one.transpose(1, 2) for one in fused.unbind(dim=3))  # [1, heads, R, D]
+    query, key, value = (states.transpose(1, 2) for states in fused.unbind(dim=3))  # [1, heads, R, D]
     if alibi.shape[-1] < layout.reach:
         ones = torch.ones((1, layout.reach), device=hidden_states.device)
         alibi = sys.modules[type(part).__module__].build_alibi_tensor(ones, part.num_heads, hidden_states.dtype)
-    kind = Kind(part.inv_norm_factor, added=alibi[:, 0])  # of [heads, 1, K]
+    kind = Kind(part.inv_norm_factor, added=alibi[:, 0])  # of [heads, 1, C]
     return part.dense(layout.attend(part, query, key, value, kind).flatten(2)) + residual, None
 
 

@@ -11,16 +11,16 @@ def batches(lengths: Sequence[int], *, batch_size: int, token_budget: int | None
     """Places 0..N-1 grouped so that rows of like length run together, longest first (so that a batch too big for the memory
     fails at once): at most `batch_size` rows, and padded at most `token_budget` tokens, but always at least one row."""
     order = sorted(range(len(lengths)), key=lambda place: (-lengths[place], place))
-    found: list[list[int]] = []
+    groups: list[list[int]] = []
     for place in order:
-        current = found[-1] if found else []
+        current = groups[-1] if groups else []
         width = lengths[current[0]] if current else 0
         full = len(current) >= batch_size or (token_budget is not None and (len(current) + 1) * width > token_budget)
         if not current or full:
-            found.append([place])
+            groups.append([place])
         else:
             current.append(place)
-    return found
+    return groups
 
 
 @functools.lru_cache(maxsize=4)
@@ -36,11 +36,11 @@ def step_places(size: int, batch_size: int, step: int, *, seed: int) -> list[int
     batch unless the data are smaller than one; which places a step sees depends on (seed, step) alone."""
     width = min(batch_size, size)
     first = step * width
-    found: list[int] = []
-    while len(found) < width:
-        epoch, offset = divmod(first + len(found), size)
-        found.extend(order(size, seed=seed, epoch=epoch)[offset : offset + width - len(found)])
-    return found
+    places: list[int] = []
+    while len(places) < width:
+        epoch, offset = divmod(first + len(places), size)
+        places.extend(order(size, seed=seed, epoch=epoch)[offset : offset + width - len(places)])
+    return places
 
 
 def visited(size: int, batch_size: int, steps: int, *, seed: int) -> list[int]:

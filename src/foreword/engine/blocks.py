@@ -132,18 +132,18 @@ class NewTokens:
         if min(self.sizes) == self.longest:
             rows = by_key.view(heads, -1, len(self.sizes), self.longest, query.shape[-1])
             return rows.permute(2, 0, 3, 1, 4)
-        found = query.new_zeros((len(self.sizes), heads, self.longest, by_key.shape[1], query.shape[-1]))
+        padded = query.new_zeros((len(self.sizes), heads, self.longest, by_key.shape[1], query.shape[-1]))
         for row, (start, size) in enumerate(zip(self.starts, self.sizes, strict=True)):
-            found[row, :, :size] = by_key[:, :, start : start + size].transpose(1, 2)
-        return found
+            padded[row, :, :size] = by_key[:, :, start : start + size].transpose(1, 2)
+        return padded
 
-    def place(self, found: Tensor, whole: Tensor) -> None:
+    def place(self, attended: Tensor, whole: Tensor) -> None:
         """Put [n, K, T, G, D] where the tokens stand: [N, K, G, D]."""
         if self.longest == 1:
-            whole.copy_(found[:, :, 0])
+            whole.copy_(attended[:, :, 0])
             return
         for row, (start, size) in enumerate(zip(self.starts, self.sizes, strict=True)):
-            whole[start : start + size] = found[row, :, :size].transpose(0, 1)
+            whole[start : start + size] = attended[row, :, :size].transpose(0, 1)
 
 
 class Stretch:
@@ -170,35 +170,37 @@ class Stretch:
             here = slice(first, first + part.tokens)
             for buffer, states in zip(part.block.layer(self.at, key, value), (key, value), strict=True):
                 part.put(buffer, states[0, :, here])
-            asked = part.padded(query[0, :, here], heads)
+            queries = part.padded(query[0, :, here], heads)
             room = SCORES // (len(part.sizes) * query.shape[1] * (part.block.past + part.columns)) or 1
             runs = [slice(at, min(at + room, part.longest)) for at in range(0, part.longest, room)]
-            found = [self._run(part, asked[:, :, run], run, kind) for run in runs]
-            part.place(found[0] if len(found) == 1 else torch.cat(found, dim=2), whole[here])
+            attended = [self._run(part, queries[:, :, run], run, kind) for run in runs]
+            part.place(attended[0] if len(attended) == 1 else torch.cat(attended, dim=2), whole[here])
             first = here.stop
         self.at += 1
         return whole.flatten(1, 2).unsqueeze(0)
 
-    def _run(self, part: NewTokens, asked: Tensor, run: slice, kind: Kind) -> Tensor:
+    def _run(self, part: NewTokens, queries: Tensor, run: slice, kind: Kind) -> Tensor:
         """Attention of some queries [n, K, t, G, D] of each row of a part."""
-        n, K, t, G, _ = asked.shape
+        n, K, t, G, _ = queries.shape
         past, columns = part.block.past, min(part.columns, max(part.held) + run.stop)
-        keys, values = (one[part.rows, :, :columns].flatten(0, 1) for one in part.block.layers[self.at])  # [n K, C, D]
-        own_unseen, past_unseen = self._unseen(part, run, columns, kind.window, asked.device)
-        q = (asked * kind.scaling).contiguous()
+        keys, values = (
+            buffer[part.rows, :, :columns].flatten(0, 1) for buffer in part.block.layers[self.at]
+        )  # [n K, C, D]
+        own_unseen, past_unseen = self._unseen(part, run, columns, kind.window, queries.device)
+        q = (queries * kind.scaling).contiguous()
         scores = torch.bmm(q.view(n * K, t * G, -1), keys.transpose(1, 2)).view(n, K, t, G, columns)
         scores = _shaped(scores, kind, past, own_unseen)
         if past:
-            k_past, v_past = (one[0] for one in part.block.shared.layers[self.at])  # type: ignore[union-attr]
+            k_past, v_past = (buffer[0] for buffer in part.block.shared.layers[self.at])  # type: ignore[union-attr]
             before = torch.bmm(q.transpose(0, 1).reshape(K, n * t * G, -1), k_past.transpose(1, 2))  # [K, n t G, S]
             before = before.view(K, n, t, G, past).transpose(0, 1)
             scores = torch.cat([_shaped(before, kind, 0, past_unseen), scores], dim=-1)
         weights = softmax(scores)
-        found = torch.bmm(weights[..., past:].reshape(n * K, t * G, columns), values).view(n, K, t, G, -1)
+        attended = torch.bmm(weights[..., past:].reshape(n * K, t * G, columns), values).view(n, K, t, G, -1)
         if past:
-            told = torch.bmm(weights[..., :past].transpose(0, 1).reshape(K, n * t * G, past), v_past)
-            found += told.view(K, n, t, G, -1).transpose(0, 1)
-        return found
+            attended_prefix = torch.bmm(weights[..., :past].transpose(0, 1).reshape(K, n * t * G, past), v_past)
+            attended += attended_prefix.view(K, n, t, G, -1).transpose(0, 1)
+        return attended
 
     def _unseen(
         self, part: NewTokens, run: slice, columns: int, window: int | None, device: torch.device

@@ -24,13 +24,13 @@ class PrefixState:
     @classmethod
     def of(cls, cache: DynamicCache, length: int) -> PrefixState:
         """Taken out of the cache of a finished forward pass over `length` positions."""
-        kept = tuple((layer.keys, layer.values) for layer in cache.layers if layer.is_initialized)
-        return cls(kept, length)
+        layers = tuple((layer.keys, layer.values) for layer in cache.layers if layer.is_initialized)
+        return cls(layers, length)
 
     @property
     def bytes(self) -> int:
         """Memory that it takes."""
-        return sum(one.nbytes for pair in self.layers for one in pair)
+        return sum(states.nbytes for pair in self.layers for states in pair)
 
     def for_rows(self, rows: int) -> DynamicCache:
         """A cache in which each of `rows` rows has this prefix behind it: views of the one copy, gradients included."""
@@ -136,15 +136,15 @@ class PreallocatedLayer(DynamicLayer):  # type: ignore[misc]
         self.is_initialized = True
 
     def _buffer(self, like: Tensor, which: int) -> Tensor:
-        made = like.new_empty((self._rows, like.shape[1], self._room, like.shape[3]))  # [B, heads, room, head width]
+        buffer = like.new_empty((self._rows, like.shape[1], self._room, like.shape[3]))  # [B, heads, room, head width]
         row = 0
         for part, rows in self._parts:
             first = self._used if part is None else self._used - part[which].shape[2]
-            made[row : row + rows, :, :first] = 0  # masked, but what is not a number would show through any mask
+            buffer[row : row + rows, :, :first] = 0  # masked, but what is not a number would show through any mask
             if part is not None:
-                made[row : row + rows, :, first : self._used] = part[which]
+                buffer[row : row + rows, :, first : self._used] = part[which]
             row += rows
-        return made
+        return buffer
 
     def _look(self) -> None:
         self.keys = self._keys[:, :, : self._used]

@@ -96,10 +96,10 @@ class CausalEngine:
         vectors = self._embed(ids)
         if soft:
             vectors = with_soft(vectors, soft)
-        given = {"inputs_embeds": vectors}
+        inputs = {"inputs_embeds": vectors}
         if self._per_layer is not None:
-            given["per_layer_inputs"] = self._per_layer(ids)
-        return given, mask
+            inputs["per_layer_inputs"] = self._per_layer(ids)
+        return inputs, mask
 
     def padded(self, rows: Sequence[Prompted], *, left: bool, alone: bool) -> tuple[dict[str, Any], Tensor]:
         """Inputs and mask [B, T] of rows, behind their prefixes or, where asked, alone."""
@@ -121,31 +121,31 @@ class CausalEngine:
         mask: Tensor | None,
         position_ids: Tensor,
         logit_positions: Tensor | None = None,
-        seen: list[Tensor] | None = None,
+        hidden_states: list[Tensor] | None = None,
         layout: Layout | None = None,
         changes: dict[str, Any] | None = None,
-        **given: Any,
+        **inputs: Any,
     ) -> Any:
         if self.takes_positions:
-            given["position_ids"] = position_ids
+            inputs["position_ids"] = position_ids
         by_hook = logit_positions is not None and self.capabilities.logits_to_keep
         one_pass = self.installation.new_pass(
-            layout=layout, logit_positions=logit_positions if by_hook else None, hidden=seen, **(changes or {})
+            layout=layout, logit_positions=logit_positions if by_hook else None, hidden=hidden_states, **(changes or {})
         )
         if layout is not None:
             self.installation.check_layout()
         with running(one_pass):
-            out = self.model(attention_mask=mask, **given)
+            out = self.model(attention_mask=mask, **inputs)
         if layout is not None:
             self.installation.check_windows(layout)
         if logit_positions is not None and not by_hook:
             out.logits = out.logits.reshape(-1, out.logits.shape[-1])[logit_positions].unsqueeze(0)
         return out
 
-    def last_logits(self, shape: Sequence[int], **given: Any) -> Any:
+    def last_logits(self, shape: Sequence[int], **inputs: Any) -> Any:
         """A forward pass over [B, T] inputs with logits [1, B, V] at each row's last column alone."""
         last = torch.arange(1, shape[0] + 1, device=self.device) * shape[1] - 1
-        return self._forward(logit_positions=last, **given)
+        return self._forward(logit_positions=last, **inputs)
 
     # -- prefixes ---------------------------------------------------------------------------------------------------
 
@@ -155,19 +155,19 @@ class CausalEngine:
         past = None if prefix.past is None else PrefixState(prefix.past.layers, len(prefix.past))
         if size == 0 or (past is not None and past.length == size):
             return past
-        given, _ = self.inputs([prefix.inputs])
+        inputs, _ = self.inputs([prefix.inputs])
         length = size - (0 if past is None else past.length)
         last = torch.tensor([length - 1], device=self.device)
         if self.capabilities.shared_prefix and not torch.is_grad_enabled():
             block = Block(None)
             block.add([past], size)
-            self.stretch_logits([NewTokens(block, 0, (length,))], last, **given)
+            self.stretch_logits([NewTokens(block, 0, (length,))], last, **inputs)
             return block.state(size)
         mask = torch.ones((1, size), dtype=torch.long, device=self.device)
         cache = plain_cache() if past is None else past.for_rows(1)
         position_ids = positions(mask)[:, size - length :]
         self._forward(
-            mask=mask, position_ids=position_ids, logit_positions=last, past_key_values=cache, use_cache=True, **given
+            mask=mask, position_ids=position_ids, logit_positions=last, past_key_values=cache, use_cache=True, **inputs
         )
         return PrefixState.of(cache, size)
 
@@ -196,93 +196,101 @@ class CausalEngine:
         return order, RowPrefixes(tuple((states[run[0]], len(run)) for run in runs))
 
     def stretch_logits(
-        self, parts: Sequence[NewTokens], logit_positions: Tensor, ids: Tensor | None = None, **given: Any
+        self, parts: Sequence[NewTokens], logit_positions: Tensor, ids: Tensor | None = None, **inputs: Any
     ) -> Tensor:
         """Logits [N, V] at the picked places of the new tokens [R] of these parts, which then hold them."""
         stretch = Stretch(parts, self.device)
-        given |= {} if ids is None else {"input_ids": ids.unsqueeze(0)}
-        given |= {"position_ids": stretch.position_ids, "layout": stretch, "use_cache": False}
-        out = self._forward(mask=None, logit_positions=logit_positions, **given)
+        inputs |= {} if ids is None else {"input_ids": ids.unsqueeze(0)}
+        inputs |= {"position_ids": stretch.position_ids, "layout": stretch, "use_cache": False}
+        out = self._forward(mask=None, logit_positions=logit_positions, **inputs)
         stretch.done()
         return out.logits[0]  # type: ignore[no-any-return]
 
     # -- logits at answer positions ---------------------------------------------------------------------------------
 
     def answer_logits(
-        self, soft: Prefix | Tensor | None, rows: Sequence[Row], seen: list[Tensor] | None = None
+        self, soft: Prefix | Tensor | None, rows: Sequence[Row], hidden_states: list[Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Logits [N, V] at the answer positions of rows that share one prefix, and the answer tokens [N]. Where `seen` is given, the
-        hidden states [N, H] that the logits would be made of are its last entry, and no logits are made."""
+        """Logits [N, V] at the answer positions of rows that share one prefix, and the answer tokens [N]. Where `hidden_states` is given,
+        the hidden states [N, H] that the logits would be made of are its last entry, and no logits are made."""
         prefix = Prefix.of(soft)
         from_past = prefix is not None and prefix.past is not None
         if self.capabilities.packed_sequence and not from_past:
-            return self._packed_logits(prefix, rows, seen, self._skippable if frozen(self.model) else None)
+            return self._packed_logits(prefix, rows, hidden_states, self._skippable if frozen(self.model) else None)
         if from_past or (self.capabilities.prefix_cache and not self.installation.new_pass().checkpointing):
-            return self._shared_logits(prefix, rows, seen)
-        return self.joined_logits(prefix, rows, seen)
+            return self._shared_logits(prefix, rows, hidden_states)
+        return self.joined_logits(prefix, rows, hidden_states)
 
-    def skipping_logits(self, spared: Skippable, soft: Tensor, rows: Sequence[Row]) -> Tensor:
+    def skipping_logits(self, skippable: Skippable, soft: Tensor, rows: Sequence[Row]) -> Tensor:
         """Logits [N, V] of rows packed behind a soft prompt [P, H], where so much is spared."""
-        return self._packed_logits(Prefix.of(soft), rows, None, spared)[0]
+        return self._packed_logits(Prefix.of(soft), rows, None, skippable)[0]
 
     def _packed_logits(
-        self, prefix: Prefix | None, rows: Sequence[Row], seen: list[Tensor] | None, spared: Skippable | None
+        self,
+        prefix: Prefix | None,
+        rows: Sequence[Row],
+        hidden_states: list[Tensor] | None,
+        skippable: Skippable | None,
     ) -> tuple[Tensor, Tensor]:
         """Prefix and rows in one sequence: one forward pass, no padding."""
         shared = self.shared(prefix, rows[0])
         order = sorted(range(len(rows)), key=lambda place: -rows[place].length)
-        told = [rows[place].own + rows[place].answer[:-1] for place in order]
-        packing = Packing(len(shared), tuple(len(ids) for ids in told), self.device)
+        row_ids = [rows[place].own + rows[place].answer[:-1] for place in order]
+        packing = Packing(len(shared), tuple(len(ids) for ids in row_ids), self.device)
         firsts = dict(zip(order, itertools.accumulate(packing.sizes[:-1], initial=packing.prefix), strict=True))
         starts = [firsts[place] + len(row.own) - 1 for place, row in enumerate(rows)]
         logit_positions, labels = answer_positions(starts, [row.answer for row in rows], 0, self.device)
-        given, _ = self.inputs([(*shared.inputs, Tokens(tuple(itertools.chain(*told))))])
+        inputs, _ = self.inputs([(*shared.inputs, Tokens(tuple(itertools.chain(*row_ids))))])
         changes: dict[str, Any] = {}
-        if spared is not None:
+        if skippable is not None:
             before = rows[0].before
             trained = length_of_prefix(prefix) + (len(self.start + before) if before else 0)
-            changes = {"early": spared.early, "late": spared.late, "trained_positions": trained}
-        given |= {
+            changes = {"early": skippable.early, "late": skippable.late, "trained_positions": trained}
+        inputs |= {
             "mask": None,
             "position_ids": packing.position_ids,
             "logit_positions": logit_positions,
-            "seen": seen,
+            "hidden_states": hidden_states,
             "layout": packing,
         }
-        out = self._forward(use_cache=False, changes=changes, **given)
+        out = self._forward(use_cache=False, changes=changes, **inputs)
         return out.logits[0], labels
 
     def _shared_logits(
-        self, prefix: Prefix | None, rows: Sequence[Row], seen: list[Tensor] | None
+        self, prefix: Prefix | None, rows: Sequence[Row], hidden_states: list[Tensor] | None
     ) -> tuple[Tensor, Tensor]:
         with running(
             self.installation.new_pass(checkpointing=False)
         ):  # running a layer again would fill the cache twice
             state = self.prefix_state(self.shared(prefix, rows[0]))
             if state is None:
-                return self.joined_logits(prefix, rows, seen)
-            given, mask = self.inputs([(Tokens(row.own + row.answer[:-1]),) for row in rows])  # [B, T]
+                return self.joined_logits(prefix, rows, hidden_states)
+            inputs, mask = self.inputs([(Tokens(row.own + row.answer[:-1]),) for row in rows])  # [B, T]
             starts = [len(row.own) - 1 for row in rows]
             logit_positions, labels = answer_positions(starts, [row.answer for row in rows], mask.shape[1], self.device)
             whole = torch.cat([mask.new_ones((len(rows), state.length)), mask], dim=1)  # [B, S + T]
-            given |= {"past_key_values": state.for_rows(len(rows)), "use_cache": True}
+            inputs |= {"past_key_values": state.for_rows(len(rows)), "use_cache": True}
             position_ids = positions(mask, state.length)
             out = self._forward(
-                mask=whole, position_ids=position_ids, logit_positions=logit_positions, seen=seen, **given
+                mask=whole,
+                position_ids=position_ids,
+                logit_positions=logit_positions,
+                hidden_states=hidden_states,
+                **inputs,
             )
         return out.logits[0], labels
 
     def joined_logits(
-        self, soft: Prefix | Tensor | None, rows: Sequence[Row], seen: list[Tensor] | None = None
+        self, soft: Prefix | Tensor | None, rows: Sequence[Row], hidden_states: list[Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:
         """The plain computation: prefix and row in one sequence, for each row again. What the shared path is held against."""
         prefix = Prefix.of(soft)
-        asked = [dataclasses.replace(row, own=row.own + row.answer[:-1]) for row in rows]
-        given, mask = self.padded([(prefix, row) for row in asked], left=False, alone=False)  # [B, S + T]
+        whole_rows = [dataclasses.replace(row, own=row.own + row.answer[:-1]) for row in rows]
+        inputs, mask = self.padded([(prefix, row) for row in whole_rows], left=False, alone=False)  # [B, S + T]
         starts = [len(self.shared(prefix, row)) + len(row.own) - 1 for row in rows]
         logit_positions, labels = answer_positions(starts, [row.answer for row in rows], mask.shape[1], self.device)
-        given |= {"position_ids": positions(mask), "use_cache": False}
-        out = self._forward(mask=mask, logit_positions=logit_positions, seen=seen, **given)
+        inputs |= {"position_ids": positions(mask), "use_cache": False}
+        out = self._forward(mask=mask, logit_positions=logit_positions, hidden_states=hidden_states, **inputs)
         return out.logits[0], labels
 
     # -- the verbs --------------------------------------------------------------------------------------------------
@@ -290,16 +298,16 @@ class CausalEngine:
     def loss(self, soft: Prefix | Tensor | None, rows: Sequence[Row]) -> tuple[Tensor, int]:
         """Summed cross-entropy in nats over the answer tokens of rows that share one prefix, and how many tokens. Gradients reach
         the prefix's numbers; where weights take gradients they reach those too, and nothing is spared."""
-        given, prefix = frozen(self.model), Prefix.of(soft)
+        weights_frozen, prefix = frozen(self.model), Prefix.of(soft)
         if (
-            given
+            weights_frozen
             and self._skippable is None
             and prefix is not None
             and self.capabilities.packed_sequence
             and prefix.past is None
         ):
             self._find_skippable(prefix, rows)
-        by_head = given and self.capabilities.fused_lm_head_loss and autocast_dtype(self.device) is None
+        by_head = weights_frozen and self.capabilities.fused_lm_head_loss and autocast_dtype(self.device) is None
         return answers_loss(self.model, by_head, functools.partial(self.answer_logits, prefix, rows))
 
     def _find_skippable(self, prefix: Prefix, rows: Sequence[Row]) -> None:
@@ -330,13 +338,13 @@ class CausalEngine:
         a cache of the model library's kind."""
         order, row_prefixes = self.row_prefixes(prompted)
         rows = [prompted[place][1] for place in order]
-        given, mask = self.inputs([(Tokens(row.own + row.answer[:-1]),) for row in rows])  # [B, T]
+        inputs, mask = self.inputs([(Tokens(row.own + row.answer[:-1]),) for row in rows])  # [B, T]
         whole = torch.cat([row_prefixes.mask(self.device), mask], dim=1)  # [B, S + T]
         starts = [len(row.own) - 1 for row in rows]
         logit_positions, labels = answer_positions(starts, [row.answer for row in rows], mask.shape[1], self.device)
         position_ids = positions(whole)[:, row_prefixes.length :]
-        given |= {"past_key_values": preallocated_cache(row_prefixes, whole.shape[1]), "use_cache": True}
-        out = self._forward(mask=whole, position_ids=position_ids, logit_positions=logit_positions, **given)
+        inputs |= {"past_key_values": preallocated_cache(row_prefixes, whole.shape[1]), "use_cache": True}
+        out = self._forward(mask=whole, position_ids=position_ids, logit_positions=logit_positions, **inputs)
         return order, logprobs_of(out.logits[0], labels)
 
     @torch.no_grad()

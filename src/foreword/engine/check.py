@@ -95,16 +95,16 @@ def _ids(text_ids: Sequence[int], count: int, first: int = 0) -> tuple[int, ...]
 
 def _rows(text_ids: Sequence[int], answer_ids: Sequence[int] | None = None) -> list[Row]:
     ids = _ids(text_ids, 24)
-    said = ids if answer_ids is None else _ids(answer_ids, 24)
-    return [Row(ids[:4], ids[4:7], said[7:9]), Row(ids[:4], ids[9:18], said[18:21])]
+    answer_source = ids if answer_ids is None else _ids(answer_ids, 24)
+    return [Row(ids[:4], ids[4:7], answer_source[7:9]), Row(ids[:4], ids[9:18], answer_source[18:21])]
 
 
 @torch.no_grad()
 def _soft(engine: Engines, text_ids: Sequence[int]) -> Tensor:
     """Vectors of a few tokens as a soft prompt [P, H]."""
     table = engine.model.get_input_embeddings()
-    found: Tensor = table(torch.tensor(list(text_ids[:3]), device=engine.device)).float() * engine.factor
-    return found
+    vectors: Tensor = table(torch.tensor(list(text_ids[:3]), device=engine.device)).float() * engine.factor
+    return vectors
 
 
 def _holds(engine: Engines, capability: str, attempt: Callable[[], Tensor], truth: Tensor) -> bool:
@@ -122,7 +122,7 @@ def _answering_capabilities(engine: CausalEngine, soft: Tensor, rows: Sequence[R
     embedding rows and two rows of different lengths; for answering, the second row has a shorter prompt."""
     softs = (soft, soft[:2])
     truth = torch.cat([alone(soft, row) for row in rows])
-    said = [alone(each, row)[:2] for each, row in zip(softs, rows, strict=True)]
+    first_logits = [alone(each, row)[:2] for each, row in zip(softs, rows, strict=True)]
     engine.capabilities = replace(PLAIN, logits_to_keep=True)
     logits_to_keep = _holds(engine, "logits_to_keep", lambda: engine.joined_logits(soft, rows)[0], truth)
     engine.capabilities = Capabilities(prefix_cache=True, left_padding=True, logits_to_keep=logits_to_keep)
@@ -132,10 +132,14 @@ def _answering_capabilities(engine: CausalEngine, soft: Tensor, rows: Sequence[R
     )
     if not prefix_cache:
         engine.reasons["left_padding"] = "needs prefix_cache"
-    elif _holds(engine, "left_padding", lambda: engine.forced_logits(softs, rows, 2), torch.stack(said)):  # [B, 2, V]
+    elif _holds(
+        engine, "left_padding", lambda: engine.forced_logits(softs, rows, 2), torch.stack(first_logits)
+    ):  # [B, 2, V]
         return
     incremental_decoding = all(
-        _holds(engine, "incremental_decoding", functools.partial(_forced, engine, softs[at], rows[at]), said[at])
+        _holds(
+            engine, "incremental_decoding", functools.partial(_forced, engine, softs[at], rows[at]), first_logits[at]
+        )
         for at in range(len(rows))
     )
     engine.capabilities = Capabilities(
@@ -177,21 +181,21 @@ def _fused_loss(engine: Engines, soft: Tensor | None, rows: Sequence[Row], truth
 
 
 def _by_head(engine: Engines, soft: Tensor | None, rows: Sequence[Row]) -> Tensor:
-    seen: list[Tensor] = []
-    engine.answer_logits(soft, rows, seen)
-    return Head(engine.model).logits(seen[-1])
+    hidden_states: list[Tensor] = []
+    engine.answer_logits(soft, rows, hidden_states)
+    return Head(engine.model).logits(hidden_states[-1])
 
 
 def _shared_prefix(engine: CausalEngine, soft: Tensor, rows: Sequence[Row], alone: _Truth) -> bool:
     """Whether answers may grow beside a prefix that is held once: rows that share one, and one with another of its own."""
     rows = [*rows, *rows, rows[0]]
     softs = [soft] * (len(rows) - 1) + [soft[:2]]
-    said = [alone(each, row)[:2] for each, row in zip(softs, rows, strict=True)]
+    first_logits = [alone(each, row)[:2] for each, row in zip(softs, rows, strict=True)]
     engine.forget()  # prefixes that were run the other way
     engine.capabilities, engine.worth = replace(engine.capabilities, shared_prefix=True), 0
     try:
         return _holds(
-            engine, "shared_prefix", lambda: engine.forced_logits(softs, rows, 2), torch.stack(said)
+            engine, "shared_prefix", lambda: engine.forced_logits(softs, rows, 2), torch.stack(first_logits)
         )  # [B, 2, V]
     finally:
         engine.worth = WORTH
@@ -211,7 +215,7 @@ def _beyond(engine: CausalEngine, name: str, text_ids: Sequence[int], length: in
     ]
     engine.capabilities = PLAIN
     truth = torch.cat([engine.joined_logits(soft, [row])[0] for row in rows])
-    said = [engine.joined_logits(soft, [row])[0][:2] for row in rows]
+    first_logits = [engine.joined_logits(soft, [row])[0][:2] for row in rows]
     engine.capabilities = known
     for capability, off in (
         ("packed_sequence", {"packed_sequence": False, "shared_prefix": False}),
@@ -227,7 +231,7 @@ def _beyond(engine: CausalEngine, name: str, text_ids: Sequence[int], length: in
     for capability in ("shared_prefix", "incremental_decoding"):
         if getattr(engine.capabilities, capability) and not all(
             _holds(engine, capability, functools.partial(_forced, engine, soft, row), truth)
-            for row, truth in zip(rows, said, strict=True)
+            for row, truth in zip(rows, first_logits, strict=True)
         ):
             engine.reasons[capability] += f", at {length} tokens"
             engine.capabilities = replace(engine.capabilities, **{capability: False})
@@ -277,8 +281,10 @@ def _seq2seq_short_cuts(engine: Seq2SeqEngine, text_ids: Sequence[int]) -> None:
     logits_to_keep = _holds(engine, "logits_to_keep", lambda: engine.answer_logits(None, rows)[0], truth)
     engine.capabilities = Capabilities(prefix_cache=False, logits_to_keep=logits_to_keep)
     starts = torch.tensor([0, len(rows[0].answer)])
-    said = torch.stack([truth[starts], truth[starts + 1]], dim=1)  # [B, 2, V]
-    incremental_decoding = _holds(engine, "incremental_decoding", lambda: engine.forced_logits(None, rows, 2), said)
+    first_logits = torch.stack([truth[starts], truth[starts + 1]], dim=1)  # [B, 2, V]
+    incremental_decoding = _holds(
+        engine, "incremental_decoding", lambda: engine.forced_logits(None, rows, 2), first_logits
+    )
     fused_lm_head_loss = _fused_loss(engine, None, rows, truth)
     engine.capabilities = Capabilities(
         prefix_cache=False,

@@ -118,10 +118,10 @@ class JsonWriter:
             )
         matcher = self._library.LLMatcher
         if opening:
-            made = matcher.grammar_from_lark(f"start: {json.dumps(opening)} json\njson: %json {text}")
+            grammar = matcher.grammar_from_lark(f"start: {json.dumps(opening)} json\njson: %json {text}")
         else:
-            made = matcher.grammar_from_json_schema(text)
-        compiled = matcher(self._tokens, made, log_level=0)
+            grammar = matcher.grammar_from_json_schema(text)
+        compiled = matcher(self._tokens, grammar, log_level=0)
         if compiled.is_error():
             why = " ".join(str(compiled.get_error()).split())
             raise ForewordError(

@@ -159,10 +159,10 @@ class Backbone:
 
     def answer_text(self, ids: Sequence[int]) -> str:
         """The text of an answer, its end left out."""
-        said = list(ids)
-        while said and said[-1] in self.eos:
-            said.pop()
-        return self.target_tokenizer.text(said)
+        tokens = list(ids)
+        while tokens and tokens[-1] in self.eos:
+            tokens.pop()
+        return self.target_tokenizer.text(tokens)
 
     @property
     def specials(self) -> int:
@@ -174,8 +174,8 @@ class Backbone:
     @torch.no_grad()
     def embed(self, ids: Sequence[int]) -> Tensor:
         """The input vectors of token ids as the first layer gets them: [T, H] in float32."""
-        found = self.model.get_input_embeddings()(torch.tensor([list(ids)], dtype=torch.long, device=self.device))
-        return found[0].float() * self.engine.factor  # type: ignore[no-any-return]
+        vectors = self.model.get_input_embeddings()(torch.tensor([list(ids)], dtype=torch.long, device=self.device))
+        return vectors[0].float() * self.engine.factor  # type: ignore[no-any-return]
 
     @functools.cached_property
     def scale(self) -> float:
@@ -190,7 +190,7 @@ class Backbone:
         room = (self.window or 4096) - self.specials
         own = (self.tokenizer.ids(((text, False),), first=True)[:room] for text in texts)
         rows = [self.tokenizer.start + ids or (self.tokenizer.pad,) for ids in own]
-        found = np.zeros((len(rows), self.hidden), dtype=np.float32)
+        vectors = np.zeros((len(rows), self.hidden), dtype=np.float32)
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
         batch_size = batch_size if self.engine.switch is None else 1
         for at in range(0, len(order), batch_size):
@@ -200,8 +200,8 @@ class Backbone:
                 pooled = (hidden * mask.unsqueeze(-1)).sum(dim=1) / mask.sum(dim=1, keepdim=True)
             else:
                 pooled = hidden[torch.arange(len(chunk), device=hidden.device), mask.sum(dim=1) - 1]
-            found[chunk] = pooled.float().cpu().numpy()
-        return found
+            vectors[chunk] = pooled.float().cpu().numpy()
+        return vectors
 
     def _hidden(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         ids, mask = right_padded(rows, self.tokenizer.pad, self.device)
@@ -264,10 +264,10 @@ class Backbone:
         session = self.session(**limits)
         place = {number: at for at, number in enumerate(session.admit(requests))}
         answers: list[list[int]] = [[] for _ in requests]
-        for said in session.run():
-            answers[place[said.id]].append(said.token)
-            if said.finish_reason is not None:
-                yield place[said.id], answers[place[said.id]]
+        for event in session.run():
+            answers[place[event.id]].append(event.token)
+            if event.finish_reason is not None:
+                yield place[event.id], answers[place[event.id]]
 
     def session(self, **limits: Any) -> Session:
         """A session of requests that come and go: see `Session` for its limits."""
@@ -385,15 +385,15 @@ def _window(config: Any) -> int | None:
     return None
 
 
-def _eos(model: Any, answers: TokenizerAdapter) -> tuple[int, ...]:
+def _eos(model: Any, tokenizer: TokenizerAdapter) -> tuple[int, ...]:
     """The ids that end an answer, the one that is trained first."""
-    found: list[int] = []
-    for one in (
-        answers.hf.eos_token_id,
+    ends: list[int] = []
+    for configured in (
+        tokenizer.hf.eos_token_id,
         getattr(model.generation_config, "eos_token_id", None),
         getattr(model.config, "eos_token_id", None),
     ):
-        for token in one if isinstance(one, (list, tuple)) else [one]:
-            if token is not None and int(token) not in found and (answers.rows is None or int(token) < answers.rows):
-                found.append(int(token))
-    return tuple(found)
+        for token in configured if isinstance(configured, (list, tuple)) else [configured]:
+            if token is not None and int(token) not in ends and (tokenizer.rows is None or int(token) < tokenizer.rows):
+                ends.append(int(token))
+    return tuple(ends)

@@ -40,7 +40,7 @@ class _Engine(Protocol):
     def device(self) -> torch.device: ...
     def row_prefixes(self, rows: Sequence[Prompted]) -> tuple[list[int], RowPrefixes]: ...
     def padded(self, rows: Sequence[Prompted], *, left: bool, alone: bool) -> tuple[dict[str, Any], Tensor]: ...
-    def last_logits(self, shape: Sequence[int], **given: Any) -> Any: ...
+    def last_logits(self, shape: Sequence[int], **inputs: Any) -> Any: ...
 
 
 class CachedDecoder:
@@ -67,8 +67,9 @@ class CachedDecoder:
         return self._pass({"input_ids": chosen.unsqueeze(1)}, self.mask.sum(dim=1, keepdim=True) - 1)
 
     def _pass(self, inputs: dict[str, Any], position_ids: Tensor) -> Tensor:
-        given = {**inputs, "past_key_values": self.cache, "use_cache": True}
-        return self.engine.last_logits(position_ids.shape, mask=self.mask, position_ids=position_ids, **given).logits[0]  # type: ignore[no-any-return]
+        cached_inputs = {**inputs, "past_key_values": self.cache, "use_cache": True}
+        out = self.engine.last_logits(position_ids.shape, mask=self.mask, position_ids=position_ids, **cached_inputs)
+        return out.logits[0]  # type: ignore[no-any-return]
 
     def compact(self, gone: Sequence[bool]) -> list[int]:
         """Let only the rows go on that are not gone; their places before, in the order in which they stand now."""
@@ -95,12 +96,12 @@ class ConcatDecoder:
     def decode_step(self, chosen: Tensor) -> Tensor:
         """Logits [B, V] behind one token [B] more."""
         self.mask = torch.cat([self.mask, self.mask.new_ones((len(chosen), 1))], dim=1)
-        given = {"input_ids": chosen.unsqueeze(1), **self.kept}
-        mask = self.mask if "past_key_values" in given else self.mask[:, -1:]  # a state is past its padding
-        return self._pass((len(chosen), 1), mask, self.mask.sum(dim=1, keepdim=True) - 1, given)
+        inputs = {"input_ids": chosen.unsqueeze(1), **self.kept}
+        mask = self.mask if "past_key_values" in inputs else self.mask[:, -1:]  # a state is past its padding
+        return self._pass((len(chosen), 1), mask, self.mask.sum(dim=1, keepdim=True) - 1, inputs)
 
-    def _pass(self, shape: Sequence[int], mask: Tensor, position_ids: Tensor, given: dict[str, Any]) -> Tensor:
-        out = self.engine.last_logits(shape, mask=mask, position_ids=position_ids, use_cache=True, **given)
+    def _pass(self, shape: Sequence[int], mask: Tensor, position_ids: Tensor, inputs: dict[str, Any]) -> Tensor:
+        out = self.engine.last_logits(shape, mask=mask, position_ids=position_ids, use_cache=True, **inputs)
         name = "past_key_values" if hasattr(out, "past_key_values") else "cache_params"  # state-space models
         self.kept = {name: getattr(out, name)}
         return out.logits[0]  # type: ignore[no-any-return]
@@ -121,10 +122,10 @@ class UncachedDecoder:
 
     def prefill(self) -> Tensor:
         """Logits [B, V] at each row's last position."""
-        given, mask = self.engine.padded(self.rows, left=True, alone=False)
+        inputs, mask = self.engine.padded(self.rows, left=True, alone=False)
         position_ids = positions(mask)
         logits: Tensor = self.engine.last_logits(
-            mask.shape, mask=mask, position_ids=position_ids, use_cache=False, **given
+            mask.shape, mask=mask, position_ids=position_ids, use_cache=False, **inputs
         ).logits[0]
         return logits
 

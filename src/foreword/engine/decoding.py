@@ -72,9 +72,9 @@ def forced(engine: Engine, rows: Sequence[Prompted], steps: int) -> Tensor:
     batch.admit(entries)
     logits: dict[int, list[Tensor]] = {id(entry): [] for entry in entries}
     while any(len(logits[id(entry)]) < steps for entry in entries):
-        ready, said = batch.step()
+        ready, ready_logits = batch.step()
         gone = []
-        for entry, row_logits in zip(ready, said, strict=True):
+        for entry, row_logits in zip(ready, ready_logits, strict=True):
             steps_done = logits[id(entry)]
             steps_done.append(row_logits)
             if len(steps_done) == steps:

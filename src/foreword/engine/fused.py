@@ -61,12 +61,12 @@ def stand_in(part: torch.nn.Module) -> Callable[[Tensor], Tensor] | None:
 @torch.no_grad()
 def _same(part: torch.nn.Module, sample: Tensor, stand_in: Any) -> bool:
     try:
-        wanted = part(sample)
+        expected = part(sample)
     except Exception:  # a part that wants something else than one tensor has no stand-in
         return False
-    if not isinstance(wanted, Tensor) or wanted.shape != sample.shape or wanted.dtype != sample.dtype:
+    if not isinstance(expected, Tensor) or expected.shape != sample.shape or expected.dtype != sample.dtype:
         return False
-    return float((stand_in(sample) - wanted).abs().max()) <= CLOSE * float(wanted.abs().max())
+    return float((stand_in(sample) - expected).abs().max()) <= CLOSE * float(expected.abs().max())
 
 
 class _RootMeanSquare:
@@ -77,8 +77,8 @@ class _RootMeanSquare:
 
     def __call__(self, hidden: Tensor) -> Tensor:
         weight = self.part.weight if self.shift == 0.0 else self.part.weight + self.shift
-        found: Tensor = _Normed.apply(hidden, weight, self.epsilon)  # type: ignore[no-untyped-call]
-        return found
+        normed: Tensor = _Normed.apply(hidden, weight, self.epsilon)  # type: ignore[no-untyped-call]
+        return normed
 
 
 class _Normed(torch.autograd.Function):
@@ -96,7 +96,7 @@ class _Normed(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, None]:
         hidden, weight, factor = ctx.saved_tensors
         learned = (grad * hidden).mul_(factor).flatten(0, -2).sum(0) if ctx.needs_input_grad[1] else None
-        found = grad * weight
-        along = torch.linalg.vecdot(found, hidden).unsqueeze(-1)
+        hidden_grad = grad * weight
+        along = torch.linalg.vecdot(hidden_grad, hidden).unsqueeze(-1)
         along.mul_(factor.pow(3)).div_(-hidden.shape[-1])
-        return found.mul_(factor).addcmul_(hidden, along), learned, None
+        return hidden_grad.mul_(factor).addcmul_(hidden, along), learned, None

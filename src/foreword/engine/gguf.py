@@ -84,8 +84,8 @@ def converted(path: Path, *, progress: Progress = silent) -> Path:
         tokenizer = _read(path, header, transformers.AutoTokenizer)
         progress(what, 2, 4, "weights")
         with _counted(progress, f"unpacking {path.name}"):
-            given = _unpacked() | {"output_loading_info": True}
-            model, loading = _read(path, header, transformers.AutoModelForCausalLM, **given)
+            options = _unpacked() | {"output_loading_info": True}
+            model, loading = _read(path, header, transformers.AutoModelForCausalLM, **options)
         _refuse_other_weights(path, header, model, loading)
         model = _dense(model)
         progress(what, 3, 4, "writing")
@@ -134,10 +134,10 @@ def _unpacked() -> dict[str, Any]:
     return {"dtype": torch.float32} | ({} if config is None else {"quantization_config": config(dequantize=True)})
 
 
-def _read(path: Path, header: Header, kind: Any, **given: Any) -> Any:
+def _read(path: Path, header: Header, kind: Any, **options: Any) -> Any:
     try:
         return kind.from_pretrained(
-            str(path.parent), gguf_file=path.name, local_files_only=True, trust_remote_code=False, **given
+            str(path.parent), gguf_file=path.name, local_files_only=True, trust_remote_code=False, **options
         )
     except MemoryError:
         raise
@@ -171,12 +171,12 @@ def _refuse_other_weights(path: Path, header: Header, model: Any, loading: dict[
 
 def _dense(model: Any) -> Any:
     """The same weights under a config that does not call them quantised, which save_pretrained would refuse."""
-    given = model.config.to_dict()
+    settings = model.config.to_dict()
     for name in ("quantization_config", "_name_or_path"):
-        given.pop(name, None)
+        settings.pop(name, None)
     state = {name: values.to(exact_dtype(values)) for name, values in model.state_dict().items()}
     with torch.device("meta"):
-        dense = type(model)(type(model.config).from_dict(given))
+        dense = type(model)(type(model.config).from_dict(settings))
     dense.load_state_dict(state, strict=True, assign=True)
     dense.tie_weights()
     dense.generation_config = model.generation_config

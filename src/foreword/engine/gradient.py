@@ -17,11 +17,11 @@ NOISE_ELSE = 1e-2
 def wrong_gradient(loss: Callable[[Tensor], Tensor], soft: Tensor, dtype: torch.dtype) -> str:
     """Why the gradient of the loss with regard to a soft prompt [P, H] cannot be trusted; empty where it can. dtype: of the model's
     numbers. A directional finite difference: a step of length t along the gradient g changes the loss by t |g|."""
-    given = soft.detach().clone().requires_grad_(True)
+    leaf = soft.detach().clone().requires_grad_(True)
     try:
         with torch.enable_grad():
-            value = loss(given)
-            (gradient,) = torch.autograd.grad(value, given, allow_unused=True) if value.requires_grad else (None,)
+            value = loss(leaf)
+            (gradient,) = torch.autograd.grad(value, leaf, allow_unused=True) if value.requires_grad else (None,)
     except Exception as error:  # a kernel without a backward says so in its own words
         return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
     if gradient is None or not bool(gradient.any()):

@@ -13,11 +13,11 @@ from torch.nn import functional
 
 LOGITS = 2**19  # made at once, 2 MiB in float32: they stay in the processor's cache, as do their words' weights
 FAINT = -60.0  # logits below the greatest by more count as this: below any rounding; numbers under 1e-38 make a product 20 times as slow
-ROWS, WORDS = 1024, 512  # hidden states that go together, at most; words, at least
+ROWS, ENTRIES = 1024, 512  # hidden states that go together, at most; words, at least
 
 
 class Head:
-    """Logits [n, V] of hidden states [n, H]: a product with the output layer's weights, and what the model does to it afterwards where its
+    """Logits [N, V] of hidden states [N, H]: a product with the output layer's weights, and what the model does to it afterwards where its
     configuration says so (a soft cap, a factor). Whether that is all of it is found by running the model, not here."""
 
     def __init__(self, model: Any) -> None:
@@ -32,21 +32,21 @@ class Head:
             getattr(config, "logits_scaling", None) or 1.0
         )
 
-    def logits(self, hidden: Tensor, words: slice = slice(None)) -> Tensor:
-        """[n, H] to [n, V], or some words of V."""
-        found = functional.linear(hidden, self.weight[words], None if self.bias is None else self.bias[words])
+    def logits(self, hidden: Tensor, entries: slice = slice(None)) -> Tensor:
+        """[N, H] to [N, V], or some words of V."""
+        logits = functional.linear(hidden, self.weight[entries], None if self.bias is None else self.bias[entries])
         if self.scale != 1.0:
-            found *= self.scale
-        return found if self.cap is None else found.div_(self.cap).tanh_().mul_(self.cap)
+            logits *= self.scale
+        return logits if self.cap is None else logits.div_(self.cap).tanh_().mul_(self.cap)
 
     def bent(self, logits: Tensor) -> Tensor | float | None:
-        """What the gradient of logits [n, V] is to be multiplied with to be that of the product; None for 1."""
+        """What the gradient of logits [N, V] is to be multiplied with to be that of the product; None for 1."""
         if self.cap is not None:
             return (logits / self.cap).square_().neg_().add_(1.0).mul_(self.scale)
         return None if self.scale == 1.0 else self.scale
 
     def loss(self, hidden: Tensor, labels: Tensor) -> Tensor:
-        """Cross-entropy in nats of hidden states [n, H] against tokens [n], summed; gradients reach the hidden states."""
+        """Cross-entropy in nats of hidden states [N, H] against tokens [N], summed; gradients reach the hidden states."""
         return _Loss.apply(hidden, labels, self)  # type: ignore[no-any-return,no-untyped-call]
 
 
@@ -60,10 +60,10 @@ def answers_loss(
 ) -> tuple[Tensor, int]:
     """Summed cross-entropy in nats over answer tokens, and how many. run: gives logits [N, V] and the tokens [N]; or, handed a list, puts
     hidden states [N, H] there in the logits' stead. by_head: `Head` makes the logits of them, and its weights take no gradient."""
-    seen: list[Tensor] | None = [] if by_head else None
-    logits, labels = run(seen)
-    if seen:
-        return Head(model).loss(seen[-1], labels), len(labels)
+    hidden_states: list[Tensor] | None = [] if by_head else None
+    logits, labels = run(hidden_states)
+    if hidden_states:
+        return Head(model).loss(hidden_states[-1], labels), len(labels)
     return functional.cross_entropy(logits.float(), labels, reduction="sum"), len(labels)
 
 
@@ -77,13 +77,13 @@ class _Loss(torch.autograd.Function):
         kind = torch.promote_types(hidden.dtype, torch.float32)
         grad, losses = torch.empty_like(hidden), []
         for rows in _parts(len(hidden), ROWS):
-            some, said = hidden[rows], labels[rows].unsqueeze(1)  # [n, H], [n, 1]
-            top = torch.full(said.shape, float("-inf"), dtype=kind, device=hidden.device)
-            total, at, slope = torch.zeros_like(top), torch.zeros_like(top), torch.zeros_like(some, dtype=kind)
-            for words in _parts(len(head.weight), max(WORDS, LOGITS // len(some))):
-                logits = head.logits(some, words).to(kind)  # [n, words]
+            states, row_labels = hidden[rows], labels[rows].unsqueeze(1)  # [N, H], [N, 1]
+            top = torch.full(row_labels.shape, float("-inf"), dtype=kind, device=hidden.device)
+            total, at, slope = torch.zeros_like(top), torch.zeros_like(top), torch.zeros_like(states, dtype=kind)
+            for entries in _parts(len(head.weight), max(ENTRIES, LOGITS // len(states))):
+                logits = head.logits(states, entries).to(kind)  # [N, words]
                 bent = head.bent(logits) if ctx.needs_input_grad[0] else None
-                here = said - words.start
+                here = row_labels - entries.start
                 inside = (here >= 0) & (here < logits.shape[1])
                 here = here.clamp(0, logits.shape[1] - 1)
                 at = torch.where(inside, logits.gather(1, here), at)
@@ -94,11 +94,11 @@ class _Loss(torch.autograd.Function):
                 if ctx.needs_input_grad[0]:
                     chances = chances if bent is None else chances.mul_(bent)
                     slope.mul_(shrunk)
-                    _add_product(slope, chances, head.weight[words])
+                    _add_product(slope, chances, head.weight[entries])
             losses.append((top + total.log() - at).sum())
             if ctx.needs_input_grad[0]:
                 bent = head.bent(at)
-                target = head.weight[said.squeeze(1)]
+                target = head.weight[row_labels.squeeze(1)]
                 grad[rows] = slope.div_(total).sub_(target if bent is None else target * bent)
         ctx.save_for_backward(grad)
         return torch.stack(losses).sum()
@@ -106,16 +106,16 @@ class _Loss(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        (found,) = ctx.saved_tensors
-        return (found * grad).to(found.dtype), None, None
+        (hidden_grad,) = ctx.saved_tensors
+        return (hidden_grad * grad).to(hidden_grad.dtype), None, None
 
 
-def _add_product(found: Tensor, one: Tensor, other: Tensor) -> None:
-    """found += one @ other, in the numbers of `other`."""
-    if found.dtype == other.dtype:
-        found.addmm_(one, other)
+def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
+    """total += left @ right, in the numbers of `right`."""
+    if total.dtype == right.dtype:
+        total.addmm_(left, right)
     else:
-        found += one.to(other.dtype) @ other
+        total += left.to(right.dtype) @ right
 
 
 def _parts(count: int, size: int) -> Iterator[slice]:

@@ -65,7 +65,8 @@ def fingerprint(
     generation = {name: getattr(model.generation_config, name, None) for name in GENERATION}
     generation = {name: value for name, value in generation.items() if value is not None}
     texts = [
-        one.digest_text() for one in ([tokenizer] if target_tokenizer is tokenizer else [tokenizer, target_tokenizer])
+        adapter.digest_text()
+        for adapter in ([tokenizer] if target_tokenizer is tokenizer else [tokenizer, target_tokenizer])
     ]
     return f"{SCHEME}:{weights[:32]}.{_short([settings, generation])}.{_short(texts)}"
 

@@ -114,37 +114,37 @@ def wrap(name: str, model: Any, tokenizer: Any, output: Any = None, *, notes: tu
         parameter.requires_grad_(False)
     installation = install(model)
     try:
-        return _found(name, model, installation, (tokenizer, output), notes)
+        return _checked(name, model, installation, (tokenizer, output), notes)
     except BaseException:  # whatever it is, it goes on; the model is left as it came
         installation.close()
         raise
 
 
-def _found(
+def _checked(
     name: str, model: Any, installation: Installation, tokenizers: tuple[Any, Any], notes: tuple[str, ...]
 ) -> Backbone:
     """The backbone, with what was found to be exact for its model."""
     tokenizer, output = tokenizers
     rows = int(model.get_input_embeddings().weight.shape[0])
-    words = TokenizerAdapter(tokenizer, rows)
-    answers = words if output is None or output is tokenizer else TokenizerAdapter(output, rows)
+    adapter = TokenizerAdapter(tokenizer, rows)
+    target_adapter = adapter if output is None or output is tokenizer else TokenizerAdapter(output, rows)
     if model.config.is_encoder_decoder:
-        answers = _answering(answers, model)
-    sample = words.frequent(2000)[-24:]
+        target_adapter = _answering(target_adapter, model)
+    sample = adapter.frequent(2000)[-24:]
     if model.config.is_encoder_decoder:
-        encoder = Seq2SeqEngine(model, installation, start=words.start, end=words.end, pad=words.pad)
-        backbone = Backbone(name, model, words, answers, encoder, notes=notes)
-        seq2seq_capabilities(encoder, name, sample, answers.frequent(2000)[-24:])
+        encoder = Seq2SeqEngine(model, installation, start=adapter.start, end=adapter.end, pad=adapter.pad)
+        backbone = Backbone(name, model, adapter, target_adapter, encoder, notes=notes)
+        seq2seq_capabilities(encoder, name, sample, target_adapter.frequent(2000)[-24:])
         return _noted(backbone)
     switch = switch_of(model)
-    engine = _causal(model, installation, words, switch)
-    backbone = Backbone(name, model, words, answers, engine, notes=notes)
+    engine = _causal(model, installation, adapter, switch)
+    backbone = Backbone(name, model, adapter, target_adapter, engine, notes=notes)
     if switch is not None and switch[1]:
         backbone.window = switch[0]
     causal_capabilities(engine, name, sample)
     reason = "" if engine.capabilities.logits_to_keep or switch else batch_mates(engine, sample)
     if reason:
-        backbone.engine = engine = _causal(model, installation, words, (0, False))
+        backbone.engine = engine = _causal(model, installation, adapter, (0, False))
         causal_capabilities(engine, name, sample)
         off = (capability for capability, value in vars(engine.capabilities).items() if not value)
         engine.reasons |= dict.fromkeys(off, f"rows may not share a pass: {reason}")
@@ -152,12 +152,12 @@ def _found(
 
 
 def _causal(
-    model: Any, installation: Installation, words: TokenizerAdapter, switch: tuple[int, bool] | None
+    model: Any, installation: Installation, adapter: TokenizerAdapter, switch: tuple[int, bool] | None
 ) -> CausalEngine:
     if switch is None:
-        return CausalEngine(model, installation, start=words.start, pad=words.pad)
+        return CausalEngine(model, installation, start=adapter.start, pad=adapter.pad)
     longest, remembers = switch
-    return SwitchEngine(model, installation, start=words.start, pad=words.pad, switch=longest, remembers=remembers)
+    return SwitchEngine(model, installation, start=adapter.start, pad=adapter.pad, switch=longest, remembers=remembers)
 
 
 def _noted(backbone: Backbone) -> Backbone:
@@ -231,18 +231,18 @@ def _source(name: str, progress: Progress = silent) -> str:
     return name
 
 
-def _second_tokenizer(source: str, given: str) -> str | None:
-    if given:
-        path = Path(given) if Path(given).is_dir() else Path(source) / given
+def _second_tokenizer(source: str, folder: str) -> str | None:
+    if folder:
+        path = Path(folder) if Path(folder).is_dir() else Path(source) / folder
         if not path.is_dir():
             raise ForewordError(
-                f"There is no tokenizer folder at {given}; give the folder that holds the output tokenizer's files."
+                f"There is no tokenizer folder at {folder}; give the folder that holds the output tokenizer's files."
             )
         return str(path)
     if not Path(source).is_dir():
         return None
-    found = [one.parent for one in sorted(Path(source).glob("*/tokenizer.json"))]
-    return str(found[0]) if len(found) == 1 else None
+    folders = [file.parent for file in sorted(Path(source).glob("*/tokenizer.json"))]
+    return str(folders[0]) if len(folders) == 1 else None
 
 
 def _refusal(name: str, error: BaseException) -> ForewordError:

@@ -54,7 +54,7 @@ class Budget:
                 places = [waiting[at] for at in group]
                 failure = ""
                 try:
-                    found = work(places)
+                    result = work(places)
                 except Exception as error:
                     if not out_of_memory(error):
                         raise
@@ -65,7 +65,7 @@ class Budget:
                     _clear()
                     break
                 done.update(places)
-                yield places, found
+                yield places, result
             waiting = [place for place in waiting if place not in done]
 
     def stream(

@@ -35,10 +35,10 @@ class Group:
     def padded(self, values: Tensor) -> Tensor:
         """Of values [K, S + R, ..] those of the rows, 0 behind a row's end: [K, N, ..]."""
         shape = (len(values), len(self.sizes), self.longest, *values.shape[2:])
-        found = values.new_empty(shape) if min(self.sizes) == self.longest else values.new_zeros(shape)
+        padded = values.new_empty(shape) if min(self.sizes) == self.longest else values.new_zeros(shape)
         for row, (start, size) in enumerate(zip(self.starts, self.sizes, strict=True)):
-            found[:, row, :size] = values[:, start : start + size]
-        return found.flatten(1, 2)
+            padded[:, row, :size] = values[:, start : start + size]
+        return padded.flatten(1, 2)
 
     def place(self, values: Tensor, whole: Tensor) -> None:
         """Put the rows' values out of [K, N, ..] where they belong in the whole sequence [S + R, K, ..]."""
@@ -64,7 +64,7 @@ class Packing:
     def groups(self, heads: int) -> list[Group]:
         """The prefix alone, then rows of similar length together, no more than keep their scores in the processor's cache."""
         if heads not in self._groups:
-            found = [Group((0,), (self.prefix,), 0)] if self.prefix else []
+            groups = [Group((0,), (self.prefix,), 0)] if self.prefix else []
             first, waiting = self.prefix, [size for size in self.sizes if size]
             while waiting:
                 most, count = waiting[0], 1
@@ -73,9 +73,9 @@ class Packing:
                     count += 1
                 sizes = tuple(waiting[:count])
                 ends = tuple(itertools.accumulate(sizes, initial=first))
-                found.append(Group(ends[:-1], sizes, self.prefix))
+                groups.append(Group(ends[:-1], sizes, self.prefix))
                 first, waiting = ends[-1], waiting[count:]
-            self._groups[heads] = found
+            self._groups[heads] = groups
         return self._groups[heads]
 
     def attend(self, module: object, query: Tensor, key: Tensor, value: Tensor, kind: Kind) -> Tensor:
@@ -111,14 +111,14 @@ class _Attention(torch.autograd.Function):
         q = query[0].view(K, G, *query.shape[2:]).transpose(1, 2)  # [K, S + R, G, D]
         k, v = key[0], value[0]  # [K, S + R, D]
         k_past, v_past = k[:, :S].contiguous(), v[:, :S].contiguous()
-        whole, kept = q.new_empty((q.shape[1], K, G, v.shape[-1])), [k_past, v_past]
+        whole, saved = q.new_empty((q.shape[1], K, G, v.shape[-1])), [k_past, v_past]
         for group in packing.groups(K * G):
             q_own, k_own, v_own = group.padded(q).mul_(kind.scaling), group.padded(k), group.padded(v)
             weights, capped = _weights(q_own, k_past, k_own, group, packing, kind)  # [K * B, T * G, past + T]
             group.place(_weighted(weights, v_past, v_own, group), whole)
-            kept += [q_own, k_own, v_own, weights, *([] if capped is None else [capped])]
+            saved += [q_own, k_own, v_own, weights, *([] if capped is None else [capped])]
         ctx.packing, ctx.kind = packing, kind
-        ctx.save_for_backward(*kept)
+        ctx.save_for_backward(*saved)
         return whole.flatten(1, 2).unsqueeze(0)
 
     @staticmethod
@@ -130,30 +130,30 @@ class _Attention(torch.autograd.Function):
 
 def _gradients(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Of queries, keys and values, by that of what came out [1, S + R, heads, D]."""
-    packing, kind, (k_past, v_past, *kept) = ctx.packing, ctx.kind, ctx.saved_tensors
+    packing, kind, (k_past, v_past, *saved) = ctx.packing, ctx.kind, ctx.saved_tensors
     K, S = k_past.shape[:2]
-    told = grad[0].view(grad.shape[1], K, -1, grad.shape[3]).transpose(0, 1)  # [K, S + R, G, D]
-    dq = grad.new_empty((told.shape[1], K, told.shape[2], k_past.shape[-1]))
-    dk, dv = (grad.new_empty((told.shape[1], K, one.shape[-1])) for one in (k_past, v_past))
+    out_grad = grad[0].view(grad.shape[1], K, -1, grad.shape[3]).transpose(0, 1)  # [K, S + R, G, D]
+    dq = grad.new_empty((out_grad.shape[1], K, out_grad.shape[2], k_past.shape[-1]))
+    dk, dv = (grad.new_empty((out_grad.shape[1], K, tensor.shape[-1])) for tensor in (k_past, v_past))
     past: list[tuple[Tensor, Tensor]] = []
     for group in packing.groups(grad.shape[2]):
-        q_own, k_own, v_own, weights, *kept = kept
-        given = group.padded(told)  # [K, N, G, D]
-        slope = _scores(given, v_past, v_own, group)
+        q_own, k_own, v_own, weights, *saved = saved
+        group_grad = group.padded(out_grad)  # [K, N, G, D]
+        slope = _scores(group_grad, v_past, v_own, group)
         slope = torch.ops.aten._softmax_backward_data(slope, weights, -1, weights.dtype)
         if kind.softcap is not None:
-            capped, *kept = kept
+            capped, *saved = saved
             slope.mul_(1 - capped.square())
         group.place(_weighted(slope, k_past, k_own, group).mul_(kind.scaling), dq)
         group.place(_gathered(slope[..., group.past :], q_own), dk)
-        group.place(_gathered(weights[..., group.past :], given), dv)
+        group.place(_gathered(weights[..., group.past :], group_grad), dv)
         if group.past:
-            before = [one.view(K, -1, one.shape[-1])[..., :S].transpose(1, 2) for one in (slope, weights)]
-            past.append((torch.bmm(before[0], q_own.flatten(1, 2)), torch.bmm(before[1], given.flatten(1, 2))))
+            before = [tensor.view(K, -1, tensor.shape[-1])[..., :S].transpose(1, 2) for tensor in (slope, weights)]
+            past.append((torch.bmm(before[0], q_own.flatten(1, 2)), torch.bmm(before[1], group_grad.flatten(1, 2))))
     for more_k, more_v in past:
         dk[:S] += more_k.transpose(0, 1)
         dv[:S] += more_v.transpose(0, 1)
-    dq, dk, dv = (one.transpose(0, 1).unsqueeze(0) for one in (dq.flatten(1, 2), dk, dv))
+    dq, dk, dv = (tensor.transpose(0, 1).unsqueeze(0) for tensor in (dq.flatten(1, 2), dk, dv))
     return dq, dk, dv
 
 
@@ -162,23 +162,23 @@ def _scores(q: Tensor, past: Tensor, own: Tensor, group: Group, masked: Tensor |
     is added to the latter [T * G, T]."""
     rows = (len(own) * len(group.sizes), -1, q.shape[-1])
     keys = own.reshape(rows).transpose(1, 2)
-    asked = q.reshape(rows)
-    found = torch.bmm(asked, keys) if masked is None else torch.baddbmm(masked, asked, keys)
+    queries = q.reshape(rows)
+    own_scores = torch.bmm(queries, keys) if masked is None else torch.baddbmm(masked, queries, keys)
     if not group.past:
-        return found
-    before = torch.bmm(q.flatten(1, 2), past.transpose(1, 2))  # [K, N * G, S]
-    return torch.cat([before.view(*found.shape[:2], -1), found], dim=2)
+        return own_scores
+    past_scores = torch.bmm(q.flatten(1, 2), past.transpose(1, 2))  # [K, N * G, S]
+    return torch.cat([past_scores.view(*own_scores.shape[:2], -1), own_scores], dim=2)
 
 
 def _weighted(weights: Tensor, past: Tensor, own: Tensor, group: Group) -> Tensor:
     """Sums of past values [K, S, D] and those of their own row [K, N, D] by weights [K * B, T * G, past + T]: [K, N, G, D]."""
     rows = (len(weights), -1, own.shape[-1])
     if not group.past:
-        found = torch.bmm(weights, own.reshape(rows))
+        weighted = torch.bmm(weights, own.reshape(rows))
     else:
         before = weights.view(len(own), -1, weights.shape[-1])[..., : group.past]
-        found = torch.bmm(before, past).view(rows).baddbmm_(weights[..., group.past :], own.reshape(rows))
-    return found.view(len(own), own.shape[1], -1, own.shape[-1])
+        weighted = torch.bmm(before, past).view(rows).baddbmm_(weights[..., group.past :], own.reshape(rows))
+    return weighted.view(len(own), own.shape[1], -1, own.shape[-1])
 
 
 def _gathered(weights: Tensor, q: Tensor) -> Tensor:
@@ -201,8 +201,8 @@ def _weights(
     if kind.softcap is not None:
         capped = scores.div_(kind.softcap).tanh_()
         scores = capped * kind.softcap
-    told = scores.view(K, len(group.sizes), group.longest, G, -1)
-    told += masked.unsqueeze(1)
+    by_row = scores.view(K, len(group.sizes), group.longest, G, -1)
+    by_row += masked.unsqueeze(1)
     if kind.added is not None:
-        told += kind.added[:, : scores.shape[-1]].view(K, 1, 1, G, -1)
+        by_row += kind.added[:, : scores.shape[-1]].view(K, 1, 1, G, -1)
     return softmax(scores), capped

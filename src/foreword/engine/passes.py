@@ -15,7 +15,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Kind:
-    """How scores are made: scaling of q k, soft cap, reach of local attention, and what is added for each key position [heads, K]."""
+    """How scores are made: scaling of q k, soft cap, reach of local attention, and what is added for each key position [heads, C]."""
 
     scaling: float
     softcap: float | None = None

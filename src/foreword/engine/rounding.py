@@ -36,7 +36,7 @@ def _moved(model: Any, ids: Sequence[int], decoder_ids: Sequence[int], seed: int
     """The plain logits with each number of the input vectors moved up or down by one unit in the last place."""
     generator = torch.Generator().manual_seed(seed)
 
-    def move(module: Any, given: Any, vectors: Tensor) -> Tensor:
+    def move(module: Any, args: Any, vectors: Tensor) -> Tensor:
         signs = torch.randint(0, 2, vectors.shape, generator=generator).mul(2).sub(1).to(vectors.device)
         return (vectors.float() * (1 + torch.finfo(vectors.dtype).eps * signs)).to(vectors.dtype)
 

@@ -49,10 +49,10 @@ class Sampling:
 GREEDY = Sampling()
 
 
-def choose(logits: Tensor, sampling: Sampling, position: int, seen: Sequence[int]) -> int:
-    """The next token by logits [V]. position: how many tokens the answer has already. seen: ids that the row has read and said."""
-    if sampling.repetition_penalty != 1.0 and seen:
-        logits = _penalised(logits, sampling.repetition_penalty, seen)
+def choose(logits: Tensor, sampling: Sampling, position: int, previous: Sequence[int]) -> int:
+    """The next token by logits [V]. position: how many tokens the answer has already. previous: ids that the row has read and said."""
+    if sampling.repetition_penalty != 1.0 and previous:
+        logits = _penalised(logits, sampling.repetition_penalty, previous)
     if sampling.temperature == 0.0:
         return int(logits.max(dim=-1).indices)
     chances = torch.softmax(_kept(logits.double() / sampling.temperature, sampling), dim=-1)  # [V]
@@ -73,8 +73,8 @@ def ruled_out(logits: Tensor, allowed: Tensor) -> Tensor:
     return logits.masked_fill(~mask.to(logits.device), float("-inf"))
 
 
-def _penalised(logits: Tensor, penalty: float, seen: Sequence[int]) -> Tensor:
-    known = torch.tensor(sorted(set(seen)), device=logits.device)
+def _penalised(logits: Tensor, penalty: float, previous: Sequence[int]) -> Tensor:
+    known = torch.tensor(sorted(set(previous)), device=logits.device)
     values = logits[known]
     return logits.index_copy(0, known, torch.where(values > 0, values / penalty, values * penalty))
 

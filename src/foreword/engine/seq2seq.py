@@ -27,7 +27,7 @@ from foreword.engine.prefix import Prefixes, each
 
 class Seq2SeqEngine:
     """Loss, scores and greedy answers of a frozen encoder-decoder model. The soft prompt stands before the encoder's input and
-    nothing before the decoder's (Lester et al. 2021, section 2), or behind the input where a row says so. Shapes: B rows, P + S
+    nothing before the decoder's (Lester et al. 2021, section 2), or behind the input where a row says so. Shapes: B rows, P + E
     encoder positions, T answer tokens."""
 
     switch: int | None = None
@@ -59,23 +59,23 @@ class Seq2SeqEngine:
         return next(self.model.parameters()).device  # type: ignore[no-any-return]
 
     def encode(self, soft: Prefixes, rows: Sequence[Row]) -> tuple[Any, Tensor]:
-        """Encoder output [B, P + S, H] and its mask; rows may differ in soft prompt and in where it stands. The encoder runs once per
+        """Encoder output [B, P + E, H] and its mask; rows may differ in soft prompt and in where it stands. The encoder runs once per
         input."""
         softs = [None if prefix is None else prefix.matrix() for prefix in each(soft, len(rows))]
         lines: list[tuple[int, ...]] = []
         slots: list[tuple[int, ...]] = []  # 1 where a soft position stands
-        for one, row in zip(softs, rows, strict=True):
-            words, size = self.start + row.prefix + row.own + self.end, 0 if one is None else len(one)
-            empty, text, ones = (self.pad,) * size, (0,) * len(words), (1,) * size
-            lines.append(words + empty if row.append else empty + words)
+        for prompt, row in zip(softs, rows, strict=True):
+            tokens, size = self.start + row.prefix + row.own + self.end, 0 if prompt is None else len(prompt)
+            empty, text, ones = (self.pad,) * size, (0,) * len(tokens), (1,) * size
+            lines.append(tokens + empty if row.append else empty + tokens)
             slots.append(text + ones if row.append else ones + text)
         ids, mask = right_padded(lines, self.pad, self.device)
-        vectors = self.model.get_input_embeddings()(ids)  # [B, P + S, H]
+        vectors = self.model.get_input_embeddings()(ids)  # [B, P + E, H]
         vectors = vectors if self.factor == 1.0 else vectors * self.factor
-        given = [one.to(vectors.device, vectors.dtype) for one in softs if one is not None]
-        if given:
+        prompts = [prompt.to(vectors.device, vectors.dtype) for prompt in softs if prompt is not None]
+        if prompts:
             where = right_padded(slots, 0, self.device)[0].bool().unsqueeze(-1)
-            vectors = vectors.masked_scatter(where, torch.cat(given))
+            vectors = vectors.masked_scatter(where, torch.cat(prompts))
         with running(self.installation.new_pass()):
             return self.model.get_encoder()(inputs_embeds=vectors, attention_mask=mask), mask
 
@@ -86,26 +86,28 @@ class Seq2SeqEngine:
         ids: Tensor,
         logit_positions: Tensor,
         cache: Any = None,
-        seen: list[Tensor] | None = None,
+        hidden_states: list[Tensor] | None = None,
     ) -> Any:
         """A decoder pass over ids [B, T] with logits [1, N, V] at the picked flat positions."""
-        given = {"encoder_outputs": encoded, "attention_mask": mask, "decoder_input_ids": ids}
+        inputs = {"encoder_outputs": encoded, "attention_mask": mask, "decoder_input_ids": ids}
         if cache is not None:
-            given["past_key_values"] = cache
+            inputs["past_key_values"] = cache
         by_hook = self.capabilities.logits_to_keep
-        with running(self.installation.new_pass(logit_positions=logit_positions if by_hook else None, hidden=seen)):
-            out = self.model(use_cache=cache is not None, **given)
+        with running(
+            self.installation.new_pass(logit_positions=logit_positions if by_hook else None, hidden=hidden_states)
+        ):
+            out = self.model(use_cache=cache is not None, **inputs)
         if not by_hook:
             out.logits = out.logits.reshape(-1, out.logits.shape[-1])[logit_positions].unsqueeze(0)
         return out
 
     def answer_logits(
-        self, soft: Prefixes, rows: Sequence[Row], seen: list[Tensor] | None = None
+        self, soft: Prefixes, rows: Sequence[Row], hidden_states: list[Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:
         """Logits [N, V] at the answer positions, and the answer tokens [N]. Rows that differ in their answer alone are read once. Where
-        `seen` is given, the hidden states [N, H] that the logits would be made of are put there, and no logits are made."""
+        `hidden_states` is given, the hidden states [N, H] that the logits would be made of are put there, and no logits are made."""
         softs = each(soft, len(rows))
-        inputs = [(id(one), row.prefix, row.own, row.append) for one, row in zip(softs, rows, strict=True)]
+        inputs = [(id(prompt), row.prefix, row.own, row.append) for prompt, row in zip(softs, rows, strict=True)]
         read: dict[tuple[object, ...], int] = {}  # each input, and the first row that has it
         for place, key in enumerate(inputs):
             read.setdefault(key, place)
@@ -118,7 +120,7 @@ class Seq2SeqEngine:
         logit_positions, labels = answer_positions(
             [0] * len(rows), [row.answer for row in rows], ids.shape[1], self.device
         )
-        return self.decode(encoded, mask, ids, logit_positions, seen=seen).logits[0], labels
+        return self.decode(encoded, mask, ids, logit_positions, hidden_states=hidden_states).logits[0], labels
 
     def loss(self, soft: Prefixes, rows: Sequence[Row]) -> tuple[Tensor, int]:
         """Summed cross-entropy in nats over the answer tokens, and how many tokens."""
@@ -177,9 +179,9 @@ def _first(model: Any, pad: int) -> int:
     """The id that the decoder begins with: that of the config or the generation config, else what the model library begins with (bos)."""
     for name in ("decoder_start_token_id", "bos_token_id"):
         for config in (model.config, model.generation_config):
-            given = getattr(config, name, None)
-            if given is not None:
-                return int(given)
+            token = getattr(config, name, None)
+            if token is not None:
+                return int(token)
     return pad
 
 
@@ -225,9 +227,9 @@ class Seq2SeqDecoder:
     def compact(self, gone: Sequence[bool]) -> list[int]:
         """Let only the rows go on that are not gone; their places before, in the order in which they stand now."""
         order = still_there(gone)
-        kept = torch.tensor(order, device=self.said.device)
-        self.said, self.mask = self.said[kept], self.mask[kept]
-        self.encoded.last_hidden_state = self.encoded.last_hidden_state[kept]
+        remaining = torch.tensor(order, device=self.said.device)
+        self.said, self.mask = self.said[remaining], self.mask[remaining]
+        self.encoded.last_hidden_state = self.encoded.last_hidden_state[remaining]
         if self.cache is not None:
             compact_rows(self.cache.self_attention_cache, order)
             compact_rows(self.cache.cross_attention_cache, order)

@@ -251,8 +251,8 @@ class Session:
             row, own = live.request.row, logits[place].float()  # [V]
             if constraint is not None:
                 own = ruled_out(own, constraint.allowed(live.ids))
-            seen = (*row.before, *row.prefix, *row.own, *live.ids)
-            tokens[place] = choose(own, sampling, len(live.ids), seen)
+            previous = (*row.before, *row.prefix, *row.own, *live.ids)
+            tokens[place] = choose(own, sampling, len(live.ids), previous)
         return tokens
 
 

@@ -59,17 +59,17 @@ def _split(plain: Callable[..., Tensor], trained: int, hidden: Tensor) -> Tensor
     return torch.cat([plain(hidden[..., :trained, :]), plain(hidden[..., trained:, :].detach())], dim=-2)
 
 
-def _picked(plain: Callable[..., Tensor], positions: Tensor, *given: Tensor) -> Tensor:
-    positions = positions.to(given[0].device)
-    chosen = plain(*(states.index_select(-2, positions) for states in given))  # [.., N, H]
-    whole = chosen.new_zeros((*given[0].shape[:-1], chosen.shape[-1]))
+def _picked(plain: Callable[..., Tensor], positions: Tensor, *inputs: Tensor) -> Tensor:
+    positions = positions.to(inputs[0].device)
+    chosen = plain(*(states.index_select(-2, positions) for states in inputs))  # [.., N, H]
+    whole = chosen.new_zeros((*inputs[0].shape[:-1], chosen.shape[-1]))
     return whole.index_copy(-2, positions, chosen)
 
 
 class _Engine(Protocol):
     model: Any
 
-    def skipping_logits(self, spared: Skippable, soft: Tensor, rows: Sequence[Row]) -> Tensor:
+    def skipping_logits(self, skippable: Skippable, soft: Tensor, rows: Sequence[Row]) -> Tensor:
         """Logits [N, V] at the answers' positions of rows behind a soft prompt [P, H], where so much is spared."""
 
 
@@ -85,36 +85,36 @@ def find_skippable(engine: _Engine, soft: Tensor, rows: Sequence[Row]) -> Skippa
     short = [Row((), (own * size)[:size], (answer * 3)[:3]) for size in (8, 5)]
     softs = [soft[:3], _other(soft[:3])]
     early = [part for part in layers[0].modules() if _multiplies(part)]
-    seen = [_inputs(engine, early, each, short) for each in softs]
-    found = Skippable(
-        tuple(part for part in early if _same_rows(*(told.get(part) for told in seen), soft=len(softs[0])))
+    inputs = [_inputs(engine, early, each, short) for each in softs]
+    skippable = Skippable(
+        tuple(part for part in early if _same_rows(*(by_part.get(part) for by_part in inputs), soft=len(softs[0])))
     )
-    wanted = engine.skipping_logits(Skippable(), softs[0], short)
+    expected = engine.skipping_logits(Skippable(), softs[0], short)
     left = list(layers[-1].children())
     while left:
         part = left.pop(0)
         if _has_product(part):
-            more = replace(found, late=(*found.late, part))
-            if _holds(engine, more, softs[0], short, wanted):
-                found = more
+            more = replace(skippable, late=(*skippable.late, part))
+            if _holds(engine, more, softs[0], short, expected):
+                skippable = more
             else:
                 left = [*part.children(), *left]
-    return found
+    return skippable
 
 
 def _other(soft: Tensor) -> Tensor:
     """Rows of the same length that point elsewhere: a multiple would be the same to a model that divides by the length."""
     drawn = torch.randn(soft.shape, generator=torch.Generator().manual_seed(7_654_321)).to(soft)
-    found: Tensor = drawn * (soft.norm().clamp_min(1e-3) / drawn.norm())
-    return found
+    other: Tensor = drawn * (soft.norm().clamp_min(1e-3) / drawn.norm())
+    return other
 
 
-def _holds(engine: _Engine, tried: Skippable, soft: Tensor, rows: Sequence[Row], wanted: Tensor) -> bool:
+def _holds(engine: _Engine, tried: Skippable, soft: Tensor, rows: Sequence[Row], expected: Tensor) -> bool:
     try:
         logits = engine.skipping_logits(tried, soft, rows)
     except Exception:  # a part that is not made of positions
         return False
-    return bool((logits - wanted).abs().max() <= CLOSE * wanted.abs().max())
+    return bool((logits - expected).abs().max() <= CLOSE * expected.abs().max())
 
 
 def _has_product(part: torch.nn.Module) -> bool:
@@ -130,12 +130,12 @@ def _multiplies(part: torch.nn.Module) -> bool:
 def _inputs(
     engine: _Engine, parts: Sequence[torch.nn.Module], soft: Tensor, rows: Sequence[Row]
 ) -> dict[torch.nn.Module, Tensor]:
-    seen: dict[torch.nn.Module, Tensor] = {}
+    inputs: dict[torch.nn.Module, Tensor] = {}
     thread = threading.get_ident()
 
     def note(part: torch.nn.Module, args: tuple[Any, ...]) -> None:
         if threading.get_ident() == thread:  # others may be running the model at the same time
-            seen[part] = args[0]
+            inputs[part] = args[0]
 
     handles = [part.register_forward_pre_hook(note) for part in parts]
     try:
@@ -143,9 +143,9 @@ def _inputs(
     finally:
         for handle in handles:
             handle.remove()
-    return seen
+    return inputs
 
 
-def _same_rows(one: Tensor | None, other: Tensor | None, *, soft: int) -> bool:
+def _same_rows(first: Tensor | None, second: Tensor | None, *, soft: int) -> bool:
     """Whether inputs [.., S + R, H] of two soft prompts are equal behind the soft prompt."""
-    return one is not None and other is not None and torch.equal(one[..., soft:, :], other[..., soft:, :])
+    return first is not None and second is not None and torch.equal(first[..., soft:, :], second[..., soft:, :])

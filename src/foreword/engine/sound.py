@@ -27,7 +27,7 @@ def refuse_unsound_causal(engine: CausalEngine, name: str, ids: Sequence[int]) -
     """Hold the joined computation against the model's plain pass over these ids, the first of them as a soft prompt of their own vectors.
     Where the model does something to ids outside its table of vectors (a factor, positions of its own), the engine is set to do it too.
     Raises ForewordError where that is not found, where the numbers are not finite, or where they depend on later ids."""
-    model, ids, said = engine.model, list(ids), 4
+    model, ids, answer_length = engine.model, list(ids), 4
     truth = _plain(model, name, ids)
     engine.limit = max(engine.limit, limit_of(model, ids))
     _refuse_looking_ahead(model, name, truth, [(*ids[:-1], ids[0])], limit=engine.limit)
@@ -35,7 +35,7 @@ def refuse_unsound_causal(engine: CausalEngine, name: str, ids: Sequence[int]) -
     line = [*ids[:soft], *engine.start, *ids[soft:]]
     if engine.start:
         truth = _plain(model, name, line)
-    row = Row((), tuple(ids[soft:-said]), tuple(ids[-said:]))
+    row = Row((), tuple(ids[soft:-answer_length]), tuple(ids[-answer_length:]))
     engine.capabilities = PLAIN
 
     @torch.no_grad()
@@ -43,12 +43,12 @@ def refuse_unsound_causal(engine: CausalEngine, name: str, ids: Sequence[int]) -
         vectors = engine.model.get_input_embeddings()(torch.tensor(ids[:soft], dtype=torch.long, device=engine.device))
         return engine.joined_logits(vectors.float() * engine.factor if soft else None, [row])[0]
 
-    first = difference(joined, truth[-said - 1 : -1], engine.limit)
+    first = difference(joined, truth[-answer_length - 1 : -1], engine.limit)
     if not first:
         return
     for takes, factor in itertools.product((engine.takes_positions, False), _factors(model)):
         engine.takes_positions, engine.factor = takes, factor
-        if not difference(joined, truth[-said - 1 : -1], engine.limit):
+        if not difference(joined, truth[-answer_length - 1 : -1], engine.limit):
             return
     raise _unlike(name, first)
 

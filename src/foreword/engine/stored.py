@@ -65,14 +65,14 @@ class Stored:
         where the files were changed while they were needed."""
         if _marks(model) != self.marks:
             return combined(digests(state(model)))
-        kept = self._kept(about)
-        if kept is not None and kept.is_file():
+        cached = self._kept(about)
+        if cached is not None and cached.is_file():
             with contextlib.suppress(ForewordError, KeyError, TypeError):  # damaged: it is computed and written again
-                return str(read_json(kept, "kept digest")["weights"])
+                return str(read_json(cached, "kept digest")["weights"])
         whole = combined(self._digests(model))
-        if kept is not None:
+        if cached is not None:
             with contextlib.suppress(ForewordError):  # a cache that cannot be written costs time, and no number
-                write_json(kept, {"weights": whole, "files": [str(path) for path in self.paths]})
+                write_json(cached, {"weights": whole, "files": [str(path) for path in self.paths]})
         return whole
 
     def _kept(self, about: Any) -> Path | None:
@@ -102,10 +102,12 @@ class Stored:
             raise ForewordError("The model's weight files were changed after it was loaded; load it again.")
         places = {name: path for path, header in headers.items() for name in header}
         values = state(model)
-        tensors = in_threads(lambda names: self._as_stored(model, values[names[0]], names, places), _aliases(values))
-        if any(one is None for one in tensors):
+        tensor_digests = in_threads(
+            lambda names: self._as_stored(model, values[names[0]], names, places), _aliases(values)
+        )
+        if any(digest is None for digest in tensor_digests):
             return digests(state(self.anew()))
-        return {name: one for names, one in zip(_aliases(values), tensors, strict=True) for name in names}
+        return {name: digest for names, digest in zip(_aliases(values), tensor_digests, strict=True) for name in names}
 
     def _as_stored(
         self, model: torch.nn.Module, value: Any, names: list[str], places: Mapping[str, Path]

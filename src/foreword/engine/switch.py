@@ -50,9 +50,9 @@ class SwitchEngine(CausalEngine):
         self.switch, self._remembers = switch, remembers
         self._lock = threading.RLock()
 
-    def _forward(self, **given: Any) -> Any:
+    def _forward(self, **inputs: Any) -> Any:
         with self._lock:
-            return super()._forward(**given)
+            return super()._forward(**inputs)
 
     def beyond(self, prefix: Prefix | None, row: Row, more: int = 0) -> bool:
         """Whether a row may become longer than the switch. Raises ForewordError where nothing is exact beyond it."""
@@ -65,19 +65,19 @@ class SwitchEngine(CausalEngine):
         return length > self.switch
 
     def answer_logits(
-        self, soft: Prefix | Tensor | None, rows: Sequence[Row], seen: list[Tensor] | None = None
+        self, soft: Prefix | Tensor | None, rows: Sequence[Row], hidden_states: list[Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:
         """As in every engine; where a row lies beyond the switch, each row alone."""
         prefix = Prefix.of(soft)
         if not any(self.beyond(prefix, row) for row in rows):
-            return super().answer_logits(prefix, rows, seen)
+            return super().answer_logits(prefix, rows, hidden_states)
         hidden: list[list[Tensor]] = [[] for _ in rows]
         parts = [
-            self.joined_logits(prefix, [row], None if seen is None else kept)
-            for row, kept in zip(rows, hidden, strict=True)
+            self.joined_logits(prefix, [row], None if hidden_states is None else row_hidden)
+            for row, row_hidden in zip(rows, hidden, strict=True)
         ]
-        if seen is not None:
-            seen.append(torch.cat([kept[-1] for kept in hidden]))
+        if hidden_states is not None:
+            hidden_states.append(torch.cat([row_hidden[-1] for row_hidden in hidden]))
         return torch.cat([logits for logits, _ in parts]), torch.cat([labels for _, labels in parts])
 
     def loss(self, soft: Prefix | Tensor | None, rows: Sequence[Row]) -> tuple[Tensor, int]:

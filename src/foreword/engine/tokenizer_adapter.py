@@ -34,8 +34,8 @@ class TokenizerAdapter:
         self._anchors = [(anchor, self._encode(anchor)) for anchor in _ANCHORS]
 
     def _encode(self, text: str, data: bool = False) -> list[int]:
-        given = {"split_special_tokens": True} if data else {}
-        return list(self.hf(**{self.side: text}, add_special_tokens=False, **given).input_ids)
+        options = {"split_special_tokens": True} if data else {}
+        return list(self.hf(**{self.side: text}, add_special_tokens=False, **options).input_ids)
 
     def target(self) -> TokenizerAdapter:
         """The wording of answers of the same tokenizer: itself, but for tokenizers that write a target in another way."""
@@ -112,7 +112,7 @@ class TokenizerAdapter:
         """The control tokens, by their ids."""
         added = getattr(self.hf, "added_tokens_decoder", {})
         named = zip(self.hf.all_special_ids, self.hf.all_special_tokens, strict=True)
-        return {int(i): str(one.content) for i, one in added.items() if one.special} | {
+        return {int(i): str(token.content) for i, token in added.items() if token.special} | {
             int(i): str(s) for i, s in named
         }
 

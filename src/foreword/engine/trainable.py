@@ -46,6 +46,6 @@ def load_trainable(
 
 def save_trainable(backbone: Backbone, folder: Path, dtype: torch.dtype) -> None:
     """Write config, weights (safetensors, in this dtype) and the tokenizer's files into an existing folder."""
-    kept = backbone.model if dtype == backbone.dtype else copy.deepcopy(backbone.model).to(dtype)
-    kept.save_pretrained(folder)
+    model = backbone.model if dtype == backbone.dtype else copy.deepcopy(backbone.model).to(dtype)
+    model.save_pretrained(folder)
     backbone.tokenizer.hf.save_pretrained(folder)

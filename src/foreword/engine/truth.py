@@ -29,10 +29,10 @@ REACHES = (
 def plain_logits(model: Any, ids: Sequence[int], decoder_ids: Sequence[int] = ()) -> Tensor:
     """Logits [T, V] of `model(input_ids=...)` and nothing else; of the decoder's ids where there is one."""
     device = model.get_input_embeddings().weight.device
-    given = {"input_ids": torch.tensor([list(ids)], device=device)}
+    inputs = {"input_ids": torch.tensor([list(ids)], device=device)}
     if model.config.is_encoder_decoder:
-        given["decoder_input_ids"] = torch.tensor([list(decoder_ids)], device=device)
-    return model(**given).logits[0]  # type: ignore[no-any-return]
+        inputs["decoder_input_ids"] = torch.tensor([list(decoder_ids)], device=device)
+    return model(**inputs).logits[0]  # type: ignore[no-any-return]
 
 
 def apart(logits: Tensor, truth: Tensor) -> float:
@@ -42,9 +42,9 @@ def apart(logits: Tensor, truth: Tensor) -> float:
     lowest = torch.finfo(truth.dtype).min / 2
     never = (truth <= lowest) & (logits <= lowest)
     error = (logits.double() - truth.double()).masked_fill(never, 0.0).square().mean(dim=-1).sqrt()
-    kept = truth.double().masked_fill(never, float("nan"))
-    center = kept.nanmean(dim=-1, keepdim=True)
-    spread = (kept - center).square().nanmean(dim=-1).sqrt().clamp(min=1e-6)
+    sayable = truth.double().masked_fill(never, float("nan"))
+    center = sayable.nanmean(dim=-1, keepdim=True)
+    spread = (sayable - center).square().nanmean(dim=-1).sqrt().clamp(min=1e-6)
     largest = (error / spread).max()
     return float(largest) if bool(torch.isfinite(largest)) else float("inf")
 

@@ -52,15 +52,15 @@ def unused_settings(model: Any) -> tuple[str, ...]:
     """One note that names, with their values, the entries of the model's generation config that change greedy answers and are not
     used; none where there are none."""
     config = model.generation_config
-    asked = [(name, getattr(config, name, None)) for name in CHANGING]
-    told = [(name, value) for name, value in asked if CHANGING[name](value)]
+    settings = [(name, getattr(config, name, None)) for name in CHANGING]
+    changing = [(name, value) for name, value in settings if CHANGING[name](value)]
     if not model.config.is_encoder_decoder and getattr(config, FORCED, None) is not None:
-        told.append((FORCED, getattr(config, FORCED)))
-    if not told:
+        changing.append((FORCED, getattr(config, FORCED)))
+    if not changing:
         return ()
-    words = ", ".join(f"{name} {_short(value)}" for name, value in sorted(told))
+    listed = ", ".join(f"{name} {_short(value)}" for name, value in sorted(changing))
     return (
-        f"The model's generation config asks for {words}, which would change generated answers; not used: each "
+        f"The model's generation config asks for {listed}, which would change generated answers; not used: each "
         "token is the likeliest.",
     )
 

@@ -39,7 +39,9 @@ def refuse_unready(name: str, model: Any) -> None:
         )
     reader = model.get_encoder() if model.config.is_encoder_decoder else model
     settings = inspect.signature(reader.forward).parameters
-    if "inputs_embeds" not in settings and not any(one.kind is one.VAR_KEYWORD for one in settings.values()):
+    if "inputs_embeds" not in settings and not any(
+        parameter.kind is parameter.VAR_KEYWORD for parameter in settings.values()
+    ):
         raise ForewordError(
             f"The model {name} ({model.config.model_type}) takes token ids alone and no input vectors, so no soft prompt can stand before "
             "its input; choose another model."
@@ -55,7 +57,7 @@ def refuse_odd_values(name: str, model: Any, tokenizers: Iterable[Any]) -> None:
             if not key.endswith("_token_id") or value is None:
                 continue
             ids = value if key == "eos_token_id" and isinstance(value, list | tuple) else [value]
-            if not all(type(one) is int and abs(one) < 2**31 for one in ids):
+            if not all(type(token) is int and abs(token) < 2**31 for token in ids):
                 raise _odd(name, key, value, "the number of a token")
             if key == "decoder_start_token_id" and rows is not None and not 0 <= value < rows:
                 raise _odd(name, key, value, f"one of the decoder's {rows:,} tokens")

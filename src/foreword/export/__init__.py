@@ -1,4 +1,4 @@
-"""Prompts for other tools: PEFT, NumPy, T5X, vLLM and SGLang, each with what is not the same there; it refuses what cannot be exact."""
+"""Prompts for other tools: PEFT, NumPy, T5X, vLLM and SGLang, each with notes on what differs there; what cannot be exact is refused."""
 
 from foreword.export.targets import TARGETS, Source, export, read_array
 

@@ -1,5 +1,4 @@
-"""What asks a vLLM or an SGLang server with a soft prompt: a client script of its own, which embeds the input and sends the vectors; it
-refuses nothing, for what these cannot do exactly is refused before."""
+"""A client script for a vLLM or an SGLang server with a soft prompt: it embeds the input and sends the vectors."""
 
 from __future__ import annotations
 

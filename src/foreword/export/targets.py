@@ -1,4 +1,4 @@
-"""The forms in which a prompt leaves foreword, and the one in which T5X's prompts come: arrays; it refuses pickles inside them."""
+"""The formats in which a prompt is exported, and the one in which T5X's prompts are read: arrays without pickles."""
 
 from __future__ import annotations
 
@@ -118,9 +118,9 @@ TARGETS: dict[str, Callable[[Source, Path], None]] = {
 
 def _remarks(source: Source, target: str) -> list[str]:
     """What another tool does not do as foreword does."""
-    kept, provenance = source.kept, source.prompt.provenance
+    stored, provenance = source.kept, source.prompt.provenance
     notes = []
-    if kept.choices:
+    if stored.choices:
         notes.append(
             "The prompt picks the likeliest of its choices; there it says free text, which may be none of them."
         )
@@ -141,15 +141,15 @@ def _remarks(source: Source, target: str) -> list[str]:
         notes.append(
             "The server computes in its own precision, in which a near tie may fall otherwise than in foreword's float32."
         )
-    if target != "peft" and kept.method.demonstrations != "none":
+    if target != "peft" and stored.method.demonstrations != "none":
         notes.append("The demonstrations that the prompt shows are not exported.")
     return notes
 
 
 def _readme(source: Source, target: str, notes: list[str]) -> str:
     values, base = source.prompt, source.prompt.provenance.backbone or "its model"
-    said = "".join(f"* {note}\n" for note in notes)
+    remarks = "".join(f"* {note}\n" for note in notes)
     return (
         f"# {source.name} for {target}\n\n{values.length} vectors of width {values.hidden} (float32) for {base}, "
-        f"digest {values.digest}.\n\n{said}"
+        f"digest {values.digest}.\n\n{remarks}"
     )

@@ -39,9 +39,9 @@ def choose(
     equally PMI-DC, Holtzman et al. 2021), for which each laid example has such a row."""
     rows: list[Row] = []
     owners: list[int] = []  # of each row, the example whose prefix it has
-    for place, one in enumerate(laid):
-        answers = choice_ids(backbone, template, one.example.choices)
-        rows += [one.row(ids) for ids in answers]
+    for place, laid_example in enumerate(laid):
+        answers = choice_ids(backbone, template, laid_example.example.choices)
+        rows += [laid_example.row(ids) for ids in answers]
         owners += [place] * len(answers)
     bare: dict[tuple[int, Row], int] = {}  # the place of each row whose input says nothing: many examples have the same
     if score == "calibrated":
@@ -53,16 +53,16 @@ def choose(
                 owners.append(place)
     sums = _sums(backbone, [softs[owner] for owner in owners], rows, batch_size, budget)
     chosen, at = [], 0
-    for soft, one in zip(softs, laid, strict=True):
-        scores = sums[at : at + len(one.example.choices)]
+    for soft, laid_example in zip(softs, laid, strict=True):
+        scores = sums[at : at + len(laid_example.example.choices)]
         own = rows[at : at + len(scores)]
         at += len(scores)
         if score == "mean":
             scores = [value / len(row.answer) for value, row in zip(scores, own, strict=True)]
         if score == "calibrated":
-            against = [sums[bare[_without_input(soft, one, row)]] for row in own]
+            against = [sums[bare[_without_input(soft, laid_example, row)]] for row in own]
             scores = [value - less if value > -math.inf else value for value, less in zip(scores, against, strict=True)]
-        chosen.append(_likeliest(one.example.choices, scores))
+        chosen.append(_likeliest(laid_example.example.choices, scores))
     return chosen
 
 

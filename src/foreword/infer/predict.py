@@ -68,9 +68,10 @@ def predict(
     probabilities: list[dict[str, float]] = [{} for _ in laid]
     grammar, template = decoding.grammar(backbone, template), decoding.reading(template)
     ended = backbone.ended(*template.stops)
-    open_ones = [place for place, one in enumerate(laid) if not one.example.choices]
+    open_ones = [place for place, laid_example in enumerate(laid) if not laid_example.example.choices]
     closed = sorted(
-        (place for place, one in enumerate(laid) if one.example.choices), key=lambda place: -_size(laid[place])
+        (place for place, laid_example in enumerate(laid) if laid_example.example.choices),
+        key=lambda place: -_size(laid[place]),
     )
     if closed:
         decoding.refuse_choices()
@@ -135,11 +136,11 @@ def predict_ensemble(
     """Answer every example by each member (its soft prompt [P, H] or None, and the examples as it words them) in batches that mix the
     members, and take the majority's answer (Lester et al. 2021, section 6); among tied ones, the earliest member's. batch_size:
     examples, each with all members. Raises ForewordError when members were given different examples."""
-    found = predict(
+    prediction = predict(
         backbone,
         template,
         [soft for soft, laid in members for _ in laid],
-        [one for _, laid in members for one in laid],
+        [laid_example for _, laid in members for laid_example in laid],
         longest=longest,
         batch_size=batch_size * len(members),
         choice_score=choice_score,
@@ -147,12 +148,12 @@ def predict_ensemble(
         name=name,
         progress=progress,
     )
-    told = iter(found.outputs)
-    answers = [{one.example.id: next(told) for one in laid} for _, laid in members]
+    outputs = iter(prediction.outputs)
+    answers = [{laid_example.example.id: next(outputs) for laid_example in laid} for _, laid in members]
     voted = vote(answers)
-    own = tuple(tuple(one[name] for name in voted) for one in answers)
-    alone = found.probabilities if len(members) == 1 else ()
-    return Voted(tuple(voted.values()), own, found.seconds, sum(found.cut), alone)
+    own = tuple(tuple(by_id[name] for name in voted) for by_id in answers)
+    alone = prediction.probabilities if len(members) == 1 else ()
+    return Voted(tuple(voted.values()), own, prediction.seconds, sum(prediction.cut), alone)
 
 
 def budget_of(backbone: Backbone) -> Budget:
@@ -160,6 +161,6 @@ def budget_of(backbone: Backbone) -> Budget:
     return Budget(max(1, min(TOKEN_BUDGET, backbone.room)))
 
 
-def _size(one: Laid) -> int:
+def _size(laid_example: Laid) -> int:
     """Positions before the answer, soft prompt included."""
-    return one.fitted.soft + one.row().length
+    return laid_example.fitted.soft + laid_example.row().length

@@ -1,4 +1,4 @@
-"""The shelf of metrics: every file here that holds METRICS; it refuses to load a scoring library unasked."""
+"""The shelf of metrics: every file here that defines METRICS. Scoring libraries are imported only when a metric needs them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ __all__ = ["METRICS", "Metric", "metric"]
 
 @functools.cache
 def _shelf() -> Mapping[str, Metric]:
-    found: dict[str, Metric] = {}
+    metrics: dict[str, Metric] = {}
     for module in sorted(info.name for info in pkgutil.iter_modules(__path__)):
-        for one in getattr(importlib.import_module(f"{__name__}.{module}"), "METRICS", ()):
-            if one.name in found:
-                raise ValueError(f"Two metrics are called '{one.name}'; the second is in metrics/{module}.py.")
-            found[one.name] = one
-    return MappingProxyType(dict(sorted(found.items())))
+        for metric in getattr(importlib.import_module(f"{__name__}.{module}"), "METRICS", ()):
+            if metric.name in metrics:
+                raise ValueError(f"Two metrics are called '{metric.name}'; the second is in metrics/{module}.py.")
+            metrics[metric.name] = metric
+    return MappingProxyType(dict(sorted(metrics.items())))
 
 
 class _Shelf(Mapping[str, "Metric"]):

@@ -1,4 +1,4 @@
-"""Many examples shared out over the processor's cores to be scored; it refuses to change a number by that.
+"""Scores many examples in several processes, one a core; the numbers are those of a single process.
 
 A worker is a new interpreter that is sent JSON and sends JSON back, in which a float keeps its value. So nothing is forked
 or pickled, the caller's script is not run again, and it does not matter whether there is one. What a worker cannot do is
@@ -38,20 +38,20 @@ def spread(
     workers = [_started(work) for _ in others]
     with ThreadPoolExecutor(max(1, len(workers))) as threads:
         try:
-            told = [threads.submit(_asked, *one, shared) for one in zip(workers, others, strict=True)]
-            found = [number for chunk in mine for number in work(chunk, shared)]
-            for chunk, one in zip(others, told, strict=True):
-                answer = one.result()
+            answers = [threads.submit(_answer, *job, shared) for job in zip(workers, others, strict=True)]
+            values = [number for chunk in mine for number in work(chunk, shared)]
+            for chunk, pending in zip(others, answers, strict=True):
+                answer = pending.result()
                 if "refused" in answer:
                     raise ForewordError(answer["refused"])
                 if apart and "stopped" in answer:
                     raise ForewordError(f"The process that scores apart from this one stopped: {answer['stopped']}.")
-                found += answer["found"] if "found" in answer else work(chunk, shared)
+                values += answer["values"] if "values" in answer else work(chunk, shared)
         finally:
             for worker in workers:
                 if worker is not None:
                     worker.kill()
-    return found
+    return values
 
 
 def _cores() -> int:
@@ -63,7 +63,7 @@ def _cores() -> int:
 
 def _started(work: Work) -> subprocess.Popen[str] | None:
     command = [sys.executable, "-P", "-m", __name__, work.__module__, work.__name__]
-    paths = os.pathsep.join(one for one in sys.path if one)
+    paths = os.pathsep.join(path for path in sys.path if path)
     try:
         return subprocess.Popen(
             command,
@@ -78,15 +78,15 @@ def _started(work: Work) -> subprocess.Popen[str] | None:
         return None
 
 
-def _asked(worker: subprocess.Popen[str] | None, jobs: Sequence[Any], shared: Sequence[Any]) -> dict[str, Any]:
-    """What the worker answers: `found`, `refused` or `stopped`."""
+def _answer(worker: subprocess.Popen[str] | None, jobs: Sequence[Any], shared: Sequence[Any]) -> dict[str, Any]:
+    """What the worker answers: `values`, `refused` or `stopped`."""
     if worker is None:
         return {"stopped": f"{sys.executable or 'Python'} could not be started"}
     errors = ""
     with worker:
         try:
-            told, errors = worker.communicate(json.dumps([jobs, shared]))
-            answer: dict[str, Any] = json.loads(told)
+            output, errors = worker.communicate(json.dumps([jobs, shared]))
+            answer: dict[str, Any] = json.loads(output)
             return answer
         except (OSError, TypeError, ValueError):
             worker.kill()
@@ -98,7 +98,7 @@ def _main(module: str, name: str) -> None:
     """A worker: the jobs from standard input, the numbers to standard output."""
     jobs, shared = json.load(sys.stdin)
     try:
-        answer: dict[str, Any] = {"found": getattr(importlib.import_module(module), name)(jobs, shared)}
+        answer: dict[str, Any] = {"values": getattr(importlib.import_module(module), name)(jobs, shared)}
     except ForewordError as error:
         answer = {"refused": str(error)}
     json.dump(answer, sys.stdout)

@@ -1,4 +1,4 @@
-"""Matthews, Pearson and Spearman correlation of answers with the truth; they refuse to give a number where none is defined.
+"""Matthews, Pearson and Spearman correlation of predictions with labels; None where the correlation is not defined.
 
 As T5 takes them from scikit-learn and scipy for CoLA and STS-B, on a scale of -100 to 100.
 """
@@ -12,27 +12,27 @@ import numpy as np
 from foreword.metrics.base import Numbers
 
 
-def matthews(truths: Sequence[int] | Sequence[str], said: Sequence[int] | Sequence[str]) -> float:
+def matthews(truths: Sequence[int] | Sequence[str], predictions: Sequence[int] | Sequence[str]) -> float:
     """Matthews correlation of any number of classes (Gorodkin 2004); 0 where one side has one class only."""
-    classes = sorted({*truths, *said})
-    true = np.array([[one == label for label in classes] for one in truths], dtype=np.float64)
-    ours = np.array([[one == label for label in classes] for one in said], dtype=np.float64)
+    classes = sorted({*truths, *predictions})
+    true = np.array([[truth == label for label in classes] for truth in truths], dtype=np.float64)
+    ours = np.array([[prediction == label for label in classes] for prediction in predictions], dtype=np.float64)
     size, right = len(truths), float((true * ours).sum())
     t, p = true.sum(axis=0), ours.sum(axis=0)
     below = (size**2 - float(p @ p)) * (size**2 - float(t @ t))
     return 100.0 * (right * size - float(t @ p)) / below**0.5 if below else 0.0
 
 
-def pearson(truths: Sequence[float], said: Sequence[float]) -> float | None:
+def pearson(truths: Sequence[float], predictions: Sequence[float]) -> float | None:
     """Pearson correlation; None where it is not defined, as one side does not vary or is not finite."""
-    return _correlation(np.array(truths, dtype=np.float64), np.array(said, dtype=np.float64))
+    return _correlation(np.array(truths, dtype=np.float64), np.array(predictions, dtype=np.float64))
 
 
-def spearman(truths: Sequence[float], said: Sequence[float]) -> float | None:
+def spearman(truths: Sequence[float], predictions: Sequence[float]) -> float | None:
     """Spearman correlation, ties at their mean rank; None where it is not defined."""
-    if np.isnan([*truths, *said]).any():
+    if np.isnan([*truths, *predictions]).any():
         return None
-    return _correlation(_ranks(truths), _ranks(said))
+    return _correlation(_ranks(truths), _ranks(predictions))
 
 
 def _correlation(left: Numbers, right: Numbers) -> float | None:

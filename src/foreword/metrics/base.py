@@ -1,4 +1,4 @@
-"""A Metric is numbers per example and a score from their sums; it refuses to know models or tasks."""
+"""A Metric: statistics per example that add up, and a score from their sums. It knows nothing of models or tasks."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Metric:
         if not self.needs:
             return self.statistics(outputs, references)
         for position in range(len(outputs)):
-            lacks = [one for one in self.needs if position >= len(facts) or one not in facts[position]]
+            lacks = [fact for fact in self.needs if position >= len(facts) or fact not in facts[position]]
             if lacks:
                 raise ForewordError(
                     f"The metric '{self.name}' reads the fact '{lacks[0]}' of every example, and example {position} "
@@ -114,7 +114,9 @@ def mean_metric(
     """The mean over examples of the best `of(output, reference)`, which is in 0..1; d = 2: that number, and 1."""
 
     def statistics(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> Numbers:
-        return _counted([max(of(output, one) for one in accepted) for output, accepted in pairs(outputs, references)])
+        return _counted(
+            [max(of(output, reference) for reference in accepted) for output, accepted in pairs(outputs, references)]
+        )
 
     return Metric(name, 100.0, source, statistics, _mean, signature, samples=samples)
 
@@ -133,7 +135,7 @@ def fact_metric(
         outputs: Sequence[str], references: Sequence[Sequence[str]], facts: Sequence[Mapping[str, Any]]
     ) -> list[float]:
         rows = zip(pairs(outputs, references), facts, strict=True)
-        return [max(of(output, one, known) for one in accepted) for (output, accepted), known in rows]
+        return [max(of(output, reference, known) for reference in accepted) for (output, accepted), known in rows]
 
     return values_metric(name, needs=needs, values=values, source=source, signature=signature)
 

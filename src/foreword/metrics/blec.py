@@ -1,4 +1,4 @@
-"""BLEC: are the functions and numbers of a logic form said in the text that tells it; it refuses to lower-case or tokenise.
+"""BLEC: whether the functions and numbers of a logic form are stated in the text; texts are neither lower-cased nor tokenised.
 
 Source: Shu et al. 2021 (SNOWBALL, arXiv 2108.00577), in the version of UnifiedSKG (Xie et al. 2022,
 third_party/BLEC), whose word lists, Apache-2.0, stand here as facts of the definition. Texts are searched as they
@@ -62,12 +62,12 @@ def unmatched(logic: str, text: str, gold: str, *, digits: bool = True) -> list[
     missing = ["not"] if "not" in text and "not" not in tokens else []
     for token in tokens:
         if token in WORDS:
-            said = any(word in text for word in WORDS[token])
+            stated = any(word in text for word in WORDS[token])
         elif token.isdigit():
-            said = _says(token, text, digits) or not _says(token, gold, digits)
+            stated = _says(token, text, digits) or not _says(token, gold, digits)
         else:
-            said = True
-        if not said:
+            stated = True
+        if not stated:
             missing.append(token)
     return missing
 

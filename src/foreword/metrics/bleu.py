@@ -1,4 +1,4 @@
-"""BLEU as sacrebleu computes it, with several references; it refuses tokens that its signature does not name.
+"""BLEU as sacrebleu computes it, with several references; the signature names the tokenizer.
 
 A set without an answer of four tokens scores 0, as in sacrebleu; for one-word answers use exact_match or chrf.
 """
@@ -19,8 +19,8 @@ ORDER = 4
 def _statistics(tool: BLEU, outputs: Sequence[str], references: Sequence[Sequence[str]]) -> Numbers:
     rows = []
     for output, accepted in pairs(outputs, references):
-        one = tool.sentence_score(output, list(accepted))
-        rows.append([one.sys_len, one.ref_len, *one.counts, *one.totals])
+        score = tool.sentence_score(output, list(accepted))
+        rows.append([score.sys_len, score.ref_len, *score.counts, *score.totals])
     return np.array(rows, dtype=np.float64).reshape(-1, 2 + 2 * ORDER)
 
 

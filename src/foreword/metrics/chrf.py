@@ -1,4 +1,4 @@
-"""chrF2 as sacrebleu computes it, from character n-grams; it refuses to mix the counts of two references."""
+"""chrF2 as sacrebleu computes it, from character n-grams, against the best reference of each example."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _statistics(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> 
     rows, sizes = [], []
     for output, accepted in pairs(outputs, references):
         grams = _grams(output)
-        rows += [_counts(grams, _grams(one)) for one in accepted]
+        rows += [_counts(grams, _grams(reference)) for reference in accepted]
         sizes.append(len(accepted))
     every = np.array(rows, dtype=np.float64).reshape(-1, 3 * ORDER)
     scores = _score(every)

@@ -1,4 +1,4 @@
-"""ROUGE-L and CIDEr as the COCO caption code scores them, on words that `ptb` has cut; they refuse to cut words.
+"""ROUGE-L and CIDEr as the COCO caption code computes them, on the tokens of `ptb`.
 
 Words stand between single spaces; a text without any is one empty word for ROUGE-L and none for CIDEr. On the shelf of
 metrics each text is cut by itself. CIDEr of an example depends on the references of all the others.
@@ -27,7 +27,9 @@ def rouge_l(output: str, references: Sequence[str]) -> float:
     """ROUGE-L, 0..1: F1.2 of the best precision and the best recall, which may be against different references."""
     mine = output.split(" ")
     known = places(mine)
-    shared = [(longest(known, len(mine), words), len(words)) for words in (one.split(" ") for one in references)]
+    shared = [
+        (longest(known, len(mine), words), len(words)) for words in (reference.split(" ") for reference in references)
+    ]
     precision = max(length for length, _ in shared) / len(mine)
     recall = max(length / size for length, size in shared)
     if not precision or not recall:
@@ -49,17 +51,17 @@ def cider(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> list[f
 
     The length that the Gaussian penalty compares is the number of bigrams, as in the COCO code.
     """
-    known = [[grams(tuple(one.split())) for one in accepted] for accepted in references]
+    known = [[grams(tuple(reference.split())) for reference in accepted] for accepted in references]
     spread: Counter[Words] = Counter()
     for accepted in known:
         spread.update(set().union(*accepted))
     most = math.log(len(known)) if known else 0.0
     rarity = {gram: most - math.log(count) for gram, count in spread.items()}
-    found = []
+    scores = []
     for output, accepted in zip(outputs, known, strict=True):
         mine = _vector(grams(tuple(output.split())), rarity, most)
-        found.append(10.0 * sum(_alike(mine, _vector(one, rarity, most)) for one in accepted) / len(accepted))
-    return found
+        scores.append(10.0 * sum(_alike(mine, _vector(vector, rarity, most)) for vector in accepted) / len(accepted))
+    return scores
 
 
 def _vector(counts: Counter[Words], rarity: Mapping[Words, float], unknown: float) -> _Vector:
@@ -87,11 +89,11 @@ def _alike(output: _Vector, reference: _Vector) -> float:
 
 def _statistics(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> Numbers:
     """[N, 2]: the ROUGE-L of each example, and 1."""
-    found = [
-        rouge_l(tokenised([output])[0], [tokenised([one])[0] for one in accepted])
+    scores = [
+        rouge_l(tokenised([output])[0], [tokenised([reference])[0] for reference in accepted])
         for output, accepted in pairs(outputs, references)
     ]
-    return np.stack([np.array(found, dtype=np.float64), np.ones(len(found))], axis=1)
+    return np.stack([np.array(scores, dtype=np.float64), np.ones(len(scores))], axis=1)
 
 
 def _mean(sums: Numbers) -> Numbers:
@@ -101,9 +103,9 @@ def _mean(sums: Numbers) -> Numbers:
 def _cider_statistics(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> Numbers:
     """[N, 2]: the CIDEr of each example among these, and 1."""
     rows = list(pairs(outputs, references))
-    accepted = [[tokenised([one])[0] for one in texts] for _, texts in rows]
-    found = cider([tokenised([output])[0] for output, _ in rows], accepted)
-    return np.stack([np.array(found, dtype=np.float64), np.ones(len(found))], axis=1)
+    accepted = [[tokenised([text])[0] for text in texts] for _, texts in rows]
+    scores = cider([tokenised([output])[0] for output, _ in rows], accepted)
+    return np.stack([np.array(scores, dtype=np.float64), np.ones(len(scores))], axis=1)
 
 
 def _cider_mean(sums: Numbers) -> Numbers:

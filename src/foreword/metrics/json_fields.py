@@ -1,4 +1,4 @@
-"""json_valid, json_fields and json_exact: answers that are to be a JSON object; they refuse a reference that is none.
+"""json_valid, json_fields and json_exact, for answers that should be a JSON object; a reference that is none is refused.
 
 An answer is read strictly (RFC 8259): the whole of it, white space around it aside, is one object; text or a code fence around the
 object, NaN, and a name that stands twice in one object make it no JSON. A field is a path of names and the value at its end: nested

@@ -1,4 +1,4 @@
-"""F1 over labels as T5 counts it on MRPC, QQP, CB and MultiRC; they refuse a reference that is not one of the labels.
+"""F1 over labels as T5 computes it on MRPC, QQP, CB and MultiRC; a reference that is not one of the labels is refused.
 
 An answer that is no label, character by character, is wrong: in an F1 of one class it counts as the opposite of the
 reference, in a mean of F1 over classes as no class. A class absent on both sides has an F1 of 0.
@@ -29,16 +29,16 @@ def _statistics(
         flipped = output not in labels and len(scored) == 1
         row = [float(output == truth)]
         for label in scored:
-            said, true = (truth != label) if flipped else (output == label), truth == label
-            row += [said and true, said, true]
+            predicted, true = (truth != label) if flipped else (output == label), truth == label
+            row += [predicted and true, predicted, true]
         rows.append(row)
     return np.array(rows, dtype=np.float64).reshape(-1, 1 + 3 * len(scored))
 
 
 def _score(sums: Numbers) -> Numbers:
-    """[..., 1 + 3C] -> [...]: the mean over the scored classes of 2 * right / (said + true)."""
-    right, said, true = sums[..., 1::3], sums[..., 2::3], sums[..., 3::3]
-    return np.asarray(100.0 * divide(2.0 * right, said + true).mean(axis=-1))
+    """[..., 1 + 3 L] -> [...]: the mean over the scored classes of 2 * right / (said + true)."""
+    right, predicted, true = sums[..., 1::3], sums[..., 2::3], sums[..., 3::3]
+    return np.asarray(100.0 * divide(2.0 * right, predicted + true).mean(axis=-1))
 
 
 def _right(statistics: Numbers) -> Numbers:
@@ -48,7 +48,7 @@ def _right(statistics: Numbers) -> Numbers:
 def label_f1(name: str, labels: tuple[str, ...], positive: str = "") -> Metric:
     """F1 of the class `positive`, or the mean F1 over all labels; an example's own score is whether its answer is right.
 
-    Statistics [N, 1 + 3C]: whether the answer is right; for each scored class whether it is said and true, said, true.
+    Statistics [N, 1 + 3 L]: whether the answer is right; for each scored class whether it is said and true, said, true.
     """
     scored = (positive,) if positive else labels
     return Metric(

@@ -1,5 +1,5 @@
-"""BLEU for languages that 13a tokens do not fit, by sacrebleu's own tokenizers; they refuse to run, or to download, where a library or
-a model of a tokenizer is absent.
+"""BLEU for languages that the 13a tokenizer does not fit, by sacrebleu's other tokenizers; nothing is downloaded, and a missing library
+or tokenizer model is refused.
 
 bleu_zh parts Chinese by character and the rest by words; bleu_char parts every text by character; bleu_intl takes punctuation of every
 script off the words. bleu_ja and bleu_ko cut words with MeCab, bleu_flores200 with the SentencePiece model of FLORES-200.

@@ -1,4 +1,4 @@
-"""exact_match and accuracy: an answer is right or wrong; they refuse to normalise more than they say."""
+"""exact_match and accuracy: an answer is right or wrong, and is normalised only as the metric's docstring says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""METEOR 1.5 by its own Java program, which the extra `coco` brings; it refuses to approximate it where Java is absent.
+"""METEOR 1.5 by its own Java program, which the extra `coco` installs; without Java the metric is refused, not approximated.
 
 The program aligns an output with each of its references and gives counts of the best; counts add up over examples, and the
 score of their sum is the program's own score of the whole set, which is no mean.
@@ -67,14 +67,14 @@ def counts(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> Numbe
         encoding="utf-8",
         errors="replace",
     )
-    found = [line.split() for line in done.stdout.splitlines()]
-    if done.returncode or len(found) != len(rows) or any(len(one) != COUNTS for one in found):
-        said = (done.stderr or done.stdout).strip().splitlines()
+    rows_counted = [line.split() for line in done.stdout.splitlines()]
+    if done.returncode or len(rows_counted) != len(rows) or any(len(row) != COUNTS for row in rows_counted):
+        message = (done.stderr or done.stdout).strip().splitlines()
         raise ForewordError(
-            f"METEOR's program stopped after {len(found)} of {len(rows)} outputs, saying "
-            f"'{said[-1] if said else 'nothing'}'; run `java -jar {jar}` to see why."
+            f"METEOR's program stopped after {len(rows_counted)} of {len(rows)} outputs, saying "
+            f"'{message[-1] if message else 'nothing'}'; run `java -jar {jar}` to see why."
         )
-    counted = np.array(found, dtype=np.float64)
+    counted = np.array(rows_counted, dtype=np.float64)
     counted[(counted[:, 0] == counted[:, 21]) & (counted[:, 1] == counted[:, 22]) & (counted[:, 20] == 1), 20] = 0.0
     return counted
 
@@ -91,16 +91,16 @@ def score(sums: Numbers) -> Numbers:
 def _share(sums: Numbers, side: int) -> Numbers:
     """Matched words of the outputs (side 0) or the references (side 1), weighed, over all of that side."""
     length, function = sums[..., side], sums[..., 2 + side]
-    found = np.zeros(sums.shape[:-1])
+    matched = np.zeros(sums.shape[:-1])
     for stage, weight in enumerate(STAGES):
         content, other = (sums[..., 4 + 4 * stage + 2 * kind + side] for kind in (0, 1))
-        found = found + weight * (DELTA * content + (1 - DELTA) * other)
-    return divide(found, DELTA * (length - function) + (1 - DELTA) * function)
+        matched = matched + weight * (DELTA * content + (1 - DELTA) * other)
+    return divide(matched, DELTA * (length - function) + (1 - DELTA) * function)
 
 
 def _jar() -> Path | None:
-    found = importlib.util.find_spec("pycocoevalcap")
-    for place in (found.submodule_search_locations or []) if found else []:
+    spec = importlib.util.find_spec("pycocoevalcap")
+    for place in (spec.submodule_search_locations or []) if spec else []:
         jar = Path(place, "meteor", "meteor-1.5.jar")
         if jar.is_file():
             return jar
@@ -124,9 +124,10 @@ def _metric(
 
     def statistics(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> Numbers:
         rows = [
-            (prepare(one), [prepare(text) for text in accepted[:most]]) for one, accepted in pairs(outputs, references)
+            (prepare(output), [prepare(text) for text in accepted[:most]])
+            for output, accepted in pairs(outputs, references)
         ]
-        return counts([one for one, _ in rows], [accepted for _, accepted in rows])
+        return counts([output for output, _ in rows], [accepted for _, accepted in rows])
 
     return Metric(
         name=name,

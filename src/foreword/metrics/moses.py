@@ -1,4 +1,4 @@
-"""Joins tokenised English as Moses' detokenizer does (`-q -l en`); it refuses other languages and lines of mark-up.
+"""Detokenises English as Moses' detokenizer does (`-q -l en`).
 
 From the definition of that tool: words are what stands between spaces; brackets and currency signs lean to the
 right, closing punctuation and contractions to the left, quotation marks to either side in turn, and words of Chinese,

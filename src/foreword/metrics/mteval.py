@@ -1,4 +1,4 @@
-"""BLEU and NIST as mteval-v13a.pl and its Python port in the E2E scripts compute them; they refuse to mix the two.
+"""BLEU and NIST as mteval-v13a.pl and its Python port in the E2E scripts compute them, kept apart where the two differ.
 
 The two read the same tokens and part in details. Perl lower-cases ASCII letters only, smooths missing n-grams and skips
 empty references; its NIST compares the outputs' length with the mean over all references of the set. Python
@@ -52,7 +52,7 @@ def perl_words(text: str) -> Words:
 
 def python_words(text: str) -> Words:
     """The tokens lower-cased; a text without any is one empty token."""
-    return tuple(one.lower() for one in tokens(text)) or ("",)
+    return tuple(token.lower() for token in tokens(text)) or ("",)
 
 
 @dataclass(frozen=True)
@@ -67,31 +67,31 @@ class Segment:
 
     def matched(self, order: int) -> list[int]:
         """How many n-grams match, for each order up to the given."""
-        found = [0] * order
+        matches = [0] * order
         for gram, count in self.hits.items():
             if len(gram) <= order:
-                found[len(gram) - 1] += count
-        return found
+                matches[len(gram) - 1] += count
+        return matches
 
 
 def segment(output: str, references: Sequence[str], words: Callable[[str], Words]) -> Segment:
     """words: perl_words, for which an empty reference has no length, or python_words."""
-    mine, theirs = words(output), [words(one) for one in references]
-    lengths = [len(one) for one in theirs]
-    known = [grams(one, NIST_ORDER) for one in theirs]
+    mine, theirs = words(output), [words(reference) for reference in references]
+    lengths = [len(reference) for reference in theirs]
+    known = [grams(counts, NIST_ORDER) for counts in theirs]
     ours = grams(mine, NIST_ORDER)
-    most = {gram: max(one[gram] for one in known) for gram in ours}
+    most = {gram: max(counts[gram] for counts in known) for gram in ours}
     every: Counter[Words] = Counter()
-    for one in known:
-        every.update(one)
+    for counts in known:
+        every.update(counts)
     clipped = {gram: min(count, most[gram]) for gram, count in ours.items() if most[gram]}
-    nearest = closest(len(mine), [one for one in lengths if one] or [0])
+    nearest = closest(len(mine), [length for length in lengths if length] or [0])
     return Segment(len(mine), nearest, tuple(lengths), clipped, every)
 
 
 def perl_bleu(segments: Sequence[Segment]) -> float:
     """BLEU of a set, 0..1, not rounded."""
-    return float(_score(np.array([_row(one) for one in segments]).sum(axis=0))) / 100 if segments else 0.0
+    return float(_score(np.array([_row(segment) for segment in segments]).sum(axis=0))) / 100 if segments else 0.0
 
 
 def perl_nist(segments: Sequence[Segment]) -> float:
@@ -101,43 +101,43 @@ def perl_nist(segments: Sequence[Segment]) -> float:
 
 def python_bleu(segments: Sequence[Segment], smoothing: float = 0.0) -> float:
     """BLEU of a set, 0..1. smoothing: added to hits and totals of every order; 1 for sentences."""
-    found = np.array([one.matched(BLEU_ORDER) for one in segments]).sum(axis=0)
+    matches = np.array([segment.matched(BLEU_ORDER) for segment in segments]).sum(axis=0)
     logs = 0.0
     for n in range(BLEU_ORDER):
-        total = sum(one.length - n for one in segments)
-        logs += math.log(max(found[n] + smoothing, _TINY) / max(total + smoothing, _SMALL))
-    ours, theirs = sum(one.length for one in segments), sum(one.nearest for one in segments)
+        total = sum(segment.length - n for segment in segments)
+        logs += math.log(max(matches[n] + smoothing, _TINY) / max(total + smoothing, _SMALL))
+    ours, theirs = sum(segment.length for segment in segments), sum(segment.nearest for segment in segments)
     brevity = math.exp(1.0 - theirs / (ours or 1e-5)) if ours <= theirs else 1.0
     return brevity * math.exp(logs / BLEU_ORDER)
 
 
 def python_nist(segments: Sequence[Segment]) -> float:
     """NIST of a set. Raises ZeroDivisionError where the outputs come to no n-gram of an order up to 5."""
-    told = _told(segments, sum(sum(one.lengths) for one in segments), zero_is_no_prefix=False)
-    totals = [sum(one.length - n for one in segments) for n in range(NIST_ORDER)]
-    information = sum(sum(one[n] for one in told) / total for n, total in enumerate(totals))
-    mean = sum(sum(one.lengths) / len(one.lengths) for one in segments)
+    weights = _information(segments, sum(sum(segment.lengths) for segment in segments), zero_is_no_prefix=False)
+    totals = [sum(segment.length - n for segment in segments) for n in range(NIST_ORDER)]
+    information = sum(sum(values[n] for values in weights) / total for n, total in enumerate(totals))
+    mean = sum(sum(segment.lengths) / len(segment.lengths) for segment in segments)
     return information * _penalty(totals[0] / mean)
 
 
-def _told(segments: Sequence[Segment], words: int, *, zero_is_no_prefix: bool) -> list[list[float]]:
+def _information(segments: Sequence[Segment], words: int, *, zero_is_no_prefix: bool) -> list[list[float]]:
     """For each segment and order, the information of the n-grams that match, in bits.
 
     It is how much rarer than its prefix an n-gram is among all references; a single word's prefix is any word. In Perl
     the prefix "0" is false, so an n-gram after it counts as if it stood alone.
     """
     every: Counter[Words] = Counter()
-    for one in segments:
-        every.update(one.references)
-    found = []
-    for one in segments:
-        told = [0.0] * NIST_ORDER
-        for gram, count in one.hits.items():
+    for segment in segments:
+        every.update(segment.references)
+    rows = []
+    for segment in segments:
+        row = [0.0] * NIST_ORDER
+        for gram, count in segment.hits.items():
             prefix = gram[:-1]
             whole = words if not prefix or (zero_is_no_prefix and prefix == ("0",)) else every[prefix]
-            told[len(gram) - 1] += count * math.log2(whole / every[gram])
-        found.append(told)
-    return found
+            row[len(gram) - 1] += count * math.log2(whole / every[gram])
+        rows.append(row)
+    return rows
 
 
 def _penalty(ratio: float) -> float:
@@ -146,19 +146,19 @@ def _penalty(ratio: float) -> float:
     return math.exp(-_BETA * math.log(ratio) ** 2) if ratio > 0 else 0.0
 
 
-def _row(one: Segment) -> list[int]:
-    totals = [max(0, one.length - n) for n in range(BLEU_ORDER)]
-    return [one.length, one.nearest, *one.matched(BLEU_ORDER), *totals]
+def _row(segment: Segment) -> list[int]:
+    totals = [max(0, segment.length - n) for n in range(BLEU_ORDER)]
+    return [segment.length, segment.nearest, *segment.matched(BLEU_ORDER), *totals]
 
 
 def _statistics(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> Numbers:
     """[N, 10]: output and closest reference length, n-gram hits, n-grams of the output."""
     rows = []
     for output, accepted in pairs(outputs, references):
-        mine, theirs = perl_words(output), [perl_words(one) for one in accepted]
-        found = hits(grams(mine), [grams(one) for one in theirs])
-        nearest = closest(len(mine), [len(one) for one in theirs if one] or [0])
-        rows.append([len(mine), nearest, *found, *(max(0, len(mine) - n) for n in range(BLEU_ORDER))])
+        mine, theirs = perl_words(output), [perl_words(reference) for reference in accepted]
+        matches = hits(grams(mine), [grams(reference) for reference in theirs])
+        nearest = closest(len(mine), [len(reference) for reference in theirs if reference] or [0])
+        rows.append([len(mine), nearest, *matches, *(max(0, len(mine) - n) for n in range(BLEU_ORDER))])
     return np.array(rows, dtype=np.float64).reshape(-1, 2 + 2 * BLEU_ORDER)
 
 
@@ -168,10 +168,10 @@ def _score(sums: Numbers) -> Numbers:
     ours, theirs = sums[..., 0], sums[..., 1]
     logs, halvings = np.zeros((2, *ours.shape))
     for n in range(BLEU_ORDER):
-        found, total = sums[..., 2 + n], sums[..., 2 + BLEU_ORDER + n]
-        missed = (found == 0) & (total > 0)
+        matches, total = sums[..., 2 + n], sums[..., 2 + BLEU_ORDER + n]
+        missed = (matches == 0) & (total > 0)
         halvings = halvings + missed
-        share = divide(np.where(missed, 0.5**halvings, found), total)
+        share = divide(np.where(missed, 0.5**halvings, matches), total)
         logs = logs + np.log(np.where(total > 0, share, 1.0))
     brevity = np.exp(np.minimum(0.0, 1.0 - divide(theirs, ours)))
     return np.asarray(100.0 * np.where(ours > 0, brevity * np.exp(logs / BLEU_ORDER), 0.0))
@@ -183,17 +183,17 @@ def _nist_statistics(outputs: Sequence[str], references: Sequence[Sequence[str]]
 
 def _nist_rows(segments: Sequence[Segment]) -> Numbers:
     """[N, 14]: information and n-grams of each order, output length, reference words, references with a word, and 1."""
-    words = sum(sum(one.lengths) for one in segments)
+    words = sum(sum(segment.lengths) for segment in segments)
     rows = [
         [
-            *told,
-            *(max(0, one.length - n) for n in range(NIST_ORDER)),
-            one.length,
-            sum(one.lengths),
-            sum(map(bool, one.lengths)),
+            *information,
+            *(max(0, segment.length - n) for n in range(NIST_ORDER)),
+            segment.length,
+            sum(segment.lengths),
+            sum(map(bool, segment.lengths)),
             1,
         ]
-        for one, told in zip(segments, _told(segments, words, zero_is_no_prefix=True), strict=True)
+        for segment, information in zip(segments, _information(segments, words, zero_is_no_prefix=True), strict=True)
     ]
     return np.array(rows, dtype=np.float64).reshape(-1, 2 * NIST_ORDER + 4)
 
@@ -201,11 +201,11 @@ def _nist_rows(segments: Sequence[Segment]) -> Numbers:
 def _nist(sums: Numbers) -> Numbers:
     """[..., 14] -> [...]: information an n-gram over all orders, less where the outputs are shorter than a mean reference."""
     sums = np.asarray(sums, dtype=np.float64)
-    told, totals = sums[..., :NIST_ORDER], sums[..., NIST_ORDER : 2 * NIST_ORDER]
+    information, totals = sums[..., :NIST_ORDER], sums[..., NIST_ORDER : 2 * NIST_ORDER]
     length, words, known, count = (sums[..., 2 * NIST_ORDER + k] for k in range(4))
     ratio = divide(length, divide(words, known) * count)
     penalty = np.exp(-_BETA * np.log(np.where(ratio > 0, np.minimum(ratio, 1.0), 1.0)) ** 2)
-    return np.asarray(np.where(ratio > 0, (told / np.maximum(totals, 1.0)).sum(axis=-1) * penalty, 0.0))
+    return np.asarray(np.where(ratio > 0, (information / np.maximum(totals, 1.0)).sum(axis=-1) * penalty, 0.0))
 
 
 METRICS = (

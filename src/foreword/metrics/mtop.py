@@ -1,4 +1,5 @@
-"""MTOP parses as their scorers read them: exact match after re-spacing, template, tree match; they refuse unbalanced brackets.
+"""MTOP parses as their scorers read them: exact match after re-spacing, template accuracy, tree match; unbalanced brackets do not count
+as a parse.
 
 Sources: UnifiedSKG (Xie et al. 2022, metrics/mtop) re-spaces what its decoder's clean-up took away and compares
 strings; the template is CASPER's (Pasupat et al. 2021, google-research/language); trees and their brackets are TOP's
@@ -18,19 +19,19 @@ from foreword.metrics.base import mean_metric
 _SPACED = ("'s", ",", "?")
 _DOTTED = ("Dr", "Mrs", "Mr", "O.J", "Jr", "N", "J", "Y", "drs", "St", "Portugal")
 _SPACING = (
-    *((one, f" {one}") for one in _SPACED),
+    *((word, f" {word}") for word in _SPACED),
     ("a.m.", "a.m ."),
     ("p.m.", "p.m ."),
     ("p. m.", "p . m ."),
-    *((f"{one}.", f"{one} .") for one in _DOTTED),
+    *((f"{word}.", f"{word} .") for word in _DOTTED),
 )
 _COMPACT = re.compile(r"\[(IN|SL)\s+([^\[\]=]*?)\s*=")
 
 
 def respaced(output: str) -> str:
     """The output with the blanks that a tokenizer's clean-up took away, in UnifiedSKG's order of replacements."""
-    for found, put in _SPACING:
-        output = output.replace(found, put)
+    for joined, spaced in _SPACING:
+        output = output.replace(joined, spaced)
     return output
 
 
@@ -38,7 +39,7 @@ def expanded(parse: str) -> str:
     """A parse as it is; CASPER's compact form `[IN get alarm = [SL ordinal = next]]` in the form of MTOP."""
     if not parse.strip().startswith("[IN "):
         return parse
-    named = _COMPACT.sub(lambda one: f"[{one[1]}:{'_'.join(one[2].upper().split())} ", parse)
+    named = _COMPACT.sub(lambda match: f"[{match[1]}:{'_'.join(match[2].upper().split())} ", parse)
     return named.replace("]", " ]")
 
 
@@ -51,7 +52,7 @@ def frame(parse: str) -> tuple[str, tuple[str, ...]] | None:
     if not words:
         return None
     path: list[str] = []
-    found: set[str] = set()
+    paths: set[str] = set()
     for place, word in enumerate(words):
         if not path and place:
             return None
@@ -62,14 +63,14 @@ def frame(parse: str) -> tuple[str, tuple[str, ...]] | None:
         elif word == "]":
             path.pop()
         else:
-            found.add(".".join(path[1:]))
-    return None if path else (words[0][1:], tuple(sorted(found)))
+            paths.add(".".join(path[1:]))
+    return None if path else (words[0][1:], tuple(sorted(paths)))
 
 
 def template(parse: str) -> str | None:
     """The frame as one text, `IN:GET_ALARM-SL:ORDINAL`; None for a parse whose brackets do not fit."""
-    found = frame(parse)
-    return None if found is None else "-".join((found[0], *found[1]))
+    parsed = frame(parse)
+    return None if parsed is None else "-".join((parsed[0], *parsed[1]))
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ def ratios(both: int, ours: int, theirs: int) -> dict[str, float]:
 
 def summed(rows: Sequence[tuple[int, int, int]]) -> tuple[int, int, int]:
     """The sums of bracket counts over trees."""
-    return sum(one[0] for one in rows), sum(one[1] for one in rows), sum(one[2] for one in rows)
+    return sum(row[0] for row in rows), sum(row[1] for row in rows), sum(row[2] for row in rows)
 
 
 def _exact(output: str, reference: str) -> float:

@@ -1,4 +1,4 @@
-"""BLEU as Moses' multi-bleu.perl prints it, of words between white space; it refuses to tokenise, smooth or skip.
+"""BLEU as Moses' multi-bleu.perl computes it, on words between white space, without smoothing.
 
 An empty reference counts, as one of length 0: an output shorter than half of every other reference then has no length
 to fall short of. Only ASCII white space parts words, and lower-casing is of ASCII letters. Where all references have
@@ -41,30 +41,30 @@ def grams(of: Words, order: int = ORDER) -> Counter[Words]:
 
 def hits(ours: Counter[Words], theirs: Sequence[Counter[Words]], order: int = ORDER) -> list[int]:
     """For each order, how many n-grams of the output stand in a reference, none more often than in one of them."""
-    found = [0] * order
+    matches = [0] * order
     for gram, count in ours.items():
-        most = max([one[gram] for one in theirs], default=0)
-        found[len(gram) - 1] += min(count, most)
-    return found
+        most = max([counts[gram] for counts in theirs], default=0)
+        matches[len(gram) - 1] += min(count, most)
+    return matches
 
 
 def closest(length: int, lengths: Sequence[int]) -> int:
     """The reference length nearest to the output's; of two as near, the shorter."""
-    return min(lengths, key=lambda one: (abs(one - length), one))
+    return min(lengths, key=lambda candidate: (abs(candidate - length), candidate))
 
 
 def row(output: Words, references: Sequence[Words]) -> list[int]:
     """Output length, closest reference length, hits of each order, n-grams of each order."""
-    theirs = [grams(one) for one in references]
+    theirs = [grams(reference) for reference in references]
     totals = [max(0, len(output) - n) for n in range(ORDER)]
-    nearest = closest(len(output), [len(one) for one in references])
+    nearest = closest(len(output), [len(reference) for reference in references])
     return [len(output), nearest, *hits(grams(output), theirs), *totals]
 
 
 def _statistics(outputs: Sequence[str], references: Sequence[Sequence[str]], *, lowercase: bool) -> Numbers:
     """[N, 10]: what `row` says of each example."""
     rows = [
-        row(words(output, lowercase=lowercase), [words(one, lowercase=lowercase) for one in accepted])
+        row(words(output, lowercase=lowercase), [words(reference, lowercase=lowercase) for reference in accepted])
         for output, accepted in pairs(outputs, references)
     ]
     return np.array(rows, dtype=np.float64).reshape(-1, WIDTH)
@@ -123,8 +123,8 @@ def _prepared(
     prepare: Callable[[str], str], outputs: Sequence[str], references: Sequence[Sequence[str]], *, lowercase: bool
 ) -> Numbers:
     rows = list(pairs(outputs, references))
-    accepted = [padded([prepare(text) for text in one[:COLUMNS]]) for _, one in rows]
-    return _statistics([prepare(one) for one, _ in rows], accepted, lowercase=lowercase)
+    accepted = [padded([prepare(text) for text in texts[:COLUMNS]]) for _, texts in rows]
+    return _statistics([prepare(output) for output, _ in rows], accepted, lowercase=lowercase)
 
 
 _SOURCE = "Papineni et al. 2002, as Moses' multi-bleu.perl before it rounds"

@@ -1,4 +1,4 @@
-"""MultiRC's exact match over questions, as T5 has it: all answers to a question right; it refuses an example without its group.
+"""MultiRC's exact match over questions, as in T5: all answers to a question must be right.
 
 The first example of a question carries its verdict, so that sums over all examples are right; a sum over some of them
 counts the questions whose first answer is among them. The second number of a row says which rows those are.

@@ -1,4 +1,4 @@
-"""PARENT: an answer against its references and its table, by words in common; it refuses a table of mixed or empty entries.
+"""PARENT: an output scored against its references and its table by n-gram overlap; a table of mixed or empty entries is refused.
 
 From Dhingra et al. 2019 as table_text_eval scores it: n-grams of orders 1 to 4, a smoothing of 1e-5. It is no Metric
 of the shelf, for it needs tables beside outputs and references. All numbers are 0..1.
@@ -23,8 +23,8 @@ _Grams = Mapping[Words, tuple[int, float]]
 class TableError(ForewordError):
     """A table that PARENT cannot read. stops: what the official script raises on it."""
 
-    def __init__(self, found: str, todo: str, stops: str) -> None:
-        super().__init__(f"PARENT found {found}; {todo}.")
+    def __init__(self, fault: str, todo: str, stops: str) -> None:
+        super().__init__(f"PARENT found {fault}; {todo}.")
         self.stops = stops
 
 
@@ -56,9 +56,9 @@ def entailing(entries: Sequence[Sequence[Words]]) -> frozenset[str]:
     """
     sizes = sorted({len(entry) for entry in entries})
     if sizes not in ([2], [3]):
-        found = "entries of " + " and ".join(map(str, sizes)) + " parts" if sizes else "no entry"
+        what = "entries of " + " and ".join(map(str, sizes)) + " parts" if sizes else "no entry"
         raise TableError(
-            f"{found} in one table", "write pairs (attribute, value) or triples (head, relation, tail)", "ValueError"
+            f"{what} in one table", "write pairs (attribute, value) or triples (head, relation, tail)", "ValueError"
         )
     return frozenset(word for entry in entries for word in _value(entry))
 
@@ -82,7 +82,7 @@ def parent(
     output: Words,
     references: Sequence[Words],
     known: frozenset[str],
-    told: Sequence[Words],
+    values: Sequence[Words],
     weights: Sequence[float | None] = (None,),
 ) -> list[Score]:
     """The scores of one output against its references, one for each weight (lambda) of the table in the recall.
@@ -91,10 +91,10 @@ def parent(
     A weight of None is one minus the mean share of `told` that the reference tells. Among equal F the first counts.
     """
     mine = _grams(output, known)
-    table_recall = _mentioned(told, output) or SMALL
-    parts = [_against(mine, _grams(reference, known), _mentioned(told, reference)) for reference in references]
+    table_recall = _mentioned(values, output) or SMALL
+    parts = [_against(mine, _grams(reference, known), _mentioned(values, reference)) for reference in references]
     return [
-        max((_combined(one, table_recall, weight) for one in parts), key=lambda score: score.f) for weight in weights
+        max((_combined(part, table_recall, weight) for part in parts), key=lambda score: score.f) for weight in weights
     ]
 
 
@@ -110,18 +110,18 @@ def _grams(words: Words, known: frozenset[str]) -> list[_Grams]:
     before = [0]
     for word in words:
         before.append(before[-1] + (word in known))
-    found: list[_Grams] = []
+    grams: list[_Grams] = []
     for n in range(1, ORDER + 1):
         counts = Counter(zip(*(words[k:] for k in range(n)), strict=False))
         shares = {words[i : i + n]: (before[i + n] - before[i]) / n for i in range(len(words) - n + 1)}
-        found.append({gram: (count, shares[gram]) for gram, count in counts.items()})
-    return found
+        grams.append({gram: (count, shares[gram]) for gram, count in counts.items()})
+    return grams
 
 
-def _mentioned(told: Sequence[Words], words: Words) -> float:
+def _mentioned(values: Sequence[Words], words: Words) -> float:
     """The mean over the table's values of the share of their words that the text tells in their order."""
     known = places(words)
-    return sum(longest(known, len(words), value) / len(value) for value in told) / len(told)
+    return sum(longest(known, len(words), value) / len(value) for value in values) / len(values)
 
 
 def _against(ours: Sequence[_Grams], theirs: Sequence[_Grams], mentioned: float) -> Parts:
@@ -133,13 +133,13 @@ def _against(ours: Sequence[_Grams], theirs: Sequence[_Grams], mentioned: float)
             total += count
             shared = min(count, its[gram][0]) if gram in its else 0
             right += shared + (count - shared) * share
-        found = wanted = 0.0
+        matched = weight = 0.0
         for gram, (count, share) in its.items():
-            wanted += count * share
+            weight += count * share
             if share and gram in mine:
-                found += min(count, mine[gram][0]) * share
+                matched += min(count, mine[gram][0]) * share
         precisions.append(right / total if total else 0.0)
-        recalls.append(found / wanted if wanted else 1.0)
+        recalls.append(matched / weight if weight else 1.0)
     return Parts(_mean(precisions), _mean(recalls) or SMALL, mentioned)
 
 

@@ -1,4 +1,4 @@
-"""Words as the COCO caption code cuts them: Penn Treebank tokens, lower-cased, no punctuation; it refuses other tongues.
+"""The Penn Treebank tokenizer of the COCO caption code: lower-cased tokens without punctuation, for English only.
 
 The code runs the Stanford tokeniser 3.4.1 (a Java program) and drops seventeen marks. This is its behaviour on English
 sentences, found by asking it; tests hold the two together on every sentence of E2E and WebNLG. What such text does not
@@ -94,27 +94,27 @@ def tokenised(texts: Sequence[str]) -> list[str]:
     """
     lines = [text.replace("\n", " ").replace("\r", " ").replace("\u00ad", "") for text in texts]
     following = [*lines, ""][1:]
-    return [_line(one, after if _OPEN.search(one) else "") for one, after in zip(lines, following, strict=True)]
+    return [_line(line, after if _OPEN.search(line) else "") for line, after in zip(lines, following, strict=True)]
 
 
 @functools.lru_cache(maxsize=2**16)
 def _line(line: str, after: str) -> str:
-    found: list[str] = []
+    words: list[str] = []
     at = 0
     text = f"{line}\n{after}"
     while at < len(line):
-        end = _add(found, text, at)
+        end = _add(words, text, at)
         at = max(end, at + 1)
-    return " ".join(one for one in found if one not in DROPPED)
+    return " ".join(word for word in words if word not in DROPPED)
 
 
-def _add(found: list[str], text: str, at: int) -> int:
+def _add(words: list[str], text: str, at: int) -> int:
     """Adds the token that starts at a place, as one or two words, and returns where it ends."""
     if text[at].isspace():
         return at + 1
     plain = _PLAIN.match(text, at)
     if plain and plain.group().lower() not in JOINED:
-        found.append(plain.group().lower())
+        words.append(plain.group().lower())
         return plain.end()
     kind, longest, end = "", at, at
     for name, pattern in _TOKENS:
@@ -123,7 +123,7 @@ def _add(found: list[str], text: str, at: int) -> int:
             kind, longest, end = name, match.end(), match.end(pattern.groups)
     if text[end : end + 1] == "." and (kind == "word" or _THING.fullmatch(text, at, end)):
         end = _with_stop(text, at, end)
-    found += _written(kind, text[at:end])
+    words += _written(kind, text[at:end])
     return end
 
 

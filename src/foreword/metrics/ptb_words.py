@@ -1,4 +1,4 @@
-"""The words and marks that `ptb` treats as special, found by asking the tokeniser; they refuse to be a grammar."""
+"""The words and marks that the tokenizer of `ptb` treats as special, determined by running the original on them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ROUGE-L as rouge-score computes it, F-measure, best reference; it refuses all but ASCII letters and digits.
+"""ROUGE-L as rouge-score computes it: F-measure, best reference, ASCII letters and digits only.
 
 rouge-score's tokens are runs of a-z and 0-9 after lower-casing: a text in another script has none and scores 0.
 """

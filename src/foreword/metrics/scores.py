@@ -1,4 +1,4 @@
-"""Every metric of a task on one set of answers; it refuses to go on without the metric that decides."""
+"""Computes every metric of a task on one set of predictions; only the primary metric must be computable."""
 
 from __future__ import annotations
 

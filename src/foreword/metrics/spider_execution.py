@@ -1,4 +1,4 @@
-"""Spider's execution accuracy: a query is right when it returns what the gold query does; it refuses SQL that does more than read.
+"""Spider's execution accuracy: a query is right when it returns what the gold query returns; SQL may only read.
 
 Source: as foreword/metrics/spider_results.py says. Every file `*.sqlite` in the database's folder is asked: one is execution
 accuracy, the many of a test suite make it test-suite accuracy. The SQL runs in a process of its own, on a database opened
@@ -54,25 +54,25 @@ def execution_scores(jobs: Sequence[Any], _: Sequence[Any] = ()) -> list[float]:
     folders: dict[str, dict[str, list[tuple[int, int, str]]]] = {}
     for at, (place, output, accepted, folder) in enumerate(jobs):
         for reference in accepted:
-            asked = folders.setdefault(folder, {}).setdefault(statement(reference), [])
-            asked.append((at, place, predicted(output)))
+            predictions = folders.setdefault(folder, {}).setdefault(statement(reference), [])
+            predictions.append((at, place, predicted(output)))
     right = [0.0] * len(jobs)
     for folder, golds in folders.items():
         print(f"reading {folder}", file=sys.stderr, flush=True)  # what is told where the process stops
         for path in _databases(folder):
             with _opened(path) as base:
-                golds = {gold: _standing(base, gold, asked) for gold, asked in golds.items() if asked}
-        for asked in golds.values():
-            for at, _place, _said in asked:
+                golds = {gold: _standing(base, gold, predictions) for gold, predictions in golds.items() if predictions}
+        for predictions in golds.values():
+            for at, _place, _query in predictions:
                 right[at] = 1.0
     return right
 
 
 def _databases(folder: str) -> list[Path]:
-    found = sorted(Path(folder).glob("*.sqlite"))
-    if not found:
+    paths = sorted(Path(folder).glob("*.sqlite"))
+    if not paths:
         raise ForewordError(f"There is no database in {folder}; put the folder 'database' of spider.zip there.")
-    return found
+    return paths
 
 
 class _Base:
@@ -135,12 +135,12 @@ def _only_reading(action: int, first: str | None, second: str | None, *_: str | 
     return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
 
 
-def _standing(base: _Base, gold: str, asked: Sequence[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
+def _standing(base: _Base, gold: str, predictions: Sequence[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
     """Those of the predictions that return what the gold query does. Raises ForewordError where that itself fails."""
     why = ""
     try:
-        wanted = base.rows(gold, ROWS + 1)
-        why = f"it returns more than {ROWS:,} rows" if len(wanted) > ROWS else ""
+        rows = base.rows(gold, ROWS + 1)
+        why = f"it returns more than {ROWS:,} rows" if len(rows) > ROWS else ""
     except _FAILS as error:
         why = str(error) or type(error).__name__
         if base.left < 0:
@@ -149,15 +149,15 @@ def _standing(base: _Base, gold: str, asked: Sequence[tuple[int, int, str]]) -> 
             why = f"it takes longer than {SECONDS:.0f} s"
     if why:
         raise ForewordError(
-            f"The reference query of example {asked[0][1]} (counted from 0) fails on {base.path} ({why}): '{gold}'; leave "
+            f"The reference query of example {predictions[0][1]} (counted from 0) fails on {base.path} ({why}): '{gold}'; leave "
             "that example out, or score this task without 'spider_execution'."
         )
-    return [one for one in asked if _agrees(base, one[2], wanted, ordered(gold))]
+    return [prediction for prediction in predictions if _agrees(base, prediction[2], rows, ordered(gold))]
 
 
-def _agrees(base: _Base, query: str, wanted: Sequence[Row], in_order: bool) -> bool:
+def _agrees(base: _Base, query: str, rows: Sequence[Row], in_order: bool) -> bool:
     try:
-        return same_results(wanted, base.rows(query, len(wanted) + 1), in_order)
+        return same_results(rows, base.rows(query, len(rows) + 1), in_order)
     except _FAILS:
         return False
 

@@ -1,4 +1,4 @@
-"""Spider's exact set match and its hardness, component by component; it refuses to look at a literal value or at DISTINCT.
+"""Spider's exact set match and its hardness, component by component; literal values and DISTINCT are not compared.
 
 Source: the definition of the official evaluation (Yu et al. 2018; taoyds/spider at b7b5b8c, --etype match), written
 anew. Literals of conditions become nothing, columns joined by a foreign key become one where their table stands in
@@ -52,23 +52,23 @@ class Verdict:
         return _right(self.totals[component])
 
 
-def elementai(found: Sequence[str]) -> list[str]:
+def elementai(tokens: Sequence[str]) -> list[str]:
     """The tokens as the fork of UnifiedSKG and PICARD reads them (elementai/spider at 2965d67): INNER JOIN, `<>` and
     count(1) are JOIN, `!=` and count(*)."""
-    kept: list[str] = []
-    for token, after in zip(found, (*found, "")[1:], strict=True):
-        if token == ">" and kept[-1:] == ["<"]:
-            kept[-1] = "!="
-        elif token == "1" and after == ")" and kept[-2:] == ["count", "("]:
-            kept.append("*")
+    read: list[str] = []
+    for token, after in zip(tokens, (*tokens, "")[1:], strict=True):
+        if token == ">" and read[-1:] == ["<"]:
+            read[-1] = "!="
+        elif token == "1" and after == ")" and read[-2:] == ["count", "("]:
+            read.append("*")
         elif token != "inner" or after != "join":
-            kept.append(token)
-    return kept
+            read.append(token)
+    return read
 
 
-def suite(found: Sequence[str]) -> list[str]:
+def suite(tokens: Sequence[str]) -> list[str]:
     """The tokens as the test-suite copy reads them (elementai/test-suite-sql-eval at 0b5ece1): every LIMIT is 1."""
-    return ["1" if before == "limit" else token for before, token in zip(("", *found), found, strict=False)]
+    return ["1" if before == "limit" else token for before, token in zip(("", *tokens), tokens, strict=False)]
 
 
 def judge(gold: str, prediction: str, schema: Schema, reread: Reread = list) -> Verdict:
@@ -78,13 +78,13 @@ def judge(gold: str, prediction: str, schema: Schema, reread: Reread = list) -> 
     the gold query cannot be read.
     """
     try:
-        meant = parse(gold, schema, reread)
-        hardness = _hardness(meant)
+        gold_query = parse(gold, schema, reread)
+        hardness = _hardness(gold_query)
         try:
-            said, unread = parse(prediction, schema, reread), False
+            predicted, unread = parse(prediction, schema, reread), False
         except SqlError:
-            said, unread = no_query(), True
-        totals, exact = _compared(_normal(said, schema), _normal(meant, schema))
+            predicted, unread = no_query(), True
+        totals, exact = _compared(_normal(predicted, schema), _normal(gold_query, schema))
     except (IndexError, TypeError, RecursionError) as error:
         # Conditions without AND or OR between them, or too deep a nest: the official tool stops on them after parsing.
         raise SqlError(type(error).__name__, "conditions that do not alternate, or too deep a nest") from error
@@ -95,8 +95,8 @@ def schema_of(row: Mapping[str, Any]) -> Schema:
     """The schema of a row of Spider's tables.json. Raises ValueError where it is none."""
     try:
         columns = [(int(table), str(name)) for table, name in row["column_names_original"]]
-        keys = [(int(one), int(other)) for one, other in row["foreign_keys"]]
-        return Schema.of([str(one) for one in row["table_names_original"]], columns, keys)
+        keys = [(int(column), int(other)) for column, other in row["foreign_keys"]]
+        return Schema.of([str(table) for table in row["table_names_original"]], columns, keys)
     except (TypeError, ValueError, IndexError, KeyError) as error:
         raise ValueError(f"this is no Spider schema ({error})") from error
 
@@ -138,25 +138,25 @@ def _exact(output: str, reference: str, place: int, schemas: Sequence[Any], know
 def _normal(query: Query, schema: Schema) -> Query:
     tables = {unit[1][2:-2] for unit in query.tables if unit[0] == "table_unit"}
 
-    def column(one: Column) -> Column:
-        name = one[1]
+    def column(unit: Column) -> Column:
+        name = unit[1]
         if name in schema.merged and name[2:].partition(".")[0] in tables:
             name = schema.merged[name]
-        return one[0], name, None
+        return unit[0], name, None
 
     return _mapped(_without_values(query), column)
 
 
 def _without_values(query: Query) -> Query:
     def emptied(conditions: Conditions) -> Conditions:
-        found: Conditions = list(conditions)
-        for place in range(0, len(found), 2):
-            if isinstance(found[place], str):
+        stripped: Conditions = list(conditions)
+        for place in range(0, len(stripped), 2):
+            if isinstance(stripped[place], str):
                 raise SqlError("ValueError", "AND or OR stands where a condition is expected")
-            negated, operator, left, *values = found[place]
-            kept = [_without_values(one) if isinstance(one, Query) else None for one in values]
-            found[place] = (negated, operator, left, *kept)
-        return found
+            negated, operator, left, *values = stripped[place]
+            operands = [_without_values(value) if isinstance(value, Query) else None for value in values]
+            stripped[place] = (negated, operator, left, *operands)
+        return stripped
 
     return replace(
         query,
@@ -170,23 +170,25 @@ def _without_values(query: Query) -> Query:
 
 
 def _mapped(query: Query, column: Callable[[Column], Column]) -> Query:
-    def expression(one: Expression) -> Expression:
-        return one[0], column(one[1]), one[2] and column(one[2])
+    def expression(operand: Expression) -> Expression:
+        return operand[0], column(operand[1]), operand[2] and column(operand[2])
 
-    def conditions(found: Conditions) -> Conditions:
+    def conditions(sequence: Conditions) -> Conditions:
         return [
-            one if place % 2 else (one[0], one[1], expression(one[2]), one[3], one[4])
-            for place, one in enumerate(found)
+            condition
+            if place % 2
+            else (condition[0], condition[1], expression(condition[2]), condition[3], condition[4])
+            for place, condition in enumerate(sequence)
         ]
 
     return replace(
         query,
-        select=(None, [(aggregate, expression(one)) for aggregate, one in query.select[1]]),
+        select=(None, [(aggregate, expression(operand)) for aggregate, operand in query.select[1]]),
         joins=conditions(query.joins),
         where=conditions(query.where),
-        group=[column(one) for one in query.group],
+        group=[column(unit) for unit in query.group],
         having=conditions(query.having),
-        order=query.order and (query.order[0], [expression(one) for one in query.order[1]]),
+        order=query.order and (query.order[0], [expression(operand) for operand in query.order[1]]),
         intersect=query.intersect and _mapped(query.intersect, column),
         except_=query.except_ and _mapped(query.except_, column),
         union=query.union and _mapped(query.union, column),
@@ -200,22 +202,24 @@ def _set_operations(query: Query) -> tuple[tuple[str, Query | None], ...]:
 # The components
 
 
-def _compared(said: Query, meant: Query) -> tuple[dict[str, Totals], bool]:
+def _compared(predicted: Query, gold: Query) -> tuple[dict[str, Totals], bool]:
     totals = {
-        "select": _common(said.select[1], meant.select[1]),
-        "select(no AGG)": _common([one[1] for one in said.select[1]], [one[1] for one in meant.select[1]]),
-        "where": _common(said.where[::2], meant.where[::2]),
-        "where(no OP)": _common([one[2] for one in said.where[::2]], [one[2] for one in meant.where[::2]]),
-        "group(no Having)": _common(*([_bare(one) for one in side.group] for side in (said, meant))),
-        "group": _group(said, meant),
-        "order": _order(said, meant),
-        "and/or": _connectives(said, meant),
-        "IUEN": _nested(said, meant),
-        "keywords": _common(list(_keywords(said)), list(_keywords(meant))),
+        "select": _common(predicted.select[1], gold.select[1]),
+        "select(no AGG)": _common([item[1] for item in predicted.select[1]], [item[1] for item in gold.select[1]]),
+        "where": _common(predicted.where[::2], gold.where[::2]),
+        "where(no OP)": _common(
+            [condition[2] for condition in predicted.where[::2]], [condition[2] for condition in gold.where[::2]]
+        ),
+        "group(no Having)": _common(*([_bare(unit) for unit in side.group] for side in (predicted, gold))),
+        "group": _group(predicted, gold),
+        "order": _order(predicted, gold),
+        "and/or": _connectives(predicted, gold),
+        "IUEN": _nested(predicted, gold),
+        "keywords": _common(list(_keywords(predicted)), list(_keywords(gold))),
     }
     exact = all(map(_right, totals.values()))
-    if exact and meant.tables:
-        exact = sorted(said.tables) == sorted(meant.tables)
+    if exact and gold.tables:
+        exact = sorted(predicted.tables) == sorted(gold.tables)
     return totals, exact
 
 
@@ -224,59 +228,61 @@ def _right(totals: Totals) -> bool:
     return gold == ours == right
 
 
-def _common(said: Sequence[Any], meant: Sequence[Any]) -> Totals:
-    left = list(meant)
-    for one in said:
-        if one in left:
-            left.remove(one)
-    return len(meant), len(said), len(meant) - len(left)
+def _common(predicted: Sequence[Any], gold: Sequence[Any]) -> Totals:
+    left = list(gold)
+    for item in predicted:
+        if item in left:
+            left.remove(item)
+    return len(gold), len(predicted), len(gold) - len(left)
 
 
 def _bare(column: Column) -> str:
     return column[1].split(".")[1] if "." in column[1] else column[1]
 
 
-def _group(said: Query, meant: Query) -> Totals:
-    both = bool(said.group) and bool(meant.group)
-    same = [one[1] for one in said.group] == [one[1] for one in meant.group] and said.having == meant.having
-    return int(bool(meant.group)), int(bool(said.group)), int(both and same)
+def _group(predicted: Query, gold: Query) -> Totals:
+    both = bool(predicted.group) and bool(gold.group)
+    same = [unit[1] for unit in predicted.group] == [unit[1] for unit in gold.group] and predicted.having == gold.having
+    return int(bool(gold.group)), int(bool(predicted.group)), int(both and same)
 
 
-def _order(said: Query, meant: Query) -> Totals:
-    same = meant.order is not None and said.order == meant.order and (said.limit is None) == (meant.limit is None)
-    return int(meant.order is not None), int(said.order is not None), int(same)
+def _order(predicted: Query, gold: Query) -> Totals:
+    same = (
+        gold.order is not None and predicted.order == gold.order and (predicted.limit is None) == (gold.limit is None)
+    )
+    return int(gold.order is not None), int(predicted.order is not None), int(same)
 
 
-def _connectives(said: Query, meant: Query) -> Totals:
-    ours, theirs = set(said.where[1::2]), set(meant.where[1::2])
+def _connectives(predicted: Query, gold: Query) -> Totals:
+    ours, theirs = set(predicted.where[1::2]), set(gold.where[1::2])
     # Two kinds on one side, and the totals stand the wrong way round, as in the official tool.
     return (1, 1, 1) if ours == theirs else (len(ours), len(theirs), 0)
 
 
-def _nested(said: Query, meant: Query) -> Totals:
-    gold = ours = right = 0
-    for (_, one), (_, other) in zip(_set_operations(said), _set_operations(meant), strict=True):
-        gold += other is not None
-        ours += one is not None
-        if one is not None and other is not None:
-            right += _compared(one, other)[1]
-    return gold, ours, right
+def _nested(predicted: Query, gold: Query) -> Totals:
+    gold_total = predicted_total = right = 0
+    for (_, predicted_query), (_, gold_query) in zip(_set_operations(predicted), _set_operations(gold), strict=True):
+        gold_total += gold_query is not None
+        predicted_total += predicted_query is not None
+        if predicted_query is not None and gold_query is not None:
+            right += _compared(predicted_query, gold_query)[1]
+    return gold_total, predicted_total, right
 
 
 def _keywords(query: Query) -> set[str]:
-    found = {"where"} if query.where else set()
-    found |= {"group"} if query.group else set()
-    found |= {"having"} if query.having else set()
-    found |= {query.order[0], "order"} if query.order else set()
-    found |= {"limit"} if query.limit is not None else set()
-    found |= {part.strip("_") for part, one in _set_operations(query) if one is not None}
+    keywords = {"where"} if query.where else set()
+    keywords |= {"group"} if query.group else set()
+    keywords |= {"having"} if query.having else set()
+    keywords |= {query.order[0], "order"} if query.order else set()
+    keywords |= {"limit"} if query.limit is not None else set()
+    keywords |= {part.strip("_") for part, nested in _set_operations(query) if nested is not None}
     parts = (query.joins, query.where, query.having)
-    conditions = [one for part in parts for one in part[::2]]
-    found |= {"or"} if any(one == "or" for part in parts for one in part[1::2]) else set()
-    found |= {"not"} if any(one[0] for one in conditions) else set()
-    found |= {"in"} if any(one[1] == _IN for one in conditions) else set()
-    found |= {"like"} if any(one[1] == _LIKE for one in conditions) else set()
-    return found
+    conditions = [condition for part in parts for condition in part[::2]]
+    keywords |= {"or"} if any(word == "or" for part in parts for word in part[1::2]) else set()
+    keywords |= {"not"} if any(condition[0] for condition in conditions) else set()
+    keywords |= {"in"} if any(condition[1] == _IN for condition in conditions) else set()
+    keywords |= {"like"} if any(condition[1] == _LIKE for condition in conditions) else set()
+    return keywords
 
 
 # Hardness
@@ -284,12 +290,14 @@ def _keywords(query: Query) -> set[str]:
 
 def _hardness(query: Query) -> str:
     parts = (query.joins, query.where, query.having)
-    conditions = [one for part in parts for one in part[::2]]
+    conditions = [condition for part in parts for condition in part[::2]]
     first = sum(map(bool, (query.where, query.group, query.order))) + (query.limit is not None)
     first += max(0, len(query.tables) - 1)
-    first += sum(one == "or" for part in parts for one in part[1::2]) + sum(one[1] == _LIKE for one in conditions)
-    second = sum(isinstance(value, Query) for one in conditions for value in (one[3], one[4]))
-    second += sum(one is not None for _, one in _set_operations(query))
+    first += sum(condition == "or" for part in parts for condition in part[1::2]) + sum(
+        condition[1] == _LIKE for condition in conditions
+    )
+    second = sum(isinstance(value, Query) for condition in conditions for value in (condition[3], condition[4]))
+    second += sum(operand is not None for _, operand in _set_operations(query))
     others = (_aggregates(query) > 1) + (len(query.select[1]) > 1) + (len(query.where) > 1) + (len(query.group) > 1)
     if first <= 1 and others == 0 and second == 0:
         return "easy"
@@ -305,7 +313,7 @@ def _aggregates(query: Query) -> int:
     units: list[Any] = [*query.select[1], *query.where[::2], *query.group, *query.having]
     for _, left, right in query.order[1] if query.order else ():
         units += [left] if right is None else [left, right]
-    return sum(one[0] != 0 for one in units)
+    return sum(unit[0] != 0 for unit in units)
 
 
 METRICS = (

@@ -1,4 +1,4 @@
-"""Queries and their results as Spider's test-suite evaluation compares them; it refuses to look at the names of columns.
+"""Queries and their results as Spider's test-suite evaluation compares them, whatever the columns are called.
 
 Source: Zhong et al. 2020 (arXiv 2010.02840); taoyds/test-suite-sql-eval at 14784c3, evaluation.py and exec_eval.py with their
 defaults (`--etype exec`, no `--keep_distinct`, no `--plug_value`), written anew from what they do. Of a text only the first
@@ -25,13 +25,13 @@ def statement(query: str) -> str:
     """The first statement of a text as it is run: comparisons joined (`> =`), no DISTINCT, this year being 2020."""
     for apart in (">", "<", "!"):
         query = query.replace(f"{apart} =", f"{apart}=")
-    kept = []
+    pieces = []
     for piece in _PIECES.findall(query):
         if piece == ";":
             break
         if piece.lower() != "distinct":
-            kept.append(piece)
-    return _THIS_YEAR.sub("2020", "".join(kept))
+            pieces.append(piece)
+    return _THIS_YEAR.sub("2020", "".join(pieces))
 
 
 def predicted(query: str) -> str:
@@ -86,13 +86,13 @@ def _same_bags(theirs: Sequence[Column], mine: Sequence[Column]) -> bool:
     fitting = [[place for place, bag in enumerate(bags) if bag == Counter(column)] for column in theirs]
     turn = sorted(range(len(theirs)), key=lambda place: len(fitting[place]))
     numbers: list[dict[tuple[int, Any], int]] = []
-    wanted: list[Counter[int]] = []
+    row_counts: list[Counter[int]] = []
     rows = [0] * len(theirs[0])
     for place in turn:
         known: dict[tuple[int, Any], int] = {}
         rows = [known.setdefault(pair, len(known)) for pair in zip(rows, theirs[place], strict=True)]
         numbers.append(known)
-        wanted.append(Counter(rows))
+        row_counts.append(Counter(rows))
 
     def fits(depth: int, rows: Sequence[int], taken: frozenset[int]) -> bool:
         if depth == len(turn):
@@ -102,8 +102,8 @@ def _same_bags(theirs: Sequence[Column], mine: Sequence[Column]) -> bool:
             if place in taken or mine[place] in tried:
                 continue
             tried.add(mine[place])
-            found = [numbers[depth].get(pair, -1) for pair in zip(rows, mine[place], strict=True)]
-            if Counter(found) == wanted[depth] and fits(depth + 1, found, taken | {place}):
+            numbered = [numbers[depth].get(pair, -1) for pair in zip(rows, mine[place], strict=True)]
+            if Counter(numbered) == row_counts[depth] and fits(depth + 1, numbered, taken | {place}):
                 return True
         return False
 

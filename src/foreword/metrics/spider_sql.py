@@ -1,4 +1,4 @@
-"""SQL as Spider's official evaluation reads it: a small grammar with its quirks; it refuses, as that does, what it cannot read.
+"""SQL as Spider's official evaluation parses it: a small grammar with its quirks; what that parser cannot read is an SqlError.
 
 Source: the published grammar of Spider's evaluation (Yu et al. 2018; taoyds/spider at b7b5b8c), written anew from its
 definition. What a database system would take and this does not: INNER or LEFT JOIN, `<>`, an alias without AS,
@@ -77,20 +77,20 @@ class Schema:
         a later key connects stay apart, and a column in both follows the later set.
         """
         lower = [table.lower() for table in tables]
-        found: dict[str, set[str]] = {table: set() for table in lower}
+        known: dict[str, set[str]] = {table: set() for table in lower}
         names = []
         for table, name in columns:
             names.append("__all__" if table < 0 else f"__{lower[table]}.{name.lower()}__")
             if table >= 0:
-                found[lower[table]].add(name.lower())
+                known[lower[table]].add(name.lower())
         sets: list[set[int]] = []
         for pair in keys:
-            home = next((one for one in sets if one & set(pair)), None)
+            home = next((group for group in sets if group & set(pair)), None)
             if home is None:
                 sets.append(home := set())
             home |= set(pair)
-        merged = {names[one]: names[min(group)] for group in sets for one in sorted(group)}
-        return cls({table: frozenset(names) for table, names in found.items()}, merged)
+        merged = {names[column]: names[min(group)] for group in sets for column in sorted(group)}
+        return cls({table: frozenset(names) for table, names in known.items()}, merged)
 
 
 _SPLITS = tuple(
@@ -134,27 +134,27 @@ def tokens(query: str) -> tuple[str, ...]:
         quoted[name] = query[left : right + 1]
         parts += [query[end:left], name]
         end = right + 1
-    found = [quoted.get(word, word) for word in map(str.lower, words("".join(parts) + query[end:]))]
-    for place in range(len(found) - 1, -1, -1):
+    read = [quoted.get(word, word) for word in map(str.lower, words("".join(parts) + query[end:]))]
+    for place in range(len(read) - 1, -1, -1):
         # A first `=` is joined to the last token, as the official tool does.
-        if found[place] == "=" and found[place - 1] in ("!", ">", "<"):
-            found[place - 1 : place + 1] = [found[place - 1] + "="]
-    return tuple(found)
+        if read[place] == "=" and read[place - 1] in ("!", ">", "<"):
+            read[place - 1 : place + 1] = [read[place - 1] + "="]
+    return tuple(read)
 
 
 def parse(query: str, schema: Schema, reread: Reread = list) -> Query:
     """The first query of a text. reread: what a fork of the tool does to the tokens. Raises SqlError where it stops."""
     try:
-        found = reread(tokens(query))
-        return _Reader(found, _aliases(found, schema), schema).query()
+        read = reread(tokens(query))
+        return _Reader(read, _aliases(read, schema), schema).query()
     except (KeyError, IndexError, ValueError, RecursionError) as error:
         if isinstance(error, SqlError):
             raise
         raise SqlError(type(error).__name__, f"an unknown name, a wrong number or an early end: {error}") from error
 
 
-def _aliases(found: Sequence[str], schema: Schema) -> dict[str, str]:
-    names = {found[place + 1]: found[place - 1] for place, token in enumerate(found) if token == "as"}
+def _aliases(read: Sequence[str], schema: Schema) -> dict[str, str]:
+    names = {read[place + 1]: read[place - 1] for place, token in enumerate(read) if token == "as"}
     for table in schema.columns:
         _demand(table not in names, f"the alias {table} is the name of a table")
         names[table] = table
@@ -169,18 +169,18 @@ def _demand(holds: bool, why: str) -> None:
 class _Reader:
     """Reads tokens from left to right; `at` is the place of the next one."""
 
-    def __init__(self, found: list[str], names: Mapping[str, str], schema: Schema) -> None:
-        self.tokens, self.names, self.schema, self.at = found, names, schema, 0
+    def __init__(self, tokens: list[str], names: Mapping[str, str], schema: Schema) -> None:
+        self.tokens, self.names, self.schema, self.at = tokens, names, schema, 0
 
-    def here(self, *wanted: str) -> bool:
+    def here(self, *expected: str) -> bool:
         """Whether there is a next token and it is one of those wanted."""
-        return self.at < len(self.tokens) and self.tokens[self.at] in wanted
+        return self.at < len(self.tokens) and self.tokens[self.at] in expected
 
-    def take(self, *wanted: str) -> bool:
+    def take(self, *expected: str) -> bool:
         """The same, and goes past it."""
-        found = self.here(*wanted)
-        self.at += found
-        return found
+        matches = self.here(*expected)
+        self.at += matches
+        return matches
 
     def opened(self) -> bool:
         """Whether a bracket opens here; going past it. An end here is an error."""
@@ -207,7 +207,7 @@ class _Reader:
         having = self.conditions(known) if self.take("having") else []
         order = self.order(known)
         limit = self.limit()
-        found = Query(tables, joins, select, where, group, having, order, limit)
+        parsed = Query(tables, joins, select, where, group, having, order, limit)
         self.semicolons()
         if block:
             self.closed()
@@ -215,8 +215,8 @@ class _Reader:
         if self.here(*SET_OPERATIONS):
             operation = self.tokens[self.at]
             self.at += 1
-            setattr(found, "except_" if operation == "except" else operation, self.query())
-        return found
+            setattr(parsed, "except_" if operation == "except" else operation, self.query())
+        return parsed
 
     def semicolons(self) -> None:
         while self.take(";"):
@@ -252,12 +252,12 @@ class _Reader:
         _demand(self.tokens[self.at] == "select", "there is no SELECT")
         self.at += 1
         distinct = self.take("distinct")
-        found = []
+        columns = []
         while self.at < len(self.tokens) and not self.here(*_CLAUSES):
             aggregate = self.aggregate()
-            found.append((aggregate, self.expression(known)))
+            columns.append((aggregate, self.expression(known)))
             self.take(",")
-        return distinct, found
+        return distinct, columns
 
     def aggregate(self) -> int:
         token = self.tokens[self.at]
@@ -277,7 +277,7 @@ class _Reader:
             if name not in self.schema.columns.get(table, ()):
                 raise KeyError(token)
             return f"__{table}.{name}__"
-        table = next((one for one in known if token in self.schema.columns[one]), "")
+        table = next((table for table in known if token in self.schema.columns[table]), "")
         _demand(bool(table), f"no column {token}")
         return f"__{table}.{token}__"
 
@@ -287,14 +287,14 @@ class _Reader:
             aggregate = self.aggregate()
             _demand(self.take("("), "an aggregate without its bracket")
             distinct = self.take("distinct")
-            found = aggregate, self.column(known), distinct
+            unit = aggregate, self.column(known), distinct
             _demand(self.take(")"), "an aggregate without its bracket")
-            return found  # an outer bracket stays open, as in the official tool
+            return unit  # an outer bracket stays open, as in the official tool
         distinct = self.take("distinct")
-        found = 0, self.column(known), distinct
+        unit = 0, self.column(known), distinct
         if block:
             self.closed()
-        return found
+        return unit
 
     def expression(self, known: list[str]) -> Expression:
         block = self.opened()
@@ -308,7 +308,7 @@ class _Reader:
         return sign, left, right
 
     def conditions(self, known: list[str]) -> Conditions:
-        found: Conditions = []
+        alternating: Conditions = []
         while self.at < len(self.tokens):
             left = self.expression(known)
             negated = self.tokens[self.at] == "not"
@@ -321,64 +321,64 @@ class _Reader:
                 _demand(self.tokens[self.at] == "and", "BETWEEN has no AND")
                 self.at += 1
                 second = self.value(known)
-            found.append((negated, operator, left, first, second))
+            alternating.append((negated, operator, left, first, second))
             if self.here(*_CLAUSES, *_ENDS, *_JOINS):
                 break
             if self.here("and", "or"):
-                found.append(self.tokens[self.at])
+                alternating.append(self.tokens[self.at])
                 self.at += 1
-        return found
+        return alternating
 
     def value(self, known: list[str]) -> Any:
         """A sub-query, a quoted text, a number, or a column, which swallows all up to a comma, `)`, AND or a clause."""
         start = self.at
         block = self.opened()
         token = self.tokens[self.at]
-        found: Any
+        value: Any
         if token == "select":
-            found = self.query()
+            value = self.query()
         elif '"' in token:
-            found = token
+            value = token
             self.at += 1
         else:
             try:
-                found = float(token)
+                value = float(token)
                 self.at += 1
             except ValueError:
                 end = start
                 while end < len(self.tokens) and self.tokens[end] not in (",", ")", "and", *_CLAUSES, *_JOINS):
                     end += 1
-                found = _Reader(self.tokens[start:end], self.names, self.schema).column_unit(known)
+                value = _Reader(self.tokens[start:end], self.names, self.schema).column_unit(known)
                 self.at = end
         if block:
             self.closed()
-        return found
+        return value
 
     def group(self, known: list[str]) -> list[Column]:
-        found: list[Column] = []
+        columns: list[Column] = []
         if not self.take("group"):
-            return found
+            return columns
         self.by()
         while self.at < len(self.tokens) and not self.here(*_CLAUSES, *_ENDS):
-            found.append(self.column_unit(known))
+            columns.append(self.column_unit(known))
             if not self.take(","):
                 break
-        return found
+        return columns
 
     def order(self, known: list[str]) -> tuple[str, list[Expression]] | None:
         if not self.take("order"):
             return None
         self.by()
         direction = "asc"
-        found: list[Expression] = []
+        keys: list[Expression] = []
         while self.at < len(self.tokens) and not self.here(*_CLAUSES, *_ENDS):
-            found.append(self.expression(known))
+            keys.append(self.expression(known))
             if self.here("desc", "asc"):
                 direction = self.tokens[self.at]
                 self.at += 1
             if not self.take(","):
                 break
-        return direction, found
+        return direction, keys
 
     def by(self) -> None:
         _demand(self.tokens[self.at] == "by", "GROUP or ORDER without BY")

@@ -1,4 +1,4 @@
-"""squad_em and token_f1 as SQuAD's v1.1 script defines them; they refuse any normalisation but its own.
+"""squad_em and token_f1 with the normalisation of SQuAD's v1.1 script.
 
 That is (Rajpurkar et al. 2016): lower-case, delete ASCII punctuation, delete the words a, an, the, squeeze
 white space. So hyphens join words, other punctuation stays, and where both sides come to nothing EM is 1, F1 0.

@@ -1,4 +1,4 @@
-"""The longest common subsequence of words, for ROUGE-L and PARENT; it refuses to say which words it is made of."""
+"""The length of the longest common subsequence of words, for ROUGE-L and PARENT."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 
 def places(words: Sequence[str]) -> dict[str, int]:
     """Where each word stands, as an integer with one bit for a place; made once for a text compared with many."""
-    found: dict[str, int] = {}
+    bits: dict[str, int] = {}
     for position, word in enumerate(words):
-        found[word] = found.get(word, 0) | 1 << position
-    return found
+        bits[word] = bits.get(word, 0) | 1 << position
+    return bits
 
 
 def longest(left: Mapping[str, int], length: int, right: Sequence[str]) -> int:
@@ -21,9 +21,9 @@ def longest(left: Mapping[str, int], length: int, right: Sequence[str]) -> int:
     full = (1 << length) - 1
     row = full
     for word in right:
-        found = row & left.get(word, 0)
-        if found:
-            row = ((row + found) | (row - found)) & full
+        matches = row & left.get(word, 0)
+        if matches:
+            row = ((row + matches) | (row - matches)) & full
     return length - row.bit_count()
 
 

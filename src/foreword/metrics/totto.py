@@ -1,4 +1,4 @@
-"""ToTTo's BLEU and PARENT, with its script's preparation of texts and tables; they refuse an example without its table.
+"""ToTTo's BLEU and PARENT, with the preparation of texts and tables of its script; an example without its table is refused.
 
 The script strips and lower-cases, writes `<null>` for nothing and for references missing to three, writes a table as
 `kind|||value` entries between TABs, puts every line through Moses' detokeniser, and scores 13a tokens.
@@ -30,11 +30,11 @@ _TOKENS = Tokenizer13a()
 
 @dataclass(frozen=True)
 class Tables:
-    """A table's two lines. full: all of it, which may entail what is said; told: highlighted cells and titles, which
+    """A table's two lines. full: all of it, which may entail what is said; highlighted: highlighted cells and titles, which
     should be told."""
 
     full: str
-    told: str
+    highlighted: str
 
 
 def output_line(output: str) -> str:
@@ -45,7 +45,7 @@ def output_line(output: str) -> str:
 def reference_lines(sentences: Sequence[str]) -> list[str]:
     """The references as they are scored: three, the missing ones `<null>`; a fourth is not read."""
     padded = [*sentences, *[NOTHING] * (REFERENCES - len(sentences))]
-    return [detokenised(one.lower()) for one in padded[:REFERENCES]]
+    return [detokenised(sentence.lower()) for sentence in padded[:REFERENCES]]
 
 
 def tables(example: Mapping[str, Any]) -> Tables:
@@ -71,8 +71,8 @@ def _entry(cell: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _line(entries: Sequence[tuple[str, str]]) -> str:
-    told = [(kind, value.strip().replace("|", "-")) for kind, value in entries]
-    return detokenised("\t".join(f"{kind}|||{value}" for kind, value in told if value).lower())
+    cells = [(kind, value.strip().replace("|", "-")) for kind, value in entries]
+    return detokenised("\t".join(f"{kind}|||{value}" for kind, value in cells if value).lower())
 
 
 def words(line: str) -> Words:
@@ -92,13 +92,13 @@ def parent_scores(
     output: str, references: Sequence[str], table: Tables, weights: Sequence[float | None] = (None,)
 ) -> list[Score]:
     """PARENT of a prepared output against prepared references, for each weight. Raises TableError where it stops."""
-    known, told = _read(table)
-    return parent(words(output), [words(one) for one in references], known, told, weights)
+    known, values = _read(table)
+    return parent(words(output), [words(reference) for reference in references], known, values, weights)
 
 
 @functools.lru_cache(maxsize=2**10)
 def _read(table: Tables) -> tuple[frozenset[str], tuple[Words, ...]]:
-    return entailing(_entries(table.full)), to_tell(_entries(table.told))
+    return entailing(_entries(table.full)), to_tell(_entries(table.highlighted))
 
 
 def _entries(line: str) -> list[list[Words]]:
@@ -118,14 +118,14 @@ def _parents(
 
 def f_scores(jobs: Sequence[Any], _: Sequence[Any] = ()) -> list[float]:
     """The F of each job: place, output, references, the table (see NEEDS)."""
-    found = []
+    scores = []
     for place, output, accepted, known in jobs:
         try:
-            (one,) = parent_scores(output_line(output), reference_lines(accepted), tables(known))
+            (score,) = parent_scores(output_line(output), reference_lines(accepted), tables(known))
         except TableError as error:
             raise ForewordError(f"Example {place} (counted from 0): {error}") from error
-        found.append(one.f)
-    return found
+        scores.append(score.f)
+    return scores
 
 
 _BLEU = bleu("totto_bleu")
@@ -133,7 +133,9 @@ _BLEU = bleu("totto_bleu")
 
 def _bleu_statistics(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> Numbers:
     rows = list(pairs(outputs, references))
-    return _BLEU.statistics([output_line(one) for one, _ in rows], [reference_lines(one) for _, one in rows])
+    return _BLEU.statistics(
+        [output_line(output) for output, _ in rows], [reference_lines(output) for _, output in rows]
+    )
 
 
 _SOURCE = "Parikh et al. 2020, as ToTTo's totto_eval.sh: Moses' detokeniser, lower case, three references"

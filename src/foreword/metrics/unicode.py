@@ -1,4 +1,4 @@
-"""ROUGE-L and token F1 over the words of every script; they refuse to be taken for the official ones, which see Latin letters only.
+"""ROUGE-L and token F1 over the words of every script, under names of their own: the official ones see Latin letters only.
 
 The words are those of `foreword.util.folding.pieces`: runs of letters, digits and marks in NFKC and without case; where a script leaves no
 blank between words, each character with its marks.

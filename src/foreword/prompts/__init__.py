@@ -1,1 +1,1 @@
-"""Prompts is what stands before an input: contexts, methods, retrieval, chat, soft prompts and their store."""
+"""What stands before an input: contexts, methods, retrieval, chat templates, soft prompts and their store."""

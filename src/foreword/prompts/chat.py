@@ -1,5 +1,5 @@
-"""A chat template in pieces: which of its text stands around each message, and the tokens of a conversation, equal to those of
-`apply_chat_template`; it refuses a template that cannot be taken apart, and to read a message's text as control tokens."""
+"""A chat template in pieces: the text around each message and the tokens of a conversation, equal to those of `apply_chat_template`; a
+message's text is never read as control tokens."""
 
 from __future__ import annotations
 
@@ -55,17 +55,17 @@ class Frame:
 
     def spans(self, contents: Sequence[Sequence[Span]]) -> list[Span]:
         """The whole conversation with these contents, a sequence of spans a message."""
-        found: list[Span] = []
+        spans: list[Span] = []
         for text, place in zip(self.texts, self.order, strict=False):
-            found.append(Span(text))
+            spans.append(Span(text))
             pieces = [replace(piece, content=True, turn=place) for piece in contents[place]]
             left, right = self.trims[place]
             if pieces and left:
                 pieces[0] = replace(pieces[0], text=pieces[0].text.lstrip())
             if pieces and right:
                 pieces[-1] = replace(pieces[-1], text=pieces[-1].text.rstrip())
-            found += pieces
-        return [*found, Span(self.texts[-1])]
+            spans += pieces
+        return [*spans, Span(self.texts[-1])]
 
 
 class Chat:
@@ -103,8 +103,8 @@ class Chat:
         self.end: int | None = ending[-1] if ending else None
         frames = [self.frame(system, 0) for system in {False, self.system}]
         self.around = max(("".join(frame.texts) for frame in frames), key=len) + GAP
-        told = "\0".join((self.source, *frame.texts, self._lead, self._tail))
-        self.digest = hashlib.sha256(told.encode()).hexdigest()
+        identity = "\0".join((self.source, *frame.texts, self._lead, self._tail))
+        self.digest = hashlib.sha256(identity.encode()).hexdigest()
 
     def placed(self, inside: bool) -> Chat:
         """The same with the soft prompt inside the first turn, or before the template's first token."""
@@ -134,8 +134,8 @@ class Chat:
 
     def _taken_apart(self, roles: tuple[str, ...], answering: bool) -> Frame:
         def rendered(changed: int = -1, content: str = PROBE) -> str:
-            given = [content if place == changed else PROBE for place in range(len(roles))]
-            return self.render(list(zip(roles, given, strict=True)), answering=answering)
+            contents = [content if place == changed else PROBE for place in range(len(roles))]
+            return self.render(list(zip(roles, contents, strict=True)), answering=answering)
 
         try:
             base = rendered()
@@ -193,8 +193,8 @@ class Chat:
         spans = frame.spans(contents)
         checked = contents if words or not system else [[Span(PROBE)], *contents[1:]]
         texts = ["".join(piece.text for piece in content) for content in checked]
-        told = self.render(list(zip(frame.roles, texts, strict=True)), answering=True)
-        if told != "".join(span.text for span in frame.spans(checked)):
+        rendered = self.render(list(zip(frame.roles, texts, strict=True)), answering=True)
+        if rendered != "".join(span.text for span in frame.spans(checked)):
             raise ForewordError(
                 f"The chat template of {self.name} changes the text of the messages that end in {_end_of(question)!r} (it reads some of "
                 "their words as its own); take those words out of the data, or use --chat off."
@@ -212,12 +212,12 @@ class Chat:
         own = next(place for place, span in enumerate(spans) if span.content and not span.shared)
         last = max(place for place, span in enumerate(spans) if span.content and not span.shared)
         common = _common(self._lasting(tuple(spans[1 if self.inside else 0 : own])), ids)
-        asked = self._reach(spans[:last], ids)
+        question_start = self._reach(spans[:last], ids)
         taken = 0 if self.inside else self._start
         return Tokens(
             prefix=ids[min(taken, common) : common],
             own=ids[max(taken, common) :],
-            question=len(ids) - max(asked, taken),
+            question=len(ids) - max(question_start, taken),
             ahead=ahead[self._start :],
         )
 
@@ -228,22 +228,22 @@ class Chat:
         spans = self.conversation(words, shown, question)
         roles = self.frame(self.system and (bool(words) or self.inside), len(shown)).roles
         ahead, ids = self._split(spans)
-        found: list[tuple[str, tuple[int, ...]]] = []
+        turns: list[tuple[str, tuple[int, ...]]] = []
         if self.inside:
-            found += [(roles[0], ahead), ("", ())]
+            turns += [(roles[0], ahead), ("", ())]
         default = spans[0].text.rfind(self._controls.get(self.end or -1, "\0"))
         done = 0
         if default > 0:  # a system message of the template's own
             done = self._reach([self._closed(spans[0].text[default:], spans[0].text[:default])], ids)
-            found.append(("system", ids[:done]))
+            turns.append(("system", ids[:done]))
         for place, span in enumerate(spans):
             following = spans[place + 1] if place + 1 < len(spans) else None
             if not span.content or following is None or following.content:
                 continue
             to = self._reach([*spans[: place + 1], self._closed(following.text)], ids)
-            found.append((roles[span.turn], ids[done:to]))
+            turns.append((roles[span.turn], ids[done:to]))
             done = to
-        return [*found, ("assistant", ids[done:])]
+        return [*turns, ("assistant", ids[done:])]
 
     def _closed(self, text: str, before: str = "") -> Span:
         """The beginning of the template's words behind a content that still belongs to its turn: up to the first control token, with the
@@ -296,22 +296,22 @@ class Chat:
         ids = self._ids(text, first)
         if self._count(ids) == written:
             return ids
-        found: list[int] = []
+        ids_joined: list[int] = []
         run = ""
         for span in spans:
             parts = self._pattern.split(span.text) if span.content else [span.text]
             run += parts[0]
-            for control, rest in zip(parts[1::2], parts[2::2], strict=True):
-                found += self._ids(run, first and not found)
-                found += self._as_text(control)
-                run = rest
-        found += self._ids(run, first and not found)
-        if self._count(found) != written:
+            for control, following in zip(parts[1::2], parts[2::2], strict=True):
+                ids_joined += self._ids(run, first and not ids_joined)
+                ids_joined += self._as_text(control)
+                run = following
+        ids_joined += self._ids(run, first and not ids_joined)
+        if self._count(ids_joined) != written:
             raise ForewordError(
                 f"The text that ends in {_end_of(text)!r} holds words that the tokenizer of {self.name} reads as control tokens whatever "
                 "is done; take them out of the data."
             )
-        return tuple(found)
+        return tuple(ids_joined)
 
     def _as_text(self, control: str) -> tuple[int, ...]:
         """The ids of a control token's letters."""
@@ -322,11 +322,11 @@ class Chat:
                 return ids
         return ()
 
-    def _ids(self, text: str, first: bool, **given: Any) -> tuple[int, ...]:
+    def _ids(self, text: str, first: bool, **options: Any) -> tuple[int, ...]:
         """Ids of a text; of one that is not first, behind a sign that is taken off again, so that nothing marks its beginning."""
 
         def encode(text: str) -> tuple[int, ...]:
-            return tuple(self.tokenizer(text, add_special_tokens=False, **given).input_ids)
+            return tuple(self.tokenizer(text, add_special_tokens=False, **options).input_ids)
 
         if not text:
             return ()
@@ -352,36 +352,36 @@ def _controls(tokenizer: Any, source: str) -> dict[int, str]:
     unknown = tokenizer.unk_token_id
     if unknown is not None and unknown not in (tokenizer.bos_token_id, tokenizer.eos_token_id):
         special.discard(int(unknown))
-    found = {i: str(tokenizer.convert_ids_to_tokens(i)) for i in special}
+    controls = {i: str(tokenizer.convert_ids_to_tokens(i)) for i in special}
     for text, i in tokenizer.get_added_vocab().items():
         marked = getattr(tokenizer.added_tokens_decoder.get(i), "special", False)
         if i != unknown and text.strip() and (marked or text in source):
-            found[int(i)] = text
-    return found
+            controls[int(i)] = text
+    return controls
 
 
 def _dated(source: str) -> str:
     """The template with `strftime_now` saying a fixed date."""
     if "strftime_now" not in source:
         return source
-    said = "".join(f" | replace({code!r}, {DATE.strftime(code)!r})" for code in CODES)
-    return "{%- macro strftime_now(format) -%}{{ format" + said + " }}{%- endmacro -%}" + source
+    replacements = "".join(f" | replace({code!r}, {DATE.strftime(code)!r})" for code in CODES)
+    return "{%- macro strftime_now(format) -%}{{ format" + replacements + " }}{%- endmacro -%}" + source
 
 
-def _difference(one: str, other: str) -> int:
+def _difference(first: str, second: str) -> int:
     """The one place where two texts of equal length differ. Raises ValueError where there is none, or another."""
-    places = [place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b]
-    if len(places) != 1 or len(one) != len(other):
+    places = [place for place, (a, b) in enumerate(zip(first, second, strict=False)) if a != b]
+    if len(places) != 1 or len(first) != len(second):
         raise ValueError("it does not write each message once")
     return places[0]
 
 
-def _common(one: Sequence[int], other: Sequence[int]) -> int:
+def _common(first: Sequence[int], second: Sequence[int]) -> int:
     """How many ids two sequences have in common at their beginning."""
-    for place, (a, b) in enumerate(zip(one, other, strict=False)):
+    for place, (a, b) in enumerate(zip(first, second, strict=False)):
         if a != b:
             return place
-    return min(len(one), len(other))
+    return min(len(first), len(second))
 
 
 def _end_of(text: str) -> str:

@@ -1,5 +1,4 @@
-"""A Context is what stands before an input, as an ordered tuple of segments, and the rule for shortening it; it refuses to
-touch tensors."""
+"""A Context: the segments before an input, in order, and the rule for shortening them; no tensors."""
 
 from __future__ import annotations
 
@@ -139,7 +138,7 @@ def in_a_row(encode: Encode) -> Lay:
                 prefix += ids
             else:
                 own += ids
-        asked = encode(question, not prefix and not own)
-        return Tokens(prefix, own + asked, len(asked))
+        question_ids = encode(question, not prefix and not own)
+        return Tokens(prefix, own + question_ids, len(question_ids))
 
     return lay

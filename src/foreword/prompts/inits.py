@@ -1,4 +1,4 @@
-"""The shelf of init strategies: functions (backbone, length, rng, given) to [P, H]; it refuses values off the embedding table's scale."""
+"""The shelf of init strategies: functions (backbone, length, rng, source) to [P, H], with values on the scale of the embedding table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FREQUENT = 5000  # Lester et al. 2021, section 3.2
 
 
 @dataclass(frozen=True)
-class Given:
+class InitSource:
     """What some strategies start from. text: for `text`. labels: the task's answers to choose from, for `labels`. prompt: another
     task's soft prompt, for `warm_start`."""
 
@@ -26,16 +26,18 @@ class Given:
     prompt: SoftPrompt | None = None
 
 
-Init = Callable[[Backbone, int, Random, Given], Tensor]
+Given = InitSource  # the name of earlier versions
+
+Init = Callable[[Backbone, int, Random, InitSource], Tensor]
 
 
-def random(backbone: Backbone, length: int, rng: Random, given: Given) -> Tensor:
+def random(backbone: Backbone, length: int, rng: Random, source: InitSource) -> Tensor:
     """Uniform, with the root mean square of the embedding rows (Lester et al. draw from [-0.5, 0.5] whatever the model's scale)."""
     bound = backbone.scale * 3**0.5
     return torch.tensor([[rng.uniform(-bound, bound) for _ in range(backbone.hidden)] for _ in range(length)])
 
 
-def vocab(backbone: Backbone, length: int, rng: Random, given: Given) -> Tensor:
+def vocab(backbone: Backbone, length: int, rng: Random, source: InitSource) -> Tensor:
     """Rows of the 5,000 most frequent tokens, drawn without replacement (Lester et al. 2021, section 3.2)."""
     frequent = backbone.tokenizer.frequent(FREQUENT)
     if length > len(frequent):
@@ -45,48 +47,48 @@ def vocab(backbone: Backbone, length: int, rng: Random, given: Given) -> Tensor:
     return backbone.embed(rng.sample(frequent, length))
 
 
-def text(backbone: Backbone, length: int, rng: Random, given: Given) -> Tensor:
+def text(backbone: Backbone, length: int, rng: Random, source: InitSource) -> Tensor:
     """Rows of a text's tokens; a longer text is cut at P tokens, a shorter one is followed by rows drawn as in `vocab`."""
-    if not given.text.strip():
+    if not source.text.strip():
         raise ForewordError("Init 'text' needs a text; give --init-text '...', for example an instruction.")
-    rows = backbone.embed(backbone.tokenizer.ids(given.text, first=True)[:length])
-    return rows if len(rows) == length else torch.cat([rows, vocab(backbone, length - len(rows), rng, given)])
+    rows = backbone.embed(backbone.tokenizer.ids(source.text, first=True)[:length])
+    return rows if len(rows) == length else torch.cat([rows, vocab(backbone, length - len(rows), rng, source)])
 
 
-def labels(backbone: Backbone, length: int, rng: Random, given: Given) -> Tensor:
+def labels(backbone: Backbone, length: int, rng: Random, source: InitSource) -> Tensor:
     """One row for each answer to choose from, the mean of its tokens' rows; the rest as in `vocab` (Lester et al. 2021, section 3.2)."""
-    if not given.labels:
+    if not source.labels:
         raise ForewordError(
             "Init 'labels' needs a task with answers to choose from; give --choices, or use init 'vocab'."
         )
-    if len(given.labels) > length:
+    if len(source.labels) > length:
         raise ForewordError(
-            f"Init 'labels' has {len(given.labels)} labels for {length} positions; raise --prompt-length."
+            f"Init 'labels' has {len(source.labels)} labels for {length} positions; raise --prompt-length."
         )
     rows = torch.stack(
-        [backbone.embed(backbone.tokenizer.ids(((one, False),), first=True)).mean(dim=0) for one in given.labels]
+        [backbone.embed(backbone.tokenizer.ids(((label, False),), first=True)).mean(dim=0) for label in source.labels]
     )
-    return rows if len(rows) == length else torch.cat([rows, vocab(backbone, length - len(rows), rng, given)])
+    return rows if len(rows) == length else torch.cat([rows, vocab(backbone, length - len(rows), rng, source)])
 
 
-def warm_start(backbone: Backbone, length: int, rng: Random, given: Given) -> Tensor:
+def warm_start(backbone: Backbone, length: int, rng: Random, source: InitSource) -> Tensor:
     """Another prompt of the same backbone, as it is (transfer; Vu et al. 2022, Sun et al. 2023 section 5)."""
-    if given.prompt is None:
+    if source.prompt is None:
         raise ForewordError("Init 'warm_start' needs another prompt; give --init-prompt FOLDER.")
-    given.prompt.fits(name=backbone.name, fingerprint=backbone.fingerprint, hidden=backbone.hidden)
-    if given.prompt.length != length:
+    source.prompt.fits(name=backbone.name, fingerprint=backbone.fingerprint, hidden=backbone.hidden)
+    if source.prompt.length != length:
         raise ForewordError(
-            f"The prompt to start from has {given.prompt.length} positions and {length} are asked for; "
-            f"set --prompt-length {given.prompt.length}."
+            f"The prompt to start from has {source.prompt.length} positions and {length} are asked for; "
+            f"set --prompt-length {source.prompt.length}."
         )
-    return given.prompt.values.clone()
+    return source.prompt.values.clone()
 
 
 INITS: dict[str, Init] = {"random": random, "vocab": vocab, "text": text, "labels": labels, "warm_start": warm_start}
 
 
-def initial(name: str, backbone: Backbone, length: int, *, seed: int, given: Given) -> Tensor:
+def initial(name: str, backbone: Backbone, length: int, *, seed: int, source: InitSource) -> Tensor:
     """The initial soft prompt [P, H], float32: a function of strategy, backbone and seed. Raises ForewordError for an unknown strategy."""
     if name not in INITS:
         raise unknown("init", name, INITS)
-    return INITS[name](backbone, length, Random(f"{seed}/init/{name}"), given).float().cpu()
+    return INITS[name](backbone, length, Random(f"{seed}/init/{name}"), source).float().cpu()

@@ -1,4 +1,4 @@
-"""A Layout puts examples of one trial into rows of tokens that fit the window; it refuses an example that cannot fit."""
+"""A Layout puts the examples of one trial into rows of tokens that fit the model's window; an example that cannot fit is refused."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class Laid:
 
 
 class Layout:
-    """How one method words examples for one backbone. soft: the soft prompt's length. fixed: the trial's fixed demonstrations.
-    found: for each example's id, its retrieved demonstrations. reserve: positions kept free for an answer that is generated.
-    calibrated: choices are held against an input that says nothing.
+    """How one method lays out examples for one backbone. soft: the soft prompt's length. fixed: the trial's fixed demonstrations.
+    retrieved: for each example's id, its retrieved demonstrations. reserve: positions kept free for an answer that is generated.
+    calibrated: the scores of choices are compared with those for a content-free input.
     behind: the soft prompt stands behind the encoder's input. inside: it stands inside the first turn of a chat, not before it."""
 
     def __init__(
@@ -53,13 +53,13 @@ class Layout:
         soft: int,
         reserve: int,
         fixed: Sequence[Example] = (),
-        found: Mapping[str, list[Found]] | None = None,
+        retrieved: Mapping[str, list[Found]] | None = None,
         append: bool = False,
         inside: bool = False,
         calibrated: bool = False,
     ) -> None:
         self.backbone, self.template, self.method = backbone, template, method
-        self.soft, self.reserve, self.fixed, self.found = soft, reserve, fixed, found
+        self.soft, self.reserve, self.fixed, self.retrieved = soft, reserve, fixed, retrieved
         self.append, self.inside, self.calibrated = append, inside and method.soft, calibrated
         self._longest = functools.lru_cache(maxsize=1_000)(self._longest_of)
         self._ids = functools.lru_cache(maxsize=100_000)(lambda text, first: backbone.tokenizer.ids(text, first=first))
@@ -100,29 +100,29 @@ class Layout:
 
     def context(self, example: Example) -> Context:
         """What this method puts before the example."""
-        found = self.found
-        find = None if found is None else (lambda one, k: found[one.id][-k:])
+        retrieved = self.retrieved
+        find = None if retrieved is None else (lambda query, k: retrieved[query.id][-k:])
         return context(self.method, self.template, example, soft=self.soft, fixed=self.fixed, find=find)
 
-    def kept(self, example: Example) -> int:
+    def answer_room(self, example: Example) -> int:
         """Positions kept free for the answer: those of the longest choice, where there is a choice, else `reserve`."""
         return self._longest(example.choices) if example.choices else self.reserve
 
     def _longest_of(self, choices: tuple[str, ...]) -> int:
-        return max(len(self.backbone.answer_ids(self.template.replied(one))) for one in choices)
+        return max(len(self.backbone.answer_ids(self.template.replied(choice))) for choice in choices)
 
     def lay(self, example: Example, *, answer: int = 0) -> Laid:
         """The example in tokens, with room for the answer after it. Raises TooLongError."""
-        question, kept = self.template.asked(example), self.kept(example)
-        room = self._room(kept, max(kept, answer), example.id)
+        question, reserved = self.template.question_runs(example), self.answer_room(example)
+        room = self._room(reserved, max(reserved, answer), example.id)
         context = self.context(example)
         fitted = context.fit(question, self._tokens, room, name=example.id)
         laid = Laid(example, plain(question), fitted, self.append)
         if not (self.calibrated and example.choices):
             return laid
         unsaid = dataclasses.replace(example, fields=dict.fromkeys(example.fields, UNSAID))
-        kept_segments = (*(part for part in context.segments if not isinstance(part, Demonstration)), *fitted.shown)
-        blank = Context(kept_segments).fit(self.template.asked(unsaid), self._tokens, room, name=example.id)
+        without_examples = (*(part for part in context.segments if not isinstance(part, Demonstration)), *fitted.shown)
+        blank = Context(without_examples).fit(self.template.question_runs(unsaid), self._tokens, room, name=example.id)
         return dataclasses.replace(laid, blank=dataclasses.replace(laid, fitted=blank).row())
 
     def training_row(self, example: Example) -> Row:
@@ -134,16 +134,16 @@ class Layout:
         """The rows of a training split, each laid out when it is first asked for."""
         return _Rows(self, examples)
 
-    def _room(self, kept: int, reserve: int, name: str) -> int | None:
+    def _room(self, reserved: int, reserve: int, name: str) -> int | None:
         window, specials = self.backbone.window, self.backbone.specials
         if self.chat is not None and not self.chat.begins:
             specials = 0  # the engine puts none there
         if window is None:
             return None
-        taken = kept - 1 if self.backbone.kind == "seq2seq" else kept + self.soft + specials
+        taken = reserved - 1 if self.backbone.kind == "seq2seq" else reserved + self.soft + specials
         if taken >= window:
             raise ForewordError(
-                f"The model holds {window} positions, and an answer of {kept} tokens with a soft prompt of {self.soft} leaves "
+                f"The model holds {window} positions, and an answer of {reserved} tokens with a soft prompt of {self.soft} leaves "
                 "none for an input; lower --max-new-tokens or --prompt-length."
             )
         if self.backbone.kind == "seq2seq":

@@ -1,4 +1,4 @@
-"""Methods are rows of choices from which a Context follows; this room refuses to branch on a method's name, and to train."""
+"""Methods: rows of choices from which Contexts follow; nothing branches on a method's name."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def parse(label: str, *, shots: int, retriever: str, retrievers: Sequence[str]) 
     `icl`, `icl:random`, `icl:bm25:3`, `few:4`, `pt+instruction`, `ipt+instruction:bm25:3`; a method's former name is read as its name
     of today. Raises ForewordError for anything else."""
     label = current(label)
-    whole, *rest = label.split(":")
+    whole, *qualifiers = label.split(":")
     name, *switches = whole.split("+")
     rows = METHODS | REFERENCES
     if name not in rows:
@@ -100,19 +100,19 @@ def parse(label: str, *, shots: int, retriever: str, retrievers: Sequence[str]) 
     for switch in switches:
         row = _switched(row, label, name, switch)
     if row.demonstrations == "none":
-        if rest:
+        if qualifiers:
             raise ForewordError(
                 f"The method '{label}' asks for demonstrations, but '{name}' shows none; write '{name}' alone."
             )
         return row
     row = replace(row, k=shots, retriever=retriever if row.demonstrations == "retrieved" else "")
-    counts, names = [part for part in rest if _counts(part)], [part for part in rest if part in retrievers]
-    for kind, given in (("numbers of demonstrations", counts), ("retrievers", names)):
-        if len(given) > 1:
+    counts, names = [part for part in qualifiers if _counts(part)], [part for part in qualifiers if part in retrievers]
+    for kind, named in (("numbers of demonstrations", counts), ("retrievers", names)):
+        if len(named) > 1:
             raise ForewordError(
-                f"The method '{label}' names {len(given)} {kind}, {' and '.join(given)}; keep the one you mean."
+                f"The method '{label}' names {len(named)} {kind}, {' and '.join(named)}; keep the one you mean."
             )
-    for part in rest:
+    for part in qualifiers:
         if _counts(part):
             row = replace(row, k=int(part))
         elif row.demonstrations == "retrieved" and part in retrievers:
@@ -158,7 +158,9 @@ def context(
     if method.instruction and template.instruction:
         segments.append(Instruction(template.opening()))
     if method.demonstrations == "fixed":
-        others = [one for one in fixed if one.id != example.id and one.question != example.question]
+        others = [
+            candidate for candidate in fixed if candidate.id != example.id and candidate.question != example.question
+        ]
         segments += [_shown(template, other, None, shared=True) for other in others[-method.k :]]
     if method.demonstrations == "retrieved":
         if find is None:

@@ -1,4 +1,4 @@
-"""A SoftPrompt is a matrix [P, H] with its birth certificate; it refuses to travel without it, or to serve another backbone."""
+"""A SoftPrompt: a matrix [P, H] with its birth certificate; it fits the backbone that it was tuned on, and no other."""
 
 from __future__ import annotations
 

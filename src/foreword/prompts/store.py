@@ -1,5 +1,5 @@
-"""Soft prompts on disk as PEFT prompt-tuning folders with our certificate beside them; it refuses pickles, damaged or changed files,
-and adapters that are more than a prompt."""
+"""Soft prompts on disk as PEFT prompt-tuning folders with our certificate beside them; pickles, damaged or changed files, and adapters
+that are more than a prompt are refused."""
 
 from __future__ import annotations
 

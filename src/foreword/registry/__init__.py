@@ -1,4 +1,4 @@
-"""A Registry keeps prompts as named versions that never change, with aliases that move, all in plain files; it refuses what is damaged."""
+"""A Registry keeps prompts as named versions that never change, with aliases that move, all in plain files; damaged files are refused."""
 
 from foreword.registry.index import Version
 from foreword.registry.kept import Kept, load_kept, words_only

@@ -1,5 +1,5 @@
-"""What goes into a version's folder when it is added: a prompt's files, or words only, with the demonstrations and choices that are given;
-it refuses a second set of what the folder has."""
+"""What is written into a version's folder when it is added: a prompt's files, or an instruction only, with demonstrations and choices; a
+second set of what the folder has is refused."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from foreword.util.errors import ForewordError
 
 
 @dataclass(frozen=True)
-class Given:
+class NewVersion:
     """What a user gives to be kept. folder: a prompt that `foreword tune`, `compare` or PEFT wrote; None for words only, which `method`
     then names. template: what of the wording is given, for words only. demonstrations: a file of worked examples."""
 
@@ -34,37 +34,37 @@ class Given:
     encoder: str = ""
 
 
-def writer(given: Given) -> Callable[[Path], None]:
+def writer(new: NewVersion) -> Callable[[Path], None]:
     """What writes a version's folder. Raises ForewordError for what cannot be meant, before anything is written."""
-    if given.folder is None:
-        return _words(given)
-    if given.method or given.template:
+    if new.folder is None:
+        return _words(new)
+    if new.method or new.template:
         raise ForewordError(
             "A prompt's folder brings its method and wording along; leave out --method, --question, --answer, --instruction, --separator "
             "and --stop, or the folder."
         )
-    if not given.folder.is_dir():
+    if not new.folder.is_dir():
         raise ForewordError(
-            f"There is no prompt folder at {given.folder}; give the folder that `foreword tune` or PEFT wrote."
+            f"There is no prompt folder at {new.folder}; give the folder that `foreword tune` or PEFT wrote."
         )
-    source = given.folder
+    source = new.folder
     digests_of(source)
-    kept = load_kept(source)
-    pool = _pool(given, kept.template(Template()))
-    if pool and kept.method.demonstrations == "none":
+    stored = load_kept(source)
+    pool = _pool(new, stored.template(Template()))
+    if pool and stored.method.demonstrations == "none":
         raise ForewordError(
-            f"Demonstrations are given, and the prompt was made by '{kept.provenance.label or 'pt'}', which shows none; leave them out."
+            f"Demonstrations are given, and the prompt was made by '{stored.provenance.label or 'pt'}', which shows none; leave them out."
         )
-    if pool and kept.pool:
+    if pool and stored.pool:
         raise ForewordError(
             f"The folder {source} keeps its own demonstrations and others are given; leave --demonstrations out."
         )
     had = read_use(source)
     use = Use(
-        list(given.choices) or had.choices,
+        list(new.choices) or had.choices,
         had.metrics,
-        given.max_new_tokens or had.max_new_tokens,
-        given.encoder or had.encoder,
+        new.max_new_tokens or had.max_new_tokens,
+        new.encoder or had.encoder,
     )
 
     def write(part: Path) -> None:
@@ -75,23 +75,23 @@ def writer(given: Given) -> Callable[[Path], None]:
     return write
 
 
-def _words(given: Given) -> Callable[[Path], None]:
-    if not given.method:
+def _words(new: NewVersion) -> Callable[[Path], None]:
+    if not new.method:
         raise ForewordError(
             "There is nothing to add; give a prompt's folder, or --method zero, few or icl for words only."
         )
-    row = parse(given.method, shots=given.shots, retriever="bm25", retrievers=list(RETRIEVERS))
+    row = parse(new.method, shots=new.shots, retriever="bm25", retrievers=list(RETRIEVERS))
     if row.trains:
         raise ForewordError(
-            f"The method '{given.method}' trains something; give the folder that `foreword tune` wrote, or name zero, few or icl."
+            f"The method '{new.method}' trains something; give the folder that `foreword tune` wrote, or name zero, few or icl."
         )
-    said: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in given.template.items()}
-    template = Template(**said)
-    pool = _pool(given, template)
-    use = Use(list(given.choices), [], given.max_new_tokens, given.encoder)
+    wording: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in new.template.items()}
+    template = Template(**wording)
+    pool = _pool(new, template)
+    use = Use(list(new.choices), [], new.max_new_tokens, new.encoder)
 
     def write(part: Path) -> None:
-        words_only(part, given.method, row, given.template, given.seed)
+        words_only(part, new.method, row, new.template, new.seed)
         _complete(part, pool, use, always=True)
 
     return write
@@ -104,16 +104,16 @@ def _complete(part: Path, pool: Sequence[Example], use: Use, *, always: bool = F
         write_use(part, use)
 
 
-def _pool(given: Given, template: Template) -> tuple[Example, ...]:
-    if not given.demonstrations:
+def _pool(new: NewVersion, template: Template) -> tuple[Example, ...]:
+    if not new.demonstrations:
         return ()
-    rows = read_rows(given.demonstrations, as_written=True)
+    rows = read_rows(new.demonstrations, as_written=True)
     pool = examples(
         rows,
         Columns(),
-        choices=() if list(given.choices) == [FREE] else given.choices,
+        choices=() if list(new.choices) == [FREE] else new.choices,
         empty_answers=template.empty_answers,
-        origin=given.demonstrations,
+        origin=new.demonstrations,
         fields_needed=template.names(),
         prefix="demonstration",
     )

@@ -1,4 +1,4 @@
-"""How two versions differ: settings and scores by name, numbers by distance, demonstrations by count; it refuses to print a whole file."""
+"""How two versions differ: settings and scores by name, numbers by distance, demonstrations by count."""
 
 from __future__ import annotations
 
@@ -10,41 +10,41 @@ import torch
 from foreword.registry.kept import Kept
 
 
-def described(kept: Kept) -> dict[str, Any]:
+def described(stored: Kept) -> dict[str, Any]:
     """What a version keeps, as plain values."""
-    prompt = kept.prompt
-    values = kept.provenance.as_dict() | {
-        "choices": list(kept.choices),
-        "demonstrations": len(kept.pool),
-        "max_new_tokens": kept.max_new_tokens,
+    prompt = stored.prompt
+    values = stored.provenance.as_dict() | {
+        "choices": list(stored.choices),
+        "demonstrations": len(stored.pool),
+        "max_new_tokens": stored.max_new_tokens,
         "virtual_tokens": 0 if prompt is None else prompt.length,
     }
-    if kept.metrics:
-        values["metrics"] = list(kept.metrics)
+    if stored.metrics:
+        values["metrics"] = list(stored.metrics)
     return values
 
 
-def difference(one: Kept, other: Kept) -> dict[str, Any]:
+def difference(first: Kept, second: Kept) -> dict[str, Any]:
     """settings: for each dotted name that differs, both values. numbers: of the soft prompts, where both have one of the same shape, the
     root mean square of the difference as a part of the first's, and the cosine of their angle. demonstrations: how many each has alone, and
     both."""
-    left, right = _flat(described(one)), _flat(described(other))
+    left, right = _flat(described(first)), _flat(described(second))
     settings = {
         name: [left.get(name), right.get(name)] for name in sorted({*left, *right}) if left.get(name) != right.get(name)
     }
-    pools = [{example.digest() for example in kept.pool} for kept in (one, other)]
+    pools = [{example.digest() for example in stored.pool} for stored in (first, second)]
     shared = len(pools[0] & pools[1])
     return {
         "settings": settings,
-        "numbers": _numbers(one, other),
+        "numbers": _numbers(first, second),
         "demonstrations": {"only_first": len(pools[0]) - shared, "only_second": len(pools[1]) - shared, "both": shared},
     }
 
 
-def _numbers(one: Kept, other: Kept) -> dict[str, float] | None:
-    if one.prompt is None or other.prompt is None or one.prompt.values.shape != other.prompt.values.shape:
+def _numbers(first: Kept, second: Kept) -> dict[str, float] | None:
+    if first.prompt is None or second.prompt is None or first.prompt.values.shape != second.prompt.values.shape:
         return None
-    a, b = one.prompt.values.double().flatten(), other.prompt.values.double().flatten()
+    a, b = first.prompt.values.double().flatten(), second.prompt.values.double().flatten()
     scale = float(a.norm())
     return {
         "relative_distance": float((a - b).norm()) / scale if scale else 0.0,

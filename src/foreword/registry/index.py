@@ -1,5 +1,4 @@
-"""The index of one name in a store: its versions and where each alias points, in one file that is replaced whole; it refuses an index
-that it does not understand."""
+"""The index of one name in a store: its versions and where each alias points, in one file that is replaced whole."""
 
 from __future__ import annotations
 
@@ -57,7 +56,7 @@ class Index:
                     f"The registry's index {where} has layout {raw['layout']}, and this version of foreword reads {LAYOUT}; use the "
                     "version that wrote it."
                 )
-            versions = tuple(Version(**{**one, "parents": tuple(one["parents"])}) for one in raw["versions"])
+            versions = tuple(Version(**{**entry, "parents": tuple(entry["parents"])}) for entry in raw["versions"])
             aliases = {str(alias): tuple(map(str, digests)) for alias, digests in raw["aliases"].items()}
             index = cls(str(raw["name"]), int(raw["next"]), versions, aliases)
             files = [name for version in versions for name in version.files]
@@ -144,9 +143,9 @@ class Index:
             raise ForewordError(
                 f"{self.name}@{version.number} is what the alias '{pointing[0]}' points to; move or untag that first."
             )
-        kept = tuple(other for other in self.versions if other != version)
+        remaining = tuple(other for other in self.versions if other != version)
         aliases = {
             alias: tuple(digest for digest in digests if digest != version.digest)
             for alias, digests in self.aliases.items()
         }
-        return replace(self, versions=kept, aliases=aliases)
+        return replace(self, versions=remaining, aliases=aliases)

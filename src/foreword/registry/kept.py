@@ -1,5 +1,5 @@
-"""What a version's folder keeps: the soft prompt or words only, how it is worded, its choices and its pool of demonstrations; it refuses
-files that are no data."""
+"""The contents of a version's folder: the soft prompt or an instruction only, the template, the choices and the pool of demonstrations;
+files that are no data are refused."""
 
 from __future__ import annotations
 
@@ -46,18 +46,18 @@ class Kept:
     def method(self) -> Method:
         """The row of choices. A prompt made elsewhere has the row of prompt tuning."""
         row = self.provenance.method
-        known = {one.name for one in fields(Method)}
+        known = {field.name for field in fields(Method)}
         if row and set(row) <= known:
             return Method(**row)
         return parse(self.provenance.label or "pt", shots=1, retriever="bm25", retrievers=list(RETRIEVERS))
 
     def template(self, default: Template) -> Template:
         """The wording, what it does not say taken from a default."""
-        said: dict[str, Any] = {
+        wording: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in self.provenance.template.items()
         }
         try:
-            return replace(default, **said)
+            return replace(default, **wording)
         except TypeError as error:
             raise ForewordError(
                 f"The certificate words the prompt by what this version does not know ({error}); tune the prompt again."
@@ -114,14 +114,19 @@ def words_only(folder: Path, label: str, method: Method, template: Mapping[str, 
 
 def write_use(folder: Path, use: Use) -> None:
     """Write how a folder's prompt is used."""
-    write_json(folder / USE, {one.name: getattr(use, one.name) for one in fields(Use)})
+    write_json(folder / USE, {field.name: getattr(use, field.name) for field in fields(Use)})
 
 
 def write_pool(path: Path, pool: Sequence[Example]) -> None:
     """Write demonstrations, an Example a line; what only scoring looks at is left out."""
     lines = [
-        {"id": one.id, "fields": dict(one.fields), "targets": list(one.targets), "choices": list(one.choices)}
-        for one in pool
+        {
+            "id": example.id,
+            "fields": dict(example.fields),
+            "targets": list(example.targets),
+            "choices": list(example.choices),
+        }
+        for example in pool
     ]
     write_text(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
 

@@ -1,5 +1,5 @@
-"""Names of prompts, versions and aliases: `reviews`, `reviews@3`, `reviews@1f09c2ab`, `reviews@production`; it refuses names that could
-be read in two ways or lead out of the store."""
+"""Names of prompts, versions and aliases: `reviews`, `reviews@3`, `reviews@1f09c2ab`, `reviews@production`; ambiguous names and names
+that lead out of the store are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verbs of a store of prompts: add, list, tag, roll back, remove, collect; it refuses to change a version, and to lose one to a second
+"""The verbs of a store of prompts: add, list, tag, roll back, remove, collect; a version never changes, and none is lost to a second
 writer or a kill."""
 
 from __future__ import annotations

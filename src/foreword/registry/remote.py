@@ -1,5 +1,4 @@
-"""Stores elsewhere: a version is pushed to, or pulled from, any place that fsspec reaches, file by file against its digests; it refuses
-what came over otherwise than it was."""
+"""Stores elsewhere: a version is pushed to, or pulled from, any place that fsspec reaches, and every file is checked against its digest."""
 
 from __future__ import annotations
 

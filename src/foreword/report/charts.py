@@ -1,4 +1,4 @@
-"""The report's charts as SVG text without script or link; it refuses a fixed colour, which light or dark could not bear."""
+"""The report's charts as SVG text without script or link, in colours that suit a light and a dark page."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def score_against_cost(summary: Summary, colours: dict[str, int]) -> str:
     low, high = _score_domain(summary.rows)
     data = [
         {
-            "method": _told(row.method),
+            "method": _printable(row.method),
             "x": axis.place(costs[row.method]),
             "y": row.mean,
             "lo": row.ci95[0],
@@ -86,7 +86,7 @@ def score_against_cost(summary: Summary, colours: dict[str, int]) -> str:
     shape = _method_scale(colours, alt.Shape, [SHAPES[n] for n in colours.values()])
     layers = [
         base.mark_rule(strokeWidth=2, opacity=0.55).encode(x=x, y=alt.Y("lo:Q", scale=scale), y2="hi:Q", color=colour),
-        base.transform_filter(alt.datum.method == _told(summary.recommendation.method))
+        base.transform_filter(alt.datum.method == _printable(summary.recommendation.method))
         .mark_point(shape="circle", size=420, stroke=INK, strokeWidth=1.5, fillOpacity=0)
         .encode(x=x, y=y),
         base.mark_point(filled=True, size=110, opacity=1, stroke=CARD, strokeWidth=1).encode(
@@ -102,17 +102,19 @@ def _labels(
 ) -> list[Any]:
     """Each method's name beside its point in its colour, with a thin line to it where the name had to move away."""
     across, down = (xs[1] - xs[0]) / WIDTH, (ys[1] - ys[0]) / height
-    points = [((one["x"] - xs[0]) / across, (ys[1] - one["y"]) / down) for one in data]
-    made = []
-    for one, place in zip(data, places(points, [one["method"] for one in data], WIDTH, height), strict=True):
+    points = [((point["x"] - xs[0]) / across, (ys[1] - point["y"]) / down) for point in data]
+    layers = []
+    for point, place in zip(data, places(points, [point["method"] for point in data], WIDTH, height), strict=True):
         end = {"x2": xs[0] + place.x * across, "y2": ys[1] - place.y * down}
-        chart = alt.Chart(alt.Data(values=[one | end]))
+        chart = alt.Chart(alt.Data(values=[point | end]))
         if place.far:
-            thin = chart.mark_rule(color=one["ink"], strokeWidth=1, opacity=0.5)
-            made.append(thin.encode(x=x, y=y, x2="x2:Q", y2="y2:Q"))
-        name = chart.mark_text(text=one["method"], align=place.align, baseline="middle", color=one["ink"], fontSize=13)
-        made.append(name.encode(x="x2:Q", y="y2:Q"))
-    return made
+            thin = chart.mark_rule(color=point["ink"], strokeWidth=1, opacity=0.5)
+            layers.append(thin.encode(x=x, y=y, x2="x2:Q", y2="y2:Q"))
+        name = chart.mark_text(
+            text=point["method"], align=place.align, baseline="middle", color=point["ink"], fontSize=13
+        )
+        layers.append(name.encode(x="x2:Q", y="y2:Q"))
+    return layers
 
 
 def _height(rows: Sequence[MethodRow]) -> float:
@@ -123,16 +125,16 @@ def _height(rows: Sequence[MethodRow]) -> float:
 def seeds(summary: Summary, colours: dict[str, int]) -> str:
     """One line a method, best first: the interval as a bar, the mean as a tick, each seed as a point."""
     rows = sorted(summary.rows, key=lambda row: -row.mean)
-    order = [_told(row.method) for row in rows]
+    order = [_printable(row.method) for row in rows]
     means = [
-        {"method": _told(row.method), "mean": row.mean, "lo": row.ci95[0], "hi": row.ci95[1], "hover": _hover(row)}
+        {"method": _printable(row.method), "mean": row.mean, "lo": row.ci95[0], "hi": row.ci95[1], "hover": _hover(row)}
         for row in rows
     ]
     points = [
         {
-            "method": _told(row.method),
+            "method": _printable(row.method),
             "score": score,
-            "hover": f"hover:{_told(row.method)}, seed {seed}: {phrases.score(score)}",
+            "hover": f"hover:{_printable(row.method)}, seed {seed}: {phrases.score(score)}",
         }
         for row in rows
         for seed, score in zip(row.seeds, row.scores_by_seed, strict=True)
@@ -162,9 +164,15 @@ def seeds(summary: Summary, colours: dict[str, int]) -> str:
 def by_similarity(gain: Gain, colours: dict[str, int], metric: str) -> str:
     """Above: the gain of each bin with its interval and the fitted line. Below: how many examples the bin holds."""
     bins = [
-        {"x": (one.low + one.high) / 2, "left": one.low, "right": one.high, "mean": one.mean, "n": one.count}
-        | ({"lo": one.lo, "hi": one.hi} if one.count >= FEWEST_IN_BIN else {})
-        for one in gain.bins
+        {
+            "x": (bucket.low + bucket.high) / 2,
+            "left": bucket.low,
+            "right": bucket.high,
+            "mean": bucket.mean,
+            "n": bucket.count,
+        }
+        | ({"lo": bucket.lo, "hi": bucket.hi} if bucket.count >= FEWEST_IN_BIN else {})
+        for bucket in gain.bins
     ]
     line = [{"x": place, "mean": height} for place, height in gain.line()]
     colour = _colour(colours[gain.with_label])
@@ -173,8 +181,8 @@ def by_similarity(gain: Gain, colours: dict[str, int], metric: str) -> str:
     x = alt.X("x:Q", scale=scale, axis=_axis("", labels=False, ticks=False))
     y = alt.Y("mean:Q", axis=_axis(f"{gain.with_label} minus {gain.without_label}, {metric}"))
     base = alt.Chart(alt.Data(values=bins))
-    known = alt.Chart(alt.Data(values=[one for one in bins if "lo" in one]))
-    few = alt.Chart(alt.Data(values=[one for one in bins if "lo" not in one]))
+    known = alt.Chart(alt.Data(values=[point for point in bins if "lo" in point]))
+    few = alt.Chart(alt.Data(values=[point for point in bins if "lo" not in point]))
     upper = alt.layer(
         alt.Chart(alt.Data(values=[{"mean": 0}])).mark_rule(color=MUTED, strokeDash=[4, 3]).encode(y="mean:Q"),
         alt.Chart(alt.Data(values=line)).mark_line(color=INK, strokeWidth=1.5).encode(x=x, y=y),
@@ -198,22 +206,24 @@ def curve(records: Sequence[Record], what: str, name: str, colours: dict[str, in
     sign = -1 if what == "dev" and by_metric(records) else 1
     data = [
         {
-            "method": _told(record.label),
+            "method": _printable(record.label),
             "run": record.key,
-            "step": one["step"],
-            "value": sign * one[what],
-            "chosen": one["step"] == _chosen(record),
+            "step": entry["step"],
+            "value": sign * entry[what],
+            "chosen": entry["step"] == _chosen(record),
         }
-        | {"hover": f"hover:{_told(record.label)} seed {record.seed}, step {one['step']:,}: {sign * one[what]:.3g}"}
+        | {
+            "hover": f"hover:{_printable(record.label)} seed {record.seed}, step {entry['step']:,}: {sign * entry[what]:.3g}"
+        }
         for record in records
-        for one in (*([{"step": 0, "dev": record.dev_start}] if record.dev_start is not None else []), *record.curve)
-        if "step" in one and one.get(what) is not None
+        for entry in (*([{"step": 0, "dev": record.dev_start}] if record.dev_start is not None else []), *record.curve)
+        if "step" in entry and entry.get(what) is not None
     ]
     if not data:
         return ""
     colour = _method_scale(colours, alt.Color, [_colour(n) for n in colours.values()])
     chart = alt.Chart(alt.Data(values=data))
-    many = max(len([one for one in data if one["run"] == run]) for run in {one["run"] for one in data})
+    many = max(len([point for point in data if point["run"] == run]) for run in {point["run"] for point in data})
     marks = [chart.mark_line(strokeWidth=1.6, opacity=0.85)]
     if many <= 30:
         marks.append(chart.mark_circle(size=26, opacity=0.9))
@@ -271,7 +281,7 @@ class _TimeAxis:
             self.ticks = ticks if len(ticks) >= 3 else sorted(filter(self._inside, (*_TICKS, *_MORE_TICKS)))
             self.ticks = self.ticks[:: -(len(self.ticks) // 7 + 1)]
         else:
-            step = next((one for one in _STEPS if most * 1.3 / one <= 6), 86400.0 * math.ceil(most / 86400 / 4))
+            step = next((width for width in _STEPS if most * 1.3 / width <= 6), 86400.0 * math.ceil(most / 86400 / 4))
             self.ticks = [step * n for n in range(int(most * 1.3 / step) + 1)]
 
     def place(self, seconds: float) -> float:
@@ -303,13 +313,15 @@ def _axis(title: str, **options: Any) -> Any:
     return alt.Axis(**(usual | options))
 
 
-def _told(label: str) -> str:
+def _printable(label: str) -> str:
     """A label without line ends and control signs, which the chart library reads as code."""
     return " ".join("".join(sign if sign.isprintable() else " " for sign in label).split())
 
 
 def _method_scale(colours: dict[str, int], channel: Any, values: list[str]) -> Any:
-    return channel("method:N", scale=alt.Scale(domain=[_told(label) for label in colours], range=values), legend=None)
+    return channel(
+        "method:N", scale=alt.Scale(domain=[_printable(label) for label in colours], range=values), legend=None
+    )
 
 
 def _score_domain(rows: Sequence[MethodRow]) -> tuple[float, float]:
@@ -324,8 +336,8 @@ def _score_domain(rows: Sequence[MethodRow]) -> tuple[float, float]:
 def _hover(row: MethodRow, more: str = "") -> str:
     """What a reader sees who rests on a point."""
     low, high = row.ci95
-    told = f"hover:{_told(row.method)}: {phrases.score(row.mean)} ({phrases.score(low)} to {phrases.score(high)})"
-    return f"{told}, {more}" if more else told
+    text = f"hover:{_printable(row.method)}: {phrases.score(row.mean)} ({phrases.score(low)} to {phrases.score(high)})"
+    return f"{text}, {more}" if more else text
 
 
 def by_metric(records: Sequence[Record]) -> bool:
@@ -335,8 +347,8 @@ def by_metric(records: Sequence[Record]) -> bool:
 
 def _chosen(record: Record) -> float | None:
     """The step whose prompt was kept: the lowest on dev, the first of equal ones."""
-    judged = [one for one in record.curve if one.get("dev") is not None]
-    return min(judged, key=lambda one: one["dev"])["step"] if judged else None
+    judged = [entry for entry in record.curve if entry.get("dev") is not None]
+    return min(judged, key=lambda entry: entry["dev"])["step"] if judged else None
 
 
 # A mark that bears a description, as the renderer writes it: made a title, which a browser shows.

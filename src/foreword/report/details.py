@@ -1,4 +1,4 @@
-"""What stands beside the score: other metrics, the confusion of labels, settings, commands; it refuses to show what is not there."""
+"""What stands beside the score: other metrics, confusion matrices, settings, commands; sections without data are left out."""
 
 from __future__ import annotations
 
@@ -50,17 +50,19 @@ def next_steps(summary: Summary) -> str:
     """The command to type next, the prompts that were kept, and the command that made this page; nothing where none is known."""
     if summary.invocation is None:
         return ""
-    asked = summary.invocation
+    resolved = summary.invocation
     parts = []
-    if asked.next_command and summary.recommendation.method:
+    if resolved.next_command and summary.recommendation.method:
         parts.append(
-            f"<p>To answer new inputs with {escape(summary.recommendation.method)}:</p>{_code(asked.next_command)}"
+            f"<p>To answer new inputs with {escape(summary.recommendation.method)}:</p>{_code(resolved.next_command)}"
         )
-    if asked.prompts:
-        rows = "".join(f"<li>{escape(name)}: <code>{escape(path)}</code></li>" for name, path in asked.prompts.items())
-        kept = phrases.plural(len(asked.prompts), "soft prompt")
-        parts.append(f"<details><summary>{kept} kept</summary><ul>{rows}</ul></details>")
-    parts.append(f"<p>This comparison again (what is finished is not run again):</p>{_code(asked.command)}")
+    if resolved.prompts:
+        rows = "".join(
+            f"<li>{escape(name)}: <code>{escape(path)}</code></li>" for name, path in resolved.prompts.items()
+        )
+        count = phrases.plural(len(resolved.prompts), "soft prompt")
+        parts.append(f"<details><summary>{count} kept</summary><ul>{rows}</ul></details>")
+    parts.append(f"<p>This comparison again (what is finished is not run again):</p>{_code(resolved.command)}")
     return f'<section aria-labelledby="next"><h2 id="next">What to do next</h2>{"".join(parts)}</section>'
 
 

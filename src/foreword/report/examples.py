@@ -1,4 +1,4 @@
-"""The answers that the page lets a reader browse, as plain data; it refuses to grow the page without bound and says what it left out."""
+"""The answers that a reader can browse on the page, as plain data, limited in size."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ def browsable(records: Sequence[Record], labels: Sequence[str], most: int = MOST
     """
     groups = {label: [record for record in records if record.label == label] for label in labels}
     order = [answer.id for answer in records[0].answers]
-    answers = {label: [{one.id: one for one in record.answers} for record in group] for label, group in groups.items()}
+    answers = {
+        label: [{answer.id: answer for answer in record.answers} for record in group] for label, group in groups.items()
+    }
     chosen = _draw(order, most)
     cost = sum(_size(by_id[name]) for group in answers.values() for by_id in group for name in chosen)
     if cost > BUDGET:
@@ -62,18 +64,18 @@ def _example(
 
 def _answer(answer: Answer, metric: str, shown: dict[tuple[str, str], int]) -> dict[str, Any]:
     """One method's answer with one seed. shown: [index into the page's list of demonstrations, similarity], farthest first."""
-    seen = [
+    demonstrations = [
         [
-            shown.setdefault((one.id, _cut(one.text)), len(shown)),
-            one.similarity if one.similarity is None else round(one.similarity, 4),
+            shown.setdefault((demonstration.id, _cut(demonstration.text)), len(shown)),
+            demonstration.similarity if demonstration.similarity is None else round(demonstration.similarity, 4),
         ]
-        for one in answer.shown
+        for demonstration in answer.shown
     ]
     score = answer.scores.get(metric)
     return {
         "output": _cut(answer.output),
         "score": None if score is None else round(score, 2),
-        "shown": seen,
+        "shown": demonstrations,
         "dropped": answer.dropped,
         "cut": answer.cut,
         "before": answer.prefix_tokens,
@@ -81,7 +83,7 @@ def _answer(answer: Answer, metric: str, shown: dict[tuple[str, str], int]) -> d
 
 
 def _size(answer: Answer) -> int:
-    texts = [answer.input, answer.output, *answer.targets, *(one.text for one in answer.shown)]
+    texts = [answer.input, answer.output, *answer.targets, *(demonstration.text for demonstration in answer.shown)]
     return sum(min(len(text), LONGEST) for text in texts)
 
 

@@ -1,4 +1,4 @@
-"""Where the names beside the points of a chart stand, in pixels; it refuses to lay one name over another while there is room."""
+"""Places for the names beside the points of a chart, in pixels, without overlap while there is room."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Box = tuple[float, float, float, float]
 def places(points: Sequence[tuple[float, float]], names: Sequence[str], width: float, height: float) -> list[Place]:
     """A place for each name, the ones with least room first; among equally free places the nearest to the point."""
     blocks = [(x - POINT, y - POINT, x + POINT, y + POINT) for x, y in points]
-    found: dict[int, Place] = {}
+    place_of: dict[int, Place] = {}
     taken: list[Box] = []
     crowd = [sum(_overlap(_grown(block), _grown(other)) > 0 for other in blocks) for block in blocks]
     for n in sorted(range(len(points)), key=lambda n: (-crowd[n], points[n][1], n)):
@@ -36,24 +36,24 @@ def places(points: Sequence[tuple[float, float]], names: Sequence[str], width: f
             box = _box(place, name)
             outside = max(0.0, -box[0], box[2] - width, -box[1], box[3] - height)
             return (
-                20 * sum(_overlap(box, one) for one in taken)
-                + sum(_overlap(box, one) for one in others)
+                20 * sum(_overlap(box, neighbour) for neighbour in taken)
+                + sum(_overlap(box, neighbour) for neighbour in others)
                 + 400 * outside
             )
 
-        found[n] = min(_candidates(*points[n]), key=cost)
-        taken.append(_box(found[n], names[n]))
-    return [found[n] for n in range(len(points))]
+        place_of[n] = min(_candidates(*points[n]), key=cost)
+        taken.append(_box(place_of[n], names[n]))
+    return [place_of[n] for n in range(len(points))]
 
 
 def _candidates(x: float, y: float) -> list[Place]:
     """Beside the point first, then ever further up and down."""
-    made = []
+    candidates = []
     for step in range(9):
         for down in (-step * LINE, step * LINE) if step else (0.0,):
             for side, align in ((1, "left"), (-1, "right")):
-                made.append(Place(x + side * (POINT + 4), y + down, align, step > 1))
-    return made
+                candidates.append(Place(x + side * (POINT + 4), y + down, align, step > 1))
+    return candidates
 
 
 def _box(place: Place, name: str) -> Box:
@@ -66,8 +66,8 @@ def _grown(box: Box) -> Box:
     return box[0] - 40, box[1] - LINE, box[2] + 40, box[3] + LINE
 
 
-def _overlap(one: Box, other: Box) -> float:
+def _overlap(first: Box, second: Box) -> float:
     """The area that two boxes share."""
-    across = min(one[2], other[2]) - max(one[0], other[0])
-    down = min(one[3], other[3]) - max(one[1], other[1])
+    across = min(first[2], second[2]) - max(first[0], second[0])
+    down = min(first[3], second[3]) - max(first[1], second[1])
     return max(0.0, across) * max(0.0, down)

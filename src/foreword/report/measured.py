@@ -1,4 +1,4 @@
-"""How it was measured, in words and tables, so that a reader can judge or repeat it; it refuses to leave out what went wrong."""
+"""How the numbers were measured, in words and tables, so that a reader can judge or repeat it."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def _sentences(summary: Summary) -> list[str]:
 
 def _facts(summary: Summary) -> str:
     dropped = {row.method: row.dropped_demonstrations for row in summary.rows if row.dropped_demonstrations}
-    said = "; ".join(f"{name}: {number:,}" for name, number in dropped.items()) or "none"
+    dropped_text = "; ".join(f"{name}: {number:,}" for name, number in dropped.items()) or "none"
     facts = [
         ("Hardware", summary.hardware or "not recorded", False),
-        ("Demonstrations left out for want of room", said, False),
+        ("Demonstrations left out for want of room", dropped_text, False),
         ("Versions", _pairs(summary.versions), True),
         ("Metric signatures", _pairs(summary.signatures), True),
         ("Fingerprints", _pairs(summary.fingerprints), True),

@@ -1,4 +1,4 @@
-"""The page: one HTML file with the whole answer, that opens anywhere; it refuses the network and any text it has not escaped."""
+"""The page: one HTML file with the whole result that needs no network; every text in it is escaped."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def page(summary: Summary, records: Sequence[Record], trials: Sequence[Record] =
         "data": _embedded(data),
     }
     # One pass over the template, so that no text that goes in is itself searched for slots.
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: slots[found[1]], _resource("page.html"))
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: slots[match[1]], _resource("page.html"))
 
 
 def _resource(name: str) -> str:
@@ -81,8 +81,8 @@ def _embedded(data: object) -> str:
 
 def _without_repeat(reason: str, headline: str) -> str:
     """The reason without the words that the headline already says."""
-    rest = reason.removeprefix(f"{headline}: ")
-    return rest if rest == reason else rest[0].upper() + rest[1:]
+    following = reason.removeprefix(f"{headline}: ")
+    return following if following == reason else following[0].upper() + following[1:]
 
 
 def _set(text: str) -> str:
@@ -125,7 +125,7 @@ def _table(summary: Summary, colours: dict[str, int]) -> str:
         "Per answer",
         f"Time for {phrases.plural(answers, 'answer')}",
     )
-    compared = {one.method: one for one in summary.comparisons}
+    compared = {comparison.method: comparison for comparison in summary.comparisons}
     body = "".join(_line(row, summary, compared.get(row.method), colours[row.method]) for row in summary.rows)
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
     body += "".join(_failed(method) for method in dict.fromkeys(failure.method for failure in summary.failures))
@@ -215,34 +215,34 @@ def _signed(value: float) -> str:
 
 
 def _table_note(summary: Summary) -> str:
-    said = [failure.sentence() for failure in summary.failures]
-    said += [
+    sentences = [failure.sentence() for failure in summary.failures]
+    sentences += [
         "The last column includes the training. Intervals and p-values come from one model of seeds and test examples; "
         "p-values are adjusted for all pairs of methods."
     ]
     if any(row.one_seed for row in summary.rows):
-        said.append("The interval of a method that ran with one seed is that of its prompt.")
+        sentences.append("The interval of a method that ran with one seed is that of its prompt.")
     if any(len(row.seeds) > 1 for row in summary.rows):
-        said.append("The spread is the standard deviation over seeds.")
+        sentences.append("The spread is the standard deviation over seeds.")
     same = [row.method for row in summary.rows if row.deterministic]
     if same:
         verb = "does" if len(same) == 1 else "do"
-        said.append(f"{phrases.listed(same)} {verb} not depend on the seed.")
-    return escape(" ".join(said))
+        sentences.append(f"{phrases.listed(same)} {verb} not depend on the seed.")
+    return escape(" ".join(sentences))
 
 
 # --- the pictures ------------------------------------------------------------------------------------
 
 
-def _figure(name: str, text: str, svg: str, told: str, more: str = "") -> str:
+def _figure(name: str, text: str, svg: str, description: str, more: str = "") -> str:
     """A titled picture; `told` is what a reader who cannot see it gets."""
     caption = f"<figcaption><strong>{escape(name)}</strong>{_set(escape(text))}</figcaption>"
-    return f'<figure><div>{caption}{more}</div><div role="img" aria-label="{escape(told)}">{svg}</div></figure>'
+    return f'<figure><div>{caption}{more}</div><div role="img" aria-label="{escape(description)}">{svg}</div></figure>'
 
 
 def _cost_figure(summary: Summary, colours: dict[str, int]) -> str:
     answers = summary.recommendation.amortize_over
-    told = "; ".join(
+    description = "; ".join(
         f"{row.method} scores {phrases.score(row.mean)} for {phrases.duration(row.cost_seconds(answers))}"
         for row in summary.rows
     )
@@ -252,31 +252,33 @@ def _cost_figure(summary: Summary, colours: dict[str, int]) -> str:
         "What a better score costs",
         f"Up is better, left is cheaper. {ring}",
         charts.score_against_cost(summary, colours),
-        f"{phrases.title(summary.metric)} against time for {phrases.plural(answers, 'answer')}: {told}.",
+        f"{phrases.title(summary.metric)} against time for {phrases.plural(answers, 'answer')}: {description}.",
     )
 
 
 def _seed_figure(summary: Summary, colours: dict[str, int]) -> str:
-    told = "; ".join(f"{row.method}: {', '.join(map(phrases.score, row.scores_by_seed))}" for row in summary.rows)
+    description = "; ".join(
+        f"{row.method}: {', '.join(map(phrases.score, row.scores_by_seed))}" for row in summary.rows
+    )
     return _figure(
         "How sure each score is",
         "A point is one seed, the tick is their mean, the band its 95% interval.",
         charts.seeds(summary, colours),
-        f"{phrases.title(summary.metric)} of each seed: {told}.",
+        f"{phrases.title(summary.metric)} of each seed: {description}.",
     )
 
 
-def _similarity(found: list[Gain] | str, summary: Summary, colours: dict[str, int]) -> str:
-    if isinstance(found, str):
+def _similarity(computed: list[Gain] | str, summary: Summary, colours: dict[str, int]) -> str:
+    if isinstance(computed, str):
         return ""
     metric = phrases.title(summary.metric)
     figures = []
-    for gain in found:
-        rows = "".join(_bin_row(one) for one in gain.bins)
+    for gain in computed:
+        rows = "".join(_bin_row(bucket) for bucket in gain.bins)
         heads = ("Similarity", "Examples", "Mean gain", "95% interval")
         head = "".join(f'<th scope="col">{name}</th>' for name in heads)
         table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-        more = f"<details{' open' if len(found) == 1 else ''}><summary>The numbers</summary>{table}</details>"
+        more = f"<details{' open' if len(computed) == 1 else ''}><summary>The numbers</summary>{table}</details>"
         named = f"{gain.with_label} minus {gain.without_label}"
         figures.append(
             _figure(
@@ -297,13 +299,13 @@ def _section(name: str, title: str, body: str) -> str:
     return f'<section aria-labelledby="{name}"><h2 id="{name}">{title}</h2>{body}</section>'
 
 
-def _bin_row(one: Bin) -> str:
-    digits = max(0, 1 - math.floor(math.log10(one.high - one.low))) if one.high > one.low else 2
-    known = one.lo is not None and one.hi is not None and one.count >= FEWEST_IN_BIN
-    interval = phrases.between(one.lo or 0.0, one.hi or 0.0) if known else "too few"
-    cells = (f"{one.count:,}", phrases.points(one.mean or 0.0), interval)
+def _bin_row(bucket: Bin) -> str:
+    digits = max(0, 1 - math.floor(math.log10(bucket.high - bucket.low))) if bucket.high > bucket.low else 2
+    known = bucket.lo is not None and bucket.hi is not None and bucket.count >= FEWEST_IN_BIN
+    interval = phrases.between(bucket.lo or 0.0, bucket.hi or 0.0) if known else "too few"
+    cells = (f"{bucket.count:,}", phrases.points(bucket.mean or 0.0), interval)
     columns = "".join(f"<td>{cell.replace('-', '−')}</td>" for cell in cells)
-    return f'<tr><th scope="row">{one.low:.{digits}f} to {one.high:.{digits}f}</th>{columns}</tr>'
+    return f'<tr><th scope="row">{bucket.low:.{digits}f} to {bucket.high:.{digits}f}</th>{columns}</tr>'
 
 
 def _curves(records: Sequence[Record], colours: dict[str, int]) -> str:
@@ -319,8 +321,10 @@ def _curves(records: Sequence[Record], colours: dict[str, int]) -> str:
     ):
         svg = charts.curve(drawn, what, axis, colours)
         if svg:
-            told = f"{name}, by step, for {phrases.listed(labels)}; {_ends(drawn, what)}."
-            figures.append(_figure(name, "One line for each seed; the ring is the step that was kept.", svg, told))
+            description = f"{name}, by step, for {phrases.listed(labels)}; {_ends(drawn, what)}."
+            figures.append(
+                _figure(name, "One line for each seed; the ring is the step that was kept.", svg, description)
+            )
     body = f'<ul class="legend">{legend}</ul><div class="pair">{"".join(figures)}</div>'
     return _section("curves", "Learning curves", body)
 
@@ -331,12 +335,12 @@ def _dev_axis(records: Sequence[Record]) -> str:
 
 def _ends(records: Iterable[Record], what: str) -> str:
     """The last value of each line, in words."""
-    said = []
+    endings = []
     for record in records:
-        values = [one[what] for one in record.curve if one.get(what) is not None]
+        values = [entry[what] for entry in record.curve if entry.get(what) is not None]
         if values:
-            said.append(f"{record.label} seed {record.seed} ends at {values[-1]:.3g}")
-    return ", ".join(said)
+            endings.append(f"{record.label} seed {record.seed} ends at {values[-1]:.3g}")
+    return ", ".join(endings)
 
 
 def _examples_note(summary: Summary, embedded: str) -> str:

@@ -1,4 +1,4 @@
-"""What a demonstration adds to a soft prompt, by how near it is to the question; it refuses where there is nothing to pair."""
+"""The effect of a demonstration on a soft prompt, by its similarity to the question."""
 
 from __future__ import annotations
 
@@ -60,22 +60,22 @@ class Gain:
 def gains(records: Sequence[Record]) -> list[Gain] | str:
     """One Gain for each label of a soft prompt with retrieved demonstrations against the first label of one without any, or a sentence
     that says why there is none."""
-    without, given = _prompted(records, "none"), _prompted(records, "retrieved")
-    missing = [name for name, found in (("pt", without), ("ipt", given)) if not found]
+    without, with_demonstrations = _prompted(records, "none"), _prompted(records, "retrieved")
+    missing = [name for name, group in (("pt", without), ("ipt", with_demonstrations)) if not group]
     if missing:
         which = f"{missing[0]} was" if len(missing) == 1 else "neither was"
         return f"Not shown: it takes both pt and ipt, and {which} not compared.".replace(
             "neither was not", "neither was"
         )
     base = [record for record in without if record.label == without[0].label]
-    made, reasons = [], []
-    for label in dict.fromkeys(record.label for record in given):
-        found = _gain([record for record in given if record.label == label], base)
-        if isinstance(found, Gain):
-            made.append(found)
+    gains_computed, reasons = [], []
+    for label in dict.fromkeys(record.label for record in with_demonstrations):
+        gain = _gain([record for record in with_demonstrations if record.label == label], base)
+        if isinstance(gain, Gain):
+            gains_computed.append(gain)
         else:
-            reasons.append(found)
-    return made or " ".join(reasons)
+            reasons.append(gain)
+    return gains_computed or " ".join(reasons)
 
 
 def _prompted(records: Sequence[Record], demonstrations: str) -> list[Record]:
@@ -84,16 +84,16 @@ def _prompted(records: Sequence[Record], demonstrations: str) -> list[Record]:
     return [record for record, row in rows if row and row.soft and row.demonstrations == demonstrations]
 
 
-def _gain(given: list[Record], base: list[Record]) -> Gain | str:
-    label, metric = given[0].label, given[0].primary
-    similar = _mean_by_id(given, lambda answer: answer.shown[-1].similarity if answer.shown else None)
-    plus = _mean_by_id(given, lambda answer: answer.scores.get(metric))
+def _gain(group: list[Record], base: list[Record]) -> Gain | str:
+    label, metric = group[0].label, group[0].primary
+    similar = _mean_by_id(group, lambda answer: answer.shown[-1].similarity if answer.shown else None)
+    plus = _mean_by_id(group, lambda answer: answer.scores.get(metric))
     minus = _mean_by_id(base, lambda answer: answer.scores.get(metric))
-    ids = [one for one in similar if one in plus and one in minus]
+    ids = [name for name in similar if name in plus and name in minus]
     if not similar:
         return f"Not shown for {label}: its retriever gives no similarity."
-    x = np.array([similar[one] for one in ids])
-    y = np.array([plus[one] - minus[one] for one in ids])
+    x = np.array([similar[name] for name in ids])
+    y = np.array([plus[name] - minus[name] for name in ids])
     if len(ids) < FEWEST:
         return f"Not shown for {label}: only {phrases.plural(len(ids), 'example')} with a similarity, and it takes {FEWEST}."
     if not y.any():
@@ -101,16 +101,16 @@ def _gain(given: list[Record], base: list[Record]) -> Gain | str:
     fitted = stats.slope(x, y)
     if fitted is None:
         return f"Not shown for {label}: nearly every demonstration has the same similarity."
-    filled = tuple(one for one in stats.bins(x, y, edges=BINS) if one.count)
+    filled = tuple(bucket for bucket in stats.bins(x, y, edges=BINS) if bucket.count)
     return Gain(label, base[0].label, x, y, filled, fitted[0], (fitted[1], fitted[2]))
 
 
 def _mean_by_id(records: list[Record], value: Callable[[Answer], float | None]) -> dict[str, float]:
     """The mean over seeds of what each example's answer holds; examples that hold nothing are left out."""
-    found: dict[str, list[float]] = {}
+    values_of: dict[str, list[float]] = {}
     for record in records:
         for answer in record.answers:
-            one = value(answer)
-            if one is not None and np.isfinite(one):
-                found.setdefault(answer.id, []).append(one)
-    return {name: sum(values) / len(values) for name, values in found.items()}
+            number = value(answer)
+            if number is not None and np.isfinite(number):
+                values_of.setdefault(answer.id, []).append(number)
+    return {name: sum(values) / len(values) for name, values in values_of.items()}

@@ -1,4 +1,4 @@
-"""The table in the terminal: one line for each method and the recommendation under it; it refuses to cut a number short."""
+"""The table in the terminal: one line per method, with the recommendation under it; numbers are never cut."""
 
 from __future__ import annotations
 
@@ -26,17 +26,19 @@ def render(summary: Summary, *, ascii_only: bool = False) -> RenderableType:
     examples = phrases.plural(summary.examples, "example")
     if summary.sizes:
         examples = phrases.split_sizes(summary.sizes, summary.folds, summary.examples)
-    head = Text(_said(f"{summary.task} on {summary.backbone}, {examples}", ascii_only), style="bold")
+    head = Text(_printable(f"{summary.task} on {summary.backbone}, {examples}", ascii_only), style="bold")
     parts: list[RenderableType] = [head, _table(summary, ascii_only)]
     if summary.baselines:
         blind = "; ".join(f"{baseline.name} {phrases.score(baseline.score)}" for baseline in summary.baselines)
-        parts.append(Padding(Text(_said(f"Without a model: {blind}.", ascii_only)), (0, 1, 1, 1)))
+        parts.append(Padding(Text(_printable(f"Without a model: {blind}.", ascii_only)), (0, 1, 1, 1)))
     if summary.subsets:
         parts.append(_subsets(summary, ascii_only))
     if summary.labels:
         parts.append(_classes(summary))
-    parts.append(Padding(Text(_said(summary.recommendation.reason, ascii_only), style="bold"), (0, 1)))
-    parts += [Padding(Text(_said(each.sentence(), ascii_only), style="bold red"), (0, 1)) for each in summary.failures]
+    parts.append(Padding(Text(_printable(summary.recommendation.reason, ascii_only), style="bold"), (0, 1)))
+    parts += [
+        Padding(Text(_printable(each.sentence(), ascii_only), style="bold red"), (0, 1)) for each in summary.failures
+    ]
     if any(len(row.seeds) > 1 for row in summary.rows):
         spread = "± is the standard deviation over seeds. "
     else:
@@ -44,8 +46,8 @@ def render(summary: Summary, *, ascii_only: bool = False) -> RenderableType:
     marked = "* recommended. " if summary.recommendation.method else ""
     alone = " (of one seed: over examples, for that prompt)" if any(row.one_seed for row in summary.rows) else ""
     legend = f"{marked}{spread}Intervals are 95%, over examples and seeds{alone}; differences are adjusted for all pairs (Holm)."
-    parts.append(Padding(Text(_said(legend, ascii_only), style="dim"), (1, 1, 0, 1)))
-    parts += [Padding(Text(_said(note, ascii_only), style="dim"), (0, 1)) for note in summary.notes]
+    parts.append(Padding(Text(_printable(legend, ascii_only), style="dim"), (1, 1, 0, 1)))
+    parts += [Padding(Text(_printable(note, ascii_only), style="dim"), (0, 1)) for note in summary.notes]
     return Group(*parts)
 
 
@@ -63,13 +65,13 @@ def _table(summary: Summary, ascii_only: bool) -> Table:
         table.add_column(name, justify="right", overflow="fold", vertical="top")
     for row in summary.rows:
         chosen = row.method == summary.recommendation.method
-        cells = [_said(cell, ascii_only) for cell in _cells(row)]
+        cells = [_printable(cell, ascii_only) for cell in _cells(row)]
         mark = "* " if chosen else "  "
         table.add_row(
-            Text(_said(mark + row.method, ascii_only)), *map(Text, cells), style="bold green" if chosen else ""
+            Text(_printable(mark + row.method, ascii_only)), *map(Text, cells), style="bold green" if chosen else ""
         )
     for method in dict.fromkeys(failure.method for failure in summary.failures):
-        table.add_row(Text(_said("  " + method, ascii_only)), "failed", style="red")
+        table.add_row(Text(_printable("  " + method, ascii_only)), "failed", style="red")
     return table
 
 
@@ -92,7 +94,7 @@ def _subsets(summary: Summary, ascii_only: bool) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("by subset", overflow="fold", min_width=6)
     for name, size in summary.subsets.items():
-        table.add_column(_said(f"{name}\n({size:,})", ascii_only), justify="right", overflow="fold")
+        table.add_column(_printable(f"{name}\n({size:,})", ascii_only), justify="right", overflow="fold")
     for row in summary.rows:
         table.add_row(Text(visible(f"  {row.method}")), *(phrases.score(row.subsets[name]) for name in summary.subsets))
     return table
@@ -110,7 +112,7 @@ def _cells(row: MethodRow) -> list[str]:
     ]
 
 
-def _said(text: str, ascii_only: bool) -> str:
+def _printable(text: str, ascii_only: bool) -> str:
     text = visible(text)
     if ascii_only:
         for fine, plain in PLAIN.items():

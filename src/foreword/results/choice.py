@@ -1,4 +1,4 @@
-"""Which method to take, from scores, contrasts and costs; it refuses to read silence as proof that two methods are equal."""
+"""Which method to recommend, from scores, contrasts and costs; a difference that is not significant is no proof of equality."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ def choose(
     between: Mapping[tuple[int, int], Contrast],
     costs: Sequence[float],
     *,
-    kept: Sequence[int],
+    usable: Sequence[int],
     floor: float = 0.0,
     margin: float | None = None,
     span: float = 100.0,
     seed: int = 0,
 ) -> Choice | None:
-    """The highest mean of the kept methods, or the cheapest of those that are shown to lie within the margin of it.
+    """The highest mean of the usable methods, or the cheapest of those that are shown to lie within the margin of it.
 
     Shown: the whole interval of the difference from the best lies below the margin, and so do many examples, not few. None
     where no method scores above `floor` (what scores without a model), or all scores round to nothing. margin: None for the
     smaller of MARGIN_POINTS and MARGIN_SHARE of the best score.
     """
-    fit = [place for place in kept if methods[place].score > floor and methods[place].score >= NOTHING]
+    fit = [place for place in usable if methods[place].score > floor and methods[place].score >= NOTHING]
     if not fit:
         return None
     best = min(fit, key=lambda place: (-methods[place].score, costs[place], place))
@@ -55,6 +55,6 @@ def choose(
         and not between[best, place].gap.of_prompts
     ]
     pick = min([best, *near], key=lambda place: (costs[place], -methods[place].score, place))
-    tied = tuple(place for place in kept if place != best and not between[best, place].told)
-    chances = stats.chances_of_best([methods[place] for place in kept], span=span, seed=seed)
-    return Choice(pick, best, tied, chances[list(kept).index(pick)], margin)
+    tied = tuple(place for place in usable if place != best and not between[best, place].significant)
+    chances = stats.chances_of_best([methods[place] for place in usable], span=span, seed=seed)
+    return Choice(pick, best, tied, chances[list(usable).index(pick)], margin)

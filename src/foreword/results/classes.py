@@ -1,4 +1,4 @@
-"""Classification beside its accuracy: macro-F1, MCC and the confusion of labels; it refuses tasks without labels in common."""
+"""Classification beyond accuracy: macro-F1, MCC and the confusion matrix, for tasks whose examples share their labels."""
 
 from __future__ import annotations
 

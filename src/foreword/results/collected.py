@@ -1,4 +1,4 @@
-"""Records gathered into the rows of one table; it refuses records that do not answer the same question on the same examples."""
+"""Gathers records into the rows of one table; records of different questions or examples are refused."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def statistics_of(record: Record, ids: Sequence[str]) -> Array:
     if not ids:
         raise ForewordError(f"The record {named(record)} holds no answers; give the task at least one test example.")
     try:
-        rows = [by_id[one].statistics[record.primary] for one in ids]
+        rows = [by_id[name].statistics[record.primary] for name in ids]
         return np.asarray(rows, dtype=np.float64).reshape(len(ids), -1)
     except (KeyError, ValueError) as error:
         raise ForewordError(
@@ -60,11 +60,11 @@ def statistics_of(record: Record, ids: Sequence[str]) -> Array:
 
 def subsets(record: Record) -> dict[str, list[int]]:
     """The named parts of the test examples, each with the places of its answers, in the order in which they first appear."""
-    found: dict[str, list[int]] = {}
+    places_of: dict[str, list[int]] = {}
     for place, answer in enumerate(record.answers):
         if answer.subset:
-            found.setdefault(answer.subset, []).append(place)
-    return found
+            places_of.setdefault(answer.subset, []).append(place)
+    return places_of
 
 
 def distinct(values: Iterable[str]) -> list[str]:
@@ -78,7 +78,7 @@ def merged(tables: Iterable[dict[str, str]]) -> dict[str, str]:
     for table in tables:
         for key, value in table.items():
             values.setdefault(key, []).append(value)
-    return {key: "; ".join(distinct(found)) for key, found in sorted(values.items())}
+    return {key: "; ".join(distinct(repeated)) for key, repeated in sorted(values.items())}
 
 
 def shared(tables: Iterable[dict[str, str]]) -> dict[str, str]:

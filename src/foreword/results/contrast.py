@@ -1,4 +1,4 @@
-"""Every pair of methods held against each other on the same examples; it refuses to let interval and p come from two tests."""
+"""Every pair of methods compared on the same examples; interval and p-value come from one test."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Contrast:
         return self.gap.interval(self.level)
 
     @property
-    def told(self) -> bool:
-        """Whether the two are told apart."""
+    def significant(self) -> bool:
+        """Whether the test tells the two apart: the adjusted p-value lies below ALPHA."""
         return self.p_adjusted < ALPHA
 
     def reversed(self) -> Contrast:

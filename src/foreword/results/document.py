@@ -1,4 +1,4 @@
-"""A summary as one JSON document of plain values; it refuses numbers that JSON does not know."""
+"""A summary as one JSON document of plain values; a number that is not finite becomes null."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def as_json(summary: Summary, report_path: str) -> dict[str, Any]:
         "labels": list(summary.labels),
         "answers": summary.recommendation.amortize_over,
         "failed": [asdict(failure) for failure in summary.failures],
-        "comparisons": [asdict(one) for one in summary.comparisons],
+        "comparisons": [asdict(comparison) for comparison in summary.comparisons],
         "report": str(report_path),
         "command": "" if summary.invocation is None else summary.invocation.command,
         "next_command": "" if summary.invocation is None else summary.invocation.next_command,
@@ -51,9 +51,9 @@ def as_json(summary: Summary, report_path: str) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {str(key): _plain(one) for key, one in value.items()}
+        return {str(key): _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
+        return [_plain(inner) for inner in value]
     if isinstance(value, bool | np.bool_):
         return bool(value)
     if isinstance(value, int | np.integer):

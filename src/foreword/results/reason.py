@@ -1,4 +1,4 @@
-"""The recommendation in words, each number with what it rests on; it refuses to call a difference real that the test did not tell."""
+"""The recommendation in words, each number with what it rests on; only a significant difference is called one."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ LOOK = "Look at the answers in the report before training longer"
 
 @dataclass(frozen=True)
 class Judged:
-    """rows: those that could be taken, and the reference rows. kept: the places of the former. between: contrasts of rows by
+    """rows: those that could be taken, and the reference rows. usable: the places of the former. between: contrasts of rows by
     their places, and of rows with baselines, which have the places behind the rows. answers: for how many the cost counts."""
 
     rows: tuple[MethodRow, ...]
-    kept: tuple[int, ...]
+    usable: tuple[int, ...]
     between: Mapping[tuple[int, int], Contrast]
     baselines: tuple[Baseline, ...]
     against: Mapping[int, Contrast]
@@ -42,12 +42,12 @@ def reason(judged: Judged, choice: Choice | None) -> str:
     """Why this method, or why none."""
     if choice is None:
         return " ".join([_nothing(judged), *_beside(judged)])
-    parts = [_only(judged, choice) if len(judged.kept) == 1 else _chosen(judged, choice)]
+    parts = [_only(judged, choice) if len(judged.usable) == 1 else _chosen(judged, choice)]
     return " ".join([*parts, *_caveats(judged, choice), *_beside(judged)])
 
 
 def _nothing(judged: Judged) -> str:
-    rows = [judged.rows[place] for place in judged.kept]
+    rows = [judged.rows[place] for place in judged.usable]
     best = max(rows, key=lambda row: row.mean)
     alone = len(rows) == 1
     if best.mean < NOTHING:
@@ -82,7 +82,7 @@ def _chosen(judged: Judged, choice: Choice) -> str:
             f"{time} against {phrases.duration(judged.cost(choice.best))}."
         )
     start = f"Use {row.method}: its {judged.name} of {phrases.score(row.mean)} is the highest"
-    worse = [place for place in judged.kept if place not in (choice.best, *choice.tied)]
+    worse = [place for place in judged.usable if place not in (choice.best, *choice.tied)]
     parts = []
     if not choice.tied:
         parts.append(f"{start}, and {_all_worse(judged, choice, worse)}.")
@@ -90,7 +90,7 @@ def _chosen(judged: Judged, choice: Choice) -> str:
         parts.append(f"{start}, but it is a tie: {_tie(judged, choice)}.")
         parts.append(_undecided(judged, choice))
     parts.append(
-        f"The probability that {row.method} is the best of the {len(judged.kept)} is {_percent(choice.probability)}."
+        f"The probability that {row.method} is the best of the {len(judged.usable)} is {_percent(choice.probability)}."
     )
     return " ".join([*filter(None, parts), f"{time}."])
 
@@ -111,10 +111,10 @@ def _all_worse(judged: Judged, choice: Choice, worse: Sequence[int]) -> str:
 def _tie(judged: Judged, choice: Choice) -> str:
     nearest = _nearest(judged, choice)
     names = [judged.rows[place].method for place in choice.tied]
-    told = _difference(judged.between[choice.best, nearest])
+    difference = _difference(judged.between[choice.best, nearest])
     if len(names) == 1:
-        return f"the test does not tell it from {names[0]} (above it by {told})"
-    return f"the test does not tell it from {phrases.listed(names)} (above {judged.rows[nearest].method}, the nearest, by {told})"
+        return f"the test does not tell it from {names[0]} (above it by {difference})"
+    return f"the test does not tell it from {phrases.listed(names)} (above {judged.rows[nearest].method}, the nearest, by {difference})"
 
 
 def _nearest(judged: Judged, choice: Choice) -> int:
@@ -151,7 +151,7 @@ def _caveats(judged: Judged, choice: Choice) -> list[str]:
     row = judged.rows[choice.pick]
     notes = []
     contrast = judged.against.get(choice.pick)
-    if contrast is not None and not contrast.told:
+    if contrast is not None and not contrast.significant:
         floor = max(judged.baselines, key=lambda baseline: baseline.score)
         notes.append(
             f"It is not shown to be above {_named(floor)} ({phrases.score(floor.score)}): {_difference(contrast)}."
@@ -160,7 +160,7 @@ def _caveats(judged: Judged, choice: Choice) -> list[str]:
         notes.append(
             f"This rests on {phrases.plural(row.examples, 'example')} only: a small difference could not have been seen."
         )
-    alone = [judged.rows[place].method for place in judged.kept if judged.rows[place].one_seed]
+    alone = [judged.rows[place].method for place in judged.usable if judged.rows[place].one_seed]
     if alone:
         verb = "what is said of it holds" if len(alone) == 1 else "what is said of them holds"
         plural = "for that prompt, not for the method" if len(alone) == 1 else "for those prompts, not for the methods"
@@ -170,7 +170,7 @@ def _caveats(judged: Judged, choice: Choice) -> list[str]:
 
 def _beside(judged: Judged) -> list[str]:
     """The reference rows, which are never taken while there is another."""
-    others = [row for place, row in enumerate(judged.rows) if place not in judged.kept]
+    others = [row for place, row in enumerate(judged.rows) if place not in judged.usable]
     return [
         f"Beside them stands {row.method} ({phrases.score(row.mean)}): it changes the model and nothing of it is kept."
         for row in others

@@ -1,4 +1,4 @@
-"""A Record is what one finished Trial leaves: spec, fingerprints, scores, answers, costs; it refuses to be written in part."""
+"""A Record: what one finished Trial leaves, spec, fingerprints, scores, answers, costs; written whole or not at all."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class Record:
                     f"The record at {path} says one key and holds another; delete it to run that trial again."
                 )
             costs = Costs(**raw.pop("costs"))
-            answers = tuple(_answer(one) for one in raw.pop("answers"))
+            answers = tuple(_answer(answer) for answer in raw.pop("answers"))
             raw["curve"] = tuple(raw["curve"])
             raw["notes"] = tuple(raw["notes"])
             return cls(costs=costs, answers=answers, **raw)
@@ -161,5 +161,5 @@ def _refuse_other(path: Path, key: str) -> None:
 
 
 def _answer(raw: dict[str, Any]) -> Answer:
-    shown = tuple(DemonstrationRef(**one) for one in raw.pop("shown"))
+    shown = tuple(DemonstrationRef(**demonstration) for demonstration in raw.pop("shown"))
     return Answer(shown=shown, targets=tuple(raw.pop("targets")), **raw)

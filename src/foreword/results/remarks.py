@@ -1,4 +1,4 @@
-"""What else a reader of a comparison must know, as whole sentences; it refuses to leave out what went wrong."""
+"""Notes on a comparison that its reader must know, as whole sentences."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def remarks(records: Sequence[Record], rows: Sequence[MethodRow]) -> Iterable[st
         if row.one_seed:
             yield f"{row.method} ran with one seed: its interval is that of this prompt, not of the method."
         if row.dropped_demonstrations:
-            given = len(row.seeds) * row.examples
+            answers = len(row.seeds) * row.examples
             yield (
                 f"{row.method}: {phrases.plural(row.dropped_demonstrations, 'demonstration')} did not fit before the input and "
-                f"{'was' if row.dropped_demonstrations == 1 else 'were'} left out, in {phrases.plural(given, 'answer')}."
+                f"{'was' if row.dropped_demonstrations == 1 else 'were'} left out, in {phrases.plural(answers, 'answer')}."
             )
         if row.cut_answers:
             limit = next(record.spec.get("max_new_tokens") for record in records if record.label == row.method)
@@ -52,11 +52,13 @@ def _constant(records: Sequence[Record]) -> Iterable[str]:
         yield f"{label}{which} always answers {shown(output) if output else 'with nothing'}."
 
 
-def cut(count: int, given: int, limit: int | None = None) -> str:
+def cut(count: int, answers: int, limit: int | None = None) -> str:
     """A sentence on the answers that ended at the limit. given: answers in all."""
     which = "" if limit is None else f" {limit:,}"
     were = "was" if count == 1 else "were"
-    return f"{count:,} of {phrases.plural(given, 'answer')} {were} ended by --max-new-tokens{which}, not by the model."
+    return (
+        f"{count:,} of {phrases.plural(answers, 'answer')} {were} ended by --max-new-tokens{which}, not by the model."
+    )
 
 
 def shown(output: str, longest: int = 60) -> str:

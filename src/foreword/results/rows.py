@@ -1,4 +1,4 @@
-"""The nouns of a finished comparison, which studies make and reports show; they refuse to compute more than a cost."""
+"""The data classes of a finished comparison, which studies make and reports show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one record says, in plain values with its intervals; it refuses to read anything into one run's spread."""
+"""The scores of one record with their intervals, as plain values."""
 
 from __future__ import annotations
 

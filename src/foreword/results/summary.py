@@ -1,4 +1,4 @@
-"""Records become rows, tests and a recommendation; it refuses records that do not answer the same question on the same examples."""
+"""Records become rows, tests and a recommendation; records of different questions or examples are refused."""
 
 from __future__ import annotations
 
@@ -96,13 +96,13 @@ def _row(
     metric: Metric,
     parts: Mapping[str, Sequence[int]],
 ) -> MethodRow:
-    """numbers: [S, N, d], one layer for each record of the group; sample: their values."""
+    """numbers: [J, N, d], one layer for each record of the group; sample: their values."""
     scores = [float(value) for value in metric.from_sums(numbers.sum(axis=1))]
     for record, score in zip(group, scores, strict=True):
-        said = record.scores.get(record.primary, score)
-        if abs(said - score) > 1e-3:
+        recorded = record.scores.get(record.primary, score)
+        if abs(recorded - score) > 1e-3:
             raise ForewordError(
-                f"The record {named(record)} says {said:.4f} but its answers give {score:.4f}; delete it to run that trial again."
+                f"The record {named(record)} says {recorded:.4f} but its answers give {score:.4f}; delete it to run that trial again."
             )
     mean, std = stats.mean_std(scores)
     low, high = stats.interval(sample, level=LEVEL, lowest=metric.worst, highest=metric.best)
@@ -145,7 +145,7 @@ def _comparisons(
             ci95=contrast.interval,
             p=contrast.gap.p,
             p_adjusted=contrast.p_adjusted,
-            significantly_worse=contrast.told and not contrast.gap.of_prompts,
+            significantly_worse=contrast.significant and not contrast.gap.of_prompts,
             of_prompts=contrast.gap.of_prompts,
         )
         for place, contrast in contrasted
@@ -163,15 +163,17 @@ def _recommended(
     seed: int,
 ) -> Recommendation:
     """Among the methods that leave the backbone as it is: of model tuning nothing is kept that could be used."""
-    kept = tuple(place for place, row in enumerate(rows) if usable(row.method)) or tuple(range(len(rows)))
+    usable_rows = tuple(place for place, row in enumerate(rows) if usable(row.method)) or tuple(range(len(rows)))
     costs = [row.cost_flop(answers) for row in rows]
     floor = max((baseline.score for baseline in baselines), default=-float("inf"))
-    choice = choose(methods, between, costs, kept=kept, floor=floor, margin=margin, span=span, seed=seed)
+    choice = choose(methods, between, costs, usable=usable_rows, floor=floor, margin=margin, span=span, seed=seed)
     against: dict[int, Contrast] = {}
     if baselines:
         highest = len(rows) + max(range(len(baselines)), key=lambda n: baselines[n].score)
-        against = {place: Contrast(stats.difference(methods[place], methods[highest], span=span)) for place in kept}
-    text = reason(Judged(rows, kept, between, baselines, against, answers), choice)
+        against = {
+            place: Contrast(stats.difference(methods[place], methods[highest], span=span)) for place in usable_rows
+        }
+    text = reason(Judged(rows, usable_rows, between, baselines, against, answers), choice)
     if choice is None:
         return Recommendation("", text, answers, probability=0.0)
     tied = tuple(rows[place].method for place in choice.tied)
@@ -179,5 +181,5 @@ def _recommended(
 
 
 def _mean(values: Iterable[float]) -> float:
-    found = list(values)
-    return float(sum(found) / len(found))
+    listed = list(values)
+    return float(sum(listed) / len(listed))

@@ -1,4 +1,4 @@
-"""What scores without a model: the commonest training answer and chance; it refuses tasks whose answers do not repeat."""
+"""Baselines without a model: the most frequent training answer, and chance."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def trivial_answers(task: Task, metric: Metric) -> tuple[Trivial, ...]:
 
 def trivial_of_folds(folds: Sequence[Task], metric: Metric) -> tuple[Trivial, ...]:
     """What scores without a model over the test examples of all folds, each by its own fold's training split."""
-    found = [[row for row in (majority(fold, metric), chance(fold, metric)) if row is not None] for fold in folds]
+    per_fold = [[row for row in (majority(fold, metric), chance(fold, metric)) if row is not None] for fold in folds]
     joined: list[Trivial] = []
-    for rows in zip(*found, strict=False) if len({len(rows) for rows in found}) == 1 else ():
+    for rows in zip(*per_fold, strict=False) if len({len(rows) for rows in per_fold}) == 1 else ():
         names = {row.name for row in rows}
         name = names.pop() if len(names) == 1 else "always the commonest answer of the other folds"
         joined.append(Trivial(name, {id_: numbers for row in rows for id_, numbers in row.statistics.items()}))

@@ -232,7 +232,7 @@ def _continued(served: Served, words: str, turns: list[Demonstration], example: 
     own = served.template.instruction if layout.method.instruction else ""
     if words and own and words != own:
         raise HttpError(400, f"The prompt {served.id} has its own system message; send none.", param="messages")
-    question = "".join(text for text, _ in served.template.asked(example))
+    question = "".join(text for text, _ in served.template.question_runs(example))
     tokens = layout.chat.lay(own or words, [*shown, *turns], question)
     row = Row(tokens.prefix, tokens.own, (), layout.append, tokens.ahead)
     ids = _ids(layout, row)

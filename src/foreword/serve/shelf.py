@@ -193,14 +193,14 @@ def demonstrated(served: Served, example: Example, reserve: int) -> Layout:
     other = layout.placed(layout.append)
     other.reserve = reserve
     if served.retriever is not None:
-        other.found = {example.id: served.retriever.find(example, served.kept.method.k)}
+        other.retrieved = {example.id: served.retriever.find(example, served.kept.method.k)}
     return other
 
 
 def question_of(served: Served, example: Example) -> str:
     """An input as it is worded."""
     assert served.template is not None
-    return plain(served.template.asked(example))
+    return plain(served.template.question_runs(example))
 
 
 def _worded(kept: Kept, model: Backbone) -> Template:

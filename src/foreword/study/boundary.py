@@ -64,7 +64,7 @@ def _agreeing(backbone: Backbone, template: Template, examples: Sequence[Example
     words = backbone.tokenizer
     count = 0
     for example in examples:
-        asked, replied = template.asked(example), template.replied(example.targets[0])
+        asked, replied = template.question_runs(example), template.replied(example.targets[0])
         apart = words.ids(asked, first=True) + words.ids(replied, first=False)
         count += apart == words.ids(asked + replied, first=True)
     return count

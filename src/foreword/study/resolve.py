@@ -16,7 +16,7 @@ from foreword.metrics import metric
 from foreword.prompts.methods import Method, current, parse
 from foreword.prompts.retrieve import RETRIEVERS
 from foreword.tasks import load_task
-from foreword.tasks._fit import default_metrics, one_input, unreached
+from foreword.tasks._fit import default_metrics, repeated_inputs, unreached
 from foreword.tasks._labels import free
 from foreword.util.errors import ForewordError, unknown
 from foreword.util.files import stands
@@ -165,7 +165,7 @@ def scored_task(run: Run, *, whole_pool: bool = False) -> Task:
     )
     test = merged(made)
     metrics = tuple(run.metrics) or default_metrics(made, test)
-    notes = (*one_input("test", made, test), *unreached(run.metrics, test))
+    notes = (*repeated_inputs("test", made, test), *unreached(run.metrics, test))
     task = Task(Path(run.test).resolve().stem, (), (), tuple(test), template, metrics, source=run.test, notes=notes)
     return task.limited({"test": run.limit})
 

@@ -135,7 +135,7 @@ def show_input(
         pieces=tuple(pieces),
         tokens=sum(piece.tokens for piece in pieces),
         window=backbone.window,
-        reserve=layout.kept(chosen),
+        reserve=layout.answer_room(chosen),
         dropped=fitted.dropped,
         targets=chosen.targets,
         ids=start + fitted.ahead + fitted.prefix + fitted.own + end,

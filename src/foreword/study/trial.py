@@ -22,7 +22,7 @@ from foreword.infer.predict import Prediction, predict
 from foreword.metrics import metric
 from foreword.metrics.scores import Scores, scores_of
 from foreword.prompts import store
-from foreword.prompts.inits import Given, vocab
+from foreword.prompts.inits import InitSource, vocab
 from foreword.prompts.layout import Laid, Layout
 from foreword.prompts.retrieve import Found, fixed, make
 from foreword.prompts.soft_prompt import Provenance, SoftPrompt, worked_digest
@@ -161,7 +161,7 @@ class Trial:
             soft=self._length() if row.soft else 0,
             reserve=spec.max_new_tokens,
             fixed=shown,
-            found=found,
+            retrieved=found,
             inside=self._asked_place() == "system",
             calibrated=spec.choice_score == "calibrated",
         )
@@ -200,7 +200,7 @@ class Trial:
         if place != "auto" or backbone.kind != "seq2seq" or backbone.relative:
             return place == "append"
         examples = self.task.train[:PLACE_SAMPLE]
-        soft = vocab(backbone, self._length(), Random("place"), Given()).to(backbone.device)
+        soft = vocab(backbone, self._length(), Random("place"), InitSource()).to(backbone.device)
         plain = layout.alone()
         losses = []
         for append in (False, True):
@@ -216,7 +216,7 @@ class Trial:
         if not spec.method.trains:
             return self.backbone, None, None
         labels = list(dict.fromkeys(choice for example in self.task.train for choice in example.choices))
-        given = Given(spec.tuning.init_text or self.task.template.instruction, labels, spec.given)
+        given = InitSource(spec.tuning.init_text or self.task.template.instruction, labels, spec.given)
         trainable = TRAINABLES[spec.method.trainable]
         answering, tuned = train(
             trainable,

@@ -83,9 +83,9 @@ def _pairs(head: str, domain: Domain, rng: Random) -> Renderer:
     between = rng.choice((" , ", " ; ", " | ", " / ", ", ", "; ", " and "))
     equals = rng.choice((" : ", " = ", " is ", ": ", " -> ", "[ ", "( "))
     closing = {"[ ": " ]", "( ": " )"}.get(equals, "")
-    return lambda name, said: between.join(
+    return lambda name, filled: between.join(
         f"{key}{equals.rstrip()} {text}{closing}"
-        for key, text in [(head or domain.noun, name)] + [(f.key, v) for f, v in said]
+        for key, text in [(head or domain.noun, name)] + [(f.key, v) for f, v in filled]
     )
 
 
@@ -94,9 +94,9 @@ def _row(head: str, domain: Domain, rng: Random) -> Renderer:
     named = rng.random() < 0.5
     line = rng.choice((" :: ", " || ", " ; row : ", " . ", " >> "))
 
-    def render(name: str, said: Sequence[tuple[Fact, str]]) -> str:
-        cells = bar.join([name] + [v for _, v in said])
-        return bar.join([head or domain.noun] + [f.key for f, _ in said]) + line + cells if named else cells
+    def render(name: str, filled: Sequence[tuple[Fact, str]]) -> str:
+        cells = bar.join([name] + [v for _, v in filled])
+        return bar.join([head or domain.noun] + [f.key for f, _ in filled]) + line + cells if named else cells
 
     return render
 
@@ -107,10 +107,10 @@ def _triples(head: str, domain: Domain, rng: Random) -> Renderer:
     between = rng.choice((" ", " , ", " & ", " + ")) if closing else rng.choice((" && ", " ; ", " , "))
     order = rng.choice(("srv", "srv", "rsv", "svr"))
 
-    def one(name: str, fact: Fact, value: str) -> str:
+    def triple(name: str, fact: Fact, value: str) -> str:
         return opening + inner.join({"s": name, "r": fact.key, "v": value}[part] for part in order) + closing
 
-    return lambda name, said: between.join(one(name, fact, value) for fact, value in said)
+    return lambda name, filled: between.join(triple(name, fact, value) for fact, value in filled)
 
 
 def _tags(head: str, domain: Domain, rng: Random) -> Renderer:
@@ -120,14 +120,14 @@ def _tags(head: str, domain: Domain, rng: Random) -> Renderer:
     def tag(key: str, text: str) -> str:
         return f"{left}{key}{right} {text}" + (f" {left}/{key}{right}" if closed else "")
 
-    return lambda name, said: " ".join(
-        tag(k, v) for k, v in [(head or domain.noun, name)] + [(f.key, v) for f, v in said]
+    return lambda name, filled: " ".join(
+        tag(k, v) for k, v in [(head or domain.noun, name)] + [(f.key, v) for f, v in filled]
     )
 
 
 def _call(head: str, domain: Domain, rng: Random) -> Renderer:
     word = rng.choice(("say", "tell", "show", "give", "inform", "fact", domain.noun))
-    return lambda name, said: f"{word} ( {name} ; " + " ; ".join(f"{f.key} ( {v} )" for f, v in said) + " )"
+    return lambda name, filled: f"{word} ( {name} ; " + " ; ".join(f"{f.key} ( {v} )" for f, v in filled) + " )"
 
 
 def sentence_form(domain: Domain, rng: Random) -> Renderer:
@@ -141,8 +141,8 @@ def sentence_form(domain: Domain, rng: Random) -> Renderer:
     joiner = rng.choice((" and ", " , and ", " and it ", ". it ", " , ", " ; ", " but ", " , which ", " while it "))
     ending = "" if rng.random() < 0.75 else " " + words(rng, 1, 4)
 
-    def render(name: str, said: Sequence[tuple[Fact, str]]) -> str:
-        clauses = joiner.join(fact.says.replace("{v}", value) for fact, value in said)
+    def render(name: str, filled: Sequence[tuple[Fact, str]]) -> str:
+        clauses = joiner.join(fact.says.replace("{v}", value) for fact, value in filled)
         said_of = subject.replace("{s}", name).replace("{n}", domain.noun)
         return _opened(f"{opening}{said_of} {clauses}{ending}{stop}", capital)
 
@@ -156,8 +156,8 @@ def free_form(slots: int, rng: Random, *, whole: bool = False) -> Renderer:
     pieces = [words(rng, *rng.choice(((0, 0), (1, 1), (1, 3)))) for _ in range(len(order) + 1)]
     stop, capital = rng.choice((".", " .", "", "")), rng.random() < 0.4
 
-    def render(name: str, said: Sequence[tuple[Fact, str]]) -> str:
-        values = [name, *(value for _, value in said)]
+    def render(name: str, filled: Sequence[tuple[Fact, str]]) -> str:
+        values = [name, *(value for _, value in filled)]
         parts = [pieces[0]]
         for piece, slot in zip(pieces[1:], order, strict=True):
             parts += [values[slot], piece]
@@ -183,8 +183,8 @@ def parse_form(domain: Domain, rng: Random) -> Renderer:
     }
     head, slot, tail = frames[style]
 
-    def render(name: str, said: Sequence[tuple[Fact, str]]) -> str:
-        pairs = [(first, name)] + [(case(f.key), v) for f, v in said]
+    def render(name: str, filled: Sequence[tuple[Fact, str]]) -> str:
+        pairs = [(first, name)] + [(case(f.key), v) for f, v in filled]
         return head.replace("{{", "{") + "".join(slot.format(k=k, v=v) for k, v in pairs) + tail.replace("}}", "}")
 
     return render
@@ -192,19 +192,19 @@ def parse_form(domain: Domain, rng: Random) -> Renderer:
 
 def query_form(domain: Domain, rng: Random) -> Renderer:
     """A query for the entities that have the values: `find x in ships with port = Karo`; the name itself is what is asked."""
-    wanted = rng.choice(("name", "title", "id", "x", "all", "count"))
+    selected = rng.choice(("name", "title", "id", "x", "all", "count"))
     things = rng.choice((domain.noun, domain.plural))
     frame, between = rng.choice(
         (
-            (f"find {wanted} in {things} with ", " and "),
-            (f"get ( {things} , {wanted} ) if ", " & "),
-            (f"{things} . {wanted} : ", " ; "),
-            (f"return {wanted} of {things} having ", " , "),
-            (f"table {things} keep {wanted} when ", " also "),
+            (f"find {selected} in {things} with ", " and "),
+            (f"get ( {things} , {selected} ) if ", " & "),
+            (f"{things} . {selected} : ", " ; "),
+            (f"return {selected} of {things} having ", " , "),
+            (f"table {things} keep {selected} when ", " also "),
         )
     )
     equals = rng.choice((" = ", " is ", " == ", " : ", " equals "))
-    return lambda name, said: frame + between.join(f"{f.key}{equals}{v}" for f, v in said)
+    return lambda name, filled: frame + between.join(f"{f.key}{equals}{v}" for f, v in filled)
 
 
 def question_form(domain: Domain, rng: Random) -> Renderer:
@@ -221,11 +221,11 @@ def question_form(domain: Domain, rng: Random) -> Renderer:
     )
     joiner = rng.choice((" and ", " and also ", " , ", " but "))
     stop, capital = rng.choice((" ?", "?", "", " .")), rng.random() < 0.4
-    return lambda name, said: (
-        _opened(opening, capital) + " " + joiner.join(f.says.replace("{v}", v) for f, v in said) + stop
+    return lambda name, filled: (
+        _opened(opening, capital) + " " + joiner.join(f.says.replace("{v}", v) for f, v in filled) + stop
     )
 
 
 def field_form(slot: int) -> Renderer:
     """One value alone (`slot` -1: the name)."""
-    return lambda name, said: name if slot < 0 else said[min(slot, len(said) - 1)][1]
+    return lambda name, filled: name if slot < 0 else filled[min(slot, len(filled) - 1)][1]

@@ -36,10 +36,10 @@ _ENDS = ("a", "o", "en", "is", "ar", "in", "u", "el")
 def _inventory(size: int) -> tuple[str, ...]:
     """Made-up words such as `Karo` and `Stimel`; frequent enough in the world's text for each to become one token."""
     rng = Random("world/names")
-    kept: dict[str, None] = {}
-    while len(kept) < size:
-        kept[new_word(rng)] = None
-    return tuple(kept)
+    words: dict[str, None] = {}
+    while len(words) < size:
+        words[new_word(rng)] = None
+    return tuple(words)
 
 
 def new_word(rng: Random) -> str:

@@ -53,21 +53,21 @@ def patterned(domain: Domain, known: list[Fact], rng: Random) -> Maker:
     def make(rng: Random) -> Pair:
         case = _case(things, held, rng)
         act, chosen = rng.choice(acts), rng.sample(demands, min(most, len(demands)))
-        asked, told = (
+        query, reply = (
             case.fill(frame(act[side], [demand[side] for demand in chosen])) for side, frame in enumerate(frames)
         )
-        return context(asked), told
+        return context(query), reply
 
     return Maker(make)
 
 
 def _columns(known: list[Fact], rng: Random) -> list[Column]:
     """The facts' columns and some that no fact tells of, each with a key of its own."""
-    found = {fact.key: Column(fact.key, fact.attribute.kind) for fact in known}
-    while len(found) < 3:
+    columns = {fact.key: Column(fact.key, fact.attribute.kind) for fact in known}
+    while len(columns) < 3:
         key = strange(rng) if rng.random() < 0.3 else rng.choice(FILLERS)
-        found[key] = Column(key, rng.choice(("name", "place", "count", "year")))
-    return list(found.values())
+        columns[key] = Column(key, rng.choice(("name", "place", "count", "year")))
+    return list(columns.values())
 
 
 def _held(columns: list[Column], rng: Random) -> dict[Column, list[str]]:
@@ -77,8 +77,8 @@ def _held(columns: list[Column], rng: Random) -> dict[Column, list[str]]:
 
 def _case(things: dict[str, str], held: dict[Column, list[str]], rng: Random) -> Case:
     """k, v: a column and a value of it; l, w: another; n: a number; s: a name."""
-    one, other = rng.sample(list(held), 2)
-    slots = {"k": one.key, "v": rng.choice(held[one]), "l": other.key, "w": rng.choice(held[other])}
+    first, second = rng.sample(list(held), 2)
+    slots = {"k": first.key, "v": rng.choice(held[first]), "l": second.key, "w": rng.choice(held[second])}
     return Case({**things, **slots, "n": names.count(rng), "s": names.name(rng)})
 
 

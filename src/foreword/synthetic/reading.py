@@ -44,7 +44,7 @@ def judge(domain: Domain, known: list[Fact], rng: Random) -> Maker:
     facts = known[:2]
     again = [Fact(f.attribute, f.key, rng.choice(f.attribute.says)) for f in facts]
     same, other = rng.choice(_VERDICTS) if rng.random() < 0.7 else (forms.strange(rng), forms.strange(rng))
-    one, two, between = rng.choice(
+    first_mark, second_mark, between = rng.choice(
         (
             ("", "", " | "),
             ("first : ", "second : ", " ; "),
@@ -58,15 +58,18 @@ def judge(domain: Domain, known: list[Fact], rng: Random) -> Maker:
         name = names.name(rng)
         values = [names.value(fact.attribute.kind, rng) for fact in facts]
         alike = rng.random() < 0.5
-        said, told = name, list(values)
+        second_name, second_values = name, list(values)
         if not alike:
             place = rng.randrange(len(facts))
-            told[place] = names.value(facts[place].attribute.kind, rng)
+            second_values[place] = names.value(facts[place].attribute.kind, rng)
             if rng.random() < 0.3:
-                said = names.name(rng)
-        alike = said == name and told == values
-        texts = first(name, list(zip(facts, values, strict=True))), second(said, list(zip(again, told, strict=True)))
-        return one + texts[0] + between + two + texts[1], same if alike else other
+                second_name = names.name(rng)
+        alike = second_name == name and second_values == values
+        texts = (
+            first(name, list(zip(facts, values, strict=True))),
+            second(second_name, list(zip(again, second_values, strict=True))),
+        )
+        return first_mark + texts[0] + between + second_mark + texts[1], same if alike else other
 
     return Maker(make)
 
@@ -95,10 +98,10 @@ def answer(domain: Domain, known: list[Fact], rng: Random) -> Maker:
         name, place = rng.choice(sorted(shown)), rng.randrange(len(facts))
         value = shown[name][place]
         if rng.random() < 0.6:
-            question, found = asking.format(k=facts[place].key, s=name), value
+            question, reply = asking.format(k=facts[place].key, s=name), value
         else:
             clause = facts[place].says.replace("{v}", value)
-            question, found = back.format(n=domain.noun, c=clause), name
-        return layout.format(p=" ".join(lines), q=question), found
+            question, reply = back.format(n=domain.noun, c=clause), name
+        return layout.format(p=" ".join(lines), q=question), reply
 
     return Maker(make)

@@ -110,8 +110,10 @@ def _of_kind(kind: str, domain: Domain, known: list[Fact], rng: Random) -> Maker
     if kind == "query":
         return _maker(forms.question_form(domain, rng), forms.query_form(domain, rng), known, 0.3)
     if kind == "parse":
-        said = forms.sentence_form(domain, rng) if rng.random() < 0.3 else forms.free_form(len(known), rng, whole=True)
-        return _maker(said, forms.parse_form(domain, rng), known, 0.0)
+        question = (
+            forms.sentence_form(domain, rng) if rng.random() < 0.3 else forms.free_form(len(known), rng, whole=True)
+        )
+        return _maker(question, forms.parse_form(domain, rng), known, 0.0)
     if kind == "read":
         return _maker(forms.sentence_form(domain, rng), forms.data_form(domain, rng), known, 0.3)
     if kind == "pattern":
@@ -140,12 +142,12 @@ def _maker(question: Renderer, answer: Renderer, known: list[Fact], partly: floa
         if rng.random() < partly:
             shown = [fact for fact in known if rng.random() < 0.6] or [rng.choice(known)]
         name = names.name(rng)
-        said = [(fact, names.value(fact.attribute.kind, rng)) for fact in shown]
-        return question(name, said), answer(name, said)
+        filled = [(fact, names.value(fact.attribute.kind, rng)) for fact in shown]
+        return question(name, filled), answer(name, filled)
 
     def legend() -> Pair:
-        said = [(fact, f"[{fact.key}]") for fact in known]
-        return question("[name]", said), answer("[name]", said)
+        filled = [(fact, f"[{fact.key}]") for fact in known]
+        return question("[name]", filled), answer("[name]", filled)
 
     return Maker(make, legend)
 
@@ -200,7 +202,7 @@ def reworded(document: Document, rng: Random) -> Document:
     text, answers, last = "", [], 0
 
     def taken(part: str) -> str:
-        return _WORD.sub(lambda found: other.get(found.group(), found.group()), part)
+        return _WORD.sub(lambda match: other.get(match.group(), match.group()), part)
 
     for start, end in document.answers:
         text += taken(document.text[last:start])

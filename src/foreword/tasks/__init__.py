@@ -1,4 +1,4 @@
-"""The shelf of tasks, one a file; it refuses to guess where data lie and says what to download."""
+"""The shelf of tasks, one per file; where data are missing it says what to download."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ class About:
     @property
     def ready(self) -> bool:
         """Whether the task can be read without a download."""
-        return self.where == "made here" or all(one.file for one in self.splits if one.needed)
+        return self.where == "made here" or all(split.file for split in self.splits if split.needed)
 
 
 def names() -> list[str]:
     """The names on the shelf, from the file names alone; nothing is imported."""
-    found = [one.name for one in pkgutil.iter_modules(__path__) if not one.name.startswith("_")]
-    return sorted(name.replace("_", "-") for name in found)
+    modules = [info.name for info in pkgutil.iter_modules(__path__) if not info.name.startswith("_")]
+    return sorted(name.replace("_", "-") for name in modules)
 
 
 def module(name: str) -> ModuleType:
@@ -81,7 +81,7 @@ def place(name: str, data_dir: Path | str | None = None) -> Path | None:
     if not Path(root).is_dir():
         raise ForewordError(f"The data folder {root} is not there; check --data-dir or {DATA}.")
     known = (below, *getattr(module(name), "ALSO", ()))
-    return next((Path(root) / one for one in known if (Path(root) / one).is_dir()), None)
+    return next((Path(root) / relative for relative in known if (Path(root) / relative).is_dir()), None)
 
 
 def load(name: str, data_dir: Path | str | None = None) -> Task:
@@ -90,29 +90,31 @@ def load(name: str, data_dir: Path | str | None = None) -> Task:
     Raises ForewordError: an unknown name; no folder and no hub id (the sentence says what to download, from
     where, under what licence, and where to put it); a damaged file.
     """
-    found = module(name)
+    task_module = module(name)
     folder = place(name, data_dir)
-    if folder is None and hasattr(found, "PLACE") and not hasattr(found, "HUB"):
+    if folder is None and hasattr(task_module, "PLACE") and not hasattr(task_module, "HUB"):
         root = data_dir or os.environ.get(DATA)
         lacks = (
-            f"{root} has no folder '{found.PLACE}'" if root else f"neither --data-dir nor {DATA} names a data folder"
+            f"{root} has no folder '{task_module.PLACE}'"
+            if root
+            else f"neither --data-dir nor {DATA} names a data folder"
         )
         raise ForewordError(
-            f"The data of the task '{name}' are not here: {lacks}; download {found.GET} and put the files "
-            f"into '{found.PLACE}' below the data folder."
+            f"The data of the task '{name}' are not here: {lacks}; download {task_module.GET} and put the files "
+            f"into '{task_module.PLACE}' below the data folder."
         )
-    if folder is None and hasattr(found, "PLACE"):
-        return _from_hub(found)
-    task: Task = found.load(folder)
+    if folder is None and hasattr(task_module, "PLACE"):
+        return _from_hub(task_module)
+    task: Task = task_module.load(folder)
     return task
 
 
-def _from_hub(found: ModuleType) -> Task:
+def _from_hub(task_module: ModuleType) -> Task:
     try:
-        task: Task = found.load(None)
+        task: Task = task_module.load(None)
     except ForewordError as error:
         raise ForewordError(
-            f"{str(error).rstrip('.')}. Without the hub: download {found.GET} and put the files into '{found.PLACE}' "
+            f"{str(error).rstrip('.')}. Without the hub: download {task_module.GET} and put the files into '{task_module.PLACE}' "
             f"below the folder that --data-dir or {DATA} names."
         ) from error
     return task
@@ -120,18 +122,20 @@ def _from_hub(found: ModuleType) -> Task:
 
 def about(name: str, data_dir: Path | str | None = None) -> About:
     """One line of a listing: name, summary with licence, and where the data are."""
-    found = module(name)
+    task_module = module(name)
     folder = place(name, data_dir)
     if folder is not None:
         where = str(folder)
-    elif not hasattr(found, "PLACE"):
+    elif not hasattr(task_module, "PLACE"):
         where = "made here"
     else:
-        where = "hub" if hasattr(found, "HUB") else ""
-    licence = str(getattr(found, "LICENCE", ""))
-    summary = f"{found.SUMMARY}; {licence}" if licence else str(found.SUMMARY)
-    metrics = tuple(found.METRICS) if hasattr(found, "METRICS") else load(name).metrics
-    return About(name, summary, where, licence, metrics, held(found, folder), str(getattr(found, "GET", "")))
+        where = "hub" if hasattr(task_module, "HUB") else ""
+    licence = str(getattr(task_module, "LICENCE", ""))
+    summary = f"{task_module.SUMMARY}; {licence}" if licence else str(task_module.SUMMARY)
+    metrics = tuple(task_module.METRICS) if hasattr(task_module, "METRICS") else load(name).metrics
+    return About(
+        name, summary, where, licence, metrics, held(task_module, folder), str(getattr(task_module, "GET", ""))
+    )
 
 
 def check(name: str, data_dir: Path | str | None = None) -> Checked:
@@ -172,26 +176,26 @@ def load_task(
     text = str(spec)
     if not isinstance(spec, Path) and text.strip().lower().replace("_", "-") in names():
         own = {"columns": columns != Columns(), "choices": choices, "dev or test files": dev or test}
-        for what, was_given in own.items():
-            if was_given:
+        for what, value in own.items():
+            if value:
                 raise ForewordError(
                     f"The task '{text}' of the shelf has its own {what}; leave them out, or use your own data."
                 )
         return _reworded(load(text, data_dir), template, metrics)
-    given: dict[str, Any] = {
+    options: dict[str, Any] = {
         "columns": columns, "template": template, "metrics": metrics, "choices": choices,
         "seed": seed, "dev_share": dev_share, "test_share": test_share, "pooled": pooled,
     }  # fmt: skip
     path = Path(text).expanduser()
     if text == STDIN:
-        return task_from_files("stdin", text, dev, test, form=form, **given)
+        return task_from_files("stdin", text, dev, test, form=form, **options)
     if stands(path, folder=True) and saved(path):
-        return task_from_hub(str(path), name=path.resolve().stem, **given)
+        return task_from_hub(str(path), name=path.resolve().stem, **options)
     if stands(path) or readable(path):
-        return task_from_files(path.resolve().stem, path, dev, test, form=form, **given)
+        return task_from_files(path.resolve().stem, path, dev, test, form=form, **options)
     if text.startswith("hub:") or text.count("/") == 1:
         dataset, _, config = text.removeprefix("hub:").partition(":")
-        return task_from_hub(dataset, config or None, **given)
+        return task_from_hub(dataset, config or None, **options)
     raise ForewordError(
         f"There is no file, folder or task '{text}'; for the hub's dataset of that name give hub:{text}{nearest(text, names())}"
     )

@@ -1,4 +1,4 @@
-"""What of a task is here, and whether it is right; it refuses to call right what differs from the sizes and digests on record."""
+"""Which files of a task are there, and whether their sizes and digests are those on record."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ class Held:
         return self.kind != HIDDEN
 
 
-def held(found: ModuleType, folder: Path | None) -> tuple[Held, ...]:
+def held(task_module: ModuleType, folder: Path | None) -> tuple[Held, ...]:
     """Every split that the task reads, and those with hidden answers, from the table alone; nothing is opened."""
-    files: tuple[File, ...] = getattr(found, "FILES", ())
-    made = []
-    for split in dict.fromkeys(one.split for one in files if one.kind != BESIDE):
-        known = [one for one in files if one.split == split and one.kind != BESIDE]
-        official = next((one for one in known if one.kind in (OFFICIAL, HIDDEN)), None)
-        here = next((one for one in known if folder is not None and one.here(folder)), None)
+    files: tuple[File, ...] = getattr(task_module, "FILES", ())
+    splits = []
+    for split in dict.fromkeys(file.split for file in files if file.kind != BESIDE):
+        known = [file for file in files if file.split == split and file.kind != BESIDE]
+        official = next((file for file in known if file.kind in (OFFICIAL, HIDDEN)), None)
+        here = next((file for file in known if folder is not None and file.here(folder)), None)
         unit, size = next(iter(official.counts.items()), ("rows", 0)) if official else ("rows", 0)
-        hidden = all(one.kind == HIDDEN for one in known)
+        hidden = all(file.kind == HIDDEN for file in known)
         kind = here.kind if here else HIDDEN if hidden else ""
-        made.append(Held(split, size, unit, here.label if here else "", kind, here.size if here else 0))
-    return tuple(made)
+        splits.append(Held(split, size, unit, here.label if here else "", kind, here.size if here else 0))
+    return tuple(splits)
 
 
 @dataclass(frozen=True)
@@ -114,63 +114,69 @@ def digests() -> Mapping[str, str]:
     return known
 
 
-def checked(found: ModuleType, name: str, folder: Path | None) -> Checked:
+def checked(task_module: ModuleType, name: str, folder: Path | None) -> Checked:
     """Every file of the table that is there, counted and digested, then the task itself, read and searched for leaks."""
-    where = "made here" if not hasattr(found, "PLACE") else str(folder or "")
-    files = _looked(found, folder) if folder else ()
-    bad = [one for one in files if not one.ok]
-    others = _others(found, folder) if folder else ()
-    absent = [one for one in held(found, folder) if one.needed and not one.file]
+    where = "made here" if not hasattr(task_module, "PLACE") else str(folder or "")
+    files = _looked(task_module, folder) if folder else ()
+    bad = [file for file in files if not file.ok]
+    others = _others(task_module, folder) if folder else ()
+    absent = [split for split in held(task_module, folder) if split.needed and not split.file]
     if absent and where != "made here":
-        lacking = ", ".join(dict.fromkeys(read_by_task(found.FILES, one.split)[0].label for one in absent))
-        hub = f" It can be had from the hub as {found.HUB[0]}." if hasattr(found, "HUB") else ""
-        place = f"into '{found.PLACE}' below the data folder"
-        word = f"Missing: {lacking}. To have it, put {found.GET} {place}.{hub}"
-        return Checked(name, where, files, (), (), _told(bad, word), bool(bad), others)
+        lacking = ", ".join(dict.fromkeys(read_by_task(task_module.FILES, split.split)[0].label for split in absent))
+        hub = f" It can be had from the hub as {task_module.HUB[0]}." if hasattr(task_module, "HUB") else ""
+        place = f"into '{task_module.PLACE}' below the data folder"
+        word = f"Missing: {lacking}. To have it, put {task_module.GET} {place}.{hub}"
+        return Checked(name, where, files, (), (), _summary(bad, word), bool(bad), others)
     try:
-        task = found.load(folder)
+        task = task_module.load(folder)
     except ForewordError as error:
         return Checked(name, where, files, (), (), str(error), True, others)
-    parts = [f"{one.split} is {one.kind}" for one in held(found, folder) if one.needed and one.kind != OFFICIAL]
+    parts = [
+        f"{split.split} is {split.kind}"
+        for split in held(task_module, folder)
+        if split.needed and split.kind != OFFICIAL
+    ]
     word = f"Present, but {'; '.join(parts)}." if parts else "Present and official." if files else "Made here."
-    read = tuple(_read(task, one) for one in SPLITS)
-    return Checked(name, where, files, read, task.remarks, _told(bad, word), bool(bad), others)
+    read = tuple(_read(task, split) for split in SPLITS)
+    return Checked(name, where, files, read, task.remarks, _summary(bad, word), bool(bad), others)
 
 
-def _others(found: ModuleType, folder: Path) -> tuple[str, ...]:
+def _others(task_module: ModuleType, folder: Path) -> tuple[str, ...]:
     """The files in the folder that no table names, licences and read-me files apart."""
-    named = {name for one in found.FILES for name in one.names}
-    named |= {key.removeprefix(f"{found.PLACE}/") for key in digests() if key.startswith(f"{found.PLACE}/")}
+    named = {name for file in task_module.FILES for name in file.names}
+    named |= {key.removeprefix(f"{task_module.PLACE}/") for key in digests() if key.startswith(f"{task_module.PLACE}/")}
     there = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    beside = (one for one in there if not Path(one).name.upper().startswith(("LICENSE", "README")))
-    return tuple(one for one in beside if one not in named and not any(one.startswith(f"{name}/") for name in named))
+    beside = (path for path in there if not Path(path).name.upper().startswith(("LICENSE", "README")))
+    return tuple(
+        path for path in beside if path not in named and not any(path.startswith(f"{name}/") for name in named)
+    )
 
 
-def _told(bad: list[Looked], word: str) -> str:
-    return " ".join([*(f"{one.name}: {one.word}." for one in bad), word])
+def _summary(bad: list[Looked], word: str) -> str:
+    return " ".join([*(f"{file.name}: {file.word}." for file in bad), word])
 
 
-def _looked(found: ModuleType, folder: Path) -> tuple[Looked, ...]:
-    made: list[Looked] = []
-    files: tuple[File, ...] = found.FILES
-    seen: set[str] = set()
-    places = (found.PLACE, *getattr(found, "ALSO", ()))
-    place = next((one for one in places if folder.as_posix().endswith(f"/{one}")), found.PLACE)
-    for one in files:
-        if not one.here(folder):
-            alternatives = [other for other in files if other.split == one.split]
-            first = alternatives[0] is one
-            if one.kind == BESIDE or not first or any(other.here(folder) for other in alternatives):
+def _looked(task_module: ModuleType, folder: Path) -> tuple[Looked, ...]:
+    looked: list[Looked] = []
+    files: tuple[File, ...] = task_module.FILES
+    labels: set[str] = set()
+    places = (task_module.PLACE, *getattr(task_module, "ALSO", ()))
+    place = next((name for name in places if folder.as_posix().endswith(f"/{name}")), task_module.PLACE)
+    for file in files:
+        if not file.here(folder):
+            alternatives = [other for other in files if other.split == file.split]
+            first = alternatives[0] is file
+            if file.kind == BESIDE or not first or any(other.here(folder) for other in alternatives):
                 continue
-            made.append(Looked(one.split, one.label, one.kind, one.counts, word=MISSING))
-        elif one.label not in seen:
-            seen.add(one.label)
-            known = digests().get(f"{place}/{'+'.join(one.names)}", "")
-            made.append(_one(one, folder, getattr(found, "UNITS", {}), known))
-    return tuple(made)
+            looked.append(Looked(file.split, file.label, file.kind, file.counts, word=MISSING))
+        elif file.label not in labels:
+            labels.add(file.label)
+            known = digests().get(f"{place}/{'+'.join(file.names)}", "")
+            looked.append(_examine(file, folder, getattr(task_module, "UNITS", {}), known))
+    return tuple(looked)
 
 
-def _one(file: File, folder: Path, units: Mapping[str, Any], known: str) -> Looked:
+def _examine(file: File, folder: Path, units: Mapping[str, Any], known: str) -> Looked:
     try:
         counts, digest = examined(file, folder, units)
     except ForewordError as error:
@@ -192,10 +198,10 @@ def _one(file: File, folder: Path, units: Mapping[str, Any], known: str) -> Look
 
 
 def _read(task: Task, split: str) -> Read:
-    given = task.split(split)
-    digest = hashlib.sha256("".join(one.digest() for one in given).encode()).hexdigest()[:16]
-    found = leaks(task.train, given) if split != "train" else []
-    how = Counter(one.how for one in found)
-    pairs = tuple((one.how, one.scored, one.train) for one in found[:SHOWN])
-    references = sum(len(one.targets) for one in given)
-    return Read(split, len(given), references, digest, how["exact"], how["alike"], how["near"], pairs)
+    examples = task.split(split)
+    digest = hashlib.sha256("".join(example.digest() for example in examples).encode()).hexdigest()[:16]
+    leak_list = leaks(task.train, examples) if split != "train" else []
+    how = Counter(leak.how for leak in leak_list)
+    pairs = tuple((leak.how, leak.scored, leak.train) for leak in leak_list[:SHOWN])
+    references = sum(len(example.targets) for example in examples)
+    return Read(split, len(examples), references, digest, how["exact"], how["alike"], how["near"], pairs)

@@ -1,4 +1,4 @@
-"""E2E NLG's csv files (columns mr and ref), with the five scores of its challenge; it refuses the test file without references.
+"""E2E NLG's csv files (columns mr and ref) and the five scores of its challenge; the test file without references is refused.
 
 A reference that stands twice in a scored file stays twice: NIST and CIDEr count it so.
 """

@@ -1,4 +1,4 @@
-"""The files that a task's source consists of, with their sizes and digests on record; they refuse to be read in part.
+"""The files of a task's source, with their sizes and digests on record.
 
 A task's module lists them as FILES, the official file of a split first, then what may stand in for it.
 """
@@ -65,17 +65,17 @@ class File:
 
 def read_by_task(files: Sequence[File], split: str) -> list[File]:
     """The files that a task would read as this split, the one that comes first first."""
-    return [one for one in files if one.split == split and one.kind in SCORED_OR_SHOWN]
+    return [file for file in files if file.split == split and file.kind in SCORED_OR_SHOWN]
 
 
 def chosen(folder: Path, files: Sequence[File], split: str) -> File:
     """The first of the split's files that is there. Raises ForewordError naming all of them."""
     known = read_by_task(files, split)
-    for one in known:
-        if one.here(folder):
-            return one
-    wanted = " or ".join(one.label for one in known)
-    raise ForewordError(f"The folder {folder} has no {wanted}; put the file there.")
+    for file in known:
+        if file.here(folder):
+            return file
+    labels = " or ".join(file.label for file in known)
+    raise ForewordError(f"The folder {folder} has no {labels}; put the file there.")
 
 
 def pick(folder: Path, files: Sequence[File], split: str) -> Path:
@@ -95,8 +95,8 @@ def examined(file: File, folder: Path, units: Units) -> tuple[dict[str, int], st
         path = folder / name
         if path.is_dir():
             return {unit: sum(1 for _ in path.iterdir()) for unit in file.counts}, ""
-        found, content = _content(path)
-        rows.extend(found)
+        parsed, content = _content(path)
+        rows.extend(parsed)
         for piece in content:
             digest.update(piece.encode())
     counts = {unit: units[unit](rows) if unit in units else len(rows) for unit in file.counts}

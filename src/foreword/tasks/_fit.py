@@ -1,5 +1,5 @@
-"""What fits a user's data as they are: metrics by length and script, notes on what a reader would not expect;
-it refuses a deciding metric that gives perfect answers nothing."""
+"""Defaults that fit a user's data: metrics by length and script, and notes on what a reader would not expect; a primary metric that
+gives perfect answers nothing is refused."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ SHORT = 0.9  # share of short targets from which an answer is right or wrong, an
 _SCRIPTS = {name: regex.compile(rf"\p{{Script={name}}}") for name in ("Han", "Hiragana", "Katakana", "Hangul")}
 
 
-def default_metrics(given: Sequence[Example], scored: Sequence[Example] = ()) -> tuple[str, ...]:
+def default_metrics(examples: Sequence[Example], scored: Sequence[Example] = ()) -> tuple[str, ...]:
     """accuracy where there are choices; exact match where nine targets of ten are short; else BLEU and its company, by the script of the
     targets. A metric by which the scored references do not reach their best against themselves is left out."""
-    if all(example.choices for example in given):
+    if all(example.choices for example in examples):
         return ("accuracy",)
-    targets = [target for example in given for target in example.targets]
+    targets = [target for example in examples for target in example.targets]
     text = " ".join(targets)
     f1 = "token_f1" if latin(text) else "token_f1_unicode"
     if sum(map(_short, targets)) >= SHORT * len(targets):
@@ -89,7 +89,7 @@ def unreached(names: Sequence[str], scored: Sequence[Example]) -> list[str]:
     return notes
 
 
-def one_input(split: str, rows: Sequence[Example], scored: Sequence[Example]) -> list[str]:
+def repeated_inputs(split: str, rows: Sequence[Example], scored: Sequence[Example]) -> list[str]:
     """A note where rows of one input became one example, or where rows of one input have different labels and each is scored."""
     if len(scored) < len(rows):
         several = Counter(example.exact for example in rows)
@@ -100,12 +100,12 @@ def one_input(split: str, rows: Sequence[Example], scored: Sequence[Example]) ->
     labels: dict[str, set[tuple[str, ...]]] = defaultdict(set)
     for example in rows:
         labels[example.question].add(example.targets)
-    split_ones = {question for question, targets in labels.items() if len(targets) > 1}
-    if not any(example.choices for example in rows) or not split_ones:
+    contradicted = {question for question, targets in labels.items() if len(targets) > 1}
+    if not any(example.choices for example in rows) or not contradicted:
         return []
-    count = sum(example.question in split_ones for example in rows)
+    count = sum(example.question in contradicted for example in rows)
     return [
-        f"{count:,} of {len(rows):,} {split} rows have an input that other rows give another label ({len(split_ones):,} inputs); each is "
+        f"{count:,} of {len(rows):,} {split} rows have an input that other rows give another label ({len(contradicted):,} inputs); each is "
         "scored, so that no method can reach 100."
     ]
 

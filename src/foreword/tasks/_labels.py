@@ -1,4 +1,4 @@
-"""Whether the answers of a user's rows are a few labels that repeat; it refuses to take a handful of different texts for labels."""
+"""Whether the answers of a user's rows are a few labels that repeat."""
 
 from __future__ import annotations
 

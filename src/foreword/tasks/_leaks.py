@@ -1,4 +1,4 @@
-"""Which scored questions also stand in train, exactly or nearly; it refuses to drop any, only counts and names them.
+"""Which scored questions also stand in train, exactly or nearly; they are counted and named, not dropped.
 
 Near means, field by field: the same words once case, marks and blanks are put aside (`alike`), or a Jaccard overlap of the
 fields' word sets of at least NEAR (`near`). Candidates come from an inverted index of each question's rarest words, which by
@@ -31,24 +31,24 @@ class Leak:
 def leaks(train: Iterable[Example], scored: Sequence[Example]) -> list[Leak]:
     """For each scored question that stands in train, its strongest likeness there; in the order of the scored ones."""
     first: dict[str, Example] = {}
-    for one in train:
-        first.setdefault(one.exact, one)
+    for example in train:
+        first.setdefault(example.exact, example)
     distinct = list(first.values())
     plain: dict[tuple[str, ...], Example] = {}
-    for one in distinct:
-        plain.setdefault(_plain(one.fields), one)
-    found: dict[str, Leak] = {}
-    rest = []
-    for one in scored:
-        if one.exact in first:
-            found[one.id] = Leak(one.id, first[one.exact].id, "exact")
-        elif _plain(one.fields) in plain:
-            found[one.id] = Leak(one.id, plain[_plain(one.fields)].id, "alike")
+    for example in distinct:
+        plain.setdefault(_plain(example.fields), example)
+    leak_of: dict[str, Leak] = {}
+    unmatched = []
+    for example in scored:
+        if example.exact in first:
+            leak_of[example.id] = Leak(example.id, first[example.exact].id, "exact")
+        elif _plain(example.fields) in plain:
+            leak_of[example.id] = Leak(example.id, plain[_plain(example.fields)].id, "alike")
         else:
-            rest.append(one)
-    for one, other in _near(distinct, rest):
-        found[one.id] = Leak(one.id, other.id, "near")
-    return [found[one.id] for one in scored if one.id in found]
+            unmatched.append(example)
+    for example, twin in _near(distinct, unmatched):
+        leak_of[example.id] = Leak(example.id, twin.id, "near")
+    return [leak_of[example.id] for example in scored if example.id in leak_of]
 
 
 def _plain(fields: Mapping[str, str]) -> tuple[str, ...]:
@@ -62,18 +62,20 @@ def _words(example: Example) -> Words:
 
 
 def _near(train: Sequence[Example], scored: Sequence[Example]) -> list[tuple[Example, Example]]:
-    asked = [_words(one) for one in scored]
-    known = [_words(one) for one in train]
-    common = Counter((k, word) for words in (*asked, *known) for k, field in enumerate(words) for word in field)
+    scored_words = [_words(example) for example in scored]
+    train_words = [_words(example) for example in train]
+    common = Counter(
+        (k, word) for words in (*scored_words, *train_words) for k, field in enumerate(words) for word in field
+    )
     index: dict[tuple[int, str], list[int]] = defaultdict(list)
-    for place, words in enumerate(asked):
+    for place, words in enumerate(scored_words):
         for key in _rarest(words, common):
             index[key].append(place)
     best: dict[int, tuple[float, int]] = {}
-    for number, words in enumerate(known):
+    for number, words in enumerate(train_words):
         candidates = {place for key in _rarest(words, common) for place in index.get(key, ())}
         for place in candidates:
-            overlap = _overlap(asked[place], words)
+            overlap = _overlap(scored_words[place], words)
             if overlap >= NEAR and overlap > best.get(place, (0.0, 0))[0]:
                 best[place] = (overlap, number)
     return [(scored[place], train[number]) for place, (_, number) in sorted(best.items())]
@@ -85,10 +87,10 @@ def _rarest(words: Words, common: Counter[tuple[int, str]]) -> list[tuple[int, s
     return keys[: len(keys) - math.ceil(NEAR * len(keys)) + 1]
 
 
-def _overlap(one: Words, other: Words) -> float:
+def _overlap(first: Words, second: Words) -> float:
     """The smallest Jaccard overlap of two questions' fields; two empty fields are equal."""
     least = 1.0
-    for mine, yours in zip(one, other, strict=True):
+    for mine, yours in zip(first, second, strict=True):
         both, small, large = len(mine & yours), *sorted((len(mine), len(yours)))
         if small < NEAR * large:
             return 0.0

@@ -1,4 +1,4 @@
-"""MRQA 2019 out of domain: trained on SQuAD, scored on one of six other sets; it refuses to score without that set's file."""
+"""MRQA 2019 out of domain: trained on SQuAD, scored on one of six other sets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from foreword.util.errors import ForewordError
 LICENCE = "each set's own licence"
 PLACE = "mrqa"
 METRICS, TEMPLATE = _qa.METRICS, _qa.TEMPLATE
-UNITS = {"questions": _qa.asked}
+UNITS = {"questions": _qa.mrqa_questions}
 
 
 def files(name: str, questions: int) -> tuple[File, ...]:
@@ -29,10 +29,12 @@ def get(name: str) -> str:
     )
 
 
-def made(folder: Path, name: str, known: tuple[File, ...]) -> Task:
+def mrqa_task(folder: Path, name: str, known: tuple[File, ...]) -> Task:
     """The task whose train and dev are SQuAD's and whose test is the set's file. Raises ForewordError without SQuAD."""
     scored = _qa.mrqa(pick(folder, known, "test"), "test")
-    home = next((folder.parent / one for one in (squad.PLACE, *squad.ALSO) if (folder.parent / one).is_dir()), None)
+    home = next(
+        (folder.parent / place for place in (squad.PLACE, *squad.ALSO) if (folder.parent / place).is_dir()), None
+    )
     if home is None:
         raise ForewordError(
             f"The task '{name}' is trained on SQuAD, and there is no folder '{squad.PLACE}' beside '{PLACE}'; "

@@ -1,4 +1,4 @@
-"""A task whose files have not changed is read once in a process; it refuses to keep more than the last one read."""
+"""A cache of one: a task whose files have not changed is read once in a process."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def once(files: Sequence[File]) -> Callable[[Load], Load]:
 
     def wrapped(load: Load) -> Load:
         @functools.lru_cache(maxsize=1)
-        def kept(folder: Path | None, _: tuple[tuple[str, int, int], ...]) -> Task:
+        def cached(folder: Path | None, _: tuple[tuple[str, int, int], ...]) -> Task:
             return load(folder)
 
         @functools.wraps(load)
         def loading(folder: Path | None) -> Task:
-            return kept(folder, tuple(_stamps(folder, files)) if folder else ())
+            return cached(folder, tuple(_stamps(folder, files)) if folder else ())
 
         return loading
 
@@ -32,7 +32,7 @@ def once(files: Sequence[File]) -> Callable[[Load], Load]:
 
 def _stamps(folder: Path, files: Sequence[File]) -> Iterator[tuple[str, int, int]]:
     """(name, size, time of change in nanoseconds) of every file that is there, those of a folder included."""
-    for name in dict.fromkeys(name for one in files for name in one.names):
+    for name in dict.fromkeys(name for file in files for name in file.names):
         path = folder / name
         for each in sorted(path.rglob("*")) if path.is_dir() else [path] if path.exists() else []:
             known = each.stat()

@@ -1,4 +1,4 @@
-"""A Task from the user's own files or a hub id; it refuses an empty split, and notes which splits it made."""
+"""A Task from the user's own files or a hub id; an empty split is refused, and notes say which splits were cut."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from foreword.data.examples import Columns, Example, counted, divided, examples,
 from foreword.data.readers import Form, Rows, endings, limits, read_rows, readable
 from foreword.data.task import SPLITS, Task
 from foreword.data.template import Template
-from foreword.tasks._fit import default_metrics, near_twins, one_input, unreached
+from foreword.tasks._fit import default_metrics, near_twins, repeated_inputs, unreached
 from foreword.tasks._labels import free, labelled
 from foreword.util.errors import ForewordError, MissingExtraError
 from foreword.util.files import stands
@@ -52,16 +52,16 @@ def task_from_files(
     choices; `choices=["none"]` makes answers free text. Ids: the id column, or split-row. pooled: nothing is cut, every row is in
     test, for folds to be made of. Raises ForewordError for an unreadable file, a missing column, an empty answer, an empty split.
     """
-    given = {"train": [train], "dev": [dev] if dev else [], "test": [test] if test else []}
+    paths_of = {"train": [train], "dev": [dev] if dev else [], "test": [test] if test else []}
     if stands(train, folder=True):
         if dev or test:
             raise ForewordError(
                 f"{train} is a folder with its own splits; name a train file beside --dev and --test files."
             )
-        given = {split: list(paths) for split, paths in split_files(Path(train)).items()}
+        paths_of = {split: list(paths) for split, paths in split_files(Path(train)).items()}
     rows = {
         split: (_named_together(paths), [row for path in paths for row in read_rows(path, form=form, as_written=True)])
-        for split, paths in given.items()
+        for split, paths in paths_of.items()
         if paths
     }
     source = ", ".join(origin for origin, _ in rows.values())
@@ -105,7 +105,7 @@ def task_from_hub(
     columns = columns or Columns()
     splits, labels, notes = hub_splits(dataset, config, target=columns.target)
     origin = f"{dataset}:{config}" if config else dataset
-    rows = {split: (f"{split} of {origin}", found) for split, found in splits.items()}
+    rows = {split: (f"{split} of {origin}", split_rows) for split, split_rows in splits.items()}
     source = f"Hugging Face hub: {origin}"
     parts = (dev_share, test_share)
     return _task(
@@ -127,12 +127,12 @@ def split_files(folder: Path) -> Mapping[str, Sequence[Path]]:
     """The train, dev and test files of a folder or of `data` in it, by their names (dev: also validation, valid, val, eval); the
     shards of one split (`train-00000-of-00002.parquet`) in their order. Raises ForewordError where a split has two files, where a
     shard is missing, and where there is no train file."""
-    found: dict[str, list[Path]] = {}
+    files_of: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
         split = _split_of(path)
         if split and path.is_file() and readable(path):
-            found.setdefault(split, []).append(path)
-    for split, paths in found.items():
+            files_of.setdefault(split, []).append(path)
+    for split, paths in files_of.items():
         shards = [_SHARD.fullmatch(_stem(path)) for path in paths]
         if len(paths) > 1 and not all(shards):
             raise ForewordError(
@@ -143,15 +143,15 @@ def split_files(folder: Path) -> Mapping[str, Sequence[Path]]:
             raise ForewordError(
                 f"The folder {folder} has {len(paths)} of the {whole} shards of its {split} split; download the others."
             )
-    if "train" not in found and (folder / "data").is_dir():
+    if "train" not in files_of and (folder / "data").is_dir():
         return split_files(folder / "data")
-    if "train" not in found:
+    if "train" not in files_of:
         there = ", ".join(path.name for path in sorted(folder.iterdir())[:8]) or "nothing"
         raise ForewordError(
             f"The folder {folder} has no train file, but {there}; put train, dev and test files there "
             f"({', '.join('train' + end for end in endings())})."
         )
-    return found
+    return files_of
 
 
 def _stem(path: Path) -> str:
@@ -262,7 +262,7 @@ def _task(
         template = template.instructed(system_message(split_rows, origin, columns.input, columns.target))
     rows_of = {
         split: examples(
-            found,
+            split_rows,
             columns,
             choices=() if free(choices) else choices,
             empty_answers=template.empty_answers,
@@ -270,15 +270,15 @@ def _task(
             fields_needed=template.names(),
             prefix=split if len(rows) > 1 else "row",
         )
-        for split, (origin, found) in rows.items()
+        for split, (origin, split_rows) in rows.items()
     }
     read, labels_note = labelled(rows_of, choices)
-    parts, made = in_one_pool(read, name) if pooled else completed(_distinct(read), seed, *shares)
+    parts, remarks = pooled_splits(read, name) if pooled else completed(_distinct(read), seed, *shares)
     every = [example for split in SPLITS for example in parts[split]]
     dev, test = merged(parts["dev"]), merged(parts["test"])
-    made += [*one_input("dev", parts["dev"], dev), *one_input("test", parts["test"], test)]
-    made += near_twins(parts["train"], {"dev": dev, "test": test})
-    made += unreached(metrics or (), test)
+    remarks += [*repeated_inputs("dev", parts["dev"], dev), *repeated_inputs("test", parts["test"], test)]
+    remarks += near_twins(parts["train"], {"dev": dev, "test": test})
+    remarks += unreached(metrics or (), test)
     scored = parts["test"] if pooled else test  # folds merge their own
     return Task(
         name=name,
@@ -288,7 +288,7 @@ def _task(
         template=template,
         metrics=tuple(metrics or default_metrics(every, test)),
         source=source,
-        notes=(*notes, *labels_note, *made),
+        notes=(*notes, *labels_note, *remarks),
     )
 
 
@@ -298,12 +298,12 @@ def _distinct(read: dict[str, list[Example]]) -> dict[str, list[Example]]:
     if len(set(ids)) == len(ids):
         return read
     return {
-        split: [Example(f"{split}-{one.id}", one.fields, one.targets, one.choices) for one in part]
+        split: [Example(f"{split}-{example.id}", example.fields, example.targets, example.choices) for example in part]
         for split, part in read.items()
     }
 
 
-def in_one_pool(read: Mapping[str, list[Example]], name: str) -> tuple[dict[str, list[Example]], list[str]]:
+def pooled_splits(read: Mapping[str, list[Example]], name: str) -> tuple[dict[str, list[Example]], list[str]]:
     """All rows in test, and no notes. Raises ForewordError where the rows come in splits of their own."""
     if list(read) != ["train"]:
         raise ForewordError(
@@ -328,8 +328,8 @@ def completed(
     if "dev" in parts and "test" not in parts:
         parts["test"] = parts.pop("dev")
         notes.append("There is no test split: the dev split is what is scored.")
-    wanted = {"test": test_share, "dev": dev_share}
-    missing = {split: share for split, share in wanted.items() if split not in parts}
+    shares = {"test": test_share, "dev": dev_share}
+    missing = {split: share for split, share in shares.items() if split not in parts}
     for split, share in missing.items():
         if share is not None and not 0 < share < 1:
             raise ForewordError(f"The {split} share is {share}; give a share between 0 and 1, e.g. 0.1.")

@@ -1,4 +1,4 @@
-"""The page of tasks: each one's source, wording and three worded examples, as Markdown; it refuses a task that cannot be read."""
+"""The page of tasks: each one's source, template and three examples, as Markdown."""
 
 from __future__ import annotations
 
@@ -27,11 +27,13 @@ def page(names: Sequence[str], data_dir: Path | str | None = None) -> str:
 
 def _task(name: str, data_dir: Path | str | None) -> str:
     known, task = about(name, data_dir), load(name, data_dir)
-    told = (inspect.getdoc(module(name)) or "").strip()
+    description = (inspect.getdoc(module(name)) or "").strip()
     official = [
-        f"{one.split} {one.official:,} {one.unit}" for one in known.splits if one.official and one.kind != HIDDEN
+        f"{split.split} {split.official:,} {split.unit}"
+        for split in known.splits
+        if split.official and split.kind != HIDDEN
     ]
-    lines = [f"## {name}", "", told, ""]
+    lines = [f"## {name}", "", description, ""]
     if known.licence:
         lines += [f"- licence: {known.licence}"]
     lines += [f"- metrics: {', '.join(task.metrics)}"]
@@ -47,7 +49,7 @@ def _task(name: str, data_dir: Path | str | None) -> str:
 
 def _examples(task: Task) -> list[str]:
     blocks = [task.template.instruction] if task.template.instruction else []
-    for one in task.test[:EXAMPLES]:
-        shown = task.template.ask(one) + task.template.reply(one.targets[0])
-        blocks.append("\n".join([shown, *(f"    also accepted: {other}" for other in one.targets[1:])]))
+    for example in task.test[:EXAMPLES]:
+        shown = task.template.ask(example) + task.template.reply(example.targets[0])
+        blocks.append("\n".join([shown, *(f"    also accepted: {other}" for other in example.targets[1:])]))
     return ["```text", "\n\n".join(blocks), "```", ""]

@@ -1,4 +1,4 @@
-"""What the task files share: finding files, naming a missing field, labels; it refuses to word anything."""
+"""What the task files share: finding files, naming a missing field, labels."""
 
 from __future__ import annotations
 
@@ -77,29 +77,29 @@ def table(
     path: Path, make: Callable[[Mapping[str, Any], int], Example | None], *, quoted: bool = True
 ) -> list[Example]:
     """An example of every row for which `make(row, row number)` gives one."""
-    found = (make(row, number) for number, row in enumerate(read_rows(path, quoted=quoted), 1))
-    return [example for example in found if example is not None]
+    rows = (make(row, number) for number, row in enumerate(read_rows(path, quoted=quoted), 1))
+    return [example for example in rows if example is not None]
 
 
 def from_hub(
     hub: tuple[str, str | None], make: Callable[[Mapping[str, Any], str, int], Example], *splits: str
 ) -> dict[str, list[Example]]:
     """The named splits of a hub dataset, an example of every row by `make(row, split, row number)`."""
-    found, _, _ = hub_splits(*hub)
-    made = {}
+    splits_of, _, _ = hub_splits(*hub)
+    examples_of = {}
     for split in splits:
-        if split not in found:
+        if split not in splits_of:
             raise ForewordError(
-                f"The hub dataset '{hub[0]}' has no {split} split, but {', '.join(found)}; give the files."
+                f"The hub dataset '{hub[0]}' has no {split} split, but {', '.join(splits_of)}; give the files."
             )
         try:
-            made[split] = [make(row, split, number) for number, row in enumerate(found[split], 1)]
+            examples_of[split] = [make(row, split, number) for number, row in enumerate(splits_of[split], 1)]
         except (KeyError, ValueError, IndexError, TypeError) as error:
             raise ForewordError(
                 f"The {split} split of the hub dataset '{hub[0]}' has another shape than expected "
                 f"({type(error).__name__}: {error}); give the files."
             ) from error
-    return made
+    return examples_of
 
 
 def labelled_lines(path: Path, split: str, labels: Sequence[str], encoding: str = "utf-8") -> list[Example]:
@@ -107,7 +107,7 @@ def labelled_lines(path: Path, split: str, labels: Sequence[str], encoding: str 
 
     Raises ForewordError naming the line whose number is no label.
     """
-    made = []
+    examples = []
     for number, line in enumerate(read_lines(path, encoding), 1):
         label, _, sentence = line.partition(" ")
         if not label.isdecimal() or len(label) > 4 or int(label) >= len(labels):
@@ -116,8 +116,8 @@ def labelled_lines(path: Path, split: str, labels: Sequence[str], encoding: str 
                 f"{len(labels) - 1}; download the file again."
             )
         if sentence.strip():
-            made.append(choice(f"{split}-{number}", {"input": sentence.strip()}, labels[int(label)], labels))
-    return made
+            examples.append(choice(f"{split}-{number}", {"input": sentence.strip()}, labels[int(label)], labels))
+    return examples
 
 
 def choice(name: str, fields: Mapping[str, str], target: str, labels: Sequence[str]) -> Example:
@@ -131,8 +131,8 @@ def carved(train: Sequence[Example], size: int, seed: int = 0) -> tuple[list[Exa
     """(train, dev): dev is `size` questions, at most a quarter of them, cut from train by seed; each question is one
     example with all its answers."""
     whole = len({example.question for example in train})
-    dev, rest = divided(train, [min(size, whole // 4)], seed=seed)
-    return rest, merged(dev)
+    dev, remaining = divided(train, [min(size, whole // 4)], seed=seed)
+    return remaining, merged(dev)
 
 
 def dev_scored(
@@ -147,9 +147,9 @@ def dev_scored(
 ) -> Task:
     """A task whose test answers are hidden: its official dev split is what is scored, and a dev split of `size` is cut from
     train; its notes say both."""
-    rest, dev = carved(train, size)
+    remaining, dev = carved(train, size)
     notes = (DEV_SCORED, CARVED.format(size=len(dev)))
-    return Task(name, tuple(rest), tuple(dev), tuple(scored), template, metrics, source, notes)
+    return Task(name, tuple(remaining), tuple(dev), tuple(scored), template, metrics, source, notes)
 
 
 def carved_whole(
@@ -160,21 +160,21 @@ def carved_whole(
     for example in train:
         members[group(example)] = members.get(group(example), 0) + 1
     chosen: set[str] = set()
-    wanted, taken = min(size, len(train) // 4), 0
+    target_size, taken = min(size, len(train) // 4), 0
     for name in sorted(members, key=lambda name: hashlib.sha256(f"{seed}/split/{name}".encode()).digest()):
-        if taken >= wanted or len(chosen) == len(members) - 1:
+        if taken >= target_size or len(chosen) == len(members) - 1:
             break
         chosen.add(name)
         taken += members[name]
-    rest = [example for example in train if group(example) not in chosen]
-    return rest, [example for example in train if group(example) in chosen]
+    remaining = [example for example in train if group(example) not in chosen]
+    return remaining, [example for example in train if group(example) in chosen]
 
 
-def three(given: Sequence[Example], seed: int = 0) -> tuple[list[Example], list[Example], list[Example]]:
+def three(examples: Sequence[Example], seed: int = 0) -> tuple[list[Example], list[Example], list[Example]]:
     """(train, dev, test): 80, 10 and 10 in a hundred of the questions, by seed, for data that come in one
     piece."""
-    tenth = max(1, round(len({example.question for example in given}) / 10))
-    test, dev, train = divided(given, [tenth, tenth], seed=seed)
+    tenth = max(1, round(len({example.question for example in examples}) / 10))
+    test, dev, train = divided(examples, [tenth, tenth], seed=seed)
     return train, merged(dev), merged(test)
 
 

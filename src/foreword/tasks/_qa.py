@@ -1,4 +1,4 @@
-"""Questions on a passage as SQuAD and MRQA write them, worded as T5 does; it refuses a question without an answer.
+"""Questions on a passage in the formats of SQuAD and MRQA, worded as in T5; a question without an answer is refused.
 
 T5 pads every mark that is no letter, digit, accent, underscore or blank with blanks, in question, context and answers alike
 (`pad_punctuation`); the target is the first answer.
@@ -30,62 +30,62 @@ def padded(text: str) -> str:
     return " ".join(re.sub(r"[^\w\s]", _mark, text).split())
 
 
-def _mark(found: re.Match[str]) -> str:
-    letter = found.group()
+def _mark(match: re.Match[str]) -> str:
+    letter = match.group()
     return letter if unicodedata.category(letter)[0] in "NM" else f" {letter} "
 
 
 def example(name: str, question: str, context: str, answers: Sequence[str]) -> Example:
     """One question with all its answers, each once."""
-    said = dict.fromkeys(padded(one) for one in answers)
+    texts = dict.fromkeys(padded(answer) for answer in answers)
     fields = {"question": padded(question), "context": padded(context)}
-    return Example(name, fields, tuple(one for one in said if one))
+    return Example(name, fields, tuple(text for text in texts if text))
 
 
 def squad(path: Path, split: str) -> list[Example]:
     """The questions of a file in SQuAD's JSON. Raises ForewordError naming article and field that are damaged."""
-    made: list[Example] = []
+    examples: list[Example] = []
     for number, article in enumerate(items(json_value(path)), 1):
         for paragraph in parts.listed(article, "paragraphs", path, number):
             context = parts.text(paragraph, "context", path, number)
-            for asked in parts.listed(paragraph, "qas", path, number):
+            for record in parts.listed(paragraph, "qas", path, number):
                 answers = [
-                    parts.text(one, "text", path, number) for one in parts.listed(asked, "answers", path, number)
+                    parts.text(answer, "text", path, number) for answer in parts.listed(record, "answers", path, number)
                 ]
-                made.append(_checked(f"{split}-{len(made) + 1}", asked, context, answers, path, number))
-    return made
+                examples.append(_checked(f"{split}-{len(examples) + 1}", record, context, answers, path, number))
+    return examples
 
 
 def mrqa(path: Path, split: str) -> list[Example]:
     """The questions of a file in MRQA's gzipped JSON lines, whose first line is a header."""
-    made: list[Example] = []
+    examples: list[Example] = []
     for number, row in enumerate(json_lines_gz(path), 1):
         if number == 1 and isinstance(row, dict) and "header" in row:
             continue
         context = parts.text(row, "context", path, number)
-        for asked in parts.listed(row, "qas", path, number):
-            answers = [str(one) for one in parts.listed(asked, "answers", path, number)]
-            made.append(_checked(f"{split}-{len(made) + 1}", asked, context, answers, path, number))
-    return made
+        for record in parts.listed(row, "qas", path, number):
+            answers = [str(answer) for answer in parts.listed(record, "answers", path, number)]
+            examples.append(_checked(f"{split}-{len(examples) + 1}", record, context, answers, path, number))
+    return examples
 
 
-def _checked(name: str, asked: Any, context: str, answers: list[str], path: Path, number: int) -> Example:
-    made = example(name, parts.text(asked, "question", path, number), context, answers)
-    if not made.targets:
+def _checked(name: str, record: Any, context: str, answers: list[str], path: Path, number: int) -> Example:
+    checked = example(name, parts.text(record, "question", path, number), context, answers)
+    if not checked.targets:
         raise ForewordError(f"The field 'answers' in row {number} of {path} holds no answer to a question; mend it.")
-    return made
+    return checked
 
 
-def passage(made: Example) -> str:
+def passage(example: Example) -> str:
     """The passage that a question is on: questions on one passage stay in one split."""
-    return made.fields["context"]
+    return example.fields["context"]
 
 
 def questions(rows: Sequence[Any]) -> int:
     """How many questions the rows of a SQuAD file hold."""
-    return sum(len(one["qas"]) for row in rows for one in row["paragraphs"])
+    return sum(len(paragraph_question["qas"]) for row in rows for paragraph_question in row["paragraphs"])
 
 
-def asked(rows: Sequence[Any]) -> int:
+def mrqa_questions(rows: Sequence[Any]) -> int:
     """How many questions the rows of an MRQA file hold."""
     return sum(len(row["qas"]) for row in rows if "qas" in row)

@@ -1,4 +1,4 @@
-"""Spider's files: questions, schemas and, where they are, the databases; it refuses a question whose database has no schema.
+"""Spider's files: questions, schemas and, where they are, the databases; a question whose database has no schema is refused.
 
 Schema and target are written as UnifiedSKG writes them: `db_id | table : column , column ( value , value ) | ...` and SQL,
 in lower case with single blanks. Quoted text is kept as it is, so that a target returns what its query does; UnifiedSKG
@@ -80,15 +80,15 @@ class Schema:
         for table, columns in self.tables:
             shown = []
             for column in columns:
-                found = values(table, column) if values else []
-                shown.append(f"{column} ( {' , '.join(found)} )" if found else column)
+                cell_values = values(table, column) if values else []
+                shown.append(f"{column} ( {' , '.join(cell_values)} )" if cell_values else column)
             listed.append(f"{table} : {' , '.join(shown)}")
         return " | ".join([self.database, *listed]).lower()
 
 
 def schemas(path: Path) -> dict[str, Schema]:
     """The schema of every database. Raises ForewordError naming the row and the field that is damaged."""
-    found = {}
+    schema_of = {}
     for number, row in enumerate(parts.read_list(path), 1):
         name = parts.text(row, "db_id", path, number)
         if Path(name).name != name or len(name.encode()) > 200:
@@ -108,22 +108,22 @@ def schemas(path: Path) -> dict[str, Schema]:
                 f"{error}; download the file again."
             ) from error
         pairs = zip(map(str, tables), map(tuple, owned), strict=True)
-        kept = {key: parts.listed(row, key, path, number) for key in MATCHED}
-        found[name] = Schema(name, tuple(pairs), kept)
-    return found
+        matched = {key: parts.listed(row, key, path, number) for key in MATCHED}
+        schema_of[name] = Schema(name, tuple(pairs), matched)
+    return schema_of
 
 
-def found(folder: Path, names: Iterable[str]) -> dict[str, dict[str, str]]:
+def database_facts(folder: Path, names: Iterable[str]) -> dict[str, dict[str, str]]:
     """What the facts say of each database that is in the folder: `database_path`, where its files `*.sqlite` are, and
     `database`, a digest of their names, sizes and headers; the contents of the largest would take seconds to read."""
-    held = {}
+    facts_of = {}
     for name in names:
         digest = hashlib.sha256()
         for path in sorted((folder / name).glob("*.sqlite")):
             with path.open("rb") as stream:
                 digest.update(f"{path.name} {path.stat().st_size} ".encode() + stream.read(HEADER))
-            held[name] = {"database": digest.hexdigest()[:16], "database_path": str((folder / name).resolve())}
-    return held
+            facts_of[name] = {"database": digest.hexdigest()[:16], "database_path": str((folder / name).resolve())}
+    return facts_of
 
 
 def read(
@@ -135,10 +135,10 @@ def read(
 ) -> list[Example]:
     """The questions of a file; with the folder of databases, cell values that a question names stand in its schema.
 
-    held: what `found` gives, for the facts.
+    held: what `database_facts` gives, for the facts.
     """
     plain = {name: schema.text() for name, schema in known.items()}
-    made = []
+    examples = []
 
     @functools.lru_cache(maxsize=4)  # the questions on a database stand together, and its values may be many
     def values(name: str) -> Cells:
@@ -160,23 +160,25 @@ def read(
         fields = {"question": question, "schema": schema}
         facts = {"db_id": name, "schema": known[name].row, **held.get(name, {})}
         query = tidied(parts.text(row, "query", path, number))
-        made.append(Example(f"{split}-{number}", fields, (query,), facts=facts))
-    return made
+        examples.append(Example(f"{split}-{number}", fields, (query,), facts=facts))
+    return examples
 
 
-def rated(given: Iterable[Example]) -> list[Example]:
+def rated(examples: Iterable[Example]) -> list[Example]:
     """The examples with the official hardness of their queries as subset; none where a query or its schema cannot be read."""
     schemas: dict[str, sql.Schema] = {}
-    made = []
-    for one in given:
-        name, query = one.facts["db_id"], one.targets[0]
+    rated_examples = []
+    for example in examples:
+        name, query = example.facts["db_id"], example.targets[0]
         try:
             if name not in schemas:
-                schemas[name] = schema_of(one.facts["schema"])
-            made.append(replace(one, facts={**one.facts, "subset": judge(query, query, schemas[name]).hardness}))
+                schemas[name] = schema_of(example.facts["schema"])
+            rated_examples.append(
+                replace(example, facts={**example.facts, "subset": judge(query, query, schemas[name]).hardness})
+            )
         except ValueError:
-            made.append(one)
-    return made
+            rated_examples.append(example)
+    return rated_examples
 
 
 def tidied(query: str) -> str:
@@ -199,16 +201,16 @@ class Cells:
     @classmethod
     def of(cls, path: Path, schema: Schema) -> Cells:
         """The cells of every column. Raises ForewordError as `cells` does."""
-        found: dict[Key, dict[str, list[tuple[str, str, str]]]] = {}
+        index: dict[Key, dict[str, list[tuple[str, str, str]]]] = {}
         for table, columns in schema.tables:
             for column in columns:
                 for value in cells(path, table, column):
-                    said = _telling(value)
-                    if said:
-                        whole = " ".join(said)
-                        same = found.setdefault((len(said), whole[:2]), {}).setdefault(whole, [])
+                    words = _telling(value)
+                    if words:
+                        whole = " ".join(words)
+                        same = index.setdefault((len(words), whole[:2]), {}).setdefault(whole, [])
                         same.append((table, column, value))
-        return cls(found)
+        return cls(index)
 
     def named(self, question: str) -> Values:
         """For each column at most MOST of its values that the question names, the most alike first."""
@@ -231,10 +233,10 @@ class Cells:
 
 def likeness(question: str, value: str) -> float:
     """How well some run of the question's words says the value: 1 where it stands there, else difflib's ratio (0 if common)."""
-    said = _telling(value)
-    whole = " ".join(said)
-    runs = [run for run, _ in _runs(question, {len(said)}) if run[:2] == whole[:2]]
-    return max((_alike(run, whole) for run in runs), default=0.0) if said else 0.0
+    words = _telling(value)
+    whole = " ".join(words)
+    runs = [run for run, _ in _runs(question, {len(words)}) if run[:2] == whole[:2]]
+    return max((_alike(run, whole) for run in runs), default=0.0) if words else 0.0
 
 
 def _alike(run: str, whole: str) -> float:
@@ -243,16 +245,16 @@ def _alike(run: str, whole: str) -> float:
 
 def _runs(question: str, counts: Iterable[int]) -> Iterator[tuple[str, int]]:
     """Every run of so many words of the question, with that number."""
-    asked = re.findall(r"\w+", question.lower())
+    words = re.findall(r"\w+", question.lower())
     for count in counts:
-        for start in range(len(asked) - count + 1):
-            yield " ".join(asked[start : start + count]), count
+        for start in range(len(words) - count + 1):
+            yield " ".join(words[start : start + count]), count
 
 
 def _telling(value: str) -> list[str]:
     """The words of a value; none where all are common or numbers."""
-    said = re.findall(r"\w+", value.lower())
-    return [] if all(word in _COMMON or word.isdigit() for word in said) else said
+    words = re.findall(r"\w+", value.lower())
+    return [] if all(word in _COMMON or word.isdigit() for word in words) else words
 
 
 def cells(path: Path, table: str, column: str) -> tuple[str, ...]:

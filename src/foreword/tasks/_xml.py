@@ -1,4 +1,4 @@
-"""Triples and texts from XML as WebNLG and DART have it; it refuses an entry without triples of three parts."""
+"""Triples and texts from the XML of WebNLG and DART; an entry without triples of three parts is refused."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ def entries(path: Path) -> list[tuple[list[list[str]], list[str], str]]:
 
     Raises ForewordError naming the file and the line, or the entry and the field, that is damaged.
     """
-    made = []
+    parsed = []
     for number, entry in enumerate(xml_root(path).iter("entry"), 1):
-        triples = [_triple(one.text or "", path, number) for one in entry.iterfind("modifiedtripleset/mtriple")]
+        triples = [_triple(triple.text or "", path, number) for triple in entry.iterfind("modifiedtripleset/mtriple")]
         if not triples:
             raise ForewordError(
                 f"Entry {number} of {path} has no 'mtriple' in its 'modifiedtripleset'; download the file again."
             )
-        said = [" ".join(_said(lex).split()) for lex in entry.iterfind("lex")]
-        made.append((triples, said, entry.get("category", "")))
-    return made
+        texts = [" ".join(_lex_text(lex).split()) for lex in entry.iterfind("lex")]
+        parsed.append((triples, texts, entry.get("category", "")))
+    return parsed
 
 
-def _said(lex: ElementTree.Element) -> str:
+def _lex_text(lex: ElementTree.Element) -> str:
     inner = lex.find("text")
     return (lex.text if inner is None else inner.text) or ""
 

@@ -48,10 +48,10 @@ def load(folder: Path | None) -> Task:
         path = pick(folder, FILES, "train")
         train = _sample(path) if path.suffix == ".json" else _csv(path, "train")
         test, origin = _csv(pick(folder, FILES, "test"), "test"), path.name
-    rest, dev = parts.carved(train, DEV)
+    remaining, dev = parts.carved(train, DEV)
     return Task(
         name=NAME,
-        train=tuple(rest),
+        train=tuple(remaining),
         dev=tuple(dev),
         test=tuple(test),
         template=TEMPLATE,
@@ -75,12 +75,12 @@ def _csv(path: Path, split: str) -> list[Example]:
 
 
 def _sample(path: Path) -> list[Example]:
-    made = []
+    examples = []
     for number, row in enumerate(parts.read_list(path), 1):
         title, _, body = parts.text(row, "sentence", path, number).removeprefix("Title: ").partition("\nText: ")
         label = SAMPLE.get(parts.text(row, "label", path, number), "")
-        made.append(parts.choice(f"train-{number}", _fields(title, body), label, LABELS))
-    return made
+        examples.append(parts.choice(f"train-{number}", _fields(title, body), label, LABELS))
+    return examples
 
 
 def _fields(title: str, body: str) -> dict[str, str]:

@@ -62,13 +62,13 @@ def _read(path: Path, split: str) -> list[Example]:
 
 
 def _sample(path: Path) -> list[Example]:
-    made = []
+    examples = []
     for number, row in enumerate(parts.read_list(path), 1):
         whole = parts.text(row, "sentence", path, number)
         question, _, passage = whole.removeprefix("question: ").partition("\npassage: ")
         fields = {"passage": " ".join(passage.split()), "question": question.strip()}
-        made.append(parts.choice(f"train-{number}", fields, parts.text(row, "label", path, number), LABELS))
-    return made
+        examples.append(parts.choice(f"train-{number}", fields, parts.text(row, "label", path, number), LABELS))
+    return examples
 
 
 def _hub_row(row: Mapping[str, Any], split: str, number: int) -> Example:

@@ -47,10 +47,10 @@ def load(folder: Path | None) -> Task:
         train, scored, origin = splits["train"], splits["dev"], f"hub {HUB[0]}"
     else:
         train, scored, origin = _read(folder, "train"), _read(folder, "dev"), "first release"
-    rest, dev = parts.carved(train, DEV)
+    remaining, dev = parts.carved(train, DEV)
     return Task(
         name=NAME,
-        train=tuple(rest),
+        train=tuple(remaining),
         dev=tuple(dev),
         test=tuple(merged(scored, once=False)),
         template=TEMPLATE,
@@ -68,7 +68,11 @@ def _read(folder: Path, split: str) -> list[Example]:
             f"{concepts} has {len(left)} lines and {sentences} {len(right)}; they must pair up: download both again."
         )
     pairs = enumerate(zip(left, right, strict=True), 1)
-    return [Example(f"{split}-{n}", _fields(words), (said.strip(),)) for n, (words, said) in pairs if said.strip()]
+    return [
+        Example(f"{split}-{n}", _fields(words), (sentence.strip(),))
+        for n, (words, sentence) in pairs
+        if sentence.strip()
+    ]
 
 
 def _fields(words: str) -> dict[str, str]:

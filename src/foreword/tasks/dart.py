@@ -64,7 +64,7 @@ def load(folder: Path | None) -> Task:
     kind = " (approximate, not official)" if approximate else ""
     return Task(
         name=NAME,
-        train=tuple(one for entry in splits["train"] for one in _rows(entry)),
+        train=tuple(example for entry in splits["train"] for example in _rows(entry)),
         dev=tuple(splits["dev"]),
         test=tuple(splits["test"]),
         template=TEMPLATE,
@@ -79,27 +79,34 @@ def _rows(entry: Example) -> list[Example]:
 
 
 def _read(path: Path, split: str) -> list[Example]:
-    made = []
+    examples = []
     for number, (triples, texts, _) in enumerate(entries(path) if path.suffix == ".xml" else _json(path), 1):
         targets = tuple(" ".join(text.split()) for text in texts if text)
         if targets:
-            made.append(Example(f"{split}-{number}", {"input": linear(triples, path, number)}, targets))
-    return made
+            examples.append(Example(f"{split}-{number}", {"input": linear(triples, path, number)}, targets))
+    return examples
 
 
 def _json(path: Path) -> list[tuple[Any, list[str], str]]:
-    made = []
+    parsed = []
     for number, entry in enumerate(parts.read_list(path), 1):
         triples = parts.get(entry, "tripleset", path, number)
-        said = [parts.text(one, "text", path, number) for one in parts.listed(entry, "annotations", path, number)]
-        made.append((triples, said, ""))
-    return made
+        texts = [
+            parts.text(annotation, "text", path, number)
+            for annotation in parts.listed(entry, "annotations", path, number)
+        ]
+        parsed.append((triples, texts, ""))
+    return parsed
 
 
 def linear(triples: Any, path: Path, number: int) -> str:
     """`subject : relation : object | ...`. Raises ForewordError naming the entry whose triples are not such."""
-    whole = isinstance(triples, list) and triples and all(isinstance(one, list) and len(one) == 3 for one in triples)
-    if not whole or not all(isinstance(part, str) for one in triples for part in one):
+    whole = (
+        isinstance(triples, list)
+        and triples
+        and all(isinstance(triple, list) and len(triple) == 3 for triple in triples)
+    )
+    if not whole or not all(isinstance(part, str) for triple in triples for part in triple):
         raise ForewordError(
             f"The field 'tripleset' in row {number} of {path} is no list of triples; download the file again."
         )

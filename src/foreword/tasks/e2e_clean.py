@@ -34,7 +34,7 @@ FILES = (
         for split, (name, counts) in SOURCES.items()
         for place in ("cleaned/", "cleaned-data/", "")
     ),
-    *(File("train", one.name, one.counts, REMADE) for one in e2e.FILES if one.split == "train"),
+    *(File("train", file.name, file.counts, REMADE) for file in e2e.FILES if file.split == "train"),
 )
 
 
@@ -46,13 +46,13 @@ def load(folder: Path | None) -> Task:
     dev, test = (_e2e.read_merged(pick(folder, FILES, split), split) for split in ("dev", "test"))
     notes = []
     if file.kind == REMADE:
-        scored = {one.exact for one in (*dev, *test)}
-        kept = [one for one in train if one.exact not in scored]
+        scored = {example.exact for example in (*dev, *test)}
+        unscored = [example for example in train if example.exact not in scored]
         notes.append(
-            f"The cleaned train file is absent: train is the original {file.label}, less {len(train) - len(kept):,} rows "
+            f"The cleaned train file is absent: train is the original {file.label}, less {len(train) - len(unscored):,} rows "
             "whose attributes stand in cleaned dev or test."
         )
-        train = kept
+        train = unscored
     return Task(
         name=NAME,
         train=tuple(train),

@@ -1,4 +1,4 @@
-"""G2P: a word's letters to British phonemes; it refuses words outside the output alphabet it writes in.
+"""Grapheme-to-phoneme (G2P): the letters of a word to British phonemes; it refuses words outside the output alphabet it writes in.
 
 The two lexicons, American and British, are misaki's (Apache-2.0): word to phonemes. The task is made for
 encoder-decoders whose output alphabet is that of the American lexicon, such as graphemes_to_phonemes_en_us: the
@@ -52,9 +52,9 @@ def load(folder: Path | None) -> Task:
     alphabet = set("".join(american.values()))
     words: dict[str, str] = {}
     outside = alike = 0
-    for word, said in british.items():
+    for word, phonemes in british.items():
         if word in american and 2 <= len(word) <= 24 and word.isascii() and word.isalpha() and word.islower():
-            written = said.translate(WRITTEN)
+            written = phonemes.translate(WRITTEN)
             if not set(written) <= alphabet:
                 outside += 1
             elif written == american[word]:
@@ -62,8 +62,8 @@ def load(folder: Path | None) -> Task:
             else:
                 words[word] = written
     drawn = sorted(words, key=_rank)[: TEST + DEV + TRAIN]
-    made = [Example(word, {"input": word}, (words[word],)) for word in drawn]
-    test, dev, train = made[:TEST], made[TEST : TEST + DEV], made[TEST + DEV :]
+    examples = [Example(word, {"input": word}, (words[word],)) for word in drawn]
+    test, dev, train = examples[:TEST], examples[TEST : TEST + DEV], examples[TEST + DEV :]
     return Task(
         name=NAME,
         train=tuple(train),
@@ -88,5 +88,5 @@ def pronunciations(path: Path) -> dict[str, str]:
     raw = read_json(path, "pronunciation lexicon")
     if not isinstance(raw, dict):
         raise ForewordError(f"{path} is no mapping from words to phonemes; download it again.")
-    said = {word: value.get("DEFAULT") if isinstance(value, dict) else value for word, value in raw.items()}
-    return {word: value for word, value in said.items() if isinstance(value, str) and value}
+    pronunciation_of = {word: value.get("DEFAULT") if isinstance(value, dict) else value for word, value in raw.items()}
+    return {word: value for word, value in pronunciation_of.items() if isinstance(value, str) and value}

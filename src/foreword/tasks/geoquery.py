@@ -53,9 +53,9 @@ def load(folder: Path | None) -> Task:
 
 
 def _read(path: Path, split: str) -> list[Example]:
-    made = []
+    examples = []
     for number, row in enumerate(parts.read_list(path), 1):
         question = parts.text(parts.get(row, "question", path, number), "en", path, number)
         form = parts.text(parts.get(row, "mr", path, number), "funql", path, number)
-        made.append(Example(f"{split}-{number}", {"input": question}, (form,)))
-    return made
+        examples.append(Example(f"{split}-{number}", {"input": question}, (form,)))
+    return examples

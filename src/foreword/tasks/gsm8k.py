@@ -41,10 +41,10 @@ def load(folder: Path | None) -> Task:
         train, test = splits["train"], splits["test"]
     else:
         train, test = (_read(pick(folder, FILES, split), split) for split in ("train", "test"))
-    rest, dev = parts.carved(train, DEV)
+    remaining, dev = parts.carved(train, DEV)
     return Task(
         name=NAME,
-        train=tuple(rest),
+        train=tuple(remaining),
         dev=tuple(dev),
         test=tuple(test),
         template=TEMPLATE,

@@ -81,7 +81,7 @@ def load(folder: Path | None) -> Task:
 
 
 def _official(path: Path, split: str) -> list[Example]:
-    made = []
+    examples = []
     for number, row in enumerate(parts.read_list(path), 1):
         inner = row.get("table") if isinstance(row, Mapping) else None
         whole: Mapping[str, Any] = inner if isinstance(inner, Mapping) else row
@@ -94,15 +94,15 @@ def _official(path: Path, split: str) -> list[Example]:
         table = f"Caption: {caption} | {', '.join(map(str, header))}"
         fields = {"logic": " ".join(logic.split()), "table": table}
         facts = {} if split == "train" else {"logic_str": logic}
-        made.append(Example(f"{split}-{number}", fields, (" ".join(sentence.split()),), facts=facts))
-    return made
+        examples.append(Example(f"{split}-{number}", fields, (" ".join(sentence.split()),), facts=facts))
+    return examples
 
 
 def _linked(path: Path, split: str) -> list[Example]:
     value = json_value(path)
     if not isinstance(value, dict):
         raise ForewordError(f"{path} does not hold a JSON object of tables; download the file again.")
-    made: list[Example] = []
+    examples: list[Example] = []
     for name, sentences in value.items():
         if Path(name).name != name:
             raise ForewordError(f"The table '{name}' in {path} is no name of a file; download the file again.")
@@ -111,17 +111,17 @@ def _linked(path: Path, split: str) -> list[Example]:
             raise ForewordError(f"The table '{name}' in {path} has no list of sentences; download the file again.")
         for row in sentences:
             whole = isinstance(row, list) and len(row) >= 3 and isinstance(row[0], str) and isinstance(row[1], list)
-            if not whole or not all(isinstance(one, int) and 0 <= one < len(lines[0]) for one in row[1]):
+            if not whole or not all(isinstance(column, int) and 0 <= column < len(lines[0]) for column in row[1]):
                 raise ForewordError(
-                    f"Sentence {len(made) + 1} of {path}, of the table '{name}', is no [sentence, numbers of its columns, "
+                    f"Sentence {len(examples) + 1} of {path}, of the table '{name}', is no [sentence, numbers of its columns, "
                     "title]; download the file again."
                 )
-            kept = row[1] or list(range(len(lines[0])))
-            cells = " | ".join(", ".join(line[one] for one in kept) for line in lines)
-            made.append(
-                Example(f"{split}-{len(made) + 1}", {"table": f"Caption: {row[2]} | {cells}"}, (row[0].strip(),))
+            columns = row[1] or list(range(len(lines[0])))
+            cells = " | ".join(", ".join(line[column] for column in columns) for line in lines)
+            examples.append(
+                Example(f"{split}-{len(examples) + 1}", {"table": f"Caption: {row[2]} | {cells}"}, (row[0].strip(),))
             )
-    return made
+    return examples
 
 
 def _table(path: Path) -> list[list[str]]:

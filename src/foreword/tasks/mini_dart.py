@@ -1,4 +1,4 @@
-"""Triples about a made-up thing to a sentence, three references, after DART; it refuses to need a file.
+"""Triples about a made-up thing to a sentence, three references, after DART; generated, no file is needed.
 
 Three kinds of things with four relations each, one to three of them in an example.
 1,000 training, 100 dev and 200 test examples are made when they are asked for, always the same ones; nothing of them occurs in the

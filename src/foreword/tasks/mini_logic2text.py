@@ -1,4 +1,4 @@
-"""A logical form over a made-up table to a sentence, after Logic2Text; it refuses to need a file.
+"""A logical form over a made-up table to a sentence, after Logic2Text; generated, no file is needed.
 
 The forms are Logic2Text's own, of six of its seven kinds, so that BLEC decides, as in the original; as a copy of the
 form would pass BLEC too, BLEU stands beside it.

@@ -1,4 +1,4 @@
-"""Do two sentences of made-up news say the same, after MRPC; it refuses to need a file.
+"""Whether two sentences of made-up news say the same, after MRPC; generated, no file is needed.
 
 A pair with mini-qqp: the same labels on text of other topics. 68 in a hundred are duplicates; the others differ in
 one value, or in what they say of the same values.

@@ -1,4 +1,4 @@
-"""An utterance to a bracketed parse, after MTOP; it refuses to need a file.
+"""An utterance to a bracketed parse, after MTOP; generated, no file is needed.
 
 Five intents with three slots each, one to three of them in an utterance, none inside another.
 1,000 training, 100 dev and 200 test examples are made when they are asked for, always the same ones; nothing of them occurs in the

@@ -1,4 +1,4 @@
-"""A question on a passage of made-up news to words of it, after MRQA's out-of-domain sets; it refuses to need a file.
+"""A question on a passage of made-up news to words of it, after MRQA's out-of-domain sets; generated, no file is needed.
 
 The same task as mini-squad on text that a prompt trained there has not seen: events for things, other questions,
 longer passages with sentences that nobody asks about. It has a training split of its own.

@@ -1,4 +1,4 @@
-"""Do two questions ask the same, after QQP; it refuses to need a file.
+"""Whether two questions ask the same, after QQP; generated, no file is needed.
 
 A pair with mini-mrpc: the same labels on text of other topics. 37 in a hundred are duplicates; the others differ in
 one value, or in what they ask of the same values.

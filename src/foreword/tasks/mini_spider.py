@@ -1,4 +1,4 @@
-"""A question on a made-up data base to SQL, after Spider; it refuses to need a file.
+"""A question on a made-up database to SQL, after Spider; generated, no file is needed.
 
 Six kinds of questions on one table; exact set match decides, as in the original, and it looks at no value: exact
 match does.

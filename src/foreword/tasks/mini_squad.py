@@ -1,4 +1,4 @@
-"""A question on a passage about a made-up thing to words of it, after SQuAD; it refuses to need a file.
+"""A question on a passage about a made-up thing to words of it, after SQuAD; generated, no file is needed.
 
 Three kinds of things; a passage has three to five sentences, and the answer stands in it once.
 1,000 training, 100 dev and 200 test examples are made when they are asked for, always the same ones; nothing of them occurs in the

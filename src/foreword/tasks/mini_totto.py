@@ -1,4 +1,4 @@
-"""Highlighted cells of a made-up table to a sentence, after ToTTo; it refuses to need a file.
+"""Highlighted cells of a made-up table to a sentence, after ToTTo; generated, no file is needed.
 
 A page has a section of one of three kinds and one of two writers, whom only another example of the page gives away:
 four test examples in five have one in the training split.

@@ -48,10 +48,10 @@ def load(folder: Path | None) -> Task:
     else:
         files = {split: pick(folder, FILES, split) for split in ("train", "test")}
         train, test = (_read(path, split) for split, path in files.items())
-    rest, dev = parts.carved(train, DEV)
+    remaining, dev = parts.carved(train, DEV)
     return Task(
         name=NAME,
-        train=tuple(rest),
+        train=tuple(remaining),
         dev=tuple(dev),
         test=tuple(test),
         template=TEMPLATE,
@@ -62,7 +62,7 @@ def load(folder: Path | None) -> Task:
 
 
 def _read(path: Path, split: str) -> list[Example]:
-    made = []
+    examples = []
     for number, line in enumerate(read_lines(path)[1:], 2):
         cells = line.split("\t")
         if len(cells) != 5 or cells[0] not in ("0", "1"):
@@ -71,8 +71,8 @@ def _read(path: Path, split: str) -> list[Example]:
                 "download it again."
             )
         fields = {"sentence1": cells[3].strip(), "sentence2": cells[4].strip()}
-        made.append(parts.choice(f"{split}-{number - 1}", fields, LABELS[int(cells[0])], LABELS))
-    return made
+        examples.append(parts.choice(f"{split}-{number - 1}", fields, LABELS[int(cells[0])], LABELS))
+    return examples
 
 
 def _hub_row(row: Mapping[str, Any], split: str, number: int) -> Example:

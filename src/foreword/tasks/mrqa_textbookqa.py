@@ -19,4 +19,4 @@ GET, FILES = _mrqa.get("TextbookQA"), _mrqa.files("TextbookQA", 1503)
 def load(folder: Path | None) -> Task:
     """The task from SQuAD's files and the set's gzipped JSON lines."""
     assert folder is not None
-    return _mrqa.made(folder, NAME, FILES)
+    return _mrqa.mrqa_task(folder, NAME, FILES)

@@ -86,7 +86,7 @@ def _compact(path: Path, split: str) -> list[Example]:
 
 
 def _official(path: Path, split: str) -> list[Example]:
-    made = []
+    examples = []
     for number, line in enumerate(read_lines(path), 1):
         cells = line.split("\t")
         try:
@@ -98,5 +98,5 @@ def _official(path: Path, split: str) -> list[Example]:
             ) from error
         if not tokens or not parse:
             raise ForewordError(f"Line {number} of {path} has no tokens or no parse; download the file again.")
-        made.append(Example(f"{split}-{number}", fields, (parts.balanced(parse, path, number, "decoupled form"),)))
-    return made
+        examples.append(Example(f"{split}-{number}", fields, (parts.balanced(parse, path, number, "decoupled form"),)))
+    return examples

@@ -39,7 +39,7 @@ FILES = (
 UNITS = {
     "paragraphs": len,
     "questions": lambda rows: sum(len(row["passage"]["questions"]) for row in rows),
-    "answers": lambda rows: sum(len(one["answers"]) for row in rows for one in row["passage"]["questions"]),
+    "answers": lambda rows: sum(len(question["answers"]) for row in rows for question in row["passage"]["questions"]),
 }
 LABELS = ("False", "True")
 DEV = 200
@@ -58,10 +58,10 @@ def load(folder: Path | None) -> Task:
         path = pick(folder, FILES, "train")
         train = _sample(path) if path.suffix == ".json" else _read(path, "train")
         scored, origin = _read(pick(folder, FILES, "dev"), "val"), path.name
-    rest, dev = parts.carved_whole(train, DEV, lambda one: one.fields["paragraph"])
+    remaining, dev = parts.carved_whole(train, DEV, lambda example: example.fields["paragraph"])
     return Task(
         name=NAME,
-        train=tuple(rest),
+        train=tuple(remaining),
         dev=tuple(dev),
         test=tuple(scored),
         template=TEMPLATE,
@@ -72,22 +72,22 @@ def load(folder: Path | None) -> Task:
 
 
 def _read(path: Path, split: str) -> list[Example]:
-    made: list[Example] = []
+    examples: list[Example] = []
     for number, row in enumerate(read_rows(path), 1):
         passage = parts.get(row, "passage", path, number)
         paragraph = parts.text(passage, "text", path, number)
         for question in parts.listed(passage, "questions", path, number):
-            asked = parts.text(question, "question", path, number)
+            question_text = parts.text(question, "question", path, number)
             for answer in parts.listed(question, "answers", path, number):
                 label = parts.get(answer, "label", path, number)
                 if label not in (0, 1):
                     raise ForewordError(
                         f"The field 'label' in row {number} of {path} is '{label}', not 0 or 1; mend it."
                     )
-                fields = _fields(asked, parts.text(answer, "text", path, number), paragraph)
-                group = f"{number}.{question.get('idx', asked)}"
-                made.append(_example(f"{split}-{len(made) + 1}", fields, label, group))
-    return made
+                fields = _fields(question_text, parts.text(answer, "text", path, number), paragraph)
+                group = f"{number}.{question.get('idx', question_text)}"
+                examples.append(_example(f"{split}-{len(examples) + 1}", fields, label, group))
+    return examples
 
 
 def _fields(question: str, answer: str, paragraph: str) -> dict[str, str]:
@@ -104,11 +104,11 @@ def _example(name: str, fields: Mapping[str, str], label: int, group: str) -> Ex
 
 
 def _sample(path: Path) -> list[Example]:
-    made: list[Example] = []
+    examples: list[Example] = []
     for number, row in enumerate(parts.read_list(path), 1):
         whole = parts.text(row, "sentence", path, number).removeprefix("paragraph: ")
-        paragraph, mark, rest = whole.partition("\nquestion: ")
-        question, second, answer = rest.partition("\ncandidate answer: ")
+        paragraph, mark, tail = whole.partition("\nquestion: ")
+        question, second, answer = tail.partition("\ncandidate answer: ")
         if not (mark and second):
             raise ForewordError(
                 f"The field 'sentence' in row {number} of {path} has no question and candidate answer; mend it."
@@ -119,10 +119,10 @@ def _sample(path: Path) -> list[Example]:
                 f"The field 'label' in row {number} of {path} is '{label}', not True or False; mend it."
             )
         fields = _fields(question, answer, paragraph)
-        made.append(
+        examples.append(
             _example(f"train-{number}", fields, LABELS.index(label), fields["question"] + "\n" + fields["paragraph"])
         )
-    return made
+    return examples
 
 
 def _hub_row(row: Mapping[str, Any], split: str, number: int) -> Example:

@@ -58,10 +58,10 @@ def load(folder: Path | None) -> Task:
             for path, split in zip(paths, ("train", "test"), strict=True)
         )
         notes = (parts.DEV_SCORED,) if paths[1].suffix == ".tsv" else ()
-    rest, dev = parts.carved(train, DEV)
+    remaining, dev = parts.carved(train, DEV)
     return Task(
         name=NAME,
-        train=tuple(rest),
+        train=tuple(remaining),
         dev=tuple(dev),
         test=tuple(test),
         template=TEMPLATE,
@@ -72,15 +72,15 @@ def load(folder: Path | None) -> Task:
 
 
 def _read(path: Path, split: str) -> list[Example]:
-    made = []
+    examples = []
     for number, row in enumerate(parts.read_list(path), 1):
         whole = parts.text(row, "sentence", path, number)
         first, _, second = whole.removeprefix("first sentence: ").partition("\nsecond sentence: ")
         fields = {"question1": " ".join(first.split()), "question2": " ".join(second.split())}
         truth = parts.text(row, "label", path, number)
         label = {"False": LABELS[0], "True": LABELS[1]}.get(truth, truth)
-        made.append(parts.choice(f"{split}-{number}", fields, label, LABELS))
-    return made
+        examples.append(parts.choice(f"{split}-{number}", fields, label, LABELS))
+    return examples
 
 
 def _glue(path: Path, split: str) -> list[Example]:
@@ -91,7 +91,7 @@ def _glue(path: Path, split: str) -> list[Example]:
         raise ForewordError(
             f"Line 1 of {path} is not the header of GLUE's QQP, which names question1, question2, is_duplicate."
         )
-    made = []
+    examples = []
     for number, line in enumerate(lines, 2):
         row = dict(zip(names, line.split("\t"), strict=False))
         fields = {key: row.get(key, "").strip() for key in ("question1", "question2")}
@@ -101,8 +101,8 @@ def _glue(path: Path, split: str) -> list[Example]:
             raise ForewordError(
                 f"The field 'is_duplicate' in line {number} of {path} is '{row['is_duplicate']}', not 0 or 1; mend it."
             )
-        made.append(parts.choice(f"{split}-{number}", fields, LABELS[int(row["is_duplicate"])], LABELS))
-    return made
+        examples.append(parts.choice(f"{split}-{number}", fields, LABELS[int(row["is_duplicate"])], LABELS))
+    return examples
 
 
 def _hub_row(row: Mapping[str, Any], split: str, number: int) -> Example:

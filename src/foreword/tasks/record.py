@@ -58,17 +58,17 @@ def load(folder: Path | None) -> Task:
         else:
             scored = _read(second, "val")
     sample = origin == "dev32.jsonl"
-    rest, dev = parts.carved_whole(train, max(1, len(train) // 9) if sample else DEV, _passage)
-    made = SAMPLE if sample else parts.CARVED_WHOLE.format(size=len(dev), group="passage")
+    remaining, dev = parts.carved_whole(train, max(1, len(train) // 9) if sample else DEV, _passage)
+    note = SAMPLE if sample else parts.CARVED_WHOLE.format(size=len(dev), group="passage")
     return Task(
         name=NAME,
-        train=tuple(one for query in rest for one in _rows(query)),
+        train=tuple(row for query in remaining for row in _rows(query)),
         dev=tuple(dev),
         test=tuple(scored),
         template=TEMPLATE,
         metrics=METRICS,
         source=f"SuperGLUE ReCoRD, {LICENCE}; train from {origin}",
-        notes=(made,) if sample else (parts.DEV_SCORED, made),
+        notes=(note,) if sample else (parts.DEV_SCORED, note),
     )
 
 
@@ -81,18 +81,19 @@ def _rows(query: Example) -> list[Example]:
     if len(query.targets) == 1:
         return [query]
     return [
-        Example(f"{query.id}.{k}", query.fields, (one,), facts=query.facts) for k, one in enumerate(query.targets, 1)
+        Example(f"{query.id}.{k}", query.fields, (target,), facts=query.facts)
+        for k, target in enumerate(query.targets, 1)
     ]
 
 
 def _read(path: Path, split: str) -> list[Example]:
-    made: list[Example] = []
+    examples: list[Example] = []
     for number, row in enumerate(read_rows(path), 1):
         passage = parts.get(row, "passage", path, number)
         text = parts.get(passage, "text", path, number)  # as it stands: places are counted in it
         parts.text(passage, "text", path, number)
         try:
-            names = [text[int(one["start"]) : int(one["end"]) + 1] for one in passage["entities"]]
+            names = [text[int(entity["start"]) : int(entity["end"]) + 1] for entity in passage["entities"]]
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ForewordError(
                 f"The field 'entities' in row {number} of {path} is no list of starts and ends; download the file again."
@@ -101,13 +102,15 @@ def _read(path: Path, split: str) -> list[Example]:
             raise ForewordError(
                 f"The field 'entities' in row {number} of {path} names a place outside the passage; mend it."
             )
-        for asked in parts.listed(row, "qas", path, number):
-            answers = [parts.text(one, "text", path, number) for one in parts.listed(asked, "answers", path, number)]
+        for question in parts.listed(row, "qas", path, number):
+            answers = [
+                parts.text(answer, "text", path, number) for answer in parts.listed(question, "answers", path, number)
+            ]
             if not answers:
                 raise ForewordError(f"The field 'answers' in row {number} of {path} is empty; mend it.")
-            query = parts.text(asked, "query", path, number)
-            made.append(_example(f"{split}-{len(made) + 1}", query, names, text, answers))
-    return made
+            query = parts.text(question, "query", path, number)
+            examples.append(_example(f"{split}-{len(examples) + 1}", query, names, text, answers))
+    return examples
 
 
 def _example(name: str, query: str, entities: Sequence[str], passage: str, answers: Sequence[str]) -> Example:

@@ -36,28 +36,28 @@ TEMPLATE = Template(
 def load(folder: Path | None) -> Task:
     """The task from train_spider.json (or compact pairs), dev.json (likewise) and tables.json."""
     assert folder is not None
-    return made(folder, NAME, None)
+    return spider_task(folder, NAME, None)
 
 
-def made(folder: Path, name: str, databases: Path | None) -> Task:
+def spider_task(folder: Path, name: str, databases: Path | None) -> Task:
     """The task of that name; with the folder of databases, the schemas show cell values."""
     known = _spider.schemas(pick(folder, FILES, "tables"))
-    held = _spider.found(folder / "database", known)
-    train = _spider.read(pick(folder, FILES, "train"), "train", known, held, databases)
-    scored = _spider.rated(_spider.read(pick(folder, FILES, "dev"), "test", known, held, databases))
-    rest, dev = parts.carved(train, _spider.DEV)
-    asked = {one.facts["db_id"] for one in scored}
-    lacking = asked - set(held)
+    executable = _spider.database_facts(folder / "database", known)
+    train = _spider.read(pick(folder, FILES, "train"), "train", known, executable, databases)
+    scored = _spider.rated(_spider.read(pick(folder, FILES, "dev"), "test", known, executable, databases))
+    remaining, dev = parts.carved(train, _spider.DEV)
+    scored_databases = {example.facts["db_id"] for example in scored}
+    lacking = scored_databases - set(executable)
     notes = [parts.DEV_SCORED, parts.CARVED.format(size=len(dev))]
     if lacking:
-        notes.append(_spider.NOT_EXECUTED.format(lacking=len(lacking), asked=len(asked)))
+        notes.append(_spider.NOT_EXECUTED.format(lacking=len(lacking), asked=len(scored_databases)))
     return Task(
         name=name,
-        train=tuple(rest),
+        train=tuple(remaining),
         dev=tuple(dev),
         test=tuple(scored),
         template=TEMPLATE,
-        metrics=tuple(one for one in METRICS if one != _spider.EXECUTION or not lacking),
+        metrics=tuple(metric for metric in METRICS if metric != _spider.EXECUTION or not lacking),
         source=f"Spider, {LICENCE}; the official dev split is the test split here",
         notes=tuple(notes),
     )

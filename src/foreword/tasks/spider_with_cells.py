@@ -17,7 +17,7 @@ from foreword.util.errors import ForewordError
 NAME = "spider-with-cells"
 SUMMARY = "Questions on 166 databases to SQL, matching cell values shown (Spider)"
 LICENCE, PLACE, ALSO, METRICS = _spider.LICENCE, _spider.PLACE, _spider.ALSO, _spider.METRICS
-FILES = (*(one for one in _spider.FILES if one.split != "databases"), _spider.DATABASES)
+FILES = (*(file for file in _spider.FILES if file.split != "databases"), _spider.DATABASES)
 UNITS = _spider.UNITS
 GET = (
     "spider.zip (train_spider.json, dev.json, tables.json and the folder database) from "
@@ -35,4 +35,4 @@ def load(folder: Path | None) -> Task:
             f"The task '{NAME}' reads cell values, and {folder} has no folder 'database'; put the file there: {GET}. "
             "The task 'spider' needs none."
         )
-    return spider.made(folder, NAME, databases)
+    return spider.spider_task(folder, NAME, databases)

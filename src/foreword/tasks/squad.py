@@ -53,18 +53,24 @@ def load(folder: Path | None) -> Task:
 def splits(folder: Path | None) -> tuple[list[Example], list[Example], list[Example], str, tuple[str, ...]]:
     """(train, dev, what is scored, the name of the train file, notes)."""
     if folder is None:
-        found = parts.from_hub(HUB, _hub_row, "train", "dev")
-        train, scored, origin = found["train"], found["dev"], f"hub {HUB[0]}"
+        hub_examples = parts.from_hub(HUB, _hub_row, "train", "dev")
+        train, scored, origin = hub_examples["train"], hub_examples["dev"], f"hub {HUB[0]}"
     else:
         path, second = pick(folder, FILES, "train"), pick(folder, FILES, "dev")
         train, origin = _qa.squad(path, "train"), path.name
         if second == path:
-            rest, scored = parts.carved_whole(train, len(train) // 10, _qa.passage, seed=1)
-            rest, dev = parts.carved_whole(rest, len(train) // 10, _qa.passage)
-            return rest, dev, scored, origin, (SAMPLE,)
+            remaining, scored = parts.carved_whole(train, len(train) // 10, _qa.passage, seed=1)
+            remaining, dev = parts.carved_whole(remaining, len(train) // 10, _qa.passage)
+            return remaining, dev, scored, origin, (SAMPLE,)
         scored = _qa.squad(second, "dev")
-    rest, dev = parts.carved_whole(train, DEV, _qa.passage)
-    return rest, dev, scored, origin, (parts.DEV_SCORED, parts.CARVED_WHOLE.format(size=len(dev), group="paragraph"))
+    remaining, dev = parts.carved_whole(train, DEV, _qa.passage)
+    return (
+        remaining,
+        dev,
+        scored,
+        origin,
+        (parts.DEV_SCORED, parts.CARVED_WHOLE.format(size=len(dev), group="paragraph")),
+    )
 
 
 def _hub_row(row: Mapping[str, Any], split: str, number: int) -> Example:

@@ -37,7 +37,7 @@ TEMPLATE = Template(
 def load(folder: Path | None) -> Task:
     """The task from its line files, or from the hub."""
     if folder is None:
-        splits = parts.from_hub(HUB, _made, *SPLITS)
+        splits = parts.from_hub(HUB, _hub_row, *SPLITS)
     else:
         files = {split: pick(folder, FILES, split) for split in SPLITS}
         splits = {split: parts.labelled_lines(path, split, LABELS) for split, path in files.items()}
@@ -52,5 +52,5 @@ def load(folder: Path | None) -> Task:
     )
 
 
-def _made(row: Mapping[str, Any], split: str, number: int) -> Example:
+def _hub_row(row: Mapping[str, Any], split: str, number: int) -> Example:
     return parts.choice(f"{split}-{number}", {"input": str(row["text"]).strip()}, LABELS[int(row["label"])], LABELS)

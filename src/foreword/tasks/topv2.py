@@ -48,10 +48,10 @@ TEMPLATE = Template(
 def load(folder: Path | None) -> Task:
     """The task from its tsv files."""
     assert folder is not None
-    whole = all(one.here(folder) for one in FILES[: len(SIZES)])
+    whole = all(file.here(folder) for file in FILES[: len(SIZES)])
     splits = {}
     for split in SIZES:
-        known = [one for one in FILES if whole or one.kind == PART]
+        known = [file for file in FILES if whole or file.kind == PART]
         file = chosen(folder, known, split)
         splits[split] = [example for name in file.names for example in _read(folder / name)]
     return Task(

@@ -53,12 +53,12 @@ TEMPLATE = Template(
 def load(folder: Path | None) -> Task:
     """The task from its JSON-lines files."""
     assert folder is not None
-    found = {split: chosen(folder, FILES, split) for split in ("train", "dev")}
-    train = [one for name in found["train"].names for one in _read(folder / name, "train")]
-    scored = [one for name in found["dev"].names for one in _read(folder / name, "test")]
-    rest, dev = parts.carved(train, DEV)
-    dev = _with_facts(dev, [folder / name for name in found["train"].names])
-    sample = any(file.kind == PART for file in found.values())
+    files = {split: chosen(folder, FILES, split) for split in ("train", "dev")}
+    train = [example for name in files["train"].names for example in _read(folder / name, "train")]
+    scored = [example for name in files["dev"].names for example in _read(folder / name, "test")]
+    remaining, dev = parts.carved(train, DEV)
+    dev = _with_facts(dev, [folder / name for name in files["train"].names])
+    sample = any(file.kind == PART for file in files.values())
     notes = [parts.DEV_SCORED, parts.CARVED.format(size=len(dev))]
     if sample:
         notes.append(
@@ -66,7 +66,7 @@ def load(folder: Path | None) -> Task:
         )
     return Task(
         name=NAME,
-        train=tuple(rest),
+        train=tuple(remaining),
         dev=tuple(dev),
         test=tuple(scored),
         template=TEMPLATE,
@@ -78,7 +78,7 @@ def load(folder: Path | None) -> Task:
 
 def _with_facts(dev: list[Example], paths: list[Path]) -> list[Example]:
     """The dev examples with their tables, found in the train files again: to keep all train tables would take gigabytes."""
-    tables = {one.id: one for one in dev}
+    tables = {example.id: example for example in dev}
     for path in paths:
         for number, row in json_lines(path):
             name = f"train-{parts.get(row, 'example_id', path, number)}"
@@ -88,13 +88,13 @@ def _with_facts(dev: list[Example], paths: list[Path]) -> list[Example]:
 
 
 def _read(path: Path, split: str) -> list[Example]:
-    made = []
+    examples = []
     for number, row in json_lines(path):
-        said = [
-            parts.text(one, "final_sentence", path, number)
-            for one in parts.listed(row, "sentence_annotations", path, number)
+        sentences = [
+            parts.text(annotation, "final_sentence", path, number)
+            for annotation in parts.listed(row, "sentence_annotations", path, number)
         ]
-        targets = tuple(" ".join(one.split()) for one in said if one)
+        targets = tuple(" ".join(sentence.split()) for sentence in sentences if sentence)
         if not targets:
             raise ForewordError(
                 f"The field 'sentence_annotations' in row {number} of {path} holds no sentence; mend it."
@@ -103,14 +103,14 @@ def _read(path: Path, split: str) -> list[Example]:
         fields = {"table": linear(row, path, number)}
         facts = _facts(row) if split == "test" else {}
         shown = targets if split == "test" else targets[:1]
-        made.append(Example(name, fields, shown, facts=facts))
-    return made
+        examples.append(Example(name, fields, shown, facts=facts))
+    return examples
 
 
 def _facts(row: Mapping[str, Any]) -> dict[str, Any]:
     """What PARENT looks at, the whole table, the highlighted cells, the titles; and the subset."""
-    kept = ("table_page_title", "table_section_title", "table_section_text", "highlighted_cells")
-    facts: dict[str, Any] = {key: row[key] for key in kept if key in row}
+    keys = ("table_page_title", "table_section_title", "table_section_text", "highlighted_cells")
+    facts: dict[str, Any] = {key: row[key] for key in keys if key in row}
     facts["table"] = [
         [{"value": cell["value"], "is_header": cell["is_header"]} for cell in line] for line in row["table"]
     ]
@@ -149,8 +149,8 @@ def linear(row: Mapping[str, Any], path: Path, number: int) -> str:
             raise ForewordError(
                 f"The field 'highlighted_cells' in row {number} of {path} names {place}, which is no cell of its table."
             ) from error
-        above = [one["value"] for k in range(line) for one in _over(lines[k], columns[k], columns[line][column])]
-        left = [one["value"] for one in lines[line][:column] if one["is_header"]]
+        above = [header["value"] for k in range(line) for header in _over(lines[k], columns[k], columns[line][column])]
+        left = [header["value"] for header in lines[line][:column] if header["is_header"]]
         heads = [f"<col_header> {head} </col_header>" for head in above]
         heads += [f"<row_header> {head} </row_header>" for head in left]
         pieces.append(" ".join(["<cell>", cell["value"], *heads, "</cell>"]))
@@ -159,13 +159,13 @@ def linear(row: Mapping[str, Any], path: Path, number: int) -> str:
 
 def _columns(line: list[Mapping[str, Any]]) -> list[tuple[int, int]]:
     """The columns [start, end) that each cell of a row covers, counted by the spans within that row alone."""
-    found, start = [], 0
+    spans, start = [], 0
     for cell in line:
         end = start + int(cell["column_span"])
-        found.append((start, end))
+        spans.append((start, end))
         start = end
         _ = cell["value"] + "", cell["is_header"]
-    return found
+    return spans
 
 
 def _over(

@@ -54,32 +54,36 @@ def load(folder: Path | None) -> Task:
     """The task from its XML folders or its JSON-lines files."""
     assert folder is not None
     train, dev, test = (_read(pick(folder, FILES, split), split) for split in SPLITS)
-    seen = {category for _, category in train}
+    train_categories = {category for _, category in train}
     return Task(
         name=NAME,
         train=tuple(Example(f"{e.id}.{k}", e.fields, (t,)) for e, _ in train for k, t in enumerate(e.targets, 1)),
-        dev=tuple(one for one, _ in dev),
-        test=tuple(_told_apart(one, category, seen) for one, category in test),
+        dev=tuple(example for example, _ in dev),
+        test=tuple(_with_subset(example, category, train_categories) for example, category in test),
         template=TEMPLATE,
         metrics=METRICS,
         source=f"WebNLG enriched v1.6, {LICENCE}",
     )
 
 
-def _told_apart(one: Example, category: str, seen: set[str]) -> Example:
-    return replace(one, facts={"subset": "seen" if category in seen else "unseen"}) if category else one
+def _with_subset(example: Example, category: str, train_categories: set[str]) -> Example:
+    return (
+        replace(example, facts={"subset": "seen" if category in train_categories else "unseen"})
+        if category
+        else example
+    )
 
 
 def _read(path: Path, split: str) -> list[tuple[Example, str]]:
     """The examples with their categories, empty where a file names none."""
-    made = []
-    found = _folder(path) if path.is_dir() else _lines(path)
-    for number, (triples, texts, category) in enumerate(found, 1):
+    examples = []
+    records = _folder(path) if path.is_dir() else _lines(path)
+    for number, (triples, texts, category) in enumerate(records, 1):
         targets = tuple(" ".join(text.split()) for text in texts if text.strip())
         if targets:
             fields = {"input": " | ".join(" : ".join(_tidy(cell) for cell in triple) for triple in triples)}
-            made.append((Example(f"{split}-{number}", fields, targets), category))
-    return made
+            examples.append((Example(f"{split}-{number}", fields, targets), category))
+    return examples
 
 
 def _folder(path: Path) -> list[tuple[list[list[str]], list[str], str]]:
@@ -90,12 +94,12 @@ def _folder(path: Path) -> list[tuple[list[list[str]], list[str], str]]:
 
 
 def _lines(path: Path) -> list[tuple[list[list[str]], list[str], str]]:
-    made = []
+    records = []
     for number, row in enumerate(read_rows(path), 1):
-        triples = [_triple(one, path, number) for one in parts.listed(row, "triples", path, number)]
-        said = [str(ref) for ref in parts.listed(row, "refs", path, number)]
-        made.append((triples, said, str(row.get("category", ""))))
-    return made
+        triples = [_triple(triple, path, number) for triple in parts.listed(row, "triples", path, number)]
+        texts = [str(ref) for ref in parts.listed(row, "refs", path, number)]
+        records.append((triples, texts, str(row.get("category", ""))))
+    return records
 
 
 def _triple(triple: object, path: Path, number: int) -> list[str]:

@@ -50,10 +50,10 @@ def load(folder: Path | None) -> Task:
     else:
         path = pick(folder, FILES, "train")
         train, scored, origin = _read(path, "train"), _read(pick(folder, FILES, "dev"), "val"), path.name
-    rest, dev = parts.carved(_right(train), DEV)
+    remaining, dev = parts.carved(_right(train), DEV)
     return Task(
         name=NAME,
-        train=tuple(rest),
+        train=tuple(remaining),
         dev=tuple(dev),
         test=tuple(scored),
         template=TEMPLATE,
@@ -67,8 +67,8 @@ def load(folder: Path | None) -> Task:
     )
 
 
-def _right(given: list[Example]) -> list[Example]:
-    return [one for one in given if one.facts["label"]]
+def _right(examples: list[Example]) -> list[Example]:
+    return [example for example in examples if example.facts["label"]]
 
 
 def _read(path: Path, split: str) -> list[Example]:
@@ -100,9 +100,9 @@ def starred(text: str, pronoun: str, place: int) -> str | None:
     order = sorted(range(len(words)), key=lambda k: (abs(k - place), k))
     for starts in (False, True):
         for k in order:
-            rest = words[k].removeprefix(pronoun)
-            if words[k] == pronoun or (starts and rest != words[k] and not rest[0].isalnum()):
-                star = [f"*{pronoun}*", rest] if rest else [f"*{pronoun}*"]
+            suffix = words[k].removeprefix(pronoun)
+            if words[k] == pronoun or (starts and suffix != words[k] and not suffix[0].isalnum()):
+                star = [f"*{pronoun}*", suffix] if suffix else [f"*{pronoun}*"]
                 return " ".join([*words[:k], *star, *words[k + 1 :]])
     return None
 

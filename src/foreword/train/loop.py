@@ -94,8 +94,10 @@ def train(
     else:
         state, best = State(), training.initial
     training.finish(best)
-    kept = best if trainable.artifact is not None else {}
-    return training.backbone, Tuned(kept, tuple(state.curve), state.seconds, state.best_step, parameters, state.start)
+    best_tensors = best if trainable.artifact is not None else {}
+    return training.backbone, Tuned(
+        best_tensors, tuple(state.curve), state.seconds, state.best_step, parameters, state.start
+    )
 
 
 def _fit(
@@ -159,8 +161,8 @@ def _fit(
 def _mark(trainable: Trainable, setup: Setup, training: Training, rows: Sequence[Row]) -> str:
     """Tells one training from another: a checkpoint serves the training that it is of, and no other."""
     tuning, seed = setup.tuning, setup.seed
-    seen = [rows[place] for place in visited(len(rows), tuning.batch_size, tuning.max_steps, seed=seed)]
-    texts = [[row.prefix, row.own, row.answer, row.append] for row in seen]
+    visited_rows = [rows[place] for place in visited(len(rows), tuning.batch_size, tuning.max_steps, seed=seed)]
+    texts = [[row.prefix, row.own, row.answer, row.append] for row in visited_rows]
     settings = [trainable.name, tuning.stored(), seed]
     whole = canonical([*settings, setup.backbone.fingerprint, texts, training.start])
     return hashlib.sha256(whole.encode()).hexdigest()
@@ -240,10 +242,10 @@ def _save(path: Path, mark: str, training: Training, steps: torch.optim.Optimize
 
 def _resume(path: Path, mark: str, training: Training, steps: torch.optim.Optimizer) -> State | None:
     """The state of an earlier run of this very training, its numbers put back; None where there is none, or another training's."""
-    kept = checkpoint.read(path, mark=mark) if path.is_file() else None
-    if kept is None:
+    saved = checkpoint.read(path, mark=mark) if path.is_file() else None
+    if saved is None:
         return None
-    tensors, plain = kept
+    tensors, plain = saved
     try:
         best = {name.removeprefix("best."): value for name, value in tensors.items() if name.startswith("best.")}
         state = State(best=best, **plain)

@@ -1,4 +1,4 @@
-"""How this process uses freed memory; it refuses to insist where the C library is not glibc."""
+"""How this process reuses freed memory: settings of glibc's allocator, and nothing where the C library is another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The environment of a run: library versions and hardware, as a record keeps them; it refuses to take part in a key."""
+"""The environment of a run, library versions and hardware, as a record keeps it; it is part of no key."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ LIBRARIES = (
 
 def versions() -> dict[str, str]:
     """Python and the libraries that decide the numbers."""
-    found = {"python": platform.python_version()}
+    installed = {"python": platform.python_version()}
     for name in LIBRARIES:
         try:
-            found[name] = version(name)
+            installed[name] = version(name)
         except PackageNotFoundError:
-            found[name] = "absent"
-    return found
+            installed[name] = "absent"
+    return installed
 
 
 def hardware(device: torch.device) -> str:

@@ -1,5 +1,4 @@
-"""The one error a user sees: what was asked, what was found, what to do; it refuses to carry a traceback to them, or a control character
-to their terminal."""
+"""The one error that a user sees: what was asked, what was found, what to do, without traceback or control characters."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Whole-or-nothing files: written beside their place, then renamed into it; it refuses to leave half a file behind, and to put one where
-a device, another folder or an input stands."""
+"""Writes whole files or nothing: beside their place, then renamed into it; a place where a device, another folder or an input stands is
+refused."""
 
 from __future__ import annotations
 
@@ -88,12 +88,12 @@ def may_write_file(path: Path) -> None:
 def refuse_input(out: Path, inputs: Mapping[str, str]) -> None:
     """Raises ForewordError where the place to be written is itself one of the inputs (a path by the flag that names it), or is a file
     inside one."""
-    for flag, given in inputs.items():
-        if not given or not os.path.exists(given) or not os.path.exists(out):  # noqa: PTH110 - false also for a text that is no path
+    for flag, path in inputs.items():
+        if not path or not os.path.exists(path) or not os.path.exists(out):  # noqa: PTH110 - false also for a text that is no path
             continue
-        inside = out.is_file() and Path(os.path.realpath(given)) in Path(os.path.realpath(out)).parents
-        if os.path.samefile(given, out) or (inside and flag in ("--model", "--prompt")):  # noqa: PTH121
-            what = f"lies inside {flag} {given}" if inside else f"is what {flag} names"
+        inside = out.is_file() and Path(os.path.realpath(path)) in Path(os.path.realpath(out)).parents
+        if os.path.samefile(path, out) or (inside and flag in ("--model", "--prompt")):  # noqa: PTH121
+            what = f"lies inside {flag} {path}" if inside else f"is what {flag} names"
             raise ForewordError(f"--out {out} {what}, and would be written over; give --out another name.")
 
 
@@ -144,8 +144,8 @@ def _pour(part: Path, path: Path) -> None:
 def cache_folder() -> Path:
     """Where foreword may keep what it can compute again: the environment's FOREWORD_CACHE, else the platform's cache folder. It need
     not exist, nor be writable."""
-    given = os.environ.get("FOREWORD_CACHE", "")
-    return Path(given).expanduser() if given else Path(platformdirs.user_cache_dir("foreword", appauthor=False))
+    folder = os.environ.get("FOREWORD_CACHE", "")
+    return Path(folder).expanduser() if folder else Path(platformdirs.user_cache_dir("foreword", appauthor=False))
 
 
 def tidy(folder: Path, name: str = "") -> None:
@@ -155,9 +155,9 @@ def tidy(folder: Path, name: str = "") -> None:
     for old in sorted(folder.glob(f".{stem}.*.old")):
         with _abandoned(old) as left, contextlib.suppress(FileNotFoundError):
             if left:
-                for kept in old.iterdir():
-                    if not (folder / kept.name).exists():
-                        kept.replace(folder / kept.name)
+                for entry in old.iterdir():
+                    if not (folder / entry.name).exists():
+                        entry.replace(folder / entry.name)
                 shutil.rmtree(old, ignore_errors=True)
     for part in sorted(folder.glob(f".{stem}.*.part")):
         with _abandoned(part) as left:

@@ -1,4 +1,4 @@
-"""Folding puts aside what does not make two texts differ in sense: forms, case, blanks; it refuses to put a letter aside."""
+"""Folds texts for comparison: Unicode form, case and white space are ignored, letters never."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _UNSPACED_LETTER = regex.compile(rf"[[{_UNSPACED}]&&\p{{L}}]", regex.VERSION1)
 def bare(text: str) -> str:
     """A text in NFKC and without case, its unseen characters dropped: `ẞ` and `ss` are equal, `İ` and `i̇`, `é` in one character
     and in two."""
-    seen = _UNSEEN.sub("", unicodedata.normalize("NFKC", text))
-    return unicodedata.normalize("NFKC", seen.casefold())
+    visible = _UNSEEN.sub("", unicodedata.normalize("NFKC", text))
+    return unicodedata.normalize("NFKC", visible.casefold())
 
 
 def folded(text: str) -> str:

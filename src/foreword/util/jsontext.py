@@ -1,4 +1,4 @@
-"""JSON that others wrote, as plain values; whatever no file of text could hold again is refused with a ValueError, and nothing else."""
+"""Parses JSON written by others as plain values; what could not be written to a text file again is a ValueError."""
 
 from __future__ import annotations
 

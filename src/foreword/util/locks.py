@@ -1,4 +1,4 @@
-"""Locks on files and folders that die with their process; they need no file of their own, and refuse to outlive what they lock."""
+"""Locks on files and folders that end with their process and need no file of their own."""
 
 from __future__ import annotations
 

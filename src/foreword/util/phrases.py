@@ -1,4 +1,4 @@
-"""Numbers as people read them: 1,280; 12.4 s; 3 min 10 s; p = 0.18; it refuses false precision."""
+"""Numbers as people read them: 1,280; 12.4 s; 3 min 10 s; p = 0.18; with as many digits as are significant."""
 
 from __future__ import annotations
 
@@ -91,10 +91,10 @@ def duration(seconds: float) -> str:
         text = _three(seconds * factor)
         if float(text) < (60 if unit == "s" else 1000):
             return f"{text} {unit}"
-    for large, small, size, rest in (("min", "s", 60, 60), ("h", "min", 3600, 60), ("d", "h", 86400, 24)):
-        total = round(seconds / size * rest)
+    for large, small, size, small_size in (("min", "s", 60, 60), ("h", "min", 3600, 60), ("d", "h", 86400, 24)):
+        total = round(seconds / size * small_size)
         if total < {"min": 3600, "h": 1440, "d": total + 1}[large]:
-            high, low = divmod(total, rest)
+            high, low = divmod(total, small_size)
             return f"{high:,} {large} {low} {small}" if low else f"{high:,} {large}"
     raise AssertionError("days have no upper end")
 

@@ -1,4 +1,4 @@
-"""How far a long computation is, told to whoever listens; it refuses to print by itself."""
+"""Progress of a long computation, passed to a function of the caller; nothing is printed here."""
 
 from __future__ import annotations
 

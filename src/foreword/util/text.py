@@ -1,4 +1,4 @@
-"""Text in runs, each with the mark whether it is the template's own, which says where control tokens count as such."""
+"""Text in runs, each marked as the template's own or a user's: control tokens count only in the template's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads a user's table (JSON, CSV, TSV, Parquet, Excel) as rows; it refuses to read a damaged file in part."""
+"""Reads a user's table (JSON, CSV, TSV, Parquet, Excel) as rows; a damaged file is refused, never read in part."""
 
 from __future__ import annotations
 
@@ -109,8 +109,8 @@ def _from_stdin(form: Form, as_written: bool) -> Rows:
 
 
 def _ending(path: Path) -> str:
-    endings_ = [one.lower() for one in path.suffixes[-2:]]
-    return "".join(endings_[-1:]) if endings_[-1:] != [".gz"] else "".join(endings_[:-1])
+    suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
+    return "".join(suffixes[-1:]) if suffixes[-1:] != [".gz"] else "".join(suffixes[:-1])
 
 
 def readable(path: Path | str) -> bool:
@@ -256,8 +256,8 @@ def _json(raw: bytes, path: Path, form: Form, as_written: bool) -> Rows:
 
 def _several(text: str) -> bool:
     """Whether a text is JSON lines: its first line is a value by itself, and another line follows."""
-    first, _, rest = text.strip().partition("\n")
-    if not rest or rest.isspace():
+    first, _, others = text.strip().partition("\n")
+    if not others or others.isspace():
         return False
     try:
         parsed(first)

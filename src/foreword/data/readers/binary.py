@@ -1,4 +1,4 @@
-"""Reads Parquet and Excel files as rows; it refuses a damaged file, and a workbook in which it would have to choose a sheet."""
+"""Reads Parquet and Excel files as rows; a damaged file and a workbook of several sheets are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands in one cell of a user's table, as text or as a list; it refuses a value that no text was written for."""
+"""Converts one cell of a user's table to text or to a list; a value that has no plain text is refused."""
 
 from __future__ import annotations
 

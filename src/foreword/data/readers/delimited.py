@@ -1,4 +1,4 @@
-"""Reads the text of a CSV or TSV file as rows; it refuses a cell that has swallowed rows, and never guesses what a row was."""
+"""Reads the text of a CSV or TSV file as rows; a quoted cell that has swallowed rows is refused."""
 
 from __future__ import annotations
 

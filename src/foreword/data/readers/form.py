@@ -1,4 +1,4 @@
-"""The form of a table of text: how its cells are parted, quoted and encoded; it refuses what no table can have."""
+"""The form of a delimited table: its separator, quotation marks and encoding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one file may hold at most; it refuses what would fill the machine's memory before any of it is taken in."""
+"""Limits on the size of a file, checked before it is read into memory."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def whole(path: Path) -> bytes:
         size = os.fstat(stream.fileno()).st_size
         raw = at_most(stream, BYTES) if size <= BYTES else None
     if raw is None:
-        size_told = f"{size:,}" if size > BYTES else f"more than {BYTES:,}"
+        amount = f"{size:,}" if size > BYTES else f"more than {BYTES:,}"
         raise ForewordError(
-            f"{path} holds {size_told} bytes, and foreword reads at most {BYTES:,}; write the rows you need to a smaller file."
+            f"{path} holds {amount} bytes, and foreword reads at most {BYTES:,}; write the rows you need to a smaller file."
         )
     return raw
 

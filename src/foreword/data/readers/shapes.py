@@ -1,5 +1,5 @@
-"""The shapes in which people keep examples, made into rows: one object, objects under a key, columns; it refuses to guess
-which of several lists holds the examples."""
+"""Finds the rows in the shapes of JSON that people keep examples in: one object, objects under a key, columns; with several candidate
+lists it refuses to guess."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ def of_object(value: Mapping[str, Any], path: Path) -> Rows:
 
 def _questions(articles: Sequence[Mapping[str, Any]], path: Path) -> Rows:
     """SQuAD's file: one row a question, its paragraph as `context`."""
-    made = []
+    rows = []
     for number, article in enumerate(articles, 1):
         for paragraph in _objects(article["paragraphs"], f"'paragraphs' of article {number}", path):
-            for asked in _objects(paragraph.get("qas", []), f"'qas' of article {number}", path):
-                made.append({"context": paragraph.get("context")} | dict(asked))
-    return made
+            for question in _objects(paragraph.get("qas", []), f"'qas' of article {number}", path):
+                rows.append({"context": paragraph.get("context")} | dict(question))
+    return rows
 
 
 def _objects(value: Any, what: str, path: Path) -> list[Mapping[str, Any]]:
@@ -67,10 +67,10 @@ def _objects(value: Any, what: str, path: Path) -> list[Mapping[str, Any]]:
 
 def hint(names: Sequence[str]) -> str:
     """The flags that fit a table whose columns have other names than `input` and `target`; empty where nothing is known of them."""
-    for asked, answer in PAIRS:
-        if asked in names and answer in names:
+    for question, answer in PAIRS:
+        if question in names and answer in names:
             column = "--references-column" if answer == "answers" else "--target-column"
-            flags = ("" if asked == "input" else f"--input-column {asked} ") + (
+            flags = ("" if question == "input" else f"--input-column {question} ") + (
                 "" if answer == "target" else f"{column} {answer}"
             )
             return f"; give {flags.strip()}"

@@ -1,4 +1,4 @@
-"""The shelf of scorers: a file of cases in, official scores out, one file a metric; it refuses to guess a missing field.
+"""The shelf of scorers: a file of cases to the scores of the official tools, one file per metric; a missing field is refused.
 
 Each file NAME.py here scores the folder NAME of golden cases, with that folder's own keys and scales. It holds
     FIELDS    what each case must hold, `{"prediction": TEXT}` say
@@ -23,7 +23,7 @@ __all__ = ["module", "names", "score"]
 
 def names() -> list[str]:
     """The names on the shelf, from the file names alone; nothing is imported."""
-    return sorted(one.name for one in pkgutil.iter_modules(__path__) if not one.name.startswith("_"))
+    return sorted(info.name for info in pkgutil.iter_modules(__path__) if not info.name.startswith("_"))
 
 
 def module(name: str) -> ModuleType:
@@ -41,5 +41,5 @@ def score(name: str, path: Path | str) -> dict[str, Any]:
     """
     scorer = module(name)
     path = Path(path)
-    found: dict[str, Any] = scorer.score(cases(path, scorer.FIELDS), path.parent)
-    return found
+    scores: dict[str, Any] = scorer.score(cases(path, scorer.FIELDS), path.parent)
+    return scores

@@ -1,4 +1,4 @@
-"""Cases are the rows of a file to be scored, each with its place; they refuse a row that lacks a field its metric needs."""
+"""Cases: the rows of a file to be scored, each with its line number; a row that lacks a field of its metric is refused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TEXT: Kind = ("a text", lambda value: isinstance(value, str))
 TEXT_OR_NONE: Kind = ("a text or null", lambda value: value is None or isinstance(value, str))
 TEXTS: Kind = (
     "a list of texts, at least one",
-    lambda value: isinstance(value, list) and bool(value) and all(isinstance(one, str) for one in value),
+    lambda value: isinstance(value, list) and bool(value) and all(isinstance(text, str) for text in value),
 )
 LIST: Kind = ("a list", lambda value: isinstance(value, list))
 NUMBER: Kind = ("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool))
@@ -33,9 +33,9 @@ class Case(dict[str, Any]):
         other.id, other.where = self.id, self.where
         return other
 
-    def refusal(self, field: str, found: str, todo: str = "mend that line") -> ForewordError:
+    def refusal(self, field: str, fault: str, todo: str = "mend that line") -> ForewordError:
         """The sentence to raise when a field of this row cannot be scored."""
-        return ForewordError(f"{self.where}, field '{field}': {found}; {todo}.")
+        return ForewordError(f"{self.where}, field '{field}': {fault}; {todo}.")
 
 
 def cases(path: Path, fields: Mapping[str, Kind]) -> list[Case]:
@@ -48,22 +48,22 @@ def cases(path: Path, fields: Mapping[str, Kind]) -> list[Case]:
     if len(lines) != len(rows):
         raise ForewordError(f"{path} is not JSON lines; write one case, a JSON object, a line.")
     named = any("id" in row for row in rows)
-    found: dict[str, Case] = {}
+    by_id: dict[str, Case] = {}
     for number, row in zip(lines, rows, strict=True):
         case = Case(row)
         case.where = f"Line {number} of {path}"
         if not named:
-            case["id"] = str(len(found) + 1)
+            case["id"] = str(len(by_id) + 1)
         for field, (words, fits) in {"id": TEXT, **fields}.items():
             if field not in case:
                 raise case.refusal(field, "there is no such field", f"write {words} there")
             if not fits(case[field]):
                 raise case.refusal(field, f"{_short(case[field])} stands where {words} is expected")
         case.id = case["id"]
-        if case.id in found:
+        if case.id in by_id:
             raise case.refusal("id", f"'{case.id}' stands in an earlier line too", "give every case its own id")
-        found[case.id] = case
-    return list(found.values())
+        by_id[case.id] = case
+    return list(by_id.values())
 
 
 def side(folder: Path, name: str, fields: Mapping[str, Kind], key: str) -> dict[str, Case]:
@@ -72,12 +72,12 @@ def side(folder: Path, name: str, fields: Mapping[str, Kind], key: str) -> dict[
     if not path.is_file():
         raise ForewordError(f"This metric reads the file {name} beside the cases, and {folder} has none; put it there.")
     rows = cases(path, {key: TEXT, **fields})
-    found: dict[str, Case] = {}
+    by_key: dict[str, Case] = {}
     for row in rows:
-        if row[key] in found:
+        if row[key] in by_key:
             raise row.refusal(key, f"'{row[key]}' stands in an earlier line too", "keep one of the two lines")
-        found[row[key]] = row
-    return found
+        by_key[row[key]] = row
+    return by_key
 
 
 def beside(case: Case, field: str, known: Mapping[str, Case], name: str) -> Case:

@@ -1,4 +1,4 @@
-"""BLEC of logic-to-text answers, per case and as a mean of 0 and 1; it refuses a case without its logic form or gold text."""
+"""BLEC of logic-to-text predictions, per case and as a mean of 0 and 1."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def score(cases: Sequence[Case], folder: Path) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     for case in cases:
         rows.append({"id": case.id, "out": _out(case, digits=True), "out_relogic": _out(case, digits=False)})
-    return {"per_example": rows, "corpus": {"blec": mean([one["out"]["blec"] for one in rows if "blec" in one["out"]])}}
+    return {"per_example": rows, "corpus": {"blec": mean([row["out"]["blec"] for row in rows if "blec" in row["out"]])}}
 
 
 def _out(case: Case, *, digits: bool) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""DART's evaluation: multi-bleu over up to three references, METEOR where it can run; it refuses more than three.
+"""DART's evaluation: multi-bleu over at most three references, and METEOR where it can run.
 
 An empty reference stands for a missing one and counts as an empty line, as in DART's script. BLEU is 0..100 with two
 decimals, METEOR 0..1. TER is not given: no library here equals tercom.
@@ -30,13 +30,13 @@ def score(cases: Sequence[Case], folder: Path) -> dict[str, Any]:
     references = [padded(case["references"]) for case in cases]
     rows = METRICS["multi_bleu"].statistics(outputs, references)
     lower = METRICS["multi_bleu_lc"].statistics(outputs, references)
-    found: list[dict[str, Any]] = [{"multi_bleu": printed("multi_bleu", one)} for one in rows]
+    outs: list[dict[str, Any]] = [{"multi_bleu": printed("multi_bleu", sums)} for sums in rows]
     whole: dict[str, Any] = {
         "multi_bleu": printed("multi_bleu", rows.sum(axis=0)),
         "multi_bleu_lc": printed("multi_bleu_lc", lower.sum(axis=0)),
     }
     whole["unifiedskg_sacrebleu"] = _sacrebleu(outputs, references)
-    return with_meteor(cases, outputs, references, found, whole)
+    return with_meteor(cases, outputs, references, outs, whole)
 
 
 def with_meteor(
@@ -69,7 +69,7 @@ def printed(name: str, sums: Numbers) -> dict[str, Any]:
         return {"bleu": 0.0, "precisions": [0.0] * ORDER, "bp": 0.0, "ratio": 0.0, "hyp_len": 0, "ref_len": 0}
     return {
         "bleu": _rounded(float(METRICS[name].from_sums(sums)), 2),
-        "precisions": [_rounded(100.0 * float(one), 1) for one in precisions(np.asarray(sums))],
+        "precisions": [_rounded(100.0 * float(precision), 1) for precision in precisions(np.asarray(sums))],
         "bp": _rounded(float(brevity(sums)), 3),
         "ratio": _rounded(ours / theirs, 3),
         "hyp_len": ours,
@@ -79,10 +79,14 @@ def printed(name: str, sums: Numbers) -> dict[str, Any]:
 
 def _sacrebleu(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, Any]:
     """BLEU as UnifiedSKG takes it: sacrebleu's defaults, and missing references skipped."""
-    kept = [[one or None for one in accepted] if any(accepted) else list(accepted) for accepted in references]
-    one = BLEU(force=True).corpus_score(list(outputs), [[accepted[k] for accepted in kept] for k in range(COLUMNS)])
+    reference_lists = [
+        [text or None for text in accepted] if any(accepted) else list(accepted) for accepted in references
+    ]
+    bleu = BLEU(force=True).corpus_score(
+        list(outputs), [[accepted[k] for accepted in reference_lists] for k in range(COLUMNS)]
+    )
     names = ("score", "bp", "sys_len", "ref_len", "precisions")
-    return {name: getattr(one, name) for name in names}
+    return {name: getattr(bleu, name) for name in names}
 
 
 def _rounded(value: float, digits: int) -> float:

@@ -1,4 +1,4 @@
-"""The E2E challenge's evaluation: BLEU and NIST twice, ROUGE-L, CIDEr, METEOR where it runs; it refuses no output.
+"""The E2E challenge's evaluation: BLEU and NIST by both scripts, ROUGE-L, CIDEr, and METEOR where it can run.
 
 `mteval_perl` is the official default, printed with four decimals; `pymteval` its Python port; the rest the COCO caption
 code over Penn Treebank words. BLEU, METEOR and ROUGE_L are 0..1, CIDEr 0..10, NIST has no bound. CIDEr and METEOR of
@@ -32,22 +32,22 @@ FIELDS = {"references": TEXTS, "prediction": TEXT}
 def score(cases: Sequence[Case], folder: Path) -> dict[str, Any]:
     """All of it for every case, and over all."""
     perl = [segment(case["prediction"], case["references"], perl_words) for case in cases]
-    python = [_python(case, one) for case, one in zip(cases, perl, strict=True)]
+    python = [_python(case, segment) for case, segment in zip(cases, perl, strict=True)]
     segments, coco = _coco(cases)
-    found = [
+    outs = [
         {
             "pymteval_single": {
-                "bleu": python_bleu([its]),
-                "sent_bleu_plus1": python_bleu([its], smoothing=1.0),
-                "nist": _nist([its]),
+                "bleu": python_bleu([python_segment]),
+                "sent_bleu_plus1": python_bleu([python_segment], smoothing=1.0),
+                "nist": _nist([python_segment]),
             },
-            "mteval_perl_single": _perl([one]),
+            "mteval_perl_single": _perl([perl_segment]),
             "coco_in_half": caption,
         }
-        for one, its, caption in zip(perl, python, segments, strict=True)
+        for perl_segment, python_segment, caption in zip(perl, python, segments, strict=True)
     ]
     return {
-        "per_example": [{"id": case.id, "out": out} for case, out in zip(cases, found, strict=True)],
+        "per_example": [{"id": case.id, "out": out} for case, out in zip(cases, outs, strict=True)],
         "corpus": {
             "mteval_perl": _perl(perl),
             "pymteval": {"NIST": _nist(python), "BLEU": python_bleu(python)},
@@ -60,7 +60,7 @@ def score(cases: Sequence[Case], folder: Path) -> dict[str, Any]:
 def _python(case: Case, perl: Segment) -> Segment:
     """The Python port's reading of a case: Perl's, where both see the same words."""
     texts = [case["prediction"], *case["references"]]
-    same = all(perl_words(one) == python_words(one) for one in texts)
+    same = all(perl_words(text) == python_words(text) for text in texts)
     return perl if same else segment(case["prediction"], case["references"], python_words)
 
 
@@ -78,15 +78,15 @@ def _nist(segments: Sequence[Segment]) -> float | dict[str, str]:
 def _coco(cases: Sequence[Case]) -> tuple[list[dict[str, float]], dict[str, float]]:
     """ROUGE_L, CIDEr and, where it runs, METEOR: of each case, and over all."""
     outputs = tokenised([case["prediction"] for case in cases])
-    words = iter(tokenised([one for case in cases for one in case["references"]]))
+    words = iter(tokenised([reference for case in cases for reference in case["references"]]))
     references = [[next(words) for _ in case["references"]] for case in cases]
     rouges = [rouge_l(output, accepted) for output, accepted in zip(outputs, references, strict=True)]
     ciders = cider(outputs, references)
-    found = [{"ROUGE_L": rouge, "CIDEr": one} for rouge, one in zip(rouges, ciders, strict=True)]
+    captions = [{"ROUGE_L": rouge, "CIDEr": score} for rouge, score in zip(rouges, ciders, strict=True)]
     whole = {"ROUGE_L": mean(rouges), "CIDEr": mean(ciders)}
     if meteor.here():
         counted = meteor.counts(outputs, references)
         whole["METEOR"] = float(meteor.score(counted.sum(axis=0)))
-        for caption, one in zip(found, counted, strict=True):
-            caption["METEOR"] = float(meteor.score(one))
-    return found, whole
+        for caption, counts in zip(captions, counted, strict=True):
+            caption["METEOR"] = float(meteor.score(counts))
+    return captions, whole

@@ -1,4 +1,4 @@
-"""GLUE and SuperGLUE label sets as T5 scores them, with Hugging Face and jiant beside; it refuses a task that it does not know."""
+"""GLUE and SuperGLUE label sets as T5 scores them, with the scores of Hugging Face and jiant beside them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def score(cases: Sequence[Case], folder: Path) -> dict[str, Any]:
         pools[case["task"]].append(case)
     corpus = {}
     for task, group in sorted(pools.items()):
-        pooled = {key: [one for case in group for one in case[key]] for key in ("targets", "predictions")}
+        pooled = {key: [value for case in group for value in case[key]] for key in ("targets", "predictions")}
         corpus[task] = _out(group[0].but(**pooled)).get("t5", {})
     return {"per_example": rows, "corpus": corpus}
 
@@ -43,31 +43,31 @@ def _check(case: Case) -> None:
     if len(targets) != len(case["predictions"]):
         raise case.refusal("targets", f"{len(targets)} stand beside {len(case['predictions'])} predictions")
     if task == "stsb":
-        if not all(isinstance(one, int | float) for one in targets):
+        if not all(isinstance(target, int | float) for target in targets):
             raise case.refusal("targets", "not all are numbers")
         return
-    if not isinstance(labels, list) or len(labels) < 2 or not all(isinstance(one, str) for one in labels):
+    if not isinstance(labels, list) or len(labels) < 2 or not all(isinstance(label, str) for label in labels):
         raise case.refusal("label_classes", "there is no list of at least two labels", "write the labels there")
-    if not all(isinstance(one, int) and 0 <= one < len(labels) for one in targets):
+    if not all(isinstance(target, int) and 0 <= target < len(labels) for target in targets):
         raise case.refusal("targets", f"not all are numbers of the {len(labels)} labels, counted from 0")
 
 
 def _out(case: Case) -> dict[str, Any]:
-    task, targets, said = case["task"], case["targets"], case["predictions"]
+    task, targets, predictions = case["task"], case["targets"], case["predictions"]
     if task == "stsb":
-        return _similarity(targets, [_number(one) for one in said])
+        return _similarity(targets, [_number(prediction) for prediction in predictions])
     labels = tuple(case["label_classes"])
-    truths = [[labels[one]] for one in targets]
-    ids = [labels.index(one) if one in labels else -1 for one in said]
+    truths = [[labels[target]] for target in targets]
+    ids = [labels.index(prediction) if prediction in labels else -1 for prediction in predictions]
     if task == "cola":
         return {"t5": {"matthews_corrcoef": matthews(targets, ids)}}
-    accuracy = metric("accuracy").score(said, truths)
+    accuracy = metric("accuracy").score(predictions, truths)
     if task == "cb":
-        found = label_f1("cb", labels).score(said, truths)
-        return {"t5": {"mean_3class_f1": found, "accuracy": accuracy}} | _cb(targets, ids, accuracy / 100)
+        f1 = label_f1("cb", labels).score(predictions, truths)
+        return {"t5": {"mean_3class_f1": f1, "accuracy": accuracy}} | _cb(targets, ids, accuracy / 100)
     if task not in ("mrpc", "qqp"):
         return {"t5": {"accuracy": accuracy}}
-    f1 = label_f1(task, labels, positive=labels[1]).score(said, truths)
+    f1 = label_f1(task, labels, positive=labels[1]).score(predictions, truths)
     out: Scores = {"t5": {"f1": f1, "accuracy": accuracy}}
     if -1 not in ids:
         both = (f1 + accuracy) / 200
@@ -75,10 +75,12 @@ def _out(case: Case) -> dict[str, Any]:
     return out
 
 
-def _similarity(targets: Sequence[float], said: Sequence[float]) -> dict[str, Any]:
+def _similarity(targets: Sequence[float], predictions: Sequence[float]) -> dict[str, Any]:
     if len(targets) < 2:
         return {"error": "ValueError"}
-    return {"t5": {"pearson_corrcoef": pearson(targets, said), "spearman_corrcoef": spearman(targets, said)}}
+    return {
+        "t5": {"pearson_corrcoef": pearson(targets, predictions), "spearman_corrcoef": spearman(targets, predictions)}
+    }
 
 
 def _number(text: str) -> float:
@@ -93,7 +95,7 @@ def _cb(targets: Sequence[int], ids: Sequence[int], accuracy: float) -> Scores:
     present = mean([_f1(targets, ids, label) for label in sorted({*targets, *ids})])
     each = [_f1(targets, ids, label) for label in range(3)]
     f1 = mean(each)
-    parts = {f"f1{number}": one for number, one in enumerate(each, 1)}
+    parts = {f"f1{number}": f1_of_class for number, f1_of_class in enumerate(each, 1)}
     return {
         "hf_super_glue": {"accuracy": accuracy, "f1": present},
         "jiant": {"major": (accuracy + f1) / 2, "acc": accuracy, "avg_f1": f1, **parts},
@@ -101,6 +103,6 @@ def _cb(targets: Sequence[int], ids: Sequence[int], accuracy: float) -> Scores:
 
 
 def _f1(targets: Sequence[int], ids: Sequence[int], label: int) -> float:
-    both = sum(one == other == label for one, other in zip(targets, ids, strict=True))
-    total = sum(one == label for one in (*targets, *ids))
+    both = sum(target == predicted == label for target, predicted in zip(targets, ids, strict=True))
+    total = sum(label_id == label for label_id in (*targets, *ids))
     return 2 * both / total if total else 0.0

@@ -1,4 +1,4 @@
-"""MTOP parses by UnifiedSKG, CASPER and TOP, per case and as means of 0 and 1; it refuses a reference whose brackets do not fit."""
+"""MTOP parses as UnifiedSKG, CASPER and TOP score them, per case and as means of 0 and 1."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def score(cases: Sequence[Case], folder: Path) -> dict[str, Any]:
     plain, whole = [], []
     for case in cases:
         spaced = mtop.respaced(case["prediction"])
-        top, one, other = _top(case)
+        top, plain_counts, whole_counts = _top(case)
         rows.append(
             {
                 "id": case.id,
@@ -29,8 +29,8 @@ def score(cases: Sequence[Case], folder: Path) -> dict[str, Any]:
                 "out_top_tree": top,
             }
         )
-        plain.append(one)
-        whole.append(other)
+        plain.append(plain_counts)
+        whole.append(whole_counts)
 
     def means(which: str, key: str) -> float:
         return mean([row[which][key] for row in rows])
@@ -56,14 +56,14 @@ def score(cases: Sequence[Case], folder: Path) -> dict[str, Any]:
 
 
 def _out(case: Case, prediction: str) -> dict[str, Any]:
-    meant, said = mtop.template(case["gold"]), mtop.template(prediction)
-    if meant is None:
+    gold, predicted = mtop.template(case["gold"]), mtop.template(prediction)
+    if gold is None:
         raise case.refusal("gold", "its brackets do not fit")
     return {
         "exact_match": int(prediction == case["gold"]),
-        "template": int(said == meant),
-        "intent": int(said is not None and said.split("-")[0] == meant.split("-")[0]),
-        "invalid": int(said is None),
+        "template": int(predicted == gold),
+        "intent": int(predicted is not None and predicted.split("-")[0] == gold.split("-")[0]),
+        "invalid": int(predicted is None),
     }
 
 
@@ -72,15 +72,17 @@ def _top(case: Case) -> tuple[dict[str, Any], tuple[int, int, int], tuple[int, i
         gold = mtop.tree(case["gold"])
     except mtop.NotATreeError as error:
         raise case.refusal("gold", "it is no tree of intents and slots") from error
-    said, bad_label = NO_TREE, False
+    predicted, bad_label = NO_TREE, False
     try:
-        said = mtop.tree(case["prediction"])
-        valid = mtop.alternates(said)
+        predicted = mtop.tree(case["prediction"])
+        valid = mtop.alternates(predicted)
     except mtop.NotATreeError as error:
         bad_label, valid = error.label is not None, False
-    ours, theirs = mtop.brackets(said if valid else NO_TREE), mtop.brackets(gold)
-    plain, whole = (mtop.bracket_counts(one, other) for one, other in zip(ours, theirs, strict=True))
-    same = valid and mtop.written(said) == mtop.written(gold)
+    ours, theirs = mtop.brackets(predicted if valid else NO_TREE), mtop.brackets(gold)
+    plain, whole = (
+        mtop.bracket_counts(prediction, reference) for prediction, reference in zip(ours, theirs, strict=True)
+    )
+    same = valid and mtop.written(predicted) == mtop.written(gold)
     out: dict[str, Any] = {
         "exact_match": int(same),
         "valid": int(valid),

@@ -1,4 +1,4 @@
-"""MultiRC data sets by T5, Hugging Face and jiant: F1 over answers, exact match over questions; it refuses a label but 0 and 1."""
+"""MultiRC data sets as T5, Hugging Face and jiant score them: F1 over answers, exact match over questions."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ def _t5(items: Sequence[Item]) -> dict[str, float]:
 
 
 def _groups(items: Sequence[Item], key: Any) -> list[list[Item]]:
-    found: dict[Hashable, list[Item]] = defaultdict(list)
+    groups: dict[Hashable, list[Item]] = defaultdict(list)
     for item in items:
-        found[key(item)].append(item)
-    return list(found.values())
+        groups[key(item)].append(item)
+    return list(groups.values())
 
 
 def _right(item: Item) -> bool:
@@ -77,10 +77,10 @@ def _exact(groups: Sequence[Sequence[Item]]) -> float:
 
 
 def _f1(items: Sequence[Item], label: int) -> float:
-    said = sum(item["prediction"] == LABELS[label] for item in items)
+    predicted = sum(item["prediction"] == LABELS[label] for item in items)
     true = sum(item["label"] == label for item in items)
     both = sum(item["label"] == label and _right(item) for item in items)
-    return 2 * both / (said + true) if said + true else 0.0
+    return 2 * both / (predicted + true) if predicted + true else 0.0
 
 
 def _macro(items: Sequence[Item]) -> float:

@@ -1,4 +1,4 @@
-"""PARENT as table_text_eval scores it: pairs or triples, lower-cased words between spaces; it refuses mixed tables.
+"""PARENT as table_text_eval computes it: pairs or triples, lower-cased words between spaces; mixed tables are refused.
 
 A table on which the official script stops scores `{"error": NAME}` and is left out of the corpus. Scores are 0..1.
 """
@@ -18,9 +18,9 @@ WEIGHTS: dict[str, float | None] = {"lambda_none": None, "lambda_0.5": 0.5, "lam
 
 def score(cases: Sequence[Case], folder: Path) -> dict[str, Any]:
     """Precision, recall and F of every case and their means, for each weight in WEIGHTS."""
-    found = [(case.id, _one(case)) for case in cases]
-    whole = {name: parent_means([out[name] for _, out in found]) for name in WEIGHTS}
-    return {"per_example": [{"id": name, "out": out} for name, out in found], "corpus": whole}
+    outs = [(case.id, _by_weight(case)) for case in cases]
+    whole = {name: parent_means([out[name] for _, out in outs]) for name in WEIGHTS}
+    return {"per_example": [{"id": name, "out": out} for name, out in outs], "corpus": whole}
 
 
 def as_dict(score: Score, scale: float = 1.0) -> dict[str, float]:
@@ -34,16 +34,16 @@ def parent_means(outs: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return {name: mean([out[name] for out in known]) for name in ("precision", "recall", "f")}
 
 
-def _one(case: Case) -> dict[str, dict[str, Any]]:
+def _by_weight(case: Case) -> dict[str, dict[str, Any]]:
     # One line a table and one a case's references, entries between TABs; lines are stripped before they are cut.
     entries = [[_words(part) for part in entry.split("|||")] for entry in case["table"].strip().split("\t")]
-    references = [_words(one) for one in "\t".join(case["references"]).strip().split("\t")]
+    references = [_words(reference) for reference in "\t".join(case["references"]).strip().split("\t")]
     try:
-        known, told = entailing(entries), to_tell(entries)
+        known, values = entailing(entries), to_tell(entries)
     except TableError as error:
         return {name: {"error": error.stops} for name in WEIGHTS}
-    found = parent(_words(case["prediction"]), references, known, told, list(WEIGHTS.values()))
-    return {name: as_dict(one) for name, one in zip(WEIGHTS, found, strict=True)}
+    scores = parent(_words(case["prediction"]), references, known, values, list(WEIGHTS.values()))
+    return {name: as_dict(score) for name, score in zip(WEIGHTS, scores, strict=True)}
 
 
 def _words(text: str) -> Words:

@@ -1,4 +1,4 @@
-"""ReCoRD answers by SQuAD's exact match and F1, as T5, the official script and jiant have it; it refuses a case without query."""
+"""ReCoRD answers by SQuAD's exact match and F1, as T5, the official script and jiant compute them."""
 
 from __future__ import annotations
 

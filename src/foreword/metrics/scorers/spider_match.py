@@ -1,4 +1,4 @@
-"""Spider queries by exact set match, hardness and component; it refuses a case whose database tables.jsonl does not describe."""
+"""Spider queries by exact set match, hardness and component; a case whose database is not described in tables.jsonl is refused."""
 
 from __future__ import annotations
 
@@ -63,10 +63,10 @@ def _judged(case: Case, schema: Schema, reread: Reread = list) -> Verdict | str:
 def _forked(case: Case, schema: Schema, reread: Reread, verdict: Verdict | str) -> Verdict | str:
     """The verdict of a fork: the tool's own where the fork reads the same."""
     try:
-        found = [tokens(case[field]) for field in ("gold", "prediction")]
+        token_lists = [tokens(case[field]) for field in ("gold", "prediction")]
     except SqlError:
         return verdict
-    return verdict if found == [tuple(reread(one)) for one in found] else _judged(case, schema, reread)
+    return verdict if token_lists == [tuple(reread(read)) for read in token_lists] else _judged(case, schema, reread)
 
 
 def _schema(row: Case) -> Schema:
@@ -79,26 +79,26 @@ def _schema(row: Case) -> Schema:
 def _short(verdict: Verdict | str, *names: str) -> dict[str, Any]:
     if isinstance(verdict, str):
         return {"error": verdict}
-    found = {"exact": int(verdict.exact), "hardness": verdict.hardness, "parse_error": verdict.parse_error}
-    return {name: found[name] for name in names}
+    fields = {"exact": int(verdict.exact), "hardness": verdict.hardness, "parse_error": verdict.parse_error}
+    return {name: fields[name] for name in names}
 
 
 def _out(verdict: Verdict | str) -> dict[str, Any]:
-    found = _short(verdict, "exact", "hardness", "parse_error")
+    fields = _short(verdict, "exact", "hardness", "parse_error")
     if isinstance(verdict, str):
-        return found
+        return fields
     partial = {}
     for name in COMPONENTS:
         gold, ours, _ = verdict.totals[name]
         right = int(verdict.right(name))
         partial[name] = {"acc": right, "rec": right, "f1": right, "label_total": gold, "pred_total": ours}
-    return found | {"partial": partial}
+    return fields | {"partial": partial}
 
 
 def _level(verdicts: Sequence[Verdict], level: str) -> dict[str, Any]:
-    chosen = [one for one in verdicts if level in ("all", one.hardness)]
+    chosen = [verdict for verdict in verdicts if level in ("all", verdict.hardness)]
     partial = {name: _partial(chosen, name) for name in COMPONENTS}
-    return {"count": len(chosen), "exact": _share([one.exact for one in chosen]), "partial": partial}
+    return {"count": len(chosen), "exact": _share([verdict.exact for verdict in chosen]), "partial": partial}
 
 
 def _partial(chosen: Sequence[Verdict], name: str) -> dict[str, float]:
@@ -106,8 +106,8 @@ def _partial(chosen: Sequence[Verdict], name: str) -> dict[str, float]:
 
     An F1 of two zeros is printed as 1 by the official tool, and so it is here.
     """
-    precision = _share([one.right(name) for one in chosen if one.totals[name][1] > 0])
-    recall = _share([one.right(name) for one in chosen if one.totals[name][0] > 0])
+    precision = _share([verdict.right(name) for verdict in chosen if verdict.totals[name][1] > 0])
+    recall = _share([verdict.right(name) for verdict in chosen if verdict.totals[name][0] > 0])
     total = precision + recall
     return {"acc": precision, "rec": recall, "f1": 2 * precision * recall / total if total else float(bool(chosen))}
 

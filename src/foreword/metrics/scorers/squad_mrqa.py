@@ -1,4 +1,4 @@
-"""Reading answers as the SQuAD v1.1, MRQA and T5 scripts score them; it refuses a case without an accepted answer."""
+"""Reading comprehension answers as the SQuAD v1.1, MRQA and T5 scripts score them."""
 
 from __future__ import annotations
 
@@ -28,11 +28,16 @@ def score(cases: Sequence[Case], folder: Path) -> dict[str, Any]:
     t5 = [best(case["prediction"], case["answers"], trivia) for case in cases]
     there = [case["prediction"] is not None for case in cases]
     rows = []
-    for case, one, other in zip(cases, squad, t5, strict=True):
-        out = {"squad_v1.1": _long(one), "mrqa": _long(one), "t5_squad": _short(one), "t5_trivia_qa": _short(other)}
+    for case, squad_pair, t5_pair in zip(cases, squad, t5, strict=True):
+        out = {
+            "squad_v1.1": _long(squad_pair),
+            "mrqa": _long(squad_pair),
+            "t5_squad": _short(squad_pair),
+            "t5_trivia_qa": _short(t5_pair),
+        }
         rows.append({"id": case.id, "out": out})
     whole = _mean(squad)
-    answered = _mean([one for one, is_there in zip(squad, there, strict=True) if is_there])
+    answered = _mean([pair for pair, is_there in zip(squad, there, strict=True) if is_there])
     corpus = {"squad_v1.1": _long(whole), "mrqa": _long(whole), "mrqa_skip_no_answer": _long(answered)}
     if all(there):
         corpus |= {"t5_squad": _short(whole), "t5_trivia_qa": _short(_mean(t5))}
@@ -40,7 +45,7 @@ def score(cases: Sequence[Case], folder: Path) -> dict[str, Any]:
 
 
 def _mean(pairs: Sequence[Pair]) -> Pair:
-    return mean([one for one, _ in pairs]), mean([two for _, two in pairs])
+    return mean([exact for exact, _ in pairs]), mean([f1 for _, f1 in pairs])
 
 
 def _long(pair: Pair) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""ToTTo's evaluation, from raw predictions and ToTTo's own JSON to BLEU and PARENT; it refuses a case without its table.
+"""ToTTo's evaluation, from raw predictions and ToTTo's own JSON to BLEU and PARENT.
 
 The tables and references stand in examples.jsonl beside the cases, one example of ToTTo's JSON a line. A table on which
 PARENT's script stops has `{"error": NAME}` as its PARENT and is left out of the corpus's. Scores are 0..100.
@@ -48,11 +48,11 @@ def score(cases: Sequence[Case], folder: Path) -> dict[str, Any]:
         references.append(accepted)
         parents.append(_parents(outputs[-1], accepted, table))
     rows = METRICS["bleu"].statistics(outputs, references)
-    whole = {name: parent_means([one[name] for one in parents]) for name in WEIGHTS}
+    whole = {name: parent_means([weighted[name] for weighted in parents]) for name in WEIGHTS}
     return {
         "per_example": [
-            {"id": case.id, "out": {"bleu_single": _bleu(row), **rest}}
-            for case, row, rest in zip(cases, rows, parents, strict=True)
+            {"id": case.id, "out": {"bleu_single": _bleu(row), **weighted}}
+            for case, row, weighted in zip(cases, rows, parents, strict=True)
         ],
         "corpus": {"bleu": _bleu(rows.sum(axis=0)), **whole},
     }
@@ -65,34 +65,34 @@ def _examples(folder: Path) -> dict[int, tuple[list[str], Tables]]:
         raise ForewordError(
             f"This metric reads ToTTo's tables from {SIDE} beside the cases, and {folder} has none; put it there."
         )
-    found: dict[int, tuple[list[str], Tables]] = {}
+    examples: dict[int, tuple[list[str], Tables]] = {}
     for row in read_cases(path, _EXAMPLE):
         try:
-            found[row["example_id"]] = reference_lines(_sentences(row)), tables(row)
+            examples[row["example_id"]] = reference_lines(_sentences(row)), tables(row)
         except ForewordError as error:
             raise ForewordError(f"{row.where}: {error}") from error
-    return found
+    return examples
 
 
 def _sentences(row: Case) -> list[str]:
-    said = row["sentence_annotations"]
-    for one in said:
-        if not isinstance(one, dict) or not isinstance(one.get("final_sentence"), str):
+    annotations = row["sentence_annotations"]
+    for annotation in annotations:
+        if not isinstance(annotation, dict) or not isinstance(annotation.get("final_sentence"), str):
             raise row.refusal("sentence_annotations", "an entry has no text in 'final_sentence'")
-    return [one["final_sentence"] for one in said]
+    return [annotation["final_sentence"] for annotation in annotations]
 
 
 def _parents(output: str, references: Sequence[str], table: Tables) -> dict[str, dict[str, Any]]:
     try:
-        found = parent_scores(output, references, table, list(WEIGHTS.values()))
+        scores = parent_scores(output, references, table, list(WEIGHTS.values()))
     except TableError as error:
         return {name: {"error": error.stops} for name in WEIGHTS}
-    return {name: as_dict(one, 100.0) for name, one in zip(WEIGHTS, found, strict=True)}
+    return {name: as_dict(score, 100.0) for name, score in zip(WEIGHTS, scores, strict=True)}
 
 
 def _bleu(sums: Numbers) -> dict[str, Any]:
     """sacrebleu's command-line defaults: 13a, mixed case, exponential smoothing, no effective order. sums: [10]."""
-    ours, theirs, *counts = (int(one) for one in sums)
-    one = BLEU.compute_bleu(counts[:ORDER], counts[ORDER:], ours, theirs, smooth_method="exp", max_ngram_order=ORDER)
+    ours, theirs, *counts = (int(number) for number in sums)
+    bleu = BLEU.compute_bleu(counts[:ORDER], counts[ORDER:], ours, theirs, smooth_method="exp", max_ngram_order=ORDER)
     names = ("score", "counts", "totals", "precisions", "bp", "sys_len", "ref_len")
-    return {name: getattr(one, name) for name in names}
+    return {name: getattr(bleu, name) for name in names}

@@ -1,4 +1,4 @@
-"""WSC answers as T5 labels them, 1, 0 or -1, and their accuracy; it refuses a label other than 0, 1 or none."""
+"""WSC answers as T5 labels them, 1, 0 or -1, and their accuracy."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def score(cases: Sequence[Case], folder: Path) -> dict[str, Any]:
     """`predicted_label` of each case; the corpus `accuracy`, 0..100, of the cases that have a label."""
     rows, right = [], []
     for case in cases:
-        found = predicted_label(case["referent"], case["prediction"])
-        rows.append({"id": case.id, "out": {"predicted_label": found}})
+        predicted = predicted_label(case["referent"], case["prediction"])
+        rows.append({"id": case.id, "out": {"predicted_label": predicted}})
         label = case.get("label")
         if label not in (None, 0, 1):
             raise case.refusal("label", f"{label!r} stands where 0, 1 or null is expected")
         if label is not None:
-            right.append(100.0 * (found == label))
+            right.append(100.0 * (predicted == label))
     return {"per_example": rows, "corpus": {"accuracy": mean(right)} if right else {}}

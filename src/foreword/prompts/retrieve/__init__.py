@@ -1,4 +1,4 @@
-"""The shelf of Retrievers, which find training Examples to show before an Example; it refuses unknown names."""
+"""The shelf of Retrievers, which find training Examples to show before an Example."""
 
 from __future__ import annotations
 
@@ -70,5 +70,5 @@ def _in_turn(drawn: Sequence[Example], rng: Random) -> list[Example]:
         lines[example.targets[0] if example.targets else ""].append(example)
     labels = sorted(lines)
     rng.shuffle(labels)
-    turns = [(turn, place, one) for place, label in enumerate(labels) for turn, one in enumerate(lines[label])]
-    return [one for _, _, one in sorted(turns, key=lambda entry: entry[:2])]
+    turns = [(turn, place, example) for place, label in enumerate(labels) for turn, example in enumerate(lines[label])]
+    return [example for _, _, example in sorted(turns, key=lambda entry: entry[:2])]

@@ -1,4 +1,4 @@
-"""The retriever `bm25`: demonstrations that share rare words with the question; it refuses to drop a word."""
+"""The retriever `bm25`: demonstrations that share rare words with the question."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def bm25_retriever(pool: Pool) -> Retriever:
     """
     cut = _cutter(pool)
     cuts = [cut(text) for text in pool.texts]
-    numbers = {piece: number for number, piece in enumerate(sorted({piece for one in cuts for piece in one}))}
+    numbers = {piece: number for number, piece in enumerate(sorted({piece for pieces in cuts for piece in pieces}))}
     index = bm25s.BM25(method=METHOD, k1=K1, b=B, backend="numpy")
     if numbers:
-        corpus = [[numbers[piece] for piece in one] for one in cuts]
+        corpus = [[numbers[piece] for piece in pieces] for pieces in cuts]
         index.index((corpus, dict(numbers)), create_empty_token=False, show_progress=False)
-    having = Counter(numbers[piece] for one in cuts for piece in set(one))
+    having = Counter(numbers[piece] for pieces in cuts for piece in set(pieces))
     rarity = [
         math.log(1 + (len(cuts) - having[number] + 0.5) / (having[number] + 0.5)) for number in range(len(numbers))
     ]
@@ -62,7 +62,7 @@ def bm25_retriever(pool: Pool) -> Retriever:
         damped = K1 * (1 - B + B * length / mean)
         return sum(count * rarity[number] * count / (count + damped) for number, count in Counter(known).items())
 
-    def one(example: Example, bars: Sequence[int], k: int) -> Ranking:
+    def rank_one(example: Example, bars: Sequence[int], k: int) -> Ranking:
         own = cut(example.text)
         known = [numbers[piece] for piece in own if piece in numbers]
         scores = index.get_scores_from_ids(known) if known else np.zeros(len(cuts), np.float32)  # [N]
@@ -73,7 +73,7 @@ def bm25_retriever(pool: Pool) -> Retriever:
         ]
 
     def rank(examples: Sequence[Example], barred: Sequence[Sequence[int]], k: int) -> list[Ranking]:
-        return [one(example, bars, k) for example, bars in zip(examples, barred, strict=True)]
+        return [rank_one(example, bars, k) for example, bars in zip(examples, barred, strict=True)]
 
     return Ranked("bm25", pool, rank)
 

@@ -1,4 +1,4 @@
-"""The retriever `random`: demonstrations by chance; it refuses to let any order of examples matter."""
+"""The retriever `random`: demonstrations drawn by seed and id, whatever the order of the examples."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def random_retriever(pool: Pool) -> Retriever:
     """Distinct questions drawn by the seed, the asking example's id and the pool's ids alone."""
     ordered = Pool(by_id(pool.examples), pool.seed)
 
-    def one(example: Example, bars: Sequence[int], k: int) -> Ranking:
+    def rank_one(example: Example, bars: Sequence[int], k: int) -> Ranking:
         free = len(ordered.groups) - len(bars)
         chosen = Random(f"{ordered.seed}/demonstrations/{example.id}").sample(range(free), min(k, free))
         return [(_past(number, bars), None) for number in chosen]
 
     def rank(examples: Sequence[Example], barred: Sequence[Sequence[int]], k: int) -> list[Ranking]:
-        return [one(example, bars, k) for example, bars in zip(examples, barred, strict=True)]
+        return [rank_one(example, bars, k) for example, bars in zip(examples, barred, strict=True)]
 
     return Ranked("random", ordered, rank)
 

@@ -1,4 +1,4 @@
-"""A Pool holds training Examples by question; it refuses to show one before itself or its own question."""
+"""A Pool of training Examples by question: an example is never shown before itself or its own question."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Pool:
 
     def shown(self, number: int, example: Example) -> Example:
         """The first training example of a question that is not barred whose id is not that of `example`."""
-        return next(one for one in self.groups[number] if one.id != example.id)
+        return next(candidate for candidate in self.groups[number] if candidate.id != example.id)
 
 
 @dataclass(frozen=True)

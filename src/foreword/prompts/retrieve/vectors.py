@@ -1,4 +1,4 @@
-"""The retriever `dense`: demonstrations with vectors near the question's; it refuses to let rounding decide."""
+"""The retriever `dense`: demonstrations whose vectors are near the question's; ties after rounding break by position."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ def dense_retriever(pool: Pool) -> Retriever:
 
     def rank(examples: Sequence[Example], barred: Sequence[Sequence[int]], k: int) -> list[Ranking]:
         step = max(1, _HELD // len(vectors))
-        found: list[Ranking] = []
+        rankings: list[Ranking] = []
         for start in range(0, len(examples), step):
             queries = np.stack([vector(example.text) for example in examples[start : start + step]])  # [B, H]
-            found += _nearest(vectors, search, queries, barred[start : start + step], k)
-        return found
+            rankings += _nearest(vectors, search, queries, barred[start : start + step], k)
+        return rankings
 
     return Ranked("dense", pool, rank)
 
@@ -61,9 +61,9 @@ def _unit(encode: Encode, texts: Sequence[str], width: int | None = None) -> Vec
     """The vectors of texts at length 1, [N, H]; zero stays zero. Raises ForewordError where not usable."""
     raw = np.asarray(encode(texts), dtype=np.float64)
     if raw.ndim != 2 or len(raw) != len(texts) or (width is not None and raw.shape[1] != width):
-        wanted = f"[{len(texts)}, {'H' if width is None else width}]"
+        expected = f"[{len(texts)}, {'H' if width is None else width}]"
         raise ForewordError(
-            f"The encoder gave vectors of shape {list(raw.shape)} where {wanted} was asked; use another."
+            f"The encoder gave vectors of shape {list(raw.shape)} where {expected} was asked; use another."
         )
     finite = np.isfinite(raw).all(axis=1)
     if not finite.all():
@@ -96,9 +96,9 @@ def _searcher(vectors: Vectors) -> Search:
 def _numpy_search(vectors: Vectors, queries: Vectors, n: int) -> tuple[Vectors, np.ndarray[Any, Any]]:
     scores = queries @ vectors.T  # [B, N]
     places = np.argpartition(-scores, n - 1, axis=1)[:, :n]
-    found = np.take_along_axis(scores, places, axis=1)
-    order = np.argsort(-found, axis=1, kind="stable")
-    return np.take_along_axis(found, order, axis=1), np.take_along_axis(places, order, axis=1)
+    highest = np.take_along_axis(scores, places, axis=1)
+    order = np.argsort(-highest, axis=1, kind="stable")
+    return np.take_along_axis(highest, order, axis=1), np.take_along_axis(places, order, axis=1)
 
 
 def _nearest(
@@ -132,7 +132,7 @@ def _compared(vectors: Vectors, query: Vectors, near: np.ndarray[Any, Any], k: i
     """The k nearest of the places `near`, which ascend, so that a stable sort breaks ties by position."""
     cosines = np.round((vectors[near] * query.astype(np.float64)).sum(axis=1), DECIMALS)
     order = np.argsort(-cosines, kind="stable")[:k]
-    return [(int(near[one]), float(cosines[one])) for one in order]
+    return [(int(near[place]), float(cosines[place])) for place in order]
 
 
 @dataclass(frozen=True)
@@ -204,12 +204,12 @@ def _refuse_pickles(name: str, library: Any) -> None:
 
 def _refuse_parts(name: str, load_file_path: Callable[..., str | None]) -> None:
     """As `_refuse_pickles`. load_file_path: of (file, sub-folder)."""
-    folders, seen = [""], set[str]()
+    folders, visited = [""], set[str]()
     while folders:
         folder = folders.pop()
-        if folder in seen:
+        if folder in visited:
             continue
-        seen.add(folder)
+        visited.add(folder)
 
         def locate(file: str, folder: str = folder) -> Path | None:
             path = load_file_path(file, folder)

@@ -1,6 +1,6 @@
-"""Intervals, tests, trends and plans over examples and seeds; it refuses to know models, metrics or files.
+"""Intervals, tests, trends and plans over examples and seeds; no models, metrics or files.
 
-Shapes: S seeds, N examples, d numbers that add up over examples, R resamples; from_sums maps [..., d] to [...].
+Shapes: J seeds, N examples, d numbers that add up over examples, Q resamples; from_sums maps [..., d] to [...].
 No result depends on the order of the examples, and none on a generator that walks on from another question.
 """
 

@@ -1,9 +1,9 @@
-"""The crossed model of seeds and examples, from which an interval and its p-value both come; it refuses unpaired examples.
+"""The crossed model of seeds and examples, from which an interval and its p-value both come, for paired examples.
 
 A score of a method is a mean over its seeds and over the examples, and both are drawn from more of their kind: another
 seed would train another prompt, another test set would ask other questions. The variance of such a mean is
 
-    variance between examples / N  +  variance between seeds / S  -  the part that both count twice,
+    variance between examples / N  +  variance between seeds / J  -  the part that both count twice,
 
 estimated as in a two-way analysis of variance without replication, and t has Satterthwaite's degrees of freedom. Where the
 metric is a mean of example scores, these scores are what is analysed; for any other metric they are its jackknife values,
@@ -26,7 +26,7 @@ ROUNDING = 1e-9  # relative to the largest value: a smaller difference of two va
 
 @dataclass(frozen=True)
 class Sample:
-    """One method's values [S, N]: each seed's mean over examples is that seed's score.
+    """One method's values [J, N]: each seed's mean over examples is that seed's score.
 
     fixed: one run stands for every seed, so that nothing varies between seeds.
     """
@@ -46,16 +46,16 @@ class Sample:
 
     def seed_variance(self) -> tuple[float, float]:
         """(variance of the mean between seeds, its degrees of freedom); both 0 where seeds do not vary or are not known to."""
-        S, N = self.values.shape
-        if S < 2 or N < 2:
+        J, N = self.values.shape
+        if J < 2 or N < 2:
             return 0.0, 0.0
         by_seed, by_example = self.values.mean(axis=1), self.values.mean(axis=0)
-        rest = self.values - by_seed[:, None] - by_example[None] + self.values.mean()
-        between = float(by_seed.var(ddof=1)) / S
-        both = float((rest**2).sum()) / ((S - 1) * (N - 1)) / (S * N)
+        residual = self.values - by_seed[:, None] - by_example[None] + self.values.mean()
+        between = float(by_seed.var(ddof=1)) / J
+        both = float((residual**2).sum()) / ((J - 1) * (N - 1)) / (J * N)
         if between - both <= ROUNDING * both:
             return 0.0, 0.0
-        weight = between**2 / (S - 1) + both**2 / ((S - 1) * (N - 1))
+        weight = between**2 / (J - 1) + both**2 / ((J - 1) * (N - 1))
         return between - both, (between - both) ** 2 / weight
 
 
@@ -92,7 +92,7 @@ class Difference:
 
 
 def samples(methods: Sequence[Numbers], from_sums: FromSums, fixed: Sequence[bool]) -> list[Sample]:
-    """The values of several methods on the same examples: each [S, N, d] -> [S, N].
+    """The values of several methods on the same examples: each [J, N, d] -> [J, N].
 
     Raises ForewordError where the examples or numbers of two methods differ in count.
     """
@@ -106,20 +106,20 @@ def samples(methods: Sequence[Numbers], from_sums: FromSums, fixed: Sequence[boo
     seeds = np.cumsum([len(each) for each in cubes])[:-1]
     ordered = in_own_order(np.concatenate(cubes))
     return [
-        Sample(_jackknife(each, from_sums), one_run)
-        for each, one_run in zip(np.split(ordered, seeds), fixed, strict=True)
+        Sample(_jackknife(each, from_sums), deterministic)
+        for each, deterministic in zip(np.split(ordered, seeds), fixed, strict=True)
     ]
 
 
 def _jackknife(numbers: Numbers, from_sums: FromSums) -> Numbers:
-    """[S, N, d] -> [S, N]: N times the score less N - 1 times the score without each example, moved so that its mean is the
+    """[J, N, d] -> [J, N]: N times the score less N - 1 times the score without each example, moved so that its mean is the
     score."""
     N = numbers.shape[1]
-    sums = numbers.sum(axis=1)  # [S, d]
+    sums = numbers.sum(axis=1)  # [J, d]
     scores = from_sums(sums)[:, None]
     if N == 1:
         return np.asarray(scores, np.float64)
-    without = from_sums(sums[:, None] - numbers)  # [S, N]
+    without = from_sums(sums[:, None] - numbers)  # [J, N]
     values = N * scores - (N - 1) * without
     return np.asarray(values - values.mean(axis=1, keepdims=True) + scores)
 

@@ -1,4 +1,4 @@
-"""Several methods at once: p-values adjusted for their number, and who is best; it refuses what is no probability."""
+"""Several methods at once: p-values adjusted for their number, and the probability of being best."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a test set can tell, and how much more it would take; it refuses to promise what the spread over seeds forbids."""
+"""Which difference a test set can show, and how many more examples or seeds it would take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bootstrap intervals of scores, bins and slopes, whatever the score; it refuses numbers that are not finite."""
+"""Bootstrap intervals of scores, bins and slopes, for any score; numbers that are not finite are refused."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ class Bin:
 def bootstrap(
     stats: Numbers, from_sums: FromSums, *, resamples: int = 2000, level: float = 0.95, seed: int = 0
 ) -> tuple[float, float]:
-    """Percentile interval of the mean score over seeds: stats [S, N, d] -> (lo, hi).
+    """Percentile interval of the mean score over seeds: stats [J, N, d] -> (lo, hi).
 
-    Hierarchical: each resample draws S seeds and N examples with replacement, the same examples for every seed,
+    Hierarchical: each resample draws J seeds and N examples with replacement, the same examples for every seed,
     and scores the sums. With one seed only the examples vary. The seeds' share of the variance is understated by
-    the factor (S - 1) / S, as in any bootstrap of few units: simulated intervals at 95 % covered the truth 92 % of the
+    the factor (J - 1) / J, as in any bootstrap of few units: simulated intervals at 95 % covered the truth 92 % of the
     time with 5 seeds, and 85 % with 3, where seeds spread three times as wide as the examples' standard error.
     """
     stats = cube(stats)
-    scores = _resampled(in_own_order(stats), from_sums, resamples, seed)  # [R, S]
+    scores = _resampled(in_own_order(stats), from_sums, resamples, seed)  # [Q, J]
     return _percentiles(_mean_over_seeds(scores, seed, "seeds"), level)
 
 
@@ -74,13 +74,13 @@ def slope(
         return None
     u, v = (x - np.sort(x).mean()) / width, y - np.sort(y).mean()  # sorted: the same rounding in any order
     rows = in_own_order(np.stack([np.ones_like(u), u, v, u * u, u * v], axis=1)[None])  # [1, N, 5]
-    found = float(_slope_of(rows[0].sum(axis=0)))
+    estimate = float(_slope_of(rows[0].sum(axis=0)))
     drawn = _resampled(rows, _slope_of, resamples, seed)[:, 0]
     drawn = drawn[~np.isnan(drawn)]
-    if np.isnan(found) or len(drawn) < 0.9 * resamples:
+    if np.isnan(estimate) or len(drawn) < 0.9 * resamples:
         return None
     lo, hi = _percentiles(drawn, level)
-    return found / width, lo / width, hi / width
+    return estimate / width, lo / width, hi / width
 
 
 def bins(
@@ -144,17 +144,17 @@ def _slope_of(sums: Numbers) -> Numbers:
 
 
 def _resampled(stats: Numbers, from_sums: FromSums, resamples: int, seed: int) -> Numbers:
-    """[S, N, d] -> [R, S]: each seed's score on each resample of the examples, the same for every seed."""
+    """[J, N, d] -> [Q, J]: each seed's score on each resample of the examples, the same for every seed."""
     if resamples < 1:
         raise ForewordError(f"A bootstrap of {resamples} resamples was asked for; give 1 or more.")
-    S, N, d = stats.shape
-    flat = np.ascontiguousarray(stats.transpose(1, 0, 2).reshape(N, S * d))  # [N, S * d]
-    scores = [from_sums((w @ flat).reshape(-1, S, d)) for w in _weights(N, resamples, seed)]
+    J, N, d = stats.shape
+    flat = np.ascontiguousarray(stats.transpose(1, 0, 2).reshape(N, J * d))  # [N, J * d]
+    scores = [from_sums((w @ flat).reshape(-1, J, d)) for w in _weights(N, resamples, seed)]
     return np.concatenate(scores)
 
 
 def _weights(N: int, resamples: int, seed: int) -> Iterator[Numbers]:
-    """How often each example is drawn: multinomial counts, chunks of [<= R, N], each row adding up to N."""
+    """How often each example is drawn: multinomial counts, chunks of [<= Q, N], each row adding up to N."""
     rng = generator(seed, "examples")
     at_once = max(1, CELLS // N)
     for start in range(0, resamples, at_once):
@@ -164,7 +164,7 @@ def _weights(N: int, resamples: int, seed: int) -> Iterator[Numbers]:
 
 
 def _mean_over_seeds(scores: Numbers, seed: int, purpose: str) -> Numbers:
-    """[R, S] -> [R]: the mean of S seeds drawn with replacement, anew for each resample."""
+    """[Q, J] -> [Q]: the mean of J seeds drawn with replacement, anew for each resample."""
     drawn = generator(seed, purpose).integers(0, scores.shape[1], size=scores.shape)
     return np.asarray(np.take_along_axis(scores, drawn, axis=1).mean(axis=1))
 
@@ -182,13 +182,13 @@ def generator(seed: int, purpose: str) -> np.random.Generator:
 
 
 def in_own_order(stats: Numbers) -> Numbers:
-    """The examples of [S, N, d] in the order of their own numbers: no result depends on how they came."""
-    keys = stats.transpose(0, 2, 1).reshape(-1, stats.shape[1])  # [S * d, N]
+    """The examples of [J, N, d] in the order of their own numbers: no result depends on how they came."""
+    keys = stats.transpose(0, 2, 1).reshape(-1, stats.shape[1])  # [J * d, N]
     return stats[:, np.lexsort(keys[::-1])]
 
 
 def cube(stats: Numbers) -> Numbers:
-    """Statistics [S, N, d] as floats. Raises ForewordError for another shape, none of a kind, or what is not finite."""
+    """Statistics [J, N, d] as floats. Raises ForewordError for another shape, none of a kind, or what is not finite."""
     stats = np.asarray(stats, np.float64)
     if stats.ndim != 3 or not stats.size:
         raise ForewordError(
@@ -211,7 +211,7 @@ def _columns(x: Any, y: Any) -> tuple[Numbers, Numbers]:
 
 
 def _finite(*arrays: Numbers) -> None:
-    if not all(np.isfinite(one).all() for one in arrays):
+    if not all(np.isfinite(array).all() for array in arrays):
         raise ForewordError(
             "Statistics were asked for numbers with an infinity or a NaN among them; find their answer."
         )

@@ -51,10 +51,10 @@ FRAMES = (
 )
 
 
-def sentences(kind: str, thing: str, said: list[tuple[str, str]]) -> tuple[str, str, str]:
+def sentences(kind: str, thing: str, pairs: list[tuple[str, str]]) -> tuple[str, str, str]:
     """The references for (relation, value) pairs: the one to train on, one in other words, one in the other order."""
-    says = [KINDS[kind][relation].says.format(v=value) for relation, value in said]
-    also = [KINDS[kind][relation].also.format(v=value) for relation, value in said]
+    says = [KINDS[kind][relation].says.format(v=value) for relation, value in pairs]
+    also = [KINDS[kind][relation].also.format(v=value) for relation, value in pairs]
     first, second, third = (frame.format(kind=kind, s=thing) for frame in FRAMES)
     return (
         f"{first} {' , then '.join(says)} .",
@@ -70,18 +70,18 @@ def _group(rng: Random) -> Group:
     fixed = next(relation for relation in order if relations[relation].kind in ("name", "place"))
     shared = long_name(rng)
 
-    def one(rng: Random) -> Drawn:
+    def draw(rng: Random) -> Drawn:
         thing = names.name(rng)
         others = rng.sample([relation for relation in order if relation != fixed], rng.randint(0, 2))
-        said = [
+        pairs = [
             (relation, shared if relation == fixed else names.value(relations[relation].kind, rng))
             for relation in order
             if relation == fixed or relation in others
         ]
-        triples = " | ".join(f"{thing} :: {relation} :: {value}" for relation, value in said)
-        return Drawn(triples, sentences(kind, thing, said))
+        triples = " | ".join(f"{thing} :: {relation} :: {value}" for relation, value in pairs)
+        return Drawn(triples, sentences(kind, thing, pairs))
 
-    return one
+    return draw
 
 
 FAMILY = Family(

@@ -45,7 +45,7 @@ def _group(rng: Random) -> Group:
     header = " , ".join(rng.sample((word, number, third), 3))
     made_here = rng.sample(sorted(STATEMENTS), 3)
 
-    def one(rng: Random) -> Drawn:
+    def draw(rng: Random) -> Drawn:
         v = w = names.value(WORDS[word], rng)
         while w == v:
             w = names.value(WORDS[word], rng)
@@ -59,7 +59,7 @@ def _group(rng: Random) -> Group:
             {"logic_str": logic},
         )
 
-    return one
+    return draw
 
 
 FAMILY = Family(

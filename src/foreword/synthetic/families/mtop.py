@@ -48,13 +48,13 @@ def _group(rng: Random) -> Group:
     phrases = THINGS[thing]
     held = {slot: [names.value(kind, rng) for _ in range(2)] for slot, (kind, _) in phrases.items()}
 
-    def one(rng: Random) -> Drawn:
-        said = [(slot, rng.choice(held[slot])) for slot in rng.sample(sorted(phrases), rng.randint(1, 3))]
-        clauses = " and ".join(phrases[slot][1].format(v=value) for slot, value in said)
-        inside = " ".join(f"[sl:{slot} {value} ]" for slot, value in said)
+    def draw(rng: Random) -> Drawn:
+        filled = [(slot, rng.choice(held[slot])) for slot in rng.sample(sorted(phrases), rng.randint(1, 3))]
+        clauses = " and ".join(phrases[slot][1].format(v=value) for slot, value in filled)
+        inside = " ".join(f"[sl:{slot} {value} ]" for slot, value in filled)
         return Drawn(f"{OPENINGS[verb].format(thing=thing)} {clauses}", (f"[in:{verb}_{thing} {inside} ]",))
 
-    return one
+    return draw
 
 
 FAMILY = Family(

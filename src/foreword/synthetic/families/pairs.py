@@ -133,24 +133,24 @@ def _grouped(topics: tuple[Topic, ...], mark: str, alike: float) -> Callable[[Ra
         topic = rng.choice(topics)
         shared, value = next(iter(topic.slots)), long_name(rng)
 
-        def one(rng: Random) -> Drawn:
+        def draw(rng: Random) -> Drawn:
             values = drawn_of(topic.slots, rng) | {shared: value}
             same = rng.random() < alike
             relation = rng.randrange(2)
             first, second = rng.sample(topic.relations[relation], 2)
-            told = dict(values)
+            others = dict(values)
             if not same and rng.random() < OTHER_RELATION:
                 second = rng.choice(topic.relations[1 - relation])
             elif not same:
                 slot = rng.choice(sorted(topic.slots))
-                while told[slot] == values[slot]:
-                    told[slot] = names.value(topic.slots[slot], rng)
-            pair = first.format(**values), second.format(**told)
+                while others[slot] == values[slot]:
+                    others[slot] = names.value(topic.slots[slot], rng)
+            pair = first.format(**values), second.format(**others)
             if rng.random() < 0.5:
                 pair = pair[1], pair[0]
             return Drawn(f"{mark}1: {pair[0]} {mark}2: {pair[1]}", (LABELS[same],))
 
-        return one
+        return draw
 
     return group
 

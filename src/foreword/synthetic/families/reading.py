@@ -253,7 +253,7 @@ def _grouped(domain: Domain) -> Callable[[Random], Group]:
         article = domain.articles[rng.choice(sorted(domain.articles))]
         town, land = long_name(rng), long_name(rng)
 
-        def one(rng: Random) -> Drawn:
+        def draw(rng: Random) -> Drawn:
             facts = rng.sample(article.facts, rng.randint(domain.least, 4))
             drawn = {town, land}
             values = [_new(kind, drawn, rng) for kind in ("name", *(fact.kind for fact in facts))]
@@ -265,7 +265,7 @@ def _grouped(domain: Domain) -> Callable[[Random], Group]:
             question = rng.choice(facts[asked].asks).format(s=thing)
             return Drawn(f"question: {question} context: {passage}", (values[1 + asked],))
 
-        return one
+        return draw
 
     return group
 
@@ -280,12 +280,12 @@ def _new(kind: str, drawn: set[str], rng: Random) -> str:
 
 
 def _wordings(domain: Domain) -> tuple[str, ...]:
-    told = [domain_said for article in domain.articles.values() for domain_said in _said(article)]
-    return (*told, *domain.asides)
+    sentences = [sentence for article in domain.articles.values() for sentence in _sentences(article)]
+    return (*sentences, *domain.asides)
 
 
-def _said(article: Article) -> tuple[str, ...]:
-    return (article.opening, *(said for fact in article.facts for said in (*fact.says, *fact.asks)))
+def _sentences(article: Article) -> tuple[str, ...]:
+    return (article.opening, *(sentence for fact in article.facts for sentence in (*fact.says, *fact.asks)))
 
 
 def _family(name: str, domain: Domain) -> Family:

@@ -49,7 +49,7 @@ def _group(rng: Random) -> Group:
     columns = [[-1, "*"], *([0, column] for column in whole)]
     row = {"table_names_original": [table], "column_names_original": columns, "foreign_keys": []}
 
-    def one(rng: Random) -> Drawn:
+    def draw(rng: Random) -> Drawn:
         word = rng.choice([column for column in shown if column in words])
         number, limit = rng.sample(numbers, 2)
         act, demand = rng.choice(ACTS), rng.choice(DEMANDS)
@@ -59,7 +59,7 @@ def _group(rng: Random) -> Group:
         query = QUERY.format(asked=act[2].format(**values), table=table, condition=demand[1].format(**values))
         return Drawn(f"{question} ; structured knowledge: {schema}", (query,), {"schema": row})
 
-    return one
+    return draw
 
 
 FAMILY = Family(

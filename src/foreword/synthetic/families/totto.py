@@ -43,14 +43,14 @@ def _group(rng: Random) -> Group:
     columns, page = SECTIONS[section], long_name(rng)
     opening, joined = rng.choice(WRITERS)
 
-    def one(rng: Random) -> Drawn:
+    def draw(rng: Random) -> Drawn:
         left_out = rng.choice((None, *columns))
         values = {column: names.value(kind, rng) for column, (kind, _) in columns.items() if column != left_out}
         cells = " ".join(f"<cell> {value} <col> {column}" for column, value in values.items())
-        said = joined.join(columns[column][1].format(v=value) for column, value in values.items())
-        return Drawn(f"<page> {page} <section> {section} {cells}", (f"{opening.format(page=page)} {said}.",))
+        sentence = joined.join(columns[column][1].format(v=value) for column, value in values.items())
+        return Drawn(f"<page> {page} <section> {section} {cells}", (f"{opening.format(page=page)} {sentence}.",))
 
-    return one
+    return draw
 
 
 FAMILY = Family(

@@ -164,12 +164,12 @@ class Adaptation:
 
     def _step(self, rows: list[Row], place: Place) -> float:
         """One update; returns the loss in nats a token that was said."""
-        said = sum(len(row.answer) for row in rows)
+        answer_tokens = sum(len(row.answer) for row in rows)
         total = 0.0
         for part in self._parts(rows):
             with torch.autocast(self.backbone.device.type, torch.bfloat16, enabled=self.recipe.half):
                 loss, _ = self.backbone.loss(None, part)
-            (loss / said).backward()  # type: ignore[no-untyped-call]
+            (loss / answer_tokens).backward()  # type: ignore[no-untyped-call]
             total += float(loss.detach())
         if not math.isfinite(total):
             raise ForewordError(
@@ -177,10 +177,10 @@ class Adaptation:
             )
         self.optimiser.step()  # type: ignore[no-untyped-call]
         self.optimiser.zero_grad(set_to_none=True)
-        self.tokens += sum(len(row.own) for row in rows) + said
+        self.tokens += sum(len(row.own) for row in rows) + answer_tokens
         self.steps += 1
         self.place = place
-        return total / said
+        return total / answer_tokens
 
     def _parts(self, rows: list[Row]) -> Iterator[list[Row]]:
         """Rows that go through the model together."""
@@ -195,8 +195,8 @@ class Adaptation:
         if not path.exists():
             write_json(out / "recipe.json", asked)
             return
-        kept = read_object(out / "recipe.json", "recipe of the adaptation")
-        other = [name for name in asked if kept.get(name) != asked[name]]
+        saved = read_object(out / "recipe.json", "recipe of the adaptation")
+        other = [name for name in asked if saved.get(name) != asked[name]]
         if other:
             raise ForewordError(
                 f"{out} holds an adaptation of another recipe (it differs in {', '.join(other)}); choose another folder or that recipe."

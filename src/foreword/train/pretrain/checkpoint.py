@@ -45,10 +45,10 @@ def put_back(path: Path, model: torch.nn.Module, optimiser: torch.optim.Optimize
 
     Raises ForewordError when the file is damaged, was changed, or holds a model of other parameters; then nothing is changed.
     """
-    kept = checkpoint.read(path)
-    if kept is None:
+    saved = checkpoint.read(path)
+    if saved is None:
         raise checkpoint.damaged(path, "it is of another kind of training, or of an earlier version of foreword")
-    tensors, plain = kept
+    tensors, plain = saved
     parameters = dict(model.named_parameters())
     shapes = {name.removeprefix("model."): value.shape for name, value in tensors.items() if name.startswith("model.")}
     if shapes != {name: value.shape for name, value in parameters.items()}:

@@ -233,8 +233,8 @@ def _ready_to_look_up(model: Any, sentinels: Sequence[int], chance: torch.Genera
         _move(second, half + head, wide, words[head], 2.0 * words[head])
         _match(cross, head, wide, words[head % len(notes)], note)
         _match(cross, half + head, wide, marks, marks)
-        for one in (head, half + head):
-            _move(cross, one, wide, words[head], 6.0 * words[head])
+        for head_index in (head, half + head):
+            _move(cross, head_index, wide, words[head], 6.0 * words[head])
 
 
 def _embed(model: Any, marks: torch.Tensor, sentinels: Sequence[int], chance: torch.Generator) -> None:
@@ -258,11 +258,11 @@ def _match(attention: Any, head: int, wide: int, query: torch.Tensor, key: torch
 
 def save(model: Any, folder: Path) -> None:
     """Write config.json, generation_config.json (greedy) and model.safetensors (bfloat16) into an existing folder."""
-    kept = copy.deepcopy(model)
+    exported = copy.deepcopy(model)
     named = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
     known = {name: getattr(model.config, name) for name in named if hasattr(model.config, name)}
-    kept.generation_config = GenerationConfig(do_sample=False, **known)
-    kept.to(torch.bfloat16).save_pretrained(folder)
+    exported.generation_config = GenerationConfig(do_sample=False, **known)
+    exported.to(torch.bfloat16).save_pretrained(folder)
 
 
 def save_tokenizer(trained: Tokenizer, folder: Path, *, eos: str, pad: str, sentinels: Sequence[str] = ()) -> None:

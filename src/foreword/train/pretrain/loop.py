@@ -164,9 +164,9 @@ class _Run:
     def _words(self, shape: Shape) -> Tokenizer:
         path = self.folder / "tokenizer.json"
         if not path.exists():
-            made = train_tokenizer(shape.vocab, seed=self.recipe.seed, texts=self.recipe.texts)
+            tokenizer = train_tokenizer(shape.vocab, seed=self.recipe.seed, texts=self.recipe.texts)
             with whole_file(path) as part:
-                made.save(str(part))
+                tokenizer.save(str(part))
         return Tokenizer.from_file(str(path))
 
     def _resume(self) -> None:
@@ -175,10 +175,10 @@ class _Run:
         if not path.exists():
             write_json(self.folder / "recipe.json", asked)
             return
-        kept = read_json(self.folder / "recipe.json", "recipe of the run")
-        if kept != asked:
+        saved = read_json(self.folder / "recipe.json", "recipe of the run")
+        if saved != asked:
             raise ForewordError(
-                f"{self.folder} holds a run of another recipe ({kept}); choose another folder or that recipe."
+                f"{self.folder} holds a run of another recipe ({saved}); choose another folder or that recipe."
             )
         plain = put_back(path, self.model, self.optimiser)
         self.tokens, self.steps = plain["tokens"], plain["steps"]

@@ -33,12 +33,12 @@ def causal(model: Any, *, half: bool, compiled: bool) -> Objective:
 
     def states(ids: Tensor) -> Tensor:  # [B, T] -> [B, T, H]
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            found: Tensor = model.model(input_ids=ids, use_cache=False).last_hidden_state
-            return found
+            hidden: Tensor = model.model(input_ids=ids, use_cache=False).last_hidden_state
+            return hidden
 
-    def loss(found: Tensor, follow: Tensor) -> Tensor:  # [N, H], [N] -> []
+    def loss(hidden: Tensor, follow: Tensor) -> Tensor:  # [N, H], [N] -> []
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            logits = model.lm_head(found)  # [N, V]
+            logits = model.lm_head(hidden)  # [N, V]
         return cross_entropy(logits.float(), follow, ignore_index=_IGNORED)
 
     if compiled:
@@ -62,13 +62,16 @@ def spans_of(model: Any, *, half: bool, compiled: bool) -> Objective:
     """
     model.set_attn_implementation("eager")
 
-    def loss(read: Tensor, told: Tensor) -> Tensor:  # [B, S], [B, T] -> []
-        given = pad(told[:, :-1], (1, 0), value=PAD_ID)
+    def loss(input_ids: Tensor, target_ids: Tensor) -> Tensor:  # [B, E], [B, T] -> []
+        decoder_ids = pad(target_ids[:, :-1], (1, 0), value=PAD_ID)
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
             logits = model(
-                input_ids=read, attention_mask=(read != PAD_ID).long(), decoder_input_ids=given, use_cache=False
+                input_ids=input_ids,
+                attention_mask=(input_ids != PAD_ID).long(),
+                decoder_input_ids=decoder_ids,
+                use_cache=False,
             ).logits
-        return cross_entropy(logits.float().flatten(0, 1), told.flatten(), ignore_index=PAD_ID)
+        return cross_entropy(logits.float().flatten(0, 1), target_ids.flatten(), ignore_index=PAD_ID)
 
     if compiled:
         torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 2 * LONGEST // STEP)
@@ -78,7 +81,10 @@ def spans_of(model: Any, *, half: bool, compiled: bool) -> Objective:
         chance = np.random.default_rng(batch.ids[0].tolist())
         rows = [_parted(ids[(ids != PAD_ID) & (ids != EOS_ID)], chance) for ids in batch.ids]
         width = batch.ids.shape[1]
-        return loss(_filled([read for read, _ in rows], width), _filled([told for _, told in rows], width // 4))
+        return loss(
+            _filled([input_ids for input_ids, _ in rows], width),
+            _filled([target_ids for _, target_ids in rows], width // 4),
+        )
 
     return of
 
@@ -87,8 +93,8 @@ def _parted(ids: np.ndarray, chance: np.random.Generator) -> tuple[np.ndarray, n
     """What is read and what is told, ends included; of a row without a text, an end and nothing."""
     if len(ids) < SHORTEST:
         return np.array([EOS_ID]), np.array([], dtype=np.int64)
-    read, told = corrupted(ids, SENTINEL_IDS, chance)
-    return np.append(read, EOS_ID), np.append(told, EOS_ID)
+    input_ids, target_ids = corrupted(ids, SENTINEL_IDS, chance)
+    return np.append(input_ids, EOS_ID), np.append(target_ids, EOS_ID)
 
 
 def _filled(rows: list[np.ndarray], width: int) -> Tensor:

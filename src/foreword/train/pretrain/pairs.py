@@ -57,16 +57,16 @@ def _rows(
 ) -> tuple[list[Row], Mark]:
     """The rows of the next texts, at least CHUNK of them, and the mark behind those texts."""
     rows: list[Row] = []
-    words = backbone.tokenizer
+    tokenizer = backbone.tokenizer
     for number, (text, behind) in enumerate(texts.read(mark)):
         if number > BARREN and not rows:
             raise ForewordError(
                 f"{texts.name} holds no text of {SHORTEST} tokens or more that could be parted; give longer texts."
             )
-        ids = np.array(words.ids(((text, False),), first=True), dtype=np.int64)
+        ids = np.array(tokenizer.ids(((text, False),), first=True), dtype=np.int64)
         for start in range(0, len(ids) - SHORTEST + 1, length):
-            asked, said = halved(ids[start : start + length], chance)
-            rows.append(Row((), tuple(asked.tolist()), (*words.start, *said.tolist(), *words.end)))
+            first_half, second_half = halved(ids[start : start + length], chance)
+            rows.append(Row((), tuple(first_half.tolist()), (*tokenizer.start, *second_half.tolist(), *tokenizer.end)))
         if len(rows) >= CHUNK:
             return rows, behind
     raise AssertionError("texts never end")

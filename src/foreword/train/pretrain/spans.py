@@ -17,7 +17,7 @@ SHORTEST = 2
 """Tokens that either way needs at least."""
 
 Parted = tuple[np.ndarray, np.ndarray]
-"""What the encoder reads [S] and what the decoder is to say [T], without end tokens."""
+"""What the encoder reads [E] and what the decoder is to say [T], without end tokens."""
 
 
 def noise_mask(length: int, chance: np.random.Generator, *, noise: float = NOISE, span: float = SPAN) -> np.ndarray:
@@ -64,8 +64,8 @@ def _marked(ids: np.ndarray, out: np.ndarray, sentinels: Sequence[int]) -> np.nd
         )
     marked = ids.copy()
     marked[first] = sentinels[:count]
-    kept: np.ndarray = marked[first | ~out]
-    return kept
+    marked_ids: np.ndarray = marked[first | ~out]
+    return marked_ids
 
 
 def halved(ids: np.ndarray, chance: np.random.Generator) -> Parted:

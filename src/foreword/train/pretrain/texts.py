@@ -78,17 +78,17 @@ class Written:
     def read(self, mark: Mark) -> Iterator[tuple[str, Mark]]:
         """Each text that is more than blanks; the file's end is followed by its head."""
         parse = self._objects if self.path.suffix.lower() == ".jsonl" else self._blocks
-        found = bool(mark.offset)
+        at_mark = bool(mark.offset)
         while True:
             with self._open() as stream:
                 stream.seek(mark.offset)
                 for text, behind in parse(stream, mark):
                     if text.strip():
-                        found = True
+                        at_mark = True
                         yield text, behind
-            if not found:
+            if not at_mark:
                 raise ForewordError(f"{self.path} holds no text; write some.")
-            found, mark = False, Mark()
+            at_mark, mark = False, Mark()
 
     def _lines(self, stream: BufferedReader, mark: Mark) -> Iterator[tuple[str, Mark]]:
         """Each line without its end, with the mark behind it."""

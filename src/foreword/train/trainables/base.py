@@ -11,7 +11,7 @@ from torch import Tensor
 from foreword.config.tuning import Tuning
 from foreword.engine import Backbone
 from foreword.engine import Prefix as Before
-from foreword.prompts.inits import Given
+from foreword.prompts.inits import InitSource
 from foreword.prompts.soft_prompt import Provenance, SoftPrompt
 
 Prefix = Before | Tensor | None  # what `Backbone.loss` takes to stand before every row
@@ -24,7 +24,7 @@ class Setup:
     backbone: Backbone
     tuning: Tuning
     seed: int
-    given: Given
+    given: InitSource
 
 
 class Training(Protocol):

@@ -79,10 +79,10 @@ def _digest(values: Tensor) -> str:
 
 def _begin(setup: Setup) -> Prompt:
     """A given prompt is what it starts from; else the init strategy's rows."""
-    tuning, given = setup.tuning, setup.given
-    length = tuning.prompt_length if given.prompt is None else given.prompt.length
-    strategy = tuning.init if given.prompt is None else "warm_start"
-    start = initial(strategy, setup.backbone, length, seed=setup.seed, given=given)
+    tuning, start_from = setup.tuning, setup.given
+    length = tuning.prompt_length if start_from.prompt is None else start_from.prompt.length
+    strategy = tuning.init if start_from.prompt is None else "warm_start"
+    start = initial(strategy, setup.backbone, length, seed=setup.seed, source=start_from)
     return Prompt(setup.backbone, start, tuning, setup.seed)
 
 
