@@ -69,7 +69,7 @@ class Asker:
     longest: int
     more: dict[str, Any]
 
-    async def one(self, place: int, model: str, begun: float) -> Streamed:
+    async def stream(self, place: int, model: str, begun: float) -> Streamed:
         """One request's answer as it streams."""
         body = {
             "model": model,
@@ -93,11 +93,11 @@ class Asker:
     async def at_once(self, places: Sequence[int], *, base: str = "") -> list[Streamed]:
         """All of these together."""
         begun = time.perf_counter()
-        return list(await asyncio.gather(*(self.one(at, base or self.models[at], begun) for at in places)))
+        return list(await asyncio.gather(*(self.stream(at, base or self.models[at], begun) for at in places)))
 
     async def in_turns(self) -> list[Streamed]:
         """Prompt after prompt, the requests of each together."""
-        settings: dict[int, Streamed] = {}
+        answers: dict[int, Streamed] = {}
         for model in dict.fromkeys(self.models):
             places = [at for at, other in enumerate(self.models) if other == model]
             answers |= zip(places, await self.at_once(places), strict=True)
@@ -199,7 +199,7 @@ def row(model: str, measurements: dict[str, Any], settings: argparse.Namespace) 
     """A line of the table: medians, and ratios round by round."""
     spent, first, texts = measurements["spent"], measurements["first"], measurements["texts"]
     median = {name: statistics.median(values) for name, values in spent.items()}
-    parser = {
+    figures = {
         "model": model,
         "prompts": settings.prompts,
         "requests": settings.requests,
@@ -214,12 +214,12 @@ def row(model: str, measurements: dict[str, Any], settings: argparse.Namespace) 
     }
     if "peer" in spent:
         differ = sum(mine.strip() != other.strip() for mine, other in zip(texts["base"], texts["peer"], strict=True))
-        parser |= {
+        figures |= {
             "ratio": statistics.median(_run.ratios(spent, "base", "peer")),
             "peer_first": statistics.median(first["peer"]),
             "peer_differs": differ,
         }
-    return parser
+    return figures
 
 
 async def measure(model: str, settings: argparse.Namespace) -> dict[str, Any]:
