@@ -8,8 +8,7 @@ import sys
 from collections import Counter
 
 from test_house import FLOORS, INSIDE, below, files, functions, module, room, tree, where
-
-WATCHED = ("one", "found", "said", "made", "told", "wanted", "thing", "asked", "words", "behind")
+from test_words import CEILINGS, WATCHED, count
 
 
 def rooms() -> list[str]:
@@ -60,6 +59,17 @@ def names() -> Counter[str]:
     )
 
 
+def words() -> list[str]:
+    """A line a room: how often each word that says nothing is a name in it, and its ceiling."""
+    lines = []
+    for name in (name for names in reversed(FLOORS) for name in names):
+        some = count(name)
+        ceiling = CEILINGS.get(name, "none")
+        parts = "  ".join(f"{word} {some[word]:,}" for word in WATCHED if some[word])
+        lines.append(f"    {name:<10} {sum(some.values()):>5,} (ceiling {ceiling})  {parts}".rstrip())
+    return lines
+
+
 def main() -> int:
     """Print the map; 1 where there is a circle."""
     print("floor, room, size, the rooms that it imports; below it the floors inside the room\n")
@@ -67,9 +77,9 @@ def main() -> int:
     crooked = circles()
     print(f"\ncircles: {len(crooked)}", *crooked, sep="\n  " if crooked else "")
     print("\n".join(longest()))
-    count = names()
-    print("names:", ", ".join(f"{name} {count[name]:,}" for name in WATCHED))
-    print("most used:", ", ".join(f"{name} {number:,}" for name, number in count.most_common(25)))
+    print("\nwords that say nothing, as names; the most that the room may have\n")
+    print("\n".join(words()))
+    print("\nmost used:", ", ".join(f"{name} {number:,}" for name, number in names().most_common(25)))
     return 1 if crooked else 0
 
 

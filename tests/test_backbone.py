@@ -115,14 +115,14 @@ def test_the_prefix_of_a_soft_prompt_is_computed_once(monkeypatch: pytest.Monkey
     other[2, 3] += 1e-3
     one.generate(other, rows, 3)
     assert len(calls) == 2, "another soft prompt is another prefix"
-    engine.kept.room = engine.kept.held
+    engine.prefix_states.room = engine.prefix_states.held
     for number in range(60):
         one.generate(None, [Row((number + 3,), (5,))], 1)
-    assert engine.kept.held <= engine.kept.room and 1 < len(engine.kept) < 60
+    assert engine.prefix_states.held <= engine.prefix_states.room and 1 < len(engine.prefix_states) < 60
     one.forget()
-    assert (engine.kept.held, len(engine.kept)) == (0, 0)
+    assert (engine.prefix_states.held, len(engine.prefix_states)) == (0, 0)
     one.generate(soft, rows, 3)
-    assert len(engine.kept) == 1
+    assert len(engine.prefix_states) == 1
 
 
 # -- padding --------------------------------------------------------------------------------------------------------------

@@ -63,7 +63,7 @@ class CausalEngine:
         self._local = local_window(model.config.get_text_config(decoder=True))
         self._skippable: Skippable | None = None  # what a loss may leave out, once one was asked for
         self.worth = WORTH
-        self.kept = PrefixCache(max(KEPT_BYTES, sum(value.nbytes for value in model.parameters())))
+        self.prefix_states = PrefixCache(max(KEPT_BYTES, sum(value.nbytes for value in model.parameters())))
 
     @property
     def reads_ids(self) -> bool:
@@ -179,7 +179,7 @@ class CausalEngine:
         for prefix, row in rows:
             key = self.prefix_key(prefix, row)
             if key not in run:
-                run[key] = self.kept.get(key, functools.partial(self.prefix_state, self.shared(prefix, row)))
+                run[key] = self.prefix_states.get(key, functools.partial(self.prefix_state, self.shared(prefix, row)))
             keys.append(key)
         return [run[key] for key in keys]
 
@@ -394,4 +394,4 @@ class CausalEngine:
 
     def forget(self) -> None:
         """Free the kept prefixes."""
-        self.kept.clear()
+        self.prefix_states.clear()

@@ -356,7 +356,7 @@ class Backbone:
 def _without_start(engine: Any) -> Any:
     """The same engine for texts that bring no start of the tokenizer's along, with a room of its own for prefixes."""
     twin = copy.copy(engine)
-    twin.start, twin.kept = (), type(engine.kept)(engine.kept.room)
+    twin.start, twin.prefix_states = (), type(engine.prefix_states)(engine.prefix_states.room)
     return twin
 
 

@@ -53,13 +53,13 @@ class CachedDecoder:
         self.engine = engine
         self.order, row_prefixes = engine.row_prefixes(rows)
         self.before = row_prefixes.length
-        self.given, mask = engine.padded([rows[place] for place in self.order], left=True, alone=True)  # [B, T]
+        self.inputs, mask = engine.padded([rows[place] for place in self.order], left=True, alone=True)  # [B, T]
         self.mask = torch.cat([row_prefixes.mask(engine.device), mask], dim=1)  # [B, S + T]
         self.cache = preallocated_cache(row_prefixes, self.mask.shape[1] + longest)
 
     def prefill(self) -> Tensor:
         """Logits [B, V] at each row's last position."""
-        return self._pass(self.given, positions(self.mask)[:, self.before :])
+        return self._pass(self.inputs, positions(self.mask)[:, self.before :])
 
     def decode_step(self, chosen: Tensor) -> Tensor:
         """Logits [B, V] behind one token [B] more."""
@@ -86,24 +86,24 @@ class ConcatDecoder:
 
     def __init__(self, engine: _Engine, rows: Sequence[Prompted]) -> None:
         self.engine, self.order = engine, list(range(len(rows)))
-        self.given, self.mask = engine.padded(rows, left=True, alone=False)  # [B, S + T]
-        self.kept: dict[str, Any] = {}
+        self.inputs, self.mask = engine.padded(rows, left=True, alone=False)  # [B, S + T]
+        self.state: dict[str, Any] = {}
 
     def prefill(self) -> Tensor:
         """Logits [B, V] at each row's last position."""
-        return self._pass(self.mask.shape, self.mask, positions(self.mask), self.given)
+        return self._pass(self.mask.shape, self.mask, positions(self.mask), self.inputs)
 
     def decode_step(self, chosen: Tensor) -> Tensor:
         """Logits [B, V] behind one token [B] more."""
         self.mask = torch.cat([self.mask, self.mask.new_ones((len(chosen), 1))], dim=1)
-        inputs = {"input_ids": chosen.unsqueeze(1), **self.kept}
+        inputs = {"input_ids": chosen.unsqueeze(1), **self.state}
         mask = self.mask if "past_key_values" in inputs else self.mask[:, -1:]  # a state is past its padding
         return self._pass((len(chosen), 1), mask, self.mask.sum(dim=1, keepdim=True) - 1, inputs)
 
     def _pass(self, shape: Sequence[int], mask: Tensor, position_ids: Tensor, inputs: dict[str, Any]) -> Tensor:
         out = self.engine.last_logits(shape, mask=mask, position_ids=position_ids, use_cache=True, **inputs)
         name = "past_key_values" if hasattr(out, "past_key_values") else "cache_params"  # state-space models
-        self.kept = {name: getattr(out, name)}
+        self.state = {name: getattr(out, name)}
         return out.logits[0]  # type: ignore[no-any-return]
 
     def compact(self, gone: Sequence[bool]) -> list[int]:

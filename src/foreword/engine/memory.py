@@ -18,14 +18,14 @@ from foreword.util.errors import TrialFailedError
 Result = TypeVar("Result")
 
 # What torch's allocators say where they raise no kind of error of their own: processors, Apple's GPUs, the matrix libraries.
-_SAID = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc", "alloc_failed")
+_MESSAGES = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc", "alloc_failed")
 
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _SAID)
+    return isinstance(error, RuntimeError) and any(message in str(error).lower() for message in _MESSAGES)
 
 
 @dataclass

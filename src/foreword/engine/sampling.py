@@ -55,7 +55,7 @@ def choose(logits: Tensor, sampling: Sampling, position: int, previous: Sequence
         logits = _penalised(logits, sampling.repetition_penalty, previous)
     if sampling.temperature == 0.0:
         return int(logits.max(dim=-1).indices)
-    chances = torch.softmax(_kept(logits.double() / sampling.temperature, sampling), dim=-1)  # [V]
+    chances = torch.softmax(_truncated(logits.double() / sampling.temperature, sampling), dim=-1)  # [V]
     if sampling.min_p > 0.0:
         chances = torch.where(chances < sampling.min_p * chances.max(), 0.0, chances)
     bounds = chances.cumsum(dim=-1)
@@ -79,7 +79,7 @@ def _penalised(logits: Tensor, penalty: float, previous: Sequence[int]) -> Tenso
     return logits.index_copy(0, known, torch.where(values > 0, values / penalty, values * penalty))
 
 
-def _kept(logits: Tensor, sampling: Sampling) -> Tensor:
+def _truncated(logits: Tensor, sampling: Sampling) -> Tensor:
     """Logits [V], -inf where top_k and top_p leave a token out; of equal logits at a border all stay."""
     if 0 < sampling.top_k < len(logits):
         border = torch.topk(logits, sampling.top_k).values[-1]

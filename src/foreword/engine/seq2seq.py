@@ -206,29 +206,29 @@ class Seq2SeqDecoder:
         if cached:
             own = preallocated_cache(RowPrefixes(((None, len(rows)),)), longest + 1)
             self.cache = EncoderDecoderCache(own, DynamicCache())
-        self.said = torch.full((len(rows), 1), engine.first, dtype=torch.long, device=engine.device)  # [B, T]
+        self.decoder_ids = torch.full((len(rows), 1), engine.first, dtype=torch.long, device=engine.device)  # [B, T]
 
     def prefill(self) -> Tensor:
         """Logits [B, V] for each row's first token."""
-        ids = self.said if self.cache is None else self.said[:, -1:]
+        ids = self.decoder_ids if self.cache is None else self.decoder_ids[:, -1:]
         logit_positions = torch.arange(1, len(ids) + 1, device=ids.device) * ids.shape[1] - 1
         out = self.engine.decode(self.encoded, self.mask, ids, logit_positions, self.cache)
         logits: Tensor = out.logits[0]
-        if self.forced is not None and self.said.shape[1] == 1:  # the token that every answer has to begin with
+        if self.forced is not None and self.decoder_ids.shape[1] == 1:  # the token that every answer has to begin with
             logits = torch.full_like(logits, float("-inf"))
             logits[:, self.forced] = 0.0
         return logits
 
     def decode_step(self, chosen: Tensor) -> Tensor:
         """Logits [B, V] behind one token [B] more."""
-        self.said = torch.cat([self.said, chosen.unsqueeze(1)], dim=1)
+        self.decoder_ids = torch.cat([self.decoder_ids, chosen.unsqueeze(1)], dim=1)
         return self.prefill()
 
     def compact(self, gone: Sequence[bool]) -> list[int]:
         """Let only the rows go on that are not gone; their places before, in the order in which they stand now."""
         order = still_there(gone)
-        remaining = torch.tensor(order, device=self.said.device)
-        self.said, self.mask = self.said[remaining], self.mask[remaining]
+        remaining = torch.tensor(order, device=self.decoder_ids.device)
+        self.decoder_ids, self.mask = self.decoder_ids[remaining], self.mask[remaining]
         self.encoded.last_hidden_state = self.encoded.last_hidden_state[remaining]
         if self.cache is not None:
             compact_rows(self.cache.self_attention_cache, order)

@@ -121,9 +121,9 @@ class Session:
     def admit(self, requests: Iterable[Request]) -> list[int]:
         """Queue requests; their ids. Raises ForewordError, and admits none, where one does not fit the model's window or
         holds an id that the model has no vector for."""
-        asked, lives = list(requests), []
-        placed = each([request.prefix for request in asked], len(asked), self.model.device)
-        for at, (request, prefix) in enumerate(zip(asked, placed, strict=True), self._next):
+        queued, lives = list(requests), []
+        placed = each([request.prefix for request in queued], len(queued), self.model.device)
+        for at, (request, prefix) in enumerate(zip(queued, placed, strict=True), self._next):
             self.model.refuse_unknown([request.row])
             self._check(request)
             entry = Entry(prefix, request.row, request.max_new_tokens)

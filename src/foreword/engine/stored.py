@@ -65,7 +65,7 @@ class Stored:
         where the files were changed while they were needed."""
         if _marks(model) != self.marks:
             return combined(digests(state(model)))
-        cached = self._kept(about)
+        cached = self._cache_file(about)
         if cached is not None and cached.is_file():
             with contextlib.suppress(ForewordError, KeyError, TypeError):  # damaged: it is computed and written again
                 return str(read_json(cached, "kept digest")["weights"])
@@ -75,7 +75,7 @@ class Stored:
                 write_json(cached, {"weights": whole, "files": [str(path) for path in self.paths]})
         return whole
 
-    def _kept(self, about: Any) -> Path | None:
+    def _cache_file(self, about: Any) -> Path | None:
         """The file of the cache for these files as they are; None where they are small or not settled."""
         try:
             stats = [(str(path.resolve()), path.stat()) for path in self.paths]

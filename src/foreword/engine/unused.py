@@ -9,7 +9,7 @@ from typing import Any
 Changes = Callable[[Any], bool]
 
 
-def _given(value: Any) -> bool:
+def _is_set(value: Any) -> bool:
     return value is not None and value != [] and value is not False
 
 
@@ -23,15 +23,15 @@ def _other_than(neutral: float) -> Changes:
 
 # Entries that change the token of the highest logit, or when an answer ends, each with what says whether its value does.
 CHANGING: dict[str, Changes] = {
-    "bad_words_ids": _given,
-    "begin_suppress_tokens": _given,
-    "constraints": _given,
-    "dola_layers": _given,
+    "bad_words_ids": _is_set,
+    "begin_suppress_tokens": _is_set,
+    "constraints": _is_set,
+    "dola_layers": _is_set,
     "encoder_no_repeat_ngram_size": _above(0),
     "encoder_repetition_penalty": _other_than(1.0),
-    "exponential_decay_length_penalty": _given,
-    "force_words_ids": _given,
-    "forced_eos_token_id": _given,
+    "exponential_decay_length_penalty": _is_set,
+    "force_words_ids": _is_set,
+    "forced_eos_token_id": _is_set,
     "guidance_scale": _other_than(1.0),
     "min_length": _above(0),
     "min_new_tokens": _above(0),
@@ -39,11 +39,11 @@ CHANGING: dict[str, Changes] = {
     "num_beams": _above(1),
     "penalty_alpha": _above(0),
     "repetition_penalty": _other_than(1.0),
-    "sequence_bias": _given,
-    "stop_strings": _given,
-    "suppress_tokens": _given,
-    "token_healing": _given,
-    "watermarking_config": _given,
+    "sequence_bias": _is_set,
+    "stop_strings": _is_set,
+    "suppress_tokens": _is_set,
+    "token_healing": _is_set,
+    "watermarking_config": _is_set,
 }
 FORCED = "forced_bos_token_id"  # begins an encoder-decoder's answer here too
 

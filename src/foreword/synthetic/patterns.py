@@ -98,10 +98,10 @@ def _key(rng: Random) -> str:
 def _act(sides: tuple[str, str], rng: Random) -> tuple[str, ...]:
     """What is asked for, for each side: in words or as the inside of a form; some name a column, the things, a number or a name."""
     slot = rng.choice(("", "", "{l}", "{l}", "{l}", "{p}", "{n}", "{s}"))
-    return tuple(_asked(side, slot, rng) for side in sides)
+    return tuple(_act_side(side, slot, rng) for side in sides)
 
 
-def _asked(side: str, slot: str, rng: Random) -> str:
+def _act_side(side: str, slot: str, rng: Random) -> str:
     if side == "plain":
         tail = f"{rng.choice(FILLERS)} the {{p}}" if rng.random() < 0.4 else ""
         return " ".join(part for part in (words(rng, 1, 3), slot, tail) if part)
@@ -179,7 +179,7 @@ _FRAMES: dict[str, Callable[[Random], Frame]] = {"plain": _plain, "query": _quer
 def _context(columns: list[Column], things: str, rng: Random) -> Callable[[str], str]:
     """What stands behind a question or before it: often the table with its columns, under a name."""
     if rng.random() < 0.4:
-        return lambda asked: asked
+        return lambda query: query
     keys = [column.key for column in columns]
     rng.shuffle(keys)
     label = " ".join(_word(rng) for _ in range(rng.choice((0, 1, 2))))
@@ -188,4 +188,4 @@ def _context(columns: list[Column], things: str, rng: Random) -> Callable[[str],
     sign = rng.choice((" : ", " | ", " ( "))
     table = f"{label}{sign}{base} {rng.choice((things, ''))}{sign}{listed}".replace("  ", " ").strip()
     between = rng.choice((" ; ", " | ", " // ", "\n"))
-    return (lambda asked: asked + between + table) if rng.random() < 0.7 else (lambda asked: table + between + asked)
+    return (lambda query: query + between + table) if rng.random() < 0.7 else (lambda query: table + between + query)

@@ -215,7 +215,7 @@ def _evaluate(state: State, training: Training, evaluate: Callable[[], float], r
     state.curve.append({"step": state.step, "loss": state.loss_sum / state.loss_steps, "dev": score})
     state.loss_sum, state.loss_steps = 0.0, 0
     if score < state.best_score:
-        state.best, state.best_step, state.best_score, state.waiting = training.kept(), state.step, score, 0
+        state.best, state.best_step, state.best_score, state.waiting = training.snapshot(), state.step, score, 0
     else:
         state.waiting += 1
 

@@ -65,7 +65,7 @@ def task(
     """
     near = family.similarity if similarity is None else similarity
     known = [family.group(Random(f"{seed}/{family.name}/group/{index}")) for index in range(SPREAD)]
-    asked: set[str] = set()
+    questions: set[str] = set()
 
     def draw(split: str, size: int) -> tuple[Example, ...]:
         examples = []
@@ -75,13 +75,13 @@ def task(
             for attempt in range(200):
                 group = family.group(rng) if strange else known[(number + attempt) % len(known)]
                 drawn = group(rng)
-                if drawn.question not in asked:
+                if drawn.question not in questions:
                     break
             else:
                 raise ForewordError(
                     f"The family {family.name} has no {size} different examples for {split}; ask for fewer."
                 )
-            asked.add(drawn.question)
+            questions.add(drawn.question)
             answers, facts = tuple(dict.fromkeys(drawn.answers)), drawn.facts if split != "train" else {}
             name = f"{split}-{number}"
             examples.append(Example(name, {"input": drawn.question}, answers, family.choices, facts))

@@ -51,11 +51,11 @@ FRAMES = (
 )
 
 
-def sentences(kind: str, thing: str, pairs: list[tuple[str, str]]) -> tuple[str, str, str]:
+def sentences(kind: str, entity: str, pairs: list[tuple[str, str]]) -> tuple[str, str, str]:
     """The references for (relation, value) pairs: the one to train on, one in other words, one in the other order."""
     says = [KINDS[kind][relation].says.format(v=value) for relation, value in pairs]
     also = [KINDS[kind][relation].also.format(v=value) for relation, value in pairs]
-    first, second, third = (frame.format(kind=kind, s=thing) for frame in FRAMES)
+    first, second, third = (frame.format(kind=kind, s=entity) for frame in FRAMES)
     return (
         f"{first} {' , then '.join(says)} .",
         f"{second} {' and '.join(also)}.",
@@ -71,15 +71,15 @@ def _group(rng: Random) -> Group:
     shared = long_name(rng)
 
     def draw(rng: Random) -> Drawn:
-        thing = names.name(rng)
+        entity = names.name(rng)
         others = rng.sample([relation for relation in order if relation != fixed], rng.randint(0, 2))
         pairs = [
             (relation, shared if relation == fixed else names.value(relations[relation].kind, rng))
             for relation in order
             if relation == fixed or relation in others
         ]
-        triples = " | ".join(f"{thing} :: {relation} :: {value}" for relation, value in pairs)
-        return Drawn(triples, sentences(kind, thing, pairs))
+        triples = " | ".join(f"{entity} :: {relation} :: {value}" for relation, value in pairs)
+        return Drawn(triples, sentences(kind, entity, pairs))
 
     return draw
 
@@ -91,10 +91,10 @@ FAMILY = Family(
     wordings=(
         *FRAMES,
         *(
-            said
+            clause
             for relations in KINDS.values()
             for relation in relations.values()
-            for said in (relation.says, relation.also)
+            for clause in (relation.says, relation.also)
         ),
     ),
     marks=tuple(f" :: {relation} :: " for relations in KINDS.values() for relation in relations),

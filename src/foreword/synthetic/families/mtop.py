@@ -44,15 +44,15 @@ calls its attribute most often, as a real model knows what a word means); the op
 
 
 def _group(rng: Random) -> Group:
-    thing, verb = rng.choice(sorted(THINGS)), rng.choice(sorted(OPENINGS))
-    phrases = THINGS[thing]
+    entity, verb = rng.choice(sorted(THINGS)), rng.choice(sorted(OPENINGS))
+    phrases = THINGS[entity]
     held = {slot: [names.value(kind, rng) for _ in range(2)] for slot, (kind, _) in phrases.items()}
 
     def draw(rng: Random) -> Drawn:
         filled = [(slot, rng.choice(held[slot])) for slot in rng.sample(sorted(phrases), rng.randint(1, 3))]
         clauses = " and ".join(phrases[slot][1].format(v=value) for slot, value in filled)
         inside = " ".join(f"[sl:{slot} {value} ]" for slot, value in filled)
-        return Drawn(f"{OPENINGS[verb].format(thing=thing)} {clauses}", (f"[in:{verb}_{thing} {inside} ]",))
+        return Drawn(f"{OPENINGS[verb].format(thing=entity)} {clauses}", (f"[in:{verb}_{entity} {inside} ]",))
 
     return draw
 

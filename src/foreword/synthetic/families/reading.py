@@ -257,13 +257,13 @@ def _grouped(domain: Domain) -> Callable[[Random], Group]:
             facts = rng.sample(article.facts, rng.randint(domain.least, 4))
             drawn = {town, land}
             values = [_new(kind, drawn, rng) for kind in ("name", *(fact.kind for fact in facts))]
-            thing, asked = values[0], rng.randrange(len(facts))
+            entity, fact_index = values[0], rng.randrange(len(facts))
             lines = [rng.choice(fact.says).format(v=value) for fact, value in zip(facts, values[1:], strict=True)]
             if domain.asides:
                 lines.insert(rng.randint(1, len(lines)), rng.choice(domain.asides))
-            passage = " ".join([article.opening.format(s=thing, town=town, next=land), *lines])
-            question = rng.choice(facts[asked].asks).format(s=thing)
-            return Drawn(f"question: {question} context: {passage}", (values[1 + asked],))
+            passage = " ".join([article.opening.format(s=entity, town=town, next=land), *lines])
+            question = rng.choice(facts[fact_index].asks).format(s=entity)
+            return Drawn(f"question: {question} context: {passage}", (values[1 + fact_index],))
 
         return draw
 

@@ -66,6 +66,6 @@ FAMILY = Family(
     "mini-spider",
     _group,
     ("spider_match", "exact_match"),
-    wordings=(*(way for *ways, _ in ACTS for way in ways), *(said for said, _ in DEMANDS)),
+    wordings=(*(way for *ways, _ in ACTS for way in ways), *(wording for wording, _ in DEMANDS)),
     marks=("select name from", "count ( * ) from", "structured knowledge"),
 )

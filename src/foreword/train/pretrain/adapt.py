@@ -191,12 +191,12 @@ class Adaptation:
             yield rows[start : start + many]
 
     def _resume(self, out: Path) -> None:
-        asked, path = asdict(self.recipe), out / "checkpoint.safetensors"
+        recipe, path = asdict(self.recipe), out / "checkpoint.safetensors"
         if not path.exists():
-            write_json(out / "recipe.json", asked)
+            write_json(out / "recipe.json", recipe)
             return
         saved = read_object(out / "recipe.json", "recipe of the adaptation")
-        other = [name for name in asked if saved.get(name) != asked[name]]
+        other = [name for name in recipe if saved.get(name) != recipe[name]]
         if other:
             raise ForewordError(
                 f"{out} holds an adaptation of another recipe (it differs in {', '.join(other)}); choose another folder or that recipe."

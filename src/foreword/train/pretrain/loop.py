@@ -171,12 +171,12 @@ class _Run:
 
     def _resume(self) -> None:
         path = self.folder / "checkpoint.safetensors"
-        asked = asdict(self.recipe)
+        recipe = asdict(self.recipe)
         if not path.exists():
-            write_json(self.folder / "recipe.json", asked)
+            write_json(self.folder / "recipe.json", recipe)
             return
         saved = read_json(self.folder / "recipe.json", "recipe of the run")
-        if saved != asked:
+        if saved != recipe:
             raise ForewordError(
                 f"{self.folder} holds a run of another recipe ({saved}); choose another folder or that recipe."
             )

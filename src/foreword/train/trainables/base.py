@@ -19,12 +19,12 @@ Prefix = Before | Tensor | None  # what `Backbone.loss` takes to stand before ev
 
 @dataclass(frozen=True)
 class Setup:
-    """What a training begins from. given: what an init strategy may start from."""
+    """What a training begins from. start_from: what an init strategy may start from."""
 
     backbone: Backbone
     tuning: Tuning
     seed: int
-    given: InitSource
+    start_from: InitSource
 
 
 class Training(Protocol):
@@ -43,7 +43,7 @@ class Training(Protocol):
     def prefix(self) -> Prefix:
         """What stands before every row, as it is now; gradients reach `named` through it. None where nothing does."""
 
-    def kept(self) -> dict[str, Tensor]:
+    def snapshot(self) -> dict[str, Tensor]:
         """A copy, on the CPU, of what is to be used later."""
 
     def groups(self, learning_rate: float) -> list[dict[str, Any]]:

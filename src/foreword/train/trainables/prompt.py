@@ -15,7 +15,7 @@ from foreword.prompts.inits import initial
 from foreword.prompts.soft_prompt import Provenance, SoftPrompt
 from foreword.train.trainables.base import Rate, Setup, Trainable
 
-KEPT = "prompt"  # the name of the soft prompt among what is kept
+PROMPT = "prompt"  # the name of the soft prompt among what is kept
 MLP_RATE = 0.01  # the reparameterisation's weights learn at this part of the prompt's rate
 
 
@@ -29,7 +29,7 @@ class Prompt:
         hidden, device = int(start.shape[1]), backbone.device
         self.backbone, self.unit = backbone, unit_of(backbone)
         self.start = f"{_digest(start)}, in units of {self.unit}"
-        self.initial = {KEPT: start.float().cpu()}
+        self.initial = {PROMPT: start.float().cpu()}
         self.named: dict[str, Tensor] = {"prompt": start.float().to(device) / self.unit}
         if tuning.reparameterisation == "mlp" and tuning.max_steps:
             width = tuning.mlp_width or hidden
@@ -48,9 +48,9 @@ class Prompt:
             x = x + torch.tanh(in_rows @ self.named["mlp_in"]) @ self.named["mlp_out"]
         return x * self.unit
 
-    def kept(self) -> dict[str, Tensor]:
+    def snapshot(self) -> dict[str, Tensor]:
         """The soft prompt [P, H], the reparameterisation folded away."""
-        return {KEPT: self.prefix().detach().cpu()}
+        return {PROMPT: self.prefix().detach().cpu()}
 
     def groups(self, learning_rate: float) -> list[dict[str, Any]]:
         """Parameter groups with their rates."""
@@ -79,7 +79,7 @@ def _digest(values: Tensor) -> str:
 
 def _begin(setup: Setup) -> Prompt:
     """A given prompt is what it starts from; else the init strategy's rows."""
-    tuning, start_from = setup.tuning, setup.given
+    tuning, start_from = setup.tuning, setup.start_from
     length = tuning.prompt_length if start_from.prompt is None else start_from.prompt.length
     strategy = tuning.init if start_from.prompt is None else "warm_start"
     start = initial(strategy, setup.backbone, length, seed=setup.seed, source=start_from)
@@ -94,7 +94,7 @@ def _parameters(backbone: Backbone, tuning: Tuning, length: int) -> int:
 
 
 def _artifact(best: dict[str, Tensor], provenance: Provenance) -> SoftPrompt:
-    return SoftPrompt(best[KEPT], provenance)
+    return SoftPrompt(best[PROMPT], provenance)
 
 
 TRAINABLE = Trainable(

@@ -43,7 +43,7 @@ class Weights:
     def prefix(self) -> None:
         """Nothing stands before the rows."""
 
-    def kept(self) -> dict[str, Tensor]:
+    def snapshot(self) -> dict[str, Tensor]:
         """A copy of every weight."""
         return {name: value.detach().to("cpu", copy=True) for name, value in self.named.items()}
 
