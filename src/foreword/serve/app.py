@@ -284,12 +284,12 @@ def _schema(kind: type[BaseModel]) -> dict[str, Any]:
 
 def _described(app: FastAPI) -> None:
     """Complete the OpenAPI description: the parts of bodies, and the error object that every refusal is."""
-    made = app.openapi
+    describe = app.openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is not None:
             return app.openapi_schema
-        described = made()
+        described = describe()
         parts = described.setdefault("components", {}).setdefault("schemas", {})
         for kind in (CompletionRequest, ChatRequest):
             parts |= kind.model_json_schema(ref_template=REFERENCE).get("$defs", {})
