@@ -64,7 +64,7 @@ def _order(observations: Sequence[Observation], values: Sequence[float | None], 
     sign = -1.0 if why == "uncertain" else 1.0
     return [
         ToLabel(observation.id, observation.time, why, round(sign * value, 4), observation.text)
-        for value, one in ordered
+        for value, observation in ordered
     ]
 
 
