@@ -186,7 +186,7 @@ def _answers(app: FastAPI, service: Service) -> None:
     @app.get("/v1/foreword/watch")
     async def watch(request: Request) -> dict[str, Any]:
         key = _caller(request, service)
-        return await asyncio.to_thread(service.watch.told, key)
+        return await asyncio.to_thread(service.watch.summary, key)
 
     @app.post("/v1/chat/completions", openapi_extra=_schema(ChatRequest), responses=STREAMED)
     async def chat(request: Request) -> Response:
