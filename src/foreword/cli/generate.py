@@ -54,8 +54,7 @@ def generate(
 
       foreword generate --model gpt2 --prompt prompts/mine --data in.jsonl --json
 
-      foreword generate --model gpt2 --method icl --demonstrations train.jsonl \\
-          --data inputs.csv --out answers.jsonl
+      foreword generate --model gpt2 --method icl --demonstrations train.jsonl --data in.csv --out answers.jsonl
 
       foreword generate -p mine/a -p mine/b -p mine/c --data in.jsonl
     """
@@ -67,14 +66,14 @@ def generate(
     run = checked(run_with(prompt or (), flags, config=config))
     if out:
         may_write_answers(out, run, config, prompt or (), demonstrations or "")
-    texts = None if text is None else _texts(text, run)
-    decoding = decoding_of(run, decoded, alone=texts is not None and len(texts) == 1)
+    texts = [] if text is None else _texts(text, run)
+    decoding = decoding_of(run, decoded, alone=len(texts) == 1)
     bars = Bars()
     with bars.shown(), tempfile.TemporaryDirectory(prefix="foreword-") as folder:
         with bars.waiting("loading model"):
             from foreword.study import single
 
-            run = run if texts is None else _with_texts(run, texts, prompt or (), method, Path(folder))
+            run = _with_texts(run, texts, prompt or (), method, Path(folder)) if texts else run
             given = single.inputs(run, prompt or (), method, demonstrations or "")
         found = single.answer(given, decoding=decoding, progress=bars)
     if found.left_out:

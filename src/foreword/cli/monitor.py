@@ -150,8 +150,8 @@ def _show(result: Monitored, out: Path | None) -> None:
             f"Window {score.window + 1}: {result.metric} {score.score:.1f} ({score.low:.1f} to {score.high:.1f}) over "
             f"{score.count} requests."
         )
-    for wanted in result.wanted:
-        say(f"Label next: {wanted.id} ({wanted.why}, {wanted.value:.4g})")
+    for row in result.to_label:
+        say(f"Label next: {row.id} ({row.why}, {row.value:.4g})")
     for sentence in result.alarms:
         say(sentence)
     for note in result.notes:
