@@ -244,7 +244,7 @@ def _of_method(
         sources = [
             cell
             for cell in before.values()
-            if cell.at.part == part.carries and cell.at.label == "pt" and cell.paper["model"] == where["model"]
+            if cell.at.part == part.carries and cell.at.length is not None and cell.paper["model"] == where["model"]
         ]
         sources = [cell for cell in sources if cell is not None and cell.at.task != run["task"]]
     for source in sources:
