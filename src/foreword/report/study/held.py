@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from foreword.prompts.methods import METHODS
 from foreword.report.study.values import StudyPage
 from foreword.results.cells import Answered, Curve, Entry, Matrix, Table
 from foreword.results.judged import Verdict, judge, stand_ins
 from foreword.results.papers import Number, Paper, paper_of
 
-UNTUNED = ("zero", "icl", "few", "prompt-design")
+UNTUNED = (*(name for name, row in METHODS.items() if not row.trains), "prompt-design")
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class Held:
 def hold(entry: Entry, paper: Paper | None, preset: str, place: str = "") -> Held:
     """One number beside the paper's."""
     number = paper.number(preset, entry.paper) if paper is not None else None
-    tuned = not entry.paper.get("method", "pt").startswith(UNTUNED)
+    method = entry.paper.get("method")
+    tuned = method is None or not method.startswith(UNTUNED)
     named = place or ", ".join(f"{value}" for key, value in entry.paper.items() if value)
     return Held(named, entry, number, judge(entry, number, tuned=tuned), tuple(stand_ins(entry, number)))
 
