@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import entry
 import study_pages
 from foreword.report.study import StudyPage, study_page, write_site, write_study
 from foreword.report.study.figures import pictures
@@ -173,6 +174,37 @@ def test_a_site_has_an_index_pages_pictures_and_a_summary(tmp_path: Path) -> Non
         write_site(tmp_path / "new", runs, baseline="runs/c")
     with pytest.raises(ForewordError, match="no study"):
         write_site(tmp_path / "new", {})
+
+
+OWN = """title = "Mine"
+questions = ["main"]
+
+[[parts]]
+name = "grid"
+methods = ["zero", "icl-1"]
+
+[smoke]
+models = { mine = "MODEL" }
+tasks = { dart = "mini-dart" }
+seeds = [0]
+run = { limit = 3, max_new_tokens = 4 }
+"""
+
+
+def test_finished_studies_become_a_site_by_one_command(tmp_path: Path) -> None:
+    model = entry.save_model(tmp_path / "tiny", "bloom")
+    (tmp_path / "mine.toml").write_text(OWN.replace("MODEL", str(model)), encoding="utf-8")
+    ran = entry.foreword("study", tmp_path / "mine.toml", "--out", tmp_path / "runs")
+    assert ran.code == 0, ran.err
+    assert "2 cells: 2 done" in (tmp_path / "runs" / "report.html").read_text(encoding="utf-8")
+    made = entry.foreword("report", tmp_path / "runs", "--out", tmp_path / "site", "--json")
+    assert made.code == 0, made.err
+    assert made.json["studies"] == 1 and Path(made.json["index"]).is_file()
+    assert "No paper's numbers stand beside these." in (tmp_path / "site" / "mine.html").read_text(encoding="utf-8")
+    (tmp_path / "empty").mkdir()
+    entry.refused("report", tmp_path / "empty", "--out", tmp_path / "site2", says=("no study", "foreword study"))
+    says = ("none of the runs",)
+    entry.refused("report", tmp_path / "runs", "--baseline", "other", "--out", tmp_path / "site2", says=says)
 
 
 # --- in a real browser -------------------------------------------------------------------------------

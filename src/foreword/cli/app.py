@@ -18,6 +18,7 @@ from foreword.cli.inspect import inspect
 from foreword.cli.models import models
 from foreword.cli.pretrain import pretrain
 from foreword.cli.registry import registry
+from foreword.cli.report import report
 from foreword.cli.score import score
 from foreword.cli.serve import keys, serve
 from foreword.cli.show import show
@@ -60,6 +61,7 @@ def root(
 for verb in (
     compare,
     study,
+    report,
     tune,
     generate,
     evaluate,

@@ -97,6 +97,7 @@ WORDS = {
     "study.gpus": "none",
     "study.device": "auto",
     "study.scale": "smoke",
+    "report.baseline": "the first of them",
     "inspect.out": "none",
     "inspect.model": "the prompts' own",
 }
