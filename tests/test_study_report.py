@@ -19,7 +19,8 @@ from foreword.report.study.figures import pictures
 from foreword.report.study.held import counted, held_of
 from foreword.report.study.tested import places
 from foreword.results import stats
-from foreword.results.cells import Bins, Curve, Table
+from foreword.results.cells import Bins, Curve, Entry, Table
+from foreword.results.papers import paper
 from foreword.util.errors import ForewordError
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -78,18 +79,16 @@ def test_every_number_that_the_paper_has_finds_it(main: StudyPage) -> None:
 
 def _as_the_papers(table: Table) -> Table:
     """The same with the paper's models, tasks, metrics and numbers, and narrow intervals."""
-    from foreword.results.papers import paper
-
     metrics = {"spider": "spider_match", "mtop": "mtop_em", "logic2text": "blec"}
     rows = []
     for row in table.rows:
         entries = []
-        for entry in row.entries:
-            number = paper("sun2023").number("sun2023-main", entry.paper)  # type: ignore[union-attr]
+        for own in row.entries:
+            assert isinstance(own, Entry)
+            number, task = paper("sun2023").number("sun2023-main", own.paper), own.paper["task"]
             score = number.value if number else 1.0
-            task = entry.paper["task"]  # type: ignore[union-attr]
-            entries.append(replace(entry, model=entry.paper["model"], task=task, metric=metrics.get(task, "bleu"), score=score,
-                                   ci95=(score - 0.2, score + 0.2)))  # type: ignore[type-var, union-attr]  # fmt: skip
+            ours = {"model": own.paper["model"], "task": task, "metric": metrics.get(task, "bleu")}
+            entries.append(replace(own, **ours, score=score, ci95=(score - 0.2, score + 0.2)))
         rows.append(replace(row, entries=tuple(entries)))
     return replace(table, rows=tuple(rows))
 
