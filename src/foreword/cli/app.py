@@ -12,10 +12,12 @@ from foreword.cli.defaults import Verb
 from foreword.cli.demo import demo
 from foreword.cli.evaluate import evaluate
 from foreword.cli.export import export
+from foreword.cli.gate import eval_gate
 from foreword.cli.generate import generate
 from foreword.cli.imported import import_prompt
 from foreword.cli.inspect import inspect
 from foreword.cli.models import models
+from foreword.cli.monitor import monitor
 from foreword.cli.pretrain import pretrain
 from foreword.cli.registry import registry
 from foreword.cli.report import report
@@ -73,6 +75,8 @@ for verb in (
     export,
     serve,
     keys,
+    monitor,
+    eval_gate,
     demo,
     pretrain,
     adapt,

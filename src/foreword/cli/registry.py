@@ -138,6 +138,9 @@ def show(store: Store, which: Which, as_json: o.Json = False) -> None:
     values = described(found.load(index.name, version))
     whole = _plain(index.name, version) | {"aliases": index.aliases_of(version), "files": version.files, **values}
     whole["folder"] = str(found.place(index.name, version))
+    decided = [one for one in index.decisions if version.digest in (one["candidate_digest"], one["production_digest"])]
+    if decided:
+        whole["decisions"] = decided
     if as_json:
         print_json(whole)
         return

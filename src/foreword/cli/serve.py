@@ -45,6 +45,11 @@ SETTINGS = {
     "deadline": _flag(float, "--deadline", "Seconds for one answer.", min=0.1),
     "log": _flag(Path, "--log", "A file for a JSON line a request."),
     "log_content": _flag(bool, "--log-content", "Log what was asked and answered, too."),
+    "log_features": _flag(
+        bool,
+        "--log-features",
+        "Log what `foreword monitor` compares, too: a vector of each input, the number of a choice.",
+    ),
     "log_bytes": _flag(int, "--log-bytes", "Bytes at which a log is put aside.", min=1000),
     "admin": _flag(bool, "--admin", "Let prompts be loaded and unloaded over HTTP."),
 }

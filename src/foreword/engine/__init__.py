@@ -1,4 +1,5 @@
-"""The room that names the model library: frozen models behind few verbs; it refuses to know tasks, methods or files of ours."""
+"""Frozen language models behind a few verbs; the only room that imports the model library, and it knows no tasks, methods or files of
+foreword."""
 
 from foreword.engine.batch import Row
 from foreword.engine.capabilities import Capabilities

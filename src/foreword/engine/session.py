@@ -1,5 +1,5 @@
-"""A Session answers requests that come and go: each has its own prefix, limit, stop texts and sampling, joins the running batch as soon as
-there is room, and gets the answer that it would get alone."""
+"""Continuous batching: a Session answers requests that come and go; each has its own prefix, limit, stop texts and sampling, joins the
+running batch as soon as there is room, and gets the answer that it would get alone."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Constraint(Protocol):
 class Request:
     """What is to be answered. row: its tokens (their `answer` is not read). prefix: what stands before them. max_new_tokens: its limit.
     stop: texts that end the answer (they stay in its tokens). top_logprobs: None for no log-probabilities, else how many of the
-    likeliest tokens are told with theirs beside the chosen one. ended: what ends the answer, in place of the model's own ends and
+    likeliest tokens are returned with theirs beside the chosen one. ended: what ends the answer, in place of the model's own ends and
     `stop`. constraint: which tokens may come at all."""
 
     row: Row

@@ -1,4 +1,4 @@
-"""One answer per example: greedy text, or the likeliest of its choices; it refuses to let batch-mates change an answer."""
+"""One answer per example: greedy text, or the likeliest of its choices; batch-mates do not change it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What models with a name there are and what of them is on this machine; it refuses to load or fetch any."""
+"""The list of models that have a name, and what of them is on this machine."""
 
 from __future__ import annotations
 

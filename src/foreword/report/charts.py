@@ -320,5 +320,5 @@ def by_metric(records: Sequence[Record]) -> bool:
 
 def _chosen(record: Record) -> float | None:
     """The step whose prompt was kept: the lowest on dev, the first of equal ones."""
-    judged = [one for one in record.curve if one.get("dev") is not None]
-    return min(judged, key=lambda one: one["dev"])["step"] if judged else None
+    judged = [entry for entry in record.curve if entry.get("dev") is not None]
+    return min(judged, key=lambda entry: entry["dev"])["step"] if judged else None

@@ -183,6 +183,11 @@ def _answers(app: FastAPI, service: Service) -> None:
         body = read(await _body(request, service), CompletionRequest)
         return {"model": body.model, "inputs": await service.shown(body, key)}
 
+    @app.get("/v1/foreword/watch")
+    async def watch(request: Request) -> dict[str, Any]:
+        key = _caller(request, service)
+        return await asyncio.to_thread(service.watch.told, key)
+
     @app.post("/v1/chat/completions", openapi_extra=_schema(ChatRequest), responses=STREAMED)
     async def chat(request: Request) -> Response:
         return await _answer(request, service, ChatRequest)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from foreword.engine import Backbone
+from foreword.monitor import Sketch
 from foreword.registry import Registry, parse_reference
 from foreword.serve.answering import Call
 from foreword.serve.engine import Engine
@@ -29,6 +30,7 @@ from foreword.serve.shapes import Shape
 from foreword.serve.shelf import Shelf
 from foreword.serve.telemetry import Telemetry
 from foreword.serve.views import Views
+from foreword.serve.watch import Watch
 from foreword.util.errors import ForewordError
 
 Result = TypeVar("Result")
@@ -40,7 +42,8 @@ GONE = 499  # what a request whose caller left is logged as
 class Settings:
     """How a server runs. store: of prompts, None for the model alone. max_rows, max_tokens: answered at once. max_waiting: beside those.
     max_new_tokens: of an answer that does not say. deadline: seconds for one answer. admin: whether prompts may be loaded and unloaded over
-    HTTP. log: the file of requests; log_content: with what was said."""
+    HTTP. log: the file of requests; log_content: with what was said;
+    log_features: with what a monitor compares."""
 
     store: Path | None = None
     max_rows: int = 32
@@ -53,6 +56,7 @@ class Settings:
     keys: Path | None = None
     log: Path | None = None
     log_content: bool = False
+    log_features: bool = False
     log_bytes: int = 100_000_000
 
 
@@ -74,6 +78,8 @@ class Service:
         self.views = Views(self.backbone)
         registry = None if settings.store is None else Registry(settings.store)
         self.shelf = Shelf(self.views, registry, base=_base_name(self.backbone.name))
+        words = self.views.laying(False).tokenizer
+        self.watch = Watch(registry, Sketch(self.backbone, words, whole=True) if settings.log_features else None)
         self.engine = Engine(
             self.backbone,
             max_rows=settings.max_rows,
@@ -111,6 +117,7 @@ class Service:
             self._check(body)
             self.engine.check_room()
             longest, asked = await self.laying(lambda: self._laid(body))
+            asked = await self.laying(lambda: self.watch.with_vectors(asked))
             call = Call(self.engine, self.views, body, asked, longest, watched=self.log is not None)
         except Exception as error:  # every failure is an error object, with its status
             raise as_http(error, param="messages" if chat else "prompt") from error
@@ -246,10 +253,10 @@ class Service:
         )
         if failure is not None:
             failure.counted = True
-        if self.log is not None or self.telemetry is not None:
-            line = self._line(shape, usage, status, first, now - call.began)
-            line |= {"key": None if key is None else key.name, "error": None if failure is None else str(failure)}
-            self._tell(line, call.body, shape.trace)
+        line = self._line(shape, usage, status, first, now - call.began)
+        line |= {"key": None if key is None else key.name, "error": None if failure is None else str(failure)}
+        self.watch.add(line, served)
+        self._tell(line, call.body, shape.trace)
 
     def _tell(self, line: dict[str, Any], body: Common, trace: Mapping[str, str]) -> None:
         if self.log is not None:
@@ -319,6 +326,7 @@ class Service:
                 for asked in call.asked
             ],
         }
+        self.watch.describe(line, call, content=self.settings.log_content)
         if self.settings.log_content:
             line["input_texts"] = [asked.text for asked in call.asked]
             line["output_texts"] = [choice.text for choice in call.choices]

@@ -1,4 +1,4 @@
-"""Reference holds the language models that foreword ships, a folder each; it refuses to load them."""
+"""The language models that foreword ships, a folder each."""
 
 from __future__ import annotations
 

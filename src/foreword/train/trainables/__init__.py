@@ -1,4 +1,4 @@
-"""The shelf of trainables: every file here that holds a TRAINABLE; it refuses two of one name."""
+"""The shelf of trainables: every file here that holds a TRAINABLE; two of one name are refused."""
 
 from __future__ import annotations
 
