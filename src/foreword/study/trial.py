@@ -181,8 +181,7 @@ class Trial:
         return layout.placed(self.spec.method.soft and self._appends(layout))
 
     def _length(self) -> int:
-        given = self.spec.given
-        return given.length if given is not None else self.spec.tuning.prompt_length
+        return self.spec.tuning.prompt_length if self.spec.given is None else self.spec.given.length
 
     def _dev(self) -> tuple[Example, ...]:
         if not self.task.dev:
@@ -200,8 +199,7 @@ class Trial:
         """Whether the soft prompt stands behind the encoder's input. `auto`: in front, as Lester et al. have it, unless the encoder
         has absolute positions and the untrained prompt in front, which moves the whole input, costs a quarter more loss on the
         first training examples than the same prompt behind it."""
-        backbone = self.backbone
-        place = self._asked_place()
+        backbone, place = self.backbone, self._asked_place()
         if place == "append" and backbone.kind != "seq2seq":
             raise ForewordError(
                 "A prompt appended to the input (place=append) needs an encoder-decoder; this model reads left to right."
