@@ -112,7 +112,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
     "study": (
         "base boundary command composed earlier folds measure places positions preset profiled remembered representable resolve spec",
         "grid trial",
-        "cost kept plan",
+        "cost gate kept plan",
         "compare pace questions single unit",
         "executors price show text",
         "page running",
@@ -131,7 +131,7 @@ FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
 ONE_ROOM = {
     "transformers": {"engine", "train.pretrain.init_model"},
-    "peft": set(),
+    "peft": {"train.trainables.lora"},
     "pickle": set(),
     "dill": set(),
     "shelve": set(),
@@ -147,6 +147,7 @@ LATE = {
     ("prompts.retrieve", "sentence_transformers"),
     ("serve.telemetry", "opentelemetry"),
     ("study.executors", "ray"),
+    ("train.trainables", "peft"),
     ("tasks", "datasets"),
 }
 LATE_ROOMS = {"__main__", "cli"}  # so that --help answers at once

@@ -59,12 +59,16 @@ def test_a_preset_lays_out_cells_that_can_be_sent(name: str, scale: str) -> None
     for cell in laid.cells:
         assert spec_of(json.loads(json.dumps(cell.as_dict()))) == cell
         run = cell.settings()
-        assert cell.at.label in run.methods and cell.at.seed in run.seeds and run.task == cell.at.task in task_names()
-        assert not cell.carries or cell.carries in known
+        assert (
+            cell.at.label in (*run.methods, "gate:similarity", "gate:certainty")
+            and cell.at.seed in run.seeds
+            and run.task == cell.at.task in task_names()
+        )
+        assert set(cell.needs) <= known
         assert {"model", "task", "method"} <= cell.paper.keys()
     order = [cell.id for cells in units_of(laid.cells).values() for cell in cells]
     assert sorted(order) == sorted(known)
-    assert all(order.index(cell.carries) < order.index(cell.id) for cell in laid.cells if cell.carries)
+    assert all(order.index(needed) < order.index(cell.id) for cell in laid.cells for needed in cell.needs)
     assert set(laid.preset.questions) <= set(QUESTIONS)
 
 
@@ -154,6 +158,7 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
         (("max_steps = 2", "max_step = 2"), "There is no setting 'tuning.max_step'"),
         (('name = "grid"', 'name = "grid"\ncarries = "other"'), "There is no part 'other'"),
         (('"zero", "pt"', '"zero", "pp"'), "There is no method 'pp'"),
+        (('"zero", "pt"', '"gate-certainty", "pt"'), "chooses between PT and IPT; name pt and ipt before it"),
     ],
 )
 def test_what_is_wrong_in_a_file_is_said(change: tuple[str, str], says: str, tmp_path: Path) -> None:

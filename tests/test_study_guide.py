@@ -33,7 +33,7 @@ def test_every_command_of_the_guide_runs(tmp_path: Path, monkeypatch: pytest.Mon
         assert told.code == 0, f"{' '.join(words)}\n{told.err}"
         ran += 1
     assert ran == 6
-    assert "21 done" in entry.foreword("study", "show", "runs/papers").out
+    assert "24 done" in entry.foreword("study", "show", "runs/papers").out
 
 
 def test_what_the_guide_names_is_there() -> None:
@@ -42,5 +42,5 @@ def test_what_the_guide_names_is_there() -> None:
     assert spoken and spoken <= set().union(*flags().values())
     methods = re.search(r"Methods are the papers' names \(([^)]*)\)", text)
     questions = text.partition("questions on the records:")[2]
-    assert methods is not None and set(re.findall(r"`([^`]+)`", methods[1])) == set(LABELS) - {"lora"}
+    assert methods is not None and set(re.findall(r"`([^`]+)`", methods[1])) == set(LABELS)
     assert set(re.findall(r"`([^`]+)`", questions)) == set(QUESTIONS)

@@ -17,6 +17,7 @@ import pytest
 
 import entry
 from foreword.results.record import Record
+from foreword.study import gate
 from foreword.study.executors import Job
 from foreword.study.executors.base import ATTEMPTS, attempt
 from foreword.study.grid import Study, lay_out
@@ -145,6 +146,46 @@ def test_all_tasks_together_are_trained_once(model: Path, tmp_path: Path) -> Non
     assert one is not None and other is not None
     assert one.spec["trained_by"] == other.spec["trained_by"] and one.curve == other.curve and one.key != other.key
     assert one.answers[0].input.startswith("Input: mini-dart:") or one.answers[0].input.startswith("mini-dart:")
+
+
+def test_a_gate_takes_each_answer_from_one_of_the_two(model: Path, tmp_path: Path) -> None:
+    methods = '"pt", "ipt", "gate-similarity", "gate-certainty"'
+    path, out = grid(model, tmp_path, methods), tmp_path / "out"
+    run(path, out)
+    there = read(out, "mine")
+    assert there.counts()["done"] == 8, [cell.cause for cell in there.cells]
+    for task in ("mini-dart", "mini-totto"):
+        records = {cell.at.label: cell.record for cell in there.cells if cell.at.task == task}
+        pt, ipt = records["pt"], records["ipt"]
+        assert pt is not None and ipt is not None
+        both = [dict(zip((a.id for a in each.answers), each.answers, strict=True)) for each in (pt, ipt)]
+        for rule in ("gate:similarity", "gate:certainty"):
+            gated = records[rule]
+            assert gated is not None and gated.spec["of"] == [pt.key, ipt.key]
+            assert all(answer in (both[0][answer.id], both[1][answer.id]) for answer in gated.answers)
+            taken = sum(answer == both[1][answer.id] for answer in gated.answers)
+            assert gated.costs.trainable_parameters == 2 * pt.costs.trainable_parameters
+            assert any("IPT's answer was taken for" in note for note in gated.notes) and 0 <= taken <= 3
+    first = dates(out)
+    assert run(path, out) == [] and dates(out) == first
+
+
+def test_the_certainty_of_an_answer_is_its_mean_log_probability(model: Path, tmp_path: Path) -> None:
+    """Held against one plain pass for each answer."""
+    path, out = grid(model, tmp_path, '"pt", "ipt", "gate-certainty"'), tmp_path / "out"
+    run(path, out)
+    bench, cells = Bench(out), laid(path).cells
+    gated = next(cell for cell in cells if cell.gates)
+    for trial in bench.gated(gated):
+        one = gate.side(trial)
+        examples = trial.task.test
+        laid_out = one.laid(examples)
+        outputs = [answer.output for answer in one.record.answers]
+        sure = one.certainty(laid_out, outputs)
+        for place, (row, output) in enumerate(zip(laid_out, outputs, strict=True)):
+            ids = trial.backbone.answer_ids(trial.task.template.replied(output))
+            loss, count = trial.backbone.loss(one.prompt.values.to(trial.backbone.device), [row.row(ids)])
+            assert sure[place] == pytest.approx(-float(loss) / count, rel=1e-4) and count == len(ids)
 
 
 def test_another_scale_in_the_folder_is_refused(model: Path, tmp_path: Path) -> None:

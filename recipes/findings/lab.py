@@ -84,7 +84,7 @@ class Lab:
 
     def records(self, name: str, runs: Sequence[Run]) -> list[Record]:
         """The records of all trials of these runs, the missing ones computed; name: for those who watch."""
-        cells = cells_of(runs)
+        cells = [cell for cell in cells_of(runs) if not self._trial(cell).path.is_file()]
         if cells:
             job = Job(self.out, f"findings-{name}", device=self.device, workers=self.jobs)
             tally = carry_out(

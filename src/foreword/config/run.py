@@ -50,7 +50,7 @@ class Run(Settings):
     cheaper method may be shown to lie and still be recommended (none: 2 points or 5 % of the score, the smaller).
     out: the folder of records and report.
     tuning: how anything is trained. model_learning_rate: the rate, of the weights themselves, at which a copy of the model is
-    trained; all else it does as `tuning` says.
+    trained, lora_learning_rate: of the adapters' weights, for LoRA; all else they do as `tuning` says.
     """
 
     model: Annotated[str, Field(min_length=1)]
@@ -103,6 +103,7 @@ class Run(Settings):
     out: Annotated[str, Field(min_length=1)] = "runs"
     tuning: Tuning = Tuning()
     model_learning_rate: Annotated[float, Field(gt=0)] = 3e-4
+    lora_learning_rate: Annotated[float, Field(gt=0)] = 1e-3
 
     @model_validator(mode="before")
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from typing import Any
 
@@ -15,6 +15,7 @@ from foreword.study.preset import LABELS, Part, Preset, Scale
 from foreword.study.resolve import row_of
 from foreword.util.errors import ForewordError, unknown
 
+GATE = "gate:"
 SENTINEL = "<extra_id_0> {target}"  # what stands before an answer under span corruption with its sentinel (Lester et al. 2021, 3.3)
 
 
@@ -25,7 +26,8 @@ class CellSpec:
     id: digest of all that follows but `paper`. run: settings of a Run, its folder and machine left out; its methods are those that are
     to answer the same examples, of which the cell is the one at.label. train_on: our names of the tasks that are trained on, where that
     is not at.task alone. relabel: answers of the scored task in the words of the trained one. generated: choices are not offered.
-    carries: id of the cell whose soft prompt it uses. unit: cells of one unit share a training.
+    carries: id of the cell whose soft prompt it uses. gates: ids of the cells, PT's and IPT's, whose answers it chooses between. unit:
+    cells of one unit share a training.
     """
 
     id: str
@@ -37,6 +39,12 @@ class CellSpec:
     relabel: dict[str, str] = field(default_factory=dict)
     generated: bool = False
     carries: str = ""
+    gates: tuple[str, ...] = ()
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The cells that have to be done before it."""
+        return (self.carries, *self.gates) if self.carries else self.gates
 
     def settings(self) -> Run:
         """The run, checked."""
@@ -49,7 +57,8 @@ class CellSpec:
 
 def spec_of(values: Mapping[str, Any]) -> CellSpec:
     """A cell from its plain values."""
-    return CellSpec(**(dict(values) | {"at": Coordinates(**values["at"]), "train_on": tuple(values["train_on"])}))
+    lists = {name: tuple(values[name]) for name in ("train_on", "gates")}
+    return CellSpec(**(dict(values) | lists | {"at": Coordinates(**values["at"])}))
 
 
 @dataclass(frozen=True)
@@ -124,8 +133,13 @@ def _cells(
         for task in tasks:
             run = _run(part, scale, given, scale.models[model_key], task, values)
             where = {"model": model, "task": task} | {axis: str(value) for axis, value in values.items()}
+            made: list[CellSpec] = []
             for method in part.methods:
-                yield from _of_method(part, scale, run, method, where, values, before)
+                if LABELS.get(method, method).startswith(GATE):
+                    made += _gated(part, made, method)
+                else:
+                    made += _of_method(part, scale, run, method, where, values, before)
+            yield from made
 
 
 def _values(part: Part, scale: Scale) -> list[dict[str, int | str]]:
@@ -155,7 +169,7 @@ def _run(
 ) -> dict[str, Any]:
     """The settings of a run, each later one winning: the scale's, the task's, the part's, the axes', the user's. task: the paper's name.
     A task without labels has other words to start from where its own settings say so, also where the axis says labels."""
-    labels = list(dict.fromkeys(LABELS.get(method, method) for method in part.methods))
+    labels = [label for label in _labels(part) if not label.startswith(GATE)]
     base: dict[str, Any] = {
         "model": model,
         "task": scale.tasks[task],
@@ -178,6 +192,24 @@ def _run(
     run = _over(run, given.run)
     Run.model_validate(run)
     return run
+
+
+def _labels(part: Part) -> list[str]:
+    return list(dict.fromkeys(LABELS.get(method, method) for method in part.methods))
+
+
+def _gated(part: Part, made: Sequence[CellSpec], method: str) -> Iterator[CellSpec]:
+    """A gate of each seed. Raises ForewordError where the part has not PT and IPT before it."""
+    pts, ipts = ([cell for cell in made if cell.at.label == label] for label in ("pt", "ipt"))
+    if not pts or not ipts:
+        raise ForewordError(
+            f"The part {part.name} has the method {method}, which chooses between PT and IPT; name pt and ipt before it."
+        )
+    for pt, ipt in zip(pts, ipts, strict=True):
+        at = replace(ipt.at, label=LABELS.get(method, method), length=None, init="")
+        paper = {name: value for name, value in ipt.paper.items() if name != "length"} | {"method": method}
+        id_ = key_of({"cell": [at.as_dict(), ipt.run, pt.id, ipt.id]})[:24]
+        yield replace(ipt, id=id_, unit=id_, at=at, paper=paper, gates=(pt.id, ipt.id))
 
 
 def _seeds(part: Part, scale: Scale, given: Given) -> list[int]:
@@ -282,11 +314,12 @@ def units_of(cells: Sequence[CellSpec]) -> dict[str, list[CellSpec]]:
     """Cells by unit, in an order in which what a cell carries comes before it, and a model's cells stand together."""
     known = {cell.id: cell for cell in cells}
     models = list(dict.fromkeys(cell.at.model for cell in cells))
-    order = sorted(cells, key=lambda cell: (bool(cell.carries), models.index(cell.at.model)))
+    order = sorted(cells, key=lambda cell: (bool(cell.needs), models.index(cell.at.model)))
     units: dict[str, list[CellSpec]] = {}
     for cell in order:
-        if cell.carries and cell.carries not in known:
-            raise ForewordError(f"The cell {cell.id} carries the prompt of {cell.carries}, which is not in the study.")
+        for needed in cell.needs:
+            if needed not in known:
+                raise ForewordError(f"The cell {cell.id} needs the cell {needed}, which is not in the study.")
         units.setdefault(cell.unit, []).append(cell)
     return units
 

@@ -16,7 +16,8 @@ from foreword.util.errors import ForewordError, unknown
 PRESETS = Path(__file__).parent / "presets"
 SCALES = ("smoke", "small", "full")
 
-"""Methods as the papers call them, with foreword's labels; `multi-task` is full fine-tuning on all tasks of the part together."""
+"""Methods as the papers call them, with foreword's labels; `multi-task` is full fine-tuning on all tasks of the part together; a gate
+takes PT's or IPT's answer, which the part has too."""
 LABELS: Mapping[str, str] = {
     "zero": "zero",
     "icl-random-1": "icl:random",
@@ -28,6 +29,8 @@ LABELS: Mapping[str, str] = {
     "full-ft": "full-ft",
     "multi-task": "full-ft",
     "lora": "lora",
+    "gate-similarity": "gate:similarity",
+    "gate-certainty": "gate:certainty",
 }
 Axis = Literal["length", "init", "objective", "adaptation"]
 

@@ -195,6 +195,8 @@ def _measured(bench: Bench, units: Sequence[Sequence[CellSpec]]) -> list[Line]:
     """Estimates of every trial of one model, and the pace of the dearest two."""
     costs: list[tuple[CellSpec, Trial, Estimate]] = []
     for cells in units:
+        if cells[0].gates:  # the answers of others, chosen between
+            continue
         trainer, scored = bench.trials(cells)
         if trainer not in scored:
             trainer = replace(trainer, spec=replace(trainer.spec, split="dev"))

@@ -17,6 +17,7 @@ from foreword.data.task import Task
 from foreword.engine import Backbone
 from foreword.engine.memory import out_of_memory
 from foreword.results.record import ENGINE
+from foreword.study import gate
 from foreword.study.composed import generated, prefixed, relabelled, together
 from foreword.study.grid import CellSpec
 from foreword.study.kept import Folder, State, ended
@@ -71,6 +72,12 @@ class Bench:
             trial = self._trial(cell, self._plan(self.run_of(cell), self._scored(cell), "scored"))
             scored.append(replace(trial, spec=replace(trial.spec, source=trainer.key)))
         return trainer, scored
+
+    def gated(self, cell: CellSpec) -> tuple[Trial, Trial]:
+        """The two trials, of PT and of IPT, whose answers a gate chooses between."""
+        planned = self._plan(self.run_of(cell), self._task(cell, cell.at.task), "")
+        pt, ipt = (replace(cell, at=replace(cell.at, label=label)) for label in ("pt", "ipt"))
+        return self._trial(pt, planned), self._trial(ipt, planned)
 
     def _trainers(self, cell: CellSpec) -> Run:
         return self.run_of(cell).model_copy(update={"task": cell.train_on[0]})
@@ -184,7 +191,24 @@ def run_unit(bench: Bench, cells: Sequence[CellSpec], claim: Claim) -> int:
     return 0
 
 
+def _gate(bench: Bench, folder: Folder, cell: CellSpec, claim: Claim) -> int:
+    """The record of a gate, out of the two that it chooses between."""
+    pt, ipt = bench.gated(cell)
+    key = gate.key(cell.at.label, pt, ipt)
+    path, made = folder.record_path(key), 0
+    if not path.is_file():
+        record = gate.gated(cell.at.label, gate.side(pt), gate.side(ipt))
+        if claim.lost():
+            return 0
+        made = record.write_once(path)
+    examples = len(ipt.task.split(ipt.spec.split))
+    folder.end(cell.id, State("done", key, "", stamp(cell.settings()), examples, _shape(ipt.backbone)))
+    return int(made)
+
+
 def _run(bench: Bench, folder: Folder, cells: Sequence[CellSpec], claim: Claim) -> int:
+    if cells[0].gates:
+        return _gate(bench, folder, cells[0], claim)
     trainer, scored = bench.trials(cells)
     todo = {trial.key: (cell, trial) for cell, trial in zip(cells, scored, strict=True) if trial.finished() is None}
     for cell, trial in zip(cells, scored, strict=True):

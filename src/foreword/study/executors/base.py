@@ -54,11 +54,11 @@ Watch = Callable[[], None]  # called now and then, to look at how far the folder
 
 
 def ready(folder: Folder, units: Mapping[str, Sequence[CellSpec]]) -> list[str]:
-    """The units that are left and can be run: what they carry is done, or failed, which fails them too."""
+    """The units that are left and can be run: what they need is done, or failed, which fails them too."""
     return [
         name
         for name in units_left(folder, units)
-        if all(not cell.carries or folder.state(cell.carries) is not None for cell in units[name])
+        if all(folder.state(needed) is not None for cell in units[name] for needed in cell.needs)
     ]
 
 
