@@ -116,6 +116,7 @@ WORDS = {
     "study.device": "auto",
     "study.scale": "smoke",
     "report.baseline": "the first of them",
+    "import.task": "none",
     "inspect.out": "none",
     "inspect.model": "the prompts' own",
 }
