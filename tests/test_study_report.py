@@ -117,6 +117,15 @@ def test_ghosts_stand_where_the_paper_s_models_do() -> None:
     assert {row["y"] for row in ghosts if row["series"] == "pt"} == {58.5, 63.8, 75.8, 80.3, 90.0}
 
 
+def test_a_cell_that_two_studies_ask_for_is_shown_once() -> None:
+    first, second = study_pages.transfer(), replace(study_pages.transfer(), name="sun2023-main")
+    html = study_page([first, second])
+    ids = re.findall(r'id="([^"]+)"', html)
+    assert len(ids) == len(set(ids)), "a link leads to one place"
+    assert "Its cells are shown with an earlier study of this page." in html
+    assert html.count("<h1") == 1 and html.count('<details class="behind"') == len({cell.id for cell in first.cells})
+
+
 def test_bold_is_what_surely_beats_the_baseline() -> None:
     html = study_page([study_pages.transfer()])
     assert html.count("<strong><a href=") == 4, "of six pairs two are below"

@@ -15,15 +15,19 @@ from foreword.util import phrases
 MOST, LONGEST, BUDGET = 6, 400, 2_000_000  # examples a cell, signs of a text, signs of all
 
 
-def behind(page: StudyPage) -> str:
-    """A fold for each cell that is done, with some of its answers. The same examples are shown of every cell of one task."""
-    done = [(cell, cell.record) for cell in page.cells if cell.record is not None]
+def behind(page: StudyPage, shown: set[str], budget: int = BUDGET) -> str:
+    """A fold for each cell that is done, with some of its answers. The same examples are shown of every cell of one task. shown: ids of
+    cells that an earlier study of the page shows, which are not shown again; those of this one are added."""
+    done = [(cell, cell.record) for cell in page.cells if cell.record is not None and cell.id not in shown]
+    earlier = sum(cell.id in shown for cell in page.cells)
+    shown |= {cell.id for cell, _ in done}
     most = MOST
-    while most > 1 and sum(_length(record, most) for _, record in done) > BUDGET:
+    while most > 1 and sum(_length(record, most) for _, record in done) > budget:
         most -= 1
     parts = [_fold(cell, record, most) for cell, record in done]
     if not parts:
-        return '<p class="empty">No cell is done yet.</p>'
+        text = "Its cells are shown with an earlier study of this page." if earlier else "No cell is done yet."
+        return f'<p class="empty">{text}</p>'
     cells = phrases.plural(len(parts), "cell")
     note = f"Up to {most} answers of each of {cells}, the same examples wherever a task comes; the records hold all."
     return f'<p class="small">{note}</p>{"".join(parts)}'

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from foreword.report.shell import document, section
 from foreword.report.study import parts, setting
-from foreword.report.study.behind import behind
+from foreword.report.study.behind import BUDGET, behind
 from foreword.report.study.held import Held, counted, held_of
 from foreword.report.study.marks import value
 from foreword.report.study.tested import tested
@@ -31,7 +31,11 @@ def write_study(path: Path, pages: Sequence[StudyPage]) -> None:
 def study_page(pages: Sequence[StudyPage], home: str = "") -> str:
     """The page as text. home: where the index lies, for a page of a site."""
     back = f'<p class="small"><a href="{escape(home)}">All studies</a></p>' if home else ""
-    body = back + "".join(_study(page, f"s{n}-" if len(pages) > 1 else "") for n, page in enumerate(pages))
+    shown: set[str] = set()
+    budget = BUDGET // max(1, len(pages))
+    body = back + "".join(
+        _study(page, f"s{n}-" if len(pages) > 1 else "", shown, budget) for n, page in enumerate(pages)
+    )
     if len(pages) > 1:
         links = "".join(f'<li><a href="#s{n}-top">{escape(page.title)}</a></li>' for n, page in enumerate(pages))
         body = f'<h1>{len(pages)} studies</h1><nav aria-label="Studies"><ul>{links}</ul></nav>{body}'
@@ -67,7 +71,7 @@ def _unheld(page: StudyPage) -> str:
     return "None of these numbers is one that the paper has."
 
 
-def _study(page: StudyPage, before: str) -> str:
+def _study(page: StudyPage, before: str, shown: set[str], budget: int) -> str:
     paper, helds = paper_of(page.name), held_of(page)
     level = "h2" if before else "h1"
     tests = [one for answered in page.answers.values() for one in answered if isinstance(one, Test)]
@@ -90,7 +94,7 @@ def _study(page: StudyPage, before: str) -> str:
         section(f"{before}held", "Every number beside the paper's", _every(helds)) if helds else "",
         section(f"{before}failed", "What failed", failed) if failed else "",
         section(f"{before}set", "How it was set up", _how(page)),
-        section(f"{before}behind", "The answers behind", behind(page)),
+        section(f"{before}behind", "The answers behind", behind(page, shown, budget)),
     ]
     head = (
         f'<header><{level} id="{before}top">{escape(page.title)}</{level}><p class="reason">{escape(headline(helds, page))}</p>{notes}'

@@ -12,6 +12,7 @@ from foreword.report.study.parts import table
 from foreword.report.study.values import StudyPage
 from foreword.results.cells import Cell
 from foreword.results.collected import distinct, merged
+from foreword.results.judged import same_name
 from foreword.results.papers import KNOWN, Paper
 from foreword.results.record import Record
 from foreword.util import phrases
@@ -51,11 +52,9 @@ def progress(cells: Sequence[Cell]) -> str:
 
 def stood_in(page: StudyPage, axis: str) -> list[str]:
     """What ran in the place of what: `reference for bloom-1b1`, or the name alone where it is the paper's own."""
+    pairs = [(str(getattr(cell.at, axis)), cell.paper.get(axis, "")) for cell in page.cells]
     return distinct(
-        f"{getattr(cell.at, axis)} for {cell.paper[axis]}"
-        if cell.paper.get(axis) and cell.paper[axis] != getattr(cell.at, axis).split("/")[-1]
-        else str(getattr(cell.at, axis))
-        for cell in page.cells
+        f"{ours} for {theirs}" if theirs and not same_name(ours, theirs) else ours for ours, theirs in pairs
     )
 
 
