@@ -36,13 +36,13 @@ def hold(entry: Entry, paper: Paper | None, preset: str, place: str = "") -> Hel
 def held_of(page: StudyPage) -> list[Held]:
     """Every number of a page's answers once, in their order."""
     paper = paper_of(page.name)
-    seen: dict[tuple[tuple[str, str], ...], Held] = {}
+    unique: dict[tuple[tuple[str, str], ...], Held] = {}
     for answered in page.answers.values():
-        for one in answered:
-            for entry in entries_of(one):
+        for answer in answered:
+            for entry in entries_of(answer):
                 key = (*sorted(entry.paper.items()), ("cells", ",".join(entry.cells)), ("unit", entry.unit))
-                seen.setdefault(key, hold(entry, paper, page.name))
-    return list(seen.values())
+                unique.setdefault(key, hold(entry, paper, page.name))
+    return list(unique.values())
 
 
 def entries_of(answered: Answered) -> Iterator[Entry]:
@@ -61,5 +61,5 @@ def entries_of(answered: Answered) -> Iterator[Entry]:
 
 def counted(helds: list[Held]) -> dict[str, int]:
     """How many numbers agree, differ and cannot be said, of those that the paper has."""
-    words = Counter(held.verdict.word for held in helds if held.number is not None)
-    return {word: words[word] for word in ("agrees", "differs", "cannot say")}
+    verdicts = Counter(held.verdict.word for held in helds if held.number is not None)
+    return {word: verdicts[word] for word in ("agrees", "differs", "cannot say")}

@@ -15,7 +15,7 @@ from foreword.util import phrases
 MOST, LONGEST, BUDGET = 6, 400, 2_000_000  # examples a cell, signs of a text, signs of all
 
 
-def behind(page: StudyPage, shown: set[str], budget: int = BUDGET) -> str:
+def answers_behind(page: StudyPage, shown: set[str], budget: int = BUDGET) -> str:
     """A fold for each cell that is done, with some of its answers. The same examples are shown of every cell of one task. shown: ids of
     cells that an earlier study of the page shows, which are not shown again; those of this one are added."""
     done = [(cell, cell.record) for cell in page.cells if cell.record is not None and cell.id not in shown]
@@ -52,15 +52,15 @@ def _fold(cell: Cell, record: Record, most: int) -> str:
 
 def _example(answer: Answer, record: Record) -> str:
     score = answer.scores.get(record.primary)
-    told = "" if score is None else f" ({phrases.score(score)})"
+    scored = "" if score is None else f" ({phrases.score(score)})"
     shown = "".join(
-        f"<dt>demonstration{'' if one.similarity is None else f', similarity {one.similarity:.2f}'}</dt><dd>{_text(one.text)}</dd>"
-        for one in answer.shown[-1:]
+        f"<dt>demonstration{'' if example.similarity is None else f', similarity {example.similarity:.2f}'}</dt><dd>{_text(example.text)}</dd>"
+        for example in answer.shown[-1:]
     )
     return (
         f"<li><dl><dt>input {escape(answer.id)}</dt><dd>{_text(answer.input)}</dd>{shown}<dt>target</dt>"
         f"<dd>{_text(answer.targets[0] if answer.targets else '')}</dd>"
-        f"<dt>answer{told}</dt><dd>{_text(answer.output) or 'nothing'}</dd></dl></li>"
+        f"<dt>answer{scored}</dt><dd>{_text(answer.output) or 'nothing'}</dd></dl></li>"
     )
 
 
@@ -79,7 +79,7 @@ def _text(text: str) -> str:
 def _length(record: Record, most: int) -> int:
     texts = [
         text
-        for one in drawn(record.answers, most)
-        for text in (one.input, one.output, *one.targets[:1], *(d.text for d in one.shown[-1:]))
+        for example in drawn(record.answers, most)
+        for text in (example.input, example.output, *example.targets[:1], *(d.text for d in example.shown[-1:]))
     ]
     return sum(min(len(text), LONGEST) for text in texts) + 400
