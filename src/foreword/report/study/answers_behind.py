@@ -54,7 +54,7 @@ def _example(answer: Answer, record: Record) -> str:
     score = answer.scores.get(record.primary)
     scored = "" if score is None else f" ({phrases.score(score)})"
     shown = "".join(
-        f"<dt>demonstration{'' if example.similarity is None else f', similarity {example.similarity:.2f}'}</dt><dd>{_text(example.text)}</dd>"
+        f"<dt>demonstration{_similarity(example.similarity)}</dt><dd>{_text(example.text)}</dd>"
         for example in answer.shown[-1:]
     )
     return (
@@ -62,6 +62,10 @@ def _example(answer: Answer, record: Record) -> str:
         f"<dd>{_text(answer.targets[0] if answer.targets else '')}</dd>"
         f"<dt>answer{scored}</dt><dd>{_text(answer.output) or 'nothing'}</dd></dl></li>"
     )
+
+
+def _similarity(similarity: float | None) -> str:
+    return "" if similarity is None else f", similarity {similarity:.2f}"
 
 
 def drawn(answers: Sequence[Answer], most: int) -> list[Answer]:
