@@ -16,7 +16,7 @@ import entry
 import study_pages
 from foreword.report.study import StudyPage, study_page, write_site, write_study
 from foreword.report.study.figures import pictures
-from foreword.report.study.held import counted, held_of
+from foreword.report.study.held import counted, held_of, varies
 from foreword.report.study.tested import places
 from foreword.results import stats
 from foreword.results.cells import Bins, Curve, Entry, Table
@@ -91,6 +91,12 @@ def _as_the_papers(table: Table) -> Table:
             entries.append(replace(own, **ours, score=score, ci95=(score - 0.2, score + 0.2)))
         rows.append(replace(row, entries=tuple(entries)))
     return replace(table, rows=tuple(rows))
+
+
+def test_whether_a_seed_matters_follows_from_the_method() -> None:
+    assert [name for name in ("zero", "icl-1", "icl-3", "icl-random-1", "few", "pt", "ipt", "full-ft", "multi-task") if not varies(name)] == [
+        "zero", "icl-1", "icl-3",
+    ]  # fmt: skip
 
 
 def test_ties_and_what_scores_vary_by_are_told(html: str, main: StudyPage) -> None:
@@ -298,5 +304,8 @@ def test_tables_sort_copy_and_lead_to_answers_by_keyboard(
     page.wait_for_function(f"document.getElementById('{target[1:]}').open")
     assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
     assert page.locator(f"details[id='{target[1:]}'] li").count() == 6
+    mark = page.locator("svg [data-to]").nth(7)
+    mark.dispatch_event("click")
+    assert page.evaluate("location.hash") == mark.get_attribute("data-to") != target
     assert complaints == []
     page.close()

@@ -12,7 +12,7 @@ from foreword.results.cells import Cell
 from foreword.results.record import Answer, Record
 from foreword.util import phrases
 
-MOST, LONGEST, BUDGET = 6, 400, 2_000_000  # examples a cell, signs of a text, signs of all
+MOST, LONGEST, BUDGET = 6, 400, 2_000_000  # examples a cell, characters of a text, characters of all
 
 
 def answers_behind(page: StudyPage, shown: set[str], budget: int = BUDGET) -> str:
@@ -76,7 +76,7 @@ def drawn(answers: Sequence[Answer], most: int) -> list[Answer]:
 
 
 def _text(text: str) -> str:
-    cut = text if len(text) <= LONGEST else f"{text[:LONGEST]} … (cut after {LONGEST} signs)"
+    cut = text if len(text) <= LONGEST else f"{text[:LONGEST]} … (cut after {LONGEST} characters)"
     return escape(cut)
 
 
