@@ -32,7 +32,7 @@ PLACES = {
 MAKERS = {"peft": "PEFT", "t5x": "T5X's prompt tuning"}
 KINDS = {"causal": "CAUSAL_LM", "seq2seq": "SEQ_2_SEQ_LM"}
 HUB_ID = re.compile(r"(?P<name>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>[\w./-]+))?", re.ASCII)
-KEPT = ("*.json", "*.jsonl", "*.safetensors")  # what is fetched of a prompt on the hub
+FILES = ("*.json", "*.jsonl", "*.safetensors")  # what is fetched of a prompt on the hub
 
 
 def save(prompt: SoftPrompt, folder: Path) -> None:
@@ -64,7 +64,7 @@ def located(name: str) -> Path:
         return path
     try:
         folder = huggingface_hub.snapshot_download(
-            hub_id["name"], revision=hub_id["revision"], allow_patterns=list(KEPT)
+            hub_id["name"], revision=hub_id["revision"], allow_patterns=list(FILES)
         )
         return Path(folder)
     except Exception as error:  # the hub's library raises many kinds; the user gets one sentence

@@ -192,8 +192,8 @@ def by_similarity(gain: Gain, colours: dict[str, int], metric: str) -> str:
 
 
 def curve(records: Sequence[Record], what: str, name: str, colours: dict[str, int]) -> str:
-    """One line for each tuned record: `what` (loss or dev) at each step, dev also before the first; a dev score by the metric that
-    decides (kept as its negative, lower is better) as the metric has it. Empty text where no record has it."""
+    """One line for each tuned record: `what` (loss or dev) at each step, dev also before the first; a dev score by the
+    primary metric (kept as its negative, lower is better) as the metric has it. Empty text where no record has it."""
     sign = -1 if what == "dev" and by_metric(records) else 1
     data = [
         {
