@@ -21,6 +21,7 @@ from foreword.cli.monitor import monitor
 from foreword.cli.new import new
 from foreword.cli.pretrain import pretrain
 from foreword.cli.registry import registry
+from foreword.cli.report import report
 from foreword.cli.score import score
 from foreword.cli.serve import keys, serve
 from foreword.cli.show import show
@@ -63,6 +64,7 @@ def root(
 for verb in (
     compare,
     study,
+    report,
     tune,
     generate,
     evaluate,
