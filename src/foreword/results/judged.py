@@ -40,8 +40,8 @@ def rule(margin: float = MARGIN) -> str:
 
 def stand_ins(entry: Entry, number: Number | None) -> list[str]:
     """What of this number is not the paper's own, each as `reference for bloom-1b1`."""
-    asked = (number.held if number else {}) | dict(entry.paper)
-    pairs = [(entry.model, asked.get("model", "")), (entry.task, asked.get("task", ""))]
+    expected = (number.held if number else {}) | dict(entry.paper)
+    pairs = [(entry.model, expected.get("model", "")), (entry.task, expected.get("task", ""))]
     return [f"{ours} for {theirs}" for ours, theirs in pairs if theirs and not _same(ours, theirs)]
 
 

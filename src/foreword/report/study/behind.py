@@ -48,15 +48,15 @@ def _fold(cell: Cell, record: Record, most: int) -> str:
 
 def _example(answer: Answer, record: Record) -> str:
     score = answer.scores.get(record.primary)
-    told = "" if score is None else f" ({phrases.score(score)})"
+    score_text = "" if score is None else f" ({phrases.score(score)})"
     shown = "".join(
-        f"<dt>demonstration{'' if one.similarity is None else f', similarity {one.similarity:.2f}'}</dt><dd>{_text(one.text)}</dd>"
-        for one in answer.shown[-1:]
+        f"<dt>demonstration{'' if ref.similarity is None else f', similarity {ref.similarity:.2f}'}</dt><dd>{_text(ref.text)}</dd>"
+        for ref in answer.shown[-1:]
     )
     return (
         f"<li><dl><dt>input {escape(answer.id)}</dt><dd>{_text(answer.input)}</dd>{shown}<dt>target</dt>"
         f"<dd>{_text(answer.targets[0] if answer.targets else '')}</dd>"
-        f"<dt>answer{told}</dt><dd>{_text(answer.output) or 'nothing'}</dd></dl></li>"
+        f"<dt>answer{score_text}</dt><dd>{_text(answer.output) or 'nothing'}</dd></dl></li>"
     )
 
 
@@ -75,7 +75,7 @@ def _text(text: str) -> str:
 def _length(record: Record, most: int) -> int:
     texts = [
         text
-        for one in drawn(record.answers, most)
-        for text in (one.input, one.output, *one.targets[:1], *(d.text for d in one.shown[-1:]))
+        for answer in drawn(record.answers, most)
+        for text in (answer.input, answer.output, *answer.targets[:1], *(d.text for d in answer.shown[-1:]))
     ]
     return sum(min(len(text), LONGEST) for text in texts) + 400

@@ -36,13 +36,13 @@ def hold(entry: Entry, paper: Paper | None, preset: str, place: str = "") -> Hel
 def held_of(page: StudyPage) -> list[Held]:
     """Every number of a page's answers once, in their order."""
     paper = paper_of(page.name)
-    seen: dict[tuple[tuple[str, str], ...], Held] = {}
+    by_key: dict[tuple[tuple[str, str], ...], Held] = {}
     for answered in page.answers.values():
-        for one in answered:
-            for entry in entries_of(one):
+        for element in answered:
+            for entry in entries_of(element):
                 key = (*sorted(entry.paper.items()), ("cells", ",".join(entry.cells)), ("unit", entry.unit))
-                seen.setdefault(key, hold(entry, paper, page.name))
-    return list(seen.values())
+                by_key.setdefault(key, hold(entry, paper, page.name))
+    return list(by_key.values())
 
 
 def entries_of(answered: Answered) -> Iterator[Entry]:

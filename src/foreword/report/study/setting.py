@@ -21,8 +21,8 @@ OWN = ("label", "seed", "task", "backbone", "fingerprints", "given", "task_name"
 
 def facts(page: StudyPage, paper: Paper | None) -> str:
     """The line of facts under the heading."""
-    found = records(page)
-    seeds = sorted({record.seed for record in found})
+    every_record = records(page)
+    seeds = sorted({record.seed for record in every_record})
     pairs = {
         "Study": page.name,
         "Scale": page.scale,
@@ -30,7 +30,7 @@ def facts(page: StudyPage, paper: Paper | None) -> str:
         "Models": ", ".join(stood_in(page, "model")) or "none yet",
         "Tasks": ", ".join(stood_in(page, "task")) or "none yet",
         "Seeds": ", ".join(map(str, seeds)) or "none yet",
-        "Hardware": "; ".join(distinct(record.hardware for record in found)) or "none yet",
+        "Hardware": "; ".join(distinct(record.hardware for record in every_record)) or "none yet",
         "Cells": progress(page.cells),
         **({"Date": page.date} if page.date else {}),
     }
@@ -82,8 +82,9 @@ def decisions(page: StudyPage, paper: Paper | None) -> str:
 def paper_settings(paper: Paper) -> str:
     """What the paper set, and how that is known."""
     rows = [
-        f'<tr><th scope="row">{escape(one.name)}</th><td class="words">{escape(one.value)}</td><td class="words">{one.known}</td></tr>'
-        for one in paper.settings
+        f'<tr><th scope="row">{escape(setting.name)}</th><td class="words">{escape(setting.value)}</td>'
+        f'<td class="words">{setting.known}</td></tr>'
+        for setting in paper.settings
     ]
     legend = "; ".join(f"{label}: {text}" for label, text in KNOWN.items())
     return (
@@ -115,27 +116,27 @@ def shared_settings(page: StudyPage) -> dict[str, str]:
 
 def _values(page: StudyPage) -> dict[str, list[str]]:
     flat = [_flat(record.spec) for record in records(page)]
-    names = distinct(name for one in flat for name in one)
-    return {name: distinct(one.get(name, "none") for one in flat) for name in names if name.split(".")[0] not in OWN}
+    names = distinct(name for spec in flat for name in spec)
+    return {name: distinct(spec.get(name, "none") for spec in flat) for name in names if name.split(".")[0] not in OWN}
 
 
 def provenance(page: StudyPage) -> str:
     """Versions, metric signatures and fingerprints."""
-    found = records(page)
+    every_record = records(page)
     tables = {
-        "Versions": merged(record.versions for record in found),
-        "Metric signatures": merged(record.metric_signatures for record in found),
+        "Versions": merged(record.versions for record in every_record),
+        "Metric signatures": merged(record.metric_signatures for record in every_record),
         "Models by their contents": merged(
-            {record.backbone: record.fingerprints.get("backbone", "")} for record in found
+            {record.backbone: record.fingerprints.get("backbone", "")} for record in every_record
         ),
-        "Data by their contents": merged({record.task: record.fingerprints.get("task", "")} for record in found),
+        "Data by their contents": merged({record.task: record.fingerprints.get("task", "")} for record in every_record),
     }
     body = "".join(
         f"<div><dt>{name}</dt><dd class=code>{'<br>'.join(escape(f'{key}: {text}') for key, text in pairs.items())}</dd></div>"
         for name, pairs in tables.items()
         if pairs
     )
-    hours = sum(record.costs.train_seconds for record in found)
+    hours = sum(record.costs.train_seconds for record in every_record)
     return f'<dl class="measured">{body}<div><dt>Training in all</dt><dd>{phrases.duration(hours)}</dd></div></dl>'
 
 

@@ -38,8 +38,8 @@ def places(page: StudyPage) -> list[Place]:
             length = cell.paper.get("length", "")
             label = f"{method} of {length}" if length and "length" in page.name else method
             groups.setdefault(name, {}).setdefault(label, []).append(cell.record)
-    made = [_place(name, methods) for name, methods in groups.items()]
-    return [place for place in made if place is not None]
+    candidates = [_place(name, methods) for name, methods in groups.items()]
+    return [place for place in candidates if place is not None]
 
 
 def _place(name: str, methods: dict[str, list[Record]]) -> Place | None:

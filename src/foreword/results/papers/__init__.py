@@ -115,9 +115,9 @@ def paper(name: str) -> Paper:
         published=raw["published"],
         tables=tables,
         figures={preset: tuple(keys) for preset, keys in raw["figures"].items()},
-        claims=tuple(Claim(one["text"], _known(one), tuple(one["figures"])) for one in raw["claims"]),
-        settings=tuple(Setting(one["name"], one["value"], _known(one)) for one in raw["settings"]),
-        silent=tuple(one["point"] for one in raw["silent"]),
+        claims=tuple(Claim(claim["text"], _known(claim), tuple(claim["figures"])) for claim in raw["claims"]),
+        settings=tuple(Setting(setting["name"], setting["value"], _known(setting)) for setting in raw["settings"]),
+        silent=tuple(entry["point"] for entry in raw["silent"]),
         scored=raw.get("scored", {}),
     )
 

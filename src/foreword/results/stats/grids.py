@@ -31,8 +31,8 @@ class Paired:
     detectable: float
 
     @property
-    def told(self) -> bool:
-        """Whether the two are told apart: jointly over the grid, and not of one seed alone."""
+    def significant(self) -> bool:
+        """Whether the two differ significantly: jointly over the grid, and not of one seed alone."""
         return self.p_holm < 0.05 and not self.difference.of_prompts
 
 
@@ -40,7 +40,7 @@ def paired(pairs: Mapping[Key, tuple[Sample, Sample]], *, span: float = 100.0) -
     """The first sample less the second in every cell, tested together."""
     gaps = {key: difference(a, b, span=span) for key, (a, b) in pairs.items()}
     ps = [gap.p for gap in gaps.values()]
-    factors, found = holm_factors(ps), benjamini_hochberg(ps)
+    factors, discovery_rates = holm_factors(ps), benjamini_hochberg(ps)
     return {
         key: Paired(
             gap,
@@ -49,7 +49,7 @@ def paired(pairs: Mapping[Key, tuple[Sample, Sample]], *, span: float = 100.0) -
             gap.interval(1.0 - 0.05 / factor),
             detectable(gap, level=1.0 - 0.05 / factor),
         )
-        for (key, gap), factor, q in zip(gaps.items(), factors, found, strict=True)
+        for (key, gap), factor, q in zip(gaps.items(), factors, discovery_rates, strict=True)
     }
 
 
@@ -62,16 +62,17 @@ def benjamini_hochberg(pvalues: Sequence[float]) -> list[float]:
     ranks = np.arange(len(p), 0, -1)
     adjusted = np.empty(len(p))
     adjusted[order] = np.minimum.accumulate(p[order] * len(p) / ranks)
-    return [float(min(1.0, one)) for one in adjusted]
+    return [float(min(1.0, value)) for value in adjusted]
 
 
 def tied_with_best(methods: Mapping[Key, Sample], *, span: float = 100.0) -> list[Key]:
-    """The methods that are not told from the one with the highest score (Holm over all pairs), that one first, then by their scores."""
+    """The methods that do not differ significantly from the one with the highest score (Holm over all pairs), that one first,
+    then by their scores."""
     ranked = sorted(methods, key=lambda key: -methods[key].score)
     best = ranked[0]
     every = [(a, b) for n, a in enumerate(ranked) for b in ranked[n + 1 :]]
     tests = paired({(a, b): (methods[a], methods[b]) for a, b in every}, span=span)
-    return [best, *(key for key in ranked[1:] if not tests[best, key].told)]
+    return [best, *(key for key in ranked[1:] if not tests[best, key].significant)]
 
 
 @dataclass(frozen=True)
@@ -94,15 +95,15 @@ class Components:
 
 def components(sample: Sample) -> Components:
     """The variance of a score, training seeds apart from items."""
-    S, N = sample.values.shape
+    J, N = sample.values.shape
     of_mean, _ = sample.seed_variance()
     by_example = float(sample.values.mean(axis=0).var(ddof=1)) / N if N > 1 else 0.0
     one_run = float(sample.values.var(axis=1, ddof=1).mean()) / N if N > 1 else 0.0
-    return Components((of_mean * S) ** 0.5, one_run**0.5, (by_example + of_mean) ** 0.5, S > 1)
+    return Components((of_mean * J) ** 0.5, one_run**0.5, (by_example + of_mean) ** 0.5, J > 1)
 
 
 def clustered(sample: Sample, clusters: Sequence[str]) -> Sample:
-    """The same score with whole clusters (questions of one table, paraphrases of one sentence) as its units: [S, N] -> [S, C]. Each
+    """The same score with whole clusters (questions of one table, paraphrases of one sentence) as its units: [J, N] -> [J, U]. Each
     cluster's mean counts by its size, so that the score stays, and examples that go together are no longer counted as if apart. Raises
     ForewordError where there is not one name an example."""
     N = sample.values.shape[1]
@@ -112,5 +113,5 @@ def clustered(sample: Sample, clusters: Sequence[str]) -> Sample:
     place = {name: n for n, name in enumerate(names)}
     member = np.zeros((N, len(names)))
     member[np.arange(N), [place[name] for name in clusters]] = 1.0
-    sums: Numbers = sample.values @ member  # [S, C]
+    sums: Numbers = sample.values @ member  # [J, U]
     return Sample(sums * (len(names) / N), sample.fixed)

@@ -81,12 +81,12 @@ def variance(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered
     claim = "IPT spreads less over seeds than PT"
     if not pairs:
         return (table, Test(claim, None, note="it takes two seeds of both"))
-    told = lower_spread(pairs)
+    test = lower_spread(pairs)
     note = (
-        f"IPT's standard deviation is {told.ratio:.2f} times PT's (geometric mean); so many cells and seeds would tell a third of it in "
-        f"{told.power:.0%} of cases, and the smallest p that they can give is {told.least:.3g}"
+        f"IPT's standard deviation is {test.ratio:.2f} times PT's (geometric mean); so many cells and seeds would tell a third of it in "
+        f"{test.power:.0%} of cases, and the smallest p that they can give is {test.least:.3g}"
     )
-    return (table, Test(claim, True if told.told else None, p=told.p, cases=(lower, len(pairs)), note=note))
+    return (table, Test(claim, True if test.significant else None, p=test.p, cases=(lower, len(pairs)), note=note))
 
 
 def _scores(cells: Sequence[Cell]) -> list[float]:
