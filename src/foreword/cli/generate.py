@@ -14,7 +14,6 @@ import typer
 from foreword.cli import options as o
 from foreword.cli.decoding import DECODING, decoding_of, texts_of
 from foreword.cli.talk import Bars, print_json, print_table, say, shown
-from foreword.cli.using import USING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from foreword.study.single import Answered
 
 
-@o.takes(o.SOURCE, o.DEMONSTRATIONS, o.MACHINE, o.ANSWERING, o.WORDING, USING, DECODING)
+@o.takes(o.SOURCE, o.DEMONSTRATIONS, o.MACHINE, o.ANSWERING, o.WORDING, ("allow_other_base",), DECODING)
 def generate(
     text: Annotated[
         str | None, typer.Argument(metavar="[TEXT]", help="One input; - for the lines of the standard input.")
@@ -55,8 +54,7 @@ def generate(
 
       foreword generate --model gpt2 --prompt prompts/mine --data in.jsonl --json
 
-      foreword generate --model gpt2 --method icl --demonstrations train.jsonl \\
-          --data inputs.csv --out answers.jsonl
+      foreword generate --model gpt2 --method icl --demonstrations train.jsonl --data in.csv --out answers.jsonl
 
       foreword generate -p mine/a -p mine/b -p mine/c --data in.jsonl
     """
@@ -68,14 +66,14 @@ def generate(
     run = checked(run_with(prompt or (), flags, config=config))
     if out:
         may_write_answers(out, run, config, prompt or (), demonstrations or "")
-    texts = None if text is None else _texts(text, run)
-    decoding = decoding_of(run, decoded, alone=texts is not None and len(texts) == 1)
+    texts = [] if text is None else _texts(text, run)
+    decoding = decoding_of(run, decoded, alone=len(texts) == 1)
     bars = Bars()
     with bars.shown(), tempfile.TemporaryDirectory(prefix="foreword-") as folder:
         with bars.waiting("loading model"):
             from foreword.study import single
 
-            run = run if texts is None else _with_texts(run, texts, prompt or (), method, Path(folder))
+            run = _with_texts(run, texts, prompt or (), method, Path(folder)) if texts else run
             given = single.inputs(run, prompt or (), method, demonstrations or "")
         found = single.answer(given, decoding=decoding, progress=bars)
     if found.left_out:

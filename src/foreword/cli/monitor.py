@@ -24,7 +24,7 @@ def _flag(kind: Any, name: str, words: str, panel: str = COMPARING, **more: Any)
     return Annotated[kind | None, typer.Option(name, help=words, rich_help_panel=panel, **more)]
 
 
-MODEL = {"model": o.Model, "dtype": o.Dtype, "device": o.Device, "revision": o.Revision, "trust_remote_code": o.Trust}
+MODEL = ("model", *o.LOADED)
 COMPARED = {
     "prompt": Annotated[
         str | None,
@@ -46,7 +46,7 @@ COMPARED = {
         min=0,
     ),
     "last": _flag(int, "--last", "Only so many of the newest windows may alarm; for cron.", min=1),
-    "encoder": o.Encoder,
+    "encoder": None,
 }
 TRUE = {
     "truth": _flag(Path, "--truth", "A file with a request's `id` and its `target` (or its `score`, 0 to 100).", TRUTH),
@@ -150,8 +150,8 @@ def _show(result: Monitored, out: Path | None) -> None:
             f"Window {score.window + 1}: {result.metric} {score.score:.1f} ({score.low:.1f} to {score.high:.1f}) over "
             f"{score.count} requests."
         )
-    for wanted in result.wanted:
-        say(f"Label next: {wanted.id} ({wanted.why}, {wanted.value:.4g})")
+    for row in result.to_label:
+        say(f"Label next: {row.id} ({row.why}, {row.value:.4g})")
     for sentence in result.alarms:
         say(sentence)
     for note in result.notes:
