@@ -25,6 +25,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("export", "tasks", "train", "infer"),
     ("results",),
     ("report",),
+    ("monitor",),
     ("study",),
     ("api", "serve"),
     ("cli",),
@@ -51,7 +52,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
     "engine": (
         "batch batching cache capabilities gguf gradient head numbers passes prefix residual sampling truth unused vocabulary whole",
         "attention decoding inputs known memory rounding stored tokenizer_adapter",
-        "blocks decoders identity install packed_attention session",
+        "blocks constrained decoders identity install packed_attention session",
         "activation_checkpointing cohorts core fused shared_prefix_decoder skippable",
         "causal seq2seq",
         "sound switch",
@@ -60,16 +61,24 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "trainable",
     ),
     "export": (
-        "vllm",
+        "clients",
         "targets",
     ),
     "infer": (
-        "choosing ensemble",
+        "choosing decoding ensemble",
         "predict",
     ),
     "models": (
         "cache reference vetted",
         "fetch list",
+    ),
+    "monitor": (
+        "observations profile shift sketch",
+        "windows",
+        "against labelling truth",
+        "run",
+        "charts",
+        "page",
     ),
     "prompts": (
         "context retrieve soft_prompt",
@@ -80,7 +89,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "kept names",
         "adding compare index",
         "registry",
-        "remote",
+        "hub remote",
     ),
     "results": (
         "record rows stats trivial",
@@ -90,18 +99,18 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "summary",
     ),
     "serve": (
-        "engine log running texts views",
+        "engine log running telemetry texts views",
         "metrics shelf",
-        "errors",
+        "errors gate",
         "echo keys protocol",
         "rows",
         "answering",
-        "shapes talking",
+        "shapes talking watch",
         "service",
         "app",
     ),
     "study": (
-        "base boundary command earlier folds places positions remembered representable resolve spec",
+        "base boundary command earlier folds places positions profiled remembered representable resolve spec",
         "trial",
         "cost plan",
         "compare pace single",
@@ -129,10 +138,12 @@ ONE_ROOM = {
 # What may be imported where it is used: optional extras, and libraries that only some inputs need.
 LATE = {
     ("data.readers", "openpyxl"),
+    ("engine.constrained", "llguidance"),
     ("data.readers", "pyarrow"),
     ("metrics", "unidecode"),
     ("prompts.retrieve", "faiss"),
     ("prompts.retrieve", "sentence_transformers"),
+    ("serve.telemetry", "opentelemetry"),
     ("tasks", "datasets"),
 }
 LATE_ROOMS = {"__main__", "cli"}  # so that --help answers at once

@@ -12,8 +12,10 @@ from foreword.cli.defaults import Verb
 from foreword.cli.demo import demo
 from foreword.cli.evaluate import evaluate
 from foreword.cli.export import export
+from foreword.cli.gate import eval_gate
 from foreword.cli.generate import generate
 from foreword.cli.models import models
+from foreword.cli.monitor import monitor
 from foreword.cli.pretrain import pretrain
 from foreword.cli.registry import registry
 from foreword.cli.score import score
@@ -54,7 +56,24 @@ def root(
         typer.echo(ctx.get_help(), nl=False)
 
 
-for verb in (compare, tune, generate, evaluate, score, show, tasks, chat, export, serve, keys, demo, pretrain, adapt):
+for verb in (
+    compare,
+    tune,
+    generate,
+    evaluate,
+    score,
+    show,
+    tasks,
+    chat,
+    export,
+    serve,
+    keys,
+    monitor,
+    eval_gate,
+    demo,
+    pretrain,
+    adapt,
+):
     app.command(cls=Verb)(verb)
 app.add_typer(models)
 app.add_typer(registry)

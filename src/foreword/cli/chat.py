@@ -12,6 +12,7 @@ import typer
 
 from foreword.cli import options as o
 from foreword.cli.serve import loaded
+from foreword.cli.talk import shown
 
 if TYPE_CHECKING:
     from foreword.serve.talking import Talk
@@ -36,6 +37,9 @@ def chat(
         float, typer.Option("--top-p", help="The likeliest tokens that together have this probability.")
     ] = 1.0,
     seed: Annotated[int, typer.Option("--seed", help="Of sampled answers.")] = 0,
+    stop: Annotated[
+        list[str] | None, typer.Option("--stop", help="A text at which an answer ends; several may be given.")
+    ] = None,
     **flags: Any,
 ) -> None:
     """Answer line by line, as `foreword serve` does; with a chat template the earlier turns are remembered.
@@ -52,6 +56,8 @@ def chat(
     from foreword.serve.talking import Talk
 
     sampled: dict[str, Any] = {"temperature": temperature, "top_p": top_p, "seed": seed}
+    if stop:
+        sampled["stop"] = [each.replace("\\n", "\n").replace("\\t", "\t") for each in stop]
     talk = Talk(backbone, _kept(prompt, store), system=system or "", longest=max_new_tokens, **sampled)
     try:
         _lines(talk)
@@ -95,7 +101,7 @@ def _lines(talk: Talk) -> None:
 
 async def _answer(talk: Talk, text: str) -> None:
     async for piece in talk.say(text):
-        sys.stdout.write(piece)
+        sys.stdout.write(shown(piece))
         sys.stdout.flush()
     sys.stdout.write("\n")
     sys.stdout.flush()

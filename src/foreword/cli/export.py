@@ -22,7 +22,7 @@ def export(
             help="A prompt's folder, NAME\\[@VERSION] of a store, or an .npy file that T5X's prompt tuning wrote.",
         ),
     ],
-    to: Annotated[str, typer.Option("--to", help="peft, numpy, t5x or vllm.")],
+    to: Annotated[str, typer.Option("--to", help="peft, numpy, t5x, vllm or sglang.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="A new folder.")],
     store: Annotated[
         Path | None, typer.Option("--store", "-s", envvar="FOREWORD_STORE", help="The store of NAME\\[@VERSION].")
@@ -35,7 +35,7 @@ def export(
     ] = None,
     as_json: o.Json = False,
 ) -> None:
-    """Write a prompt for PEFT, NumPy, T5X or vLLM, and say what is not the same there.
+    """Write a prompt for PEFT, NumPy, T5X, vLLM or SGLang, and say what is not the same there.
 
     Examples:
 

@@ -138,6 +138,9 @@ def show(store: Store, which: Which, as_json: o.Json = False) -> None:
     values = described(found.load(index.name, version))
     whole = _plain(index.name, version) | {"aliases": index.aliases_of(version), "files": version.files, **values}
     whole["folder"] = str(found.place(index.name, version))
+    decided = [one for one in index.decisions if version.digest in (one["candidate_digest"], one["production_digest"])]
+    if decided:
+        whole["decisions"] = decided
     if as_json:
         print_json(whole)
         return
@@ -264,12 +267,25 @@ def push(
     alias: Annotated[
         list[str] | None, typer.Option("--alias", "-a", help="An alias that is to point to it there.")
     ] = None,
+    public: Annotated[
+        bool, typer.Option("--public", help="Let everybody read the hub's repository, where it is made now.")
+    ] = False,
     as_json: o.Json = False,
 ) -> None:
-    """Copy a version to a store elsewhere, where it has that store's next number."""
+    """Copy a version to a store elsewhere, where it has that store's next number, or to hf://OWNER/NAME, a repository of the hub that PEFT
+    opens (private where it is new, aliases as tags)."""
+    from foreword.registry.hub import SCHEME, Hub
     from foreword.registry.remote import Remote
+    from foreword.util.errors import ForewordError
 
-    version, new = Remote(url).push(_store(store), which, aliases=alias or ())
+    if url.startswith(SCHEME):
+        version, new = Hub(url).push(_store(store), which, aliases=alias or (), public=public)
+    elif public:
+        raise ForewordError(
+            f"--public is for repositories of the hub (hf://OWNER/NAME), and {url} is none; leave it out."
+        )
+    else:
+        version, new = Remote(url).push(_store(store), which, aliases=alias or ())
     _moved(which, version, new, url, as_json)
 
 
@@ -283,10 +299,13 @@ def pull(
     ] = None,
     as_json: o.Json = False,
 ) -> None:
-    """Copy a version from a store elsewhere; each file is checked."""
+    """Copy a version from a store elsewhere, each file checked, or from hf://OWNER/NAME (NAME\\[@REVISION]: the name here, and the branch,
+    tag or commit there)."""
+    from foreword.registry.hub import SCHEME, Hub
     from foreword.registry.remote import Remote
 
-    version, new = Remote(url).pull(_store(store), which, aliases=alias or ())
+    source: Hub | Remote = Hub(url) if url.startswith(SCHEME) else Remote(url)
+    version, new = source.pull(_store(store), which, aliases=alias or ())
     _moved(which, version, new, str(store), as_json)
 
 

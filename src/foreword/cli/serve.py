@@ -45,6 +45,11 @@ SETTINGS = {
     "deadline": _flag(float, "--deadline", "Seconds for one answer.", min=0.1),
     "log": _flag(Path, "--log", "A file for a JSON line a request."),
     "log_content": _flag(bool, "--log-content", "Log what was asked and answered, too."),
+    "log_features": _flag(
+        bool,
+        "--log-features",
+        "Log what `foreword monitor` compares, too: a vector of each input, the number of a choice.",
+    ),
     "log_bytes": _flag(int, "--log-bytes", "Bytes at which a log is put aside.", min=1000),
     "admin": _flag(bool, "--admin", "Let prompts be loaded and unloaded over HTTP."),
 }
@@ -62,6 +67,12 @@ def serve(
             "--grace", min=1, help="Seconds that answers under way have after SIGTERM.", rich_help_panel=SERVING
         ),
     ] = 30.0,
+    otlp: Annotated[
+        str | None,
+        typer.Option(
+            "--otlp", help="An OpenTelemetry collector's url, such as http://localhost:4318.", rich_help_panel=SERVING
+        ),
+    ] = None,
     as_json: o.Json = False,
     **flags: Any,
 ) -> None:
@@ -84,8 +95,9 @@ def serve(
         raise ForewordError(
             f"There is no store at {settings.store}; `foreword registry add FOLDER --name NAME --store {settings.store}` makes one."
         )
+    telemetry = _library("foreword.serve.telemetry").Telemetry.to(otlp, __version__) if otlp else None
     bound = running.listening(host, port)
-    service = inside.Service(loaded(o.settings({name: flags[name] for name in MODEL})), settings)
+    service = inside.Service(loaded(o.settings({name: flags[name] for name in MODEL})), settings, telemetry)
     for sentence in service.check_store():
         print(f"foreword: not served: {sentence}", file=sys.stderr)
 

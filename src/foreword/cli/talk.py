@@ -152,6 +152,12 @@ def print_json(value: object) -> None:
     sys.stdout.write(UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n")
 
 
+def shown(text: str) -> str:
+    """An answer's text as stdout may get it: on a terminal without characters that it takes for commands, in a pipe as it is."""
+    text = visible(text) if sys.stdout.isatty() else text
+    return text if utf8(sys.stdout) else text.encode("ascii", "backslashreplace").decode()
+
+
 def utf8(stream: TextIO) -> bool:
     """Whether a stream carries any character."""
     return (stream.encoding or "").lower().startswith("utf")

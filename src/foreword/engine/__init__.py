@@ -3,6 +3,7 @@ foreword."""
 
 from foreword.engine.batch import Row
 from foreword.engine.capabilities import Capabilities
+from foreword.engine.constrained import ANY_OBJECT, JsonConstraint, JsonGrammar, JsonWriter
 from foreword.engine.core import Backbone
 from foreword.engine.identity import encoder_fingerprint
 from foreword.engine.load import load_backbone, wrap
@@ -11,9 +12,13 @@ from foreword.engine.sampling import Sampling
 from foreword.engine.session import GeneratedToken, Request, Session
 
 __all__ = [
+    "ANY_OBJECT",
     "Backbone",
     "Capabilities",
     "GeneratedToken",
+    "JsonConstraint",
+    "JsonGrammar",
+    "JsonWriter",
     "Prefix",
     "Prefixes",
     "Request",

@@ -65,6 +65,14 @@ def choose(logits: Tensor, sampling: Sampling, position: int, previous: Sequence
     return min(token, last)
 
 
+def ruled_out(logits: Tensor, allowed: Tensor) -> Tensor:
+    """Logits [V], -inf where a token is not allowed; ids beyond those that `allowed` speaks of are not."""
+    mask = torch.zeros(len(logits), dtype=torch.bool)
+    count = min(len(logits), len(allowed))
+    mask[:count] = allowed[:count]
+    return logits.masked_fill(~mask.to(logits.device), float("-inf"))
+
+
 def _penalised(logits: Tensor, penalty: float, previous: Sequence[int]) -> Tensor:
     known = torch.tensor(sorted(set(previous)), device=logits.device)
     values = logits[known]

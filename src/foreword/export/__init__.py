@@ -1,4 +1,4 @@
-"""Prompts for other tools: PEFT, NumPy, T5X and vLLM, each with notes on what differs there; what cannot be exact is refused."""
+"""Prompts for other tools: PEFT, NumPy, T5X, vLLM and SGLang, each with notes on what differs there; what cannot be exact is refused."""
 
 from foreword.export.targets import TARGETS, Source, export, read_array
 

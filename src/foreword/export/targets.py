@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from foreword.data.template import Template
-from foreword.export.vllm import vllm_files
+from foreword.export.clients import client_files
 from foreword.prompts import store
 from foreword.prompts.soft_prompt import Provenance, SoftPrompt
 from foreword.registry import Kept
@@ -85,27 +86,34 @@ def _t5x(source: Source, part: Path) -> None:
     np.save(part / ARRAY, source.prompt.values.numpy(), allow_pickle=False)
 
 
-def _vllm(source: Source, part: Path) -> None:
-    provenance = source.prompt.provenance
+def _to_server(server: str, source: Source, part: Path) -> None:
+    provenance, name = source.prompt.provenance, {"vllm": "vLLM", "sglang": "SGLang"}[server]
     if provenance.kind != "causal" or provenance.place != "front" or provenance.chat:
         raise ForewordError(
-            f"vLLM takes embeddings of a causal model's whole input, and {source.name} is of kind {provenance.kind}, place "
-            f"{provenance.place}{', inside a chat' if provenance.chat else ''}; serve it with `foreword serve`."
+            f"{name} takes embeddings of a causal model's whole input, and {source.name} is of kind {provenance.kind}, "
+            f"place {provenance.place}{', inside a chat' if provenance.chat else ''}; serve it with `foreword serve`."
         )
     if source.kept.method.demonstrations == "retrieved":
         raise ForewordError(
-            f"{source.name} shows each input its own demonstrations, and no vLLM client finds them; serve it with `foreword serve`."
+            f"{source.name} shows each input its own demonstrations, and no {name} client finds them; serve it with `foreword serve`."
         )
     if source.kept.method.demonstrations != "none":
         raise ForewordError(
             f"{source.name} shows demonstrations, which this client does not; serve it with `foreword serve`."
         )
-    for name, text in vllm_files(source.prompt, source.kept.template(Template()), source.name, source.salt).items():
-        (part / name).write_text(text, encoding="utf-8")
+    template = source.kept.template(Template())
+    for path, text in client_files(server, source.prompt, template, source.name, source.salt).items():
+        (part / path).write_text(text, encoding="utf-8")
     np.save(part / ARRAY, source.prompt.values.numpy(), allow_pickle=False)
 
 
-TARGETS: dict[str, Callable[[Source, Path], None]] = {"peft": _peft, "numpy": _numpy, "t5x": _t5x, "vllm": _vllm}
+TARGETS: dict[str, Callable[[Source, Path], None]] = {
+    "peft": _peft,
+    "numpy": _numpy,
+    "t5x": _t5x,
+    "vllm": partial(_to_server, "vllm"),
+    "sglang": partial(_to_server, "sglang"),
+}
 
 
 def _remarks(source: Source, target: str) -> list[str]:
@@ -123,6 +131,15 @@ def _remarks(source: Source, target: str) -> list[str]:
     if target == "peft":
         notes.append(
             "PEFT counts positions over padding: an answer beside inputs of other lengths differs from the one alone, which is foreword's."
+        )
+    if target == "sglang":
+        notes.append(
+            "SGLang takes embeddings on its own endpoint alone (/generate, not OpenAI's), and only where it was started with "
+            "--disable-radix-cache; it then computes every input whole."
+        )
+    if target in ("vllm", "sglang"):
+        notes.append(
+            "The server computes in its own precision, in which a near tie may fall otherwise than in foreword's float32."
         )
     if target != "peft" and stored.method.demonstrations != "none":
         notes.append("The demonstrations that the prompt shows are not exported.")

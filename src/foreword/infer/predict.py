@@ -12,6 +12,7 @@ from foreword.data.template import Template
 from foreword.engine import Backbone, Prefix, Prefixes, Request, each
 from foreword.engine.memory import Budget
 from foreword.infer.choosing import choose
+from foreword.infer.decoding import GREEDY, Decoding
 from foreword.infer.ensemble import vote
 from foreword.prompts.layout import Laid
 from foreword.util.progress import Progress, silent
@@ -52,36 +53,54 @@ def predict(
     longest: int,
     batch_size: int,
     choice_score: str = "sum",
+    decoding: Decoding = GREEDY,
     name: str = "answering",
     progress: Progress = silent,
 ) -> Prediction:
     """Answer every example. soft: a prefix, such as a soft prompt [P, H], or None, or one of these for each example: prompts mix in a
     batch, and each is run once. longest: tokens of an answer at most. batch_size: examples that are answered together, fewer where they
     are long or the memory does not hold them; one that ends makes room for the next at once. Examples with choices get the
-    likeliest of them (`choosing.choose`; choice_score: how they are compared); others a greedy answer, read by the template."""
+    likeliest of them (`choosing.choose`; choice_score: how they are compared); others an answer as `decoding` says, read by the
+    template."""
     begun = time.perf_counter()
     softs = each(soft, len(laid))
     outputs, cut = [""] * len(laid), [False] * len(laid)
     probabilities: list[dict[str, float]] = [{} for _ in laid]
+    grammar, template = decoding.grammar(backbone, template), decoding.reading(template)
     ended = backbone.ended(*template.stops)
     open_ones = [place for place, laid_example in enumerate(laid) if not laid_example.example.choices]
     closed = sorted(
         (place for place, laid_example in enumerate(laid) if laid_example.example.choices),
         key=lambda place: -_size(laid[place]),
     )
+    if closed:
+        decoding.refuse_choices()
+    constraints = [None if grammar is None else grammar.constraint() for _ in laid]
     budget = budget_of(backbone)
     done = 0
 
     def answer(chosen: list[int], tokens: int) -> Iterator[tuple[int, list[int]]]:
         places = [open_ones[at] for at in chosen]
-        requests = [Request(laid[place].row(), softs[place], longest, template.stops) for place in places]
+        requests = [
+            Request(
+                laid[place].row(),
+                softs[place],
+                longest,
+                template.stops,
+                sampling=decoding.sampling_of(laid[place].example),
+                constraint=constraints[place],
+            )
+            for place in places
+        ]
         for at, ids in backbone.finishing(requests, max_rows=batch_size, max_tokens=tokens):
             yield chosen[at], ids
 
     sizes = backbone.sizes([softs[place] for place in open_ones], [laid[place].row() for place in open_ones], longest)
     for at, ids in budget.stream(sizes, answer, free=backbone.forget):
         outputs[open_ones[at]] = template.read(backbone.answer_text(ids))
-        cut[open_ones[at]] = len(ids) >= longest and not ended(ids)
+        constraint = constraints[open_ones[at]]
+        whole = ended(ids) or (constraint is not None and constraint.ended(ids))
+        cut[open_ones[at]] = len(ids) >= longest and not whole
         done += 1
         progress(name, done, len(laid))
     for start in range(0, len(closed), batch_size):
@@ -110,6 +129,7 @@ def predict_ensemble(
     longest: int,
     batch_size: int,
     choice_score: str = "sum",
+    decoding: Decoding = GREEDY,
     name: str = "answering",
     progress: Progress = silent,
 ) -> Voted:
@@ -124,6 +144,7 @@ def predict_ensemble(
         longest=longest,
         batch_size=batch_size * len(members),
         choice_score=choice_score,
+        decoding=decoding,
         name=name,
         progress=progress,
     )

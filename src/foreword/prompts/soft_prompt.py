@@ -54,14 +54,20 @@ def worked_digest(rows: Sequence[Mapping[str, Any]]) -> str:
     return hashlib.sha256(json.dumps(list(rows), sort_keys=True).encode()).hexdigest() if rows else ""
 
 
+def profile_digest(profile: Mapping[str, Any]) -> str:
+    """A digest of a profile; empty where there is none."""
+    return hashlib.sha256(json.dumps(profile, sort_keys=True).encode()).hexdigest() if profile else ""
+
+
 @dataclass(frozen=True)
 class SoftPrompt:
     """values: [P, H], float32, finite. worked: of a method that shows demonstrations, the examples that it may show, as plain rows of
-    id, fields, targets and choices."""
+    id, fields, targets and choices. profile: how the inputs that it was tuned on are distributed, as plain values (`monitor.profile`)."""
 
     values: Tensor
     provenance: Provenance
     worked: tuple[dict[str, Any], ...] = ()
+    profile: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.values.dim() != 2 or not len(self.values):

@@ -15,13 +15,14 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialised
 
-from foreword.prompts.soft_prompt import Provenance, SoftPrompt, worked_digest
+from foreword.prompts.soft_prompt import Provenance, SoftPrompt, profile_digest, worked_digest
 from foreword.util.errors import ForewordError
 from foreword.util.files import canonical, read_json, whole_folder
 from foreword.util.fingerprint import SCHEME
 
 CONFIG, WEIGHTS, CERTIFICATE = "adapter_config.json", "adapter_model.safetensors", "foreword.json"
 WORKED = "demonstrations.jsonl"
+PROFILE = "profile.json"
 KEY = "prompt_embeddings"
 PLACES = {
     "front": "It stands before the tokenizer's first token.",
@@ -36,7 +37,8 @@ KEPT = ("*.json", "*.jsonl", "*.safetensors")  # what is fetched of a prompt on 
 def save(prompt: SoftPrompt, folder: Path) -> None:
     """Write the folder whole or not at all: adapter_config.json and adapter_model.safetensors as PEFT reads them (one tensor
     `prompt_embeddings` [P, H], float32), foreword.json (the birth certificate), README.md (the model card),
-    and, of a method that shows demonstrations, demonstrations.jsonl (the examples that it may show)."""
+    of a method that shows demonstrations, demonstrations.jsonl (the examples that it may show), and, of one that was tuned here,
+    profile.json (how the inputs that it was tuned on are distributed)."""
     with whole_folder(folder) as part:
         (part / CONFIG).write_text(json.dumps(_peft_config(prompt), indent=2, sort_keys=True) + "\n", encoding="utf-8")
         (part / WEIGHTS).write_bytes(serialised({KEY: prompt.values}, metadata={"format": "pt"}))
@@ -49,6 +51,8 @@ def save(prompt: SoftPrompt, folder: Path) -> None:
         if prompt.worked:
             lines = [json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in prompt.worked]
             (part / WORKED).write_text("".join(lines), encoding="utf-8")
+        if prompt.profile:
+            (part / PROFILE).write_text(json.dumps(prompt.profile, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def located(name: str) -> Path:
@@ -92,11 +96,16 @@ def load(folder: Path) -> SoftPrompt:
         )
     values = values[:rows]  # PEFT writes twice the rows for encoder-decoders; the second half is never used
     provenance, digest = _certified(folder, config, kind)
-    prompt = SoftPrompt(values, provenance, _worked(folder / WORKED))
+    prompt = SoftPrompt(values, provenance, _worked(folder / WORKED), _profile(folder / PROFILE))
     if prompt.worked and worked_digest(prompt.worked) != provenance.settings.get("demonstrations"):
         raise ForewordError(
             f"The demonstrations in {folder / WORKED} are not those that the prompt was tuned with; copy the whole folder again, or delete "
             "that file and give --demonstrations."
+        )
+    if prompt.profile and profile_digest(prompt.profile) != provenance.settings.get("profile"):
+        raise ForewordError(
+            f"The profile {folder / PROFILE} is not that of the examples that the prompt was tuned on; copy the whole folder again, or "
+            "delete that file."
         )
     if digest is not None and digest != prompt.digest:
         raise ForewordError(
@@ -136,6 +145,16 @@ def _worked(path: Path) -> tuple[dict[str, Any], ...]:
         return tuple(json.loads(line) for line in lines)
     except (OSError, ValueError, RecursionError) as error:
         raise ForewordError(f"The file {path} is damaged ({error}); copy the whole folder again.") from error
+
+
+def _profile(path: Path) -> dict[str, Any]:
+    """The values of a profile; none where there is none, for the user may have taken it away."""
+    if not path.is_file():
+        return {}
+    raw = read_json(path, "prompt's profile")
+    if not isinstance(raw, dict):
+        raise ForewordError(f"The file {path} is damaged (it holds no object); copy the whole folder again.")
+    return raw
 
 
 def _numbers(folder: Path) -> Any:

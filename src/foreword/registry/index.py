@@ -32,12 +32,13 @@ class Version:
 @dataclass(frozen=True)
 class Index:
     """What is known of a name. next: the number of the version that comes next. aliases: for each the digests that it has pointed to, the
-    last of which is where it points."""
+    last of which is where it points. decisions: of gates before an alias, with their numbers, the oldest first."""
 
     name: str
     next: int = 1
     versions: tuple[Version, ...] = ()
     aliases: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    decisions: tuple[dict[str, Any], ...] = ()
 
     @classmethod
     def read(cls, folder: Path) -> Index | None:
@@ -58,7 +59,8 @@ class Index:
                 )
             versions = tuple(Version(**{**entry, "parents": tuple(entry["parents"])}) for entry in raw["versions"])
             aliases = {str(alias): tuple(map(str, digests)) for alias, digests in raw["aliases"].items()}
-            index = cls(str(raw["name"]), int(raw["next"]), versions, aliases)
+            decisions = tuple(dict(decision) for decision in raw.get("decisions", ()))
+            index = cls(str(raw["name"]), int(raw["next"]), versions, aliases, decisions)
             files = [name for version in versions for name in version.files]
             if not all(WHOLE.fullmatch(version.digest) for version in versions) or any("/" in name for name in files):
                 raise ValueError("a digest is none, or a file lies elsewhere")
@@ -80,7 +82,8 @@ class Index:
     def as_dict(self) -> dict[str, Any]:
         """The values of its file."""
         values: dict[str, Any] = {"layout": LAYOUT, "name": self.name, "next": self.next, "aliases": self.aliases}
-        return values | {"versions": [asdict(version) for version in self.versions]}
+        decided = {"decisions": list(self.decisions)} if self.decisions else {}
+        return values | {"versions": [asdict(version) for version in self.versions]} | decided
 
     def by_digest(self, digest: str) -> Version | None:
         """The version with this whole digest."""

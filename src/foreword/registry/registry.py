@@ -163,6 +163,19 @@ class Registry:
         assert version is not None
         return version
 
+    def decide(
+        self, name: str, alias: str, before: str, decision: dict[str, Any], promoted: Version | None = None
+    ) -> None:
+        """Keep a decision about an alias in the name's history and, where a version is promoted, let the alias point to it, both at once.
+        before: the digest that the alias was to point to. Raises ForewordError where it points elsewhere by now."""
+        with self._changing(name) as (folder, index):
+            if index.aliases.get(alias, ("",))[-1] != before:
+                raise ForewordError(
+                    f"The alias {name}@{alias} has moved while its gate was deciding, so nothing was changed; run the gate again."
+                )
+            index = replace(index, decisions=(*index.decisions, decision))
+            (index if promoted is None else index.pointed(alias, promoted)).write(folder)
+
     def remove(self, reference: str) -> Version:
         """Take a version out. Raises ForewordError for a bare name, and where an alias points to it."""
         parsed = parse_reference(reference)

@@ -19,7 +19,7 @@ from foreword.util import phrases
 
 WIDTH, COST_HEIGHT = 400, 270
 COLOURS = 10
-# Colours are stand-ins that _svg replaces by the page's CSS variables, so that one drawing serves light and dark.
+# Colours are stand-ins that svg_of replaces by the page's CSS variables, so that one drawing serves light and dark.
 INK, MUTED, LINE, CARD = "#a1b2f0", "#a1b2f1", "#a1b2f2", "#a1b2f3"
 _STANDINS = {INK: "ink", MUTED: "muted", LINE: "line", CARD: "card"} | {
     f"#a1b2{n:02x}": f"m{n}" for n in range(COLOURS)
@@ -50,7 +50,8 @@ def colour_numbers(labels: Sequence[str]) -> dict[str, int]:
     return {label: taken[label] for label in labels}
 
 
-def _colour(number: int) -> str:
+def colour_of(number: int) -> str:
+    """A colour of the page's style sheet, by its number."""
     return f"#a1b2{number:02x}"
 
 
@@ -67,7 +68,7 @@ def score_against_cost(summary: Summary, colours: dict[str, int]) -> str:
             "y": row.mean,
             "lo": row.ci95[0],
             "hi": row.ci95[1],
-            "ink": _colour(colours[row.method]),
+            "ink": colour_of(colours[row.method]),
             "hover": _hover(row, f"{phrases.duration(costs[row.method])} for {phrases.plural(answers, 'answer')}"),
         }
         for row in summary.rows
@@ -80,9 +81,9 @@ def score_against_cost(summary: Summary, colours: dict[str, int]) -> str:
         ),
     )
     scale = alt.Scale(domain=[low, high], nice=False, zero=False)
-    y = alt.Y("y:Q", scale=scale, axis=_axis(phrases.title(summary.metric)))
+    y = alt.Y("y:Q", scale=scale, axis=axis_of(phrases.title(summary.metric)))
     base = alt.Chart(alt.Data(values=data))
-    colour = _method_scale(colours, alt.Color, [_colour(n) for n in colours.values()])
+    colour = _method_scale(colours, alt.Color, [colour_of(n) for n in colours.values()])
     shape = _method_scale(colours, alt.Shape, [SHAPES[n] for n in colours.values()])
     layers = [
         base.mark_rule(strokeWidth=2, opacity=0.55).encode(x=x, y=alt.Y("lo:Q", scale=scale), y2="hi:Q", color=colour),
@@ -94,7 +95,7 @@ def score_against_cost(summary: Summary, colours: dict[str, int]) -> str:
         ),
         *_labels(data, axis.domain, (low, high), x, y, height),
     ]
-    return _svg(alt.layer(*layers).properties(width=WIDTH, height=height))
+    return svg_of(alt.layer(*layers).properties(width=WIDTH, height=height))
 
 
 def _labels(
@@ -141,15 +142,15 @@ def seeds(summary: Summary, colours: dict[str, int]) -> str:
     ]
     low, high = _score_domain(summary.rows)
     scale = alt.Scale(domain=[low, high], nice=False, zero=False)
-    x = alt.X("lo:Q", scale=scale, axis=_axis(phrases.title(summary.metric)))
+    x = alt.X("lo:Q", scale=scale, axis=axis_of(phrases.title(summary.metric)))
     y = alt.Y(
         "method:N",
         sort=order,
-        axis=_axis(
+        axis=axis_of(
             "", grid=False, domain=False, ticks=False, labelLimit=160, labelFontSize=13, labelColor=INK, labelPadding=12
         ),
     )
-    colour = _method_scale(colours, alt.Color, [_colour(n) for n in colours.values()])
+    colour = _method_scale(colours, alt.Color, [colour_of(n) for n in colours.values()])
     base = alt.Chart(alt.Data(values=means))
     layers = [
         base.mark_rule(strokeWidth=12, opacity=0.28).encode(x=x, x2="hi:Q", y=y, color=colour, description="hover:N"),
@@ -158,7 +159,7 @@ def seeds(summary: Summary, colours: dict[str, int]) -> str:
         .mark_circle(size=60, opacity=0.95, stroke=CARD, strokeWidth=1)
         .encode(x=alt.X("score:Q", scale=scale), y=y, color=colour, description="hover:N"),
     ]
-    return _svg(alt.layer(*layers).properties(width=WIDTH, height=_height(rows)))
+    return svg_of(alt.layer(*layers).properties(width=WIDTH, height=_height(rows)))
 
 
 def by_similarity(gain: Gain, colours: dict[str, int], metric: str) -> str:
@@ -175,11 +176,11 @@ def by_similarity(gain: Gain, colours: dict[str, int], metric: str) -> str:
         for bucket in gain.bins
     ]
     line = [{"x": place, "mean": height} for place, height in gain.line()]
-    colour = _colour(colours[gain.with_label])
+    colour = colour_of(colours[gain.with_label])
     domain = [gain.bins[0].low, gain.bins[-1].high]
     scale = alt.Scale(domain=domain, nice=False, zero=False)
-    x = alt.X("x:Q", scale=scale, axis=_axis("", labels=False, ticks=False))
-    y = alt.Y("mean:Q", axis=_axis(f"{gain.with_label} minus {gain.without_label}, {metric}"))
+    x = alt.X("x:Q", scale=scale, axis=axis_of("", labels=False, ticks=False))
+    y = alt.Y("mean:Q", axis=axis_of(f"{gain.with_label} minus {gain.without_label}, {metric}"))
     base = alt.Chart(alt.Data(values=bins))
     known = alt.Chart(alt.Data(values=[point for point in bins if "lo" in point]))
     few = alt.Chart(alt.Data(values=[point for point in bins if "lo" not in point]))
@@ -190,14 +191,14 @@ def by_similarity(gain: Gain, colours: dict[str, int], metric: str) -> str:
         known.mark_circle(color=colour, size=90, opacity=1, stroke=CARD, strokeWidth=1).encode(x=x, y=y),
         few.mark_point(color=colour, size=70, opacity=1, fill=CARD, strokeWidth=1.5).encode(x=x, y=y),
     ).properties(width=WIDTH, height=210)
-    below = alt.X("left:Q", scale=scale, axis=_axis("similarity of the demonstration", grid=False))
+    below = alt.X("left:Q", scale=scale, axis=axis_of("similarity of the demonstration", grid=False))
     bars = base.mark_bar(color=MUTED, opacity=0.45).encode(
-        x=below, x2="right:Q", y=alt.Y("n:Q", axis=_axis("examples", tickCount=3)), y2=alt.datum(0)
+        x=below, x2="right:Q", y=alt.Y("n:Q", axis=axis_of("examples", tickCount=3)), y2=alt.datum(0)
     )
     counts = base.mark_text(dy=-6, color=INK, fontSize=11).encode(
         x=alt.X("x:Q", scale=scale), y="n:Q", text=alt.Text("n:Q", format=",")
     )
-    return _svg(alt.vconcat(upper, alt.layer(bars, counts).properties(width=WIDTH, height=70), spacing=8))
+    return svg_of(alt.vconcat(upper, alt.layer(bars, counts).properties(width=WIDTH, height=70), spacing=8))
 
 
 def curve(records: Sequence[Record], what: str, name: str, colours: dict[str, int]) -> str:
@@ -221,7 +222,7 @@ def curve(records: Sequence[Record], what: str, name: str, colours: dict[str, in
     ]
     if not data:
         return ""
-    colour = _method_scale(colours, alt.Color, [_colour(n) for n in colours.values()])
+    colour = _method_scale(colours, alt.Color, [colour_of(n) for n in colours.values()])
     chart = alt.Chart(alt.Data(values=data))
     many = max(len([point for point in data if point["run"] == run]) for run in {point["run"] for point in data})
     marks = [chart.mark_line(strokeWidth=1.6, opacity=0.85)]
@@ -229,13 +230,13 @@ def curve(records: Sequence[Record], what: str, name: str, colours: dict[str, in
         marks.append(chart.mark_circle(size=26, opacity=0.9))
     best = chart.transform_filter(alt.datum.chosen).mark_point(size=120, opacity=1, fill=CARD, strokeWidth=2)
     marks.append(best)
-    x = alt.X("step:Q", axis=_axis("step", format=",d"))
-    y = alt.Y("value:Q", scale=alt.Scale(zero=False), axis=_axis(name))
+    x = alt.X("step:Q", axis=axis_of("step", format=",d"))
+    y = alt.Y("value:Q", scale=alt.Scale(zero=False), axis=axis_of(name))
     drawn = [
         mark.encode(x=x, y=y, color=colour, detail="run:N", **({} if mark is marks[0] else {"description": "hover:N"}))
         for mark in marks
     ]
-    return _svg(alt.layer(*drawn).properties(width=WIDTH, height=210))
+    return svg_of(alt.layer(*drawn).properties(width=WIDTH, height=210))
 
 
 # --- shared ------------------------------------------------------------------------------------------------------------
@@ -301,10 +302,11 @@ class _TimeAxis:
         expression = "''"
         for place, text in labels.items():
             expression = f"abs(datum.value - {place!r}) < 1e-9 ? '{text}' : {expression}"
-        return _axis(title, values=list(labels), labelExpr=expression)
+        return axis_of(title, values=list(labels), labelExpr=expression)
 
 
-def _axis(title: str, **options: Any) -> Any:
+def axis_of(title: str, **options: Any) -> Any:
+    """An axis as all charts have it."""
     usual: dict[str, Any] = {
         "title": title or None, "labelColor": MUTED, "titleColor": MUTED, "gridColor": LINE, "domainColor": LINE, "tickColor": LINE,
         "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal", "tickCount": 6, "labelPadding": 5, "titlePadding": 9,
@@ -355,7 +357,7 @@ def _chosen(record: Record) -> float | None:
 _HOVERED = re.compile(r'<(path|line)\s+aria-label="hover:([^"]*)"([^>]*?)\s*/>')
 
 
-def _svg(chart: Any) -> str:
+def svg_of(chart: Any) -> str:
     """Render, take out what names an address, and give every colour to the page's style sheet."""
     whole = chart.configure(background="transparent", font="system-ui, sans-serif").configure_view(stroke=None)
     svg = vlc.vegalite_to_svg(whole.to_dict())

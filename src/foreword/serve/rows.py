@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from foreword.data.examples import Example
-from foreword.engine import Backbone, Row
+from foreword.data.template import Template
+from foreword.engine import Backbone, JsonGrammar, Row
 from foreword.prompts.context import Demonstration
 from foreword.prompts.layout import Layout
 from foreword.serve.errors import HttpError
@@ -19,7 +20,8 @@ from foreword.serve.shelf import Served, Shelf, demonstrated
 @dataclass(frozen=True)
 class Asked:
     """One input in tokens. raw: read as it is. ids: all tokens that the model reads, virtual ones left out. text: what they
-    say. shown: the demonstrations, with their similarity. dropped: those that did not fit."""
+    say. shown: the demonstrations, with their similarity. dropped: those that did not fit. grammar: of JSON that is to be answered.
+    question: the input as it came. vector: of the question, where features are logged."""
 
     served: Served
     row: Row
@@ -28,12 +30,33 @@ class Asked:
     text: str
     shown: tuple[Demonstration, ...] = ()
     dropped: int = 0
+    question: str = ""
+    vector: tuple[float, ...] | None = None
+    grammar: JsonGrammar | None = None
+
+    @property
+    def template(self) -> Template | None:
+        """The wording that reads the answer: of JSON the opening alone, for the grammar says where it ends. None: as it is."""
+        template = self.served.template
+        if self.raw or template is None:
+            return None
+        return (
+            template
+            if self.grammar is None
+            else replace(template, answer=f"{self.opening}{{target}}", stop=(), extract="")
+        )
+
+    @property
+    def opening(self) -> str:
+        """The words with which the prompt's wording opens an answer."""
+        template = self.served.template
+        return "" if self.raw or template is None else template.answer.partition("{target}")[0]
 
     @property
     def text_stops(self) -> tuple[str, ...]:
         """The texts at which the prompt's wording ends an answer."""
-        template = self.served.template
-        return () if self.raw or template is None else template.stops
+        template = self.template
+        return () if template is None else template.stops
 
     @property
     def chooses(self) -> bool:
@@ -103,7 +126,8 @@ def worded(served: Served, example: Example, longest: int) -> Asked:
     laid = layout.lay(example)
     row = laid.row()
     ids = _ids(layout, row)
-    return Asked(served, row, False, ids, layout.backbone.tokenizer.text(ids), laid.fitted.shown, laid.fitted.dropped)
+    text, fitted = layout.backbone.tokenizer.text(ids), laid.fitted
+    return Asked(served, row, False, ids, text, fitted.shown, fitted.dropped, question=example.text)
 
 
 def _example(served: Served, text: str, fields: dict[str, str] | None) -> Example:
@@ -156,7 +180,14 @@ def as_it_is(served: Served, model: Backbone, text: object) -> Asked:
         )
     row = Row((), own, append=served.append)
     ids = (*model.tokenizer.start, *own, *_end(model))
-    return Asked(served, row, True, ids, text if isinstance(text, str) else model.tokenizer.text(ids))
+    return Asked(
+        served,
+        row,
+        True,
+        ids,
+        text if isinstance(text, str) else model.tokenizer.text(ids),
+        question=text if isinstance(text, str) else model.tokenizer.text(own),
+    )
 
 
 def _end(model: Backbone) -> tuple[int, ...]:
@@ -200,7 +231,7 @@ def spoken(shelf: Shelf, words: str, turns: list[Demonstration], question: str) 
     row = Row(tokens.prefix, tokens.own, before=tokens.ahead)
     start = model.tokenizer.start if chat.begins else ()
     ids = (*start, *row.before, *row.prefix, *row.own)
-    return Asked(served, row, True, ids, model.tokenizer.text(ids))
+    return Asked(served, row, True, ids, model.tokenizer.text(ids), question=question)
 
 
 def _continued(served: Served, words: str, turns: list[Demonstration], example: Example, longest: int) -> Asked:
@@ -216,4 +247,4 @@ def _continued(served: Served, words: str, turns: list[Demonstration], example: 
     tokens = layout.chat.lay(own or words, [*shown, *turns], question)
     row = Row(tokens.prefix, tokens.own, (), layout.append, tokens.ahead)
     ids = _ids(layout, row)
-    return Asked(served, row, False, ids, layout.backbone.tokenizer.text(ids), tuple(shown))
+    return Asked(served, row, False, ids, layout.backbone.tokenizer.text(ids), tuple(shown), question=example.text)

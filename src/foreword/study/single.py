@@ -16,6 +16,7 @@ from foreword.data.readers import Rows, read_rows
 from foreword.data.task import Task
 from foreword.data.template import Template
 from foreword.engine import Backbone
+from foreword.infer.decoding import GREEDY, Decoding
 from foreword.infer.predict import predict_ensemble
 from foreword.prompts import store
 from foreword.prompts.methods import current
@@ -304,7 +305,9 @@ class Answered:
     probabilities: tuple[dict[str, float], ...] = ()
 
 
-def answer(given: Inputs, *, progress: Progress = silent, backbone: Backbone | None = None) -> Answered:
+def answer(
+    given: Inputs, *, decoding: Decoding = GREEDY, progress: Progress = silent, backbone: Backbone | None = None
+) -> Answered:
     """Load the model (or take the one given) and answer every input by each member, all members in one pass; several members vote."""
     run = given.members[0][0]
     backbone = backbone_of(run, progress) if backbone is None else spoken(run, backbone)
@@ -328,6 +331,7 @@ def answer(given: Inputs, *, progress: Progress = silent, backbone: Backbone | N
         longest=run.max_new_tokens,
         batch_size=run.batch_size,
         choice_score=run.choice_score,
+        decoding=decoding,
         progress=progress,
     )
     if found.cut:

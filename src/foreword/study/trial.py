@@ -25,9 +25,10 @@ from foreword.prompts import store
 from foreword.prompts.inits import InitSource, vocab
 from foreword.prompts.layout import Laid, Layout
 from foreword.prompts.retrieve import Found, fixed, make
-from foreword.prompts.soft_prompt import Provenance, SoftPrompt, worked_digest
+from foreword.prompts.soft_prompt import Provenance, SoftPrompt, profile_digest, worked_digest
 from foreword.results.record import Answer, Costs, DemonstrationRef, Record
 from foreword.study.positions import FORWARD, answering, parted
+from foreword.study.profiled import profiled
 from foreword.study.spec import Spec
 from foreword.train.loop import Tuned, dev_loss, train
 from foreword.train.trainables import TRAINABLES, Prefix, Setup
@@ -227,8 +228,12 @@ class Trial:
             name=f"{self.name}: tuning",
             progress=self.progress,
         )
-        prompt = None if trainable.artifact is None else trainable.artifact(tuned.best, self._provenance(layout))
-        return answering, tuned, None if prompt is None else replace(prompt, worked=self._worked())
+        prompt = None
+        if trainable.artifact is not None:
+            profile = profiled(self.backbone, self.task, layout)
+            prompt = trainable.artifact(tuned.best, self._provenance(layout, profile))
+            prompt = None if prompt is None else replace(prompt, worked=self._worked(), profile=profile)
+        return answering, tuned, prompt
 
     def _dev_score(self, layout: Layout) -> Callable[[Prefix], float]:
         spec, backbone = self.spec, self.backbone
@@ -266,7 +271,9 @@ class Trial:
             for one in shown
         )
 
-    def _provenance(self, layout: Layout, scores: dict[str, float] | None = None) -> Provenance:
+    def _provenance(
+        self, layout: Layout, profile: dict[str, Any], scores: dict[str, float] | None = None
+    ) -> Provenance:
         return Provenance(
             backbone=self.backbone.name,
             fingerprint=self.backbone.fingerprint,
@@ -283,7 +290,7 @@ class Trial:
             chat="" if self.backbone.chat is None else self.backbone.chat.digest,
             base="" if self.backbone.stored is None else self.backbone.stored.source,
             revision="" if self.backbone.stored is None else self.backbone.stored.revision,
-            settings=self.keeps | {"demonstrations": worked_digest(self._worked())},
+            settings=self.keeps | {"demonstrations": worked_digest(self._worked()), "profile": profile_digest(profile)},
         )
 
     def _score(self, layout: Layout, answering: Backbone, tuned: Tuned | None, prompt: SoftPrompt | None) -> Record:
@@ -300,7 +307,10 @@ class Trial:
         if prompt is not None:
             fold = f"-fold{self.spec.fold}" if self.spec.fold else ""
             saved = f"prompts/{self.spec.label.replace(':', '-')}-seed{self.spec.seed}{fold}-{self.key[:8]}"
-            given, kept = self.spec.given, replace(prompt, provenance=self._provenance(layout, scores.whole))
+            given, kept = (
+                self.spec.given,
+                replace(prompt, provenance=self._provenance(layout, prompt.profile, scores.whole)),
+            )
             if given is not None and not self.spec.tuning.max_steps:  # used as it is, so born as it was
                 kept = replace(given, provenance=replace(given.provenance, scores=scores.whole))
             store.save(kept, self.out / saved)

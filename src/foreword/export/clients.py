@@ -1,4 +1,4 @@
-"""A client script for a vLLM server with a soft prompt: it embeds the input and sends prompt_embeds."""
+"""A client script for a vLLM or an SGLang server with a soft prompt: it embeds the input and sends the vectors."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import json
 from foreword.data.template import Template
 from foreword.prompts.soft_prompt import SoftPrompt
 
-CLIENT = '''\
-"""Answers inputs with a soft prompt on a vLLM server (started with --enable-prompt-embeds): python client.py URL MODEL 'an input'.
+HEAD = '''\
+"""Answers inputs with a soft prompt on a SERVER: python client.py URL MODEL 'an input'.
 
-The whole input is sent as embeddings [soft prompt, start, text], by a salt of its own, so that no other prompt's cache is used for it.
+The whole input is sent as embeddings [soft prompt, start, text], CACHE.
 Needs numpy, torch and transformers; the model's embedding table is read from MODEL, a folder or a hub id.
 """
 
@@ -51,6 +51,12 @@ def embeddings(embed, tokenizer, text):
     return torch.cat([soft, vectors])
 
 
+'''
+
+VLLM = '''\
+ROUTE = "/v1/completions"
+
+
 def body(model, vectors, max_tokens=64):
     """The body of /v1/completions."""
     stream = io.BytesIO()
@@ -65,6 +71,33 @@ def body(model, vectors, max_tokens=64):
     }
 
 
+def said(answer):
+    """What was generated."""
+    return answer["choices"][0]["text"]
+
+
+'''
+
+SGLANG = '''\
+ROUTE = "/generate"
+
+
+def body(model, vectors, max_tokens=64):
+    """The body of /generate, whose server has one model."""
+    return {
+        "input_embeds": vectors.float().tolist(),
+        "sampling_params": {"temperature": 0, "max_new_tokens": max_tokens, "stop": SETTINGS["stop"]},
+    }
+
+
+def said(answer):
+    """What was generated."""
+    return answer["text"]
+
+
+'''
+
+TAIL = '''\
 def read(text):
     """The answer in what was generated."""
     opening = SETTINGS["opening"]
@@ -81,21 +114,34 @@ def main():
     fields = json.loads(given) if given.startswith("{") else {"input": given}
     vectors = embeddings(*table(model), worded(fields))
     request = urllib.request.Request(
-        url.rstrip("/") + "/v1/completions",
+        url.rstrip("/") + ROUTE,
         json.dumps(body(model, vectors)).encode(),
         {"Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request) as answer:
-        print(read(json.load(answer)["choices"][0]["text"]))
+        print(read(said(json.load(answer))))
 
 
 if __name__ == "__main__":
     main()
 '''
 
+SERVERS = {  # the body of a request, the server's name and how it is started, and why no other prompt's cache is used
+    "vllm": (
+        VLLM,
+        "vLLM server (started with --enable-prompt-embeds)",
+        "by a salt of its own, so that no other prompt's cache is used for it",
+    ),
+    "sglang": (
+        SGLANG,
+        "SGLang server (started with --disable-radix-cache)",
+        "which such a server takes only without a cache, so that no other prompt's is used",
+    ),
+}
 
-def vllm_files(prompt: SoftPrompt, template: Template, name: str, salt: str) -> dict[str, str]:
-    """The files beside the array: the client and its settings."""
+
+def client_files(server: str, prompt: SoftPrompt, template: Template, name: str, salt: str) -> dict[str, str]:
+    """The files beside the array: the client of a server and its settings."""
     question: list[tuple[str, bool]] = []
     for literal, field in template.parts:
         question += [(literal, True)] if literal else []
@@ -110,4 +156,6 @@ def vllm_files(prompt: SoftPrompt, template: Template, name: str, salt: str) -> 
         "stop": list(template.stops),
         "cache_salt": salt,
     }
-    return {"client.py": CLIENT, "settings.json": json.dumps(settings, indent=2, ensure_ascii=False) + "\n"}
+    body, started, cache = SERVERS[server]
+    client = HEAD.replace("SERVER", started).replace("CACHE", cache) + body + TAIL
+    return {"client.py": client, "settings.json": json.dumps(settings, indent=2, ensure_ascii=False) + "\n"}

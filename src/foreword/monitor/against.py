@@ -1,0 +1,133 @@
+"""What requests are compared with: a prompt's profile or its demonstrations, a file of data, an earlier log; it refuses what tells nothing
+of inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from foreword.data.examples import Columns, Example, examples
+from foreword.data.readers import read_rows
+from foreword.data.template import Template
+from foreword.monitor.observations import Observation, is_log, of_prompt, read_log
+from foreword.monitor.profile import Profile, drawn_of, profile_of, read_profile
+from foreword.monitor.shift import FEWEST
+from foreword.monitor.windows import Reference, reference_of
+from foreword.registry import Kept, Registry, load_kept
+from foreword.util.errors import ForewordError
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Makes vectors of texts. kind: names model and rule. texts: whether also the log's vectors are to be made by it, of its texts."""
+
+    encode: Callable[[Sequence[str]], Any]
+    kind: str
+    texts: bool = False
+
+
+@dataclass(frozen=True)
+class Against:
+    """A reference. what: in words. values: of each feature. vectors: the kind of its vectors. kept, name: the prompt, and its name in a
+    store, where it is one. answers: whether the answers of the reference are known."""
+
+    what: str
+    values: Reference
+    vectors: str = ""
+    kept: Kept | None = None
+    name: str = ""
+    answers: bool = False
+
+
+def against(given: str, *, store: Path | None = None, encoder: Encoder | None = None, prompt: str = "") -> Against:
+    """What --against names: a prompt's folder, a log, a file of data, or a prompt of the store. prompt: of an earlier log, which one's
+    answers. Raises ForewordError where it is none of these, or says too little."""
+    path = Path(given)
+    if path.is_dir():
+        return of_folder(path, f"the prompt {path}", encoder)
+    if path.is_file():
+        return _log(path, prompt, encoder) if is_log(path) else _data(path, encoder)
+    if store is None:
+        raise ForewordError(
+            f"--against {given} is neither a prompt's folder, nor a file of data, nor a log; for a prompt of a store give --store too."
+        )
+    registry = Registry(store)
+    index, version = registry.resolve(given)
+    kept = registry.load(index.name, version)
+    place = registry.place(index.name, version)
+    name = f"{index.name}@{version.number}"
+    return of_folder(place, name, encoder, kept=kept, name=name)
+
+
+def of_folder(
+    folder: Path, what: str, encoder: Encoder | None = None, *, kept: Kept | None = None, name: str = ""
+) -> Against:
+    """What a prompt's folder says: its profile, or the demonstrations that it keeps. what: the prompt in words. kept: its contents, where
+    they are read already. Raises ForewordError where it keeps neither."""
+    kept = kept or load_kept(folder)
+    profile = read_profile(folder)
+    if encoder is not None and encoder.texts:
+        profile = None
+    if profile is None and len(kept.pool) < FEWEST:
+        raise ForewordError(
+            f"{what[0].upper()}{what[1:]} keeps no profile of the examples that it was tuned on (prompts tuned by earlier versions and "
+            "prompts of words have none); give --against DATA, the file of those examples."
+        )
+    if profile is None:
+        return _of_examples(kept.pool, f"the demonstrations of {what}", encoder, kept, name)
+    return Against(f"what {what} was tuned on", _of_profile(profile), profile.kind, kept, name)
+
+
+def _of_profile(profile: Profile) -> Reference:
+    values: Reference = {
+        "input vectors": list(profile.vectors),
+        "input length": list(profile.characters),
+        "similarity": list(profile.similarity),
+    }
+    return {feature: some for feature, some in values.items() if len(some) >= FEWEST}
+
+
+def _of_examples(
+    given: Sequence[Example], what: str, encoder: Encoder | None, kept: Kept | None = None, name: str = ""
+) -> Against:
+    if len(given) < FEWEST:
+        raise ForewordError(f"There are {len(given)} examples in {what}; give {FEWEST} or more to compare with.")
+    if encoder is None:
+        return Against(what, _of_profile(profile_of(given)), "", kept, name)
+    vectors = np.asarray(encoder.encode([example.text for example in drawn_of(given)]))
+    values = _of_profile(profile_of(given)) | {"input vectors": [tuple(map(float, vector)) for vector in vectors]}
+    return Against(what, values, encoder.kind, kept, name)
+
+
+def _data(path: Path, encoder: Encoder | None) -> Against:
+    rows = read_rows(path, as_written=True)
+    given = examples(rows, Columns(), answers_needed=False, origin=str(path), fields_needed=Template().names())
+    return _of_examples(given, f"the data {path.name}", encoder)
+
+
+def _log(path: Path, prompt: str, encoder: Encoder | None) -> Against:
+    earlier = of_prompt(read_log(path), prompt.partition("@")[0], str(path))
+    if encoder is not None and encoder.texts:
+        earlier = encoded(earlier, encoder, str(path))
+    kind = next((one.vectors for one in reversed(earlier) if one.vectors), "")
+    values = reference_of([one for one in earlier if one.vectors in (kind, "")])
+    if not values:
+        raise ForewordError(f"The log {path} holds {len(earlier)} answers of the prompt; {FEWEST} or more are needed.")
+    return Against(f"the earlier log {path.name}", values, kind, answers=True)
+
+
+def encoded(observations: Sequence[Observation], encoder: Encoder, where: str) -> list[Observation]:
+    """Observations with vectors of their texts by an encoder. Raises ForewordError where the log keeps no texts."""
+    if any(one.text is None for one in observations):
+        raise ForewordError(
+            f"The log {where} keeps no texts, and --encoder makes vectors of them; serve with --log-content, or leave --encoder out."
+        )
+    vectors = np.asarray(encoder.encode([str(one.text) for one in observations]))
+    return [
+        replace(one, vector=tuple(map(float, vector)), vectors=encoder.kind)
+        for one, vector in zip(observations, vectors, strict=True)
+    ]

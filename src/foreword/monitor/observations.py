@@ -1,0 +1,153 @@
+"""Requests as `foreword serve` logs them, one Observation an input; it refuses a file that is no log."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from foreword.util.errors import ForewordError, nearest
+
+REFUSED = "refused-"  # how the id of a request that came to nothing begins
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One input that was answered. id: of the request; of the k-th of several inputs `id#k`. prompt, version, digest: that answered, None
+    for the base model alone. characters: of the input. tokens: that the model read. vector: of the input, of the kind `vectors`.
+    similarity: of its nearest demonstration. answer_tokens, logprob (in nats a token), finish_reason, choice (its number among the
+    prompt's choices): of its first answer. text, output: where the log keeps contents."""
+
+    id: str
+    time: str = ""
+    prompt: str | None = None
+    version: int | None = None
+    digest: str | None = None
+    characters: float | None = None
+    tokens: float | None = None
+    vector: tuple[float, ...] | None = None
+    vectors: str = ""
+    similarity: float | None = None
+    answer_tokens: float | None = None
+    logprob: float | None = None
+    finish_reason: str | None = None
+    choice: int | None = None
+    text: str | None = None
+    output: str | None = None
+
+    @property
+    def name(self) -> str:
+        """`name@version`, or `base`."""
+        return "base" if self.prompt is None else f"{self.prompt}@{self.version}"
+
+
+def observations_of(line: Mapping[str, Any]) -> list[Observation]:
+    """The inputs of a line of the log; none of a request that was refused or broken off. Raises KeyError, TypeError or ValueError for a
+    line that is none of a log's."""
+    if line["status"] != 200 or str(line["id"]).startswith(REFUSED):
+        return []
+    inputs, answers = line["inputs"], line["choices"]
+    per_input = len(answers) // max(1, len(inputs))
+    outputs = line.get("output_texts") or [None] * len(answers)
+    several = len(inputs) > 1
+    observations = []
+    for place, asked in enumerate(inputs):
+        answer = answers[place * per_input]
+        tokens, logprob = answer["tokens"], answer["logprob"]
+        similarities = [float(value) for value in asked["similarity"] if value is not None]
+        vector = asked.get("vector")
+        observations.append(
+            Observation(
+                id=f"{line['id']}#{place}" if several else str(line["id"]),
+                time=str(line["time"]),
+                prompt=line["prompt"],
+                version=line["version"],
+                digest=line["digest"],
+                characters=_number(asked.get("characters")),
+                tokens=_number(asked["tokens"]),
+                vector=None if vector is None else tuple(float(value) for value in vector),
+                vectors=str(line.get("vectors") or ""),
+                similarity=max(similarities, default=None),
+                answer_tokens=_number(tokens),
+                logprob=float(logprob) / tokens if logprob is not None and tokens else None,
+                finish_reason=answer["finish_reason"],
+                choice=answer.get("choice"),
+                text=asked.get("text"),
+                output=outputs[place * per_input],
+            )
+        )
+    return observations
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def is_log(path: Path) -> bool:
+    """Whether a file's first whole line is one of a log of requests."""
+    try:
+        with path.open("rb") as stream:
+            raw = json.loads(stream.readline())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(raw, dict) and {"v", "id", "status"} <= set(raw)
+
+
+def rotated(path: Path) -> list[Path]:
+    """A log with the parts that were put aside when it was full, the oldest first."""
+    earlier = sorted(path.parent.glob(f"{path.stem}-[0-9]*T[0-9]*{path.suffix}"))
+    return [*earlier, *([path] if path.is_file() else [])]
+
+
+def read_log(path: Path) -> list[Observation]:
+    """The answered inputs of a log, in order, those of its parts that were put aside first; a line that is being written is left out.
+    Raises ForewordError where there is no log, or a line is none of it."""
+    parts = rotated(path)
+    if not parts:
+        raise ForewordError(f"There is no log at {path}; give the file that `foreword serve --log` writes.")
+    return [observation for part in parts for observation in _of_file(part)]
+
+
+def _of_file(path: Path) -> Iterator[Observation]:
+    try:
+        with path.open("rb") as stream:
+            for number, line in enumerate(stream, 1):
+                if line.endswith(b"\n"):
+                    yield from _of_line(line, number, path)
+    except OSError as error:
+        raise ForewordError(f"The log {path} cannot be read ({error.strerror}); check its name and rights.") from error
+
+
+def _of_line(line: bytes, number: int, path: Path) -> Iterable[Observation]:
+    try:
+        raw = json.loads(line)
+        return [] if raw["status"] != 200 else observations_of(raw)
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
+        raise ForewordError(
+            f"Line {number} of {path} is no line of a request log ({error!r}); give the file that `foreword serve --log` writes."
+        ) from error
+
+
+def of_prompt(observations: Sequence[Observation], name: str, where: str) -> list[Observation]:
+    """Those that one version of a prompt answered. name: `prompt`, whose version is the one that answered last; `prompt@version`; `base`;
+    empty where the log has one prompt alone. Raises ForewordError for a name that answered nothing, and for an empty one where there are
+    several prompts."""
+    if not observations:
+        raise ForewordError(f"The log {where} holds no answered request; ask the server something first.")
+    asked = Counter("base" if one.prompt is None else one.prompt for one in observations)
+    if not name and len(asked) > 1:
+        counts = ", ".join(f"{prompt} ({count})" for prompt, count in asked.most_common())
+        raise ForewordError(f"The log {where} holds requests of several prompts: {counts}; name one by --prompt.")
+    prompt, _, version = (name or next(iter(asked))).partition("@")
+    mine = [one for one in observations if (one.prompt or "base") == prompt]
+    if not mine:
+        raise ForewordError(f"The log {where} holds no answer of '{prompt}'{nearest(prompt, asked)}")
+    wanted = version.removeprefix("v") or str(mine[-1].version)
+    chosen = [one for one in mine if wanted in (str(one.version), one.digest)]
+    if not chosen:
+        known = sorted({str(one.version) for one in mine})
+        raise ForewordError(f"The log {where} holds no answer of {prompt}@{version}; its versions: {', '.join(known)}.")
+    return chosen

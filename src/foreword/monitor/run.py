@@ -1,0 +1,185 @@
+"""A log watched as a whole: windows against a reference, truth over time, what to label next; it refuses to leave an alarm unsaid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from foreword.monitor.against import Against, Encoder, encoded
+from foreword.monitor.labelling import Wanted, label_next
+from foreword.monitor.observations import Observation, of_prompt, read_log
+from foreword.monitor.shift import FEWEST
+from foreword.monitor.truth import Score, Truth, read_truth
+from foreword.monitor.windows import ANSWERS, NAMES, Reference, Rule, Window, reference_of, windows_of
+from foreword.util.errors import ForewordError
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of a log. prompt: whose answers, as `of_prompt` has it. baseline: so many requests at the beginning of the log are the
+    reference of the answers where `against` has none. last: only so many of the newest windows may alarm, None for all. truth: a file.
+    metric: by which it is scored, that of the prompt where empty. least: a score below which a window's interval alarms. label: how many
+    requests to name for labelling."""
+
+    log: Path
+    against: Against
+    prompt: str = ""
+    rule: Rule = field(default_factory=Rule)
+    baseline: int = 200
+    last: int | None = None
+    truth: Path | None = None
+    metric: str = ""
+    least: float | None = None
+    label: int = 0
+    encoder: Encoder | None = None
+
+
+@dataclass(frozen=True)
+class Monitored:
+    """What came of it. prompt: name@version. requests: answered inputs. reference: values of each feature. alarms: sentences."""
+
+    log: str
+    prompt: str
+    against: str
+    rule: Rule
+    requests: int
+    windows: tuple[Window, ...]
+    reference: Reference
+    observations: tuple[Observation, ...]
+    scores: tuple[Score, ...] = ()
+    metric: str = ""
+    level: float = 0.95
+    wanted: tuple[Wanted, ...] = ()
+    alarms: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values: what `--json` prints."""
+        return {
+            "log": self.log,
+            "prompt": self.prompt,
+            "against": self.against,
+            "window": self.rule.size,
+            "alpha": self.rule.alpha,
+            "horizon": self.rule.horizon,
+            "requests": self.requests,
+            "waiting": self.requests % self.rule.size,
+            "alarm": bool(self.alarms),
+            "alarms": list(self.alarms),
+            "windows": [window.as_dict() for window in self.windows],
+            "metric": self.metric or None,
+            "scores": [score.as_dict() for score in self.scores],
+            "label_next": [one.as_dict() for one in self.wanted],
+            "notes": list(self.notes),
+        }
+
+
+def monitored(asked: Asked) -> Monitored:
+    """Test each window of the log, join the truth, and choose what to label. Raises ForewordError where there is nothing to compare."""
+    given = asked.against
+    observations = of_prompt(read_log(asked.log), asked.prompt or given.name.partition("@")[0], str(asked.log))
+    if asked.encoder is not None and asked.encoder.texts:
+        observations = encoded(observations, asked.encoder, str(asked.log))
+    observations, notes = _of_one_kind(observations, given)
+    reference, baseline = dict(given.values), 0
+    if not given.answers:
+        baseline = asked.baseline
+        reference |= reference_of(observations[:baseline], (ANSWERS,))
+    windows = windows_of(observations, reference, asked.rule, baseline=baseline)
+    notes += _notes(asked, observations, windows, reference)
+    truth = _truth(asked, observations)
+    level = 1.0 - (2.0 * asked.rule.level if asked.least is not None else 0.05)
+    scores = [] if truth is None else truth.scores(observations, asked.rule.size, level=level, least=asked.least)
+    if truth is not None and truth.unknown:
+        notes.append(f"{truth.unknown} ids of {asked.truth} are of no request of this prompt and were left out.")
+    return Monitored(
+        str(asked.log),
+        observations[-1].name,
+        given.what,
+        asked.rule,
+        len(observations),
+        tuple(windows),
+        reference,
+        tuple(observations),
+        tuple(scores),
+        "" if truth is None else truth.metric,
+        level,
+        tuple(label_next(observations, reference, asked.label, () if truth is None else truth.by_id)),
+        tuple(_alarms(asked, windows, scores)),
+        tuple(notes),
+    )
+
+
+def _of_one_kind(observations: Sequence[Observation], given: Against) -> tuple[list[Observation], list[str]]:
+    """The observations, vectors of another kind than the reference's left out, and what a reader should know of it."""
+    kinds = {one.vectors for one in observations if one.vector is not None}
+    if not kinds:
+        return list(observations), []
+    kept = [one if one.vectors == given.vectors else replace(one, vector=None) for one in observations]
+    if given.vectors and kinds == {given.vectors}:
+        return kept, []
+    why = "are of another model" if given.vectors else "are not in the reference; give --model to make them"
+    return kept, [f"The log holds vectors of inputs, which {why}: those were not compared."]
+
+
+def _truth(asked: Asked, observations: Sequence[Observation]) -> Truth | None:
+    if asked.truth is None:
+        if asked.least is not None:
+            raise ForewordError("A least score was asked for and there is no truth; give --truth FILE.")
+        return None
+    kept = asked.against.kept
+    metric = asked.metric or (kept.metrics[0] if kept is not None and kept.metrics else "exact_match")
+    return read_truth(asked.truth, observations, metric_name=metric, choices=() if kept is None else kept.choices)
+
+
+def _notes(
+    asked: Asked, observations: Sequence[Observation], windows: Sequence[Window], reference: Reference
+) -> list[str]:
+    notes = []
+    if not windows:
+        notes.append(
+            f"The log holds {len(observations)} requests of {observations[-1].name}, and a window takes {asked.rule.size}: nothing was "
+            "tested yet."
+        )
+    elif not any(window.tests for window in windows):
+        notes.append(
+            "The log and the reference know no feature in common: nothing was tested; give --against an earlier log."
+        )
+    elif not asked.against.answers and asked.baseline >= FEWEST:
+        notes.append(
+            f"Answers were compared with those of the log's first {min(asked.baseline, len(observations))} requests."
+        )
+    if windows and "input vectors" not in {test.feature for window in windows for test in window.tests}:
+        notes.append("Inputs were compared by their lengths alone; serve with --log-features to compare vectors too.")
+    return notes
+
+
+def _alarms(asked: Asked, windows: Sequence[Window], scores: Sequence[Score]) -> list[str]:
+    newest = max([window.number for window in windows] + [score.window for score in scores], default=0)
+    first = 0 if asked.last is None else newest - asked.last + 1
+    sentences = []
+    for window in windows:
+        for test in window.tests:
+            if test.alarm and window.number >= first:
+                sentences.append(
+                    f"{_place(window.number, asked.rule)}: {told(test.feature)} (adjusted p = {test.adjusted:.2g})."
+                )
+    for score in scores:
+        if score.alarm and score.window >= first:
+            sentences.append(
+                f"{_place(score.window, asked.rule)}: the score is {score.score:.1f} ({score.low:.1f} to {score.high:.1f}), below "
+                f"{asked.least:g}."
+            )
+    return sentences
+
+
+def told(feature: str) -> str:
+    """What an alarm of a feature means, in words."""
+    whose = "answers are" if NAMES[feature].side == ANSWERS else "inputs are"
+    return f"{whose} unlike the reference by {feature}"
+
+
+def _place(number: int, rule: Rule) -> str:
+    return f"Requests {number * rule.size + 1:,} to {(number + 1) * rule.size:,}"

@@ -1,0 +1,131 @@
+"""Truth that comes after the answers, joined by request ids: the score over time with intervals; it refuses to score what nobody kept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from foreword.data.readers import read_rows
+from foreword.metrics import metric
+from foreword.metrics.base import Numbers
+from foreword.monitor.observations import Observation
+from foreword.results.stats import interval, samples
+from foreword.util.errors import ForewordError
+
+
+@dataclass(frozen=True)
+class Score:
+    """The score of a window's requests whose truth is known. low, high: its interval, for the prompt that answered."""
+
+    window: int
+    begins: str
+    ends: str
+    count: int
+    score: float
+    low: float
+    high: float
+    alarm: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """metric: by which it is scored, `score` where the file brings scores. by_id: numbers [d] of each request that could be scored.
+    unknown: ids of the file that the log does not have."""
+
+    metric: str
+    by_id: dict[str, Numbers]
+    unknown: int
+
+    def scores(
+        self, observations: Sequence[Observation], size: int, *, level: float, least: float | None = None
+    ) -> list[Score]:
+        """Of each window of `size` observations, the last one whole or not. level: of the intervals. least: a window whose whole interval
+        lies below it alarms."""
+        worst, best, from_sums = _scale(self.metric)
+        found = []
+        for start in range(0, len(observations), size):
+            members = observations[start : start + size]
+            rows = [self.by_id[one.id] for one in members if one.id in self.by_id]
+            if not rows:
+                continue
+            (sample,) = samples([np.array([rows])], from_sums, [True])
+            low, high = interval(sample, level=level, lowest=worst, highest=best) if len(rows) > 1 else (worst, best)
+            alarm = least is not None and high < least
+            ends = members[0].time, members[-1].time
+            found.append(Score(start // size, *ends, len(rows), sample.score, low, high, alarm))
+        return found
+
+
+def _scale(name: str) -> tuple[float, float, Any]:
+    if name == "score":
+        return 0.0, 100.0, lambda sums: sums[..., 0] / np.maximum(sums[..., 1], 1.0)
+    measure = metric(name)
+    return measure.worst, measure.best, measure.from_sums
+
+
+def read_truth(
+    path: Path, observations: Sequence[Observation], *, metric_name: str = "exact_match", choices: Sequence[str] = ()
+) -> Truth:
+    """Join a file with `id` (of a request) and `target`, and `answer` where the log keeps no contents and the prompt does not choose; or
+    with `id` and `score` (0 to 100). Raises ForewordError naming the row that cannot be scored."""
+    rows = read_rows(path, as_written=True)
+    if "id" not in rows[0] or not ({"target", "score"} & set(rows[0])):
+        raise ForewordError(
+            f"{path} has the columns {', '.join(map(str, rows[0]))}; truth is joined by `id`, a request's, and is `target` or `score`."
+        )
+    by_id = {one.id: one for one in observations}
+    scored = "score" in rows[0]
+    known: dict[str, Numbers] = {}
+    unknown = 0
+    for number, row in enumerate(rows, 1):
+        observation = by_id.get(str(row.get("id")))
+        if observation is None:
+            unknown += 1
+        elif scored:
+            known[observation.id] = np.array([_number(row.get("score"), number, path), 1.0])
+        else:
+            answer = _answer(row, observation, choices, number, path)
+            known[observation.id] = metric(metric_name).numbers([answer], [[_target(row, number, path)]])[0]
+    if not known:
+        raise ForewordError(
+            f"None of the {len(rows)} ids in {path} is of a request of this log; ids stand in each answer and in its header X-Request-Id."
+        )
+    return Truth("score" if scored else metric_name, known, unknown)
+
+
+def _number(value: Any, number: int, path: Path) -> float:
+    try:
+        score = float(value)
+    except (TypeError, ValueError):
+        score = math.nan
+    if not 0.0 <= score <= 100.0:
+        raise ForewordError(f"Row {number} of {path} has the score {value!r}; write a number between 0 and 100.")
+    return score
+
+
+def _target(row: dict[str, Any], number: int, path: Path) -> str:
+    if row.get("target") is None:
+        raise ForewordError(f"Row {number} of {path} has no target; write the right answer, or leave the row out.")
+    return str(row["target"])
+
+
+def _answer(row: dict[str, Any], observation: Observation, choices: Sequence[str], number: int, path: Path) -> str:
+    if row.get("answer") is not None:
+        return str(row["answer"])
+    if observation.output is not None:
+        return observation.output
+    if observation.choice is not None and observation.choice < len(choices):
+        return choices[observation.choice]
+    raise ForewordError(
+        f"Row {number} of {path} cannot be scored: the log keeps no answers. Serve with --log-content, or give the column `answer`, or "
+        "`score` instead of `target`."
+    )

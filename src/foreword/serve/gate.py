@@ -1,0 +1,200 @@
+"""The gate before an alias: a new version answers a test file as it would be served, beside the one that the alias points to, and is let
+through only where it is shown not to be worse by a margin; it refuses to move an alias that has moved meanwhile."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from foreword.data.examples import Columns, Example, examples
+from foreword.data.readers import Rows, read_rows
+from foreword.engine import Backbone
+from foreword.infer.predict import predict
+from foreword.metrics import metric as metric_of
+from foreword.registry import Kept, Registry, Version
+from foreword.results.stats import Difference, difference, examples_needed, samples
+from foreword.serve.shelf import Served, Shelf, demonstrated
+from foreword.serve.views import Views
+from foreword.util.errors import ForewordError
+from foreword.util.progress import Progress, silent
+
+COLUMNS = {"input": "input_column", "target": "target_column", "references": "references_column"}
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the gate decided. margin: points by which the new version may be worse. alpha: the probability at most of letting one through
+    that is worse by the margin. difference: new less production, with the ends of its interval at the level 1 - 2 alpha; promoted where
+    `low` lies above -margin. more: examples that would decide between equal versions four times in five, 0 where these do. test: the
+    sha256 of the file."""
+
+    name: str
+    alias: str
+    candidate: int
+    candidate_digest: str
+    production: int
+    production_digest: str
+    metric: str
+    examples: int
+    candidate_score: float
+    production_score: float
+    difference: float
+    low: float
+    high: float
+    margin: float
+    alpha: float
+    promoted: bool
+    more: int
+    test: str
+    time: str
+    dry_run: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, as the store's history keeps them."""
+        return asdict(self)
+
+    def sentence(self) -> str:
+        """For people."""
+        scores = (
+            f"{self.name}@{self.candidate} has {self.candidate_score:.1f} {self.metric} and {self.name}@{self.production} "
+            f"{self.production_score:.1f} over {self.examples} examples: a difference of {self.difference:.1f} ({self.low:.1f} to "
+            f"{self.high:.1f}, {1 - 2 * self.alpha:.0%} interval)"
+        )
+        if self.promoted:
+            done = "would move" if self.dry_run else "points to it now"
+            return f"{scores}. It is not worse by {self.margin:g} or more: {self.name}@{self.alias} {done}."
+        if self.high < -self.margin:
+            return f"{scores}. It is worse by more than {self.margin:g}: {self.name}@{self.alias} stays."
+        needed = f" {self.more:,} more examples would decide between equal versions." if self.more else ""
+        return f"{scores}. It is not shown to be within {self.margin:g}: {self.name}@{self.alias} stays.{needed}"
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What is asked. alias: that is to move. metric: by which is decided, production's own where empty. longest: tokens of an answer, else
+    what each version says."""
+
+    store: Path
+    candidate: str
+    test: Path
+    alias: str = "production"
+    metric: str = ""
+    margin: float = 1.0
+    alpha: float = 0.025
+    longest: int | None = None
+    batch_size: int = 32
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.margin > 0.0 or not 0.0 < self.alpha < 0.5:
+            raise ForewordError(
+                f"The margin is {self.margin:g} and alpha {self.alpha:g}; give a margin above 0 and an alpha between 0 and 0.5."
+            )
+
+
+def sides(gate: Gate) -> tuple[str, tuple[Version, Kept], tuple[Version, Kept]]:
+    """The name, the new version and the one that the alias points to. Raises ForewordError where they are one, or there is no alias."""
+    registry = Registry(gate.store)
+    index, candidate = registry.resolve(gate.candidate)
+    if gate.alias not in index.aliases:
+        raise ForewordError(
+            f"{index.name} has no alias '{gate.alias}' yet, so that there is nothing to compare {gate.candidate} with; set it with "
+            f"`foreword registry tag {index.name}@{candidate.number} {gate.alias}`."
+        )
+    _, production = registry.resolve(f"{index.name}@{gate.alias}")
+    if candidate.digest == production.digest:
+        raise ForewordError(
+            f"{index.name}@{gate.alias} points to {index.name}@{candidate.number} already; name another version."
+        )
+    both = (candidate, registry.load(index.name, candidate)), (production, registry.load(index.name, production))
+    return index.name, *both
+
+
+def decide(gate: Gate, backbone: Backbone, *, progress: Progress = silent) -> Decision:
+    """Answer the test file by both versions, compare, and move the alias where the new one passes; the decision stands in the store's
+    history but for a dry run. Raises ForewordError."""
+    name, (candidate, new), (production, old) = sides(gate)
+    measure = metric_of(gate.metric or next(iter((*old.metrics, *new.metrics)), "exact_match"))
+    rows = read_rows(gate.test, as_written=True)
+    shelf = Shelf(Views(backbone), None, base=backbone.name)
+    numbers = []
+    for version, kept in ((candidate, new), (production, old)):
+        served = shelf.served(name, kept, version)
+        asked = _examples(rows, served, str(gate.test))
+        outputs = _answers(shelf, served, asked, gate, progress)
+        numbers.append(measure.numbers(outputs, [one.targets for one in asked], [one.facts for one in asked])[None])
+    first, second = samples(numbers, measure.from_sums, [True, True])
+    span = measure.best - measure.worst
+    gap = difference(first, second, span=span if span < float("inf") else 100.0)
+    low, high = gap.interval(1.0 - 2.0 * gate.alpha)
+    decision = Decision(
+        name=name,
+        alias=gate.alias,
+        candidate=candidate.number,
+        candidate_digest=candidate.digest,
+        production=production.number,
+        production_digest=production.digest,
+        metric=measure.name,
+        examples=len(rows),
+        candidate_score=first.score,
+        production_score=second.score,
+        difference=gap.observed,
+        low=low,
+        high=high,
+        margin=gate.margin,
+        alpha=gate.alpha,
+        promoted=low > -gate.margin,
+        more=_more(gap, gate),
+        test=hashlib.sha256(gate.test.read_bytes()).hexdigest(),
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+        dry_run=gate.dry_run,
+    )
+    if not gate.dry_run:
+        registry = Registry(gate.store)
+        registry.decide(
+            name, gate.alias, production.digest, decision.as_dict(), candidate if decision.promoted else None
+        )
+    return decision
+
+
+def _more(gap: Difference, gate: Gate) -> int:
+    return examples_needed(gap, gate.margin, level=1.0 - 2.0 * gate.alpha) or 0
+
+
+def _examples(rows: Rows, served: Served, origin: str) -> list[Example]:
+    """The test file as a version words it."""
+    kept, template = served.kept, served.template
+    assert kept is not None and template is not None
+    said = {name: kept.provenance.settings.get(setting) for name, setting in COLUMNS.items()}
+    columns = Columns(**{name: column for name, column in said.items() if column})
+    return examples(
+        rows,
+        columns,
+        choices=kept.choices,
+        empty_answers=template.empty_answers,
+        origin=origin,
+        fields_needed=template.names(),
+    )
+
+
+def _answers(shelf: Shelf, served: Served, asked: Sequence[Example], gate: Gate, progress: Progress) -> tuple[str, ...]:
+    """What a version answers, laid out as for a request."""
+    kept, template = served.kept, served.template
+    assert kept is not None and template is not None
+    longest = gate.longest or kept.max_new_tokens or 64
+    laid = [demonstrated(served, example, longest).lay(example) for example in asked]
+    model = shelf.views.model(served.chat)
+    return predict(
+        model,
+        template,
+        served.prefix,
+        laid,
+        longest=longest,
+        batch_size=gate.batch_size,
+        name=f"{served.id}: answering",
+        progress=progress,
+    ).outputs

@@ -1,0 +1,119 @@
+"""The gate before an alias: it promotes what is as good, keeps out what is worse or not shown, and writes down why."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import entry
+import serving
+import tiny
+from foreword.data.template import Template
+from foreword.prompts import store
+from foreword.registry import Registry
+from foreword.serve.gate import Gate, decide
+from foreword.serve.shelf import Shelf
+from foreword.serve.views import Views
+from foreword.util.errors import ForewordError
+
+LONGEST = 6
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A store with four versions of a prompt, the first in production, and a test file whose targets are what the first answers: it
+    scores 100, and so does the fourth, whose numbers are the same."""
+    where = tmp_path_factory.mktemp("gate")
+    one, registry = tiny.backbone("llama"), Registry(where / "store")
+    wording = Template().as_dict()
+    for number in range(3):
+        store.save(serving.soft(one, 4, number, template=wording), where / f"p{number}")
+        serving.keep(registry, "colours", where / f"p{number}", max_new_tokens=LONGEST)
+    store.save(serving.soft(one, 4, 0, template=wording, task="the same numbers"), where / "twin")
+    serving.keep(registry, "colours", where / "twin", max_new_tokens=LONGEST)
+    registry.tag("colours@1", "production")
+    shelf = Shelf(Views(one), registry, base="tiny")
+    rows = entry.rows(64)
+    from foreword.serve.gate import _answers, _examples
+
+    served = shelf.get("colours@1")
+    gate = Gate(registry.folder, "colours@2", where)
+    said = _answers(shelf, served, _examples(rows, served, "rows"), gate, lambda *_: None)
+    rows = [row | {"target": answer} for row, answer in zip(rows, said, strict=True) if answer.strip()]
+    assert len(rows) >= 60
+    return registry.folder, entry.save_rows(where / "test.jsonl", rows)
+
+
+def decided(place: tuple[Path, Path], candidate: str, **more: Any) -> Any:
+    return decide(Gate(place[0], candidate, place[1], **more), tiny.backbone("llama"))
+
+
+def test_what_is_worse_stays_out_and_the_history_says_why(place: tuple[Path, Path]) -> None:
+    worse = decided(place, "colours@2", margin=5.0)
+    assert (worse.promoted, worse.production_score) == (False, 100.0) and worse.difference < -5.0
+    assert worse.difference == pytest.approx(worse.candidate_score - 100.0)
+    assert worse.low < worse.difference < worse.high + 1e-9
+    index = Registry(place[0]).index("colours")
+    assert index.decisions[-1] == worse.as_dict()
+    assert index.decisions[-1]["test"] == hashlib.sha256(place[1].read_bytes()).hexdigest()
+    _, version = Registry(place[0]).resolve("colours")
+    assert version.number == 1
+    shown = entry.foreword("registry", "show", "colours@2", "--store", place[0], "--json").json
+    assert shown["decisions"] == [worse.as_dict()]
+
+
+def test_a_dry_run_changes_nothing(place: tuple[Path, Path]) -> None:
+    before = (place[0] / "colours" / "index.json").read_bytes()
+    assert decided(place, "colours@4", margin=50.0, dry_run=True).promoted
+    assert (place[0] / "colours" / "index.json").read_bytes() == before
+
+
+def test_few_examples_that_agree_are_no_proof(place: tuple[Path, Path], tmp_path: Path) -> None:
+    few = tmp_path / "few.jsonl"
+    few.write_text("".join(place[1].read_text(encoding="utf-8").splitlines(keepends=True)[:4]), encoding="utf-8")
+    twin = decide(Gate(place[0], "colours@4", few, dry_run=True), tiny.backbone("llama"))
+    assert (twin.difference, twin.promoted) == (0.0, False) and twin.more > 50
+    assert "more examples would decide" in twin.sentence()
+
+
+def test_what_is_as_good_is_promoted(place: tuple[Path, Path]) -> None:
+    """A twin with the same numbers answers all 60 the same, which shows that it is not worse by 8 points: the two added examples of the
+    paired interval see to it that 60 are needed."""
+    twin = decided(place, "colours@4", margin=8.0)
+    assert twin.promoted and twin.difference == 0.0 and twin.low > -8.0
+    registry = Registry(place[0])
+    index, version = registry.resolve("colours")
+    assert version.number == 4 and index.decisions[-1]["promoted"]
+    assert registry.rollback("colours", "production").number == 1
+
+
+def test_an_alias_that_moved_meanwhile_is_left_alone(place: tuple[Path, Path]) -> None:
+    registry = Registry(place[0])
+    with pytest.raises(ForewordError, match="has moved while its gate was deciding"):
+        registry.decide("colours", "production", "f" * 64, {"candidate_digest": "", "production_digest": ""})
+
+
+def test_the_command_exits_with_3_where_the_alias_stays(place: tuple[Path, Path], tmp_path: Path) -> None:
+    model = entry.save_model(tmp_path / "model")
+    argv = ("eval-gate", "colours@2", "--test", place[1], "--store", place[0], "--model", model, "--dry-run")
+    told = entry.foreword(*argv, "--json")
+    assert (told.code, told.json["promoted"], told.json["dry_run"]) == (3, False, True), told.err
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (("colours@1",), ("points to colours@1 already",)),
+        (("colours@2", "--alias", "staging"), ("no alias 'staging'", "registry tag")),
+        (("colours@2", "--margin", "0"), ("margin above 0",)),
+        (("colours@2", "--alpha", "0.7"), ("alpha between 0 and 0.5",)),
+        (("colours@9",), ("no such version",)),
+    ],
+)
+def test_what_cannot_be_decided_is_refused(
+    place: tuple[Path, Path], argv: tuple[str, ...], says: tuple[str, ...]
+) -> None:
+    entry.refused("eval-gate", *argv, "--test", place[1], "--store", place[0], "--model", "none", says=says)

@@ -1,0 +1,264 @@
+"""The monitor: its tests against plain computations, its windows, its refusals, and a real server's log through the command line."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import chi2_contingency, fisher_exact, ks_2samp
+
+import entry
+import watched
+from foreword.monitor import Asked, Rule, monitored, windows_of
+from foreword.monitor.against import against
+from foreword.monitor.labelling import label_next
+from foreword.monitor.observations import observations_of, read_log
+from foreword.monitor.shift import categories, discrepancy, distributions, permutations_for
+from foreword.monitor.windows import Reference, reference_of
+from foreword.results.stats.resampling import generator
+from foreword.util.errors import ForewordError
+
+LEVEL = 0.01
+
+
+def plain_discrepancy(a: np.ndarray, b: np.ndarray) -> float:
+    """By its definition, in loops."""
+    pooled = np.concatenate([a, b])
+    squares = [float(((x - y) ** 2).sum()) for x, y in itertools.combinations(pooled, 2)]
+    width = float(np.median(squares))
+
+    def mean(xs: np.ndarray, ys: np.ndarray, same: bool) -> float:
+        pairs = [(i, j) for i in range(len(xs)) for j in range(len(ys)) if not (same and i == j)]
+        return float(np.mean([np.exp(-((xs[i] - ys[j]) ** 2).sum() / width) for i, j in pairs]))
+
+    return mean(a, a, True) + mean(b, b, True) - 2 * mean(a, b, False)
+
+
+# -- the tests ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_discrepancy_is_that_of_its_definition() -> None:
+    rng = generator(0, "vectors")
+    a, b = rng.normal(size=(9, 3)), rng.normal(size=(6, 3)) + 0.5
+    observed, _ = discrepancy(a, b, level=LEVEL)
+    assert observed == pytest.approx(plain_discrepancy(a, b), abs=1e-6)
+
+
+def test_its_p_value_is_that_of_all_permutations() -> None:
+    rng = generator(1, "vectors")
+    a, b = rng.normal(size=(5, 2)), rng.normal(size=(4, 2)) + 1.3
+    pooled = np.concatenate([a, b])
+    observed = plain_discrepancy(a, b)
+    splits = list(itertools.combinations(range(9), 4))
+    reached = [
+        plain_discrepancy(np.delete(pooled, list(split), axis=0), pooled[list(split)]) >= observed - 1e-9
+        for split in splits
+    ]
+    _, p = discrepancy(a, b, level=0.0005)
+    assert p == pytest.approx(np.mean(reached), abs=0.02)
+
+
+def test_a_shift_is_told_and_none_is_not() -> None:
+    rng = generator(4, "vectors")
+    reference = rng.normal(size=(200, 16))
+    assert discrepancy(reference, rng.normal(size=(100, 16)), level=LEVEL)[1] > 0.05
+    assert discrepancy(reference, rng.normal(size=(100, 16)) + 0.3, level=LEVEL)[1] <= 0.001
+    same = np.zeros((30, 2))
+    assert discrepancy(same, same, level=LEVEL)[1] == 1.0
+
+
+def test_distributions_are_compared_as_scipy_compares_them() -> None:
+    rng = generator(3, "numbers")
+    a, b = rng.normal(size=80), rng.normal(size=40) + 0.7
+    known = ks_2samp(a, b)
+    assert distributions(a, b) == (pytest.approx(known.statistic), pytest.approx(known.pvalue))
+
+
+def test_categories_are_compared_by_chi_squared_with_an_exact_p() -> None:
+    a, b = ["x"] * 30 + ["y"] * 20 + ["z"] * 5, ["x"] * 10 + ["y"] * 20 + ["z"] * 2
+    observed, _ = categories(a, b, level=LEVEL)
+    table = [[30, 20, 5], [10, 20, 2]]
+    assert observed == pytest.approx(chi2_contingency(table, correction=False).statistic)
+    # With two categories the order of tables by chi-squared is that of the hypergeometric's own two tails: Fisher's, but for ties of sides.
+    balanced = ["x"] * 12 + ["y"] * 8, ["x"] * 5 + ["y"] * 15
+    _, p = categories(*balanced, level=0.0001)
+    assert p == pytest.approx(fisher_exact([[12, 8], [5, 15]]).pvalue, abs=0.003)
+
+
+def test_a_level_that_no_permutations_reach_is_refused() -> None:
+    assert permutations_for(0.05) == 999
+    with pytest.raises(ForewordError, match="smaller --horizon"):
+        permutations_for(1e-9)
+
+
+# -- windows ------------------------------------------------------------------------------------------------------------
+
+
+def observed(lines: list[dict]) -> list:
+    return [one for each in lines for one in observations_of(each)]
+
+
+def test_what_was_decided_of_a_window_stays_when_more_requests_come() -> None:
+    given = observed([*watched.usual(200), *watched.usual(200, 200, shift=0.6)])
+    reference = reference_of(observed(watched.usual(150, seed="reference")))
+    early, late = (windows_of(given[:count], reference, Rule()) for count in (250, 400))
+    assert early == late[:2] and len(late) == 4
+    assert [window.alarm for window in late] == [False, False, True, True]
+
+
+def test_p_values_are_adjusted_for_the_tests_of_a_window_and_for_the_horizon() -> None:
+    given = observed(watched.usual(100, shift=0.25))
+    reference = reference_of(observed(watched.usual(150, seed="reference")))
+    (window,) = windows_of(given, reference, Rule(horizon=7))
+    ps = sorted(test.p for test in window.tests)
+    least = min(window.tests, key=lambda test: test.p)
+    assert len(ps) >= 4 and least.adjusted == pytest.approx(min(1.0, ps[0] * len(ps) * 7))
+    assert all(test.alarm == (test.adjusted <= 0.05) for test in window.tests)
+
+
+def test_answers_of_the_baseline_are_not_tested_against_themselves() -> None:
+    given = observed(watched.usual(300))
+    reference = reference_of(given[:150])
+    windows = windows_of(given, reference, Rule(), baseline=150)
+    sides = [{test.side for test in window.tests} for window in windows]
+    assert sides == [{"inputs"}, {"inputs"}, {"inputs", "answers"}]
+
+
+def test_a_feature_that_one_side_knows_too_little_of_is_left_out() -> None:
+    lines = watched.usual(100)
+    for one in lines[:90]:
+        del one["inputs"][0]["vector"]
+    reference: Reference = reference_of(observed(watched.usual(100, seed="reference")))
+    (window,) = windows_of(observed(lines), reference, Rule())
+    tested = {test.feature for test in window.tests}
+    assert "input vectors" not in tested and "input length" in tested and "tokens read" not in tested
+
+
+@pytest.mark.parametrize("given", [{"size": 5}, {"alpha": 0.0}, {"horizon": 0}])
+def test_a_rule_that_cannot_hold_is_refused(given: dict) -> None:
+    with pytest.raises(ForewordError, match="give"):
+        Rule(**given)
+
+
+# -- the log ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_log_is_read_with_its_parts_and_without_a_half_line(tmp_path: Path) -> None:
+    path = watched.save_log(tmp_path / "requests.jsonl", watched.usual(3, 5))
+    watched.save_log(tmp_path / "requests-20261101T000000000000.jsonl", watched.usual(5))
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write('{"v": 1, "id": "half')
+    refused = watched.line(99, status=400, id="refused-1")
+    broken_off = watched.line(98, status=499)
+    assert observed([refused, broken_off]) == []
+    assert [one.id for one in read_log(path)] == [f"cmpl-{number}" for number in range(8)]
+
+
+def test_each_input_of_a_request_is_an_observation() -> None:
+    two = watched.line(1)
+    two["inputs"] = two["inputs"] * 2
+    two["choices"] = [two["choices"][0] | {"tokens": count} for count in (1, 2, 3, 4)]
+    assert [(one.id, one.answer_tokens) for one in observations_of(two)] == [("cmpl-1#0", 1), ("cmpl-1#1", 3)]
+
+
+def run(tmp_path: Path, lines: list[dict], *more: object) -> entry.Told:
+    path = watched.save_log(tmp_path / "requests.jsonl", lines)
+    earlier = watched.save_log(tmp_path / "earlier.jsonl", watched.usual(150, seed="reference"))
+    return entry.foreword("monitor", path, "--against", earlier, *more)
+
+
+def test_exit_codes_are_for_cron(tmp_path: Path) -> None:
+    calm = run(tmp_path, watched.usual(200), "--json")
+    assert (calm.code, calm.json["alarm"], len(calm.json["windows"])) == (0, False, 2)
+    shifted = [*watched.usual(100), *watched.usual(100, 100, shift=0.8), *watched.usual(100, 200)]
+    told = run(tmp_path, shifted, "--json", "--out", tmp_path / "page.html")
+    assert (told.code, told.json["alarm"]) == (3, True)
+    assert told.json["alarms"][0].startswith("Requests 101 to 200: inputs are unlike the reference by input vectors")
+    assert run(tmp_path, shifted, "--last", "1").code == 0
+    assert run(tmp_path, shifted[:200], "--last", "1").code == 3
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "<script" not in page and "http" not in page.replace("http-equiv", "")
+    assert "NaN" not in page and page.count("<svg") >= 4
+
+
+def test_truth_is_joined_when_it_comes(tmp_path: Path) -> None:
+    lines = watched.usual(200)
+    for number, one in enumerate(lines):
+        one["output_texts"] = ["right" if number < 100 or number % 2 else "wrong"]
+    rows = [{"id": f"cmpl-{number}", "target": "right"} for number in range(20, 200)] + [{"id": "else", "target": "x"}]
+    truth = entry.save_rows(tmp_path / "truth.jsonl", rows)
+    told = run(tmp_path, lines, "--truth", truth, "--json")
+    first, second = told.json["scores"]
+    assert (first["count"], first["score"], second["count"], second["score"]) == (80, 100.0, 100, 50.0)
+    assert second["low"] < 50.0 < second["high"] < 65.0 and told.code == 0
+    assert any("1 ids" in note for note in told.json["notes"])
+    strict = run(tmp_path, lines, "--truth", truth, "--min-score", "90", "--json")
+    assert strict.code == 3 and "below 90" in strict.json["alarms"][0] and len(strict.json["alarms"]) == 1
+    scores = entry.save_rows(tmp_path / "scores.jsonl", [{"id": f"cmpl-{n}", "score": 40 + n % 2} for n in range(100)])
+    assert run(tmp_path, lines, "--truth", scores, "--json").json["scores"][0]["score"] == pytest.approx(40.5)
+
+
+def test_what_to_label_next_is_the_most_unlike_and_the_least_certain() -> None:
+    lines = watched.usual(60)
+    lines[7]["inputs"][0]["vector"] = [9.0] * 4
+    lines[11]["choices"][0]["logprob"] = -99.0
+    lines[13]["inputs"][0]["vector"] = [8.0] * 4
+    reference = reference_of(observed(watched.usual(100, seed="reference")))
+    given = observed(lines)
+    assert [(one.id, one.why) for one in label_next(given, reference, 3)] == [
+        ("cmpl-7", "unlike"),
+        ("cmpl-11", "uncertain"),
+        ("cmpl-13", "unlike"),
+    ]
+    assert label_next(given, reference, 1, known={"cmpl-7"})[0].id == "cmpl-13"
+    assert len(label_next(given, reference, 100)) == 60
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (("none.jsonl", "--against", "earlier.jsonl"), ("no log at none.jsonl", "foreword serve --log")),
+        (("requests.jsonl", "--against", "nothing"), ("neither a prompt's folder", "--store")),
+        (("requests.jsonl", "--against", "few.jsonl"), ("3 examples", "20 or more")),
+        (("data.jsonl", "--against", "earlier.jsonl"), ("Line 1 of data.jsonl", "no line of a request log")),
+        (("two.jsonl", "--against", "data.jsonl"), ("dart (20), other (5)", "--prompt")),
+        (
+            ("two.jsonl", "--against", "data.jsonl", "--prompt", "darts"),
+            ("no answer of 'darts'", "did you mean 'dart'"),
+        ),
+        (("two.jsonl", "--against", "data.jsonl", "--prompt", "dart@7"), ("no answer of dart@7", "versions: 1")),
+        (("requests.jsonl", "--against", "earlier.jsonl", "--truth", "data.jsonl"), ("joined by `id`",)),
+        (("requests.jsonl", "--against", "earlier.jsonl", "--truth", "alien.jsonl"), ("None of the 1 ids",)),
+        (
+            ("requests.jsonl", "--against", "earlier.jsonl", "--truth", "truth.jsonl"),
+            ("log keeps no answers", "--log-content"),
+        ),
+        (("requests.jsonl", "--against", "earlier.jsonl", "--min-score", "3"), ("no truth", "--truth FILE")),
+        (("requests.jsonl", "--against", "earlier.jsonl", "--encoder", "backbone:mean"), ("give --model",)),
+        (("requests.jsonl", "--against", "earlier.jsonl", "--window", "3"), ("give 20 or more",)),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argv: tuple[str, ...], says: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    watched.save_log(tmp_path / "requests.jsonl", watched.usual(30))
+    watched.save_log(tmp_path / "earlier.jsonl", watched.usual(30, seed="reference"))
+    watched.save_log(tmp_path / "two.jsonl", [*watched.usual(20), *watched.usual(5, 20, prompt="other", version=2)])
+    entry.save_rows(tmp_path / "data.jsonl", entry.rows(30))
+    entry.save_rows(tmp_path / "few.jsonl", entry.rows(3))
+    entry.save_rows(tmp_path / "alien.jsonl", [{"id": "x", "target": "y"}])
+    entry.save_rows(tmp_path / "truth.jsonl", [{"id": "cmpl-1", "target": "y"}])
+    entry.refused("monitor", *argv, says=says)
+
+
+def test_vectors_of_another_model_are_not_compared(tmp_path: Path) -> None:
+    other = watched.save_log(tmp_path / "other.jsonl", watched.usual(100, seed="reference", vectors="else"))
+    path = watched.save_log(tmp_path / "requests.jsonl", watched.usual(100))
+    result = monitored(Asked(path, against(str(other))))
+    assert "input vectors" not in {test.feature for window in result.windows for test in window.tests}
+    assert any("of another model" in note for note in result.notes)
+    assert json.dumps(result.as_dict(), allow_nan=False)
