@@ -149,7 +149,7 @@ MaxSteps = Annotated[int | None, typer.Option("--max-steps", help="Training step
 LearningRate = Annotated[
     float | None,
     typer.Option(
-        "--learning-rate", help="In units of the hidden states behind the model's first block.", rich_help_panel=TUNE
+        "--learning-rate", help="In units of the hidden states after the model's first block.", rich_help_panel=TUNE
     ),
 ]
 TrainBatch = Annotated[

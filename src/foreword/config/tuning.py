@@ -29,7 +29,7 @@ class Tuning(Settings):
     reparameterisation: `mlp` fits the rows through two layers of width mlp_width (0: the
     backbone's H), folded away at save.
     optimizer, weight_decay: AdamW, or Adafactor, which keeps less memory.
-    learning_rate: in units of the root mean square of the hidden states behind the backbone's first block, so that one rate serves
+    learning_rate: in units of the root mean square of the hidden states after the backbone's first block, so that one rate serves
     every model. warmup_steps: the rate rises from 0 over so many steps; schedule: what it does after them, until max_steps.
     max_grad_norm: the gradient is clipped to this length (0: never). batch_size: examples a step. max_steps: 0 keeps
     the prompt as it starts. gradient_checkpointing: layers keep their input alone and run again for the gradient, for less memory

@@ -11,9 +11,9 @@ from typing import Any
 from foreword.config.run import Run
 from foreword.config.tuning import Tuning
 from foreword.prompts.methods import METHODS, REFERENCES, current
-from foreword.train.trainables.base import Prefix, Rate, Setup, Trainable, Training
+from foreword.train.trainables.base import PrefixLike, Rate, Setup, Trainable, Training
 
-__all__ = ["TRAINABLES", "Prefix", "Rate", "Setup", "Trainable", "Training", "tuning_for", "usable"]
+__all__ = ["TRAINABLES", "PrefixLike", "Rate", "Setup", "Trainable", "Training", "tuning_for", "usable"]
 
 
 def _shelf() -> dict[str, Trainable]:
