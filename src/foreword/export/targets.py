@@ -27,7 +27,7 @@ class Source:
     """What is exported. name: for people, such as `dart@2`. salt: of the contents, for caches."""
 
     name: str
-    kept: Kept
+    entry: Kept
     prompt: SoftPrompt
     salt: str
 
@@ -93,15 +93,15 @@ def _to_server(server: str, source: Source, part: Path) -> None:
             f"{name} takes embeddings of a causal model's whole input, and {source.name} is of kind {provenance.kind}, "
             f"place {provenance.place}{', inside a chat' if provenance.chat else ''}; serve it with `foreword serve`."
         )
-    if source.kept.method.demonstrations == "retrieved":
+    if source.entry.method.demonstrations == "retrieved":
         raise ForewordError(
             f"{source.name} shows each input its own demonstrations, and no {name} client finds them; serve it with `foreword serve`."
         )
-    if source.kept.method.demonstrations != "none":
+    if source.entry.method.demonstrations != "none":
         raise ForewordError(
             f"{source.name} shows demonstrations, which this client does not; serve it with `foreword serve`."
         )
-    template = source.kept.template(Template())
+    template = source.entry.template(Template())
     for path, text in client_files(server, source.prompt, template, source.name, source.salt).items():
         (part / path).write_text(text, encoding="utf-8")
     np.save(part / ARRAY, source.prompt.values.numpy(), allow_pickle=False)
@@ -118,7 +118,7 @@ TARGETS: dict[str, Callable[[Source, Path], None]] = {
 
 def _remarks(source: Source, target: str) -> list[str]:
     """What another tool does not do as foreword does."""
-    stored, provenance = source.kept, source.prompt.provenance
+    stored, provenance = source.entry, source.prompt.provenance
     notes = []
     if stored.choices:
         notes.append(

@@ -31,7 +31,7 @@ PLACES = {
 }
 KINDS = {"causal": "CAUSAL_LM", "seq2seq": "SEQ_2_SEQ_LM"}
 HUB_ID = re.compile(r"(?P<name>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>[\w./-]+))?", re.ASCII)
-KEPT = ("*.json", "*.jsonl", "*.safetensors")  # what is fetched of a prompt on the hub
+FETCHED = ("*.json", "*.jsonl", "*.safetensors")  # what is fetched of a prompt on the hub
 
 
 def save(prompt: SoftPrompt, folder: Path) -> None:
@@ -63,7 +63,7 @@ def located(name: str) -> Path:
         return path
     try:
         folder = huggingface_hub.snapshot_download(
-            hub_id["name"], revision=hub_id["revision"], allow_patterns=list(KEPT)
+            hub_id["name"], revision=hub_id["revision"], allow_patterns=list(FETCHED)
         )
         return Path(folder)
     except Exception as error:  # the hub's library raises many kinds; the user gets one sentence

@@ -61,12 +61,12 @@ class Hub:
             api = HfApi()
             api.create_repo(self.id, private=not public, exist_ok=True)
             before = api.model_info(self.id).sha
-            made = api.upload_folder(
+            pushed = api.upload_folder(
                 repo_id=self.id, folder_path=folder, commit_message=message, delete_patterns="*", revision="main"
             )
             for alias in aliases:
-                _point(api, self.id, alias, made.oid)
-            return bool(made.oid != before)
+                _point(api, self.id, alias, pushed.oid)
+            return bool(pushed.oid != before)
 
         return version, self._called("pushed to", commit)
 
