@@ -61,7 +61,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "trainable",
     ),
     "export": (
-        "clients",
+        "arrays clients",
         "targets",
     ),
     "infer": (
@@ -81,7 +81,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "page",
     ),
     "prompts": (
-        "context retrieve soft_prompt",
+        "context inspect retrieve soft_prompt",
         "chat inits methods store",
         "layout",
     ),
@@ -92,9 +92,9 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "hub remote",
     ),
     "results": (
-        "record rows stats trivial",
-        "classes collected contrast document",
-        "choice remarks",
+        "papers record rows stats trivial",
+        "cells classes collected contrast document",
+        "choice judged remarks",
         "reason scored",
         "summary",
     ),
@@ -110,11 +110,12 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "app",
     ),
     "study": (
-        "base boundary command earlier folds places positions profiled remembered representable resolve spec",
-        "trial",
-        "cost plan",
-        "compare pace single",
-        "show",
+        "base boundary command composed earlier folds measure places positions preset profiled remembered representable resolve spec",
+        "grid trial",
+        "cost gate kept plan",
+        "compare pace questions single unit",
+        "executors price show text",
+        "page running",
     ),
     "train": (
         "checkpoint optim trainables",
@@ -123,13 +124,14 @@ INSIDE: dict[str, tuple[str, ...]] = {
     "util": (
         "allocator environment errors fingerprint folding jsontext locks phrases progress text",
         "files",
+        "claims",
     ),
 }
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
 ONE_ROOM = {
     "transformers": {"engine", "train.pretrain.init_model"},
-    "peft": set(),
+    "peft": {"train.trainables.lora"},
     "pickle": set(),
     "dill": set(),
     "shelve": set(),
@@ -144,6 +146,8 @@ LATE = {
     ("prompts.retrieve", "faiss"),
     ("prompts.retrieve", "sentence_transformers"),
     ("serve.telemetry", "opentelemetry"),
+    ("study.executors", "ray"),
+    ("train.trainables", "peft"),
     ("tasks", "datasets"),
 }
 LATE_ROOMS = {"__main__", "cli"}  # so that --help answers at once
@@ -157,6 +161,7 @@ TENSORS = {
     "prompts.store",
     "registry",
     "serve",
+    "study.executors.processes",
     "study.trial",
     "train",
     "util.environment",

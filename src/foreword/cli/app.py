@@ -14,6 +14,8 @@ from foreword.cli.evaluate import evaluate
 from foreword.cli.export import export
 from foreword.cli.gate import eval_gate
 from foreword.cli.generate import generate
+from foreword.cli.imported import import_prompt
+from foreword.cli.inspect import inspect
 from foreword.cli.models import models
 from foreword.cli.monitor import monitor
 from foreword.cli.pretrain import pretrain
@@ -21,6 +23,7 @@ from foreword.cli.registry import registry
 from foreword.cli.score import score
 from foreword.cli.serve import keys, serve
 from foreword.cli.show import show
+from foreword.cli.study import study
 from foreword.cli.tasks import tasks
 from foreword.cli.tune import tune
 
@@ -58,11 +61,13 @@ def root(
 
 for verb in (
     compare,
+    study,
     tune,
     generate,
     evaluate,
     score,
     show,
+    inspect,
     tasks,
     chat,
     export,
@@ -75,5 +80,6 @@ for verb in (
     adapt,
 ):
     app.command(cls=Verb)(verb)
+app.command("import", cls=Verb)(import_prompt)
 app.add_typer(models)
 app.add_typer(registry)

@@ -102,6 +102,21 @@ WORDS = {
     "monitor.last": "all",
     "monitor.model": "none",
     "monitor.encoder": "the vectors of the log; of --model",
+    "study.model": "the scale's",
+    "study.models": "the scale's",
+    "study.tasks": "all",
+    "study.seeds": "the scale's",
+    "study.limit": "the scale's",
+    "study.only": "all",
+    "study.out": "runs/study-SCALE",
+    "study.executor": "inline",
+    "study.jobs": "one a device, or as cores allow",
+    "study.address": "this machine alone",
+    "study.gpus": "none",
+    "study.device": "auto",
+    "study.scale": "smoke",
+    "inspect.out": "none",
+    "inspect.model": "the prompts' own",
 }
 TUNED = {"train_batch_size": "batch_size", "soft_place": "place"}
 

@@ -92,7 +92,7 @@ Methods = Annotated[
     typer.Option(
         "--methods",
         help="Comma list: zero, few, icl, pt, ipt, ipt-fixed; also icl:random, icl:bm25:3, few:4, pt+instruction; full-ft (full "
-        "fine-tuning: all weights of a copy) to hold them against.",
+        "fine-tuning: all weights of a copy) and lora (adapters in a copy) to hold them against.",
         rich_help_panel=HOW,
     ),
 ]

@@ -50,7 +50,7 @@ class Run(Settings):
     cheaper method may be shown to lie and still be recommended (none: 2 points or 5 % of the score, the smaller).
     out: the folder of records and report.
     tuning: how anything is trained. model_learning_rate: the rate, of the weights themselves, at which a copy of the model is
-    trained; all else it does as `tuning` says.
+    trained, lora_learning_rate: of the adapters' weights, for LoRA; all else they do as `tuning` says.
     """
 
     model: Annotated[str, Field(min_length=1)]
@@ -103,6 +103,7 @@ class Run(Settings):
     out: Annotated[str, Field(min_length=1)] = "runs"
     tuning: Tuning = Tuning()
     model_learning_rate: Annotated[float, Field(gt=0)] = 3e-4
+    lora_learning_rate: Annotated[float, Field(gt=0)] = 1e-3
 
     @model_validator(mode="before")
     @classmethod
@@ -146,7 +147,7 @@ def load(
     be unset, and text needs quotes only for escapes (`stop="\\n"`). Raises ForewordError where the file is absent or
     broken, and for an unknown key or a value that is not accepted.
     """
-    values = _over({} if defaults is None else defaults, {} if path is None else keys_of_today(_read(path)))
+    values = _over({} if defaults is None else defaults, {} if path is None else keys_of_today(load_toml(path)))
     for override in overrides:
         key, equals, text = override.partition("=")
         key = FORMER_KEYS.get(key.strip(), key.strip())
@@ -166,7 +167,8 @@ def _over(under: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _read(path: Path) -> dict[str, Any]:
+def load_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file. Raises ForewordError where it is absent or broken."""
     try:
         text = path.read_text(encoding="utf-8")
         return _tables(text)

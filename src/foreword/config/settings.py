@@ -64,7 +64,7 @@ def fields_of(model: type[Settings]) -> Iterator[tuple[str, FieldInfo]]:
 
 def unknown_key(model: type[Settings], key: str) -> ForewordError:
     """The refusal of a key that these settings do not have, with the nearest known one wherever it stands."""
-    names = [name for name, _ in fields_of(Settings.root or model)]
+    names = [name for name, _ in fields_of(model.root or model)]
     close = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
     table = (close[0] if close else key).rpartition(".")[0]
     known = [name for name in names if name.rpartition(".")[0] == table]

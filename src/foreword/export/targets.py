@@ -1,4 +1,4 @@
-"""The formats in which a prompt is exported, and the one in which T5X's prompts are read: arrays without pickles."""
+"""The formats in which a prompt is exported; it refuses what cannot be exact there."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from foreword.data.template import Template
 from foreword.export.clients import client_files
 from foreword.prompts import store
-from foreword.prompts.soft_prompt import Provenance, SoftPrompt
+from foreword.prompts.soft_prompt import SoftPrompt
 from foreword.registry import Kept
 from foreword.util.errors import ForewordError, unknown
 from foreword.util.files import whole_folder
@@ -27,26 +26,9 @@ class Source:
     """What is exported. name: for people, such as `dart@2`. salt: of the contents, for caches."""
 
     name: str
-    entry: Kept
+    stored: Kept
     prompt: SoftPrompt
     salt: str
-
-
-def read_array(path: Path, *, model: str, kind: str = "seq2seq") -> SoftPrompt:
-    """A prompt [P, H] that T5X's prompt tuning wrote (an .npy file of float32, as in its pretrained_prompts). model: the one that it was
-    tuned on, as the hub calls it. Raises ForewordError for a file that is no such array."""
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise ForewordError(f"{path} is no array ({error}); give an .npy file of float32 numbers [P, H].") from error
-    if values.ndim == 3 and len(values) == 1:
-        values = values[0]
-    if values.ndim != 2 or values.dtype.kind != "f":
-        raise ForewordError(
-            f"{path} holds {values.dtype} numbers of shape {values.shape}; a prompt is float32 numbers [P, H]."
-        )
-    values = np.ascontiguousarray(values, dtype=np.float32)
-    return SoftPrompt(torch.from_numpy(values), Provenance(backbone=model, kind=kind, origin="t5x"))
 
 
 def export(source: Source, target: str, out: Path) -> list[str]:
@@ -93,15 +75,15 @@ def _to_server(server: str, source: Source, part: Path) -> None:
             f"{name} takes embeddings of a causal model's whole input, and {source.name} is of kind {provenance.kind}, "
             f"place {provenance.place}{', inside a chat' if provenance.chat else ''}; serve it with `foreword serve`."
         )
-    if source.entry.method.demonstrations == "retrieved":
+    if source.stored.method.demonstrations == "retrieved":
         raise ForewordError(
             f"{source.name} shows each input its own demonstrations, and no {name} client finds them; serve it with `foreword serve`."
         )
-    if source.entry.method.demonstrations != "none":
+    if source.stored.method.demonstrations != "none":
         raise ForewordError(
             f"{source.name} shows demonstrations, which this client does not; serve it with `foreword serve`."
         )
-    template = source.entry.template(Template())
+    template = source.stored.template(Template())
     for path, text in client_files(server, source.prompt, template, source.name, source.salt).items():
         (part / path).write_text(text, encoding="utf-8")
     np.save(part / ARRAY, source.prompt.values.numpy(), allow_pickle=False)
@@ -118,7 +100,7 @@ TARGETS: dict[str, Callable[[Source, Path], None]] = {
 
 def _remarks(source: Source, target: str) -> list[str]:
     """What another tool does not do as foreword does."""
-    stored, provenance = source.entry, source.prompt.provenance
+    stored, provenance = source.stored, source.prompt.provenance
     notes = []
     if stored.choices:
         notes.append(

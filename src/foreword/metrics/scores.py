@@ -13,8 +13,8 @@ from foreword.util.errors import ForewordError
 
 @dataclass(frozen=True)
 class Scores:
-    """whole: each metric's score of the set. own: each metric's score of every example, [N]. statistics: of the metric that
-    decides, [N, d]. signatures: of each metric. absent: a sentence for each metric that cannot run here."""
+    """whole: each metric's score of the set. own: each metric's score of every example, [N]. statistics: of the primary
+    metric, [N, d]. signatures: of each metric. absent: a sentence for each metric that cannot run here."""
 
     whole: dict[str, float]
     own: dict[str, Numbers]

@@ -60,6 +60,7 @@ METHODS: dict[str, Method] = {
 """Rows that change the backbone instead of what stands before its input: what the others are held against."""
 REFERENCES: dict[str, Method] = {
     "full-ft": Method(soft=False, demonstrations="none", instruction=False, trainable="weights"),
+    "lora": Method(soft=False, demonstrations="none", instruction=False, trainable="lora"),
 }
 
 """Names that methods had in earlier versions, with those of today."""

@@ -34,7 +34,7 @@ class Gain:
 
     @property
     def step(self) -> float:
-        """A round amount of similarity, about a fifth of the range: what the slope is told by."""
+        """A round amount of similarity, about a fifth of the range: the unit in which the slope is given."""
         span = float(np.quantile(self.similarity, 0.95) - np.quantile(self.similarity, 0.05)) / 5
         return float(10 ** np.round(np.log10(span))) if span > 0 else 1.0
 

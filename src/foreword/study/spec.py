@@ -21,7 +21,8 @@ class Spec:
     """What a trial is made of, beside backbone and task. given: a prompt to start from or to use. encoder: identifies what
     turns text into vectors, for dense retrieval: a fingerprint of its contents, or `backbone:mean`. split: the one that is scored.
     choice_score: how choices are compared, see `choosing.choose`. fold: its number, from 1, where the task is one of several folds,
-    which its contents tell apart; 0 where it is whole."""
+    which its contents tell apart; 0 where it is whole. source: the key of the trial that trains what this one is scored with; empty
+    where it trains its own."""
 
     label: str
     method: Method
@@ -33,6 +34,7 @@ class Spec:
     split: str = "test"
     choice_score: str = "sum"
     fold: int = 0
+    source: str = ""
 
     def contents(self, backbone: Backbone, task: Task) -> dict[str, Any]:
         """Everything that decides the result, as plain values: the key is their digest."""
@@ -40,10 +42,12 @@ class Spec:
         chat = {} if backbone.chat is None else {"chat": [backbone.chat.digest, list(backbone.eos)]}
         scored = {} if self.choice_score == "sum" else {"choice_score": self.choice_score}
         unit = {"rate_unit": TRAINABLES[row.trainable].rate.key} if row.soft else {}
+        trained = {"trained_by": self.source} if self.source else {}
         return (
             chat
             | scored
             | unit
+            | trained
             | {
                 "engine": ENGINE,
                 "backbone": backbone.fingerprint,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
@@ -126,6 +126,15 @@ class Trial:
                 ) from error
             finally:
                 remove_empty(self.work, self.work.parent)
+
+    def computed(self, scored: Sequence[Trial], suffix: str = "") -> Iterator[Record]:
+        """The records of these trials (this one may be among them), answered with what this one trains; none is written. suffix: of the
+        names under which soft prompts are kept."""
+        answering, tuned, prompt = self._trained(layout := self._placed())
+        for trial in scored:
+            own = layout if trial is self else trial.layout().placed(layout.append)
+            record = trial._score(own, answering, tuned, prompt, suffix)
+            yield replace(record, costs=replace(record.costs, train_flop=self._train_flop(layout, tuned)))
 
     def fit(self) -> tuple[Tuned | None, SoftPrompt | None]:
         """Only what this trial trains, nothing scored and nothing kept but checkpoints."""
@@ -293,7 +302,9 @@ class Trial:
             settings=self.keeps | {"demonstrations": worked_digest(self._worked()), "profile": profile_digest(profile)},
         )
 
-    def _score(self, layout: Layout, answering: Backbone, tuned: Tuned | None, prompt: SoftPrompt | None) -> Record:
+    def _score(
+        self, layout: Layout, answering: Backbone, tuned: Tuned | None, prompt: SoftPrompt | None, suffix: str = ""
+    ) -> Record:
         examples = self.task.split(self.spec.split)
         if not examples:
             raise ForewordError(
@@ -306,7 +317,7 @@ class Trial:
         saved = ""
         if prompt is not None:
             fold = f"-fold{self.spec.fold}" if self.spec.fold else ""
-            saved = f"prompts/{self.spec.label.replace(':', '-')}-seed{self.spec.seed}{fold}-{self.key[:8]}"
+            saved = f"prompts/{self.spec.label.replace(':', '-')}-seed{self.spec.seed}{fold}-{self.key[:8]}{suffix}"
             given, kept = (
                 self.spec.given,
                 replace(prompt, provenance=self._provenance(layout, prompt.profile, scores.whole)),

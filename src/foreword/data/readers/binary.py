@@ -65,7 +65,7 @@ def _values(column: Any) -> list[Any]:
 def _value(cell: Any) -> Any:
     try:
         return cell.as_py()
-    except Exception as error:  # as above; whoever uses the cell is told
+    except Exception as error:  # as above; the sentence reaches the user of the cell
         return Unreadable(" ".join(str(error).split())[:200] or type(error).__name__)
 
 

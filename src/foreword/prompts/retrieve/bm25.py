@@ -32,7 +32,7 @@ def trigrams(text: str) -> list[str]:
 
 
 def bm25_signature() -> str:
-    """What this retriever's choice depends on, beside the examples. How texts are cut is told by what is cut of a text in many scripts,
+    """What this retriever's choice depends on, beside the examples. The tokenizer is identified by what it makes of a text in many scripts,
     so no number has to be raised when it changes."""
     cut = hashlib.sha256("\n".join([*pieces(_PROBE), "", *trigrams(_PROBE)]).encode()).hexdigest()[:12]
     return f"bm25|{METHOD}|k1:{K1}|b:{B}|pieces:{cut}|stem:no|ties:first|bm25s:{version('bm25s')}"
