@@ -17,6 +17,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from foreword import tasks
+
 NAMES = [
     "Ada",
     "Bram",
@@ -86,6 +88,13 @@ def write(root: Path, *folders: str) -> Path:
     for folder in folders or MAKERS:
         (root / folder).mkdir(parents=True, exist_ok=True)
         MAKERS[folder](root / folder, Random(f"lookalike/{folder}"))
+    if not folders:
+        for name in tasks.names():
+            maker = getattr(tasks.module(name), "lookalike", None)  # a task's own file may write them
+            if maker is not None:
+                place = root / str(tasks.module(name).PLACE)
+                place.mkdir(parents=True, exist_ok=True)
+                maker(place)
     return root
 
 

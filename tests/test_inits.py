@@ -12,7 +12,7 @@ from foreword.prompts.soft_prompt import Provenance, SoftPrompt
 from foreword.util.errors import ForewordError
 
 FAMILIES = ("gpt2", "opt", "gemma3", "t5", "bart")
-DRAWN = ("random", "vocab")
+DRAWN, FIXED = ("random", "vocab"), ("text", "labels", "warm_start")
 
 
 def given(one: Backbone, length: int) -> InitSource:
@@ -33,7 +33,9 @@ def test_the_shelfs_contract(name: str, family: str) -> None:
         assert one.scale / 2 <= float(found.square().mean().sqrt()) <= one.scale * 2
         assert torch.equal(initial(name, one, length, seed=1, source=given(one, length)), found)
         other = initial(name, one, length, seed=2, source=given(one, length))
-        assert torch.equal(other, found) != (name in DRAWN or (name in ("text", "labels") and length == 9))
+        if name in FIXED or name in DRAWN:  # of another strategy nobody knows here whether it draws
+            drawn = name in DRAWN or (name in ("text", "labels") and length == 9)
+            assert torch.equal(other, found) != drawn
 
 
 def test_vocab_draws_different_frequent_rows() -> None:

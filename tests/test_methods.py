@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from foreword.data.examples import Example
 from foreword.data.template import Template
+from foreword.plugins import contracts
 from foreword.prompts import methods
 from foreword.prompts.context import Demonstration, Instruction, Vectors
 from foreword.prompts.methods import FORMER, METHODS, REFERENCES, Method, context, current, parse, renames
@@ -33,17 +34,22 @@ POOL = [example(f"e{i}") for i in range(8)]
 
 
 def test_the_table_is_the_papers_table() -> None:
-    """Rows: soft prompt or not. Columns: no demonstrations, fixed ones, retrieved ones."""
-    cells = {(row.soft, row.demonstrations): name for name, row in METHODS.items()}
-    assert cells == {
-        (False, "none"): "zero",
-        (False, "fixed"): "few",
-        (False, "retrieved"): "icl",
-        (True, "none"): "pt",
-        (True, "fixed"): "ipt-fixed",
-        (True, "retrieved"): "ipt",
+    """Rows: soft prompt or not. Columns: no demonstrations, fixed ones, retrieved ones. Other methods may stand beside the papers'."""
+    cells = {
+        "zero": (False, "none"),
+        "few": (False, "fixed"),
+        "icl": (False, "retrieved"),
+        "pt": (True, "none"),
+        "ipt-fixed": (True, "fixed"),
+        "ipt": (True, "retrieved"),
     }
-    assert all(row.instruction != row.soft for row in METHODS.values())
+    assert {name: (METHODS[name].soft, METHODS[name].demonstrations) for name in cells} == cells
+    assert all(METHODS[name].instruction != METHODS[name].soft for name in cells)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_contract_of_every_method(name: str) -> None:
+    contracts.method(METHODS[name] if METHODS[name].demonstrations == "none" else read(name))
 
 
 def test_reference_rows_stand_apart_and_put_nothing_before_the_input() -> None:
