@@ -31,7 +31,7 @@ from foreword.prompts import store
 from foreword.prompts.methods import parse
 from foreword.prompts.soft_prompt import Provenance, SoftPrompt
 from foreword.registry import Registry
-from foreword.registry.adding import Given, writer
+from foreword.registry.adding import NewVersion, writer
 
 COLUMNS = {
     "model": "model",
@@ -152,7 +152,7 @@ def filled(backbone: Backbone, where: Path, settings: argparse.Namespace) -> Reg
             backbone.name, backbone.fingerprint, label="pt", method=row, seed=number, kind=backbone.kind
         )
         store.save(SoftPrompt(values, provenance), where / f"p{number}")
-        registry.add(f"p{number}", writer(Given(folder=where / f"p{number}")))
+        registry.add(f"p{number}", writer(NewVersion(folder=where / f"p{number}")))
     return registry
 
 

@@ -76,15 +76,19 @@ def generate(
             run = _with_texts(run, texts, prompt or (), method, Path(folder)) if texts else run
             inputs = single.inputs(run, prompt or (), method, demonstrations or "")
         answered = single.answer(inputs, decoding=decoding, progress=bars)
-    if answered.left_out:
-        bars.say(
-            f"Note: {answered.left_out} of {len(inputs.task.test)} inputs do not fit the window and were left out."
-        )
-    if answered.dropped:
-        bars.say(f"Note: demonstrations that do not fit the window were left out, {answered.dropped} in all.")
-    for note in answered.notes:
+    for note in _notes(answered, len(inputs.task.test)):
         bars.say(f"Note: {note}")
     _print(answered, out, as_json, text)
+
+
+def _notes(answered: Answered, inputs: int) -> list[str]:
+    """What a reader of the answers should know, of so many inputs."""
+    notes = []
+    if answered.left_out:
+        notes.append(f"{answered.left_out} of {inputs} inputs do not fit the window and were left out.")
+    if answered.dropped:
+        notes.append(f"demonstrations that do not fit the window were left out, {answered.dropped} in all.")
+    return [*notes, *answered.notes]
 
 
 def _texts(text: str, run: Run) -> list[str]:
