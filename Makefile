@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 FOREWORD_OUT ?= foreword-demo
 
-.PHONY: demo demo-llm test test-all fuzz lint types setup setup-test clean
+.PHONY: demo demo-llm test test-all fuzz soak lint types setup setup-test clean
 
 demo: $(VENV)/.demo
 	$(BIN)/foreword demo --out $(FOREWORD_OUT)
@@ -23,6 +23,10 @@ test-all: $(VENV)/.test
 # Seeded, mutated inputs over everything that is read: none may end in a fault, take over 2 s or 1 GB. FUZZ='--seed 7 --count 50000'.
 fuzz: $(VENV)/.test
 	PYTHONPATH=tests HF_HUB_OFFLINE=1 HF_HUB_DISABLE_PROGRESS_BARS=1 $(BIN)/python -m fuzz --workers $(WORKERS) $(FUZZ)
+
+# An hour of mixed requests to a server: every finished answer is the one alone, and the memory stays. SOAK='--minutes 3'.
+soak: $(VENV)/.test
+	PYTHONPATH=tests HF_HUB_OFFLINE=1 $(BIN)/python -m test_serve_soak $(SOAK)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check src tests recipes bench

@@ -1,4 +1,4 @@
-"""Prompts for other tools: arrays bit for bit, T5X both ways, and vLLM's client sends what foreword's own pass reads."""
+"""Prompts for other tools: arrays bit for bit, T5X both ways, and the clients of vLLM and SGLang send what foreword's own pass reads."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def exported(source: object, to: str, out: Path, *more: object) -> list[str]:
 
 def test_numbers_are_the_same_bit_for_bit(tmp_path: Path) -> None:
     values = kept(tmp_path / "p").values.numpy()
-    for to, name in (("numpy", "prompt.npy"), ("vllm", "prompt.npy")):
+    for to, name in (("numpy", "prompt.npy"), ("vllm", "prompt.npy"), ("sglang", "prompt.npy")):
         exported(tmp_path / "p", to, tmp_path / to)
         assert (np.load(tmp_path / to / name, allow_pickle=False) == values).all()
         assert "README.md" in {path.name for path in (tmp_path / to).iterdir()}
@@ -89,10 +89,13 @@ def test_files_that_are_no_array_are_refused(tmp_path: Path, damage: str) -> Non
     entry.refused("export", path, "--to", "peft", "-o", tmp_path / "x", says=("--model NAME",))
 
 
-def test_vllm_gets_the_embeddings_that_foreword_computes_with(tmp_path: Path) -> None:
+@pytest.mark.parametrize("server", ["vllm", "sglang"])
+def test_a_server_gets_the_embeddings_that_foreword_computes_with(tmp_path: Path, server: str) -> None:
     one = tiny.backbone("llama")
     prompt = kept(tmp_path / "p")
-    exported(tmp_path / "p", "vllm", tmp_path / "v")
+    notes = exported(tmp_path / "p", server, tmp_path / "v")
+    assert any("precision" in note for note in notes)
+    assert any("--disable-radix-cache" in note for note in notes) == (server == "sglang")
     model = entry.save_model(tmp_path / "model")
     spec = importlib.util.spec_from_file_location("client", tmp_path / "v" / "client.py")
     assert spec is not None and spec.loader is not None
@@ -108,17 +111,25 @@ def test_vllm_gets_the_embeddings_that_foreword_computes_with(tmp_path: Path) ->
     said = plain.generate(inputs_embeds=vectors.unsqueeze(0), max_new_tokens=10, do_sample=False, pad_token_id=0)[0]
     assert said.tolist()[: len(expected)] == expected
     body = client.body("m", vectors)
-    assert body["cache_salt"] == prompt.digest and body["stop"] == ["\n", "!"] and "prompt" not in body
+    if server == "vllm":
+        assert body["cache_salt"] == prompt.digest and body["stop"] == ["\n", "!"] and "prompt" not in body
+        assert (client.ROUTE, client.said({"choices": [{"text": "x"}]})) == ("/v1/completions", "x")
+    else:
+        assert body["sampling_params"] == {"temperature": 0, "max_new_tokens": 64, "stop": ["\n", "!"]}
+        assert torch.equal(torch.tensor(body["input_embeds"]), vectors), "numbers come back as they were"
+        assert (client.ROUTE, client.said({"text": "x", "meta_info": {}})) == ("/generate", "x")
+    json.dumps(body)
     assert client.read(" red! and more") == "red"
     assert json.loads((tmp_path / "v" / "settings.json").read_text(encoding="utf-8"))["virtual_tokens"] == 4
 
 
-def test_what_vllm_cannot_do_is_refused_and_what_differs_is_said(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("server", "name"), [("vllm", "vLLM"), ("sglang", "SGLang")])
+def test_what_a_server_cannot_do_is_refused_and_what_differs_is_said(tmp_path: Path, server: str, name: str) -> None:
     kept(tmp_path / "ipt", label="ipt")
-    says = ("its own demonstrations", "foreword serve")
-    entry.refused("export", tmp_path / "ipt", "--to", "vllm", "--out", tmp_path / "x", says=says)
+    says = ("its own demonstrations", f"no {name} client", "foreword serve")
+    entry.refused("export", tmp_path / "ipt", "--to", server, "--out", tmp_path / "x", says=says)
     kept(tmp_path / "t5", "t5")
-    entry.refused("export", tmp_path / "t5", "--to", "vllm", "--out", tmp_path / "x", says=("seq2seq",))
+    entry.refused("export", tmp_path / "t5", "--to", server, "--out", tmp_path / "x", says=(name, "seq2seq"))
     assert any("demonstrations" in note for note in exported(tmp_path / "ipt", "numpy", tmp_path / "n"))
 
 

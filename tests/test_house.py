@@ -27,7 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("report",),
     ("monitor",),
     ("study",),
-    ("api", "serve"),
+    ("api", "plugins", "serve"),
     ("cli",),
     ("__init__", "__main__"),
 )
@@ -52,7 +52,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
     "engine": (
         "batch batching cache capabilities gguf gradient head numbers passes prefix residual sampling truth unused vocabulary whole",
         "attention decoding inputs known memory rounding stored tokenizer_adapter",
-        "blocks decoders identity install packed_attention session",
+        "blocks constrained decoders identity install packed_attention session",
         "activation_checkpointing cohorts core fused shared_prefix_decoder skippable",
         "causal seq2seq",
         "sound switch",
@@ -61,16 +61,16 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "trainable",
     ),
     "export": (
-        "vllm",
+        "arrays clients",
         "targets",
     ),
     "infer": (
-        "choosing ensemble",
+        "choosing decoding ensemble",
         "predict",
     ),
     "models": (
         "cache reference vetted",
-        "fetch list",
+        "fetch list shipped",
     ),
     "monitor": (
         "observations profile shift sketch",
@@ -81,7 +81,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "page",
     ),
     "prompts": (
-        "context retrieve soft_prompt",
+        "context inspect retrieve soft_prompt",
         "chat inits methods store",
         "layout",
     ),
@@ -89,17 +89,17 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "kept names",
         "adding compare index",
         "registry",
-        "remote",
+        "hub remote",
     ),
     "results": (
-        "record rows stats trivial",
-        "classes collected contrast document",
-        "choice remarks",
+        "papers record rows stats trivial",
+        "cells classes collected contrast document",
+        "choice judged remarks",
         "reason scored",
         "summary",
     ),
     "serve": (
-        "engine log running texts views",
+        "engine log running telemetry texts views",
         "metrics shelf",
         "errors gate",
         "echo keys protocol",
@@ -110,11 +110,13 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "app",
     ),
     "study": (
-        "base boundary command earlier folds places positions profiled remembered representable resolve spec",
-        "trial",
-        "cost plan",
-        "compare pace single",
-        "show",
+        "base boundary command composed earlier fitting folds measure places positions preset profiled remembered representable "
+        "resolve spec",
+        "grid trial",
+        "cost gate kept plan",
+        "compare pace questions single unit",
+        "executors price show text",
+        "page running",
     ),
     "train": (
         "checkpoint optim trainables",
@@ -122,14 +124,15 @@ INSIDE: dict[str, tuple[str, ...]] = {
     ),
     "util": (
         "allocator environment errors fingerprint folding jsontext locks phrases progress text",
-        "files",
+        "files plugins",
+        "claims",
     ),
 }
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
 ONE_ROOM = {
     "transformers": {"engine", "train.pretrain.init_model"},
-    "peft": set(),
+    "peft": {"train.trainables.lora"},
     "pickle": set(),
     "dill": set(),
     "shelve": set(),
@@ -138,10 +141,14 @@ ONE_ROOM = {
 # What may be imported where it is used: optional extras, and libraries that only some inputs need.
 LATE = {
     ("data.readers", "openpyxl"),
+    ("engine.constrained", "llguidance"),
     ("data.readers", "pyarrow"),
     ("metrics", "unidecode"),
     ("prompts.retrieve", "faiss"),
     ("prompts.retrieve", "sentence_transformers"),
+    ("serve.telemetry", "opentelemetry"),
+    ("study.executors", "ray"),
+    ("train.trainables", "peft"),
     ("tasks", "datasets"),
 }
 LATE_ROOMS = {"__main__", "cli"}  # so that --help answers at once
@@ -155,6 +162,7 @@ TENSORS = {
     "prompts.store",
     "registry",
     "serve",
+    "study.executors.processes",
     "study.trial",
     "train",
     "util.environment",

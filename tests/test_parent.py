@@ -166,7 +166,7 @@ def test_tottos_lines() -> None:
     assert lines.full == (
         "header|||name\theader|||pts-all\tcell|||ann\tcell|||bob\tcell|||10\tpage_title|||the cup\tsection_text|||final."
     )
-    assert lines.told == "cell|||10\tcell|||bob\tpage_title|||the cup"
+    assert lines.highlighted == "cell|||10\tcell|||bob\tpage_title|||the cup"
     with pytest.raises(ForewordError, match=r"not in ToTTo's form.*IndexError"):
         tables({**EXAMPLE, "highlighted_cells": [[9, 9]]})
 
@@ -280,7 +280,7 @@ def test_tottos_preparation_equals_the_recorded_lines() -> None:
     for row in filter(None, rows):
         example = json.loads(row)
         ours, theirs = tables(example), example["prepared"]
-        assert (ours.full, ours.told) == (theirs["detok_precision_table"], theirs["detok_recall_table"])
+        assert (ours.full, ours.highlighted) == (theirs["detok_precision_table"], theirs["detok_recall_table"])
         said = [one["final_sentence"] for one in example["sentence_annotations"]]
         assert reference_lines(said) == theirs["detok_references"]
 

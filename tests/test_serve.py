@@ -278,7 +278,7 @@ def test_fields_of_a_wording_are_named(running: Running) -> None:
         ({"best_of": 2}, "best_of"),
         ({"suffix": "x"}, "suffix"),
         ({"logit_bias": {"5": 1}}, "logit_bias"),
-        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"response_format": {"type": "xml"}}, "response_format"),
         ({"tempreature": 0}, "tempreature"),
         ({"prompt": []}, "prompt"),
         ({"prompt": [[]]}, "prompt"),

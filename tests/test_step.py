@@ -1,4 +1,4 @@
-"""The tuning step: each of its short cuts (one packed sequence, logits in parts, fused parts, spared work, activation checkpointing)
+"""The tuning step: each of its short cuts (one packed sequence, logits in parts, fused parts, skipped work, activation checkpointing)
 against the plain computation it stands for."""
 
 from __future__ import annotations
@@ -288,19 +288,19 @@ def test_nothing_stands_in_for_a_part_with_other_values() -> None:
     assert [stand_in(one) for one in part.eval().modules()] == [None] * 6
 
 
-# -- spared work ------------------------------------------------------------------------------------------------------
+# -- skipped work ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("family", PACKED)
 def test_the_first_and_the_last_layer_spare_something(family: str) -> None:
     one = tiny.backbone(family)
     step(one, some(one), tiny.rows(2))
-    spared = one.engine._skippable  # type: ignore[attr-defined]
+    skippable = one.engine._skippable  # type: ignore[attr-defined]
     names = {id(part): name for name, part in one.model.named_modules()}
-    assert spared.early and all(".0." in names[id(part)] for part in spared.early)
-    assert spared.late and not {id(part) for part in spared.early} & {id(part) for part in spared.late}
+    assert skippable.early and all(".0." in names[id(part)] for part in skippable.early)
+    assert skippable.late and not {id(part) for part in skippable.early} & {id(part) for part in skippable.late}
     keys = {"k_proj", "v_proj", "c_attn", "query_key_value"}  # what every later position reads is never left out
-    assert not any(names[id(part)].rsplit(".", 1)[-1] in keys for part in spared.late)
+    assert not any(names[id(part)].rsplit(".", 1)[-1] in keys for part in skippable.late)
 
 
 def test_sparing_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -312,7 +312,7 @@ def test_sparing_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "bloom", "t5"])
-def test_where_weights_take_gradients_nothing_is_spared(family: str) -> None:
+def test_where_weights_take_gradients_nothing_is_skipped(family: str) -> None:
     one = wrap("thawed", copy.deepcopy(tiny.model(family)), tiny.tokenizer())
     rows = tiny.rows(4, seed="thawed")
     step(one, some(one), rows)

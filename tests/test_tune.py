@@ -20,7 +20,7 @@ from foreword.prompts.soft_prompt import Provenance, SoftPrompt
 from foreword.train import loop as room
 from foreword.train.loop import Tuned, dev_loss, train
 from foreword.train.trainables import TRAINABLES, Setup
-from foreword.train.trainables.prompt import KEPT, Prompt, unit_of
+from foreword.train.trainables.prompt import PROMPT, Prompt, unit_of
 from foreword.util.errors import ForewordError
 
 FAST: dict[str, Any] = {
@@ -68,7 +68,7 @@ def run(
 
 def values(tuned: Tuned) -> Tensor:
     """The soft prompt that was kept [P, H]."""
-    return tuned.best[KEPT]
+    return tuned.best[PROMPT]
 
 
 @pytest.mark.parametrize("family", ["llama", "opt", "bloom", "gemma", "t5", "bart", "mamba"])

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import functools
-import os
 import sys
-import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from foreword.config.run import Run
-from foreword.data.task import Task
-from foreword.engine import Backbone
 from foreword.models import reference
 from foreword.results.record import Record
 from foreword.study.cost import Estimate, estimate
-from foreword.study.plan import Plan, backbone_of, plan, renamed
-from foreword.study.resolve import task_of
+from foreword.study.executors import Job
+from foreword.study.grid import CellSpec, Study, cells_of
+from foreword.study.plan import renamed
+from foreword.study.preset import Preset
+from foreword.study.running import carry_out
 from foreword.study.trial import Trial
+from foreword.study.unit import Bench
 from foreword.util.errors import ForewordError
-from foreword.util.files import tidy, writable_folder
-from foreword.util.phrases import duration
 
 TFLOPS = 0.04  # a second and a job: 0.03 to 0.046 on one thread of a busy 2-core machine, medium model
 MODEL_RATE = (
@@ -49,6 +42,9 @@ class Lab:
     jobs: int = 1
     device: str = "auto"
     priced: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.bench = Bench(self.out, "" if self.device == "auto" else self.device)
 
     def named(self, name: str) -> str:
         """The model that stands for a reference model here."""
@@ -74,8 +70,6 @@ class Lab:
             "seeds": list(self.seeds or seeds),
             "max_new_tokens": MAX_NEW_TOKENS,
             "limit": self.limit,
-            "device": self.device,
-            "out": str(self.out),
             "model_learning_rate": MODEL_RATE,
             "tuning": {"max_steps": self.steps, "prompt_length": PROMPT_LENGTH} | tuning,
         }
@@ -83,56 +77,47 @@ class Lab:
 
     def price(self, runs: Iterable[Run]) -> list[Estimate]:
         """What the trials of these runs cost, those left out that were priced before."""
-        trials = [trial for run in runs for trial in planned(run).trials]
-        found = [estimate(trial) for trial in trials if trial.key not in self.priced]
+        trials = [self._trial(cell) for run in runs for cell in cells_of([run])]
+        costs = [estimate(trial) for trial in trials if trial.key not in self.priced]
         self.priced |= {trial.key for trial in trials}
-        return found
+        return costs
 
     def records(self, name: str, runs: Sequence[Run]) -> list[Record]:
         """The records of all trials of these runs, the missing ones computed; name: for those who watch."""
-        writable_folder(self.out)
-        trials = [(run, trial) for run in runs for trial in planned(run).trials]
-        todo = {trial.key: run for run, trial in trials if not trial.path.is_file()}
-        for number, told in enumerate(self._computed(todo), 1):
-            print(f"{name} {number}/{len(todo)}: {told}", file=sys.stderr, flush=True)
-        tidy(self.out / "records")
+        cells = [cell for cell in cells_of(runs) if not self._trial(cell).path.is_file()]
+        if cells:
+            job = Job(self.out, f"findings-{name}", device=self.device, workers=self.jobs)
+            tally = carry_out(
+                Study(preset_of(name, cells), "smoke", tuple(cells)),
+                job,
+                executor="processes" if self.jobs > 1 else "inline",
+                said=lambda line: print(f"{name} {line}", file=sys.stderr, flush=True),
+            )
+            failed = next((tally.folder.state(cell.id) for cell in cells if tally.folder.record(cell.id) is None), None)
+            if failed is not None:
+                raise ForewordError(f"A trial of {name} failed: {failed.cause}")
         return self.finished(runs)
 
     def finished(self, runs: Sequence[Run]) -> list[Record]:
         """The records that are there already."""
-        trials = {trial.key: trial for run in runs for trial in planned(run).trials}
+        trials = {trial.key: trial for trial in map(self._trial, cells_of(runs))}
         return [renamed(Record.read(trial.path), trial) for trial in trials.values() if trial.path.is_file()]
 
-    def _computed(self, todo: dict[str, Run]) -> Iterable[str]:
-        if self.jobs == 1:
-            yield from (compute(run, key) for key, run in todo.items())
-            return
-        threads = max(1, (os.cpu_count() or 1) // self.jobs)
-        kind = get_context("spawn")
-        with ProcessPoolExecutor(self.jobs, kind, initializer=torch.set_num_threads, initargs=(threads,)) as pool:
-            for done in as_completed([pool.submit(compute, run, key) for key, run in todo.items()]):
-                yield done.result()
+    def _trial(self, cell: CellSpec) -> Trial:
+        return self.bench.trials([cell])[0]
 
 
-def planned(run: Run) -> Plan:
-    """The trials of a run, its model and its task loaded once."""
-    return plan(run, task=_task(run.task, run.limit), backbone=_backbone(run.model, run.device))
-
-
-@functools.cache
-def _backbone(model: str, device: str) -> Backbone:
-    return backbone_of(Run(model=model, device=device))
-
-
-@functools.cache
-def _task(task: str, limit: int | None) -> Task:
-    return task_of(Run(model="any", task=task, limit=limit))
-
-
-def compute(run: Run, key: str) -> str:
-    """Run one trial of a run and tell of it."""
-    trial: Trial = next(one for one in planned(run).trials if one.key == key)
-    begun = time.perf_counter()
-    record = trial.run()
-    seconds = duration(time.perf_counter() - begun)
-    return f"{run.task} on {run.model}, {trial.name}: {record.primary} {record.scores[record.primary]:.1f} in {seconds}"
+def preset_of(name: str, cells: Sequence[CellSpec]) -> Preset:
+    """What the folder is told of a study of findings, so that `foreword study show` knows it."""
+    return Preset.model_validate(
+        {
+            "name": f"findings-{name}",
+            "title": f"Findings: {name}",
+            "questions": ["main"],
+            "parts": [{"name": "cells", "methods": sorted({cell.at.label for cell in cells})}],
+            "smoke": {
+                "models": {cell.at.model: cell.at.model for cell in cells},
+                "tasks": {cell.at.task: cell.at.task for cell in cells},
+            },
+        }
+    )

@@ -42,7 +42,7 @@ class Predictor:
         folder = Path(self._scratch.name)
         name, backbone = taken(model, tokenizer)
         self._run = checked(run_of(model=name, **settings))
-        self._given = model
+        self._model = model
         several: Sequence[Any] = prompt if isinstance(prompt, list | tuple) else [] if prompt is None else [prompt]
         self._prompts = [folder_of(member, folder) for member in several]
         self._method = method
@@ -62,7 +62,7 @@ class Predictor:
 
     def close(self) -> None:
         """Take what the engine needs out of the model, unless a Backbone was given, and remove what was kept for this object."""
-        if self._backbone is not self._given:
+        if self._backbone is not self._model:
             self._backbone.close()
         self._scratch.cleanup()
 

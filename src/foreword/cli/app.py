@@ -14,13 +14,18 @@ from foreword.cli.evaluate import evaluate
 from foreword.cli.export import export
 from foreword.cli.gate import eval_gate
 from foreword.cli.generate import generate
+from foreword.cli.imported import import_prompt
+from foreword.cli.inspect import inspect
 from foreword.cli.models import models
 from foreword.cli.monitor import monitor
+from foreword.cli.new import new
 from foreword.cli.pretrain import pretrain
 from foreword.cli.registry import registry
+from foreword.cli.report import report
 from foreword.cli.score import score
 from foreword.cli.serve import keys, serve
 from foreword.cli.show import show
+from foreword.cli.study import study
 from foreword.cli.tasks import tasks
 from foreword.cli.tune import tune
 
@@ -33,8 +38,8 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(requested: bool) -> None:
+    if requested:
         typer.echo(f"foreword {__version__}")
         raise typer.Exit
 
@@ -58,12 +63,16 @@ def root(
 
 for verb in (
     compare,
+    study,
+    report,
     tune,
     generate,
     evaluate,
     score,
     show,
+    inspect,
     tasks,
+    new,
     chat,
     export,
     serve,
@@ -75,5 +84,6 @@ for verb in (
     adapt,
 ):
     app.command(cls=Verb)(verb)
+app.command("import", cls=Verb)(import_prompt)
 app.add_typer(models)
 app.add_typer(registry)

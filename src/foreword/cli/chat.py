@@ -12,14 +12,15 @@ import typer
 
 from foreword.cli import options as o
 from foreword.cli.serve import loaded
+from foreword.cli.talk import shown
 
 if TYPE_CHECKING:
     from foreword.serve.talking import Talk
 
-MODEL = {"model": o.Model, "dtype": o.Dtype, "device": o.Device, "revision": o.Revision, "trust_remote_code": o.Trust}
+MODEL = ("model", *o.LOADED)
 
 
-@o.takes(MODEL)
+@o.takes(MODEL, ("max_new_tokens",))
 def chat(
     prompt: Annotated[
         str | None, typer.Option("--prompt", "-p", help="A prompt's folder, or NAME\\[@VERSION] of a store.")
@@ -30,12 +31,15 @@ def chat(
     system: Annotated[
         str | None, typer.Option("--system", help="The system message, of a model with a chat template.")
     ] = None,
-    max_new_tokens: o.MaxNewTokens = None,
+    max_new_tokens: int | None = None,
     temperature: Annotated[float, typer.Option("--temperature", min=0, help="0: the likeliest answer.")] = 0.0,
     top_p: Annotated[
         float, typer.Option("--top-p", help="The likeliest tokens that together have this probability.")
     ] = 1.0,
     seed: Annotated[int, typer.Option("--seed", help="Of sampled answers.")] = 0,
+    stop: Annotated[
+        list[str] | None, typer.Option("--stop", help="A text at which an answer ends; several may be given.")
+    ] = None,
     **flags: Any,
 ) -> None:
     """Answer line by line, as `foreword serve` does; with a chat template the earlier turns are remembered.
@@ -52,14 +56,16 @@ def chat(
     from foreword.serve.talking import Talk
 
     sampled: dict[str, Any] = {"temperature": temperature, "top_p": top_p, "seed": seed}
-    talk = Talk(backbone, _kept(prompt, store), system=system or "", longest=max_new_tokens, **sampled)
+    if stop:
+        sampled["stop"] = [each.replace("\\n", "\n").replace("\\t", "\t") for each in stop]
+    talk = Talk(backbone, _stored(prompt, store), system=system or "", longest=max_new_tokens, **sampled)
     try:
         _lines(talk)
     finally:
         talk.close()
 
 
-def _kept(prompt: str | None, store: Path | None) -> Any:
+def _stored(prompt: str | None, store: Path | None) -> Any:
     from foreword.registry import Registry, load_kept
 
     if prompt is None:
@@ -95,7 +101,7 @@ def _lines(talk: Talk) -> None:
 
 async def _answer(talk: Talk, text: str) -> None:
     async for piece in talk.say(text):
-        sys.stdout.write(piece)
+        sys.stdout.write(shown(piece))
         sys.stdout.flush()
     sys.stdout.write("\n")
     sys.stdout.flush()

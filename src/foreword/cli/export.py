@@ -22,7 +22,7 @@ def export(
             help="A prompt's folder, NAME\\[@VERSION] of a store, or an .npy file that T5X's prompt tuning wrote.",
         ),
     ],
-    to: Annotated[str, typer.Option("--to", help="peft, numpy, t5x or vllm.")],
+    to: Annotated[str, typer.Option("--to", help="peft, numpy, t5x, vllm or sglang.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="A new folder.")],
     store: Annotated[
         Path | None, typer.Option("--store", "-s", envvar="FOREWORD_STORE", help="The store of NAME\\[@VERSION].")
@@ -35,7 +35,7 @@ def export(
     ] = None,
     as_json: o.Json = False,
 ) -> None:
-    """Write a prompt for PEFT, NumPy, T5X or vLLM, and say what is not the same there.
+    """Write a prompt for PEFT, NumPy, T5X, vLLM or SGLang, and say what is not the same there.
 
     Examples:
 
@@ -72,13 +72,13 @@ def _source(prompt: str, at: Path | None, model: str) -> Source:
             f"--model is for .npy files, and {prompt} brings its model's name along; leave --model out."
         )
     if path.is_dir() or at is None:
-        kept, name = load_kept(path), path.name
+        stored, name = load_kept(path), path.name
     else:
         registry = Registry(at)
         index, version = registry.resolve(prompt)
-        kept, name = registry.load(index.name, version), f"{index.name}@{version.number}"
-    if kept.prompt is None:
+        stored, name = registry.load(index.name, version), f"{index.name}@{version.number}"
+    if stored.prompt is None:
         raise ForewordError(
             f"{prompt} is words only and has no vectors to export; `foreword registry export` writes its folder."
         )
-    return Source(name, kept, kept.prompt, kept.prompt.digest)
+    return Source(name, stored, stored.prompt, stored.prompt.digest)

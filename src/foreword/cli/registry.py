@@ -25,6 +25,7 @@ Which = Annotated[
     str, typer.Argument(metavar="NAME[@VERSION]", help="A prompt: name, name@3, name@DIGEST or name@alias.")
 ]
 
+USE_FLAGS = ("choices", "max_new_tokens", "encoder", "seed", "instruction", "question", "answer", "separator", "stop")
 Elsewhere = Annotated[
     str, typer.Argument(metavar="URL", help="A store elsewhere: a folder, s3://..., or what fsspec opens.")
 ]
@@ -37,6 +38,7 @@ def _store(folder: Path) -> Registry:
 
 
 @registry.command(cls=Verb)
+@o.takes(USE_FLAGS)
 def add(
     store: Store,
     name: Annotated[str, typer.Option("--name", "-n", help="The name that it is served by.")],
@@ -52,15 +54,15 @@ def add(
     demonstrations: Annotated[
         str | None, typer.Option("--demonstrations", help="A file of worked examples, kept with the prompt.")
     ] = None,
-    choices: o.Choices = None,
-    max_new_tokens: o.MaxNewTokens = None,
-    encoder: o.Encoder = None,
-    seed: o.Seed = None,
-    instruction: o.Instruction = None,
-    question: o.Question = None,
-    answer: o.AnswerWords = None,
-    separator: o.Separator = None,
-    stop: o.Stop = None,
+    choices: str | None = None,
+    max_new_tokens: int | None = None,
+    encoder: str | None = None,
+    seed: int | None = None,
+    instruction: str | None = None,
+    question: str | None = None,
+    answer: str | None = None,
+    separator: str | None = None,
+    stop: str | None = None,
     parent: Annotated[
         list[str] | None, typer.Option("--parent", help="A version in the store that it was made from.")
     ] = None,
@@ -102,12 +104,12 @@ def add(
 @registry.command("list", cls=Verb)
 def listing(store: Store, as_json: o.Json = False) -> None:
     """List the prompts: versions, aliases, method, task, scores."""
-    found = _store(store)
+    prompts = _store(store)
     rows = []
-    for name in found.names():
-        index = found.index(name)
+    for name in prompts.names():
+        index = prompts.index(name)
         for version in index.versions:
-            rows.append((name, version, index.aliases_of(version), found.summary(name, version)))
+            rows.append((name, version, index.aliases_of(version), prompts.summary(name, version)))
     if as_json:
         print_json(
             [_plain(name, version) | {"aliases": aliases, **summary} for name, version, aliases, summary in rows]
@@ -133,12 +135,16 @@ def show(store: Store, which: Which, as_json: o.Json = False) -> None:
     """Show a version: certificate, wording, demonstrations, files, parents, aliases; every file is checked."""
     from foreword.registry.compare import described
 
-    found = _store(store)
-    index, version = found.resolve(which)
-    values = described(found.load(index.name, version))
+    prompts = _store(store)
+    index, version = prompts.resolve(which)
+    values = described(prompts.load(index.name, version))
     whole = _plain(index.name, version) | {"aliases": index.aliases_of(version), "files": version.files, **values}
-    whole["folder"] = str(found.place(index.name, version))
-    decided = [one for one in index.decisions if version.digest in (one["candidate_digest"], one["production_digest"])]
+    whole["folder"] = str(prompts.place(index.name, version))
+    decided = [
+        decision
+        for decision in index.decisions
+        if version.digest in (decision["candidate_digest"], decision["production_digest"])
+    ]
     if decided:
         whole["decisions"] = decided
     if as_json:
@@ -158,21 +164,24 @@ def diff(
     """Show how two versions differ: settings, scores, numbers, demonstrations."""
     from foreword.registry.compare import difference
 
-    found = _store(store)
-    both = [found.resolve(reference) for reference in (which, other)]
-    told = difference(*(found.load(index.name, version) for index, version in both))
+    prompts = _store(store)
+    both = [prompts.resolve(reference) for reference in (which, other)]
+    differences = difference(*(prompts.load(index.name, version) for index, version in both))
     if as_json:
-        print_json(told)
+        print_json(differences)
         return
-    rows = [[key, *(json.dumps(value, ensure_ascii=False) for value in pair)] for key, pair in told["settings"].items()]
+    rows = [
+        [key, *(json.dumps(value, ensure_ascii=False) for value in pair)]
+        for key, pair in differences["settings"].items()
+    ]
     heads = [f"{index.name}@{version.number}" for index, version in both]
     print_table("", ("setting", heads[0], heads[1] if heads[0] != heads[1] else "the same"), rows, left=["setting"])
-    if told["numbers"]:
+    if differences["numbers"]:
         say(
-            f"The soft prompts lie {told['numbers']['relative_distance']:.3g} of the first's length apart, cosine "
-            f"{told['numbers']['cosine']:.4f}."
+            f"The soft prompts lie {differences['numbers']['relative_distance']:.3g} of the first's length apart, cosine "
+            f"{differences['numbers']['cosine']:.4f}."
         )
-    counts = told["demonstrations"]
+    counts = differences["demonstrations"]
     if any(counts.values()):
         say(
             f"Demonstrations: {counts['both']} in both, {counts['only_first']} in the first alone, {counts['only_second']} in the second."
@@ -187,7 +196,7 @@ def tag(
     as_json: o.Json = False,
 ) -> None:
     """Let an alias point to a version; it points nowhere else then."""
-    _told(_store(store).tag(which, alias), which.partition("@")[0], alias, as_json)
+    _print_alias(_store(store).tag(which, alias), which.partition("@")[0], alias, as_json)
 
 
 @registry.command(cls=Verb)
@@ -210,7 +219,7 @@ def rollback(
     as_json: o.Json = False,
 ) -> None:
     """Let an alias point to where it pointed before."""
-    _told(_store(store).rollback(name, alias), name, alias, as_json)
+    _print_alias(_store(store).rollback(name, alias), name, alias, as_json)
 
 
 @registry.command(cls=Verb)
@@ -223,14 +232,14 @@ def rm(
     """Take out a version that no alias points to, or with --all a whole name."""
     from foreword.util.errors import ForewordError
 
-    found = _store(store)
+    prompts = _store(store)
     if everything and "@" in which:
         raise ForewordError(f"--all takes a name with all its versions, and {which} names one; leave one of them out.")
     if everything:
-        found.remove_all(which)
+        prompts.remove_all(which)
         _gone(which, as_json)
     else:
-        _gone(f"{which.partition('@')[0]}@{found.remove(which).number}", as_json)
+        _gone(f"{which.partition('@')[0]}@{prompts.remove(which).number}", as_json)
 
 
 @registry.command(cls=Verb)
@@ -267,12 +276,25 @@ def push(
     alias: Annotated[
         list[str] | None, typer.Option("--alias", "-a", help="An alias that is to point to it there.")
     ] = None,
+    public: Annotated[
+        bool, typer.Option("--public", help="Let everybody read the hub's repository, where it is made now.")
+    ] = False,
     as_json: o.Json = False,
 ) -> None:
-    """Copy a version to a store elsewhere, where it has that store's next number."""
+    """Copy a version to a store elsewhere, where it has that store's next number, or to hf://OWNER/NAME, a repository of the hub that PEFT
+    opens (private where it is new, aliases as tags)."""
+    from foreword.registry.hub import SCHEME, Hub
     from foreword.registry.remote import Remote
+    from foreword.util.errors import ForewordError
 
-    version, new = Remote(url).push(_store(store), which, aliases=alias or ())
+    if url.startswith(SCHEME):
+        version, new = Hub(url).push(_store(store), which, aliases=alias or (), public=public)
+    elif public:
+        raise ForewordError(
+            f"--public is for repositories of the hub (hf://OWNER/NAME), and {url} is none; leave it out."
+        )
+    else:
+        version, new = Remote(url).push(_store(store), which, aliases=alias or ())
     _moved(which, version, new, url, as_json)
 
 
@@ -286,10 +308,13 @@ def pull(
     ] = None,
     as_json: o.Json = False,
 ) -> None:
-    """Copy a version from a store elsewhere; each file is checked."""
+    """Copy a version from a store elsewhere, each file checked, or from hf://OWNER/NAME (NAME\\[@REVISION]: the name here, and the branch,
+    tag or commit there)."""
+    from foreword.registry.hub import SCHEME, Hub
     from foreword.registry.remote import Remote
 
-    version, new = Remote(url).pull(_store(store), which, aliases=alias or ())
+    source: Hub | Remote = Hub(url) if url.startswith(SCHEME) else Remote(url)
+    version, new = source.pull(_store(store), which, aliases=alias or ())
     _moved(which, version, new, str(store), as_json)
 
 
@@ -312,7 +337,7 @@ def _plain(name: str, version: Version) -> dict[str, Any]:
     }
 
 
-def _told(version: Version, name: str, alias: str, as_json: bool) -> None:
+def _print_alias(version: Version, name: str, alias: str, as_json: bool) -> None:
     if as_json:
         print_json(_plain(name, version) | {"alias": alias})
     else:

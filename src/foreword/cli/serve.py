@@ -22,14 +22,7 @@ def _flag(kind: Any, name: str, words: str, **more: Any) -> Any:
     return Annotated[kind | None, typer.Option(name, help=words, rich_help_panel=SERVING, **more)]
 
 
-MODEL = {
-    "model": o.Model,
-    "dtype": o.Dtype,
-    "device": o.Device,
-    "revision": o.Revision,
-    "trust_remote_code": o.Trust,
-    "target_tokenizer": o.TargetTokenizer,
-}
+MODEL = ("model", *o.LOADED, "target_tokenizer")
 SETTINGS = {
     "store": _flag(
         Path,
@@ -67,6 +60,12 @@ def serve(
             "--grace", min=1, help="Seconds that answers under way have after SIGTERM.", rich_help_panel=SERVING
         ),
     ] = 30.0,
+    otlp: Annotated[
+        str | None,
+        typer.Option(
+            "--otlp", help="An OpenTelemetry collector's url, such as http://localhost:4318.", rich_help_panel=SERVING
+        ),
+    ] = None,
     as_json: o.Json = False,
     **flags: Any,
 ) -> None:
@@ -89,8 +88,9 @@ def serve(
         raise ForewordError(
             f"There is no store at {settings.store}; `foreword registry add FOLDER --name NAME --store {settings.store}` makes one."
         )
+    telemetry = _library("foreword.serve.telemetry").Telemetry.to(otlp, __version__) if otlp else None
     bound = running.listening(host, port)
-    service = inside.Service(loaded(o.settings({name: flags[name] for name in MODEL})), settings)
+    service = inside.Service(loaded(o.settings({name: flags[name] for name in MODEL})), settings, telemetry)
     for sentence in service.check_store():
         print(f"foreword: not served: {sentence}", file=sys.stderr)
 
@@ -134,14 +134,14 @@ def keys(
         say(key)
 
 
-def loaded(given: dict[str, Any]) -> Any:
+def loaded(options: dict[str, Any]) -> Any:
     """The model that flags name. Raises ForewordError where they name none."""
     from foreword.config.run import Run
     from foreword.util.errors import ForewordError
 
-    if not given.get("model"):
+    if not options.get("model"):
         raise ForewordError("There is no model; give --model NAME.")
-    run = Run.model_validate(given)
+    run = Run.model_validate(options)
     bars = Bars()
     with bars.shown(), bars.waiting("loading model"):
         from foreword.study import plan

@@ -52,18 +52,18 @@ class Clock:
 
     def begins(self, label: str) -> str:
         """A trial begins: what the last took and about how long all that are left will take; nothing at the first."""
-        now, told = self._now(), ""
+        now, message = self._now(), ""
         if self._current is not None:
             last, start = self._current
             self._took.setdefault(last, []).append(now - start)
             every = [seconds for some in self._took.values() for seconds in some]
             usual = sum(every) / len(every)
             left = sum(sum(some) / len(some) if (some := self._took.get(each)) else usual for each in self._left)
-            told = f"the last took {duration(now - start)}; about {duration(left)} left"
+            message = f"the last took {duration(now - start)}; about {duration(left)} left"
         if label in self._left:  # else its record went away meanwhile
             self._left.remove(label)
         self._current = (label, now)
-        return told
+        return message
 
 
 class Aside(Console):
@@ -150,6 +150,12 @@ def print_json(value: object) -> None:
     for a command."""
     text = json.dumps(value, ensure_ascii=not utf8(sys.stdout), allow_nan=False)
     sys.stdout.write(UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n")
+
+
+def shown(text: str) -> str:
+    """An answer's text as stdout may get it: on a terminal without characters that it takes for commands, in a pipe as it is."""
+    text = visible(text) if sys.stdout.isatty() else text
+    return text if utf8(sys.stdout) else text.encode("ascii", "backslashreplace").decode()
 
 
 def utf8(stream: TextIO) -> bool:

@@ -13,7 +13,7 @@ SYSTEM = "system"  # the column of a record's system message, once it is read
 
 
 def conversational(row: Mapping[str, Any], input_column: str = "input", target_column: str = "target") -> bool:
-    """Whether a record has the columns `messages`, or `prompt` and `completion`, and not those that are asked for."""
+    """Whether a record has the columns `messages`, or `prompt` and `completion`, and not the input and target columns."""
     if input_column in row or target_column in row:
         return False
     return "messages" in row or {"prompt", "completion"} <= set(row)

@@ -20,7 +20,7 @@ SPLITS = ("train", "dev", "test")
 
 @dataclass(frozen=True)
 class Task:
-    """metrics: names on the metrics shelf, the first is the one that decides. source: where the examples come
+    """metrics: names on the metrics shelf, the first is the primary one. source: where the examples come
     from, licence.
 
     notes: what a reader of the scores should know of where the examples come from; not part of the fingerprint.
@@ -68,7 +68,7 @@ class Task:
         return (*remarks, *self._wording())
 
     def _wording(self) -> list[str]:
-        """What of the wording a user may not have meant: targets that an answer cannot give back, braces that are no places."""
+        """What in the template a user may not have meant: targets that an answer cannot give back, braces that are no places."""
         template, remarks = self.template, []
         targets = Counter(t.strip() for name in SPLITS for example in self.split(name) for t in example.targets)
         for stop in template.stops:

@@ -20,9 +20,9 @@ _SECONDS = 1.0  # that taking an answer out of one output may take
 
 @dataclass(frozen=True)
 class Template:
-    """How a task is worded.
+    """The wording of a task.
 
-    instruction: said once, before everything else, by the methods that use words only (prompt design, in-context learning).
+    instruction: stands once, before everything else, for methods without a soft prompt (prompt design, in-context learning).
     question: the input with `{field}` places, ending where the answer starts; any column may be named, a literal brace is doubled.
     answer: the answer with its `{target}` place; what stands before the place (a blank, say) is part of the answer's tokens.
     separator: stands after the instruction and after each demonstration.
@@ -117,7 +117,7 @@ class Template:
         return "".join(text for text, _ in self.replied(target))
 
     def shown(self, example: Example) -> tuple[Runs, Runs, Runs]:
-        """Question, answer and separator of a worked example, each to be tokenised apart: as a question that is asked and an answer
+        """Question, answer and separator of a worked example, each to be tokenised on its own: as a question and an answer
         that is trained are."""
         return self.question_runs(example), self.replied(example.targets[0]), ((self.separator, True),)
 
@@ -170,7 +170,7 @@ class Template:
         return str((hit.group(1) if hit.re.groups else hit.group()) or "").strip()
 
     def misread(self, targets: Iterable[str]) -> tuple[int, str]:
-        """How many of the targets are read back as something else when the model says exactly what was to be said, and the first of
+        """How many of the targets are read back as something else when the model generates exactly the target's text, and the first of
         these; (0, "") where all come back."""
         lost = [target for target in targets if self.read(self.reply(target)) != target.strip()]
         return len(lost), lost[0] if lost else ""

@@ -1,7 +1,9 @@
-"""The room that names the model library: frozen models behind few verbs; it refuses to know tasks, methods or files of ours."""
+"""Frozen language models behind a few verbs; the only room that imports the model library, and it knows no tasks, methods or files of
+foreword."""
 
 from foreword.engine.batch import Row
 from foreword.engine.capabilities import Capabilities
+from foreword.engine.constrained import ANY_OBJECT, JsonConstraint, JsonGrammar, JsonWriter
 from foreword.engine.core import Backbone
 from foreword.engine.identity import encoder_fingerprint
 from foreword.engine.load import load_backbone, wrap
@@ -10,9 +12,13 @@ from foreword.engine.sampling import Sampling
 from foreword.engine.session import GeneratedToken, Request, Session
 
 __all__ = [
+    "ANY_OBJECT",
     "Backbone",
     "Capabilities",
     "GeneratedToken",
+    "JsonConstraint",
+    "JsonGrammar",
+    "JsonWriter",
     "Prefix",
     "Prefixes",
     "Request",

@@ -1,4 +1,4 @@
-"""Activation checkpointing: in passes that ask for it a layer keeps its input alone and is run again for the gradient."""
+"""Activation checkpointing: in passes that ask for it, each layer keeps only its input and is recomputed for the gradient."""
 
 from __future__ import annotations
 

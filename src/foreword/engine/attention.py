@@ -1,5 +1,5 @@
-"""How foreword's own attention gets into a model, through the library's register of attentions or in place of a family's own; it refuses
-kinds of attention that it does not know."""
+"""How foreword's own attention gets into a model: through the library's attention register, or in place of a family's own
+implementation; an unknown kind of attention is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows and the index arithmetic of one batch: padding, masks, positions; it refuses rows without a token to read."""
+"""Rows and the index arithmetic of one batch: padding, masks and position ids."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from foreword.util.errors import ForewordError
 @dataclass(frozen=True)
 class Row:
     """What the model gets for one example, beside the soft prompt. prefix: ids that many rows share (instruction, fixed
-    demonstrations). own: this row's ids (retrieved demonstrations, question). answer: ids to be said. behind: the soft prompt stands
-    behind these ids in the encoder and not in front of them. before: ids between the tokenizer's start and the soft prompt, where that
+    demonstrations). own: this row's ids (retrieved demonstrations, question). answer: the label ids. append: the soft prompt is
+    appended to these ids in the encoder, not prepended. before: ids between the tokenizer's start and the soft prompt, where that
     stands inside the text (the head of a chat's first turn)."""
 
     prefix: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""Index arithmetic of batches: which rows run together, and in which order an epoch goes; it refuses to see the rows themselves."""
+"""Which rows run together, and in which order an epoch visits them: index arithmetic over lengths alone."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Rows whose answers grow behind a prefix that is held once for all of them: what each layer keeps of their own tokens, and attention over
-both; a row sees its prefix and itself, and never another row."""
+"""Rows that are decoded behind a prefix whose keys and values are held once: the KV cache of the rows' own tokens, and attention over
+both; a row attends to its prefix and itself, never to another row."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Layer = tuple[Tensor, Tensor]  # keys and values
 
 
 class Block:
-    """Rows behind one prefix that is held once, or rows of any prefixes, each with a copy of its own. Rows come and go. Shapes: n rows, K
+    """Rows after one prefix that is held once, or rows of any prefixes, each with a copy of its own. Rows come and go. Shapes: n rows, K
     key heads, C columns of a row, D head width.
 
-    shared: the prefix held once. held: how many columns of each row hold something; what is behind them is room."""
+    shared: the prefix held once. held: how many columns of each row are filled; those after them are room."""
 
     def __init__(self, shared: PrefixState | None) -> None:
         self.shared = shared
@@ -39,7 +39,7 @@ class Block:
         return length_of(self.shared)
 
     def add(self, states: Sequence[PrefixState | None], columns: int) -> None:
-        """Rows more, each behind a copy of its prefix, with room for so many columns in all."""
+        """More rows, each after a copy of its prefix, with room for so many columns in all."""
         first = len(self.held)
         self.held += [length_of(state) for state in states]
         self._copied += states
@@ -65,7 +65,7 @@ class Block:
                 buffer[row, :, : self.held[row]] = states[0]
 
     def layer(self, index: int, key: Tensor, value: Tensor) -> Layer:
-        """A layer's buffers; new ones, for keys and values [1, K, R, D] like these, have the copied prefixes in them and 0 behind."""
+        """A layer's buffers; new ones, for keys and values [1, K, R, D] like these, have the copied prefixes in them and 0 after those."""
         if index == len(self.layers):
             shape = (len(self.held), key.shape[1], self._columns)
             self.layers.append((key.new_zeros((*shape, key.shape[3])), value.new_zeros((*shape, value.shape[3]))))
@@ -73,7 +73,7 @@ class Block:
         return self.layers[index]
 
     def compact(self, order: Sequence[int]) -> None:
-        """Let only these rows go on, as `still_there` orders them; the buffers stay, for rows to come."""
+        """Keep only these rows, as `still_there` orders them; the buffers stay, for rows to come."""
         moves = [(place, source) for place, source in enumerate(order) if place != source]
         for layer in self.layers:
             for buffer in layer:
@@ -115,7 +115,7 @@ class NewTokens:
         return [at for start, size in zip(before, self.sizes, strict=True) for at in range(start, start + size)]
 
     def put(self, buffer: Tensor, states: Tensor) -> None:
-        """Set the tokens' keys or values [K, N, D] behind what their rows hold."""
+        """Write the tokens' keys or values [K, N, D] after what their rows hold."""
         if self.longest == 1:
             if buffer.device not in self._columns:
                 places = [list(range(self.rows.start, self.rows.stop)), self.held]
@@ -127,7 +127,7 @@ class NewTokens:
             buffer[row, :, held : held + size] = states[:, start : start + size]
 
     def padded(self, query: Tensor, heads: int) -> Tensor:
-        """Queries [heads, N, D] row by row, 0 behind a row's end: [n, K, T, G, D]."""
+        """Queries [heads, N, D] row by row, 0 after a row's end: [n, K, T, G, D]."""
         by_key = query.view(heads, -1, *query.shape[1:])  # [K, G, N, D]
         if min(self.sizes) == self.longest:
             rows = by_key.view(heads, -1, len(self.sizes), self.longest, query.shape[-1])

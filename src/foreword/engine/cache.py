@@ -1,4 +1,4 @@
-"""The keys and values of prefixes, and caches that start from them; it refuses to copy them before a layer asks."""
+"""Keys and values of prefixes, and KV caches that start from them; nothing is copied before a layer asks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class PrefixState:
         return sum(states.nbytes for pair in self.layers for states in pair)
 
     def for_rows(self, rows: int) -> DynamicCache:
-        """A cache in which each of `rows` rows has this prefix behind it: views of the one copy, gradients included."""
+        """A cache in which each of `rows` rows has this prefix in its past: views of the one copy, gradients included."""
         layers: list[DynamicLayer] = []
         for keys, values in self.layers:
             layer = DynamicLayer()
@@ -92,7 +92,7 @@ class PrefixCache:
 
 @dataclass(frozen=True)
 class RowPrefixes:
-    """Which prefix stands behind each row of a batch, from the first row to the last: (prefix, how many rows next to each other have
+    """The prefix of each row of a batch, from the first row to the last: (prefix, how many rows next to each other have
     it)."""
 
     parts: tuple[tuple[PrefixState | None, int], ...]
@@ -170,7 +170,7 @@ class PreallocatedLayer(DynamicLayer):  # type: ignore[misc]
         return self._used + query_length, 0
 
     def compact(self, order: Sequence[int]) -> None:
-        """Let only these rows go on, as `still_there` orders them."""
+        """Keep only these rows, as `still_there` orders them."""
         self._rows = len(order)
         if self.is_initialized:
             self._keys, self._values = moved(self._keys, order), moved(self._values, order)
@@ -194,7 +194,7 @@ def moved(values: Tensor, order: Sequence[int]) -> Tensor:
 
 
 def preallocated_cache(row_prefixes: RowPrefixes, room: int) -> DynamicCache:
-    """A cache in which each row has its prefix behind it and room for `room` positions in all."""
+    """A cache in which each row has its prefix in its past and room for `room` positions in all."""
     depth = max((len(state.layers) for state, _ in row_prefixes.parts if state is not None), default=0)
     if depth:
         return _cache([PreallocatedLayer(row_prefixes.layer(index), row_prefixes.rows, room) for index in range(depth)])
@@ -204,7 +204,7 @@ def preallocated_cache(row_prefixes: RowPrefixes, room: int) -> DynamicCache:
 
 
 def compact_rows(cache: DynamicCache, order: Sequence[int]) -> None:
-    """Let only these rows of a cache go on, as `still_there` orders them."""
+    """Keep only these rows of a cache, as `still_there` orders them."""
     for layer in cache.layers:
         if isinstance(layer, PreallocatedLayer):
             layer.compact(order)

@@ -1,4 +1,4 @@
-"""The engine for decoder-only models: a shared prefix is run once and every row attends to it; padding and batch-mates never move a
+"""The engine for decoder-only models: a shared prefix is run once and every row attends to it; neither padding nor batch-mates move a
 row's positions."""
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from foreword.engine.shared_prefix_decoder import SharedPrefixDecoder, logprobs_
 from foreword.engine.skippable import Skippable, find_skippable
 from foreword.util.errors import ForewordError
 
-# Bytes that a layer is spared to read a step by a prefix held once: with fewer, the more calls that it takes are slower.
+# Bytes that a layer reads less a step where a prefix is held once: with fewer, the additional calls cost more than that.
 WORTH = 2**21
 KEPT_BYTES = 2**30  # of prefix states kept for answering, at most; as many as the weights have where those are more
 
 
 class CausalEngine:
     """Loss, scores and answers of a frozen decoder-only model. Shapes: B rows, S prefix positions (soft prompt, the tokenizer's start,
-    shared ids), T own positions, V words, H width."""
+    shared ids), T own positions, V vocabulary entries, H width."""
 
     switch: int | None = None  # the length beyond which a row's numbers depend on the longest row of its pass
 
@@ -61,13 +61,13 @@ class CausalEngine:
         self.limit = 0.0  # how far logits may be from the plain pass's, as a part of their spread; found at load
         self._per_layer = per_layer_inputs(model)
         self._local = local_window(model.config.get_text_config(decoder=True))
-        self._skippable: Skippable | None = None  # what a loss may leave out, once one was asked for
+        self._skippable: Skippable | None = None  # what a loss may leave out, found at the first loss
         self.worth = WORTH
         self.prefix_states = PrefixCache(max(KEPT_BYTES, sum(value.nbytes for value in model.parameters())))
 
     @property
     def reads_ids(self) -> bool:
-        """Whether layers look ids up in tables of their own, beside the input vectors."""
+        """Whether layers look ids up in tables of their own, in addition to the input vectors."""
         return self._per_layer is not None
 
     @property
@@ -102,7 +102,7 @@ class CausalEngine:
         return inputs, mask
 
     def padded(self, rows: Sequence[Prompted], *, left: bool, alone: bool) -> tuple[dict[str, Any], Tensor]:
-        """Inputs and mask [B, T] of rows, behind their prefixes or, where asked, alone."""
+        """Inputs and mask [B, T] of rows, after their prefixes or, where `alone`, without them."""
         lines: list[Line] = []
         for prefix, row in rows:
             shared = None if alone else self.shared(prefix, row)
@@ -188,7 +188,7 @@ class CausalEngine:
         return ("" if prefix is None else prefix.digest, row.before, row.prefix, autocast_dtype(self.device))
 
     def row_prefixes(self, rows: Sequence[Prompted]) -> tuple[list[int], RowPrefixes]:
-        """The places of the rows, the longest first, and the prefixes behind them in that order."""
+        """The places of the rows, the longest first, and their prefixes in that order."""
         states = self.states(rows)
         number = {key: at for at, key in enumerate(dict.fromkeys(map(id, states)))}
         order = sorted(range(len(rows)), key=lambda place: (-len(rows[place][1].own), number[id(states[place])], place))
@@ -222,7 +222,7 @@ class CausalEngine:
         return self.joined_logits(prefix, rows, hidden_states)
 
     def skipping_logits(self, skippable: Skippable, soft: Tensor, rows: Sequence[Row]) -> Tensor:
-        """Logits [N, V] of rows packed behind a soft prompt [P, H], where so much is spared."""
+        """Logits [N, V] of rows packed after a soft prompt [P, H], with so much skipped."""
         return self._packed_logits(Prefix.of(soft), rows, None, skippable)[0]
 
     def _packed_logits(
@@ -297,7 +297,7 @@ class CausalEngine:
 
     def loss(self, soft: Prefix | Tensor | None, rows: Sequence[Row]) -> tuple[Tensor, int]:
         """Summed cross-entropy in nats over the answer tokens of rows that share one prefix, and how many tokens. Gradients reach
-        the prefix's numbers; where weights take gradients they reach those too, and nothing is spared."""
+        the prefix's numbers; where weights take gradients they reach those too, and nothing is skipped."""
         weights_frozen, prefix = frozen(self.model), Prefix.of(soft)
         if (
             weights_frozen
@@ -334,7 +334,7 @@ class CausalEngine:
         return [scores[place] for place in range(len(rows))]
 
     def _cached_logprobs(self, prompted: Sequence[Prompted]) -> tuple[list[int], Tensor]:
-        """The rows' places in some order, and log-probabilities [N] of their answers' tokens in it, behind prefixes that are copied into
+        """The rows' places in some order, and log-probabilities [N] of their answers' tokens in it, after prefixes that are copied into
         a cache of the model library's kind."""
         order, row_prefixes = self.row_prefixes(prompted)
         rows = [prompted[place][1] for place in order]

@@ -1,5 +1,5 @@
-"""Run a freshly loaded model on a few tokens to find which short cuts are exact for it, and why the others are not; it refuses to trust a
-family's name."""
+"""Finds out, by running a freshly loaded model on a few tokens, which short cuts are exact for it, and why the others are not; the
+family's name decides nothing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Engines = CausalEngine | Seq2SeqEngine
 
 
 def causal_capabilities(engine: CausalEngine, name: str, text_ids: Sequence[int]) -> None:
-    """Give the engine the traits that hold for its model, and the reasons of those that do not.
+    """Give the engine the capabilities that hold for its model, and the reasons for those that do not.
 
     Raises ForewordError for a model whose plain pass over ids is not what the engine computes, or that is no causal language model."""
     engine.reasons = {}
@@ -44,7 +44,7 @@ def causal_capabilities(engine: CausalEngine, name: str, text_ids: Sequence[int]
 
 
 class _Truth:
-    """Logits [A, V] of a row alone behind the first positions of a soft prompt, all in one sequence: each computed once."""
+    """Logits [A, V] of a row alone after the first positions of a soft prompt, all in one sequence: each computed once."""
 
     def __init__(self, engine: CausalEngine) -> None:
         self.engine = engine
@@ -187,7 +187,7 @@ def _by_head(engine: Engines, soft: Tensor | None, rows: Sequence[Row]) -> Tenso
 
 
 def _shared_prefix(engine: CausalEngine, soft: Tensor, rows: Sequence[Row], alone: _Truth) -> bool:
-    """Whether answers may grow beside a prefix that is held once: rows that share one, and one with another of its own."""
+    """Whether answers may be decoded after a prefix that is held once: rows that share one, and a row with another of its own."""
     rows = [*rows, *rows, rows[0]]
     softs = [soft] * (len(rows) - 1) + [soft[:2]]
     first_logits = [alone(each, row)[:2] for each, row in zip(softs, rows, strict=True)]
@@ -204,7 +204,7 @@ def _shared_prefix(engine: CausalEngine, soft: Tensor, rows: Sequence[Row], alon
 
 @torch.no_grad()
 def _beyond(engine: CausalEngine, name: str, text_ids: Sequence[int], length: int) -> None:
-    """Hold the traits, found on short rows, against rows of this length, which see more than a window of local attention."""
+    """Check the capabilities, found on short rows, on rows of this length, which are longer than a window of local attention."""
     known = engine.capabilities
     refuse_unsound_causal(engine, name, _ids(text_ids, length))
     soft, short = _soft(engine, text_ids), _rows(text_ids)[0]
@@ -266,7 +266,7 @@ def _gradient(engine: Engines, soft: Tensor, rows: Sequence[Row]) -> None:
 
 
 def _loss(engine: Engines, rows: Sequence[Row], soft: Tensor) -> Tensor:
-    """The loss, nothing spared: what may be is found when a training begins."""
+    """The loss with nothing skipped: what may be skipped is found when a training begins."""
     return answers_loss(
         engine.model, engine.capabilities.fused_lm_head_loss, functools.partial(engine.answer_logits, soft, rows)
     )[0]

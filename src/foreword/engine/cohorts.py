@@ -1,5 +1,5 @@
-"""A running batch for models whose rows cannot join others that are under way: those that are admitted together grow together, in a
-cache or state of the model library's kind."""
+"""A running batch for models whose rows cannot join others mid-way: rows that are admitted together are decoded together, in a cache or
+state of the model library's kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Backbone is a frozen model with its tokenizer and few verbs; it refuses to change, or to learn of tasks."""
+"""Backbone: a frozen model with its tokenizers and a few verbs (`embed`, `loss`, `score`, `generate`, `states`)."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ class Backbone:
         return max(weights, STATES) // max(1, self.engine.token_bytes())
 
     def sizes(self, prefixes: Prefixes, rows: Sequence[Row], longest: int) -> list[int]:
-        """Tokens that each of these rows takes while up to `longest` grow behind it: its prompt and prefix are not counted where they are
+        """Tokens that each of these rows takes while up to `longest` more are decoded: its prompt and prefix are not counted where they are
         held once for all rows that have them."""
         each_prefix = each(prefixes, len(rows))
         owners = [(id(prefix), row.before, row.prefix) for prefix, row in zip(each_prefix, rows, strict=True)]

@@ -1,5 +1,5 @@
-"""Batches in which answers of a decoder-only model grow in a cache or state of the model library's kind, or all over again: for models
-whose attention cannot be foreword's. A batch is made of rows that may stand together, and none joins it later."""
+"""Decoding batches for decoder-only models whose attention cannot be foreword's: with a cache or state of the model library's kind, or
+recomputing the whole row for each token. A batch is made of rows that fit together, and none joins later."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Decoder(Protocol):
         """Logits [B, V] for each row's first token."""
 
     def decode_step(self, chosen: Tensor) -> Tensor:
-        """Logits [B, V] for the token behind the chosen ones [B]."""
+        """Logits [B, V] for the token after the chosen ones [B]."""
 
     def compact(self, gone: Sequence[bool]) -> list[int]:
-        """Let only the rows go on that are not gone; their places before, in the order in which they stand now."""
+        """Keep only the rows that are not gone; returns their former places, in the order in which they stand now."""
 
 
 class _Engine(Protocol):
@@ -62,7 +62,7 @@ class CachedDecoder:
         return self._pass(self.inputs, positions(self.mask)[:, self.before :])
 
     def decode_step(self, chosen: Tensor) -> Tensor:
-        """Logits [B, V] behind one token [B] more."""
+        """Logits [B, V] after one more token [B]."""
         self.mask = torch.cat([self.mask, self.mask.new_ones((len(chosen), 1))], dim=1)
         return self._pass({"input_ids": chosen.unsqueeze(1)}, self.mask.sum(dim=1, keepdim=True) - 1)
 
@@ -72,7 +72,7 @@ class CachedDecoder:
         return out.logits[0]  # type: ignore[no-any-return]
 
     def compact(self, gone: Sequence[bool]) -> list[int]:
-        """Let only the rows go on that are not gone; their places before, in the order in which they stand now."""
+        """Keep only the rows that are not gone; returns their former places, in the order in which they stand now."""
         order = still_there(gone)
         self.mask = self.mask[torch.tensor(order, device=self.mask.device)]
         compact_rows(self.cache, order)
@@ -94,7 +94,7 @@ class ConcatDecoder:
         return self._pass(self.mask.shape, self.mask, positions(self.mask), self.inputs)
 
     def decode_step(self, chosen: Tensor) -> Tensor:
-        """Logits [B, V] behind one token [B] more."""
+        """Logits [B, V] after one more token [B]."""
         self.mask = torch.cat([self.mask, self.mask.new_ones((len(chosen), 1))], dim=1)
         inputs = {"input_ids": chosen.unsqueeze(1), **self.state}
         mask = self.mask if "past_key_values" in inputs else self.mask[:, -1:]  # a state is past its padding
@@ -130,7 +130,7 @@ class UncachedDecoder:
         return logits
 
     def decode_step(self, chosen: Tensor) -> Tensor:
-        """Logits [B, V] behind one token [B] more."""
+        """Logits [B, V] after one more token [B]."""
         longer = []
         for (prefix, row), token in zip(self.rows, chosen.tolist(), strict=True):
             longer.append((prefix, Row(row.prefix, (*row.own, token), before=row.before)))
@@ -138,7 +138,7 @@ class UncachedDecoder:
         return self.prefill()
 
     def compact(self, gone: Sequence[bool]) -> list[int]:
-        """Let only the rows go on that are not gone; their places before, in the order in which they stand now."""
+        """Keep only the rows that are not gone; returns their former places, in the order in which they stand now."""
         order = still_there(gone)
         self.rows = [self.rows[place] for place in order]
         return order

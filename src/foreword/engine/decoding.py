@@ -1,4 +1,4 @@
-"""Answers grow one token a pass in a running batch that rows join and leave, whatever kind of model computes them."""
+"""Decoding one token a pass in a running batch that rows join and leave, whatever kind of model computes them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Entry:
 
 
 class RunningBatch(Protocol):
-    """Rows whose answers grow together. What stands beside a row never changes its logits (beyond rounding). joins: whether a row that is
+    """Rows that are decoded together. Batch-mates never change a row's logits (beyond rounding). joins: whether a row that is
     admitted later goes through the model together with the others, and not in a pass of its own."""
 
     joins: bool

@@ -1,5 +1,5 @@
-"""Element-wise parts of a model (tanh GELU, root-mean-square norms) computed in fewer passes over memory; it refuses a stand-in whose
-values are not the part's own."""
+"""Element-wise parts of a model (tanh GELU, RMS norms) computed in fewer passes over memory; a replacement is used only where its values
+equal the part's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the gradient that reaches a soft prompt is that of the loss, by a step along it; it refuses to trust a kernel's backward."""
+"""Checks the gradient that reaches a soft prompt against the loss itself, by a step along it: a kernel's backward is not trusted."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """The output layer at answer positions: cross-entropy and its gradient a few rows at a time, so that a large vocabulary never makes a
-full table of logits; it refuses output layers that are more than a matrix product."""
+full table of logits."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-LOGITS = 2**19  # made at once, 2 MiB in float32: they stay in the processor's cache, as do their words' weights
+LOGITS = (
+    2**19
+)  # made at once, 2 MiB in float32: they stay in the processor's cache, as do the weights of their vocabulary entries
 FAINT = -60.0  # logits below the greatest by more count as this: below any rounding; numbers under 1e-38 make a product 20 times as slow
-ROWS, ENTRIES = 1024, 512  # hidden states that go together, at most; words, at least
+ROWS, ENTRIES = 1024, 512  # hidden states that go together, at most; vocabulary entries, at least
 
 
 class Head:
@@ -33,7 +35,7 @@ class Head:
         )
 
     def logits(self, hidden: Tensor, entries: slice = slice(None)) -> Tensor:
-        """[N, H] to [N, V], or some words of V."""
+        """[N, H] to [N, V], or to some of the V entries."""
         logits = functional.linear(hidden, self.weight[entries], None if self.bias is None else self.bias[entries])
         if self.scale != 1.0:
             logits *= self.scale
@@ -68,7 +70,7 @@ def answers_loss(
 
 
 class _Loss(torch.autograd.Function):
-    """The gradient is made beside the loss, while a part's logits are at hand: for hidden states it is (chances - one at the wanted token)
+    """The gradient is made beside the loss, while a part's logits are at hand: for hidden states it is (chances - one at the label)
     times the output layer's weights. What chances are divided by is known at the end only; until then all is relative to the greatest
     logit so far (Milakov and Gimelshein 2018, arXiv 1805.02867)."""
 
@@ -81,7 +83,7 @@ class _Loss(torch.autograd.Function):
             top = torch.full(row_labels.shape, float("-inf"), dtype=kind, device=hidden.device)
             total, at, slope = torch.zeros_like(top), torch.zeros_like(top), torch.zeros_like(states, dtype=kind)
             for entries in _parts(len(head.weight), max(ENTRIES, LOGITS // len(states))):
-                logits = head.logits(states, entries).to(kind)  # [N, words]
+                logits = head.logits(states, entries).to(kind)  # [N, entries]
                 bent = head.bent(logits) if ctx.needs_input_grad[0] else None
                 here = row_labels - entries.start
                 inside = (here >= 0) & (here < logits.shape[1])

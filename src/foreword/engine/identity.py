@@ -1,4 +1,4 @@
-"""The fingerprint of a backbone: all that can change a number of it, by contents; it refuses to go by names, or by samples."""
+"""The fingerprint of a backbone: by its contents, all that can change one of its numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a decoder-only model reads: lines of tokens and soft prompts as ids, a mask, and where soft prompts stand in them."""
+"""Inputs of a decoder-only model: lines of tokens and soft prompts as ids, a mask, and the positions of the soft prompts."""
 
 from __future__ import annotations
 

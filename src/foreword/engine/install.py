@@ -1,4 +1,4 @@
-"""What foreword puts into a model's modules, once: each part asks the pass that is running in its own thread or task what to do, and
+"""What foreword puts into a model's modules, once: each patched part asks the pass that runs in its own thread or task what to do, and
 outside a pass does what it always did."""
 
 from __future__ import annotations

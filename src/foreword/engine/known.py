@@ -1,5 +1,5 @@
-"""Which short cuts held for each family when the table was made (`python -m recipes.families`), and what to say where they no longer do;
-it refuses to decide what is taken: running the model does."""
+"""Which short cuts held for each family when the table was made (`python -m recipes.families`), and what to say where one no longer
+does; what is taken is decided by running the model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BY_NATURE = {
 
 @functools.cache
 def known() -> dict[str, list[str]]:
-    """model_type to the traits that held for it."""
+    """model_type to the capabilities that held for it."""
     table: dict[str, list[str]] = json.loads(TABLE.read_text(encoding="utf-8"))
     return table
 

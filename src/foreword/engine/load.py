@@ -48,7 +48,7 @@ def load_backbone(
     """Load a frozen backbone.
 
     name: a folder, a GGUF file or a folder that holds one, a hub id, a name that `foreword models` lists, or `reference` for the model
-    that comes with foreword. progress: told of a GGUF file's conversion, at its first use. dtype: auto (float32 on a CPU, bfloat16 on an
+    that comes with foreword. progress: hears of a GGUF file's conversion, at its first use. dtype: auto (float32 on a CPU, bfloat16 on an
     accelerator), float32, bfloat16 or float16. device: auto, cpu, cuda, cuda:N, mps, or spread (over all devices; needs accelerate).
     target_tokenizer: a folder, for an
     encoder-decoder whose output alphabet is its own; one lying in a sub-folder of the model's is found without being named.
@@ -179,7 +179,7 @@ def install(model: Any) -> Installation:
 
 
 def _answering(answers: TokenizerAdapter, model: Any) -> TokenizerAdapter:
-    """The wording of an encoder-decoder's answers: as the tokenizer writes a target, begun with the id that generation is made to begin
+    """The tokenizer of an encoder-decoder's answers: as the tokenizer writes a target, begun with the id that generation is made to begin
     with, and ended at the first end."""
     target = answers.target()
     forced = getattr(model.generation_config, "forced_bos_token_id", None)

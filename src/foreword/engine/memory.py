@@ -1,5 +1,5 @@
-"""A token budget that gives way when the memory does not hold a batch: the batch goes again in smaller parts; it refuses to lose what was
-finished, and to hide any other error."""
+"""A token budget that shrinks when a batch does not fit into memory: the batch is run again in smaller parts, and what was finished is
+kept."""
 
 from __future__ import annotations
 

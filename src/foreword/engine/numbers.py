@@ -1,4 +1,4 @@
-"""A digest of every number of a model's weights and persistent buffers; it refuses values whose numbers it cannot read."""
+"""A digest of every number of a model's weights and persistent buffers; a value whose numbers cannot be read is refused."""
 
 from __future__ import annotations
 

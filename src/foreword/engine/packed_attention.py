@@ -1,5 +1,5 @@
-"""Attention for a batch that stands in one sequence: the shared prefix once, every row behind it, nothing padded; it refuses kinds of
-attention that it does not know how to keep apart."""
+"""Attention for a batch that stands in one packed sequence: the shared prefix once, every row behind it, nothing padded, and no row sees
+another."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SCORES = 2**21  # of a group of rows, at most: 8 MiB in float32
 
 @dataclass(frozen=True)
 class Group:
-    """Rows of a packed sequence that are computed together, padded behind their ends to the longest: B rows of T positions, N = B T.
+    """Rows of a packed sequence that are computed together, padded on the right to the longest: B rows of T positions, N = B T.
 
     starts, sizes: where each row begins in the sequence, and its tokens. past: how many prefix positions it sees."""
 
@@ -33,7 +33,7 @@ class Group:
         return max(self.sizes)
 
     def padded(self, values: Tensor) -> Tensor:
-        """Of values [K, S + R, ..] those of the rows, 0 behind a row's end: [K, N, ..]."""
+        """Of values [K, S + R, ..] those of the rows, 0 after a row's end: [K, N, ..]."""
         shape = (len(values), len(self.sizes), self.longest, *values.shape[2:])
         padded = values.new_empty(shape) if min(self.sizes) == self.longest else values.new_zeros(shape)
         for row, (start, size) in enumerate(zip(self.starts, self.sizes, strict=True)):
@@ -50,7 +50,7 @@ class Group:
 
 class Packing:
     """Where things stand in a packed sequence [S + R]: S prefix positions, then rows of `sizes` tokens each, R in all, best the longest
-    first. A row sees the prefix and its own earlier tokens, as if it stood alone behind the prefix. Lives as long as one step."""
+    first. A row sees the prefix and its own earlier tokens, as if it stood alone after the prefix. Lives as long as one step."""
 
     def __init__(self, prefix: int, sizes: tuple[int, ...], device: torch.device) -> None:
         self.prefix, self.sizes = prefix, sizes

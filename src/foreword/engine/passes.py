@@ -1,5 +1,5 @@
-"""One forward pass as foreword runs it: a value that the parts of a model read from a context variable, so that threads and tasks never
-see each other's."""
+"""One forward pass as foreword runs it: a context variable that the parts of a model read, so that threads and tasks never see each
+other's pass."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Pass:
 
     layout: what stands where in a sequence that several rows share; None: a batch of the model library's kind. logit_positions: flat
     positions [N] whose hidden states the output layer gets; None: all. hidden: where it is a list, those hidden states [N, H] are put
-    there and no logits are made. spared: parts whose output is used at some positions only. trained_positions: how many positions from
-    the first on gradients flow through in the spared parts. checkpointing: layers keep their input alone and run again for the gradient."""
+    there and no logits are made. early, late: parts whose output is used at some positions only. trained_positions: how many positions from
+    the first on gradients flow through in the early parts. checkpointing: layers keep their input alone and run again for the gradient."""
 
     owner: object
     layout: Layout | None = None

@@ -1,5 +1,5 @@
-"""A Prefix is what stands before a row's own tokens, as a value with a digest: embeddings of a soft prompt, token ids, keys and values, or
-several of these in a row."""
+"""A Prefix is what stands before a row's own tokens, as a value with a digest: embeddings of a soft prompt, token ids, keys and values,
+or several of these one after another."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ class Prefix:
 
     @property
     def inputs(self) -> tuple[Embeddings | Tokens, ...]:
-        """What the model reads behind those."""
+        """What the model reads after those."""
         return tuple(piece for piece in self.pieces if not isinstance(piece, KeysValues))
 
     def matrix(self) -> Tensor:
@@ -152,7 +152,7 @@ class Prefix:
         return self.pieces[0].values
 
     def then(self, ids: Sequence[int]) -> Prefix:
-        """This and token ids behind it."""
+        """This and token ids after it."""
         return Prefix((*self.pieces, Tokens(tuple(ids)))) if ids else self
 
 

@@ -12,7 +12,7 @@ TOKENS = 32  # of the sequence that is measured, at most
 
 @torch.no_grad()
 def residual_scale(model: Any, ids: Sequence[int]) -> float | None:
-    """Root mean square of the hidden states [T, H] behind the first block (of the encoder where there is one): the median over the
+    """Root mean square of the hidden states [T, H] after the first block (of the encoder where there is one): the median over the
     positions of a sequence of these token ids, since a few positions of a language model hold activations that are far larger. None
     where the model hands out no hidden states.
 

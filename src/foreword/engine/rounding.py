@@ -1,4 +1,4 @@
-"""How far a model's logits move when its input vectors move by one unit in the last place: what rounding alone may do to them."""
+"""How far a model's logits move when its input vectors move by one unit in the last place: what rounding alone may change."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Which token comes next: the likeliest, or one drawn by a chance that depends on the row's seed and the place of the token alone, so that
-a sampled answer too is the same whatever stands beside it."""
+"""The choice of the next token: the likeliest, or one drawn by a seed that depends on the row's seed and the token's position alone, so
+that a sampled answer does not depend on its batch-mates either."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from foreword.util.errors import ForewordError
 class Sampling:
     """How a token is chosen. temperature: 0 takes the likeliest; above, logits are divided by it. top_k: only so many of the likeliest (0:
     all). top_p: only the likeliest that together have this probability. min_p: only those with at least this part of the greatest
-    probability. repetition_penalty: logits of tokens that the row has read or said are divided by it where positive, multiplied where
+    probability. repetition_penalty: logits of tokens that are in the row or its answer are divided by it where positive, multiplied where
     negative (Keskar et al. 2019, arXiv 1909.05858). seed: of the row's chance. Filters are applied in this order: penalty, temperature,
     top_k, top_p, min_p, as in the model library. Raises ForewordError for values out of range."""
 
@@ -50,7 +50,7 @@ GREEDY = Sampling()
 
 
 def choose(logits: Tensor, sampling: Sampling, position: int, previous: Sequence[int]) -> int:
-    """The next token by logits [V]. position: how many tokens the answer has already. previous: ids that the row has read and said."""
+    """The next token by logits [V]. position: how many tokens the answer has already. previous: ids of the row and of its answer so far."""
     if sampling.repetition_penalty != 1.0 and previous:
         logits = _penalised(logits, sampling.repetition_penalty, previous)
     if sampling.temperature == 0.0:
@@ -63,6 +63,14 @@ def choose(logits: Tensor, sampling: Sampling, position: int, previous: Sequence
     token = int(torch.searchsorted(bounds, torch.tensor(drawn, dtype=bounds.dtype, device=bounds.device), right=True))
     last = int(torch.nonzero(chances)[-1])  # where rounding puts the drawn number at the very end
     return min(token, last)
+
+
+def ruled_out(logits: Tensor, allowed: Tensor) -> Tensor:
+    """Logits [V], -inf where a token is not allowed; ids beyond those that `allowed` speaks of are not."""
+    mask = torch.zeros(len(logits), dtype=torch.bool)
+    count = min(len(logits), len(allowed))
+    mask[:count] = allowed[:count]
+    return logits.masked_fill(~mask.to(logits.device), float("-inf"))
 
 
 def _penalised(logits: Tensor, penalty: float, previous: Sequence[int]) -> Tensor:

@@ -1,5 +1,5 @@
-"""The engine for encoder-decoder models: soft prompt and input in the encoder, the answer in the decoder; it refuses to
-pad on the left, so no row moves."""
+"""The engine for encoder-decoder models: soft prompt and input in the encoder, the answer in the decoder; rows are padded on the right
+only."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from foreword.engine.prefix import Prefixes, each
 
 class Seq2SeqEngine:
     """Loss, scores and greedy answers of a frozen encoder-decoder model. The soft prompt stands before the encoder's input and
-    nothing before the decoder's (Lester et al. 2021, section 2), or behind the input where a row says so. Shapes: B rows, P + E
+    nothing before the decoder's (Lester et al. 2021, section 2), or appended to the input where a row says so. Shapes: B rows, P + E
     encoder positions, T answer tokens."""
 
     switch: int | None = None
@@ -220,12 +220,12 @@ class Seq2SeqDecoder:
         return logits
 
     def decode_step(self, chosen: Tensor) -> Tensor:
-        """Logits [B, V] behind one token [B] more."""
+        """Logits [B, V] after one more token [B]."""
         self.decoder_ids = torch.cat([self.decoder_ids, chosen.unsqueeze(1)], dim=1)
         return self.prefill()
 
     def compact(self, gone: Sequence[bool]) -> list[int]:
-        """Let only the rows go on that are not gone; their places before, in the order in which they stand now."""
+        """Keep only the rows that are not gone; returns their former places, in the order in which they stand now."""
         order = still_there(gone)
         remaining = torch.tensor(order, device=self.decoder_ids.device)
         self.decoder_ids, self.mask = self.decoder_ids[remaining], self.mask[remaining]

@@ -1,5 +1,5 @@
-"""A Session answers requests that come and go: each has its own prefix, limit, stop texts and sampling, joins the running batch as soon as
-there is room, and gets the answer that it would get alone."""
+"""Continuous batching: a Session answers requests that come and go; each has its own prefix, limit, stop texts and sampling, joins the
+running batch as soon as there is room, and gets the answer that it would get alone."""
 
 from __future__ import annotations
 
@@ -15,18 +15,28 @@ from torch import Tensor
 from foreword.engine.batch import Row
 from foreword.engine.decoding import Entry, RunningBatch, greedy_tokens
 from foreword.engine.prefix import Prefix, Prefixes, each, length_of_prefix
-from foreword.engine.sampling import GREEDY, Sampling, choose
+from foreword.engine.sampling import GREEDY, Sampling, choose, ruled_out
 from foreword.util.errors import ForewordError
 
 Ended = Callable[[Sequence[int]], bool]
+
+
+class Constraint(Protocol):
+    """What an answer must be. It depends on the answer's ids alone."""
+
+    def allowed(self, ids: Sequence[int]) -> Tensor:
+        """Whether each token [V] may come next."""
+
+    def ended(self, ids: Sequence[int]) -> bool:
+        """Whether nothing more can come."""
 
 
 @dataclass(frozen=True)
 class Request:
     """What is to be answered. row: its tokens (their `answer` is not read). prefix: what stands before them. max_new_tokens: its limit.
     stop: texts that end the answer (they stay in its tokens). top_logprobs: None for no log-probabilities, else how many of the
-    likeliest tokens are told with theirs beside the chosen one. ended: what ends the answer, in place of the model's own ends and
-    `stop`."""
+    likeliest tokens are returned with theirs beside the chosen one. ended: what ends the answer, in place of the model's own ends and
+    `stop`. constraint: which tokens may come at all."""
 
     row: Row
     prefix: Prefix | None = None
@@ -35,6 +45,7 @@ class Request:
     sampling: Sampling = GREEDY
     top_logprobs: int | None = None
     ended: Ended | None = None
+    constraint: Constraint | None = None
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:
@@ -176,6 +187,10 @@ class Session:
     # -- parts ------------------------------------------------------------------------------------------------------
 
     def _end_of(self, request: Request) -> Ended:
+        ended, constraint = self._own_end_of(request), request.constraint
+        return ended if constraint is None else lambda ids: ended(ids) or constraint.ended(ids)
+
+    def _own_end_of(self, request: Request) -> Ended:
         if request.ended is not None:
             return request.ended
         if request.stop not in self._ended:
@@ -230,11 +245,14 @@ class Session:
     def _chosen(self, lives: Sequence[_Live], logits: Tensor) -> list[int]:
         tokens = greedy_tokens(logits) if lives else []
         for place, live in enumerate(lives):
-            sampling = live.request.sampling
-            if not sampling.greedy:
-                row = live.request.row
-                previous = (*row.before, *row.prefix, *row.own, *live.ids)
-                tokens[place] = choose(logits[place].float(), sampling, len(live.ids), previous)
+            sampling, constraint = live.request.sampling, live.request.constraint
+            if sampling.greedy and constraint is None:
+                continue
+            row, own = live.request.row, logits[place].float()  # [V]
+            if constraint is not None:
+                own = ruled_out(own, constraint.allowed(live.ids))
+            previous = (*row.before, *row.prefix, *row.own, *live.ids)
+            tokens[place] = choose(own, sampling, len(live.ids), previous)
         return tokens
 
 

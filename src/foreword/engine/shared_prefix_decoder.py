@@ -1,5 +1,5 @@
-"""A running batch beside kept prefixes: one that many rows share is held once, the others are copied in front of their rows; rows join
-and leave at any step, and long inputs are read in pieces between the others' tokens."""
+"""A running batch that decodes behind cached prefixes: a prefix that many rows share is held once, others are copied in front of their
+rows; rows join and leave at any step, and long inputs are prefilled in pieces between the others' tokens."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SLICE = 1024  # tokens that are read at once: with more, what a layer computes l
 
 
 class Engine(Protocol):
-    """What computes logits of new tokens beside prefixes that were run before."""
+    """What computes logits of new tokens after prefixes that were run before."""
 
     @property
     def device(self) -> torch.device: ...
@@ -54,8 +54,8 @@ class SharedPrefixDecoder:
         self.slots: list[_Slots] = []
 
     def admit(self, entries: Sequence[Entry], expected: Sequence[Prompted] = ()) -> None:
-        """Let rows join: beside the prefix that others of theirs stand beside already, or that so many will share that it is held once;
-        else behind a copy."""
+        """Let rows join: after a prefix that is held once already, or that so many rows will share that it is worth holding once; else
+        after a copy."""
         rows = [(entry.prefix, entry.row) for entry in entries]
         keys = [self.engine.prefix_key(*row) for row in rows]
         many = Counter([*keys, *(self.engine.prefix_key(*row) for row in expected)])
@@ -146,7 +146,7 @@ def _runs(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 
 def token_logprobs(engine: Engine, prompted: Sequence[Prompted]) -> tuple[list[int], Tensor]:
-    """The rows' places in some order, and log-probabilities [N] of their answers' tokens in it, beside prefixes held once."""
+    """The rows' places in some order, and log-probabilities [N] of their answers' tokens in it, after prefixes held once."""
     order, blocks, sizes = _laid(engine, prompted)
     logprobs, waiting = [], iter(order)
     for parts in _slices(blocks, sizes):

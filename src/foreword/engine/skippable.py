@@ -1,5 +1,5 @@
-"""Work of the first and the last layer that no answer and no gradient asks for, found by running the layers; it refuses to spare what
-changes a number that is asked for."""
+"""Computation of the first and the last layer that neither the answers' logits nor the gradient need, found by running the layers; only
+what leaves the logits unchanged is skipped."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from foreword.engine.batch import Row
 from foreword.engine.install import Installation
 from foreword.engine.passes import Pass
 
-CLOSE = 1e-5  # of the largest logit; what is spared is never computed, so nothing but the order of sums may differ
+CLOSE = 1e-5  # of the largest logit; what is skipped is never computed, so nothing but the order of sums may differ
 
 Modules = tuple[torch.nn.Module, ...]
 
@@ -32,7 +32,7 @@ class Skippable:
 
 
 def patch_skippable(installation: Installation) -> None:
-    """Let the parts of the first and the last layer that may be spared ask each pass whether they are: a packed sequence [.., S + R, H]
+    """Let the parts of the first and the last layer that may be skipped ask each pass whether they are: a packed sequence [.., S + R, H]
     goes through them at the positions that matter alone, the first `trained_positions` for the gradient through early parts, the
     logit positions [N] for late parts, whose other outputs are 0."""
     layers = _layers(installation.model)
@@ -40,14 +40,14 @@ def patch_skippable(installation: Installation) -> None:
         parts = [part for part in layers[0].modules() if _multiplies(part)]
         parts += [part for part in layers[-1].modules() if part is not layers[-1] and _has_product(part)]
         for part in dict.fromkeys(parts):
-            installation.patch_forward(part, "spared", functools.partial(_spared, part))
+            installation.patch_forward(part, "skippable", functools.partial(_partly, part))
 
 
 def _layers(model: Any) -> list[torch.nn.Module]:
     return [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
 
 
-def _spared(part: torch.nn.Module, now: Pass, plain: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+def _partly(part: torch.nn.Module, now: Pass, plain: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     if part in now.early and not kwargs:
         plain = functools.partial(_split, plain, now.trained_positions)
     if part in now.late and now.logit_positions is not None:
@@ -70,13 +70,13 @@ class _Engine(Protocol):
     model: Any
 
     def skipping_logits(self, skippable: Skippable, soft: Tensor, rows: Sequence[Row]) -> Tensor:
-        """Logits [N, V] at the answers' positions of rows behind a soft prompt [P, H], where so much is spared."""
+        """Logits [N, V] at the answers' positions of rows after a soft prompt [P, H], with so much skipped."""
 
 
 @torch.no_grad()
 def find_skippable(engine: _Engine, soft: Tensor, rows: Sequence[Row]) -> Skippable:
-    """What may be spared, tried on short pieces of this soft prompt and these rows: of the first layer's matrix products those whose
-    inputs at the rows' positions stay what they are when the soft prompt changes, of the last layer's parts those that may be spared
+    """What may be skipped, tried on short pieces of this soft prompt and these rows: of the first layer's matrix products those whose
+    inputs at the rows' positions stay what they are when the soft prompt changes, of the last layer's parts those that may be skipped
     without a change of the logits."""
     layers = _layers(engine.model)
     if not layers:
@@ -147,5 +147,5 @@ def _inputs(
 
 
 def _same_rows(first: Tensor | None, second: Tensor | None, *, soft: int) -> bool:
-    """Whether inputs [.., S + R, H] of two soft prompts are equal behind the soft prompt."""
+    """Whether inputs [.., S + R, H] of two soft prompts are equal after the soft prompt."""
     return first is not None and second is not None and torch.equal(first[..., soft:, :], second[..., soft:, :])

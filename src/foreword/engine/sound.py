@@ -1,5 +1,5 @@
-"""Whether the engine's plain computation is the model's own pass over token ids; it refuses a model for which there is none, or whose
-numbers depend on what comes later."""
+"""Whether the engine's plain computation equals the model's own pass over token ids; a model for which it does not, or which looks
+ahead, is refused."""
 
 from __future__ import annotations
 

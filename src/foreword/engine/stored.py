@@ -1,5 +1,5 @@
-"""The weight files that a loaded model came from: they give the numbers that a narrower dtype rounded away, and let a digest be kept;
-it refuses to answer for a model that was changed since."""
+"""The weight files that a loaded model came from: they give the numbers that a narrower dtype rounded away, and let a digest be cached
+until the files change."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Stored:
     def of(
         cls, model: torch.nn.Module, source: str, revision: str | None, began: int, anew: Callable[[], torch.nn.Module]
     ) -> Stored:
-        """What stands behind a model that was just loaded from a folder or a hub id."""
+        """The files of a model that was just loaded from a folder or a hub id."""
         folder = Path(source).is_dir()
         origin = (str(Path(source).resolve()), "") if folder else (source, revision or "")
         paths = weight_files(source, revision)

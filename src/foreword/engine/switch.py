@@ -1,5 +1,5 @@
-"""The engine for decoder-only models whose rotary frequencies depend on the longest sequence of a pass; it refuses to let batch-mates
-choose them: a row beyond the switch is computed alone."""
+"""The engine for decoder-only models whose rotary frequencies depend on the longest sequence of a pass: a row beyond that length is
+computed alone, so that batch-mates do not choose its frequencies."""
 
 from __future__ import annotations
 

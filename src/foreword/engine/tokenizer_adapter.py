@@ -1,4 +1,4 @@
-"""TokenizerAdapter turns text into token ids piece by piece and back; it refuses to let a piece's tokens depend on its neighbours."""
+"""TokenizerAdapter turns text into token ids piece by piece, and back; the tokens of a piece do not depend on its neighbours."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from foreword.engine.vocabulary import tokenizer_text
 from foreword.util.errors import ForewordError
 from foreword.util.text import Run, Runs, Text
 
-_ANCHORS = ("\n", "0", "|")  # some vocabularies have words that begin with a line end
+_ANCHORS = ("\n", "0", "|")  # some vocabularies have entries that begin with a line end
 
 
 class TokenizerAdapter:
@@ -52,7 +52,7 @@ class TokenizerAdapter:
         return other
 
     def ids(self, text: Text, *, first: bool) -> tuple[int, ...]:
-        """The token ids of one piece, no specials around it. A piece that is not first is tokenised behind a line end (or a sign,
+        """The token ids of one piece, no specials around it. A piece that is not first is tokenised after a line end (or a sign,
         where the line end melts into it) which is then taken off, so that no tokenizer marks it as the beginning of a text. In runs
         of text, what looks like a control token counts as one only where it is the template's own; a start that a first piece has
         already is dropped, for the tokenizer's own stands before it."""

@@ -1,4 +1,4 @@
-"""An encoder-decoder loaded so that all of its weights can be trained, and written as a model folder; it refuses other kinds."""
+"""An encoder-decoder loaded so that all of its weights can be trained, and written as a model folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model's own plain pass over token ids, and how far numbers are from it; it refuses to hand the model anything but ids."""
+"""The model's own plain pass over token ids, and how far numbers are from it."""
 
 from __future__ import annotations
 

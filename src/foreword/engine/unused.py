@@ -1,5 +1,4 @@
-"""What a model's generation config asks for that would change a greedy answer, and that foreword does not do; it refuses to leave it
-unsaid."""
+"""What a model's generation config asks for that would change a greedy answer and that foreword does not do: it is said in a note."""
 
 from __future__ import annotations
 

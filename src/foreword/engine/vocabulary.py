@@ -1,4 +1,4 @@
-"""What of a tokenizer can change a token or a text, as plain text; it refuses to leave out a rule because its words are the same."""
+"""What of a tokenizer can change a token or a text, as plain text: rules as well as words."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def source_digests(classes: set[type]) -> dict[str, str]:
 def _slow(tokenizer: Any) -> dict[str, Any]:
     arguments = getattr(tokenizer, "init_kwargs", {})
     with tempfile.TemporaryDirectory() as folder:
-        with contextlib.suppress(NotImplementedError, AttributeError):  # without files, its words are all there is
+        with contextlib.suppress(NotImplementedError, AttributeError):  # without files, its entries are all there is
             tokenizer.save_vocabulary(folder)
         files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(Path(folder).iterdir())}
     return {

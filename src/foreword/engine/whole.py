@@ -1,5 +1,5 @@
-"""Whether a loaded model is whole: every weight out of its files, in memory and on a device; it refuses one that the model library has
-filled up with chance."""
+"""Whether a loaded model is complete: every weight from its files, in memory and on a device; one that the model library filled up with
+random numbers is refused."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""Prompts for other tools: PEFT, NumPy, T5X and vLLM, each with notes on what differs there; what cannot be exact is refused."""
+"""Prompts for other tools: PEFT, NumPy, T5X, vLLM and SGLang, each with notes on what differs there; what cannot be exact is refused."""
 
-from foreword.export.targets import TARGETS, Source, export, read_array
+from foreword.export.arrays import array_in, read_array
+from foreword.export.targets import TARGETS, Source, export
 
-__all__ = ["TARGETS", "Source", "export", "read_array"]
+__all__ = ["TARGETS", "Source", "array_in", "export", "read_array"]

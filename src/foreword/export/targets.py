@@ -1,19 +1,19 @@
-"""The formats in which a prompt is exported, and the one in which T5X's prompts are read: arrays without pickles."""
+"""The formats in which a prompt is exported; it refuses what cannot be exact there."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from foreword.data.template import Template
-from foreword.export.vllm import vllm_files
+from foreword.export.clients import client_files
 from foreword.prompts import store
-from foreword.prompts.soft_prompt import Provenance, SoftPrompt
+from foreword.prompts.soft_prompt import SoftPrompt
 from foreword.registry import Kept
 from foreword.util.errors import ForewordError, unknown
 from foreword.util.files import whole_folder
@@ -26,26 +26,9 @@ class Source:
     """What is exported. name: for people, such as `dart@2`. salt: of the contents, for caches."""
 
     name: str
-    kept: Kept
+    stored: Kept
     prompt: SoftPrompt
     salt: str
-
-
-def read_array(path: Path, *, model: str, kind: str = "seq2seq") -> SoftPrompt:
-    """A prompt [P, H] that T5X's prompt tuning wrote (an .npy file of float32, as in its pretrained_prompts). model: the one that it was
-    tuned on, as the hub calls it. Raises ForewordError for a file that is no such array."""
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise ForewordError(f"{path} is no array ({error}); give an .npy file of float32 numbers [P, H].") from error
-    if values.ndim == 3 and len(values) == 1:
-        values = values[0]
-    if values.ndim != 2 or values.dtype.kind != "f":
-        raise ForewordError(
-            f"{path} holds {values.dtype} numbers of shape {values.shape}; a prompt is float32 numbers [P, H]."
-        )
-    values = np.ascontiguousarray(values, dtype=np.float32)
-    return SoftPrompt(torch.from_numpy(values), Provenance(backbone=model, kind=kind, origin="t5x"))
 
 
 def export(source: Source, target: str, out: Path) -> list[str]:
@@ -85,32 +68,39 @@ def _t5x(source: Source, part: Path) -> None:
     np.save(part / ARRAY, source.prompt.values.numpy(), allow_pickle=False)
 
 
-def _vllm(source: Source, part: Path) -> None:
-    provenance = source.prompt.provenance
+def _to_server(server: str, source: Source, part: Path) -> None:
+    provenance, name = source.prompt.provenance, {"vllm": "vLLM", "sglang": "SGLang"}[server]
     if provenance.kind != "causal" or provenance.place != "front" or provenance.chat:
         raise ForewordError(
-            f"vLLM takes embeddings of a causal model's whole input, and {source.name} is of kind {provenance.kind}, place "
-            f"{provenance.place}{', inside a chat' if provenance.chat else ''}; serve it with `foreword serve`."
+            f"{name} takes embeddings of a causal model's whole input, and {source.name} is of kind {provenance.kind}, "
+            f"place {provenance.place}{', inside a chat' if provenance.chat else ''}; serve it with `foreword serve`."
         )
-    if source.kept.method.demonstrations == "retrieved":
+    if source.stored.method.demonstrations == "retrieved":
         raise ForewordError(
-            f"{source.name} shows each input its own demonstrations, and no vLLM client finds them; serve it with `foreword serve`."
+            f"{source.name} shows each input its own demonstrations, and no {name} client finds them; serve it with `foreword serve`."
         )
-    if source.kept.method.demonstrations != "none":
+    if source.stored.method.demonstrations != "none":
         raise ForewordError(
             f"{source.name} shows demonstrations, which this client does not; serve it with `foreword serve`."
         )
-    for name, text in vllm_files(source.prompt, source.kept.template(Template()), source.name, source.salt).items():
-        (part / name).write_text(text, encoding="utf-8")
+    template = source.stored.template(Template())
+    for path, text in client_files(server, source.prompt, template, source.name, source.salt).items():
+        (part / path).write_text(text, encoding="utf-8")
     np.save(part / ARRAY, source.prompt.values.numpy(), allow_pickle=False)
 
 
-TARGETS: dict[str, Callable[[Source, Path], None]] = {"peft": _peft, "numpy": _numpy, "t5x": _t5x, "vllm": _vllm}
+TARGETS: dict[str, Callable[[Source, Path], None]] = {
+    "peft": _peft,
+    "numpy": _numpy,
+    "t5x": _t5x,
+    "vllm": partial(_to_server, "vllm"),
+    "sglang": partial(_to_server, "sglang"),
+}
 
 
 def _remarks(source: Source, target: str) -> list[str]:
     """What another tool does not do as foreword does."""
-    stored, provenance = source.kept, source.prompt.provenance
+    stored, provenance = source.stored, source.prompt.provenance
     notes = []
     if stored.choices:
         notes.append(
@@ -123,6 +113,15 @@ def _remarks(source: Source, target: str) -> list[str]:
     if target == "peft":
         notes.append(
             "PEFT counts positions over padding: an answer beside inputs of other lengths differs from the one alone, which is foreword's."
+        )
+    if target == "sglang":
+        notes.append(
+            "SGLang takes embeddings on its own endpoint alone (/generate, not OpenAI's), and only where it was started with "
+            "--disable-radix-cache; it then computes every input whole."
+        )
+    if target in ("vllm", "sglang"):
+        notes.append(
+            "The server computes in its own precision, in which a near tie may fall otherwise than in foreword's float32."
         )
     if target != "peft" and stored.method.demonstrations != "none":
         notes.append("The demonstrations that the prompt shows are not exported.")

@@ -1,1 +1,1 @@
-"""Infer answers inputs with a model and a prompt, alone or as an ensemble of prompts."""
+"""Inference: answers of a model and a prompt, or of an ensemble of prompts."""

@@ -1,5 +1,5 @@
-"""The likeliest of an example's choices, by the sum of its tokens' log-probabilities, their mean, or against what is likely without the
-input; it refuses choices that the model cannot tell apart."""
+"""Classification by scoring: the likeliest of an example's choices, by the sum of its tokens' log-probabilities, their mean, or
+calibrated against the same choices without the input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An ensemble is the majority over the answers of finished trials; it refuses trials of different examples."""
+"""An ensemble: the majority over the answers of finished trials on the same examples."""
 
 from __future__ import annotations
 

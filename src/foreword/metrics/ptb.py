@@ -80,7 +80,7 @@ _TOKENS = tuple(
     )
 )
 _PLAIN = regex.compile(r"[A-Za-z]+(?=\s|[,;:]\s)")
-_THING = regex.compile(rf"[{_L}\p{{Nd}}]+(?:-[{_L}\p{{Nd}}]+)*")
+_ALPHANUMERIC = regex.compile(rf"[{_L}\p{{Nd}}]+(?:-[{_L}\p{{Nd}}]+)*")
 _STARTER = regex.compile(rf"\s+(?:{'|'.join(STARTERS)})(?![\p{{L}}\p{{Nd}}])")
 _OPEN = regex.compile(r"(?<!\p{L})\p{L}{1,4}\.\s*\Z")
 _NUMBER_NEXT = regex.compile(r"\s?[-+]?\d")
@@ -121,7 +121,7 @@ def _add(words: list[str], text: str, at: int) -> int:
         match = pattern.match(text, at)
         if match and match.end() > longest:
             kind, longest, end = name, match.end(), match.end(pattern.groups)
-    if text[end : end + 1] == "." and (kind == "word" or _THING.fullmatch(text, at, end)):
+    if text[end : end + 1] == "." and (kind == "word" or _ALPHANUMERIC.fullmatch(text, at, end)):
         end = _with_stop(text, at, end)
     words += _written(kind, text[at:end])
     return end

@@ -1,4 +1,4 @@
-"""Models that are fetched by name: what each is, its licence, its size and its digests; it refuses to fetch one unasked."""
+"""Models that can be fetched by name: what each is, its licence, its size and its digests; none is fetched unasked."""
 
 from __future__ import annotations
 

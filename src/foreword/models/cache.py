@@ -1,4 +1,4 @@
-"""Where fetched and converted models lie, within foreword's cache folder; it refuses to guess that a file is what it was."""
+"""Where fetched and converted models lie, within foreword's cache folder."""
 
 from __future__ import annotations
 

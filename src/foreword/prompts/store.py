@@ -29,9 +29,10 @@ PLACES = {
     "behind": "It stands behind the encoder's input, so it works in foreword; PEFT would put it in front, where it does not.",
     "system": "It stands inside the system message of the model's chat template (the first user message where there is none).",
 }
+MAKERS = {"peft": "PEFT", "t5x": "T5X's prompt tuning"}
 KINDS = {"causal": "CAUSAL_LM", "seq2seq": "SEQ_2_SEQ_LM"}
 HUB_ID = re.compile(r"(?P<name>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>[\w./-]+))?", re.ASCII)
-KEPT = ("*.json", "*.jsonl", "*.safetensors")  # what is fetched of a prompt on the hub
+FILES = ("*.json", "*.jsonl", "*.safetensors")  # what is fetched of a prompt on the hub
 
 
 def save(prompt: SoftPrompt, folder: Path) -> None:
@@ -63,7 +64,7 @@ def located(name: str) -> Path:
         return path
     try:
         folder = huggingface_hub.snapshot_download(
-            hub_id["name"], revision=hub_id["revision"], allow_patterns=list(KEPT)
+            hub_id["name"], revision=hub_id["revision"], allow_patterns=list(FILES)
         )
         return Path(folder)
     except Exception as error:  # the hub's library raises many kinds; the user gets one sentence
@@ -285,8 +286,11 @@ def _card(prompt: SoftPrompt) -> str:
     front = "\n".join(["---", *head, "---"])
     task = " ".join(provenance.task.split()) or "unnamed"
     tuned = f"Tuned by foreword ({provenance.label or 'pt'}) on the task {task}, seed {provenance.seed}."
+    unsaid = provenance.settings.get("not_recorded") or []
+    missing = f" Not recorded where it comes from: {', '.join(map(str, unsaid))}." if unsaid else ""
+    origin = tuned if ours else f"Made by {MAKERS.get(provenance.origin, provenance.origin)}.{missing}"
     return (
-        f"{front}\n\n# A soft prompt of {prompt.length} vectors for {base}\n\n{tuned if ours else 'Made by PEFT.'} Scores: {scores}.\n\n"
+        f"{front}\n\n# A soft prompt of {prompt.length} vectors for {base}\n\n{origin} Scores: {scores}.\n\n"
         f"{PLACES[provenance.place]} The wording it was trained with, its settings and the fingerprint of its\n"
         "backbone are in foreword.json.\n"
         + (f"\n{WORKED} holds the training examples that it shows as demonstrations.\n" if prompt.worked else "")

@@ -20,8 +20,9 @@ from foreword.util.errors import ForewordError
 
 @dataclass(frozen=True)
 class NewVersion:
-    """What a user gives to be kept. folder: a prompt that `foreword tune`, `compare` or PEFT wrote; None for words only, which `method`
-    then names. template: what of the wording is given, for words only. demonstrations: a file of worked examples."""
+    """What a user gives to be kept. folder: a prompt that `foreword tune`, `compare` or PEFT wrote; None without a soft
+    prompt, where `method` then names. template: the parts of the template that are given, without a soft prompt.
+    demonstrations: a file of worked examples."""
 
     folder: Path | None = None
     method: str = ""

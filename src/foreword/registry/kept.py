@@ -31,8 +31,9 @@ MOST = 2**31  # bytes of a folder
 
 @dataclass(frozen=True)
 class Kept:
-    """A prompt with all that it needs to be used. prompt: None for words only. pool: what it demonstrates, or draws from. choices: what it
-    chooses between, none for free text. max_new_tokens: of an answer, None where it does not say."""
+    """A prompt with all that it needs to be used. prompt: None where there is no soft prompt. pool: what it
+    demonstrates, or draws from. choices: what it chooses between, none for free text. max_new_tokens: of an answer,
+    None where it does not say."""
 
     provenance: Provenance
     prompt: SoftPrompt | None
@@ -107,7 +108,7 @@ def load_kept(folder: Path) -> Kept:
 
 
 def words_only(folder: Path, label: str, method: Method, template: Mapping[str, Any], seed: int) -> None:
-    """Write a folder without a soft prompt: a method of words, and what of the wording is given."""
+    """Write a folder without a soft prompt: its method, and the parts of the template that are given."""
     provenance = Provenance(backbone="", label=label, method=method.as_dict(), template=dict(template), seed=seed)
     write_json(folder / store.CERTIFICATE, {"digest": "", "birth": provenance.as_dict()})
 

@@ -16,7 +16,7 @@ DIGEST = re.compile(r"[0-9a-f]{8,64}")
 
 @dataclass(frozen=True)
 class Reference:
-    """A prompt's name and what was said behind the @: a version's number, the beginning of its digest, an alias, or nothing."""
+    """A prompt's name and what follows the @: a version's number, the beginning of its digest, an alias, or nothing."""
 
     name: str
     number: int | None = None

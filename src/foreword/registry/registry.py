@@ -36,7 +36,7 @@ class Registry:
     # -- reading ----------------------------------------------------------------------------------------------------
 
     def names(self) -> list[str]:
-        """The names in the store that have a version, in order; a damaged one too, which is refused when it is asked for."""
+        """The names in the store that have a version, in order; a damaged one too, which is refused when it is used."""
         names = []
         for path in sorted(self.folder.glob("*/index.json")) if self.folder.is_dir() else ():
             with contextlib.suppress(ForewordError):
@@ -66,7 +66,7 @@ class Registry:
         return self.folder / name / VERSIONS / version.digest
 
     def load(self, name: str, version: Version) -> Kept:
-        """A version, each file held against what the index says of it. Raises ForewordError where a byte is another."""
+        """A version, each file checked against its digest in the index. Raises ForewordError where a byte is another."""
         folder = self.place(name, version)
         if not folder.is_dir():
             raise ForewordError(

@@ -3,56 +3,46 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
-import vl_convert as vlc
 
-from foreword.prompts.methods import METHODS
+from foreword.report.drawing import (
+    CARD,
+    COLOURS,
+    INK,
+    MUTED,
+    SHAPES,
+    WIDTH,
+    axis_of,
+    colour_numbers,
+    colour_of,
+    plain,
+    svg_of,
+)
 from foreword.report.labels import places
 from foreword.report.similarity import FEWEST_IN_BIN, Gain
 from foreword.results.record import Record
 from foreword.results.rows import MethodRow, Summary
 from foreword.util import phrases
 
-WIDTH, COST_HEIGHT = 400, 270
-COLOURS = 10
-# Colours are stand-ins that svg_of replaces by the page's CSS variables, so that one drawing serves light and dark.
-INK, MUTED, LINE, CARD = "#a1b2f0", "#a1b2f1", "#a1b2f2", "#a1b2f3"
-_STANDINS = {INK: "ink", MUTED: "muted", LINE: "line", CARD: "card"} | {
-    f"#a1b2{n:02x}": f"m{n}" for n in range(COLOURS)
-}
-SHAPES = (
-    "cross",
-    "triangle-down",
-    "triangle-up",
-    "circle",
-    "square",
-    "diamond",
-    "triangle-right",
-    "triangle-left",
-    "wedge",
-    "arrow",
-)
-_USUAL = {name: number for number, name in enumerate(METHODS)}
-
-
-def colour_numbers(labels: Sequence[str]) -> dict[str, int]:
-    """A colour's number for each method: the usual methods keep theirs in every report, others take the first that is free."""
-    taken: dict[str, int] = {label: _USUAL[label] for label in labels if label in _USUAL}
-    for label in labels:
-        if label not in taken:
-            usual = _USUAL.get(label.split(":")[0], 7)
-            order = [usual, 6, 7, *range(COLOURS)]
-            taken[label] = next((n for n in order if n not in taken.values()), len(taken) % COLOURS)
-    return {label: taken[label] for label in labels}
-
-
-def colour_of(number: int) -> str:
-    """A colour of the page's style sheet, by its number."""
-    return f"#a1b2{number:02x}"
+COST_HEIGHT = 270
+__all__ = [
+    "CARD",
+    "COLOURS",
+    "INK",
+    "MUTED",
+    "axis_of",
+    "by_metric",
+    "by_similarity",
+    "colour_numbers",
+    "colour_of",
+    "curve",
+    "score_against_cost",
+    "seeds",
+    "svg_of",
+]
 
 
 def score_against_cost(summary: Summary, colours: dict[str, int]) -> str:
@@ -63,7 +53,7 @@ def score_against_cost(summary: Summary, colours: dict[str, int]) -> str:
     low, high = _score_domain(summary.rows)
     data = [
         {
-            "method": _printable(row.method),
+            "method": plain(row.method),
             "x": axis.place(costs[row.method]),
             "y": row.mean,
             "lo": row.ci95[0],
@@ -87,7 +77,7 @@ def score_against_cost(summary: Summary, colours: dict[str, int]) -> str:
     shape = _method_scale(colours, alt.Shape, [SHAPES[n] for n in colours.values()])
     layers = [
         base.mark_rule(strokeWidth=2, opacity=0.55).encode(x=x, y=alt.Y("lo:Q", scale=scale), y2="hi:Q", color=colour),
-        base.transform_filter(alt.datum.method == _printable(summary.recommendation.method))
+        base.transform_filter(alt.datum.method == plain(summary.recommendation.method))
         .mark_point(shape="circle", size=420, stroke=INK, strokeWidth=1.5, fillOpacity=0)
         .encode(x=x, y=y),
         base.mark_point(filled=True, size=110, opacity=1, stroke=CARD, strokeWidth=1).encode(
@@ -126,16 +116,16 @@ def _height(rows: Sequence[MethodRow]) -> float:
 def seeds(summary: Summary, colours: dict[str, int]) -> str:
     """One line a method, best first: the interval as a bar, the mean as a tick, each seed as a point."""
     rows = sorted(summary.rows, key=lambda row: -row.mean)
-    order = [_printable(row.method) for row in rows]
+    order = [plain(row.method) for row in rows]
     means = [
-        {"method": _printable(row.method), "mean": row.mean, "lo": row.ci95[0], "hi": row.ci95[1], "hover": _hover(row)}
+        {"method": plain(row.method), "mean": row.mean, "lo": row.ci95[0], "hi": row.ci95[1], "hover": _hover(row)}
         for row in rows
     ]
     points = [
         {
-            "method": _printable(row.method),
+            "method": plain(row.method),
             "score": score,
-            "hover": f"hover:{_printable(row.method)}, seed {seed}: {phrases.score(score)}",
+            "hover": f"hover:{plain(row.method)}, seed {seed}: {phrases.score(score)}",
         }
         for row in rows
         for seed, score in zip(row.seeds, row.scores_by_seed, strict=True)
@@ -202,20 +192,18 @@ def by_similarity(gain: Gain, colours: dict[str, int], metric: str) -> str:
 
 
 def curve(records: Sequence[Record], what: str, name: str, colours: dict[str, int]) -> str:
-    """One line for each tuned record: `what` (loss or dev) at each step, dev also before the first; a dev score by the metric that
-    decides (kept as its negative, lower is better) as the metric has it. Empty text where no record has it."""
+    """One line for each tuned record: `what` (loss or dev) at each step, dev also before the first; a dev score by the
+    primary metric (kept as its negative, lower is better) as the metric has it. Empty text where no record has it."""
     sign = -1 if what == "dev" and by_metric(records) else 1
     data = [
         {
-            "method": _printable(record.label),
+            "method": plain(record.label),
             "run": record.key,
             "step": entry["step"],
             "value": sign * entry[what],
             "chosen": entry["step"] == _chosen(record),
         }
-        | {
-            "hover": f"hover:{_printable(record.label)} seed {record.seed}, step {entry['step']:,}: {sign * entry[what]:.3g}"
-        }
+        | {"hover": f"hover:{plain(record.label)} seed {record.seed}, step {entry['step']:,}: {sign * entry[what]:.3g}"}
         for record in records
         for entry in (*([{"step": 0, "dev": record.dev_start}] if record.dev_start is not None else []), *record.curve)
         if "step" in entry and entry.get(what) is not None
@@ -305,25 +293,8 @@ class _TimeAxis:
         return axis_of(title, values=list(labels), labelExpr=expression)
 
 
-def axis_of(title: str, **options: Any) -> Any:
-    """An axis as all charts have it."""
-    usual: dict[str, Any] = {
-        "title": title or None, "labelColor": MUTED, "titleColor": MUTED, "gridColor": LINE, "domainColor": LINE, "tickColor": LINE,
-        "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal", "tickCount": 6, "labelPadding": 5, "titlePadding": 9,
-        "labelFlush": False,
-    }  # fmt: skip
-    return alt.Axis(**(usual | options))
-
-
-def _printable(label: str) -> str:
-    """A label without line ends and control signs, which the chart library reads as code."""
-    return " ".join("".join(sign if sign.isprintable() else " " for sign in label).split())
-
-
 def _method_scale(colours: dict[str, int], channel: Any, values: list[str]) -> Any:
-    return channel(
-        "method:N", scale=alt.Scale(domain=[_printable(label) for label in colours], range=values), legend=None
-    )
+    return channel("method:N", scale=alt.Scale(domain=[plain(label) for label in colours], range=values), legend=None)
 
 
 def _score_domain(rows: Sequence[MethodRow]) -> tuple[float, float]:
@@ -338,8 +309,8 @@ def _score_domain(rows: Sequence[MethodRow]) -> tuple[float, float]:
 def _hover(row: MethodRow, more: str = "") -> str:
     """What a reader sees who rests on a point."""
     low, high = row.ci95
-    text = f"hover:{_printable(row.method)}: {phrases.score(row.mean)} ({phrases.score(low)} to {phrases.score(high)})"
-    return f"{text}, {more}" if more else text
+    hover = f"hover:{plain(row.method)}: {phrases.score(row.mean)} ({phrases.score(low)} to {phrases.score(high)})"
+    return f"{hover}, {more}" if more else hover
 
 
 def by_metric(records: Sequence[Record]) -> bool:
@@ -351,18 +322,3 @@ def _chosen(record: Record) -> float | None:
     """The step whose prompt was kept: the lowest on dev, the first of equal ones."""
     judged = [entry for entry in record.curve if entry.get("dev") is not None]
     return min(judged, key=lambda entry: entry["dev"])["step"] if judged else None
-
-
-# A mark that bears a description, as the renderer writes it: made a title, which a browser shows.
-_HOVERED = re.compile(r'<(path|line)\s+aria-label="hover:([^"]*)"([^>]*?)\s*/>')
-
-
-def svg_of(chart: Any) -> str:
-    """Render, take out what names an address, and give every colour to the page's style sheet."""
-    whole = chart.configure(background="transparent", font="system-ui, sans-serif").configure_view(stroke=None)
-    svg = vlc.vegalite_to_svg(whole.to_dict())
-    svg = _HOVERED.sub(r"<\1\3><title>\2</title></\1>", svg)
-    svg = re.sub(r'\s(?:xmlns(?::\w+)?|aria-[\w-]+|role|class)="[^"]*"', "", svg)
-    for standin, variable in _STANDINS.items():
-        svg = svg.replace(f'"{standin}"', f'"var(--{variable})"')
-    return svg.replace("<svg", '<svg aria-hidden="true" focusable="false"', 1)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 LINE = 15.0  # height of a name
-SIGN = 7.6  # width of a sign, on the wide side: the reader's font is not known here
+CHARACTER = 7.6  # width of a character, on the wide side: the reader's font is not known here
 POINT = 11.0  # half the side of the square that a point and its ring take
 
 
@@ -57,7 +57,7 @@ def _candidates(x: float, y: float) -> list[Place]:
 
 
 def _box(place: Place, name: str) -> Box:
-    long = SIGN * len(name)
+    long = CHARACTER * len(name)
     left = place.x if place.align == "left" else place.x - long
     return left, place.y - LINE / 2, left + long, place.y + LINE / 2
 

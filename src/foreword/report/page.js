@@ -1,29 +1,4 @@
 "use strict";
-// On paper nothing can be opened, so that all is open there.
-addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((part) => { part.open = true; }));
-(() => {
-  // Columns sort at a click on their head; without this script the table keeps the order of the command.
-  for (const table of document.querySelectorAll("table.sortable")) {
-    const heads = [...table.tHead.rows[0].cells];
-    heads.forEach((head, column) => {
-      const button = document.createElement("button");
-      button.className = "sort";
-      button.append(...head.childNodes);
-      head.append(button);
-      button.addEventListener("click", () => {
-        const down = head.getAttribute("aria-sort") !== "descending";
-        heads.forEach((other) => other.removeAttribute("aria-sort"));
-        head.setAttribute("aria-sort", down ? "descending" : "ascending");
-        const value = (row) => {
-          const cell = row.cells[column];
-          return column === 0 ? cell.textContent : "sort" in cell.dataset ? Number(cell.dataset.sort) : -Infinity;
-        };
-        const order = (a, b) => (value(a) < value(b) ? -1 : value(a) > value(b) ? 1 : 0) * (down ? -1 : 1);
-        table.tBodies[0].append(...[...table.tBodies[0].rows].sort(order));
-      });
-    });
-  }
-})();
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const el = (id) => document.getElementById(id);

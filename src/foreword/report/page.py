@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 import math
-import re
 from collections.abc import Iterable, Sequence
 from html import escape
-from importlib.resources import files
 from pathlib import Path
 
 from foreword.report import charts
 from foreword.report.details import break_even, confusions, next_steps, other_metrics
 from foreword.report.examples import browsable
 from foreword.report.measured import measured
+from foreword.report.shell import embedded, figure, filled, policy_hash, prose, resource, scrolled, section
 from foreword.report.similarity import FEWEST_IN_BIN, Gain, gains
 from foreword.results.record import Record
 from foreword.results.rows import ALPHA, Baseline, Comparison, MethodRow, Summary
@@ -37,58 +33,39 @@ def page(summary: Summary, records: Sequence[Record], trials: Sequence[Record] =
     trials = trials or records
     labels = [row.method for row in summary.rows]
     colours = charts.colour_numbers(labels)
-    data, embedded = browsable(records, labels)
+    data, browsed = browsable(records, labels)
     for method in data["methods"]:
         method["colour"] = colours[method["label"]]
-    script = _resource("page.js")
+    script = resource("tables.js") + resource("page.js")
     headline = summary.recommendation.headline
     slots = {
         "title": escape(f"{summary.task} on {summary.backbone}: {headline[0].lower() + headline[1:]}"),
-        "style": _resource("page.css"),
+        "style": resource("page.css"),
         "script": script,
-        "script_hash": f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'",
+        "script_hash": policy_hash(script),
         "headline": escape(headline),
-        "reason": _set(escape(_without_repeat(summary.recommendation.reason, headline))),
+        "reason": prose(escape(_without_repeat(summary.recommendation.reason, headline))),
         "facts": _facts(summary),
         "table": _table(summary, colours) + _subsets(summary, colours),
-        "beside": _scrolled("Other metrics", other_metrics(summary, records, colours)) + confusions(summary),
+        "beside": scrolled("Other metrics", other_metrics(summary, records, colours)) + confusions(summary),
         "next": next_steps(summary),
-        "table_note": _set(_table_note(summary)),
+        "table_note": prose(_table_note(summary)),
         "cost_chart": _cost_figure(summary, colours),
         "seed_chart": _seed_figure(summary, colours),
         "similarity": _similarity(gains(records), summary, colours),
         "break_even": escape(break_even(summary)),
         "curves": _curves(trials, colours),
-        "examples_note": escape(_examples_note(summary, embedded)),
+        "examples_note": escape(_examples_note(summary, browsed)),
         "measured": measured(summary, trials),
-        "data": _embedded(data),
+        "data": embedded(data),
     }
-    # One pass over the template, so that no text that goes in is itself searched for slots.
-    return re.sub(r"\{\{(\w+)\}\}", lambda match: slots[match[1]], _resource("page.html"))
-
-
-def _resource(name: str) -> str:
-    return files("foreword.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def _embedded(data: object) -> str:
-    """JSON that cannot close its own script element, whatever texts it holds."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    for mark in "<>&\u2028\u2029":
-        text = text.replace(mark, f"\\u{ord(mark):04x}")
-    return text
+    return filled(resource("page.html"), slots)
 
 
 def _without_repeat(reason: str, headline: str) -> str:
     """The reason without the words that the headline already says."""
     following = reason.removeprefix(f"{headline}: ")
     return following if following == reason else following[0].upper() + following[1:]
-
-
-def _set(text: str) -> str:
-    """Prose as a printer sets it: a true minus, and no line break inside `p = 0.18` or `p-value`."""
-    text = re.sub(r"(?<=[ (])-(?=\d)", "−", text).replace("p-value", "p\u2011value")
-    return text.replace("p = ", "p\u00a0=\u00a0").replace("p &lt; ", "p\u00a0&lt;\u00a0")
 
 
 def _facts(summary: Summary) -> str:
@@ -131,10 +108,6 @@ def _table(summary: Summary, colours: dict[str, int]) -> str:
     body += "".join(_failed(method) for method in dict.fromkeys(failure.method for failure in summary.failures))
     body += "".join(_baseline(baseline) for baseline in summary.baselines)
     return f'<table class="sortable"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-
-
-def _scrolled(name: str, table: str) -> str:
-    return f'<div class="scroll" role="region" aria-label="{name}" tabindex="0">{table}</div>' if table else ""
 
 
 def _failed(method: str) -> str:
@@ -234,12 +207,6 @@ def _table_note(summary: Summary) -> str:
 # --- the pictures ------------------------------------------------------------------------------------
 
 
-def _figure(name: str, text: str, svg: str, description: str, more: str = "") -> str:
-    """A titled picture; `told` is what a reader who cannot see it gets."""
-    caption = f"<figcaption><strong>{escape(name)}</strong>{_set(escape(text))}</figcaption>"
-    return f'<figure><div>{caption}{more}</div><div role="img" aria-label="{escape(description)}">{svg}</div></figure>'
-
-
 def _cost_figure(summary: Summary, colours: dict[str, int]) -> str:
     answers = summary.recommendation.amortize_over
     description = "; ".join(
@@ -248,7 +215,7 @@ def _cost_figure(summary: Summary, colours: dict[str, int]) -> str:
     )
     chosen = summary.recommendation.method
     ring = f"The ring marks {chosen}, the bars are 95% intervals." if chosen else "The bars are 95% intervals."
-    return _figure(
+    return figure(
         "What a better score costs",
         f"Up is better, left is cheaper. {ring}",
         charts.score_against_cost(summary, colours),
@@ -260,7 +227,7 @@ def _seed_figure(summary: Summary, colours: dict[str, int]) -> str:
     description = "; ".join(
         f"{row.method}: {', '.join(map(phrases.score, row.scores_by_seed))}" for row in summary.rows
     )
-    return _figure(
+    return figure(
         "How sure each score is",
         "A point is one seed, the tick is their mean, the band its 95% interval.",
         charts.seeds(summary, colours),
@@ -281,7 +248,7 @@ def _similarity(computed: list[Gain] | str, summary: Summary, colours: dict[str,
         more = f"<details{' open' if len(computed) == 1 else ''}><summary>The numbers</summary>{table}</details>"
         named = f"{gain.with_label} minus {gain.without_label}"
         figures.append(
-            _figure(
+            figure(
                 f"{named}, by similarity of the demonstration",
                 f"{gain.sentence()} The line is the fit over all {phrases.plural(len(gain.gain), 'example')}; "
                 "a point is the mean of its bin, with its 95% interval (an open point has too few examples for one). "
@@ -292,11 +259,7 @@ def _similarity(computed: list[Gain] | str, summary: Summary, colours: dict[str,
             )
         )
     body = f'<div class="{"wide" if len(figures) == 1 else "pair"}">{"".join(figures)}</div>'
-    return _section("similarity", "When does a demonstration help a soft prompt?", body)
-
-
-def _section(name: str, title: str, body: str) -> str:
-    return f'<section aria-labelledby="{name}"><h2 id="{name}">{title}</h2>{body}</section>'
+    return section("similarity", "When does a demonstration help a soft prompt?", body)
 
 
 def _bin_row(bucket: Bin) -> str:
@@ -323,10 +286,10 @@ def _curves(records: Sequence[Record], colours: dict[str, int]) -> str:
         if svg:
             description = f"{name}, by step, for {phrases.listed(labels)}; {_ends(drawn, what)}."
             figures.append(
-                _figure(name, "One line for each seed; the ring is the step that was kept.", svg, description)
+                figure(name, "One line for each seed; the ring is the step that was kept.", svg, description)
             )
     body = f'<ul class="legend">{legend}</ul><div class="pair">{"".join(figures)}</div>'
-    return _section("curves", "Learning curves", body)
+    return section("curves", "Learning curves", body)
 
 
 def _dev_axis(records: Sequence[Record]) -> str:
@@ -343,10 +306,10 @@ def _ends(records: Iterable[Record], what: str) -> str:
     return ", ".join(endings)
 
 
-def _examples_note(summary: Summary, embedded: str) -> str:
+def _examples_note(summary: Summary, browsed: str) -> str:
     total = f"{phrases.plural(summary.examples, 'test example')} {'was' if summary.examples == 1 else 'were'} answered."
     return (
-        f"{total} {embedded} Each shows what every method answered and which demonstration it had been given.".replace(
+        f"{total} {browsed} Each shows what every method answered and which demonstration it had been given.".replace(
             "  ", " "
         )
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from foreword.prompts.methods import METHODS
+from foreword.prompts.methods import ROWS
 from foreword.results import stats
 from foreword.results.record import Answer, Record
 from foreword.util import phrases
@@ -34,7 +34,7 @@ class Gain:
 
     @property
     def step(self) -> float:
-        """A round amount of similarity, about a fifth of the range: what the slope is told by."""
+        """A round amount of similarity, about a fifth of the range: the unit in which the slope is given."""
         span = float(np.quantile(self.similarity, 0.95) - np.quantile(self.similarity, 0.05)) / 5
         return float(10 ** np.round(np.log10(span))) if span > 0 else 1.0
 
@@ -80,7 +80,7 @@ def gains(records: Sequence[Record]) -> list[Gain] | str:
 
 def _prompted(records: Sequence[Record], demonstrations: str) -> list[Record]:
     """The records of a soft prompt with such demonstrations."""
-    rows = [(record, METHODS.get(record.method)) for record in records]
+    rows = [(record, ROWS.get(record.method)) for record in records]
     return [record for record, row in rows if row and row.soft and row.demonstrations == demonstrations]
 
 

@@ -14,7 +14,7 @@ NOTHING = 0.05  # a score below it is written 0.0
 
 @dataclass(frozen=True)
 class Choice:
-    """Methods by their places. pick: the one to take. best: the highest mean. tied: those that are not told from the best, best
+    """Methods by their places. pick: the one to take. best: the highest mean. tied: those not significantly different from the best, best
     first left out. probability: of the pick's being the best of those that could be taken."""
 
     pick: int

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from foreword.util.errors import ForewordError
-from foreword.util.files import canonical, read_json, write_json
+from foreword.util.files import canonical, read_json, write_json, write_json_once
 
 # Raised when the same trial gives other numbers than before (tests/test_numbers.py holds some of them), or when a key or a record is
 # made in another way: it ends every key, so that a record of another making is known by its name and never taken for a new one.
@@ -100,6 +100,11 @@ class Record:
         """Write the record whole or not at all, with a digest of its contents; the same record gives the same bytes."""
         contents = asdict(self)
         write_json(path, contents | {DIGEST: _digest(contents)})
+
+    def write_once(self, path: Path) -> bool:
+        """`write` where no record stands there yet. False where one does, which is left as it is."""
+        contents = asdict(self)
+        return write_json_once(path, contents | {DIGEST: _digest(contents)})
 
     @classmethod
     def read(cls, path: Path) -> Record:

@@ -105,7 +105,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Baseline:
-    """What scores without a model. name: `always 'yes'`, or `chance`. score: by the metric that decides."""
+    """What scores without a model. name: `always 'yes'`, or `chance`. score: by the primary metric."""
 
     name: str
     score: float
@@ -115,7 +115,7 @@ class Baseline:
 class Recommendation:
     """The method to use, why, and for how many answers its cost was counted.
 
-    method: empty where no method works. tied: the others that are not told from the best one. probability: of the method's
+    method: empty where no method works. tied: the others, not significantly different from the best. probability: of the method's
     being the best. margin: how far below the best, in points, a cheaper method must be shown not to lie to be taken.
     """
 

@@ -17,14 +17,14 @@ COMMON = 0.1  # of the training answers, where they are free text: a rarer one n
 
 @dataclass(frozen=True)
 class Trivial:
-    """name: in words. statistics: of each example's id, the numbers that add up to its score by the metric that decides."""
+    """name: in words. statistics: of each example's id, the numbers that add up to its score by the primary metric."""
 
     name: str
     statistics: dict[str, Numbers]
 
 
 def trivial_answers(task: Task, metric: Metric) -> tuple[Trivial, ...]:
-    """Always giving the commonest answer of the training split, and, where there are choices, drawing one of them blindly."""
+    """Always giving the most frequent answer of the training split, and, where there are choices, drawing one of them blindly."""
     rows = [majority(task, metric), chance(task, metric)]
     return tuple(row for row in rows if row is not None)
 
@@ -41,7 +41,7 @@ def trivial_of_folds(folds: Sequence[Task], metric: Metric) -> tuple[Trivial, ..
 
 
 def commonest(task: Task) -> str | None:
-    """The commonest training answer; of equally common ones the first. None where free text has none that is common, or where
+    """The most frequent training answer; of equally frequent ones the first. None where free text has none that is frequent, or where
     choices differ by example."""
     counts = Counter(example.targets[0] for example in task.train)
     if not (counts and task.test) or len({example.choices for example in task.test}) > 1:
@@ -51,7 +51,7 @@ def commonest(task: Task) -> str | None:
 
 
 def majority(task: Task, metric: Metric) -> Trivial | None:
-    """The row that always gives the commonest training answer; None where there is none."""
+    """The row that always gives the most frequent training answer; None where there is none."""
     answer = commonest(task)
     if answer is None:
         return None

@@ -102,6 +102,7 @@ class Call:
         given = [name for name in UNCHOSEN if getattr(self.body, name) not in (None, 1, 1.0, 0, -1)]
         given += ["logprobs"] if self._top is not None else []
         given += ["stop"] if self.body.stops else []
+        given += ["response_format"] if self.body.schema_of_json is not None else []
         if given:
             raise HttpError(
                 400,
@@ -182,9 +183,11 @@ class Call:
             if said.logprob is not None:
                 choice.logprob = (choice.logprob or 0.0) + finite(said.logprob)
             text = answers[place].take(said.token, finished)
-            if not (finished and said.token in model.eos):
-                told = self._top is not None
-                waiting[place].append(Token.of(said.token, said.logprob, said.top) if told else Token(said.token))
+            end = finished and said.token in model.eos
+            if self._top is not None:
+                waiting[place].append(Token.of(said.token, said.logprob, said.top, end=end))
+            elif not end:
+                waiting[place].append(Token(said.token))
             if text or finished:
                 yield Delta(place, text, tuple(waiting[place]), said.finish_reason)
                 waiting[place] = []
@@ -193,9 +196,7 @@ class Call:
 
     def _answer(self, place: int) -> Answer:
         asked = self.asked[place // self.n]
-        return Answer(
-            self.views.reading(asked.served.chat), None if asked.raw else asked.served.template, self.body.stops
-        )
+        return Answer(self.views.reading(asked.served.chat), asked.template, self.body.stops)
 
     def _request(self, place: int) -> Request:
         asked = self.asked[place // self.n]
@@ -207,6 +208,7 @@ class Call:
             sampling=self._sampling[place % self.n],
             top_logprobs=self._asks,
             ended=self.views.ended(asked.served.chat, stops, raw=asked.raw),
+            constraint=None if asked.grammar is None else asked.grammar.constraint(),
         )
 
     # -- what is no running batch -----------------------------------------------------------------------------------

@@ -25,6 +25,29 @@ from foreword.serve.service import Service
 
 PAGE = Path(__file__).parent / "page.html"
 HERE = ("localhost", "127.0.0.1", "::1")  # what a server without keys is asked as: it listens here alone
+STREAMED: dict[int | str, dict[str, Any]] = {200: {"content": {"application/json": {}, "text/event-stream": {}}}}
+EXAMPLES: dict[type[BaseModel], dict[str, Any]] = {
+    CompletionRequest: {"model": "base", "prompt": "Once upon a time", "max_tokens": 8},
+    ChatRequest: {"model": "base", "messages": [{"role": "user", "content": "Hello!"}], "max_tokens": 8},
+}
+REFERENCE = "#/components/schemas/{model}"
+ERROR = {  # OpenAI's
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": {
+                "message": {"type": "string"},
+                "type": {"type": "string"},
+                "param": {"type": ["string", "null"]},
+                "code": {"type": ["string", "null"]},
+            },
+        }
+    },
+}
+TRACE = ("traceparent", "tracestate")  # the headers of a caller's trace
 SAFE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 
 
@@ -76,6 +99,7 @@ def app_of(service: Service, version: str) -> FastAPI:
     _open(app, service, version)
     _answers(app, service)
     _administration(app, service)
+    _described(app)
     return app
 
 
@@ -128,7 +152,7 @@ def _open(app: FastAPI, service: Service, version: str) -> None:
             "chat": service.views.chats,
         }
 
-    @app.get("/metrics")
+    @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def metrics(request: Request) -> Response:
         _caller(request, service)
         return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
@@ -149,7 +173,7 @@ def _answers(app: FastAPI, service: Service) -> None:
             raise HttpError(404, f"There is no model '{name[:200]}' here.", param="model", code="model_not_found")
         return card
 
-    @app.post("/v1/completions", openapi_extra=_schema(CompletionRequest))
+    @app.post("/v1/completions", openapi_extra=_schema(CompletionRequest), responses=STREAMED)
     async def completions(request: Request) -> Response:
         return await _answer(request, service, CompletionRequest)
 
@@ -164,7 +188,7 @@ def _answers(app: FastAPI, service: Service) -> None:
         key = _caller(request, service)
         return await asyncio.to_thread(service.watch.summary, key)
 
-    @app.post("/v1/chat/completions", openapi_extra=_schema(ChatRequest))
+    @app.post("/v1/chat/completions", openapi_extra=_schema(ChatRequest), responses=STREAMED)
     async def chat(request: Request) -> Response:
         return await _answer(request, service, ChatRequest)
 
@@ -196,10 +220,11 @@ def _administration(app: FastAPI, service: Service) -> None:
 async def _answer(request: Request, service: Service, kind: type[CompletionRequest] | type[ChatRequest]) -> Response:
     key = _caller(request, service)
     body = read(await _body(request, service), kind)
+    trace = {name: request.headers[name] for name in TRACE if name in request.headers}
     try:
-        shape = await service.open(body, key)
+        shape = await service.open(body, key, trace)
     except HttpError as error:
-        service.refused(error, body, key)
+        service.refused(error, body, key, trace)
         raise
     headers = SAFE | {"X-Request-Id": shape.id}
     if body.stream:
@@ -251,6 +276,29 @@ def _administrator(request: Request, service: Service) -> None:
 
 def _schema(kind: type[BaseModel]) -> dict[str, Any]:
     """The body of a route in the OpenAPI description, which is read by foreword itself."""
-    schema = kind.model_json_schema(ref_template="#/components/schemas/{model}")
-    schema.pop("$defs", None)
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    schema = kind.model_json_schema(ref_template=REFERENCE)
+    schema.pop("$defs", None)  # they stand among the components
+    content = {"schema": schema, "example": EXAMPLES[kind]} if kind in EXAMPLES else {"schema": schema}
+    return {"requestBody": {"required": True, "content": {"application/json": content}}}
+
+
+def _described(app: FastAPI) -> None:
+    """Complete the OpenAPI description: the parts of bodies, and the error object that every refusal is."""
+    describe = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is not None:
+            return app.openapi_schema
+        described = describe()
+        parts = described.setdefault("components", {}).setdefault("schemas", {})
+        for kind in (CompletionRequest, ChatRequest):
+            parts |= kind.model_json_schema(ref_template=REFERENCE).get("$defs", {})
+        parts["Error"] = ERROR
+        error = {"application/json": {"schema": {"$ref": REFERENCE.format(model="Error")}}}
+        for path in described["paths"].values():
+            for operation in path.values():
+                operation["responses"].pop("422", None)  # a body is read by foreword itself
+                operation["responses"]["4XX"] = {"description": "A refusal.", "content": error}
+        return described
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -17,17 +17,19 @@ PIECE = 256  # positions whose logits are normalised at once
 
 @dataclass(frozen=True)
 class Token:
-    """A token of a text. logprob, top: in nats; None and () where they were not asked for, and for the first of a text."""
+    """A token of a text. logprob, top: in nats; None and () where they were not asked for, and for the first of a text. end: it ends an
+    answer and is no part of its text."""
 
     id: int
     logprob: float | None = None
     top: tuple[tuple[int, float], ...] = ()
+    end: bool = False
 
     @classmethod
-    def of(cls, token: int, logprob: float | None, top: Iterable[tuple[int, float]]) -> Token:
+    def of(cls, token: int, logprob: float | None, top: Iterable[tuple[int, float]], *, end: bool = False) -> Token:
         """A token with numbers that JSON can hold."""
         likeliest = tuple((i, finite(value)) for i, value in top)
-        return cls(token, None if logprob is None else finite(logprob), likeliest)
+        return cls(token, None if logprob is None else finite(logprob), likeliest, end)
 
 
 def finite(logprob: float) -> float:

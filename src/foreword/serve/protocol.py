@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from foreword.engine import ANY_OBJECT
 from foreword.serve.errors import HttpError
 
 MOST_PROMPTS, MOST_CHOICES, MOST_STOPS, MOST_LOGPROBS = 128, 16, 16, 20
@@ -20,7 +22,6 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
     "tool_choice": ("none",),
     "functions": ([],),
     "parallel_tool_calls": (False, True),
-    "response_format": ({"type": "text"},),
     "modalities": (["text"],),
     "store": (False,),
     "metadata": ({},),
@@ -44,6 +45,28 @@ class StreamOptions(Strict):
     include_obfuscation: bool = False
 
 
+class JsonSchema(Strict):
+    """A schema with a name. strict: taken for true, whatever it says."""
+
+    name: Annotated[str, Field(max_length=64)] = "answer"
+    description: Text | None = None
+    form: Annotated[dict[str, Any], Field(alias="schema")]
+    strict: bool | None = None
+
+
+class ResponseFormat(Strict):
+    """The form of an answer. json_schema: of the type that has its name, and of no other."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+    @model_validator(mode="after")
+    def _matching(self) -> ResponseFormat:
+        if (self.type == "json_schema") != (self.json_schema is not None):
+            raise ValueError("json_schema goes with the type 'json_schema', and with no other")
+        return self
+
+
 class Common(Strict):
     """What both endpoints take. temperature: 0 where it is not given: the likeliest answer. raw: the text is read as it is, without the
     prompt's wording and demonstrations. fields: what the wording names, where that is more than `input`. timeout: seconds for the whole
@@ -61,6 +84,7 @@ class Common(Strict):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     user: Annotated[str, Field(max_length=1000)] | None = None
+    response_format: ResponseFormat | None = None
     raw: bool = False
     fields: dict[str, Text] | None = None
     return_token_ids: bool = False
@@ -70,6 +94,14 @@ class Common(Strict):
     def stops(self) -> tuple[str, ...]:
         """The stop texts."""
         return () if self.stop is None else (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
+
+    @property
+    def schema_of_json(self) -> Mapping[str, Any] | None:
+        """The schema that an answer is to hold to; None for text."""
+        given = self.response_format
+        if given is None or given.type == "text":
+            return None
+        return ANY_OBJECT if given.json_schema is None else given.json_schema.form
 
     @property
     def usage_wanted(self) -> bool:

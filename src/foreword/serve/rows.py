@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from foreword.data.examples import Example
-from foreword.engine import Backbone, Row
+from foreword.data.template import Template
+from foreword.engine import Backbone, JsonGrammar, Row
 from foreword.prompts.context import Demonstration
 from foreword.prompts.layout import Layout
 from foreword.serve.errors import HttpError
@@ -19,8 +20,8 @@ from foreword.serve.shelf import Served, Shelf, demonstrated
 @dataclass(frozen=True)
 class Asked:
     """One input in tokens. raw: read as it is. ids: all tokens that the model reads, virtual ones left out. text: what they
-    say. shown: the demonstrations, with their similarity. dropped: those that did not fit. question: the input as it came. vector: of
-    the question, where features are logged."""
+    say. shown: the demonstrations, with their similarity. dropped: those that did not fit. grammar: of JSON that is to be answered.
+    question: the input as it came. vector: of the question, where features are logged."""
 
     served: Served
     row: Row
@@ -31,12 +32,31 @@ class Asked:
     dropped: int = 0
     question: str = ""
     vector: tuple[float, ...] | None = None
+    grammar: JsonGrammar | None = None
+
+    @property
+    def template(self) -> Template | None:
+        """The wording that reads the answer: of JSON the opening alone, for the grammar says where it ends. None: as it is."""
+        template = self.served.template
+        if self.raw or template is None:
+            return None
+        return (
+            template
+            if self.grammar is None
+            else replace(template, answer=f"{self.opening}{{target}}", stop=(), extract="")
+        )
+
+    @property
+    def opening(self) -> str:
+        """The words with which the prompt's wording opens an answer."""
+        template = self.served.template
+        return "" if self.raw or template is None else template.answer.partition("{target}")[0]
 
     @property
     def text_stops(self) -> tuple[str, ...]:
         """The texts at which the prompt's wording ends an answer."""
-        template = self.served.template
-        return () if self.raw or template is None else template.stops
+        template = self.template
+        return () if template is None else template.stops
 
     @property
     def chooses(self) -> bool:

@@ -7,10 +7,10 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,15 +24,17 @@ from foreword.serve.errors import HttpError, as_http
 from foreword.serve.keys import Key, Keys, allowed
 from foreword.serve.log import RequestLog
 from foreword.serve.metrics import Metrics
-from foreword.serve.protocol import ChatRequest, CompletionRequest
+from foreword.serve.protocol import ChatRequest, Common, CompletionRequest
 from foreword.serve.rows import Asked, chat_rows, completion_rows
 from foreword.serve.shapes import Shape
 from foreword.serve.shelf import Shelf
+from foreword.serve.telemetry import Telemetry
 from foreword.serve.views import Views
 from foreword.serve.watch import Watch
 from foreword.util.errors import ForewordError
 
 Result = TypeVar("Result")
+NO_TRACE: Mapping[str, str] = {}
 GONE = 499  # what a request whose caller left is logged as
 
 
@@ -60,10 +62,11 @@ class Settings:
 
 @dataclass
 class Service:
-    """One backbone, its engine thread and its shelf."""
+    """One backbone, its engine thread and its shelf. telemetry: what a collector is told by; None where there is none."""
 
     backbone: Backbone
     settings: Settings
+    telemetry: Telemetry | None = None
     views: Views = field(init=False)
     engine: Engine = field(init=False)
     shelf: Shelf = field(init=False)
@@ -95,6 +98,8 @@ class Service:
         self._laying.shutdown(wait=True, cancel_futures=True)
         if self.log is not None:
             self.log.close()
+        if self.telemetry is not None:
+            self.telemetry.close()
 
     async def laying(self, work: Callable[[], Result]) -> Result:
         """Do some work in the thread whose tokenizers lay texts out."""
@@ -102,8 +107,10 @@ class Service:
 
     # -- requests ---------------------------------------------------------------------------------------------------
 
-    async def open(self, body: CompletionRequest | ChatRequest, key: Key | None) -> Shape:
-        """A request laid out in rows, to be answered. Raises HttpError."""
+    async def open(
+        self, body: CompletionRequest | ChatRequest, key: Key | None, trace: Mapping[str, str] = NO_TRACE
+    ) -> Shape:
+        """A request laid out in rows, to be answered. trace: the headers of a caller's trace. Raises HttpError."""
         chat = isinstance(body, ChatRequest)
         try:
             allowed(key, self.shelf.base if self.shelf.is_base(body.model) else body.model)
@@ -115,7 +122,7 @@ class Service:
         except Exception as error:  # every failure is an error object, with its status
             raise as_http(error, param="messages" if chat else "prompt") from error
         name = f"{'chatcmpl' if chat else 'cmpl'}-{secrets.token_hex(12)}"
-        return Shape.of(name, chat, body.model, call, self._text)
+        return replace(Shape.of(name, chat, body.model, call, self._text), trace=trace)
 
     def _check(self, body: CompletionRequest | ChatRequest) -> None:
         if body.stream_options is not None and not body.stream:
@@ -124,6 +131,10 @@ class Service:
             )
         if isinstance(body, ChatRequest) and body.top_logprobs is not None and not body.logprobs:
             raise HttpError(400, "top_logprobs needs logprobs; send logprobs as true.", param="top_logprobs")
+        if body.stops and body.schema_of_json is not None:
+            raise HttpError(
+                400, "stop would break the JSON that response_format asks for; leave one of them out.", param="stop"
+            )
         if body.longest == 0 and not getattr(body, "echo", None):
             raise HttpError(400, "max_tokens is 0 and there is no echo; ask for 1 token at least.", param="max_tokens")
 
@@ -135,8 +146,20 @@ class Service:
             own = None if served is None or served.kept is None else served.kept.max_new_tokens
             longest = own or self.settings.max_new_tokens
         if isinstance(body, ChatRequest):
-            return longest, chat_rows(self.shelf, body, longest)
-        return longest, completion_rows(self.shelf, body, longest)
+            asked = chat_rows(self.shelf, body, longest)
+        else:
+            asked = completion_rows(self.shelf, body, longest)
+        return longest, [self._formed(row, body) for row in asked]
+
+    def _formed(self, asked: Asked, body: CompletionRequest | ChatRequest) -> Asked:
+        """An input with the grammar of its answer, where it is to be JSON."""
+        schema = body.schema_of_json
+        if schema is None or asked.chooses:
+            return asked
+        try:
+            return replace(asked, grammar=self.views.json_writer(asked.served.chat).grammar(schema, asked.opening))
+        except ForewordError as error:
+            raise HttpError(400, str(error), param="response_format", code="unsupported_parameter") from error
 
     def _text(self, ids: Any) -> str:
         return str(self.views.reading(False).target_tokenizer.hf.decode(list(ids), skip_special_tokens=False))
@@ -233,29 +256,37 @@ class Service:
         line = self._line(shape, usage, status, first, now - call.began)
         line |= {"key": None if key is None else key.name, "error": None if failure is None else str(failure)}
         self.watch.add(line, served)
+        self._tell(line, call.body, shape.trace)
+
+    def _tell(self, line: dict[str, Any], body: Common, trace: Mapping[str, str]) -> None:
         if self.log is not None:
             self.log.write(line)
+        if self.telemetry is not None:
+            self.telemetry.request(line, body, trace)
 
     def refused(
-        self, error: HttpError, body: CompletionRequest | ChatRequest | None = None, key: Key | None = None
+        self,
+        error: HttpError,
+        body: CompletionRequest | ChatRequest | None = None,
+        key: Key | None = None,
+        trace: Mapping[str, str] = NO_TRACE,
     ) -> None:
         """A request was refused before it was begun: counted, and where it could be read logged."""
         if error.counted:
             return
         error.counted = True
         self.metrics.refused(error.status)
-        if self.log is not None and body is not None:
-            self.log.write(
-                {
-                    "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-                    "id": f"refused-{secrets.token_hex(12)}",
-                    "model": body.model,
-                    "status": error.status,
-                    "code": error.code,
-                    "param": error.param,
-                    "key": None if key is None else key.name,
-                }
-            )
+        if body is not None:
+            line = {
+                "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                "id": f"refused-{secrets.token_hex(12)}",
+                "model": body.model,
+                "status": error.status,
+                "code": error.code,
+                "param": error.param,
+                "key": None if key is None else key.name,
+            }
+            self._tell(line, body, trace)
 
     def _line(
         self, shape: Shape, usage: dict[str, Any], status: int, first: float | None, seconds: float

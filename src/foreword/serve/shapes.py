@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from foreword.serve.answering import Call, Delta
@@ -17,7 +17,7 @@ Text = Callable[[Sequence[int]], str]
 @dataclass(frozen=True)
 class Shape:
     """How one request is answered. id: of the request. chat: by which endpoint. text: the text of token ids. whole_text: their control
-    tokens written out, for log-probabilities."""
+    tokens written out, for log-probabilities. trace: the headers of a caller's own trace."""
 
     id: str
     chat: bool
@@ -25,6 +25,7 @@ class Shape:
     call: Call
     text: Text
     created: int
+    trace: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, name: str, chat: bool, model: str, call: Call, text: Text) -> Shape:
@@ -42,7 +43,7 @@ class Shape:
             else:
                 values["text"] = choice.text
             if self.call.body.return_token_ids:
-                values["token_ids"] = [token.id for token in choice.tokens]
+                values["token_ids"] = _ids(choice.tokens)
                 values["prompt_token_ids"] = list(self.call.asked[place // self.call.n].ids)
             choices.append(values)
         kind = "chat.completion" if self.chat else "text_completion"
@@ -67,7 +68,7 @@ class Shape:
         else:
             values["text"] = delta.text
         if self.call.body.return_token_ids:
-            values["token_ids"] = [token.id for token in delta.tokens]
+            values["token_ids"] = _ids(delta.tokens)
         return self._chunk([values])
 
     def closing(self) -> list[dict[str, Any]]:
@@ -104,7 +105,7 @@ class Shape:
         if self.call.body.top is None:
             return None
         if self.chat:
-            return {"content": [self._chat_token(token) for token in tokens], "refusal": None}
+            return {"content": [self._chat_token(token) for token in tokens if not token.end], "refusal": None}
         names = [self.text([token.id]) for token in tokens]
         offsets = [offset + sum(map(len, names[:place])) for place in range(len(names))]
         return {
@@ -131,8 +132,12 @@ class Shape:
         return named(token.id, token.logprob) | {"top_logprobs": [named(i, value) for i, value in token.top]}
 
 
+def _ids(tokens: Sequence[Token]) -> list[int]:
+    return [token.id for token in tokens if not token.end]
+
+
 def about(call: Call) -> dict[str, Any]:
-    """What foreword says of a call, as plain values."""
+    """What foreword says of a call, as plain values. json_whole: of each choice that was to be JSON, whether it got to its end."""
     served = call.asked[0].served
     values: dict[str, Any] = {
         "prompt": served.id if served.version is not None else None,
@@ -140,6 +145,8 @@ def about(call: Call) -> dict[str, Any]:
         "virtual_tokens": served.virtual_tokens,
         "inputs": [_shown(one) for one in call.asked],
     }
+    if any(asked.grammar is not None for asked in call.asked):
+        values["json_whole"] = [choice.finish_reason == "stop" for choice in call.choices]
     scores = [choice.scores for choice in call.choices]
     return values | ({"choice_logprobs": scores} if any(scores) else {})
 

@@ -29,7 +29,7 @@ class Talk:
         *,
         system: str = "",
         longest: int | None = None,
-        **settings: float | int,
+        **settings: float | int | list[str],
     ) -> None:
         self.views = Views(backbone)
         self.shelf = Shelf(self.views, None, base=backbone.name)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 
-from foreword.engine import Backbone
+from foreword.engine import Backbone, JsonWriter
 from foreword.prompts.chat import Chat, has_template
 
 Ended = Callable[[Sequence[int]], bool]
@@ -48,6 +48,7 @@ class Views:
             ):  # the two views of a chat share one engine without a start
                 self._laying[True].engine = self._model[True].engine
         self._ended: dict[tuple[bool, bool, tuple[str, ...]], Ended] = {}
+        self._writers: dict[bool, JsonWriter] = {}
 
     def laying(self, chat: bool) -> Backbone:
         """What rows are made with."""
@@ -60,6 +61,12 @@ class Views:
     def reading(self, chat: bool) -> Backbone:
         """What their answers are read with."""
         return self._reading[chat]
+
+    def json_writer(self, chat: bool) -> JsonWriter:
+        """What compiles schemas, for the thread that makes rows. Raises ForewordError where JSON cannot be written."""
+        if chat not in self._writers:
+            self._writers[chat] = JsonWriter(self._laying[chat])
+        return self._writers[chat]
 
     def ended(self, chat: bool, stops: tuple[str, ...], *, raw: bool) -> Ended:
         """What ends an answer: the model's own ends, or a text of `stops`; in a raw answer also at its very beginning."""

@@ -12,7 +12,7 @@ from foreword.data.examples import Columns, examples, merged
 from foreword.data.readers import Form, read_rows
 from foreword.data.task import SPLITS, Task
 from foreword.data.template import Template
-from foreword.metrics import metric
+from foreword.metrics import metric, named
 from foreword.prompts.methods import Method, current, parse
 from foreword.prompts.retrieve import RETRIEVERS
 from foreword.tasks import load_task
@@ -42,29 +42,28 @@ def checked(run: Run) -> Run:
     for label in run.methods:
         row_of(run, label)
     for name in run.metrics:
-        metric(name)
-    if run.retriever not in RETRIEVERS:
-        raise unknown("retriever", run.retriever, RETRIEVERS)
+        named(name)
+    RETRIEVERS.named(run.retriever)
     if run.device.partition(":")[0] not in DEVICES:
         raise unknown("device", run.device, DEVICES)
-    pooling_of(run)
+    pooling_of(run.encoder)
     return run
 
 
 def heard(run: Run) -> Run:
     """The run as it is. Raises ForewordError for an instruction that none of its methods says."""
-    if run.instruction and not _saying(run):
-        name, *rest = run.methods[0].split(":")
+    if run.instruction and not any(row_of(run, label).instruction for label in run.methods):
+        name, *qualifiers = run.methods[0].split(":")
         raise ForewordError(
-            f"An instruction is given and {listed(run.methods)} would not say it; write {':'.join((name + '+instruction', *rest))}, use "
-            "zero, few or icl, or leave --instruction out."
+            f"An instruction is given and {listed(run.methods)} would not say it; write "
+            f"{':'.join((name + '+instruction', *qualifiers))}, use zero, few or icl, or leave --instruction out."
         )
     return run
 
 
 def unsaid(run: Run, task: Task) -> tuple[str, ...]:
     """A note where some of the methods do not say the instruction that the run, or its own data, gives."""
-    saying = _saying(run)
+    saying = [label for label in run.methods if row_of(run, label).instruction]
     silent = [label for label in run.methods if label not in saying]
     if not silent or not (run.instruction or (run.data and task.template.instruction)):
         return ()
@@ -74,24 +73,20 @@ def unsaid(run: Run, task: Task) -> tuple[str, ...]:
     )
 
 
-def _saying(run: Run) -> list[str]:
-    return [label for label in run.methods if row_of(run, label).instruction]
-
-
-def refuse_folds(run: Run) -> None:
+def refuse_folds(folds: int | None) -> None:
     """Raises ForewordError where folds are asked of a verb that scores no more than one of them."""
-    if run.folds:
+    if folds:
         raise ForewordError("Folds are for `foreword compare`, which scores every one of them; leave --folds out here.")
 
 
-def pooling_of(run: Run) -> str | None:
+def pooling_of(encoder: str) -> str | None:
     """How the backbone's own states become one vector a text, `mean` or `last`; None where a sentence encoder is named."""
-    if run.encoder and run.encoder.partition(":")[0] != "backbone":
+    if encoder and encoder.partition(":")[0] != "backbone":
         return None
-    pooling = run.encoder.partition(":")[2] or "mean"
+    pooling = encoder.partition(":")[2] or "mean"
     if pooling not in POOLINGS:
         raise ForewordError(
-            f"The encoder '{run.encoder}' asks for '{pooling}' states; write backbone:mean or backbone:last."
+            f"The encoder '{encoder}' asks for '{pooling}' states; write backbone:mean or backbone:last."
         )
     return pooling
 
@@ -106,7 +101,7 @@ def task_of(run: Run, *, whole_pool: bool = False, pooled: bool = False) -> Task
     for name in run.metrics:
         metric(name)
     if not pooled:
-        refuse_folds(run)
+        refuse_folds(run.folds)
     own, shares = run.data != "", shares_of(run)
     task = load_task(
         Path(run.data) if own and stands(run.data) else run.data or run.task,
@@ -155,7 +150,7 @@ def scored_task(run: Run, *, whole_pool: bool = False) -> Task:
     template = worded(Template(), run)
     rows = read_rows(run.test, form=form_of(run), as_written=True)
     template = template.instructed(system_message(rows, run.test, run.input_column, run.target_column))
-    made = examples(
+    scored_examples = examples(
         rows,
         columns_of(run),
         choices=choices_of(run),
@@ -163,9 +158,9 @@ def scored_task(run: Run, *, whole_pool: bool = False) -> Task:
         origin=run.test,
         fields_needed=template.names(),
     )
-    test = merged(made)
-    metrics = tuple(run.metrics) or default_metrics(made, test)
-    notes = (*repeated_inputs("test", made, test), *unreached(run.metrics, test))
+    test = merged(scored_examples)
+    metrics = tuple(run.metrics) or default_metrics(scored_examples, test)
+    notes = (*repeated_inputs("test", scored_examples, test), *unreached(run.metrics, test))
     task = Task(Path(run.test).resolve().stem, (), (), tuple(test), template, metrics, source=run.test, notes=notes)
     return task.limited({"test": run.limit})
 
@@ -178,9 +173,9 @@ def choices_of(run: Run) -> list[str]:
 def shares_of(run: Run) -> tuple[float, float | None]:
     """The shares of dev and test that `split` asks for, such as 60/20/20; a tenth and the default number where it is empty. Raises
     ForewordError where it is no three numbers above 0, or where the task has its own splits, or folds."""
-    given = [f"--{name}" for name in ("task", "dev", "test") if getattr(run, name)]
-    if run.folds and (given or run.split or stands(run.data, folder=True)):
-        other = [*given, *(["--split"] if run.split else []), run.data][0]
+    named = [f"--{name}" for name in ("task", "dev", "test") if getattr(run, name)]
+    if run.folds and (named or run.split or stands(run.data, folder=True)):
+        other = [*named, *(["--split"] if run.split else []), run.data][0]
         raise ForewordError(
             f"{run.folds} folds are asked for, which are cut from one file of --data, and {other} brings its own split; leave --folds out."
         )
@@ -194,27 +189,31 @@ def shares_of(run: Run) -> tuple[float, float | None]:
         raise ForewordError(
             f"The split is '{run.split}', but must be three numbers above 0 for train, dev and test, such as 60/20/20."
         )
-    given = [flag for flag in given if flag != "--dev"]
-    if given or stands(run.data, folder=True):
+    named = [flag for flag in named if flag != "--dev"]
+    if named or stands(run.data, folder=True):
         raise ForewordError(
-            f"The split {run.split} is asked for, but {given[0] if given else run.data} brings its own; leave --split out."
+            f"The split {run.split} is asked for, but {named[0] if named else run.data} brings its own; leave --split out."
         )
     return sizes[1] / sum(sizes), sizes[2] / sum(sizes)
 
 
 def worded(template: Template, run: Run) -> Template:
     """The template with what the run says otherwise."""
-    given: dict[str, Any] = {name: getattr(run, name) for name in WORDING}
-    if isinstance(given["stop"], list):
-        given["stop"] = tuple(given["stop"])
-    return replace(template, **{name: value for name, value in given.items() if value is not None})
+    wording: dict[str, Any] = {name: getattr(run, name) for name in WORDING}
+    if isinstance(wording["stop"], list):
+        wording["stop"] = tuple(wording["stop"])
+    return replace(template, **{name: value for name, value in wording.items() if value is not None})
 
 
 def described(task: Task, examples: int = 3) -> dict[str, Any]:
     """A task's sizes, metrics, wording and its first test examples as they are worded, as plain values."""
     shown = [
-        {"id": one.id, "text": task.template.ask(one) + task.template.reply(one.targets[0]), "targets": one.targets}
-        for one in task.test[:examples]
+        {
+            "id": example.id,
+            "text": task.template.ask(example) + task.template.reply(example.targets[0]),
+            "targets": example.targets,
+        }
+        for example in task.test[:examples]
     ]
     return {
         "task": task.name,

@@ -9,6 +9,7 @@ from foreword.config.tuning import Tuning
 from foreword.data.task import Task
 from foreword.engine import Backbone
 from foreword.metrics import metric
+from foreword.prompts.inits import INITS
 from foreword.prompts.methods import Method
 from foreword.prompts.retrieve import signature
 from foreword.prompts.soft_prompt import SoftPrompt
@@ -21,7 +22,8 @@ class Spec:
     """What a trial is made of, beside backbone and task. given: a prompt to start from or to use. encoder: identifies what
     turns text into vectors, for dense retrieval: a fingerprint of its contents, or `backbone:mean`. split: the one that is scored.
     choice_score: how choices are compared, see `choosing.choose`. fold: its number, from 1, where the task is one of several folds,
-    which its contents tell apart; 0 where it is whole."""
+    which its contents tell apart; 0 where it is whole. source: the key of the trial that trains what this one is scored with; empty
+    where it trains its own."""
 
     label: str
     method: Method
@@ -33,6 +35,7 @@ class Spec:
     split: str = "test"
     choice_score: str = "sum"
     fold: int = 0
+    source: str = ""
 
     def contents(self, backbone: Backbone, task: Task) -> dict[str, Any]:
         """Everything that decides the result, as plain values: the key is their digest."""
@@ -40,10 +43,12 @@ class Spec:
         chat = {} if backbone.chat is None else {"chat": [backbone.chat.digest, list(backbone.eos)]}
         scored = {} if self.choice_score == "sum" else {"choice_score": self.choice_score}
         unit = {"rate_unit": TRAINABLES[row.trainable].rate.key} if row.soft else {}
+        trained = {"trained_by": self.source} if self.source else {}
         return (
             chat
             | scored
             | unit
+            | trained
             | {
                 "engine": ENGINE,
                 "backbone": backbone.fingerprint,
@@ -59,7 +64,19 @@ class Spec:
                 "retriever": signature(row.retriever) if row.demonstrations == "retrieved" else None,
                 "metrics": {name: _signature(name) for name in task.metrics},
             }
+            | self._plugins()
         )
+
+    def _plugins(self) -> dict[str, Any]:
+        """What of another package's code trains or begins a training: its contents. A metric's and a retriever's are in their
+        signatures; a method's row and a task's examples are contents themselves."""
+        row = self.method
+        identities = {
+            "trainable": TRAINABLES.identity(row.trainable) if row.trains else "",
+            "init": INITS.identity(self.tuning.init) if row.trains and self.given is None else "",
+        }
+        brought = {kind: identity for kind, identity in identities.items() if identity}
+        return {"plugins": brought} if brought else {}
 
     def key(self, backbone: Backbone, task: Task) -> str:
         """The trial's name in the run folder."""

@@ -1,5 +1,4 @@
-"""The world is generated text about made-up things, in drawn tasks; it keeps no file, loads no model, and refuses chance
-that does not follow from a seed."""
+"""Generated text about made-up entities, in randomly drawn tasks; every draw follows from a seed, and no file or model is read."""
 
 from foreword.synthetic.runs import Document, documents
 

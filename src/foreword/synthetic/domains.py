@@ -1,4 +1,4 @@
-"""The dozen domains of the world: what an entity is called, what is known of it and how that can be said; it refuses to draw anything."""
+"""The dozen domains of the generated texts: what an entity is called, what is known of it and how that can be said."""
 
 from __future__ import annotations
 

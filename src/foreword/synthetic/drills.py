@@ -1,4 +1,4 @@
-"""Drills are the plainest reasons to copy: a list said twice, a key looked up; it refuses to hold anything to understand."""
+"""Drills: the plainest reasons to copy, such as a list said twice or a key looked up."""
 
 from __future__ import annotations
 

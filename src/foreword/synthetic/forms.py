@@ -1,5 +1,5 @@
-"""Forms write one entity's facts: as data on one side, as sentences, queries and parses on the other; it refuses to repeat
-itself: every form is drawn anew, so that a reader must look at the examples to know it."""
+"""Forms write one entity's facts: as data on one side, as sentences, queries and parses on the other; each is drawn anew, so that a
+reader must look at the examples to know it."""
 
 from __future__ import annotations
 

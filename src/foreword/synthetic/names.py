@@ -1,4 +1,4 @@
-"""Names, numbers and plain words that the world's entities are made of; it refuses to know what is said about them."""
+"""Names, numbers and plain words that the generated entities are made of."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Patterns join what is asked with what is demanded, `who` or `how many` with `of a city` or `over an age`, on both sides of a task, in
-words, as a query or as a nested form; they refuse to fix which column an example is about: only its question tells."""
+"""Patterns join what is asked with what is demanded, `who` or `how many` with `of a city` or `over an age`, on both sides of a task: in
+words, as a query or as a nested form; which column an example is about, only its question tells."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Reading tasks ask about whole texts: whether two say the same, and what a passage says of one thing; it refuses to ask for what
-the text does not hold."""
+"""Reading tasks over whole texts: whether two say the same, and what a passage says of one entity."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Runs put examples of one drawn task behind each other as a document; it refuses to show two documents the same task twice
-on purpose: form, wording and layout are drawn for each."""
+"""Documents: examples of one drawn task one after another, with form, wording and layout drawn for each document."""
 
 from __future__ import annotations
 

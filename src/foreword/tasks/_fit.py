@@ -21,7 +21,7 @@ _SCRIPTS = {name: regex.compile(rf"\p{{Script={name}}}") for name in ("Han", "Hi
 
 def default_metrics(examples: Sequence[Example], scored: Sequence[Example] = ()) -> tuple[str, ...]:
     """accuracy where there are choices; exact match where nine targets of ten are short; else BLEU and its company, by the script of the
-    targets. A metric by which the scored references do not reach their best against themselves is left out."""
+    targets. A metric by which the scored references do not reach the best value against themselves is left out."""
     if all(example.choices for example in examples):
         return ("accuracy",)
     targets = [target for example in examples for target in example.targets]

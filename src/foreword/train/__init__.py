@@ -1,1 +1,1 @@
-"""Train fits what a method trains: trainables, the tuning loop, optimisers, and pre-training."""
+"""Training: the shelf of trainables, the tuning loop, optimisers, and pre-training."""

@@ -1,4 +1,4 @@
-"""A checkpoint is one safetensors file with all that a training needs to go on; it refuses to be read where a number of it was changed."""
+"""A checkpoint: one safetensors file with all that a training needs to resume; a changed one is refused."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The one training loop, for whatever stands on the shelf of trainables: the best numbers are kept, and a killed run resumes to the
-identical result; it refuses to touch anything beside what is trained."""
+"""The training loop, the same for every trainable: the best numbers are kept, and a killed run resumes to the identical result."""
 
 from __future__ import annotations
 

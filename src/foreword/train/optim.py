@@ -1,4 +1,4 @@
-"""Optimisers and schedules for one small matrix; this room refuses to know what the matrix means."""
+"""Optimisers and learning-rate schedules for what is trained."""
 
 from __future__ import annotations
 

@@ -322,6 +322,22 @@ def write_text(path: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
 
 
+def write_json_once(path: Path, value: Any) -> bool:
+    """`write_json` where nothing stands there yet: whoever comes second changes nothing. False for the second."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    with _part(path, folder=False) as part:
+        part.write_text(text, encoding="utf-8")
+        with part.open("rb") as stream:
+            os.fsync(stream.fileno())
+        try:
+            os.link(part, path)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise unwritable(path, error) from error
+    return True
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write JSON (indented, keys in sorted order, so the same value gives the same bytes) whole or not at all."""
     write_text(path, json.dumps(value, sort_keys=True, ensure_ascii=False, indent=1, allow_nan=False) + "\n")

@@ -28,6 +28,15 @@ def taken(path: Path) -> Iterator[bool]:
             os.close(handle)
 
 
+def hold(path: Path) -> int:
+    """A handle that holds the lock of a file that nobody else knows of; a plain handle where locks do not work."""
+    try:
+        handle = _lock(path, wait=False)
+    except OSError:
+        handle = None
+    return os.open(path, os.O_RDONLY) if handle is None else handle
+
+
 @contextlib.contextmanager
 def alone(folder: Path, waiting: Callable[[], None] | None = None) -> Iterator[bool]:
     """Make the folder where it is missing, and hold it: no other process or thread has it within the block, in which it may be removed.

@@ -49,7 +49,7 @@ def read_rows(
     Text is UTF-8 unless the form says otherwise; a byte-order mark and either kind of line end are taken as they come. Names of
     columns are stripped. form: how a table of text is written. quoted: its quoting alone, standard or none. as_written: numbers of
     JSON files stay the text that stands there, and float32 columns get their shortest text. Raises ForewordError naming the file,
-    the line and what is wrong there, and for more bytes, rows or letters than `limits` allows; a file is read whole or not at all.
+    the line and what is wrong there, and for more bytes, rows or characters than `limits` allows; a file is read whole or not at all.
     """
     form = form or Form("auto" if quoted is None else "standard" if quoted else "none")
     if str(path) == STDIN:

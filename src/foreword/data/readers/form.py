@@ -16,10 +16,10 @@ DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "\\t": "
 class Form:
     """How a CSV or TSV file is written, where its ending does not say.
 
-    quoting: `standard` (a quotation mark at the start of a cell opens a quoted cell, RFC 4180), `none` (every mark is a plain
-    letter), or `auto`: standard, unless a TSV file can only be read without. delimiter: one character, or comma, semicolon, tab,
-    pipe; "": a TAB in TSV, else a comma, or what the header line has instead. encoding: of every file of text. header: the names of
-    the columns of a file that has no header line.
+    quoting: `standard` (a quotation mark at the start of a cell opens a quoted cell, RFC 4180), `none` (every mark is a
+    plain character), or `auto`: standard, unless a TSV file can only be read without. delimiter: one character, or
+    comma, semicolon, tab, pipe; "": a TAB in TSV, else a comma, or what the header line has instead. encoding: of every
+    file of text. header: the names of the columns of a file that has no header line.
     """
 
     quoting: Quoting = "auto"

@@ -66,7 +66,7 @@ def rows(count: int, path: Path) -> None:
 
 
 def cell(letters: int, what: str) -> None:
-    """Raises ForewordError where a value (`what`, with its place) has more than CELL letters."""
+    """Raises ForewordError where a value (`what`, with its place) has more than CELL characters."""
     if letters > CELL:
         raise ForewordError(
             f"{what} holds {letters:,} letters, and no example may have more than {CELL:,}; check where its rows end, or shorten it."

@@ -7,25 +7,46 @@ No result depends on the order of the examples, and none on a generator that wal
 from __future__ import annotations
 
 from foreword.results.stats.crossed import Difference, Sample, difference, interval, samples
+from foreword.results.stats.grids import (
+    Components,
+    Paired,
+    benjamini_hochberg,
+    clustered,
+    components,
+    paired,
+    tied_with_best,
+)
 from foreword.results.stats.multiple import chances_of_best, holm, holm_factors
 from foreword.results.stats.planning import detectable, examples_needed, seeds_needed
 from foreword.results.stats.resampling import Bin, bins, bootstrap, mean_std, slope
+from foreword.results.stats.spread import SpreadTest, brown_forsythe, lower_spread, power
 
 __all__ = [
     "Bin",
+    "Components",
     "Difference",
+    "Paired",
     "Sample",
+    "SpreadTest",
+    "benjamini_hochberg",
     "bins",
     "bootstrap",
+    "brown_forsythe",
     "chances_of_best",
+    "clustered",
+    "components",
     "detectable",
     "difference",
     "examples_needed",
     "holm",
     "holm_factors",
     "interval",
+    "lower_spread",
     "mean_std",
+    "paired",
+    "power",
     "samples",
     "seeds_needed",
     "slope",
+    "tied_with_best",
 ]

@@ -12,17 +12,17 @@ POWER = 0.8
 
 
 def _reach(level: float) -> float:
-    """How many standard errors a difference must have to be told from 0 at that level four times in five."""
+    """How many standard errors a difference must have to be significant at that level with a power of 80 %."""
     return float(norm.ppf((1.0 + level) / 2.0) + norm.ppf(POWER))
 
 
 def detectable(gap: Difference, *, level: float = 0.95) -> float:
-    """The smallest difference that a test like this one tells from 0 four times in five."""
+    """The smallest difference that a test like this one shows with a power of 80 %."""
     return _reach(level) * gap.error
 
 
 def examples_needed(gap: Difference, size: float, *, level: float = 0.95) -> int | None:
-    """How many more examples it takes to tell a difference of that size four times in five; None where the seeds spread so
+    """How many more examples it takes to show a difference of that size with a power of 80 %; None where the seeds spread so
     widely that no number of examples would do."""
     left = (size / _reach(level)) ** 2 - gap.seed_variance
     if left <= 0:
@@ -31,7 +31,7 @@ def examples_needed(gap: Difference, size: float, *, level: float = 0.95) -> int
 
 
 def seeds_needed(gap: Difference, size: float, seeds: int, *, level: float = 0.95) -> int | None:
-    """How many seeds in all, of `seeds` that there are, it takes to tell a difference of that size four times in five on these
+    """How many seeds in all, of `seeds` that there are, it takes to show a difference of that size with a power of 80 % on these
     examples; None where no number of seeds would do."""
     left = (size / _reach(level)) ** 2 - gap.example_variance / (gap.examples + 2)
     if left <= 0:

@@ -1,5 +1,5 @@
-"""Families are tasks kept out of pre-training, after those of Sun et al. 2023 (2302.11521) and Lester et al. 2021 (2104.08691);
-each refuses a form, a template or a label that the documents of the world use."""
+"""Task families kept out of pre-training, after those of Sun et al. 2023 (2302.11521) and Lester et al. 2021 (2104.08691); none may use
+a form, a template or a label of the pre-training documents."""
 
 from foreword.synthetic.families import dart, logic2text, mtop, pairs, reading, spider, totto
 from foreword.synthetic.families._family import Drawn, Family, Group, task

@@ -1,4 +1,4 @@
-"""A family draws groups of examples of one task and puts them into splits; it refuses to ask one question twice."""
+"""A family draws groups of examples of one task and puts them into splits, no question twice."""
 
 from __future__ import annotations
 

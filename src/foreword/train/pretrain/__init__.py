@@ -1,4 +1,4 @@
-"""Pretrain makes a reference model: tokenizer, documents, training, export; it refuses text that the world did not make."""
+"""Pre-training of the reference models: tokenizer, documents, training, export; all of their text is generated."""
 
 from foreword.train.pretrain.loop import SIZES, Shape, TrainingStatus, pretrain
 

@@ -1,5 +1,4 @@
-"""LM adaptation trains an encoder-decoder to continue text, so that it can be prompted (Lester et al. 2021, section 3.2); it refuses
-decoder-only models, and to resume another recipe."""
+"""LM adaptation: trains an encoder-decoder to continue text, so that it can be prompted (Lester et al. 2021, section 3.2)."""
 
 from __future__ import annotations
 

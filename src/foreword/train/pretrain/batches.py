@@ -1,4 +1,4 @@
-"""Batches turn the stream of documents into padded rows of few widths; they refuse to put two documents in one row."""
+"""Batches of a stream of documents: padded rows of few widths, one document a row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a pre-training or an adaptation stands, kept whole; it refuses a damaged checkpoint, or another model's."""
+"""The checkpoint of a pre-training or an adaptation: model, optimiser and place in the stream in one file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fresh makes a new small language model, ready to learn copying, and saves a finished one; it refuses to train or to load."""
+"""A new small language model, initialised so that it learns to copy quickly; and saving a finished one as a model folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The training loop of a reference model: resumable, one loss over what can be foretold; it refuses to resume another recipe."""
+"""The training loop of a reference model: resumable, one loss over what can be predicted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Objectives turn a batch into a loss, compiled for the few shapes that batches have; they refuse to know where a batch comes from."""
+"""Training objectives: a batch to a loss, compiled for the few shapes that batches have."""
 
 from __future__ import annotations
 

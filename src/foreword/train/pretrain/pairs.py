@@ -1,5 +1,5 @@
-"""Pairs turn a stream of texts into batches of the prefix-LM objective, with the place behind each; they refuse to pad two parts of
-very unlike lengths together."""
+"""Batches of the prefix-LM objective out of a stream of texts, with the place in the stream after each; rows of like lengths are padded
+together."""
 
 from __future__ import annotations
 

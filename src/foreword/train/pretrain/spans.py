@@ -1,5 +1,4 @@
-"""Two ways to make an input and a target of one text for an encoder-decoder, span corruption and prefix-LM; they refuse a text
-too short to be parted, and one with more spans than sentinels."""
+"""Two ways to make an input and a target of one text for an encoder-decoder: span corruption and prefix-LM."""
 
 from __future__ import annotations
 

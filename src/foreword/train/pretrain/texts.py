@@ -1,5 +1,4 @@
-"""Texts come as a stream without end that can be entered anywhere, from a user's file or from the generated world; they refuse a file
-that is damaged, without text, or of another kind."""
+"""An endless stream of texts that can be entered anywhere, from a user's file or generated; a damaged or empty file is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reference family's tokenizer: byte-level pair merges learnt from the world's text; it refuses to join digits or marks."""
+"""The reference family's tokenizer: byte-level pair merges learnt from generated text; digits and punctuation marks stay single."""
 
 from __future__ import annotations
 

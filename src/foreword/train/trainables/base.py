@@ -1,4 +1,4 @@
-"""Trainable is an entry of the shelf, and Training what one becomes once it has begun; it refuses to know the loop that drives it."""
+"""Trainable is an entry of the shelf, and Training is one that has begun, as the training loop drives it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A soft prompt before the input of a frozen model (prompt tuning); it refuses to touch the model."""
+"""Prompt tuning: a soft prompt before the input of a frozen model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All weights of a copy of the model (full fine-tuning), as a reference; it refuses to change the backbone that it copies."""
+"""Full fine-tuning, as a reference: all weights of a copy of the model; the backbone itself stays as it is."""
 
 from __future__ import annotations
 

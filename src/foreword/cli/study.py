@@ -1,0 +1,244 @@
+"""`foreword study`: an experiment of the papers, or one's own grid, on any backbone; it refuses to run a finished cell again."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from foreword.cli import options as o
+from foreword.cli.compare import FAILED
+from foreword.cli.talk import Bars, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from foreword.study.executors import Job
+    from foreword.study.grid import Given, Study
+    from foreword.study.kept import Kept
+
+ALL, SHOW = "all", "show"
+
+Listing = Annotated[bool, typer.Option("--list", help="List the studies.", rich_help_panel=o.RUN)]
+Scale = Annotated[
+    str | None,
+    typer.Option(
+        "--scale",
+        help="smoke (reference models, offline, minutes), small (SmolLM2, real data) or full (the paper's).",
+        rich_help_panel=o.WHAT,
+    ),
+]
+Models = Annotated[
+    str | None, typer.Option("--models", help="Comma list, in the place of the scale's models.", rich_help_panel=o.WHAT)
+]
+Tasks = Annotated[
+    str | None, typer.Option("--tasks", help="Comma list: some of the study's tasks.", rich_help_panel=o.WHAT)
+]
+Only = Annotated[
+    str | None, typer.Option("--only", help="Comma list of questions to be answered.", rich_help_panel=o.RUN)
+]
+Executor = Annotated[str | None, typer.Option("--executor", help="inline, processes or ray.", rich_help_panel=o.RUN)]
+Jobs = Annotated[int | None, typer.Option("--jobs", help="Workers of processes and ray.", rich_help_panel=o.RUN)]
+Address = Annotated[
+    str | None, typer.Option("--address", help="Of a Ray cluster, such as auto.", rich_help_panel=o.RUN)
+]
+Gpus = Annotated[float | None, typer.Option("--gpus", help="Of each worker on a Ray cluster.", rich_help_panel=o.RUN)]
+Retry = Annotated[
+    bool, typer.Option("--retry-failed", help="Run the cells that failed before again.", rich_help_panel=o.RUN)
+]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Cells, tokens, time and memory; run nothing that is kept.", rich_help_panel=o.RUN),
+]
+
+
+@o.takes(
+    {"scale": Scale, "model": None, "models": Models, "tasks": Tasks, "seeds": None, "limit": None},
+    {"data_dir": None, "only": Only, "out": None, "executor": Executor, "jobs": Jobs, "address": Address},
+    {"gpus": Gpus, "device": None},
+)
+def study(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME]...", help="Studies, TOML files, `all`; or `show OUT` for what is there already."
+        ),
+    ] = None,
+    listing: Listing = False,
+    retry_failed: Retry = False,
+    dry_run: DryRun = False,
+    as_json: o.Json = False,
+    **flags: Any,
+) -> None:
+    """Run an experiment of the papers on any model, or show how far it is.
+
+    A second run does only what is missing; a cell that fails leaves the others (exit code 3).
+
+    Examples:
+
+      foreword study --list
+
+      foreword study sun2023-main --scale smoke --dry-run
+
+      foreword study sun2023-main --model gpt2 --limit 100 --out runs/gpt2
+
+      foreword study show runs/gpt2
+    """
+    only = _listed(flags["only"])
+    if listing or not names:
+        _list(as_json)
+        return
+    if names[0] == SHOW:
+        _show_all(Path(names[1] if len(names) > 1 else flags["out"] or "runs/study-smoke"), only, as_json)
+        return
+    scale = flags["scale"] or "smoke"
+    job = _job(flags, scale)
+    failed = False
+    for laid in _laid(names, scale, _given(flags), only):
+        if dry_run:
+            _price(laid, job, as_json)
+        else:
+            failed |= _run(laid, job, flags["executor"] or "inline", retry_failed)
+            _show(job.out, laid.preset.name, only, as_json)
+    if not dry_run:
+        _page(job.out, as_json)
+    if failed:
+        raise typer.Exit(FAILED)
+
+
+def _listed(text: str | None) -> list[str]:
+    return [part.strip() for part in (text or "").split(",") if part.strip()]
+
+
+def _given(flags: dict[str, Any]) -> Given:
+    from foreword.study.grid import Given
+    from foreword.util.errors import ForewordError
+
+    seeds = _listed(flags["seeds"])
+    wrong = [seed for seed in seeds if not seed.isdecimal()]
+    if wrong:
+        raise ForewordError(f"--seeds holds '{wrong[0]}', but must be whole numbers with commas, such as 0,1,2.")
+    models = [flags["model"]] if flags["model"] else _listed(flags["models"])
+    run = {name: flags[name] for name in ("limit", "data_dir") if flags[name] is not None}
+    return Given(tuple(models), tuple(map(int, seeds)), tuple(_listed(flags["tasks"])), run)
+
+
+def _job(flags: dict[str, Any], scale: str) -> Job:
+    from foreword.study.executors import Job
+
+    return Job(
+        out=Path(flags["out"] or f"runs/study-{scale}"),
+        study="",
+        device=flags["device"] or "",
+        workers=flags["jobs"] or 0,
+        address=flags["address"] or "",
+        gpus=flags["gpus"] or 0.0,
+    )
+
+
+def _laid(names: list[str], scale: str, given: Given, only: list[str]) -> list[Study]:
+    """All studies, laid out before the first runs, so that what is refused is refused at once. `all`: those that have the scale."""
+    from foreword.study import preset as presets
+    from foreword.study.grid import lay_out
+
+    chosen = [presets.preset(name) for name in (presets.names() if names == [ALL] else names)]
+    if names == [ALL]:
+        chosen = [preset for preset in chosen if scale in preset.scales]
+    return [lay_out(preset, scale, given, only) for preset in chosen]
+
+
+def _list(as_json: bool) -> None:
+    from foreword.study import preset as presets
+
+    chosen = [presets.preset(name) for name in presets.names()]
+    if as_json:
+        print_json(
+            [{"name": p.name, "answers": p.answers, "scales": p.scales, "questions": p.questions} for p in chosen]
+        )
+        return
+    rows = [[preset.name, preset.answers, " ".join(preset.scales)] for preset in chosen]
+    print_table("", ("study", "answers", "scales"), rows, left=["study", "answers", "scales"])
+    say("foreword study NAME --scale smoke runs one; foreword study all --scale smoke runs all of them.")
+
+
+def _run(laid: Study, job: Job, executor: str, retry_failed: bool) -> bool:
+    """Run a study; whether a cell of it failed."""
+    from dataclasses import replace
+    from functools import partial
+
+    from foreword.study.executors.inline import inline
+    from foreword.study.running import carry_out
+
+    bars = Bars()
+    command = shlex.join(["foreword", *sys.argv[1:]])
+    bars.say(f"{laid.preset.name}: {len(laid.cells)} cells, {laid.preset.at(laid.scale).about}")
+    with bars.shown():
+        tally = carry_out(
+            laid,
+            replace(job, study=laid.preset.name),
+            executor=executor,
+            command=command,
+            retry_failed=retry_failed,
+            said=bars.say,
+            run=partial(inline, progress=bars) if executor == "inline" else None,
+        )
+    return tally.failed > 0
+
+
+def _show_all(out: Path, only: list[str], as_json: bool) -> None:
+    from foreword.study import kept
+
+    for name in kept.names(out):
+        _show(out, name, only, as_json)
+
+
+def _show(out: Path, name: str, only: list[str], as_json: bool) -> None:
+    from foreword.study import kept
+    from foreword.study.questions import answers
+    from foreword.study.text import grids
+
+    there = kept.read(out, name)
+    counts = there.counts()
+    if as_json:
+        print_json(kept.as_json(there))
+        return
+    say(
+        f"{there.preset.title}, {there.scale}: " + ", ".join(f"{n} {word}" for word, n in counts.items() if n),
+        style="bold",
+    )
+    for answered in answers(there.cells, there.preset, out, only).values():
+        for grid in grids(answered):
+            print_table(grid.caption, grid.columns, grid.rows, left=grid.columns[: grid.left])
+    _failures(there)
+
+
+def _failures(there: Kept) -> None:
+    from foreword.study.running import title
+
+    failed = [cell for cell in there.cells if cell.state == "failed"]
+    for cell in failed[:10]:
+        say(f"failed: {title(cell)}: {cell.cause}")
+    if failed:
+        say(f"{len(failed)} failed; --retry-failed runs them again.")
+
+
+def _page(out: Path, as_json: bool) -> None:
+    from foreword.study.page import write
+
+    page = write(out)
+    if not as_json:
+        say(f"report: {page}")
+
+
+def _price(laid: Study, job: Job, as_json: bool) -> None:
+    from foreword.study.price import HEADS, price
+
+    with Bars().waiting("counting"):
+        priced = price(laid, job.out)
+    if as_json:
+        print_json(priced.as_dict())
+        return
+    print_table(f"{laid.preset.name} at the scale {laid.scale}", HEADS, priced.cells(), left=HEADS[:1])
+    for line in priced.sentences():
+        say(line)

@@ -1,0 +1,72 @@
+"""A column of a study's table as bars, or as points on a log scale, the paper's number as an open diamond; it refuses a bar without its
+interval where there is one."""
+
+from __future__ import annotations
+
+import altair as alt
+
+from foreword.report.drawing import CARD, INK, MUTED, axis_of, colour_of, plain
+from foreword.report.study.held import hold
+from foreword.report.study.marks import WIDTH, Picture, Rows, colours, ghost_of, point_of, value
+from foreword.results.cells import Entry, Row, Table
+from foreword.results.papers import Paper
+from foreword.util import phrases
+
+
+def numbers_in(table: Table, column: int) -> list[tuple[Row, Entry]]:
+    """The rows of a table that have a number in that column."""
+    cells = [(row, row.entries[column]) for row in table.rows if column < len(row.entries)]
+    return [(row, cell) for row, cell in cells if isinstance(cell, Entry) and cell.score is not None]
+
+
+def bars(table: Table, column: int, preset: str, paper: Paper | None) -> Picture:
+    """One column of a table: a bar a row, its interval as a line, the paper's number as an open diamond."""
+    cells = numbers_in(table, column)
+    names = [plain(" · ".join(filter(None, row.head))) for row, _ in cells]
+    methods = [entry.paper.get("method", row.head[-1]) for row, entry in cells]
+    numbered = colours(methods)
+    data: Rows = []
+    ghosts: Rows = []
+    for (_, entry), name, method in zip(cells, names, methods, strict=True):
+        held = hold(entry, paper, preset)
+        data.append(point_of(entry, name) | {"y": name, "x": entry.score, "ink": colour_of(numbered[method])})
+        if held.number is not None:
+            ghosts.append(
+                ghost_of(held.number, name) | {"y": name, "x": held.number.value, "ink": colour_of(numbered[method])}
+            )
+    unit = cells[0][1].unit
+    logarithmic = unit in ("numbers", "s")
+    values = [mark["x"] for mark in (*data, *ghosts)] + [
+        end for mark in (*data, *ghosts) for end in (mark["lo"], mark["hi"])
+    ]
+    if logarithmic and min(values) <= 0:
+        logarithmic = False
+    scale = (
+        alt.Scale(type="log", nice=True)
+        if logarithmic
+        else alt.Scale(domain=[min(0.0, *values), max(values) * 1.03 or 1.0], nice=False)
+    )
+    title = {"numbers": "numbers trained (log scale)", "s": "seconds (log scale)"}.get(unit) or phrases.title(
+        cells[0][1].metric
+    )
+    x = alt.X("x:Q", scale=scale, axis=axis_of(title, **({"format": "~s"} if logarithmic else {})))
+    y = alt.Y(
+        "y:N", sort=names, axis=axis_of("", grid=False, domain=False, ticks=False, labelLimit=150, labelColor=INK)
+    )
+    ink = alt.Color("ink:N", scale=None)
+    base, held_by = alt.Chart(alt.Data(values=data)), alt.Chart(alt.Data(values=ghosts or [{"x": None}]))
+    bars = base.mark_point(filled=True, size=90, opacity=1) if logarithmic else base.mark_bar(height=11, opacity=0.8)
+    layers = [bars.encode(x=x, y=y, color=ink, description="hover:N", href="link:N")]
+    layers.append(base.mark_rule(color=INK, strokeWidth=1.2).encode(x=alt.X("lo:Q", scale=scale), x2="hi:Q", y=y))
+    if ghosts:
+        layers += [
+            held_by.mark_rule(color=MUTED, strokeWidth=1, strokeDash=[2, 2]).encode(
+                x=alt.X("lo:Q", scale=scale), x2="hi:Q", y=y
+            ),
+            held_by.mark_point(shape="diamond", size=95, fill=CARD, color=MUTED, strokeWidth=1.6, opacity=0.95).encode(
+                x=x, y=y, description="hover:N"
+            ),
+        ]
+    chart = alt.layer(*layers).properties(width=WIDTH - 60, height=max(60, 26 * len(names)))
+    description = "; ".join(f"{name}: {value(entry)}" for name, (_, entry) in zip(names, cells, strict=True))
+    return Picture(table.columns[column], chart, f"{table.columns[column]}: {description}", numbered, bool(ghosts))

@@ -1,0 +1,123 @@
+"""Curves of a study, a line a series with its band, the paper's points behind, a level as a dashed line; it refuses to place the paper's
+models where ours stand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import altair as alt
+
+from foreword.report.drawing import CARD, axis_of, colour_of, plain
+from foreword.report.study.held import hold
+from foreword.report.study.marks import (
+    HEIGHT,
+    WIDTH,
+    Picture,
+    Rows,
+    colours,
+    ghost_of,
+    ghosts_behind,
+    point_of,
+    shape_by,
+    value,
+)
+from foreword.results.cells import Curve, Panel, Series
+from foreword.results.papers import Number, Paper
+from foreword.util import phrases
+
+
+def measured(panel: Panel) -> bool:
+    """Whether a panel has any number."""
+    return any(entry.score is not None for line in panel.series for _, entry in line.points)
+
+
+def lines(panel: Panel, curve: Curve, preset: str, paper: Paper | None) -> Picture:
+    """A line a series with its band; the paper's points as open diamonds on a dashed line; a level as a dashed line across."""
+    numbered = colours(line.name for line in panel.series)
+    data: Rows = []
+    levels: Rows = []
+    ghosts: Rows = []
+    sized = "parameters" in curve.x
+    for line in panel.series:
+        ink = colour_of(numbered[line.name])
+        for at, entry in line.points:
+            x = max(at, 1e-9) if curve.logarithmic else at
+            if entry.score is not None:
+                row = point_of(entry, line.name) | {"series": plain(line.name), "x": x, "y": entry.score, "ink": ink}
+                (levels if line.level else data).append(row)
+        if not line.level:
+            ghosts += _ghost_line(line, curve, preset, paper, ink, sized)
+    scale = alt.Scale(type="log", nice=False) if curve.logarithmic else alt.Scale(nice=True, zero=False)
+    x = alt.X("x:Q", scale=scale, axis=_x_axis(panel, curve, [*data, *ghosts]))
+    y = alt.Y("y:Q", scale=alt.Scale(zero=False), axis=axis_of(phrases.title(panel.y)))
+    ink_by, detail = alt.Color("ink:N", scale=None), "series:N"
+    shape = shape_by(numbered)
+    layers = ghosts_behind(ghosts, x, y)
+    if levels:
+        across = alt.Chart(alt.Data(values=levels))
+        layers.append(
+            across.mark_rule(strokeDash=[6, 4], strokeWidth=1.6).encode(y=y, color=ink_by, description="hover:N")
+        )
+    if data:
+        base = alt.Chart(alt.Data(values=data))
+        layers += [
+            base.mark_area(opacity=0.16).encode(x=x, y=alt.Y("lo:Q"), y2="hi:Q", color=ink_by, detail=detail),
+            base.mark_line(strokeWidth=1.8).encode(x=x, y=y, color=ink_by, detail=detail),
+            base.mark_point(filled=True, size=60, opacity=1, stroke=CARD, strokeWidth=0.8).encode(
+                x=x, y=y, color=ink_by, shape=shape, description="hover:N", href="link:N"
+            ),
+        ]
+    chart = alt.layer(*layers).properties(width=WIDTH, height=HEIGHT)
+    description = "; ".join(
+        f"{line.name}: {', '.join(f'{value(entry)} at {at:g}' for at, entry in line.points)}" for line in panel.series
+    )
+    return Picture(panel.title, chart, f"{panel.title}, by {curve.x}: {description}", numbered, bool(ghosts))
+
+
+def _ghost_line(line: Series, curve: Curve, preset: str, paper: Paper | None, ink: str, sized: bool) -> Rows:
+    """The paper's points of one line: at the measured points' places, or, where models are ordered by size, at the paper's sizes."""
+    if paper is None:
+        return []
+    if not sized:
+        points = [(at, hold(entry, paper, preset).number) for at, entry in line.points]
+    else:
+        points = [
+            (_size(paper, number.at["model"]), number)
+            for number in paper.of(preset)
+            if line.points and _same_line(number, line.points[0][1].paper)
+        ]
+    rows = [
+        ghost_of(number, line.name) | {"series": plain(line.name), "x": at, "y": number.value, "ink": ink}
+        for at, number in points
+        if number is not None and at
+    ]
+    return sorted(rows, key=lambda row: float(row["x"]))
+
+
+def _same_line(number: Number, at: Mapping[str, str]) -> bool:
+    own = {key: value for key, value in number.at.items() if key != "model"}
+    return "model" in number.at and own.items() <= at.items()
+
+
+def _size(paper: Paper, model: str) -> float:
+    """How many numbers a model of the paper has; 0 where that is not known."""
+    sizes = {number.at["model"]: number.value for number in paper.tables.get("backbones", ())}
+    if model.startswith("gpt3-"):
+        text = model.removeprefix("gpt3-")
+        return float(text[:-1]) * {"m": 1e6, "b": 1e9}[text[-1]]
+    return sizes.get(model, 0.0)
+
+
+def _x_axis(panel: Panel, curve: Curve, rows: Rows) -> Any:
+    title = f"{curve.x}{' (log scale)' if curve.logarithmic else ''}"
+    if panel.x_names:
+        expression = "''"
+        for place, name in panel.x_names.items():
+            text = plain(name).replace("\\", "").replace("'", "\u2019")
+            expression = f"datum.value == {place} ? '{text}' : {expression}"
+        return axis_of(title, values=list(panel.x_names), labelExpr=expression, labelAngle=-30, labelOverlap=False)
+    places = sorted({float(row["x"]) for row in rows})
+    if curve.logarithmic and len(places) <= 10 and "parameters" not in curve.x:
+        return axis_of(title, values=places, format="d", labelOverlap="greedy")
+    return axis_of(title, format="~s", tickCount=5)

@@ -1,0 +1,193 @@
+"""A static site of several studies: an index, a page each, every figure as SVG and PNG, a summary in Markdown; it refuses to write into a
+folder that holds something else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+import vl_convert as vlc
+
+from foreword.report.drawing import solid
+from foreword.report.shell import document
+from foreword.report.study import parts, setting
+from foreword.report.study.figures import pictures
+from foreword.report.study.held import Held, counted, held_of
+from foreword.report.study.marks import value
+from foreword.report.study.page import SCRIPTS, headline, study_page
+from foreword.report.study.values import StudyPage
+from foreword.results.cells import Bins, Curve, Table, Test
+from foreword.util import phrases
+from foreword.util.errors import ForewordError
+from foreword.util.files import whole_folder
+
+MARK = "foreword-site.txt"  # says that a folder is a site of foreword's, which may be written anew
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A study of a site. name: of its files, told apart from other runs of the same preset. run: where it comes from, as the user named
+    it."""
+
+    name: str
+    run: str
+    page: StudyPage
+
+
+def write_site(folder: Path, runs: Mapping[str, Sequence[StudyPage]], *, baseline: str = "") -> None:
+    """Write the site whole or not at all. runs: the studies of each folder of runs, by its name. baseline: the run that other runs of the
+    same preset are held against; the first where none is given. Raises ForewordError."""
+    if folder.exists() and any(folder.iterdir()) and not (folder / MARK).is_file():
+        raise ForewordError(f"{folder} holds something else than a site of foreword's; give --out a new folder.")
+    if baseline and baseline not in runs:
+        raise ForewordError(f"The baseline {baseline} is none of the runs ({', '.join(runs)}); name one of them.")
+    entries = listed(runs)
+    if not entries:
+        raise ForewordError("There is no study to report; give a folder that `foreword study --out` wrote.")
+    with whole_folder(folder) as part:
+        (part / MARK).write_text("A site that `foreword report` wrote; it may write it anew.\n", encoding="utf-8")
+        (part / "index.html").write_text(index(entries, baseline or next(iter(runs))), encoding="utf-8")
+        (part / "summary.md").write_text(markdown(entries), encoding="utf-8")
+        for entry in entries:
+            (part / f"{entry.name}.html").write_text(study_page([entry.page], home="index.html"), encoding="utf-8")
+            _draw(entry, part / "figures")
+
+
+def listed(runs: Mapping[str, Sequence[StudyPage]]) -> list[Entry]:
+    """The studies with a name of their own each."""
+    entries: list[Entry] = []
+    for run, pages in runs.items():
+        for page in pages:
+            stem = re.sub(r"[^\w.-]+", "-", page.name).strip("-.") or "study"
+            taken = sum(entry.name == stem or entry.name.startswith(f"{stem}--") for entry in entries)
+            entries.append(Entry(f"{stem}--{taken + 1}" if taken else stem, run, page))
+    return entries
+
+
+def _draw(entry: Entry, folder: Path) -> None:
+    """Every figure as SVG and PNG, in the light page's colours."""
+    folder.mkdir(exist_ok=True)
+    number = 0
+    for answered in (answer for every in entry.page.answers.values() for answer in every):
+        if not isinstance(answered, Table | Curve | Bins):
+            continue
+        for picture in pictures(answered, entry.page.name):
+            number += 1
+            text = solid(picture.chart)
+            stem = folder / f"{entry.name}-{number}-{re.sub(r'[^A-Za-z0-9]+', '-', picture.title).strip('-')[:40]}"
+            stem.with_suffix(".svg").write_text(text, encoding="utf-8")
+            stem.with_suffix(".png").write_bytes(vlc.svg_to_png(text, scale=2.0))
+
+
+def index(entries: Sequence[Entry], baseline: str) -> str:
+    """The page that leads to all others, and holds runs of one preset against the baseline."""
+    cards = []
+    for entry in entries:
+        page = entry.page
+        run = (
+            f' <span class="rest">{escape(entry.run)}</span>'
+            if sum(e.page.name == page.name for e in entries) > 1
+            else ""
+        )
+        cards.append(
+            f'<li><h2><a href="{escape(entry.name)}.html">{escape(page.title)}</a></h2><p>{escape(headline(held_of(page), page))}</p>'
+            f'<p class="small">{escape(page.name)}, {escape(page.scale)}; {escape(setting.progress(page.cells))}.{run}</p></li>'
+        )
+    again = dict.fromkeys(
+        entry.page.name for entry in entries if sum(e.page.name == entry.page.name for e in entries) > 1
+    )
+    beside = "".join(_beside([entry for entry in entries if entry.page.name == name], baseline) for name in again)
+    heading = f"<h1>{phrases.plural(len(entries), 'report')} of studies</h1>"
+    more = '<p class="small">The same in plain text: <a href="summary.md">summary.md</a>; every figure as SVG and PNG: figures/.</p>'
+    return document(
+        "Studies",
+        f'{heading}<ul class="ahead">{"".join(cards)}</ul>{beside}{more}',
+        scripts=SCRIPTS,
+        eyebrow="foreword report",
+    )
+
+
+def _beside(entries: Sequence[Entry], baseline: str) -> str:
+    """Runs of one preset against the baseline: what of their settings differs, and by how much their numbers do."""
+    pinned = next((entry for entry in entries if entry.run == baseline), entries[0])
+    base = _by_place(pinned)
+    rows = []
+    for entry in entries:
+        own = _by_place(entry)
+        shared = [place for place in own if place in base and own[place].entry.unit == ""]
+        gaps = [(own[place].entry.score or 0.0) - (base[place].entry.score or 0.0) for place in shared]
+        mean = sum(gaps) / len(gaps) if gaps else 0.0
+        differing = ", ".join(_differing(entry.page, pinned.page)) or "nothing"
+        what = (
+            "the baseline"
+            if entry is pinned
+            else f"{phrases.points(mean)} points over {phrases.plural(len(gaps), 'number')}"
+        )
+        rows.append(
+            f'<tr><th scope="row"><a href="{escape(entry.name)}.html">{escape(entry.run)}</a></th><td class="words">{escape(what)}</td>'
+            f'<td class="words">{escape("–" if entry is pinned else differing)}</td></tr>'
+        )
+    title = f"Runs of {entries[0].page.name}"
+    note = '<p class="small">The mean difference is counted over the numbers that both have; it is no test.</p>'
+    return (
+        f"<h2>{escape(title)}</h2>"
+        + parts.table(title, ("run", "above the baseline", "settings that differ"), rows, leading=3)
+        + note
+    )
+
+
+def _by_place(entry: Entry) -> dict[str, Held]:
+    return {held.place: held for held in held_of(entry.page) if held.entry.score is not None}
+
+
+def _differing(page: StudyPage, other: StudyPage) -> list[str]:
+    ours, theirs = setting.shared_settings(page), setting.shared_settings(other)
+    return [
+        f"{name} {ours.get(name, 'none')} (not {theirs.get(name, 'none')})"
+        for name in {**theirs, **ours}
+        if ours.get(name) != theirs.get(name)
+    ]
+
+
+def markdown(entries: Sequence[Entry]) -> str:
+    """All studies as Markdown: the outcome, the findings, every number beside the paper's."""
+    text = ["# Studies"]
+    for entry in entries:
+        page, helds = entry.page, held_of(entry.page)
+        count = counted(helds)
+        text += [f"## {_cell(page.title)}", headline(helds, page)]
+        text.append(
+            f"{page.name}, {page.scale}; {setting.progress(page.cells)}; {', '.join(f'{word} {n}' for word, n in count.items())}."
+        )
+        tests = [answer for every in page.answers.values() for answer in every if isinstance(answer, Test)]
+        if tests:
+            text.append("\n".join(f"- {parts.WORDS[test.holds]}: {_cell(parts.in_words(test))}" for test in tests))
+        if helds:
+            rows = [
+                ["what", "ours", "95% interval", "the paper's", "stood in", "verdict"],
+                ["---"] * 6,
+                *map(_row, helds),
+            ]
+            text.append("\n".join(f"| {' | '.join(row)} |" for row in rows))
+        if page.command:
+            text.append(f"`{page.command}`")
+    return "\n\n".join(text) + "\n"
+
+
+def _row(held: Held) -> list[str]:
+    entry = held.entry
+    return [
+        _cell(held.place),
+        value(entry) if entry.score is not None else _cell(entry.cause or "not run"),
+        "" if entry.ci95 is None else phrases.between(*entry.ci95),
+        "" if held.number is None else f"{held.number} ({held.number.known})",
+        _cell("; ".join(held.other)),
+        held.verdict.word,
+    ]
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").replace("<", "&lt;").split())

@@ -1,0 +1,139 @@
+"""Whether a measured number agrees with the paper's, by one stated rule; it refuses to call what stood in for something the same thing."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from scipy.stats import t as student
+
+from foreword.results.cells import Entry
+from foreword.results.papers import Number
+from foreword.util import phrases
+
+MARGIN = 2.0  # points
+RULE = (
+    "A cell agrees where the whole 95% interval of ours less the paper's lies within ±{margin:g} points, and differs where that interval "
+    "leaves out zero and the two are more than {margin:g} points apart; everything else cannot be said. The interval joins ours (over "
+    "seeds and examples) with the paper's: its spread over runs, where it gives one, and how exactly it was printed or read off. Nothing "
+    "is said of a cell where another model, task or metric stood in for the paper's, where seeds or examples are missing, or of one seed "
+    "of a tuned method."
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """word: agrees, differs or cannot say. reason: why, as half a sentence. gap: ours less the paper's with its 95% interval, where both
+    are there on one scale."""
+
+    word: Literal["agrees", "differs", "cannot say"]
+    reason: str
+    gap: float | None = None
+    ci95: tuple[float, float] | None = None
+
+
+def rule(margin: float = MARGIN) -> str:
+    """The rule in words."""
+    return RULE.format(margin=margin)
+
+
+def stand_ins(entry: Entry, number: Number | None) -> list[str]:
+    """What of this number is not the paper's own, each as `reference for bloom-1b1`."""
+    coordinates = (number.held if number else {}) | dict(entry.paper)
+    pairs = [(entry.model, coordinates.get("model", "")), (entry.task, coordinates.get("task", ""))]
+    return [f"{ours} for {theirs}" for ours, theirs in pairs if theirs and not same_name(ours, theirs)]
+
+
+def judge(entry: Entry, number: Number | None, *, margin: float = MARGIN, tuned: bool = True) -> Verdict:
+    """The verdict on one number by `RULE`. tuned: whether another seed would give another score."""
+    if entry.score is None:
+        return Verdict("cannot say", entry.cause or "not run")
+    if number is None:
+        return Verdict("cannot say", "the paper's number is not known")
+    if entry.unit:
+        return _judge_cost(entry, number)
+    if entry.ci95 is None:
+        return Verdict("cannot say", "ours has no interval")
+    gap, (low, high) = difference(entry, number)
+    why = _not_comparable(entry, number, tuned)
+    if why:
+        return Verdict("cannot say", why, gap, (low, high))
+    apart = f"{phrases.points(gap)} ({phrases.between(low, high)})"
+    if -margin <= low and high <= margin:
+        return Verdict("agrees", f"{apart} lies within ±{margin:g}", gap, (low, high))
+    if abs(gap) > margin and not low <= 0.0 <= high:
+        return Verdict("differs", f"{apart} leaves out zero", gap, (low, high))
+    return Verdict("cannot say", f"{apart} is too wide, or too near the margin of {margin:g}", gap, (low, high))
+
+
+def _judge_cost(entry: Entry, number: Number) -> Verdict:
+    """Of a count, which is the paper's or is not; and of a time, which another machine took."""
+    other = stand_ins(entry, number)
+    if other:
+        return Verdict("cannot say", f"stood in: {', '.join(other)}")
+    if entry.unit != "numbers":
+        return Verdict("cannot say", "times are those of two machines")
+    word: Literal["agrees", "differs"] = "agrees" if entry.score == number.value else "differs"
+    return Verdict(word, "a count")
+
+
+def difference(entry: Entry, number: Number) -> tuple[float, tuple[float, float]]:
+    """Ours less the paper's and its 95% interval, joined from the two intervals (Zou and Donner 2008)."""
+    assert entry.score is not None and entry.ci95 is not None
+    low, high = entry.ci95
+    half = _half(number)
+    gap = entry.score - number.value
+    return gap, (gap - math.hypot(entry.score - low, half), gap + math.hypot(high - entry.score, half))
+
+
+def _half(number: Number) -> float:
+    """Half of the 95% interval of the paper's number: of its runs, and of how exactly it is known."""
+    error = number.error * (2.0 if number.rough else 1.0)
+    if number.std is None:
+        return error
+    return float(student.ppf(0.975, number.runs - 1)) * number.std / math.sqrt(number.runs) + error
+
+
+def _not_comparable(entry: Entry, number: Number, tuned: bool) -> str:
+    """Why the two cannot be held against each other; empty where they can."""
+    other = stand_ins(entry, number)
+    if other:
+        return f"stood in: {', '.join(other)}"
+    if _metric(entry.metric) != _metric(number.metric):
+        return f"ours is {phrases.title(entry.metric)}, the paper's {number.metric}"
+    if entry.seeds < entry.seeds_planned:
+        return f"{entry.seeds} of {entry.seeds_planned} seeds are done"
+    if entry.examples_planned is not None and entry.examples < entry.examples_planned:
+        return f"{entry.examples:,} of {entry.examples_planned:,} examples are done"
+    if tuned and entry.seeds < 2:
+        return "one seed speaks of its prompt alone"
+    return ""
+
+
+def same_name(ours: str, theirs: str) -> bool:
+    """Whether a name of ours is the paper's: as a hub id's last part, with its size, or a built-in task with its suite before it."""
+    name = ours.lower().rstrip("/").split("/")[-1]
+    return name == theirs or name in ALIASES.get(theirs, ())
+
+
+ALIASES = {
+    **{f"t5-{size}": (f"t5-{size}-lm-adapt", f"t5-v1_1-{size}") for size in ("small", "base", "large", "xl", "xxl")},
+    **{task: (f"mrqa_{task}",) for task in ("textbookqa", "bioasq", "race", "duorc", "drop")},
+    "re": ("mrqa_relation_extraction",),
+}
+_METRICS = {
+    "BLEU": ("bleu", "totto_bleu"),
+    "exact set match": ("spider_match",),
+    "exact match": ("mtop_em", "squad_em", "exact_match", "multirc_em"),
+    "BLEC": ("blec",),
+    "F1": ("token_f1", "f1", "mrpc_f1", "qqp_f1", "cb_f1"),
+    "F1 over answers": ("multirc_f1",),
+    "accuracy": ("accuracy", "wsc"),
+    "SuperGLUE score": ("superglue",),
+}
+
+
+def _metric(name: str) -> str:
+    """The paper's name of a metric, of ours or of its own."""
+    return next((title for title, ours in _METRICS.items() if name in ours), name)

@@ -1,0 +1,340 @@
+"""The grid of a study: a preset at one scale becomes cells, plain values that any process can be sent; it loads no model and no task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from itertools import product
+from typing import Any
+
+from foreword.config.run import Run
+from foreword.prompts.methods import Method
+from foreword.results.cells import Coordinates
+from foreword.results.record import key_of
+from foreword.study.preset import LABELS, Part, Preset, Scale
+from foreword.study.resolve import row_of
+from foreword.util.errors import ForewordError, unknown
+
+GATE = "gate:"
+SENTINEL = "<extra_id_0> {target}"  # what stands before an answer under span corruption with its sentinel (Lester et al. 2021, 3.3)
+
+
+@dataclass(frozen=True)
+class CellSpec:
+    """A cell that is to be run.
+
+    id: digest of all that follows but `paper`. run: settings of a Run, its folder and machine left out; its methods are those that are
+    to answer the same examples, of which the cell is the one at.label. train_on: our names of the tasks that are trained on, where that
+    is not at.task alone. relabel: answers of the scored task in the words of the trained one. generated: choices are not offered.
+    carries: id of the cell whose soft prompt it uses. gates: ids of the cells, PT's and IPT's, whose answers it chooses between. unit:
+    cells of one unit share a training.
+    """
+
+    id: str
+    unit: str
+    at: Coordinates
+    paper: dict[str, str]
+    run: dict[str, Any]
+    train_on: tuple[str, ...] = ()
+    relabel: dict[str, str] = field(default_factory=dict)
+    generated: bool = False
+    carries: str = ""
+    gates: tuple[str, ...] = ()
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The cells that have to be done before it."""
+        return (self.carries, *self.gates) if self.carries else self.gates
+
+    def settings(self) -> Run:
+        """The run, checked."""
+        return Run.model_validate(self.run)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for a file."""
+        return asdict(self)
+
+
+def spec_of(values: Mapping[str, Any]) -> CellSpec:
+    """A cell from its plain values."""
+    lists = {name: tuple(values[name]) for name in ("train_on", "gates")}
+    return CellSpec(**(dict(values) | lists | {"at": Coordinates(**values["at"])}))
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a user sets beside the preset. models: in the place of the scale's, in their order. run: settings of every run that win."""
+
+    models: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
+    tasks: tuple[str, ...] = ()
+    run: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A preset at one scale, laid out."""
+
+    preset: Preset
+    scale: str
+    cells: tuple[CellSpec, ...]
+
+
+def lay_out(preset: Preset, scale: str, given: Given | None = None, only: Sequence[str] = ()) -> Study:
+    """The cells of a preset. only: the questions that are to be answered, of the preset's own. Raises ForewordError for an unknown scale,
+    task or question."""
+    given = given or Given()
+    for question in only:
+        if question not in preset.questions:
+            raise unknown(f"question of {preset.name}", question, preset.questions)
+    filled = _filled(preset, preset.at(scale), given)
+    cells: dict[str, CellSpec] = {}
+    for part in preset.parts:
+        merged = _at_scale(part, filled)
+        if merged is not None:
+            cells |= {cell.id: cell for cell in _cells(preset, merged, filled, given, cells)}
+    if not cells:
+        raise ForewordError(f"The study {preset.name} has no cell at the scale {scale}; give other models or tasks.")
+    return Study(preset, scale, tuple(cells.values()))
+
+
+def _filled(preset: Preset, scale: Scale, given: Given) -> Scale:
+    models, tasks = scale.models, scale.tasks
+    if given.models:
+        named = [name for name in models if "@" not in name]
+        names = [*named[: len(given.models)], *given.models[len(named) :]]
+        models = dict(zip(names, given.models, strict=True))
+    if given.tasks:
+        chosen = {name: ours for name, ours in tasks.items() if name in given.tasks or ours in given.tasks}
+        other = [name for name in given.tasks if name not in tasks and name not in tasks.values()]
+        if other:
+            raise unknown(f"task of {preset.name}", other[0], tasks)
+        tasks = chosen
+    return scale.model_copy(update={"models": models, "tasks": tasks, "seeds": list(given.seeds) or scale.seeds})
+
+
+def _at_scale(part: Part, scale: Scale) -> Part | None:
+    """The part with what the scale says otherwise; None where the scale leaves it out (`parts.NAME = {skip = true}`)."""
+    other = dict(scale.parts.get(part.name, {}))
+    if other.pop("skip", False):
+        return None
+    return Part.model_validate(part.model_dump() | other)
+
+
+def _cells(
+    preset: Preset, part: Part, scale: Scale, given: Given, before: Mapping[str, CellSpec]
+) -> Iterator[CellSpec]:
+    models = part.models or [name for name in scale.models if "@" not in name]
+    tasks = [name for name in part.tasks or scale.tasks if name in scale.tasks]
+    for model, values in product([name for name in models if name in scale.models], _values(part, scale)):
+        model_key = _variant(model, part.variant, values, scale)
+        if model_key is None:
+            continue
+        for task in tasks:
+            run = _run(part, scale, given, scale.models[model_key], task, values)
+            where = {"model": model, "task": task} | {axis: str(value) for axis, value in values.items()}
+            made: list[CellSpec] = []
+            for method in part.methods:
+                if LABELS.get(method, method).startswith(GATE):
+                    made += _gated(part, made, method)
+                else:
+                    made += _of_method(part, scale, run, method, where, values, before)
+            yield from made
+
+
+def _values(part: Part, scale: Scale) -> list[dict[str, int | str]]:
+    """Every combination of the part's axes."""
+    lists = [[(axis, value) for value in scale.axes.get(axis, [])] for axis in part.over]
+    return [dict(pairs) for pairs in product(*lists)]
+
+
+def _variant(model: str, variant: str, values: Mapping[str, int | str], scale: Scale) -> str | None:
+    """The key of the model that stands for `model` here; None where the scale has none."""
+    objective, adaptation = values.get("objective"), values.get("adaptation")
+    asked = variant
+    if objective in ("span", "sentinel"):
+        asked = "span"
+    if adaptation is not None:
+        asked = f"{adaptation}"
+    if not asked or asked == "lm":
+        return model
+    key = f"{model}@{asked}"
+    if key in scale.models:
+        return key
+    return model if variant and not values else None
+
+
+def _run(
+    part: Part, scale: Scale, given: Given, model: str, task: str, values: Mapping[str, int | str]
+) -> dict[str, Any]:
+    """The settings of a run, each later one winning: the scale's, the task's, the part's, the axes', the user's. task: the paper's name.
+    A task without labels has other words to start from where its own settings say so, also where the axis says labels."""
+    labels = [label for label in _labels(part) if not label.startswith(GATE)]
+    base: dict[str, Any] = {
+        "model": model,
+        "task": scale.tasks[task],
+        "methods": labels,
+        "seeds": _seeds(part, scale, given),
+    }
+    axes: dict[str, Any] = {}
+    if "length" in values:
+        axes["prompt_length"] = values["length"]
+    each = scale.each.get(task, {})
+    if "init" in values:
+        axes["init"] = values["init"]
+        if values["init"] == "labels" and "init" in each.get("tuning", {}):
+            axes["init"] = each["tuning"]["init"]
+    run = base
+    for above in (scale.run, each, part.run, {"tuning": axes} if axes else {}):
+        run = _over(run, above)
+    if values.get("objective") == "sentinel":
+        run["answer"] = SENTINEL
+    run = _over(run, given.run)
+    Run.model_validate(run)
+    return run
+
+
+def _labels(part: Part) -> list[str]:
+    return list(dict.fromkeys(LABELS.get(method, method) for method in part.methods))
+
+
+def _gated(part: Part, made: Sequence[CellSpec], method: str) -> Iterator[CellSpec]:
+    """A gate of each seed. Raises ForewordError where the part has not PT and IPT before it."""
+    pts, ipts = ([cell for cell in made if cell.at.label == label] for label in ("pt", "ipt"))
+    if not pts or not ipts:
+        raise ForewordError(
+            f"The part {part.name} has the method {method}, which chooses between PT and IPT; name pt and ipt before it."
+        )
+    for pt, ipt in zip(pts, ipts, strict=True):
+        at = replace(ipt.at, label=LABELS.get(method, method), length=None, init="")
+        paper = {name: value for name, value in ipt.paper.items() if name != "length"} | {"method": method}
+        id_ = key_of({"cell": [at.as_dict(), ipt.run, pt.id, ipt.id]})[:24]
+        yield replace(ipt, id=id_, unit=id_, at=at, paper=paper, gates=(pt.id, ipt.id))
+
+
+def _seeds(part: Part, scale: Scale, given: Given) -> list[int]:
+    if given.seeds:
+        return list(given.seeds)
+    return list(range(part.seeds)) if part.seeds else list(scale.seeds)
+
+
+def _over(under: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(under)
+    for key, value in above.items():
+        inner = merged.get(key)
+        merged[key] = _over(inner, value) if isinstance(value, Mapping) and isinstance(inner, Mapping) else value
+    return merged
+
+
+def _of_method(
+    part: Part,
+    scale: Scale,
+    run: dict[str, Any],
+    method: str,
+    where: Mapping[str, str],
+    values: Mapping[str, int | str],
+    before: Mapping[str, CellSpec],
+) -> Iterator[CellSpec]:
+    label = LABELS.get(method, method)
+    settings = Run.model_validate(run)
+    row = row_of(settings, label)
+    trained = _trained_on(part, scale, run["task"], method)
+    sources: list[CellSpec | None] = [None]
+    if part.carries:
+        sources = [
+            cell
+            for cell in before.values()
+            if cell.at.part == part.carries and cell.at.length is not None and cell.paper["model"] == where["model"]
+        ]
+        sources = [cell for cell in sources if cell is not None and cell.at.task != run["task"]]
+    for source in sources:
+        seeds = settings.seeds if row.random() else settings.seeds[:1]
+        for seed in [source.at.seed] if source is not None else seeds:
+            if seed in settings.seeds:
+                yield _spec(part, scale, run, method, row, seed, where, values, trained, source)
+
+
+def _trained_on(part: Part, scale: Scale, task: str, method: str) -> tuple[str, ...]:
+    if part.together or method == "multi-task":
+        return tuple(scale.tasks[name] for name in part.tasks or scale.tasks)
+    if part.train_on:
+        return (scale.tasks.get(part.train_on, part.train_on),)
+    return ()
+
+
+def _spec(
+    part: Part,
+    scale: Scale,
+    run: dict[str, Any],
+    method: str,
+    row: Method,
+    seed: int,
+    where: Mapping[str, str],
+    values: Mapping[str, int | str],
+    trained: tuple[str, ...],
+    source: CellSpec | None,
+) -> CellSpec:
+    settings = Run.model_validate(run)
+    carried = source is not None
+    at = Coordinates(
+        part=part.name,
+        model=run["model"],
+        task=run["task"],
+        label=LABELS.get(method, method),
+        seed=seed,
+        length=settings.tuning.prompt_length if row.soft else None,
+        init=("warm_start" if carried else settings.tuning.init) if row.soft else "",
+        objective=str(values.get("objective", "")),
+        source=source.at.task if source is not None else "+".join(trained),
+        setting={"adaptation": str(values["adaptation"])} if "adaptation" in values else {},
+    )
+    paper = dict(where) | {"method": method}
+    if row.soft and "length" not in paper:
+        paper["length"] = str(settings.tuning.prompt_length)
+    if source is not None:
+        paper["source"] = source.paper["task"]
+    elif part.train_on:
+        paper["source"] = part.train_on
+    plain = [run, part.relabel, scale.generated, list(trained), source.id if source else ""]
+    shared = [run | {"task": ""}, part.relabel, scale.generated, list(trained), at.label, seed]
+    return CellSpec(
+        id=key_of({"cell": [at.as_dict(), *plain]})[:24],
+        unit=key_of({"unit": shared if trained else [at.as_dict(), *plain]})[:24],
+        at=at,
+        paper=paper,
+        run=run,
+        train_on=trained,
+        relabel=dict(part.relabel),
+        generated=scale.generated,
+        carries=source.id if source is not None else "",
+    )
+
+
+def units_of(cells: Sequence[CellSpec]) -> dict[str, list[CellSpec]]:
+    """Cells by unit, in an order in which what a cell carries comes before it, and a model's cells stand together."""
+    known = {cell.id: cell for cell in cells}
+    models = list(dict.fromkeys(cell.at.model for cell in cells))
+    order = sorted(cells, key=lambda cell: (bool(cell.needs), models.index(cell.at.model)))
+    units: dict[str, list[CellSpec]] = {}
+    for cell in order:
+        for needed in cell.needs:
+            if needed not in known:
+                raise ForewordError(f"The cell {cell.id} needs the cell {needed}, which is not in the study.")
+        units.setdefault(cell.unit, []).append(cell)
+    return units
+
+
+def cells_of(runs: Sequence[Run]) -> list[CellSpec]:
+    """The cells of plain runs, as `foreword compare` has them: each method with each seed; those that two runs ask for once."""
+    cells: dict[str, CellSpec] = {}
+    for run in runs:
+        settings = run.model_dump(exclude={"out", "device", "tuning"}, exclude_unset=True)
+        settings["tuning"] = run.tuning.model_dump(exclude_unset=True)
+        for label in run.methods:
+            row = row_of(run, label)
+            for seed in run.seeds if row.random() else run.seeds[:1]:
+                length = run.tuning.prompt_length if row.soft else None
+                at = Coordinates("", run.model, run.task, label, seed, length, run.tuning.init if row.soft else "")
+                id_ = key_of({"cell": [at.as_dict(), settings]})[:24]
+                cells[id_] = CellSpec(id_, id_, at, {"model": run.model, "task": run.task, "method": label}, settings)
+    return list(cells.values())

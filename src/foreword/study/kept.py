@@ -1,0 +1,205 @@
+"""What a study keeps in its folder: its cells, the state of each, their records; it refuses to believe a state whose record is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from foreword.results.cells import Cell
+from foreword.results.record import ENGINE, Record
+from foreword.study.grid import CellSpec, Study, spec_of
+from foreword.study.preset import Preset
+from foreword.util.claims import Claims
+from foreword.util.errors import ForewordError
+from foreword.util.files import read_object, tidy, write_json, write_json_once
+
+STUDIES, CELLS, CLAIMS = "studies", "cells", "claims"
+
+
+@dataclass(frozen=True)
+class State:
+    """How a cell ended. key: of its record. cause: why there is none. stamp: of the files that it was made of, by which a later run sees
+    whether model or data are still the same. examples, shape: see Cell."""
+
+    state: Literal["done", "failed"]
+    key: str = ""
+    cause: str = ""
+    stamp: str = ""
+    examples: int | None = None
+    shape: dict[str, int] = field(default_factory=dict)
+
+
+class Folder:
+    """The folder of a study. Cells are named by their ids, and states are written once."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+
+    @property
+    def claims(self) -> Claims:
+        """Who is at which unit."""
+        return Claims(self.out / CLAIMS)
+
+    def state(self, id_: str) -> State | None:
+        """How a cell ended; None where it has not, or where its record is not there any more."""
+        path = self._path(id_)
+        if not path.is_file():
+            return None
+        state = State(**read_object(path, "state of a cell"))
+        if state.state == "done" and not self.record_path(state.key).is_file():
+            return None
+        return state
+
+    def end(self, id_: str, state: State) -> None:
+        """Write how a cell ended; what another wrote before stays, but a state whose record is gone."""
+        path = self._path(id_)
+        if not write_json_once(path, vars(state)) and self.state(id_) is None:
+            write_json(path, vars(state))
+
+    def forget(self, id_: str) -> None:
+        """A cell is to be looked at again."""
+        self._path(id_).unlink(missing_ok=True)
+
+    def record_path(self, key: str) -> Path:
+        """Where the record of that key stands."""
+        return self.out / "records" / f"{key}.json"
+
+    def record(self, id_: str) -> Record | None:
+        """The record of a cell that is done."""
+        state = self.state(id_)
+        return Record.read(self.record_path(state.key)) if state is not None and state.state == "done" else None
+
+    def ended_at(self, id_: str) -> float:
+        """When a cell ended, in seconds since 1970."""
+        return self._path(id_).stat().st_mtime
+
+    def tidy(self) -> None:
+        """Remove what killed workers left half written."""
+        for name in (STUDIES, CELLS, CLAIMS, "records", "prompts"):
+            if (self.out / name).is_dir():
+                tidy(self.out / name)
+
+    def _path(self, id_: str) -> Path:
+        return self.out / CELLS / f"{id_}.json"
+
+
+def document_path(out: Path, name: str) -> Path:
+    """Where it stands what a study is."""
+    return out / STUDIES / f"{name}.json"
+
+
+def keep(out: Path, study: Study, command: str) -> None:
+    """Write what the study is. Cells of an earlier run that are not in it any more are forgotten, their records are not. Raises
+    ForewordError where the same study stands there at another scale."""
+    path = document_path(out, study.preset.name)
+    if path.is_file():
+        scale = read_object(path, "study").get("scale")
+        if scale != study.scale:
+            raise ForewordError(
+                f"{out} holds the study {study.preset.name} at the scale {scale}, and the scale {study.scale} is asked for; give --out "
+                "another folder."
+            )
+    write_json(
+        path,
+        {
+            "engine": ENGINE,
+            "preset": study.preset.model_dump(),
+            "scale": study.scale,
+            "command": command,
+            "cells": [cell.as_dict() for cell in study.cells],
+        },
+    )
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A study as its folder has it."""
+
+    out: Path
+    preset: Preset
+    scale: str
+    command: str
+    specs: tuple[CellSpec, ...]
+    cells: tuple[Cell, ...]
+
+    @property
+    def folder(self) -> Folder:
+        """Where it stands."""
+        return Folder(self.out)
+
+    def counts(self) -> dict[str, int]:
+        """How many cells are done, failed, running and waiting."""
+        states = [cell.state for cell in self.cells]
+        return {name: states.count(name) for name in ("done", "failed", "running", "waiting")}
+
+
+def names(out: Path) -> list[str]:
+    """The studies in a folder. Raises ForewordError where there is none."""
+    there = sorted(path.stem for path in (out / STUDIES).glob("*.json"))
+    if not there:
+        raise ForewordError(f"{out} holds no study; give the folder that `foreword study NAME --out` wrote.")
+    return there
+
+
+def read_specs(out: Path, name: str) -> tuple[dict[str, Any], tuple[CellSpec, ...]]:
+    """The document of a study and its cells, without their records. Raises ForewordError where there is none."""
+    path = document_path(out, name)
+    document = read_object(path, "study")
+    try:
+        return document, tuple(spec_of(values) for values in document["cells"])
+    except (KeyError, TypeError) as error:
+        raise ForewordError(
+            f"{path} is not of the shape this version writes ({error}); delete it and run the study again."
+        ) from error
+
+
+def read(out: Path, name: str) -> Kept:
+    """A study with the records of its cells, whatever is done of it; no model is loaded. Raises ForewordError where there is none."""
+    document, specs = read_specs(out, name)
+    folder = Folder(out)
+    claimed = folder.claims.held()
+    preset = Preset.model_validate(document["preset"])
+    cells = tuple(_cell(folder, spec, claimed) for spec in specs)
+    return Kept(out, preset, str(document["scale"]), str(document["command"]), specs, cells)
+
+
+def as_json(stored: Kept) -> dict[str, Any]:
+    """A study as plain values: its cells with their scores, and how many have ended."""
+    return {
+        "study": stored.preset.name,
+        "scale": stored.scale,
+        "out": str(stored.out),
+        "counts": stored.counts(),
+        "cells": [
+            {
+                "id": cell.id,
+                "at": cell.at.as_dict(),
+                "paper": dict(cell.paper),
+                "state": cell.state,
+                "cause": cell.cause,
+                "scores": None if cell.record is None else cell.record.scores,
+            }
+            for cell in stored.cells
+        ],
+    }
+
+
+def _cell(folder: Folder, spec: CellSpec, claimed: dict[str, int]) -> Cell:
+    state = folder.state(spec.id)
+    if state is None:
+        return Cell(spec.id, spec.at, spec.paper, "running" if spec.unit in claimed else "waiting")
+    if state.state == "failed":
+        return Cell(spec.id, spec.at, spec.paper, "failed", cause=state.cause)
+    return Cell(spec.id, spec.at, spec.paper, "done", folder.record(spec.id), "", state.examples, state.shape)
+
+
+def units_left(folder: Folder, units: Mapping[str, Sequence[CellSpec]]) -> list[str]:
+    """The units with a cell that has not ended, in their order."""
+    return [name for name, cells in units.items() if any(folder.state(cell.id) is None for cell in cells)]
+
+
+def ended(folder: Folder, cells: Sequence[CellSpec]) -> bool:
+    """Whether all of these have ended."""
+    return all(folder.state(cell.id) is not None for cell in cells)

@@ -1,0 +1,172 @@
+"""Numbers out of cells: entries with their intervals, differences with their tests; it refuses to compare answers to different examples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from math import sqrt
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foreword.metrics import metric
+from foreword.results import stats
+from foreword.results.cells import Cell, Entry
+from foreword.results.record import Record
+from foreword.util import phrases
+from foreword.util.errors import ForewordError
+
+ALPHA = 0.05
+Key = TypeVar("Key")
+Item = TypeVar("Item")
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Points by which one score is above another on the same examples, its 95% interval, and p of the same crossed model of seeds and
+    examples (adjusted by Holm, where `adjusted` was). reach: the smallest difference that such a test tells four times in five."""
+
+    points: float
+    ci95: tuple[float, float]
+    p: float
+    reach: float = 0.0
+
+    @property
+    def above(self) -> bool:
+        """Whether it is surely above zero: the whole interval is."""
+        return self.ci95[0] > 0
+
+    def __str__(self) -> str:
+        return f"{phrases.points(self.points)}{'*' * (self.p < ALPHA)} ({phrases.between(*self.ci95)})"
+
+
+def choose(cells: Iterable[Cell], **at: Any) -> list[Cell]:
+    """The cells whose coordinates are these; `paper_` before a name asks for the paper's."""
+
+    def fits(cell: Cell) -> bool:
+        return all(
+            cell.paper.get(name.removeprefix("paper_")) == value
+            if name.startswith("paper_")
+            else getattr(cell.at, name) == value
+            for name, value in at.items()
+        )
+
+    return [cell for cell in cells if fits(cell)]
+
+
+def values(cells: Iterable[Cell], name: str) -> list[str]:
+    """The different values of one of the paper's coordinates, in the order of their first coming."""
+    return list(dict.fromkeys(cell.paper[name] for cell in cells if name in cell.paper))
+
+
+def records_of(cells: Iterable[Cell]) -> list[Record]:
+    """The records that are there."""
+    return [cell.record for cell in cells if cell.record is not None]
+
+
+def entry(cells: Sequence[Cell], *, paper: dict[str, str] | None = None) -> Entry:
+    """The number of cells that differ in their seed alone."""
+    first = cells[0]
+    records = records_of(cells)
+    causes = dict.fromkeys(cell.cause for cell in cells if cell.state == "failed")
+    missing = len(cells) - len(records)
+    cause = "; ".join(causes) or ("" if not missing else "not run" if missing == len(cells) else f"{missing} not run")
+    blank = Entry(
+        score=None,
+        spread=None,
+        ci95=None,
+        seeds=len(records),
+        seeds_planned=len(cells),
+        examples=0,
+        examples_planned=next((cell.examples for cell in cells if cell.examples is not None), None),
+        metric="",
+        model=first.at.model,
+        task=first.at.task,
+        paper=dict(first.paper) if paper is None else paper,
+        cells=tuple(cell.id for cell in cells),
+        cause=cause,
+    )
+    if not records:
+        return blank
+    measure, cube = metric(records[0].primary), _cube(records)
+    mean, spread = stats.mean_std(measure.from_sums(cube.sum(axis=1)))
+    (sample,) = stats.samples([cube], measure.from_sums, [records[0].deterministic])
+    ends = stats.interval(sample, lowest=measure.worst, highest=measure.best)
+    return replace(
+        blank,
+        score=mean,
+        spread=spread if len(records) > 1 else None,
+        ci95=ends,
+        examples=cube.shape[1],
+        metric=records[0].primary,
+    )
+
+
+def grouped(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list[Item]]:
+    """Items by a key, in the order in which they first come."""
+    groups: dict[Key, list[Item]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return groups
+
+
+def combined(entries: Sequence[Entry], task: str, paper: dict[str, str]) -> Entry:
+    """The mean over tasks, as SuperGLUE's score is: its interval from those of the tasks, taken to be independent; its spread likewise.
+    There is no number where a task has none."""
+    lacking = [each for each in entries if each.score is None]
+    first = entries[0]
+    base = replace(
+        first,
+        task=task,
+        paper=paper,
+        cells=tuple(id_ for each in entries for id_ in each.cells),
+        seeds=min(each.seeds for each in entries),
+        examples=sum(each.examples for each in entries),
+        examples_planned=None,
+        metric="mean over tasks",
+    )
+    if lacking:
+        cause = f"{lacking[0].task}: {lacking[0].cause}"
+        return replace(base, score=None, spread=None, ci95=None, cause=cause)
+    scores = [each.score or 0.0 for each in entries]
+    mean = sum(scores) / len(scores)
+    halves = [(each.ci95[1] - each.ci95[0]) / 2 for each in entries if each.ci95 is not None]
+    half = sqrt(sum(value**2 for value in halves)) / len(entries)
+    spreads = [each.spread for each in entries if each.spread is not None]
+    spread = sqrt(sum(value**2 for value in spreads)) / len(entries) if len(spreads) == len(entries) else None
+    return replace(base, score=mean, spread=spread, ci95=(mean - half, mean + half), cause="")
+
+
+def difference(ours: Sequence[Cell], theirs: Sequence[Cell]) -> Difference | None:
+    """The mean over seeds of ours above that of theirs; None where one has no record."""
+    mine, others = records_of(ours), records_of(theirs)
+    if not mine or not others:
+        return None
+    measure, ids = metric(mine[0].primary), [answer.id for answer in mine[0].answers]
+    a, b = _cube(mine, ids), _cube(others, ids)
+    sides = stats.samples([a, b], measure.from_sums, [mine[0].deterministic, others[0].deterministic])
+    gap = stats.difference(*sides)
+    return Difference(gap.observed, gap.interval(), gap.p, stats.detectable(gap))
+
+
+def adjusted(gaps: dict[Key, Difference]) -> dict[Key, Difference]:
+    """The same with p adjusted by Holm for their number."""
+    ps = stats.holm([gap.p for gap in gaps.values()])
+    return {name: replace(gap, p=p) for (name, gap), p in zip(gaps.items(), ps, strict=True)}
+
+
+def _cube(records: Sequence[Record], ids: Sequence[str] | None = None) -> Array:
+    """The numbers that add up to the scores: [S, N, d]."""
+    ids = [answer.id for answer in records[0].answers] if ids is None else ids
+    layers = []
+    for record in records:
+        by_id = {answer.id: answer.statistics[record.primary] for answer in record.answers}
+        if by_id.keys() != set(ids):
+            raise ForewordError(
+                f"The records of {record.label} on {record.task} answer other examples than those they are compared with; run both with "
+                "the same settings."
+            )
+        layers.append([by_id[id_] for id_ in ids])
+    return np.asarray(layers, dtype=np.float64)

@@ -1,0 +1,303 @@
+"""What a study will cost before anything of it runs: measured on a few steps where model and data are at hand, else counted for an A100; it
+refuses to pass one off as the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+from huggingface_hub import constants
+
+from foreword.config.run import Run
+from foreword.engine import Backbone
+from foreword.models import MODELS
+from foreword.models.cache import converted_folder, model_folder
+from foreword.models.shipped import here_by_name
+from foreword.prompts.methods import Method
+from foreword.study.cost import Estimate, estimate
+from foreword.study.grid import CellSpec, Study, units_of
+from foreword.study.measure import grouped
+from foreword.study.pace import pace
+from foreword.study.positions import FORWARD
+from foreword.study.resolve import row_of
+from foreword.study.trial import Trial
+from foreword.study.unit import Bench
+from foreword.tasks import about
+from foreword.train.trainables import TRAINABLES
+from foreword.util import phrases
+from foreword.util.files import stands
+
+A100, REACHED = 312e12, 0.4  # operations a second in bfloat16, and the part of them that is taken to be reached
+GROWN = 34  # bytes of activations a token, hidden unit and layer that a training keeps (Korthikanti et al. 2022, half precision)
+FROZEN = 4  # operations of a training token for each parameter, where the weights get no gradients
+MICRO_TOKENS = 16_384  # that go through a model at once
+HEADS = ("model, task, method", "cells", "steps", "M tokens", "time", "memory")
+
+"""Parameters, hidden size and layers (of both halves) of the papers' models: of T5 from table 4 of Lester et al. 2021, of the others as
+their configurations have them."""
+SHAPES: Mapping[str, tuple[int, int, int]] = {
+    "bigscience/bloom-1b1": (1_065_314_304, 1536, 24),
+    "facebook/opt-1.3b": (1_315_758_080, 2048, 24),
+    "gpt2-xl": (1_557_611_200, 1600, 48),
+    **{
+        name: shape
+        for size, shape in {
+            "small": (76_961_152, 512, 16),
+            "base": (247_577_856, 768, 24),
+            "large": (783_150_080, 1024, 48),
+            "xl": (2_849_757_184, 2048, 48),
+            "xxl": (11_135_332_352, 4096, 48),
+        }.items()
+        for name in (
+            f"google/t5-{size}-lm-adapt",
+            f"google/t5-v1_1-{size}",
+            *(f"adapted/t5-{size}-{n}" for n in (10000, 50000)),
+        )
+    },
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """The cells of one model, task and method. train, scored: examples, 0 where that is not known. tokens, flop: training and answers, at
+    most. seconds, memory: None where the model's size is not known. measured: on this machine, else counted for an A100."""
+
+    model: str
+    task: str
+    method: str
+    cells: int
+    train: int
+    scored: int
+    steps: int
+    batch: int
+    tokens: int
+    flop: float
+    seconds: float | None
+    memory: float | None
+    measured: bool
+
+    def row(self) -> list[str]:
+        """For people, under HEADS."""
+        steps = f"{phrases.whole(self.steps)} of {self.batch}" if self.steps else ""
+        return [
+            f"{self.model}, {self.task}, {self.method}",
+            str(self.cells),
+            steps,
+            f"{self.tokens / 1e6:,.1f}",
+            "" if self.seconds is None else phrases.duration(self.seconds),
+            "" if self.memory is None else phrases.size(self.memory),
+        ]
+
+
+@dataclass(frozen=True)
+class Priced:
+    """A study's lines, and the settings of its runs."""
+
+    study: Study
+    lines: tuple[Line, ...]
+
+    def cells(self) -> list[list[str]]:
+        """A row a line."""
+        return [line.row() for line in self.lines]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "study": self.study.preset.name,
+            "scale": self.study.scale,
+            "cells": len(self.study.cells),
+            "lines": [asdict(line) for line in self.lines],
+            "settings": settings(self.study),
+        }
+
+    def sentences(self) -> Iterator[str]:
+        """The whole in words, and how it is known."""
+        whole = [line.seconds for line in self.lines]
+        time = phrases.duration(sum(seconds or 0.0 for seconds in whole))
+        tokens, flop = sum(line.tokens for line in self.lines), sum(line.flop for line in self.lines)
+        lacking = f" without {whole.count(None)} lines of models whose size is not known" if None in whole else ""
+        yield f"{len(self.study.cells)} cells, {tokens / 1e6:,.0f} M tokens, {flop / 1e15:,.3g} PFLOP: about {time}{lacking}."
+        if any(line.measured for line in self.lines):
+            yield "Measured on a few steps and answers here: lines of models and data at hand."
+        if not all(line.measured for line in self.lines):
+            long, answer = self.study.preset.tokens
+            yield (
+                f"Counted, not measured: one A100 in bfloat16 that reaches {REACHED:.0%} of its {A100 / 1e12:.0f} TFLOP a second, inputs "
+                f"and answers of full length ({long} and {answer} tokens), choosing checkpoints left out."
+            )
+        sizes = {line.task: f"{line.train:,} train, {line.scored:,} scored" for line in self.lines}
+        yield "Examples: " + "; ".join(f"{task} {size}" for task, size in sizes.items()) + "."
+        yield "Settings: " + "; ".join(f"{name} {value}" for name, value in settings(self.study).items()) + "."
+
+
+def settings(study: Study) -> dict[str, str]:
+    """Every setting of its runs that is not the default, with all its values."""
+    values: dict[str, dict[str, None]] = {}
+    for cell in study.cells:
+        run = cell.settings()
+        plain = run.model_dump(exclude={"model", "task", "methods", "tuning", "out"}, exclude_defaults=True)
+        plain |= {f"tuning.{key}": value for key, value in run.tuning.model_dump(exclude_defaults=True).items()}
+        for key, value in plain.items():
+            values.setdefault(key, {})[str(value)] = None
+    return {key: ", ".join(each) for key, each in sorted(values.items())}
+
+
+def at_hand(run: Run) -> bool:
+    """Whether model and data are on this machine, so that nothing has to be fetched."""
+    name = run.model
+    if name in MODELS:
+        file = model_folder(MODELS[name]) / MODELS[name].file
+        here = file.is_file() and converted_folder(file, MODELS[name].digest).is_dir()
+    else:
+        cached = Path(constants.HF_HUB_CACHE) / f"models--{name.replace('/', '--')}"
+        here = here_by_name(name) or stands(name) or cached.is_dir()
+    return here and about(run.task, run.data_dir or None).ready
+
+
+def price(study: Study, out: Path) -> Priced:
+    """What the cells of a study cost, those included that are finished. Where model and data are at hand, a few steps and answers run, and
+    nothing of them is kept."""
+    units = units_of(study.cells)
+    lines: list[Line] = []
+    bench = Bench(out, pricing=True)
+    for group in grouped(units.values(), lambda cells: cells[0].at.model).values():
+        ready = all(at_hand(_with_task(cell, name)) for cells in group for cell in cells for name in _tasks(cell))
+        lines += _measured(bench, group) if ready else _counted(study, group)
+    return Priced(study, tuple(lines))
+
+
+def _tasks(cell: CellSpec) -> tuple[str, ...]:
+    return (*cell.train_on, cell.at.task)
+
+
+def _with_task(cell: CellSpec, name: str) -> Run:
+    return cell.settings().model_copy(update={"task": name})
+
+
+def _line(cells: Sequence[CellSpec], **numbers: Any) -> Line:
+    first, tuning = cells[0], cells[0].settings().tuning
+    trains = numbers.pop("trains")
+    return Line(
+        model=first.at.model,
+        task=first.at.task,
+        method=first.paper["method"],
+        cells=len(cells),
+        steps=tuning.max_steps if trains else 0,
+        batch=tuning.batch_size,
+        **numbers,
+    )
+
+
+def _key(cell: CellSpec) -> tuple[str, str]:
+    return cell.at.task, cell.paper["method"]
+
+
+# -- where model and data are at hand -----------------------------------------------------------------------------------
+
+
+def _measured(bench: Bench, units: Sequence[Sequence[CellSpec]]) -> list[Line]:
+    """Estimates of every trial of one model, and the pace of the dearest two."""
+    costs: list[tuple[CellSpec, Trial, Estimate]] = []
+    for cells in units:
+        if cells[0].gates:  # the answers of others, chosen between
+            continue
+        trainer, scored = bench.trials(cells)
+        if trainer not in scored:
+            trainer = replace(trainer, spec=replace(trainer.spec, split="dev"))
+            costs.append((cells[0], trainer, replace(estimate(trainer), answer_tokens=1)))
+        for cell, trial in zip(cells, scored, strict=True):
+            cost = estimate(trial)
+            costs.append((cell, trial, cost if trial is trainer else replace(cost, training_tokens=0)))
+    estimates = [replace(cost, finished=False) for _, _, cost in costs]
+    measured = pace([trial for _, trial, _ in costs], estimates)
+    assert measured is not None, "none of these counts as finished"
+    whole = sum(cost.tflop for cost in estimates) or 1.0
+    lines = []
+    for group in grouped(costs, lambda entry: _key(entry[0])).values():
+        flop = sum(cost.tflop for _, _, cost in group)
+        lines.append(
+            _line(
+                [cell for cell, _, _ in group],
+                trains=any(cost.training_tokens for _, _, cost in group),
+                train=len(group[0][1].task.train),
+                scored=len(group[0][1].task.test),
+                tokens=sum(cost.training_tokens + cost.answer_tokens for _, _, cost in group),
+                flop=flop * 1e12,
+                seconds=measured.seconds * flop / whole,
+                memory=float(measured.memory),
+                measured=True,
+            )
+        )
+    return lines
+
+
+# -- where they are not -------------------------------------------------------------------------------------------------
+
+
+def _counted(study: Study, units: Sequence[Sequence[CellSpec]]) -> list[Line]:
+    lines = []
+    firsts = {cells[0].id for cells in units}
+    for group in grouped([cell for cells in units for cell in cells], _key).values():
+        numbers = [_of_cell(study, cell, cell.id in firsts) for cell in group]
+        parameters, hidden, layers = SHAPES.get(group[0].at.model, (0, 0, 0))
+        trains = any(training for training, _, _ in numbers)
+        flop = sum(flops for _, _, flops in numbers) * parameters
+        sizes = _sizes(group[0])
+        lines.append(
+            _line(
+                group,
+                trains=trains,
+                train=sizes[0],
+                scored=sizes[1],
+                tokens=sum(training + answers for training, answers, _ in numbers),
+                flop=flop,
+                seconds=flop / (A100 * REACHED) if parameters else None,
+                memory=_memory(study, group[0], parameters, hidden, layers) if parameters else None,
+                measured=False,
+            )
+        )
+    return lines
+
+
+def _of_cell(study: Study, cell: CellSpec, first: bool) -> tuple[int, int, float]:
+    """(training tokens, answer tokens, operations for each parameter). first: of its unit, whose training is counted once."""
+    run, row = cell.settings(), _row(cell)
+    long, answer = study.preset.tokens
+    each = (cell.at.length or 0) + long * (1 + row.k) + answer
+    trains = row.trains and not cell.needs and first
+    training = run.tuning.max_steps * run.tuning.batch_size * each if trains else 0
+    answers = min(_sizes(cell)[1], run.limit or 10**12) * each
+    return training, answers, _flops(row) * training + FORWARD * answers
+
+
+def _row(cell: CellSpec) -> Method:
+    return row_of(cell.settings(), cell.settings().methods[0] if cell.gates else cell.at.label)
+
+
+def _flops(row: Method) -> int:
+    """Operations of a training token for each parameter; 0 where nothing is trained."""
+    one_parameter = cast(Backbone, SimpleNamespace(parameters=1))
+    return TRAINABLES[row.trainable].flops(one_parameter) if row.trains else 0
+
+
+def _sizes(cell: CellSpec) -> tuple[int, int]:
+    """Official sizes of what is trained on and of what is scored: the test split, or dev where its answers are hidden."""
+    train, scored = (
+        {held.split: (held.official, held.kind) for held in about(name).splits}
+        for name in ((cell.train_on or (cell.at.task,))[0], cell.at.task)
+    )
+    order = [name for name in ("test", "dev", "eval", "valid", "val") if name in scored]
+    open_ones = [name for name in order if scored[name][1] != "answers hidden"] or order
+    return train.get("train", (0, ""))[0], scored[open_ones[0]][0] if open_ones else 0
+
+
+def _memory(study: Study, cell: CellSpec, parameters: int, hidden: int, layers: int) -> float:
+    """Bytes: weights in bfloat16, or their copy in float32 with gradients and the optimiser's two moments; and activations."""
+    run = cell.settings()
+    tokens = min(MICRO_TOKENS, run.tuning.batch_size * (sum(study.preset.tokens) + (cell.at.length or 0)))
+    all_trained = _flops(_row(cell)) > FROZEN
+    weights = (2 + 16) * parameters if all_trained else 2 * parameters
+    return float(weights + GROWN * tokens * hidden * layers)

@@ -1,0 +1,81 @@
+"""What methods cost: numbers that are trained for a task against a model's size, and how long training takes until it is nearly as good as
+it gets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from foreword.results import stats
+from foreword.results.cells import Answered, Cell, Entry, Row, Table
+from foreword.results.record import Record
+from foreword.study.measure import choose, entry, grouped, records_of, values
+from foreword.study.preset import Preset
+
+NEAR = 0.01  # of the final score
+
+
+def parameters(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered, ...]:
+    """A row for each method and prompt length, a column a model: numbers trained. Prefix tuning (Li & Liang 2021; keys and values at every
+    layer, as at inference) is counted from the model's shape."""
+    models = values(cells, "model")
+    rows = []
+    for (method, length), group in grouped(cells, lambda cell: (cell.paper["method"], cell.at.length)).items():
+        entries = [_trained(own) if (own := choose(group, paper_model=model)) else "" for model in models]
+        rows.append(Row((method, "" if length is None else str(length)), tuple(entries)))
+    lengths = sorted({cell.at.length for cell in cells if cell.at.length is not None})
+    for length in lengths:
+        entries = [_prefix(choose(cells, paper_model=model), length) for model in models]
+        rows.append(Row(("prefix tuning (counted)", str(length)), tuple(entries)))
+    return (Table(preset.title, ("method", "prompt length"), tuple(models), tuple(rows)),)
+
+
+def _trained(cells: Sequence[Cell]) -> Entry:
+    own, records = entry(cells), records_of(cells)
+    count = float(records[0].costs.trainable_parameters) if records else None
+    return replace(own, score=count, spread=None, ci95=None, unit="numbers", metric="numbers trained")
+
+
+def _prefix(cells: Sequence[Cell], length: int) -> Entry:
+    shape = next((cell.shape for cell in cells if cell.shape), {})
+    own = entry(cells[:1])
+    count = 2 * shape["layers"] * shape["hidden"] * length if shape else None
+    paper = {"method": "prefix", "length": str(length), "model": own.paper["model"]}
+    return replace(own, score=count, spread=None, ci95=None, unit="numbers", metric="numbers trained", paper=paper)
+
+
+def convergence(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered, ...]:
+    """A row a prompt length, a column a model: seconds on this machine until the dev score is within 1 % of the last one."""
+    models = values(cells, "model")
+    rows = []
+    for length, group in grouped(cells, lambda cell: cell.at.length).items():
+        entries = [_time(own) if (own := choose(group, paper_model=model)) else "" for model in models]
+        rows.append(Row((str(length),), tuple(entries)))
+    return (Table(preset.title, ("prompt length",), tuple(models), tuple(rows)),)
+
+
+def _time(cells: Sequence[Cell]) -> Entry:
+    own, records = entry(cells), records_of(cells)
+    times = [seconds for record in records if (seconds := near(record)) is not None]
+    base = replace(
+        own, score=None, spread=None, ci95=None, unit="s", metric="time to within 1 % of the final dev score"
+    )
+    if not times:
+        return base
+    mean, spread = stats.mean_std(times)
+    return replace(base, score=mean, spread=spread if len(times) > 1 else None, seeds=len(times))
+
+
+def near(record: Record) -> float | None:
+    """Seconds of training until the dev score was first as near to its last value; None without a curve. Evaluations are counted in, and
+    steps are taken to be equally long."""
+    if not record.curve or not record.costs.train_seconds:
+        return None
+    last = record.curve[-1]
+    bound = last["dev"] + NEAR * abs(last["dev"])  # a dev score is a loss, or a metric's negative: lower is better
+    step = next(point["step"] for point in record.curve if point["dev"] <= bound)
+    return record.costs.train_seconds * step / last["step"]
+
+
+ASKED = {"parameters": parameters, "convergence": convergence}

@@ -1,0 +1,96 @@
+"""The main table (models and methods against tasks), the claims of the paper's order, and whether IPT spreads less over seeds than PT."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from foreword.results.cells import Answered, Cell, Entry, Row, Table, Test
+from foreword.results.stats import lower_spread
+from foreword.study.measure import Difference, adjusted, choose, difference, entry, records_of, values
+from foreword.study.preset import Preset
+
+ORDER = (("icl-1", "icl-random-1"), ("pt", "icl-1"), ("ipt", "icl-1"), ("ipt", "pt"))
+
+
+def main(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered, ...]:
+    """Rows are models and methods, columns tasks; then a claim for each pair of methods that the paper orders."""
+    tasks = values(cells, "task")
+    rows = []
+    for model in values(cells, "model"):
+        for method in values(choose(cells, paper_model=model), "method"):
+            own = choose(cells, paper_model=model, paper_method=method)
+            rows.append(Row((model, method), tuple(_entry(choose(own, paper_task=task)) for task in tasks)))
+    table = Table(preset.title, ("model", "method"), tuple(tasks), tuple(rows))
+    claims = [_above(cells, ours, theirs) for ours, theirs in ORDER]
+    return (table, *(claim for claim in claims if claim is not None))
+
+
+def _entry(cells: Sequence[Cell]) -> Entry | str:
+    return entry(cells) if cells else ""
+
+
+def _above(cells: Sequence[Cell], ours: str, theirs: str) -> Test | None:
+    """In how many (model, task) one method is surely above another."""
+    gaps: dict[tuple[str, str], Difference] = {}
+    planned = 0
+    for model in values(cells, "model"):
+        for task in values(cells, "task"):
+            at = choose(cells, paper_model=model, paper_task=task)
+            pair = choose(at, paper_method=ours), choose(at, paper_method=theirs)
+            planned += all(pair)
+            gap = difference(*pair) if all(pair) else None
+            if gap is not None:
+                gaps[model, task] = gap
+    if not planned:
+        return None
+    gaps = adjusted(gaps) if gaps else {}
+    above = sum(gap.p < 0.05 and gap.points > 0 for gap in gaps.values())
+    below = sum(gap.p < 0.05 and gap.points < 0 for gap in gaps.values())
+    reach = sorted(gap.reach for gap in gaps.values())
+    note = f"surely below in {below}, undecided in {len(gaps) - above - below}"
+    note += f"; half of the tests tell a difference of {reach[len(reach) // 2]:.1f} points or less" if reach else ""
+    note += f"; {planned - len(gaps)} not run" if len(gaps) < planned else ""
+    return Test(
+        claim=f"{ours} is above {theirs}",
+        holds=None if len(gaps) < planned else above == len(gaps),
+        p=max((gap.p for gap in gaps.values()), default=None),
+        adjusted="Holm over models and tasks",
+        cases=(above, len(gaps)),
+        note=note,
+    )
+
+
+def variance(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered, ...]:
+    """The standard deviation over seeds of PT and IPT, cell by cell, and whether IPT's is the lower, tested over cells."""
+    rows, pairs, lower = [], [], 0
+    keys = dict.fromkeys((cell.paper["model"], cell.paper["task"], cell.paper.get("length", "")) for cell in cells)
+    for model, task, length in keys:
+        at = [
+            each for each in choose(cells, paper_model=model, paper_task=task) if each.paper.get("length", "") == length
+        ]
+        pt, ipt = (choose(at, paper_method=method) for method in ("pt", "ipt"))
+        if not pt or not ipt:
+            continue
+        both = entry(pt), entry(ipt)
+        rows.append(Row((model, task, length), tuple(each if each.seeds > 1 else "one seed" for each in both)))
+        if both[0].spread is not None and both[1].spread is not None:
+            pairs.append((_scores(ipt), _scores(pt)))
+            lower += both[1].spread < both[0].spread
+    table = Table("Spread over seeds", ("model", "task", "length"), ("pt", "ipt"), tuple(rows))
+    claim = "IPT spreads less over seeds than PT"
+    if not pairs:
+        return (table, Test(claim, None, note="it takes two seeds of both"))
+    told = lower_spread(pairs)
+    note = (
+        f"IPT's standard deviation is {told.ratio:.2f} times PT's (geometric mean); so many cells and seeds would tell a third of it in "
+        f"{told.power:.0%} of cases, and the smallest p that they can give is {told.least:.3g}"
+    )
+    return (table, Test(claim, True if told.significant else None, p=told.p, cases=(lower, len(pairs)), note=note))
+
+
+def _scores(cells: Sequence[Cell]) -> list[float]:
+    return [record.scores[record.primary] for record in records_of(cells)]
+
+
+ASKED = {"main": main, "variance": variance}

@@ -1,0 +1,103 @@
+"""The score of several tasks together against model size: a line for each method, length, initialisation, objective or adaptation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from foreword.results.cells import Answered, Cell, Curve, Entry, Panel, Series, Test
+from foreword.study.measure import choose, combined, entry, grouped, records_of, values
+from foreword.study.preset import Preset
+
+TOGETHER = "superglue"
+
+
+def over_tasks(cells: Sequence[Cell], paper: dict[str, str]) -> Entry:
+    """The mean over tasks, each task the mean of its metrics, as SuperGLUE is scored; one task alone is its own score."""
+    by_task = grouped(cells, lambda cell: cell.paper["task"])
+    entries = [_metrics(group) for group in by_task.values()]
+    names = "+".join(dict.fromkeys(each.task for each in entries))
+    return combined(entries, names, paper | {"task": TOGETHER})
+
+
+def _metrics(cells: Sequence[Cell]) -> Entry:
+    """An entry whose score is the mean of the task's metrics; its interval is as wide as that of the first."""
+    own = entry(cells)
+    records = records_of(cells)
+    if own.score is None or own.ci95 is None or not records:
+        return own
+    means = [sum(record.scores.values()) / len(record.scores) for record in records]
+    mean = sum(means) / len(means)
+    half = (own.ci95[1] - own.ci95[0]) / 2
+    return replace(own, score=mean, ci95=(mean - half, mean + half), metric="mean of metrics")
+
+
+def _curve(name: str, axis: str, caption: str) -> Callable[[Sequence[Cell], Preset, Path], tuple[Answered, ...]]:
+    """A question whose lines are the values of one coordinate of the paper. name: of the lines."""
+
+    def question(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered, ...]:
+        models = values(cells, "model")
+        lines = []
+        for value in values(cells, axis):
+            at = choose(cells, **{f"paper_{axis}": value})
+            points = []
+            for place, model in enumerate(models):
+                own = choose(at, paper_model=model)
+                if own:
+                    shared = {key: own[0].paper[key] for key in ("method", "length", "init") if key in own[0].paper}
+                    shown = over_tasks(own, shared | {"model": model, axis: value})
+                    points.append((_size(cells, model, place), shown))
+            lines.append(Series(value, tuple(sorted(points, key=lambda point: point[0]))))
+        panel = Panel(caption, "score", tuple(lines), {} if _sized(cells) else dict(enumerate(models)))
+        return (Curve(caption, "parameters" if _sized(cells) else "model", (panel,), logarithmic=_sized(cells)),)
+
+    return question
+
+
+def _sized(cells: Sequence[Cell]) -> bool:
+    """Whether the size of every model is known from a record."""
+    models = values(cells, "model")
+    return all(_parameters(choose(cells, paper_model=model)) for model in models)
+
+
+def _parameters(cells: Sequence[Cell]) -> int:
+    """Parameters of the model of these cells; 0 where none of them is done."""
+    return next((cell.shape["parameters"] for cell in cells if "parameters" in cell.shape), 0)
+
+
+def _size(cells: Sequence[Cell], model: str, place: int) -> float:
+    return float(_parameters(choose(cells, paper_model=model))) if _sized(cells) else float(place)
+
+
+def scale(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered, ...]:
+    """Figure 1, and whether the gap between model tuning and prompt tuning closes from the smallest to the largest model."""
+    (curve,) = _curve("method", "method", preset.title)(cells, preset, out)
+    return (curve, *_closing(cells))
+
+
+def _closing(cells: Sequence[Cell]) -> list[Test]:
+    models = values(cells, "model")
+    gaps = []
+    for model in models:
+        at = choose(cells, paper_model=model)
+        tuned = [choose(at, paper_method=name) for name in ("full-ft", "pt")]
+        if not all(tuned):
+            continue
+        full, prompt = (over_tasks(group, {}) for group in tuned)
+        if full.score is not None and prompt.score is not None:
+            gaps.append((model, full.score - prompt.score))
+    if len(gaps) < 2:
+        return [Test("Model tuning is less far above PT on the largest model", None, note="it takes two models")]
+    (small, before), (large, after) = gaps[0], gaps[-1]
+    note = f"{before:.1f} points above PT on {small}, {after:.1f} on {large}"
+    return [Test("Model tuning is less far above PT on the largest model", after < before, before - after, note=note)]
+
+
+ASKED = {
+    "scale": scale,
+    "length-scale": _curve("prompt length", "length", "Prompt length"),
+    "init-scale": _curve("initialisation", "init", "Prompt initialisation"),
+    "objective-scale": _curve("objective", "objective", "Pre-training objective"),
+    "adaptation-scale": _curve("steps", "adaptation", "LM adaptation steps"),
+}

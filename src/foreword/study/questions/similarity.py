@@ -1,0 +1,98 @@
+"""PT and IPT by how similar the demonstration is to the input, in six bins; the most similar first, as the paper has them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foreword.metrics import metric
+from foreword.results import stats
+from foreword.results.cells import Answered, BinPanel, Bins, Cell, Test
+from foreword.results.record import Record
+from foreword.study.measure import choose, records_of, values
+from foreword.study.preset import Preset
+
+BINS, FEWEST = 6, 5
+Array = NDArray[np.float64]
+Number = tuple[float, float | None, float | None]
+
+
+def similarity(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered, ...]:
+    """A panel for each model and task, and whether the gain grows with similarity."""
+    panels, tests = [], []
+    for model in values(cells, "model"):
+        for task in values(cells, "task"):
+            at = choose(cells, paper_model=model, paper_task=task)
+            pt, ipt = (records_of(choose(at, paper_method=method)) for method in ("pt", "ipt"))
+            paper = {"model": model, "task": task}
+            if not pt or not ipt:
+                panels.append(BinPanel(f"{task}, {model}", "", (), (), {}, paper, "PT or IPT is not run"))
+                continue
+            panels.append(_panel(pt, ipt, f"{task}, {model}", paper))
+            tests.append(_slope(pt, ipt, f"{task}, {model}"))
+    return (Bins("PT and IPT by similarity", "similarity of demonstration and input", tuple(panels)), *tests)
+
+
+def _similar(records: Sequence[Record]) -> dict[str, float]:
+    """Each example's nearest demonstration's similarity."""
+    near = {a.id: a.shown[-1].similarity for a in records[0].answers if a.shown}
+    return {id_: float(value) for id_, value in near.items() if value is not None and np.isfinite(value)}
+
+
+def _panel(pt: Sequence[Record], ipt: Sequence[Record], name: str, paper: dict[str, str]) -> BinPanel:
+    near = _similar(ipt)
+    if not near:
+        return BinPanel(name, "", (), (), {}, paper, "its retriever gives no similarity")
+    x = np.array(list(near.values()))
+    edges = np.linspace(x.max(), x.min(), BINS + 1)
+    place = np.clip(np.searchsorted(-edges, -x, side="right") - 1, 0, BINS - 1)
+    bins = [[id_ for id_, at in zip(near, place, strict=True) if at == number] for number in range(BINS)]
+    return BinPanel(
+        title=name,
+        y=ipt[0].primary,
+        edges=tuple(map(float, edges)),
+        counts=tuple(map(len, bins)),
+        series={label: tuple(_score(records, ids) for ids in bins) for label, records in (("pt", pt), ("ipt", ipt))},
+        paper=paper,
+    )
+
+
+def _score(records: Sequence[Record], ids: Sequence[str]) -> Number | None:
+    """The mean over seeds of the metric on these examples, and its interval over examples and seeds."""
+    if not ids:
+        return None
+    measure = metric(records[0].primary)
+    by_id = [{a.id: a.statistics[r.primary] for a in r.answers} for r in records]
+    cube = np.asarray([[own[id_] for id_ in ids] for own in by_id], dtype=np.float64)
+    mean, _ = stats.mean_std(measure.from_sums(cube.sum(axis=1)))
+    if len(ids) < FEWEST:
+        return mean, None, None
+    low, high = stats.bootstrap(cube, measure.from_sums)
+    return mean, low, high
+
+
+def _slope(pt: Sequence[Record], ipt: Sequence[Record], name: str) -> Test:
+    near = _similar(ipt)
+    ids = [id_ for id_ in near if all(id_ in {a.id for a in r.answers} for r in pt[:1])]
+    claim = f"IPT minus PT grows with similarity ({name})"
+    if len(ids) < 2:
+        return Test(claim, None, note="too few examples with a similarity")
+    gain = _own(ipt, ids) - _own(pt, ids)
+    fitted = stats.slope(np.array([near[id_] for id_ in ids]), gain)
+    if fitted is None:
+        return Test(claim, None, note="all demonstrations are equally similar")
+    slope, low, high = fitted
+    return Test(claim, low > 0, slope, (low, high), unit="points for 1 of similarity", note=f"{len(ids)} examples")
+
+
+def _own(records: Sequence[Record], ids: Sequence[str]) -> Array:
+    """Each example's own score, mean over seeds."""
+    rows = [{a.id: a.scores[r.primary] for a in r.answers} for r in records]
+    whole = np.asarray([[row[id_] for id_ in ids] for row in rows], dtype=np.float64)  # [S, N]
+    return np.asarray(whole.mean(axis=0))
+
+
+ASKED = {"similarity": similarity}

@@ -1,0 +1,107 @@
+"""Source prompts before demonstrations of a target task: against the demonstration alone, and against rows that were never tuned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from foreword.results.cells import Answered, Cell, Entry, Matrix, Test
+from foreword.study.measure import Difference, adjusted, choose, difference, entry, values
+from foreword.study.preset import Preset
+
+Baseline = Callable[[Sequence[Cell], str], list[Cell]]
+
+
+def transfer(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered, ...]:
+    """With a target demonstration against plain one-shot ICL; without one against zero-shot, where the study has those cells."""
+    answered: list[Answered] = []
+    for part, against, claim in (
+        ("carried", "icl-1", "before a target demonstration beats plain ICL on the target"),
+        ("carried-alone", "zero", "without a demonstration beats zero-shot on the target"),
+    ):
+        if choose(cells, part=part):
+            answered += _matrices(cells, part, against, lambda at, name: choose(at, paper_method=name), claim)
+    return tuple(answered)
+
+
+def untuned(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered, ...]:
+    """Against rows of the same length that were never tuned, before the same demonstrations: what was tuned carries over."""
+    claim = "before a target demonstration beats rows that were never tuned"
+    return tuple(_matrices(cells, "carried", "untuned", lambda at, name: choose(at, part=name), claim))
+
+
+def _matrices(cells: Sequence[Cell], part: str, against: str, baseline: Baseline, claim: str) -> list[Answered]:
+    answered: list[Answered] = []
+    for model in values(cells, "model"):
+        own = choose(cells, paper_model=model)
+        carried = choose(own, part=part)
+        others = [cell for cell in own if not cell.at.part.startswith("carried")]
+        sources, targets = values(carried, "source"), values(carried, "task")
+        base = {target: baseline(choose(others, paper_task=target), against) for target in targets}
+        at = {
+            (source, target): group
+            for source in sources
+            for target in targets
+            if (group := choose(carried, paper_source=source, paper_task=target))
+        }
+        gaps = {
+            place: gap for place, group in at.items() if base[place[1]] and (gap := difference(group, base[place[1]]))
+        }
+        gaps = adjusted(gaps) if gaps else {}
+        answered += [
+            _matrix(at, gaps, base, sources, targets, f"{claim}, {model}", against),
+            _test(at, gaps, claim, model),
+        ]
+    return answered
+
+
+def _matrix(
+    at: dict[tuple[str, str], list[Cell]],
+    gaps: dict[tuple[str, str], Difference],
+    base: dict[str, list[Cell]],
+    sources: Sequence[str],
+    targets: Sequence[str],
+    caption: str,
+    against: str,
+) -> Matrix:
+    def cell(source: str, target: str) -> Entry | None:
+        return entry(at[source, target]) if (source, target) in at else None
+
+    def above(source: str, target: str) -> bool:
+        gap = gaps.get((source, target))
+        return gap is not None and gap.p < 0.05 and gap.points > 0
+
+    return Matrix(
+        caption=f"A source task's soft prompt {caption}",
+        rows=tuple(sources),
+        columns=tuple(targets),
+        entries=tuple(tuple(cell(source, target) for target in targets) for source in sources),
+        against=against,
+        baseline=tuple(entry(base[target]) if base[target] else None for target in targets),
+        gaps=tuple(
+            tuple(gaps[source, target].points if (source, target) in gaps else None for target in targets)
+            for source in sources
+        ),
+        above=tuple(tuple(above(source, target) for target in targets) for source in sources),
+    )
+
+
+def _test(
+    at: dict[tuple[str, str], list[Cell]], gaps: dict[tuple[str, str], Difference], claim: str, model: str
+) -> Test:
+    higher = sum(gap.points > 0 for gap in gaps.values())
+    surely = sum(gap.p < 0.05 and gap.points > 0 for gap in gaps.values())
+    worse = sum(gap.p < 0.05 and gap.points < 0 for gap in gaps.values())
+    mean = sum(gap.points for gap in gaps.values()) / len(gaps) if gaps else None
+    return Test(
+        claim=f"A source task's soft prompt {claim} in most pairs ({model})",
+        holds=None if len(gaps) < len(at) else higher > len(gaps) / 2,
+        estimate=mean,
+        adjusted="Holm over pairs",
+        cases=(higher, len(gaps)),
+        note=f"surely above in {surely}, surely below in {worse}"
+        + (f"; {len(at) - len(gaps)} not run" if len(gaps) < len(at) else ""),
+    )
+
+
+ASKED = {"transfer": transfer, "transfer-untuned": untuned}

@@ -1,0 +1,147 @@
+"""Runs a study: what is missing of it, by an executor, with how far it is told as it goes; it refuses to run a finished cell again."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from foreword.results.cells import Cell
+from foreword.results.record import refuse_older
+from foreword.study.executors import EXECUTORS, Job, Watch
+from foreword.study.grid import CellSpec, Study
+from foreword.study.kept import Folder, State, keep
+from foreword.study.questions import QUESTIONS
+from foreword.study.unit import stamp
+from foreword.util.errors import unknown
+from foreword.util.files import remove_empty, writable_folder
+from foreword.util.locks import taken
+from foreword.util.phrases import duration
+
+Said = Callable[[str], None]
+
+
+@dataclass
+class Tally:
+    """How far a study is, by its folder: cells done, failed, running and to go, and about how long the rest takes."""
+
+    folder: Folder
+    cells: Sequence[CellSpec]
+    said: Said
+    now: Callable[[], float] = time.monotonic
+    _ended: dict[str, State] = field(default_factory=dict)
+    _begun: float = 0.0
+    _before: int = 0
+
+    def begin(self) -> None:
+        """What has ended before now is not told again."""
+        self._begun = self.now()
+        self._look()
+        self._before = len(self._ended)
+
+    def look(self) -> None:
+        """Tell of every cell that has ended since the last look."""
+        for cell, state in self._look():
+            self.said(f"[{len(self._ended)}/{len(self.cells)}] {self._told(cell, state)} ({self.standing()})")
+
+    @property
+    def failed(self) -> int:
+        """How many cells have failed."""
+        return sum(state.state == "failed" for state in self._ended.values())
+
+    def standing(self) -> str:
+        """Running, failed, time left, in words."""
+        claimed = self.folder.claims.held()
+        running = sum(cell.unit in claimed and cell.id not in self._ended for cell in self.cells)
+        parts = [f"{running} running" if running else "", f"{self.failed} failed" if self.failed else "", self._left()]
+        return ", ".join(part for part in parts if part) or "all done"
+
+    def _left(self) -> str:
+        to_go, made = len(self.cells) - len(self._ended), len(self._ended) - self._before
+        if not to_go:
+            return ""
+        if not made:
+            return f"{to_go} to go"
+        return f"{to_go} to go, about {duration((self.now() - self._begun) / made * to_go)} left"
+
+    def _look(self) -> list[tuple[CellSpec, State]]:
+        new = []
+        for cell in self.cells:
+            if cell.id not in self._ended and (state := self.folder.state(cell.id)) is not None:
+                self._ended[cell.id] = state
+                new.append((cell, state))
+        return new
+
+    def _told(self, cell: CellSpec, state: State) -> str:
+        name = title(cell)
+        if state.state == "failed":
+            return f"{name} failed: {state.cause}"
+        record = self.folder.record(cell.id)
+        return name if record is None else f"{name}: {record.primary} {record.scores[record.primary]:.1f}"
+
+
+def title(cell: CellSpec | Cell) -> str:
+    """A cell in words."""
+    at = cell.at
+    parts = [f"{at.label} seed {at.seed}"]
+    parts += [f"{at.length} rows"] if at.length is not None else []
+    parts += [f"from {at.source}"] if at.source else []
+    return f"{at.task} on {at.model}, {', '.join(parts)}"
+
+
+def carry_out(
+    study: Study,
+    job: Job,
+    *,
+    executor: str = "inline",
+    command: str = "",
+    retry_failed: bool = False,
+    said: Said = lambda line: None,
+    run: Callable[[Job, Watch], None] | None = None,
+) -> Tally:
+    """Run the cells of a study that are missing. retry_failed: those that failed before too. said: told of each that ends. run: in the
+    place of the executor of that name. Raises ForewordError for an unknown executor, and where the folder cannot be written."""
+    if executor not in EXECUTORS:
+        raise unknown("executor", executor, EXECUTORS)
+    for question in study.preset.questions:
+        if question not in QUESTIONS:
+            raise unknown("question", question, QUESTIONS)
+    out = writable_folder(job.out)
+    refuse_older(out / "records")
+    keep(out, study, command)
+    folder = job.folder()
+    _prepare(folder, study.cells, job, retry_failed)
+    tally = Tally(folder, study.cells, said)
+    tally.begin()
+    (run or EXECUTORS[executor])(job, tally.look)
+    tally.look()
+    _prepare(folder, study.cells, job, False)
+    return tally
+
+
+def _prepare(folder: Folder, cells: Sequence[CellSpec], job: Job, retry_failed: bool) -> None:
+    """Sweep up after workers that were killed, and forget the ends of cells that are to be looked at again: those whose model or data are
+    other files than before, and failed ones where that is asked for."""
+    folder.tidy()
+    if (folder.out / "claims").is_dir():
+        job.claims().sweep()
+    remove_empty(folder.out / "claims")
+    _sweep_work(folder.out / "work")
+    for cell in cells:
+        state = folder.state(cell.id)
+        if state is None:
+            continue
+        again = retry_failed if state.state == "failed" else state.stamp != stamp(cell.settings())
+        if again:
+            folder.forget(cell.id)
+
+
+def _sweep_work(work: Path) -> None:
+    """Remove checkpoints of finished trials."""
+    for place in work.iterdir() if work.is_dir() else ():
+        with taken(place) as free:
+            if free and (work.parent / "records" / f"{place.name}.json").is_file():
+                shutil.rmtree(place, ignore_errors=True)
+    remove_empty(work)

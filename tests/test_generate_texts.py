@@ -1,0 +1,109 @@
+"""`foreword generate` on a text, on lines and with a decoding of its own: what a file or the server would be told, and one sentence for
+what does not go together."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+import entry
+import serving
+from foreword.engine import load_backbone
+from foreword.prompts import store
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"who": {"enum": ["ada", "bob"]}, "count": {"type": "integer", "minimum": 0, "maximum": 9}},
+    "required": ["who", "count"],
+    "additionalProperties": False,
+}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return entry.save_model(tmp_path_factory.mktemp("generate") / "model")
+
+
+@pytest.fixture(scope="module")
+def prompt(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("generate") / "p"
+    with load_backbone(str(model)) as backbone:
+        store.save(serving.soft(backbone, 4, 1), folder)
+    return folder
+
+
+def generated(monkeypatch: pytest.MonkeyPatch, text: str, *argv: object, verb: str = "generate") -> entry.Told:
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    told = entry.foreword(verb, *argv, "--max-new-tokens", 9)
+    assert told.code == 0, told.err
+    return told
+
+
+def test_a_text_and_lines_are_answered_as_a_file_is(
+    model: Path, prompt: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = ["bana 1 lo", "x"]
+    data = entry.save_rows(tmp_path / "in.jsonl", [{"input": text} for text in texts])
+    expected = [
+        line["output"] for line in generated(monkeypatch, "", "-m", model, "-p", prompt, "-d", data, "--json").lines
+    ]
+    for text, answer in zip(texts, expected, strict=True):
+        assert generated(monkeypatch, "", text, "-m", model, "-p", prompt).out == f"{answer}\n"
+    lines = generated(monkeypatch, "bana 1 lo\n\nx\n", "-", "-m", model, "-p", prompt)
+    assert lines.out == "".join(f"{answer}\n" for answer in expected)
+    told = generated(monkeypatch, "bana 1 lo\nx", "-", "-m", model, "-p", prompt, "--json")
+    assert [line["output"] for line in told.lines] == expected
+
+
+def test_a_sampled_text_is_what_the_server_draws_and_inputs_of_a_file_differ(
+    model: Path, prompt: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = ("-m", model, "-p", prompt, "--temperature", 1.6, "--top-p", 0.95, "--seed")
+    for seed in (1, 2):
+        spoken = generated(monkeypatch, "bana 1 lo", *drawn, seed, verb="chat").out
+        assert generated(monkeypatch, "", "bana 1 lo", *drawn, seed).out == spoken
+    data = entry.save_rows(tmp_path / "in.jsonl", [{"input": "bana 1 lo"}] * 4)
+    several = [
+        generated(monkeypatch, "", "-d", data, *drawn, 1, "--json", "--batch-size", size).lines for size in (1, 4)
+    ]
+    assert several[0] == several[1] and len({line["output"] for line in several[0]}) > 1
+    whole = generated(monkeypatch, "", "bana 1 lo", *drawn, 1).out
+    stop = whole.strip()[3:5]
+    assert (
+        generated(monkeypatch, "bana 1 lo", *drawn, 1, "--stop", stop, verb="chat").out.strip()
+        == whole.partition(stop)[0].strip()
+    )
+
+
+def test_every_answer_is_json_by_a_schema(model: Path, prompt: Path, tmp_path: Path) -> None:
+    schema = tmp_path / "schema.json"
+    schema.write_text(json.dumps(SCHEMA), encoding="utf-8")
+    data = entry.save_rows(tmp_path / "in.jsonl", [{"input": f"bana {number}"} for number in range(5)])
+    for more in ((), ("--temperature", 1.5), ("-p", prompt)):
+        given = ("generate", "-m", model, "-d", data, "--json-schema", schema, "--json", *more)
+        told = entry.foreword(*given, "--max-new-tokens", 60)
+        assert (told.code, told.err, len(told.lines)) == (0, "", 5)
+        for line in told.lines:
+            jsonschema.validate(json.loads(line["output"]), SCHEMA)
+    cut = entry.foreword("generate", "bana", "-m", model, "--json-schema", schema, "--max-new-tokens", 3)
+    assert cut.code == 0 and "1 of 1 answer was ended by --max-new-tokens 3" in " ".join(cut.err.split())
+
+
+def test_what_does_not_go_together_is_one_sentence(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = entry.save_rows(tmp_path / "in.jsonl", [{"input": "x"}])
+    schema = tmp_path / "schema.json"
+    schema.write_text("[]", encoding="utf-8")
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n \n"))
+    entry.refused("generate", "x", "-m", model, "-d", data, says=("A text to answer", "--data"))
+    entry.refused("generate", "-", "-m", model, says=("no text to answer",))
+    entry.refused("generate", "", "-m", model, says=("no text to answer",))
+    entry.refused("generate", "x", "-m", model, "--top-p", 0, says=("top_p",))
+    entry.refused("generate", "x", "-m", model, "--json-schema", schema, says=("schema.json", "JSON object"))
+    entry.refused("generate", "x", "-m", model, "--json-schema", tmp_path / "no.json", says=("no.json",))
+    entry.refused("generate", "x", "-m", model, "--choices", "a,b", "--temperature", 1, says=("choices", "sampling"))

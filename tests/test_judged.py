@@ -1,0 +1,118 @@
+"""The verdict on a cell: agreement has to be shown, a difference is not hidden, and what stood in is never the paper's own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from foreword.results.cells import Entry
+from foreword.results.judged import MARGIN, difference, judge, rule, stand_ins
+from foreword.results.papers import Number, paper
+
+DART = {"model": "bloom-1b1", "method": "pt", "task": "dart"}
+ENTRY = Entry(
+    score=41.0, spread=0.5, ci95=(40.4, 41.6), seeds=3, seeds_planned=3, examples=5097, examples_planned=5097, metric="bleu",
+    model="bigscience/bloom-1b1", task="dart", paper=DART, cells=("a", "b", "c"),
+)  # fmt: skip
+PRINTED = Number(
+    value=41.2, std=0.1, known="seen", error=0.05, place="main results table", at=DART, metric="BLEU", runs=3
+)
+
+
+def verdict(**changes: object) -> tuple[str, str]:
+    made = judge(replace(ENTRY, **changes), PRINTED)  # type: ignore[arg-type]
+    return made.word, made.reason
+
+
+def test_what_lies_within_the_margin_as_a_whole_agrees() -> None:
+    made = judge(ENTRY, PRINTED)
+    assert made.word == "agrees"
+    assert made.gap == pytest.approx(-0.2)
+    assert made.ci95 is not None and -MARGIN < made.ci95[0] < made.gap < made.ci95[1] < MARGIN
+
+
+def test_the_interval_joins_both_sides() -> None:
+    """t of 2 degrees of freedom at 95 % is 4.303; the paper's half is 4.303 * 0.1 / sqrt(3) + 0.05 = 0.298."""
+    gap, (low, high) = difference(ENTRY, PRINTED)
+    half = (0.6**2 + (4.302653 * 0.1 / 3**0.5 + 0.05) ** 2) ** 0.5
+    assert (gap, low, high) == pytest.approx((-0.2, -0.2 - half, -0.2 + half), abs=1e-5)
+
+
+def test_a_wide_interval_never_makes_an_agreement() -> None:
+    word, reason = verdict(score=41.2, ci95=(35.0, 47.0))
+    assert word == "cannot say" and "too wide" in reason
+    unstable = paper("sun2023").number("sun2023-main", {"model": "bloom-1b1", "method": "pt", "task": "mtop"})
+    same = replace(ENTRY, score=25.2, ci95=(25.0, 25.4), metric="mtop_em", task="mtop", paper=DART | {"task": "mtop"})
+    assert judge(same, unstable).word == "cannot say", "25.2 ± 16.4 of the paper says too little to agree with"
+
+
+def test_a_clear_difference_differs_and_one_at_the_margin_is_open() -> None:
+    assert verdict(score=50.0, ci95=(48.0, 52.0))[0] == "differs"
+    assert verdict(score=30.0, ci95=(29.0, 31.0))[0] == "differs"
+    assert verdict(score=43.1, ci95=(41.6, 44.6))[0] == "cannot say", "1.9 apart, and not shown to be less than 2"
+    assert verdict(score=42.7, ci95=(42.6, 42.8))[0] == "agrees", "apart, but by less than the margin"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"model": "reference"}, "stood in: reference for bloom-1b1"),
+        ({"task": "mini-dart"}, "stood in: mini-dart for dart"),
+        ({"metric": "chrf"}, "ours is chrF, the paper's BLEU"),
+        ({"seeds": 2}, "2 of 3 seeds are done"),
+        ({"examples": 200}, "200 of 5,097 examples are done"),
+        ({"seeds": 1, "seeds_planned": 1}, "one seed speaks of its prompt alone"),
+        ({"score": None, "cause": "out of memory"}, "out of memory"),
+        ({"score": None}, "not run"),
+        ({"ci95": None}, "ours has no interval"),
+    ],
+)
+def test_what_cannot_be_said_says_why(changes: dict, reason: str) -> None:
+    assert verdict(**changes) == ("cannot say", reason)
+
+
+def test_a_stand_in_that_hits_the_number_is_no_agreement() -> None:
+    made = judge(replace(ENTRY, score=41.2, model="reference"), PRINTED)
+    assert made.word == "cannot say" and made.gap == pytest.approx(0.0)
+
+
+def test_one_run_of_what_no_seed_changes_is_enough() -> None:
+    once = replace(ENTRY, seeds=1, seeds_planned=1)
+    assert judge(once, PRINTED, tuned=False).word == "agrees"
+
+
+def test_a_count_is_the_paper_s_or_is_not_and_times_are_of_two_machines() -> None:
+    number = paper("lester2021").number("lester2021-parameters", {"method": "pt", "length": "100", "model": "t5-small"})
+    count = replace(
+        ENTRY,
+        model="google/t5-small-lm-adapt",
+        task="sst2",
+        paper={"model": "t5-small"},
+        score=51200.0,
+        ci95=None,
+        unit="numbers",
+    )
+    assert judge(count, number).word == "agrees"
+    assert judge(replace(count, score=51201.0), number).word == "differs"
+    assert judge(replace(count, model="reference-t5"), number).word == "cannot say"
+    assert judge(replace(count, unit="s"), number).reason == "times are those of two machines"
+
+
+def test_without_the_paper_s_number_nothing_is_said() -> None:
+    assert judge(ENTRY, None).reason == "the paper's number is not known"
+
+
+def test_names_that_are_the_paper_s_own_are_no_stand_ins() -> None:
+    number = paper("lester2021").number("lester2021-domain-shift", {"task": "re", "method": "pt"})
+    entry = replace(
+        ENTRY, model="google/t5-xxl-lm-adapt", task="mrqa_relation_extraction", paper={"task": "re", "method": "pt"}
+    )
+    assert stand_ins(entry, number) == []
+    assert stand_ins(replace(entry, model="google/t5-small-lm-adapt"), number) == [
+        "google/t5-small-lm-adapt for t5-xxl"
+    ]
+
+
+def test_the_rule_is_stated_with_its_margin() -> None:
+    assert "±2 points" in rule() and "more than 2 points apart" in rule()

@@ -1,0 +1,246 @@
+"""What studies say, counted from known answers: tables, curves, bins, matrices and claims of records that were made up."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from foreword.metrics import metric
+from foreword.results.cells import Bins, Cell, Coordinates, Curve, Entry, Matrix, Table, Test
+from foreword.results.record import Answer, Costs, DemonstrationRef, Record
+from foreword.study.measure import choose, difference, entry
+from foreword.study.preset import preset
+from foreword.study.questions import QUESTIONS, answers
+from foreword.study.questions.costs import near
+from foreword.study.text import grids, shown
+from foreword.util.errors import ForewordError
+
+EXAMPLES = 60
+NOWHERE = Path("nowhere")
+
+
+def record(label: str, task: str, right: float, seed: int, rising: float = 0.0, **given: Any) -> Record:
+    """A trial that gets this share of its examples right: more of those with a similar demonstration, where it is `rising`."""
+    answers = []
+    for place in range(EXAMPLES):
+        similarity = place / EXAMPLES
+        hit = Random(f"{task}/{label}/{seed}/{place}").random() < right + rising * (similarity - 0.5)
+        output = "yes" if hit else "no"
+        numbers = metric("exact_match").statistics([output], [("yes",)])[0]
+        near_by = (DemonstrationRef("d", "text", similarity),) if label in ("icl", "ipt") else ()
+        own = {"exact_match": 100.0 * hit}
+        answers.append(
+            Answer(f"e{place}", "", output, ("yes",), own, {"exact_match": list(map(float, numbers))}, near_by)
+        )
+    whole = sum(answer.output == "yes" for answer in answers) / EXAMPLES * 100
+    return Record(
+        key=hashlib.sha256(f"{label}{task}{seed}{given}".encode()).hexdigest()[:24],
+        label=label,
+        method=label.split(":")[0],
+        task=task,
+        backbone="m",
+        seed=seed,
+        deterministic=label in ("icl", "zero"),
+        primary="exact_match",
+        scores={"exact_match": whole},
+        costs=given.pop("costs", Costs(7, 8.0, 2.0, 0.1)),
+        answers=tuple(answers),
+        spec={},
+        fingerprints={},
+        versions={},
+        hardware="",
+        metric_signatures={},
+        curve=given.pop("curve", ()),
+    )
+
+
+def cell(method: str, task: str, right: float | None, seed: int = 0, *, model: str = "bloom-1b1", **given: Any) -> Cell:
+    """A finished cell; one that is waiting where `right` is None."""
+    part, label = given.pop("part", "grid"), {"icl-1": "icl", "icl-random-1": "icl:random"}.get(method, method)
+    length = given.pop("length", 25 if method in ("pt", "ipt") else None)
+    paper = {"model": model, "task": task, "method": method} | given.pop("paper", {})
+    at = Coordinates(part, f"our-{model}", f"mini-{task}", label, seed, length)
+    shape, cause = given.pop("shape", {}), given.pop("cause", "")
+    done = None if right is None else record(label, task, right, seed, **given)
+    state: Any = "done" if done else "failed" if cause else "waiting"
+    id_ = hashlib.sha256(str([at, paper]).encode()).hexdigest()[:24]
+    return Cell(id_, at, paper, state, done, cause, None if done is None else EXAMPLES, shape)
+
+
+def asked(name: str, cells: list[Cell], study: str = "sun2023-main") -> tuple[Any, ...]:
+    return QUESTIONS[name](cells, preset(study), NOWHERE)
+
+
+def test_an_entry_says_all_that_it_rests_on() -> None:
+    cells = [cell("pt", "dart", 0.5, 0), cell("pt", "dart", 0.7, 1), cell("pt", "dart", None, 2, cause="it broke")]
+    one = entry(cells)
+    scores = [each.record.scores["exact_match"] for each in cells if each.record]
+    assert one.score == pytest.approx(sum(scores) / 2) and one.spread is not None and one.ci95 is not None
+    assert one.ci95[0] < one.score < one.ci95[1]
+    assert (one.seeds, one.seeds_planned, one.examples, one.examples_planned) == (2, 3, EXAMPLES, EXAMPLES)
+    assert (one.cause, one.model, one.task, one.metric) == ("it broke", "our-bloom-1b1", "mini-dart", "exact_match")
+    assert shown(one).endswith("*"), "not all of its seeds are there"
+    none = entry([cell("pt", "dart", None)])
+    assert none.score is None and none.cause == "not run" and shown(none) == "not run"
+
+
+def test_the_main_table_and_its_claims() -> None:
+    usual = {"icl-random-1": 0.02, "icl-1": 0.35, "pt": 0.68, "ipt": 0.99}
+    other = {"icl-random-1": 0.98, "icl-1": 0.65, "pt": 0.32, "ipt": 0.01}
+    cells = [
+        cell(method, task, (other if task == "mtop" else usual)[method], seed)
+        for task in ("totto", "dart", "mtop")
+        for method in usual
+        for seed in ((0,) if method == "icl-1" else (0, 1, 2))
+    ]
+    table, *claims = asked("main", cells)
+    assert isinstance(table, Table) and table.columns == ("totto", "dart", "mtop")
+    assert [row.head for row in table.rows] == [("bloom-1b1", method) for method in usual]
+    assert all(isinstance(each, Entry) and each.score is not None for row in table.rows for each in row.entries)
+    assert [(each.claim, each.cases, each.holds) for each in claims] == [
+        ("icl-1 is above icl-random-1", (2, 3), False),
+        ("pt is above icl-1", (2, 3), False),
+        ("ipt is above icl-1", (2, 3), False),
+        ("ipt is above pt", (2, 3), False),
+    ]
+    _, *claims = asked("main", [each for each in cells if each.paper["task"] != "mtop"])
+    assert all(each.holds and each.p < 0.05 for each in claims)
+    _, *claims = asked("main", [*cells, cell("pt", "spider", None), cell("icl-1", "spider", 0.5)])
+    assert claims[1].holds is None and "1 not run" in claims[1].note
+
+
+def test_spread_over_seeds_is_counted() -> None:
+    cells = [cell("pt", "dart", right, seed) for seed, right in enumerate((0.1, 0.5, 0.9))]
+    cells += [cell("ipt", "dart", 0.5, seed) for seed in range(3)]
+    table, claim = asked("variance", cells)[:2]
+    (row,) = table.rows
+    assert row.entries[0].spread > row.entries[1].spread and claim.cases == (1, 1)
+    assert asked("variance", [cell("pt", "dart", 0.5), cell("ipt", "dart", 0.5)])[1].holds is None
+
+
+def test_curves_by_length_have_the_line_as_a_level() -> None:
+    cells = [cell("icl-1", "dart", 0.4)]
+    cells += [
+        cell(method, "dart", 0.5, seed, length=rows) for method in ("pt", "ipt") for rows in (25, 1) for seed in (0, 1)
+    ]
+    (curve,) = asked("length", cells)
+    assert isinstance(curve, Curve)
+    (panel,) = curve.panels
+    assert [(line.name, line.level, [x for x, _ in line.points]) for line in panel.series] == [
+        ("icl-1", True, [0.0]),
+        ("pt", False, [1.0, 25.0]),
+        ("ipt", False, [1.0, 25.0]),
+    ]
+    assert len(next(iter(grids([curve]))).rows) == 3
+
+
+def test_bins_run_from_the_most_similar_down() -> None:
+    cells = [cell("pt", "dart", 0.5, seed) for seed in (0, 1)]
+    cells += [cell("ipt", "dart", 0.5, seed, rising=0.9) for seed in (0, 1)]
+    bins, slope = asked("similarity", cells)
+    assert isinstance(bins, Bins) and isinstance(slope, Test)
+    (panel,) = bins.panels
+    assert len(panel.counts) == 6 and sum(panel.counts) == EXAMPLES and list(panel.edges) == sorted(panel.edges)[::-1]
+    first, last = (panel.series["ipt"][place] for place in (0, 5))
+    assert first is not None and last is not None and first[0] > last[0] + 30
+    assert slope.holds and slope.estimate is not None and slope.estimate > 30
+    (empty,) = asked("similarity", [cell("pt", "dart", None), cell("ipt", "dart", None)])
+    assert empty.panels[0].cause
+
+
+def test_transfer_is_held_against_icl_and_against_untuned_rows() -> None:
+    cells = []
+    for task in ("totto", "dart"):
+        cells += [cell("icl-1", task, 0.3), cell("pt", task, 0.5), cell("ipt", task, 0.6, part="untuned")]
+    for source, target in (("totto", "dart"), ("dart", "totto")):
+        right = 0.95 if target == "dart" else 0.1
+        cells.append(cell("ipt", target, right, part="carried", paper={"source": source}))
+    matrix, claim = asked("transfer", cells)
+    assert isinstance(matrix, Matrix) and matrix.rows == ("totto", "dart") and matrix.columns == ("dart", "totto")
+    assert matrix.above == ((True, False), (False, False)) and matrix.entries[0][1] is None
+    assert claim.cases == (1, 2) and "surely above in 1, surely below in 1" in claim.note
+    against, _ = asked("transfer-untuned", cells)
+    base = against.baseline[0]
+    assert base is not None and base.score == pytest.approx(
+        entry(choose(cells, part="untuned", paper_task="dart")).score
+    )
+
+
+def test_scale_takes_the_mean_over_tasks_and_says_whether_the_gap_closes() -> None:
+    gaps = {"t5-small": 0.5, "t5-large": 0.05}
+    cells = [
+        cell(method, task, 0.4 + (gap if method == "full-ft" else 0.0), model=model, shape={"parameters": size})
+        for (model, gap), size in zip(gaps.items(), (10, 1000), strict=True)
+        for task in ("boolq", "rte")
+        for method in ("pt", "full-ft")
+    ]
+    curve, claim = asked("scale", cells, "lester2021-scale")
+    (panel,) = curve.panels
+    assert curve.logarithmic and [line.name for line in panel.series] == ["pt", "full-ft"]
+    assert [x for x, _ in panel.series[0].points] == [10.0, 1000.0]
+    (_, one), _ = panel.series[0].points
+    parts = [entry([each]).score for each in choose(cells, paper_model="t5-small", paper_method="pt")]
+    assert one.score == pytest.approx(sum(filter(None, parts)) / 2) and one.paper["task"] == "superglue"
+    assert claim.holds and claim.estimate is not None and claim.estimate > 20
+
+
+def test_what_is_not_done_leaves_no_mean() -> None:
+    cells = [cell("pt", "boolq", 0.5, model="t5-small"), cell("pt", "rte", None, model="t5-small")]
+    curve, _ = asked("scale", cells, "lester2021-scale")
+    (_, one) = curve.panels[0].series[0].points[0]
+    assert one.score is None and "mini-rte: not run" in one.cause
+
+
+def test_shift_is_a_row_a_task() -> None:
+    cells = [
+        cell(method, task, right, seed, model="t5-xxl", paper={"source": "squad"})
+        for task, rights in (("squad", (0.9, 0.9)), ("bioasq", (0.9, 0.3)))
+        for method, right in zip(("pt", "full-ft"), rights, strict=True)
+        for seed in (0, 1)
+    ]
+    table, claim = asked("domain-shift", cells, "lester2021-domain-shift")
+    assert [row.head for row in table.rows] == [("t5-xxl", "squad"), ("t5-xxl", "bioasq")]
+    assert claim.holds and claim.cases == (1, 1), "the task that was trained on is not counted"
+
+
+def test_the_vote_of_five_is_scored() -> None:
+    cells = [cell("pt", "boolq", 0.7, seed, model="t5-xxl") for seed in range(5)]
+    table, claim = asked("ensemble", cells, "lester2021-ensemble")
+    mean, best, voted = table.rows[0].entries
+    records = [each.record for each in cells if each.record]
+    right = sum(sum(record.answers[place].output == "yes" for record in records) > 2 for place in range(EXAMPLES))
+    assert voted.score == pytest.approx(100 * right / EXAMPLES) and voted.score > mean.score
+    assert best.score == max(record.scores["exact_match"] for record in records)
+    assert [each.paper["of"] for each in (mean, best, voted)] == ["average", "best", "ensemble"]
+    assert claim.cases == (int(voted.score >= best.score), 1)
+
+
+def test_costs_are_counted_and_timed() -> None:
+    curve = tuple({"step": float(step), "dev": dev} for step, dev in ((2, -10.0), (4, -49.6), (6, -40.0), (8, -50.0)))
+    one = cell("pt", "boolq", 0.5, model="t5-small", length=5, curve=curve, shape={"layers": 3, "hidden": 4})
+    assert one.record is not None and near(one.record) == pytest.approx(8.0 * 4 / 8)
+    (times,) = asked("convergence", [one], "lester2021-convergence")
+    assert times.rows[0].entries[0].score == pytest.approx(4.0) and times.rows[0].entries[0].unit == "s"
+    (table,) = asked("parameters", [one], "lester2021-parameters")
+    assert [(row.head, row.entries[0].score) for row in table.rows] == [
+        (("pt", "5"), 7.0),
+        (("prefix tuning (counted)", "5"), 2 * 3 * 4 * 5),
+    ]
+
+
+def test_other_examples_are_not_compared() -> None:
+    one, other = cell("pt", "dart", 0.5), cell("icl-1", "dart", 0.5)
+    assert other.record is not None
+    fewer = Record(**(vars(other.record) | {"answers": other.record.answers[:9]}))
+    with pytest.raises(ForewordError, match="answer other examples than those they are compared with"):
+        difference([one], [Cell(other.id, other.at, other.paper, "done", fewer)])
+    assert difference([one], [cell("icl-1", "dart", None)]) is None
+    cells = [one, Cell(other.id, other.at, other.paper, "done", fewer)]
+    refused = answers(cells, preset("sun2023-main"), NOWHERE)
+    (why,) = refused["main"]
+    assert isinstance(why, Test) and why.holds is None and "answer other examples" in why.note
+    assert isinstance(refused["variance"][0], Table), "the other question is answered"

@@ -1,0 +1,310 @@
+"""The report of studies: figures with the paper's points, numbers with what they rest on; whole, silent, usable by everybody."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import entry
+import study_pages
+from foreword.report.study import StudyPage, study_page, write_site, write_study
+from foreword.report.study.figures import pictures
+from foreword.report.study.held import counted, held_of, varies
+from foreword.report.study.tested import places
+from foreword.results import stats
+from foreword.results.cells import Bins, Curve, Entry, Table
+from foreword.results.papers import paper
+from foreword.util.errors import ForewordError
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+Made = Callable[[], StudyPage]
+
+
+@pytest.fixture(scope="module")
+def main() -> StudyPage:
+    return study_pages.main()
+
+
+@pytest.fixture(scope="module")
+def html(main: StudyPage) -> str:
+    return study_page([main])
+
+
+@pytest.mark.parametrize("made", study_pages.EVERY, ids=lambda made: made.__name__)
+def test_a_page_of_every_form_needs_nothing_from_outside_and_says_what_was_asked(made: Made) -> None:
+    page = made()
+    html = study_page([page])
+    assert not re.search(r"(?:src|href)=\"(?!#|data:|index)", html), "no address"
+    assert "#a1b2" not in html, "every stand-in colour was replaced"
+    assert html.count("<h1") == 1 and html.count("<main") == 1
+    assert page.command in html
+    assert study_page([made()]) == html, "the same study gives the same bytes"
+    drawn = [one for every in page.answers.values() for one in every if isinstance(one, Table | Curve | Bins)]
+    wanted = sum(len(pictures(one, page.name)) for one in drawn)
+    assert html.count("<svg") == wanted
+    if made not in (study_pages.transfer, study_pages.own):
+        assert wanted and "the paper's own" in html, "the paper's points stand behind ours"
+
+
+def test_a_cell_says_all_that_it_rests_on(html: str, main: StudyPage) -> None:
+    row = main.answers["main"][0].rows[2].entries[0]  # type: ignore[union-attr]
+    assert (row.paper["model"], row.paper["method"], row.paper["task"]) == ("bloom-1b1", "pt", "totto")
+    cell = next(one for one in re.findall(r"<td.*?</td>", html) if f'href="#c-{row.cells[0]}"' in one)
+    text = re.sub(r"<[^>]+>", " ", cell)
+    for part in (f"{row.score:.1f} ± 1.3", "2 of 2 seeds, 12 of 12 examples", "paper 36.3 ± 0.3 (seen)",
+                 "reference for bloom-1b1; mini-totto for totto", "cannot say"):  # fmt: skip
+        assert part in text, part
+    assert "The memory was not enough &lt;here&gt;." in html
+    assert "72 cells: 70 done, 1 failed, 1 waiting" in html
+    assert html.count('<details class="behind"') == 70 and f'id="c-{row.cells[0]}"' in html
+    assert "max_steps" in html and "40, 50" in html, "a setting that differs"
+    assert "decoding" in html and "greedy, at most 48 tokens." in html
+    assert "hidden size of the reparameterisation" in html, "what is not decided is said too"
+
+
+def test_every_number_that_the_paper_has_finds_it(main: StudyPage) -> None:
+    helds = held_of(main)
+    assert len(helds) == 40 and sum(held.number is not None for held in helds) == 30
+    assert counted(helds) == {"agrees": 0, "differs": 0, "cannot say": 30}
+    true = replace(main, answers={"main": (_as_the_papers(main.answers["main"][0]),)})  # type: ignore[arg-type]
+    assert counted(held_of(true))["agrees"] > 0, "and without stand-ins some can agree"
+
+
+def _as_the_papers(table: Table) -> Table:
+    """The same with the paper's models, tasks, metrics and numbers, and narrow intervals."""
+    metrics = {"spider": "spider_match", "mtop": "mtop_em", "logic2text": "blec"}
+    rows = []
+    for row in table.rows:
+        entries = []
+        for own in row.entries:
+            assert isinstance(own, Entry)
+            number, task = paper("sun2023").number("sun2023-main", own.paper), own.paper["task"]
+            score = number.value if number else 1.0
+            ours = {"model": own.paper["model"], "task": task, "metric": metrics.get(task, "bleu")}
+            entries.append(replace(own, **ours, score=score, ci95=(score - 0.2, score + 0.2)))
+        rows.append(replace(row, entries=tuple(entries)))
+    return replace(table, rows=tuple(rows))
+
+
+def test_whether_a_seed_matters_follows_from_the_method() -> None:
+    names = ("zero", "icl-1", "icl-3", "icl-random-1", "few", "pt", "ipt", "full-ft", "multi-task")
+    assert [name for name in names if not varies(name)] == ["zero", "icl-1", "icl-3"]
+
+
+def test_ties_and_what_scores_vary_by_are_told(html: str, main: StudyPage) -> None:
+    there = places(main)
+    assert len(there) == 10 and list(there[0].samples) == ["icl-random-1", "icl-1", "pt", "ipt"]
+    (first,) = (place for place in there if place.name == "bloom-1b1, dart")
+    best, *tied = stats.tied_with_best(first.samples)
+    row = next(
+        one for one in re.findall(r"<tr>.*?</tr>", html) if one.startswith('<tr><th scope="row">bloom-1b1, dart</th>')
+    )
+    cells = [re.sub(r"<[^>]+>", "", cell) for cell in re.findall(r"<td.*?</td>", row)]
+    assert cells[0] == best and cells[1] == (", ".join(tied) or "none") and float(cells[3]) > 0
+    assert html.count("of one seed.</p>") >= 1 and "Training seeds apart from items" in html
+    assert places(study_pages.own()) == []
+
+
+def test_ghosts_stand_where_the_paper_s_models_do() -> None:
+    (curve,) = study_pages.scale().answers["scale"]
+    (picture,) = pictures(curve, "lester2021-scale")  # type: ignore[arg-type]
+    ghosts = picture.chart.layer[0].data.values
+    assert len(ghosts) == 10, "five sizes of each of two methods"
+    xs = sorted({row["x"] for row in ghosts})
+    assert xs == sorted(study_pages.SIZES.values())
+    assert {row["y"] for row in ghosts if row["series"] == "pt"} == {58.5, 63.8, 75.8, 80.3, 90.0}
+
+
+def test_a_cell_that_two_studies_ask_for_is_shown_once() -> None:
+    first, second = study_pages.transfer(), replace(study_pages.transfer(), name="sun2023-main")
+    html = study_page([first, second])
+    ids = re.findall(r'id="([^"]+)"', html)
+    assert len(ids) == len(set(ids)), "a link leads to one place"
+    assert "Its cells are shown with an earlier study of this page." in html
+    assert html.count("<h1") == 1 and html.count('<details class="behind"') == len({cell.id for cell in first.cells})
+
+
+def test_bold_is_what_surely_beats_the_baseline() -> None:
+    html = study_page([study_pages.transfer()])
+    assert html.count("<strong><a href=") == 4, "of six pairs two are below"
+    assert "−1.0" in html and "+3.0" in html and "icl-1 (baseline)" in html
+
+
+def test_bins_have_counts_and_the_paper_s_beside_them() -> None:
+    html = study_page([study_pages.similarity()])
+    assert "2,756 (digitised)" in html and "paper 42.7 (digitised)" in html
+    assert "too few for an interval" in html and "mtop, bloom-1b1: PT or IPT is not run." in html
+
+
+def test_texts_of_others_stay_texts() -> None:
+    html = study_page([study_pages.own()])
+    for mark in ("<script>alert", "<img src=x>", "<b>", "<i>text", "<u>claim"):
+        assert mark not in html
+    assert "&lt;u&gt;claim&lt;/u&gt;" in html
+
+
+def test_a_site_has_an_index_pages_pictures_and_a_summary(tmp_path: Path) -> None:
+    other = replace(study_pages.length(), scale="small")
+    runs = {"runs/a": [study_pages.length(), study_pages.own()], "runs/b": [other]}
+    write_site(tmp_path / "site", runs, baseline="runs/a")
+    names = sorted(path.name for path in (tmp_path / "site").iterdir())
+    assert names == [
+        "figures",
+        "foreword-site.txt",
+        "index.html",
+        "mine.html",
+        "summary.md",
+        "sun2023-length--2.html",
+        "sun2023-length.html",
+    ]
+    index = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    for link in re.findall(r'href="([^"#:]+\.(?:html|md))"', index):
+        assert (tmp_path / "site" / link).is_file(), link
+    assert "Runs of sun2023-length" in index and "the baseline" in index and "0.0 points over 18 numbers" in index
+    pictures_there = sorted((tmp_path / "site" / "figures").iterdir())
+    assert len(pictures_there) == 8
+    for path in pictures_there:
+        if path.suffix == ".svg":
+            ElementTree.fromstring(path.read_text(encoding="utf-8"))
+            assert "#a1b2" not in path.read_text(encoding="utf-8")
+        else:
+            assert path.read_bytes().startswith(b"\x89PNG")
+    summary = (tmp_path / "site" / "summary.md").read_text(encoding="utf-8")
+    assert "| bloom-1b1, dart, 1, pt | 30.0 ± 1.3 |" in summary and "34.6 (digitised)" in summary
+    write_site(tmp_path / "site", runs)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("dear", encoding="utf-8")
+    with pytest.raises(ForewordError, match="something else"):
+        write_site(tmp_path / "mine", runs)
+    with pytest.raises(ForewordError, match="none of the runs"):
+        write_site(tmp_path / "new", runs, baseline="runs/c")
+    with pytest.raises(ForewordError, match="no study"):
+        write_site(tmp_path / "new", {})
+
+
+OWN = """title = "Mine"
+questions = ["main"]
+
+[[parts]]
+name = "grid"
+methods = ["zero", "icl-1"]
+
+[smoke]
+models = { mine = "MODEL" }
+tasks = { dart = "mini-dart" }
+seeds = [0]
+run = { limit = 3, max_new_tokens = 4 }
+"""
+
+
+def test_finished_studies_become_a_site_by_one_command(tmp_path: Path) -> None:
+    model = entry.save_model(tmp_path / "tiny", "bloom")
+    (tmp_path / "mine.toml").write_text(OWN.replace("MODEL", str(model)), encoding="utf-8")
+    ran = entry.foreword("study", tmp_path / "mine.toml", "--out", tmp_path / "runs")
+    assert ran.code == 0, ran.err
+    assert "2 cells: 2 done" in (tmp_path / "runs" / "report.html").read_text(encoding="utf-8")
+    made = entry.foreword("report", tmp_path / "runs", "--out", tmp_path / "site", "--json")
+    assert made.code == 0, made.err
+    assert made.json["studies"] == 1 and Path(made.json["index"]).is_file()
+    assert "No paper's numbers stand beside these." in (tmp_path / "site" / "mine.html").read_text(encoding="utf-8")
+    (tmp_path / "empty").mkdir()
+    entry.refused("report", tmp_path / "empty", "--out", tmp_path / "site2", says=("no study", "foreword study"))
+    says = ("none of the runs",)
+    entry.refused("report", tmp_path / "runs", "--baseline", "other", "--out", tmp_path / "site2", says=says)
+
+
+# --- in a real browser -------------------------------------------------------------------------------
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium on this machine")
+    with playwright.sync_playwright() as library:
+        opened = library.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+def opened(browser: Any, path: Path, width: int, scheme: str) -> tuple[Any, list[str], list[str]]:
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    complaints: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(path.as_uri())
+    return page, complaints, asked
+
+
+@pytest.mark.parametrize(
+    ("width", "scheme", "shown"), [(1280, "light", study_pages.EVERY[1:4]), (390, "dark", study_pages.EVERY[3:])]
+)
+def test_the_page_is_silent_asks_nobody_and_fits(
+    browser: Any, tmp_path: Path, width: int, scheme: str, shown: tuple[Made, ...]
+) -> None:
+    write_study(tmp_path / "s.html", [made() for made in shown])
+    page, complaints, asked = opened(browser, tmp_path / "s.html", width, scheme)
+    page.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    cut = page.evaluate(
+        "[...document.querySelectorAll('main *')].filter((one) => !one.closest('.scroll, svg, .skip') &&"
+        " one.getBoundingClientRect().right > innerWidth + 1).map((one) => one.outerHTML.slice(0, 80))"
+    )
+    assert cut == []
+    axe = pytest.importorskip("axe_playwright_python.base", reason="axe-playwright-python is not installed")
+    page.evaluate(axe.AXE_SCRIPT)
+    found = page.evaluate("axe.run()")
+    serious = [one["id"] for one in found["violations"] if one["impact"] in ("serious", "critical")]
+    assert serious == [], [(one["id"], one["nodes"][0]["html"][:200]) for one in found["violations"]]
+    assert found["passes"], "axe looked at something"
+    assert complaints == [] and asked == [(tmp_path / "s.html").as_uri()]
+    page.close()
+
+
+def test_tables_sort_copy_and_lead_to_answers_by_keyboard(
+    browser: Any, tmp_path: Path, html: str, main: StudyPage
+) -> None:
+    (tmp_path / "s.html").write_text(html, encoding="utf-8")
+    page, complaints, _ = opened(browser, tmp_path / "s.html", 1280, "light")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    first = page.locator("table.sortable").first
+    first.locator("button.sort").nth(2).focus()
+    page.keyboard.press("Enter")
+    scores = first.locator("tbody tr td:nth-of-type(2)").evaluate_all(
+        "(cells) => cells.map((one) => Number(one.dataset.sort))"
+    )
+    assert scores == sorted(scores, reverse=True) and len(scores) == 8
+    for form, start in (
+        ("CSV", "model,method,totto"),
+        ("LaTeX", "\\begin{tabular}{lrrrrrr}"),
+        ("Markdown", "| model | method | totto"),
+    ):
+        button = page.get_by_role("button", name=f"Copy as {form}").first
+        button.click()
+        copied = page.wait_for_function("(one) => one.dataset.copied", arg=button.element_handle()).json_value()
+        assert copied.startswith(start), copied[:80]
+        assert "paper 36.3" in copied and "±" in copied.replace("$\\pm$", "±")
+        assert "<" not in copied.replace("<here>", "")
+    link = page.locator("td a[href^='#c-']").first
+    target = link.get_attribute("href")
+    link.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_function(f"document.getElementById('{target[1:]}').open")
+    assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
+    assert page.locator(f"details[id='{target[1:]}'] li").count() == 6
+    mark = page.locator("svg [data-to]").nth(7)
+    mark.dispatch_event("click")
+    assert page.evaluate("location.hash") == mark.get_attribute("data-to") != target
+    assert complaints == []
+    page.close()
