@@ -14,7 +14,7 @@ import torch
 
 from foreword.data.examples import Example
 from foreword.engine import Backbone, load_backbone
-from foreword.monitor import Observation, Rule, Sketch, reference_of, windows_of
+from foreword.monitor import Observation, Rule, Sketch, reference_of, window_of, windows_of
 from foreword.monitor.profile import MOST
 from foreword.prompts.layout import Layout
 from foreword.prompts.methods import parse
@@ -47,7 +47,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     flags = _run.parser(__doc__ or "", repeats=1)
     flags.add_argument("--runs", type=int, default=1000, help="simulations without a shift (1000)")
-    flags.add_argument("--shifted-runs", type=int, default=300, help="simulations with a shift, each (300)")
+    flags.add_argument("--shifted-runs", type=int, default=200, help="simulations with a shift, each (200)")
     flags.add_argument("--tasks", nargs="+", default=["mini-mtop"], help="what requests are of")
     flags.add_argument("--others", nargs="+", default=["mini-dart", "mini-qqp"], help="what they shift to")
     flags.add_argument(
@@ -115,9 +115,16 @@ def with_shift(
             new if is_new else old
             for new, old, is_new in zip(drawn(other, after, rng), drawn(pool, after, rng), moved, strict=True)
         ]
-        windows = windows_of([*drawn(pool, begins, rng), *shifted], reference, rule)
-        ends = [window.last + 1 for window in windows if window.alarm and window.last >= begins]
-        waits.append(float(min(ends) - begins) if ends else float("inf"))
+        stream = [*drawn(pool, begins, rng), *shifted]
+        waits.append(float("inf"))
+        for number in range(
+            begins // rule.size, len(stream) // rule.size
+        ):  # windows that hold a request from after the shift
+            first = number * rule.size
+            window = window_of(stream[first : first + rule.size], reference, rule, number)
+            if window.alarm:
+                waits[-1] = float(window.last + 1 - begins)
+                break
     finite = [min(wait, 1e9) for wait in waits]
     return {
         "share": share,

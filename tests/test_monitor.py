@@ -89,7 +89,7 @@ def test_categories_are_compared_by_chi_squared_with_an_exact_p() -> None:
 
 
 def test_a_level_that_no_permutations_reach_is_refused() -> None:
-    assert permutations_for(0.05) == 999
+    assert (permutations_for(0.05), permutations_for(0.0005)) == (999, 10_000)
     with pytest.raises(ForewordError, match="smaller --horizon"):
         permutations_for(1e-9)
 

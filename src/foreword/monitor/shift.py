@@ -24,9 +24,9 @@ AT_ONCE = 2_000
 
 
 def permutations_for(level: float) -> int:
-    """How many permutations a test needs to speak at this level: ten times as many as the least. Raises ForewordError for more than can
+    """How many permutations a test needs to speak at this level: five times as many as the least. Raises ForewordError for more than can
     be run."""
-    count = max(999, math.ceil(10.0 / level))
+    count = max(999, math.ceil(5.0 / level))
     if count > MOST:
         raise ForewordError(
             f"A test at the level {level:.2g} would take {count:,} permutations; give a smaller --horizon or a greater --alpha."
@@ -38,15 +38,14 @@ def discrepancy(reference: Numbers, window: Numbers, *, level: float, seed: int 
     """The squared maximum mean discrepancy (Gretton et al. 2012, unbiased) of vectors [M, D] and [N, D] under a Gaussian kernel as wide as
     the median distance of the pooled sample, and its permutation p-value. Permutations go on to what `level` needs only where the first
     say that it may be reached: p is valid at any level below those of STAGES."""
-    pooled = np.concatenate([reference, window]).astype(np.float64)
-    kernel = _kernel(pooled)
+    kernel = _kernel(np.concatenate([reference, window]))
     sizes = len(reference), len(window)
     observed = float(_statistic(kernel, _indicator(sizes)[:, None], sizes)[0])
     tolerance = 1e-12 * (1.0 + abs(observed))
     reached, count, p = 0, 0, 1.0
     for planned, far in (*STAGES, (permutations_for(level), 1.0)):
         while count < planned:
-            drawn = _drawn(sizes, seed, count, min(AT_ONCE, planned - count))
+            drawn = _drawn(sizes, seed, count, min(AT_ONCE, planned - count)).astype(np.float32)
             reached += int((_statistic(kernel, drawn, sizes) >= observed - tolerance).sum())
             count += drawn.shape[1]
         p = (1 + reached) / (1 + count)
@@ -55,12 +54,12 @@ def discrepancy(reference: Numbers, window: Numbers, *, level: float, seed: int 
     return observed, p
 
 
-@functools.lru_cache(maxsize=4)
-def _drawn(sizes: tuple[int, int], seed: int, start: int, count: int) -> NDArray[np.float32]:
+@functools.lru_cache(maxsize=16)
+def _drawn(sizes: tuple[int, int], seed: int, start: int, count: int) -> NDArray[np.uint8]:
     """[M + N, count]: which rows are the window's in each permutation, the same for every window of a size."""
     rng = generator(seed, f"permutations from {start}")
-    rows: NDArray[np.float32] = rng.permuted(np.tile(_indicator(sizes), (count, 1)), axis=1)
-    return np.asarray(rows.T, np.float32, order="C")
+    rows: NDArray[np.uint8] = rng.permuted(np.tile(_indicator(sizes).astype(np.uint8), (count, 1)), axis=1)
+    return np.asarray(rows.T, np.uint8, order="C")
 
 
 def _indicator(sizes: tuple[int, int]) -> NDArray[np.float32]:
@@ -69,11 +68,12 @@ def _indicator(sizes: tuple[int, int]) -> NDArray[np.float32]:
 
 def _kernel(pooled: Numbers) -> NDArray[np.float32]:
     """[M + N, M + N], its diagonal 0."""
-    squares = (pooled**2).sum(axis=1)
-    distances = np.maximum(squares[:, None] + squares[None] - 2.0 * pooled @ pooled.T, 0.0)
+    centred = (pooled - pooled.mean(axis=0)).astype(np.float32)  # so that little is lost below
+    squares = (centred**2).sum(axis=1)
+    distances = np.maximum(squares[:, None] + squares[None] - 2.0 * centred @ centred.T, np.float32(0.0))
     above = distances[np.triu_indices(len(pooled), 1)]
     width = float(np.median(above)) or float(above.mean()) or 1.0
-    kernel: NDArray[np.float32] = np.exp(-distances / width).astype(np.float32)
+    kernel: NDArray[np.float32] = np.exp(distances * np.float32(-1.0 / width))
     np.fill_diagonal(kernel, 0.0)
     return kernel
 
