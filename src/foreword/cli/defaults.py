@@ -95,8 +95,11 @@ class Verb(TyperCommand):
     """A verb whose help shows every option's default. The options that are settings (`options.takes`) are made when its parameters are
     first looked at, so that naming the verbs loads no settings."""
 
+    _params: list[Any]
+    _whole: bool
+
     @property
-    def params(self) -> list[Any]:  # type: ignore[override]
+    def params(self) -> list[Any]:
         """Its options and arguments."""
         if not self._whole:
             self._whole, whole = True, getattr(self.callback, "whole", None)

@@ -99,8 +99,10 @@ class Option:
 
         kinds = kinds_of(self.field.annotation)
         kind: Any = next((kind for kind in (bool, int, float) if kind in kinds), str)
-        about = {"help": self.field.description, "rich_help_panel": self.flag.panel}
-        return Annotated[kind | None, typer.Option(self.name, *self.flag.also, **about)]
+        names = (self.name, *self.flag.also)
+        return Annotated[
+            kind | None, typer.Option(*names, help=self.field.description, rich_help_panel=self.flag.panel)
+        ]
 
 
 @functools.cache

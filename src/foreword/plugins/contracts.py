@@ -60,7 +60,8 @@ def metric(measure: Metric | Callable[[str, list[str]], float], references: Iter
 def task(entry: Any, folder: Path | None = None) -> Task:
     """The task is read the same way twice; its splits are there, its answers are words that its wording gives back and are among the
     choices where there are any, and its metrics are known. Gives the task back."""
-    whole, again = entry.load(folder), entry.load(folder)
+    whole: Task = entry.load(folder)
+    again: Task = entry.load(folder)
     _must(isinstance(whole, Task), "load gives no foreword.Task")
     _must(whole.name == entry.NAME, f"the task is called '{whole.name}' and the entry '{entry.NAME}'")
     _must(whole.fingerprint == again.fingerprint, "read twice, it is not the same task")

@@ -15,7 +15,7 @@ from foreword.config.run import Run
 from foreword.engine import Backbone
 from foreword.models import MODELS
 from foreword.models.cache import converted_folder, model_folder
-from foreword.models.list import SHIPPED
+from foreword.models.shipped import here_by_name
 from foreword.prompts.methods import Method
 from foreword.study.cost import Estimate, estimate
 from foreword.study.grid import CellSpec, Study, units_of
@@ -153,7 +153,7 @@ def at_hand(run: Run) -> bool:
         here = file.is_file() and converted_folder(file, MODELS[name].digest).is_dir()
     else:
         cached = Path(constants.HF_HUB_CACHE) / f"models--{name.replace('/', '--')}"
-        here = name in SHIPPED or stands(name) or cached.is_dir()
+        here = here_by_name(name) or stands(name) or cached.is_dir()
     return here and about(run.task, run.data_dir or None).ready
 
 

@@ -14,7 +14,7 @@ from foreword.util.errors import ForewordError
 LICENCE = "each set's own licence"
 PLACE = "mrqa"
 METRICS, TEMPLATE = _qa.METRICS, _qa.TEMPLATE
-UNITS = {"questions": _qa.asked}
+UNITS = {"questions": _qa.mrqa_questions}
 
 
 def _known(name: str, questions: int) -> tuple[File, ...]:
