@@ -86,6 +86,8 @@ WORDS = {
     "study.gpus": "none",
     "study.device": "auto",
     "study.scale": "smoke",
+    "report.baseline": "the first of them",
+    "import.task": "none",
     "inspect.out": "none",
     "inspect.model": "the prompts' own",
 }

@@ -67,7 +67,7 @@ class Claims:
     patience: float = PATIENCE
     beat: float = BEAT
     now: Callable[[], float] = time.monotonic
-    _seen: dict[str, tuple[object, float]] = field(default_factory=dict)
+    _sightings: dict[str, tuple[object, float]] = field(default_factory=dict)
 
     def take(self, name: str) -> Claim | None:
         """The claim on a piece of work; None where another has it, or was quicker."""
@@ -136,9 +136,9 @@ class Claims:
             with taken(path) as free:
                 if free:
                     return True
-        known, since = self._seen.get(path.name, (None, 0.0))
+        known, since = self._sightings.get(path.name, (None, 0.0))
         if sign != known:
-            self._seen[path.name] = (sign, self.now())
+            self._sightings[path.name] = (sign, self.now())
             return False
         return self.now() - since >= self.patience
 
