@@ -21,7 +21,7 @@ from entry import foreword, refused
 from foreword.engine import load_backbone
 from foreword.train.pretrain.adapt import Adaptation
 from foreword.train.pretrain.checkpoint import keep, put_back
-from foreword.train.pretrain.pairs import Place, pairs
+from foreword.train.pretrain.pairs import TextPlace, pairs
 from foreword.train.pretrain.texts import Generated, Mark, Written
 from foreword.util.errors import ForewordError
 
@@ -246,14 +246,14 @@ def test_a_long_file_comes_in_blocks_of_paragraphs(tmp_path: Path, monkeypatch: 
 def test_rows_are_the_text_and_resume_anywhere(data: Path) -> None:
     backbone = tiny.backbone("t5")
 
-    def stream(place: Place) -> Any:
+    def stream(place: TextPlace) -> Any:
         return pairs(backbone, Written(data), seed=1, length=16, budget=200, place=place)
 
     known = {
         tuple(backbone.tokenizer.ids(json.loads(line)["text"], first=True)) for line in data.read_text().splitlines()
     }
     pieces = {ids[start : start + 16] for ids in known for start in range(0, len(ids), 16)}
-    seen = list(islice(stream(Place()), 150))
+    seen = list(islice(stream(TextPlace()), 150))
     assert {place.chunk for _, place in seen} >= {0, 1}
     for rows, _ in seen:
         assert all((*row.own, *row.answer[: len(row.answer) - len(backbone.tokenizer.end)]) in pieces for row in rows)

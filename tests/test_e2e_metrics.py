@@ -197,7 +197,7 @@ def test_nist_and_cider_of_the_shelf_are_those_of_the_whole_set() -> None:
     outputs, references = noisy()
     segments = [perl(output, *accepted) for output, accepted in zip(outputs, references, strict=True)]
     words = sum(sum(one.lengths) for one in segments)
-    told = [sum(row) for row in zip(*m._told(segments, words, zero_is_no_prefix=True), strict=True)]
+    told = [sum(row) for row in zip(*m._information(segments, words, zero_is_no_prefix=True), strict=True)]
     totals = [sum(max(0, one.length - n) for one in segments) for n in range(m.NIST_ORDER)]
     mean = words / sum(len(one.lengths) for one in segments)
     ratio = sum(one.length for one in segments) / (mean * len(segments))

@@ -12,7 +12,7 @@ from foreword.engine import load_backbone
 from foreword.models import reference
 from foreword.synthetic import names
 from foreword.train.pretrain import TrainingStatus, pretrain
-from foreword.train.pretrain.batches import Place, batches
+from foreword.train.pretrain.batches import DocumentPlace, batches
 from foreword.train.pretrain.init_model import init_llama, init_t5
 from foreword.train.pretrain.objective import causal, spans_of
 from foreword.train.pretrain.spans import corrupted
@@ -92,10 +92,10 @@ def test_a_name_is_the_same_tokens_wherever_a_blank_precedes_it(words) -> None: 
 
 
 def test_batches_hold_a_document_a_row_and_resume_anywhere(words) -> None:  # type: ignore[no-untyped-def]
-    def stream(place: Place):  # type: ignore[no-untyped-def]
+    def stream(place: DocumentPlace):  # type: ignore[no-untyped-def]
         return batches(words, seed=1, budget=700, share=0.1, drilled=50, place=place)
 
-    whole = [pair for pair, _ in zip(stream(Place()), range(12), strict=False)]
+    whole = [pair for pair, _ in zip(stream(DocumentPlace()), range(12), strict=False)]
     for batch, _ in whole:
         assert batch.ids.size <= 700 or len(batch.ids) == 1
         assert batch.tokens == int((batch.ids != words.token_to_id(PAD)).sum())
@@ -107,7 +107,7 @@ def test_batches_hold_a_document_a_row_and_resume_anywhere(words) -> None:  # ty
 
 
 def test_batches_have_one_number_of_rows_for_each_width(words) -> None:  # type: ignore[no-untyped-def]
-    stream = batches(words, seed=1, budget=700, share=0.1, drilled=0, place=Place())
+    stream = batches(words, seed=1, budget=700, share=0.1, drilled=0, place=DocumentPlace())
     shapes = {batch.ids.shape for (batch, _), _ in zip(stream, range(200), strict=False)}
     assert len(shapes) == len({width for _, width in shapes}) > 3
 
@@ -129,7 +129,7 @@ def test_the_encoder_decoder_learns_resumes_and_loads(tmp_path: Path) -> None:
 
 
 def test_the_loss_of_spans_is_that_of_the_models_own_labels(words) -> None:  # type: ignore[no-untyped-def]
-    batch, _ = next(batches(words, seed=0, budget=512, share=0.1, drilled=0, place=Place()))
+    batch, _ = next(batches(words, seed=0, budget=512, share=0.1, drilled=0, place=DocumentPlace()))
     model = init_t5(1200, 32, 2, 4, 48, eos=EOS_ID, pad=PAD_ID, sentinels=SENTINEL_IDS)
     loss = spans_of(model, half=False, compiled=False)(batch)
     chance, total, count = np.random.default_rng(batch.ids[0].tolist()), 0.0, 0
@@ -145,7 +145,7 @@ def test_the_loss_of_spans_is_that_of_the_models_own_labels(words) -> None:  # t
 
 @pytest.mark.slow
 def test_compiling_changes_no_loss_and_no_gradient(words) -> None:  # type: ignore[no-untyped-def]
-    batch, _ = next(batches(words, seed=1, budget=700, share=0.1, drilled=0, place=Place()))
+    batch, _ = next(batches(words, seed=1, budget=700, share=0.1, drilled=0, place=DocumentPlace()))
     found = []
     for compiled in (False, True):
         model = init_llama(1200, 48, 3, 4, 64, eos=0, pad=1).train()

@@ -133,10 +133,10 @@ def _fault(error: Exception) -> int:
 
 def _usage(error: Exception) -> str:
     """The parser's refusal with the place where its flags are listed."""
-    told = error.format_message()  # type: ignore[attr-defined]
+    message = error.format_message()  # type: ignore[attr-defined]
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "foreword"
-    return f"{told}{'' if told.endswith(('.', '?')) else '.'} `{path} --help` lists what there is."
+    return f"{message}{'' if message.endswith(('.', '?')) else '.'} `{path} --help` lists what there is."
 
 
 def _quiet() -> None:

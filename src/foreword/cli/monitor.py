@@ -82,14 +82,14 @@ def monitor(
     from foreword.monitor.against import against as reference_of
     from foreword.monitor.page import write_page
 
-    given = {name: value for name, value in flags.items() if value is not None}
+    options = {name: value for name, value in flags.items() if value is not None}
     rules = {"window": "size", "alpha": "alpha", "horizon": "horizon"}
-    rule = Rule(**{field: given[name] for name, field in rules.items() if name in given})
+    rule = Rule(**{field: options[name] for name, field in rules.items() if name in options})
     encoder = _encoder(flags, flags["encoder"])
     reference = reference_of(against, store=flags["store"], encoder=encoder, prompt=flags["prompt"] or "")
     fields = {"prompt": "prompt", "baseline": "baseline", "last": "last", "truth": "truth", "metric": "metric"}
     fields |= {"min_score": "least", "label_next": "label"}
-    more = {field: given[name] for name, field in fields.items() if name in given}
+    more = {field: options[name] for name, field in fields.items() if name in options}
     result = monitored(Asked(log, reference, rule=rule, encoder=encoder, **more))
     if out is not None:
         write_page(out, result)

@@ -165,8 +165,8 @@ def _bear(function: Any, parameters: Sequence[inspect.Parameter]) -> None:
 def _parser(verb: Callable[..., None], parameters: Sequence[inspect.Parameter]) -> Any:
     """The parser of a verb with all its options."""
 
-    def whole(**given: Any) -> None:
-        verb(**given)
+    def whole(**values: Any) -> None:
+        verb(**values)
 
     _bear(whole, parameters)
     parser = typer.Typer(add_completion=False)

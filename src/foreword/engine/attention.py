@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from transformers import AttentionInterface
 
-from foreword.engine.passes import Kind, Layout, current
+from foreword.engine.passes import Kind, SequenceLayout, current
 
 NAME = "foreword"  # of this attention in the model library's register
 
@@ -24,7 +24,7 @@ def local_window(config: Any) -> int | None:
 
 
 def _bloom(
-    part: Any, layout: Layout, hidden_states: Tensor, residual: Tensor, alibi: Tensor, *_: Any, **__: Any
+    part: Any, layout: SequenceLayout, hidden_states: Tensor, residual: Tensor, alibi: Tensor, *_: Any, **__: Any
 ) -> tuple[Tensor, None]:
     """BLOOM's attention, which the library does not let one choose. What the model would add for each key position reaches as far as its
     input, not as far as the rows."""
@@ -55,7 +55,7 @@ def _interface(
     s_aux: Tensor | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
-    """The model library's attention interface: see `Layout.attend`."""
+    """The model library's attention interface: see `SequenceLayout.attend`."""
     now = current()
     layout = None if now is None else now.layout
     if layout is None or dropout or position_bias is not None or s_aux is not None or attention_mask is not None:

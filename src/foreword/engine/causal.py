@@ -25,7 +25,7 @@ from foreword.engine.head import answers_loss, frozen
 from foreword.engine.inputs import Line, padded_inputs, per_layer_inputs, with_soft
 from foreword.engine.install import Installation
 from foreword.engine.packed_attention import Packing
-from foreword.engine.passes import Layout, running
+from foreword.engine.passes import SequenceLayout, running
 from foreword.engine.prefix import Embeddings, Prefix, Prefixes, Tokens, each, length_of_prefix
 from foreword.engine.shared_prefix_decoder import SharedPrefixDecoder, logprobs_of, token_logprobs
 from foreword.engine.skippable import Skippable, find_skippable
@@ -122,7 +122,7 @@ class CausalEngine:
         position_ids: Tensor,
         logit_positions: Tensor | None = None,
         hidden_states: list[Tensor] | None = None,
-        layout: Layout | None = None,
+        layout: SequenceLayout | None = None,
         changes: dict[str, Any] | None = None,
         **inputs: Any,
     ) -> Any:

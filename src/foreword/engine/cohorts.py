@@ -13,7 +13,7 @@ from foreword.engine.decoders import Decoder
 from foreword.engine.decoding import Entry, Prompted
 
 
-class Engine(Protocol):
+class CohortEngine(Protocol):
     """What can make batches whose rows start together."""
 
     @property
@@ -61,7 +61,7 @@ class Cohorts:
 
     joins = False
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: CohortEngine) -> None:
         self.engine = engine
         self.cohorts: list[_Cohort] = []
 

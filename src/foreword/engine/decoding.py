@@ -50,7 +50,7 @@ class RunningBatch(Protocol):
         """Let rows leave."""
 
 
-class Engine(Protocol):
+class BatchEngine(Protocol):
     """What can make a running batch."""
 
     def running_batch(self) -> RunningBatch: ...
@@ -65,7 +65,7 @@ def greedy_tokens(logits: Tensor) -> list[int]:
 
 
 @torch.no_grad()
-def forced(engine: Engine, rows: Sequence[Prompted], steps: int) -> Tensor:
+def forced(engine: BatchEngine, rows: Sequence[Prompted], steps: int) -> Tensor:
     """Logits [B, steps, V] for the first tokens of the rows' given answers, computed as answering computes them, one token a pass."""
     batch = engine.running_batch()
     entries = [Entry(prefix, row, steps) for prefix, row in rows]

@@ -13,7 +13,7 @@ import torch
 from transformers import PreTrainedConfig
 
 from foreword.engine.attention import NAME, OWN, local_window
-from foreword.engine.passes import Layout, Pass, current
+from foreword.engine.passes import Pass, SequenceLayout, current
 
 _INSTALLED = "_foreword_installation"  # the attribute of a model that holds its Installation
 Changed = Callable[..., Any]
@@ -158,7 +158,7 @@ class Installation:
         if "attention" in self.failed:
             raise ValueError(self.failed["attention"])
 
-    def check_windows(self, layout: Layout) -> None:
+    def check_windows(self, layout: SequenceLayout) -> None:
         """Raises ValueError for a model with local attention whose layers did not say how far they see."""
         if self._local and not self.own_attention and layout.windows <= {None}:
             raise ValueError("this model's attention is local, and its layers do not say so")

@@ -23,7 +23,7 @@ class Kind:
     added: Tensor | None = None
 
 
-class Layout(Protocol):
+class SequenceLayout(Protocol):
     """What stands where in a sequence [1, R] that several rows share. reach: no position is as far as this. windows: reaches of local
     attention that layers asked for."""
 
@@ -44,7 +44,7 @@ class Pass:
     the first on gradients flow through in the early parts. checkpointing: layers keep their input alone and run again for the gradient."""
 
     owner: object
-    layout: Layout | None = None
+    layout: SequenceLayout | None = None
     logit_positions: Tensor | None = None
     hidden: list[Tensor] | None = None
     early: frozenset[torch.nn.Module] = frozenset()

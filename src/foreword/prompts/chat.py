@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from foreword.prompts.context import Demonstration, Tokens
+from foreword.prompts.context import Demonstration, TokenizedContext
 from foreword.util.errors import ForewordError
 
 GAP = "\n\n"  # between the instruction and the first question, where a template has no system message
@@ -203,7 +203,7 @@ class Chat:
 
     # -- tokens -----------------------------------------------------------------------------------------------------
 
-    def lay(self, words: str, shown: Sequence[Demonstration], question: str) -> Tokens:
+    def lay(self, words: str, shown: Sequence[Demonstration], question: str) -> TokenizedContext:
         """The tokens before an answer, those of `apply_chat_template` for the same messages. What rows share ends where the first content
         begins that they do not share; where that would change a token, the token belongs to the row. Where the soft prompt stands
         inside the first turn, the text is tokenised in two parts, before and behind it."""
@@ -214,7 +214,7 @@ class Chat:
         common = _common(self._lasting(tuple(spans[1 if self.inside else 0 : own])), ids)
         question_start = self._reach(spans[:last], ids)
         taken = 0 if self.inside else self._start
-        return Tokens(
+        return TokenizedContext(
             prefix=ids[min(taken, common) : common],
             own=ids[max(taken, common) :],
             question=len(ids) - max(question_start, taken),

@@ -43,7 +43,7 @@ Encode = Callable[[Text, bool], tuple[int, ...]]
 
 
 @dataclass(frozen=True)
-class Tokens:
+class TokenizedContext:
     """Everything before an answer in ids. prefix: those that rows share. own: this row's. question: how many of the last belong to the
     question. ahead: as `before` of a Row."""
 
@@ -53,7 +53,7 @@ class Tokens:
     ahead: tuple[int, ...] = ()
 
 
-Lay = Callable[[str, Sequence[Demonstration], Text], Tokens]
+Lay = Callable[[str, Sequence[Demonstration], Text], TokenizedContext]
 
 
 class TooLongError(ForewordError):
@@ -126,7 +126,7 @@ def in_a_row(encode: Encode) -> Lay:
     """The plain way to lay out a context: words, demonstrations and question as one running text. encode(text, first): tokens of a
     piece."""
 
-    def lay(words: str, shown: Sequence[Demonstration], question: Text) -> Tokens:
+    def lay(words: str, shown: Sequence[Demonstration], question: Text) -> TokenizedContext:
         pieces: list[tuple[Text, bool]] = [(words, True)]
         for demonstration in shown:
             pieces += [(part, demonstration.shared) for part in demonstration.parts or (demonstration.text,)]
@@ -139,6 +139,6 @@ def in_a_row(encode: Encode) -> Lay:
             else:
                 own += ids
         question_ids = encode(question, not prefix and not own)
-        return Tokens(prefix, own + question_ids, len(question_ids))
+        return TokenizedContext(prefix, own + question_ids, len(question_ids))
 
     return lay

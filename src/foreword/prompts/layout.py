@@ -13,7 +13,7 @@ from foreword.data.examples import Example
 from foreword.data.template import Template
 from foreword.engine import Backbone, Row
 from foreword.prompts.chat import Chat
-from foreword.prompts.context import Context, Demonstration, Fitted, Tokens, TooLongError, in_a_row
+from foreword.prompts.context import Context, Demonstration, Fitted, TokenizedContext, TooLongError, in_a_row
 from foreword.prompts.methods import Method, context
 from foreword.prompts.retrieve import Found
 from foreword.util.errors import ForewordError
@@ -94,7 +94,7 @@ class Layout:
             )
         return chat.placed(self.inside) if isinstance(chat, Chat) else None
 
-    def _in_turns(self, words: str, shown: Sequence[Demonstration], question: Text) -> Tokens:
+    def _in_turns(self, words: str, shown: Sequence[Demonstration], question: Text) -> TokenizedContext:
         assert self.chat is not None
         return self.chat.lay(self.template.instruction if words else "", shown, plain(question))
 

@@ -14,7 +14,7 @@ from foreword.report.measured import measured
 from foreword.report.shell import embedded, figure, filled, policy_hash, prose, resource, scrolled, section
 from foreword.report.similarity import FEWEST_IN_BIN, Gain, gains
 from foreword.results.record import Record
-from foreword.results.rows import ALPHA, Baseline, Comparison, MethodRow, Summary
+from foreword.results.rows import ALPHA, Baseline, MethodComparison, MethodRow, Summary
 from foreword.results.stats import Bin
 from foreword.util import phrases
 from foreword.util.files import write_text
@@ -122,7 +122,7 @@ def _baseline(baseline: Baseline) -> str:
     return f'<tr class=blind><th scope="row">{name}</th>{columns}</tr>'
 
 
-def _line(row: MethodRow, summary: Summary, compared: Comparison | None, colour: int) -> str:
+def _line(row: MethodRow, summary: Summary, compared: MethodComparison | None, colour: int) -> str:
     chosen = row.method == summary.recommendation.method
     pill = '<span class="use">recommended</span>' if chosen else ""
     if row.method in summary.recommendation.tied:
@@ -175,7 +175,7 @@ def _subsets(summary: Summary, colours: dict[str, int]) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
 
 
-def _unsure(compared: Comparison) -> str:
+def _unsure(compared: MethodComparison) -> str:
     """Why a difference from the best does not count."""
     if compared.of_prompts and compared.p_adjusted < ALPHA:
         return "of these prompts"

@@ -85,7 +85,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class MethodComparison:
     """A method against the best one.
 
     difference: best minus method, in points of the metric. p_adjusted: after Holm over all pairs of methods. ci95: at the level
@@ -158,7 +158,7 @@ class Summary:
     metric: str
     examples: int
     rows: tuple[MethodRow, ...]
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[MethodComparison, ...]
     recommendation: Recommendation
     subsets: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

@@ -17,12 +17,12 @@ from foreword.results.document import as_json
 from foreword.results.reason import Judged, reason
 from foreword.results.record import Record
 from foreword.results.remarks import remarks
-from foreword.results.rows import Baseline, Comparison, MethodRow, Recommendation, Summary, best_row
+from foreword.results.rows import Baseline, MethodComparison, MethodRow, Recommendation, Summary, best_row
 from foreword.results.trivial import Trivial
 from foreword.train.trainables import usable
 from foreword.util.errors import ForewordError
 
-__all__ = ["Comparison", "MethodRow", "Recommendation", "Summary", "as_json", "summarise"]
+__all__ = ["MethodComparison", "MethodRow", "Recommendation", "Summary", "as_json", "summarise"]
 
 LEVEL = 0.95
 
@@ -133,12 +133,12 @@ def _row(
 
 def _comparisons(
     rows: tuple[MethodRow, ...], between: Mapping[tuple[int, int], Contrast], answers: int
-) -> tuple[Comparison, ...]:
+) -> tuple[MethodComparison, ...]:
     """Every method but the best against the best, on the same examples."""
     best = rows.index(best_row(rows, answers))
     contrasted = [(place, between[best, place]) for place in range(len(rows)) if place != best]
     return tuple(
-        Comparison(
+        MethodComparison(
             method=rows[place].method,
             best=rows[best].method,
             difference=contrast.gap.observed,

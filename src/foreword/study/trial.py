@@ -32,7 +32,7 @@ from foreword.study.profiled import profiled
 from foreword.study.remembered import worked_rows
 from foreword.study.spec import Spec
 from foreword.train.loop import Tuned, dev_loss, train
-from foreword.train.trainables import TRAINABLES, Prefix, Setup
+from foreword.train.trainables import TRAINABLES, PrefixLike, Setup
 from foreword.util.environment import hardware, versions
 from foreword.util.errors import ForewordError, TrialFailedError
 from foreword.util.files import held, remove_empty
@@ -241,7 +241,7 @@ class Trial:
             prompt = None if prompt is None else replace(prompt, worked=self._worked(), profile=profile)
         return answering, tuned, prompt
 
-    def _dev_score(self, layout: Layout) -> Callable[[Prefix], float]:
+    def _dev_score(self, layout: Layout) -> Callable[[PrefixLike], float]:
         spec, backbone = self.spec, self.backbone
         dev = self._dev()
         if spec.tuning.select_by == "loss":
@@ -249,14 +249,14 @@ class Trial:
         laid = [layout.lay(example) for example in dev]
         measure = metric(self.task.metrics[0])
 
-        def by_metric(prefix: Prefix) -> float:
+        def by_metric(prefix: PrefixLike) -> float:
             found = self._answer(prefix, laid, silent)
             numbers = measure.numbers(found.outputs, [one.targets for one in dev], [one.facts for one in dev])
             return -float(measure.from_sums(numbers.sum(axis=0)))
 
         return by_metric
 
-    def _answer(self, prefix: Prefix, laid: Sequence[Laid], progress: Progress) -> Prediction:
+    def _answer(self, prefix: PrefixLike, laid: Sequence[Laid], progress: Progress) -> Prediction:
         return predict(
             self.backbone,
             self.task.template,

@@ -25,7 +25,7 @@ class Document:
 
 
 @dataclass(frozen=True)
-class Layout:
+class DocumentLayout:
     """What stands before a question, between it and its answer, and between examples."""
 
     before: str
@@ -33,7 +33,7 @@ class Layout:
     after: str
 
 
-DEFAULT = Layout("Input: ", "\nOutput:", "\n\n")
+DEFAULT = DocumentLayout("Input: ", "\nOutput:", "\n\n")
 _LABELS = (
     ("Input", "Output"),
     ("Data", "Text"),
@@ -50,7 +50,7 @@ _LABELS = (
 )
 
 
-def draw_layout(rng: Random) -> Layout:
+def draw_layout(rng: Random) -> DocumentLayout:
     """A layout: labelled lines (foreword's own wording among them) or arrows."""
     chance = rng.random()
     if chance < 0.3:
@@ -58,13 +58,13 @@ def draw_layout(rng: Random) -> Layout:
     if chance < 0.75:
         question, answer = rng.choice(_LABELS)
         mark = rng.choice((":", " :", " =", ">", " ->"))
-        return Layout(
+        return DocumentLayout(
             f"{question}{mark} ",
             rng.choice(("\n", "\n", " ; ")) + answer + mark,
             rng.choice(("\n\n", "\n", "\n###\n")),
         )
     arrow = rng.choice((" ->", " =>", " :", " ==", " //", " >>", "\n"))
-    return Layout(rng.choice(("", "- ", "* ", "# ")), arrow, rng.choice(("\n", "\n\n", " .\n")))
+    return DocumentLayout(rng.choice(("", "- ", "* ", "# ")), arrow, rng.choice(("\n", "\n\n", " .\n")))
 
 
 def draw_task(rng: Random, ease: float = 0.0) -> Maker:

@@ -20,8 +20,8 @@ from foreword.util.files import whole_file
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], plain: Mapping[str, Any], *, mark: str = "") -> None:
-    """Write tensors and `plain` (what JSON can hold) whole or not at all, with a digest of both. mark: tells whose it is. Raises
-    ForewordError when the file cannot be written."""
+    """Write tensors and `plain` (what JSON can hold) whole or not at all, with a digest of both. mark: identifies the
+    training that it belongs to. Raises ForewordError when the file cannot be written."""
     held = {name: value.detach().contiguous().cpu() for name, value in tensors.items()}
     state = json.dumps(dict(plain), allow_nan=False)
     about = {"mark": mark, "state": state, "digest": _digest(held, state)}

@@ -17,7 +17,7 @@ from foreword.engine.batching import batches, step_places, visited
 from foreword.engine.memory import Budget
 from foreword.train import checkpoint
 from foreword.train.optim import optimizer, rate
-from foreword.train.trainables import Prefix, Setup, Trainable, Training
+from foreword.train.trainables import PrefixLike, Setup, Trainable, Training
 from foreword.util.errors import ForewordError, TrialFailedError
 from foreword.util.files import canonical
 from foreword.util.progress import Progress, silent
@@ -59,7 +59,7 @@ def train(
     trainable: Trainable,
     setup: Setup,
     rows: Sequence[Row],
-    dev_score: Callable[[Backbone], Callable[[Prefix], float]],
+    dev_score: Callable[[Backbone], Callable[[PrefixLike], float]],
     *,
     folder: Path,
     name: str = "tuning",
@@ -219,12 +219,12 @@ def _evaluate(state: State, training: Training, evaluate: Callable[[], float], r
         state.waiting += 1
 
 
-def dev_loss(backbone: Backbone, rows: Sequence[Row], batch_size: int) -> Callable[[Prefix], float]:
+def dev_loss(backbone: Backbone, rows: Sequence[Row], batch_size: int) -> Callable[[PrefixLike], float]:
     """A function from what stands before every row to the mean loss in nats an answer token over these rows."""
     groups = batches([row.length for row in rows], batch_size=batch_size, token_budget=MICRO_TOKENS)
 
     @torch.no_grad()
-    def evaluate(values: Prefix) -> float:
+    def evaluate(values: PrefixLike) -> float:
         prefix = values.to(backbone.device) if isinstance(values, Tensor) else values
         parts = [backbone.loss(prefix, [rows[place] for place in group]) for group in groups]
         return sum(float(loss) for loss, _ in parts) / sum(count for _, count in parts)

@@ -20,8 +20,8 @@ Rows = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Picture:
-    """chart: of the chart library. told: what a reader who cannot see it gets. series: name to colour number, for the legend. ghosts:
-    whether the paper's points stand in it."""
+    """chart: of the chart library. description: the text for a reader who cannot see it. series: name to colour number, for the
+    legend. ghosts: whether the paper's points stand in it."""
 
     title: str
     chart: Any

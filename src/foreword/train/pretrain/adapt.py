@@ -15,7 +15,7 @@ from foreword.engine import Row
 from foreword.engine.trainable import load_trainable, save_trainable
 from foreword.train.pretrain.checkpoint import keep, put_back, workplace
 from foreword.train.pretrain.loop import TrainingStatus
-from foreword.train.pretrain.pairs import Place, pairs
+from foreword.train.pretrain.pairs import TextPlace, pairs
 from foreword.train.pretrain.texts import Mark, texts
 from foreword.util.errors import ForewordError, unknown
 from foreword.util.files import read_object, refuse_input, whole_folder, write_json, write_text
@@ -81,7 +81,7 @@ class Adaptation:
         self.base = self.backbone.fingerprint
         self.recipe = Recipe(self.base, self.texts.digest, seed, batch, length, learning_rate, dtype != "float32")
         self.optimiser = torch.optim.Adafactor(self.backbone.model.parameters(), lr=learning_rate)
-        self.tokens, self.steps, self.place = 0, 0, Place()
+        self.tokens, self.steps, self.place = 0, 0, TextPlace()
         self.curve: list[tuple[int, float]] = []
         self.window: list[float] = []
 
@@ -150,7 +150,7 @@ class Adaptation:
         self._checkpoint(out)
         return self._export(out / "model") if self.done() else out
 
-    def _stream(self) -> Iterator[tuple[list[Row], Place]]:
+    def _stream(self) -> Iterator[tuple[list[Row], TextPlace]]:
         recipe = self.recipe
         return pairs(
             self.backbone,
@@ -161,8 +161,8 @@ class Adaptation:
             place=self.place,
         )
 
-    def _step(self, rows: list[Row], place: Place) -> float:
-        """One update; returns the loss in nats a token that was said."""
+    def _step(self, rows: list[Row], place: TextPlace) -> float:
+        """One update; returns the loss in nats per target token."""
         answer_tokens = sum(len(row.answer) for row in rows)
         total = 0.0
         for part in self._parts(rows):
@@ -203,7 +203,7 @@ class Adaptation:
         plain = put_back(path, self.backbone.model, self.optimiser)
         self.tokens, self.steps, self.window = plain["tokens"], plain["steps"], plain["window"]
         chunk, batch, offset, line = plain["place"]
-        self.place = Place(chunk, batch, Mark(offset, line))
+        self.place = TextPlace(chunk, batch, Mark(offset, line))
         self.curve = [(tokens, loss) for tokens, loss in plain["curve"]]
 
     def _checkpoint(self, out: Path) -> None:

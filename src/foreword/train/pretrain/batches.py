@@ -34,7 +34,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Place:
+class DocumentPlace:
     """Where a stream of batches stands: so many chunks done, so many batches of the next one done."""
 
     chunk: int = 0
@@ -42,9 +42,9 @@ class Place:
 
 
 def batches(
-    tokenizer: Tokenizer, *, seed: int, budget: int, share: float, drilled: int, place: Place
-) -> Iterator[tuple[Batch, Place]]:
-    """Batches without end from `place` on, each with the place behind it.
+    tokenizer: Tokenizer, *, seed: int, budget: int, share: float, drilled: int, place: DocumentPlace
+) -> Iterator[tuple[Batch, DocumentPlace]]:
+    """An endless stream of batches from `place` on, each with the place after it.
 
     budget: padded tokens of a batch at most. share: how many of the tokens outside answers count, 0 to 1 (they are mostly fresh
     names, which nothing foretells). drilled: see `foreword.synthetic.documents`.
@@ -56,7 +56,7 @@ def batches(
         Random(f"{seed}/batches/{chunk}").shuffle(groups)
         first = place.batch if chunk == place.chunk else 0
         for index in range(first, len(groups)):
-            after = Place(chunk, index + 1) if index + 1 < len(groups) else Place(chunk + 1, 0)
+            after = DocumentPlace(chunk, index + 1) if index + 1 < len(groups) else DocumentPlace(chunk + 1, 0)
             yield _pad(groups[index], budget), after
 
 

@@ -43,7 +43,7 @@ def init_llama(
     """A Llama-shape causal model in float32, embeddings tied, no bias, no dropout; its weights follow from `seed`.
 
     Shapes: embeddings [vocab, hidden]; each layer's feed-forward is `inner` wide. Two heads of the first layer begin by looking
-    at the token before, two of the second and third by looking behind an earlier copy of the current token (the induction heads
+    at the token before, two of the second and third by looking at the token after an earlier copy of the current token (the induction heads
     of Olsson et al. 2022, arXiv 2209.11895), so that training need not wait for copying to emerge. Raises ForewordError when
     the sizes do not allow that.
     """
@@ -112,7 +112,7 @@ def _turns(wide: int) -> torch.Tensor:
 def _look_back_one(attention: Any, head: int, wide: int, hidden: int) -> None:
     """The head's query and key come from the constant coordinate alone, the key turned by one position ahead."""
     turns = _turns(wide)
-    constant = _CONSTANT / math.sqrt((hidden - 1 + _CONSTANT**2) / hidden)  # coordinate 0 behind the norm
+    constant = _CONSTANT / math.sqrt((hidden - 1 + _CONSTANT**2) / hidden)  # coordinate 0 after the norm
     sharp = math.sqrt(6.0 * math.sqrt(wide)) / constant
     query, key = torch.zeros(wide, hidden), torch.zeros(wide, hidden)
     for pair in range(4):  # the four fastest pairs tell neighbours apart
@@ -193,7 +193,9 @@ def init_t5(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = T5ForConditionalGeneration(config)
-        model.lm_head.weight = torch.nn.Parameter(torch.zeros(vocab, hidden))  # T5Config ties it whatever it is told
+        model.lm_head.weight = torch.nn.Parameter(
+            torch.zeros(vocab, hidden)
+        )  # T5Config ties it whatever its arguments say
         config.tie_word_embeddings = False
         _ready_to_look_up(model, sentinels, torch.Generator().manual_seed(seed))
     return model
@@ -206,7 +208,7 @@ def _ready_to_look_up(model: Any, sentinels: Sequence[int], chance: torch.Genera
     The width is parted into blocks as wide as a head: half of them hold words, one holds marks (sentinels, end, start), the rest
     notes. In the encoder's first layer heads note the word before; in its second, heads look for other places with the same word
     before and note what stands there: the guess for a sentinel or the end. In the decoder's first layer half of the heads look for
-    the place behind the current word and say what stands there; the other half look for the current mark, where the start of the
+    the place after the current word and predict what stands there; the other half look for the current mark, where the start of the
     decoder and the end of the input are one mark, and say what was guessed there.
     """
     heads, hidden = model.config.num_heads, model.config.d_model
@@ -248,7 +250,7 @@ def _embed(model: Any, marks: torch.Tensor, sentinels: Sequence[int], chance: to
     rows[marked] = math.sqrt(hidden) * drawn @ marks
     rows[config.pad_token_id] = rows[config.eos_token_id]
     model.lm_head.weight.copy_(_LOUD * rows)
-    model.lm_head.weight[config.pad_token_id] = 0.0  # never said
+    model.lm_head.weight[config.pad_token_id] = 0.0  # never predicted
 
 
 def _match(attention: Any, head: int, wide: int, query: torch.Tensor, key: torch.Tensor) -> None:
@@ -269,7 +271,7 @@ def save_tokenizer(trained: Tokenizer, folder: Path, *, eos: str, pad: str, sent
     """Write a `tokenizers` tokenizer so that AutoTokenizer loads it; nothing is put around a text.
 
     With sentinels it becomes an encoder-decoder's: a text gets a blank before it, so that its first word is the token it is
-    elsewhere, and `eos` behind it, as T5's do.
+    elsewhere, and `eos` after it, as T5's do.
     """
     if sentinels:
         trained = Tokenizer.from_str(trained.to_str())

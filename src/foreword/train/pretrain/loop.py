@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer
 
-from foreword.train.pretrain.batches import Batch, Place, batches
+from foreword.train.pretrain.batches import Batch, DocumentPlace, batches
 from foreword.train.pretrain.checkpoint import keep, put_back, workplace
 from foreword.train.pretrain.init_model import init_llama, init_t5, save, save_tokenizer
 from foreword.train.pretrain.objective import causal, spans_of
@@ -145,7 +145,7 @@ class _Run:
 
     def __init__(self, folder: Path, recipe: Recipe, goal: int) -> None:
         self.folder, self.recipe, self.goal = folder, recipe, goal
-        self.tokens, self.steps, self.place = 0, 0, Place()
+        self.tokens, self.steps, self.place = 0, 0, DocumentPlace()
         self.curve: list[tuple[int, float]] = []
         shape = SIZES[recipe.size]
         self.tokenizer = self._words(shape)
@@ -182,7 +182,7 @@ class _Run:
             )
         plain = put_back(path, self.model, self.optimiser)
         self.tokens, self.steps = plain["tokens"], plain["steps"]
-        self.place = Place(*plain["place"])
+        self.place = DocumentPlace(*plain["place"])
         self.curve = [tuple(point) for point in plain["curve"]]
 
     def checkpoint(self) -> None:
@@ -214,7 +214,7 @@ class _Run:
             0.0, min(1.0, (self.tokens + 1000) / self.recipe.warm, (self.goal - self.tokens) / max(falling, 1.0))
         )
 
-    def step(self, batch: Batch, place: Place) -> float:
+    def step(self, batch: Batch, place: DocumentPlace) -> float:
         """One update; returns the loss."""
         loss = self.loss(batch)
         loss.backward()  # type: ignore[no-untyped-call]

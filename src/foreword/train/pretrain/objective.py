@@ -90,7 +90,7 @@ def spans_of(model: Any, *, half: bool, compiled: bool) -> Objective:
 
 
 def _parted(ids: np.ndarray, chance: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """What is read and what is told, ends included; of a row without a text, an end and nothing."""
+    """Input ids and target ids, ends included; of a row without a text, an end and nothing."""
     if len(ids) < SHORTEST:
         return np.array([EOS_ID]), np.array([], dtype=np.int64)
     input_ids, target_ids = corrupted(ids, SENTINEL_IDS, chance)

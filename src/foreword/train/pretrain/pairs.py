@@ -24,7 +24,7 @@ STEP = 32
 
 
 @dataclass(frozen=True)
-class Place:
+class TextPlace:
     """Where a stream of batches stands: so many chunks done, so many batches of the next one done, whose first text is at `mark`."""
 
     chunk: int = 0
@@ -33,32 +33,32 @@ class Place:
 
 
 def pairs(
-    backbone: Backbone, texts: Texts, *, seed: int, length: int, budget: int, place: Place
-) -> Iterator[tuple[list[Row], Place]]:
-    """Batches without end from `place` on, each with the place behind it.
+    backbone: Backbone, texts: Texts, *, seed: int, length: int, budget: int, place: TextPlace
+) -> Iterator[tuple[list[Row], TextPlace]]:
+    """An endless stream of batches from `place` on, each with the place after it.
 
     A text is cut into pieces of `length` tokens (its last one may be shorter), and a piece at a random point into what is read and
-    what is to be said, as in T5's `prefix_lm`: no two texts share a piece, and what is said ends with the tokenizer's end.
+    the target, as in T5's `prefix_lm`: no two texts share a piece, and the target ends with the tokenizer's end.
     budget: padded tokens of a batch at most, specials among them, but where a single row is longer.
     """
     for chunk in itertools.count(place.chunk):
-        rows, behind = _rows(backbone, texts, place.mark, np.random.default_rng([seed, chunk]), length)
+        rows, after = _rows(backbone, texts, place.mark, np.random.default_rng([seed, chunk]), length)
         groups = _groups(rows, budget, backbone.specials)
         Random(f"{seed}/pairs/{chunk}").shuffle(groups)
         first = place.batch if chunk == place.chunk else 0
         for index in range(first, len(groups)):
             last = index + 1 == len(groups)
-            yield groups[index], Place(chunk + 1, 0, behind) if last else Place(chunk, index + 1, place.mark)
-        place = Place(chunk + 1, 0, behind)
+            yield groups[index], TextPlace(chunk + 1, 0, after) if last else TextPlace(chunk, index + 1, place.mark)
+        place = TextPlace(chunk + 1, 0, after)
 
 
 def _rows(
     backbone: Backbone, texts: Texts, mark: Mark, chance: np.random.Generator, length: int
 ) -> tuple[list[Row], Mark]:
-    """The rows of the next texts, at least CHUNK of them, and the mark behind those texts."""
+    """The rows of the next texts, at least CHUNK of them, and the mark after those texts."""
     rows: list[Row] = []
     tokenizer = backbone.tokenizer
-    for number, (text, behind) in enumerate(texts.read(mark)):
+    for number, (text, after) in enumerate(texts.read(mark)):
         if number > BARREN and not rows:
             raise ForewordError(
                 f"{texts.name} holds no text of {SHORTEST} tokens or more that could be parted; give longer texts."
@@ -68,7 +68,7 @@ def _rows(
             first_half, second_half = halved(ids[start : start + length], chance)
             rows.append(Row((), tuple(first_half.tolist()), (*tokenizer.start, *second_half.tolist(), *tokenizer.end)))
         if len(rows) >= CHUNK:
-            return rows, behind
+            return rows, after
     raise AssertionError("texts never end")
 
 

@@ -16,7 +16,7 @@ SHORTEST = 2
 """Tokens that either way needs at least."""
 
 Parted = tuple[np.ndarray, np.ndarray]
-"""What the encoder reads [E] and what the decoder is to say [T], without end tokens."""
+"""Ids for the encoder [E] and target ids for the decoder [T], without end tokens."""
 
 
 def noise_mask(length: int, chance: np.random.Generator, *, noise: float = NOISE, span: float = SPAN) -> np.ndarray:
@@ -44,7 +44,7 @@ def _segments(items: int, count: int, chance: np.random.Generator) -> np.ndarray
 def corrupted(
     ids: np.ndarray, sentinels: Sequence[int], chance: np.random.Generator, *, noise: float = NOISE, span: float = SPAN
 ) -> Parted:
-    """T5's span corruption of ids [N]: (ids with a sentinel in the place of each span, each sentinel with its span behind it).
+    """T5's span corruption of ids [N]: (ids with a sentinel in the place of each span, each sentinel followed by its span).
 
     sentinels: ids of the sentinel words, in the order in which they stand in. Raises ForewordError below 2 tokens, and when
     there are more spans than sentinels.

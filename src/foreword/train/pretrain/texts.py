@@ -23,14 +23,14 @@ ENDINGS = (".jsonl", ".txt")
 
 @dataclass(frozen=True)
 class Mark:
-    """Where a stream stands: so many bytes (documents of the world) and so many lines lie behind."""
+    """Where a stream stands: how many bytes (generated documents) and lines have been read."""
 
     offset: int = 0
     line: int = 0
 
 
 class Texts(Protocol):
-    """name: for people. digest: what the texts are. read: the texts from a mark on, each with the mark behind it."""
+    """name: for people. digest: what the texts are. read: the texts from a mark on, each with the mark after it."""
 
     name: str
     digest: str
@@ -81,10 +81,10 @@ class Written:
         while True:
             with self._open() as stream:
                 stream.seek(mark.offset)
-                for text, behind in parse(stream, mark):
+                for text, after in parse(stream, mark):
                     if text.strip():
                         at_mark = True
-                        yield text, behind
+                        yield text, after
             if not at_mark:
                 raise ForewordError(f"{self.path} holds no text; write some.")
             at_mark, mark = False, Mark()
@@ -106,7 +106,7 @@ class Written:
             yield line.rstrip("\r\n"), mark
 
     def _objects(self, stream: BufferedReader, mark: Mark) -> Iterator[tuple[str, Mark]]:
-        for line, behind in self._lines(stream, mark):
+        for line, after in self._lines(stream, mark):
             if not line.strip():
                 continue
             try:
@@ -114,21 +114,21 @@ class Written:
                 text.encode()
             except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise ForewordError(
-                    f'Line {behind.line} of {self.path} is no JSON object with a text under "text"; write one a line, '
+                    f'Line {after.line} of {self.path} is no JSON object with a text under "text"; write one a line, '
                     'such as {"text": "..."}.'
                 ) from error
-            yield text, behind
+            yield text, after
 
     def _blocks(self, stream: BufferedReader, mark: Mark) -> Iterator[tuple[str, Mark]]:
         held: list[str] = []
         size = 0
-        for line, behind in self._lines(stream, mark):
+        for line, after in self._lines(stream, mark):
             held.append(line)
             size += len(line) + 1
             if size >= BLOCK and (not line.strip() or size >= 2 * BLOCK):
-                yield "\n".join(held).strip("\n"), behind
+                yield "\n".join(held).strip("\n"), after
                 held, size = [], 0
-            mark = behind
+            mark = after
         yield "\n".join(held).strip("\n"), mark
 
 

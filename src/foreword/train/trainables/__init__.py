@@ -10,10 +10,10 @@ from typing import Any
 from foreword.config.run import Run
 from foreword.config.tuning import Tuning
 from foreword.prompts.methods import ROWS, current
-from foreword.train.trainables.base import Prefix, Rate, Setup, Trainable, Training
+from foreword.train.trainables.base import PrefixLike, Rate, Setup, Trainable, Training
 from foreword.util.plugins import Plugin, Shelf
 
-__all__ = ["TRAINABLES", "Prefix", "Rate", "Setup", "Trainable", "Training", "tuning_for", "usable"]
+__all__ = ["TRAINABLES", "PrefixLike", "Rate", "Setup", "Trainable", "Training", "tuning_for", "usable"]
 
 
 def _files() -> dict[str, Trainable]:

@@ -9,12 +9,11 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from foreword.config.tuning import Tuning
-from foreword.engine import Backbone
-from foreword.engine import Prefix as Before
+from foreword.engine import Backbone, Prefix
 from foreword.prompts.inits import InitSource
 from foreword.prompts.soft_prompt import Provenance, SoftPrompt
 
-Prefix = Before | Tensor | None  # what `Backbone.loss` takes to stand before every row
+PrefixLike = Prefix | Tensor | None  # what `Backbone.loss` takes to stand before every row
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Training(Protocol):
     initial: dict[str, Tensor]
     start: str
 
-    def prefix(self) -> Prefix:
+    def prefix(self) -> PrefixLike:
         """What stands before every row, as it is now; gradients reach `named` through it. None where nothing does."""
 
     def snapshot(self) -> dict[str, Tensor]:

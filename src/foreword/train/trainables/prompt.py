@@ -20,7 +20,7 @@ MLP_RATE = 0.01  # the reparameterisation's weights learn at this part of the pr
 
 
 class Prompt:
-    """The trained numbers x, held in units of the hidden states behind the backbone's first block, so that one learning rate serves
+    """The trained numbers x, held in units of the hidden states after the backbone's first block, so that one learning rate serves
     every model. With the two-layer reparameterisation, the prompt is x + W2 tanh(W1 x), where W1 reads x in units of the embedding
     rows; W2 starts at zero, so it starts where x does.
     start: [P, H], the initial values. Where no step is to be taken they stay as they are, to the bit."""
@@ -67,7 +67,7 @@ class Prompt:
 
 
 def unit_of(backbone: Backbone) -> float:
-    """What the trained numbers of a soft prompt are multiples of: the root mean square of the hidden states behind the first block, to
+    """What the trained numbers of a soft prompt are multiples of: the root mean square of the hidden states after the first block, to
     two digits, so that it is the same on every machine; of the embedding rows where the model hands out no hidden states."""
     measured = residual_scale(backbone.model, backbone.tokenizer.frequent(TOKENS))
     return float(f"{measured or backbone.scale:.2g}")
@@ -101,7 +101,7 @@ TRAINABLE = Trainable(
     name="prompt",
     trains="a soft prompt [P, H] before the input",
     rate=Rate(
-        "the root mean square of the hidden states behind the first block",
+        "the root mean square of the hidden states after the first block",
         "tuning.learning_rate",
         "--learning-rate",
         "first block",
