@@ -114,5 +114,16 @@ def test_names_that_are_the_paper_s_own_are_no_stand_ins() -> None:
     ]
 
 
+def test_the_mean_of_all_eight_tasks_is_superglue_and_of_fewer_is_not() -> None:
+    at = {"model": "t5-small", "method": "pt", "task": "superglue", "length": "100"}
+    number = paper("lester2021").number("lester2021-scale", at)
+    eight = "boolq+cb+copa+multirc+record+rte+wic+wsc"
+    own = {"model": "google/t5-small-lm-adapt", "metric": "mean over tasks", "paper": at}
+    entry = replace(ENTRY, **own, task=eight, score=58.6, ci95=(58.1, 59.1))
+    assert judge(entry, number).word == "agrees"
+    fewer = judge(replace(entry, task="boolq+rte"), number)
+    assert (fewer.word, fewer.reason) == ("cannot say", "stood in: boolq+rte for superglue")
+
+
 def test_the_rule_is_stated_with_its_margin() -> None:
     assert "±2 points" in rule() and "more than 2 points apart" in rule()
