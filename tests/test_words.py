@@ -22,6 +22,7 @@ CEILINGS = {
     "infer": 0,
     "metrics": 0,
     "models": 0,
+    "plugins": 0,
     "prompts": 0,
     "registry": 0,
     "report": 0,
