@@ -7,6 +7,7 @@ import graphlib
 import sys
 from collections import Counter
 
+import walk
 from test_house import FLOORS, INSIDE, below, files, functions, module, room, tree, where
 from test_words import CEILINGS, WATCHED, count
 
@@ -79,6 +80,7 @@ def main() -> int:
     print("\n".join(longest()))
     print("\nwords that say nothing, as names; the most that the room may have\n")
     print("\n".join(words()))
+    print("\n" + str(walk.walk()))
     print("\nmost used:", ", ".join(f"{name} {number:,}" for name, number in names().most_common(25)))
     return 1 if crooked else 0
 

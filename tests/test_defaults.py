@@ -11,7 +11,9 @@ from typer.core import TyperOption
 from entry import foreword
 from foreword.cli.app import app
 from foreword.cli.defaults import WORDS, default_of
+from foreword.cli.options import settings, settings_options
 from foreword.config.run import Run
+from foreword.config.settings import flag_of
 from foreword.config.tuning import Tuning
 
 GROUP = typer.main.get_command(app)
@@ -43,10 +45,36 @@ def test_a_default_is_the_settings_own() -> None:
     assert default_of("compare", "methods") == ",".join(Run(model="x").methods)
     assert default_of("compare", "max_new_tokens").startswith(f"{Run(model='x').max_new_tokens},")
     assert (default_of("compare", "out"), default_of("tune", "out")) == ("runs", "prompt")
-    for name, words in WORDS.items():
-        setting = Run.model_fields.get(name) or Tuning.model_fields.get(name)
-        if setting is not None and not setting.is_required() and "{}" not in words:
-            assert setting.get_default(call_default_factory=True) in (None, "", []), name
+    assert not WORDS.keys() & settings_options().keys(), "what a setting's default is stands with the setting"
+    for name, option in settings_options().items():
+        words = option.flag.default_text
+        if words and not option.field.is_required() and "{}" not in words:
+            assert option.field.get_default(call_default_factory=True) in (None, "", []), name
+
+
+def test_every_option_of_a_setting_is_made_of_its_field() -> None:
+    """The list of settings stands once: a new field with a flag is an option, with its type, its help and its panel."""
+    options = settings_options()
+    assert {option.key for option in options.values() if option.tuning} == {
+        key for key, field in Tuning.model_fields.items() if flag_of(field)
+    }
+    assert options["train_batch_size"].key == options["batch_size"].key == "batch_size"
+    given = {
+        "train_batch_size": 4,
+        "batch_size": 7,
+        "soft_place": "append",
+        "seeds": "1,2",
+        "question": "a\\nb",
+        "stop": '["x"]',
+    }
+    read = settings(given)
+    assert read["tuning"] == {"batch_size": 4, "place": "append"}
+    assert (read["batch_size"], read["seeds"], read["question"], read["stop"]) == (7, [1, 2], "a\nb", ["x"])
+    shown = {option.name: option for option in VERBS["compare"].params if isinstance(option, TyperOption)}
+    for name, option in options.items():
+        if name in shown:
+            assert shown[name].opts[0] == option.name and shown[name].help.startswith(option.field.description)
+    assert len(shown.keys() & options.keys()) > 45
 
 
 def test_an_option_whose_default_nobody_says_is_a_fault() -> None:

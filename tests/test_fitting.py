@@ -27,7 +27,8 @@ from foreword.report.table import render
 from foreword.results.record import Record
 from foreword.results.scored import scored
 from foreword.study.compare import carry_out
-from foreword.study.plan import fitting, plan
+from foreword.study.fitting import fitting
+from foreword.study.plan import plan
 from foreword.study.resolve import task_of
 from foreword.util.errors import ForewordError
 

@@ -27,7 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("report",),
     ("monitor",),
     ("study",),
-    ("api", "serve"),
+    ("api", "plugins", "serve"),
     ("cli",),
     ("__init__", "__main__"),
 )
@@ -70,7 +70,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
     ),
     "models": (
         "cache reference vetted",
-        "fetch list",
+        "fetch list shipped",
     ),
     "monitor": (
         "observations profile shift sketch",
@@ -110,7 +110,8 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "app",
     ),
     "study": (
-        "base boundary command composed earlier folds measure places positions preset profiled remembered representable resolve spec",
+        "base boundary command composed earlier fitting folds measure places positions preset profiled remembered representable "
+        "resolve spec",
         "grid trial",
         "cost gate kept plan",
         "compare pace questions single unit",
@@ -123,7 +124,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
     ),
     "util": (
         "allocator environment errors fingerprint folding jsontext locks phrases progress text",
-        "files",
+        "files plugins",
         "claims",
     ),
 }

@@ -220,17 +220,6 @@ def test_one_word_questions_are_compared_by_their_letters() -> None:
     assert all(one.similarity for one in found)
 
 
-def test_a_stemmer_joins_the_forms_of_a_word() -> None:
-    pool = [example(1, "a dog runs"), example(2, "the cats running")]
-    asked = example("q", "one cat")
-    assert make("bm25", pool).find(asked, 1)[0].similarity == 0
-    found = make("bm25", pool, stem="english").find(asked, 1)[0]
-    assert found.example.id == "2"
-    assert found.similarity
-    with pytest.raises(ForewordError, match="There is no stemmer 'englsh'; did you mean 'english'"):
-        make("bm25", pool, stem="englsh")
-
-
 # dense
 
 
@@ -386,7 +375,7 @@ def test_an_unknown_retriever_is_refused_with_the_nearest() -> None:
 
 def test_every_retriever_bears_its_name() -> None:
     pool = Pool([example(1, "a")], encode=encode)
-    assert {name: maker(pool).name for name, maker in RETRIEVERS.items()} == {name: name for name in RETRIEVERS}
+    assert {name: kind.make(pool).name for name, kind in RETRIEVERS.items()} == {name: name for name in RETRIEVERS}
 
 
 @settings(deadline=None, max_examples=80)

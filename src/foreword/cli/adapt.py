@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from foreword.train.pretrain.loop import TrainingStatus
 
 
-@o.takes({name: o.MACHINE[name] for name in ("dtype", "device", "revision", "trust_remote_code")})
+@o.takes(o.LOADED)
 def adapt(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="An encoder-decoder: a folder or a hub id.")],
     out: Annotated[

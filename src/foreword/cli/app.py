@@ -18,6 +18,7 @@ from foreword.cli.imported import import_prompt
 from foreword.cli.inspect import inspect
 from foreword.cli.models import models
 from foreword.cli.monitor import monitor
+from foreword.cli.new import new
 from foreword.cli.pretrain import pretrain
 from foreword.cli.registry import registry
 from foreword.cli.score import score
@@ -69,6 +70,7 @@ for verb in (
     show,
     inspect,
     tasks,
+    new,
     chat,
     export,
     serve,

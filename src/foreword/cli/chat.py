@@ -17,10 +17,10 @@ from foreword.cli.talk import shown
 if TYPE_CHECKING:
     from foreword.serve.talking import Talk
 
-MODEL = {"model": o.Model, "dtype": o.Dtype, "device": o.Device, "revision": o.Revision, "trust_remote_code": o.Trust}
+MODEL = ("model", *o.LOADED)
 
 
-@o.takes(MODEL)
+@o.takes(MODEL, ("max_new_tokens",))
 def chat(
     prompt: Annotated[
         str | None, typer.Option("--prompt", "-p", help="A prompt's folder, or NAME\\[@VERSION] of a store.")
@@ -31,7 +31,7 @@ def chat(
     system: Annotated[
         str | None, typer.Option("--system", help="The system message, of a model with a chat template.")
     ] = None,
-    max_new_tokens: o.MaxNewTokens = None,
+    max_new_tokens: int | None = None,
     temperature: Annotated[float, typer.Option("--temperature", min=0, help="0: the likeliest answer.")] = 0.0,
     top_p: Annotated[
         float, typer.Option("--top-p", help="The likeliest tokens that together have this probability.")

@@ -20,9 +20,9 @@ FAILED = 3  # the exit code where a trial could not be finished, and the others 
 
 @o.takes(
     o.SOURCE,
-    {"folds": o.Folds, "dev": o.Dev, "test": o.Test, "methods": o.Methods, "metrics": o.MetricNames, "seeds": o.Seeds},
+    ("folds", "dev", "test", "methods", "metrics", "seeds"),
     o.DEMONSTRATIONS,
-    {"amortize_over": o.AmortizeOver, "margin": o.Margin, "out": o.Out, "train_limit": o.TrainLimit},
+    ("amortize_over", "margin", "out", "train_limit"),
     o.TUNED,
     o.MACHINE,
     o.ANSWERING,
@@ -88,9 +88,9 @@ def compare_with(
             may_write_folder(run, config)
         with bars.waiting("loading model"):
             from foreword.study.compare import carry_out
-            from foreword.study.plan import plan
+            from foreword.study.plan import plan_of
 
-            planned = plan(run, task=task, progress=bars)
+            planned = plan_of(run, task=task, progress=bars)
         if not dry_run:
             outcome = carry_out(planned, said=_teller(planned, bars), noted=bars.say)
     if dry_run:

@@ -1,4 +1,4 @@
-"""The default of every option, shown by `--help` and taken from the settings themselves; it refuses an option whose default nobody says."""
+"""The default of every option, shown by `--help`: the settings' own, else in words; an option whose default nobody says is a fault."""
 
 from __future__ import annotations
 
@@ -7,46 +7,17 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
-# Options that are no setting of a run, and settings whose default is nothing or is found out: in words. `verb.option` goes first.
+from foreword.cli.options import settings_options
+
+# Options that are no setting of a run, and `verb.option` where a verb has another default than the setting: in words.
 WORDS = {
-    "model": "none, or the prompt's",
     "compare.model": "none",
     "tune.model": "none",
-    "task": "none",
-    "data": "none",
-    "dev": "cut from train",
-    "test": "cut from train",
-    "split": "a tenth for dev; for test a tenth, but 100 questions, or a third where that is less",
-    "folds": "none",
-    "data_dir": "FOREWORD_DATA, else the hub",
     "prompt": "none",
     "method": "the prompt's, else zero",
-    "metrics": "the task's, or what fits the targets",
     "seed": "0",
     "compare.seed": "see --seeds",
-    "encoder": "the backbone's own states, backbone:mean",
-    "margin": "2 points or 5% of the score, the smaller",
-    "init_text": "the instruction",
-    "init_prompt": "none",
-    "limit": "all",
-    "train_limit": "all",
-    "max_new_tokens": "{}, or the longest target",
-    "revision": "the main one",
-    "target_tokenizer": "none",
     "config": "none",
-    "references_column": "none",
-    "id_column": "none, rows are numbered",
-    "choices": "few short targets that repeat, else none",
-    "choices_column": "none",
-    "target_index": "none",
-    "instruction": "the task's, else none",
-    "question": "the task's, else 'Input: {input}\\nOutput:'; the bare input in a chat and for an encoder-decoder",
-    "answer": "the task's, else ' {target}'",
-    "separator": "the task's, else '\\n\\n'",
-    "stop": "the task's, else '\\n'",
-    "extract": "none",
-    "delimiter": "by the file's name and lines",
-    "header": "the first line",
     "demonstrations": "the prompt's, else none",
     "example": "the first",
     "steps": "1000",
@@ -54,9 +25,9 @@ WORDS = {
     "adapt.tokens": "as --steps says",
     "threads": "all",
     "wheels": "the package index",
-    "empty_answers": "off",
     "generate.out": "the screen",
     "tune.out": "prompt",
+    "new.out": "a folder of that name",
     "demo.out": "foreword-demo",
     "store": "FOREWORD_STORE",
     "serve.store": "FOREWORD_STORE, else the model alone",
@@ -118,11 +89,25 @@ WORDS = {
     "inspect.out": "none",
     "inspect.model": "the prompts' own",
 }
-TUNED = {"train_batch_size": "batch_size", "soft_place": "place"}
 
 
 class Verb(TyperCommand):
-    """A verb whose help shows every option's default."""
+    """A verb whose help shows every option's default. The options that are settings (`options.takes`) are made when its parameters are
+    first looked at, so that naming the verbs loads no settings."""
+
+    @property
+    def params(self) -> list[Any]:  # type: ignore[override]
+        """Its options and arguments."""
+        if not self._whole:
+            self._whole, whole = True, getattr(self.callback, "whole", None)
+            if whole is not None:
+                parser = whole()
+                self._params, self.callback = parser.params, parser.callback
+        return self._params
+
+    @params.setter
+    def params(self, params: list[Any]) -> None:
+        self._params, self._whole = params, False
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """The help, each default in it."""
@@ -152,23 +137,13 @@ MARK = " \\[default: "  # as the terminal's markup has it
 
 def default_of(verb: str, name: str) -> str:
     """What holds where an option is not given. Raises KeyError for one whose default is neither a setting's nor in WORDS."""
-    value = _setting(name)
-    words = WORDS.get(f"{verb}.{name}", WORDS.get(name))
-    if words is not None:
-        return words.replace("{}", str(value), 1)
-    if value is None or value == "":
+    option = settings_options().get(name)
+    default = None if option is None else option.field.get_default(call_default_factory=True)
+    text = WORDS.get(f"{verb}.{name}") or (option.flag.default_text if option is not None else "") or WORDS.get(name)
+    if text:
+        return text.replace("{}", str(default), 1)
+    if default is None or default == "":
         raise KeyError(f"{verb} {name}")
-    if value is False:
+    if default is False:
         return "off"
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _setting(name: str) -> Any:
-    """The default of a setting of a run or of its tuning; None where there is no such setting."""
-    from foreword.config.run import Run
-    from foreword.config.tuning import Tuning
-
-    for model, key in ((Run, name), (Tuning, TUNED.get(name, name))):
-        if key in model.model_fields and not (model is Run and name in TUNED):
-            return model.model_fields[key].get_default(call_default_factory=True)
-    return None
+    return ",".join(map(str, default)) if isinstance(default, list) else str(default)

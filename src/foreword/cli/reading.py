@@ -1,77 +1,41 @@
-"""The flags that say how a user's table is read and how an answer is taken out of an output; it refuses a list that is none."""
+"""How the text of an option becomes a setting: lists, choices, and texts in which a line end is written."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
-
-import typer
+from typing import Any
 
 from foreword.util.errors import ForewordError
 from foreword.util.jsontext import parsed
 
-PANEL = "Wording and columns"
 
-Extract = Annotated[
-    str | None,
-    typer.Option(
-        "--extract",
-        help="A regular expression that takes the answer out of the output: its first group.",
-        rich_help_panel=PANEL,
-    ),
-]
-EmptyAnswers = Annotated[
-    bool | None,
-    typer.Option("--allow-empty", help="An empty target is an answer (`no answer`).", rich_help_panel=PANEL),
-]
-ChoicesColumn = Annotated[
-    str | None,
-    typer.Option("--choices-column", help="The column with each row's own choices, a list.", rich_help_panel=PANEL),
-]
-TargetIndex = Annotated[
-    int | None,
-    typer.Option(
-        "--target-index",
-        help="The target is the answer's place among the choices, counted from 0 or 1 (give which).",
-        rich_help_panel=PANEL,
-    ),
-]
-Quoting = Annotated[
-    str | None,
-    typer.Option(
-        "--quoting",
-        help="Quotation marks in CSV and TSV: standard, none (plain letters), or auto: none where a TSV reads only so.",
-        rich_help_panel=PANEL,
-    ),
-]
-Delimiter = Annotated[
-    str | None,
-    typer.Option(
-        "--delimiter", help="What parts the cells: one character, comma, semicolon, tab or pipe.", rich_help_panel=PANEL
-    ),
-]
-Encoding = Annotated[str | None, typer.Option("--encoding", help="Of files of text.", rich_help_panel=PANEL)]
-Header = Annotated[
-    str | None,
-    typer.Option(
-        "--header", help="Comma list of column names, for a table without a header line.", rich_help_panel=PANEL
-    ),
-]
-
-READING = {
-    "extract": Extract,
-    "empty_answers": EmptyAnswers,
-    "choices_column": ChoicesColumn,
-    "target_index": TargetIndex,
-    "quoting": Quoting,
-    "delimiter": Delimiter,
-    "encoding": Encoding,
-    "header": Header,
-}
+def listed(text: str, flag: str) -> list[str]:
+    """The parts of a comma list."""
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def choices_of(text: str) -> list[str]:
+def numbers_of(text: str, flag: str) -> list[int]:
+    """The whole numbers of a comma list."""
+    return [_whole(part, flag) for part in listed(text, flag)]
+
+
+def _whole(text: str, flag: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise ForewordError(f"{flag} takes whole numbers such as 0,1,2, and '{text}' is none.") from error
+
+
+def unescaped(text: str, flag: str) -> Any:
+    """The text, `\\n` in it a line end and `\\t` a tab; of --stop also a JSON list of texts, as they are."""
+    if flag == "--stop" and text.startswith("["):
+        return texts_of(text, flag)
+    return text.replace("\\n", "\n").replace("\\t", "\t")
+
+
+def choices_of(text: str, flag: str = "--choices") -> list[str]:
     """The choices of a JSON list, of a file with one a line (or a JSON list), or of a comma list; the word none stays: it makes answers
     free text, whatever the data look like."""
     from foreword.data.readers import read_lines
@@ -83,8 +47,8 @@ def choices_of(text: str) -> list[str]:
         if not text.lstrip().startswith("["):
             return [line.strip() for line in text.split("\n") if line.strip()]
     if text.lstrip().startswith("["):
-        return texts_of(text, "--choices")
-    return [part.strip() for part in text.split(",") if part.strip()]
+        return texts_of(text, flag)
+    return listed(text, flag)
 
 
 def texts_of(text: str, flag: str) -> list[str]:
@@ -98,3 +62,11 @@ def texts_of(text: str, flag: str) -> list[str]:
     if not isinstance(texts, list) or not texts or not all(isinstance(entry, str) and entry for entry in texts):
         raise ForewordError(f'{flag} {text[:60]!r} is no list of texts; write e.g. ["yes, it is", "no"].')
     return texts
+
+
+READERS: Mapping[str, Callable[[str, str], Any]] = {
+    "list": listed,
+    "numbers": numbers_of,
+    "choices": choices_of,
+    "escaped": unescaped,
+}

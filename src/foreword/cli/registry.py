@@ -25,6 +25,7 @@ Which = Annotated[
     str, typer.Argument(metavar="NAME[@VERSION]", help="A prompt: name, name@3, name@DIGEST or name@alias.")
 ]
 
+KEPT = ("choices", "max_new_tokens", "encoder", "seed", "instruction", "question", "answer", "separator", "stop")
 Elsewhere = Annotated[
     str, typer.Argument(metavar="URL", help="A store elsewhere: a folder, s3://..., or what fsspec opens.")
 ]
@@ -37,6 +38,7 @@ def _store(folder: Path) -> Registry:
 
 
 @registry.command(cls=Verb)
+@o.takes(KEPT)
 def add(
     store: Store,
     name: Annotated[str, typer.Option("--name", "-n", help="The name that it is served by.")],
@@ -52,15 +54,15 @@ def add(
     demonstrations: Annotated[
         str | None, typer.Option("--demonstrations", help="A file of worked examples, kept with the prompt.")
     ] = None,
-    choices: o.Choices = None,
-    max_new_tokens: o.MaxNewTokens = None,
-    encoder: o.Encoder = None,
-    seed: o.Seed = None,
-    instruction: o.Instruction = None,
-    question: o.Question = None,
-    answer: o.AnswerWords = None,
-    separator: o.Separator = None,
-    stop: o.Stop = None,
+    choices: str | None = None,
+    max_new_tokens: int | None = None,
+    encoder: str | None = None,
+    seed: int | None = None,
+    instruction: str | None = None,
+    question: str | None = None,
+    answer: str | None = None,
+    separator: str | None = None,
+    stop: str | None = None,
     parent: Annotated[
         list[str] | None, typer.Option("--parent", help="A version in the store that it was made from.")
     ] = None,

@@ -22,14 +22,7 @@ def _flag(kind: Any, name: str, words: str, **more: Any) -> Any:
     return Annotated[kind | None, typer.Option(name, help=words, rich_help_panel=SERVING, **more)]
 
 
-MODEL = {
-    "model": o.Model,
-    "dtype": o.Dtype,
-    "device": o.Device,
-    "revision": o.Revision,
-    "trust_remote_code": o.Trust,
-    "target_tokenizer": o.TargetTokenizer,
-}
+MODEL = ("model", *o.LOADED, "target_tokenizer")
 SETTINGS = {
     "store": _flag(
         Path,

@@ -8,7 +8,6 @@ import typer
 
 from foreword.cli import options as o
 from foreword.cli.talk import Bars, print_json, say
-from foreword.cli.using import USING
 from foreword.util.errors import ForewordError, visible
 
 if TYPE_CHECKING:
@@ -27,11 +26,11 @@ STYLES = {
 
 @o.takes(
     o.SOURCE,
-    {"test": o.Test, "prompt_length": o.PromptLength, "soft_place": o.SoftPlace},
+    ("test", "prompt_length", "soft_place"),
     o.DEMONSTRATIONS,
     o.MACHINE,
     o.WORDING,
-    USING,
+    ("allow_other_base",),
 )
 def show(
     name: Annotated[

@@ -54,9 +54,9 @@ DryRun = Annotated[
 
 
 @o.takes(
-    {"scale": Scale, "model": o.Model, "models": Models, "tasks": Tasks, "seeds": o.Seeds, "limit": o.Limit},
-    {"data_dir": o.DataDir, "only": Only, "out": o.Out, "executor": Executor, "jobs": Jobs, "address": Address},
-    {"gpus": Gpus, "device": o.Device},
+    {"scale": Scale, "model": None, "models": Models, "tasks": Tasks, "seeds": None, "limit": None},
+    {"data_dir": None, "only": Only, "out": None, "executor": Executor, "jobs": Jobs, "address": Address},
+    {"gpus": Gpus, "device": None},
 )
 def study(
     names: Annotated[

@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from foreword.tasks import About, Checked
 
 
+@o.takes(("data_dir",))
 def tasks(
     name: Annotated[
         str | None, typer.Argument(metavar="[TASK]", help="One built-in task (all of them, if not given).")
     ] = None,
-    data_dir: o.DataDir = None,
+    data_dir: str | None = None,
     check: Annotated[
         bool,
         typer.Option(
@@ -41,9 +42,7 @@ def tasks(
     from foreword.tasks import about, module, names
     from foreword.util.errors import ForewordError, visible
 
-    if name is not None:
-        module(name)
-    chosen = names() if name is None else [name.strip().lower().replace("_", "-")]
+    chosen = names() if name is None else [module(name).NAME]
     if check and examples:
         raise ForewordError("Both --check and --examples were asked for; ask for one of them.")
     if check:

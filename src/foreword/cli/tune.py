@@ -15,7 +15,7 @@ DEFAULT = "prompt"  # the folder where none is named
 
 @o.takes(
     o.SOURCE,
-    {"dev": o.Dev, "metrics": o.MetricNames, "out": o.Out, "train_limit": o.TrainLimit},
+    ("dev", "metrics", "out", "train_limit"),
     o.DEMONSTRATIONS,
     o.TUNED,
     o.MACHINE,
@@ -47,7 +47,7 @@ def tune(
     from foreword.study.resolve import checked, refuse_folds
 
     run = checked(run_of(flags, config=config, overrides=overrides or [], seeds=[0], out=DEFAULT))
-    refuse_folds(run)
+    refuse_folds(run.folds)
     bars = Bars()
     if flags["out"] is None and run.out == DEFAULT:
         bars.say(f"No --out is given: the prompt will stand in {Path(run.out).absolute()}.")

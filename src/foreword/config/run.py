@@ -10,7 +10,21 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import Field, model_validator
 from pydantic.fields import FieldInfo
 
-from foreword.config.settings import Count, Settings, Whole, described, fields_of, kinds_of, quoted, unknown_key
+from foreword.config.settings import (
+    HOW,
+    RUNNING,
+    WHAT,
+    WORDING,
+    Count,
+    Settings,
+    Whole,
+    described,
+    fields_of,
+    kinds_of,
+    option,
+    quoted,
+    unknown_key,
+)
 from foreword.config.tuning import Tuning
 from foreword.util.errors import ForewordError
 
@@ -20,95 +34,213 @@ FORMER_KEYS = {
 
 
 class Run(Settings):
-    """What a command does.
+    """What a command does. Each field says what it is, and how the command line calls it."""
 
-    model: a hub id or a folder. task: a built-in task's name, looked for in data_dir; or data: a file, a folder of
-    split files, or a hub id, with the files dev and test where those splits stand apart; read by input_column,
-    target_column, references_column (several answers) and id_column ("" where there is none).
-    choices_column: each row's own answers to choose from; target_index: the target is the place of the answer among the
-    choices, counted from this number (0 or 1). quoting, delimiter, encoding, header: how a table of text is written.
-    split: the shares of train, dev and test that are cut from one file, such as 60/20/20 (none: a tenth for dev; for test a tenth
-    too, but 100 questions where a third of them are as many, else a third). folds: every example of one file is scored once, in so
-    many parts, each by what was trained on the others.
-    instruction, question, answer, separator, stop, extract, empty_answers: the wording, where it is not to be the task's own.
-    metrics, choices: the same; none given means the task's own, or few short targets that repeat; `none` makes answers free text.
-    methods: labels such as `icl` or `icl:bm25:3`. seeds: each tuned or drawn method is tried with each.
-    shots, retriever: k and the retriever of a label that says none; encoder: the sentence-transformers model of
-    the retriever `dense`. limit, train_limit: at most so many test and training examples, drawn by a fixed seed
-    (none: all).
-    max_new_tokens: an answer's longest. batch_size: inputs answered at once. too_long: what becomes of an input that
-    does not fit the window even without demonstrations: drop leaves it out and counts it, refuse stops the run; auto leaves out
-    those of a built-in task and refuses a user's own.
-    dtype, device: what the backbone computes in and on (auto: as the model says, the fastest there is).
-    revision: of the model on the hub. trust_remote_code: whether code that the model brings may run. allow_other_base: a prompt may be
-    used on another model than it was tuned on, if it fits in width. target_tokenizer:
-    the folder of an encoder-decoder's own output tokenizer.
-    chat: whether the model is spoken to through its tokenizer's chat template (auto: where there is one).
-    choice_score: choices are compared by the log-probability of all their tokens (sum), the same a token (mean), or less that of the
-    same choice where the input says nothing (calibrated).
-    amortize_over: the number of answers over which the cost of tuning is spread. margin: how far below the best score, in points, a
-    cheaper method may be shown to lie and still be recommended (none: 2 points or 5 % of the score, the smaller).
-    out: the folder of records and report.
-    tuning: how anything is trained. model_learning_rate: the rate, of the weights themselves, at which a copy of the model is
-    trained, lora_learning_rate: of the adapters' weights, for LoRA; all else they do as `tuning` says.
-    """
-
-    model: Annotated[str, Field(min_length=1)]
-    task: str = ""
-    data: str = ""
-    dev: str = ""
-    test: str = ""
-    data_dir: str = ""
-    input_column: Annotated[str, Field(min_length=1)] = "input"
-    target_column: Annotated[str, Field(min_length=1)] = "target"
-    references_column: str = ""
-    split: str = ""
-    folds: Annotated[int, Field(ge=2)] | None = None
-    id_column: str = ""
-    choices_column: str = ""
-    target_index: Annotated[int, Field(ge=0, le=1)] | None = None
-    quoting: Literal["auto", "standard", "none"] = "auto"
-    delimiter: str = ""
-    encoding: Annotated[str, Field(min_length=1)] = "utf-8"
-    header: list[str] = Field(default=[])
-    instruction: str | None = None
-    question: str | None = None
-    answer: str | None = None
-    separator: str | None = None
-    stop: str | list[str] | None = None
-    extract: str | None = None
-    empty_answers: bool | None = None
-    metrics: list[str] = Field(default=[])
-    choices: list[str] = Field(default=[])
-    methods: Annotated[list[str], Field(min_length=1)] = Field(default=["zero", "icl", "pt", "ipt"])
-    seeds: Annotated[list[Whole], Field(min_length=1)] = Field(default=[0, 1, 2])
-    shots: Count = 1
-    retriever: str = "bm25"
-    encoder: str = ""
-    limit: Count | None = None
-    train_limit: Count | None = None
-    max_new_tokens: Count = 64
-    batch_size: Count = 128
-    too_long: Literal["auto", "refuse", "drop"] = "auto"
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    device: str = "auto"
-    revision: str = ""
-    trust_remote_code: bool = False
-    allow_other_base: bool = False
-    target_tokenizer: str = ""
-    chat: Literal["auto", "on", "off"] = "auto"
-    choice_score: Literal["sum", "mean", "calibrated"] = "sum"
-    amortize_over: Count = 1000
-    margin: Annotated[float, Field(ge=0)] | None = None
-    out: Annotated[str, Field(min_length=1)] = "runs"
+    model: Annotated[str, Field(min_length=1)] = option(
+        ...,
+        WHAT,
+        "A folder, a GGUF file, a hub id, or a name that `foreword models` lists, such as 'reference' (comes with foreword).",
+        also=("-m",),
+        default_text="none, or the prompt's",
+    )
+    task: str = option("", WHAT, "A built-in task; `foreword tasks` lists them.", also=("-t",), default_text="none")
+    data: str = option(
+        "",
+        WHAT,
+        "Your examples: JSONL, CSV, TSV or Parquet, a folder of split files, or a datasets hub id.",
+        also=("-d",),
+        default_text="none",
+    )
+    dev: str = option("", WHAT, "A file of dev examples, beside --data.", default_text="cut from train")
+    test: str = option("", WHAT, "A file of test examples, beside --data.", default_text="cut from train")
+    data_dir: str = option(
+        "", WHAT, "Where the files of built-in tasks lie.", default_text="FOREWORD_DATA, else the hub"
+    )
+    input_column: Annotated[str, Field(min_length=1)] = option("input", WORDING, "The column of the input.")
+    target_column: Annotated[str, Field(min_length=1)] = option("target", WORDING, "The column of the answer.")
+    references_column: str = option("", WORDING, "The column with several accepted answers.", default_text="none")
+    split: str = option(
+        "",
+        WHAT,
+        "Shares of train, dev and test cut from one file, such as 60/20/20.",
+        default_text="a tenth for dev; for test a tenth, but 100 questions, or a third where that is less",
+    )
+    folds: Annotated[int, Field(ge=2)] | None = option(
+        None,
+        WHAT,
+        "For small data: score every example of one file once, in so many parts, each by what was trained on the others.",
+        default_text="none",
+    )
+    id_column: str = option("", WORDING, "The column of the example's id.", default_text="none, rows are numbered")
+    choices_column: str = option("", WORDING, "The column with each row's own choices, a list.", default_text="none")
+    target_index: Annotated[int, Field(ge=0, le=1)] | None = option(
+        None,
+        WORDING,
+        "The target is the answer's place among the choices, counted from 0 or 1 (give which).",
+        default_text="none",
+    )
+    quoting: Literal["auto", "standard", "none"] = option(
+        "auto",
+        WORDING,
+        "Quotation marks in CSV and TSV: standard, none (plain letters), or auto: none where a TSV reads only so.",
+    )
+    delimiter: str = option(
+        "",
+        WORDING,
+        "What parts the cells: one character, comma, semicolon, tab or pipe.",
+        default_text="by the file's name and lines",
+    )
+    encoding: Annotated[str, Field(min_length=1)] = option("utf-8", WORDING, "Of files of text.")
+    header: list[str] = option(
+        [],
+        WORDING,
+        "Comma list of column names, for a table without a header line.",
+        default_text="the first line",
+        reads="list",
+    )
+    instruction: str | None = option(
+        None,
+        WORDING,
+        "Said first by zero, few and icl; by a soft prompt where asked, as pt+instruction.",
+        default_text="the task's, else none",
+        reads="escaped",
+    )
+    question: str | None = option(
+        None,
+        WORDING,
+        "The input's wording, such as 'Input: {input}\\nOutput:'.",
+        default_text="the task's, else 'Input: {input}\\nOutput:'; the bare input in a chat and for an encoder-decoder",
+        reads="escaped",
+    )
+    answer: str | None = option(
+        None,
+        WORDING,
+        "The answer's wording, such as ' {target}'.",
+        default_text="the task's, else ' {target}'",
+        reads="escaped",
+    )
+    separator: str | None = option(
+        None, WORDING, "Between demonstrations.", default_text="the task's, else '\\n\\n'", reads="escaped"
+    )
+    stop: str | list[str] | None = option(
+        None,
+        WORDING,
+        "Text at which an answer ends, or a JSON list of such texts.",
+        default_text="the task's, else '\\n'",
+        reads="escaped",
+    )
+    extract: str | None = option(
+        None,
+        WORDING,
+        "A regular expression that takes the answer out of the output: its first group.",
+        default_text="none",
+    )
+    empty_answers: bool | None = option(
+        None, WORDING, "An empty target is an answer (`no answer`).", flag="--allow-empty", default_text="off"
+    )
+    metrics: list[str] = option(
+        [],
+        HOW,
+        "Comma list; the first decides. Also a function of your own file, my_metric.py:score.",
+        default_text="the task's, or what fits the targets",
+        reads="list",
+    )
+    choices: list[str] = option(
+        [],
+        WORDING,
+        "The answers to choose from (classification): a comma list, a JSON list, or a file with one a line; none: free text, whatever "
+        "the targets look like.",
+        default_text="few short targets that repeat, else none",
+        reads="choices",
+    )
+    methods: Annotated[list[str], Field(min_length=1)] = option(
+        ["zero", "icl", "pt", "ipt"],
+        HOW,
+        "Comma list: zero, few, icl, pt, ipt, ipt-fixed; also icl:random, icl:bm25:3, few:4, pt+instruction; full-ft (full "
+        "fine-tuning: all weights of a copy) and lora (adapters in a copy) to hold them against.",
+        reads="list",
+    )
+    seeds: Annotated[list[Whole], Field(min_length=1)] = option(
+        [0, 1, 2], HOW, "Comma list, such as 0,1,2.", reads="numbers"
+    )
+    shots: Count = option(1, HOW, "Demonstrations shown before an input.", also=("--num-fewshot",))
+    retriever: str = option("bm25", HOW, "random, bm25 or dense.")
+    encoder: str = option(
+        "",
+        HOW,
+        "For dense: a sentence-transformers model, backbone:mean or backbone:last.",
+        default_text="the backbone's own states, backbone:mean",
+    )
+    limit: Count | None = option(
+        None, RUNNING, "At most so many examples of each split: a smoke run.", default_text="all"
+    )
+    train_limit: Count | None = option(None, RUNNING, "At most so many training examples.", default_text="all")
+    max_new_tokens: Count = option(
+        64, RUNNING, "Tokens of an answer at most.", default_text="{}, or the longest target"
+    )
+    batch_size: Count = option(128, RUNNING, "Inputs answered together; changes no answer.")
+    too_long: Literal["auto", "refuse", "drop"] = option(
+        "auto",
+        RUNNING,
+        "Examples beyond the window: drop (and say how many), refuse, or auto: drop a built-in task's, refuse yours.",
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = option(
+        "auto", RUNNING, "auto, float32, bfloat16 or float16."
+    )
+    device: str = option("auto", RUNNING, "auto, cpu, cuda, cuda:1, mps, or spread over all.")
+    revision: str = option("", RUNNING, "A branch, tag or commit of the model on the hub.", default_text="the main one")
+    trust_remote_code: bool = option(False, RUNNING, "Run code that the model or the encoder brings along.")
+    allow_other_base: bool = option(
+        False,
+        WHAT,
+        "Use a soft prompt on another model than it was tuned on, such as a quantised model's full-precision twin.",
+    )
+    target_tokenizer: str = option(
+        "", RUNNING, "Folder of an encoder-decoder's own output tokenizer.", default_text="none"
+    )
+    chat: Literal["auto", "on", "off"] = option(
+        "auto", RUNNING, "auto (use the model's chat template if it has one), on or off."
+    )
+    choice_score: Literal["sum", "mean", "calibrated"] = option(
+        "sum",
+        HOW,
+        "How choices are compared: sum (log-probability of all tokens), mean (a token), calibrated (less that of the same "
+        "choice without the input).",
+    )
+    amortize_over: Count = option(
+        1000, HOW, "For how many answers the cost of a method is counted.", also=("--answers",)
+    )
+    margin: Annotated[float, Field(ge=0)] | None = option(
+        None,
+        HOW,
+        "Points below the best score within which a cheaper method must be shown to lie to be recommended.",
+        default_text="2 points or 5% of the score, the smaller",
+    )
+    out: Annotated[str, Field(min_length=1)] = option(
+        "runs", RUNNING, "Folder for everything that is kept.", also=("-o",)
+    )
     tuning: Tuning = Tuning()
-    model_learning_rate: Annotated[float, Field(gt=0)] = 3e-4
-    lora_learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    model_learning_rate: Annotated[float, Field(gt=0)] = Field(
+        default=3e-4,
+        description="Of full-ft: in units of the weights themselves; all else of its training is as [tuning] says.",
+    )
+    lora_learning_rate: Annotated[float, Field(gt=0)] = Field(
+        default=1e-3,
+        description="Of lora: in units of the adapters' weights; all else of its training is as [tuning] says.",
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _keys_of_today(cls, values: Any) -> Any:
-        return keys_of_today(values) if isinstance(values, Mapping) else values
+        """Settings under their keys of today. Raises ForewordError where one stands under both."""
+        if not isinstance(values, Mapping):
+            return values
+        for former, key in FORMER_KEYS.items():
+            if former in values and key in values:
+                raise ForewordError(
+                    f"{key} is given twice, once under its former name {former}; keep the one you mean."
+                )
+        return {FORMER_KEYS.get(key, key): value for key, value in values.items()}
 
     @model_validator(mode="after")
     def _no_contradiction(self) -> Self:
@@ -125,14 +257,6 @@ class Run(Settings):
 Settings.root = Run
 
 
-def keys_of_today(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings under their keys of today. Raises ForewordError where one stands under both."""
-    for former, key in FORMER_KEYS.items():
-        if former in values and key in values:
-            raise ForewordError(f"{key} is given twice, once under its former name {former}; keep the one you mean.")
-    return {FORMER_KEYS.get(key, key): value for key, value in values.items()}
-
-
 def load(
     path: Path | None,
     overrides: Sequence[str] = (),
@@ -147,14 +271,14 @@ def load(
     be unset, and text needs quotes only for escapes (`stop="\\n"`). Raises ForewordError where the file is absent or
     broken, and for an unknown key or a value that is not accepted.
     """
-    values = _over({} if defaults is None else defaults, {} if path is None else keys_of_today(load_toml(path)))
+    values = _over({} if defaults is None else defaults, {} if path is None else Run._keys_of_today(load_toml(path)))
     for override in overrides:
         key, equals, text = override.partition("=")
         key = FORMER_KEYS.get(key.strip(), key.strip())
         if not equals or not key:
             raise ForewordError(f"The override '{override}' is not key=value; write e.g. tuning.learning_rate=0.3.")
         _set(values, key, text.strip())
-    return Run.model_validate(_over(values, flags or {}))
+    return Run.model_validate(_over(values, Run._keys_of_today(flags or {})))
 
 
 def _over(under: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

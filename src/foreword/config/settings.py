@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import types
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self, Union, get_args, get_origin
 
 import annotated_types
@@ -23,6 +24,46 @@ from foreword.util.errors import ForewordError, unknown
 LARGEST = 10**12  # beyond, a number is a slip of the hand: no run counts so far
 Count = Annotated[int, Field(ge=1, le=LARGEST)]
 Whole = Annotated[int, Field(ge=0, le=LARGEST)]
+
+
+# The panels of `--help` in which settings stand.
+WHAT, HOW, TUNE, RUNNING, WORDING = "What is adapted", "How", "Tuning", "Running", "Wording and columns"
+
+
+@dataclass(frozen=True)
+class Flag:
+    """How the command line writes a setting. panel: of `--help`. name: the flag, where it is not the setting's own name; also: its other
+    names. default_text: what holds where it is not given, in words, for a default that is nothing or is found out; `{}` in it is the
+    default. reads: what becomes of its text: a comma list (`list`, `numbers`), `choices`, or text in which `\\n` is a line end
+    (`escaped`)."""
+
+    panel: str
+    name: str = ""
+    also: tuple[str, ...] = ()
+    default_text: str = ""
+    reads: str = ""
+
+
+def option(
+    default: Any,
+    panel: str,
+    description: str,
+    *,
+    flag: str = "",
+    also: tuple[str, ...] = (),
+    default_text: str = "",
+    reads: str = "",
+) -> Any:
+    """A field that is a setting and an option of the command line; see Flag. `...` is no default."""
+    kept = {"flag": Flag(panel, flag, also, default_text, reads)}
+    return Field(default=default, description=description, json_schema_extra=kept)
+
+
+def flag_of(field: FieldInfo) -> Flag | None:
+    """How the command line writes this field; None where it does not."""
+    kept = field.json_schema_extra
+    flag = kept.get("flag") if isinstance(kept, dict) else None
+    return flag if isinstance(flag, Flag) else None
 
 
 class Settings(BaseModel):

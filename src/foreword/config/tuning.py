@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from foreword.config.settings import Count, Settings, Whole
+from foreword.config.settings import TUNE, Count, Settings, Whole, option
 from foreword.util.errors import ForewordError
 
 FORMER = {"prepend": "front", "append": "behind", "warm_start": "carried"}
@@ -21,45 +21,54 @@ def today(word: Any) -> Any:
 
 
 class Tuning(Settings):
-    """How a soft prompt is fitted, and, but for what only a soft prompt has, anything else that is trained.
-
-    prompt_length: P, in rows. place: prepended to the input, appended to it in an encoder (auto: prepend, unless a model that has
-    learnt its positions by heart loses the input there), or inside the system message of a chat. init: where the rows start;
-    init_text: the words for `text`; init_prompt: the prompt's folder for `warm_start`.
-    reparameterisation: `mlp` fits the rows through two layers of width mlp_width (0: the
-    backbone's H), folded away at save.
-    optimizer, weight_decay: AdamW, or Adafactor, which keeps less memory.
-    learning_rate: in units of the root mean square of the hidden states after the backbone's first block, so that one rate serves
-    every model. warmup_steps: the rate rises from 0 over so many steps; schedule: what it does after them, until max_steps.
-    max_grad_norm: the gradient is clipped to this length (0: never). batch_size: examples a step. max_steps: 0 keeps
-    the prompt as it starts. gradient_checkpointing: layers keep their input alone and run again for the gradient, for less memory
-    and a third more time.
-    eval_every: steps between evaluations on at most dev_limit dev examples. patience: evaluations without an
-    improvement after which tuning stops (0: never). select_by: what the best checkpoint is the best in.
-    """
+    """How a soft prompt is fitted, and, but for what only a soft prompt has, anything else that is trained. Each field says what it is."""
 
     prefix: ClassVar[str] = "tuning."
 
-    prompt_length: Count = 20
-    place: Annotated[Literal["auto", "prepend", "append", "system"], BeforeValidator(today)] = "auto"
-    init: Annotated[Literal["random", "vocab", "text", "labels", "warm_start"], BeforeValidator(today)] = "vocab"
-    init_text: str = ""
-    init_prompt: str = ""
-    reparameterisation: Literal["none", "mlp"] = "none"
-    mlp_width: Whole = 0
-    optimizer: Literal["adamw", "adafactor"] = "adamw"
-    learning_rate: Annotated[float, Field(gt=0)] = 0.3
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    warmup_steps: Whole = 20
-    schedule: Literal["constant", "linear", "cosine"] = "linear"
-    max_grad_norm: Annotated[float, Field(ge=0)] = 1.0
-    batch_size: Count = 8
-    max_steps: Whole = 500
-    eval_every: Count = 50
-    patience: Whole = 5
-    gradient_checkpointing: bool = False
-    select_by: Literal["loss", "metric"] = "loss"
-    dev_limit: Count = 200
+    prompt_length: Count = option(20, TUNE, "P, the positions of a soft prompt.", also=("--num-virtual-tokens",))
+    place: Annotated[Literal["auto", "prepend", "append", "system"], BeforeValidator(today)] = option(
+        "auto",
+        TUNE,
+        "Where the soft prompt stands: auto, prepend, append (to an encoder's input), or system (inside a chat's system message).",
+        flag="--soft-place",
+    )
+    init: Annotated[str, Field(min_length=1), BeforeValidator(today)] = option(
+        "vocab", TUNE, "random, vocab, text, labels or warm_start."
+    )
+    init_text: str = option("", TUNE, "The text for --init text.", default_text="the instruction")
+    init_prompt: str = option("", TUNE, "The prompt folder for --init warm_start.", default_text="none")
+    reparameterisation: Literal["none", "mlp"] = Field(
+        default="none", description="mlp fits the rows through two layers of width mlp_width, folded away at save."
+    )
+    mlp_width: Whole = Field(default=0, description="Of the two layers; 0: the backbone's H.")
+    optimizer: Literal["adamw", "adafactor"] = Field(
+        default="adamw", description="AdamW, or Adafactor, which keeps less memory."
+    )
+    learning_rate: Annotated[float, Field(gt=0)] = option(
+        0.3, TUNE, "In units of the hidden states behind the model's first block."
+    )
+    weight_decay: Annotated[float, Field(ge=0)] = Field(
+        default=0.0, description="Decoupled, as a part of the learning rate."
+    )
+    warmup_steps: Whole = Field(default=20, description="The learning rate rises from 0 over so many steps.")
+    schedule: Literal["constant", "linear", "cosine"] = Field(
+        default="linear", description="What the learning rate does after the warm-up, until max_steps."
+    )
+    max_grad_norm: Annotated[float, Field(ge=0)] = Field(
+        default=1.0, description="The gradient is clipped to this length; 0: never."
+    )
+    batch_size: Count = option(8, TUNE, "Examples a training step.", flag="--train-batch-size")
+    max_steps: Whole = option(500, TUNE, "Training steps at most.")
+    eval_every: Count = Field(default=50, description="Steps between evaluations on the dev split.")
+    patience: Whole = Field(
+        default=5, description="Evaluations without an improvement after which tuning stops; 0: never."
+    )
+    gradient_checkpointing: bool = Field(
+        default=False,
+        description="Layers keep their input alone and run again for the gradient, for less memory and a third more time.",
+    )
+    select_by: Literal["loss", "metric"] = Field(default="loss", description="What the best checkpoint is the best in.")
+    dev_limit: Count = Field(default=200, description="Dev examples of an evaluation at most.")
 
     @model_validator(mode="after")
     def _init_has_what_it_needs(self) -> Self:

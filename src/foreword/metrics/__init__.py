@@ -1,47 +1,43 @@
-"""The shelf of metrics: every file here that defines METRICS. Scoring libraries are imported only when a metric needs them."""
+"""The shelf of metrics: every file here that holds METRICS, those of other packages, and the user's own files; no scoring library is
+loaded unasked."""
 
 from __future__ import annotations
 
 import functools
 import importlib
 import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from foreword.util.errors import unknown
+from foreword.util.plugins import Plugin, Shelf
 
 if TYPE_CHECKING:
     from foreword.metrics.base import Metric
 
-__all__ = ["METRICS", "Metric", "metric"]
+__all__ = ["METRICS", "Metric", "foreign", "metric", "named"]
 
 
 @functools.cache
-def _shelf() -> Mapping[str, Metric]:
-    metrics: dict[str, Metric] = {}
+def _files() -> Mapping[str, Metric]:
+    entries: dict[str, Metric] = {}
     for module in sorted(info.name for info in pkgutil.iter_modules(__path__)):
-        for metric in getattr(importlib.import_module(f"{__name__}.{module}"), "METRICS", ()):
-            if metric.name in metrics:
-                raise ValueError(f"Two metrics are called '{metric.name}'; the second is in metrics/{module}.py.")
-            metrics[metric.name] = metric
-    return MappingProxyType(dict(sorted(metrics.items())))
+        for entry in getattr(importlib.import_module(f"{__name__}.{module}"), "METRICS", ()):
+            if entry.name in entries:
+                raise ValueError(f"Two metrics are called '{entry.name}'; the second is in metrics/{module}.py.")
+            entries[entry.name] = entry
+    return MappingProxyType(dict(sorted(entries.items())))
 
 
-class _Shelf(Mapping[str, "Metric"]):
-    """Names to Metrics, in the order of their names; the files are read at the first look."""
-
-    def __getitem__(self, name: str) -> Metric:
-        return _shelf()[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(_shelf())
-
-    def __len__(self) -> int:
-        return len(_shelf())
+def _accept(brought: Any, plugin: Plugin) -> Metric:
+    own = importlib.import_module(f"{__name__}.own")
+    entry: Metric | None = own.as_metric(brought, plugin.point.name, plugin.identity)
+    if entry is None:
+        raise plugin.fault("is neither a foreword.metrics.Metric nor a function of an output and its references")
+    return entry
 
 
-METRICS: Mapping[str, Metric] = _Shelf()
+METRICS: Shelf[Metric] = Shelf("metric", lambda: _files(), lambda name: _files()[name], _accept)
 
 
 def __getattr__(name: str) -> Any:
@@ -52,7 +48,27 @@ def __getattr__(name: str) -> Any:
 
 
 def metric(name: str) -> Metric:
-    """The metric of that name. Raises ForewordError with the nearest known name."""
-    if name not in METRICS:
-        raise unknown("metric", name, METRICS)
-    return METRICS[name]
+    """The metric of that name; of a user's file, once `named` has read it. Raises ForewordError with the nearest known name."""
+    if ".py" in name:
+        own = importlib.import_module(f"{__name__}.own")
+        if own.in_file(name):
+            entry: Metric = own.read_before(name)
+            return entry
+    return METRICS.named(name)
+
+
+def foreign(name: str) -> bool:
+    """Whether a metric is a function of a user's file, or another package's."""
+    in_file: bool = ".py" in name and importlib.import_module(f"{__name__}.own").in_file(name)
+    return in_file or METRICS.plugin(name) is not None
+
+
+def named(name: str) -> Metric:
+    """The metric that the user names, which may be a function of a Python file of theirs, `my_metric.py:score`: the file is run. No
+    other name than one that the user wrote may be given. Raises ForewordError for a file that cannot be run or holds no such
+    function."""
+    own = importlib.import_module(f"{__name__}.own")
+    if own.in_file(name):
+        entry: Metric = own.read(name)
+        return entry
+    return METRICS.named(name)

@@ -151,7 +151,7 @@ def values_metric(
     """The mean over examples of `values(outputs, references, facts)`, each in 0..1; d = 2: that number, and 1."""
 
     def statistics(
-        outputs: Sequence[str], references: Sequence[Sequence[str]], facts: Sequence[Mapping[str, Any]]
+        outputs: Sequence[str], references: Sequence[Sequence[str]], facts: Sequence[Mapping[str, Any]] = ()
     ) -> Numbers:
         return _counted(values(outputs, references, facts))
 

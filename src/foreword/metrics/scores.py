@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from foreword.metrics import metric
+from foreword.metrics import foreign, metric
 from foreword.metrics.base import Numbers
+from foreword.metrics.own import rehearse
 from foreword.util.errors import ForewordError
 
 
@@ -28,6 +29,14 @@ def decides(names: Sequence[str]) -> None:
     absence = metric(names[0]).absence()
     if absence:
         raise ForewordError(f"The metric '{names[0]}' decides here and cannot run: {absence}")
+
+
+def rehearsed(names: Sequence[str], references: Sequence[Sequence[str]]) -> None:
+    """Tries those of the metrics that are a user's own or another package's on references alone, before anything is computed. Raises
+    ForewordError where one fails."""
+    for name in names:
+        if foreign(name):
+            rehearse(metric(name), references)
 
 
 def scores_of(

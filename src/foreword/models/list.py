@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import math
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from foreword.models import MODELS, reference
 from foreword.models.cache import converted_folder, model_folder, size_of
-
-SHIPPED = {
-    "reference": ("medium", "made by foreword of text that it generates, decoder-only"),
-    "reference-small": ("small", "the same, smaller"),
-    "reference-large": ("large", "the same, larger and less trained"),
-    "reference-t5": ("t5", "an encoder-decoder, by span corruption alone"),
-    "reference-t5-adapted": ("t5-adapted", "the same after LM adaptation"),
-}
 
 
 @dataclass(frozen=True)
@@ -41,12 +30,14 @@ class Listed:
 
 
 def listed() -> list[Listed]:
-    """The models that come with foreword, then those that are fetched by name."""
+    """The models that come with foreword or its source, then those that are fetched by name."""
     rows = []
-    for name, (folder, summary) in SHIPPED.items():
-        here = reference.folder(folder)
-        weights = weights_in(here / "model.safetensors")
-        rows.append(Listed(name, summary, weights, "Apache-2.0", "Comes with foreword", True, True, size_of(here), 0))
+    for model in reference.REFERENCES.values():
+        folder = reference.here(model)
+        source = "From foreword's source" if folder is None else "Comes with foreword"
+        size, download = (0, model.size) if folder is None else (size_of(folder), 0)
+        about = (model.name, model.summary, model.weights, "Apache-2.0", source, True)
+        rows.append(Listed(*about, folder is not None, size, download))
     for entry in MODELS.values():
         path = model_folder(entry) / entry.file
         there = path.is_file()
@@ -67,10 +58,3 @@ def listed() -> list[Listed]:
             )
         )
     return rows
-
-
-def weights_in(path: Path) -> int:
-    """How many numbers a safetensors file holds, by its header."""
-    with path.open("rb") as stream:
-        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
-    return sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")

@@ -1,17 +1,20 @@
-"""The shelf of init strategies: functions (backbone, length, rng, source) to [P, H], with values on the scale of the embedding table."""
+"""The shelf of init strategies: functions (backbone, length, rng, source) to [P, H], with values on the scale of the embedding table;
+foreword's own, and those of other packages."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from foreword.engine import Backbone
 from foreword.prompts.soft_prompt import SoftPrompt
-from foreword.util.errors import ForewordError, unknown
+from foreword.util.errors import ForewordError
+from foreword.util.plugins import Plugin, Shelf
 
 FREQUENT = 5000  # Lester et al. 2021, section 3.2
 
@@ -84,11 +87,25 @@ def warm_start(backbone: Backbone, length: int, rng: Random, source: InitSource)
     return source.prompt.values.clone()
 
 
-INITS: dict[str, Init] = {"random": random, "vocab": vocab, "text": text, "labels": labels, "warm_start": warm_start}
+_OWN: dict[str, Init] = {"random": random, "vocab": vocab, "text": text, "labels": labels, "warm_start": warm_start}
+
+
+def _accept(brought: Any, plugin: Plugin) -> Init:
+    if isinstance(brought, type) or not callable(brought):
+        raise plugin.fault("is no function (backbone, length, rng, source) -> [P, H]")
+    strategy: Init = brought
+    return strategy
+
+
+INITS: Shelf[Init] = Shelf("init", lambda: _OWN, lambda name: _OWN[name], _accept)
 
 
 def initial(name: str, backbone: Backbone, length: int, *, seed: int, source: InitSource) -> Tensor:
-    """The initial soft prompt [P, H], float32: a function of strategy, backbone and seed. Raises ForewordError for an unknown strategy."""
-    if name not in INITS:
-        raise unknown("init", name, INITS)
-    return INITS[name](backbone, length, Random(f"{seed}/init/{name}"), source).float().cpu()
+    """The initial soft prompt [P, H], float32: a function of strategy, backbone and seed. Raises ForewordError for an unknown strategy,
+    and for rows of another shape or that are not finite."""
+    rows = INITS.named(name)(backbone, length, Random(f"{seed}/init/{name}"), source).float().cpu()
+    if rows.shape != (length, backbone.hidden) or not bool(torch.isfinite(rows).all()):
+        raise ForewordError(
+            f"Init '{name}' gave {list(rows.shape)}, and {[length, backbone.hidden]} finite numbers are needed; mend it, or use 'vocab'."
+        )
+    return rows

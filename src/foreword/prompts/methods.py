@@ -9,8 +9,9 @@ from typing import Any
 from foreword.data.examples import Example
 from foreword.data.template import Template
 from foreword.prompts.context import Context, Demonstration, Instruction, Segment, Vectors
-from foreword.prompts.retrieve import Found
+from foreword.prompts.retrieve import Found, seeded
 from foreword.util.errors import ForewordError, unknown
+from foreword.util.plugins import Plugin, Shelf
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Method:
 
     def random(self) -> bool:
         """Whether the seed changes anything."""
-        return self.trains or self.demonstrations == "fixed" or self.retriever == "random"
+        return self.trains or self.demonstrations == "fixed" or seeded(self.retriever)
 
     def bare(self) -> Method:
         """The same row without demonstrations: the least that it puts before an input."""
@@ -62,6 +63,22 @@ REFERENCES: dict[str, Method] = {
     "full-ft": Method(soft=False, demonstrations="none", instruction=False, trainable="weights"),
     "lora": Method(soft=False, demonstrations="none", instruction=False, trainable="lora"),
 }
+
+
+def _accept(brought: Any, plugin: Plugin) -> Method:
+    if not isinstance(brought, Method) or brought.demonstrations not in DEMONSTRATIONS:
+        raise plugin.fault("is no foreword.Method")
+    if brought.soft and not brought.trains:
+        raise plugin.fault("has a soft prompt and names no trainable")
+    return brought
+
+
+DEMONSTRATIONS = ("none", "fixed", "retrieved")
+
+"""Every row by its name: the methods, the references, those of other packages."""
+ROWS: Shelf[Method] = Shelf(
+    "method", lambda: (*METHODS, *REFERENCES), lambda name: (METHODS | REFERENCES)[name], _accept
+)
 
 """Names that methods had in earlier versions, with those of today."""
 FORMER: dict[str, str] = {"mt": "full-ft"}
@@ -94,10 +111,7 @@ def parse(label: str, *, shots: int, retriever: str, retrievers: Sequence[str]) 
     label = current(label)
     whole, *qualifiers = label.split(":")
     name, *switches = whole.split("+")
-    rows = METHODS | REFERENCES
-    if name not in rows:
-        raise unknown("method", name, rows)
-    row = rows[name]
+    row = ROWS.named(name)
     for switch in switches:
         row = _switched(row, label, name, switch)
     if row.demonstrations == "none":

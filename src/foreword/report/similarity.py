@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from foreword.prompts.methods import METHODS
+from foreword.prompts.methods import ROWS
 from foreword.results import stats
 from foreword.results.record import Answer, Record
 from foreword.util import phrases
@@ -80,7 +80,7 @@ def gains(records: Sequence[Record]) -> list[Gain] | str:
 
 def _prompted(records: Sequence[Record], demonstrations: str) -> list[Record]:
     """The records of a soft prompt with such demonstrations."""
-    rows = [(record, METHODS.get(record.method)) for record in records]
+    rows = [(record, ROWS.get(record.method)) for record in records]
     return [record for record, row in rows if row and row.soft and row.demonstrations == demonstrations]
 
 

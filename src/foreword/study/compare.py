@@ -11,7 +11,7 @@ from pathlib import Path
 from foreword.config.run import Run
 from foreword.data.task import SPLITS
 from foreword.engine import Backbone
-from foreword.metrics import METRICS
+from foreword.metrics import metric
 from foreword.report.page import write_report
 from foreword.results.classes import labels_of
 from foreword.results.record import Record
@@ -107,11 +107,11 @@ def conclude(
         trial, cause = causes[0]
         raise ForewordError(f"No method could be finished; the first trial that failed is {trial.name}: {cause}")
     records = pooled(trials, plan.folds) if plan.folds else trials
-    metric = METRICS[plan.task.metrics[0]]
-    blind = trivial_of_folds(plan.folds, metric) if plan.folds else trivial_answers(plan.task, metric)
+    decides = metric(plan.task.metrics[0])
+    blind = trivial_of_folds(plan.folds, decides) if plan.folds else trivial_answers(plan.task, decides)
     summary = summarise(
         records,
-        lambda name: METRICS[name],
+        metric,
         answers=plan.run.amortize_over,
         margin=plan.run.margin,
         trivial=blind,

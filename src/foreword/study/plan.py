@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from foreword.config.run import Run
-from foreword.data.examples import Example
-from foreword.data.task import SPLITS, Task
+from foreword.data.task import Task
 from foreword.engine import Backbone, encoder_fingerprint, load_backbone
-from foreword.metrics.scores import decides
+from foreword.metrics.scores import decides, rehearsed
 from foreword.prompts import store
 from foreword.prompts.chat import Chat, has_template
-from foreword.prompts.context import TooLongError
-from foreword.prompts.layout import Layout
-from foreword.prompts.methods import Method
+from foreword.prompts.inits import INITS
 from foreword.prompts.retrieve import sentence_encoder
 from foreword.prompts.soft_prompt import SoftPrompt
 from foreword.results.record import Record, refuse_older
 from foreword.study import remembered
 from foreword.study.base import other_name
 from foreword.study.boundary import bounded
+from foreword.study.fitting import fitting, fitting_pool
 from foreword.study.folds import as_one, folds_of, limited
 from foreword.study.representable import representable, roomy, uneven
 from foreword.study.resolve import checked, pooling_of, row_of, task_of, unsaid
@@ -29,8 +26,9 @@ from foreword.study.spec import Spec
 from foreword.study.trial import Encode, Trial
 from foreword.train.trainables import tuning_for
 from foreword.util.errors import ForewordError
-from foreword.util.phrases import listed
 from foreword.util.progress import Progress, silent
+
+REHEARSED = 50  # test examples whose references a user's own metric is tried on before the model is loaded
 
 
 def backbone_of(run: Run, progress: Progress = silent) -> Backbone:
@@ -100,7 +98,7 @@ def plainly(run: Run, backbone: Backbone, task: Task) -> Task:
 def encoder_of(run: Run, backbone: Backbone) -> tuple[str, Encode]:
     """What turns text into vectors for dense retrieval, and what identifies it: a sentence encoder, by a fingerprint of its contents,
     or the backbone's own states (`backbone:last`, as Sun et al. 2023 took them, or `backbone:mean`)."""
-    pooling = pooling_of(run)
+    pooling = pooling_of(run.encoder)
     if pooling is None:
         encoder = sentence_encoder(run.encoder, trust_remote_code=run.trust_remote_code)
         return encoder_fingerprint(encoder.model), encoder
@@ -129,96 +127,17 @@ def specs_of(run: Run, given: SoftPrompt | None = None) -> list[Spec]:
     for label in dict.fromkeys(run.methods):
         row = row_of(run, label)
         for seed in dict.fromkeys(run.seeds if row.random() else run.seeds[:1]):
-            specs.append(_spec(run, label, row, seed, given))
-    return specs
-
-
-def _spec(run: Run, label: str, row: Method, seed: int, given: SoftPrompt | None) -> Spec:
-    return Spec(
-        label=label,
-        method=row,
-        seed=seed,
-        tuning=tuning_for(run, row.trainable),
-        max_new_tokens=run.max_new_tokens,
-        given=given if row.soft else None,
-        choice_score=run.choice_score,
-    )
-
-
-def fitting(run: Run, backbone: Backbone, task: Task, methods: Sequence[Method]) -> Task:
-    """The task without the examples that some method could not fit into the window, so that all methods answer the same ones; its
-    notes count them. Where the run refuses such examples, the first is refused before any work is done."""
-    keep = {split: fitting_split(run, backbone, task, methods, split) for split in SPLITS}
-    lost = {split: len(task.split(split)) - len(kept) for split, kept in keep.items()}
-    if not any(lost.values()):
-        return task
-    for split, kept in keep.items():
-        if task.split(split) and not kept:
-            raise ForewordError(
-                f"No example of the {split} split fits the window of {run.model} ({backbone.window} positions); take a model with a "
-                "larger window, raise --limit where there is one, or lower --max-new-tokens or --prompt-length."
+            spec = Spec(
+                label=label,
+                method=row,
+                seed=seed,
+                tuning=tuning_for(run, row.trainable),
+                max_new_tokens=run.max_new_tokens,
+                given=given if row.soft else None,
+                choice_score=run.choice_score,
             )
-    said = [f"{count:,} of {len(task.split(split)):,} {split}" for split, count in lost.items() if count]
-    note = (
-        f"Left out, because they do not fit the window of {backbone.window} positions: {listed(said)} examples; every "
-        "method has the same rest."
-    )
-    return replace(task, train=keep["train"], dev=keep["dev"], test=keep["test"], notes=(*task.notes, note))
-
-
-def fitting_pool(run: Run, backbone: Backbone, task: Task, methods: Sequence[Method]) -> Task:
-    """The task, whose rows are all in test, without the rows that some method could not fit into the window either as a question to be
-    answered or as an example to be trained on: in folds every row is both."""
-    asked = fitting(run, backbone, task, methods)
-    trained = fitting(run, backbone, replace(asked, train=asked.test, test=()), methods)
-    return replace(trained, train=(), test=trained.train)
-
-
-def _refuses(run: Run) -> bool:
-    """Whether an example that does not fit stops the run: by default a user's own does, a built-in task's does not."""
-    return run.too_long == "refuse" or (run.too_long == "auto" and not run.task)
-
-
-def fitting_split(
-    run: Run, backbone: Backbone, task: Task, methods: Sequence[Method], split: str
-) -> tuple[Example, ...]:
-    """The examples of a split that every method can fit into the window without demonstrations, groups whole. Raises TooLongError
-    for the first that does not fit, unless the run leaves such examples out."""
-    layouts = [
-        Layout(
-            backbone,
-            task.template,
-            row,
-            soft=run.tuning.prompt_length if row.soft else 0,
-            reserve=run.max_new_tokens,
-            inside=run.tuning.place == "system",
-        )
-        for row in dict.fromkeys(row.bare() for row in methods)
-    ]
-    lost: set[str] = set()
-    room = None if backbone.window is None else backbone.window - run.tuning.prompt_length - run.max_new_tokens
-    for example in task.split(split):
-        if _surely_fits(backbone, task, example, room):
-            continue
-        try:
-            for layout in layouts:
-                layout.training_row(example) if split != "test" else layout.lay(example)
-        except TooLongError:
-            if _refuses(run):
-                raise
-            lost.add(example.group or example.id)
-    return tuple(one for one in task.split(split) if (one.group or one.id) not in lost)
-
-
-def _surely_fits(backbone: Backbone, task: Task, example: Example, room: int | None) -> bool:
-    """Whether an example fits whatever its tokens are: no tokenizer makes more tokens of a text than twice its bytes, specials
-    included. Spares counting the tokens of large splits."""
-    if room is None:
-        return True
-    replies = map(task.template.reply, (*example.targets, *example.choices))
-    around = "" if backbone.chat is None else backbone.chat.around
-    words = [task.template.opening(), around, task.template.ask(example), *replies]
-    return 2 * sum(len(text.encode()) for text in words) + backbone.specials + 8 <= room
+            specs.append(spec)
+    return specs
 
 
 def unwritable(backbone: Backbone, task: Task) -> tuple[str, ...]:
@@ -270,16 +189,26 @@ def renamed(record: Record, trial: Trial) -> Record:
 
 
 def plan(run: Run, *, progress: Progress = silent, task: Task | None = None, backbone: Backbone | None = None) -> Plan:
-    """Load task and backbone, check that everything fits, and lay out the grid. Nothing is computed or written."""
-    run, given = with_init_prompt(checked(run))
+    """The plan of a run: see `plan_of`. Raises ForewordError also for a name in it that is not known."""
+    return plan_of(checked(run), progress=progress, task=task, backbone=backbone)
+
+
+def plan_of(
+    run: Run, *, progress: Progress = silent, task: Task | None = None, backbone: Backbone | None = None
+) -> Plan:
+    """Load task and backbone of a run that is `checked`, see that everything fits, and lay out the grid. Nothing is computed or
+    written."""
+    run, given = with_init_prompt(run)
+    INITS.named(run.tuning.init)
     specs = specs_of(run, given)
     task = task or task_of(run, pooled=run.folds is not None)
     decides(task.metrics)
+    rehearsed(task.metrics, [example.targets for example in task.test[:REHEARSED]])
     if run.tuning.init == "labels" and not any(example.choices for example in task.train or task.test):
         raise ForewordError(
             "Init 'labels' needs a task with answers to choose from; give --choices, or use --init vocab."
         )
-    backbone = backbone_of(run, progress) if backbone is None else spoken(run, backbone)
+    backbone = spoken(run, loaded(run, progress) if backbone is None else backbone)
     run, task = roomy(run, backbone, representable(backbone, plainly(run, backbone, task)))
     task = replace(task, notes=(*task.notes, *unsaid(run, task), *uneven(run, backbone, task)))
     specs = specs_of(run, given)

@@ -10,6 +10,8 @@ from typing import Any
 from foreword.config.run import Run
 from foreword.data.examples import Example
 from foreword.data.task import SPLITS, Task
+from foreword.metrics.own import in_file
+from foreword.prompts.retrieve import seeded
 from foreword.prompts.soft_prompt import SoftPrompt
 from foreword.tasks._labels import OFF
 
@@ -28,7 +30,9 @@ def kept(run: Run, task: Task) -> dict[str, Any]:
     choices = {example.choices for split in SPLITS for example in task.split(split)}
     return settings | {
         "choices": list(choices.pop()) or [OFF] if len(choices) == 1 else [],
-        "metrics": list(task.metrics),
+        "metrics": [
+            name for name in task.metrics if not in_file(name)
+        ],  # a file's code runs only where the user names it
         "max_new_tokens": run.max_new_tokens,
     }
 
@@ -46,8 +50,10 @@ def recalled(run: Run, prompt: SoftPrompt) -> Run:
         for name, value in settings.items()
         if name in names and name not in given and ALIKE.get(name) not in given
     }
+    if "metrics" in update:
+        update["metrics"] = [name for name in update["metrics"] if not in_file(name)]
     method = prompt.provenance.method
-    if "seeds" not in given and (method.get("demonstrations") == "fixed" or method.get("retriever") == "random"):
+    if "seeds" not in given and (method.get("demonstrations") == "fixed" or seeded(str(method.get("retriever") or ""))):
         update["seeds"] = [prompt.provenance.seed]
     known = run.model_copy(update=update)
     known.model_fields_set.discard("max_new_tokens" if "max_new_tokens" not in given else "")

@@ -12,7 +12,7 @@ from foreword.data.examples import Columns, examples, merged
 from foreword.data.readers import Form, read_rows
 from foreword.data.task import SPLITS, Task
 from foreword.data.template import Template
-from foreword.metrics import metric
+from foreword.metrics import metric, named
 from foreword.prompts.methods import Method, current, parse
 from foreword.prompts.retrieve import RETRIEVERS
 from foreword.tasks import load_task
@@ -42,18 +42,17 @@ def checked(run: Run) -> Run:
     for label in run.methods:
         row_of(run, label)
     for name in run.metrics:
-        metric(name)
-    if run.retriever not in RETRIEVERS:
-        raise unknown("retriever", run.retriever, RETRIEVERS)
+        named(name)
+    RETRIEVERS.named(run.retriever)
     if run.device.partition(":")[0] not in DEVICES:
         raise unknown("device", run.device, DEVICES)
-    pooling_of(run)
+    pooling_of(run.encoder)
     return run
 
 
 def heard(run: Run) -> Run:
     """The run as it is. Raises ForewordError for an instruction that none of its methods says."""
-    if run.instruction and not _saying(run):
+    if run.instruction and not any(row_of(run, label).instruction for label in run.methods):
         name, *rest = run.methods[0].split(":")
         raise ForewordError(
             f"An instruction is given and {listed(run.methods)} would not say it; write {':'.join((name + '+instruction', *rest))}, use "
@@ -64,7 +63,7 @@ def heard(run: Run) -> Run:
 
 def unsaid(run: Run, task: Task) -> tuple[str, ...]:
     """A note where some of the methods do not say the instruction that the run, or its own data, gives."""
-    saying = _saying(run)
+    saying = [label for label in run.methods if row_of(run, label).instruction]
     silent = [label for label in run.methods if label not in saying]
     if not silent or not (run.instruction or (run.data and task.template.instruction)):
         return ()
@@ -74,24 +73,20 @@ def unsaid(run: Run, task: Task) -> tuple[str, ...]:
     )
 
 
-def _saying(run: Run) -> list[str]:
-    return [label for label in run.methods if row_of(run, label).instruction]
-
-
-def refuse_folds(run: Run) -> None:
+def refuse_folds(folds: int | None) -> None:
     """Raises ForewordError where folds are asked of a verb that scores no more than one of them."""
-    if run.folds:
+    if folds:
         raise ForewordError("Folds are for `foreword compare`, which scores every one of them; leave --folds out here.")
 
 
-def pooling_of(run: Run) -> str | None:
+def pooling_of(encoder: str) -> str | None:
     """How the backbone's own states become one vector a text, `mean` or `last`; None where a sentence encoder is named."""
-    if run.encoder and run.encoder.partition(":")[0] != "backbone":
+    if encoder and encoder.partition(":")[0] != "backbone":
         return None
-    pooling = run.encoder.partition(":")[2] or "mean"
+    pooling = encoder.partition(":")[2] or "mean"
     if pooling not in POOLINGS:
         raise ForewordError(
-            f"The encoder '{run.encoder}' asks for '{pooling}' states; write backbone:mean or backbone:last."
+            f"The encoder '{encoder}' asks for '{pooling}' states; write backbone:mean or backbone:last."
         )
     return pooling
 
@@ -106,7 +101,7 @@ def task_of(run: Run, *, whole_pool: bool = False, pooled: bool = False) -> Task
     for name in run.metrics:
         metric(name)
     if not pooled:
-        refuse_folds(run)
+        refuse_folds(run.folds)
     own, shares = run.data != "", shares_of(run)
     task = load_task(
         Path(run.data) if own and stands(run.data) else run.data or run.task,

@@ -13,7 +13,8 @@ from foreword.engine import Backbone
 from foreword.prompts.context import Instruction
 from foreword.prompts.layout import Laid, Layout
 from foreword.prompts.methods import Method
-from foreword.study.plan import backbone_of, encoder_of, fitting_split, plainly, specs_of, suits, with_init_prompt
+from foreword.study.fitting import fitting_split
+from foreword.study.plan import backbone_of, encoder_of, plainly, specs_of, suits, with_init_prompt
 from foreword.study.remembered import pool_of
 from foreword.study.resolve import checked, heard, scored_task
 from foreword.study.single import with_prompt

@@ -23,8 +23,9 @@ from foreword.prompts.methods import current
 from foreword.prompts.soft_prompt import SoftPrompt
 from foreword.results.record import Record
 from foreword.results.remarks import cut
+from foreword.study.fitting import fitting_split
 from foreword.study.places import inputs_of, may_write_folder
-from foreword.study.plan import Plan, backbone_of, encoder_of, fitting_split, plainly, plan, renamed, spoken, suits
+from foreword.study.plan import Plan, backbone_of, encoder_of, plainly, plan_of, renamed, spoken, suits
 from foreword.study.remembered import pool_of, recalled
 from foreword.study.representable import representable, uneven
 from foreword.study.resolve import (
@@ -101,7 +102,7 @@ def tune_one(run: Run, *, progress: Progress = silent, backbone: Backbone | None
                 f"Another process is tuning a prompt into {out} now; give --out another folder, or wait until it is done."
             )
         try:
-            planned = plan(run, task=task, progress=progress, backbone=backbone)
+            planned = plan_of(run, task=task, progress=progress, backbone=backbone)
             tuned, prompt = _fitted(replace(planned.trials[0], out=work), out)
             shutil.rmtree(work, ignore_errors=True)
         finally:
@@ -212,7 +213,7 @@ def score(
     task = task if task.train else replace(task, train=pool_of([soft], task.test))
     _needs_pool(run, task.train, "--data FILE")
     may_write_folder(run, prompt=prompt)
-    planned = plan(run, task=task, progress=progress, backbone=backbone)
+    planned = plan_of(run, task=task, progress=progress, backbone=backbone)
     writable_folder(Path(run.out))
     for name in ("records", "prompts"):
         tidy(Path(run.out) / name)

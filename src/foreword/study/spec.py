@@ -9,6 +9,7 @@ from foreword.config.tuning import Tuning
 from foreword.data.task import Task
 from foreword.engine import Backbone
 from foreword.metrics import metric
+from foreword.prompts.inits import INITS
 from foreword.prompts.methods import Method
 from foreword.prompts.retrieve import signature
 from foreword.prompts.soft_prompt import SoftPrompt
@@ -63,7 +64,19 @@ class Spec:
                 "retriever": signature(row.retriever) if row.demonstrations == "retrieved" else None,
                 "metrics": {name: _signature(name) for name in task.metrics},
             }
+            | self._plugins()
         )
+
+    def _plugins(self) -> dict[str, Any]:
+        """What of another package's code trains or begins a training: its contents. A metric's and a retriever's are in their
+        signatures; a method's row and a task's examples are contents themselves."""
+        row = self.method
+        identities = {
+            "trainable": TRAINABLES.identity(row.trainable) if row.trains else "",
+            "init": INITS.identity(self.tuning.init) if row.trains and self.given is None else "",
+        }
+        brought = {kind: identity for kind, identity in identities.items() if identity}
+        return {"plugins": brought} if brought else {}
 
     def key(self, backbone: Backbone, task: Task) -> str:
         """The trial's name in the run folder."""

@@ -1,11 +1,12 @@
-"""The shelf of tasks, one per file; where data are missing it says what to download."""
+"""The shelf of tasks: a file each, or several in a file, and those of other packages; where data are not here, it says what to download."""
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -17,8 +18,9 @@ from foreword.data.task import Task
 from foreword.data.template import Template
 from foreword.tasks._check import Checked, Held, checked, held
 from foreword.tasks._own import saved, task_from_files, task_from_hub
-from foreword.util.errors import ForewordError, nearest, unknown
+from foreword.util.errors import ForewordError, nearest
 from foreword.util.files import stands
+from foreword.util.plugins import Plugin, Shelf
 
 __all__ = [
     "About",
@@ -35,6 +37,7 @@ __all__ = [
 ]
 
 DATA = "FOREWORD_DATA"
+SEVERAL = "_tasks"  # how the name of a file ends that holds several
 
 
 @dataclass(frozen=True)
@@ -57,19 +60,55 @@ class About:
         return self.where == "made here" or all(split.file for split in self.splits if split.needed)
 
 
+@functools.cache
+def _files() -> Mapping[str, str]:
+    """The file of each task. A file is named after its task; one that ends in `_tasks` holds several, and is read to know their
+    names."""
+    files = [info.name for info in pkgutil.iter_modules(__path__) if not info.name.startswith("_")]
+    several = {entry.NAME: file for file in files if file.endswith(SEVERAL) for entry in _read(file).TASKS}
+    return {file.replace("_", "-"): file for file in files if not file.endswith(SEVERAL)} | several
+
+
+def _read(file: str) -> ModuleType:
+    return importlib.import_module(f"{__name__}.{file}")
+
+
+def _own(name: str) -> ModuleType:
+    entry = _read(_files()[name])
+    if not hasattr(entry, "TASKS"):
+        return entry
+    several: dict[str, ModuleType] = {task.NAME: task for task in entry.TASKS}
+    return several[name]
+
+
+def _accept(brought: Any, plugin: Plugin) -> ModuleType:
+    lacks = [key for key in ("NAME", "SUMMARY", "load") if not hasattr(brought, key)]
+    if lacks:
+        raise plugin.fault(f"has no {lacks[0]}; a task is a module with NAME, SUMMARY and load(folder)")
+    if plugin.point.name != brought.NAME:
+        raise plugin.fault(f"calls itself '{brought.NAME}'")
+    entry: ModuleType = brought
+    return entry
+
+
+TASKS: Shelf[ModuleType] = Shelf("task", lambda: _files(), _own, _accept)
+
+
 def names() -> list[str]:
-    """The names on the shelf, from the file names alone; nothing is imported."""
-    modules = [info.name for info in pkgutil.iter_modules(__path__) if not info.name.startswith("_")]
-    return sorted(name.replace("_", "-") for name in modules)
+    """The names on the shelf; of other packages nothing is imported."""
+    return sorted(TASKS)
 
 
 def module(name: str) -> ModuleType:
     """The module of a task; `-` and `_` in its name are the same. Raises ForewordError with the nearest known
     name."""
+    return TASKS.named(_tidy(name))
+
+
+def _tidy(name: str) -> str:
+    """The name as the shelf has it."""
     tidy = name.strip().lower().replace("_", "-")
-    if tidy not in names():
-        raise unknown("task", name, names())
-    return importlib.import_module(f"{__name__}.{tidy.replace('-', '_')}")
+    return tidy if tidy in TASKS else name.strip()
 
 
 def place(name: str, data_dir: Path | str | None = None) -> Path | None:
@@ -104,9 +143,17 @@ def load(name: str, data_dir: Path | str | None = None) -> Task:
             f"into '{task_module.PLACE}' below the data folder."
         )
     if folder is None and hasattr(task_module, "PLACE"):
-        return _from_hub(task_module)
-    task: Task = task_module.load(folder)
-    return task
+        return _checked(task_module, _from_hub(task_module))
+    return _checked(task_module, task_module.load(folder))
+
+
+def _checked(task_module: ModuleType, task: Any) -> Task:
+    """The task that an entry gave. Raises ForewordError where another package's gives none, or one whose wording is code."""
+    plugin = TASKS.plugin(task_module.NAME) if task_module.NAME in TASKS else None
+    if plugin is not None and (type(task) is not Task or type(task.template) is not Template):
+        raise plugin.fault("gives no foreword.Task with a foreword.Template")
+    whole: Task = task
+    return whole
 
 
 def _from_hub(task_module: ModuleType) -> Task:
@@ -174,7 +221,7 @@ def load_task(
     """
     columns = Columns(input_column, target_column, references_column, id_column, choices_column, target_index)
     text = str(spec)
-    if not isinstance(spec, Path) and text.strip().lower().replace("_", "-") in names():
+    if not isinstance(spec, Path) and _tidy(text) in TASKS:
         own = {"columns": columns != Columns(), "choices": choices, "dev or test files": dev or test}
         for what, value in own.items():
             if value:

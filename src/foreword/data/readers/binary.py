@@ -19,9 +19,11 @@ _BATCH = 256  # rows of a Parquet file that are unpacked at once
 def parquet(raw: bytes, path: Path, form: Form, as_written: bool) -> Rows:
     """The rows of a Parquet file. as_written: columns of float32 and float16 as their shortest text (0.1, not
     0.10000000149011612). A value that Python cannot hold (a date after the year 9999) is refused where it is used."""
-    import pyarrow
-    from pyarrow import parquet as library
-
+    try:
+        import pyarrow
+        from pyarrow import parquet as library
+    except ImportError as error:
+        raise MissingExtraError(f"Reading the Parquet file {path}", "parquet") from error
     try:
         file = library.ParquetFile(io.BytesIO(raw))
         limits.rows(file.metadata.num_rows, path)

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from scipy.stats import pearsonr, spearmanr
+
 from foreword.metrics import metric
-from foreword.metrics.agreement import matthews, pearson, spearman
+from foreword.metrics.agreement import matthews
 from foreword.metrics.labels import label_f1
 from foreword.metrics.scorers._cases import LIST, TEXT, TEXTS, Case, mean
 
@@ -78,9 +81,20 @@ def _out(case: Case) -> dict[str, Any]:
 def _similarity(targets: Sequence[float], predictions: Sequence[float]) -> dict[str, Any]:
     if len(targets) < 2:
         return {"error": "ValueError"}
+    finite = bool(np.isfinite([*targets, *predictions]).all())  # ranks bear infinite numbers, means do not
     return {
-        "t5": {"pearson_corrcoef": pearson(targets, predictions), "spearman_corrcoef": spearman(targets, predictions)}
+        "t5": {
+            "pearson_corrcoef": _correlation(pearsonr, targets, predictions) if finite else None,
+            "spearman_corrcoef": _correlation(spearmanr, targets, predictions),
+        }
     }
+
+
+def _correlation(measure: Any, targets: Sequence[float], predictions: Sequence[float]) -> float | None:
+    """On a scale of -100 to 100; None where it is not defined, as one side does not vary or is no number."""
+    if np.isnan([*targets, *predictions]).any() or len(set(targets)) < 2 or len(set(predictions)) < 2:
+        return None
+    return 100.0 * float(measure(targets, predictions).statistic)
 
 
 def _number(text: str) -> float:

@@ -1,16 +1,101 @@
-"""The language models that foreword ships, a folder each."""
+"""The language models that foreword has made, a folder each: `medium` comes with every installation, all of them with the source."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
-from foreword.util.errors import unknown
+from foreword.util.errors import ForewordError, unknown
+from foreword.util.files import cache_folder
+
+SOURCE = "src/foreword/models/reference"  # in the repository and in the source archive
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One of them. folder: its name below SOURCE. weights: how many numbers it has. digest: of its files, see `shipped.digest_of`. size:
+    of them in bytes."""
+
+    name: str
+    folder: str
+    summary: str
+    weights: int
+    digest: str
+    size: int
+
+
+REFERENCES: Mapping[str, Reference] = MappingProxyType(
+    {
+        model.folder: model
+        for model in (
+            Reference(
+                "reference",
+                "medium",
+                "made by foreword of text that it generates, decoder-only",
+                2_607_552,
+                "074aae40198bf80724816ef0af650fc3fc38cb0c9327dacfac2d823d3a75d218",
+                5_350_641,
+            ),
+            Reference(
+                "reference-small",
+                "small",
+                "the same, smaller",
+                750_816,
+                "e2523fe99ce5edd3344d322b57edb33c819aaa5389878f5bb29bb5c91541d8c3",
+                1_637_040,
+            ),
+            Reference(
+                "reference-large",
+                "large",
+                "the same, larger and less trained",
+                6_787_296,
+                "fb41557be0058cf13a073f3d4add56e5ff3bde30c6c44a3b978ed1942ce41ae1",
+                13_711_145,
+            ),
+            Reference(
+                "reference-t5",
+                "t5",
+                "an encoder-decoder, by span corruption alone",
+                3_001_792,
+                "373421c5f75bfa629c2827e9eb26c1e6daee9ea07c2bcb71f4c836e6e4986d0c",
+                6_142_955,
+            ),
+            Reference(
+                "reference-t5-adapted",
+                "t5-adapted",
+                "the same after LM adaptation",
+                3_001_792,
+                "185864f87fc91d617edb74576e3b1350aa1915e48e2cd57d1863f81f884db486",
+                6_143_003,
+            ),
+        )
+    }
+)
+
+
+def kept_folder(model: Reference) -> Path:
+    """Where one that was fetched lies."""
+    return cache_folder() / "models" / model.name
+
+
+def here(model: Reference) -> Path | None:
+    """The folder of a reference model on this machine: beside this file, or where it was fetched to; None where there is none."""
+    places = (Path(__file__).parent / model.folder, kept_folder(model))
+    return next((place for place in places if (place / "config.json").is_file()), None)
 
 
 def folder(name: str) -> Path:
-    """The folder of a shipped model, `medium` say. Raises ForewordError for a name that is not shipped."""
-    here = Path(__file__).parent
-    shipped = sorted(path.parent.name for path in here.glob("*/config.json"))
-    if name not in shipped:
-        raise unknown("reference model", name, shipped)
-    return here / name
+    """The folder of a reference model, `medium` say. Raises ForewordError for a name that none has, and with the command where it is
+    not on this machine."""
+    if name not in REFERENCES:
+        raise unknown("reference model", name, REFERENCES)
+    model = REFERENCES[name]
+    place = here(model)
+    if place is None:
+        raise ForewordError(
+            f"The model '{model.name}' ({model.size / 1e6:,.0f} MB) does not come with the wheel, but with foreword's source, in "
+            f"{SOURCE}/{name}; take it from a clone or a source archive once: foreword models get {model.name} --from PATH."
+        )
+    return place

@@ -1,50 +1,77 @@
-"""The shelf of Retrievers, which find training Examples to show before an Example."""
+"""The shelf of Retrievers, which find training Examples to show before an Example: every file here that holds a RETRIEVER, and those of
+other packages."""
 
 from __future__ import annotations
 
+import functools
+import importlib
+import pkgutil
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
+from typing import Any
 
 from foreword.data.examples import Example
-from foreword.prompts.retrieve.bm25 import bm25_retriever, bm25_signature
-from foreword.prompts.retrieve.chance import random_retriever, random_signature
-from foreword.prompts.retrieve.pool import Encode, Found, Pool, Retriever, at_least_one, by_id
-from foreword.prompts.retrieve.vectors import dense_retriever, dense_signature, sentence_encoder
-from foreword.util.errors import unknown
+from foreword.prompts.retrieve.pool import Encode, Found, Kind, Pool, Ranked, Retriever, at_least_one, by_id
+from foreword.prompts.retrieve.vectors import sentence_encoder
+from foreword.util.plugins import Plugin, Shelf
 
-__all__ = ["RETRIEVERS", "Encode", "Found", "Pool", "Retriever", "fixed", "make", "sentence_encoder", "signature"]
+__all__ = [
+    "RETRIEVERS",
+    "Encode",
+    "Found",
+    "Kind",
+    "Pool",
+    "Ranked",
+    "Retriever",
+    "fixed",
+    "make",
+    "seeded",
+    "sentence_encoder",
+    "signature",
+]
 
-RETRIEVERS: dict[str, Callable[[Pool], Retriever]] = {
-    "random": random_retriever,
-    "bm25": bm25_retriever,
-    "dense": dense_retriever,
-}
-SIGNATURES: dict[str, Callable[[], str]] = {
-    "random": random_signature,
-    "bm25": bm25_signature,
-    "dense": dense_signature,
-}
+
+@functools.cache
+def _files() -> Mapping[str, Kind]:
+    entries: dict[str, Kind] = {}
+    for module in sorted(info.name for info in pkgutil.iter_modules(__path__)):
+        entry = getattr(importlib.import_module(f"{__name__}.{module}"), "RETRIEVER", None)
+        if entry is None:
+            continue
+        if entry.name in entries:
+            raise ValueError(f"Two retrievers are called '{entry.name}'; the second is in retrieve/{module}.py.")
+        entries[entry.name] = entry
+    return entries
 
 
-def make(
-    name: str, pool: Sequence[Example], *, seed: int = 0, encode: Encode | None = None, stem: str = ""
-) -> Retriever:
+def _accept(brought: Any, plugin: Plugin) -> Kind:
+    if not isinstance(brought, Kind) or brought.name != plugin.point.name:
+        raise plugin.fault("is no foreword.prompts.retrieve.Kind of that name")
+    return brought
+
+
+RETRIEVERS: Shelf[Kind] = Shelf("retriever", lambda: _files(), lambda name: _files()[name], _accept)
+
+
+def make(name: str, pool: Sequence[Example], *, seed: int = 0, encode: Encode | None = None) -> Retriever:
     """The retriever of that name over the training examples; see Pool.
 
     Raises ForewordError for an unknown name, an empty pool, and `dense` without `encode`.
     """
-    if name not in RETRIEVERS:
-        raise unknown("retriever", name, RETRIEVERS)
-    return RETRIEVERS[name](Pool(pool, seed, encode, stem))
+    return RETRIEVERS.named(name).make(Pool(pool, seed, encode))
 
 
 def signature(name: str) -> str:
-    """The constants and versions that decide what the retriever of that name shows: part of a trial's key. Raises ForewordError for an
-    unknown name."""
-    if name not in RETRIEVERS:
-        raise unknown("retriever", name, RETRIEVERS)
-    return SIGNATURES[name]()
+    """The constants and versions that decide what the retriever of that name shows, and the contents of the package where it is another
+    package's: part of a trial's key. Raises ForewordError for an unknown name."""
+    identity = RETRIEVERS.named(name).signature()
+    return f"{identity}|{RETRIEVERS.identity(name)}" if RETRIEVERS.identity(name) else identity
+
+
+def seeded(name: str) -> bool:
+    """Whether the seed changes what the retriever of that name shows; of none, nothing does."""
+    return bool(name) and RETRIEVERS.named(name).seeded
 
 
 def fixed(pool: Sequence[Example], k: int, seed: int) -> list[Example]:

@@ -12,11 +12,9 @@ from typing import Any
 
 import bm25s
 import numpy as np
-import Stemmer
 
 from foreword.data.examples import Example
-from foreword.prompts.retrieve.pool import Pool, Ranked, Ranking, Retriever, Vectors
-from foreword.util.errors import unknown
+from foreword.prompts.retrieve.pool import Kind, Pool, Ranked, Ranking, Retriever, Vectors
 from foreword.util.folding import pieces
 
 K1 = 1.5  # Robertson and Zaragoza 2009: how soon a repeated word counts no more
@@ -93,17 +91,7 @@ def _cutter(pool: Pool) -> Callable[[str], list[str]]:
 
     A one-word question shares its word with no other question, so whole words would tell nothing apart.
     """
-    stemmer = _stemmer(pool.stem)
-    if statistics.median(len(pieces(text)) for text in pool.texts) <= 1:
-        return trigrams
-    if stemmer is None:
-        return pieces
-    return lambda text: list(stemmer.stemWords(pieces(text)))
+    return trigrams if statistics.median(len(pieces(text)) for text in pool.texts) <= 1 else pieces
 
 
-def _stemmer(language: str) -> Any:
-    if not language:
-        return None
-    if language not in Stemmer.algorithms():
-        raise unknown("stemmer", language, Stemmer.algorithms())
-    return Stemmer.Stemmer(language)
+RETRIEVER = Kind("bm25", bm25_retriever, bm25_signature)

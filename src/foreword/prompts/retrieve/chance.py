@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from random import Random
 
 from foreword.data.examples import Example
-from foreword.prompts.retrieve.pool import Pool, Ranked, Ranking, Retriever, by_id
+from foreword.prompts.retrieve.pool import Kind, Pool, Ranked, Ranking, Retriever, by_id
 
 
 def random_signature() -> str:
@@ -34,3 +34,6 @@ def _past(number: int, bars: Sequence[int]) -> int:
     for bar in bars:
         number += number >= bar
     return number
+
+
+RETRIEVER = Kind("random", random_retriever, random_signature, seeded=True)

@@ -48,14 +48,12 @@ class Retriever(Protocol):
 class Pool:
     """The training examples, grouped by question, in the order of each question's first example.
 
-    encode: gives the vectors of texts, [N, H]; only `dense` needs it. stem: a PyStemmer language for `bm25`, ""
-    for none. Raises ForewordError where there is no example.
+    encode: gives the vectors of texts, [N, H]; only `dense` needs it. Raises ForewordError where there is no example.
     """
 
     examples: Sequence[Example]
     seed: int = 0
     encode: Encode | None = None
-    stem: str = ""
 
     def __post_init__(self) -> None:
         if not self.examples:
@@ -98,6 +96,17 @@ class Pool:
     def shown(self, number: int, example: Example) -> Example:
         """The first training example of a question that is not barred whose id is not that of `example`."""
         return next(candidate for candidate in self.groups[number] if candidate.id != example.id)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """An entry of the shelf of retrievers. make: the retriever over a pool. signature: the constants and versions that decide what it
+    shows, part of a trial's key. seeded: whether the seed changes what it shows."""
+
+    name: str
+    make: Callable[[Pool], Retriever]
+    signature: Callable[[], str]
+    seeded: bool = False
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 
 from foreword.data.examples import Example
 from foreword.models.vetted import INDEX, refuse_unsafe
-from foreword.prompts.retrieve.pool import Encode, Pool, Ranked, Ranking, Retriever, Vectors
+from foreword.prompts.retrieve.pool import Encode, Kind, Pool, Ranked, Ranking, Retriever, Vectors
 from foreword.util.errors import ForewordError, MissingExtraError
 from foreword.util.files import read_json
 
@@ -233,3 +233,6 @@ def _parts(locate: Callable[[str], Path | None]) -> list[str]:
     if router is not None:
         parts += list(read_json(router, "encoder's router_config.json").get("types", {}))
     return [part for part in parts if part]
+
+
+RETRIEVER = Kind("dense", dense_retriever, dense_signature)

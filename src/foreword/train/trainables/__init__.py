@@ -1,22 +1,22 @@
-"""The shelf of trainables: every file here that holds a TRAINABLE; two of one name are refused."""
+"""The shelf of trainables: every file here that holds a TRAINABLE, and those of other packages."""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 from foreword.config.run import Run
 from foreword.config.tuning import Tuning
-from foreword.prompts.methods import METHODS, REFERENCES, current
+from foreword.prompts.methods import ROWS, current
 from foreword.train.trainables.base import PrefixLike, Rate, Setup, Trainable, Training
+from foreword.util.plugins import Plugin, Shelf
 
 __all__ = ["TRAINABLES", "PrefixLike", "Rate", "Setup", "Trainable", "Training", "tuning_for", "usable"]
 
 
-def _shelf() -> dict[str, Trainable]:
+def _files() -> dict[str, Trainable]:
     entries: dict[str, Trainable] = {}
     for module in sorted(info.name for info in pkgutil.iter_modules(__path__)):
         entry = getattr(importlib.import_module(f"{__name__}.{module}"), "TRAINABLE", None)
@@ -28,7 +28,14 @@ def _shelf() -> dict[str, Trainable]:
     return entries
 
 
-TRAINABLES: Mapping[str, Trainable] = MappingProxyType(_shelf())
+def _accept(brought: Any, plugin: Plugin) -> Trainable:
+    if not isinstance(brought, Trainable) or brought.name != plugin.point.name:
+        raise plugin.fault("is no foreword.train.trainables.Trainable of that name")
+    return brought
+
+
+_OWN: Mapping[str, Trainable] = _files()
+TRAINABLES: Shelf[Trainable] = Shelf("trainable", lambda: _OWN, lambda name: _OWN[name], _accept)
 
 
 def tuning_for(run: Run, name: str) -> Tuning:
@@ -36,8 +43,8 @@ def tuning_for(run: Run, name: str) -> Tuning:
     other trainables read, so that they change no key of its trials. The run's own settings where the name is empty."""
     if not name:
         return run.tuning
-    entry = TRAINABLES[name]
-    foreign = {key for other in TRAINABLES.values() for key in other.settings} - entry.settings
+    entry = TRAINABLES.named(name)
+    foreign = {key for other in _OWN.values() for key in other.settings} - entry.settings
     update: dict[str, Any] = {key: Tuning.model_fields[key].default for key in foreign}
     rate: Any = run
     for part in entry.rate.setting.split("."):
@@ -47,5 +54,5 @@ def tuning_for(run: Run, name: str) -> Tuning:
 
 def usable(label: str) -> bool:
     """Whether the method of this label can be used after a comparison: it trains nothing, or what it trains is kept."""
-    row = (METHODS | REFERENCES).get(current(label).split(":")[0].split("+")[0])
-    return row is None or not row.trainable or TRAINABLES[row.trainable].artifact is not None
+    row = ROWS.get(current(label).split(":")[0].split("+")[0])
+    return row is None or not row.trainable or TRAINABLES.named(row.trainable).artifact is not None

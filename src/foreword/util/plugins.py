@@ -1,0 +1,161 @@
+"""A shelf: foreword's own items of one kind and those that other packages bring through entry points, read when first asked for."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from foreword.util.errors import ForewordError, unknown
+
+KINDS = {
+    "task": "foreword.tasks",
+    "metric": "foreword.metrics",
+    "method": "foreword.methods",
+    "retriever": "foreword.retrievers",
+    "init": "foreword.inits",
+    "trainable": "foreword.trainables",
+}
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")  # `:`, `+`, `,` and `/` have meanings where names are written
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """An item that another package brings: an entry point of one of the groups. kind: of item, in a word."""
+
+    kind: str
+    point: EntryPoint
+
+    @property
+    def package(self) -> str:
+        """The package and its version, as a sentence has them."""
+        dist = self.point.dist
+        return f"The package '{dist.name}' {dist.version}" if dist is not None else f"The package of {self.point.value}"
+
+    def fault(self, reason: str) -> ForewordError:
+        """The refusal of what the package brings, for a reason such as `is no Metric`."""
+        return ForewordError(
+            f"{self.package} brings the {self.kind} '{self.point.name}' ({self.point.value}), which {reason}; "
+            "mend the package, or uninstall it."
+        )
+
+    def load(self) -> Any:
+        """What the entry point names. Raises ForewordError where it cannot be imported, for whatever reason."""
+        if not _NAME.fullmatch(self.point.name):
+            raise self.fault(
+                "has a name that cannot be written where names are listed (letters, digits, '.', '-', '_')"
+            )
+        try:
+            return self.point.load()
+        except (
+            Exception,
+            SystemExit,
+        ) as error:  # the code of others may fail in any way; the sentence keeps the reason
+            raise self.fault(f"cannot be imported ({type(error).__name__}: {error})") from error
+
+    @functools.cached_property
+    def identity(self) -> str:
+        """The package, its version and a digest of all its files but bytecode: what may change a number is in it."""
+        dist = self.point.dist
+        return f"{dist.name if dist else ''}=={dist.version if dist else ''}|sha256:{_digest(self.point.module)}"
+
+
+def _digest(module: str) -> str:
+    """A digest of the package, or the one file, that a module belongs to: paths and contents, bytecode left out."""
+    parts = module.split(".")
+    spec = importlib.util.find_spec(parts[0])
+    for end in range(2, len(parts) + 1):  # a namespace package is shared by strangers: what lies below it counts
+        if spec is None or spec.origin is not None:
+            break
+        spec = importlib.util.find_spec(".".join(parts[:end]))
+    if spec is None or spec.origin is None:
+        raise ForewordError(f"The module '{module}' of a plug-in has no file to be known by; install it as files.")
+    origin = Path(spec.origin)
+    root = origin.parent if spec.submodule_search_locations is not None else origin
+    while not root.exists():  # in a zip archive: the archive
+        root = root.parent
+    paths = sorted(path for path in root.rglob("*") if path.is_file()) if root.is_dir() else [root]
+    digest = hashlib.sha256()
+    for path in paths:
+        if path.suffix in (".pyc", ".pyo"):
+            continue
+        contents = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest.update(f"{path.relative_to(root).as_posix()}\n{contents}\n".encode())
+    return digest.hexdigest()[:24]
+
+
+@functools.cache
+def plugins(kind: str) -> Mapping[str, tuple[Plugin, ...]]:
+    """The items of one kind that installed packages bring, by their names; nothing is imported."""
+    entries: dict[str, tuple[Plugin, ...]] = {}
+    for point in sorted(entry_points(group=KINDS[kind]), key=lambda point: (point.name, point.value)):
+        entries[point.name] = (*entries.get(point.name, ()), Plugin(kind, point))
+    return entries
+
+
+class Shelf(Mapping[str, Item], Generic[Item]):
+    """Names to the items of one kind: foreword's own in their order, then those of other packages in alphabetical order.
+
+    own: the names of foreword's own; item: the one of a name. accept: makes an item of what an entry point names, or raises
+    `Plugin.fault`. A name that two bring is refused when it is asked for.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        own: Callable[[], Iterable[str]],
+        item: Callable[[str], Item],
+        accept: Callable[[Any, Plugin], Item],
+    ) -> None:
+        self.kind, self._own, self._item, self._accept = kind, own, item, accept
+        self._loaded: dict[str, Item] = {}
+
+    def __getitem__(self, name: str) -> Item:
+        """The item. Raises KeyError for an unknown name, ForewordError for a plug-in that cannot be used."""
+        brought = self.plugin(name)
+        if brought is None:
+            if name not in self._own():
+                raise KeyError(name)
+            return self._item(name)
+        if name not in self._loaded:
+            self._loaded[name] = self._accept(brought.load(), brought)
+        return self._loaded[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._own() or name in plugins(self.kind)
+
+    def __iter__(self) -> Iterator[str]:
+        own = list(self._own())
+        return iter([*own, *(name for name in plugins(self.kind) if name not in own)])
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def plugin(self, name: str) -> Plugin | None:
+        """The plug-in of that name; None for one of foreword's own. Raises ForewordError where two bring the name."""
+        brought = plugins(self.kind).get(name, ())
+        if brought and name in self._own():
+            raise brought[0].fault(f"is the name of a {self.kind} of foreword's own")
+        if len(brought) > 1:
+            other = brought[1].package.removeprefix("The ")
+            raise brought[0].fault(f"the {other} brings too")
+        return brought[0] if brought else None
+
+    def identity(self, name: str) -> str:
+        """What the item of a plug-in is known by in a trial's key; empty for one of foreword's own."""
+        brought = self.plugin(name)
+        return "" if brought is None else brought.identity
+
+    def named(self, name: str) -> Item:
+        """The item of that name. Raises ForewordError with the nearest known name."""
+        if name not in self:
+            raise unknown(self.kind, name, self)
+        return self[name]
