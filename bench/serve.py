@@ -51,7 +51,7 @@ COLUMNS = {
 
 
 @dataclass(frozen=True)
-class Told:
+class Streamed:
     """One streamed answer. first: seconds until its first text, as seen by who asked when all began."""
 
     text: str
@@ -69,7 +69,7 @@ class Asker:
     longest: int
     more: dict[str, Any]
 
-    async def one(self, place: int, model: str, begun: float) -> Told:
+    async def stream(self, place: int, model: str, begun: float) -> Streamed:
         """One request's answer as it streams."""
         body = {
             "model": model,
@@ -88,22 +88,22 @@ class Asker:
                     piece = choice.get("text") or ""
                     first = first or (time.perf_counter() - begun if piece else 0.0)
                     text += piece
-        return Told(text, first or time.perf_counter() - begun)
+        return Streamed(text, first or time.perf_counter() - begun)
 
-    async def at_once(self, places: Sequence[int], *, base: str = "") -> list[Told]:
+    async def at_once(self, places: Sequence[int], *, base: str = "") -> list[Streamed]:
         """All of these together."""
         begun = time.perf_counter()
-        return list(await asyncio.gather(*(self.one(at, base or self.models[at], begun) for at in places)))
+        return list(await asyncio.gather(*(self.stream(at, base or self.models[at], begun) for at in places)))
 
-    async def in_turns(self) -> list[Told]:
+    async def in_turns(self) -> list[Streamed]:
         """Prompt after prompt, the requests of each together."""
-        told: dict[int, Told] = {}
+        answers: dict[int, Streamed] = {}
         for model in dict.fromkeys(self.models):
             places = [at for at, other in enumerate(self.models) if other == model]
-            told |= zip(places, await self.at_once(places), strict=True)
-        return [told[at] for at in range(len(self.texts))]
+            answers |= zip(places, await self.at_once(places), strict=True)
+        return [answers[at] for at in range(len(self.texts))]
 
-    async def one_by_one(self) -> list[Told]:
+    async def one_by_one(self) -> list[Streamed]:
         """Each request when the one before has been answered."""
         return [(await self.at_once([at]))[0] for at in range(len(self.texts))]
 
@@ -141,13 +141,13 @@ def folder_of(model: str) -> Path:
     return reference.folder(SHIPPED[model][0]) if model in SHIPPED else cache.located(model)
 
 
-def filled(backbone: Backbone, where: Path, told: argparse.Namespace) -> Registry:
+def filled(backbone: Backbone, where: Path, settings: argparse.Namespace) -> Registry:
     """A store of random soft prompts."""
     registry = Registry(where / "store")
     row = parse("pt", shots=1, retriever="bm25", retrievers=["bm25"]).as_dict()
-    for number in range(told.prompts):
-        generator = torch.Generator().manual_seed(told.seed + number)
-        values = torch.randn((told.prompt_length, backbone.hidden), generator=generator) * backbone.scale
+    for number in range(settings.prompts):
+        generator = torch.Generator().manual_seed(settings.seed + number)
+        values = torch.randn((settings.prompt_length, backbone.hidden), generator=generator) * backbone.scale
         provenance = Provenance(
             backbone.name, backbone.fingerprint, label="pt", method=row, seed=number, kind=backbone.kind
         )
@@ -156,18 +156,18 @@ def filled(backbone: Backbone, where: Path, told: argparse.Namespace) -> Registr
     return registry
 
 
-def inputs(backbone: Backbone, told: argparse.Namespace) -> list[str]:
+def inputs(backbone: Backbone, settings: argparse.Namespace) -> list[str]:
     """Texts of mixed lengths, of the model's own words."""
-    rng = random.Random(f"{told.seed}/inputs")
+    rng = random.Random(f"{settings.seed}/inputs")
     plain = [token for token in range(backbone.vocab) if not backbone.tokenizer.controls([token])]
-    lengths = [rng.randint(8, 48) for _ in range(told.requests)]
+    lengths = [rng.randint(8, 48) for _ in range(settings.requests)]
     return [backbone.tokenizer.text([rng.choice(plain) for _ in range(length)]).strip() or "a" for length in lengths]
 
 
-async def measured(ours: Asker, theirs: Asker | None, told: argparse.Namespace) -> dict[str, Any]:
+async def measured(ours: Asker, theirs: Asker | None, settings: argparse.Namespace) -> dict[str, Any]:
     """Seconds and first tokens of each contender, round by round."""
     everything = range(len(ours.texts))
-    work: dict[str, Callable[[], Awaitable[list[Told]]]] = {
+    work: dict[str, Callable[[], Awaitable[list[Streamed]]]] = {
         "mixed": lambda: ours.at_once(everything),
         "turns": ours.in_turns,
         "alone": ours.one_by_one,
@@ -178,31 +178,31 @@ async def measured(ours: Asker, theirs: Asker | None, told: argparse.Namespace) 
     texts: dict[str, list[str]] = {}
     spent: dict[str, list[float]] = {name: [] for name in work}
     first: dict[str, list[float]] = {name: [] for name in work}
-    for number in range(1 + told.repeats):
+    for number in range(1 + settings.repeats):
         for name in list(work) if number % 2 == 0 else list(work)[::-1]:
             begun = time.perf_counter()
             answers = await work[name]()
             seconds = time.perf_counter() - begun
-            said = [answer.text for answer in answers]
-            if texts.setdefault(name, said) != said and name != "peer":
+            spoken = [answer.text for answer in answers]
+            if texts.setdefault(name, spoken) != spoken and name != "peer":
                 sys.exit(f"{name}: an answer is not the one of the round before; no time is printed.")
             if number:  # the first round warms
                 spent[name].append(seconds)
                 first[name].append(statistics.median(answer.first for answer in answers))
-            _run.speaker(told)(f"round {number} {name}: {seconds:.2f} s")
+            _run.speaker(settings)(f"round {number} {name}: {seconds:.2f} s")
     if texts["turns"] != texts["alone"] or texts["mixed"] != texts["alone"]:
         sys.exit("mixed: an answer is not the one that its request gets alone; no time is printed.")
     return {"spent": spent, "first": first, "texts": texts}
 
 
-def row(model: str, found: dict[str, Any], told: argparse.Namespace) -> dict[str, Any]:
+def row(model: str, measurements: dict[str, Any], settings: argparse.Namespace) -> dict[str, Any]:
     """A line of the table: medians, and ratios round by round."""
-    spent, first, texts = found["spent"], found["first"], found["texts"]
+    spent, first, texts = measurements["spent"], measurements["first"], measurements["texts"]
     median = {name: statistics.median(values) for name, values in spent.items()}
-    made = {
+    figures = {
         "model": model,
-        "prompts": told.prompts,
-        "requests": told.requests,
+        "prompts": settings.prompts,
+        "requests": settings.requests,
         "seconds": median["mixed"],
         "ratio_turns": statistics.median(_run.ratios(spent, "mixed", "turns")),
         "ratio_alone": statistics.median(_run.ratios(spent, "mixed", "alone")),
@@ -214,26 +214,26 @@ def row(model: str, found: dict[str, Any], told: argparse.Namespace) -> dict[str
     }
     if "peer" in spent:
         differ = sum(mine.strip() != other.strip() for mine, other in zip(texts["base"], texts["peer"], strict=True))
-        made |= {
+        figures |= {
             "ratio": statistics.median(_run.ratios(spent, "base", "peer")),
             "peer_first": statistics.median(first["peer"]),
             "peer_differs": differ,
         }
-    return made
+    return figures
 
 
-async def measure(model: str, told: argparse.Namespace) -> dict[str, Any]:
+async def measure(model: str, settings: argparse.Namespace) -> dict[str, Any]:
     """One model: both servers run side by side, and one at a time is asked."""
     with tempfile.TemporaryDirectory() as where, contextlib.ExitStack() as stack:
         with load_backbone(model) as backbone:
-            registry, texts = filled(backbone, Path(where), told), inputs(backbone, told)
+            registry, texts = filled(backbone, Path(where), settings), inputs(backbone, settings)
         port = free_port()
         command = [sys.executable, "-m", "foreword", "serve", "-m", model, "--prompts", registry.folder, "--port", port]
-        url = stack.enter_context(serving([*command, "--max-rows", told.rows_at_once], port, "/ready"))
+        url = stack.enter_context(serving([*command, "--max-rows", settings.rows_at_once], port, "/ready"))
         client = httpx.AsyncClient(timeout=None, limits=httpx.Limits(max_connections=None))
-        names = [f"p{at % told.prompts}" for at in range(told.requests)]
-        ours, theirs = Asker(client, url, texts, names, told.longest, {"raw": True}), None
-        if told.peer:
+        names = [f"p{at % settings.prompts}" for at in range(settings.requests)]
+        ours, theirs = Asker(client, url, texts, names, settings.longest, {"raw": True}), None
+        if settings.peer:
             port, folder = free_port(), folder_of(model)
             words = [
                 Path(sys.executable).with_name("transformers"),
@@ -244,35 +244,35 @@ async def measure(model: str, told: argparse.Namespace) -> dict[str, Any]:
                 "--host",
                 "127.0.0.1",
             ]
-            batched = ["--continuous-batching"] if told.peer == "batching" else []
+            batched = ["--continuous-batching"] if settings.peer == "batching" else []
             peer = stack.enter_context(
                 serving([*words, "--device", "cpu", "--dtype", "float32", *batched], port, "/health")
             )
-            theirs = Asker(client, peer, texts, [str(folder)] * told.requests, told.longest, {})
+            theirs = Asker(client, peer, texts, [str(folder)] * settings.requests, settings.longest, {})
         try:
-            return row(model, await measured(ours, theirs, told), told)
+            return row(model, await measured(ours, theirs, settings), settings)
         finally:
             await client.aclose()
 
 
 def main(given: Sequence[str] | None = None) -> None:
     """Print the table, or the JSON document."""
-    made = _run.parser(__doc__ or "", repeats=3)
-    made.add_argument("--model", nargs="+", default=["reference", "smollm2"])
-    made.add_argument("--prompts", type=int, default=16)
-    made.add_argument("--prompt-length", type=int, default=20, help="P")
-    made.add_argument("--requests", type=int, default=64)
-    made.add_argument("--longest", type=int, default=32, help="tokens of an answer at most")
-    made.add_argument("--rows-at-once", type=int, default=32)
-    made.add_argument(
+    parser = _run.parser(__doc__ or "", repeats=3)
+    parser.add_argument("--model", nargs="+", default=["reference", "smollm2"])
+    parser.add_argument("--prompts", type=int, default=16)
+    parser.add_argument("--prompt-length", type=int, default=20, help="P")
+    parser.add_argument("--requests", type=int, default=64)
+    parser.add_argument("--longest", type=int, default=32, help="tokens of an answer at most")
+    parser.add_argument("--rows-at-once", type=int, default=32)
+    parser.add_argument(
         "--peer",
         choices=["locked", "batching", ""],
         default="locked",
         help="how transformers serve runs; '': it does not",
     )
-    told = _run.parsed(made, given)
-    rows = [asyncio.run(measure(model, told)) for model in told.model]
-    _run.finish(told, "serve", rows, COLUMNS)
+    settings = _run.parsed(parser, given)
+    rows = [asyncio.run(measure(model, settings)) for model in settings.model]
+    _run.finish(settings, "serve", rows, COLUMNS)
 
 
 if __name__ == "__main__":

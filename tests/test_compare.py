@@ -79,7 +79,7 @@ def test_every_row_is_complete(own: Path, tmp_path: Path, family: str) -> None:
         assert row.trainable_parameters == (3 * 32 if method.soft else 0)
         assert (row.train_seconds > 0) == method.soft and row.seconds_per_answer > 0
         assert (row.prefix_tokens > 0) == (label != "zero")
-    assert outcome.made == len(outcome.records) == 12
+    assert outcome.computed == len(outcome.records) == 12
     assert len(outcome.summary.comparisons) == len(ALL) - 1
     best = max(row.mean for row in rows.values())
     assert (outcome.summary.recommendation.method in ALL) == (best > 0), "random weights score nothing: none is marked"
@@ -133,12 +133,12 @@ def test_only_what_is_missing_runs(own: Path, tmp_path: Path) -> None:
     first = compare(run(own, tmp_path, ["zero", "icl"]))
     before = records(tmp_path)
     second = compare(run(own, tmp_path, ["zero", "icl", "few", "icl:bm25:2"], [0, 1]))
-    assert (first.made, second.made, second.found) == (2, 3, 2)
+    assert (first.computed, second.computed, second.reused) == (2, 3, 2)
     assert {key: time for key, time in records(tmp_path).items() if key in before} == before
     third = compare(run(own, tmp_path, ["zero", "icl", "few", "icl:bm25:2"], [0, 1, 2]))
-    assert third.made == 1, "one more seed of the one method that chance touches"
+    assert third.computed == 1, "one more seed of the one method that chance touches"
     again = compare(run(own, tmp_path, ["icl:bm25:1"], [7]))
-    assert again.made == 0, "the same contents under another label and seed"
+    assert again.computed == 0, "the same contents under another label and seed"
     assert (again.records[0].label, again.records[0].seed) == ("icl:bm25:1", 7)
 
 
@@ -147,7 +147,7 @@ def test_a_changed_k_remakes_its_own_records_only(own: Path, tmp_path: Path) -> 
     compare(run(own, tmp_path, methods))
     before = set(records(tmp_path))
     outcome = compare(run(own, tmp_path, methods, shots=2))
-    assert outcome.made == 3, "few of two seeds, and icl"
+    assert outcome.computed == 3, "few of two seeds, and icl"
     assert before < set(records(tmp_path))
 
 
@@ -177,7 +177,7 @@ def test_the_name_of_a_file_decides_nothing(own: Path, tmp_path: Path) -> None:
     other = tmp_path / "renamed.jsonl"
     other.write_bytes(own.read_bytes())
     outcome = compare(run(other, tmp_path / "run", ["zero", "pt"]))
-    assert (outcome.made, outcome.summary.task) == (0, "renamed")
+    assert (outcome.computed, outcome.summary.task) == (0, "renamed")
     other.write_bytes(own.read_bytes() + b'{"input": "one more", "target": "ba"}\n')
     assert len(planned(run(other, tmp_path / "run", ["zero", "pt"])).missing) == 3
 

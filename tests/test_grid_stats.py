@@ -35,14 +35,14 @@ def test_a_grid_is_judged_together_and_says_what_it_could_have_told() -> None:
         "same": (sample(base + rng.standard_normal((3, 200))), sample(base)),
     }
     made = stats.paired(cells)
-    assert made["far"].told and not made["same"].told
+    assert made["far"].significant and not made["same"].significant
     assert made["far"].ci95[0] > 0 and made["same"].ci95[0] < 0 < made["same"].ci95[1]
     for key, cell in made.items():
         assert (cell.p_holm < 0.05) == (not cell.ci95[0] <= 0 <= cell.ci95[1]), key
         assert cell.p_bh <= cell.p_holm + 1e-12
         assert 0 < cell.detectable < 3
     one = stats.paired({"prompt": (sample(base[:1] + 30), sample(base[:1]))})["prompt"]
-    assert one.p_holm < 0.05 and not one.told, "one seed speaks of its prompt"
+    assert one.p_holm < 0.05 and not one.significant, "one seed speaks of its prompt"
 
 
 def test_those_that_are_not_told_apart_are_tied() -> None:
@@ -107,10 +107,10 @@ def test_the_test_of_spread_holds_its_level_and_has_the_power_that_it_says() -> 
 def test_five_tasks_can_show_it_and_four_cannot() -> None:
     calm, wild = [50.0, 50.1, 49.9], [40.0, 60.0, 55.0]
     five = stats.lower_spread([(calm, wild)] * 5)
-    assert five.told and five.p == pytest.approx(1 / 32) == five.least
+    assert five.significant and five.p == pytest.approx(1 / 32) == five.least
     assert five.ratio == pytest.approx(0.1) and five.cells == 5, "a ratio beyond ten counts as ten"
     four = stats.lower_spread([(calm, wild)] * 4)
-    assert not four.told and four.power == 0.0
+    assert not four.significant and four.power == 0.0
     other = stats.lower_spread([(wild, calm)] * 5)
     assert other.p == 1.0 and other.ratio == pytest.approx(10.0)
     same = stats.lower_spread([(calm, calm)] * 5)

@@ -80,7 +80,7 @@ def test_labels_are_read(label: str, k: int, retriever: str) -> None:
     [
         (
             "zer",
-            r"There is no method 'zer'; did you mean 'zero'\? Known: few, full-ft, icl, ipt, ipt-fixed, pt, zero\.",
+            r"There is no method 'zer'; did you mean 'zero'\? Known: few, full-ft, icl, ipt, ipt-fixed, lora, pt, zero\.",
         ),
         ("", r"There is no method ''"),
         ("zero:2", r"The method 'zero:2' asks for demonstrations, but 'zero' shows none; write 'zero' alone\."),

@@ -14,7 +14,7 @@ from foreword.results.cells import Bins, Cell, Coordinates, Curve, Entry, Matrix
 from foreword.results.record import Answer, Costs, DemonstrationRef, Record
 from foreword.study.measure import choose, difference, entry
 from foreword.study.preset import preset
-from foreword.study.questions import QUESTIONS
+from foreword.study.questions import QUESTIONS, answers
 from foreword.study.questions.costs import near
 from foreword.study.text import grids, shown
 from foreword.util.errors import ForewordError
@@ -239,3 +239,8 @@ def test_other_examples_are_not_compared() -> None:
     with pytest.raises(ForewordError, match="answer other examples than those they are compared with"):
         difference([one], [Cell(other.id, other.at, other.paper, "done", fewer)])
     assert difference([one], [cell("icl-1", "dart", None)]) is None
+    cells = [one, Cell(other.id, other.at, other.paper, "done", fewer)]
+    refused = answers(cells, preset("sun2023-main"), NOWHERE)
+    (why,) = refused["main"]
+    assert isinstance(why, Test) and why.holds is None and "answer other examples" in why.note
+    assert isinstance(refused["variance"][0], Table), "the other question is answered"

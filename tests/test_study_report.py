@@ -12,13 +12,15 @@ from typing import Any
 
 import pytest
 
+import entry
 import study_pages
 from foreword.report.study import StudyPage, study_page, write_site, write_study
 from foreword.report.study.figures import pictures
-from foreword.report.study.held import counted, held_of
+from foreword.report.study.held import counted, held_of, varies
 from foreword.report.study.tested import places
 from foreword.results import stats
-from foreword.results.cells import Bins, Curve, Table
+from foreword.results.cells import Bins, Curve, Entry, Table
+from foreword.results.papers import paper
 from foreword.util.errors import ForewordError
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -77,20 +79,23 @@ def test_every_number_that_the_paper_has_finds_it(main: StudyPage) -> None:
 
 def _as_the_papers(table: Table) -> Table:
     """The same with the paper's models, tasks, metrics and numbers, and narrow intervals."""
-    from foreword.results.papers import paper
-
     metrics = {"spider": "spider_match", "mtop": "mtop_em", "logic2text": "blec"}
     rows = []
     for row in table.rows:
         entries = []
-        for entry in row.entries:
-            number = paper("sun2023").number("sun2023-main", entry.paper)  # type: ignore[union-attr]
+        for own in row.entries:
+            assert isinstance(own, Entry)
+            number, task = paper("sun2023").number("sun2023-main", own.paper), own.paper["task"]
             score = number.value if number else 1.0
-            task = entry.paper["task"]  # type: ignore[union-attr]
-            entries.append(replace(entry, model=entry.paper["model"], task=task, metric=metrics.get(task, "bleu"), score=score,
-                                   ci95=(score - 0.2, score + 0.2)))  # type: ignore[type-var, union-attr]  # fmt: skip
+            ours = {"model": own.paper["model"], "task": task, "metric": metrics.get(task, "bleu")}
+            entries.append(replace(own, **ours, score=score, ci95=(score - 0.2, score + 0.2)))
         rows.append(replace(row, entries=tuple(entries)))
     return replace(table, rows=tuple(rows))
+
+
+def test_whether_a_seed_matters_follows_from_the_method() -> None:
+    names = ("zero", "icl-1", "icl-3", "icl-random-1", "few", "pt", "ipt", "full-ft", "multi-task")
+    assert [name for name in names if not varies(name)] == ["zero", "icl-1", "icl-3"]
 
 
 def test_ties_and_what_scores_vary_by_are_told(html: str, main: StudyPage) -> None:
@@ -115,6 +120,15 @@ def test_ghosts_stand_where_the_paper_s_models_do() -> None:
     xs = sorted({row["x"] for row in ghosts})
     assert xs == sorted(study_pages.SIZES.values())
     assert {row["y"] for row in ghosts if row["series"] == "pt"} == {58.5, 63.8, 75.8, 80.3, 90.0}
+
+
+def test_a_cell_that_two_studies_ask_for_is_shown_once() -> None:
+    first, second = study_pages.transfer(), replace(study_pages.transfer(), name="sun2023-main")
+    html = study_page([first, second])
+    ids = re.findall(r'id="([^"]+)"', html)
+    assert len(ids) == len(set(ids)), "a link leads to one place"
+    assert "Its cells are shown with an earlier study of this page." in html
+    assert html.count("<h1") == 1 and html.count('<details class="behind"') == len({cell.id for cell in first.cells})
 
 
 def test_bold_is_what_surely_beats_the_baseline() -> None:
@@ -173,6 +187,37 @@ def test_a_site_has_an_index_pages_pictures_and_a_summary(tmp_path: Path) -> Non
         write_site(tmp_path / "new", runs, baseline="runs/c")
     with pytest.raises(ForewordError, match="no study"):
         write_site(tmp_path / "new", {})
+
+
+OWN = """title = "Mine"
+questions = ["main"]
+
+[[parts]]
+name = "grid"
+methods = ["zero", "icl-1"]
+
+[smoke]
+models = { mine = "MODEL" }
+tasks = { dart = "mini-dart" }
+seeds = [0]
+run = { limit = 3, max_new_tokens = 4 }
+"""
+
+
+def test_finished_studies_become_a_site_by_one_command(tmp_path: Path) -> None:
+    model = entry.save_model(tmp_path / "tiny", "bloom")
+    (tmp_path / "mine.toml").write_text(OWN.replace("MODEL", str(model)), encoding="utf-8")
+    ran = entry.foreword("study", tmp_path / "mine.toml", "--out", tmp_path / "runs")
+    assert ran.code == 0, ran.err
+    assert "2 cells: 2 done" in (tmp_path / "runs" / "report.html").read_text(encoding="utf-8")
+    made = entry.foreword("report", tmp_path / "runs", "--out", tmp_path / "site", "--json")
+    assert made.code == 0, made.err
+    assert made.json["studies"] == 1 and Path(made.json["index"]).is_file()
+    assert "No paper's numbers stand beside these." in (tmp_path / "site" / "mine.html").read_text(encoding="utf-8")
+    (tmp_path / "empty").mkdir()
+    entry.refused("report", tmp_path / "empty", "--out", tmp_path / "site2", says=("no study", "foreword study"))
+    says = ("none of the runs",)
+    entry.refused("report", tmp_path / "runs", "--baseline", "other", "--out", tmp_path / "site2", says=says)
 
 
 # --- in a real browser -------------------------------------------------------------------------------
@@ -258,5 +303,8 @@ def test_tables_sort_copy_and_lead_to_answers_by_keyboard(
     page.wait_for_function(f"document.getElementById('{target[1:]}').open")
     assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
     assert page.locator(f"details[id='{target[1:]}'] li").count() == 6
+    mark = page.locator("svg [data-to]").nth(7)
+    mark.dispatch_event("click")
+    assert page.evaluate("location.hash") == mark.get_attribute("data-to") != target
     assert complaints == []
     page.close()

@@ -198,6 +198,16 @@ def test_another_scale_in_the_folder_is_refused(model: Path, tmp_path: Path) -> 
         carry_out(lay_out(preset(str(path)), "small"), Job(tmp_path / "out", "mine"))
 
 
+def test_an_unknown_question_or_executor_is_refused_before_anything_runs(model: Path, tmp_path: Path) -> None:
+    path = grid(model, tmp_path, '"icl-1"')
+    with pytest.raises(ForewordError, match=r"There is no executor 'slurm'\. Known: inline, processes, ray"):
+        run(path, tmp_path / "out", executor="slurm")
+    path.write_text(path.read_text(encoding="utf-8").replace('["main"]', '["mian"]'), encoding="utf-8")
+    with pytest.raises(ForewordError, match="There is no question 'mian'; did you mean 'main'"):
+        run(path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_one_that_wakes_up_late_publishes_nothing(model: Path, tmp_path: Path) -> None:
     """It was stopped while it tuned; another has taken its unit over and finished it when it goes on."""
     study, out = laid(grid(model, tmp_path, '"pt"')), tmp_path / "out"

@@ -26,7 +26,7 @@ from foreword.util.errors import ForewordError
 
 FAMILIES = ("llama", "gpt2", "t5")  # output layer of its own, tied to the embeddings, encoder-decoder
 ROWS = METHODS | REFERENCES
-RATES = {"lora": {"lora_learning_rate": 0.05}}  # its default is for trained models, whose adapters have more to add to
+RATES = {"lora": {"lora_learning_rate": 0.02}}  # its default is for trained models, whose adapters have more to add to
 STEPS = {"max_steps": 12, "eval_every": 3, "batch_size": 3, "warmup_steps": 2, "patience": 0}
 each = pytest.mark.parametrize("name", sorted(TRAINABLES))
 
@@ -153,7 +153,8 @@ def test_it_learns_and_the_backbone_is_as_it_was(name: str, family: str, tmp_pat
     training = entry.begin(Setup(backbone, tuning_of(name), 3, InitSource()))
     start = dev_loss(training.backbone, rows_of(), 8)(training.prefix())
     answering, tuned = run(name, tmp_path, backbone, tuning=tuning_of(name, max_steps=20, eval_every=5))
-    assert loss_of(answering, tuned) == pytest.approx(min(point["dev"] for point in tuned.curve), rel=1e-6)
+    least = min(point["dev"] for point in tuned.curve)
+    assert loss_of(answering, tuned) == pytest.approx(least, rel=1e-6, abs=1e-7)  # a step of float32 near 1
     assert loss_of(answering, tuned) < start - 0.2
     assert (answering is not backbone) == (answering.model is not backbone.model) == entry.changes_model
     assert backbone.weights_digest() == digest and dev_loss(backbone, rows_of(), 8)(None) == before

@@ -417,7 +417,7 @@ def test_a_trial_that_fails_leaves_the_others(own: Path, tmp_path: Path, monkeyp
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "pt seed 1 failed, so pt has no row" in page and "<td>failed</td>" in page
     again, heard = compared(own, out, ["zero", "pt", "icl", "ipt"])
-    assert (again.made, again.found, heard, again.summary.failures) == (3, 3, [], ())
+    assert (again.computed, again.reused, heard, again.summary.failures) == (3, 3, [], ())
     assert not (out / "earlier").exists(), "the study is the same, and now it is whole"
 
 
@@ -444,7 +444,7 @@ def test_a_prompt_that_was_deleted_is_made_again_and_said(own: Path, tmp_path: P
     folder = tmp_path / "run" / record.prompt
     shutil.rmtree(tmp_path / "run" / "prompts")
     second, heard = compared(own, tmp_path / "run", ["zero", "pt"], seeds=[0])
-    assert second.made == 1 and len(heard) == 1 and "is not in" in heard[0] and "made again" in heard[0]
+    assert second.computed == 1 and len(heard) == 1 and "is not in" in heard[0] and "made again" in heard[0]
     assert store.load(folder).digest == record.fingerprints["soft_prompt"]
     store.save(SoftPrompt(torch.ones(3, 32), Provenance(backbone="x")), folder)
     with pytest.raises(ForewordError, match="is not the one that was tuned for pt seed 0; delete it"):

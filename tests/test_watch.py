@@ -143,9 +143,9 @@ def test_a_key_sees_its_own_requests_and_prompts(tuned: Path, tmp_path: Path) ->
 
 def test_words_alone_are_watched_by_their_answers(tmp_path: Path) -> None:
     registry = Registry(tmp_path / "store")
-    from foreword.registry.adding import Given, writer
+    from foreword.registry.adding import NewVersion, writer
 
-    registry.add("words", writer(Given(method="zero", max_new_tokens=2)))
+    registry.add("words", writer(NewVersion(method="zero", max_new_tokens=2)))
     with serving.server(tiny.backbone("llama"), store=registry.folder) as server:
         server.complete("words", "bana 1 lo")
         (stream,) = server.get("/v1/foreword/watch").json()["prompts"]

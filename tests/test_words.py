@@ -11,10 +11,26 @@ from test_house import files, room, tree
 
 WATCHED = ("one", "found", "said", "told", "made", "wanted", "seen", "kept", "given", "asked", "thing")
 # The most that a room may have of them: variables, arguments, attributes and functions of its own. A room that is not here is not judged.
-CLEAN = """
-__init__ __main__ api config data engine export infer metrics models prompts registry report results synthetic tasks train util
-"""
-CEILINGS = dict.fromkeys(CLEAN.split(), 0)
+CEILINGS = {
+    "__init__": 0,
+    "__main__": 0,
+    "api": 0,
+    "config": 0,
+    "data": 0,
+    "engine": 0,
+    "export": 0,
+    "infer": 0,
+    "metrics": 0,
+    "models": 0,
+    "prompts": 0,
+    "registry": 0,
+    "report": 0,
+    "results": 0,
+    "synthetic": 0,
+    "tasks": 0,
+    "train": 0,
+    "util": 0,
+}  # fmt: skip
 
 
 def name_of(node: ast.AST) -> str:

@@ -21,6 +21,7 @@ from foreword.cli.monitor import monitor
 from foreword.cli.new import new
 from foreword.cli.pretrain import pretrain
 from foreword.cli.registry import registry
+from foreword.cli.report import report
 from foreword.cli.score import score
 from foreword.cli.serve import keys, serve
 from foreword.cli.show import show
@@ -37,8 +38,8 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(requested: bool) -> None:
+    if requested:
         typer.echo(f"foreword {__version__}")
         raise typer.Exit
 
@@ -63,6 +64,7 @@ def root(
 for verb in (
     compare,
     study,
+    report,
     tune,
     generate,
     evaluate,

@@ -58,14 +58,14 @@ def chat(
     sampled: dict[str, Any] = {"temperature": temperature, "top_p": top_p, "seed": seed}
     if stop:
         sampled["stop"] = [each.replace("\\n", "\n").replace("\\t", "\t") for each in stop]
-    talk = Talk(backbone, _kept(prompt, store), system=system or "", longest=max_new_tokens, **sampled)
+    talk = Talk(backbone, _stored(prompt, store), system=system or "", longest=max_new_tokens, **sampled)
     try:
         _lines(talk)
     finally:
         talk.close()
 
 
-def _kept(prompt: str | None, store: Path | None) -> Any:
+def _stored(prompt: str | None, store: Path | None) -> Any:
     from foreword.registry import Registry, load_kept
 
     if prompt is None:

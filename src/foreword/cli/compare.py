@@ -76,10 +76,10 @@ def compare_with(
     from foreword.study.places import may_write_folder
     from foreword.study.resolve import checked, heard, task_of
 
-    asked = run_of(flags, config=config, overrides=overrides or [])
-    run = heard(checked(asked))
+    requested = run_of(flags, config=config, overrides=overrides or [])
+    run = heard(checked(requested))
     bars = Bars()
-    for sentence in renames(asked.methods):
+    for sentence in renames(requested.methods):
         bars.say(sentence)
     with bars.shown():
         with bars.waiting("loading data"):
@@ -92,7 +92,7 @@ def compare_with(
 
             planned = plan_of(run, task=task, progress=bars)
         if not dry_run:
-            outcome = carry_out(planned, said=_teller(planned, bars), noted=bars.say)
+            outcome = carry_out(planned, on_trial=_teller(planned, bars), noted=bars.say)
     if dry_run:
         _list(planned, as_json)
         return
@@ -106,12 +106,12 @@ def _teller(planned: Plan, bars: Bars) -> Callable[[Trial, bool], None]:
     numbers = {trial.key: number for number, trial in enumerate(planned.trials, 1)}
     clock = Clock([trial.spec.label for trial in planned.missing])
 
-    def said(trial: Trial, there: bool) -> None:
+    def announce(trial: Trial, there: bool) -> None:
         if not there:
             left = clock.begins(trial.spec.label)
             bars.say(f"[{numbers[trial.key]}/{len(planned.trials)}] {trial.name}{f' ({left})' if left else ''}")
 
-    return said
+    return announce
 
 
 def _answer(outcome: Outcome, device: Any, as_json: bool) -> None:
@@ -125,10 +125,10 @@ def _answer(outcome: Outcome, device: Any, as_json: bool) -> None:
     from foreword.engine.memory import peak_memory
     from foreword.util.phrases import size
 
-    memory = f", memory {size(peak_memory(device))}" if outcome.made else ""
+    memory = f", memory {size(peak_memory(device))}" if outcome.computed else ""
     if outcome.summary.invocation is not None and outcome.summary.invocation.next_command:
         say(f"next: {outcome.summary.invocation.next_command}")
-    say(f"trials run {outcome.made}, found finished {outcome.found}{memory}; report: {outcome.report}")
+    say(f"trials run {outcome.computed}, found finished {outcome.reused}{memory}; report: {outcome.report}")
 
 
 def _list(planned: Plan, as_json: bool) -> None:

@@ -33,9 +33,9 @@ def decoding_of(run: Run, flags: dict[str, Any], *, alone: bool) -> Decoding:
     from foreword.engine import Sampling
     from foreword.infer.decoding import Decoding
 
-    given = {name: flags[name] for name in ("temperature", "top_p", "top_k") if flags[name] is not None}
+    sampling_flags = {name: flags[name] for name in ("temperature", "top_p", "top_k") if flags[name] is not None}
     schema = None if flags["json_schema"] is None else _schema(flags["json_schema"])
-    return Decoding(Sampling(**given, seed=run.seeds[0]), schema, alone)
+    return Decoding(Sampling(**sampling_flags, seed=run.seeds[0]), schema, alone)
 
 
 def _schema(path: Path) -> dict[str, Any]:

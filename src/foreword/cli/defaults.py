@@ -86,6 +86,8 @@ WORDS = {
     "study.gpus": "none",
     "study.device": "auto",
     "study.scale": "smoke",
+    "report.baseline": "the first of them",
+    "import.task": "none",
     "inspect.out": "none",
     "inspect.model": "the prompts' own",
 }
@@ -95,8 +97,11 @@ class Verb(TyperCommand):
     """A verb whose help shows every option's default. The options that are settings (`options.takes`) are made when its parameters are
     first looked at, so that naming the verbs loads no settings."""
 
+    _params: list[Any]
+    _whole: bool
+
     @property
-    def params(self) -> list[Any]:  # type: ignore[override]
+    def params(self) -> list[Any]:
         """Its options and arguments."""
         if not self._whole:
             self._whole, whole = True, getattr(self.callback, "whole", None)

@@ -21,7 +21,7 @@ SETTINGS = {
 
 
 @o.takes(("out", "limit", "seeds"))
-def demo(as_json: o.Json = False, **given: Any) -> None:
+def demo(as_json: o.Json = False, **settings: Any) -> None:
     """Run the main job on the model and the task that come with foreword: offline, in a few minutes.
 
     Then open foreword-demo/report.html.
@@ -30,5 +30,5 @@ def demo(as_json: o.Json = False, **given: Any) -> None:
 
       foreword demo --out /tmp/demo
     """
-    flags = SETTINGS | {name: value for name, value in given.items() if value is not None}
+    flags = SETTINGS | {name: value for name, value in settings.items() if value is not None}
     compare_with(dict(flags), as_json=as_json)

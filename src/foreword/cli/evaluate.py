@@ -44,32 +44,32 @@ def evaluate(
         from foreword.study.single import score
 
         planned, record = score(run, prompt or "", method, progress=bars)
-        found = scored(record) | {"record": str(planned.trials[0].path)}
-        found["notes"] = list(dict.fromkeys((*planned.task.remarks, *found["notes"])))
+        scores = scored(record) | {"record": str(planned.trials[0].path)}
+        scores["notes"] = list(dict.fromkeys((*planned.task.remarks, *scores["notes"])))
     if as_json:
-        print_json(found)
+        print_json(scores)
     else:
-        _show(found)
+        _show(scores)
 
 
-def _show(found: dict[str, Any]) -> None:
+def _show(scores: dict[str, Any]) -> None:
     from foreword.data.examples import counted
 
     rows = []
-    for name, one in found["metrics"].items():
-        interval = one["ci95"]
-        rows.append([name, f"{one['score']:.1f}", f"{interval[0]:.1f} to {interval[1]:.1f}" if interval else ""])
+    for name, metric in scores["metrics"].items():
+        interval = metric["ci95"]
+        rows.append([name, f"{metric['score']:.1f}", f"{interval[0]:.1f} to {interval[1]:.1f}" if interval else ""])
         if interval:
             rows += [
                 [f"  {part}, {counted(its['examples'], 'example')}", f"{its['score']:.1f}", ""]
-                for part, its in found["subsets"].items()
+                for part, its in scores["subsets"].items()
             ]
-    head = f"{found['method']} for {found['task']} on {found['backbone']}, {counted(found['examples'], 'example')}"
+    head = f"{scores['method']} for {scores['task']} on {scores['backbone']}, {counted(scores['examples'], 'example')}"
     print_table(head, ("metric", "score", "95% interval"), rows, left=["metric"])
-    if found["dropped_demonstrations"]:
+    if scores["dropped_demonstrations"]:
         say(
-            f"Note: {counted(found['dropped_demonstrations'], 'demonstration')} did not fit the window and were left out."
+            f"Note: {counted(scores['dropped_demonstrations'], 'demonstration')} did not fit the window and were left out."
         )
-    for note in found["notes"]:
+    for note in scores["notes"]:
         say(f"Note: {note}", style="dim")
-    say(f"record: {found['record']}")
+    say(f"record: {scores['record']}")

@@ -72,13 +72,13 @@ def _source(prompt: str, at: Path | None, model: str) -> Source:
             f"--model is for .npy files, and {prompt} brings its model's name along; leave --model out."
         )
     if path.is_dir() or at is None:
-        kept, name = load_kept(path), path.name
+        stored, name = load_kept(path), path.name
     else:
         registry = Registry(at)
         index, version = registry.resolve(prompt)
-        kept, name = registry.load(index.name, version), f"{index.name}@{version.number}"
-    if kept.prompt is None:
+        stored, name = registry.load(index.name, version), f"{index.name}@{version.number}"
+    if stored.prompt is None:
         raise ForewordError(
             f"{prompt} is words only and has no vectors to export; `foreword registry export` writes its folder."
         )
-    return Source(name, kept, kept.prompt, kept.prompt.digest)
+    return Source(name, stored, stored.prompt, stored.prompt.digest)

@@ -64,13 +64,13 @@ def _model(gate: Gate, flags: dict[str, Any]) -> dict[str, Any]:
     from foreword.serve.gate import sides
     from foreword.study.base import base_of
 
-    given = o.settings({name: flags[name] for name in MODEL})
+    settings = o.settings({name: flags[name] for name in MODEL})
     name, *both = sides(gate)
-    if given.get("model"):
-        return given
+    if settings.get("model"):
+        return settings
     registry = Registry(gate.store)
-    tuned = [str(registry.place(name, version)) for version, kept in both if kept.prompt is not None]
+    tuned = [str(registry.place(name, version)) for version, stored in both if stored.prompt is not None]
     if not tuned:
-        return given
+        return settings
     base = base_of(tuned)
-    return given | {"model": base.model} | ({"revision": base.revision} if base.revision else {})
+    return settings | {"model": base.model} | ({"revision": base.revision} if base.revision else {})

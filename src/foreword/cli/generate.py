@@ -54,8 +54,7 @@ def generate(
 
       foreword generate --model gpt2 --prompt prompts/mine --data in.jsonl --json
 
-      foreword generate --model gpt2 --method icl --demonstrations train.jsonl \\
-          --data inputs.csv --out answers.jsonl
+      foreword generate --model gpt2 --method icl --demonstrations train.jsonl --data in.csv --out answers.jsonl
 
       foreword generate -p mine/a -p mine/b -p mine/c --data in.jsonl
     """
@@ -67,23 +66,25 @@ def generate(
     run = checked(run_with(prompt or (), flags, config=config))
     if out:
         may_write_answers(out, run, config, prompt or (), demonstrations or "")
-    texts = None if text is None else _texts(text, run)
-    decoding = decoding_of(run, decoded, alone=texts is not None and len(texts) == 1)
+    texts = [] if text is None else _texts(text, run)
+    decoding = decoding_of(run, decoded, alone=len(texts) == 1)
     bars = Bars()
     with bars.shown(), tempfile.TemporaryDirectory(prefix="foreword-") as folder:
         with bars.waiting("loading model"):
             from foreword.study import single
 
-            run = run if texts is None else _with_texts(run, texts, prompt or (), method, Path(folder))
-            given = single.inputs(run, prompt or (), method, demonstrations or "")
-        found = single.answer(given, decoding=decoding, progress=bars)
-    if found.left_out:
-        bars.say(f"Note: {found.left_out} of {len(given.task.test)} inputs do not fit the window and were left out.")
-    if found.dropped:
-        bars.say(f"Note: demonstrations that do not fit the window were left out, {found.dropped} in all.")
-    for note in found.notes:
+            run = _with_texts(run, texts, prompt or (), method, Path(folder)) if texts else run
+            inputs = single.inputs(run, prompt or (), method, demonstrations or "")
+        answered = single.answer(inputs, decoding=decoding, progress=bars)
+    if answered.left_out:
+        bars.say(
+            f"Note: {answered.left_out} of {len(inputs.task.test)} inputs do not fit the window and were left out."
+        )
+    if answered.dropped:
+        bars.say(f"Note: demonstrations that do not fit the window were left out, {answered.dropped} in all.")
+    for note in answered.notes:
         bars.say(f"Note: {note}")
-    _print(found, out, as_json, text)
+    _print(answered, out, as_json, text)
 
 
 def _texts(text: str, run: Run) -> list[str]:
@@ -104,19 +105,20 @@ def _with_texts(run: Run, texts: list[str], prompts: Sequence[str], method: str 
     return run.model_copy(update={"data": path_of(texts_as_rows(texts, column), folder, "text")})
 
 
-def _print(found: Answered, out: str | None, as_json: bool, text: str | None) -> None:
+def _print(answered: Answered, out: str | None, as_json: bool, text: str | None) -> None:
     from foreword.data.examples import counted
     from foreword.util.files import is_output, write_text
 
-    pairs = list(zip(found.examples, found.outputs, strict=True))
-    plain: list[dict[str, Any]] = [{"id": one.id, "output": output} for one, output in pairs]
-    if len(found.votes) > 1:
+    pairs = list(zip(answered.examples, answered.outputs, strict=True))
+    plain: list[dict[str, Any]] = [{"id": example.id, "output": output} for example, output in pairs]
+    if len(answered.votes) > 1:
         plain = [
-            line | {"votes": list(votes)} for line, votes in zip(plain, zip(*found.votes, strict=True), strict=True)
+            line | {"votes": list(votes)} for line, votes in zip(plain, zip(*answered.votes, strict=True), strict=True)
         ]
-    if any(found.probabilities):
+    if any(answered.probabilities):
         plain = [
-            line | ({"probabilities": one} if one else {}) for line, one in zip(plain, found.probabilities, strict=True)
+            line | ({"probabilities": probabilities} if probabilities else {})
+            for line, probabilities in zip(plain, answered.probabilities, strict=True)
         ]
     if out:
         write_text(Path(out), "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in plain))
@@ -132,5 +134,5 @@ def _print(found: Answered, out: str | None, as_json: bool, text: str | None) ->
             answer = line["output"] if text != "-" else line["output"].replace("\\", "\\\\").replace("\n", "\\n")
             sys.stdout.write(shown(answer) + "\n")
     else:
-        rows = [[one.id, one.text, output] for one, output in pairs]
+        rows = [[example.id, example.text, output] for example, output in pairs]
         print_table("", ("id", "input", "answer"), rows, left=["id", "input", "answer"], lines=True)

@@ -25,8 +25,8 @@ def import_prompt(
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="A new folder, for the prompt.")],
     task: Annotated[
-        str, typer.Option("--task", "-t", help="The task that it was tuned for, where that is known.")
-    ] = "",
+        str | None, typer.Option("--task", "-t", help="The task that it was tuned for, where that is known.")
+    ] = None,
     kind: Annotated[str, typer.Option("--kind", help="seq2seq, or causal.")] = "seq2seq",
     as_json: o.Json = False,
 ) -> None:
@@ -47,7 +47,7 @@ def import_prompt(
         raise unknown("kind of model", kind, KINDS)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ForewordError(f"{out} is not empty; give --out a new folder.")
-    prompt = read_array(array_in(array), model=model, kind=kind, task=task)
+    prompt = read_array(array_in(array), model=model, kind=kind, task=task or "")
     store.save(prompt, out)
     unsaid = [str(name) for name in prompt.provenance.settings["not_recorded"]]
     if as_json:
@@ -55,7 +55,7 @@ def import_prompt(
             {
                 "out": str(out),
                 "model": model,
-                "task": task,
+                "task": task or "",
                 "length": prompt.length,
                 "hidden": prompt.hidden,
                 "digest": prompt.digest,

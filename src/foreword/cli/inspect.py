@@ -83,12 +83,12 @@ def _one_model(prompts: dict[str, SoftPrompt]) -> None:
     """Raises ForewordError where two prompts are not of one model."""
     from foreword.util.errors import ForewordError
 
-    (first, one), *others = prompts.items()
+    (first, prompt), *others = prompts.items()
     for folder, other in others:
-        prints = {one.provenance.fingerprint, other.provenance.fingerprint} - {""}
-        if len(prints) > 1 or (not prints and one.provenance.backbone != other.provenance.backbone):
+        prints = {prompt.provenance.fingerprint, other.provenance.fingerprint} - {""}
+        if len(prints) > 1 or (not prints and prompt.provenance.backbone != other.provenance.backbone):
             raise ForewordError(
-                f"{first} is a prompt of {one.provenance.backbone} and {folder} one of {other.provenance.backbone}, "
+                f"{first} is a prompt of {prompt.provenance.backbone} and {folder} one of {other.provenance.backbone}, "
                 "whose vectors mean other things; inspect each with its own model."
             )
 
@@ -134,7 +134,7 @@ def _show(inspection: Inspection) -> None:
         head = f"{prompt.name}: {prompt.length} vectors"
         if prompt.neighbours:
             rows = [
-                [str(place), f"{norm:.3g}", ", ".join(f"{one.piece} {one.cosine:.2f}" for one in row)]
+                [str(place), f"{norm:.3g}", ", ".join(f"{near.piece} {near.cosine:.2f}" for near in row)]
                 for place, (norm, row) in enumerate(zip(prompt.norms, prompt.neighbours, strict=True))
             ]
             print_table(

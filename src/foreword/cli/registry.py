@@ -25,7 +25,7 @@ Which = Annotated[
     str, typer.Argument(metavar="NAME[@VERSION]", help="A prompt: name, name@3, name@DIGEST or name@alias.")
 ]
 
-KEPT = ("choices", "max_new_tokens", "encoder", "seed", "instruction", "question", "answer", "separator", "stop")
+USE_FLAGS = ("choices", "max_new_tokens", "encoder", "seed", "instruction", "question", "answer", "separator", "stop")
 Elsewhere = Annotated[
     str, typer.Argument(metavar="URL", help="A store elsewhere: a folder, s3://..., or what fsspec opens.")
 ]
@@ -38,7 +38,7 @@ def _store(folder: Path) -> Registry:
 
 
 @registry.command(cls=Verb)
-@o.takes(KEPT)
+@o.takes(USE_FLAGS)
 def add(
     store: Store,
     name: Annotated[str, typer.Option("--name", "-n", help="The name that it is served by.")],
@@ -104,12 +104,12 @@ def add(
 @registry.command("list", cls=Verb)
 def listing(store: Store, as_json: o.Json = False) -> None:
     """List the prompts: versions, aliases, method, task, scores."""
-    found = _store(store)
+    prompts = _store(store)
     rows = []
-    for name in found.names():
-        index = found.index(name)
+    for name in prompts.names():
+        index = prompts.index(name)
         for version in index.versions:
-            rows.append((name, version, index.aliases_of(version), found.summary(name, version)))
+            rows.append((name, version, index.aliases_of(version), prompts.summary(name, version)))
     if as_json:
         print_json(
             [_plain(name, version) | {"aliases": aliases, **summary} for name, version, aliases, summary in rows]
@@ -135,12 +135,16 @@ def show(store: Store, which: Which, as_json: o.Json = False) -> None:
     """Show a version: certificate, wording, demonstrations, files, parents, aliases; every file is checked."""
     from foreword.registry.compare import described
 
-    found = _store(store)
-    index, version = found.resolve(which)
-    values = described(found.load(index.name, version))
+    prompts = _store(store)
+    index, version = prompts.resolve(which)
+    values = described(prompts.load(index.name, version))
     whole = _plain(index.name, version) | {"aliases": index.aliases_of(version), "files": version.files, **values}
-    whole["folder"] = str(found.place(index.name, version))
-    decided = [one for one in index.decisions if version.digest in (one["candidate_digest"], one["production_digest"])]
+    whole["folder"] = str(prompts.place(index.name, version))
+    decided = [
+        decision
+        for decision in index.decisions
+        if version.digest in (decision["candidate_digest"], decision["production_digest"])
+    ]
     if decided:
         whole["decisions"] = decided
     if as_json:
@@ -160,21 +164,24 @@ def diff(
     """Show how two versions differ: settings, scores, numbers, demonstrations."""
     from foreword.registry.compare import difference
 
-    found = _store(store)
-    both = [found.resolve(reference) for reference in (which, other)]
-    told = difference(*(found.load(index.name, version) for index, version in both))
+    prompts = _store(store)
+    both = [prompts.resolve(reference) for reference in (which, other)]
+    differences = difference(*(prompts.load(index.name, version) for index, version in both))
     if as_json:
-        print_json(told)
+        print_json(differences)
         return
-    rows = [[key, *(json.dumps(value, ensure_ascii=False) for value in pair)] for key, pair in told["settings"].items()]
+    rows = [
+        [key, *(json.dumps(value, ensure_ascii=False) for value in pair)]
+        for key, pair in differences["settings"].items()
+    ]
     heads = [f"{index.name}@{version.number}" for index, version in both]
     print_table("", ("setting", heads[0], heads[1] if heads[0] != heads[1] else "the same"), rows, left=["setting"])
-    if told["numbers"]:
+    if differences["numbers"]:
         say(
-            f"The soft prompts lie {told['numbers']['relative_distance']:.3g} of the first's length apart, cosine "
-            f"{told['numbers']['cosine']:.4f}."
+            f"The soft prompts lie {differences['numbers']['relative_distance']:.3g} of the first's length apart, cosine "
+            f"{differences['numbers']['cosine']:.4f}."
         )
-    counts = told["demonstrations"]
+    counts = differences["demonstrations"]
     if any(counts.values()):
         say(
             f"Demonstrations: {counts['both']} in both, {counts['only_first']} in the first alone, {counts['only_second']} in the second."
@@ -189,7 +196,7 @@ def tag(
     as_json: o.Json = False,
 ) -> None:
     """Let an alias point to a version; it points nowhere else then."""
-    _told(_store(store).tag(which, alias), which.partition("@")[0], alias, as_json)
+    _print_alias(_store(store).tag(which, alias), which.partition("@")[0], alias, as_json)
 
 
 @registry.command(cls=Verb)
@@ -212,7 +219,7 @@ def rollback(
     as_json: o.Json = False,
 ) -> None:
     """Let an alias point to where it pointed before."""
-    _told(_store(store).rollback(name, alias), name, alias, as_json)
+    _print_alias(_store(store).rollback(name, alias), name, alias, as_json)
 
 
 @registry.command(cls=Verb)
@@ -225,14 +232,14 @@ def rm(
     """Take out a version that no alias points to, or with --all a whole name."""
     from foreword.util.errors import ForewordError
 
-    found = _store(store)
+    prompts = _store(store)
     if everything and "@" in which:
         raise ForewordError(f"--all takes a name with all its versions, and {which} names one; leave one of them out.")
     if everything:
-        found.remove_all(which)
+        prompts.remove_all(which)
         _gone(which, as_json)
     else:
-        _gone(f"{which.partition('@')[0]}@{found.remove(which).number}", as_json)
+        _gone(f"{which.partition('@')[0]}@{prompts.remove(which).number}", as_json)
 
 
 @registry.command(cls=Verb)
@@ -330,7 +337,7 @@ def _plain(name: str, version: Version) -> dict[str, Any]:
     }
 
 
-def _told(version: Version, name: str, alias: str, as_json: bool) -> None:
+def _print_alias(version: Version, name: str, alias: str, as_json: bool) -> None:
     if as_json:
         print_json(_plain(name, version) | {"alias": alias})
     else:

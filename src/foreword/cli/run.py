@@ -16,8 +16,8 @@ def run_of(flags: dict[str, Any], *, config: str | None = None, overrides: Seque
     """The Run: defaults of the verb, then the TOML file, then `key=value` overrides, then flags; the later wins."""
     from foreword.config.run import load
 
-    given = settings(flags)
-    return load(Path(config) if config else None, list(overrides), flags=given, defaults=defaults)
+    flag_settings = settings(flags)
+    return load(Path(config) if config else None, list(overrides), flags=flag_settings, defaults=defaults)
 
 
 def run_with(prompts: Sequence[str], flags: dict[str, Any], *, config: str | None = None, **defaults: Any) -> Run:

@@ -26,13 +26,13 @@ def score(
     """
     from foreword.metrics import scorers
 
-    found = scorers.score(metric, cases)
+    scores = scorers.score(metric, cases)
     if as_json:
-        print_json(found)
+        print_json(scores)
         return
-    errors = sum("error" in one["out"] for one in found["per_example"])
-    say(f"{metric}: {len(found['per_example']):,} cases", style="bold")
-    print_table("", ("score", "value"), _rows(found["corpus"]), left=["score"])
+    errors = sum("error" in case["out"] for case in scores["per_example"])
+    say(f"{metric}: {len(scores['per_example']):,} cases", style="bold")
+    print_table("", ("score", "value"), _rows(scores["corpus"]), left=["score"])
     if errors:
         say(f"{errors:,} of them the official tool cannot score; they are left out. --json names them.")
 

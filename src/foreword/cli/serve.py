@@ -134,14 +134,14 @@ def keys(
         say(key)
 
 
-def loaded(given: dict[str, Any]) -> Any:
+def loaded(options: dict[str, Any]) -> Any:
     """The model that flags name. Raises ForewordError where they name none."""
     from foreword.config.run import Run
     from foreword.util.errors import ForewordError
 
-    if not given.get("model"):
+    if not options.get("model"):
         raise ForewordError("There is no model; give --model NAME.")
-    run = Run.model_validate(given)
+    run = Run.model_validate(options)
     bars = Bars()
     with bars.shown(), bars.waiting("loading model"):
         from foreword.study import plan

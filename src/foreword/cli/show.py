@@ -76,8 +76,8 @@ def show(
 
     if flags["model"] is None and config is None and prompt is None:
         run = checked(run_of(flags | {"model": "none"}))
-        told = described(scored_task(run))
-        print_json(told) if as_json else _print_wording(told)
+        description = described(scored_task(run))
+        print_json(description) if as_json else _print_wording(description)
         return
     run = checked(run_with([prompt] if prompt else (), flags, config=config))
     bars = Bars()
@@ -97,42 +97,42 @@ def _engine(flags: dict[str, Any], config: str | None, as_json: bool) -> None:
     with bars.shown(), bars.waiting("loading model"):
         from foreword.study.show import show_engine
 
-        told = show_engine(run_of(flags, config=config))
+        report = show_engine(run_of(flags, config=config))
     if as_json:
-        print_json(told)
+        print_json(report)
         return
-    say(f"{told['model']}: {told['model_type']}, {told['kind']}, {told['dtype']}", style="bold")
-    for row in told["short_cuts"]:
+    say(f"{report['model']}: {report['model_type']}, {report['kind']}, {report['dtype']}", style="bold")
+    for row in report["short_cuts"]:
         why = f": {row['why_not']}" if row["why_not"] else ""
         say(
             f"{'yes' if row['taken'] else 'no':>4}  {row['name']:<10} {row['what']}{why}",
             style="" if row["taken"] else "dim",
         )
-    if told["factor_of_input_vectors"] != 1.0:
+    if report["factor_of_input_vectors"] != 1.0:
         say(
-            f"input vectors are multiplied by {told['factor_of_input_vectors']:.6g} between the table and the first layer"
+            f"input vectors are multiplied by {report['factor_of_input_vectors']:.6g} between the table and the first layer"
         )
-    if told["alone_beyond"] is not None:
+    if report["alone_beyond"] is not None:
         say(
-            f"rows of more than {told['alone_beyond']:,} tokens are computed one at a time: their frequencies are others"
+            f"rows of more than {report['alone_beyond']:,} tokens are computed one at a time: their frequencies are others"
         )
-    for note in told["notes"]:
+    for note in report["notes"]:
         say(note, style="dim")
 
 
-def _print_wording(told: dict[str, Any]) -> None:
-    sizes = ", ".join(f"{split} {count:,}" for split, count in told["splits"].items())
-    say(f"{told['task']}: {sizes}; metrics {', '.join(told['metrics'])}", style="bold")
-    for line in (told["source"], *told["notes"]):
+def _print_wording(description: dict[str, Any]) -> None:
+    sizes = ", ".join(f"{split} {count:,}" for split, count in description["splits"].items())
+    say(f"{description['task']}: {sizes}; metrics {', '.join(description['metrics'])}", style="bold")
+    for line in (description["source"], *description["notes"]):
         say(line, style="dim")
     say()
-    for name, value in told["template"].items():
+    for name, value in description["template"].items():
         say(f"{name}: {value!r}")
-    for one in told["examples"]:
+    for example in description["examples"]:
         say()
-        say(f"--- {one['id']}", style="dim")
-        say(one["text"])
-        for other in one["targets"][1:4]:
+        say(f"--- {example['id']}", style="dim")
+        say(example["text"])
+        for other in example["targets"][1:4]:
             say(f"    also accepted: {other}", style="dim")
 
 

@@ -165,20 +165,24 @@ def _list(as_json: bool) -> None:
 def _run(laid: Study, job: Job, executor: str, retry_failed: bool) -> bool:
     """Run a study; whether a cell of it failed."""
     from dataclasses import replace
+    from functools import partial
 
+    from foreword.study.executors.inline import inline
     from foreword.study.running import carry_out
 
     bars = Bars()
     command = shlex.join(["foreword", *sys.argv[1:]])
     bars.say(f"{laid.preset.name}: {len(laid.cells)} cells, {laid.preset.at(laid.scale).about}")
-    tally = carry_out(
-        laid,
-        replace(job, study=laid.preset.name),
-        executor=executor,
-        command=command,
-        retry_failed=retry_failed,
-        said=bars.say,
-    )
+    with bars.shown():
+        tally = carry_out(
+            laid,
+            replace(job, study=laid.preset.name),
+            executor=executor,
+            command=command,
+            retry_failed=retry_failed,
+            said=bars.say,
+            run=partial(inline, progress=bars) if executor == "inline" else None,
+        )
     return tally.failed > 0
 
 

@@ -52,18 +52,18 @@ class Clock:
 
     def begins(self, label: str) -> str:
         """A trial begins: what the last took and about how long all that are left will take; nothing at the first."""
-        now, told = self._now(), ""
+        now, message = self._now(), ""
         if self._current is not None:
             last, start = self._current
             self._took.setdefault(last, []).append(now - start)
             every = [seconds for some in self._took.values() for seconds in some]
             usual = sum(every) / len(every)
             left = sum(sum(some) / len(some) if (some := self._took.get(each)) else usual for each in self._left)
-            told = f"the last took {duration(now - start)}; about {duration(left)} left"
+            message = f"the last took {duration(now - start)}; about {duration(left)} left"
         if label in self._left:  # else its record went away meanwhile
             self._left.remove(label)
         self._current = (label, now)
-        return told
+        return message
 
 
 class Aside(Console):

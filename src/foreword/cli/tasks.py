@@ -51,54 +51,60 @@ def tasks(
     if examples:
         from foreword.tasks._page import page
 
-        here = chosen if name else [one for one in chosen if about(one, data_dir).ready]
+        here = chosen if name else [task for task in chosen if about(task, data_dir).ready]
         typer.echo(visible(page(here, data_dir)), nl=False)
         return
-    found = [about(one, data_dir) for one in chosen]
+    abouts = [about(task, data_dir) for task in chosen]
     if as_json:
-        print_json([_entry(one) for one in found])
+        print_json([_entry(task) for task in abouts])
         return
-    _list(found)
+    _list(abouts)
     say("Your own data need no task: --data FILE. Verify what is here: foreword tasks --check.")
 
 
-def _entry(one: About) -> dict[str, object]:
+def _entry(task: About) -> dict[str, object]:
     splits = [
         {"split": k.split, "official": k.official, "unit": k.unit, "file": k.file, "kind": k.kind, "size": k.size}
-        for k in one.splits
+        for k in task.splits
     ]
-    plain = {"name": one.name, "summary": one.summary, "where": one.where, "ready": one.ready, "licence": one.licence}
-    return plain | {"metrics": list(one.metrics), "splits": splits, "download": one.get}
+    plain = {
+        "name": task.name,
+        "summary": task.summary,
+        "where": task.where,
+        "ready": task.ready,
+        "licence": task.licence,
+    }
+    return plain | {"metrics": list(task.metrics), "splits": splits, "download": task.get}
 
 
-def _list(found: list[About]) -> None:
+def _list(abouts: list[About]) -> None:
     """A few lines a task: what it is, sizes and metrics, what is here."""
-    for one in found:
-        say(f"{one.name}: {one.summary}", style="bold")
-        say(f"    {'; '.join([*_sizes(one), 'metrics ' + ', '.join(one.metrics)])}")
-        say(f"    here: {_here(one)}", style="dim")
+    for task in abouts:
+        say(f"{task.name}: {task.summary}", style="bold")
+        say(f"    {'; '.join([*_sizes(task), 'metrics ' + ', '.join(task.metrics)])}")
+        say(f"    here: {_here(task)}", style="dim")
 
 
-def _sizes(one: About) -> list[str]:
+def _sizes(task: About) -> list[str]:
     """The official sizes of its splits, where they are known; the unit once where all have the same."""
-    known = [k for k in one.splits if k.official]
+    known = [k for k in task.splits if k.official]
     if len({k.unit for k in known}) == 1:
         return [f"{', '.join(f'{k.split} {k.official:,}' for k in known)} {known[0].unit}"]
     return [", ".join(f"{k.split} {k.official:,} {k.unit}" for k in known)] if known else []
 
 
-def _here(one: About) -> str:
+def _here(task: About) -> str:
     """In a few words, what of a task's source is here."""
-    if one.where == "made here":
+    if task.where == "made here":
         return "made here"
-    if one.where in ("", "hub"):
-        return "from the hub" if one.where else "to be downloaded"
-    told = []
-    for k in one.splits:
+    if task.where in ("", "hub"):
+        return "from the hub" if task.where else "to be downloaded"
+    parts = []
+    for k in task.splits:
         if k.needed:
             part = f"{k.size:,} ({k.kind})" if k.kind != "official" else "official"
-            told.append(f"{k.split} {part if k.file else 'missing'}")
-    return ", ".join(told)
+            parts.append(f"{k.split} {part if k.file else 'missing'}")
+    return ", ".join(parts)
 
 
 def _check(chosen: list[str], data_dir: str | None, as_json: bool) -> None:
@@ -106,17 +112,17 @@ def _check(chosen: list[str], data_dir: str | None, as_json: bool) -> None:
 
     bars, reports = Bars(), []
     with bars.shown():
-        for done, one in enumerate(chosen):
-            bars("tasks", done, len(chosen), one)
-            reports.append(check(one, data_dir))
+        for done, task in enumerate(chosen):
+            bars("tasks", done, len(chosen), task)
+            reports.append(check(task, data_dir))
         bars("tasks", len(chosen), len(chosen))
-    wrong = [one.name for one in reports if one.wrong]
+    wrong = [report.name for report in reports if report.wrong]
     if as_json:
-        print_json({"right": not wrong, "tasks": [one.as_dict() for one in reports]})
+        print_json({"right": not wrong, "tasks": [report.as_dict() for report in reports]})
     else:
         for report in reports:
             _print(report)
-        here = sum(bool(one.splits) for one in reports)
+        here = sum(bool(report.splits) for report in reports)
         say(f"{here} of {len(reports)} tasks can be read here; {', '.join(wrong) or 'none'} of them wrong.")
     if wrong:
         raise typer.Exit(2)
@@ -127,16 +133,16 @@ def _print(report: Checked) -> None:
     say(f"{report.name}: {'WRONG. ' if report.wrong else ''}{report.word}")
     for file in report.files:
         counts = file.counts or file.expected
-        told = ", ".join(f"{count:,} {unit}" for unit, count in counts.items())
+        count_text = ", ".join(f"{count:,} {unit}" for unit, count in counts.items())
         word = "ok" if file.word == "right" else file.word
         kind = "" if file.kind == "official" else f" ({file.kind})"
-        say(f"  file   {file.name}{kind}: {told}; {file.digest or 'no digest'}; {word}")
+        say(f"  file   {file.name}{kind}: {count_text}; {file.digest or 'no digest'}; {word}")
     if report.others:
         more = "" if len(report.others) <= 4 else ", ..."
         say(f"  file   {len(report.others)} not on record: {', '.join(report.others[:4])}{more}")
     for split in report.splits:
-        told = f"{split.examples:,} examples, {split.references:,} references; {split.digest}"
+        sizes = f"{split.examples:,} examples, {split.references:,} references; {split.digest}"
         leak = f"; in train too: {split.exact:,} exactly, {split.alike:,} but for case and marks, {split.near:,} nearly"
-        say(f"  {split.split:<6} {told}{'' if split.split == 'train' else leak}")
+        say(f"  {split.split:<6} {sizes}{'' if split.split == 'train' else leak}")
         for how, scored, train in split.pairs:
             say(f"         {how}: {scored} and {train}")

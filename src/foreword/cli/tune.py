@@ -54,10 +54,10 @@ def tune(
     with bars.shown():
         from foreword.study.single import tune_one
 
-        made = tune_one(run, progress=bars)
+        tuned = tune_one(run, progress=bars)
     if as_json:
-        print_json(made.as_dict())
+        print_json(tuned.as_dict())
         return
-    say(made.sentence())
-    for note in made.notes:
+    say(tuned.sentence())
+    for note in tuned.notes:
         say(f"Note: {note}", style="dim")

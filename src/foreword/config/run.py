@@ -271,14 +271,15 @@ def load(
     be unset, and text needs quotes only for escapes (`stop="\\n"`). Raises ForewordError where the file is absent or
     broken, and for an unknown key or a value that is not accepted.
     """
-    values = _over({} if defaults is None else defaults, {} if path is None else Run._keys_of_today(load_toml(path)))
+    today: Any = Run._keys_of_today  # a class method once more, as pydantic leaves it
+    values = _over({} if defaults is None else defaults, {} if path is None else today(load_toml(path)))
     for override in overrides:
         key, equals, text = override.partition("=")
         key = FORMER_KEYS.get(key.strip(), key.strip())
         if not equals or not key:
             raise ForewordError(f"The override '{override}' is not key=value; write e.g. tuning.learning_rate=0.3.")
         _set(values, key, text.strip())
-    return Run.model_validate(_over(values, Run._keys_of_today(flags or {})))
+    return Run.model_validate(_over(values, today(flags or {})))
 
 
 def _over(under: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -55,14 +55,14 @@ def option(
     reads: str = "",
 ) -> Any:
     """A field that is a setting and an option of the command line; see Flag. `...` is no default."""
-    kept = {"flag": Flag(panel, flag, also, default_text, reads)}
-    return Field(default=default, description=description, json_schema_extra=kept)
+    extra: Any = {"flag": Flag(panel, flag, also, default_text, reads)}  # no part of a JSON schema is made of it
+    return Field(default=default, description=description, json_schema_extra=extra)
 
 
 def flag_of(field: FieldInfo) -> Flag | None:
     """How the command line writes this field; None where it does not."""
-    kept = field.json_schema_extra
-    flag = kept.get("flag") if isinstance(kept, dict) else None
+    extra = field.json_schema_extra
+    flag: object = extra.get("flag") if isinstance(extra, dict) else None
     return flag if isinstance(flag, Flag) else None
 
 

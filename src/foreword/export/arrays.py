@@ -25,7 +25,7 @@ def array_in(path: Path) -> Path:
             f"There is no file or folder at {path}; give an .npy file, or the folder of a T5X checkpoint."
         )
     arrays = sorted(
-        one for one in path.rglob("*") if one.is_file() and (one.suffix == ".npy" or one.name.endswith(PARAMETER))
+        file for file in path.rglob("*") if file.is_file() and (file.suffix == ".npy" or file.name.endswith(PARAMETER))
     )
     if len(arrays) == 1:
         return arrays[0]
@@ -34,7 +34,7 @@ def array_in(path: Path) -> Path:
             f"The folder {path} holds no array of a prompt (*.npy, or *{PARAMETER} as in numpy_checkpoints/checkpoint_1150000); give the "
             "folder that T5X's prompt tuning wrote."
         )
-    some = ", ".join(str(one.relative_to(path)) for one in arrays[:3])
+    some = ", ".join(str(file.relative_to(path)) for file in arrays[:3])
     raise ForewordError(
         f"The folder {path} holds {len(arrays)} arrays ({some}{', ...' * (len(arrays) > 3)}); name the one you mean."
     )

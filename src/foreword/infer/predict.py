@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
 from foreword.data.template import Template
-from foreword.engine import Backbone, Prefix, Prefixes, Request, each
+from foreword.engine import Backbone, JsonGrammar, Prefix, Prefixes, Request, each
 from foreword.engine.memory import Budget
 from foreword.infer.choosing import choose
 from foreword.infer.decoding import GREEDY, Decoding
@@ -68,52 +69,32 @@ def predict(
     probabilities: list[dict[str, float]] = [{} for _ in laid]
     grammar, template = decoding.grammar(backbone, template), decoding.reading(template)
     ended = backbone.ended(*template.stops)
-    open_ones = [place for place, laid_example in enumerate(laid) if not laid_example.example.choices]
-    closed = sorted(
-        (place for place, laid_example in enumerate(laid) if laid_example.example.choices),
-        key=lambda place: -_size(laid[place]),
-    )
+    open_ones = [place for place in range(len(laid)) if not laid[place].example.choices]
+    closed = [place for place in range(len(laid)) if laid[place].example.choices]
+    closed.sort(key=lambda place: -_size(laid[place]))
     if closed:
         decoding.refuse_choices()
-    constraints = [None if grammar is None else grammar.constraint() for _ in laid]
+    how = (longest, template, decoding, grammar)
+    requests = [_request(laid[place], softs[place], *how) for place in open_ones]
     budget = budget_of(backbone)
     done = 0
 
     def answer(chosen: list[int], tokens: int) -> Iterator[tuple[int, list[int]]]:
-        places = [open_ones[at] for at in chosen]
-        requests = [
-            Request(
-                laid[place].row(),
-                softs[place],
-                longest,
-                template.stops,
-                sampling=decoding.sampling_of(laid[place].example),
-                constraint=constraints[place],
-            )
-            for place in places
-        ]
-        for at, ids in backbone.finishing(requests, max_rows=batch_size, max_tokens=tokens):
+        waiting = [requests[at] for at in chosen]
+        for at, ids in backbone.finishing(waiting, max_rows=batch_size, max_tokens=tokens):
             yield chosen[at], ids
 
-    sizes = backbone.sizes([softs[place] for place in open_ones], [laid[place].row() for place in open_ones], longest)
+    sizes = backbone.sizes([request.prefix for request in requests], [request.row for request in requests], longest)
     for at, ids in budget.stream(sizes, answer, free=backbone.forget):
         outputs[open_ones[at]] = template.read(backbone.answer_text(ids))
-        constraint = constraints[open_ones[at]]
-        whole = ended(ids) or (constraint is not None and constraint.ended(ids))
-        cut[open_ones[at]] = len(ids) >= longest and not whole
+        cut[open_ones[at]] = len(ids) >= longest and not (ended(ids) or _whole(requests[at], ids))
         done += 1
         progress(name, done, len(laid))
     for start in range(0, len(closed), batch_size):
         places = closed[start : start + batch_size]
-        chosen = choose(
-            backbone,
-            template,
-            [softs[place] for place in places],
-            [laid[place] for place in places],
-            score=choice_score,
-            batch_size=batch_size,
-            budget=budget,
-        )
+        before, examples = [softs[place] for place in places], [laid[place] for place in places]
+        limits: dict[str, Any] = {"batch_size": batch_size, "budget": budget}
+        chosen = choose(backbone, template, before, examples, score=choice_score, **limits)
         for place, answered in zip(places, chosen, strict=True):
             outputs[place], probabilities[place] = answered.choice, answered.probabilities
         done += len(places)
@@ -159,6 +140,19 @@ def predict_ensemble(
 def budget_of(backbone: Backbone) -> Budget:
     """Of tokens held at once while this backbone answers."""
     return Budget(max(1, min(TOKEN_BUDGET, backbone.room)))
+
+
+def _request(
+    laid: Laid, prefix: Prefix | None, longest: int, template: Template, decoding: Decoding, grammar: JsonGrammar | None
+) -> Request:
+    """An example as a session is asked for its answer."""
+    sampling, constraint = decoding.sampling_of(laid.example), None if grammar is None else grammar.constraint()
+    return Request(laid.row(), prefix, longest, template.stops, sampling=sampling, constraint=constraint)
+
+
+def _whole(request: Request, ids: Sequence[int]) -> bool:
+    """Whether nothing can follow an answer."""
+    return request.constraint is not None and request.constraint.ended(ids)
 
 
 def _size(laid_example: Laid) -> int:

@@ -103,11 +103,12 @@ def _value(name: str, function: Callable[[str, list[str]], Any], output: str, re
         raise ForewordError(
             f"The metric '{name}' failed on the output {output[:60]!r} ({type(error).__name__}: {error}, line {line}); mend the function."
         ) from error
-    if not isinstance(value, Real) or not math.isfinite(value) or not 0 <= value <= 1:
+    number = float(value) if isinstance(value, Real) else math.nan
+    if not 0 <= number <= 1:
         raise ForewordError(
             f"The metric '{name}' gave {str(value)[:60]} for the output {output[:60]!r}, and a score must be a number from 0 to 1."
         )
-    return float(value)
+    return number
 
 
 class _Source(SourceFileLoader):

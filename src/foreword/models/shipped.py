@@ -30,6 +30,11 @@ def digest_of(place: Path) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
+def here_by_name(name: str) -> bool:
+    """Whether a name is that of a reference model that is on this machine."""
+    return name in BY_NAME and here(BY_NAME[name]) is not None
+
+
 def take(name: str, sources: Sequence[Path] = ()) -> Path:
     """The folder of a reference model: where it is already, or copied from foreword's source, a clone's folder, the model's own folder or
     a source archive (.tar.gz). Raises ForewordError where it is not here and no source is given, for a source without it, and for

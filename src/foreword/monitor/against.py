@@ -113,8 +113,8 @@ def _log(path: Path, prompt: str, encoder: Encoder | None) -> Against:
     earlier = of_prompt(read_log(path), prompt.partition("@")[0], str(path))
     if encoder is not None and encoder.texts:
         earlier = encoded(earlier, encoder, str(path))
-    kind = next((one.vectors for one in reversed(earlier) if one.vectors), "")
-    values = reference_of([one for one in earlier if one.vectors in (kind, "")])
+    kind = next((observation.vectors for observation in reversed(earlier) if observation.vectors), "")
+    values = reference_of([observation for observation in earlier if observation.vectors in (kind, "")])
     if not values:
         raise ForewordError(f"The log {path} holds {len(earlier)} answers of the prompt; {FEWEST} or more are needed.")
     return Against(f"the earlier log {path.name}", values, kind, answers=True)
@@ -122,12 +122,12 @@ def _log(path: Path, prompt: str, encoder: Encoder | None) -> Against:
 
 def encoded(observations: Sequence[Observation], encoder: Encoder, where: str) -> list[Observation]:
     """Observations with vectors of their texts by an encoder. Raises ForewordError where the log keeps no texts."""
-    if any(one.text is None for one in observations):
+    if any(observation.text is None for observation in observations):
         raise ForewordError(
             f"The log {where} keeps no texts, and --encoder makes vectors of them; serve with --log-content, or leave --encoder out."
         )
-    vectors = np.asarray(encoder.encode([str(one.text) for one in observations]))
+    vectors = np.asarray(encoder.encode([str(observation.text) for observation in observations]))
     return [
-        replace(one, vector=tuple(map(float, vector)), vectors=encoder.kind)
-        for one, vector in zip(observations, vectors, strict=True)
+        replace(observation, vector=tuple(map(float, vector)), vectors=encoder.kind)
+        for observation, vector in zip(observations, vectors, strict=True)
     ]

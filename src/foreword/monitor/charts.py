@@ -120,17 +120,17 @@ def over_time(scores: tuple[Score, ...], windows: int) -> str:
     """The score of each window with its interval."""
     data: list[dict[str, Any]] = [
         {
-            "window": one.window + 1,
-            "low": one.low,
-            "score": one.score,
-            "high": one.high,
-            "ink": colour_of(ALARM_COLOUR if one.alarm else INPUTS_COLOUR),
-            "hover": f"hover:window {one.window + 1}: {one.score:.1f} ({one.low:.1f} to {one.high:.1f})",
+            "window": score.window + 1,
+            "low": score.low,
+            "score": score.score,
+            "high": score.high,
+            "ink": colour_of(ALARM_COLOUR if score.alarm else INPUTS_COLOUR),
+            "hover": f"hover:window {score.window + 1}: {score.score:.1f} ({score.low:.1f} to {score.high:.1f})",
         }
-        for one in scores
+        for score in scores
     ]
     base = alt.Chart(alt.Data(values=data))
-    x = _axis_of(max(windows, *(one.window + 1 for one in scores)))
+    x = _axis_of(max(windows, *(score.window + 1 for score in scores)))
     scale, ink = alt.Scale(zero=False), alt.Color("ink:N", scale=None, legend=None)
     return svg_of(
         alt.layer(

@@ -11,11 +11,11 @@ import numpy as np
 from foreword.monitor.observations import Observation
 from foreword.monitor.windows import Reference
 
-NEIGHBOUR = 5  # the distance to the so-manieth nearest is what makes a request unlike
+NEIGHBOUR = 5  # the distance to the nearest of this rank is what makes a request unlike
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ToLabel:
     """A request whose truth would tell most. why: unlike or uncertain. value: the distance, or the log-probability in nats a token."""
 
     id: str
@@ -31,14 +31,20 @@ class Wanted:
 
 def label_next(
     observations: Sequence[Observation], reference: Reference, count: int, known: Collection[str] = ()
-) -> list[Wanted]:
+) -> list[ToLabel]:
     """`count` requests without truth, in turn the one most unlike and the one least certain that is left: unlike by the distance of its
     vector to the 5th nearest of the reference, where there are no vectors by how far its length lies from the reference's median; certain
     by its answer's log-probability a token. Ties break by position."""
-    open_ones = [one for one in observations if one.id not in known]
-    orders = [_order(open_ones, _unlike(open_ones, reference), "unlike")]
-    orders.append(_order(open_ones, [None if one.logprob is None else -one.logprob for one in open_ones], "uncertain"))
-    chosen: dict[str, Wanted] = {}
+    unlabelled = [observation for observation in observations if observation.id not in known]
+    orders = [_order(unlabelled, _unlike(unlabelled, reference), "unlike")]
+    orders.append(
+        _order(
+            unlabelled,
+            [None if observation.logprob is None else -observation.logprob for observation in unlabelled],
+            "uncertain",
+        )
+    )
+    chosen: dict[str, ToLabel] = {}
     turns = [order for order in orders if order]
     while len(chosen) < count and turns:
         for order in list(turns):
@@ -52,21 +58,26 @@ def label_next(
     return list(chosen.values())
 
 
-def _order(observations: Sequence[Observation], values: Sequence[float | None], why: str) -> list[Wanted]:
+def _order(observations: Sequence[Observation], values: Sequence[float | None], why: str) -> list[ToLabel]:
     known = [(value, place) for place, value in enumerate(values) if value is not None]
     ordered = [(value, observations[place]) for value, place in sorted(known, key=lambda pair: (-pair[0], pair[1]))]
     sign = -1.0 if why == "uncertain" else 1.0
-    return [Wanted(one.id, one.time, why, round(sign * value, 4), one.text) for value, one in ordered]
+    return [
+        ToLabel(observation.id, observation.time, why, round(sign * value, 4), observation.text)
+        for value, observation in ordered
+    ]
 
 
 def _unlike(observations: Sequence[Observation], reference: Reference) -> list[float | None]:
-    if "input vectors" in reference and any(one.vector is not None for one in observations):
+    if "input vectors" in reference and any(observation.vector is not None for observation in observations):
         there = np.asarray(reference["input vectors"], np.float64)  # [M, D]
-        return [None if one.vector is None else _distance(np.asarray(one.vector), there) for one in observations]
+        vectors = [observation.vector for observation in observations]
+        return [None if vector is None else _distance(np.asarray(vector), there) for vector in vectors]
     if "input length" in reference:
-        low, middle, high = np.quantile(reference["input length"], [0.25, 0.5, 0.75])
-        width = max(float(high - low), 1.0)
-        return [None if one.characters is None else abs(one.characters - float(middle)) / width for one in observations]
+        low, middle, high = (float(value) for value in np.quantile(reference["input length"], [0.25, 0.5, 0.75]))
+        width = max(high - low, 1.0)
+        lengths = [observation.characters for observation in observations]
+        return [None if length is None else abs(length - middle) / width for length in lengths]
     return [None] * len(observations)
 
 

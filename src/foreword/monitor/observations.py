@@ -137,17 +137,17 @@ def of_prompt(observations: Sequence[Observation], name: str, where: str) -> lis
     several prompts."""
     if not observations:
         raise ForewordError(f"The log {where} holds no answered request; ask the server something first.")
-    asked = Counter("base" if one.prompt is None else one.prompt for one in observations)
+    asked = Counter("base" if observation.prompt is None else observation.prompt for observation in observations)
     if not name and len(asked) > 1:
         counts = ", ".join(f"{prompt} ({count})" for prompt, count in asked.most_common())
         raise ForewordError(f"The log {where} holds requests of several prompts: {counts}; name one by --prompt.")
     prompt, _, version = (name or next(iter(asked))).partition("@")
-    mine = [one for one in observations if (one.prompt or "base") == prompt]
+    mine = [observation for observation in observations if (observation.prompt or "base") == prompt]
     if not mine:
         raise ForewordError(f"The log {where} holds no answer of '{prompt}'{nearest(prompt, asked)}")
-    wanted = version.removeprefix("v") or str(mine[-1].version)
-    chosen = [one for one in mine if wanted in (str(one.version), one.digest)]
+    which = version.removeprefix("v") or str(mine[-1].version)
+    chosen = [observation for observation in mine if which in (str(observation.version), observation.digest)]
     if not chosen:
-        known = sorted({str(one.version) for one in mine})
+        known = sorted({str(observation.version) for observation in mine})
         raise ForewordError(f"The log {where} holds no answer of {prompt}@{version}; its versions: {', '.join(known)}.")
     return chosen

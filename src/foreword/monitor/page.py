@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from foreword.monitor import charts
-from foreword.monitor.run import Monitored, told
+from foreword.monitor.run import Monitored, meaning
 from foreword.monitor.windows import NAMES, NUMBERS, Window
 from foreword.util import phrases
 from foreword.util.files import write_text
@@ -34,7 +34,7 @@ def page(result: Monitored) -> str:
         "evidence": _evidence(result, colours),
         "movement": _movement(result, features),
         "scores": _scores(result),
-        "wanted": _wanted(result),
+        "label": _to_label(result),
         "table": _table(result.windows, features),
         "notes": "".join(f"<li>{escape(note)}</li>" for note in (*rule(result), *result.notes)),
     }
@@ -48,7 +48,7 @@ def headline(result: Monitored) -> str:
     if not result.windows and not result.scores:
         return "Too few requests to tell"
     if not result.alarms:
-        return "Nothing unlike the reference" if any(one.tests for one in result.windows) else "No alarm"
+        return "Nothing unlike the reference" if any(window.tests for window in result.windows) else "No alarm"
     return f"{len(result.alarms)} {'alarm' if len(result.alarms) == 1 else 'alarms'}"
 
 
@@ -79,7 +79,7 @@ def rule(result: Monitored) -> list[str]:
 def _list(sentences: Sequence[str], kind: str) -> str:
     if not sentences:
         return ""
-    return f'<ul class="{kind}">' + "".join(f"<li>{escape(one)}</li>" for one in sentences) + "</ul>"
+    return f'<ul class="{kind}">' + "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences) + "</ul>"
 
 
 def _facts(result: Monitored) -> str:
@@ -157,9 +157,9 @@ def _scores(result: Monitored) -> str:
         return ""
     metric = phrases.title(result.metric)
     body = "".join(
-        f'<tr{" class=alarm" if one.alarm else ""}><th scope="row">{one.window + 1}</th><td>{one.count}</td>'
-        f"<td>{phrases.score(one.score)}</td><td>{phrases.score(one.low)} to {phrases.score(one.high)}</td></tr>"
-        for one in result.scores
+        f'<tr{" class=alarm" if score.alarm else ""}><th scope="row">{score.window + 1}</th><td>{score.count}</td>'
+        f"<td>{phrases.score(score.score)}</td><td>{phrases.score(score.low)} to {phrases.score(score.high)}</td></tr>"
+        for score in result.scores
     )
     heads = ("Window", "Requests with truth", metric, f"{result.level:.4g} interval")
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
@@ -168,18 +168,18 @@ def _scores(result: Monitored) -> str:
         f"{metric} of each window",
         "Bars are intervals over the requests whose truth is known.",
         charts.over_time(result.scores, len(result.windows)),
-        "; ".join(f"window {one.window + 1}: {phrases.score(one.score)}" for one in result.scores),
+        "; ".join(f"window {score.window + 1}: {phrases.score(score.score)}" for score in result.scores),
     )
     return _section("scores", "Score over time", f'<div class="pair">{figure}</div>{table}')
 
 
-def _wanted(result: Monitored) -> str:
-    if not result.wanted:
+def _to_label(result: Monitored) -> str:
+    if not result.to_label:
         return ""
     body = "".join(
-        f'<tr><th scope="row"><code>{escape(one.id)}</code></th><td>{escape(one.time[:19].replace("T", " "))}</td><td>{one.why}</td>'
-        f"<td>{one.value:.4g}</td></tr>"
-        for one in result.wanted
+        f'<tr><th scope="row"><code>{escape(row.id)}</code></th><td>{escape(row.time[:19].replace("T", " "))}</td><td>{row.why}</td>'
+        f"<td>{row.value:.4g}</td></tr>"
+        for row in result.to_label
     )
     head = "".join(f'<th scope="col">{name}</th>' for name in ("Request", "Time", "Why", "Value"))
     text = (
@@ -187,8 +187,8 @@ def _wanted(result: Monitored) -> str:
         "one whose answer was least certain (log-probability a token)."
     )
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    table = f'<div class="scroll" role="region" aria-labelledby="wanted" tabindex="0">{table}</div>'
-    return _section("wanted", "Label these next", f'<p class="small">{text}</p>{table}')
+    table = f'<div class="scroll" role="region" aria-labelledby="label" tabindex="0">{table}</div>'
+    return _section("label", "Label these next", f'<p class="small">{text}</p>{table}')
 
 
 def _table(windows: Sequence[Window], features: Sequence[str]) -> str:
@@ -207,7 +207,7 @@ def _row(window: Window, features: Sequence[str]) -> str:
             cells.append("<td>–</td>")
             continue
         value = f"{test.window['median']:.4g}, " if NAMES[feature].kind == NUMBERS else ""
-        flag = f' title="{escape(told(feature))}"' if test.alarm else ""
+        flag = f' title="{escape(meaning(feature))}"' if test.alarm else ""
         strong = "lead" if test.alarm else "rest"
         cells.append(f'<td{flag}>{value}<span class="{strong}">p {_p(test.adjusted)}</span></td>')
     begins = escape(window.begins[:19].replace("T", " "))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from foreword.monitor.against import Against, Encoder, encoded
-from foreword.monitor.labelling import Wanted, label_next
+from foreword.monitor.labelling import ToLabel, label_next
 from foreword.monitor.observations import Observation, of_prompt, read_log
 from foreword.monitor.shift import FEWEST
 from foreword.monitor.truth import Score, Truth, read_truth
@@ -51,7 +51,7 @@ class Monitored:
     scores: tuple[Score, ...] = ()
     metric: str = ""
     level: float = 0.95
-    wanted: tuple[Wanted, ...] = ()
+    to_label: tuple[ToLabel, ...] = ()
     alarms: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -71,7 +71,7 @@ class Monitored:
             "windows": [window.as_dict() for window in self.windows],
             "metric": self.metric or None,
             "scores": [score.as_dict() for score in self.scores],
-            "label_next": [one.as_dict() for one in self.wanted],
+            "label_next": [observation.as_dict() for observation in self.to_label],
             "notes": list(self.notes),
         }
 
@@ -114,10 +114,13 @@ def monitored(asked: Asked) -> Monitored:
 
 def _of_one_kind(observations: Sequence[Observation], given: Against) -> tuple[list[Observation], list[str]]:
     """The observations, vectors of another kind than the reference's left out, and what a reader should know of it."""
-    kinds = {one.vectors for one in observations if one.vector is not None}
+    kinds = {observation.vectors for observation in observations if observation.vector is not None}
     if not kinds:
         return list(observations), []
-    kept = [one if one.vectors == given.vectors else replace(one, vector=None) for one in observations]
+    kept = [
+        observation if observation.vectors == given.vectors else replace(observation, vector=None)
+        for observation in observations
+    ]
     if given.vectors and kinds == {given.vectors}:
         return kept, []
     why = "are of another model" if given.vectors else "are not in the reference; give --model to make them"
@@ -164,7 +167,7 @@ def _alarms(asked: Asked, windows: Sequence[Window], scores: Sequence[Score]) ->
         for test in window.tests:
             if test.alarm and window.number >= first:
                 sentences.append(
-                    f"{_place(window.number, asked.rule)}: {told(test.feature)} (adjusted p = {test.adjusted:.2g})."
+                    f"{_place(window.number, asked.rule)}: {meaning(test.feature)} (adjusted p = {test.adjusted:.2g})."
                 )
     for score in scores:
         if score.alarm and score.window >= first:
@@ -175,7 +178,7 @@ def _alarms(asked: Asked, windows: Sequence[Window], scores: Sequence[Score]) ->
     return sentences
 
 
-def told(feature: str) -> str:
+def meaning(feature: str) -> str:
     """What an alarm of a feature means, in words."""
     whose = "answers are" if NAMES[feature].side == ANSWERS else "inputs are"
     return f"{whose} unlike the reference by {feature}"

@@ -44,9 +44,9 @@ def discrepancy(reference: Numbers, window: Numbers, *, level: float, seed: int 
     observed = float(_statistic(kernel, _indicator(sizes)[:, None], sizes)[0])
     tolerance = 1e-12 * (1.0 + abs(observed))
     reached, count, p = 0, 0, 1.0
-    for wanted, far in (*STAGES, (permutations_for(level), 1.0)):
-        while count < wanted:
-            drawn = _drawn(sizes, seed, count, min(AT_ONCE, wanted - count))
+    for planned, far in (*STAGES, (permutations_for(level), 1.0)):
+        while count < planned:
+            drawn = _drawn(sizes, seed, count, min(AT_ONCE, planned - count))
             reached += int((_statistic(kernel, drawn, sizes) >= observed - tolerance).sum())
             count += drawn.shape[1]
         p = (1 + reached) / (1 + count)

@@ -51,18 +51,18 @@ class Truth:
         """Of each window of `size` observations, the last one whole or not. level: of the intervals. least: a window whose whole interval
         lies below it alarms."""
         worst, best, from_sums = _scale(self.metric)
-        found = []
+        scores = []
         for start in range(0, len(observations), size):
             members = observations[start : start + size]
-            rows = [self.by_id[one.id] for one in members if one.id in self.by_id]
+            rows = [self.by_id[observation.id] for observation in members if observation.id in self.by_id]
             if not rows:
                 continue
             (sample,) = samples([np.array([rows])], from_sums, [True])
             low, high = interval(sample, level=level, lowest=worst, highest=best) if len(rows) > 1 else (worst, best)
             alarm = least is not None and high < least
             ends = members[0].time, members[-1].time
-            found.append(Score(start // size, *ends, len(rows), sample.score, low, high, alarm))
-        return found
+            scores.append(Score(start // size, *ends, len(rows), sample.score, low, high, alarm))
+        return scores
 
 
 def _scale(name: str) -> tuple[float, float, Any]:
@@ -82,7 +82,7 @@ def read_truth(
         raise ForewordError(
             f"{path} has the columns {', '.join(map(str, rows[0]))}; truth is joined by `id`, a request's, and is `target` or `score`."
         )
-    by_id = {one.id: one for one in observations}
+    by_id = {observation.id: observation for observation in observations}
     scored = "score" in rows[0]
     known: dict[str, Numbers] = {}
     unknown = 0

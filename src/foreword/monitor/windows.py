@@ -34,14 +34,14 @@ class Feature:
 
 
 FEATURES = (
-    Feature("input vectors", INPUTS, VECTORS, lambda one: one.vector),
-    Feature("input length", INPUTS, NUMBERS, lambda one: one.characters),
-    Feature("tokens read", INPUTS, NUMBERS, lambda one: one.tokens),
-    Feature("similarity", INPUTS, NUMBERS, lambda one: one.similarity),
-    Feature("log-probability", ANSWERS, NUMBERS, lambda one: one.logprob),
-    Feature("answer length", ANSWERS, NUMBERS, lambda one: one.answer_tokens),
-    Feature("finish reason", ANSWERS, CATEGORIES, lambda one: one.finish_reason),
-    Feature("choice", ANSWERS, CATEGORIES, lambda one: one.choice),
+    Feature("input vectors", INPUTS, VECTORS, lambda observation: observation.vector),
+    Feature("input length", INPUTS, NUMBERS, lambda observation: observation.characters),
+    Feature("tokens read", INPUTS, NUMBERS, lambda observation: observation.tokens),
+    Feature("similarity", INPUTS, NUMBERS, lambda observation: observation.similarity),
+    Feature("log-probability", ANSWERS, NUMBERS, lambda observation: observation.logprob),
+    Feature("answer length", ANSWERS, NUMBERS, lambda observation: observation.answer_tokens),
+    Feature("finish reason", ANSWERS, CATEGORIES, lambda observation: observation.finish_reason),
+    Feature("choice", ANSWERS, CATEGORIES, lambda observation: observation.choice),
 )
 NAMES = {feature.name: feature for feature in FEATURES}
 
@@ -118,7 +118,7 @@ def reference_of(observations: Sequence[Observation], sides: Sequence[str] = (IN
 
 
 def _values(observations: Sequence[Observation], feature: Feature) -> list[Any]:
-    return [value for one in observations if (value := feature.value(one)) is not None]
+    return [value for observation in observations if (value := feature.value(observation)) is not None]
 
 
 def comparable(reference: Reference, window: Sequence[Observation]) -> list[tuple[Feature, list[Any], list[Any]]]:

@@ -60,7 +60,8 @@ def metric(measure: Metric | Callable[[str, list[str]], float], references: Iter
 def task(entry: Any, folder: Path | None = None) -> Task:
     """The task is read the same way twice; its splits are there, its answers are words that its wording gives back and are among the
     choices where there are any, and its metrics are known. Gives the task back."""
-    whole, again = entry.load(folder), entry.load(folder)
+    whole: Task = entry.load(folder)
+    again: Task = entry.load(folder)
     _must(isinstance(whole, Task), "load gives no foreword.Task")
     _must(whole.name == entry.NAME, f"the task is called '{whole.name}' and the entry '{entry.NAME}'")
     _must(whole.fingerprint == again.fingerprint, "read twice, it is not the same task")
@@ -87,12 +88,12 @@ def retriever(kind: Kind) -> None:
     """Exactly k demonstrations where the pool has them, never the example itself nor its question, none twice; the same ones alone, in
     a batch, and whatever the order of the pool where the seed draws them."""
     pool = [Example(f"e{place}", {"input": text}, ("yes",)) for place, text in enumerate(TEXTS)]
-    asked = [pool[0], Example("new", {"input": "the cat sings"}, ("yes",))]
+    questions = [pool[0], Example("new", {"input": "the cat sings"}, ("yes",))]
     _must(bool(kind.name and kind.signature()), "its name or its signature is empty")
     finder = kind.make(Pool(pool, 0, _bag_of_letters))
     _must(finder.name == kind.name, f"it calls itself '{finder.name}' and its entry '{kind.name}'")
-    together = finder.find_all(asked, 3)
-    for example, shown in zip(asked, together, strict=True):
+    together = finder.find_all(questions, 3)
+    for example, shown in zip(questions, together, strict=True):
         ids = [demonstration.example.id for demonstration in shown]
         _must(len(ids) == 3 and len(set(ids)) == 3, f"3 demonstrations were asked for and {ids} came")
         _must(
@@ -100,9 +101,9 @@ def retriever(kind: Kind) -> None:
             "it shows the question itself",
         )
         _must(shown == finder.find(example, 3), "alone, an example gets other demonstrations than in a batch")
-    _must(together == kind.make(Pool(pool, 0, _bag_of_letters)).find_all(asked, 3), "made again, it shows others")
+    _must(together == kind.make(Pool(pool, 0, _bag_of_letters)).find_all(questions, 3), "made again, it shows others")
     if not kind.seeded:
-        other = kind.make(Pool(pool, 1, _bag_of_letters)).find_all(asked, 3)
+        other = kind.make(Pool(pool, 1, _bag_of_letters)).find_all(questions, 3)
         _must(together == other, "another seed shows others: say seeded=True, or a record of one seed stands for all")
 
 

@@ -6,6 +6,7 @@ import keyword
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from foreword.metrics import METRICS
 from foreword.prompts.inits import INITS
@@ -16,13 +17,13 @@ from foreword.util.errors import ForewordError, unknown
 from foreword.util.files import writable_folder, write_text
 from foreword.util.plugins import KINDS, Shelf
 
-SHELVES: Mapping[str, Shelf[object]] = {
+SHELVES: Mapping[str, Shelf[Any]] = {
     "metric": METRICS,
     "task": TASKS,
     "method": ROWS,
     "retriever": RETRIEVERS,
     "init": INITS,
-}  # type: ignore[dict-item]
+}
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
 
 PROJECT = """[build-system]

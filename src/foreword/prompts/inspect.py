@@ -123,7 +123,7 @@ def inspect(
         raise ForewordError(f"{neighbours} neighbours were asked for; ask for 1 or more.")
     anchors = _anchors(vocabulary, neighbours) if vocabulary else None
     parts = [
-        _one(name, values, vocabulary, anchors, neighbours, (labels or {}).get(name, {}))
+        _inspected(name, values, vocabulary, anchors, neighbours, (labels or {}).get(name, {}))
         for name, values in prompts.items()
     ]
     lengths = _spread(np.linalg.norm(vocabulary.values, axis=1)) if vocabulary else None
@@ -156,7 +156,7 @@ def _anchors(vocabulary: Vocabulary, k: int) -> _Anchors:
     )
 
 
-def _one(
+def _inspected(
     name: str,
     values: Matrix,
     vocabulary: Vocabulary | None,
@@ -165,7 +165,7 @@ def _one(
     labels: Mapping[str, Sequence[int]],
 ) -> Inspected:
     norms = np.linalg.norm(values, axis=1)
-    alone = Inspected(name, len(values), [float(one) for one in norms], _spread(norms), clusters(values))
+    alone = Inspected(name, len(values), [float(norm) for norm in norms], _spread(norms), clusters(values))
     if vocabulary is None or anchors is None:
         return alone
     places, cosines = _nearest(_unit(values), anchors.unit, k)
@@ -186,7 +186,7 @@ def _one(
             "above": int((cosines[:, 0] > anchors.far).sum()),
             "repeated": len(first) - len(set(first)),
             "labels": {
-                label: [n for n, row in enumerate(rows) if {one.id for one in row} & set(ids)]
+                label: [n for n, row in enumerate(rows) if {near.id for near in row} & set(ids)]
                 for label, ids in labels.items()
             },
         }
@@ -224,10 +224,10 @@ def clusters(values: Matrix) -> list[list[int]]:
     unit = _unit(values).astype(np.float64)
     distance = 1.0 - np.clip((unit @ unit.T)[np.triu_indices(len(unit), 1)], -1.0, 1.0)
     groups = fcluster(linkage(distance, method="average"), 1.0 - TOGETHER, criterion="distance")
-    found: dict[int, list[int]] = {}
+    members: dict[int, list[int]] = {}
     for place, group in enumerate(groups):
-        found.setdefault(int(group), []).append(place)
-    return sorted((places for places in found.values() if len(places) > 1), key=lambda places: (-len(places), places))
+        members.setdefault(int(group), []).append(place)
+    return sorted((places for places in members.values() if len(places) > 1), key=lambda places: (-len(places), places))
 
 
 def _best_matches(a: Matrix, b: Matrix) -> float:

@@ -288,9 +288,9 @@ def _card(prompt: SoftPrompt) -> str:
     tuned = f"Tuned by foreword ({provenance.label or 'pt'}) on the task {task}, seed {provenance.seed}."
     unsaid = provenance.settings.get("not_recorded") or []
     missing = f" Not recorded where it comes from: {', '.join(map(str, unsaid))}." if unsaid else ""
-    made = tuned if ours else f"Made by {MAKERS.get(provenance.origin, provenance.origin)}.{missing}"
+    origin = tuned if ours else f"Made by {MAKERS.get(provenance.origin, provenance.origin)}.{missing}"
     return (
-        f"{front}\n\n# A soft prompt of {prompt.length} vectors for {base}\n\n{made} Scores: {scores}.\n\n"
+        f"{front}\n\n# A soft prompt of {prompt.length} vectors for {base}\n\n{origin} Scores: {scores}.\n\n"
         f"{PLACES[provenance.place]} The wording it was trained with, its settings and the fingerprint of its\n"
         "backbone are in foreword.json.\n"
         + (f"\n{WORKED} holds the training examples that it shows as demonstrations.\n" if prompt.worked else "")

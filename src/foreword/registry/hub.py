@@ -61,12 +61,12 @@ class Hub:
             api = HfApi()
             api.create_repo(self.id, private=not public, exist_ok=True)
             before = api.model_info(self.id).sha
-            uploaded = api.upload_folder(
+            commit_info = api.upload_folder(
                 repo_id=self.id, folder_path=folder, commit_message=message, delete_patterns="*", revision="main"
             )
             for alias in aliases:
-                _point(api, self.id, alias, uploaded.oid)
-            return bool(uploaded.oid != before)
+                _point(api, self.id, alias, commit_info.oid)
+            return bool(commit_info.oid != before)
 
         return version, self._called("pushed to", commit)
 

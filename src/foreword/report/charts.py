@@ -309,8 +309,8 @@ def _score_domain(rows: Sequence[MethodRow]) -> tuple[float, float]:
 def _hover(row: MethodRow, more: str = "") -> str:
     """What a reader sees who rests on a point."""
     low, high = row.ci95
-    told = f"hover:{plain(row.method)}: {phrases.score(row.mean)} ({phrases.score(low)} to {phrases.score(high)})"
-    return f"{told}, {more}" if more else told
+    hover = f"hover:{plain(row.method)}: {phrases.score(row.mean)} ({phrases.score(low)} to {phrases.score(high)})"
+    return f"{hover}, {more}" if more else hover
 
 
 def by_metric(records: Sequence[Record]) -> bool:

@@ -77,7 +77,7 @@ def solid(chart: Any) -> str:
     )
     inks = dict(re.findall(r"--(\w+): (#\w{6})", light[1] if light else ""))
     for standin, variable in _STANDINS.items():
-        text = text.replace(f'"{standin}"', f'"{inks[variable]}"')
+        text = text.replace(standin, inks[variable])
     return re.sub(r"</?a(?: [^>]*)?>", "", _HOVERED.sub(r"<\1\3><title>\2</title></\1>", text))
 
 

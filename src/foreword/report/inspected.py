@@ -24,13 +24,13 @@ def write_inspected(path: Path, inspection: Inspection) -> None:
 def inspected_page(inspection: Inspection) -> str:
     """The page as text."""
     count = phrases.plural(len(inspection.prompts), "soft prompt")
-    said = "".join(
-        f"<h3>{escape(prompt.name)}</h3>" + "".join(f"<p>{escape(one)}</p>" for one in sentences(prompt, inspection))
+    summary = "".join(
+        f"<h3>{escape(prompt.name)}</h3>" + "".join(f"<p>{escape(item)}</p>" for item in sentences(prompt, inspection))
         for prompt in inspection.prompts
     )
     parts = [
         f"<header><h1>{count} of {escape(inspection.model or 'an unnamed model')}</h1></header>",
-        section("summary", "What their vectors are like", said + scrolled("Lengths", _lengths(inspection))),
+        section("summary", "What their vectors are like", summary + scrolled("Lengths", _lengths(inspection))),
         section("map", "Where their vectors lie", _map(inspection)),
     ]
     if len(inspection.prompts) > 1:
@@ -43,9 +43,9 @@ def sentences(prompt: Inspected, inspection: Inspection) -> list[str]:
     """What is to be said of one prompt, each beside what random vectors or the vocabulary give."""
     lengths = f"Vectors are {prompt.spread.mean:.3g} long in the mean ({prompt.spread.least:.3g} to {prompt.spread.greatest:.3g})"
     if inspection.vocabulary is not None:
-        one = inspection.vocabulary
-        lengths += f"; vocabulary items {one.mean:.3g} ({one.least:.3g} to {one.greatest:.3g}), "
-        lengths += f"so {prompt.spread.mean / one.mean:.3g} times as long"
+        item = inspection.vocabulary
+        lengths += f"; vocabulary items {item.mean:.3g} ({item.least:.3g} to {item.greatest:.3g}), "
+        lengths += f"so {prompt.spread.mean / item.mean:.3g} times as long"
     parts = [f"{lengths}."]
     if prompt.near and prompt.random and prompt.items:
         parts.append(
@@ -58,8 +58,8 @@ def sentences(prompt: Inspected, inspection: Inspection) -> list[str]:
             f"{prompt.repeated} of {prompt.length} vectors have a nearest item that an earlier vector has too."
         )
     if prompt.labels:
-        kept = [f"{label}: {_positions(places)}" for label, places in prompt.labels.items()]
-        parts.append(f"Labels among the neighbours: {'; '.join(kept)}.")
+        persistent = [f"{label}: {_positions(places)}" for label, places in prompt.labels.items()]
+        parts.append(f"Labels among the neighbours: {'; '.join(persistent)}.")
     groups = prompt.clusters
     inside = sum(map(len, groups))
     parts.append(
@@ -127,8 +127,8 @@ def _map(inspection: Inspection) -> str:
         "Every vector in the plane in which all of them spread widest (principal components); the plane shows "
         f"{likeness.explained:.0%} of their spread."
     )
-    told = f"Map of the vectors of {phrases.listed(likeness.names)}; {text}"
-    return f'<ul class="legend">{legend}</ul>' + figure("Map", text, svg_of(chart), told)
+    description = f"Map of the vectors of {phrases.listed(likeness.names)}; {text}"
+    return f'<ul class="legend">{legend}</ul>' + figure("Map", text, svg_of(chart), description)
 
 
 def _alike(inspection: Inspection) -> str:
@@ -146,7 +146,7 @@ def _alike(inspection: Inspection) -> str:
 def _neighbours(number: int, prompt: Inspected) -> str:
     count = max(len(row) for row in prompt.neighbours)
     rows = [
-        [str(place), f"{norm:.4g}", *(f"{one.piece} {one.cosine:.2f}" for one in row)]
+        [str(place), f"{norm:.4g}", *(f"{item.piece} {item.cosine:.2f}" for item in row)]
         for place, (norm, row) in enumerate(zip(prompt.norms, prompt.neighbours, strict=True))
     ]
     heads = ("vector", "length", *(f"item {n + 1}" for n in range(count)))

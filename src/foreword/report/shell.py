@@ -64,10 +64,10 @@ def scrolled(name: str, table: str) -> str:
     return f'<div class="scroll" role="region" aria-label="{name}" tabindex="0">{table}</div>' if table else ""
 
 
-def figure(name: str, text: str, svg: str, told: str, more: str = "") -> str:
+def figure(name: str, text: str, svg: str, description: str, more: str = "") -> str:
     """A titled picture; `told` is what a reader who cannot see it gets."""
     caption = f"<figcaption><strong>{escape(name)}</strong>{prose(escape(text))}</figcaption>"
-    return f'<figure><div>{caption}{more}</div><div role="img" aria-label="{escape(told)}">{svg}</div></figure>'
+    return f'<figure><div>{caption}{more}</div><div role="img" aria-label="{escape(description)}">{svg}</div></figure>'
 
 
 def section(name: str, title: str, body: str) -> str:

@@ -40,9 +40,9 @@ def rule(margin: float = MARGIN) -> str:
 
 def stand_ins(entry: Entry, number: Number | None) -> list[str]:
     """What of this number is not the paper's own, each as `reference for bloom-1b1`."""
-    asked = (number.held if number else {}) | dict(entry.paper)
-    pairs = [(entry.model, asked.get("model", "")), (entry.task, asked.get("task", ""))]
-    return [f"{ours} for {theirs}" for ours, theirs in pairs if theirs and not _same(ours, theirs)]
+    coordinates = (number.held if number else {}) | dict(entry.paper)
+    pairs = [(entry.model, coordinates.get("model", "")), (entry.task, coordinates.get("task", ""))]
+    return [f"{ours} for {theirs}" for ours, theirs in pairs if theirs and not same_name(ours, theirs)]
 
 
 def judge(entry: Entry, number: Number | None, *, margin: float = MARGIN, tuned: bool = True) -> Verdict:
@@ -111,7 +111,7 @@ def _not_comparable(entry: Entry, number: Number, tuned: bool) -> str:
     return ""
 
 
-def _same(ours: str, theirs: str) -> bool:
+def same_name(ours: str, theirs: str) -> bool:
     """Whether a name of ours is the paper's: as a hub id's last part, with its size, or a built-in task with its suite before it."""
     name = ours.lower().rstrip("/").split("/")[-1]
     return name == theirs or name in ALIASES.get(theirs, ())

@@ -186,7 +186,7 @@ def _answers(app: FastAPI, service: Service) -> None:
     @app.get("/v1/foreword/watch")
     async def watch(request: Request) -> dict[str, Any]:
         key = _caller(request, service)
-        return await asyncio.to_thread(service.watch.told, key)
+        return await asyncio.to_thread(service.watch.summary, key)
 
     @app.post("/v1/chat/completions", openapi_extra=_schema(ChatRequest), responses=STREAMED)
     async def chat(request: Request) -> Response:
@@ -284,12 +284,12 @@ def _schema(kind: type[BaseModel]) -> dict[str, Any]:
 
 def _described(app: FastAPI) -> None:
     """Complete the OpenAPI description: the parts of bodies, and the error object that every refusal is."""
-    made = app.openapi
+    describe = app.openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is not None:
             return app.openapi_schema
-        described = made()
+        described = describe()
         parts = described.setdefault("components", {}).setdefault("schemas", {})
         for kind in (CompletionRequest, ChatRequest):
             parts |= kind.model_json_schema(ref_template=REFERENCE).get("$defs", {})

@@ -126,7 +126,9 @@ def decide(gate: Gate, backbone: Backbone, *, progress: Progress = silent) -> De
         served = shelf.served(name, kept, version)
         asked = _examples(rows, served, str(gate.test))
         outputs = _answers(shelf, served, asked, gate, progress)
-        numbers.append(measure.numbers(outputs, [one.targets for one in asked], [one.facts for one in asked])[None])
+        numbers.append(
+            measure.numbers(outputs, [example.targets for example in asked], [example.facts for example in asked])[None]
+        )
     first, second = samples(numbers, measure.from_sums, [True, True])
     span = measure.best - measure.worst
     gap = difference(first, second, span=span if span < float("inf") else 100.0)
@@ -169,8 +171,8 @@ def _examples(rows: Rows, served: Served, origin: str) -> list[Example]:
     """The test file as a version words it."""
     kept, template = served.kept, served.template
     assert kept is not None and template is not None
-    said = {name: kept.provenance.settings.get(setting) for name, setting in COLUMNS.items()}
-    columns = Columns(**{name: column for name, column in said.items() if column})
+    known = {name: kept.provenance.settings.get(setting) for name, setting in COLUMNS.items()}
+    columns = Columns(**{name: column for name, column in known.items() if column})
     return examples(
         rows,
         columns,

@@ -133,13 +133,13 @@ class Telemetry:
     def _measure(self, line: Mapping[str, Any], attributes: dict[str, Any]) -> None:
         if "seconds" not in line:
             return  # it was refused before it was begun
-        first, said, seconds = line["seconds_to_first_token"], line["completion_tokens"], line["seconds"]
+        first, generated, seconds = line["seconds_to_first_token"], line["completion_tokens"], line["seconds"]
         self._metrics["duration"].record(seconds, attributes)
         if first is not None:
             self._metrics["first"].record(first, attributes)
-            if said > 1:
-                self._metrics["later"].record((seconds - first) / (said - 1), attributes)
-        for kind, count in (("input", line["prompt_tokens"]), ("output", said)):
+            if generated > 1:
+                self._metrics["later"].record((seconds - first) / (generated - 1), attributes)
+        for kind, count in (("input", line["prompt_tokens"]), ("output", generated)):
             self._metrics["tokens"].record(count, attributes | {TOKEN_TYPE: kind})
 
     def close(self) -> None:
@@ -171,8 +171,8 @@ def _values(line: Mapping[str, Any], body: Any) -> dict[str, Any]:
     if "input_texts" in line:
         values["input_messages"] = json.dumps([_message("user", text) for text in line["input_texts"]])
         outputs = zip(line["output_texts"], values["finish_reasons"], strict=True)
-        told = [_message("assistant", text) | {"finish_reason": reason} for text, reason in outputs]
-        values["output_messages"] = json.dumps(told)
+        messages = [_message("assistant", text) | {"finish_reason": reason} for text, reason in outputs]
+        values["output_messages"] = json.dumps(messages)
     return values
 
 

@@ -52,7 +52,11 @@ class Watch:
     def with_vectors(self, asked: Sequence[Asked]) -> list[Asked]:
         """Inputs with their vectors, where they are to have some; in the thread that lays texts out."""
         sketch = self._sketch
-        return list(asked) if sketch is None else [replace(one, vector=sketch.vector(one.question)) for one in asked]
+        return (
+            list(asked)
+            if sketch is None
+            else [replace(observation, vector=sketch.vector(observation.question)) for observation in asked]
+        )
 
     def describe(self, line: dict[str, Any], call: Call, *, content: bool) -> None:
         """Add to a line what a monitor compares: lengths; vectors and the numbers of choices where the server is told to log features; the
@@ -107,7 +111,7 @@ class Watch:
 
     # -- for the page -------------------------------------------------------------------------------------------------
 
-    def told(self, key: Key | None) -> dict[str, Any]:
+    def summary(self, key: Key | None) -> dict[str, Any]:
         """The newest requests (of a key that is no administrator's, its own) and each prompt's windows (of those that a key may ask). Whole
         windows are tested when somebody looks."""
         with self._lock:
@@ -117,7 +121,7 @@ class Watch:
                 for (name, digest), stream in self._streams.items()
                 if key is None or key.may_ask(name)
             ]
-        mine = [one for one in newest if key is None or key.admin or one["key"] == key.name]
+        mine = [observation for observation in newest if key is None or key.admin or observation["key"] == key.name]
         return {
             "requests": mine[:SHOWN],
             "window": self.rule.size,
@@ -134,7 +138,7 @@ class Watch:
                 reference = stream.reference | reference_of(stream.first, (ANSWERS,))
                 stream.tested.append(window_of(members, reference, self.rule, number, in_baseline))
             windows = list(stream.tested)
-        version = next((one.version for one in stream.first), None)
+        version = next((observation.version for observation in stream.first), None)
         return {
             "prompt": f"{name}@{version}",
             "digest": digest,

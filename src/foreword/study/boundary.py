@@ -21,14 +21,14 @@ def bounded(backbone: Backbone, task: Task) -> Task:
     has hardly seen there, and an answer without the blank it knows. The text stays the same; a note says what was moved."""
     template = task.template
     head = template.answer.partition("{target}")[0]
-    asked = template.question.rstrip(_BLANKS)
+    stripped = template.question.rstrip(_BLANKS)
     answer = template.answer.lstrip(_BLANKS) if not head.strip(_BLANKS) or head[:1] in _BLANKS else template.answer
-    blank = template.question[len(asked) :] + template.answer[: len(template.answer) - len(answer)]
-    if not blank or backbone.kind == "seq2seq" or backbone.chat is not None or asked.endswith("\n"):
+    blank = template.question[len(stripped) :] + template.answer[: len(template.answer) - len(answer)]
+    if not blank or backbone.kind == "seq2seq" or backbone.chat is not None or stripped.endswith("\n"):
         return task
     inside, before = (
-        replace(template, question=asked, answer=blank + answer),
-        replace(template, question=asked + blank, answer=answer),
+        replace(template, question=stripped, answer=blank + answer),
+        replace(template, question=stripped + blank, answer=answer),
     )
     sample = _sample(task)
     agreeing = {
@@ -64,7 +64,7 @@ def _agreeing(backbone: Backbone, template: Template, examples: Sequence[Example
     words = backbone.tokenizer
     count = 0
     for example in examples:
-        asked, replied = template.question_runs(example), template.replied(example.targets[0])
-        apart = words.ids(asked, first=True) + words.ids(replied, first=False)
-        count += apart == words.ids(asked + replied, first=True)
+        question, replied = template.question_runs(example), template.replied(example.targets[0])
+        apart = words.ids(question, first=True) + words.ids(replied, first=False)
+        count += apart == words.ids(question + replied, first=True)
     return count

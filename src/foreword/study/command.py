@@ -16,13 +16,13 @@ from foreword.results.rows import Invocation
 
 def invocation(run: Run, task: Task, records: Sequence[Record], method: str) -> Invocation:
     """What was asked for, and what may come next. method: the recommended one; empty where there is none."""
-    kept = {_named(one): f"{run.out}/{one.prompt}" for one in records if one.prompt}
-    keys = {_named(one, seeded=not one.deterministic): one.key for one in records}
+    prompts = {_named(record): f"{run.out}/{record.prompt}" for record in records if record.prompt}
+    keys = {_named(record, seeded=not record.deterministic): record.key for record in records}
     return Invocation(
         command=command(run),
         date=date.today().isoformat(),
         wording=task.template.as_dict(),
-        prompts=kept,
+        prompts=prompts,
         next_command=next_command(run, records, method),
         trials=keys,
     )

@@ -35,19 +35,21 @@ Noted = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a comparison leaves. records: of the methods that have a row. made: how many trials this run computed; found: how many were
+    """What a comparison leaves. records: of the methods that have a row. computed: how many trials this run computed; reused: how many were
     there already. Those that failed are in the summary."""
 
     summary: Summary
     records: tuple[Record, ...]
     report: Path
-    made: int
-    found: int
+    computed: int
+    reused: int
 
 
-def carry_out(plan: Plan, *, said: Told = lambda trial, found: None, noted: Noted = lambda sentence: None) -> Outcome:
-    """Run the missing trials, then write report.html and compare.json. said: told of each trial, and whether it was there. noted: told
-    in a sentence of what a user would not expect.
+def carry_out(
+    plan: Plan, *, on_trial: Told = lambda trial, there: None, noted: Noted = lambda sentence: None
+) -> Outcome:
+    """Run the missing trials, then write report.html and compare.json. on_trial: called for each trial, with whether it was
+    finished before. noted: gets a sentence on what a user would not expect.
 
     A trial that fails for a reason of its own is left out, with its method's row, and the others go on. Raises ForewordError where
     none is left, and for reasons that are not one trial's own.
@@ -56,22 +58,22 @@ def carry_out(plan: Plan, *, said: Told = lambda trial, found: None, noted: Note
     _sweep(plan, out)
     finished: list[tuple[Trial, Record]] = []
     causes: list[tuple[Trial, str]] = []
-    made = 0
+    newly_computed = 0
     for trial in plan.trials:
         there = trial.finished() is not None
-        said(trial, there)
+        on_trial(trial, there)
         if trial.path.is_file() and not there:
             noted(f"The soft prompt of {trial.name} is not in {out / 'prompts'} any more, so it is made again.")
         try:
             waiting = f"{trial.name} is being run in {out} by another process; waiting for it."
             record, computed = trial.run_or_take(partial(noted, waiting))
             finished.append((trial, record))
-            made += computed
+            newly_computed += computed
         except TrialFailedError as error:
             causes.append((trial, str(error)))
             noted(f"{trial.name} failed: {error}")
     _sweep(plan, out)
-    return conclude(plan, finished, causes, out, made, noted)
+    return conclude(plan, finished, causes, out, newly_computed, noted)
 
 
 def _sweep(plan: Plan, out: Path) -> None:
@@ -96,7 +98,7 @@ def conclude(
     finished: Sequence[tuple[Trial, Record]],
     causes: Sequence[tuple[Trial, str]],
     out: Path,
-    made: int,
+    newly_computed: int,
     noted: Noted,
 ) -> Outcome:
     """Rows, tests, recommendation, report. A method of which a trial failed has no row: which seeds fail is not left to chance, so
@@ -130,7 +132,7 @@ def conclude(
         write_json(out / DOCUMENT, document)
     if earlier is not None:
         noted(f"{out} held the report of another study, which is now in {earlier}.")
-    return Outcome(summary, tuple(trials), report, made, len(finished) - made)
+    return Outcome(summary, tuple(trials), report, newly_computed, len(finished) - newly_computed)
 
 
 def _failure(trial: Trial, cause: str, finished: Sequence[tuple[Trial, Record]]) -> Failure:

@@ -83,13 +83,16 @@ def estimate(trial: Trial) -> Estimate:
     )
 
 
-def summed(found: Sequence[Estimate]) -> str:
+def summed(estimates: Sequence[Estimate]) -> str:
     """What the missing trials cost together, in one line."""
-    missing = [one for one in found if not one.finished]
-    training, answering = sum(one.training_tokens for one in missing), sum(one.answer_tokens for one in missing)
+    missing = [estimate for estimate in estimates if not estimate.finished]
+    training, answering = (
+        sum(estimate.training_tokens for estimate in missing),
+        sum(estimate.answer_tokens for estimate in missing),
+    )
     return (
-        f"{len(missing)} of {len(found)} trials to run: at most {training:,} training tokens, {answering:,} answer tokens, "
-        f"{_short(sum(one.tflop for one in missing))} TFLOP."
+        f"{len(missing)} of {len(estimates)} trials to run: at most {training:,} training tokens, {answering:,} answer tokens, "
+        f"{_short(sum(estimate.tflop for estimate in missing))} TFLOP."
     )
 
 

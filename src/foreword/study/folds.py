@@ -33,9 +33,9 @@ def folds_of(task: Task, count: int) -> tuple[Task, ...]:
     folds = []
     for n, part in enumerate(parts):
         scored = {example.id for example in part}
-        rest = [example for example in task.test if example.id not in scored]
-        questions = len({example.question for example in rest})
-        dev, train = divided(rest, [max(1, round(questions * DEV_SHARE))], seed=n + 1)
+        others = [example for example in task.test if example.id not in scored]
+        questions = len({example.question for example in others})
+        dev, train = divided(others, [max(1, round(questions * DEV_SHARE))], seed=n + 1)
         folds.append(replace(task, train=tuple(train), dev=tuple(merged(dev)), test=tuple(merged(part))))
     return tuple(folds)
 
@@ -80,19 +80,21 @@ def _pooled(group: Sequence[Record], folds: Sequence[Task]) -> Record:
     answers = [answer for record in group for answer in record.answers]
     facts = {example.id: example.facts for fold in folds for example in fold.test}
     names = [first.primary, *(name for name in first.scores if name != first.primary)]
-    found = scores_of(names, [a.output for a in answers], [a.targets for a in answers], [facts[a.id] for a in answers])
+    rescored = scores_of(
+        names, [a.output for a in answers], [a.targets for a in answers], [facts[a.id] for a in answers]
+    )
     counts = [len(record.answers) for record in group]
     costs = [record.costs for record in group]
-    said = {note for fold in folds for note in fold.remarks}
+    fold_notes = {note for fold in folds for note in fold.remarks}
     return replace(
         first,
         key="+".join(record.key[:8] for record in group),
-        scores=found.whole,
+        scores=rescored.whole,
         answers=tuple(
             replace(
                 answer,
-                scores={name: float(own[place]) for name, own in found.own.items()},
-                statistics={first.primary: [float(x) for x in found.statistics[place]]},
+                scores={name: float(own[place]) for name, own in rescored.own.items()},
+                statistics={first.primary: [float(x) for x in rescored.statistics[place]]},
             )
             for place, answer in enumerate(answers)
         ),
@@ -109,6 +111,6 @@ def _pooled(group: Sequence[Record], folds: Sequence[Task]) -> Record:
         cut_answers=sum(record.cut_answers for record in group),
         curve=(),
         prompt="",
-        notes=tuple(dict.fromkeys(note for record in group for note in record.notes if note not in said)),
+        notes=tuple(dict.fromkeys(note for record in group for note in record.notes if note not in fold_notes)),
         fold=0,
     )

@@ -55,13 +55,13 @@ class Side:
         """The log-probability of each of its answers in nats a token, its end counted in where it is generated."""
         backbone, template = self.trial.backbone, self.trial.task.template
         rows = []
-        for one, output in zip(laid, outputs, strict=True):
-            choices = one.example.choices
+        for example, output in zip(laid, outputs, strict=True):
+            choices = example.example.choices
             if choices:
                 ids = choice_ids(backbone, template, choices)[choices.index(output)]
             else:
                 ids = backbone.answer_ids(template.replied(output))
-            rows.append(one.row(ids))
+            rows.append(example.row(ids))
         sums = [0.0] * len(rows)
 
         def score(places: list[int]) -> list[float]:
@@ -90,12 +90,12 @@ def by_similarity(pt: Side, ipt: Side) -> tuple[list[bool], dict[str, float]]:
     dev = task.limited({"dev": tuning.dev_limit}).dev
     laid = pt.laid(dev), ipt.laid(dev)
     outputs = [each.outputs(own) for each, own in zip((pt, ipt), laid, strict=True)]
-    similar = [_similarity(one) for one in laid[1]]
+    similar = [_similarity(example) for example in laid[1]]
     measure = metric(task.metrics[0])
 
     def scored(threshold: float) -> float:
         chosen = [b if near >= threshold else a for a, b, near in zip(*outputs, similar, strict=True)]
-        numbers = measure.numbers(chosen, [one.targets for one in dev], [one.facts for one in dev])
+        numbers = measure.numbers(chosen, [example.targets for example in dev], [example.facts for example in dev])
         return float(measure.from_sums(numbers.sum(axis=0)))
 
     threshold = max(sorted({*similar, NEVER}), key=lambda value: (scored(value), value))

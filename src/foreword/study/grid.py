@@ -81,8 +81,8 @@ class Study:
 
 
 def lay_out(preset: Preset, scale: str, given: Given | None = None, only: Sequence[str] = ()) -> Study:
-    """The cells of a preset. only: questions; the parts that none of them asks are left out where the preset says so. Raises
-    ForewordError for an unknown scale, task or question."""
+    """The cells of a preset. only: the questions that are to be answered, of the preset's own. Raises ForewordError for an unknown scale,
+    task or question."""
     given = given or Given()
     for question in only:
         if question not in preset.questions:
@@ -244,7 +244,7 @@ def _of_method(
         sources = [
             cell
             for cell in before.values()
-            if cell.at.part == part.carries and cell.at.label == "pt" and cell.paper["model"] == where["model"]
+            if cell.at.part == part.carries and cell.at.length is not None and cell.paper["model"] == where["model"]
         ]
         sources = [cell for cell in sources if cell is not None and cell.at.task != run["task"]]
     for source in sources:

@@ -165,13 +165,13 @@ def read(out: Path, name: str) -> Kept:
     return Kept(out, preset, str(document["scale"]), str(document["command"]), specs, cells)
 
 
-def as_json(kept: Kept) -> dict[str, Any]:
+def as_json(stored: Kept) -> dict[str, Any]:
     """A study as plain values: its cells with their scores, and how many have ended."""
     return {
-        "study": kept.preset.name,
-        "scale": kept.scale,
-        "out": str(kept.out),
-        "counts": kept.counts(),
+        "study": stored.preset.name,
+        "scale": stored.scale,
+        "out": str(stored.out),
+        "counts": stored.counts(),
         "cells": [
             {
                 "id": cell.id,
@@ -181,7 +181,7 @@ def as_json(kept: Kept) -> dict[str, Any]:
                 "cause": cell.cause,
                 "scores": None if cell.record is None else cell.record.scores,
             }
-            for cell in kept.cells
+            for cell in stored.cells
         ],
     }
 

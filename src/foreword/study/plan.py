@@ -111,13 +111,13 @@ def with_init_prompt(run: Run) -> tuple[Run, SoftPrompt | None]:
     tuning = run.tuning
     if tuning.init != "warm_start":
         return run, None
-    given = store.load(store.located(tuning.init_prompt))
-    if "prompt_length" in tuning.model_fields_set and tuning.prompt_length != given.length:
+    start = store.load(store.located(tuning.init_prompt))
+    if "prompt_length" in tuning.model_fields_set and tuning.prompt_length != start.length:
         raise ForewordError(
-            f"The prompt {tuning.init_prompt} has {given.length} positions and {tuning.prompt_length} are asked for; "
-            f"set --prompt-length {given.length}, or leave it out."
+            f"The prompt {tuning.init_prompt} has {start.length} positions and {tuning.prompt_length} are asked for; "
+            f"set --prompt-length {start.length}, or leave it out."
         )
-    return run.model_copy(update={"tuning": tuning.model_copy(update={"prompt_length": given.length})}), given
+    return run.model_copy(update={"tuning": tuning.model_copy(update={"prompt_length": start.length})}), start
 
 
 def specs_of(run: Run, given: SoftPrompt | None = None) -> list[Spec]:
@@ -198,9 +198,9 @@ def plan_of(
 ) -> Plan:
     """Load task and backbone of a run that is `checked`, see that everything fits, and lay out the grid. Nothing is computed or
     written."""
-    run, given = with_init_prompt(run)
+    run, start = with_init_prompt(run)
     INITS.named(run.tuning.init)
-    specs = specs_of(run, given)
+    specs = specs_of(run, start)
     task = task or task_of(run, pooled=run.folds is not None)
     decides(task.metrics)
     rehearsed(task.metrics, [example.targets for example in task.test[:REHEARSED]])
@@ -211,13 +211,13 @@ def plan_of(
     backbone = spoken(run, loaded(run, progress) if backbone is None else backbone)
     run, task = roomy(run, backbone, representable(backbone, plainly(run, backbone, task)))
     task = replace(task, notes=(*task.notes, *unsaid(run, task), *uneven(run, backbone, task)))
-    specs = specs_of(run, given)
+    specs = specs_of(run, start)
     for spec in specs:
         if spec.given is not None:
             about = suits(run, backbone, spec.given, as_it_is=spec.tuning.max_steps == 0)
             task = replace(task, notes=tuple(dict.fromkeys((*task.notes, *about))))
-    if given is not None and run.allow_other_base:
-        specs = specs_of(run, given.unbound())
+    if start is not None and run.allow_other_base:
+        specs = specs_of(run, start.unbound())
     fit = fitting if run.folds is None else fitting_pool
     task = fit(run, backbone, task, [spec.method for spec in specs])
     folds = () if run.folds is None else limited(run, folds_of(task, run.folds))

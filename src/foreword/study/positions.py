@@ -27,11 +27,11 @@ def answering(
 ) -> tuple[list[int], int]:
     """Positions of each answer of full length with what stands before it, of all its choices where there is a choice, and positions that
     all share. longest: tokens of an answer."""
-    each, shared = parted(backbone, soft, [one.row() for one in laid])
-    distinct = {one.example.choices for one in laid if one.example.choices}
+    each, shared = parted(backbone, soft, [example.row() for example in laid])
+    distinct = {example.example.choices for example in laid if example.example.choices}
     lengths = {choices: [len(ids) for ids in choice_ids(backbone, template, choices)] for choices in distinct}
     whole = [
-        sum(own + length for length in lengths.get(one.example.choices, [longest]))
-        for one, own in zip(laid, each, strict=True)
+        sum(own + length for length in lengths.get(example.example.choices, [longest]))
+        for example, own in zip(laid, each, strict=True)
     ]
     return whole, shared

@@ -16,19 +16,14 @@ from foreword.util.errors import ForewordError, unknown
 PRESETS = Path(__file__).parent / "presets"
 SCALES = ("smoke", "small", "full")
 
-"""Methods as the papers call them, with foreword's labels; `multi-task` is full fine-tuning on all tasks of the part together; a gate
-takes PT's or IPT's answer, which the part has too."""
+"""Methods that the papers call otherwise, with foreword's labels. `multi-task` is full fine-tuning on all tasks of the part together; a
+gate takes PT's or IPT's answer, which the part has too."""
 LABELS: Mapping[str, str] = {
-    "zero": "zero",
     "icl-random-1": "icl:random",
     "icl-1": "icl",
     "icl-3": "icl:3",
     "prompt-design": "few:4",
-    "pt": "pt",
-    "ipt": "ipt",
-    "full-ft": "full-ft",
     "multi-task": "full-ft",
-    "lora": "lora",
     "gate-similarity": "gate:similarity",
     "gate-certainty": "gate:certainty",
 }
@@ -42,7 +37,7 @@ class Part(Settings):
     scale gives. seeds: how many of the scale's (0: all). variant: the key behind @ of the models that are meant, where there are such.
     train_on: the task that is trained on, where the part's tasks are only scored with what came of it. relabel: answers of the scored
     tasks, in the words of the one that is trained on. together: trained on all tasks at once, scored on each. carries: the part whose
-    soft prompts (of its method `pt`) stand before this one's, one source task after another, not trained further.
+    soft prompts stand before this one's, one source task after another, not trained further.
     run: settings of a run that hold for this part alone.
     """
 

@@ -6,26 +6,33 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 from huggingface_hub import constants
 
 from foreword.config.run import Run
+from foreword.engine import Backbone
 from foreword.models import MODELS
 from foreword.models.cache import converted_folder, model_folder
-from foreword.models.list import SHIPPED
+from foreword.models.shipped import here_by_name
+from foreword.prompts.methods import Method
 from foreword.study.cost import Estimate, estimate
 from foreword.study.grid import CellSpec, Study, units_of
 from foreword.study.measure import grouped
 from foreword.study.pace import pace
+from foreword.study.positions import FORWARD
+from foreword.study.resolve import row_of
 from foreword.study.trial import Trial
 from foreword.study.unit import Bench
 from foreword.tasks import about
+from foreword.train.trainables import TRAINABLES
 from foreword.util import phrases
 from foreword.util.files import stands
 
 A100, REACHED = 312e12, 0.4  # operations a second in bfloat16, and the part of them that is taken to be reached
 GROWN = 34  # bytes of activations a token, hidden unit and layer that a training keeps (Korthikanti et al. 2022, half precision)
+FROZEN = 4  # operations of a training token for each parameter, where the weights get no gradients
 MICRO_TOKENS = 16_384  # that go through a model at once
 HEADS = ("model, task, method", "cells", "steps", "M tokens", "time", "memory")
 
@@ -146,7 +153,7 @@ def at_hand(run: Run) -> bool:
         here = file.is_file() and converted_folder(file, MODELS[name].digest).is_dir()
     else:
         cached = Path(constants.HF_HUB_CACHE) / f"models--{name.replace('/', '--')}"
-        here = name in SHIPPED or stands(name) or cached.is_dir()
+        here = here_by_name(name) or stands(name) or cached.is_dir()
     return here and about(run.task, run.data_dir or None).ready
 
 
@@ -257,15 +264,23 @@ def _counted(study: Study, units: Sequence[Sequence[CellSpec]]) -> list[Line]:
 
 def _of_cell(study: Study, cell: CellSpec, first: bool) -> tuple[int, int, float]:
     """(training tokens, answer tokens, operations for each parameter). first: of its unit, whose training is counted once."""
-    run = cell.settings()
+    run, row = cell.settings(), _row(cell)
     long, answer = study.preset.tokens
-    shots = {"icl": 1, "few": 1, "ipt": 1}.get(cell.at.label.partition(":")[0], 0)
-    counts = [int(part) for part in cell.at.label.split(":")[1:] if part.isdigit()]
-    each = (cell.at.length or 0) + long * (1 + (counts[0] if counts else shots)) + answer
-    trains = cell.at.label in ("pt", "ipt", "full-ft", "lora") and not cell.carries and first
+    each = (cell.at.length or 0) + long * (1 + row.k) + answer
+    trains = row.trains and not cell.needs and first
     training = run.tuning.max_steps * run.tuning.batch_size * each if trains else 0
     answers = min(_sizes(cell)[1], run.limit or 10**12) * each
-    return training, answers, (6 if cell.at.label == "full-ft" else 4) * training + 2 * answers
+    return training, answers, _flops(row) * training + FORWARD * answers
+
+
+def _row(cell: CellSpec) -> Method:
+    return row_of(cell.settings(), cell.settings().methods[0] if cell.gates else cell.at.label)
+
+
+def _flops(row: Method) -> int:
+    """Operations of a training token for each parameter; 0 where nothing is trained."""
+    one_parameter = cast(Backbone, SimpleNamespace(parameters=1))
+    return TRAINABLES[row.trainable].flops(one_parameter) if row.trains else 0
 
 
 def _sizes(cell: CellSpec) -> tuple[int, int]:
@@ -283,5 +298,6 @@ def _memory(study: Study, cell: CellSpec, parameters: int, hidden: int, layers: 
     """Bytes: weights in bfloat16, or their copy in float32 with gradients and the optimiser's two moments; and activations."""
     run = cell.settings()
     tokens = min(MICRO_TOKENS, run.tuning.batch_size * (sum(study.preset.tokens) + (cell.at.length or 0)))
-    weights = (2 + 16) * parameters if cell.at.label == "full-ft" else 2 * parameters
+    all_trained = _flops(_row(cell)) > FROZEN
+    weights = (2 + 16) * parameters if all_trained else 2 * parameters
     return float(weights + GROWN * tokens * hidden * layers)

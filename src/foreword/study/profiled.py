@@ -14,7 +14,7 @@ from foreword.prompts.layout import Layout
 def profiled(backbone: Backbone, task: Task, layout: Layout) -> dict[str, Any]:
     """Lengths and vectors of training inputs, as plain values; similarities to the nearest demonstration of dev inputs, which are in no
     pool."""
-    sketch, demonstrations = Sketch(backbone), layout.retrieved or {}
-    similarities = [[shown.similarity for shown in demonstrations.get(example.id, ())] for example in task.dev]
+    sketch, retrieved = Sketch(backbone), layout.retrieved or {}
+    similarities = [[shown.similarity for shown in retrieved.get(example.id, ())] for example in task.dev]
     nearest = [max(known) for row in similarities if (known := [value for value in row if value is not None])]
     return profile_of(task.train, sketch.vector, sketch.kind, nearest).as_dict()

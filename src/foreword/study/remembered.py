@@ -70,3 +70,11 @@ def pool_of(prompts: Sequence[SoftPrompt | None], scored: Sequence[Example]) -> 
     if {example.id for example in made} & {example.id for example in scored}:
         made = [replace(example, id=f"demonstration-{example.id}") for example in made]
     return tuple(made)
+
+
+def worked_rows(shown: Sequence[Example]) -> tuple[dict[str, Any], ...]:
+    """Examples that a prompt may show, as plain rows; `pool_of` reads them back."""
+    return tuple(
+        {"id": one.id, "fields": dict(one.fields), "targets": list(one.targets), "choices": list(one.choices)}
+        for one in shown
+    )

@@ -23,10 +23,10 @@ _TRIED = 5_000  # distinct targets that are encoded and decoded, at most
 def representable(backbone: Backbone, task: Task) -> Task:
     """The task with a note on the targets that come back as another text when they are encoded and decoded. Raises ForewordError for
     choices that have the same tokens, and for one that begins another where the model has no token for the end."""
-    given = dict.fromkeys(
+    choice_sets = dict.fromkeys(
         example.choices for name in reversed(SPLITS) for example in task.split(name) if example.choices
     )
-    for choices in list(given)[:_TRIED_CHOICES]:
+    for choices in list(choice_sets)[:_TRIED_CHOICES]:
         _distinct(backbone, task, choices)
     note = _changed(backbone, task)
     return replace(task, notes=(*task.notes, note)) if note else task

@@ -53,10 +53,10 @@ def checked(run: Run) -> Run:
 def heard(run: Run) -> Run:
     """The run as it is. Raises ForewordError for an instruction that none of its methods says."""
     if run.instruction and not any(row_of(run, label).instruction for label in run.methods):
-        name, *rest = run.methods[0].split(":")
+        name, *qualifiers = run.methods[0].split(":")
         raise ForewordError(
-            f"An instruction is given and {listed(run.methods)} would not say it; write {':'.join((name + '+instruction', *rest))}, use "
-            "zero, few or icl, or leave --instruction out."
+            f"An instruction is given and {listed(run.methods)} would not say it; write "
+            f"{':'.join((name + '+instruction', *qualifiers))}, use zero, few or icl, or leave --instruction out."
         )
     return run
 
@@ -150,7 +150,7 @@ def scored_task(run: Run, *, whole_pool: bool = False) -> Task:
     template = worded(Template(), run)
     rows = read_rows(run.test, form=form_of(run), as_written=True)
     template = template.instructed(system_message(rows, run.test, run.input_column, run.target_column))
-    made = examples(
+    scored_examples = examples(
         rows,
         columns_of(run),
         choices=choices_of(run),
@@ -158,9 +158,9 @@ def scored_task(run: Run, *, whole_pool: bool = False) -> Task:
         origin=run.test,
         fields_needed=template.names(),
     )
-    test = merged(made)
-    metrics = tuple(run.metrics) or default_metrics(made, test)
-    notes = (*repeated_inputs("test", made, test), *unreached(run.metrics, test))
+    test = merged(scored_examples)
+    metrics = tuple(run.metrics) or default_metrics(scored_examples, test)
+    notes = (*repeated_inputs("test", scored_examples, test), *unreached(run.metrics, test))
     task = Task(Path(run.test).resolve().stem, (), (), tuple(test), template, metrics, source=run.test, notes=notes)
     return task.limited({"test": run.limit})
 
@@ -173,9 +173,9 @@ def choices_of(run: Run) -> list[str]:
 def shares_of(run: Run) -> tuple[float, float | None]:
     """The shares of dev and test that `split` asks for, such as 60/20/20; a tenth and the default number where it is empty. Raises
     ForewordError where it is no three numbers above 0, or where the task has its own splits, or folds."""
-    given = [f"--{name}" for name in ("task", "dev", "test") if getattr(run, name)]
-    if run.folds and (given or run.split or stands(run.data, folder=True)):
-        other = [*given, *(["--split"] if run.split else []), run.data][0]
+    named = [f"--{name}" for name in ("task", "dev", "test") if getattr(run, name)]
+    if run.folds and (named or run.split or stands(run.data, folder=True)):
+        other = [*named, *(["--split"] if run.split else []), run.data][0]
         raise ForewordError(
             f"{run.folds} folds are asked for, which are cut from one file of --data, and {other} brings its own split; leave --folds out."
         )
@@ -189,27 +189,31 @@ def shares_of(run: Run) -> tuple[float, float | None]:
         raise ForewordError(
             f"The split is '{run.split}', but must be three numbers above 0 for train, dev and test, such as 60/20/20."
         )
-    given = [flag for flag in given if flag != "--dev"]
-    if given or stands(run.data, folder=True):
+    named = [flag for flag in named if flag != "--dev"]
+    if named or stands(run.data, folder=True):
         raise ForewordError(
-            f"The split {run.split} is asked for, but {given[0] if given else run.data} brings its own; leave --split out."
+            f"The split {run.split} is asked for, but {named[0] if named else run.data} brings its own; leave --split out."
         )
     return sizes[1] / sum(sizes), sizes[2] / sum(sizes)
 
 
 def worded(template: Template, run: Run) -> Template:
     """The template with what the run says otherwise."""
-    given: dict[str, Any] = {name: getattr(run, name) for name in WORDING}
-    if isinstance(given["stop"], list):
-        given["stop"] = tuple(given["stop"])
-    return replace(template, **{name: value for name, value in given.items() if value is not None})
+    wording: dict[str, Any] = {name: getattr(run, name) for name in WORDING}
+    if isinstance(wording["stop"], list):
+        wording["stop"] = tuple(wording["stop"])
+    return replace(template, **{name: value for name, value in wording.items() if value is not None})
 
 
 def described(task: Task, examples: int = 3) -> dict[str, Any]:
     """A task's sizes, metrics, wording and its first test examples as they are worded, as plain values."""
     shown = [
-        {"id": one.id, "text": task.template.ask(one) + task.template.reply(one.targets[0]), "targets": one.targets}
-        for one in task.test[:examples]
+        {
+            "id": example.id,
+            "text": task.template.ask(example) + task.template.reply(example.targets[0]),
+            "targets": example.targets,
+        }
+        for example in task.test[:examples]
     ]
     return {
         "task": task.name,

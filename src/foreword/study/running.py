@@ -13,6 +13,7 @@ from foreword.results.record import refuse_older
 from foreword.study.executors import EXECUTORS, Job, Watch
 from foreword.study.grid import CellSpec, Study
 from foreword.study.kept import Folder, State, keep
+from foreword.study.questions import QUESTIONS
 from foreword.study.unit import stamp
 from foreword.util.errors import unknown
 from foreword.util.files import remove_empty, writable_folder
@@ -104,6 +105,9 @@ def carry_out(
     place of the executor of that name. Raises ForewordError for an unknown executor, and where the folder cannot be written."""
     if executor not in EXECUTORS:
         raise unknown("executor", executor, EXECUTORS)
+    for question in study.preset.questions:
+        if question not in QUESTIONS:
+            raise unknown("question", question, QUESTIONS)
     out = writable_folder(job.out)
     refuse_older(out / "records")
     keep(out, study, command)

@@ -109,22 +109,22 @@ def show_input(
         run, soft = with_prompt(run, prompt, label)
     else:
         run, soft = heard(run.model_copy(update={"methods": [label]})), None
-    run, given = with_init_prompt(checked(run))
+    run, init_prompt = with_init_prompt(checked(run))
     task = scored_task(run, whole_pool=True)
     task = task if task.train else replace(task, train=pool_of([soft], task.test))
-    known = {one.id: one for one in task.test}
+    known = {candidate.id: candidate for candidate in task.test}
     if example and example not in known:
         raise unknown("test example", example, list(known)[:1000])
     backbone = backbone_of(run, progress)
     task = plainly(run, backbone, task)
-    spec = specs_of(run, given)[0]
+    spec = specs_of(run, init_prompt)[0]
     if spec.given is not None and prompt:
         suits(run, backbone, spec.given)
     chosen = known[example] if example else _first(run, backbone, task, spec.method)
     encode = encoder_of(run, backbone)[1] if spec.method.retriever == "dense" else None
     spec = replace(spec, tuning=run.tuning.model_copy(update={"max_steps": 0}))
-    asked = replace(task, test=(chosen,))
-    layout = Trial(spec, backbone, asked, Path(), encode, run.batch_size, progress).layout()
+    example_task = replace(task, test=(chosen,))
+    layout = Trial(spec, backbone, example_task, Path(), encode, run.batch_size, progress).layout()
     laid = layout.lay(chosen)
     fitted = laid.fitted
     pieces = _running(layout, laid) if layout.chat is None else _turns(layout, laid)
@@ -155,15 +155,24 @@ def _running(layout: Layout, laid: Laid) -> list[Piece]:
         ids = backbone.tokenizer.ids(words, first=True)
         pieces.append(Piece("words", words, len(ids), controls=backbone.tokenizer.controls(ids)))
         first = not ids
-    for one in fitted.shown:
+    for demonstration in fitted.shown:
         ids = ()
-        for part in one.parts:
+        for part in demonstration.parts:
             ids += backbone.tokenizer.ids(part, first=first and not ids)
         controls = backbone.tokenizer.controls(ids)
-        pieces.append(Piece("demonstration", one.text, len(ids), one.id, one.similarity, controls=controls))
+        pieces.append(
+            Piece(
+                "demonstration",
+                demonstration.text,
+                len(ids),
+                demonstration.id,
+                demonstration.similarity,
+                controls=controls,
+            )
+        )
         first = False
-    asked_ids = (fitted.prefix + fitted.own)[-fitted.question :] if fitted.question else ()
-    pieces.append(Piece("question", laid.question, fitted.question, controls=backbone.tokenizer.controls(asked_ids)))
+    question_ids = (fitted.prefix + fitted.own)[-fitted.question :] if fitted.question else ()
+    pieces.append(Piece("question", laid.question, fitted.question, controls=backbone.tokenizer.controls(question_ids)))
     if backbone.kind == "seq2seq":
         pieces += _special("end", backbone.tokenizer, backbone.tokenizer.end)
     return pieces
@@ -193,9 +202,9 @@ def _turns(layout: Layout, laid: Laid) -> list[Piece]:
 
 def _first(run: Run, backbone: Backbone, task: Task, method: Method) -> Example:
     """The first test example that is not left out; where all are, the very first."""
-    for one in task.test:
-        if fitting_split(run, backbone, replace(task, train=(), dev=(), test=(one,)), [method], "test"):
-            return one
+    for candidate in task.test:
+        if fitting_split(run, backbone, replace(task, train=(), dev=(), test=(candidate,)), [method], "test"):
+            return candidate
     return task.test[0]
 
 

@@ -72,9 +72,11 @@ class Made:
 
     def sentence(self) -> str:
         """For people."""
-        found = "" if self.dev is None else f", best dev score {self.dev:.4g} at step {self.best_step} of {self.steps}"
+        dev_text = (
+            "" if self.dev is None else f", best dev score {self.dev:.4g} at step {self.best_step} of {self.steps}"
+        )
         return (
-            f"Tuned {self.prompt_length} vectors ({self.trainable_parameters:,} numbers) in {self.train_seconds:.1f} s{found}. "
+            f"Tuned {self.prompt_length} vectors ({self.trainable_parameters:,} numbers) in {self.train_seconds:.1f} s{dev_text}. "
             f"Prompt: {self.prompt}"
         )
 
@@ -154,15 +156,21 @@ def _prompt_at(out: Path) -> SoftPrompt | None:
 def _same_making(there: SoftPrompt, trial: Trial) -> bool:
     """Whether a prompt came of this very training, so that to make it again changes nothing."""
     provenance, spec = there.provenance, trial.spec
-    found = (provenance.fingerprint, provenance.task_fingerprint, provenance.method, provenance.tuning, provenance.seed)
-    wanted = (
+    made_by = (
+        provenance.fingerprint,
+        provenance.task_fingerprint,
+        provenance.method,
+        provenance.tuning,
+        provenance.seed,
+    )
+    expected = (
         trial.backbone.fingerprint,
         trial.task.fingerprint,
         spec.method.as_dict(),
         spec.tuning.stored(),
         spec.seed,
     )
-    return found == wanted
+    return made_by == expected
 
 
 def with_prompt(run: Run, folder: str, label: str | None) -> tuple[Run, SoftPrompt | None]:
@@ -241,11 +249,11 @@ def inputs(run: Run, prompts: Sequence[str], label: str | None, demonstrations: 
     """The inputs of a file (their answers need not be there), or of a built-in task's test split.
     prompts: folders, none for words only. demonstrations: a file of worked examples, else the built-in task's training split. No
     model is loaded. Raises ForewordError for a method that needs what is not given, and for prompts that want different wordings."""
-    found = [with_prompt(run, folder, label) for folder in prompts or ("",)]
-    members = tuple((checked(one), soft) for one, soft in found)
+    with_prompts = [with_prompt(run, folder, label) for folder in prompts or ("",)]
+    members = tuple((checked(member_run), soft) for member_run, soft in with_prompts)
     run = members[0][0]
-    for (one, _), folder in zip(members, prompts, strict=False):
-        if one.model_copy(update={"methods": run.methods, "tuning": run.tuning, "seeds": run.seeds}) != run:
+    for (member_run, _), folder in zip(members, prompts, strict=False):
+        if member_run.model_copy(update={"methods": run.methods, "tuning": run.tuning, "seeds": run.seeds}) != run:
             raise ForewordError(
                 f"The prompts {prompts[0]} and {folder} were tuned with different wordings, and an ensemble asks all of them the same; "
                 "leave one out, or give the wording (--question, --answer, --instruction, --separator, --stop)."
@@ -263,8 +271,8 @@ def inputs(run: Run, prompts: Sequence[str], label: str | None, demonstrations: 
         task = replace(task, train=tuple(_pool(run, demonstrations, task.template)))
     elif not task.train:
         task = replace(task, train=pool_of([soft for _, soft in members], task.test))
-    for one, _ in members:
-        _needs_pool(one, task.train, "--demonstrations FILE")
+    for member_run, _ in members:
+        _needs_pool(member_run, task.train, "--demonstrations FILE")
     return Inputs(replace(task, dev=()), members)
 
 
@@ -307,25 +315,30 @@ class Answered:
 
 
 def answer(
-    given: Inputs, *, decoding: Decoding = GREEDY, progress: Progress = silent, backbone: Backbone | None = None
+    questions: Inputs, *, decoding: Decoding = GREEDY, progress: Progress = silent, backbone: Backbone | None = None
 ) -> Answered:
     """Load the model (or take the one given) and answer every input by each member, all members in one pass; several members vote."""
-    run = given.members[0][0]
+    run = questions.members[0][0]
     backbone = backbone_of(run, progress) if backbone is None else spoken(run, backbone)
-    task = representable(backbone, plainly(run, backbone, given.task))
+    task = representable(backbone, plainly(run, backbone, questions.task))
     task = replace(task, notes=(*task.notes, *uneven(run, backbone, task)))
     whole = len(task.test)
     notes: list[str] = list(backbone.notes)
-    for one, soft in given.members:
+    for member_run, soft in questions.members:
         if soft is not None:
-            notes += suits(one, backbone, soft)
-        task = replace(task, test=fitting_split(one, backbone, task, [row_of(one, one.methods[0])], "test"))
+            notes += suits(member_run, backbone, soft)
+        task = replace(
+            task, test=fitting_split(member_run, backbone, task, [row_of(member_run, member_run.methods[0])], "test")
+        )
     members = [
-        (None if soft is None else soft.values, _trial(one, soft, backbone, task, progress).laid() if task.test else [])
-        for one, soft in given.members
+        (
+            None if soft is None else soft.values,
+            _trial(member_run, soft, backbone, task, progress).laid() if task.test else [],
+        )
+        for member_run, soft in questions.members
     ]
-    dropped = sum(one.fitted.dropped for _, laid in members for one in laid)
-    found = predict_ensemble(
+    dropped = sum(example.fitted.dropped for _, laid in members for example in laid)
+    voted = predict_ensemble(
         backbone,
         task.template,
         members,
@@ -335,16 +348,16 @@ def answer(
         decoding=decoding,
         progress=progress,
     )
-    if found.cut:
-        notes = [*notes, cut(found.cut, len(task.test) * len(members), run.max_new_tokens)]
+    if voted.cut:
+        notes = [*notes, cut(voted.cut, len(task.test) * len(members), run.max_new_tokens)]
     return Answered(
         task.test,
-        found.outputs,
-        found.members,
+        voted.outputs,
+        voted.members,
         whole - len(task.test),
         dropped,
         (*task.remarks, *dict.fromkeys(notes)),
-        found.probabilities,
+        voted.probabilities,
     )
 
 

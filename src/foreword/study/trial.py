@@ -29,6 +29,7 @@ from foreword.prompts.soft_prompt import Provenance, SoftPrompt, profile_digest,
 from foreword.results.record import Answer, Costs, DemonstrationRef, Record
 from foreword.study.positions import FORWARD, answering, parted
 from foreword.study.profiled import profiled
+from foreword.study.remembered import worked_rows
 from foreword.study.spec import Spec
 from foreword.train.loop import Tuned, dev_loss, train
 from foreword.train.trainables import TRAINABLES, PrefixLike, Setup
@@ -138,8 +139,7 @@ class Trial:
 
     def fit(self) -> tuple[Tuned | None, SoftPrompt | None]:
         """Only what this trial trains, nothing scored and nothing kept but checkpoints."""
-        _, tuned, prompt = self._trained(self._placed())
-        return tuned, prompt
+        return self._trained(self._placed())[1:]
 
     def laid(self) -> list[Laid]:
         """The examples of the scored split in tokens, as this trial words them."""
@@ -158,8 +158,7 @@ class Trial:
             if row.trains and spec.tuning.max_steps > 0:
                 seen = visited(len(task.train), spec.tuning.batch_size, spec.tuning.max_steps, seed=spec.seed)
                 needed += [*(task.train[place] for place in seen), *self._dev()]
-            encode = self.encode or self.backbone.states
-            retriever = make(row.retriever, task.train, seed=spec.seed, encode=encode)
+            retriever = make(row.retriever, task.train, seed=spec.seed, encode=self.encode or self.backbone.states)
             unique = list({example.id: example for example in needed}.values())
             found = {
                 example.id: list(each) for example, each in zip(unique, retriever.find_all(unique, row.k), strict=True)
@@ -182,8 +181,7 @@ class Trial:
         return layout.placed(self.spec.method.soft and self._appends(layout))
 
     def _length(self) -> int:
-        given = self.spec.given
-        return given.length if given is not None else self.spec.tuning.prompt_length
+        return self.spec.tuning.prompt_length if self.spec.given is None else self.spec.given.length
 
     def _dev(self) -> tuple[Example, ...]:
         if not self.task.dev:
@@ -201,8 +199,7 @@ class Trial:
         """Whether the soft prompt stands behind the encoder's input. `auto`: in front, as Lester et al. have it, unless the encoder
         has absolute positions and the untrained prompt in front, which moves the whole input, costs a quarter more loss on the
         first training examples than the same prompt behind it."""
-        backbone = self.backbone
-        place = self._asked_place()
+        backbone, place = self.backbone, self._asked_place()
         if place == "append" and backbone.kind != "seq2seq":
             raise ForewordError(
                 "A prompt appended to the input (place=append) needs an encoder-decoder; this model reads left to right."
@@ -273,12 +270,7 @@ class Trial:
         )
 
     def _worked(self) -> tuple[dict[str, Any], ...]:
-        """The examples that this trial may show, as plain rows."""
-        shown = self.task.train if self.spec.method.demonstrations != "none" else ()
-        return tuple(
-            {"id": one.id, "fields": dict(one.fields), "targets": list(one.targets), "choices": list(one.choices)}
-            for one in shown
-        )
+        return worked_rows(self.task.train if self.spec.method.demonstrations != "none" else ())
 
     def _provenance(
         self, layout: Layout, profile: dict[str, Any], scores: dict[str, float] | None = None
@@ -311,17 +303,16 @@ class Trial:
                 f"The task '{self.task.name}' has no {self.spec.split} examples to score; give a {self.spec.split} split."
             )
         laid = [layout.lay(example) for example in examples]
-        values = None if prompt is None else prompt.values
-        found = replace(self, backbone=answering)._answer(values, laid, self.progress)
+        found = replace(self, backbone=answering)._answer(
+            None if prompt is None else prompt.values, laid, self.progress
+        )
         scores = self._scores(laid, found.outputs)
         saved = ""
         if prompt is not None:
             fold = f"-fold{self.spec.fold}" if self.spec.fold else ""
             saved = f"prompts/{self.spec.label.replace(':', '-')}-seed{self.spec.seed}{fold}-{self.key[:8]}{suffix}"
-            given, kept = (
-                self.spec.given,
-                replace(prompt, provenance=self._provenance(layout, prompt.profile, scores.whole)),
-            )
+            given = self.spec.given
+            kept = replace(prompt, provenance=self._provenance(layout, prompt.profile, scores.whole))
             if given is not None and not self.spec.tuning.max_steps:  # used as it is, so born as it was
                 kept = replace(given, provenance=replace(given.provenance, scores=scores.whole))
             store.save(kept, self.out / saved)
@@ -385,11 +376,10 @@ class Trial:
         return found if prompt is None else found | {"soft_prompt": prompt.digest}
 
     def _scores(self, laid: Sequence[Laid], outputs: Sequence[str]) -> Scores:
-        examples = [one.example for one in laid]
-        return scores_of(self.task.metrics, outputs, [e.targets for e in examples], [e.facts for e in examples])
+        targets, facts = [one.example.targets for one in laid], [one.example.facts for one in laid]
+        return scores_of(self.task.metrics, outputs, targets, facts)
 
     def _answers(self, laid: Sequence[Laid], found: Prediction, scores: Scores) -> tuple[Answer, ...]:
-        decides = self.task.metrics[0]
         return tuple(
             Answer(
                 id=one.example.id,
@@ -397,7 +387,7 @@ class Trial:
                 output=output,
                 targets=one.example.targets,
                 scores={name: float(own[place]) for name, own in scores.own.items()},
-                statistics={decides: [float(x) for x in scores.statistics[place]]},
+                statistics={self.task.metrics[0]: [float(x) for x in scores.statistics[place]]},
                 shown=tuple(DemonstrationRef(s.id, s.text, s.similarity) for s in one.fitted.shown),
                 dropped=one.fitted.dropped,
                 prefix_tokens=one.fitted.before,

@@ -139,7 +139,11 @@ class Bench:
     def _trial(self, cell: CellSpec, planned: Plan) -> Trial:
         """The cell's trial of a plan. What a carried prompt's folder is called is no part of what it is."""
         at = cell.at
-        trial = next(one for one in planned.trials if one.spec.label == at.label and one.spec.seed == at.seed)
+        trial = next(
+            candidate
+            for candidate in planned.trials
+            if candidate.spec.label == at.label and candidate.spec.seed == at.seed
+        )
         tuning = trial.spec.tuning.model_copy(update={"init_prompt": ""})
         return replace(trial, spec=replace(trial.spec, tuning=tuning), progress=self.progress)
 
@@ -195,15 +199,15 @@ def _gate(bench: Bench, folder: Folder, cell: CellSpec, claim: Claim) -> int:
     """The record of a gate, out of the two that it chooses between."""
     pt, ipt = bench.gated(cell)
     key = gate.key(cell.at.label, pt, ipt)
-    path, made = folder.record_path(key), 0
+    path, computed = folder.record_path(key), 0
     if not path.is_file():
         record = gate.gated(cell.at.label, gate.side(pt), gate.side(ipt))
         if claim.lost():
             return 0
-        made = record.write_once(path)
+        computed = record.write_once(path)
     examples = len(ipt.task.split(ipt.spec.split))
     folder.end(cell.id, State("done", key, "", stamp(cell.settings()), examples, _shape(ipt.backbone)))
-    return int(made)
+    return int(computed)
 
 
 def _run(bench: Bench, folder: Folder, cells: Sequence[CellSpec], claim: Claim) -> int:
@@ -216,18 +220,18 @@ def _run(bench: Bench, folder: Folder, cells: Sequence[CellSpec], claim: Claim) 
             _done(bench, folder, cell, trial)
     suffix = "" if claim.turn == 1 else f"-{claim.owner[:8]}"
     stale = [trial.path for _, trial in todo.values() if trial.path.is_file()]  # their soft prompts are gone
-    made = 0
+    computed = 0
     for record in trainer.computed([trial for _, trial in todo.values()], suffix) if todo else ():
         cell, trial = todo[record.key]
         if claim.lost():
-            return made
+            return computed
         if trial.path in stale:
             trial.path.unlink(missing_ok=True)
-        made += renamed(record, trial).write_once(trial.path)
+        computed += renamed(record, trial).write_once(trial.path)
         _done(bench, folder, cell, trial)
     shutil.rmtree(trainer.work, ignore_errors=True)
     remove_empty(trainer.work.parent)
-    return made
+    return computed
 
 
 def _done(bench: Bench, folder: Folder, cell: CellSpec, trial: Trial) -> None:

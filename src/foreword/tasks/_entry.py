@@ -6,9 +6,9 @@ from types import ModuleType
 from typing import Any
 
 
-def entry(told: str, **names: Any) -> ModuleType:
-    """The entry. told: what its own docstring says. names: NAME, SUMMARY, METRICS, load and the others that `tasks.load` and
+def entry(docstring: str, **names: Any) -> ModuleType:
+    """The entry. docstring: of its own. names: NAME, SUMMARY, METRICS, load and the others that `tasks.load` and
     `tasks.about` read."""
-    module = ModuleType(f"{__package__}.{names['NAME']}", told)
+    module = ModuleType(f"{__package__}.{names['NAME']}", docstring)
     vars(module).update(names)
     return module

@@ -9,18 +9,18 @@ from foreword.data.task import Task
 from foreword.synthetic.families import FAMILIES, task
 from foreword.tasks._entry import entry
 
-MADE = """\
+GENERATED = """\
 1,000 training, 100 dev and 200 test examples are made when they are asked for, always the same ones; nothing of them occurs in the
 pre-training of the reference models.
 """
 
 
-def _mini(name: str, summary: str, told: str) -> ModuleType:
+def _mini(name: str, summary: str, docstring: str) -> ModuleType:
     def load(folder: Path | None = None) -> Task:
         """The generated task; `folder` is not looked at."""
         return task(FAMILIES[name])
 
-    return entry(told + MADE, NAME=name, SUMMARY=summary, METRICS=FAMILIES[name].metrics, load=load)
+    return entry(docstring + GENERATED, NAME=name, SUMMARY=summary, METRICS=FAMILIES[name].metrics, load=load)
 
 
 TASKS = (

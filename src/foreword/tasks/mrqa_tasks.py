@@ -14,7 +14,7 @@ from foreword.util.errors import ForewordError
 LICENCE = "each set's own licence"
 PLACE = "mrqa"
 METRICS, TEMPLATE = _qa.METRICS, _qa.TEMPLATE
-UNITS = {"questions": _qa.asked}
+UNITS = {"questions": _qa.mrqa_questions}
 
 
 def _known(name: str, questions: int) -> tuple[File, ...]:
@@ -34,7 +34,9 @@ def _get(name: str) -> str:
 def _read(folder: Path, name: str, known: tuple[File, ...]) -> Task:
     """The task whose train and dev are SQuAD's and whose test is the set's file. Raises ForewordError without SQuAD."""
     scored = _qa.mrqa(pick(folder, known, "test"), "test")
-    home = next((folder.parent / one for one in (squad.PLACE, *squad.ALSO) if (folder.parent / one).is_dir()), None)
+    home = next(
+        (folder.parent / place for place in (squad.PLACE, *squad.ALSO) if (folder.parent / place).is_dir()), None
+    )
     if home is None:
         raise ForewordError(
             f"The task '{name}' is trained on SQuAD, and there is no folder '{squad.PLACE}' beside '{PLACE}'; "
@@ -62,12 +64,12 @@ def _scored_on(name: str, set_name: str, file: str, questions: int, about: str) 
         assert folder is not None
         return _read(folder, name, known)
 
-    told = (
+    docstring = (
         f"MRQA out of domain, {set_name}: questions on {about}; it refuses to score without that file.\n\nTrained on SQuAD, scored on "
         f"the {questions:,} questions of MRQA 2019's development file (Fisch et al. 2019, arXiv 1910.09753), worded as T5 does.\n"
     )
     return entry(
-        told,
+        docstring,
         NAME=name,
         SUMMARY=f"Trained on SQuAD, scored on {about} (MRQA 2019, {set_name})",
         LICENCE=LICENCE,

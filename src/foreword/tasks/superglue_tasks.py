@@ -36,7 +36,7 @@ def _choice(row: Any, path: Path, number: int) -> str:
 
 
 def _superglue(
-    told: str,
+    docstring: str,
     name: str,
     called: str,
     summary: str,
@@ -83,7 +83,7 @@ def _superglue(
         return parts.dev_scored(name, train, scored, dev, template=template, metrics=metrics, source=source)
 
     return entry(
-        told,
+        docstring,
         NAME=name,
         SUMMARY=summary,
         LICENCE=licence,

@@ -4,6 +4,7 @@ they refuse to be held by two, and let one who wakes up late find out that it ho
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import socket
@@ -14,9 +15,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from foreword.util.files import writable_folder
+from foreword.util.files import unwritable
 from foreword.util.locks import hold, taken
 
+TRIES = 5  # at a folder that others remove as soon as it is empty
 BEAT, PATIENCE = (
     2.0,
     30.0,
@@ -65,15 +67,22 @@ class Claims:
     patience: float = PATIENCE
     beat: float = BEAT
     now: Callable[[], float] = time.monotonic
-    _seen: dict[str, tuple[object, float]] = field(default_factory=dict)
+    _sightings: dict[str, tuple[object, float]] = field(default_factory=dict)
 
     def take(self, name: str) -> Claim | None:
         """The claim on a piece of work; None where another has it, or was quicker."""
-        writable_folder(self.folder)
-        turn = _last(self.folder, name)
-        if turn and not self._dead(name, turn):
-            return None
-        return self._make(name, turn + 1)
+        for _ in range(TRIES):
+            turn = _last(self.folder, name)
+            if turn and not self._dead(name, turn):
+                return None
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                return self._make(name, turn + 1)
+            except FileNotFoundError:  # another removed the folder, empty as it was, in between
+                continue
+            except OSError as error:
+                raise unwritable(self.folder, error) from error
+        return None
 
     def held(self) -> dict[str, int]:
         """The names that are claimed now, with their turns."""
@@ -115,7 +124,7 @@ class Claims:
         try:
             about = json.loads(path.read_text(encoding="utf-8"))
             sign: object = (about["owner"], path.stat().st_mtime_ns)
-            here = about["host"] == socket.gethostname()
+            here = about["host"] == _host()
         except (
             OSError,
             ValueError,
@@ -127,9 +136,9 @@ class Claims:
             with taken(path) as free:
                 if free:
                     return True
-        known, since = self._seen.get(path.name, (None, 0.0))
+        known, since = self._sightings.get(path.name, (None, 0.0))
         if sign != known:
-            self._seen[path.name] = (sign, self.now())
+            self._sightings[path.name] = (sign, self.now())
             return False
         return self.now() - since >= self.patience
 
@@ -137,9 +146,7 @@ class Claims:
         """The claim's file appears with its lock held, or not at all: nobody sees one that looks dead."""
         owner = uuid.uuid4().hex
         part = self.folder / f".{name}.{owner}"
-        part.write_text(
-            json.dumps({"owner": owner, "host": socket.gethostname(), "pid": os.getpid()}), encoding="utf-8"
-        )
+        part.write_text(json.dumps({"owner": owner, "host": _host(), "pid": os.getpid()}), encoding="utf-8")
         handle = hold(part)
         try:
             os.link(part, _file(self.folder, name, turn))
@@ -149,6 +156,13 @@ class Claims:
         finally:
             part.unlink()
         return Claim(self.folder, name, turn, owner, handle)
+
+
+@functools.cache
+def _host() -> str:
+    """This machine, since it was started: locks of its processes are seen by each other."""
+    started = Path("/proc/sys/kernel/random/boot_id")
+    return f"{socket.gethostname()} {started.read_text().strip() if started.is_file() else ''}"
 
 
 def _file(folder: Path, name: str, turn: int) -> Path:

@@ -6,7 +6,7 @@ import functools
 import hashlib
 import importlib.util
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -111,7 +111,7 @@ class Shelf(Mapping[str, Item], Generic[Item]):
     def __init__(
         self,
         kind: str,
-        own: Callable[[], Iterable[str]],
+        own: Callable[[], Collection[str]],
         item: Callable[[str], Item],
         accept: Callable[[Any, Plugin], Item],
     ) -> None:

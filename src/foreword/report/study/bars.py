@@ -36,8 +36,8 @@ def bars(table: Table, column: int, preset: str, paper: Paper | None) -> Picture
             )
     unit = cells[0][1].unit
     logarithmic = unit in ("numbers", "s")
-    values = [one["x"] for one in (*data, *ghosts)] + [
-        end for one in (*data, *ghosts) for end in (one["lo"], one["hi"])
+    values = [mark["x"] for mark in (*data, *ghosts)] + [
+        end for mark in (*data, *ghosts) for end in (mark["lo"], mark["hi"])
     ]
     if logarithmic and min(values) <= 0:
         logarithmic = False
@@ -68,5 +68,5 @@ def bars(table: Table, column: int, preset: str, paper: Paper | None) -> Picture
             ),
         ]
     chart = alt.layer(*layers).properties(width=WIDTH - 60, height=max(60, 26 * len(names)))
-    told = "; ".join(f"{name}: {value(entry)}" for name, (_, entry) in zip(names, cells, strict=True))
-    return Picture(table.columns[column], chart, f"{table.columns[column]}: {told}", numbered, bool(ghosts))
+    description = "; ".join(f"{name}: {value(entry)}" for name, (_, entry) in zip(names, cells, strict=True))
+    return Picture(table.columns[column], chart, f"{table.columns[column]}: {description}", numbered, bool(ghosts))

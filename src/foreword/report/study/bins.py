@@ -30,11 +30,11 @@ def bins(panel: BinPanel, x_name: str, preset: str, paper: Paper | None) -> Pict
     ]
     upper = alt.layer(*layers).properties(width=WIDTH, height=HEIGHT - 30)
     chart = alt.vconcat(upper, _counts(panel, places, x_name), spacing=8)
-    told = "; ".join(
-        f"{name}: {', '.join('none' if one is None else phrases.score(one[0]) for one in points_)}"
+    description = "; ".join(
+        f"{name}: {', '.join('none' if point is None else phrases.score(point[0]) for point in points_)}"
         for name, points_ in panel.series.items()
     )
-    return Picture(panel.title, chart, f"{panel.title}, most similar first: {told}", numbered, bool(ghosts))
+    return Picture(panel.title, chart, f"{panel.title}, most similar first: {description}", numbered, bool(ghosts))
 
 
 def _rows(

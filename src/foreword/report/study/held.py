@@ -6,12 +6,11 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from foreword.prompts.methods import METHODS
 from foreword.report.study.values import StudyPage
 from foreword.results.cells import Answered, Curve, Entry, Matrix, Table
 from foreword.results.judged import Verdict, judge, stand_ins
 from foreword.results.papers import Number, Paper, paper_of
-
-UNTUNED = ("zero", "icl", "few", "prompt-design")
 
 
 @dataclass(frozen=True)
@@ -28,21 +27,27 @@ class Held:
 def hold(entry: Entry, paper: Paper | None, preset: str, place: str = "") -> Held:
     """One number beside the paper's."""
     number = paper.number(preset, entry.paper) if paper is not None else None
-    tuned = not entry.paper.get("method", "pt").startswith(UNTUNED)
+    tuned = varies(entry.paper.get("method", ""))
     named = place or ", ".join(f"{value}" for key, value in entry.paper.items() if value)
     return Held(named, entry, number, judge(entry, number, tuned=tuned), tuple(stand_ins(entry, number)))
+
+
+def varies(method: str) -> bool:
+    """Whether another seed would give another score, of a method as the paper's coordinates name it; of one that is not known, it would."""
+    row = METHODS.get(method) or METHODS.get(method.partition("-")[0])
+    return row is None or row.random() or "random" in method.split("-")
 
 
 def held_of(page: StudyPage) -> list[Held]:
     """Every number of a page's answers once, in their order."""
     paper = paper_of(page.name)
-    seen: dict[tuple[tuple[str, str], ...], Held] = {}
+    unique: dict[tuple[tuple[str, str], ...], Held] = {}
     for answered in page.answers.values():
-        for one in answered:
-            for entry in entries_of(one):
+        for answer in answered:
+            for entry in entries_of(answer):
                 key = (*sorted(entry.paper.items()), ("cells", ",".join(entry.cells)), ("unit", entry.unit))
-                seen.setdefault(key, hold(entry, paper, page.name))
-    return list(seen.values())
+                unique.setdefault(key, hold(entry, paper, page.name))
+    return list(unique.values())
 
 
 def entries_of(answered: Answered) -> Iterator[Entry]:
@@ -61,5 +66,5 @@ def entries_of(answered: Answered) -> Iterator[Entry]:
 
 def counted(helds: list[Held]) -> dict[str, int]:
     """How many numbers agree, differ and cannot be said, of those that the paper has."""
-    words = Counter(held.verdict.word for held in helds if held.number is not None)
-    return {word: words[word] for word in ("agrees", "differs", "cannot say")}
+    verdicts = Counter(held.verdict.word for held in helds if held.number is not None)
+    return {word: verdicts[word] for word in ("agrees", "differs", "cannot say")}

@@ -69,10 +69,10 @@ def lines(panel: Panel, curve: Curve, preset: str, paper: Paper | None) -> Pictu
             ),
         ]
     chart = alt.layer(*layers).properties(width=WIDTH, height=HEIGHT)
-    told = "; ".join(
+    description = "; ".join(
         f"{line.name}: {', '.join(f'{value(entry)} at {at:g}' for at, entry in line.points)}" for line in panel.series
     )
-    return Picture(panel.title, chart, f"{panel.title}, by {curve.x}: {told}", numbered, bool(ghosts))
+    return Picture(panel.title, chart, f"{panel.title}, by {curve.x}: {description}", numbered, bool(ghosts))
 
 
 def _ghost_line(line: Series, curve: Curve, preset: str, paper: Paper | None, ink: str, sized: bool) -> Rows:

@@ -20,12 +20,12 @@ Rows = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Picture:
-    """chart: of the chart library. told: what a reader who cannot see it gets. series: name to colour number, for the legend. ghosts:
-    whether the paper's points stand in it."""
+    """chart: of the chart library. description: the text for a reader who cannot see it. series: name to colour number, for the
+    legend. ghosts: whether the paper's points stand in it."""
 
     title: str
     chart: Any
-    told: str
+    description: str
     series: dict[str, int]
     ghosts: bool
 
@@ -49,12 +49,12 @@ def ghosts_behind(ghosts: Rows, x: Any, y: Any, *, spread: bool = True) -> list[
     """The layers of the paper's points: open diamonds on a dashed line, with their spread over runs where asked."""
     if not ghosts:
         return []
-    behind, ink = alt.Chart(alt.Data(values=ghosts)), alt.Color("ink:N", scale=None)
-    line = behind.mark_line(strokeDash=[3, 3], strokeWidth=1.2, opacity=0.5).encode(
+    chart, ink = alt.Chart(alt.Data(values=ghosts)), alt.Color("ink:N", scale=None)
+    line = chart.mark_line(strokeDash=[3, 3], strokeWidth=1.2, opacity=0.5).encode(
         x=x, y=y, color=ink, detail="series:N"
     )
-    rule = behind.mark_rule(strokeWidth=1, opacity=0.35).encode(x=x, y=alt.Y("lo:Q"), y2="hi:Q", color=ink)
-    points = behind.mark_point(shape="diamond", size=70, fill=CARD, strokeWidth=1.2, opacity=0.65)
+    rule = chart.mark_rule(strokeWidth=1, opacity=0.35).encode(x=x, y=alt.Y("lo:Q"), y2="hi:Q", color=ink)
+    points = chart.mark_point(shape="diamond", size=70, fill=CARD, strokeWidth=1.2, opacity=0.65)
     return [line, *([rule] if spread else []), points.encode(x=x, y=y, color=ink, description="hover:N")]
 
 

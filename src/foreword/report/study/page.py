@@ -9,7 +9,7 @@ from pathlib import Path
 
 from foreword.report.shell import document, section
 from foreword.report.study import parts, setting
-from foreword.report.study.behind import behind
+from foreword.report.study.answers_behind import BUDGET, answers_behind
 from foreword.report.study.held import Held, counted, held_of
 from foreword.report.study.marks import value
 from foreword.report.study.tested import tested
@@ -31,7 +31,11 @@ def write_study(path: Path, pages: Sequence[StudyPage]) -> None:
 def study_page(pages: Sequence[StudyPage], home: str = "") -> str:
     """The page as text. home: where the index lies, for a page of a site."""
     back = f'<p class="small"><a href="{escape(home)}">All studies</a></p>' if home else ""
-    body = back + "".join(_study(page, f"s{n}-" if len(pages) > 1 else "") for n, page in enumerate(pages))
+    shown: set[str] = set()
+    budget = BUDGET // max(1, len(pages))
+    body = back + "".join(
+        _study(page, f"s{n}-" if len(pages) > 1 else "", shown, budget) for n, page in enumerate(pages)
+    )
     if len(pages) > 1:
         links = "".join(f'<li><a href="#s{n}-top">{escape(page.title)}</a></li>' for n, page in enumerate(pages))
         body = f'<h1>{len(pages)} studies</h1><nav aria-label="Studies"><ul>{links}</ul></nav>{body}'
@@ -47,12 +51,12 @@ def headline(helds: Sequence[Held], page: StudyPage) -> str:
             f"{setting.progress(page.cells)}. The paper's numbers are not known, so the findings stand for themselves."
         )
     count = counted(list(helds))
-    said = f"Of {phrases.plural(len(known), 'number')} that the paper has, {count['agrees']} agree, {count['differs']} differ, and of "
-    said += f"{count['cannot say']} it cannot be said."
+    sentence = f"Of {phrases.plural(len(known), 'number')} that the paper has, {count['agrees']} agree, {count['differs']} differ, and of "
+    sentence += f"{count['cannot say']} it cannot be said."
     others = sum(bool(held.other) for held in known)
     if others:
-        said += f" In {others} another model or task stood in for the paper's."
-    return said
+        sentence += f" In {others} another model or task stood in for the paper's."
+    return sentence
 
 
 def _unheld(page: StudyPage) -> str:
@@ -62,20 +66,20 @@ def _unheld(page: StudyPage) -> str:
         return "No paper's numbers stand beside these."
     if not paper.of(page.name):
         return "The paper's numbers could not be had, so the findings stand for themselves."
-    if any(isinstance(one, Bins) for every in page.answers.values() for one in every):
+    if any(isinstance(answer, Bins) for every in page.answers.values() for answer in every):
         return "The paper's points stand beside ours without a verdict, for its bins and its similarity are not known."
     return "None of these numbers is one that the paper has."
 
 
-def _study(page: StudyPage, before: str) -> str:
+def _study(page: StudyPage, before: str, shown: set[str], budget: int) -> str:
     paper, helds = paper_of(page.name), held_of(page)
     level = "h2" if before else "h1"
-    tests = [one for answered in page.answers.values() for one in answered if isinstance(one, Test)]
+    tests = [answer for answered in page.answers.values() for answer in answered if isinstance(answer, Test)]
     claims = [claim for claim in (paper.claims if paper else ()) if page.name in claim.figures]
-    found = (
+    findings = (
         f'<ul class="findings">{"".join(map(parts.finding, tests))}</ul>' if tests else "<p>No claim was tested.</p>"
     )
-    said = "".join(f"<li>{escape(claim.text)} <span class=rest>({claim.known})</span></li>" for claim in claims)
+    conclusions = "".join(f"<li>{escape(claim.text)} <span class=rest>({claim.known})</span></li>" for claim in claims)
     notes = "".join(f"<p>{escape(note)}</p>" for note in page.notes)
     figures = "".join(
         parts.answer(answered, page.name, paper, f"{before}{name}-{n}")
@@ -83,14 +87,14 @@ def _study(page: StudyPage, before: str) -> str:
         for n, answered in enumerate(every)
     )
     failed = setting.failures(page)
-    found += (f"<h3>What the paper concludes</h3><ul>{said}</ul>" if said else "") + tested(page)
+    findings += (f"<h3>What the paper concludes</h3><ul>{conclusions}</ul>" if conclusions else "") + tested(page)
     sections = [
-        section(f"{before}found", "What was found", found),
+        section(f"{before}found", "What was found", findings),
         section(f"{before}figures", "Figures and tables", figures or "<p>Nothing is answered yet.</p>"),
         section(f"{before}held", "Every number beside the paper's", _every(helds)) if helds else "",
         section(f"{before}failed", "What failed", failed) if failed else "",
         section(f"{before}set", "How it was set up", _how(page)),
-        section(f"{before}behind", "The answers behind", behind(page)),
+        section(f"{before}behind", "The answers behind", answers_behind(page, shown, budget)),
     ]
     head = (
         f'<header><{level} id="{before}top">{escape(page.title)}</{level}><p class="reason">{escape(headline(helds, page))}</p>{notes}'

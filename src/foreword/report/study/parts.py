@@ -158,7 +158,9 @@ def _matrix(answered: Matrix, preset: str, paper: Paper | None) -> str:
     """Sources down, targets across; what surely beats the baseline is bold, and each cell is tinted by its gap."""
     rows = []
     if answered.baseline:
-        cells = "".join("<td></td>" if one is None else cell(hold(one, paper, preset)) for one in answered.baseline)
+        cells = "".join(
+            "<td></td>" if entry is None else cell(hold(entry, paper, preset)) for entry in answered.baseline
+        )
         rows.append(f'<tr class="blind"><th scope="row">{escape(answered.against)} (baseline)</th>{cells}</tr>')
     for n, source in enumerate(answered.rows):
         cells = ""
@@ -229,19 +231,19 @@ def _known(number: object) -> str:
 # -- figures ------------------------------------------------------------------------------------------------------------
 
 
-def _figures(made: Sequence[Picture], caption: str) -> str:
-    if not made:
+def _figures(drawings: Sequence[Picture], caption: str) -> str:
+    if not drawings:
         return ""
     series: dict[str, int] = {}
-    for picture in made:
+    for picture in drawings:
         series |= picture.series
     legend = "".join(f'<li><span class="chip c{number}"></span>{escape(name)}</li>' for name, number in series.items())
-    if any(picture.ghosts for picture in made):
+    if any(picture.ghosts for picture in drawings):
         legend += '<li><span class="diamond" aria-hidden="true">◇</span> the paper\'s own</li>'
     text = "Bars and bands are 95% intervals."
     drawn = "".join(
-        figure(picture.title, text if n == 0 else "", svg_of(picture.chart), picture.told)
-        for n, picture in enumerate(made)
+        figure(picture.title, text if n == 0 else "", svg_of(picture.chart), picture.description)
+        for n, picture in enumerate(drawings)
     )
     return (
         f'<ul class="legend">{legend}</ul><div class="panels" role="group" aria-label="{escape(caption)}">{drawn}</div>'

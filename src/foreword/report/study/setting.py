@@ -12,6 +12,7 @@ from foreword.report.study.parts import table
 from foreword.report.study.values import StudyPage
 from foreword.results.cells import Cell
 from foreword.results.collected import distinct, merged
+from foreword.results.judged import same_name
 from foreword.results.papers import KNOWN, Paper
 from foreword.results.record import Record
 from foreword.util import phrases
@@ -21,8 +22,8 @@ OWN = ("label", "seed", "task", "backbone", "fingerprints", "given", "task_name"
 
 def facts(page: StudyPage, paper: Paper | None) -> str:
     """The line of facts under the heading."""
-    found = records(page)
-    seeds = sorted({record.seed for record in found})
+    finished = records(page)
+    seeds = sorted({record.seed for record in finished})
     pairs = {
         "Study": page.name,
         "Scale": page.scale,
@@ -30,7 +31,7 @@ def facts(page: StudyPage, paper: Paper | None) -> str:
         "Models": ", ".join(stood_in(page, "model")) or "none yet",
         "Tasks": ", ".join(stood_in(page, "task")) or "none yet",
         "Seeds": ", ".join(map(str, seeds)) or "none yet",
-        "Hardware": "; ".join(distinct(record.hardware for record in found)) or "none yet",
+        "Hardware": "; ".join(distinct(record.hardware for record in finished)) or "none yet",
         "Cells": progress(page.cells),
         **({"Date": page.date} if page.date else {}),
     }
@@ -51,11 +52,9 @@ def progress(cells: Sequence[Cell]) -> str:
 
 def stood_in(page: StudyPage, axis: str) -> list[str]:
     """What ran in the place of what: `reference for bloom-1b1`, or the name alone where it is the paper's own."""
+    pairs = [(str(getattr(cell.at, axis)), cell.paper.get(axis, "")) for cell in page.cells]
     return distinct(
-        f"{getattr(cell.at, axis)} for {cell.paper[axis]}"
-        if cell.paper.get(axis) and cell.paper[axis] != getattr(cell.at, axis).split("/")[-1]
-        else str(getattr(cell.at, axis))
-        for cell in page.cells
+        f"{ours} for {theirs}" if theirs and not same_name(ours, theirs) else ours for ours, theirs in pairs
     )
 
 
@@ -82,8 +81,8 @@ def decisions(page: StudyPage, paper: Paper | None) -> str:
 def paper_settings(paper: Paper) -> str:
     """What the paper set, and how that is known."""
     rows = [
-        f'<tr><th scope="row">{escape(one.name)}</th><td class="words">{escape(one.value)}</td><td class="words">{one.known}</td></tr>'
-        for one in paper.settings
+        f'<tr><th scope="row">{escape(item.name)}</th><td class="words">{escape(item.value)}</td><td class="words">{item.known}</td></tr>'
+        for item in paper.settings
     ]
     legend = "; ".join(f"{label}: {text}" for label, text in KNOWN.items())
     return (
@@ -115,27 +114,29 @@ def shared_settings(page: StudyPage) -> dict[str, str]:
 
 def _values(page: StudyPage) -> dict[str, list[str]]:
     flat = [_flat(record.spec) for record in records(page)]
-    names = distinct(name for one in flat for name in one)
-    return {name: distinct(one.get(name, "none") for one in flat) for name in names if name.split(".")[0] not in OWN}
+    names = distinct(name for values in flat for name in values)
+    return {
+        name: distinct(values.get(name, "none") for values in flat) for name in names if name.split(".")[0] not in OWN
+    }
 
 
 def provenance(page: StudyPage) -> str:
     """Versions, metric signatures and fingerprints."""
-    found = records(page)
+    finished = records(page)
     tables = {
-        "Versions": merged(record.versions for record in found),
-        "Metric signatures": merged(record.metric_signatures for record in found),
+        "Versions": merged(record.versions for record in finished),
+        "Metric signatures": merged(record.metric_signatures for record in finished),
         "Models by their contents": merged(
-            {record.backbone: record.fingerprints.get("backbone", "")} for record in found
+            {record.backbone: record.fingerprints.get("backbone", "")} for record in finished
         ),
-        "Data by their contents": merged({record.task: record.fingerprints.get("task", "")} for record in found),
+        "Data by their contents": merged({record.task: record.fingerprints.get("task", "")} for record in finished),
     }
     body = "".join(
         f"<div><dt>{name}</dt><dd class=code>{'<br>'.join(escape(f'{key}: {text}') for key, text in pairs.items())}</dd></div>"
         for name, pairs in tables.items()
         if pairs
     )
-    hours = sum(record.costs.train_seconds for record in found)
+    hours = sum(record.costs.train_seconds for record in finished)
     return f'<dl class="measured">{body}<div><dt>Training in all</dt><dd>{phrases.duration(hours)}</dd></div></dl>'
 
 

@@ -71,7 +71,7 @@ def _draw(entry: Entry, folder: Path) -> None:
     """Every figure as SVG and PNG, in the light page's colours."""
     folder.mkdir(exist_ok=True)
     number = 0
-    for answered in (one for every in entry.page.answers.values() for one in every):
+    for answered in (answer for every in entry.page.answers.values() for answer in every):
         if not isinstance(answered, Table | Curve | Bins):
             continue
         for picture in pictures(answered, entry.page.name):
@@ -162,7 +162,7 @@ def markdown(entries: Sequence[Entry]) -> str:
         text.append(
             f"{page.name}, {page.scale}; {setting.progress(page.cells)}; {', '.join(f'{word} {n}' for word, n in count.items())}."
         )
-        tests = [one for every in page.answers.values() for one in every if isinstance(one, Test)]
+        tests = [answer for every in page.answers.values() for answer in every if isinstance(answer, Test)]
         if tests:
             text.append("\n".join(f"- {parts.WORDS[test.holds]}: {_cell(parts.in_words(test))}" for test in tests))
         if helds:

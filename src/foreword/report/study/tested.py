@@ -38,8 +38,8 @@ def places(page: StudyPage) -> list[Place]:
             length = cell.paper.get("length", "")
             label = f"{method} of {length}" if length and "length" in page.name else method
             groups.setdefault(name, {}).setdefault(label, []).append(cell.record)
-    made = [_place(name, methods) for name, methods in groups.items()]
-    return [place for place in made if place is not None]
+    compared = [_place(name, methods) for name, methods in groups.items()]
+    return [place for place in compared if place is not None]
 
 
 def _place(name: str, methods: dict[str, list[Record]]) -> Place | None:
@@ -62,11 +62,11 @@ def _place(name: str, methods: dict[str, list[Record]]) -> Place | None:
 
 def tested(page: StudyPage) -> str:
     """The two tables, as HTML; nothing where no place has two methods."""
-    there = places(page)
-    if not there:
+    compared = places(page)
+    if not compared:
         return ""
-    ties = [_tied_row(place) for place in there]
-    vary = [_vary_row(place.name, label, sample) for place in there for label, sample in place.samples.items()]
+    ties = [_tied_row(place) for place in compared]
+    vary = [_vary_row(place.name, label, sample) for place in compared for label, sample in place.samples.items()]
     note = (
         '<p class="small">Pairs of one row are tested together (Holm). A method of one seed is never told from another, for it speaks of '
         "its prompt. The last column is the difference that the test of the best against the runner-up tells four times in five.</p>"
@@ -96,9 +96,9 @@ def _tied_row(place: Place) -> str:
     ranked = sorted((label for label in place.samples if label != best), key=lambda label: -place.samples[label].score)
     gap = stats.difference(place.samples[best], place.samples[ranked[0]], span=place.width)
     cells = [best, _listed(tied), _listed(others)]
-    words = "".join(f'<td class="words">{escape(text)}</td>' for text in cells)
+    texts = "".join(f'<td class="words">{escape(text)}</td>' for text in cells)
     reach = stats.detectable(gap)
-    return f'<tr><th scope="row">{escape(place.name)}</th>{words}<td data-sort="{reach!r}">{phrases.points(reach)}</td></tr>'
+    return f'<tr><th scope="row">{escape(place.name)}</th>{texts}<td data-sort="{reach!r}">{phrases.points(reach)}</td></tr>'
 
 
 def _vary_row(place: str, label: str, sample: stats.Sample) -> str:

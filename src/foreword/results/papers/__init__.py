@@ -115,9 +115,9 @@ def paper(name: str) -> Paper:
         published=raw["published"],
         tables=tables,
         figures={preset: tuple(keys) for preset, keys in raw["figures"].items()},
-        claims=tuple(Claim(one["text"], _known(one), tuple(one["figures"])) for one in raw["claims"]),
-        settings=tuple(Setting(one["name"], one["value"], _known(one)) for one in raw["settings"]),
-        silent=tuple(one["point"] for one in raw["silent"]),
+        claims=tuple(Claim(entry["text"], _known(entry), tuple(entry["figures"])) for entry in raw["claims"]),
+        settings=tuple(Setting(entry["name"], entry["value"], _known(entry)) for entry in raw["settings"]),
+        silent=tuple(entry["point"] for entry in raw["silent"]),
         scored=raw.get("scored", {}),
     )
 

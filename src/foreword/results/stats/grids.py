@@ -31,7 +31,7 @@ class Paired:
     detectable: float
 
     @property
-    def told(self) -> bool:
+    def significant(self) -> bool:
         """Whether the two are told apart: jointly over the grid, and not of one seed alone."""
         return self.p_holm < 0.05 and not self.difference.of_prompts
 
@@ -40,7 +40,7 @@ def paired(pairs: Mapping[Key, tuple[Sample, Sample]], *, span: float = 100.0) -
     """The first sample less the second in every cell, tested together."""
     gaps = {key: difference(a, b, span=span) for key, (a, b) in pairs.items()}
     ps = [gap.p for gap in gaps.values()]
-    factors, found = holm_factors(ps), benjamini_hochberg(ps)
+    factors, adjusted_bh = holm_factors(ps), benjamini_hochberg(ps)
     return {
         key: Paired(
             gap,
@@ -49,7 +49,7 @@ def paired(pairs: Mapping[Key, tuple[Sample, Sample]], *, span: float = 100.0) -
             gap.interval(1.0 - 0.05 / factor),
             detectable(gap, level=1.0 - 0.05 / factor),
         )
-        for (key, gap), factor, q in zip(gaps.items(), factors, found, strict=True)
+        for (key, gap), factor, q in zip(gaps.items(), factors, adjusted_bh, strict=True)
     }
 
 
@@ -62,7 +62,7 @@ def benjamini_hochberg(pvalues: Sequence[float]) -> list[float]:
     ranks = np.arange(len(p), 0, -1)
     adjusted = np.empty(len(p))
     adjusted[order] = np.minimum.accumulate(p[order] * len(p) / ranks)
-    return [float(min(1.0, one)) for one in adjusted]
+    return [float(min(1.0, value)) for value in adjusted]
 
 
 def tied_with_best(methods: Mapping[Key, Sample], *, span: float = 100.0) -> list[Key]:
@@ -71,7 +71,7 @@ def tied_with_best(methods: Mapping[Key, Sample], *, span: float = 100.0) -> lis
     best = ranked[0]
     every = [(a, b) for n, a in enumerate(ranked) for b in ranked[n + 1 :]]
     tests = paired({(a, b): (methods[a], methods[b]) for a, b in every}, span=span)
-    return [best, *(key for key in ranked[1:] if not tests[best, key].told)]
+    return [best, *(key for key in ranked[1:] if not tests[best, key].significant)]
 
 
 @dataclass(frozen=True)

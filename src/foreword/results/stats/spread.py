@@ -32,7 +32,7 @@ class SpreadTest:
     cells: int
 
     @property
-    def told(self) -> bool:
+    def significant(self) -> bool:
         """Whether a is shown to spread less."""
         return self.p < 0.05
 
@@ -79,10 +79,10 @@ def power(sizes: Sequence[tuple[int, int]], *, ratio: float = RATIO, draws: int 
         b = ratio * rng.standard_normal((draws, second)).std(axis=1, ddof=1)
         logs[:, n] = np.log(a / b)
     signs = _signs(len(sizes), seed)
-    told = 0
+    count = 0
     for some in np.array_split(logs, 10):  # [R, cells] @ [cells, draws / 10]
-        told += int(((signs @ np.abs(some).T <= some.sum(axis=1) + 1e-12).mean(axis=0) < 0.05).sum())
-    return told / draws
+        count += int(((signs @ np.abs(some).T <= some.sum(axis=1) + 1e-12).mean(axis=0) < 0.05).sum())
+    return count / draws
 
 
 def _sign_flip(logs: Numbers, seed: int) -> float:

@@ -74,19 +74,19 @@ def work(
     sign of life, from another thread."""
     bench = bench or Bench(job.out, job.device, progress)
     units, folder, claims = job.units(), job.folder(), job.claims()
-    made = 0
+    computed_cells = 0
     while units_left(folder, units):
         ran = False
         for name in ready(folder, units):
             computed = attempt(job, claims, bench, units[name], also)
             if computed is not None:
-                ran, made = True, made + computed
+                ran, computed_cells = True, computed_cells + computed
                 watch()
                 break  # what is ready may have changed
         if not ran:
             watch()
             time.sleep(PAUSE)
-    return made
+    return computed_cells
 
 
 def attempt(job: Job, claims: Claims, bench: Bench, cells: Sequence[CellSpec], also: Watch) -> int | None:

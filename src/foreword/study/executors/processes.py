@@ -53,7 +53,8 @@ def processes(job: Job, watch: Watch) -> None:
 def _devices(job: Job) -> list[str]:
     """The device of each worker."""
     if job.device.partition(":")[0] not in ("", "auto", "cuda") or not torch.cuda.is_available():
-        return [job.device] * (job.workers or max(1, (os.cpu_count() or 1) // CORES))
+        cores = os.cpu_count() or 1
+        return [job.device] * (job.workers or max(min(2, cores), cores // CORES))
     count = torch.cuda.device_count()
     return [f"cuda:{place % count}" for place in range(job.workers or count)]
 

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from foreword.results.cells import Answered, Cell
+from foreword.results.cells import Answered, Cell, Test
 from foreword.study.preset import Preset
+from foreword.util.errors import ForewordError, unknown
 
 __all__ = ["QUESTIONS", "Question", "answers"]
 
@@ -32,5 +33,17 @@ QUESTIONS: Mapping[str, Question] = MappingProxyType(_shelf())
 def answers(
     cells: Sequence[Cell], preset: Preset, out: Path, only: Sequence[str] = ()
 ) -> dict[str, tuple[Answered, ...]]:
-    """What the questions of a preset (or some of them) are answered by its cells, whatever of them is done."""
-    return {name: QUESTIONS[name](cells, preset, out) for name in preset.questions if not only or name in only}
+    """What the questions of a preset (or some of them) are answered by its cells, whatever of them is done. A question that refuses its
+    cells is answered by why it does, and the others are answered."""
+    chosen = [name for name in preset.questions if not only or name in only]
+    unasked = next((name for name in chosen if name not in QUESTIONS), None)
+    if unasked is not None:
+        raise unknown("question", unasked, QUESTIONS)
+    return {name: _asked(name, cells, preset, out) for name in chosen}
+
+
+def _asked(name: str, cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered, ...]:
+    try:
+        return QUESTIONS[name](cells, preset, out)
+    except ForewordError as error:
+        return (Test(f"The question {name} can be answered", None, note=str(error)),)

@@ -86,7 +86,7 @@ def variance(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered
         f"IPT's standard deviation is {told.ratio:.2f} times PT's (geometric mean); so many cells and seeds would tell a third of it in "
         f"{told.power:.0%} of cases, and the smallest p that they can give is {told.least:.3g}"
     )
-    return (table, Test(claim, True if told.told else None, p=told.p, cases=(lower, len(pairs)), note=note))
+    return (table, Test(claim, True if told.significant else None, p=told.p, cases=(lower, len(pairs)), note=note))
 
 
 def _scores(cells: Sequence[Cell]) -> list[float]:

@@ -12,18 +12,22 @@ from foreword.results.cells import Cell
 from foreword.results.record import Answer, Record
 from foreword.util import phrases
 
-MOST, LONGEST, BUDGET = 6, 400, 2_000_000  # examples a cell, signs of a text, signs of all
+MOST, LONGEST, BUDGET = 6, 400, 2_000_000  # examples a cell, characters of a text, characters of all
 
 
-def behind(page: StudyPage) -> str:
-    """A fold for each cell that is done, with some of its answers. The same examples are shown of every cell of one task."""
-    done = [(cell, cell.record) for cell in page.cells if cell.record is not None]
+def answers_behind(page: StudyPage, shown: set[str], budget: int = BUDGET) -> str:
+    """A fold for each cell that is done, with some of its answers. The same examples are shown of every cell of one task. shown: ids of
+    cells that an earlier study of the page shows, which are not shown again; those of this one are added."""
+    done = [(cell, cell.record) for cell in page.cells if cell.record is not None and cell.id not in shown]
+    earlier = sum(cell.id in shown for cell in page.cells)
+    shown |= {cell.id for cell, _ in done}
     most = MOST
-    while most > 1 and sum(_length(record, most) for _, record in done) > BUDGET:
+    while most > 1 and sum(_length(record, most) for _, record in done) > budget:
         most -= 1
     parts = [_fold(cell, record, most) for cell, record in done]
     if not parts:
-        return '<p class="empty">No cell is done yet.</p>'
+        text = "Its cells are shown with an earlier study of this page." if earlier else "No cell is done yet."
+        return f'<p class="empty">{text}</p>'
     cells = phrases.plural(len(parts), "cell")
     note = f"Up to {most} answers of each of {cells}, the same examples wherever a task comes; the records hold all."
     return f'<p class="small">{note}</p>{"".join(parts)}'
@@ -48,16 +52,20 @@ def _fold(cell: Cell, record: Record, most: int) -> str:
 
 def _example(answer: Answer, record: Record) -> str:
     score = answer.scores.get(record.primary)
-    told = "" if score is None else f" ({phrases.score(score)})"
+    scored = "" if score is None else f" ({phrases.score(score)})"
     shown = "".join(
-        f"<dt>demonstration{'' if one.similarity is None else f', similarity {one.similarity:.2f}'}</dt><dd>{_text(one.text)}</dd>"
-        for one in answer.shown[-1:]
+        f"<dt>demonstration{_similarity(example.similarity)}</dt><dd>{_text(example.text)}</dd>"
+        for example in answer.shown[-1:]
     )
     return (
         f"<li><dl><dt>input {escape(answer.id)}</dt><dd>{_text(answer.input)}</dd>{shown}<dt>target</dt>"
         f"<dd>{_text(answer.targets[0] if answer.targets else '')}</dd>"
-        f"<dt>answer{told}</dt><dd>{_text(answer.output) or 'nothing'}</dd></dl></li>"
+        f"<dt>answer{scored}</dt><dd>{_text(answer.output) or 'nothing'}</dd></dl></li>"
     )
+
+
+def _similarity(similarity: float | None) -> str:
+    return "" if similarity is None else f", similarity {similarity:.2f}"
 
 
 def drawn(answers: Sequence[Answer], most: int) -> list[Answer]:
@@ -68,14 +76,14 @@ def drawn(answers: Sequence[Answer], most: int) -> list[Answer]:
 
 
 def _text(text: str) -> str:
-    cut = text if len(text) <= LONGEST else f"{text[:LONGEST]} … (cut after {LONGEST} signs)"
+    cut = text if len(text) <= LONGEST else f"{text[:LONGEST]} … (cut after {LONGEST} characters)"
     return escape(cut)
 
 
 def _length(record: Record, most: int) -> int:
     texts = [
         text
-        for one in drawn(record.answers, most)
-        for text in (one.input, one.output, *one.targets[:1], *(d.text for d in one.shown[-1:]))
+        for example in drawn(record.answers, most)
+        for text in (example.input, example.output, *example.targets[:1], *(d.text for d in example.shown[-1:]))
     ]
     return sum(min(len(text), LONGEST) for text in texts) + 400
