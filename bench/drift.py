@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import _run
@@ -40,6 +41,8 @@ NOTES = {
     "median": "requests from the shift's beginning until the end of the window that alarmed; the shift begins anywhere in a window",
     "share": "of requests after the shift that are of the other task",
 }
+BEGIN, END = "<!-- drift -->", "<!-- /drift -->"
+SHARES = {0.5: "half"}
 PROMISED = 200  # requests within which a shift at half the traffic is to be reported
 
 
@@ -54,6 +57,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         "--shares", nargs="+", type=float, default=[0.5], help="of the other task's inputs after the shift"
     )
     flags.add_argument("--examples", type=int, default=1000, help="texts of each task at most (1000)")
+    flags.add_argument("--page", default="", help="also write the table into this page, such as docs/monitor.md")
     return _run.parsed(flags, given)
 
 
@@ -137,6 +141,30 @@ def with_shift(
     }
 
 
+def page_table(rows: Sequence[dict[str, Any]]) -> str:
+    """The rows as docs/monitor.md has them."""
+    lines = [
+        "| requests | shift to | runs | runs that alarm | requests until told, median | 95 % |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        alarms = f"{row['runs']:,} | {row['alarms']:.1f} %"
+        if row["simulation"] == "no shift":
+            lines.append(f"| {row['task']} | none | {alarms} | | |")
+        else:
+            waits = f"{row['median']:.0f} | {row['most']:.0f}"
+            lines.append(
+                f"| {row['task']} | {SHARES.get(row['share'], row['share'])} {row['other']} | {alarms} | {waits} |"
+            )
+    return "\n".join(lines)
+
+
+def write_page(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Put the table between the marks of a page."""
+    before, _, rest = path.read_text(encoding="utf-8").partition(BEGIN)
+    path.write_text(f"{before}{BEGIN}\n{page_table(rows)}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+
+
 def main(arguments_given: Sequence[str] | None = None) -> None:
     """The command."""
     given = arguments(arguments_given)
@@ -153,6 +181,8 @@ def main(arguments_given: Sequence[str] | None = None) -> None:
             for share in given.shares:
                 shifted = with_shift(pools[task], pools[other], share, given.shifted_runs, given.seed)
                 rows.append({"simulation": "shift", "task": task, "other": other, **shifted})
+    if given.page:
+        write_page(Path(given.page), rows)
     _run.finish(given, "drift", rows, COLUMNS, notes=NOTES)
 
 

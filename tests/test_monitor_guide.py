@@ -66,6 +66,8 @@ def test_what_the_guide_names_is_there() -> None:
 
 
 def test_its_numbers_are_those_measured() -> None:
+    if not MEASURED.is_file():
+        pytest.skip("bench/results/drift.json is not there; python bench/drift.py measures it")
     text = GUIDE.read_text(encoding="utf-8")
     rows = json.loads(MEASURED.read_text(encoding="utf-8"))["rows"]
     calm = [row for row in rows if row["simulation"] == "no shift"]
