@@ -299,31 +299,13 @@ class Trial:
     ) -> Record:
         examples = self.task.split(self.spec.split)
         if not examples:
-            raise ForewordError(
-                f"The task '{self.task.name}' has no {self.spec.split} examples to score; give a {self.spec.split} split."
-            )
+            split = self.spec.split
+            raise ForewordError(f"The task '{self.task.name}' has no {split} examples to score; give a {split} split.")
         laid = [layout.lay(example) for example in examples]
-        found = replace(self, backbone=answering)._answer(
-            None if prompt is None else prompt.values, laid, self.progress
-        )
-        scores = self._scores(laid, found.outputs)
-        saved = ""
-        if prompt is not None:
-            fold = f"-fold{self.spec.fold}" if self.spec.fold else ""
-            saved = f"prompts/{self.spec.label.replace(':', '-')}-seed{self.spec.seed}{fold}-{self.key[:8]}{suffix}"
-            given = self.spec.given
-            kept = replace(prompt, provenance=self._provenance(layout, prompt.profile, scores.whole))
-            if given is not None and not self.spec.tuning.max_steps:  # used as it is, so born as it was
-                kept = replace(given, provenance=replace(given.provenance, scores=scores.whole))
-            store.save(kept, self.out / saved)
-        costs = Costs(
-            trainable_parameters=0 if tuned is None else tuned.parameters,
-            train_seconds=0.0 if tuned is None else tuned.seconds,
-            prefix_tokens=float(np.mean([one.fitted.before for one in laid])),
-            seconds_per_answer=found.seconds / len(laid),
-            train_flop=self._train_flop(layout, tuned),
-            answer_flop=self._answer_flop(layout, laid),
-        )
+        values = None if prompt is None else prompt.values
+        prediction = replace(self, backbone=answering)._answer(values, laid, self.progress)
+        scores = self._scores(laid, prediction.outputs)
+        saved = "" if prompt is None else self._saved(layout, prompt, scores.whole, suffix)
         return Record(
             key=self.key,
             label=self.spec.label,
@@ -334,8 +316,15 @@ class Trial:
             deterministic=not self.spec.method.random(),
             primary=self.task.metrics[0],
             scores=scores.whole,
-            costs=costs,
-            answers=self._answers(laid, found, scores),
+            costs=Costs(
+                trainable_parameters=0 if tuned is None else tuned.parameters,
+                train_seconds=0.0 if tuned is None else tuned.seconds,
+                prefix_tokens=float(np.mean([one.fitted.before for one in laid])),
+                seconds_per_answer=prediction.seconds / len(laid),
+                train_flop=self._train_flop(layout, tuned),
+                answer_flop=self._answer_flop(layout, laid),
+            ),
+            answers=self._answers(laid, prediction, scores),
             spec=self.spec.contents(self.backbone, self.task),
             fingerprints=self._fingerprints(prompt),
             versions=versions(),
@@ -352,9 +341,20 @@ class Trial:
                 *([CHAT] if layout.chat is not None else []),
                 *scores.absent,
             ),
-            cut_answers=sum(found.cut),
+            cut_answers=sum(prediction.cut),
             fold=self.spec.fold,
         )
+
+    def _saved(self, layout: Layout, prompt: SoftPrompt, scores: dict[str, float], suffix: str) -> str:
+        """The folder of the soft prompt in the run's folder; one that was used as it is keeps its provenance."""
+        fold, source = f"-fold{self.spec.fold}" if self.spec.fold else "", self.spec.given
+        folder = f"prompts/{self.spec.label.replace(':', '-')}-seed{self.spec.seed}{fold}-{self.key[:8]}{suffix}"
+        if source is not None and not self.spec.tuning.max_steps:
+            stored = replace(source, provenance=replace(source.provenance, scores=scores))
+        else:
+            stored = replace(prompt, provenance=self._provenance(layout, prompt.profile, scores))
+        store.save(stored, self.out / folder)
+        return folder
 
     def _train_flop(self, layout: Layout, tuned: Tuned | None) -> float:
         """Operations of the training that was done, its rows taken to be as long as the first that it saw."""
