@@ -175,7 +175,7 @@ def interval(
     On a scale with two ends it is Wilson's, for as many right-or-wrong examples as would give the same variance, so that it
     stays on the scale and is not empty where every example scores the same. On a scale with one end it is that of t.
     """
-    _S, N = sample.values.shape
+    _J, N = sample.values.shape
     by_example = float(sample.values.mean(axis=0).var(ddof=1)) / N if N > 1 else 0.0
     seed_variance, free = sample.seed_variance()
     whole = by_example + seed_variance

@@ -94,15 +94,15 @@ class Components:
 
 def components(sample: Sample) -> Components:
     """The variance of a score, training seeds apart from items."""
-    S, N = sample.values.shape
+    J, N = sample.values.shape
     of_mean, _ = sample.seed_variance()
     by_example = float(sample.values.mean(axis=0).var(ddof=1)) / N if N > 1 else 0.0
     one_run = float(sample.values.var(axis=1, ddof=1).mean()) / N if N > 1 else 0.0
-    return Components((of_mean * S) ** 0.5, one_run**0.5, (by_example + of_mean) ** 0.5, S > 1)
+    return Components((of_mean * J) ** 0.5, one_run**0.5, (by_example + of_mean) ** 0.5, J > 1)
 
 
 def clustered(sample: Sample, clusters: Sequence[str]) -> Sample:
-    """The same score with whole clusters (questions of one table, paraphrases of one sentence) as its units: [S, N] -> [S, C]. Each
+    """The same score with whole clusters (questions of one table, paraphrases of one sentence) as its units: [J, N] -> [J, U]. Each
     cluster's mean counts by its size, so that the score stays, and examples that go together are no longer counted as if apart. Raises
     ForewordError where there is not one name an example."""
     N = sample.values.shape[1]
@@ -112,5 +112,5 @@ def clustered(sample: Sample, clusters: Sequence[str]) -> Sample:
     place = {name: n for n, name in enumerate(names)}
     member = np.zeros((N, len(names)))
     member[np.arange(N), [place[name] for name in clusters]] = 1.0
-    sums: Numbers = sample.values @ member  # [S, C]
+    sums: Numbers = sample.values @ member  # [J, U]
     return Sample(sums * (len(names) / N), sample.fixed)
