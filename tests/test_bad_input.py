@@ -339,7 +339,7 @@ NAMES: dict[str, tuple[tuple[object, ...], tuple[str, ...]]] = {
     "metric": (("-d", "DATA", "--metrics", "blue"), ("metric 'blue'", "'bleu'")),
     "dtype": (("-d", "DATA", "--dtype", "float23"), ("dtype", "'float23'", "'float32'")),
     "device": (("-d", "DATA", "--device", "gpu"), ("device 'gpu'", "Known", "cuda")),
-    "init": (("-d", "DATA", "--init", "zeros"), ("init", "'zeros'", "'vocab'")),
+    "init": (("-d", "DATA", "--init", "zeros"), ("init", "'zeros'", "Known: labels, random, text, vocab")),
     "init text": (("-d", "DATA", "--init", "text"), ("init_text is empty", "words")),
     "init labels": (("-d", "DATA", "--init", "labels"), ("labels", "--choices")),
     "init carried": (("-d", "DATA", "--init", "carried"), ("init_prompt is empty", "folder")),

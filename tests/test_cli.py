@@ -345,20 +345,20 @@ def test_show_tells_what_the_engine_does_for_a_model(model: Path, data: Path, tm
     assert (found["model_type"], found["kind"], found["notes"]) == ("llama", "causal", [])
     assert all(row["taken"] and not row["why_not"] for row in found["short_cuts"])
     told = foreword("show", "--engine", "-m", model)
-    assert " yes  keeps      answers grow beside a prefix that is held once" in told.out and fits(told.out)
+    assert " yes  shared_prefix        answers grow beside a prefix that is held once" in told.out and fits(told.out)
     entry.refused("show", "--engine", says=("--engine is about a model, and none is named; add --model",))
     entry.save_model(tmp_path, "gpt_neo")
     found = foreword("show", "--engine", "-m", tmp_path, "--json").json
     off = {row["name"]: row["why_not"] for row in found["short_cuts"] if not row["taken"]}
     assert off == {
-        "packs": "ValueError: GPTNeoForCausalLM does not let its attention be chosen",
-        "keeps": "needs packs",
+        "packed_sequence": "ValueError: GPTNeoForCausalLM does not let its attention be chosen",
+        "shared_prefix": "needs packed_sequence",
     }
     scored = foreword(
         "evaluate", "-m", tmp_path, "--test", data, "--out", tmp_path / "out", "--max-new-tokens", 2, "--too-long", "drop",
         "--json",
     ).json  # fmt: skip
-    assert any("these short cuts are not exact for this model: packs (ValueError" in note for note in scored["notes"])
+    assert any("these short cuts are not exact for this model: packed_sequence (ValueError" in note for note in scored["notes"])
 
 
 def test_show_words_a_task_without_a_model(data: Path) -> None:

@@ -48,13 +48,13 @@ def generate(
 
     Examples:
 
-      foreword generate "Facts: ...\\nText:" --model reference --temperature 0.8 --seed 1
+      foreword generate "Facts: ...\\nText:" -p prompts/mine --temperature 0.8
 
       cut -f2 notes.tsv | foreword generate - -p prompts/mine
 
       foreword generate --model gpt2 --prompt prompts/mine --data in.jsonl --json
 
-      foreword generate --model gpt2 --method icl --demonstrations train.jsonl --data in.csv --out answers.jsonl
+      foreword generate -m gpt2 --method icl --demonstrations train.csv -d in.csv
 
       foreword generate -p mine/a -p mine/b -p mine/c --data in.jsonl
     """

@@ -105,7 +105,7 @@ def _engine(flags: dict[str, Any], config: str | None, as_json: bool) -> None:
     for row in report["short_cuts"]:
         why = f": {row['why_not']}" if row["why_not"] else ""
         say(
-            f"{'yes' if row['taken'] else 'no':>4}  {row['name']:<10} {row['what']}{why}",
+            f"{'yes' if row['taken'] else 'no':>4}  {row['name']:<20} {row['what']}{why}",
             style="" if row["taken"] else "dim",
         )
     if report["factor_of_input_vectors"] != 1.0:

@@ -69,7 +69,7 @@ SHORT_CUTS = {
     "incremental_decoding": "an answer grows by one token a pass, out of a cache",
     "packed_sequence": "prefix and rows stand in one sequence, nothing padded",
     "shared_prefix": "answers grow beside a prefix that is held once",
-    "fused_lm_head_loss": "loss and gradient of the output layer are made in parts",
+    "fused_lm_head_loss": "loss and gradient of the output layer come in parts",
     "gradient": "the loss has a gradient, so prompts can be tuned",
 }
 
