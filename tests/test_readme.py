@@ -103,7 +103,7 @@ def test_every_verb_and_flag_it_names_is_there() -> None:
     known = flags()
     everything = set().union(*known.values()) | {"--version"}
     text = readme()
-    named = re.findall(r"`(?:\$ )?foreword ([a-z]+)", text)
+    named = re.findall(r"`(?:\$ )?foreword ([a-z][a-z-]+)", text)
     assert named and set(named) <= set(known), set(named) - set(known)
     spoken = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
     assert spoken <= everything, spoken - everything
