@@ -358,7 +358,9 @@ def test_show_tells_what_the_engine_does_for_a_model(model: Path, data: Path, tm
         "evaluate", "-m", tmp_path, "--test", data, "--out", tmp_path / "out", "--max-new-tokens", 2, "--too-long", "drop",
         "--json",
     ).json  # fmt: skip
-    assert any("these short cuts are not exact for this model: packed_sequence (ValueError" in note for note in scored["notes"])
+    assert any(
+        "these short cuts are not exact for this model: packed_sequence (ValueError" in note for note in scored["notes"]
+    )
 
 
 def test_show_words_a_task_without_a_model(data: Path) -> None:

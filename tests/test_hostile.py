@@ -185,7 +185,9 @@ def test_an_override_that_no_reader_can_take(override: str) -> None:
 
 def test_a_number_beyond_use_is_told_its_limit() -> None:
     told = sentence(lambda: config.load(None, ["amortize_over=1000000000001"], defaults={"model": "x"}))
-    assert told == "amortize_over is 1000000000001, but must be a whole number of at least 1, at most 1,000,000,000,000."
+    assert (
+        told == "amortize_over is 1000000000001, but must be a whole number of at least 1, at most 1,000,000,000,000."
+    )
 
 
 @pytest.mark.parametrize(

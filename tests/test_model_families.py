@@ -174,7 +174,9 @@ def test_a_model_that_lost_what_its_family_has_says_so(monkeypatch: pytest.Monke
     assert notes[0].startswith(
         "Slower, with the same numbers: these short cuts are not exact for this model: left_padding (logits"
     )
-    assert notes[1].startswith("Models of the family llama used to take left_padding, packed_sequence, shared_prefix, and this one does not")
+    assert notes[1].startswith(
+        "Models of the family llama used to take left_padding, packed_sequence, shared_prefix, and this one does not"
+    )
 
 
 def test_the_command_writes_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

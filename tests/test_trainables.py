@@ -92,10 +92,10 @@ def test_a_file_is_all_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     )
     (tmp_path / "states.py").write_text(text, encoding="utf-8")
     monkeypatch.setattr(trainables, "__path__", [*trainables.__path__, str(tmp_path)])
-    assert set(trainables._shelf()) == {*TRAINABLES, "states"}
+    assert set(trainables._files()) == {*TRAINABLES, "states"}
     (tmp_path / "twin.py").write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=r"Two trainables are called 'states'; the second is in trainables/twin\.py"):
-        trainables._shelf()
+        trainables._files()
 
 
 def test_what_is_kept_can_be_used_afterwards() -> None:

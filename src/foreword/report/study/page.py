@@ -47,9 +47,7 @@ def headline(helds: Sequence[Held], page: StudyPage) -> str:
     """The outcome in a sentence."""
     known = [held for held in helds if held.number is not None]
     if not known:
-        return (
-            f"{setting.progress(page.cells)}. The paper's numbers are not known, so the findings stand for themselves."
-        )
+        return f"{setting.progress(page.cells)}. {_unheld(page)}"
     count = counted(list(helds))
     sentence = f"Of {phrases.plural(len(known), 'number')} that the paper has, {count['agrees']} agree, {count['differs']} differ, and of "
     sentence += f"{count['cannot say']} it cannot be said."
