@@ -429,7 +429,7 @@ def test_sentences_of_every_script_get_metrics_that_perfect_answers_reach(
 
 def _shelf_copy(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     copied = dict(METRICS)
-    monkeypatch.setattr("foreword.metrics._shelf", lambda: copied)
+    monkeypatch.setattr("foreword.metrics._files", lambda: copied)
     return copied
 
 
