@@ -65,8 +65,8 @@ def cell(held: Held, *, bold: bool = False, extra: str = "") -> str:
     and the verdict."""
     entry = held.entry
     if entry.score is None:
-        body = f'<span class="rest">{escape(entry.cause or "not run")}</span>'
-        return f'<td data-copy="{escape(entry.cause or "not run")}">{body}{_paper(held)}</td>'
+        lines = [f'<span class="rest">{escape(entry.cause or "not run")}</span>', _paper(held)]
+        return f'<td data-copy="{escape(entry.cause or "not run")}">{"<br>".join(line for line in lines if line)}</td>'
     ours = value(entry)
     lead = f'<span class="lead">{escape(ours)}</span>'
     if entry.cells:
