@@ -104,19 +104,19 @@ class Running:
     def expected(self, model: str, text: str, longest: int = 12) -> str:
         """What `foreword generate` would answer: the same layout and `predict`, alone in a batch."""
         served = self.service.shelf.get(model)
-        assert served.template is not None and served.kept is not None
-        example = Example("request", {"input": text}, (), served.kept.choices)
+        assert served.template is not None and served.stored is not None
+        example = Example("request", {"input": text}, (), served.stored.choices)
         asked = worded(served, example, longest)
         layout = served.layout
         assert layout is not None
         other = layout.placed(layout.append)
         other.reserve = longest
         other.retrieved = (
-            {} if served.retriever is None else {"request": served.retriever.find(example, served.kept.method.k)}
+            {} if served.retriever is None else {"request": served.retriever.find(example, served.stored.method.k)}
         )
         laid = other.lay(example)
         assert laid.row() == asked.row
-        soft = None if served.kept.prompt is None else served.kept.prompt.values
+        soft = None if served.stored.prompt is None else served.stored.prompt.values
         model_ = self.service.views.model(served.chat)
         return predict(model_, served.template, soft, [laid], longest=longest, batch_size=1).outputs[0]
 

@@ -12,7 +12,7 @@ from scipy.stats import chi2_contingency, fisher_exact, ks_2samp
 
 import entry
 import watched
-from foreword.monitor import Asked, Rule, monitored, windows_of
+from foreword.monitor import MonitorSettings, Rule, monitored, windows_of
 from foreword.monitor.against import against
 from foreword.monitor.labelling import label_next
 from foreword.monitor.observations import observations_of, read_log
@@ -258,7 +258,7 @@ def test_what_cannot_be_meant_is_refused(
 def test_vectors_of_another_model_are_not_compared(tmp_path: Path) -> None:
     other = watched.save_log(tmp_path / "other.jsonl", watched.usual(100, seed="reference", vectors="else"))
     path = watched.save_log(tmp_path / "requests.jsonl", watched.usual(100))
-    result = monitored(Asked(path, against(str(other))))
+    result = monitored(MonitorSettings(path, against(str(other))))
     assert "input vectors" not in {test.feature for window in result.windows for test in window.tests}
     assert any("of another model" in note for note in result.notes)
     assert json.dumps(result.as_dict(), allow_nan=False)

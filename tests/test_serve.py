@@ -73,7 +73,7 @@ def refusal(answer: httpx.Response, status: int, param: str | None) -> str:
 def test_a_prompt_answers_as_a_predictor_does(running: Running, registry: Registry, one: Backbone, name: str) -> None:
     given, label, more = registry.folder.parent / name, None, {}
     if name in ("icl", "few", "zero"):
-        given, label = None, registry.resolve(name) and running.service.shelf.get(name).kept.provenance.label  # type: ignore[union-attr]
+        given, label = None, registry.resolve(name) and running.service.shelf.get(name).stored.provenance.label  # type: ignore[union-attr]
     if name in ("ipt", "icl", "few"):
         more["demonstrations"] = str(registry.folder.parent / "pool.jsonl")
     if name == "labels":

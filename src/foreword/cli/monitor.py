@@ -78,7 +78,7 @@ def monitor(
 
       foreword monitor requests.jsonl --against train.jsonl --prompt dart --truth truth.jsonl --last 1 --json
     """
-    from foreword.monitor import Asked, Rule, monitored
+    from foreword.monitor import MonitorSettings, Rule, monitored
     from foreword.monitor.against import against as reference_of
     from foreword.monitor.page import write_page
 
@@ -90,7 +90,7 @@ def monitor(
     fields = {"prompt": "prompt", "baseline": "baseline", "last": "last", "truth": "truth", "metric": "metric"}
     fields |= {"min_score": "least", "label_next": "label"}
     more = {field: options[name] for name, field in fields.items() if name in options}
-    result = monitored(Asked(log, reference, rule=rule, encoder=encoder, **more))
+    result = monitored(MonitorSettings(log, reference, rule=rule, encoder=encoder, **more))
     if out is not None:
         write_page(out, result)
     if as_json:

@@ -4,14 +4,14 @@ than it says."""
 from foreword.monitor.against import Against, Encoder, against
 from foreword.monitor.observations import Observation, observations_of, read_log
 from foreword.monitor.profile import Profile, profile_of, read_profile
-from foreword.monitor.run import Asked, Monitored, monitored
+from foreword.monitor.run import Monitored, MonitorSettings, monitored
 from foreword.monitor.sketch import Sketch
 from foreword.monitor.windows import Rule, Window, reference_of, window_of, windows_of
 
 __all__ = [
     "Against",
-    "Asked",
     "Encoder",
+    "MonitorSettings",
     "Monitored",
     "Observation",
     "Profile",

@@ -32,54 +32,54 @@ class Encoder:
 
 @dataclass(frozen=True)
 class Against:
-    """A reference. what: in words. values: of each feature. vectors: the kind of its vectors. kept, name: the prompt, and its name in a
+    """A reference. what: in words. values: of each feature. vectors: the kind of its vectors. stored, name: the prompt, and its name in a
     store, where it is one. answers: whether the answers of the reference are known."""
 
     what: str
     values: Reference
     vectors: str = ""
-    kept: Kept | None = None
+    stored: Kept | None = None
     name: str = ""
     answers: bool = False
 
 
-def against(given: str, *, store: Path | None = None, encoder: Encoder | None = None, prompt: str = "") -> Against:
+def against(source: str, *, store: Path | None = None, encoder: Encoder | None = None, prompt: str = "") -> Against:
     """What --against names: a prompt's folder, a log, a file of data, or a prompt of the store. prompt: of an earlier log, which one's
     answers. Raises ForewordError where it is none of these, or says too little."""
-    path = Path(given)
+    path = Path(source)
     if path.is_dir():
         return of_folder(path, f"the prompt {path}", encoder)
     if path.is_file():
         return _log(path, prompt, encoder) if is_log(path) else _data(path, encoder)
     if store is None:
         raise ForewordError(
-            f"--against {given} is neither a prompt's folder, nor a file of data, nor a log; for a prompt of a store give --store too."
+            f"--against {source} is neither a prompt's folder, nor a file of data, nor a log; for a prompt of a store give --store too."
         )
     registry = Registry(store)
-    index, version = registry.resolve(given)
-    kept = registry.load(index.name, version)
+    index, version = registry.resolve(source)
+    stored = registry.load(index.name, version)
     place = registry.place(index.name, version)
     name = f"{index.name}@{version.number}"
-    return of_folder(place, name, encoder, kept=kept, name=name)
+    return of_folder(place, name, encoder, stored=stored, name=name)
 
 
 def of_folder(
-    folder: Path, what: str, encoder: Encoder | None = None, *, kept: Kept | None = None, name: str = ""
+    folder: Path, what: str, encoder: Encoder | None = None, *, stored: Kept | None = None, name: str = ""
 ) -> Against:
-    """What a prompt's folder says: its profile, or the demonstrations that it keeps. what: the prompt in words. kept: its contents, where
+    """What a prompt's folder says: its profile, or the demonstrations that it keeps. what: the prompt in words. stored: its contents, where
     they are read already. Raises ForewordError where it keeps neither."""
-    kept = kept or load_kept(folder)
+    stored = stored or load_kept(folder)
     profile = read_profile(folder)
     if encoder is not None and encoder.texts:
         profile = None
-    if profile is None and len(kept.pool) < FEWEST:
+    if profile is None and len(stored.pool) < FEWEST:
         raise ForewordError(
             f"{what[0].upper()}{what[1:]} keeps no profile of the examples that it was tuned on (prompts tuned by earlier versions and "
             "prompts of words have none); give --against DATA, the file of those examples."
         )
     if profile is None:
-        return _of_examples(kept.pool, f"the demonstrations of {what}", encoder, kept, name)
-    return Against(f"what {what} was tuned on", _of_profile(profile), profile.kind, kept, name)
+        return _of_examples(stored.pool, f"the demonstrations of {what}", encoder, stored, name)
+    return Against(f"what {what} was tuned on", _of_profile(profile), profile.kind, stored, name)
 
 
 def _of_profile(profile: Profile) -> Reference:
@@ -92,21 +92,31 @@ def _of_profile(profile: Profile) -> Reference:
 
 
 def _of_examples(
-    given: Sequence[Example], what: str, encoder: Encoder | None, kept: Kept | None = None, name: str = ""
+    reference_examples: Sequence[Example],
+    what: str,
+    encoder: Encoder | None,
+    stored: Kept | None = None,
+    name: str = "",
 ) -> Against:
-    if len(given) < FEWEST:
-        raise ForewordError(f"There are {len(given)} examples in {what}; give {FEWEST} or more to compare with.")
+    if len(reference_examples) < FEWEST:
+        raise ForewordError(
+            f"There are {len(reference_examples)} examples in {what}; give {FEWEST} or more to compare with."
+        )
     if encoder is None:
-        return Against(what, _of_profile(profile_of(given)), "", kept, name)
-    vectors = np.asarray(encoder.encode([example.text for example in drawn_of(given)]))
-    values = _of_profile(profile_of(given)) | {"input vectors": [tuple(map(float, vector)) for vector in vectors]}
-    return Against(what, values, encoder.kind, kept, name)
+        return Against(what, _of_profile(profile_of(reference_examples)), "", stored, name)
+    vectors = np.asarray(encoder.encode([example.text for example in drawn_of(reference_examples)]))
+    values = _of_profile(profile_of(reference_examples)) | {
+        "input vectors": [tuple(map(float, vector)) for vector in vectors]
+    }
+    return Against(what, values, encoder.kind, stored, name)
 
 
 def _data(path: Path, encoder: Encoder | None) -> Against:
     rows = read_rows(path, as_written=True)
-    given = examples(rows, Columns(), answers_needed=False, origin=str(path), fields_needed=Template().names())
-    return _of_examples(given, f"the data {path.name}", encoder)
+    reference_examples = examples(
+        rows, Columns(), answers_needed=False, origin=str(path), fields_needed=Template().names()
+    )
+    return _of_examples(reference_examples, f"the data {path.name}", encoder)
 
 
 def _log(path: Path, prompt: str, encoder: Encoder | None) -> Against:

@@ -54,11 +54,11 @@ def observations_of(line: Mapping[str, Any]) -> list[Observation]:
     outputs = line.get("output_texts") or [None] * len(answers)
     several = len(inputs) > 1
     observations = []
-    for place, asked in enumerate(inputs):
+    for place, input_values in enumerate(inputs):
         answer = answers[place * per_input]
         tokens, logprob = answer["tokens"], answer["logprob"]
-        similarities = [float(value) for value in asked["similarity"] if value is not None]
-        vector = asked.get("vector")
+        similarities = [float(value) for value in input_values["similarity"] if value is not None]
+        vector = input_values.get("vector")
         observations.append(
             Observation(
                 id=f"{line['id']}#{place}" if several else str(line["id"]),
@@ -66,8 +66,8 @@ def observations_of(line: Mapping[str, Any]) -> list[Observation]:
                 prompt=line["prompt"],
                 version=line["version"],
                 digest=line["digest"],
-                characters=_number(asked.get("characters")),
-                tokens=_number(asked["tokens"]),
+                characters=_number(input_values.get("characters")),
+                tokens=_number(input_values["tokens"]),
                 vector=None if vector is None else tuple(float(value) for value in vector),
                 vectors=str(line.get("vectors") or ""),
                 similarity=max(similarities, default=None),
@@ -75,7 +75,7 @@ def observations_of(line: Mapping[str, Any]) -> list[Observation]:
                 logprob=float(logprob) / tokens if logprob is not None and tokens else None,
                 finish_reason=answer["finish_reason"],
                 choice=answer.get("choice"),
-                text=asked.get("text"),
+                text=input_values.get("text"),
                 output=outputs[place * per_input],
             )
         )
@@ -137,14 +137,14 @@ def of_prompt(observations: Sequence[Observation], name: str, where: str) -> lis
     several prompts."""
     if not observations:
         raise ForewordError(f"The log {where} holds no answered request; ask the server something first.")
-    asked = Counter("base" if observation.prompt is None else observation.prompt for observation in observations)
-    if not name and len(asked) > 1:
-        counts = ", ".join(f"{prompt} ({count})" for prompt, count in asked.most_common())
+    prompts = Counter("base" if observation.prompt is None else observation.prompt for observation in observations)
+    if not name and len(prompts) > 1:
+        counts = ", ".join(f"{prompt} ({count})" for prompt, count in prompts.most_common())
         raise ForewordError(f"The log {where} holds requests of several prompts: {counts}; name one by --prompt.")
-    prompt, _, version = (name or next(iter(asked))).partition("@")
+    prompt, _, version = (name or next(iter(prompts))).partition("@")
     mine = [observation for observation in observations if (observation.prompt or "base") == prompt]
     if not mine:
-        raise ForewordError(f"The log {where} holds no answer of '{prompt}'{nearest(prompt, asked)}")
+        raise ForewordError(f"The log {where} holds no answer of '{prompt}'{nearest(prompt, prompts)}")
     which = version.removeprefix("v") or str(mine[-1].version)
     chosen = [observation for observation in mine if which in (str(observation.version), observation.digest)]
     if not chosen:

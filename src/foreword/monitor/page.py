@@ -65,12 +65,12 @@ def reason(result: Monitored) -> str:
 
 def rule(result: Monitored) -> list[str]:
     """How alarms are decided, in sentences."""
-    given = result.rule
+    decision_rule = result.rule
     return [
-        f"Each whole window of {given.size} requests is tested once; what was decided of it does not change when more come.",
-        f"Among any {given.horizon} windows in a row, the probability of one false alarm or more is at most {given.alpha:g}: Holm's "
-        f"method over a window's tests, at the level {given.alpha:g} / {given.horizon}. Adjusted p-values hold both; an alarm is one of "
-        f"{given.alpha:g} or less.",
+        f"Each whole window of {decision_rule.size} requests is tested once; what was decided of it does not change when more come.",
+        f"Among any {decision_rule.horizon} windows in a row, the probability of one false alarm or more is at most "
+        f"{decision_rule.alpha:g}: Holm's method over a window's tests, at the level {decision_rule.alpha:g} / {decision_rule.horizon}. "
+        f"Adjusted p-values hold both; an alarm is one of {decision_rule.alpha:g} or less.",
         "Vectors are compared by maximum mean discrepancy with permutations, numbers by Kolmogorov-Smirnov, categories by chi-squared over "
         "tables with the same margins. Requests are taken to be independent of each other.",
     ]

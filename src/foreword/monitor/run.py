@@ -17,7 +17,7 @@ from foreword.util.errors import ForewordError
 
 
 @dataclass(frozen=True)
-class Asked:
+class MonitorSettings:
     """What is asked of a log. prompt: whose answers, as `of_prompt` has it. baseline: so many requests at the beginning of the log are the
     reference of the answers where `against` has none. last: only so many of the newest windows may alarm, None for all. truth: a file.
     metric: by which it is scored, that of the prompt where empty. least: a score below which a window's interval alarms. label: how many
@@ -76,29 +76,31 @@ class Monitored:
         }
 
 
-def monitored(asked: Asked) -> Monitored:
+def monitored(settings: MonitorSettings) -> Monitored:
     """Test each window of the log, join the truth, and choose what to label. Raises ForewordError where there is nothing to compare."""
-    given = asked.against
-    observations = of_prompt(read_log(asked.log), asked.prompt or given.name.partition("@")[0], str(asked.log))
-    if asked.encoder is not None and asked.encoder.texts:
-        observations = encoded(observations, asked.encoder, str(asked.log))
-    observations, notes = _of_one_kind(observations, given)
-    reference, baseline = dict(given.values), 0
-    if not given.answers:
-        baseline = asked.baseline
+    against = settings.against
+    observations = of_prompt(
+        read_log(settings.log), settings.prompt or against.name.partition("@")[0], str(settings.log)
+    )
+    if settings.encoder is not None and settings.encoder.texts:
+        observations = encoded(observations, settings.encoder, str(settings.log))
+    observations, notes = _of_one_kind(observations, against)
+    reference, baseline = dict(against.values), 0
+    if not against.answers:
+        baseline = settings.baseline
         reference |= reference_of(observations[:baseline], (ANSWERS,))
-    windows = windows_of(observations, reference, asked.rule, baseline=baseline)
-    notes += _notes(asked, observations, windows, reference)
-    truth = _truth(asked, observations)
-    level = 1.0 - (2.0 * asked.rule.level if asked.least is not None else 0.05)
-    scores = [] if truth is None else truth.scores(observations, asked.rule.size, level=level, least=asked.least)
+    windows = windows_of(observations, reference, settings.rule, baseline=baseline)
+    notes += _notes(settings, observations, windows, reference)
+    truth = _truth(settings, observations)
+    level = 1.0 - (2.0 * settings.rule.level if settings.least is not None else 0.05)
+    scores = [] if truth is None else truth.scores(observations, settings.rule.size, level=level, least=settings.least)
     if truth is not None and truth.unknown:
-        notes.append(f"{truth.unknown} ids of {asked.truth} are of no request of this prompt and were left out.")
+        notes.append(f"{truth.unknown} ids of {settings.truth} are of no request of this prompt and were left out.")
     return Monitored(
-        str(asked.log),
+        str(settings.log),
         observations[-1].name,
-        given.what,
-        asked.rule,
+        against.what,
+        settings.rule,
         len(observations),
         tuple(windows),
         reference,
@@ -106,74 +108,76 @@ def monitored(asked: Asked) -> Monitored:
         tuple(scores),
         "" if truth is None else truth.metric,
         level,
-        tuple(label_next(observations, reference, asked.label, () if truth is None else truth.by_id)),
-        tuple(_alarms(asked, windows, scores)),
+        tuple(label_next(observations, reference, settings.label, () if truth is None else truth.by_id)),
+        tuple(_alarms(settings, windows, scores)),
         tuple(notes),
     )
 
 
-def _of_one_kind(observations: Sequence[Observation], given: Against) -> tuple[list[Observation], list[str]]:
+def _of_one_kind(observations: Sequence[Observation], against: Against) -> tuple[list[Observation], list[str]]:
     """The observations, vectors of another kind than the reference's left out, and what a reader should know of it."""
     kinds = {observation.vectors for observation in observations if observation.vector is not None}
     if not kinds:
         return list(observations), []
-    kept = [
-        observation if observation.vectors == given.vectors else replace(observation, vector=None)
+    comparable = [
+        observation if observation.vectors == against.vectors else replace(observation, vector=None)
         for observation in observations
     ]
-    if given.vectors and kinds == {given.vectors}:
-        return kept, []
-    why = "are of another model" if given.vectors else "are not in the reference; give --model to make them"
-    return kept, [f"The log holds vectors of inputs, which {why}: those were not compared."]
+    if against.vectors and kinds == {against.vectors}:
+        return comparable, []
+    why = "are of another model" if against.vectors else "are not in the reference; give --model to make them"
+    return comparable, [f"The log holds vectors of inputs, which {why}: those were not compared."]
 
 
-def _truth(asked: Asked, observations: Sequence[Observation]) -> Truth | None:
-    if asked.truth is None:
-        if asked.least is not None:
+def _truth(settings: MonitorSettings, observations: Sequence[Observation]) -> Truth | None:
+    if settings.truth is None:
+        if settings.least is not None:
             raise ForewordError("A least score was asked for and there is no truth; give --truth FILE.")
         return None
-    kept = asked.against.kept
-    metric = asked.metric or (kept.metrics[0] if kept is not None and kept.metrics else "exact_match")
-    return read_truth(asked.truth, observations, metric_name=metric, choices=() if kept is None else kept.choices)
+    stored = settings.against.stored
+    metric = settings.metric or (stored.metrics[0] if stored is not None and stored.metrics else "exact_match")
+    return read_truth(
+        settings.truth, observations, metric_name=metric, choices=() if stored is None else stored.choices
+    )
 
 
 def _notes(
-    asked: Asked, observations: Sequence[Observation], windows: Sequence[Window], reference: Reference
+    settings: MonitorSettings, observations: Sequence[Observation], windows: Sequence[Window], reference: Reference
 ) -> list[str]:
     notes = []
     if not windows:
         notes.append(
-            f"The log holds {len(observations)} requests of {observations[-1].name}, and a window takes {asked.rule.size}: nothing was "
+            f"The log holds {len(observations)} requests of {observations[-1].name}, and a window takes {settings.rule.size}: nothing was "
             "tested yet."
         )
     elif not any(window.tests for window in windows):
         notes.append(
             "The log and the reference know no feature in common: nothing was tested; give --against an earlier log."
         )
-    elif not asked.against.answers and asked.baseline >= FEWEST:
+    elif not settings.against.answers and settings.baseline >= FEWEST:
         notes.append(
-            f"Answers were compared with those of the log's first {min(asked.baseline, len(observations))} requests."
+            f"Answers were compared with those of the log's first {min(settings.baseline, len(observations))} requests."
         )
     if windows and "input vectors" not in {test.feature for window in windows for test in window.tests}:
         notes.append("Inputs were compared by their lengths alone; serve with --log-features to compare vectors too.")
     return notes
 
 
-def _alarms(asked: Asked, windows: Sequence[Window], scores: Sequence[Score]) -> list[str]:
+def _alarms(settings: MonitorSettings, windows: Sequence[Window], scores: Sequence[Score]) -> list[str]:
     newest = max([window.number for window in windows] + [score.window for score in scores], default=0)
-    first = 0 if asked.last is None else newest - asked.last + 1
+    first = 0 if settings.last is None else newest - settings.last + 1
     sentences = []
     for window in windows:
         for test in window.tests:
             if test.alarm and window.number >= first:
                 sentences.append(
-                    f"{_place(window.number, asked.rule)}: {meaning(test.feature)} (adjusted p = {test.adjusted:.2g})."
+                    f"{_place(window.number, settings.rule)}: {meaning(test.feature)} (adjusted p = {test.adjusted:.2g})."
                 )
     for score in scores:
         if score.alarm and score.window >= first:
             sentences.append(
-                f"{_place(score.window, asked.rule)}: the score is {score.score:.1f} ({score.low:.1f} to {score.high:.1f}), below "
-                f"{asked.least:g}."
+                f"{_place(score.window, settings.rule)}: the score is {score.score:.1f} ({score.low:.1f} to {score.high:.1f}), below "
+                f"{settings.least:g}."
             )
     return sentences
 

@@ -19,7 +19,7 @@ from foreword.serve.echo import Token, finite, prompt_tokens
 from foreword.serve.engine import Engine, Event, Job
 from foreword.serve.errors import HttpError
 from foreword.serve.protocol import Common
-from foreword.serve.rows import Asked
+from foreword.serve.rows import InputRow
 from foreword.serve.texts import Answer
 from foreword.serve.views import Views
 
@@ -61,16 +61,23 @@ class Choice:
 
 
 class Call:
-    """A request under way. asked: its inputs, each with n choices: choice p * n + i is the i-th of input p. longest: tokens of an answer.
+    """A request under way. inputs: each has n choices: choice p * n + i is the i-th of input p. longest: tokens of an answer.
     watched: log-probabilities are computed even where they are not asked for. began: when it came, by the monotonic clock. first: when its
     first token came, 0 before."""
 
     def __init__(
-        self, engine: Engine, views: Views, body: Common, asked: Sequence[Asked], longest: int, *, watched: bool = False
+        self,
+        engine: Engine,
+        views: Views,
+        body: Common,
+        inputs: Sequence[InputRow],
+        longest: int,
+        *,
+        watched: bool = False,
     ) -> None:
-        self.engine, self.views, self.body, self.asked, self.longest = engine, views, body, asked, longest
+        self.engine, self.views, self.body, self.inputs, self.longest = engine, views, body, inputs, longest
         self.n = body.n or 1
-        self.choices = [Choice() for _ in range(self.n * len(asked))]
+        self.choices = [Choice() for _ in range(self.n * len(inputs))]
         self.began, self.first = time.monotonic(), 0.0
         self.seed = body.seed if body.seed is not None else secrets.randbits(62)
         self.temperature = body.temperature or 0.0
@@ -79,8 +86,8 @@ class Call:
         self._job: Job | None = None
         self._end = 0.0
         self._sampling = [self._sampled(place) for place in range(self.n)]
-        for one in asked:
-            if one.chooses:
+        for input_row in inputs:
+            if input_row.chooses:
                 self._refuse_unchosen()
 
     def _sampled(self, place: int) -> Sampling:
@@ -99,16 +106,16 @@ class Call:
         )
 
     def _refuse_unchosen(self) -> None:
-        given = [name for name in UNCHOSEN if getattr(self.body, name) not in (None, 1, 1.0, 0, -1)]
-        given += ["logprobs"] if self._top is not None else []
-        given += ["stop"] if self.body.stops else []
-        given += ["response_format"] if self.body.schema_of_json is not None else []
-        if given:
+        parameters = [name for name in UNCHOSEN if getattr(self.body, name) not in (None, 1, 1.0, 0, -1)]
+        parameters += ["logprobs"] if self._top is not None else []
+        parameters += ["stop"] if self.body.stops else []
+        parameters += ["response_format"] if self.body.schema_of_json is not None else []
+        if parameters:
             raise HttpError(
                 400,
-                f"The prompt answers with the likeliest of its choices, to which '{given[0]}' says nothing; leave it out (the choices' "
-                "log-probabilities come with every answer).",
-                param=given[0],
+                f"The prompt answers with the likeliest of its choices, to which '{parameters[0]}' says nothing; leave it out "
+                "(the choices' log-probabilities come with every answer).",
+                param=parameters[0],
             )
 
     # -- answers ----------------------------------------------------------------------------------------------------
@@ -120,10 +127,10 @@ class Call:
         try:
             if getattr(self.body, "echo", None):
                 for place in range(len(self.choices)):
-                    yield self._kept(await self._echoed(place))
+                    yield self._recorded(await self._echoed(place))
             async for delta in self._answered():
                 self.first = self.first or time.monotonic()
-                yield self._kept(delta)
+                yield self._recorded(delta)
         except TimeoutError as error:
             raise HttpError(
                 408,
@@ -134,7 +141,7 @@ class Call:
             if self._job is not None:
                 self.engine.cancel(self._job)
 
-    def _kept(self, delta: Delta) -> Delta:
+    def _recorded(self, delta: Delta) -> Delta:
         self.choices[delta.place].take(delta)
         return delta
 
@@ -145,7 +152,7 @@ class Call:
             return
         open_places = []
         for place in range(len(self.choices)):
-            if self.asked[place // self.n].chooses:
+            if self.inputs[place // self.n].chooses:
                 yield await self._chosen(place)
             else:
                 open_places.append(place)
@@ -167,7 +174,7 @@ class Call:
                 loop.call_soon_threadsafe(put, events)
 
         answers = {place: self._answer(place) for place in places}
-        model = self.views.model(self.asked[0].served.chat)
+        model = self.views.model(self.inputs[0].served.chat)
         self._job = Job(model, [self._request(place) for place in places], tell)
         self.engine.submit(self._job)
         waiting: dict[int, list[Token]] = {place: [] for place in places}
@@ -177,47 +184,47 @@ class Call:
                 event = await queue.get()
             if isinstance(event, Exception):
                 raise event
-            place, said = places[event[0]], event[1]
-            choice, finished = self.choices[place], said.finish_reason is not None
+            place, generated = places[event[0]], event[1]
+            choice, finished = self.choices[place], generated.finish_reason is not None
             choice.completion_tokens += 1
-            if said.logprob is not None:
-                choice.logprob = (choice.logprob or 0.0) + finite(said.logprob)
-            text = answers[place].take(said.token, finished)
-            end = finished and said.token in model.eos
+            if generated.logprob is not None:
+                choice.logprob = (choice.logprob or 0.0) + finite(generated.logprob)
+            text = answers[place].take(generated.token, finished)
+            end = finished and generated.token in model.eos
             if self._top is not None:
-                waiting[place].append(Token.of(said.token, said.logprob, said.top, end=end))
+                waiting[place].append(Token.of(generated.token, generated.logprob, generated.top, end=end))
             elif not end:
-                waiting[place].append(Token(said.token))
+                waiting[place].append(Token(generated.token))
             if text or finished:
-                yield Delta(place, text, tuple(waiting[place]), said.finish_reason)
+                yield Delta(place, text, tuple(waiting[place]), generated.finish_reason)
                 waiting[place] = []
             left -= finished
         self._job = None
 
     def _answer(self, place: int) -> Answer:
-        asked = self.asked[place // self.n]
-        return Answer(self.views.reading(asked.served.chat), asked.template, self.body.stops)
+        input_row = self.inputs[place // self.n]
+        return Answer(self.views.reading(input_row.served.chat), input_row.template, self.body.stops)
 
     def _request(self, place: int) -> Request:
-        asked = self.asked[place // self.n]
-        stops = tuple(dict.fromkeys((*asked.text_stops, *self.body.stops)))
+        input_row = self.inputs[place // self.n]
+        stops = tuple(dict.fromkeys((*input_row.text_stops, *self.body.stops)))
         return Request(
-            asked.row,
-            asked.served.prefix,
+            input_row.row,
+            input_row.served.prefix,
             self.longest,
             sampling=self._sampling[place % self.n],
             top_logprobs=self._asks,
-            ended=self.views.ended(asked.served.chat, stops, raw=asked.raw),
-            constraint=None if asked.grammar is None else asked.grammar.constraint(),
+            ended=self.views.ended(input_row.served.chat, stops, raw=input_row.raw),
+            constraint=None if input_row.grammar is None else input_row.grammar.constraint(),
         )
 
     # -- what is no running batch -----------------------------------------------------------------------------------
 
     async def _chosen(self, place: int) -> Delta:
         """The likeliest of a prompt's choices, the first among equals; at a temperature one drawn by their probabilities."""
-        asked = self.asked[place // self.n]
-        served = asked.served
-        row, model = asked.row, self.views.model(served.chat)
+        input_row = self.inputs[place // self.n]
+        served = input_row.served
+        row, model = input_row.row, self.views.model(served.chat)
         rows = [Row(row.prefix, row.own, ids, row.append, row.before) for _, ids in served.choices]
         sums = await self._called(lambda: model.score([served.prefix] * len(rows), rows))
         scores = [finite(score) for score in sums]
@@ -232,13 +239,15 @@ class Call:
         return Delta(place, served.choices[at][0], finish_reason="stop")
 
     async def _echoed(self, place: int) -> Delta:
-        asked = self.asked[place // self.n]
+        input_row = self.inputs[place // self.n]
         top = self._top
         if top is None:
-            return Delta(place, asked.text, tuple(Token(token) for token in asked.ids))
-        model = self.views.model(asked.served.chat)
-        tokens = await self._called(lambda: prompt_tokens(model, asked.served.prefix, asked.row, asked.ids, top))
-        return Delta(place, asked.text, tokens)
+            return Delta(place, input_row.text, tuple(Token(token) for token in input_row.ids))
+        model = self.views.model(input_row.served.chat)
+        tokens = await self._called(
+            lambda: prompt_tokens(model, input_row.served.prefix, input_row.row, input_row.ids, top)
+        )
+        return Delta(place, input_row.text, tokens)
 
     async def _called(self, work: Callable[[], Result]) -> Result:
         async with asyncio.timeout_at(self._end):

@@ -78,7 +78,7 @@ class Guard:
         name = urlsplit(f"//{host}").hostname or ""
         if origin is not None and urlsplit(origin).netloc != host:
             return HttpError(403, f"A page of {origin[:200]} may not ask this server.", code="other_origin")
-        if not self._service.keys.wanted and name not in HERE:
+        if not self._service.keys.required and name not in HERE:
             what = f"This server is asked as {' or '.join(HERE)}, and not as '{name[:200]}'."
             return HttpError(403, what, code="other_host")
         return None
@@ -138,8 +138,8 @@ def _open(app: FastAPI, service: Service, version: str) -> None:
         policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:"
         return HTMLResponse(PAGE.read_text(encoding="utf-8"), headers=SAFE | {"Content-Security-Policy": policy})
 
-    @app.get("/version")
-    async def told(request: Request) -> dict[str, Any]:
+    @app.get("/version", name="told")  # as /openapi.json has always called it
+    async def version_of_server(request: Request) -> dict[str, Any]:
         _caller(request, service)
         backbone = service.backbone
         return {

@@ -36,7 +36,7 @@ class Job:
     requests: Sequence[Request]
     tell: Callable[[list[Event]], None]
     numbers: dict[int, int] = field(default_factory=dict)  # the session's number of a request to its place
-    told: dict[int, int] = field(default_factory=dict)  # tokens told of each place
+    token_counts: dict[int, int] = field(default_factory=dict)  # tokens told of each place
     skip: dict[int, int] = field(default_factory=dict)  # tokens that were told before the job was begun anew
     left: int = 0
     over: bool = False
@@ -187,20 +187,20 @@ class Engine:
             self._failed(key, error)
             return
         news: dict[Job, list[Event]] = {}
-        for said in events:
-            job = self._jobs[(key, said.id)]
-            place = job.numbers[said.id]
-            job.told[place] = job.told.get(place, 0) + 1
-            if job.told[place] > job.skip.get(place, 0):
-                news.setdefault(job, []).append((place, said))
-            if said.finish_reason is not None:
-                del self._jobs[(key, said.id)]
-                del job.numbers[said.id]
-                if job.told[place] > job.skip.get(place, 0):
+        for generated in events:
+            job = self._jobs[(key, generated.id)]
+            place = job.numbers[generated.id]
+            job.token_counts[place] = job.token_counts.get(place, 0) + 1
+            if job.token_counts[place] > job.skip.get(place, 0):
+                news.setdefault(job, []).append((place, generated))
+            if generated.finish_reason is not None:
+                del self._jobs[(key, generated.id)]
+                del job.numbers[generated.id]
+                if job.token_counts[place] > job.skip.get(place, 0):
                     job.left -= 1
                     self._less(1)
-        for job, told in news.items():
-            job.tell(told)
+        for job, job_events in news.items():
+            job.tell(job_events)
 
     def _failed(self, key: int, error: Exception) -> None:
         """Begin the jobs of a session anew, each alone; one that was alone already has failed."""
@@ -213,9 +213,9 @@ class Engine:
             return
         for job in jobs:
             finished = set(range(len(job.requests))) - set(job.numbers.values())
-            job.skip = {place: job.told.get(place, 0) for place in range(len(job.requests))}
+            job.skip = {place: job.token_counts.get(place, 0) for place in range(len(job.requests))}
             job.skip |= {place: len(job.requests) * 10**9 for place in finished}
-            job.numbers, job.told = {}, {}
+            job.numbers, job.token_counts = {}, {}
         self._suspects += jobs
 
     def _drop(self, job: Job) -> None:

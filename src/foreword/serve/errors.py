@@ -37,8 +37,8 @@ class HttpError(ForewordError):
 
     def headers(self) -> dict[str, str]:
         """Those that the error object comes with."""
-        found = {"Retry-After": str(self.retry_after)} if self.retry_after else {}
-        return found | ({"WWW-Authenticate": "Bearer"} if self.status == 401 else {})
+        headers = {"Retry-After": str(self.retry_after)} if self.retry_after else {}
+        return headers | ({"WWW-Authenticate": "Bearer"} if self.status == 401 else {})
 
 
 def as_http(error: Exception, *, param: str | None = None) -> HttpError:

@@ -122,12 +122,14 @@ def decide(gate: Gate, backbone: Backbone, *, progress: Progress = silent) -> De
     rows = read_rows(gate.test, as_written=True)
     shelf = Shelf(Views(backbone), None, base=backbone.name)
     numbers = []
-    for version, kept in ((candidate, new), (production, old)):
-        served = shelf.served(name, kept, version)
-        asked = _examples(rows, served, str(gate.test))
-        outputs = _answers(shelf, served, asked, gate, progress)
+    for version, stored in ((candidate, new), (production, old)):
+        served = shelf.served(name, stored, version)
+        test_examples = _examples(rows, served, str(gate.test))
+        outputs = _answers(shelf, served, test_examples, gate, progress)
         numbers.append(
-            measure.numbers(outputs, [example.targets for example in asked], [example.facts for example in asked])[None]
+            measure.numbers(
+                outputs, [example.targets for example in test_examples], [example.facts for example in test_examples]
+            )[None]
         )
     first, second = samples(numbers, measure.from_sums, [True, True])
     span = measure.best - measure.worst
@@ -169,26 +171,28 @@ def _more(gap: Difference, gate: Gate) -> int:
 
 def _examples(rows: Rows, served: Served, origin: str) -> list[Example]:
     """The test file as a version words it."""
-    kept, template = served.kept, served.template
-    assert kept is not None and template is not None
-    known = {name: kept.provenance.settings.get(setting) for name, setting in COLUMNS.items()}
+    stored, template = served.stored, served.template
+    assert stored is not None and template is not None
+    known = {name: stored.provenance.settings.get(setting) for name, setting in COLUMNS.items()}
     columns = Columns(**{name: column for name, column in known.items() if column})
     return examples(
         rows,
         columns,
-        choices=kept.choices,
+        choices=stored.choices,
         empty_answers=template.empty_answers,
         origin=origin,
         fields_needed=template.names(),
     )
 
 
-def _answers(shelf: Shelf, served: Served, asked: Sequence[Example], gate: Gate, progress: Progress) -> tuple[str, ...]:
+def _answers(
+    shelf: Shelf, served: Served, test_examples: Sequence[Example], gate: Gate, progress: Progress
+) -> tuple[str, ...]:
     """What a version answers, laid out as for a request."""
-    kept, template = served.kept, served.template
-    assert kept is not None and template is not None
-    longest = gate.longest or kept.max_new_tokens or 64
-    laid = [demonstrated(served, example, longest).lay(example) for example in asked]
+    stored, template = served.stored, served.template
+    assert stored is not None and template is not None
+    longest = gate.longest or stored.max_new_tokens or 64
+    laid = [demonstrated(served, example, longest).lay(example) for example in test_examples]
     model = shelf.views.model(served.chat)
     return predict(
         model,

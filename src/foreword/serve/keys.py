@@ -57,18 +57,18 @@ class Keys:
 
     def __init__(self, path: Path | None) -> None:
         self._keys = [] if path is None else list(read_keys(path))
-        self.wanted = path is not None
+        self.required = path is not None
 
     def caller(self, header: str | None) -> Key | None:
         """Whose request this is, by its Authorization header. Raises HttpError where it is nobody's."""
-        if not self.wanted:
+        if not self.required:
             return None
-        scheme, _, given = (header or "").partition(" ")
-        if scheme.lower() != "bearer" or not given.strip():
+        scheme, _, credential = (header or "").partition(" ")
+        if scheme.lower() != "bearer" or not credential.strip():
             raise HttpError(
                 401, "This server wants an API key; send it as 'Authorization: Bearer KEY'.", code="missing_api_key"
             )
-        digest = _digest(given.strip())
+        digest = _digest(credential.strip())
         matching = [key for key in self._keys if hmac.compare_digest(key.sha256, digest)]
         if not matching:
             raise HttpError(

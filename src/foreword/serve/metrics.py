@@ -23,27 +23,27 @@ class Metrics:
         )
         self._read = Counter("foreword_prompt_tokens", "Tokens read.", **by)
         self._virtual = Counter("foreword_virtual_tokens", "Positions of soft prompts read.", **by)
-        self._said = Counter("foreword_completion_tokens", "Tokens said.", **by)
+        self._generated = Counter("foreword_completion_tokens", "Tokens said.", **by)
         self._first = Histogram("foreword_time_to_first_token_seconds", "Until the first token.", buckets=SECONDS, **by)
         self._whole = Histogram("foreword_request_seconds", "Until the last token.", buckets=SECONDS, **by)
-        kept = getattr(backbone.engine, "prefix_states", None)  # an encoder-decoder keeps no prefixes
+        prefix_states = getattr(backbone.engine, "prefix_states", None)  # an encoder-decoder keeps no prefixes
         gauges = {
             "foreword_requests_running": ("Choices being answered.", lambda: engine.running),
             "foreword_requests_waiting": ("Choices in the queue.", lambda: max(0, engine.load - engine.running)),
-            "foreword_cached_prefixes": ("Prefixes whose keys and values are kept.", lambda: len(kept or ())),
-            "foreword_cached_bytes": ("Bytes that these take.", lambda: getattr(kept, "held", 0)),
+            "foreword_cached_prefixes": ("Prefixes whose keys and values are kept.", lambda: len(prefix_states or ())),
+            "foreword_cached_bytes": ("Bytes that these take.", lambda: getattr(prefix_states, "held", 0)),
         }
         for name, (what, value) in gauges.items():
             Gauge(name, what, registry=self.registry).set_function(value)
 
     def request(
-        self, prompt: str, outcome: str, *, read: int, virtual: int, said: int, first: float | None, seconds: float
+        self, prompt: str, outcome: str, *, read: int, virtual: int, generated: int, first: float | None, seconds: float
     ) -> None:
         """Count a request that is over."""
         self._requests.labels(prompt, outcome).inc()
         self._read.labels(prompt).inc(read)
         self._virtual.labels(prompt).inc(virtual)
-        self._said.labels(prompt).inc(said)
+        self._generated.labels(prompt).inc(generated)
         self._whole.labels(prompt).observe(seconds)
         if first is not None:
             self._first.labels(prompt).observe(first)

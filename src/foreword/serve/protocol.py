@@ -98,10 +98,10 @@ class Common(Strict):
     @property
     def schema_of_json(self) -> Mapping[str, Any] | None:
         """The schema that an answer is to hold to; None for text."""
-        given = self.response_format
-        if given is None or given.type == "text":
+        response_format = self.response_format
+        if response_format is None or response_format.type == "text":
             return None
-        return ANY_OBJECT if given.json_schema is None else given.json_schema.form
+        return ANY_OBJECT if response_format.json_schema is None else response_format.json_schema.form
 
     @property
     def usage_wanted(self) -> bool:

@@ -18,7 +18,7 @@ from foreword.serve.shelf import Served, Shelf, demonstrated
 
 
 @dataclass(frozen=True)
-class Asked:
+class InputRow:
     """One input in tokens. raw: read as it is. ids: all tokens that the model reads, virtual ones left out. text: what they
     say. shown: the demonstrations, with their similarity. dropped: those that did not fit. grammar: of JSON that is to be answered.
     question: the input as it came. vector: of the question, where features are logged."""
@@ -64,28 +64,28 @@ class Asked:
         return bool(self.served.choices) and not self.raw
 
 
-def completion_rows(shelf: Shelf, body: CompletionRequest, longest: int) -> list[Asked]:
+def completion_rows(shelf: Shelf, body: CompletionRequest, longest: int) -> list[InputRow]:
     """The inputs of a completion: texts are worded by the prompt; token ids, and every text where `raw` is said or there is no prompt, are
     read as they are. Raises ForewordError."""
-    given = body.prompt
+    prompt = body.prompt
     texts: Sequence[object]
-    if isinstance(given, str):
-        texts = [given]
+    if isinstance(prompt, str):
+        texts = [prompt]
     else:
-        texts = [given] if given and isinstance(given[0], int) else given
+        texts = [prompt] if prompt and isinstance(prompt[0], int) else prompt
     if not texts or len(texts) > MOST_PROMPTS:
         raise HttpError(400, f"{len(texts)} prompts in one request; send 1 to {MOST_PROMPTS}.", param="prompt")
     served = shelf.base_model(chat=False) if shelf.is_base(body.model) else shelf.get(body.model)
-    asked = []
+    inputs = []
     for text in texts:
         if isinstance(text, str) and served.template is not None and not body.raw:
-            asked.append(worded(served, _example(served, text, body.fields), longest))
+            inputs.append(worded(served, _example(served, text, body.fields), longest))
         else:
-            asked.append(as_it_is(served, shelf.views.laying(served.chat), text))
-    return asked
+            inputs.append(as_it_is(served, shelf.views.laying(served.chat), text))
+    return inputs
 
 
-def chat_rows(shelf: Shelf, body: ChatRequest, longest: int) -> list[Asked]:
+def chat_rows(shelf: Shelf, body: ChatRequest, longest: int) -> list[InputRow]:
     """The input of a chat: the last user message, worded by the prompt; behind the turns before it where the model has a chat template.
     Raises ForewordError."""
     words, turns, question = _turns(body.messages)
@@ -110,7 +110,7 @@ def in_turns(
     question: str,
     longest: int,
     fields: dict[str, str] | None = None,
-) -> Asked:
+) -> InputRow:
     """A question to a prompt behind a system message and earlier turns, where there are some. Raises ForewordError."""
     if (words or turns) and not served.chat:
         raise HttpError(400, f"{served.id} is not spoken to in turns; send one user message alone.", param="messages")
@@ -120,19 +120,19 @@ def in_turns(
     return _continued(served, words, turns, example, longest)
 
 
-def worded(served: Served, example: Example, longest: int) -> Asked:
+def worded(served: Served, example: Example, longest: int) -> InputRow:
     """An input as a prompt words it."""
     layout = demonstrated(served, example, longest)
     laid = layout.lay(example)
     row = laid.row()
     ids = _ids(layout, row)
     text, fitted = layout.backbone.tokenizer.text(ids), laid.fitted
-    return Asked(served, row, False, ids, text, fitted.shown, fitted.dropped, question=example.text)
+    return InputRow(served, row, False, ids, text, fitted.shown, fitted.dropped, question=example.text)
 
 
 def _example(served: Served, text: str, fields: dict[str, str] | None) -> Example:
     template = served.template
-    assert template is not None and served.kept is not None
+    assert template is not None and served.stored is not None
     names = list(dict.fromkeys(template.names()))
     values = dict(fields or {})
     if fields is None and len(names) == 1:
@@ -149,7 +149,7 @@ def _example(served: Served, text: str, fields: dict[str, str] | None) -> Exampl
     for value in values.values():
         _encodable(value)
     name = hashlib.sha256("\0".join(f"{key}={values[key]}" for key in sorted(values)).encode()).hexdigest()[:16]
-    return Example(f"request-{name}", values, (), served.kept.choices)
+    return Example(f"request-{name}", values, (), served.stored.choices)
 
 
 def _encodable(text: str) -> str:
@@ -162,7 +162,7 @@ def _encodable(text: str) -> str:
     return text
 
 
-def as_it_is(served: Served, model: Backbone, text: object) -> Asked:
+def as_it_is(served: Served, model: Backbone, text: object) -> InputRow:
     """A text or token ids as they are, behind the soft prompt and the tokenizer's own start."""
     if isinstance(text, str):
         own = model.tokenizer.ids(((_encodable(text), False),), first=True) if text else ()
@@ -180,7 +180,7 @@ def as_it_is(served: Served, model: Backbone, text: object) -> Asked:
         )
     row = Row((), own, append=served.append)
     ids = (*model.tokenizer.start, *own, *_end(model))
-    return Asked(
+    return InputRow(
         served,
         row,
         True,
@@ -215,13 +215,13 @@ def _turns(messages: Sequence[Message]) -> tuple[str, list[Demonstration], str]:
         )
     pairs = zip(rest[:-1:2], rest[1:-1:2], strict=True)
     turns = [
-        Demonstration(f"turn-{place}", "", None, False, _encodable(asked.text), _encodable(told.text))
-        for place, (asked, told) in enumerate(pairs)
+        Demonstration(f"turn-{place}", "", None, False, _encodable(user.text), _encodable(assistant.text))
+        for place, (user, assistant) in enumerate(pairs)
     ]
     return words, turns, _encodable(rest[-1].text)
 
 
-def spoken(shelf: Shelf, words: str, turns: list[Demonstration], question: str) -> Asked:
+def spoken(shelf: Shelf, words: str, turns: list[Demonstration], question: str) -> InputRow:
     """A question to the model alone, through its chat template."""
     served = shelf.base_model(chat=True)
     model = shelf.views.laying(True)
@@ -231,10 +231,10 @@ def spoken(shelf: Shelf, words: str, turns: list[Demonstration], question: str) 
     row = Row(tokens.prefix, tokens.own, before=tokens.ahead)
     start = model.tokenizer.start if chat.begins else ()
     ids = (*start, *row.before, *row.prefix, *row.own)
-    return Asked(served, row, True, ids, model.tokenizer.text(ids), question=question)
+    return InputRow(served, row, True, ids, model.tokenizer.text(ids), question=question)
 
 
-def _continued(served: Served, words: str, turns: list[Demonstration], example: Example, longest: int) -> Asked:
+def _continued(served: Served, words: str, turns: list[Demonstration], example: Example, longest: int) -> InputRow:
     """An input behind earlier turns: those stand between the prompt's demonstrations and the question."""
     layout = demonstrated(served, example, longest)
     context = layout.context(example)
@@ -247,4 +247,4 @@ def _continued(served: Served, words: str, turns: list[Demonstration], example: 
     tokens = layout.chat.lay(own or words, [*shown, *turns], question)
     row = Row(tokens.prefix, tokens.own, (), layout.append, tokens.ahead)
     ids = _ids(layout, row)
-    return Asked(served, row, False, ids, layout.backbone.tokenizer.text(ids), tuple(shown), question=example.text)
+    return InputRow(served, row, False, ids, layout.backbone.tokenizer.text(ids), tuple(shown), question=example.text)

@@ -39,16 +39,16 @@ def _loopback(host: str) -> bool:
 def listening(host: str, port: int) -> socket.socket:
     """A socket that listens there; port 0 takes a free one. Raises ForewordError where that is taken."""
     kind = socket.AF_INET6 if ":" in host else socket.AF_INET
-    made = socket.socket(kind, socket.SOCK_STREAM)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener = socket.socket(kind, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        made.bind((host, port))
+        listener.bind((host, port))
     except OSError as error:
-        made.close()
+        listener.close()
         raise ForewordError(
             f"Cannot listen on {host}:{port} ({error.strerror}); give another --port, 0 for a free one."
         ) from error
-    return made
+    return listener
 
 
 def run(app: FastAPI, bound: socket.socket, *, grace: float, started: Callable[[], None]) -> None:
@@ -74,11 +74,11 @@ def run(app: FastAPI, bound: socket.socket, *, grace: float, started: Callable[[
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, told: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
         super().__init__(config)
-        self._told = told
+        self._on_started = on_started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen, then say so."""
         await super().startup(sockets)
-        self._told()
+        self._on_started()

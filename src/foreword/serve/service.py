@@ -25,7 +25,7 @@ from foreword.serve.keys import Key, Keys, allowed
 from foreword.serve.log import RequestLog
 from foreword.serve.metrics import Metrics
 from foreword.serve.protocol import ChatRequest, Common, CompletionRequest
-from foreword.serve.rows import Asked, chat_rows, completion_rows
+from foreword.serve.rows import InputRow, chat_rows, completion_rows
 from foreword.serve.shapes import Shape
 from foreword.serve.shelf import Shelf
 from foreword.serve.telemetry import Telemetry
@@ -116,9 +116,9 @@ class Service:
             allowed(key, self.shelf.base if self.shelf.is_base(body.model) else body.model)
             self._check(body)
             self.engine.check_room()
-            longest, asked = await self.laying(lambda: self._laid(body))
-            asked = await self.laying(lambda: self.watch.with_vectors(asked))
-            call = Call(self.engine, self.views, body, asked, longest, watched=self.log is not None)
+            longest, inputs = await self.laying(lambda: self._laid(body))
+            inputs = await self.laying(lambda: self.watch.with_vectors(inputs))
+            call = Call(self.engine, self.views, body, inputs, longest, watched=self.log is not None)
         except Exception as error:  # every failure is an error object, with its status
             raise as_http(error, param="messages" if chat else "prompt") from error
         name = f"{'chatcmpl' if chat else 'cmpl'}-{secrets.token_hex(12)}"
@@ -138,26 +138,28 @@ class Service:
         if body.longest == 0 and not getattr(body, "echo", None):
             raise HttpError(400, "max_tokens is 0 and there is no echo; ask for 1 token at least.", param="max_tokens")
 
-    def _laid(self, body: CompletionRequest | ChatRequest) -> tuple[int, list[Asked]]:
+    def _laid(self, body: CompletionRequest | ChatRequest) -> tuple[int, list[InputRow]]:
         """In the thread whose tokenizers these are."""
         longest = body.longest
         if longest is None:
             served = None if self.shelf.is_base(body.model) else self.shelf.get(body.model)
-            own = None if served is None or served.kept is None else served.kept.max_new_tokens
+            own = None if served is None or served.stored is None else served.stored.max_new_tokens
             longest = own or self.settings.max_new_tokens
         if isinstance(body, ChatRequest):
-            asked = chat_rows(self.shelf, body, longest)
+            inputs = chat_rows(self.shelf, body, longest)
         else:
-            asked = completion_rows(self.shelf, body, longest)
-        return longest, [self._formed(row, body) for row in asked]
+            inputs = completion_rows(self.shelf, body, longest)
+        return longest, [self._formed(row, body) for row in inputs]
 
-    def _formed(self, asked: Asked, body: CompletionRequest | ChatRequest) -> Asked:
+    def _formed(self, input_row: InputRow, body: CompletionRequest | ChatRequest) -> InputRow:
         """An input with the grammar of its answer, where it is to be JSON."""
         schema = body.schema_of_json
-        if schema is None or asked.chooses:
-            return asked
+        if schema is None or input_row.chooses:
+            return input_row
         try:
-            return replace(asked, grammar=self.views.json_writer(asked.served.chat).grammar(schema, asked.opening))
+            return replace(
+                input_row, grammar=self.views.json_writer(input_row.served.chat).grammar(schema, input_row.opening)
+            )
         except ForewordError as error:
             raise HttpError(400, str(error), param="response_format", code="unsupported_parameter") from error
 
@@ -210,28 +212,28 @@ class Service:
                 self._over(shape, key, status)
 
     def _deadline(self, shape: Shape) -> float:
-        wanted = shape.call.body.timeout
-        return self.settings.deadline if wanted is None else min(wanted, self.settings.deadline)
+        timeout = shape.call.body.timeout
+        return self.settings.deadline if timeout is None else min(timeout, self.settings.deadline)
 
     async def shown(self, body: CompletionRequest, key: Key | None) -> list[dict[str, Any]]:
         """What the model gets for each input, token by token, nothing answered. Raises HttpError."""
         try:
             allowed(key, self.shelf.base if self.shelf.is_base(body.model) else body.model)
-            _, asked = await self.laying(lambda: self._laid(body))
+            _, inputs = await self.laying(lambda: self._laid(body))
         except Exception as error:  # every failure is an error object, with its status
             raise as_http(error, param="prompt") from error
         return [
             {
-                "virtual_tokens": one.served.virtual_tokens,
-                "text": one.text,
-                "tokens": [self._text([i]) for i in one.ids],
+                "virtual_tokens": input_row.served.virtual_tokens,
+                "text": input_row.text,
+                "tokens": [self._text([i]) for i in input_row.ids],
                 "demonstrations": [
-                    {"id": shown.id, "text": shown.text, "similarity": shown.similarity} for shown in one.shown
+                    {"id": shown.id, "text": shown.text, "similarity": shown.similarity} for shown in input_row.shown
                 ],
-                "dropped_demonstrations": one.dropped,
-                "choices": [text for text, _ in one.served.choices],
+                "dropped_demonstrations": input_row.dropped,
+                "choices": [text for text, _ in input_row.served.choices],
             }
-            for one in asked
+            for input_row in inputs
         ]
 
     # -- what is kept of them -----------------------------------------------------------------------------------------
@@ -239,7 +241,7 @@ class Service:
     def _over(self, shape: Shape, key: Key | None, status: int, failure: HttpError | None = None) -> None:
         """A request is over, in whatever way."""
         call, now = shape.call, time.monotonic()
-        served, usage = call.asked[0].served, shape.usage()
+        served, usage = call.inputs[0].served, shape.usage()
         first = call.first - call.began if call.first else None
         outcome = "ok" if status == 200 else "gone" if status == GONE else str(status)
         self.metrics.request(
@@ -247,7 +249,7 @@ class Service:
             outcome,
             read=usage["prompt_tokens"],
             virtual=usage["foreword_virtual_tokens"],
-            said=usage["completion_tokens"],
+            generated=usage["completion_tokens"],
             first=first,
             seconds=now - call.began,
         )
@@ -292,7 +294,7 @@ class Service:
         self, shape: Shape, usage: dict[str, Any], status: int, first: float | None, seconds: float
     ) -> dict[str, Any]:
         call = shape.call
-        body, served = call.body, call.asked[0].served
+        body, served = call.body, call.inputs[0].served
         line: dict[str, Any] = {
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "id": shape.id,
@@ -319,16 +321,16 @@ class Service:
             ],
             "inputs": [
                 {
-                    "tokens": len(asked.ids),
-                    "similarity": [shown.similarity for shown in asked.shown],
-                    "dropped_demonstrations": asked.dropped,
+                    "tokens": len(input_row.ids),
+                    "similarity": [shown.similarity for shown in input_row.shown],
+                    "dropped_demonstrations": input_row.dropped,
                 }
-                for asked in call.asked
+                for input_row in call.inputs
             ],
         }
         self.watch.describe(line, call, content=self.settings.log_content)
         if self.settings.log_content:
-            line["input_texts"] = [asked.text for asked in call.asked]
+            line["input_texts"] = [input_row.text for input_row in call.inputs]
             line["output_texts"] = [choice.text for choice in call.choices]
         return line
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from foreword.serve.answering import Call, Delta
 from foreword.serve.echo import Token
-from foreword.serve.rows import Asked
+from foreword.serve.rows import InputRow
 
 Text = Callable[[Sequence[int]], str]
 
@@ -44,7 +44,7 @@ class Shape:
                 values["text"] = choice.text
             if self.call.body.return_token_ids:
                 values["token_ids"] = _ids(choice.tokens)
-                values["prompt_token_ids"] = list(self.call.asked[place // self.call.n].ids)
+                values["prompt_token_ids"] = list(self.call.inputs[place // self.call.n].ids)
             choices.append(values)
         kind = "chat.completion" if self.chat else "text_completion"
         return self._head(kind) | {"choices": choices, "usage": self.usage(), "foreword": self.about()}
@@ -79,13 +79,13 @@ class Shape:
 
     def usage(self) -> dict[str, Any]:
         """Tokens read and said; the soft prompt's positions are in none of OpenAI's counts."""
-        read = sum(len(one.ids) for one in self.call.asked)
-        said = sum(choice.completion_tokens for choice in self.call.choices)
-        virtual = sum(one.served.virtual_tokens for one in self.call.asked)
+        read = sum(len(input_row.ids) for input_row in self.call.inputs)
+        generated = sum(choice.completion_tokens for choice in self.call.choices)
+        virtual = sum(input_row.served.virtual_tokens for input_row in self.call.inputs)
         return {
             "prompt_tokens": read,
-            "completion_tokens": said,
-            "total_tokens": read + said,
+            "completion_tokens": generated,
+            "total_tokens": read + generated,
             "foreword_virtual_tokens": virtual,
         }
 
@@ -138,22 +138,22 @@ def _ids(tokens: Sequence[Token]) -> list[int]:
 
 def about(call: Call) -> dict[str, Any]:
     """What foreword says of a call, as plain values. json_whole: of each choice that was to be JSON, whether it got to its end."""
-    served = call.asked[0].served
+    served = call.inputs[0].served
     values: dict[str, Any] = {
         "prompt": served.id if served.version is not None else None,
         "digest": None if served.version is None else served.version.digest,
         "virtual_tokens": served.virtual_tokens,
-        "inputs": [_shown(one) for one in call.asked],
+        "inputs": [_shown(input_row) for input_row in call.inputs],
     }
-    if any(asked.grammar is not None for asked in call.asked):
+    if any(input_row.grammar is not None for input_row in call.inputs):
         values["json_whole"] = [choice.finish_reason == "stop" for choice in call.choices]
     scores = [choice.scores for choice in call.choices]
     return values | ({"choice_logprobs": scores} if any(scores) else {})
 
 
-def _shown(asked: Asked) -> dict[str, Any]:
+def _shown(input_row: InputRow) -> dict[str, Any]:
     return {
-        "demonstrations": [{"id": shown.id, "similarity": shown.similarity} for shown in asked.shown],
-        "dropped_demonstrations": asked.dropped,
-        "raw": asked.raw,
+        "demonstrations": [{"id": shown.id, "similarity": shown.similarity} for shown in input_row.shown],
+        "dropped_demonstrations": input_row.dropped,
+        "raw": input_row.raw,
     }

@@ -21,7 +21,7 @@ from foreword.study.boundary import bounded
 from foreword.util.errors import ForewordError
 from foreword.util.text import plain
 
-KEPT = 256  # prompts that are held at once; the one not asked for longest goes, and is loaded again when it is
+MOST_LOADED = 256  # prompts that are held at once; the one not asked for longest goes, and is loaded again when it is
 
 
 class UnknownModelError(ForewordError):
@@ -36,7 +36,7 @@ class Served:
     name: str
     chat: bool
     version: Version | None = None
-    kept: Kept | None = None
+    stored: Kept | None = None
     prefix: Prefix | None = None
     template: Template | None = None
     layout: Layout | None = None
@@ -56,7 +56,7 @@ class Served:
     @property
     def append(self) -> bool:
         """Whether the soft prompt stands behind an encoder's input."""
-        return self.kept is not None and self.kept.provenance.place == "behind"
+        return self.stored is not None and self.stored.provenance.place == "behind"
 
 
 class Shelf:
@@ -98,7 +98,7 @@ class Shelf:
         with self._lock:
             if key not in self._loaded:
                 self._loaded[key] = self._load(name, version)
-                while len(self._loaded) > KEPT:
+                while len(self._loaded) > MOST_LOADED:
                     self._loaded.popitem(last=False)
             self._loaded.move_to_end(key)
             return self._loaded[key]
@@ -131,36 +131,38 @@ class Shelf:
     def _load(self, name: str, version: Version) -> Served:
         return self.served(name, self._registry().load(name, version), version)
 
-    def served(self, name: str, kept: Kept, version: Version | None = None) -> Served:
+    def served(self, name: str, stored: Kept, version: Version | None = None) -> Served:
         """What answers with a prompt, checked against the model. Raises ForewordError for a prompt of another."""
-        kept.refuse_unusable()
-        chat = self._speaks(kept)
+        stored.refuse_unusable()
+        chat = self._speaks(stored)
         model = self.views.laying(chat)
-        if kept.prompt is not None:
-            kept.prompt.fits(name=model.name, fingerprint=model.fingerprint, hidden=model.hidden)
-            kept.prompt.speaks(name=model.name, chat="" if model.chat is None else model.chat.digest)
-            self._same_kind(kept, model)
-        template = _worded(kept, model)
-        row = kept.method
+        if stored.prompt is not None:
+            stored.prompt.fits(name=model.name, fingerprint=model.fingerprint, hidden=model.hidden)
+            stored.prompt.speaks(name=model.name, chat="" if model.chat is None else model.chat.digest)
+            self._same_kind(stored, model)
+        template = _worded(stored, model)
+        row = stored.method
         layout = Layout(
             model,
             template,
             row,
-            soft=0 if kept.prompt is None else kept.prompt.length,
+            soft=0 if stored.prompt is None else stored.prompt.length,
             reserve=0,
-            fixed=fixed(kept.pool, row.k, kept.provenance.seed) if row.demonstrations == "fixed" else (),
-            append=kept.provenance.place == "behind",
-            inside=kept.provenance.place == "system",
+            fixed=fixed(stored.pool, row.k, stored.provenance.seed) if row.demonstrations == "fixed" else (),
+            append=stored.provenance.place == "behind",
+            inside=stored.provenance.place == "system",
         )
-        choices = zip(kept.choices, choice_ids(model, template, kept.choices), strict=True) if kept.choices else ()
-        prefix = None if kept.prompt is None else Prefix.of(kept.prompt.values)
-        retriever = self._retriever(kept, model) if row.demonstrations == "retrieved" else None
-        return Served(name, chat, version, kept, prefix, template, layout, retriever, tuple(choices))
+        choices = (
+            zip(stored.choices, choice_ids(model, template, stored.choices), strict=True) if stored.choices else ()
+        )
+        prefix = None if stored.prompt is None else Prefix.of(stored.prompt.values)
+        retriever = self._retriever(stored, model) if row.demonstrations == "retrieved" else None
+        return Served(name, chat, version, stored, prefix, template, layout, retriever, tuple(choices))
 
-    def _speaks(self, kept: Kept) -> bool:
+    def _speaks(self, stored: Kept) -> bool:
         """Whether a prompt is spoken to through the model's chat template: as it was tuned, else where there is one."""
-        tuned = kept.prompt is not None and kept.provenance.fingerprint
-        chat = bool(kept.provenance.chat) if tuned else self.views.chats
+        tuned = stored.prompt is not None and stored.provenance.fingerprint
+        chat = bool(stored.provenance.chat) if tuned else self.views.chats
         if chat and not self.views.chats:
             raise ForewordError(
                 f"This prompt was tuned through a chat template, and {self.base} has none; serve it with its own model."
@@ -168,32 +170,32 @@ class Shelf:
         return chat
 
     @staticmethod
-    def _same_kind(kept: Kept, model: Backbone) -> None:
-        if kept.provenance.kind != model.kind:
+    def _same_kind(stored: Kept, model: Backbone) -> None:
+        if stored.provenance.kind != model.kind:
             raise ForewordError(
-                f"This prompt was made for a {kept.provenance.kind} model, and {model.name} is {model.kind}."
+                f"This prompt was made for a {stored.provenance.kind} model, and {model.name} is {model.kind}."
             )
 
     @staticmethod
-    def _retriever(kept: Kept, model: Backbone) -> Retriever:
-        row = kept.method
+    def _retriever(stored: Kept, model: Backbone) -> Retriever:
+        row = stored.method
         if row.retriever == "dense":
-            if kept.encoder and kept.encoder.partition(":")[0] != "backbone":
-                encode: Encode = sentence_encoder(kept.encoder)
+            if stored.encoder and stored.encoder.partition(":")[0] != "backbone":
+                encode: Encode = sentence_encoder(stored.encoder)
             else:
-                encode = partial(model.states, pooling=kept.encoder.partition(":")[2] or "mean")
-            return make(row.retriever, kept.pool, seed=kept.provenance.seed, encode=encode)
-        return make(row.retriever, kept.pool, seed=kept.provenance.seed)
+                encode = partial(model.states, pooling=stored.encoder.partition(":")[2] or "mean")
+            return make(row.retriever, stored.pool, seed=stored.provenance.seed, encode=encode)
+        return make(row.retriever, stored.pool, seed=stored.provenance.seed)
 
 
 def demonstrated(served: Served, example: Example, reserve: int) -> Layout:
     """The layout of a prompt with what it shows before this example, and room for an answer of `reserve` tokens."""
     layout = served.layout
-    assert layout is not None and served.kept is not None
+    assert layout is not None and served.stored is not None
     other = layout.placed(layout.append)
     other.reserve = reserve
     if served.retriever is not None:
-        other.retrieved = {example.id: served.retriever.find(example, served.kept.method.k)}
+        other.retrieved = {example.id: served.retriever.find(example, served.stored.method.k)}
     return other
 
 
@@ -203,12 +205,12 @@ def question_of(served: Served, example: Example) -> str:
     return plain(served.template.question_runs(example))
 
 
-def _worded(kept: Kept, model: Backbone) -> Template:
+def _worded(stored: Kept, model: Backbone) -> Template:
     """The wording of a prompt; where it does not say one, the one that this kind of model gets, as `foreword generate` has it."""
-    template = kept.template(Template())
-    if kept.prompt is not None and {"question", "answer"} & set(kept.provenance.template):
+    template = stored.template(Template())
+    if stored.prompt is not None and {"question", "answer"} & set(stored.provenance.template):
         return template
-    said = set(kept.provenance.template)
-    if not {"question", "answer"} & said and (model.kind == "seq2seq" or model.chat is not None):
-        return replace(template, question="{input}", answer="{target}", stop=template.stop if "stop" in said else "")
-    return bounded(model, Task("served", kept.pool, (), (), template, ("exact_match",))).template
+    parts = set(stored.provenance.template)
+    if not {"question", "answer"} & parts and (model.kind == "seq2seq" or model.chat is not None):
+        return replace(template, question="{input}", answer="{target}", stop=template.stop if "stop" in parts else "")
+    return bounded(model, Task("served", stored.pool, (), (), template, ("exact_match",))).template

@@ -11,7 +11,7 @@ from foreword.registry import Kept
 from foreword.serve.answering import Call
 from foreword.serve.engine import Engine
 from foreword.serve.protocol import ChatRequest, read
-from foreword.serve.rows import Asked, as_it_is, in_turns, spoken
+from foreword.serve.rows import InputRow, as_it_is, in_turns, spoken
 from foreword.serve.shelf import Shelf
 from foreword.serve.views import Views
 
@@ -25,7 +25,7 @@ class Talk:
     def __init__(
         self,
         backbone: Backbone,
-        kept: Kept | None,
+        stored: Kept | None,
         *,
         system: str = "",
         longest: int | None = None,
@@ -33,20 +33,20 @@ class Talk:
     ) -> None:
         self.views = Views(backbone)
         self.shelf = Shelf(self.views, None, base=backbone.name)
-        self.served = None if kept is None else self.shelf.served("prompt", kept)
+        self.served = None if stored is None else self.shelf.served("prompt", stored)
         self.chat = self.views.chats if self.served is None else self.served.chat
-        own = None if kept is None else kept.max_new_tokens
+        own = None if stored is None else stored.max_new_tokens
         self.longest, self.system = longest or own or 64, system
         self.turns: list[Demonstration] = []
-        given = {"model": "prompt", "messages": [{"role": "user", "content": "x"}], **settings}
-        self._body = read(json.dumps(given).encode(), ChatRequest)
+        values = {"model": "prompt", "messages": [{"role": "user", "content": "x"}], **settings}
+        self._body = read(json.dumps(values).encode(), ChatRequest)
         if system:
-            self._asked("x")
+            self._input_row("x")
         self.engine = Engine(backbone)
 
     async def say(self, line: str) -> AsyncIterator[str]:
         """The answer to a line, piece by piece. Raises ForewordError for one that does not fit."""
-        call = Call(self.engine, self.views, self._body, [self._asked(line)], self.longest)
+        call = Call(self.engine, self.views, self._body, [self._input_row(line)], self.longest)
         async for delta in call.deltas(FOREVER):
             yield delta.text
         if self.chat:
@@ -60,7 +60,7 @@ class Talk:
         """End the engine's thread."""
         self.engine.close()
 
-    def _asked(self, line: str) -> Asked:
+    def _input_row(self, line: str) -> InputRow:
         if self.served is not None:
             return in_turns(self.served, self.system, self.turns, line, self.longest)
         if self.chat:

@@ -15,7 +15,7 @@ from foreword.monitor.windows import ANSWERS, Reference
 from foreword.registry import Registry
 from foreword.serve.answering import Call
 from foreword.serve.keys import Key
-from foreword.serve.rows import Asked
+from foreword.serve.rows import InputRow
 from foreword.serve.shelf import Served
 from foreword.util.errors import ForewordError
 
@@ -49,24 +49,24 @@ class Watch:
         self._streams: dict[tuple[str, str], _Stream] = {}
         self._lock, self._testing = threading.Lock(), threading.Lock()
 
-    def with_vectors(self, asked: Sequence[Asked]) -> list[Asked]:
+    def with_vectors(self, inputs: Sequence[InputRow]) -> list[InputRow]:
         """Inputs with their vectors, where they are to have some; in the thread that lays texts out."""
         sketch = self._sketch
         return (
-            list(asked)
+            list(inputs)
             if sketch is None
-            else [replace(observation, vector=sketch.vector(observation.question)) for observation in asked]
+            else [replace(input_row, vector=sketch.vector(input_row.question)) for input_row in inputs]
         )
 
     def describe(self, line: dict[str, Any], call: Call, *, content: bool) -> None:
         """Add to a line what a monitor compares: lengths; vectors and the numbers of choices where the server is told to log features; the
         inputs' own texts where it logs contents."""
-        for values, asked in zip(line["inputs"], call.asked, strict=True):
-            values["characters"] = len(asked.question)
-            if asked.vector is not None:
-                values["vector"] = list(asked.vector)
+        for values, input_row in zip(line["inputs"], call.inputs, strict=True):
+            values["characters"] = len(input_row.question)
+            if input_row.vector is not None:
+                values["vector"] = list(input_row.vector)
             if content:
-                values["text"] = asked.question
+                values["text"] = input_row.question
         if self._sketch is None:
             return
         line["vectors"] = self._sketch.kind
@@ -89,12 +89,12 @@ class Watch:
             if len(self._streams) > PROMPTS:
                 self._streams.pop(next(iter(self._streams)))
             for observation in observations_of(line):
-                kept = replace(observation, text=None, output=None)
-                if kept.vectors != stream.vectors:
-                    kept = replace(kept, vector=None)
+                textless = replace(observation, text=None, output=None)
+                if textless.vectors != stream.vectors:
+                    textless = replace(textless, vector=None)
                 if len(stream.first) < BASELINE:
-                    stream.first.append(kept)
-                stream.window.append(kept)
+                    stream.first.append(textless)
+                stream.window.append(textless)
                 stream.count += 1
                 if len(stream.window) == self.rule.size:
                     stream.waiting.append((stream.count // self.rule.size - 1, stream.window))
@@ -104,10 +104,10 @@ class Watch:
         assert self._registry is not None and served.version is not None
         folder = self._registry.place(served.name, served.version)
         try:
-            given = of_folder(folder, served.id, kept=served.kept)
+            reference = of_folder(folder, served.id, stored=served.stored)
         except ForewordError as error:  # nothing is known of its inputs: its answers are still compared
             return _Stream(str(error), {}, "")
-        return _Stream(given.what, given.values, given.vectors)
+        return _Stream(reference.what, reference.values, reference.vectors)
 
     # -- for the page -------------------------------------------------------------------------------------------------
 
