@@ -113,7 +113,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "base boundary command composed earlier fitting folds measure places positions preset profiled remembered representable "
         "resolve spec",
         "grid trial",
-        "cost gate kept plan",
+        "cost gate plan stored",
         "compare pace questions single unit",
         "executors price show text",
         "page running",

@@ -10,7 +10,7 @@ import pytest
 
 import entry
 from foreword.results.cells import Entry, Table
-from foreword.study import kept
+from foreword.study import stored
 from foreword.study.executors import Job
 from foreword.study.grid import Given, lay_out
 from foreword.study.page import write
@@ -48,8 +48,8 @@ def test_a_preset_runs_to_its_page(name: str, models: dict[str, Path], tmp_path:
     study = lay_out(loaded, "smoke", Given(seeds=(0, 1) if name == "lester2021-ensemble" else (0,), run=TINY))
     lines: list[str] = []
     out = tmp_path / "out"
-    tally = carry_out(study, Job(out, name), said=lines.append)
-    there = kept.read(out, name)
+    tally = carry_out(study, Job(out, name), say=lines.append)
+    there = stored.read(out, name)
     assert not tally.failed, [cell.cause for cell in there.cells if cell.cause]
     assert len(lines) == len(study.cells) and "all done" in lines[-1]
     answered = answers(there.cells, there.preset, out)

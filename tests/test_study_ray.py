@@ -11,9 +11,9 @@ import entry
 from foreword.study.executors import Job
 from foreword.study.executors.cluster import on_cluster
 from foreword.study.grid import lay_out
-from foreword.study.kept import Folder, read
 from foreword.study.preset import preset
 from foreword.study.running import carry_out
+from foreword.study.stored import Folder, read
 from foreword.util.errors import MissingExtraError
 
 STUDY = """

@@ -21,9 +21,9 @@ from foreword.study import gate
 from foreword.study.executors import Job
 from foreword.study.executors.base import ATTEMPTS, attempt
 from foreword.study.grid import Study, lay_out
-from foreword.study.kept import Folder, keep, names, read
 from foreword.study.preset import preset
 from foreword.study.running import carry_out
+from foreword.study.stored import Folder, keep, names, read
 from foreword.study.unit import Bench, run_unit
 from foreword.util.claims import Claims
 from foreword.util.errors import ForewordError
@@ -59,7 +59,7 @@ def laid(path: Path) -> Study:
 
 def run(path: Path, out: Path, **options: Any) -> list[str]:
     lines: list[str] = []
-    carry_out(laid(path), Job(out, "mine", workers=2), said=lines.append, **options)
+    carry_out(laid(path), Job(out, "mine", workers=2), say=lines.append, **options)
     return lines
 
 
@@ -252,7 +252,7 @@ def start(path: Path, out: Path, streams: Path) -> subprocess.Popen[bytes]:
         "from foreword.study.preset import preset; from foreword.study.running import carry_out\n"
         "if __name__ == '__main__':\n"
         "    job = Job(Path(sys.argv[2]), 'mine', workers=2, threads=1, attempts=1000)\n"
-        "    carry_out(lay_out(preset(sys.argv[1]), 'smoke'), job, executor='processes', said=print)\n"
+        "    carry_out(lay_out(preset(sys.argv[1]), 'smoke'), job, executor='processes', say=print)\n"
     )
     script = streams / "go.py"
     script.write_text(code, encoding="utf-8")

@@ -157,7 +157,7 @@ def test_a_saved_prompt_answers_as_its_trial_did(tmp_path: Path) -> None:
     assert prompt.provenance.scores == record.scores and prompt.provenance.label == "ipt"
     assert prompt.provenance.method == make("llama", "ipt", tmp_path).spec.method.as_dict()
     still = TUNING.model_copy(update={"max_steps": 0})
-    again = make("llama", "ipt", tmp_path, given=prompt, tuning=still)
+    again = make("llama", "ipt", tmp_path, start_prompt=prompt, tuning=still)
     assert again.key != record.key
     found = again.run()
     assert [answer.output for answer in found.answers] == [answer.output for answer in record.answers]
@@ -168,12 +168,12 @@ def test_a_given_prompt_of_another_model_is_refused(tmp_path: Path) -> None:
     record = make("llama", "pt", tmp_path).run()
     prompt = store.load(tmp_path / record.prompt)
     with pytest.raises(ForewordError, match="was tuned on tiny-llama-0, and tiny-qwen2-0 is another model"):
-        make("qwen2", "pt", tmp_path, given=prompt).run()
+        make("qwen2", "pt", tmp_path, start_prompt=prompt).run()
 
 
 def test_a_warm_start_starts_from_the_given_prompt(tmp_path: Path) -> None:
     given = SoftPrompt(tiny.soft(tiny.backbone("llama"), 5), store.Provenance(backbone="x"))  # type: ignore[arg-type]
-    one = make("llama", "pt", tmp_path, given=given)
+    one = make("llama", "pt", tmp_path, start_prompt=given)
     record = one.run()
     assert store.load(tmp_path / record.prompt).length == 5
     assert record.spec["given"] == given.digest

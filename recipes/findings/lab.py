@@ -91,7 +91,7 @@ class Lab:
                 Study(preset_of(name, cells), "smoke", tuple(cells)),
                 job,
                 executor="processes" if self.jobs > 1 else "inline",
-                said=lambda line: print(f"{name} {line}", file=sys.stderr, flush=True),
+                say=lambda line: print(f"{name} {line}", file=sys.stderr, flush=True),
             )
             failed = next((tally.folder.state(cell.id) for cell in cells if tally.folder.record(cell.id) is None), None)
             if failed is not None:

@@ -16,7 +16,7 @@ from foreword.cli.talk import Bars, print_json, print_table, say
 if TYPE_CHECKING:
     from foreword.study.executors import Job
     from foreword.study.grid import Given, Study
-    from foreword.study.kept import Kept
+    from foreword.study.stored import Kept
 
 ALL, SHOW = "all", "show"
 
@@ -95,7 +95,7 @@ def study(
     scale = flags["scale"] or "smoke"
     job = _job(flags, scale)
     failed = False
-    for laid in _laid(names, scale, _given(flags), only):
+    for laid in _laid(names, scale, _overrides(flags), only):
         if dry_run:
             _price(laid, job, as_json)
         else:
@@ -111,7 +111,7 @@ def _listed(text: str | None) -> list[str]:
     return [part.strip() for part in (text or "").split(",") if part.strip()]
 
 
-def _given(flags: dict[str, Any]) -> Given:
+def _overrides(flags: dict[str, Any]) -> Given:
     from foreword.study.grid import Given
     from foreword.util.errors import ForewordError
 
@@ -137,7 +137,7 @@ def _job(flags: dict[str, Any], scale: str) -> Job:
     )
 
 
-def _laid(names: list[str], scale: str, given: Given, only: list[str]) -> list[Study]:
+def _laid(names: list[str], scale: str, overrides: Given, only: list[str]) -> list[Study]:
     """All studies, laid out before the first runs, so that what is refused is refused at once. `all`: those that have the scale."""
     from foreword.study import preset as presets
     from foreword.study.grid import lay_out
@@ -145,7 +145,7 @@ def _laid(names: list[str], scale: str, given: Given, only: list[str]) -> list[S
     chosen = [presets.preset(name) for name in (presets.names() if names == [ALL] else names)]
     if names == [ALL]:
         chosen = [preset for preset in chosen if scale in preset.scales]
-    return [lay_out(preset, scale, given, only) for preset in chosen]
+    return [lay_out(preset, scale, overrides, only) for preset in chosen]
 
 
 def _list(as_json: bool) -> None:
@@ -180,28 +180,28 @@ def _run(laid: Study, job: Job, executor: str, retry_failed: bool) -> bool:
             executor=executor,
             command=command,
             retry_failed=retry_failed,
-            said=bars.say,
+            say=bars.say,
             run=partial(inline, progress=bars) if executor == "inline" else None,
         )
     return tally.failed > 0
 
 
 def _show_all(out: Path, only: list[str], as_json: bool) -> None:
-    from foreword.study import kept
+    from foreword.study import stored
 
-    for name in kept.names(out):
+    for name in stored.names(out):
         _show(out, name, only, as_json)
 
 
 def _show(out: Path, name: str, only: list[str], as_json: bool) -> None:
-    from foreword.study import kept
+    from foreword.study import stored
     from foreword.study.questions import answers
     from foreword.study.text import grids
 
-    there = kept.read(out, name)
+    there = stored.read(out, name)
     counts = there.counts()
     if as_json:
-        print_json(kept.as_json(there))
+        print_json(stored.as_json(there))
         return
     say(
         f"{there.preset.title}, {there.scale}: " + ", ".join(f"{n} {word}" for word, n in counts.items() if n),

@@ -20,18 +20,18 @@ def fitting(run: Run, backbone: Backbone, task: Task, methods: Sequence[Method])
     """The task without the examples that some method could not fit into the window, so that all methods answer the same ones; its
     notes count them. Where the run refuses such examples, the first is refused before any work is done."""
     keep = {split: fitting_split(run, backbone, task, methods, split) for split in SPLITS}
-    lost = {split: len(task.split(split)) - len(kept) for split, kept in keep.items()}
+    lost = {split: len(task.split(split)) - len(examples) for split, examples in keep.items()}
     if not any(lost.values()):
         return task
-    for split, kept in keep.items():
-        if task.split(split) and not kept:
+    for split, examples in keep.items():
+        if task.split(split) and not examples:
             raise ForewordError(
                 f"No example of the {split} split fits the window of {run.model} ({backbone.window} positions); take a model with a "
                 "larger window, raise --limit where there is one, or lower --max-new-tokens or --prompt-length."
             )
-    said = [f"{count:,} of {len(task.split(split)):,} {split}" for split, count in lost.items() if count]
+    counts = [f"{count:,} of {len(task.split(split)):,} {split}" for split, count in lost.items() if count]
     note = (
-        f"Left out, because they do not fit the window of {backbone.window} positions: {listed(said)} examples; every "
+        f"Left out, because they do not fit the window of {backbone.window} positions: {listed(counts)} examples; every "
         "method has the same rest."
     )
     return replace(task, train=keep["train"], dev=keep["dev"], test=keep["test"], notes=(*task.notes, note))
@@ -40,8 +40,8 @@ def fitting(run: Run, backbone: Backbone, task: Task, methods: Sequence[Method])
 def fitting_pool(run: Run, backbone: Backbone, task: Task, methods: Sequence[Method]) -> Task:
     """The task, whose rows are all in test, without the rows that some method could not fit into the window either as a question to be
     answered or as an example to be trained on: in folds every row is both."""
-    asked = fitting(run, backbone, task, methods)
-    trained = fitting(run, backbone, replace(asked, train=asked.test, test=()), methods)
+    answered = fitting(run, backbone, task, methods)
+    trained = fitting(run, backbone, replace(answered, train=answered.test, test=()), methods)
     return replace(trained, train=(), test=trained.train)
 
 
@@ -78,7 +78,7 @@ def fitting_split(
             if _refuses(run):
                 raise
             lost.add(example.group or example.id)
-    return tuple(one for one in task.split(split) if (one.group or one.id) not in lost)
+    return tuple(example for example in task.split(split) if (example.group or example.id) not in lost)
 
 
 def _surely_fits(backbone: Backbone, task: Task, example: Example, room: int | None) -> bool:

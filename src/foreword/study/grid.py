@@ -80,37 +80,37 @@ class Study:
     cells: tuple[CellSpec, ...]
 
 
-def lay_out(preset: Preset, scale: str, given: Given | None = None, only: Sequence[str] = ()) -> Study:
+def lay_out(preset: Preset, scale: str, overrides: Given | None = None, only: Sequence[str] = ()) -> Study:
     """The cells of a preset. only: the questions that are to be answered, of the preset's own. Raises ForewordError for an unknown scale,
     task or question."""
-    given = given or Given()
+    overrides = overrides or Given()
     for question in only:
         if question not in preset.questions:
             raise unknown(f"question of {preset.name}", question, preset.questions)
-    filled = _filled(preset, preset.at(scale), given)
+    filled = _filled(preset, preset.at(scale), overrides)
     cells: dict[str, CellSpec] = {}
     for part in preset.parts:
         merged = _at_scale(part, filled)
         if merged is not None:
-            cells |= {cell.id: cell for cell in _cells(preset, merged, filled, given, cells)}
+            cells |= {cell.id: cell for cell in _cells(preset, merged, filled, overrides, cells)}
     if not cells:
         raise ForewordError(f"The study {preset.name} has no cell at the scale {scale}; give other models or tasks.")
     return Study(preset, scale, tuple(cells.values()))
 
 
-def _filled(preset: Preset, scale: Scale, given: Given) -> Scale:
+def _filled(preset: Preset, scale: Scale, overrides: Given) -> Scale:
     models, tasks = scale.models, scale.tasks
-    if given.models:
+    if overrides.models:
         named = [name for name in models if "@" not in name]
-        names = [*named[: len(given.models)], *given.models[len(named) :]]
-        models = dict(zip(names, given.models, strict=True))
-    if given.tasks:
-        chosen = {name: ours for name, ours in tasks.items() if name in given.tasks or ours in given.tasks}
-        other = [name for name in given.tasks if name not in tasks and name not in tasks.values()]
+        names = [*named[: len(overrides.models)], *overrides.models[len(named) :]]
+        models = dict(zip(names, overrides.models, strict=True))
+    if overrides.tasks:
+        chosen = {name: ours for name, ours in tasks.items() if name in overrides.tasks or ours in overrides.tasks}
+        other = [name for name in overrides.tasks if name not in tasks and name not in tasks.values()]
         if other:
             raise unknown(f"task of {preset.name}", other[0], tasks)
         tasks = chosen
-    return scale.model_copy(update={"models": models, "tasks": tasks, "seeds": list(given.seeds) or scale.seeds})
+    return scale.model_copy(update={"models": models, "tasks": tasks, "seeds": list(overrides.seeds) or scale.seeds})
 
 
 def _at_scale(part: Part, scale: Scale) -> Part | None:
@@ -122,7 +122,7 @@ def _at_scale(part: Part, scale: Scale) -> Part | None:
 
 
 def _cells(
-    preset: Preset, part: Part, scale: Scale, given: Given, before: Mapping[str, CellSpec]
+    preset: Preset, part: Part, scale: Scale, overrides: Given, before: Mapping[str, CellSpec]
 ) -> Iterator[CellSpec]:
     models = part.models or [name for name in scale.models if "@" not in name]
     tasks = [name for name in part.tasks or scale.tasks if name in scale.tasks]
@@ -131,15 +131,15 @@ def _cells(
         if model_key is None:
             continue
         for task in tasks:
-            run = _run(part, scale, given, scale.models[model_key], task, values)
+            run = _run(part, scale, overrides, scale.models[model_key], task, values)
             where = {"model": model, "task": task} | {axis: str(value) for axis, value in values.items()}
-            made: list[CellSpec] = []
+            cells: list[CellSpec] = []
             for method in part.methods:
                 if LABELS.get(method, method).startswith(GATE):
-                    made += _gated(part, made, method)
+                    cells += _gated(part, cells, method)
                 else:
-                    made += _of_method(part, scale, run, method, where, values, before)
-            yield from made
+                    cells += _of_method(part, scale, run, method, where, values, before)
+            yield from cells
 
 
 def _values(part: Part, scale: Scale) -> list[dict[str, int | str]]:
@@ -151,21 +151,21 @@ def _values(part: Part, scale: Scale) -> list[dict[str, int | str]]:
 def _variant(model: str, variant: str, values: Mapping[str, int | str], scale: Scale) -> str | None:
     """The key of the model that stands for `model` here; None where the scale has none."""
     objective, adaptation = values.get("objective"), values.get("adaptation")
-    asked = variant
+    suffix = variant
     if objective in ("span", "sentinel"):
-        asked = "span"
+        suffix = "span"
     if adaptation is not None:
-        asked = f"{adaptation}"
-    if not asked or asked == "lm":
+        suffix = f"{adaptation}"
+    if not suffix or suffix == "lm":
         return model
-    key = f"{model}@{asked}"
+    key = f"{model}@{suffix}"
     if key in scale.models:
         return key
     return model if variant and not values else None
 
 
 def _run(
-    part: Part, scale: Scale, given: Given, model: str, task: str, values: Mapping[str, int | str]
+    part: Part, scale: Scale, overrides: Given, model: str, task: str, values: Mapping[str, int | str]
 ) -> dict[str, Any]:
     """The settings of a run, each later one winning: the scale's, the task's, the part's, the axes', the user's. task: the paper's name.
     A task without labels has other words to start from where its own settings say so, also where the axis says labels."""
@@ -174,7 +174,7 @@ def _run(
         "model": model,
         "task": scale.tasks[task],
         "methods": labels,
-        "seeds": _seeds(part, scale, given),
+        "seeds": _seeds(part, scale, overrides),
     }
     axes: dict[str, Any] = {}
     if "length" in values:
@@ -189,7 +189,7 @@ def _run(
         run = _over(run, above)
     if values.get("objective") == "sentinel":
         run["answer"] = SENTINEL
-    run = _over(run, given.run)
+    run = _over(run, overrides.run)
     Run.model_validate(run)
     return run
 
@@ -198,9 +198,9 @@ def _labels(part: Part) -> list[str]:
     return list(dict.fromkeys(LABELS.get(method, method) for method in part.methods))
 
 
-def _gated(part: Part, made: Sequence[CellSpec], method: str) -> Iterator[CellSpec]:
+def _gated(part: Part, cells: Sequence[CellSpec], method: str) -> Iterator[CellSpec]:
     """A gate of each seed. Raises ForewordError where the part has not PT and IPT before it."""
-    pts, ipts = ([cell for cell in made if cell.at.label == label] for label in ("pt", "ipt"))
+    pts, ipts = ([cell for cell in cells if cell.at.label == label] for label in ("pt", "ipt"))
     if not pts or not ipts:
         raise ForewordError(
             f"The part {part.name} has the method {method}, which chooses between PT and IPT; name pt and ipt before it."
@@ -212,9 +212,9 @@ def _gated(part: Part, made: Sequence[CellSpec], method: str) -> Iterator[CellSp
         yield replace(ipt, id=id_, unit=id_, at=at, paper=paper, gates=(pt.id, ipt.id))
 
 
-def _seeds(part: Part, scale: Scale, given: Given) -> list[int]:
-    if given.seeds:
-        return list(given.seeds)
+def _seeds(part: Part, scale: Scale, overrides: Given) -> list[int]:
+    if overrides.seeds:
+        return list(overrides.seeds)
     return list(range(part.seeds)) if part.seeds else list(scale.seeds)
 
 

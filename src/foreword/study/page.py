@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from foreword.report.study import StudyPage, write_study
-from foreword.study import kept
-from foreword.study.kept import Kept
+from foreword.study import stored
 from foreword.study.questions import answers
+from foreword.study.stored import Kept
 
 PAGE = "report.html"
 
@@ -33,7 +33,7 @@ def page_of(there: Kept) -> StudyPage:
 
 def pages(out: Path) -> list[StudyPage]:
     """The pages of every study in the folder, as far as each is."""
-    return [page_of(kept.read(out, name)) for name in kept.names(out)]
+    return [page_of(stored.read(out, name)) for name in stored.names(out)]
 
 
 def write(out: Path) -> Path:

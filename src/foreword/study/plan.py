@@ -120,8 +120,8 @@ def with_init_prompt(run: Run) -> tuple[Run, SoftPrompt | None]:
     return run.model_copy(update={"tuning": tuning.model_copy(update={"prompt_length": start.length})}), start
 
 
-def specs_of(run: Run, given: SoftPrompt | None = None) -> list[Spec]:
-    """The grid: every method with every seed, a method that the seed does not touch once. Repeated labels count once. given: the
+def specs_of(run: Run, start: SoftPrompt | None = None) -> list[Spec]:
+    """The grid: every method with every seed, a method that the seed does not touch once. Repeated labels count once. start: the
     prompt that soft prompts start from."""
     specs: list[Spec] = []
     for label in dict.fromkeys(run.methods):
@@ -133,7 +133,7 @@ def specs_of(run: Run, given: SoftPrompt | None = None) -> list[Spec]:
                 seed=seed,
                 tuning=tuning_for(run, row.trainable),
                 max_new_tokens=run.max_new_tokens,
-                given=given if row.soft else None,
+                start_prompt=start if row.soft else None,
                 choice_score=run.choice_score,
             )
             specs.append(spec)
@@ -213,8 +213,8 @@ def plan_of(
     task = replace(task, notes=(*task.notes, *unsaid(run, task), *uneven(run, backbone, task)))
     specs = specs_of(run, start)
     for spec in specs:
-        if spec.given is not None:
-            about = suits(run, backbone, spec.given, as_it_is=spec.tuning.max_steps == 0)
+        if spec.start_prompt is not None:
+            about = suits(run, backbone, spec.start_prompt, as_it_is=spec.tuning.max_steps == 0)
             task = replace(task, notes=tuple(dict.fromkeys((*task.notes, *about))))
     if start is not None and run.allow_other_base:
         specs = specs_of(run, start.unbound())
@@ -237,7 +237,7 @@ def plan_of(
             encode,
             run.batch_size,
             progress,
-            remembered.kept(run, task),
+            remembered.settings_of(run, task),
         )
         for spec in specs
         for number, part in (enumerate(folds, 1) if folds else [(0, task)])

@@ -23,7 +23,7 @@ ALIKE = {
 }  # who gives one of them has said what the other would say
 
 
-def kept(run: Run, task: Task) -> dict[str, Any]:
+def settings_of(run: Run, task: Task) -> dict[str, Any]:
     """The settings by which the examples were read, answered, scored and shown demonstrations, as plain values. An id column is not
     among them: new inputs need none."""
     settings = {name: getattr(run, name) for name in (*RETRIEVAL, *(COLUMNS if run.data else ()))}
@@ -41,22 +41,24 @@ def recalled(run: Run, prompt: SoftPrompt) -> Run:
     """The run with what the prompt keeps wherever the user says nothing. Columns and choices are for a user's own data; metrics also for
     the task that the prompt was tuned on. The seed is the prompt's own where it draws demonstrations. max_new_tokens counts as not
     given, so that it may still be raised for longer targets."""
-    settings, given = prompt.provenance.settings, set(run.model_fields_set)
+    settings, by_user = prompt.provenance.settings, set(run.model_fields_set)
     names = {*RETRIEVAL, "max_new_tokens"}
     names |= set() if run.task else {*COLUMNS, "choices"}
     names |= {"metrics"} if not run.task or run.task == prompt.provenance.task else set()
     update = {
         name: value
         for name, value in settings.items()
-        if name in names and name not in given and ALIKE.get(name) not in given
+        if name in names and name not in by_user and ALIKE.get(name) not in by_user
     }
     if "metrics" in update:
         update["metrics"] = [name for name in update["metrics"] if not in_file(name)]
     method = prompt.provenance.method
-    if "seeds" not in given and (method.get("demonstrations") == "fixed" or seeded(str(method.get("retriever") or ""))):
+    if "seeds" not in by_user and (
+        method.get("demonstrations") == "fixed" or seeded(str(method.get("retriever") or ""))
+    ):
         update["seeds"] = [prompt.provenance.seed]
     known = run.model_copy(update=update)
-    known.model_fields_set.discard("max_new_tokens" if "max_new_tokens" not in given else "")
+    known.model_fields_set.discard("max_new_tokens" if "max_new_tokens" not in by_user else "")
     return known
 
 
@@ -66,15 +68,20 @@ def pool_of(prompts: Sequence[SoftPrompt | None], scored: Sequence[Example]) -> 
     rows = [prompt.worked for prompt in prompts if prompt is not None and prompt.worked]
     if not rows or any(each != rows[0] for each in rows):
         return ()
-    made = [Example(row["id"], row["fields"], tuple(row["targets"]), tuple(row["choices"])) for row in rows[0]]
-    if {example.id for example in made} & {example.id for example in scored}:
-        made = [replace(example, id=f"demonstration-{example.id}") for example in made]
-    return tuple(made)
+    examples = [Example(row["id"], row["fields"], tuple(row["targets"]), tuple(row["choices"])) for row in rows[0]]
+    if {example.id for example in examples} & {example.id for example in scored}:
+        examples = [replace(example, id=f"demonstration-{example.id}") for example in examples]
+    return tuple(examples)
 
 
 def worked_rows(shown: Sequence[Example]) -> tuple[dict[str, Any], ...]:
     """Examples that a prompt may show, as plain rows; `pool_of` reads them back."""
     return tuple(
-        {"id": one.id, "fields": dict(one.fields), "targets": list(one.targets), "choices": list(one.choices)}
-        for one in shown
+        {
+            "id": example.id,
+            "fields": dict(example.fields),
+            "targets": list(example.targets),
+            "choices": list(example.choices),
+        }
+        for example in shown
     )

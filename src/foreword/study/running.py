@@ -12,15 +12,15 @@ from foreword.results.cells import Cell
 from foreword.results.record import refuse_older
 from foreword.study.executors import EXECUTORS, Job, Watch
 from foreword.study.grid import CellSpec, Study
-from foreword.study.kept import Folder, State, keep
 from foreword.study.questions import QUESTIONS
+from foreword.study.stored import Folder, State, keep
 from foreword.study.unit import stamp
 from foreword.util.errors import unknown
 from foreword.util.files import remove_empty, writable_folder
 from foreword.util.locks import taken
 from foreword.util.phrases import duration
 
-Said = Callable[[str], None]
+Say = Callable[[str], None]
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Tally:
 
     folder: Folder
     cells: Sequence[CellSpec]
-    said: Said
+    say: Say
     now: Callable[[], float] = time.monotonic
     _ended: dict[str, State] = field(default_factory=dict)
     _begun: float = 0.0
@@ -44,7 +44,7 @@ class Tally:
     def look(self) -> None:
         """Tell of every cell that has ended since the last look."""
         for cell, state in self._look():
-            self.said(f"[{len(self._ended)}/{len(self.cells)}] {self._told(cell, state)} ({self.standing()})")
+            self.say(f"[{len(self._ended)}/{len(self.cells)}] {self._line(cell, state)} ({self.standing()})")
 
     @property
     def failed(self) -> int:
@@ -59,12 +59,12 @@ class Tally:
         return ", ".join(part for part in parts if part) or "all done"
 
     def _left(self) -> str:
-        to_go, made = len(self.cells) - len(self._ended), len(self._ended) - self._before
+        to_go, ended = len(self.cells) - len(self._ended), len(self._ended) - self._before
         if not to_go:
             return ""
-        if not made:
+        if not ended:
             return f"{to_go} to go"
-        return f"{to_go} to go, about {duration((self.now() - self._begun) / made * to_go)} left"
+        return f"{to_go} to go, about {duration((self.now() - self._begun) / ended * to_go)} left"
 
     def _look(self) -> list[tuple[CellSpec, State]]:
         new = []
@@ -74,7 +74,7 @@ class Tally:
                 new.append((cell, state))
         return new
 
-    def _told(self, cell: CellSpec, state: State) -> str:
+    def _line(self, cell: CellSpec, state: State) -> str:
         name = title(cell)
         if state.state == "failed":
             return f"{name} failed: {state.cause}"
@@ -98,10 +98,10 @@ def carry_out(
     executor: str = "inline",
     command: str = "",
     retry_failed: bool = False,
-    said: Said = lambda line: None,
+    say: Say = lambda line: None,
     run: Callable[[Job, Watch], None] | None = None,
 ) -> Tally:
-    """Run the cells of a study that are missing. retry_failed: those that failed before too. said: told of each that ends. run: in the
+    """Run the cells of a study that are missing. retry_failed: those that failed before too. say: told of each that ends. run: in the
     place of the executor of that name. Raises ForewordError for an unknown executor, and where the folder cannot be written."""
     if executor not in EXECUTORS:
         raise unknown("executor", executor, EXECUTORS)
@@ -113,7 +113,7 @@ def carry_out(
     keep(out, study, command)
     folder = job.folder()
     _prepare(folder, study.cells, job, retry_failed)
-    tally = Tally(folder, study.cells, said)
+    tally = Tally(folder, study.cells, say)
     tally.begin()
     (run or EXECUTORS[executor])(job, tally.look)
     tally.look()

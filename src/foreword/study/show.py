@@ -118,8 +118,8 @@ def show_input(
     backbone = backbone_of(run, progress)
     task = plainly(run, backbone, task)
     spec = specs_of(run, init_prompt)[0]
-    if spec.given is not None and prompt:
-        suits(run, backbone, spec.given)
+    if spec.start_prompt is not None and prompt:
+        suits(run, backbone, spec.start_prompt)
     chosen = known[example] if example else _first(run, backbone, task, spec.method)
     encode = encoder_of(run, backbone)[1] if spec.method.retriever == "dense" else None
     spec = replace(spec, tuning=run.tuning.model_copy(update={"max_steps": 0}))

@@ -19,7 +19,7 @@ from foreword.train.trainables import TRAINABLES
 
 @dataclass(frozen=True)
 class Spec:
-    """What a trial is made of, beside backbone and task. given: a prompt to start from or to use. encoder: identifies what
+    """What a trial is made of, beside backbone and task. start_prompt: a prompt to start from or to use. encoder: identifies what
     turns text into vectors, for dense retrieval: a fingerprint of its contents, or `backbone:mean`. split: the one that is scored.
     choice_score: how choices are compared, see `choosing.choose`. fold: its number, from 1, where the task is one of several folds,
     which its contents tell apart; 0 where it is whole. source: the key of the trial that trains what this one is scored with; empty
@@ -31,7 +31,7 @@ class Spec:
     tuning: Tuning
     max_new_tokens: int
     encoder: str = ""
-    given: SoftPrompt | None = field(default=None, compare=False)
+    start_prompt: SoftPrompt | None = field(default=None, compare=False)
     split: str = "test"
     choice_score: str = "sum"
     fold: int = 0
@@ -58,7 +58,7 @@ class Spec:
                 "method": row.as_dict(),
                 "seed": self.seed if row.random() else None,
                 "tuning": self.tuning.stored() if row.trains else None,
-                "given": self.given.digest if self.given is not None and row.soft else None,
+                "given": self.start_prompt.digest if self.start_prompt is not None and row.soft else None,
                 "max_new_tokens": self.max_new_tokens,
                 "encoder": self.encoder if row.retriever == "dense" else None,
                 "retriever": signature(row.retriever) if row.demonstrations == "retrieved" else None,
@@ -73,7 +73,7 @@ class Spec:
         row = self.method
         identities = {
             "trainable": TRAINABLES.identity(row.trainable) if row.trains else "",
-            "init": INITS.identity(self.tuning.init) if row.trains and self.given is None else "",
+            "init": INITS.identity(self.tuning.init) if row.trains and self.start_prompt is None else "",
         }
         brought = {kind: identity for kind, identity in identities.items() if identity}
         return {"plugins": brought} if brought else {}

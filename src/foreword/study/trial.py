@@ -152,15 +152,15 @@ class Trial:
         """How this trial words its examples, demonstrations found for every example it will need."""
         row, task, spec = self.spec.method, self.task, self.spec
         shown = fixed(task.train, row.k, spec.seed) if row.demonstrations == "fixed" else []
-        found: dict[str, list[Found]] | None = None
+        retrieved: dict[str, list[Found]] | None = None
         if row.demonstrations == "retrieved":
             needed = list(task.split(spec.split))
             if row.trains and spec.tuning.max_steps > 0:
-                seen = visited(len(task.train), spec.tuning.batch_size, spec.tuning.max_steps, seed=spec.seed)
-                needed += [*(task.train[place] for place in seen), *self._dev()]
+                places = visited(len(task.train), spec.tuning.batch_size, spec.tuning.max_steps, seed=spec.seed)
+                needed += [*(task.train[place] for place in places), *self._dev()]
             retriever = make(row.retriever, task.train, seed=spec.seed, encode=self.encode or self.backbone.states)
             unique = list({example.id: example for example in needed}.values())
-            found = {
+            retrieved = {
                 example.id: list(each) for example, each in zip(unique, retriever.find_all(unique, row.k), strict=True)
             }
         return Layout(
@@ -170,7 +170,7 @@ class Trial:
             soft=self._length() if row.soft else 0,
             reserve=spec.max_new_tokens,
             fixed=shown,
-            retrieved=found,
+            retrieved=retrieved,
             inside=self._asked_place() == "system",
             calibrated=spec.choice_score == "calibrated",
         )
@@ -181,7 +181,7 @@ class Trial:
         return layout.placed(self.spec.method.soft and self._appends(layout))
 
     def _length(self) -> int:
-        return self.spec.tuning.prompt_length if self.spec.given is None else self.spec.given.length
+        return self.spec.tuning.prompt_length if self.spec.start_prompt is None else self.spec.start_prompt.length
 
     def _dev(self) -> tuple[Example, ...]:
         if not self.task.dev:
@@ -192,8 +192,8 @@ class Trial:
 
     def _asked_place(self) -> str:
         """Where the soft prompt is to stand: as it was trained, where it is used as it is."""
-        given, tuning = self.spec.given, self.spec.tuning
-        return today(given.provenance.place) if given is not None and tuning.max_steps == 0 else tuning.place
+        start, tuning = self.spec.start_prompt, self.spec.tuning
+        return today(start.provenance.place) if start is not None and tuning.max_steps == 0 else tuning.place
 
     def _appends(self, layout: Layout) -> bool:
         """Whether the soft prompt stands behind the encoder's input. `auto`: in front, as Lester et al. have it, unless the encoder
@@ -223,11 +223,11 @@ class Trial:
         if not spec.method.trains:
             return self.backbone, None, None
         labels = list(dict.fromkeys(choice for example in self.task.train for choice in example.choices))
-        given = InitSource(spec.tuning.init_text or self.task.template.instruction, labels, spec.given)
+        source = InitSource(spec.tuning.init_text or self.task.template.instruction, labels, spec.start_prompt)
         trainable = TRAINABLES[spec.method.trainable]
         answering, tuned = train(
             trainable,
-            Setup(self.backbone, spec.tuning, spec.seed, given),
+            Setup(self.backbone, spec.tuning, spec.seed, source),
             layout.training_rows(self.task.train),
             lambda backbone: replace(self, backbone=backbone)._dev_score(layout),
             folder=self.work,
@@ -250,8 +250,8 @@ class Trial:
         measure = metric(self.task.metrics[0])
 
         def by_metric(prefix: PrefixLike) -> float:
-            found = self._answer(prefix, laid, silent)
-            numbers = measure.numbers(found.outputs, [one.targets for one in dev], [one.facts for one in dev])
+            prediction = self._answer(prefix, laid, silent)
+            numbers = measure.numbers(prediction.outputs, [case.targets for case in dev], [case.facts for case in dev])
             return -float(measure.from_sums(numbers.sum(axis=0)))
 
         return by_metric
@@ -319,7 +319,7 @@ class Trial:
             costs=Costs(
                 trainable_parameters=0 if tuned is None else tuned.parameters,
                 train_seconds=0.0 if tuned is None else tuned.seconds,
-                prefix_tokens=float(np.mean([one.fitted.before for one in laid])),
+                prefix_tokens=float(np.mean([example.fitted.before for example in laid])),
                 seconds_per_answer=prediction.seconds / len(laid),
                 train_flop=self._train_flop(layout, tuned),
                 answer_flop=self._answer_flop(layout, laid),
@@ -330,7 +330,7 @@ class Trial:
             versions=versions(),
             hardware=hardware(self.backbone.device),
             metric_signatures=scores.signatures,
-            dropped_demonstrations=sum(one.fitted.dropped for one in laid),
+            dropped_demonstrations=sum(example.fitted.dropped for example in laid),
             curve=() if tuned is None else tuned.curve,
             dev_start=None if tuned is None else tuned.start,
             prompt=saved,
@@ -347,7 +347,7 @@ class Trial:
 
     def _saved(self, layout: Layout, prompt: SoftPrompt, scores: dict[str, float], suffix: str) -> str:
         """The folder of the soft prompt in the run's folder; one that was used as it is keeps its provenance."""
-        fold, source = f"-fold{self.spec.fold}" if self.spec.fold else "", self.spec.given
+        fold, source = f"-fold{self.spec.fold}" if self.spec.fold else "", self.spec.start_prompt
         folder = f"prompts/{self.spec.label.replace(':', '-')}-seed{self.spec.seed}{fold}-{self.key[:8]}{suffix}"
         if source is not None and not self.spec.tuning.max_steps:
             stored = replace(source, provenance=replace(source.provenance, scores=scores))
@@ -362,8 +362,8 @@ class Trial:
             return 0.0
         tuning = self.spec.tuning
         rows = layout.training_rows(self.task.train)
-        seen = visited(len(rows), tuning.batch_size, tuning.max_steps, seed=self.spec.seed)
-        each, shared = parted(self.backbone, layout.soft, [rows[place] for place in seen[:COUNTED]])
+        places = visited(len(rows), tuning.batch_size, tuning.max_steps, seed=self.spec.seed)
+        each, shared = parted(self.backbone, layout.soft, [rows[place] for place in places[:COUNTED]])
         step = shared + min(tuning.batch_size, len(rows)) * sum(each) / len(each)
         return TRAINABLES[self.spec.method.trainable].flops(self.backbone) * tuned.curve[-1]["step"] * step
 
@@ -372,29 +372,29 @@ class Trial:
         return FORWARD * self.backbone.parameters * (sum(each) + shared) / len(laid)
 
     def _fingerprints(self, prompt: SoftPrompt | None) -> dict[str, str]:
-        found = {"backbone": self.backbone.fingerprint, "task": self.task.fingerprint}
-        return found if prompt is None else found | {"soft_prompt": prompt.digest}
+        digests = {"backbone": self.backbone.fingerprint, "task": self.task.fingerprint}
+        return digests if prompt is None else digests | {"soft_prompt": prompt.digest}
 
     def _scores(self, laid: Sequence[Laid], outputs: Sequence[str]) -> Scores:
-        targets, facts = [one.example.targets for one in laid], [one.example.facts for one in laid]
+        targets, facts = [example.example.targets for example in laid], [example.example.facts for example in laid]
         return scores_of(self.task.metrics, outputs, targets, facts)
 
-    def _answers(self, laid: Sequence[Laid], found: Prediction, scores: Scores) -> tuple[Answer, ...]:
+    def _answers(self, laid: Sequence[Laid], prediction: Prediction, scores: Scores) -> tuple[Answer, ...]:
         return tuple(
             Answer(
-                id=one.example.id,
-                input=one.question,
+                id=example.example.id,
+                input=example.question,
                 output=output,
-                targets=one.example.targets,
+                targets=example.example.targets,
                 scores={name: float(own[place]) for name, own in scores.own.items()},
                 statistics={self.task.metrics[0]: [float(x) for x in scores.statistics[place]]},
-                shown=tuple(DemonstrationRef(s.id, s.text, s.similarity) for s in one.fitted.shown),
-                dropped=one.fitted.dropped,
-                prefix_tokens=one.fitted.before,
-                input_tokens=one.fitted.question,
-                subset=one.example.subset,
-                probabilities=found.probabilities[place],
+                shown=tuple(DemonstrationRef(s.id, s.text, s.similarity) for s in example.fitted.shown),
+                dropped=example.fitted.dropped,
+                prefix_tokens=example.fitted.before,
+                input_tokens=example.fitted.question,
+                subset=example.example.subset,
+                probabilities=prediction.probabilities[place],
                 cut=cut,
             )
-            for place, (one, output, cut) in enumerate(zip(laid, found.outputs, found.cut, strict=True))
+            for place, (example, output, cut) in enumerate(zip(laid, prediction.outputs, prediction.cut, strict=True))
         )

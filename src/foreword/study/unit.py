@@ -20,9 +20,9 @@ from foreword.results.record import ENGINE
 from foreword.study import gate
 from foreword.study.composed import generated, prefixed, relabelled, together
 from foreword.study.grid import CellSpec
-from foreword.study.kept import Folder, State, ended
 from foreword.study.plan import Plan, backbone_of, plan, renamed
 from foreword.study.resolve import task_of
+from foreword.study.stored import Folder, State, ended
 from foreword.study.trial import Trial
 from foreword.tasks import module, place
 from foreword.util.claims import Claim
@@ -31,7 +31,7 @@ from foreword.util.errors import ForewordError, TrialFailedError
 from foreword.util.files import canonical, remove_empty, stands
 from foreword.util.progress import Progress, silent
 
-KEPT = 8  # plans and tasks that are held at once
+HELD_AT_ONCE = 8  # plans and tasks that are held at once
 Held = TypeVar("Held")
 
 
@@ -152,7 +152,7 @@ def _held(shelf: OrderedDict[str, Held], key: str, make: Callable[[], Held]) -> 
     """What the shelf has under that key, made where it is missing; the longest unused goes."""
     if key not in shelf:
         shelf[key] = make()
-        while len(shelf) > KEPT:
+        while len(shelf) > HELD_AT_ONCE:
             shelf.popitem(last=False)
     shelf.move_to_end(key)
     return shelf[key]

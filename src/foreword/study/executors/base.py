@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foreword.study.grid import CellSpec, units_of
-from foreword.study.kept import Folder, State, read_specs, units_left
+from foreword.study.stored import Folder, State, read_specs, units_left
 from foreword.study.unit import Bench, run_unit
 from foreword.util.claims import PATIENCE, Claims
 from foreword.util.progress import Progress, silent

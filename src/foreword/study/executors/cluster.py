@@ -10,7 +10,7 @@ from typing import Any
 
 from foreword.study.executors.base import Job, Watch, attempt, ready
 from foreword.study.grid import CellSpec
-from foreword.study.kept import units_left
+from foreword.study.stored import units_left
 from foreword.study.unit import Bench
 from foreword.util.errors import MissingExtraError
 

@@ -12,7 +12,7 @@ from multiprocessing.process import BaseProcess
 import torch
 
 from foreword.study.executors.base import PAUSE, Job, Watch, work
-from foreword.study.kept import units_left
+from foreword.study.stored import units_left
 from foreword.util.errors import ForewordError
 
 CORES = 4  # of one worker, where there are more

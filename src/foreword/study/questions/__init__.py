@@ -20,7 +20,7 @@ Question = Callable[[Sequence[Cell], Preset, Path], tuple[Answered, ...]]
 def _shelf() -> dict[str, Question]:
     entries: dict[str, Question] = {}
     for module in sorted(info.name for info in pkgutil.iter_modules(__path__)):
-        for name, question in getattr(importlib.import_module(f"{__name__}.{module}"), "ASKED", {}).items():
+        for name, question in getattr(importlib.import_module(f"{__name__}.{module}"), "QUESTIONS", {}).items():
             if name in entries:
                 raise ValueError(f"Two questions are called '{name}'; the second is in questions/{module}.py.")
             entries[name] = question
@@ -39,10 +39,10 @@ def answers(
     unasked = next((name for name in chosen if name not in QUESTIONS), None)
     if unasked is not None:
         raise unknown("question", unasked, QUESTIONS)
-    return {name: _asked(name, cells, preset, out) for name in chosen}
+    return {name: _answer(name, cells, preset, out) for name in chosen}
 
 
-def _asked(name: str, cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered, ...]:
+def _answer(name: str, cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered, ...]:
     try:
         return QUESTIONS[name](cells, preset, out)
     except ForewordError as error:

@@ -78,4 +78,4 @@ def near(record: Record) -> float | None:
     return record.costs.train_seconds * step / last["step"]
 
 
-ASKED = {"parameters": parameters, "convergence": convergence}
+QUESTIONS = {"parameters": parameters, "convergence": convergence}

@@ -69,4 +69,4 @@ def _voted(records: Sequence[Record]) -> tuple[float, tuple[float, float]]:
     return score, stats.interval(sample, lowest=measure.worst, highest=measure.best)
 
 
-ASKED = {"ensemble": ensemble}
+QUESTIONS = {"ensemble": ensemble}

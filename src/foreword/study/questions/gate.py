@@ -42,4 +42,4 @@ def _above_better(cells: Sequence[Cell], model: str, task: str, method: str) -> 
     return difference(own, max(done, key=lambda pair: pair[0])[1]) if len(done) == 2 and own else None
 
 
-ASKED = {"gate": gate}
+QUESTIONS = {"gate": gate}

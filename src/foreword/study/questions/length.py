@@ -30,4 +30,4 @@ def _of_model(cells: Sequence[Cell], model: str) -> Curve:
     return Curve(f"Score against prompt tokens, {model}", "prompt tokens", tuple(panels), logarithmic=True)
 
 
-ASKED = {"length": length}
+QUESTIONS = {"length": length}

@@ -81,16 +81,16 @@ def variance(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered
     claim = "IPT spreads less over seeds than PT"
     if not pairs:
         return (table, Test(claim, None, note="it takes two seeds of both"))
-    told = lower_spread(pairs)
+    spread = lower_spread(pairs)
     note = (
-        f"IPT's standard deviation is {told.ratio:.2f} times PT's (geometric mean); so many cells and seeds would tell a third of it in "
-        f"{told.power:.0%} of cases, and the smallest p that they can give is {told.least:.3g}"
+        f"IPT's standard deviation is {spread.ratio:.2f} times PT's (geometric mean); so many cells and seeds would tell a third of it in "
+        f"{spread.power:.0%} of cases, and the smallest p that they can give is {spread.least:.3g}"
     )
-    return (table, Test(claim, True if told.significant else None, p=told.p, cases=(lower, len(pairs)), note=note))
+    return (table, Test(claim, True if spread.significant else None, p=spread.p, cases=(lower, len(pairs)), note=note))
 
 
 def _scores(cells: Sequence[Cell]) -> list[float]:
     return [record.scores[record.primary] for record in records_of(cells)]
 
 
-ASKED = {"main": main, "variance": variance}
+QUESTIONS = {"main": main, "variance": variance}

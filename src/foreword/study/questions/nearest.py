@@ -85,4 +85,4 @@ def _inspected(cells: Sequence[Cell], backbone: Backbone, out: Path) -> list[Ins
     return inspect(prompts, vocabulary, model=backbone.name, labels=labels).prompts
 
 
-ASKED = {"nearest": nearest}
+QUESTIONS = {"nearest": nearest}

@@ -94,7 +94,7 @@ def _closing(cells: Sequence[Cell]) -> list[Test]:
     return [Test("Model tuning is less far above PT on the largest model", after < before, before - after, note=note)]
 
 
-ASKED = {
+QUESTIONS = {
     "scale": scale,
     "length-scale": _curve("prompt length", "length", "Prompt length"),
     "init-scale": _curve("initialisation", "init", "Prompt initialisation"),

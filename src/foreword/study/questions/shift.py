@@ -45,4 +45,4 @@ def _compared(cells: Sequence[Cell], title: str, head: str) -> tuple[Answered, .
     return (table, Test(claim, holds, mean, adjusted="Holm over rows", cases=(higher, len(gaps)), note=note))
 
 
-ASKED = {"domain-shift": domain_shift, "paraphrase": paraphrase}
+QUESTIONS = {"domain-shift": domain_shift, "paraphrase": paraphrase}

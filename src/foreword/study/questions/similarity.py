@@ -95,4 +95,4 @@ def _own(records: Sequence[Record], ids: Sequence[str]) -> Array:
     return np.asarray(whole.mean(axis=0))
 
 
-ASKED = {"similarity": similarity}
+QUESTIONS = {"similarity": similarity}

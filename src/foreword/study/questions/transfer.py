@@ -104,4 +104,4 @@ def _test(
     )
 
 
-ASKED = {"transfer": transfer, "transfer-untuned": untuned}
+QUESTIONS = {"transfer": transfer, "transfer-untuned": untuned}
