@@ -16,7 +16,8 @@ METRIC = '''"""Whether an output holds a reference somewhere."""
 
 from foreword.metrics.base import mean_metric
 
-METRICS = (mean_metric("holds", of=lambda output, other: float(other in output), source="an example of this test's own", signature=lambda: "holds|1"),)
+METRICS = (mean_metric("holds", of=lambda output, other: float(other in output), source="of this test, an example",
+    signature=lambda: "holds|1"),)
 '''
 TASK = '''"""The capital of a country, from a CSV file.
 
