@@ -25,8 +25,8 @@ import httpx2 as httpx
 import torch
 
 from foreword.engine import Backbone, load_backbone
-from foreword.models import cache, reference
-from foreword.models.list import SHIPPED
+from foreword.models import cache
+from foreword.models.shipped import BY_NAME, take
 from foreword.prompts import store
 from foreword.prompts.methods import parse
 from foreword.prompts.soft_prompt import Provenance, SoftPrompt
@@ -138,7 +138,7 @@ def serving(command: Sequence[object], port: int, path: str) -> Iterator[str]:
 
 def folder_of(model: str) -> Path:
     """Where a model's files lie, for another library to load."""
-    return reference.folder(SHIPPED[model][0]) if model in SHIPPED else cache.located(model)
+    return take(model) if model in BY_NAME else cache.located(model)
 
 
 def filled(backbone: Backbone, where: Path, settings: argparse.Namespace) -> Registry:
