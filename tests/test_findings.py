@@ -18,10 +18,11 @@ from foreword.util.errors import ForewordError
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # recipes stand beside the package, not in it
 
+from foreword.study.measure import difference_of  # noqa: E402
 from recipes.findings import __main__ as command  # noqa: E402
 from recipes.findings import studies  # noqa: E402
 from recipes.findings.lab import Lab  # noqa: E402
-from recipes.findings.numbers import difference, score  # noqa: E402
+from recipes.findings.numbers import score  # noqa: E402
 from recipes.findings.studies import LENGTHS, SIZES, STUDIES, T5, TASKS, TWO, Told  # noqa: E402
 
 EXAMPLES = 60
@@ -171,7 +172,7 @@ def test_other_examples_are_not_compared() -> None:
     one, other = record("pt", TASKS[0], 0.5), record("icl", TASKS[0], 0.5)
     fewer = Record(**(vars(other) | {"answers": other.answers[:9]}))
     with pytest.raises(ForewordError, match="The records of icl on mini-totto answer other examples"):
-        difference([one], [fewer])
+        difference_of([one], [fewer])
     assert score([one]).mean == pytest.approx(one.scores["exact_match"])
 
 

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -159,26 +160,19 @@ def test_words_alone_are_watched_by_their_answers(tmp_path: Path) -> None:
         *(pytest.param(*each, marks=pytest.mark.slow) for each in ((390, "dark"), (1280, "dark"), (390, "light"))),
     ],
 )
-def test_the_page_shows_drift(running: serving.Running, width: int, scheme: str, tmp_path: Path) -> None:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    names = ("chromium", "google-chrome", "chromium-browser")
-    program = next((path for name in names if (path := shutil.which(name))), None)
-    if program is None:
-        pytest.skip("there is no Chromium on this machine")
-    with playwright.sync_playwright() as library:
-        browser = library.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        wrong: list[str] = []
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.goto(running.url)
-        page.wait_for_selector("#drift tbody tr")
-        row = page.locator("#drift tbody tr")
-        assert row.inner_text().startswith("colours@1") and "Unlike: input vectors" in row.inner_text()
-        page.keyboard.press("End")
-        page.locator("#drift summary").press("Enter")
-        assert "input length: adjusted p" in row.inner_text() and "Alarms in the last 3 windows: 1" in row.inner_text()
-        assert page.locator("#server tbody tr").count() == 20
-        assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")
-        assert not wrong, wrong
-        page.screenshot(path=str(tmp_path / f"drift-{width}-{scheme}.png"), full_page=True)
-        browser.close()
+def test_the_page_shows_drift(browser: Any, running: serving.Running, width: int, scheme: str, tmp_path: Path) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.goto(running.url)
+    page.wait_for_selector("#drift tbody tr")
+    row = page.locator("#drift tbody tr")
+    assert row.inner_text().startswith("colours@1") and "Unlike: input vectors" in row.inner_text()
+    page.keyboard.press("End")
+    page.locator("#drift summary").press("Enter")
+    assert "input length: adjusted p" in row.inner_text() and "Alarms in the last 3 windows: 1" in row.inner_text()
+    assert page.locator("#server tbody tr").count() == 20
+    assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")
+    assert not wrong, wrong
+    page.screenshot(path=str(tmp_path / f"drift-{width}-{scheme}.png"), full_page=True)
+    page.close()

@@ -9,9 +9,10 @@ from typing import Any
 from foreword.config.run import Run
 from foreword.report.similarity import Gain, gains
 from foreword.results.record import Record
+from foreword.study.measure import ALPHA, Difference, adjusted, difference_of
 from foreword.util import phrases
 from recipes.findings.lab import Lab
-from recipes.findings.numbers import ALPHA, Difference, Score, Verdict, adjusted, difference, of, score
+from recipes.findings.numbers import Score, Verdict, of, score
 
 TASKS = ("mini-totto", "mini-dart", "mini-logic2text", "mini-spider", "mini-mtop")
 TWO = ("mini-dart", "mini-mtop")
@@ -75,7 +76,7 @@ def _order_told(lab: Lab, found: Records) -> Told:
     gaps: dict[str, list[Difference]] = {}
     for ours, theirs in (("icl", "icl:random"), ("pt", "icl"), ("ipt", "icl"), ("ipt", "pt")):
         pairs = {task: [of(found, task=task, label=label) for label in (ours, theirs)] for task in tasks}
-        column = adjusted({task: difference(*pair) for task, pair in pairs.items()})
+        column = adjusted({task: difference_of(*pair) for task, pair in pairs.items()})
         gaps[f"{ours} above {theirs}"] = list(column.values())
     far = sum(one.above and one.points >= FAR for one in gaps["icl above icl:random"])
     low = sum(scores[task, "zero"].mean < FLOOR for task in tasks)
@@ -201,7 +202,7 @@ def _transfer_told(lab: Lab, found: Records) -> Told:
     for label in CARRIED:
         pairs = {names[1:]: ours for names, ours in carried.items() if names[0] == label}
         gaps = adjusted(
-            {names: difference(ours, of(found, task=names[1], label="icl")) for names, ours in pairs.items()}
+            {names: difference_of(ours, of(found, task=names[1], label="icl")) for names, ours in pairs.items()}
         )
         claim = f"A source task's {label.upper()} prompt before a target demonstration beats plain ICL on the target"
         higher = sum(one.points > 0 for one in gaps.values())
@@ -229,7 +230,7 @@ def _scale_told(lab: Lab, found: Records) -> Told:
     sizes = list(dict.fromkeys(map(lab.named, SIZES)))
     cells = {(task, size): of(found, task=task, backbone=size) for task in _tasks(found) for size in sizes}
     cells = {name: records for name, records in cells.items() if records}
-    gaps = adjusted({name: difference(of(one, label="full-ft"), of(one, label="pt")) for name, one in cells.items()})
+    gaps = adjusted({name: difference_of(of(one, label="full-ft"), of(one, label="pt")) for name, one in cells.items()})
     rows = []
     for (task, size), gap in gaps.items():
         pt, full = (of(cells[task, size], label=label) for label in ("pt", "full-ft"))
@@ -256,7 +257,7 @@ def _t5_told(lab: Lab, found: Records) -> Told:
     cells = {(task, length): of(found, task=task, length=length) for task in _tasks(found) for length in (1, 20)}
     halves = {name: [of(one, backbone=lab.named(model)) for model in T5] for name, one in cells.items()}
     whole = {name: (plain, adapted) for name, (plain, adapted) in halves.items() if plain and adapted}
-    gaps = adjusted({name: difference(adapted, plain) for name, (plain, adapted) in whole.items()})
+    gaps = adjusted({name: difference_of(adapted, plain) for name, (plain, adapted) in whole.items()})
     helped = sum(one.above for one in gaps.values())
     rows: list[list[Any]] = []
     for (task, length), both in halves.items():

@@ -8,9 +8,10 @@ from pathlib import Path
 from foreword.config.run import Run
 from foreword.report.similarity import gains
 from foreword.results.record import Record
+from foreword.study.measure import Difference, adjusted, difference_of
 from foreword.util import phrases
 from foreword.util.files import write_text
-from recipes.findings.numbers import Difference, adjusted, difference, of, score
+from recipes.findings.numbers import of, score
 from recipes.smollm2.bench import Bench
 from recipes.smollm2.cells import METHODS, SETTINGS, Lay, Setting
 
@@ -84,7 +85,7 @@ def _gaps(cells: Cells) -> dict[tuple[str, str], dict[str, Difference]]:
     found = {}
     for pair in PAIRS:
         both = {one.task: [of(cells[one], label=label) for label in pair] for one in SETTINGS}
-        found[pair] = adjusted({task: difference(*two) for task, two in both.items() if all(two)})
+        found[pair] = adjusted({task: difference_of(*two) for task, two in both.items() if all(two)})
     return found
 
 
@@ -175,9 +176,9 @@ def _transfer(lay: Lay, cells: Cells, carried: Sequence[tuple[Setting, list[Reco
             pairs[sources.get(record.spec["given"] or "", "?"), target.task] = ([record], target)
     if not pairs:
         return "## Transfer\n\nNot run (`--transfer`)."
-    plain = {name: difference(ours, of(cells[target], label="icl")) for name, (ours, target) in pairs.items()}
+    plain = {name: difference_of(ours, of(cells[target], label="icl")) for name, (ours, target) in pairs.items()}
     held = {
-        name: difference(ours, never[target.task]) for name, (ours, target) in pairs.items() if target.task in never
+        name: difference_of(ours, never[target.task]) for name, (ours, target) in pairs.items() if target.task in never
     }
     text = (
         "A source task's PT prompt (first seed), not trained further, before a retrieved demonstration of the target task: points above "

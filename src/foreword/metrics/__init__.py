@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import functools
 import importlib
-import pkgutil
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from foreword.util.plugins import Plugin, Shelf
+from foreword.util.plugins import Plugin, Shelf, own_items
 
 if TYPE_CHECKING:
     from foreword.metrics.base import Metric
@@ -20,12 +19,7 @@ __all__ = ["METRICS", "Metric", "foreign", "metric", "named"]
 
 @functools.cache
 def _files() -> Mapping[str, Metric]:
-    entries: dict[str, Metric] = {}
-    for module in sorted(info.name for info in pkgutil.iter_modules(__path__)):
-        for entry in getattr(importlib.import_module(f"{__name__}.{module}"), "METRICS", ()):
-            if entry.name in entries:
-                raise ValueError(f"Two metrics are called '{entry.name}'; the second is in metrics/{module}.py.")
-            entries[entry.name] = entry
+    entries = own_items(__name__, __path__, "metric", lambda module: getattr(module, "METRICS", ()))
     return MappingProxyType(dict(sorted(entries.items())))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
@@ -11,8 +10,14 @@ from pathlib import Path
 from foreword.monitor import charts
 from foreword.monitor.run import Monitored, meaning
 from foreword.monitor.windows import NAMES, NUMBERS, Window
+from foreword.report.shell import filled, head, resource
 from foreword.util import phrases
 from foreword.util.files import write_text
+
+STYLE = """
+.alarm th, .alarm td { background: var(--mark); }
+ul.alarms { padding-left: 1.2rem; max-width: 60em; font-size: 1.05rem; }
+"""
 
 
 def write_page(path: Path, result: Monitored) -> None:
@@ -25,8 +30,7 @@ def page(result: Monitored) -> str:
     features = charts.features_of(result)
     colours = {name: list(NAMES).index(name) for name in features}
     slots = {
-        "title": escape(f"{result.prompt}: {headline(result)}"),
-        "style": files("foreword.report").joinpath("page.css").read_text(encoding="utf-8"),
+        "head": head(f"{result.prompt}: {headline(result)}", resource("page.css") + STYLE),
         "headline": escape(headline(result)),
         "reason": escape(reason(result)),
         "alarms": _list(result.alarms, "alarms"),
@@ -38,9 +42,7 @@ def page(result: Monitored) -> str:
         "table": _table(result.windows, features),
         "notes": "".join(f"<li>{escape(note)}</li>" for note in (*rule(result), *result.notes)),
     }
-    # One pass over the template, so that no text that goes in is itself searched for slots.
-    template = files("foreword.monitor").joinpath("page.html").read_text(encoding="utf-8")
-    return re.sub(r"\{\{(\w+)\}\}", lambda match: slots[match[1]], template)
+    return filled(files("foreword.monitor").joinpath("page.html").read_text(encoding="utf-8"), slots)
 
 
 def headline(result: Monitored) -> str:

@@ -11,7 +11,7 @@ from foreword.report import charts
 from foreword.report.details import break_even, confusions, next_steps, other_metrics
 from foreword.report.examples import browsable
 from foreword.report.measured import measured
-from foreword.report.shell import embedded, figure, filled, policy_hash, prose, resource, scrolled, section
+from foreword.report.shell import embedded, figure, filled, head, prose, resource, scrolled, section
 from foreword.report.similarity import FEWEST_IN_BIN, Gain, gains
 from foreword.results.record import Record
 from foreword.results.rows import ALPHA, Baseline, MethodComparison, MethodRow, Summary
@@ -39,10 +39,10 @@ def page(summary: Summary, records: Sequence[Record], trials: Sequence[Record] =
     script = resource("tables.js") + resource("page.js")
     headline = summary.recommendation.headline
     slots = {
-        "title": escape(f"{summary.task} on {summary.backbone}: {headline[0].lower() + headline[1:]}"),
-        "style": resource("page.css"),
+        "head": head(
+            f"{summary.task} on {summary.backbone}: {headline[0].lower() + headline[1:]}", resource("page.css"), script
+        ),
         "script": script,
-        "script_hash": policy_hash(script),
         "headline": escape(headline),
         "reason": prose(escape(_without_repeat(summary.recommendation.reason, headline))),
         "facts": _facts(summary),

@@ -18,16 +18,19 @@ def document(
     """A whole page. body: HTML, the heading h1 in it. data: what the scripts read. scripts: files that lie beside this one."""
     script = "\n".join(resource(name) for name in scripts)
     slots = {
-        "title": escape(title),
-        "style": resource("page.css"),
-        "extra": resource("study.css"),
+        "head": head(title, resource("page.css") + resource("study.css"), script),
         "eyebrow": escape(eyebrow),
         "body": body,
         "data": embedded(data),
         "script": script,
-        "script_hash": policy_hash(script),
     }
     return filled(resource("shell.html"), slots)
+
+
+def head(title: str, style: str, script: str = "") -> str:
+    """The head of a page that lets nothing run but this script, and asks nobody. title: as text."""
+    policy = f"script-src {policy_hash(script)}; " if script else ""
+    return filled(resource("head.html"), {"title": escape(title), "style": style, "script_policy": policy})
 
 
 def filled(template: str, slots: dict[str, str]) -> str:

@@ -90,16 +90,16 @@ def entry(cells: Sequence[Cell], *, paper: dict[str, str] | None = None) -> Entr
     )
     if not records:
         return blank
-    measure, cube = metric(records[0].primary), _cube(records)
-    mean, spread = stats.mean_std(measure.from_sums(cube.sum(axis=1)))
-    (sample,) = stats.samples([cube], measure.from_sums, [records[0].deterministic])
+    measure, numbers = metric(records[0].primary), cube(records)
+    mean, spread = stats.mean_std(measure.from_sums(numbers.sum(axis=1)))
+    (sample,) = stats.samples([numbers], measure.from_sums, [records[0].deterministic])
     ends = stats.interval(sample, lowest=measure.worst, highest=measure.best)
     return replace(
         blank,
         score=mean,
         spread=spread if len(records) > 1 else None,
         ci95=ends,
-        examples=cube.shape[1],
+        examples=numbers.shape[1],
         metric=records[0].primary,
     )
 
@@ -142,11 +142,14 @@ def combined(entries: Sequence[Entry], task: str, paper: dict[str, str]) -> Entr
 def difference(ours: Sequence[Cell], theirs: Sequence[Cell]) -> Difference | None:
     """The mean over seeds of ours above that of theirs; None where one has no record."""
     mine, others = records_of(ours), records_of(theirs)
-    if not mine or not others:
-        return None
-    measure, ids = metric(mine[0].primary), [answer.id for answer in mine[0].answers]
-    a, b = _cube(mine, ids), _cube(others, ids)
-    sides = stats.samples([a, b], measure.from_sums, [mine[0].deterministic, others[0].deterministic])
+    return difference_of(mine, others) if mine and others else None
+
+
+def difference_of(ours: Sequence[Record], theirs: Sequence[Record]) -> Difference:
+    """The mean over seeds of ours above that of theirs. Raises ForewordError where they answer other examples."""
+    measure, ids = metric(ours[0].primary), [answer.id for answer in ours[0].answers]
+    a, b = cube(ours, ids), cube(theirs, ids)
+    sides = stats.samples([a, b], measure.from_sums, [ours[0].deterministic, theirs[0].deterministic])
     gap = stats.difference(*sides)
     return Difference(gap.observed, gap.interval(), gap.p, stats.detectable(gap))
 
@@ -157,8 +160,8 @@ def adjusted(gaps: dict[Key, Difference]) -> dict[Key, Difference]:
     return {name: replace(gap, p=p) for (name, gap), p in zip(gaps.items(), ps, strict=True)}
 
 
-def _cube(records: Sequence[Record], ids: Sequence[str] | None = None) -> Array:
-    """The numbers that add up to the scores: [S, N, d]."""
+def cube(records: Sequence[Record], ids: Sequence[str] | None = None) -> Array:
+    """The numbers that add up to the scores [J, N, d], of records that answer the same examples. Raises ForewordError where they do not."""
     ids = [answer.id for answer in records[0].answers] if ids is None else ids
     layers = []
     for record in records:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.util
+import pkgutil
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from types import ModuleType
+from typing import Any, Generic, Protocol, TypeVar
 
 from foreword.util.errors import ForewordError, unknown
 
@@ -25,6 +27,29 @@ KINDS = {
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")  # `:`, `+`, `,` and `/` have meanings where names are written
 
 Item = TypeVar("Item")
+
+
+class _HasName(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+NamedItem = TypeVar("NamedItem", bound=_HasName)
+
+
+def own_items(
+    package: str, path: Iterable[str], kind: str, items_of: Callable[[ModuleType], Iterable[NamedItem]]
+) -> dict[str, NamedItem]:
+    """The items that the files of one of foreword's own folders hold, by their names. items_of: those of a file. Raises ValueError where
+    two have one name."""
+    items: dict[str, NamedItem] = {}
+    for file in sorted(info.name for info in pkgutil.iter_modules(path)):
+        for item in items_of(importlib.import_module(f"{package}.{file}")):
+            if item.name in items:
+                folder = package.rpartition(".")[2]
+                raise ValueError(f"Two {kind}s are called '{item.name}'; the second is in {folder}/{file}.py.")
+            items[item.name] = item
+    return items
 
 
 @dataclass(frozen=True)

@@ -4,17 +4,16 @@ other packages."""
 from __future__ import annotations
 
 import functools
-import importlib
-import pkgutil
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from random import Random
+from types import ModuleType
 from typing import Any
 
 from foreword.data.examples import Example
 from foreword.prompts.retrieve.pool import Encode, Found, Kind, Pool, Ranked, Retriever, at_least_one, by_id
 from foreword.prompts.retrieve.vectors import sentence_encoder
-from foreword.util.plugins import Plugin, Shelf
+from foreword.util.plugins import Plugin, Shelf, own_items
 
 __all__ = [
     "RETRIEVERS",
@@ -34,15 +33,10 @@ __all__ = [
 
 @functools.cache
 def _files() -> Mapping[str, Kind]:
-    entries: dict[str, Kind] = {}
-    for module in sorted(info.name for info in pkgutil.iter_modules(__path__)):
-        entry = getattr(importlib.import_module(f"{__name__}.{module}"), "RETRIEVER", None)
-        if entry is None:
-            continue
-        if entry.name in entries:
-            raise ValueError(f"Two retrievers are called '{entry.name}'; the second is in retrieve/{module}.py.")
-        entries[entry.name] = entry
-    return entries
+    def of(module: ModuleType) -> tuple[Kind, ...]:
+        return (module.RETRIEVER,) if hasattr(module, "RETRIEVER") else ()
+
+    return own_items(__name__, __path__, "retriever", of)
 
 
 def _accept(brought: Any, plugin: Plugin) -> Kind:

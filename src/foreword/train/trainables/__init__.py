@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any
 
 from foreword.config.run import Run
 from foreword.config.tuning import Tuning
 from foreword.prompts.methods import ROWS, current
 from foreword.train.trainables.base import PrefixLike, Rate, Setup, Trainable, Training
-from foreword.util.plugins import Plugin, Shelf
+from foreword.util.plugins import Plugin, Shelf, own_items
 
 __all__ = ["TRAINABLES", "PrefixLike", "Rate", "Setup", "Trainable", "Training", "tuning_for", "usable"]
 
 
 def _files() -> dict[str, Trainable]:
-    entries: dict[str, Trainable] = {}
-    for module in sorted(info.name for info in pkgutil.iter_modules(__path__)):
-        entry = getattr(importlib.import_module(f"{__name__}.{module}"), "TRAINABLE", None)
-        if entry is None:
-            continue
-        if entry.name in entries:
-            raise ValueError(f"Two trainables are called '{entry.name}'; the second is in trainables/{module}.py.")
-        entries[entry.name] = entry
-    return entries
+    def of(module: ModuleType) -> tuple[Trainable, ...]:
+        return (module.TRAINABLE,) if hasattr(module, "TRAINABLE") else ()
+
+    return own_items(__name__, __path__, "trainable", of)
 
 
 def _accept(brought: Any, plugin: Plugin) -> Trainable:

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from foreword.config.tuning import Tuning
-from foreword.engine import Backbone, wrap
+from foreword.engine import Backbone
 from foreword.train.trainables.base import Rate, Setup, Trainable
+from foreword.train.trainables.changed_copy import ChangedCopy
 from foreword.util.errors import MissingExtraError, TrialFailedError
 
 NOT_KEPT = (
@@ -19,19 +20,13 @@ NOT_KEPT = (
 )
 
 
-class Adapters:
+class Adapters(ChangedCopy):
     """Low-rank adapters beside the weights of a copy of a backbone, which stay as they are. start: tells the adapters of one seed from
-    another's; the copy computes in float32 whatever the backbone does, as full fine-tuning does."""
+    another's."""
 
     def __init__(self, backbone: Backbone, seed: int) -> None:
         peft = _peft()
         self.start = f"adapters of seed {seed}"
-        self.chat = backbone.chat
-        notes = [*backbone.notes, NOT_KEPT]
-        if backbone.dtype != torch.float32:
-            other = str(backbone.dtype).removeprefix("torch.")
-            notes.append(f"LoRA computed in float32, methods that leave the model as it is in {other}.")
-        self.names = (backbone.name, backbone.tokenizer.hf, backbone.target_tokenizer.hf, tuple(notes))
         model = copy.deepcopy(backbone.model).float()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(hashlib.sha256(f"{seed}/lora".encode()).hexdigest()[:8], 16))
@@ -42,43 +37,16 @@ class Adapters:
                     f"LoRA cannot be put into {backbone.name}: PEFT has no default layers for a model of the kind "
                     f"{backbone.model.config.model_type}; leave lora out."
                 ) from error
-        self.backbone = self._wrapped(model)
-        self.initial: dict[str, Tensor] = {}
-        self.named: dict[str, Tensor] = {
-            name: value for name, value in self.backbone.model.named_parameters() if "lora_" in name
-        }
-        for value in self.named.values():
-            value.requires_grad_(True)
+        super().__init__(backbone, model, "LoRA", NOT_KEPT)
 
-    def _wrapped(self, model: Any) -> Backbone:
-        name, tokenizer, target_tokenizer, notes = self.names
-        wrapped = wrap(name, model, tokenizer, target_tokenizer, notes=notes)
-        return wrapped if self.chat is None else wrapped.chatting(self.chat)
-
-    def prefix(self) -> None:
-        """Nothing stands before the rows."""
-
-    def snapshot(self) -> dict[str, Tensor]:
-        """A copy of the adapters."""
-        return {name: value.detach().to("cpu", copy=True) for name, value in self.named.items()}
-
-    def groups(self, learning_rate: float) -> list[dict[str, Any]]:
-        """One group: every adapter has the same rate."""
-        return [{"params": list(self.named.values()), "lr": learning_rate}]
-
-    def refresh(self) -> None:
-        """Keys and values that were kept are of earlier adapters."""
-        self.backbone.forget()
+    def is_trained(self, name: str) -> bool:
+        """The adapters alone."""
+        return "lora_" in name
 
     def finish(self, best: dict[str, Tensor]) -> None:
         """Put the best adapters back and freeze them; without any, which is no step, they are taken out again."""
-        with torch.no_grad():
-            for name, value in self.named.items():
-                value.copy_(best.get(name, value))
-                value.requires_grad_(False)
-                value.grad = None
+        super().finish(best)
         if best:
-            self.backbone.forget()
             return
         model = self.backbone.model
         self.backbone.close()
@@ -86,7 +54,7 @@ class Adapters:
             if hasattr(part, "get_base_layer"):
                 parent, _, leaf = name.rpartition(".")
                 setattr(model.get_submodule(parent), leaf, part.get_base_layer())
-        self.backbone = self._wrapped(model)
+        self.backbone = self.wrapped(model)
 
 
 def _peft() -> Any:
