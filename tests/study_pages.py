@@ -44,34 +44,34 @@ MINI = {
 
 
 def record(method: str, task: str, seed: int, examples: int = 12) -> Record:
-    one = report_records.record(OURS.get(method, "pt"), seed, examples)
+    base = report_records.record(OURS.get(method, "pt"), seed, examples)
     steps = 40 + 10 * (task == "mtop")
     tuning = {"max_steps": steps, "learning_rate": 0.3} if OURS.get(method) not in ("icl", "zero") else None
     spec = {"label": method, "seed": seed, "max_new_tokens": 48, "tuning": tuning}
     return replace(
-        one,
+        base,
         task=MINI.get(task, task),
         backbone="reference",
         label=method,
         spec=spec,
-        key=f"{one.key[:20]}{task[:2]}{method[:2]}",
+        key=f"{base.key[:20]}{task[:2]}{method[:2]}",
     )
 
 
 def cells(method: str, at: dict[str, str], seeds: tuple[int, ...] = (0, 1)) -> list[Cell]:
     task = at.get("task", "dart")
-    made = []
+    cells = []
     for seed in seeds:
         name = "".join(value for value in (*at.values(), method) if value)
         place = Coordinates("grid", "reference", MINI.get(task, task), method, seed, 25 if "pt" in method else None)
         id_ = f"{abs(Random(name + str(seed)).getrandbits(48)):012x}"
-        made.append(Cell(id_, place, dict(at) | {"method": method}, "done", record(method, task, seed), "", 12))
-    return made
+        cells.append(Cell(id_, place, dict(at) | {"method": method}, "done", record(method, task, seed), "", 12))
+    return cells
 
 
 def entry(group: list[Cell], score: float, **changes: object) -> Entry:
     first = group[0]
-    made = Entry(
+    entry_ = Entry(
         score=score,
         spread=1.3 if len(group) > 1 else None,
         ci95=(max(0.0, score - 4.2), score + 4.1),
@@ -85,7 +85,7 @@ def entry(group: list[Cell], score: float, **changes: object) -> Entry:
         paper=first.paper,
         cells=tuple(cell.id for cell in group),
     )
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return replace(entry_, **changes)  # type: ignore[arg-type]
 
 
 def main() -> StudyPage:
@@ -191,9 +191,9 @@ def similarity() -> StudyPage:
     }
     panel = BinPanel("dart, bloom-1b1", "bleu", (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4), (20, 14, 7, 3, 0, 2), series, at)
     missing = BinPanel("mtop, bloom-1b1", "", (), (), {}, at | {"task": "mtop"}, "PT or IPT is not run")
-    made = Bins("PT and IPT by similarity", "similarity of demonstration and input", (panel, missing))
+    bins = Bins("PT and IPT by similarity", "similarity of demonstration and input", (panel, missing))
     return StudyPage(
-        "sun2023-similarity", "Similarity", "smoke", "foreword study sun2023-similarity", group, {"similarity": (made,)}
+        "sun2023-similarity", "Similarity", "smoke", "foreword study sun2023-similarity", group, {"similarity": (bins,)}
     )
 
 

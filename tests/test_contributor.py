@@ -108,7 +108,7 @@ def test_a_file_each_is_enough(tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path / "src"), str(tmp_path / "tests")])}
     selected = " or ".join(f"({file.removesuffix('.py')} and {words})" for file, words in TESTS.items())
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rA", "-k", selected, *TESTS]
-    told = subprocess.run(command, cwd=tmp_path / "tests", env=environment, capture_output=True, text=True)
-    assert told.returncode == 0, told.stdout[-3000:]
+    ran = subprocess.run(command, cwd=tmp_path / "tests", env=environment, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout[-3000:]
     for file in TESTS:
-        assert f"PASSED {file}" in told.stdout or f"PASSED tests/{file}" in told.stdout, (file, told.stdout[-2000:])
+        assert f"PASSED {file}" in ran.stdout or f"PASSED tests/{file}" in ran.stdout, (file, ran.stdout[-2000:])

@@ -27,22 +27,22 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A store with four versions of a prompt, the first in production, and a test file whose targets are what the first answers: it
     scores 100, and so does the fourth, whose numbers are the same."""
     where = tmp_path_factory.mktemp("gate")
-    one, registry = tiny.backbone("llama"), Registry(where / "store")
+    backbone, registry = tiny.backbone("llama"), Registry(where / "store")
     wording = Template().as_dict()
     for number in range(3):
-        store.save(serving.soft(one, 4, number, template=wording), where / f"p{number}")
+        store.save(serving.soft(backbone, 4, number, template=wording), where / f"p{number}")
         serving.keep(registry, "colours", where / f"p{number}", max_new_tokens=LONGEST)
-    store.save(serving.soft(one, 4, 0, template=wording, task="the same numbers"), where / "twin")
+    store.save(serving.soft(backbone, 4, 0, template=wording, task="the same numbers"), where / "twin")
     serving.keep(registry, "colours", where / "twin", max_new_tokens=LONGEST)
     registry.tag("colours@1", "production")
-    shelf = Shelf(Views(one), registry, base="tiny")
+    shelf = Shelf(Views(backbone), registry, base="tiny")
     rows = entry.rows(64)
     from foreword.serve.gate import _answers, _examples
 
     served = shelf.get("colours@1")
     gate = Gate(registry.folder, "colours@2", where)
-    said = _answers(shelf, served, _examples(rows, served, "rows"), gate, lambda *_: None)
-    rows = [row | {"target": answer} for row, answer in zip(rows, said, strict=True) if answer.strip()]
+    outputs = _answers(shelf, served, _examples(rows, served, "rows"), gate, lambda *_: None)
+    rows = [row | {"target": answer} for row, answer in zip(rows, outputs, strict=True) if answer.strip()]
     assert len(rows) >= 60
     return registry.folder, entry.save_rows(where / "test.jsonl", rows)
 
@@ -99,8 +99,8 @@ def test_an_alias_that_moved_meanwhile_is_left_alone(place: tuple[Path, Path]) -
 def test_the_command_exits_with_3_where_the_alias_stays(place: tuple[Path, Path], tmp_path: Path) -> None:
     model = entry.save_model(tmp_path / "model")
     argv = ("eval-gate", "colours@2", "--test", place[1], "--store", place[0], "--model", model, "--dry-run")
-    told = entry.foreword(*argv, "--json")
-    assert (told.code, told.json["promoted"], told.json["dry_run"]) == (3, False, True), told.err
+    ran = entry.foreword(*argv, "--json")
+    assert (ran.code, ran.json["promoted"], ran.json["dry_run"]) == (3, False, True), ran.err
 
 
 @pytest.mark.parametrize(

@@ -38,9 +38,9 @@ def prompt(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def generated(monkeypatch: pytest.MonkeyPatch, text: str, *argv: object, verb: str = "generate") -> entry.Told:
     monkeypatch.setattr("sys.stdin", io.StringIO(text))
-    told = entry.foreword(verb, *argv, "--max-new-tokens", 9)
-    assert told.code == 0, told.err
-    return told
+    ran = entry.foreword(verb, *argv, "--max-new-tokens", 9)
+    assert ran.code == 0, ran.err
+    return ran
 
 
 def test_a_text_and_lines_are_answered_as_a_file_is(
@@ -55,8 +55,8 @@ def test_a_text_and_lines_are_answered_as_a_file_is(
         assert generated(monkeypatch, "", text, "-m", model, "-p", prompt).out == f"{answer}\n"
     lines = generated(monkeypatch, "bana 1 lo\n\nx\n", "-", "-m", model, "-p", prompt)
     assert lines.out == "".join(f"{answer}\n" for answer in expected)
-    told = generated(monkeypatch, "bana 1 lo\nx", "-", "-m", model, "-p", prompt, "--json")
-    assert [line["output"] for line in told.lines] == expected
+    ran = generated(monkeypatch, "bana 1 lo\nx", "-", "-m", model, "-p", prompt, "--json")
+    assert [line["output"] for line in ran.lines] == expected
 
 
 def test_a_sampled_text_is_what_the_server_draws_and_inputs_of_a_file_differ(
@@ -85,9 +85,9 @@ def test_every_answer_is_json_by_a_schema(model: Path, prompt: Path, tmp_path: P
     data = entry.save_rows(tmp_path / "in.jsonl", [{"input": f"bana {number}"} for number in range(5)])
     for more in ((), ("--temperature", 1.5), ("-p", prompt)):
         given = ("generate", "-m", model, "-d", data, "--json-schema", schema, "--json", *more)
-        told = entry.foreword(*given, "--max-new-tokens", 60)
-        assert (told.code, told.err, len(told.lines)) == (0, "", 5)
-        for line in told.lines:
+        ran = entry.foreword(*given, "--max-new-tokens", 60)
+        assert (ran.code, ran.err, len(ran.lines)) == (0, "", 5)
+        for line in ran.lines:
             jsonschema.validate(json.loads(line["output"]), SCHEMA)
     cut = entry.foreword("generate", "bana", "-m", model, "--json-schema", schema, "--max-new-tokens", 3)
     assert cut.code == 0 and "1 of 1 answer was ended by --max-new-tokens 3" in " ".join(cut.err.split())

@@ -34,15 +34,15 @@ def test_a_grid_is_judged_together_and_says_what_it_could_have_told() -> None:
         "far": (sample(base + 10 + rng.standard_normal((3, 200))), sample(base)),
         "same": (sample(base + rng.standard_normal((3, 200))), sample(base)),
     }
-    made = stats.paired(cells)
-    assert made["far"].significant and not made["same"].significant
-    assert made["far"].ci95[0] > 0 and made["same"].ci95[0] < 0 < made["same"].ci95[1]
-    for key, cell in made.items():
+    paired_tests = stats.paired(cells)
+    assert paired_tests["far"].significant and not paired_tests["same"].significant
+    assert paired_tests["far"].ci95[0] > 0 and paired_tests["same"].ci95[0] < 0 < paired_tests["same"].ci95[1]
+    for key, cell in paired_tests.items():
         assert (cell.p_holm < 0.05) == (not cell.ci95[0] <= 0 <= cell.ci95[1]), key
         assert cell.p_bh <= cell.p_holm + 1e-12
         assert 0 < cell.detectable < 3
-    one = stats.paired({"prompt": (sample(base[:1] + 30), sample(base[:1]))})["prompt"]
-    assert one.p_holm < 0.05 and not one.significant, "one seed speaks of its prompt"
+    pair = stats.paired({"prompt": (sample(base[:1] + 30), sample(base[:1]))})["prompt"]
+    assert pair.p_holm < 0.05 and not pair.significant, "one seed speaks of its prompt"
 
 
 def test_those_that_are_not_told_apart_are_tied() -> None:
@@ -98,8 +98,8 @@ def test_the_test_of_spread_holds_its_level_and_has_the_power_that_it_says() -> 
     false = sum(_sign_flip(row, 0) < 0.05 for row in logs)
     assert false <= 32, "0.05 of 400 is 20; more than 32 would be seen once in 200 times"
     true = sum(_sign_flip(row - np.log(3), 0) < 0.05 for row in logs)
-    said = stats.power([(3, 3)] * 6)
-    assert true / 400 == pytest.approx(said, abs=0.07)
+    expected_power = stats.power([(3, 3)] * 6)
+    assert true / 400 == pytest.approx(expected_power, abs=0.07)
     assert stats.power([(3, 3)] * 6, ratio=1.0) < 0.07
     assert stats.power([(3, 3)]) == 0.0, "one task of three seeds each can show nothing"
 

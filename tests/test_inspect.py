@@ -26,14 +26,14 @@ def words(rows: int = 300, width: int = 24) -> Vocabulary:
 
 def test_vectors_that_are_items_have_themselves_as_neighbours() -> None:
     table = words()
-    made = inspect({"p": 3.0 * table.values[[7, 7, 42]]}, table, neighbours=3)
-    (one,) = made.prompts
-    assert [row[0].piece for row in one.neighbours] == ["w7", "w7", "w42"]
-    assert [row[0].id for row in one.neighbours] == [12, 12, 47]
-    assert one.neighbours[0][0].cosine == pytest.approx(1.0, abs=1e-5)
-    assert one.repeated == 1 and one.clusters == [[0, 1]] and one.above == 3
-    assert one.norms[2] == pytest.approx(3 * np.linalg.norm(table.values[42]), rel=1e-5)
-    assert one.near and one.random and one.near.nearest > one.random.nearest
+    inspection = inspect({"p": 3.0 * table.values[[7, 7, 42]]}, table, neighbours=3)
+    (prompt,) = inspection.prompts
+    assert [row[0].piece for row in prompt.neighbours] == ["w7", "w7", "w42"]
+    assert [row[0].id for row in prompt.neighbours] == [12, 12, 47]
+    assert prompt.neighbours[0][0].cosine == pytest.approx(1.0, abs=1e-5)
+    assert prompt.repeated == 1 and prompt.clusters == [[0, 1]] and prompt.above == 3
+    assert prompt.norms[2] == pytest.approx(3 * np.linalg.norm(table.values[42]), rel=1e-5)
+    assert prompt.near and prompt.random and prompt.near.nearest > prompt.random.nearest
 
 
 def test_neighbours_are_those_of_a_plain_sort_across_the_parts_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,8 +42,8 @@ def test_neighbours_are_those_of_a_plain_sort_across_the_parts_of_the_table(monk
     unit = values / np.linalg.norm(values, axis=1, keepdims=True)
     items = table.values / np.linalg.norm(table.values, axis=1, keepdims=True)
     order = np.argsort(-(unit @ items.T), axis=1, kind="stable")[:, :5]
-    (one,) = inspect({"p": values}, table).prompts
-    assert [[near.piece for near in row] for row in one.neighbours] == [[f"w{n}" for n in row] for row in order]
+    (prompt,) = inspect({"p": values}, table).prompts
+    assert [[near.piece for near in row] for row in prompt.neighbours] == [[f"w{n}" for n in row] for row in order]
 
 
 def test_random_vectors_are_told_from_items() -> None:
@@ -51,16 +51,16 @@ def test_random_vectors_are_told_from_items() -> None:
     rng = np.random.default_rng(2)
     drawn = rng.standard_normal((200, 24)).astype(np.float32)
     near = table.values[:200] + 0.3 * drawn
-    made = {one.name: one for one in inspect({"random": drawn, "items": near}, table).prompts}
-    assert made["random"].above < 30, "about 1 in 20"
-    assert made["items"].above == 200
+    inspected = {prompt.name: prompt for prompt in inspect({"random": drawn, "items": near}, table).prompts}
+    assert inspected["random"].above < 30, "about 1 in 20"
+    assert inspected["items"].above == 200
 
 
 def test_labels_are_looked_for_among_the_neighbours() -> None:
     table = words()
-    (one,) = inspect({"p": table.values[[3, 9, 3]]}, table, labels={"p": {"yes": [8], "no": [200]}}).prompts
-    assert one.labels["yes"] == [0, 2]
-    assert "yes: vectors 0, 2" in " ".join(sentences(one, inspect({"p": table.values[[3]]}, table)))
+    (prompt,) = inspect({"p": table.values[[3, 9, 3]]}, table, labels={"p": {"yes": [8], "no": [200]}}).prompts
+    assert prompt.labels["yes"] == [0, 2]
+    assert "yes: vectors 0, 2" in " ".join(sentences(prompt, inspect({"p": table.values[[3]]}, table)))
 
 
 def test_likeness_of_a_prompt_with_itself_is_whole_and_the_map_holds_every_vector() -> None:
@@ -98,12 +98,12 @@ def test_the_page_shows_hostile_pieces_as_text() -> None:
 
 def test_the_command_shows_neighbours_and_writes_a_page(tmp_path: Path) -> None:
     folder = entry.save_model(tmp_path / "llama")
-    made = entry.foreword("inspect", _prompt(tmp_path, "a", folder), _prompt(tmp_path, "b", folder, 1), "--model", folder, "--json",
+    ran = entry.foreword("inspect", _prompt(tmp_path, "a", folder), _prompt(tmp_path, "b", folder, 1), "--model", folder, "--json",
                           "--out", tmp_path / "page.html")  # fmt: skip
-    assert made.code == 0, made.err
-    told = made.json
-    assert [len(one["neighbours"]) for one in told["prompts"]] == [4, 4]
-    assert len(told["likeness"]["of_means"]) == 2 and told["vocabulary"]["mean"] > 0
+    assert ran.code == 0, ran.err
+    report = ran.json
+    assert [len(prompt["neighbours"]) for prompt in report["prompts"]] == [4, 4]
+    assert len(report["likeness"]["of_means"]) == 2 and report["vocabulary"]["mean"] > 0
     assert "Nearest items" in (tmp_path / "page.html").read_text(encoding="utf-8")
     shown = entry.foreword("inspect", tmp_path / "a", "--no-vocabulary")
     assert shown.code == 0 and "4 vectors" in shown.out and "cluster" in shown.out
@@ -121,13 +121,11 @@ def test_arrays_come_in_with_what_is_not_known_of_them(tmp_path: Path) -> None:
     there.mkdir(parents=True)
     with (there / "encoder.prompt.prompt.prompt").open("wb") as file:
         np.save(file, values)
-    made = entry.foreword(
+    ran = entry.foreword(
         "import", tmp_path / "model", "--model", "google/t5-base-lm-adapt", "--out", tmp_path / "p", "--json"
     )
-    assert made.code == 0, made.err
-    assert (
-        made.json["length"] == 6 and "its seed" in made.json["not_recorded"] and "its task" in made.json["not_recorded"]
-    )
+    assert ran.code == 0, ran.err
+    assert ran.json["length"] == 6 and "its seed" in ran.json["not_recorded"] and "its task" in ran.json["not_recorded"]
     prompt = store.load(tmp_path / "p")
     assert (
         (prompt.values.numpy() == values).all()
@@ -157,20 +155,20 @@ def test_the_three_published_prompts_are_brought_in_and_inspected(shared: Path, 
     """Row norms of 868 to 1,385 in the mean, as the prompts were published."""
     for task in ("sst2", "mrpc", "rte"):
         array = shared / "prompts" / f"t5_1_1_lm100k_base-{task}.npy"
-        made = entry.foreword(
+        ran = entry.foreword(
             "import", array, "--model", "google/t5-base-lm-adapt", "--task", task, "--out", tmp_path / task
         )
-        assert made.code == 0, made.err
-    told = entry.foreword("inspect", *(tmp_path / task for task in ("sst2", "mrpc", "rte")), "--no-vocabulary", "--json",
+        assert ran.code == 0, ran.err
+    shown = entry.foreword("inspect", *(tmp_path / task for task in ("sst2", "mrpc", "rte")), "--no-vocabulary", "--json",
                           "--out", tmp_path / "page.html")  # fmt: skip
-    assert told.code == 0, told.err
-    assert [one["length"] for one in told.json["prompts"]] == [100, 100, 100]
-    means = [one["spread"]["mean"] for one in told.json["prompts"]]
+    assert shown.code == 0, shown.err
+    assert [prompt["length"] for prompt in shown.json["prompts"]] == [100, 100, 100]
+    means = [prompt["spread"]["mean"] for prompt in shown.json["prompts"]]
     assert all(800 < mean < 1450 for mean in means)
     assert means[0] == pytest.approx(1385, abs=1)
-    assert told.json["vocabulary"] is None and told.json["prompts"][0]["neighbours"] == []
-    off = [told.json["likeness"]["of_means"][a][b] for a, b in ((0, 1), (0, 2), (1, 2))]
-    assert all(-1 <= one < 0.999 for one in off), "three prompts, not one"
+    assert shown.json["vocabulary"] is None and shown.json["prompts"][0]["neighbours"] == []
+    off = [shown.json["likeness"]["of_means"][a][b] for a, b in ((0, 1), (0, 2), (1, 2))]
+    assert all(-1 <= prompt < 0.999 for prompt in off), "three prompts, not one"
 
 
 def test_every_command_of_the_guide_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,8 +177,8 @@ def test_every_command_of_the_guide_runs(tmp_path: Path, monkeypatch: pytest.Mon
     ran = 0
     for line in commands(text):
         words_ = ["reference-small" if word == "reference" else "2" if word == "40" else word for word in line[1:]]
-        told = entry.foreword(*words_, *(("--train-limit", "8") if words_[0] == "tune" else ()))
-        assert told.code == 0, f"{' '.join(line)}\n{told.err}"
+        shown = entry.foreword(*words_, *(("--train-limit", "8") if words_[0] == "tune" else ()))
+        assert shown.code == 0, f"{' '.join(line)}\n{shown.err}"
         ran += 1
     assert ran == 4 and (tmp_path / "inspected.html").is_file()
     spoken = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))

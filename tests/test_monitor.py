@@ -98,7 +98,7 @@ def test_a_level_that_no_permutations_reach_is_refused() -> None:
 
 
 def observed(lines: list[dict]) -> list:
-    return [one for each in lines for one in observations_of(each)]
+    return [observation for each in lines for observation in observations_of(each)]
 
 
 def test_what_was_decided_of_a_window_stays_when_more_requests_come() -> None:
@@ -129,8 +129,8 @@ def test_answers_of_the_baseline_are_not_tested_against_themselves() -> None:
 
 def test_a_feature_that_one_side_knows_too_little_of_is_left_out() -> None:
     lines = watched.usual(100)
-    for one in lines[:90]:
-        del one["inputs"][0]["vector"]
+    for line_ in lines[:90]:
+        del line_["inputs"][0]["vector"]
     reference: Reference = reference_of(observed(watched.usual(100, seed="reference")))
     (window,) = windows_of(observed(lines), reference, Rule())
     tested = {test.feature for test in window.tests}
@@ -154,14 +154,17 @@ def test_a_log_is_read_with_its_parts_and_without_a_half_line(tmp_path: Path) ->
     refused = watched.line(99, status=400, id="refused-1")
     broken_off = watched.line(98, status=499)
     assert observed([refused, broken_off]) == []
-    assert [one.id for one in read_log(path)] == [f"cmpl-{number}" for number in range(8)]
+    assert [observation.id for observation in read_log(path)] == [f"cmpl-{number}" for number in range(8)]
 
 
 def test_each_input_of_a_request_is_an_observation() -> None:
     two = watched.line(1)
     two["inputs"] = two["inputs"] * 2
     two["choices"] = [two["choices"][0] | {"tokens": count} for count in (1, 2, 3, 4)]
-    assert [(one.id, one.answer_tokens) for one in observations_of(two)] == [("cmpl-1#0", 1), ("cmpl-1#1", 3)]
+    assert [(observation.id, observation.answer_tokens) for observation in observations_of(two)] == [
+        ("cmpl-1#0", 1),
+        ("cmpl-1#1", 3),
+    ]
 
 
 def run(tmp_path: Path, lines: list[dict], *more: object) -> entry.Told:
@@ -174,9 +177,9 @@ def test_exit_codes_are_for_cron(tmp_path: Path) -> None:
     calm = run(tmp_path, watched.usual(200), "--json")
     assert (calm.code, calm.json["alarm"], len(calm.json["windows"])) == (0, False, 2)
     shifted = [*watched.usual(100), *watched.usual(100, 100, shift=0.8), *watched.usual(100, 200)]
-    told = run(tmp_path, shifted, "--json", "--out", tmp_path / "page.html")
-    assert (told.code, told.json["alarm"]) == (3, True)
-    assert told.json["alarms"][0].startswith("Requests 101 to 200: inputs are unlike the reference by input vectors")
+    ran = run(tmp_path, shifted, "--json", "--out", tmp_path / "page.html")
+    assert (ran.code, ran.json["alarm"]) == (3, True)
+    assert ran.json["alarms"][0].startswith("Requests 101 to 200: inputs are unlike the reference by input vectors")
     assert run(tmp_path, shifted, "--last", "1").code == 0
     assert run(tmp_path, shifted[:200], "--last", "1").code == 3
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
@@ -186,15 +189,15 @@ def test_exit_codes_are_for_cron(tmp_path: Path) -> None:
 
 def test_truth_is_joined_when_it_comes(tmp_path: Path) -> None:
     lines = watched.usual(200)
-    for number, one in enumerate(lines):
-        one["output_texts"] = ["right" if number < 100 or number % 2 else "wrong"]
+    for number, line_ in enumerate(lines):
+        line_["output_texts"] = ["right" if number < 100 or number % 2 else "wrong"]
     rows = [{"id": f"cmpl-{number}", "target": "right"} for number in range(20, 200)] + [{"id": "else", "target": "x"}]
     truth = entry.save_rows(tmp_path / "truth.jsonl", rows)
-    told = run(tmp_path, lines, "--truth", truth, "--json")
-    first, second = told.json["scores"]
+    ran = run(tmp_path, lines, "--truth", truth, "--json")
+    first, second = ran.json["scores"]
     assert (first["count"], first["score"], second["count"], second["score"]) == (80, 100.0, 100, 50.0)
-    assert second["low"] < 50.0 < second["high"] < 65.0 and told.code == 0
-    assert any("1 ids" in note for note in told.json["notes"])
+    assert second["low"] < 50.0 < second["high"] < 65.0 and ran.code == 0
+    assert any("1 ids" in note for note in ran.json["notes"])
     strict = run(tmp_path, lines, "--truth", truth, "--min-score", "90", "--json")
     assert strict.code == 3 and "below 90" in strict.json["alarms"][0] and len(strict.json["alarms"]) == 1
     scores = entry.save_rows(tmp_path / "scores.jsonl", [{"id": f"cmpl-{n}", "score": 40 + n % 2} for n in range(100)])
@@ -208,7 +211,7 @@ def test_what_to_label_next_is_the_most_unlike_and_the_least_certain() -> None:
     lines[13]["inputs"][0]["vector"] = [8.0] * 4
     reference = reference_of(observed(watched.usual(100, seed="reference")))
     given = observed(lines)
-    assert [(one.id, one.why) for one in label_next(given, reference, 3)] == [
+    assert [(choice.id, choice.why) for choice in label_next(given, reference, 3)] == [
         ("cmpl-7", "unlike"),
         ("cmpl-11", "uncertain"),
         ("cmpl-13", "unlike"),

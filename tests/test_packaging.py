@@ -97,10 +97,10 @@ def test_a_model_is_taken_from_the_source(kind: str, as_from_the_wheel: Path) ->
         with tarfile.open(source, "w:gz") as archive:
             archive.add(inner, arcname=f"foreword-0.1.0/{reference.SOURCE}/small")
             archive.add(inner / "config.json", arcname="../../config.json")
-    told = entry.foreword("models", "get", "reference-small", "--from", source, "--json")
-    assert told.code == 0, told.err
+    ran = entry.foreword("models", "get", "reference-small", "--from", source, "--json")
+    assert ran.code == 0, ran.err
     place = reference.folder("small")
-    assert str(place) == told.json["folder"] and place.is_relative_to(as_from_the_wheel / "cache")
+    assert str(place) == ran.json["folder"] and place.is_relative_to(as_from_the_wheel / "cache")
     assert digest_of(place) == BY_NAME["reference-small"].digest and (place / "README.md").is_file()
 
 

@@ -48,7 +48,7 @@ def test_every_number_is_there_once_with_its_place_and_how_it_is_known(name: str
             assert cell.known in KNOWN and cell.place and cell.metric, cell
             assert cell.error >= 0 and (cell.std is None) == (cell.runs == 1), cell
             assert cell.known != "digitised" or cell.error > 0, "a reading off a figure has an error"
-    assert {one.known for one in (*ours.claims, *ours.settings)} <= KNOWN.keys()
+    assert {statement.known for statement in (*ours.claims, *ours.settings)} <= KNOWN.keys()
     assert ours.silent and all(ours.silent)
 
 

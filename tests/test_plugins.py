@@ -110,8 +110,10 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 
 def in_process(folder: Path, *argv: object) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join([str(folder), str(Path(tasks.__file__).parents[2])])
-    told = [sys.executable, "-m", "foreword", *map(str, argv)]
-    return subprocess.run(told, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path, "COLUMNS": "100"})
+    command = [sys.executable, "-m", "foreword", *map(str, argv)]
+    return subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path, "COLUMNS": "100"}
+    )
 
 
 # -- other packages ------------------------------------------------------------------------------------------------------
@@ -122,10 +124,10 @@ def test_a_real_run_with_an_item_of_each_kind_of_another_package(tmp_path: Path)
     model, out = entry.save_model(tmp_path / "model"), tmp_path / "out"
     settings = ("--init", "acme-start", "--max-steps", 2, "--prompt-length", 3, "--max-new-tokens", 4, "--seeds", 0)
     methods = ("--methods", "acme-both,icl:acme-first")
-    told = in_process(
+    ran = in_process(
         folder, "compare", "-m", model, "--task", "acme-capitals", *methods, *settings, "-o", out, "--json"
     )
-    assert (told.returncode, told.stdout.count("acme-length") > 0) == (0, True), told.stderr
+    assert (ran.returncode, ran.stdout.count("acme-length") > 0) == (0, True), ran.stderr
     records = {json.loads(path.read_text())["label"]: json.loads(path.read_text()) for path in out.glob("records/*")}
     assert set(records) == {"acme-both", "icl:acme-first"} and all(
         0 <= r["scores"]["acme-length"] <= 100 for r in records.values()
@@ -144,10 +146,10 @@ def test_another_packages_task_is_listed_and_a_broken_one_refused(tmp_path: Path
     folder = distribution(tmp_path / "site", POINTS, acme_items=ITEMS)
     assert "acme-capitals: names in capitals" in in_process(folder, "tasks", "acme-capitals").stdout
     (folder / "acme_items.py").write_text("import no_such_library")
-    told = in_process(folder, "tasks", "acme_capitals")
+    ran = in_process(folder, "tasks", "acme_capitals")
     entry.one_sentence(
-        told.returncode,
-        told.stderr,
+        ran.returncode,
+        ran.stderr,
         ("'acme' 1.2", "the task 'acme-capitals'", "cannot be imported", "no_such_library"),
     )
 
@@ -353,8 +355,8 @@ def test_a_users_metric_decides_a_comparison(tmp_path: Path) -> None:
     model, out = entry.save_model(tmp_path / "model"), tmp_path / "out"
     data = entry.save_rows(tmp_path / "own.jsonl", entry.rows(30))
     argv = ("compare", "-m", model, "-d", data, "--methods", "zero", "--max-new-tokens", 8, "-o", out)
-    told = entry.foreword(*argv, "--metrics", f"{name},exact_match", "--json")
-    assert told.code == 0 and told.json["metric"] == name, told.err
+    ran = entry.foreword(*argv, "--metrics", f"{name},exact_match", "--json")
+    assert ran.code == 0 and ran.json["metric"] == name, ran.err
     (record,) = [json.loads(path.read_text()) for path in out.glob("records/*")]
     assert record["scores"][name] == 25.0 and "file|sha256:" in record["spec"]["metrics"][name]
     assert "found finished 1" in entry.foreword(*argv, "--metrics", f"{name},exact_match").out
@@ -371,18 +373,18 @@ def test_a_users_metric_decides_a_comparison(tmp_path: Path) -> None:
 def test_every_stub_keeps_its_contract_and_runs_once_it_is_installed(tmp_path: Path) -> None:
     """Written by the command, tested by its own test in one process, then put on the path as pip would put it."""
     for kind in STUBS:
-        told = entry.foreword("new", kind, f"my-{kind}", "--out", tmp_path / f"my-{kind}")
-        assert told.code == 0 and f"my_{kind}.py" in told.out, told.err
+        ran = entry.foreword("new", kind, f"my-{kind}", "--out", tmp_path / f"my-{kind}")
+        assert ran.code == 0 and f"my_{kind}.py" in ran.out, ran.err
     folders = [str(tmp_path / f"my-{kind}") for kind in STUBS]
     path = os.pathsep.join([*folders, str(Path(tasks.__file__).parents[2])])
-    told = subprocess.run(
+    ran = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *folders],
         capture_output=True,
         text=True,
         env=os.environ | {"PYTHONPATH": path},
         cwd=tmp_path,
     )
-    assert told.returncode == 0 and f"{len(STUBS)} passed" in told.stdout, told.stdout
+    assert ran.returncode == 0 and f"{len(STUBS)} passed" in ran.stdout, ran.stdout
 
 
 def test_a_stub_is_refused_where_it_cannot_stand(tmp_path: Path) -> None:
@@ -413,8 +415,8 @@ def test_every_command_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.Monk
     lines = list(commands(page))
     for words in lines:
         quick = ("--limit", 4, "--max-new-tokens", 4) if words[1] == "compare" else ()
-        told = entry.foreword(*words[1:], *quick)
-        assert told.code == 0, f"{' '.join(words)}\n{told.err}"
+        ran = entry.foreword(*words[1:], *quick)
+        assert ran.code == 0, f"{' '.join(words)}\n{ran.err}"
     assert len(lines) == 4
     for kind, group in KINDS.items():
         assert f"| {kind} | `{group}` |" in page

@@ -38,19 +38,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def one(folder: Path) -> Iterator[Backbone]:
+def backbone(folder: Path) -> Iterator[Backbone]:
     with load_backbone(str(folder)) as backbone:
         yield backbone
 
 
 @pytest.fixture(scope="module")
-def running(one: Backbone, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def running(backbone: Backbone, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     where = tmp_path_factory.mktemp("prompts")
     registry = Registry(where / "store")
     template = Template(question="Q: {input}\nA:", answer=" {target}", stop="\n")
-    store.save(serving.soft(one, 5, 3, template=template.as_dict()), where / "p")
+    store.save(serving.soft(backbone, 5, 3, template=template.as_dict()), where / "p")
     serving.keep(registry, "p", where / "p")
-    with serving.server(one, store=registry.folder, max_rows=8, admin=True) as server:
+    with serving.server(backbone, store=registry.folder, max_rows=8, admin=True) as server:
         yield server
 
 
@@ -70,16 +70,16 @@ def client(command: list[object], **more: str) -> Any:
     given = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "OPENAI_"))}
     alone = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "NO_PROXY": "*", "OPENAI_API_KEY": "none"}
     words = [str(word) for word in command]
-    told = subprocess.run(words, capture_output=True, text=True, env=given | alone | more, timeout=900)
-    assert told.returncode == 0, told.stdout[-2000:] + told.stderr[-4000:]
-    return json.loads(told.stdout.strip().splitlines()[-1])
+    ran = subprocess.run(words, capture_output=True, text=True, env=given | alone | more, timeout=900)
+    assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr[-4000:]
+    return json.loads(ran.stdout.strip().splitlines()[-1])
 
 
 # -- in this environment ----------------------------------------------------------------------------------------------------
 
 
-def test_the_openai_client_comes_again_when_it_is_told_to(one: Backbone) -> None:
-    with serving.server(one, max_rows=1, max_waiting=0) as server:
+def test_the_openai_client_comes_again_when_it_is_told_to(backbone: Backbone) -> None:
+    with serving.server(backbone, max_rows=1, max_waiting=0) as server:
         body = {"model": "base", "prompt": [5, 6], "max_tokens": 100, "stream": True}
         with httpx.stream("POST", f"{server.url}/v1/completions", json=body, timeout=60) as busy:
             lines = busy.iter_lines()
@@ -103,20 +103,20 @@ def test_the_openai_client_comes_again_when_it_is_told_to(one: Backbone) -> None
 
 @pytest.mark.slow
 def test_langchain_openai(running: Running) -> None:
-    told = client([python("langchain_openai"), CLIENTS / "langchain_client.py", running.url, "p", TEXT])
+    ran = client([python("langchain_openai"), CLIENTS / "langchain_client.py", running.url, "p", TEXT])
     expected = running.expected("p", TEXT)
-    assert [told["invoke"], told["stream"], *told["batch"], told["async"], told["completion"]] == [expected] * 6
-    assert told["usage"]["input_tokens"] == running.complete("p", TEXT, max_tokens=12)["usage"]["prompt_tokens"]
-    assert set(told["order"]) == {"item", "count"} and told["missing"] == "model_not_found"
+    assert [ran["invoke"], ran["stream"], *ran["batch"], ran["async"], ran["completion"]] == [expected] * 6
+    assert ran["usage"]["input_tokens"] == running.complete("p", TEXT, max_tokens=12)["usage"]["prompt_tokens"]
+    assert set(ran["order"]) == {"item", "count"} and ran["missing"] == "model_not_found"
 
 
 @pytest.mark.slow
 def test_litellm(running: Running) -> None:
-    told = client([python("litellm"), CLIENTS / "litellm_client.py", running.url, "p", TEXT])
+    ran = client([python("litellm"), CLIENTS / "litellm_client.py", running.url, "p", TEXT])
     expected, usage = running.expected("p", TEXT), running.complete("p", TEXT, max_tokens=12)["usage"]
-    assert [told[name] for name in ("chat", "stream", "async", "completion")] == [expected] * 4
-    assert told["tokens"] == [usage["prompt_tokens"], usage["completion_tokens"]]
-    assert (told["missing"], told["wrong"]) == ("NotFoundError", "BadRequestError")
+    assert [ran[name] for name in ("chat", "stream", "async", "completion")] == [expected] * 4
+    assert ran["tokens"] == [usage["prompt_tokens"], usage["completion_tokens"]]
+    assert (ran["missing"], ran["wrong"]) == ("NotFoundError", "BadRequestError")
 
 
 @pytest.mark.slow
@@ -128,12 +128,12 @@ def test_inspect_ai(running: Running, tmp_path: Path) -> None:
         for at, (text, answer) in enumerate(zip(texts, answers, strict=True))
     ]
     file = entry.save_rows(tmp_path / "samples.jsonl", rows)
-    told = client([python("inspect_ai"), CLIENTS / "inspect_client.py", running.url, "p", file])
-    assert told["answers"] == answers and told["accuracy"] == pytest.approx(0.8)
+    ran = client([python("inspect_ai"), CLIENTS / "inspect_client.py", running.url, "p", file])
+    assert ran["answers"] == answers and ran["accuracy"] == pytest.approx(0.8)
 
 
 @pytest.mark.slow
-def test_the_score_of_lm_eval_is_forewords(running: Running, one: Backbone, folder: Path, tmp_path: Path) -> None:
+def test_the_score_of_lm_eval_is_forewords(running: Running, backbone: Backbone, folder: Path, tmp_path: Path) -> None:
     interpreter = python("lm_eval")
     rows = entry.rows(24, choices=COLOURS)
     tasks = tmp_path / "tasks"
@@ -141,7 +141,7 @@ def test_the_score_of_lm_eval_is_forewords(running: Running, one: Backbone, fold
     chosen = [row | {"choices": list(COLOURS), "label": COLOURS.index(row["target"])} for row in rows]
     prompt = running.service.shelf.registry.folder.parent / "p"  # type: ignore[union-attr]
     given = [row["input"] for row in rows]
-    with Predictor(one, prompt, max_new_tokens=8, choices="none") as predictor:
+    with Predictor(backbone, prompt, max_new_tokens=8, choices="none") as predictor:
         texts = predictor.generate(given)
     target = [text if at % 3 else "never" for at, text in enumerate(texts)]
     data = entry.save_rows(
@@ -163,15 +163,13 @@ def test_the_score_of_lm_eval_is_forewords(running: Running, one: Backbone, fold
         "      - function: take_first\n",
         encoding="utf-8",
     )
-    told = client([interpreter, CLIENTS / "lm_eval_client.py", running.url, "p", folder, tasks])
-    with Predictor(one, prompt, choices=list(COLOURS)) as predictor:
+    ran = client([interpreter, CLIENTS / "lm_eval_client.py", running.url, "p", folder, tasks])
+    with Predictor(backbone, prompt, choices=list(COLOURS)) as predictor:
         picked = predictor.generate(given)
     right = [float(answer == row["target"]) for answer, row in zip(picked, rows, strict=True)]
-    assert [each[1] for each in sorted(told["samples"]["picked"])] == right
-    assert told["scores"]["picked"]["acc,none"] == pytest.approx(sum(right) / len(right)) and 0 < sum(right) < len(
-        right
-    )
-    assert told["scores"]["said"]["exact_match,plain"] == pytest.approx(2 / 3), (
+    assert [each[1] for each in sorted(ran["samples"]["picked"])] == right
+    assert ran["scores"]["picked"]["acc,none"] == pytest.approx(sum(right) / len(right)) and 0 < sum(right) < len(right)
+    assert ran["scores"]["said"]["exact_match,plain"] == pytest.approx(2 / 3), (
         "what foreword says is what lm-eval was told"
     )
 
@@ -182,8 +180,8 @@ def test_what_schemathesis_makes_of_the_description(running: Running, tmp_path: 
     checks = "not_a_server_error,response_schema_conformance,content_type_conformance,status_code_conformance"
     command = [Path(interpreter).with_name("schemathesis"), "run", f"{running.url}/openapi.json", "--checks", checks]
     more = ["--max-examples", "25", "--seed", "1", "--generation-deterministic", "--request-timeout", "60"]
-    told = subprocess.run([*map(str, command), *more], capture_output=True, text=True, cwd=tmp_path, timeout=900)
-    assert told.returncode == 0, told.stdout[-6000:]
+    ran = subprocess.run([*map(str, command), *more], capture_output=True, text=True, cwd=tmp_path, timeout=900)
+    assert ran.returncode == 0, ran.stdout[-6000:]
     assert running.text("p", max_tokens=2) == running.text("p", max_tokens=2), "the server is well"
 
 
@@ -195,10 +193,10 @@ def test_the_openai_package_of_node(running: Running) -> None:
     script = Path(modules) / "foreword_client.mjs"
     shutil.copyfile(CLIENTS / "openai_client.mjs", script)  # node looks for packages beside a script
     try:
-        told = client([node, script, running.url, "p", TEXT])
+        ran = client([node, script, running.url, "p", TEXT])
     finally:
         script.unlink()
     expected, usage = running.expected("p", TEXT), running.complete("p", TEXT, max_tokens=12)["usage"]
-    assert [told[name] for name in ("completion", "chat", "stream")] == [expected] * 3
-    assert told["tokens"] == [usage["prompt_tokens"], usage["completion_tokens"]]
-    assert "p@1" in told["models"] and told["missing"] == [404, "model_not_found", "NotFoundError"]
+    assert [ran[name] for name in ("completion", "chat", "stream")] == [expected] * 3
+    assert ran["tokens"] == [usage["prompt_tokens"], usage["completion_tokens"]]
+    assert "p@1" in ran["models"] and ran["missing"] == [404, "model_not_found", "NotFoundError"]

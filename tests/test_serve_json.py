@@ -60,24 +60,24 @@ def by(schema: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("family", ["gpt2", "llama", "mamba", "t5"])
 def test_rows_of_json_hold_to_it_and_touch_no_others(family: str) -> None:
-    one = tiny.backbone(family)
-    writer = JsonWriter(one)
+    backbone = tiny.backbone(family)
+    writer = JsonWriter(backbone)
     rng = Random(family)
     requests = []
     for number, row in enumerate(tiny.rows(12, answer=0, seed=family)):
         sampling = rng.choice([Sampling(), Sampling(1.5, seed=number), Sampling(0.8, top_k=5, top_p=0.9, seed=number)])
         constraint = writer.grammar(SCHEMAS[number % 4]).constraint() if number % 2 else None
         requests.append(Request(row, None, 60, sampling=sampling, constraint=constraint))
-    together = one.answer(requests, max_rows=7)
+    together = backbone.answer(requests, max_rows=7)
     for number, (request, ids) in enumerate(zip(requests, together, strict=True)):
-        assert one.answer([request]) == [ids], "alone as beside others, and a constraint may be used again"
+        assert backbone.answer([request]) == [ids], "alone as beside others, and a constraint may be used again"
         if number % 2:
-            text = one.answer_text([token for token in ids if token not in one.eos])
+            text = backbone.answer_text([token for token in ids if token not in backbone.eos])
             assert len(ids) < 60
             jsonschema.validate(json.loads(text), SCHEMAS[number % 4])
         else:
             plain = Request(request.row, None, 60, sampling=request.sampling)
-            assert one.answer([plain]) == [ids]
+            assert backbone.answer([plain]) == [ids]
 
 
 def test_a_constraint_says_the_same_whatever_it_was_asked_before() -> None:
@@ -102,10 +102,10 @@ def test_what_is_ruled_out_is_never_chosen() -> None:
 
 
 def test_the_words_before_an_answer_come_first() -> None:
-    one = tiny.backbone("gpt2")
-    grammar = JsonWriter(one).grammar(ORDER, ' so:\n "')
-    (ids,) = one.answer([Request(tiny.rows(1, answer=0)[0], None, 80, constraint=grammar.constraint())])
-    text = one.answer_text(ids)
+    backbone = tiny.backbone("gpt2")
+    grammar = JsonWriter(backbone).grammar(ORDER, ' so:\n "')
+    (ids,) = backbone.answer([Request(tiny.rows(1, answer=0)[0], None, 80, constraint=grammar.constraint())])
+    text = backbone.answer_text(ids)
     assert text.startswith(' so:\n "{')
     jsonschema.validate(json.loads(text.removeprefix(' so:\n "')), ORDER)
 
@@ -129,18 +129,18 @@ def test_a_schema_that_cannot_be_held_to_is_refused(schema: dict[str, Any], what
 
 
 @pytest.fixture(scope="module")
-def one() -> Iterator[Backbone]:
+def backbone() -> Iterator[Backbone]:
     with serving.backbone() as backbone:
         yield backbone
 
 
 @pytest.fixture(scope="module")
-def running(one: Backbone, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    registry = serving.filled(one, tmp_path_factory.mktemp("json"))
+def running(backbone: Backbone, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    registry = serving.filled(backbone, tmp_path_factory.mktemp("json"))
     worded = Template(question="{input} =>", answer=" Answer: {target};", stop=(";", "e", "{"))
-    store.save(serving.soft(one, 6, 9, template=worded.as_dict()), registry.folder.parent / "worded")
+    store.save(serving.soft(backbone, 6, 9, template=worded.as_dict()), registry.folder.parent / "worded")
     serving.keep(registry, "worded", registry.folder.parent / "worded")
-    with serving.server(one, store=registry.folder, max_rows=12) as server:
+    with serving.server(backbone, store=registry.folder, max_rows=12) as server:
         yield server
 
 
@@ -219,5 +219,5 @@ def test_without_the_library_it_says_what_to_install(tmp_path: Path) -> None:
         "from foreword.util.errors import MissingExtraError\n"
         "try:\n    JsonWriter(tiny.backbone('gpt2'))\nexcept MissingExtraError as error:\n    print(error)\n"
     )
-    told = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, text=True)
-    assert "pip install 'foreword[json]'" in told.stdout, told.stderr
+    ran = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, text=True)
+    assert "pip install 'foreword[json]'" in ran.stdout, ran.stderr

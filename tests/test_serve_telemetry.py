@@ -70,11 +70,11 @@ def test_a_request_is_a_span_with_its_prompt_and_its_tokens(watched: tuple[servi
         f"{span.context.trace_id:032x}" == trace.split("-")[1] and f"{span.parent.span_id:016x}" == trace.split("-")[2]
     )
     assert 0 < span.end_time - span.start_time < 60e9
-    told = dict(span.attributes)
-    first = told.pop("gen_ai.response.time_to_first_chunk")
+    attributes = dict(span.attributes)
+    first = attributes.pop("gen_ai.response.time_to_first_chunk")
     assert 0 < first <= (span.end_time - span.start_time) / 1e9 + 1e-3
     digest = running.service.shelf.get("a").version.digest
-    assert told == {
+    assert attributes == {
         "gen_ai.operation.name": "text_completion",
         "gen_ai.provider.name": "foreword",
         "gen_ai.request.model": "a",
@@ -101,17 +101,17 @@ def test_a_request_is_a_span_with_its_prompt_and_its_tokens(watched: tuple[servi
     assert sums == {"input": answer["usage"]["prompt_tokens"], "output": answer["usage"]["completion_tokens"]}
     (duration,) = measured["gen_ai.server.request.duration"]
     assert duration.count == 1 and duration.attributes["gen_ai.prompt.version"] == "1"
-    assert dict(duration.attributes).keys() <= told.keys(), "no label of a metric comes from one caller alone"
+    assert dict(duration.attributes).keys() <= attributes.keys(), "no label of a metric comes from one caller alone"
 
 
 @pytest.mark.parametrize("watched", [True], indirect=True)
 def test_content_is_told_where_it_is_asked_for(watched: tuple[serving.Running, Any, Any]) -> None:
     running, spans, _ = watched
     text = running.text("a", "bana 1 lo", max_tokens=3, raw=True)
-    told = spans.get_finished_spans()[-1].attributes
-    assert json.loads(told["gen_ai.input.messages"])[0]["parts"] == [{"type": "text", "content": "bana 1 lo"}]
-    (said,) = json.loads(told["gen_ai.output.messages"])
-    assert said["parts"] == [{"type": "text", "content": text}] and said["finish_reason"] in ("stop", "length")
+    attributes = spans.get_finished_spans()[-1].attributes
+    assert json.loads(attributes["gen_ai.input.messages"])[0]["parts"] == [{"type": "text", "content": "bana 1 lo"}]
+    (message,) = json.loads(attributes["gen_ai.output.messages"])
+    assert message["parts"] == [{"type": "text", "content": text}] and message["finish_reason"] in ("stop", "length")
 
 
 def test_a_collector_gets_it_over_http(tmp_path: Path) -> None:
@@ -153,5 +153,5 @@ def test_what_is_no_collector_is_refused_before_a_model_is_loaded() -> None:
         "from foreword.util.errors import MissingExtraError\n"
         "try:\n    Telemetry.to('http://x', '0')\nexcept MissingExtraError as error:\n    print(error)\n"
     )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert "pip install 'foreword[otel]'" in told.stdout, told.stderr
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "pip install 'foreword[otel]'" in ran.stdout, ran.stderr

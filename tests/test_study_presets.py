@@ -54,7 +54,7 @@ def test_a_preset_runs_to_its_page(name: str, models: dict[str, Path], tmp_path:
     assert len(lines) == len(study.cells) and "all done" in lines[-1]
     answered = answers(there.cells, there.preset, out)
     assert set(answered) == set(loaded.questions) and all(answered.values())
-    for each in (one for some in answered.values() for one in some if isinstance(one, Table)):
+    for each in (answer for some in answered.values() for answer in some if isinstance(answer, Table)):
         entries = [value for row in each.rows for value in row.entries if isinstance(value, Entry)]
         assert each.rows and all(value.score is not None for value in entries), each.caption
     assert loaded.title in write(out).read_text(encoding="utf-8")

@@ -77,13 +77,23 @@ def asked(name: str, cells: list[Cell], study: str = "sun2023-main") -> tuple[An
 
 def test_an_entry_says_all_that_it_rests_on() -> None:
     cells = [cell("pt", "dart", 0.5, 0), cell("pt", "dart", 0.7, 1), cell("pt", "dart", None, 2, cause="it broke")]
-    one = entry(cells)
+    summary = entry(cells)
     scores = [each.record.scores["exact_match"] for each in cells if each.record]
-    assert one.score == pytest.approx(sum(scores) / 2) and one.spread is not None and one.ci95 is not None
-    assert one.ci95[0] < one.score < one.ci95[1]
-    assert (one.seeds, one.seeds_planned, one.examples, one.examples_planned) == (2, 3, EXAMPLES, EXAMPLES)
-    assert (one.cause, one.model, one.task, one.metric) == ("it broke", "our-bloom-1b1", "mini-dart", "exact_match")
-    assert shown(one).endswith("*"), "not all of its seeds are there"
+    assert summary.score == pytest.approx(sum(scores) / 2) and summary.spread is not None and summary.ci95 is not None
+    assert summary.ci95[0] < summary.score < summary.ci95[1]
+    assert (summary.seeds, summary.seeds_planned, summary.examples, summary.examples_planned) == (
+        2,
+        3,
+        EXAMPLES,
+        EXAMPLES,
+    )
+    assert (summary.cause, summary.model, summary.task, summary.metric) == (
+        "it broke",
+        "our-bloom-1b1",
+        "mini-dart",
+        "exact_match",
+    )
+    assert shown(summary).endswith("*"), "not all of its seeds are there"
     none = entry([cell("pt", "dart", None)])
     assert none.score is None and none.cause == "not run" and shown(none) == "not run"
 
@@ -182,9 +192,9 @@ def test_scale_takes_the_mean_over_tasks_and_says_whether_the_gap_closes() -> No
     (panel,) = curve.panels
     assert curve.logarithmic and [line.name for line in panel.series] == ["pt", "full-ft"]
     assert [x for x, _ in panel.series[0].points] == [10.0, 1000.0]
-    (_, one), _ = panel.series[0].points
+    (_, held), _ = panel.series[0].points
     parts = [entry([each]).score for each in choose(cells, paper_model="t5-small", paper_method="pt")]
-    assert one.score == pytest.approx(sum(filter(None, parts)) / 2) and one.paper["task"] == "superglue"
+    assert held.score == pytest.approx(sum(filter(None, parts)) / 2) and held.paper["task"] == "superglue"
     assert claim.holds and claim.estimate is not None and claim.estimate > 20
 
 

@@ -45,10 +45,10 @@ def test_a_page_of_every_form_needs_nothing_from_outside_and_says_what_was_asked
     assert page.command in html
     assert study_page([made()]) == html, "the same study gives the same bytes"
     drawn = [one for every in page.answers.values() for one in every if isinstance(one, Table | Curve | Bins)]
-    wanted = sum(len(pictures(one, page.name)) for one in drawn)
-    assert html.count("<svg") == wanted
+    expected = sum(len(pictures(one, page.name)) for one in drawn)
+    assert html.count("<svg") == expected
     if made not in (study_pages.transfer, study_pages.own):
-        assert wanted and "the paper's own" in html, "the paper's points stand behind ours"
+        assert expected and "the paper's own" in html, "the paper's points stand behind ours"
 
 
 def test_a_cell_says_all_that_it_rests_on(html: str, main: StudyPage) -> None:
@@ -208,9 +208,9 @@ def test_finished_studies_become_a_site_by_one_command(tmp_path: Path) -> None:
     ran = entry.foreword("study", tmp_path / "mine.toml", "--out", tmp_path / "runs")
     assert ran.code == 0, ran.err
     assert "2 cells: 2 done" in (tmp_path / "runs" / "report.html").read_text(encoding="utf-8")
-    made = entry.foreword("report", tmp_path / "runs", "--out", tmp_path / "site", "--json")
-    assert made.code == 0, made.err
-    assert made.json["studies"] == 1 and Path(made.json["index"]).is_file()
+    site = entry.foreword("report", tmp_path / "runs", "--out", tmp_path / "site", "--json")
+    assert site.code == 0, site.err
+    assert site.json["studies"] == 1 and Path(site.json["index"]).is_file()
     assert "numbers stand beside these." in (tmp_path / "site" / "mine.html").read_text(encoding="utf-8")
     (tmp_path / "empty").mkdir()
     entry.refused("report", tmp_path / "empty", "--out", tmp_path / "site2", says=("no study", "foreword study"))
@@ -249,10 +249,10 @@ def test_the_page_is_silent_asks_nobody_and_fits(
     assert cut == []
     axe = pytest.importorskip("axe_playwright_python.base", reason="axe-playwright-python is not installed")
     page.evaluate(axe.AXE_SCRIPT)
-    found = page.evaluate("axe.run()")
-    serious = [one["id"] for one in found["violations"] if one["impact"] in ("serious", "critical")]
-    assert serious == [], [(one["id"], one["nodes"][0]["html"][:200]) for one in found["violations"]]
-    assert found["passes"], "axe looked at something"
+    faults = page.evaluate("axe.run()")
+    serious = [one["id"] for one in faults["violations"] if one["impact"] in ("serious", "critical")]
+    assert serious == [], [(one["id"], one["nodes"][0]["html"][:200]) for one in faults["violations"]]
+    assert faults["passes"], "axe looked at something"
     assert complaints == [] and asked == [(tmp_path / "s.html").as_uri()]
     page.close()
 
@@ -283,7 +283,10 @@ def test_tables_sort_copy_and_lead_to_answers_by_keyboard(
         around = first.locator("xpath=ancestor::*[.//button[contains(., 'Copy as')]][1]")
         button = around.get_by_role("button", name=f"Copy as {form}").first
         button.click()
-        copied = page.wait_for_function("(one) => one.dataset.copied", arg=button.element_handle()).json_value()
+        around.locator(
+            "button[data-copied]", has_text=form
+        ).first.wait_for()  # a function would wait by eval, which the page forbids
+        copied = button.get_attribute("data-copied")
         assert copied.startswith(start), copied[:80]
         assert "paper 36.3" in copied and "±" in copied.replace("$\\pm$", "±")
         assert "<" not in copied.replace("<here>", "")
@@ -291,7 +294,7 @@ def test_tables_sort_copy_and_lead_to_answers_by_keyboard(
     target = link.get_attribute("href")
     link.focus()
     page.keyboard.press("Enter")
-    page.wait_for_function(f"document.getElementById('{target[1:]}').open")
+    page.locator(f"details[id='{target[1:]}'][open]").wait_for()
     assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
     assert page.locator(f"details[id='{target[1:]}'] li").count() == 6
     mark = page.locator(f"svg [data-to]:not([data-to='{target}'])").first

@@ -76,8 +76,8 @@ def dates(out: Path) -> dict[str, int]:
 
 def test_a_study_is_run_once_and_shown(model: Path, tmp_path: Path) -> None:
     path, out = grid(model, tmp_path), tmp_path / "out"
-    told = entry.foreword("study", path, "--out", out)
-    assert told.code == 0 and "[4/4]" in told.err and "icl-1" in told.out and "4 done" in told.out
+    ran = entry.foreword("study", path, "--out", out)
+    assert ran.code == 0 and "[4/4]" in ran.err and "icl-1" in ran.out and "4 done" in ran.out
     first = dates(out)
     assert len(first) == 4 and not (out / "work").exists() and not (out / "claims").exists()
     assert entry.foreword("study", path, "--out", out).code == 0 and dates(out) == first
@@ -101,8 +101,8 @@ def test_other_files_of_the_model_are_looked_at_and_known_by_their_contents(mode
 def test_a_cell_that_fails_leaves_the_others(model: Path, tmp_path: Path) -> None:
     absent, out = tmp_path / "absent", tmp_path / "out"
     path = save(tmp_path, '[[parts]]\nname = "grid"\nmethods = ["icl-1"]\n', f'{{ m = "{model}", n = "{absent}" }}')
-    told = entry.foreword("study", path, "--out", out)
-    assert told.code == 3 and "2 failed" in told.out and "--retry-failed" in told.out
+    ran = entry.foreword("study", path, "--out", out)
+    assert ran.code == 3 and "2 failed" in ran.out and "--retry-failed" in ran.out
     there = read(out, "mine")
     assert there.counts()["done"] == 2 and there.counts()["failed"] == 2
     assert all(str(absent) in cell.cause for cell in there.cells if cell.state == "failed")
@@ -265,7 +265,7 @@ def children(pid: int) -> list[int]:
     return [int(part) for part in there.read_text().split()] if there.exists() else []
 
 
-def killed_at_random(path: Path, out: Path, streams: Path, kills: int, wanted: dict[str, Any]) -> None:
+def killed_at_random(path: Path, out: Path, streams: Path, kills: int, expected: dict[str, Any]) -> None:
     """Run the study until so many kills have hit a worker or the parent at random moments, and on to its end; where it ends before they
     are spent, its scores are compared, and it begins anew."""
     rng, hits = random.Random("kills"), 0
@@ -284,7 +284,7 @@ def killed_at_random(path: Path, out: Path, streams: Path, kills: int, wanted: d
         code = parent.wait(timeout=900)
         assert code in (0, -signal.SIGKILL), (streams / "log").read_text(encoding="utf-8")
         if code == 0:
-            assert scores(out) == wanted, f"after {hits} kills"
+            assert scores(out) == expected, f"after {hits} kills"
             if hits == kills:
                 return
             shutil.rmtree(out)

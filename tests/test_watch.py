@@ -34,8 +34,8 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     entry.save_model(where / "model")
     entry.save_rows(where / "data.jsonl", HERE)
     given = ("--model", where / "model", "--data", where / "data.jsonl", "--max-steps", "1", "--prompt-length", "2")
-    told = entry.foreword("tune", *given, "--max-new-tokens", "4", "--out", where / "prompt")
-    assert told.code == 0, told.err
+    ran = entry.foreword("tune", *given, "--max-new-tokens", "4", "--out", where / "prompt")
+    assert ran.code == 0, ran.err
     added = entry.foreword("registry", "add", where / "prompt", "--name", "colours", "--store", where / "store")
     assert added.code == 0, added.err
     return where
@@ -93,14 +93,14 @@ def test_the_lines_are_those_of_the_tests(running: serving.Running, tuned: Path)
 
 def test_the_log_tells_the_shift(running: serving.Running, tuned: Path) -> None:
     argv = ("monitor", tuned / "requests.jsonl", "--window", SIZE, "--baseline", SIZE, "--json")
-    told = entry.foreword(*argv, "--against", "colours@1", "--store", tuned / "store", "--label-next", "2")
-    assert told.code == 3, told.err
-    assert [window["alarm"] for window in told.json["windows"]] == [False, False, True]
-    alarmed = {test["feature"] for test in told.json["windows"][2]["tests"] if test["alarm"]}
+    ran = entry.foreword(*argv, "--against", "colours@1", "--store", tuned / "store", "--label-next", "2")
+    assert ran.code == 3, ran.err
+    assert [window["alarm"] for window in ran.json["windows"]] == [False, False, True]
+    alarmed = {test["feature"] for test in ran.json["windows"][2]["tests"] if test["alarm"]}
     assert {"input vectors", "input length"} <= alarmed
-    assert told.json["prompt"] == "colours@1" and len(told.json["label_next"]) == 2
+    assert ran.json["prompt"] == "colours@1" and len(ran.json["label_next"]) == 2
     folder = entry.foreword(*argv, "--against", tuned / "prompt")
-    assert folder.json["windows"][0]["tests"] == told.json["windows"][0]["tests"]
+    assert folder.json["windows"][0]["tests"] == ran.json["windows"][0]["tests"]
     by_data = entry.foreword(*argv, "--against", tuned / "data.jsonl", "--model", tuned / "model")
     assert "input vectors" in {test["feature"] for test in by_data.json["windows"][2]["tests"] if test["alarm"]}
     lengths = entry.foreword(*argv, "--against", tuned / "data.jsonl")

@@ -48,10 +48,10 @@ def walk() -> Walk:
         recorder = _Recorder()
         sys.setprofile(recorder)
         try:
-            told = entry.foreword("compare", *argv, "--max-new-tokens", 8, "-o", place / "out", "--dry-run")
+            ran = entry.foreword("compare", *argv, "--max-new-tokens", 8, "-o", place / "out", "--dry-run")
         finally:
             sys.setprofile(None)
-        assert told.code == 0, told.err
+        assert ran.code == 0, ran.err
     return recorder.walk()
 
 

@@ -20,7 +20,7 @@ url, prompt, text = sys.argv[1:]
 given = {"base_url": f"{url}/v1", "api_key": "none", "model": prompt, "max_retries": 0, "temperature": 0}
 chat = ChatOpenAI(**given, max_tokens=12)
 whole = chat.invoke(text)
-told = {
+results = {
     "invoke": whole.content,
     "usage": whole.usage_metadata,
     "stream": "".join(chunk.content for chunk in chat.stream(text)),
@@ -35,5 +35,5 @@ told = {
 try:
     ChatOpenAI(**(given | {"model": "nobody"})).invoke(text)
 except openai.NotFoundError as error:
-    told["missing"] = error.code
-print(json.dumps(told))
+    results["missing"] = error.code
+print(json.dumps(results))

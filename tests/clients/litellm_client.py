@@ -14,7 +14,7 @@ chat = given | {"model": f"openai/{prompt}", "messages": messages}
 whole = litellm.completion(**chat)
 stream = litellm.completion(**chat, stream=True, stream_options={"include_usage": True})
 pieces = [chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices]
-told = {
+results = {
     "chat": whole.choices[0].message.content,
     "tokens": [whole.usage.prompt_tokens, whole.usage.completion_tokens],
     "stream": "".join(pieces),
@@ -27,5 +27,5 @@ for name, more in (("missing", {"model": "openai/nobody"}), ("wrong", {"presence
     try:
         litellm.completion(**(chat | more))
     except Exception as error:
-        told[name] = type(error).__name__
-print(json.dumps(told))
+        results[name] = type(error).__name__
+print(json.dumps(results))

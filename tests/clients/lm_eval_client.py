@@ -19,7 +19,7 @@ settings = {
     "max_length": 120,
     "batch_size": 3,
 }
-told = lm_eval.simple_evaluate(
+evaluation = lm_eval.simple_evaluate(
     model="local-completions",
     model_args=settings,
     tasks=sorted(path.stem for path in Path(folder).glob("*.yaml")),
@@ -28,10 +28,10 @@ told = lm_eval.simple_evaluate(
 )
 scores = {
     task: {name: value for name, value in values.items() if isinstance(value, float)}
-    for task, values in told["results"].items()
+    for task, values in evaluation["results"].items()
 }
 samples = {
     task: [[each["doc_id"], each.get("acc", each.get("exact_match")), each["filtered_resps"]] for each in of_task]
-    for task, of_task in told["samples"].items()
+    for task, of_task in evaluation["samples"].items()
 }
 print(json.dumps({"scores": scores, "samples": samples}))
