@@ -289,7 +289,7 @@ def test_mtop_scored_on_eval_cuts_dev_from_train(tmp_path: Path) -> None:
 def test_xsemplr_s_part_of_mtop_has_no_eval_split_to_score(tmp_path: Path) -> None:
     made(tmp_path / "mtop", {f"{split}.en.compact.tsv": "utterance\tparse\n" for split in ("dev", "test")})
     assert not tasks.about("mtop-dev", tmp_path).ready
-    with pytest.raises(ForewordError, match="has no en/train.txt or train.txt"):
+    with pytest.raises(ForewordError, match=r"has no en/train\.txt or train\.txt"):
         tasks.load("mtop-dev", tmp_path)
 
 
