@@ -1,4 +1,4 @@
-"""The small scale of Sun et al.'s studies asks for the same trials as the recipe of docs/smollm2.md, whose records a study then takes up."""
+"""The small scale of Sun et al.'s studies asks for the trials of the recipe of docs/smollm2.md, and so takes up its records."""
 
 from __future__ import annotations
 
