@@ -37,7 +37,12 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize(
-    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in names()]
+    "name",
+    [
+        name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
+        for name in names()
+        if "smoke" in preset(name).scales
+    ],
 )
 def test_a_preset_runs_to_its_page(name: str, models: dict[str, Path], tmp_path: Path) -> None:
     model = str(models["t5" if name in SEQ2SEQ else "bloom"])

@@ -139,7 +139,7 @@ class Bench:
         return self._model[1]
 
     def _trial(self, cell: CellSpec, planned: Plan) -> Trial:
-        """The cell's trial of a plan. What a carried prompt's folder is called is no part of what it is."""
+        """The cell's trial of a plan, on the split that it scores. What a carried prompt's folder is called is no part of what it is."""
         at = cell.at
         trial = next(
             candidate
@@ -147,7 +147,7 @@ class Bench:
             if candidate.spec.label == at.label and candidate.spec.seed == at.seed
         )
         tuning = trial.spec.tuning.model_copy(update={"init_prompt": ""})
-        return replace(trial, spec=replace(trial.spec, tuning=tuning), progress=self.progress)
+        return replace(trial, spec=replace(trial.spec, tuning=tuning, split=cell.split), progress=self.progress)
 
 
 def _held(shelf: OrderedDict[str, Held], key: str, make: Callable[[], Held]) -> Held:
