@@ -238,16 +238,20 @@ def _run(bench: Bench, folder: Folder, cells: Sequence[CellSpec], claim: Claim) 
 def _done(bench: Bench, folder: Folder, cell: CellSpec, trial: Trial, key: str = "") -> None:
     """A cell's record is there, under the trial's key or another."""
     run, examples = cell.settings(), len(trial.task.split(trial.spec.split))
-    scored = scored_of(run, examples, len(bench._task(cell, cell.at.task).split(trial.spec.split)))
+    scored = scored_of(run, examples, len(bench._task(cell, cell.at.task).split(trial.spec.split)), trial.spec.split)
     shape = _shape(trial.backbone)
     folder.end(cell.id, State("done", key or trial.key, "", stamp(run), examples, shape, scored and asdict(scored)))
 
 
-def scored_of(run: Run, examples: int, asked: int) -> Scored | None:
+def scored_of(run: Run, examples: int, asked: int, of: str = "test") -> Scored | None:
     """Which examples of the official split a run scores; None where its task has no such split. examples: how many it scores, of those
-    asked that fit the model."""
-    split = tasks.scored(run.task, tasks.place(run.task, run.data_dir or None)) if run.task else None
-    if split is None or not split.official:
+    asked that fit the model. of: the task's own split."""
+    if not run.task or tasks.scored(run.task) is None:
+        return None
+    split = tasks.scored(run.task, tasks.place(run.task, run.data_dir or None), of)
+    if split is None:
+        return Scored(run.task, "a part of train", examples, examples, "examples")
+    if not split.official:
         return None
     size = split.size if split.file else split.official  # the hub's are whole
     limited = run.limit is not None and asked == run.limit < size

@@ -186,10 +186,11 @@ def about(name: str, data_dir: Path | str | None = None) -> About:
     )
 
 
-def scored(name: str, folder: Path | None = None) -> Held | None:
+def scored(name: str, folder: Path | None = None, split: str = "test") -> Held | None:
     """The official split that a task is scored on, with what of it the folder has: test, or dev where test is not there or its answers
-    are hidden. None where its source has neither, and of a task that is made here."""
-    return scored_of(held(module(name), folder))
+    are hidden. None where its source has neither, and of a task that is made here. split: `dev` asks for the official split that is the
+    task's dev; None where that is cut from train."""
+    return scored_of(held(module(name), folder), split)
 
 
 def check(name: str, data_dir: Path | str | None = None) -> Checked:

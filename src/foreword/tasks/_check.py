@@ -53,10 +53,11 @@ class Held:
         return "dev" if self.split in DEV else self.split
 
 
-def scored_of(splits: Iterable[Held]) -> Held | None:
+def scored_of(splits: Iterable[Held], split: str = "test") -> Held | None:
     """The one of these that is scored; see `tasks.scored`."""
     by_name = {split.split: split for split in splits if split.needed}
-    return next((by_name[name] for name in SCORED if name in by_name), None)
+    scored = [by_name[name] for name in SCORED if name in by_name]
+    return next(iter(scored if split == "test" else scored[1:]), None)
 
 
 def held(task_module: ModuleType, folder: Path | None) -> tuple[Held, ...]:
