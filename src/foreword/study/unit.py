@@ -240,7 +240,10 @@ def _done(bench: Bench, folder: Folder, cell: CellSpec, trial: Trial, key: str =
     run, examples = cell.settings(), len(trial.task.split(trial.spec.split))
     scored = scored_of(run, examples, len(bench._task(cell, cell.at.task).split(trial.spec.split)), trial.spec.split)
     shape = _shape(trial.backbone)
-    folder.end(cell.id, State("done", key or trial.key, "", stamp(run), examples, shape, scored and asdict(scored)))
+    folder.end(
+        cell.id,
+        State("done", key or trial.key, "", stamp(run), examples, shape, None if scored is None else asdict(scored)),
+    )
 
 
 def scored_of(run: Run, examples: int, asked: int, of: str = "test") -> Scored | None:
