@@ -246,9 +246,9 @@ def _done(bench: Bench, folder: Folder, cell: CellSpec, trial: Trial, key: str =
     )
 
 
-def scored_of(run: Run, examples: int, asked: int, of: str = "test") -> Scored | None:
-    """Which examples of the official split a run scores; None where its task has no such split. examples: how many it scores, of those
-    asked that fit the model. of: the task's own split."""
+def scored_of(run: Run, examples: int, before: int, of: str = "test") -> Scored | None:
+    """Which examples of the official split a run scores; None where its task has no such split. examples: how many it scores; before: how
+    many there were with those that do not fit the model. of: the task's own split."""
     if not run.task or tasks.scored(run.task) is None:
         return None
     split = tasks.scored(run.task, tasks.place(run.task, run.data_dir or None), of)
@@ -257,9 +257,9 @@ def scored_of(run: Run, examples: int, asked: int, of: str = "test") -> Scored |
     if not split.official:
         return None
     size = split.size if split.file else split.official  # the hub's are whole
-    limited = run.limit is not None and asked == run.limit < size
-    if limited or examples < asked:  # several rows may be one example, so that these are not counted in rows
-        whole = split.official if limited or size < split.official else asked
+    limited = run.limit is not None and before == run.limit < size
+    if limited or examples < before:  # several rows may be one example, so that these are not counted in rows
+        whole = split.official if limited or size < split.official else before
         return Scored(run.task, split.name, examples, whole, "examples")
     return Scored(run.task, split.name, size, split.official, split.unit)
 
