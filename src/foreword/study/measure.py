@@ -88,6 +88,7 @@ def entry(cells: Sequence[Cell], *, paper: dict[str, str] | None = None, by: str
         paper=dict(first.paper) if paper is None else paper,
         cells=tuple(cell.id for cell in cells),
         cause=cause,
+        scored=tuple(dict.fromkeys(cell.scored for cell in cells if cell.scored is not None)),
     )
     if not records:
         return blank
@@ -131,6 +132,7 @@ def combined(entries: Sequence[Entry], task: str, paper: dict[str, str]) -> Entr
         examples=sum(each.examples for each in entries),
         examples_planned=None,
         metric="mean over tasks",
+        scored=tuple(scored for each in entries for scored in each.scored),
     )
     if lacking:
         cause = f"{lacking[0].task}: {lacking[0].cause}"
