@@ -37,8 +37,8 @@ def cards_of(shelf: Shelf, *, window: int | None, started: int) -> list[dict[str
         dates = {version.digest: int(datetime.fromisoformat(version.added).timestamp()) for version in index.versions}
         for version in index.versions:
             parent = version.parents[0] if version.parents else base
-            told = {"digest": version.digest, "aliases": index.aliases_of(version)} | registry.summary(name, version)
-            cards.append(card(f"{name}@{version.number}", parent, dates[version.digest]) | {"foreword": told})
+            details = {"digest": version.digest, "aliases": index.aliases_of(version)} | registry.summary(name, version)
+            cards.append(card(f"{name}@{version.number}", parent, dates[version.digest]) | {"foreword": details})
         for reference in (name, *(f"{name}@{alias}" for alias in sorted(index.aliases))):
             version = index.resolve(parse_reference(reference))
             points_to = {"version": f"{name}@{version.number}"}
