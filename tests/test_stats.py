@@ -160,6 +160,19 @@ def test_the_variance_is_that_of_the_two_way_model() -> None:
     assert same.seed_variance() == (0.0, 0.0), "equal seeds add nothing"
 
 
+def test_a_variance_between_seeds_just_above_none_does_not_take_all_degrees_of_freedom() -> None:
+    gains = np.random.default_rng(8).normal(scale=20.0, size=400)  # what one seed gains on an example, the other loses
+    gains -= gains.mean()
+    a, b = 100.0 + np.stack([gains + 1.05, -gains - 1.05]), np.full((2, 400), 30.0)
+    _, df = Sample(a).seed_variance()
+    assert 0 < df < 0.1, "the mean square between seeds is hardly above that of the rest"
+    gap = crossed(a, b)
+    assert gap.observed > 50 * gap.error and gap.df >= 1, "two seeds have one degree of freedom"
+    assert gap.p < 0.05
+    low, high = interval(Sample(a))
+    assert low > 70 and high < 130, "not without end"
+
+
 def test_two_runs_of_many_examples_are_the_paired_t_test() -> None:
     a, b = np.random.default_rng(5).normal(size=(2, 1, 4000))
     ours, theirs = crossed(a + 0.05, b), ttest_rel(a[0] + 0.05, b[0])

@@ -26,8 +26,8 @@ What a comparison says of its scores, which model that rests on, and what it doe
 
 * **One model decides both.** A method's score is a mean over seeds and test examples, and both are drawn from more of their kind. The
   variance is that of the crossed two-way model: between examples, plus between seeds, less what both count twice. *t* has
-  Satterthwaite's degrees of freedom. The interval of a difference and its p are read from the same *t*, so that one never
-  contradicts the other: p is below 0.05 exactly where the interval leaves 0 out.
+  Satterthwaite's degrees of freedom, at least those of its smallest mean square. The interval of a difference and its p are read from
+  the same *t*, so that one never contradicts the other: p is below 0.05 exactly where the interval leaves 0 out.
 * **Any metric.** Where the metric is a mean of example scores, these are analysed. Else (BLEU, F1 over labels, MCC) each example has
   its jackknife value, N times the score less N - 1 times the score without it, which for a mean is the example's score itself.
 * **Few examples.** Two examples that differ as the others do, one each way, are added to each difference (Bonett and Price 2012),

@@ -46,12 +46,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(lay: Lay, bench: Bench, transfer: bool) -> None:
-    """Every trial that is missing, one by one: a run that is broken off goes on where it was."""
+    """Every trial that is missing, one by one: a run that is broken off goes on where it was. The transfer grid comes before a second
+    seed: it rests on the first seed's prompts."""
+    first, *others = lay.seeds
+    for _, run in lay.untuned():
+        bench.run(run)
     records: list[Record] = []
-    for _, run in lay.main():
+    for _, run in lay.tuned(first):
         records += bench.run(run)
     if transfer:
         for _, run in lay.transfer(records):
+            bench.run(run)
+    for seed in others:
+        for _, run in lay.tuned(seed):
             bench.run(run)
 
 

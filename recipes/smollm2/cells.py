@@ -81,15 +81,19 @@ class Lay:
             tuning=Tuning.model_validate(fitted | tuning),
         )
 
-    def main(self) -> list[tuple[Setting, Run]]:
-        """The main table: what needs no tuning, of all tasks; then seed by seed PT and IPT of each task."""
-        untuned = [(setting, self.run(setting, METHODS[:3], seeds=self.seeds)) for setting in self.settings]
-        return untuned + [
-            (setting, self.run(setting, [method], seeds=[seed]))
-            for seed in self.seeds
-            for setting in self.settings
-            for method in METHODS[3:]
+    def untuned(self) -> list[tuple[Setting, Run]]:
+        """The main table's rows that need no tuning, of all tasks."""
+        return [(setting, self.run(setting, METHODS[:3], seeds=self.seeds)) for setting in self.settings]
+
+    def tuned(self, seed: int) -> list[tuple[Setting, Run]]:
+        """PT and IPT of each task with one seed."""
+        return [
+            (setting, self.run(setting, [method], seeds=[seed])) for setting in self.settings for method in METHODS[3:]
         ]
+
+    def main(self) -> list[tuple[Setting, Run]]:
+        """The whole main table."""
+        return self.untuned() + [each for seed in self.seeds for each in self.tuned(seed)]
 
     def transfer(self, records: Iterable[Record]) -> list[tuple[Setting, Run]]:
         """Each source task's first PT prompt, not trained further, before a retrieved demonstration of every target task; and, to hold it

@@ -5,9 +5,10 @@ seed would train another prompt, another test set would ask other questions. The
 
     variance between examples / N  +  variance between seeds / J  -  the part that both count twice,
 
-estimated as in a two-way analysis of variance without replication, and t has Satterthwaite's degrees of freedom. Where the
-metric is a mean of example scores, these scores are what is analysed; for any other metric they are its jackknife values,
-N times the score less N - 1 times the score without the example, which for a mean are the example scores themselves.
+estimated as in a two-way analysis of variance without replication, and t has Satterthwaite's degrees of freedom, at least those of
+its smallest mean square. Where the metric is a mean of example scores, these scores are what is analysed; for any other metric
+they are its jackknife values, N times the score less N - 1 times the score without the example, which for a mean are the example
+scores themselves.
 """
 
 from __future__ import annotations
@@ -148,12 +149,13 @@ def difference(a: Sample, b: Sample, *, span: float = 100.0) -> Difference:
     seeds = [each.seed_variance() for each in (a, b)]
     seed_variance = sum(part for part, _ in seeds)
     whole = by_example + seed_variance
-    weight = by_example**2 / df + sum(part**2 / free for part, free in seeds if free)
+    parts = [(by_example, float(df)), *seeds]
+    least = min([df, *(len(each.values) - 1 for each, (_, free) in zip((a, b), seeds, strict=True) if free)])
     return Difference(
         observed=float(gaps.mean()),
         centre=centre,
         error=whole**0.5,
-        df=whole**2 / weight if weight else float(df),
+        df=_degrees(parts, least),
         examples=N,
         example_variance=variance,
         seed_variance=seed_variance,
@@ -175,12 +177,13 @@ def interval(
     On a scale with two ends it is Wilson's, for as many right-or-wrong examples as would give the same variance, so that it
     stays on the scale and is not empty where every example scores the same. On a scale with one end it is that of t.
     """
-    _J, N = sample.values.shape
+    J, N = sample.values.shape
     by_example = float(sample.values.mean(axis=0).var(ddof=1)) / N if N > 1 else 0.0
     seed_variance, free = sample.seed_variance()
     whole = by_example + seed_variance
-    weight = by_example**2 / max(N - 1, 1) + (seed_variance**2 / free if free else 0.0)
-    quantile = _quantile(level, whole**2 / weight if weight else float(max(N - 1, 1)))
+    of_examples = max(N - 1, 1)
+    least = min(J - 1, of_examples) if free else of_examples
+    quantile = _quantile(level, _degrees([(by_example, float(of_examples)), (seed_variance, free)], least))
     if not np.isfinite(highest):
         half = quantile * whole**0.5
         return max(lowest, sample.score - half), sample.score + half
@@ -193,6 +196,15 @@ def interval(
     half = quantile / below * (spread / count + (quantile / (2.0 * count)) ** 2) ** 0.5
     ends = lowest + width * (middle - half), lowest + width * (middle + half)
     return max(lowest, min(ends[0], sample.score)), min(highest, max(ends[1], sample.score))
+
+
+def _degrees(parts: Sequence[tuple[float, float]], least: int) -> float:
+    """Satterthwaite's degrees of freedom of a sum of variances, each with its own (0 where it is known to be none), and not fewer than
+    `least`, of the smallest mean square: a variance between seeds that is the difference of two mean squares and just above 0 would
+    have next to none (Gaylor and Hopper 1969)."""
+    weight = sum(part**2 / free for part, free in parts if free)
+    whole = sum(part for part, _ in parts)
+    return max(whole**2 / weight, float(least)) if weight else parts[0][1]
 
 
 def _quantile(level: float, df: float) -> float:
