@@ -261,3 +261,12 @@ def test_a_schema_that_nothing_can_begin_is_refused_before_an_answer(schema: dic
 def test_a_store_that_is_not_there_is_not_an_empty_one(tmp_path: Path) -> None:
     for verb in ("list", "gc"):
         entry.refused("registry", verb, "--store", tmp_path / "none", says=("There is no store at", "registry add"))
+
+
+@pytest.mark.parametrize("url", ["data:,x", "memory-less://x", "zip://x::file://{folder}/nothing.zip"])
+def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path, url: str) -> None:
+    registry = Registry(tmp_path / "store")
+    registry.add("words", writer(NewVersion(method="zero", max_new_tokens=2)))
+    where = url.format(folder=tmp_path)
+    entry.refused("registry", "push", "words", where, "--store", registry.folder, says=(where.partition(":")[0],))
+    entry.refused("registry", "pull", where, "words", "--store", registry.folder, says=(where.partition(":")[0],))
