@@ -105,6 +105,7 @@ def add(
 def listing(store: Store, as_json: o.Json = False) -> None:
     """List the prompts: versions, aliases, method, task, scores."""
     prompts = _store(store)
+    prompts.refuse_missing()
     rows = []
     for name in prompts.names():
         index = prompts.index(name)
@@ -245,7 +246,9 @@ def rm(
 @registry.command(cls=Verb)
 def gc(store: Store, as_json: o.Json = False) -> None:
     """Remove what killed writers left; what an index names is never touched."""
-    gone = [str(path) for path in _store(store).collect()]
+    prompts = _store(store)
+    prompts.refuse_missing()
+    gone = [str(path) for path in prompts.collect()]
     if as_json:
         print_json({"removed": gone})
     else:
