@@ -104,6 +104,8 @@ def add(
 @registry.command("list", cls=Verb)
 def listing(store: Store, as_json: o.Json = False) -> None:
     """List the prompts: versions, aliases, method, task, scores."""
+    from foreword.util import phrases
+
     prompts = _store(store)
     prompts.refuse_missing()
     rows = []
@@ -122,7 +124,7 @@ def listing(store: Store, as_json: o.Json = False) -> None:
             ", ".join(aliases),
             str(summary["method"]),
             str(summary["task"]),
-            ", ".join(f"{metric} {value:.1f}" for metric, value in sorted(summary["scores"].items())),
+            phrases.scores(summary["scores"]),
             version.digest[:12],
         ]
         for name, version, aliases, summary in rows
