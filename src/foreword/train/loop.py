@@ -18,6 +18,7 @@ from foreword.engine.memory import Budget
 from foreword.train import checkpoint
 from foreword.train.optim import optimizer, rate
 from foreword.train.trainables import PrefixLike, Setup, Trainable, Training
+from foreword.util.allocator import FreedMemory
 from foreword.util.errors import ForewordError, TrialFailedError
 from foreword.util.files import canonical
 from foreword.util.progress import Progress, silent
@@ -125,7 +126,7 @@ def _fit(
     steps = optimizer(tuning.optimizer, training.groups(tuning.learning_rate), tuning.weight_decay)
     rates = [group["lr"] for group in steps.param_groups]
     state = _resume(*place, training, steps) or State()
-    budget = Budget(MICRO_TOKENS)
+    budget, freed = Budget(MICRO_TOKENS), FreedMemory()
     if state.step == 0:
         begun = time.perf_counter()
         start = evaluate()
@@ -139,6 +140,7 @@ def _fit(
         places = step_places(len(rows), tuning.batch_size, state.step, seed=setup.seed)
         with training.backbone.activation_checkpointing(tuning.gradient_checkpointing):
             loss = _step(training, [rows[place] for place in places], steps, tuning.max_grad_norm, budget)
+        freed.settle()
         if loss != loss or loss == float("inf"):
             raise TrialFailedError(
                 f"The training loss is no longer a number at step {state.step}; "
