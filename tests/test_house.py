@@ -112,6 +112,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
     "study": (
         "base boundary command composed earlier fitting folds measure places positions preset profiled remembered representable "
         "resolve spec",
+        "consistent",
         "grid trial",
         "cost gate plan stored",
         "compare pace questions single unit",

@@ -141,8 +141,9 @@ def _laid(names: list[str], scale: str, overrides: Given, only: list[str]) -> li
     """All studies, laid out before the first runs, so that what is refused is refused at once. `all`: those that have the scale."""
     from foreword.study import preset as presets
     from foreword.study.grid import lay_out
+    from foreword.study.questions import known_questions
 
-    chosen = [presets.preset(name) for name in (presets.names() if names == [ALL] else names)]
+    chosen = [known_questions(presets.preset(name)) for name in (presets.names() if names == [ALL] else names)]
     if names == [ALL]:
         chosen = [preset for preset in chosen if scale in preset.scales]
     return [lay_out(preset, scale, overrides, only) for preset in chosen]

@@ -22,9 +22,10 @@ from foreword.study.grid import CellSpec, Study, units_of
 from foreword.study.measure import grouped
 from foreword.study.pace import pace
 from foreword.study.positions import FORWARD
-from foreword.study.resolve import row_of
+from foreword.study.preset import settings_of_task
+from foreword.study.resolve import row_of, task_of
 from foreword.study.trial import Trial
-from foreword.study.unit import Bench
+from foreword.study.unit import Bench, on_task
 from foreword.tasks import about
 from foreword.train.trainables import TRAINABLES
 from foreword.util import phrases
@@ -154,7 +155,7 @@ def at_hand(run: Run) -> bool:
     else:
         cached = Path(constants.HF_HUB_CACHE) / f"models--{name.replace('/', '--')}"
         here = here_by_name(name) or stands(name) or cached.is_dir()
-    return here and about(run.task, run.data_dir or None).ready
+    return here and (stands(run.data) if run.data else about(run.task, run.data_dir or None).ready)
 
 
 def price(study: Study, out: Path) -> Priced:
@@ -174,7 +175,7 @@ def _tasks(cell: CellSpec) -> tuple[str, ...]:
 
 
 def _with_task(cell: CellSpec, name: str) -> Run:
-    return cell.settings().model_copy(update={"task": name})
+    return on_task(cell.settings(), name)
 
 
 def _line(cells: Sequence[CellSpec], **numbers: Any) -> Line:
@@ -284,11 +285,13 @@ def _flops(row: Method) -> int:
 
 
 def _sizes(cell: CellSpec) -> tuple[int, int]:
-    """Official sizes of what is trained on and of what is scored: the test split, or dev where its answers are hidden."""
-    train, scored = (
-        {held.split: (held.official, held.kind) for held in about(name).splits}
-        for name in ((cell.train_on or (cell.at.task,))[0], cell.at.task)
-    )
+    """Official sizes of what is trained on and of what is scored: the test split, or dev where its answers are hidden; of a user's own
+    examples, how many there are."""
+    names = ((cell.train_on or (cell.at.task,))[0], cell.at.task)
+    if any("data" in settings_of_task(name) for name in names):
+        tasks = [task_of(on_task(cell.settings(), name)) for name in names]
+        return len(tasks[0].train), len(tasks[1].test)
+    train, scored = ({held.split: (held.official, held.kind) for held in about(name).splits} for name in names)
     order = [name for name in ("test", "dev", "eval", "valid", "val") if name in scored]
     open_ones = [name for name in order if scored[name][1] != "answers hidden"] or order
     return train.get("train", (0, ""))[0], scored[open_ones[0]][0] if open_ones else 0
