@@ -60,7 +60,11 @@ ROOM = ("max_new_tokens = 4, ", "")
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("[1, 2]", "[]", "The part lengths is laid out over length, of which the scale smoke has no values; give axes ="),
+        (
+            "[1, 2]",
+            "[]",
+            "The part lengths is laid out over length, of which the scale smoke has no values; give axes =",
+        ),
         ("[1, 2]", "[2, 2]", "The length of the scale smoke hold '2' twice"),
         ("length = [1", "width = [1", "There is no entry of scale.axes 'width'. Known: adaptation, init, length"),
         ('models = { m = "reference" }', "models = {}", "scale.models is a table, but must be a table of one or"),

@@ -173,7 +173,9 @@ def _accepted(annotation: Any, metadata: Sequence[Any]) -> str:
         least = " of one or more," if any(isinstance(bound, annotated_types.MinLen) for bound in metadata) else ","
         return f"a list{least} each {_accepted(get_args(annotation)[0], [])}"
     if origin is dict:
-        least = " of one or more entries" if any(isinstance(bound, annotated_types.MinLen) for bound in metadata) else ""
+        least = (
+            " of one or more entries" if any(isinstance(bound, annotated_types.MinLen) for bound in metadata) else ""
+        )
         values = _accepted(get_args(annotation)[1], [])
         return f"a table{least}" + ("" if values == "anything" else f", each {values}")
     if annotation is Any:

@@ -11,7 +11,14 @@ from foreword.study.preset import LABELS, SCALES, Part, Preset, Scale, settings_
 from foreword.tasks import TASKS
 from foreword.util.errors import ForewordError, unknown
 
-LAID = ("model", "task", "methods", "seeds", "out", "folds")  # settings of a run that the grid itself lays out, or that it cannot have
+LAID = (
+    "model",
+    "task",
+    "methods",
+    "seeds",
+    "out",
+    "folds",
+)  # settings of a run that the grid itself lays out, or that it cannot have
 GATES = ("gate-similarity", "gate-certainty")
 NAME = re.compile(r"[^/\\\x00-\x1f.][^/\\\x00-\x1f]*")
 
@@ -39,7 +46,9 @@ def consistent(preset: Preset) -> Preset:
 
 
 def _keys(preset: Preset, table: str) -> list[str]:
-    return list(dict.fromkeys(key for name in SCALES if name in preset.scales for key in getattr(preset.at(name), table)))
+    return list(
+        dict.fromkeys(key for name in SCALES if name in preset.scales for key in getattr(preset.at(name), table))
+    )
 
 
 def _methods(part: Part) -> None:
@@ -82,8 +91,8 @@ def _scale(preset: Preset, name: str, scale: Scale) -> None:
         for axis in part.over:
             if not scale.axes.get(axis):
                 raise ForewordError(
-                    f"The part {part.name} is laid out over {axis}, of which the scale {name} has no values; give axes = {{ {axis} = [...] }} "
-                    f"there, or parts = {{ {part.name} = {{ skip = true }} }}."
+                    f"The part {part.name} is laid out over {axis}, of which the scale {name} has no values; give axes = "
+                    f"{{ {axis} = [...] }} there, or parts = {{ {part.name} = {{ skip = true }} }}."
                 )
 
 

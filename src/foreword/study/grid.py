@@ -111,8 +111,8 @@ def _refuse_empty(preset: Preset, scale: str, cells: Collection[CellSpec]) -> No
         left_out = preset.at(scale).parts.get(part.name, {}).get("skip", False)
         if not left_out and all(cell.at.part != part.name for cell in cells):
             raise ForewordError(
-                f"The part {part.name} has no cell at the scale {scale}: none of its models, tasks or carried prompts is there; leave it out "
-                f"by parts = {{ {part.name} = {{ skip = true }} }} in [{scale}]."
+                f"The part {part.name} has no cell at the scale {scale}: none of its models, tasks or carried prompts is there; leave "
+                f"it out by parts = {{ {part.name} = {{ skip = true }} }} in [{scale}]."
             )
 
 

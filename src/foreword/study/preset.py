@@ -61,9 +61,10 @@ class Part(Settings):
 class Scale(Settings):
     """What fills the grid at one scale.
 
-    models, tasks: the paper's names with ours; `t5-small@span` is a variant of a model; see `settings_of_task`. axes: the values of each axis. run: settings of
-    every run; each: settings of the runs of one task, by the paper's name. generated: answers are generated and compared as texts, also
-    where there are choices. parts: what parts of the grid have otherwise at this scale, by their names. about: what it is, in a sentence.
+    models, tasks: the paper's names with ours (see `settings_of_task`); `t5-small@span` is a variant of a model. axes: the values of each
+    axis. run: settings of every run; each: settings of the runs of one task, by the paper's name. generated: answers are generated and
+    compared as texts, also where there are choices. parts: what parts of the grid have otherwise at this scale, by their names. about:
+    what it is, in a sentence.
     """
 
     prefix: ClassVar[str] = "scale."

@@ -7,7 +7,7 @@ import altair as alt
 
 from foreword.report.drawing import CARD, INK, MUTED, axis_of, colour_of, plain
 from foreword.report.study.held import hold
-from foreword.report.study.marks import WIDTH, Picture, Rows, colours, ghost_of, point_of, value
+from foreword.report.study.marks import LARGE, WIDTH, Picture, Rows, colours, ghost_of, point_of, value
 from foreword.results.cells import Entry, Row, Table
 from foreword.results.papers import Paper
 from foreword.util import phrases
@@ -24,7 +24,13 @@ def bars(table: Table, column: int, preset: str, paper: Paper | None) -> Picture
     cells = numbers_in(table, column)
     names = [plain(" · ".join(filter(None, row.head))) for row, _ in cells]
     methods = [entry.paper.get("method", row.head[-1]) for row, entry in cells]
-    numbered = colours(methods)
+    every = colours(
+        entry.paper.get("method", row.head[-1])
+        for row in table.rows
+        for entry in row.entries
+        if isinstance(entry, Entry)
+    )
+    numbered = {method: every[method] for method in methods}
     data: Rows = []
     ghosts: Rows = []
     for (_, entry), name, method in zip(cells, names, methods, strict=True):
@@ -46,12 +52,13 @@ def bars(table: Table, column: int, preset: str, paper: Paper | None) -> Picture
         if logarithmic
         else alt.Scale(domain=[min(0.0, *values), max(values) * 1.03 or 1.0], nice=False)
     )
-    title = {"numbers": "numbers trained (log scale)", "s": "seconds (log scale)"}.get(unit) or phrases.title(
-        cells[0][1].metric
-    )
-    x = alt.X("x:Q", scale=scale, axis=axis_of(title, **({"format": "~s"} if logarithmic else {})))
+    metrics = {entry.metric for _, entry in cells}
+    scored = phrases.title(cells[0][1].metric) if len(metrics) == 1 else "score, each task by its own metric"
+    title = {"numbers": "numbers trained", "s": "seconds"}.get(unit, scored) + " (log scale)" * logarithmic
+    x = alt.X("x:Q", scale=scale, axis=axis_of(title, **(LARGE if logarithmic else {})))
+    room = min(230, max(6.5 * len(name) for name in names))  # of the names, in pixels
     y = alt.Y(
-        "y:N", sort=names, axis=axis_of("", grid=False, domain=False, ticks=False, labelLimit=150, labelColor=INK)
+        "y:N", sort=names, axis=axis_of("", grid=False, domain=False, ticks=False, labelLimit=230, labelColor=INK)
     )
     ink = alt.Color("ink:N", scale=None)
     base, held_by = alt.Chart(alt.Data(values=data)), alt.Chart(alt.Data(values=ghosts or [{"x": None}]))
@@ -67,6 +74,6 @@ def bars(table: Table, column: int, preset: str, paper: Paper | None) -> Picture
                 x=x, y=y, description="hover:N"
             ),
         ]
-    chart = alt.layer(*layers).properties(width=WIDTH - 60, height=max(60, 26 * len(names)))
+    chart = alt.layer(*layers).properties(width=max(150, WIDTH + 60 - room), height=max(60, 26 * len(names)))
     description = "; ".join(f"{name}: {value(entry)}" for name, (_, entry) in zip(names, cells, strict=True))
     return Picture(table.columns[column], chart, f"{table.columns[column]}: {description}", numbered, bool(ghosts))

@@ -15,6 +15,7 @@ from foreword.results.papers import Number
 from foreword.util import phrases
 
 WIDTH, HEIGHT = 320, 220
+LARGE = {"labelExpr": "replace(format(datum.value, '~s'), 'G', 'B')"}  # numbers of an axis as 10k, 10M, 10B
 Rows = list[dict[str, Any]]
 
 
