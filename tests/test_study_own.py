@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -171,3 +172,41 @@ def test_a_task_is_read_anew_where_a_part_words_it_otherwise(tmp_path: Path) -> 
     assert bench.run_of(line) != Run(model="reference")
     assert bench._task(line, "mini-dart").template.extract == "(.)"
     assert bench._task(other, "mini-dart").template.extract != "(.)"
+
+
+def test_two_runs_of_one_folder_share_the_work(tmp_path: Path) -> None:
+    path, out = save(tmp_path, model=str(entry.save_model(tmp_path / "bloom", "bloom"))), tmp_path / "out"
+    lines: list[str] = []
+    with ThreadPoolExecutor(2) as pool:
+        tallies = list(pool.map(lambda _: carry_out(laid(path), Job(out, "mine"), say=lines.append), range(2)))
+    assert [tally.failed for tally in tallies] == [0, 0] and len(list((out / "records").iterdir())) == 5
+    assert {cell.state for cell in read(out, "mine").cells} == {"done"} and not (out / "claims").exists()
+
+
+@pytest.mark.parametrize("damage", ['{"state": "done", "other": 1}', "{", "[]"])
+def test_a_damaged_state_names_its_file(damage: str, tmp_path: Path) -> None:
+    path = save(tmp_path, ('methods = ["pt", "ipt"]', 'methods = ["zero"]'), model=str(tmp_path / "absent"))
+    out = tmp_path / "out"
+    carry_out(laid(path), Job(out, "mine"))
+    state = next((out / "cells").iterdir())
+    state.write_text(damage, encoding="utf-8")
+    ran = entry.foreword("study", "show", out)
+    assert ran.code == 2 and state.name in ran.err
+
+
+def test_a_damaged_study_names_its_file(tmp_path: Path) -> None:
+    path, out = save(tmp_path, model=str(tmp_path / "absent")), tmp_path / "out"
+    carry_out(laid(path), Job(out, "mine"))
+    document = out / "studies" / "mine.json"
+    document.write_text(document.read_text(encoding="utf-8").replace('"scale"', '"scales"'), encoding="utf-8")
+    ran = entry.foreword("study", "show", out)
+    assert ran.code == 2 and "mine.json is not of the shape this version writes" in ran.err
+    assert entry.foreword("study", path, "--out", out, "--jobs", "-1").code == 2
+
+
+def test_a_study_whose_cells_all_failed_has_its_page_and_site(tmp_path: Path) -> None:
+    path, out = save(tmp_path, model=str(tmp_path / "absent")), tmp_path / "out"
+    ran = entry.foreword("study", path, "--out", out)
+    assert ran.code == 3 and "5 failed; --retry-failed" in ran.out
+    assert "What failed" in (out / "report.html").read_text(encoding="utf-8")
+    assert entry.foreword("report", out, "--out", tmp_path / "site").code == 0

@@ -274,8 +274,9 @@ def _tight(places: NDArray[np.int64], unit: Matrix) -> NDArray[np.float64]:
         return np.ones(len(places))
     rows = unit[places]  # [P, k, H]
     cosines = (rows @ rows.transpose(0, 2, 1)).astype(np.float64)
-    whole: NDArray[np.float64] = cosines.sum(axis=(1, 2)) - np.trace(cosines, axis1=1, axis2=2)
-    return whole / (k * (k - 1))
+    whole = cosines.sum(axis=(1, 2)) - np.trace(cosines, axis1=1, axis2=2)
+    each: NDArray[np.float64] = whole / (k * (k - 1))
+    return each
 
 
 def _unit(values: Matrix) -> Matrix:

@@ -19,7 +19,7 @@ LAID = (
     "out",
     "folds",
 )  # settings of a run that the grid itself lays out, or that it cannot have
-GATES = ("gate-similarity", "gate-certainty")
+GATES, GATED = ("gate-similarity", "gate-certainty"), {"pt", "ipt"}  # what a gate chooses between
 NAME = re.compile(r"[^/\\\x00-\x1f.][^/\\\x00-\x1f]*")
 
 
@@ -56,7 +56,7 @@ def _methods(part: Part) -> None:
         head = current(LABELS.get(method, method)).partition(":")[0].partition("+")[0]
         if head not in ROWS and method not in LABELS:
             raise unknown("method", method, [*LABELS, *ROWS])
-        if method in GATES and not {"pt", "ipt"} <= {*part.methods[:place]}:
+        if method in GATES and not {*part.methods[:place]} >= GATED:
             raise ForewordError(
                 f"The part {part.name} has the method {method}, which chooses between PT and IPT; name pt and ipt before it."
             )
@@ -66,9 +66,9 @@ def _methods(part: Part) -> None:
 def _scale(preset: Preset, name: str, scale: Scale) -> None:
     """One scale: what it says of parts and tasks is said of those that are there, and each axis has values."""
     names = [part.name for part in preset.parts]
-    for part in scale.parts:
-        if part not in names:
-            raise unknown(f"part, of which the scale {name} says something,", part, names)
+    for other in scale.parts:
+        if other not in names:
+            raise unknown(f"part, of which the scale {name} says something,", other, names)
     for task in scale.each:
         if task not in scale.tasks:
             raise unknown(f"task of the scale {name}", task, scale.tasks)

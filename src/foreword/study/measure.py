@@ -38,6 +38,11 @@ class Difference:
     one_seed: bool = False
 
     @property
+    def above(self) -> bool:
+        """Whether the whole interval is above zero."""
+        return self.ci95[0] > 0
+
+    @property
     def sure(self) -> int:
         """1 where it is surely above zero, -1 where surely below, 0 where that is not told."""
         if self.p >= ALPHA or self.one_seed:

@@ -44,7 +44,11 @@ def _above(cells: Sequence[Cell], ours: str, theirs: str) -> Test | None:
             gap = difference(*pair) if all(pair) else None
             if gap is not None:
                 gaps[model, task] = gap
-    return over_grid(f"{ours} is above {theirs}", adjusted(gaps), planned, "models and tasks") if planned else None
+    return (
+        over_grid(f"{ours} is above {theirs} on every model and task", adjusted(gaps), planned, "models and tasks")
+        if planned
+        else None
+    )
 
 
 def variance(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered, ...]:

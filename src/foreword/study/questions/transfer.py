@@ -55,9 +55,9 @@ def _matrices(
             task: named(choose(own, paper_task=task), "task", preset) for task in dict.fromkeys((*sources, *targets))
         }
         matrix = _matrix(at, gaps, base, sources, targets, f"{claim}, {name}", against)
-        renamed = {axis: tuple(names[task] for task in getattr(matrix, axis)) for axis in ("rows", "columns")}
+        rows, columns = (tuple(names[task] for task in each) for each in (sources, targets))
         claimed = f"A source task's soft prompt {claim} in most pairs ({name})"
-        answered += [replace(matrix, **renamed), over_grid(claimed, gaps, len(at), "pairs", most=True)]
+        answered += [replace(matrix, rows=rows, columns=columns), over_grid(claimed, gaps, len(at), "pairs", most=True)]
     return answered
 
 
