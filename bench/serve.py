@@ -24,7 +24,7 @@ import _run
 import httpx2 as httpx
 import torch
 
-from foreword.engine import Backbone, load_backbone
+from foreword.engine import Backbone, gguf, load_backbone
 from foreword.models import cache
 from foreword.models.shipped import BY_NAME, take
 from foreword.prompts import store
@@ -138,7 +138,8 @@ def serving(command: Sequence[object], port: int, path: str) -> Iterator[str]:
 
 def folder_of(model: str) -> Path:
     """Where a model's files lie, for another library to load."""
-    return take(model) if model in BY_NAME else cache.located(model)
+    path = take(model) if model in BY_NAME else cache.located(model)
+    return gguf.converted(path) if path.suffix == ".gguf" else path  # `transformers serve` reads no GGUF file by its path
 
 
 def filled(backbone: Backbone, where: Path, settings: argparse.Namespace) -> Registry:

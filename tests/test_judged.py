@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from foreword.results.cells import Entry
-from foreword.results.judged import MARGIN, difference, judge, rule, stand_ins
+from foreword.results.cells import Entry, Scored
+from foreword.results.judged import MARGIN, SUPERGLUE, difference, judge, rule, stand_ins
 from foreword.results.papers import Number, paper
 
 DART = {"model": "bloom-1b1", "method": "pt", "task": "dart"}
@@ -125,5 +125,50 @@ def test_the_mean_of_all_eight_tasks_is_superglue_and_of_fewer_is_not() -> None:
     assert (fewer.word, fewer.reason) == ("cannot say", "stood in: boolq+rte for superglue")
 
 
+def mtop(task: str, *scored: Scored) -> tuple[str, str]:
+    """The verdict on a number of this task beside one of MTOP that the paper scored on dev."""
+    number = replace(PRINTED, value=41.2, at=DART | {"task": "mtop"}, metric="exact match", split="dev")
+    own = replace(ENTRY, task=task, metric="mtop_em", paper=DART | {"task": "mtop"}, scored=scored)
+    decided = judge(own, number)
+    return decided.word, decided.reason
+
+
+def test_another_split_than_the_paper_s_is_no_agreement() -> None:
+    assert mtop("mtop") == ("cannot say", "ours is scored on test, the paper's on dev")
+    assert mtop("mtop", Scored("mtop", "test", 4386, 4386, "rows"))[1] == "ours is scored on test, the paper's on dev"
+    assert mtop("mtop-dev")[0] == "agrees", "the eval split of MTOP is what others call dev"
+    assert mtop("mtop-dev", Scored("mtop-dev", "dev", 2235, 2235, "rows"))[0] == "agrees"
+
+
+def test_a_part_of_the_split_is_another_set_of_examples() -> None:
+    part = "ours is scored on 859 of 2,235 rows of the official dev split"
+    assert mtop("mtop-dev", Scored("mtop-dev", "dev", 859, 2235, "rows")) == ("cannot say", part)
+    limited = Scored("dart", "test", 200, 5097, "examples")
+    assert verdict(scored=(limited,))[1] == "ours is scored on 200 of 5,097 examples of the official test split"
+    assert verdict(scored=(replace(limited, part=5097),))[0] == "agrees"
+
+
+def test_each_task_of_a_mean_has_to_be_scored_as_the_paper_scored_it() -> None:
+    at = {"model": "t5-small", "method": "pt", "task": "superglue", "length": "100"}
+    number = paper("lester2021").number("lester2021-scale", at)
+    assert number is not None and number.split == "dev"
+    names = sorted(SUPERGLUE)
+    whole = tuple(Scored(name, "dev", 100, 100, "rows") for name in names)
+    entry = replace(
+        ENTRY, model="google/t5-small-lm-adapt", metric="mean over tasks", paper=at, task="+".join(names), score=58.6,
+        ci95=(58.1, 59.1), scored=whole,
+    )  # fmt: skip
+    assert judge(entry, number).word == "agrees"
+    part = judge(replace(entry, scored=(*whole[:-1], Scored("wsc", "dev", 4, 104, "rows"))), number)
+    assert part.reason == "wsc: ours is scored on 4 of 104 rows of the official dev split"
+
+
+def test_the_papers_scored_what_their_data_say() -> None:
+    by_task = {number.at["task"]: number.split for number in paper("sun2023").of("sun2023-main")}
+    assert by_task == {"totto": "dev", "dart": "test", "spider": "dev", "mtop": "dev", "logic2text": "test"}
+    assert {number.split for number in paper("lester2021").of("lester2021-paraphrase")} == {"dev"}
+
+
 def test_the_rule_is_stated_with_its_margin() -> None:
     assert "±2 points" in rule() and "more than 2 points apart" in rule()
+    assert "another split than the paper's or on a part of the official split" in rule()

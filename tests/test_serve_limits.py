@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -27,7 +28,9 @@ import tiny
 from foreword.engine import Backbone
 from foreword.prompts import store
 from foreword.registry import Registry
+from foreword.serve.app import app_of
 from foreword.serve.log import RequestLog, lines_of
+from foreword.serve.service import Service, Settings
 from foreword.util.errors import ForewordError
 from serving import Running
 
@@ -115,6 +118,33 @@ def test_a_caller_that_leaves_is_forgotten(one: Backbone, stream: bool, tmp_path
         waited(lambda: len(list(lines_of(log))) == 3)
         assert {line["status"] for line in lines_of(log)} == {499}
         assert running.text(BASE, [5], max_tokens=2) is not None
+
+
+@pytest.mark.parametrize("path", ["/v1/completions", "/v1/chat/completions", "/v1/foreword/load"])
+def test_a_caller_that_leaves_before_its_body_is_there_is_no_fault(one: Backbone, path: str) -> None:
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [(b"host", b"localhost")],
+    }
+    received = [
+        {"type": "http.request", "body": b'{"model": ', "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return received.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    with contextlib.closing(Service(one, Settings(admin=True))) as service:
+        asyncio.run(app_of(service, "test")(scope, receive, send))
+    assert sent[0]["status"] == 499 and not received
 
 
 # -- keys -------------------------------------------------------------------------------------------------------------------

@@ -189,6 +189,18 @@ def test_a_sampled_token_follows_the_distribution() -> None:
         assert counts[4] == 0
 
 
+def test_logits_that_differ_by_little_draw_the_same_token() -> None:
+    rng = torch.Generator().manual_seed(0)
+    sampling = Sampling(temperature=0.7, top_p=0.9)
+    changed = 0
+    for trial in range(3000):
+        logits = 0.3 * torch.randn(300, generator=rng)
+        other = logits + 1e-4 * torch.randn(300, generator=rng)  # a thousand times what rounding does
+        drawn = {choose(each, replace(sampling, seed=trial), 0, ()) for each in (logits, other)}
+        changed += len(drawn) > 1
+    assert changed <= 2, "a draw on a cumulative sum changes in 15"
+
+
 @pytest.mark.parametrize(
     ("sampling", "possible"),
     [

@@ -270,6 +270,29 @@ def test_mtop_in_its_official_layout(tmp_path: Path) -> None:
     assert task.notes == () and "official" in task.source
 
 
+def test_mtop_scored_on_eval_cuts_dev_from_train(tmp_path: Path) -> None:
+    def rows(split: str, count: int) -> str:
+        words = [f"{split}{number}" for number in range(count)]
+        cells = [f"1\tIN:A\t\t\t\t\t[IN:A {word} ]\t{json.dumps({'tokens': ['say', word]})}" for word in words]
+        return "\n".join(cells) + "\n"
+
+    made(tmp_path / "mtop", {f"en/{split}.txt": rows(split, size) for split, size in (("train", 12), ("eval", 5))})
+    task = tasks.load("mtop-dev", tmp_path)
+    assert [len(task.split(split)) for split in SPLITS] == [9, 3, 5]
+    assert [example.id for example in task.test] == [f"eval-{number}" for number in range(1, 6)]
+    assert {example.question.split()[-1][:5] for example in (*task.train, *task.dev)} == {"train"}
+    assert tasks.about("mtop-dev", tmp_path).ready, "the test file is not read"
+    held = tasks.scored("mtop-dev")
+    assert held is not None and (held.split, held.name, held.official) == ("eval", "dev", 2235)
+
+
+def test_xsemplr_s_part_of_mtop_has_no_eval_split_to_score(tmp_path: Path) -> None:
+    made(tmp_path / "mtop", {f"{split}.en.compact.tsv": "utterance\tparse\n" for split in ("dev", "test")})
+    assert not tasks.about("mtop-dev", tmp_path).ready
+    with pytest.raises(ForewordError, match=r"has no en/train\.txt or train\.txt"):
+        tasks.load("mtop-dev", tmp_path)
+
+
 @pytest.mark.parametrize(
     ("name", "rows"),
     [

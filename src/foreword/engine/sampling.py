@@ -1,13 +1,19 @@
 """The choice of the next token: the likeliest, or one drawn by a seed that depends on the row's seed and the token's position alone, so
-that a sampled answer does not depend on its batch-mates either."""
+that a sampled answer does not depend on its batch-mates either.
+
+A token is drawn by the Gumbel-max trick: each token's logit gets a number of its own, and the greatest sum wins, which is a draw by the
+softmax. Rounding changes it only where the two greatest sums are equal to rounding. A number drawn on a cumulative sum lies near one of its
+many bounds far more often: of 7,000 answers in mixed batches, half of them sampled, one was another than alone."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from random import Random
+from hashlib import sha256
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from foreword.util.errors import ForewordError
@@ -55,14 +61,17 @@ def choose(logits: Tensor, sampling: Sampling, position: int, previous: Sequence
         logits = _penalised(logits, sampling.repetition_penalty, previous)
     if sampling.temperature == 0.0:
         return int(logits.max(dim=-1).indices)
-    chances = torch.softmax(_truncated(logits.double() / sampling.temperature, sampling), dim=-1)  # [V]
-    if sampling.min_p > 0.0:
-        chances = torch.where(chances < sampling.min_p * chances.max(), 0.0, chances)
-    bounds = chances.cumsum(dim=-1)
-    drawn = Random(f"{sampling.seed}/{position}").random() * float(bounds[-1])
-    token = int(torch.searchsorted(bounds, torch.tensor(drawn, dtype=bounds.dtype, device=bounds.device), right=True))
-    last = int(torch.nonzero(chances)[-1])  # where rounding puts the drawn number at the very end
-    return min(token, last)
+    logits = _truncated(logits.double() / sampling.temperature, sampling)
+    possible = torch.nonzero(torch.isfinite(logits)).flatten()  # [K], K of the V tokens
+    noise = _gumbel(f"{sampling.seed}/{position}", len(logits), possible.cpu().numpy())
+    return int(possible[(logits[possible] + torch.from_numpy(noise).to(logits.device)).argmax()])
+
+
+def _gumbel(key: str, size: int, tokens: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Numbers of the standard Gumbel distribution for some of `size` tokens [K]: each depends on the key and the token alone."""
+    seed = int.from_bytes(sha256(key.encode()).digest()[:16], "little")
+    uniform = np.random.Generator(np.random.PCG64(seed)).random(size)[tokens]
+    return -np.log(-np.log(np.clip(uniform, 1e-300, None)))
 
 
 def ruled_out(logits: Tensor, allowed: Tensor) -> Tensor:
@@ -80,7 +89,7 @@ def _penalised(logits: Tensor, penalty: float, previous: Sequence[int]) -> Tenso
 
 
 def _truncated(logits: Tensor, sampling: Sampling) -> Tensor:
-    """Logits [V], -inf where top_k and top_p leave a token out; of equal logits at a border all stay."""
+    """Logits [V], -inf where top_k, top_p and min_p leave a token out; of equal logits at a border all stay."""
     if 0 < sampling.top_k < len(logits):
         border = torch.topk(logits, sampling.top_k).values[-1]
         logits = logits.masked_fill(logits < border, float("-inf"))
@@ -89,4 +98,7 @@ def _truncated(logits: Tensor, sampling: Sampling) -> Tensor:
         before = torch.softmax(ordered, dim=-1).cumsum(dim=-1) - torch.softmax(ordered, dim=-1)
         dropped = before >= sampling.top_p  # the likeliest always stays
         logits = logits.index_fill(0, order[dropped], float("-inf"))
+    if sampling.min_p > 0.0:
+        chances = torch.softmax(logits, dim=-1)
+        logits = logits.masked_fill(chances < sampling.min_p * chances.max(), float("-inf"))
     return logits

@@ -39,11 +39,23 @@ class Coordinates:
 
 
 @dataclass(frozen=True)
+class Scored:
+    """Which examples stand behind a score. split: of the task's source, `test` or `dev`. part: how many of it were scored, of the
+    official `whole`, in `unit`."""
+
+    task: str
+    split: str
+    part: int
+    whole: int
+    unit: str
+
+
+@dataclass(frozen=True)
 class Cell:
     """id: digest of all settings that the cell was asked with. paper: the coordinates of the paper's number that it is held against, in
     the paper's words (`model`, `task`, `method`, `length`, ...): the names that differ from `at` are stand-ins. examples: planned, where
     that is known. record: None unless it is done. cause: why a failed cell failed, in one sentence. shape: of the model that answered:
-    its `parameters`, `hidden` size and `layers`, where it is done."""
+    its `parameters`, `hidden` size and `layers`, where it is done. scored: which examples; None where that is not known."""
 
     id: str
     at: Coordinates
@@ -53,6 +65,7 @@ class Cell:
     cause: str = ""
     examples: int | None = None
     shape: Mapping[str, int] = field(default_factory=dict)
+    scored: Scored | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +75,7 @@ class Entry:
     score: mean over seeds, None where nothing is done; spread: standard deviation over seeds, None with fewer than two. ci95: over
     examples and seeds. seeds, examples: done, of seeds_planned, examples_planned. metric, model, task: ours. paper: coordinates of the
     paper's number. cells: ids. cause: why there is no number, or why seeds are missing. unit: what the score is in, "" for points of
-    0 to 100."""
+    0 to 100. scored: which examples, of each task; empty where that is not known."""
 
     score: float | None
     spread: float | None
@@ -78,6 +91,7 @@ class Entry:
     cells: tuple[str, ...]
     cause: str = ""
     unit: str = ""
+    scored: tuple[Scored, ...] = ()
 
 
 @dataclass(frozen=True)

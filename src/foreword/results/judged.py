@@ -8,7 +8,8 @@ from typing import Literal
 
 from scipy.stats import t as student
 
-from foreword.results.cells import Entry
+from foreword import tasks
+from foreword.results.cells import Entry, Scored
 from foreword.results.papers import Number
 from foreword.util import phrases
 
@@ -17,8 +18,8 @@ RULE = (
     "A cell agrees where the whole 95% interval of ours less the paper's lies within ±{margin:g} points, and differs where that interval "
     "leaves out zero and the two are more than {margin:g} points apart; everything else cannot be said. The interval joins ours (over "
     "seeds and examples) with the paper's: its spread over runs, where it gives one, and how exactly it was printed or read off. Nothing "
-    "is said of a cell where another model, task or metric stood in for the paper's, where seeds or examples are missing, or of one seed "
-    "of a tuned method."
+    "is said of a cell where another model, task or metric stood in for the paper's, where ours is scored on another split than the "
+    "paper's or on a part of the official split, where seeds or examples are missing, or of one seed of a tuned method."
 )
 
 
@@ -102,6 +103,9 @@ def _not_comparable(entry: Entry, number: Number, tuned: bool) -> str:
         return f"stood in: {', '.join(other)}"
     if _metric(entry.metric) != _metric(number.metric):
         return f"ours is {phrases.title(entry.metric)}, the paper's {number.metric}"
+    examples = _other_examples(entry, number)
+    if examples:
+        return examples
     if entry.seeds < entry.seeds_planned:
         return f"{entry.seeds} of {entry.seeds_planned} seeds are done"
     if entry.examples_planned is not None and entry.examples < entry.examples_planned:
@@ -109,6 +113,24 @@ def _not_comparable(entry: Entry, number: Number, tuned: bool) -> str:
     if tuned and entry.seeds < 2:
         return "one seed speaks of its prompt alone"
     return ""
+
+
+def _other_examples(entry: Entry, number: Number) -> str:
+    """Why ours is scored on other examples than the paper's; empty where it is not, or nothing is known of that."""
+    parts = entry.scored or tuple(filter(None, (_official(name) for name in entry.task.split("+"))))
+    for scored in parts:
+        of = f"{scored.task}: " if len(parts) > 1 else ""
+        if number.split and scored.split != number.split:
+            return f"{of}ours is scored on {scored.split}, the paper's on {number.split}"
+        if scored.part < scored.whole:
+            return f"{of}ours is scored on {scored.part:,} of {scored.whole:,} {scored.unit} of the official {scored.split} split"
+    return ""
+
+
+def _official(task: str) -> Scored | None:
+    """The whole split that a built-in task is scored on, for a number that does not say its examples."""
+    split = tasks.scored(task) if task in tasks.names() else None
+    return None if split is None else Scored(task, split.name, split.official, split.official, split.unit)
 
 
 def same_name(ours: str, theirs: str) -> bool:
@@ -124,6 +146,8 @@ ALIASES = {
     **{f"t5-{size}": (f"t5-{size}-lm-adapt", f"t5-v1_1-{size}") for size in ("small", "base", "large", "xl", "xxl")},
     **{task: (f"mrqa_{task}",) for task in ("textbookqa", "bioasq", "race", "duorc", "drop")},
     "re": ("mrqa_relation_extraction",),
+    "mtop": ("mtop-dev",),
+    "spider": ("spider-with-cells",),
 }
 _METRICS = {
     "BLEU": ("bleu", "totto_bleu"),

@@ -16,6 +16,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from foreword.serve.errors import HttpError, as_http
@@ -113,6 +114,10 @@ def _errors(app: FastAPI, service: Service) -> None:
     async def unknown_route(request: Request, error: HTTPException) -> JSONResponse:
         what = HttpError(error.status_code, f"{request.method} {request.url.path[:200]}: {error.detail}.")
         return JSONResponse(what.body(), error.status_code, dict(error.headers or {}))
+
+    @app.exception_handler(ClientDisconnect)
+    async def left(_: Request, __: ClientDisconnect) -> Response:
+        return Response(status_code=499)  # the caller went before the whole body was here: nobody is answered
 
     @app.exception_handler(Exception)
     async def fault(_: Request, error: Exception) -> JSONResponse:

@@ -28,8 +28,8 @@ class CellSpec:
     id: digest of all that follows but `paper`. run: settings of a Run, its folder and machine left out; its methods are those that are
     to answer the same examples, of which the cell is the one at.label. train_on: our names of the tasks that are trained on, where that
     is not at.task alone. relabel: answers of the scored task in the words of the trained one. generated: choices are not offered.
-    carries: id of the cell whose soft prompt it uses. gates: ids of the cells, PT's and IPT's, whose answers it chooses between. unit:
-    cells of one unit share a training.
+    carries: id of the cell whose soft prompt it uses. split: of the task, the one that is scored. gates: ids of the cells, PT's and
+    IPT's, whose answers it chooses between. unit: cells of one unit share a training.
     """
 
     id: str
@@ -41,6 +41,7 @@ class CellSpec:
     relabel: dict[str, str] = field(default_factory=dict)
     generated: bool = False
     carries: str = ""
+    split: str = "test"
     gates: tuple[str, ...] = ()
 
     @property
@@ -317,6 +318,8 @@ def _spec(
     elif part.train_on:
         paper["source"] = part.train_on
     plain = [run, part.relabel, scale.generated, list(trained), source.id if source else ""]
+    if part.split != "test":
+        plain.append(part.split)
     shared = [run | {"task": "", "data": ""}, part.relabel, scale.generated, list(trained), at.label, seed]
     return CellSpec(
         id=key_of({"cell": [at.as_dict(), *plain]})[:24],
@@ -328,6 +331,7 @@ def _spec(
         relabel=dict(part.relabel),
         generated=scale.generated,
         carries=source.id if source is not None else "",
+        split=part.split,
     )
 
 

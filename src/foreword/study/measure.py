@@ -77,8 +77,9 @@ def records_of(cells: Iterable[Cell]) -> list[Record]:
     return [cell.record for cell in cells if cell.record is not None]
 
 
-def entry(cells: Sequence[Cell], *, paper: dict[str, str] | None = None) -> Entry:
-    """The number of cells that differ in their seed alone."""
+def entry(cells: Sequence[Cell], *, paper: dict[str, str] | None = None, by: str = "") -> Entry:
+    """The number of cells that differ in their seed alone. by: another metric of theirs than the deciding one, whose examples' numbers are
+    not kept: it has no interval."""
     first = cells[0]
     records = records_of(cells)
     causes = dict.fromkeys(cell.cause for cell in cells if cell.state == "failed")
@@ -92,15 +93,20 @@ def entry(cells: Sequence[Cell], *, paper: dict[str, str] | None = None) -> Entr
         seeds_planned=len(cells),
         examples=0,
         examples_planned=next((cell.examples for cell in cells if cell.examples is not None), None),
-        metric="",
+        metric=by,
         model=first.at.model,
         task=first.at.task,
         paper=dict(first.paper) if paper is None else paper,
         cells=tuple(cell.id for cell in cells),
         cause=cause,
+        scored=tuple(dict.fromkeys(cell.scored for cell in cells if cell.scored is not None)),
     )
     if not records:
         return blank
+    if by not in ("", records[0].primary):
+        mean, spread = stats.mean_std([record.scores[by] for record in records])
+        examples = len(records[0].answers)
+        return replace(blank, score=mean, spread=spread if len(records) > 1 else None, examples=examples)
     measure, numbers = metric(records[0].primary), cube(records)
     mean, spread = stats.mean_std(measure.from_sums(numbers.sum(axis=1)))
     (sample,) = stats.samples([numbers], measure.from_sums, [records[0].deterministic])
@@ -137,6 +143,7 @@ def combined(entries: Sequence[Entry], task: str, paper: dict[str, str]) -> Entr
         examples=sum(each.examples for each in entries),
         examples_planned=None,
         metric="mean over tasks",
+        scored=tuple(scored for each in entries for scored in each.scored),
     )
     if lacking:
         cause = f"{lacking[0].task}: {lacking[0].cause}"

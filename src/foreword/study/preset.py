@@ -37,7 +37,7 @@ class Part(Settings):
     scale gives. seeds: how many of the scale's (0: all). variant: the key behind @ of the models that are meant, where there are such.
     train_on: the task that is trained on, where the part's tasks are only scored with what came of it. relabel: answers of the scored
     tasks, in the words of the one that is trained on. together: trained on all tasks at once, scored on each. carries: the part whose
-    soft prompts stand before this one's, one source task after another, not trained further.
+    soft prompts stand before this one's, one source task after another, not trained further. split: of the task, the one that is scored.
     run: settings of a run that hold for this part alone.
     """
 
@@ -55,6 +55,7 @@ class Part(Settings):
     relabel: dict[str, str] = Field(default={})
     together: bool = False
     carries: str = ""
+    split: Literal["test", "dev"] = "test"
     run: dict[str, Any] = Field(default={})
 
 

@@ -26,7 +26,7 @@ from foreword.study.preset import settings_of_task
 from foreword.study.resolve import row_of, task_of
 from foreword.study.trial import Trial
 from foreword.study.unit import Bench, on_task
-from foreword.tasks import about
+from foreword.tasks import about, scored
 from foreword.train.trainables import TRAINABLES
 from foreword.util import phrases
 from foreword.util.files import stands
@@ -63,8 +63,9 @@ SHAPES: Mapping[str, tuple[int, int, int]] = {
 
 @dataclass(frozen=True)
 class Line:
-    """The cells of one model, task and method. train, scored: examples, 0 where that is not known. tokens, flop: training and answers, at
-    most. seconds, memory: None where the model's size is not known. measured: on this machine, else counted for an A100."""
+    """The cells of one model, task and method. train, scored: examples of the task itself, 0 where that is not known. trained_on: the tasks
+    that are trained on, joined by +, where that is not the task alone. tokens, flop: training and answers, at most. seconds, memory: None
+    where the model's size is not known. measured: on this machine, else counted for an A100."""
 
     model: str
     task: str
@@ -79,6 +80,7 @@ class Line:
     seconds: float | None
     memory: float | None
     measured: bool
+    trained_on: str = ""
 
     def row(self) -> list[str]:
         """For people, under HEADS."""
@@ -129,9 +131,15 @@ class Priced:
                 f"Counted, not measured: one A100 in bfloat16 that reaches {REACHED:.0%} of its {A100 / 1e12:.0f} TFLOP a second, inputs "
                 f"and answers of full length ({long} and {answer} tokens), choosing checkpoints left out."
             )
-        sizes = {line.task: f"{line.train:,} train, {line.scored:,} scored" for line in self.lines}
-        yield "Examples: " + "; ".join(f"{task} {size}" for task, size in sizes.items()) + "."
+        yield f"Examples: {'; '.join(self._sizes())}."
         yield "Settings: " + "; ".join(f"{name} {value}" for name, value in settings(self.study).items()) + "."
+
+    def _sizes(self) -> Iterator[str]:
+        """Of each task its own examples, and by name what it is trained on where that is another."""
+        for task, lines in grouped(self.lines, lambda line: line.task).items():
+            others = dict.fromkeys(line.trained_on for line in lines if line.trained_on)
+            size = [f"{lines[0].train:,} train"] * bool(lines[0].train) + [f"{lines[0].scored:,} scored"]
+            yield f"{task} {', '.join([*size, *(f'trained on {names}' for names in others)])}"
 
 
 def settings(study: Study) -> dict[str, str]:
@@ -185,6 +193,7 @@ def _line(cells: Sequence[CellSpec], **numbers: Any) -> Line:
         model=first.at.model,
         task=first.at.task,
         method=first.paper["method"],
+        trained_on="" if first.train_on == (first.at.task,) else "+".join(first.train_on),
         cells=len(cells),
         steps=tuning.max_steps if trains else 0,
         batch=tuning.batch_size,
@@ -202,14 +211,16 @@ def _key(cell: CellSpec) -> tuple[str, str]:
 def _measured(bench: Bench, units: Sequence[Sequence[CellSpec]]) -> list[Line]:
     """Estimates of every trial of one model, and the pace of the dearest two."""
     costs: list[tuple[CellSpec, Trial, Estimate]] = []
+    own: dict[str, Trial] = {}
     for cells in units:
         if cells[0].gates:  # the answers of others, chosen between
             continue
-        trainer, scored = bench.trials(cells)
-        if trainer not in scored:
+        trainer, scoring = bench.trials(cells)
+        own |= {cell.id: trial for cell, trial in zip(cells, scoring, strict=True)}
+        if trainer not in scoring:
             trainer = replace(trainer, spec=replace(trainer.spec, split="dev"))
             costs.append((cells[0], trainer, replace(estimate(trainer), answer_tokens=1)))
-        for cell, trial in zip(cells, scored, strict=True):
+        for cell, trial in zip(cells, scoring, strict=True):
             cost = estimate(trial)
             costs.append((cell, trial, cost if trial is trainer else replace(cost, training_tokens=0)))
     estimates = [replace(cost, finished=False) for _, _, cost in costs]
@@ -219,12 +230,13 @@ def _measured(bench: Bench, units: Sequence[Sequence[CellSpec]]) -> list[Line]:
     lines = []
     for group in grouped(costs, lambda entry: _key(entry[0])).values():
         flop = sum(cost.tflop for _, _, cost in group)
+        trial = own[group[0][0].id]
         lines.append(
             _line(
                 [cell for cell, _, _ in group],
                 trains=any(cost.training_tokens for _, _, cost in group),
-                train=len(group[0][1].task.train),
-                scored=len(group[0][1].task.test),
+                train=len(trial.task.train),
+                scored=len(trial.task.split(trial.spec.split)),
                 tokens=sum(cost.training_tokens + cost.answer_tokens for _, _, cost in group),
                 flop=flop * 1e12,
                 seconds=measured.seconds * flop / whole,
@@ -285,16 +297,13 @@ def _flops(row: Method) -> int:
 
 
 def _sizes(cell: CellSpec) -> tuple[int, int]:
-    """Official sizes of what is trained on and of what is scored: the test split, or dev where its answers are hidden; of a user's own
-    examples, how many there are."""
-    names = ((cell.train_on or (cell.at.task,))[0], cell.at.task)
-    if any("data" in settings_of_task(name) for name in names):
-        tasks = [task_of(on_task(cell.settings(), name)) for name in names]
-        return len(tasks[0].train), len(tasks[1].test)
-    train, scored = ({held.split: (held.official, held.kind) for held in about(name).splits} for name in names)
-    order = [name for name in ("test", "dev", "eval", "valid", "val") if name in scored]
-    open_ones = [name for name in order if scored[name][1] != "answers hidden"] or order
-    return train.get("train", (0, ""))[0], scored[open_ones[0]][0] if open_ones else 0
+    """Official sizes of the task's own training split and of what of it is scored; of a user's own examples, how many there are."""
+    if "data" in settings_of_task(cell.at.task):
+        own = task_of(on_task(cell.settings(), cell.at.task))
+        return len(own.train), len(own.test)
+    train = next((held.official for held in about(cell.at.task).splits if held.split == "train"), 0)
+    split = scored(cell.at.task, split=cell.split)
+    return train, split.official if split else 0
 
 
 def _memory(study: Study, cell: CellSpec, parameters: int, hidden: int, layers: int) -> float:

@@ -57,7 +57,7 @@ class Spec:
                 "split": self.split,
                 "method": row.as_dict(),
                 "seed": self.seed if row.random() else None,
-                "tuning": self.tuning.stored() if row.trains else None,
+                "tuning": self._tuning() if row.trains else None,
                 "given": self.start_prompt.digest if self.start_prompt is not None and row.soft else None,
                 "max_new_tokens": self.max_new_tokens,
                 "encoder": self.encoder if row.retriever == "dense" else None,
@@ -66,6 +66,10 @@ class Spec:
             }
             | self._plugins()
         )
+
+    def _tuning(self) -> dict[str, Any]:
+        """The settings of the tuning. A start prompt is known by its digest: where its folder lies is no part of what it is."""
+        return self.tuning.stored() | ({} if self.start_prompt is None else {"init_prompt": ""})
 
     def _plugins(self) -> dict[str, Any]:
         """What of another package's code trains or begins a training: its contents. A metric's and a retriever's are in their

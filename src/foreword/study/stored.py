@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from foreword.results.cells import Cell
+from foreword.results.cells import Cell, Scored
 from foreword.results.record import ENGINE, Record
 from foreword.study.grid import CellSpec, Study, spec_of
 from foreword.study.preset import Preset
@@ -21,7 +21,7 @@ STUDIES, CELLS, CLAIMS = "studies", "cells", "claims"
 @dataclass(frozen=True)
 class State:
     """How a cell ended. key: of its record. cause: why there is none. stamp: of the files that it was made of, by which a later run sees
-    whether model or data are still the same. examples, shape: see Cell."""
+    whether model or data are still the same. examples, shape, scored: see Cell."""
 
     state: Literal["done", "failed"]
     key: str = ""
@@ -29,6 +29,7 @@ class State:
     stamp: str = ""
     examples: int | None = None
     shape: dict[str, int] = field(default_factory=dict)
+    scored: dict[str, Any] | None = None
 
 
 class Folder:
@@ -199,7 +200,8 @@ def _cell(folder: Folder, spec: CellSpec, claimed: dict[str, int]) -> Cell:
         return Cell(spec.id, spec.at, spec.paper, "running" if spec.unit in claimed else "waiting")
     if state.state == "failed":
         return Cell(spec.id, spec.at, spec.paper, "failed", cause=state.cause)
-    return Cell(spec.id, spec.at, spec.paper, "done", folder.record(spec.id), "", state.examples, state.shape)
+    scored = None if state.scored is None else Scored(**state.scored)
+    return Cell(spec.id, spec.at, spec.paper, "done", folder.record(spec.id), "", state.examples, state.shape, scored)
 
 
 def units_left(folder: Folder, units: Mapping[str, Sequence[CellSpec]]) -> list[str]:

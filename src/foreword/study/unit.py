@@ -8,14 +8,16 @@ import shutil
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from foreword import tasks
 from foreword.config.run import Run
 from foreword.data.task import Task
 from foreword.engine import Backbone
 from foreword.engine.memory import out_of_memory
+from foreword.results.cells import Scored
 from foreword.results.record import ENGINE
 from foreword.study import gate
 from foreword.study.composed import generated, prefixed, relabelled, together
@@ -137,7 +139,7 @@ class Bench:
         return self._model[1]
 
     def _trial(self, cell: CellSpec, planned: Plan) -> Trial:
-        """The cell's trial of a plan. What a carried prompt's folder is called is no part of what it is."""
+        """The cell's trial of a plan, on the split that it scores. What a carried prompt's folder is called is no part of what it is."""
         at = cell.at
         trial = next(
             candidate
@@ -145,7 +147,7 @@ class Bench:
             if candidate.spec.label == at.label and candidate.spec.seed == at.seed
         )
         tuning = trial.spec.tuning.model_copy(update={"init_prompt": ""})
-        return replace(trial, spec=replace(trial.spec, tuning=tuning), progress=self.progress)
+        return replace(trial, spec=replace(trial.spec, tuning=tuning, split=cell.split), progress=self.progress)
 
 
 def _held(shelf: OrderedDict[str, Held], key: str, make: Callable[[], Held]) -> Held:
@@ -214,8 +216,7 @@ def _gate(bench: Bench, folder: Folder, cell: CellSpec, claim: Claim) -> int:
         if claim.lost():
             return 0
         computed = record.write_once(path)
-    examples = len(ipt.task.split(ipt.spec.split))
-    folder.end(cell.id, State("done", key, "", stamp(cell), examples, _shape(ipt.backbone)))
+    _done(bench, folder, cell, ipt, key)
     return int(computed)
 
 
@@ -243,9 +244,33 @@ def _run(bench: Bench, folder: Folder, cells: Sequence[CellSpec], claim: Claim) 
     return computed
 
 
-def _done(bench: Bench, folder: Folder, cell: CellSpec, trial: Trial) -> None:
-    examples = len(trial.task.split(trial.spec.split))
-    folder.end(cell.id, State("done", trial.key, "", stamp(cell), examples, _shape(trial.backbone)))
+def _done(bench: Bench, folder: Folder, cell: CellSpec, trial: Trial, key: str = "") -> None:
+    """A cell's record is there, under the trial's key or another."""
+    run, examples = cell.settings(), len(trial.task.split(trial.spec.split))
+    scored = scored_of(run, examples, len(bench._task(cell, cell.at.task).split(trial.spec.split)), trial.spec.split)
+    shape = _shape(trial.backbone)
+    folder.end(
+        cell.id,
+        State("done", key or trial.key, "", stamp(cell), examples, shape, None if scored is None else asdict(scored)),
+    )
+
+
+def scored_of(run: Run, examples: int, before: int, of: str = "test") -> Scored | None:
+    """Which examples of the official split a run scores; None where its task has no such split. examples: how many it scores; before: how
+    many there were with those that do not fit the model. of: the task's own split."""
+    if not run.task or tasks.scored(run.task) is None:
+        return None
+    split = tasks.scored(run.task, tasks.place(run.task, run.data_dir or None), of)
+    if split is None:
+        return Scored(run.task, "a part of train", examples, examples, "examples")
+    if not split.official:
+        return None
+    size = split.size if split.file else split.official  # the hub's are whole
+    limited = run.limit is not None and before == run.limit < size
+    if limited or examples < before:  # several rows may be one example, so that these are not counted in rows
+        whole = split.official if limited or size < split.official else before
+        return Scored(run.task, split.name, examples, whole, "examples")
+    return Scored(run.task, split.name, size, split.official, split.unit)
 
 
 def _shape(backbone: Backbone) -> dict[str, int]:

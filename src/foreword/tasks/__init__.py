@@ -16,7 +16,7 @@ from foreword.data.examples import Columns
 from foreword.data.readers import STDIN, Form, readable
 from foreword.data.task import Task
 from foreword.data.template import Template
-from foreword.tasks._check import Checked, Held, checked, held
+from foreword.tasks._check import Checked, Held, checked, held, scored_of
 from foreword.tasks._own import saved, task_from_files, task_from_hub
 from foreword.util.errors import ForewordError, nearest
 from foreword.util.files import stands
@@ -32,6 +32,7 @@ __all__ = [
     "module",
     "names",
     "place",
+    "scored",
     "task_from_files",
     "task_from_hub",
 ]
@@ -183,6 +184,13 @@ def about(name: str, data_dir: Path | str | None = None) -> About:
     return About(
         name, summary, where, licence, metrics, held(task_module, folder), str(getattr(task_module, "GET", ""))
     )
+
+
+def scored(name: str, folder: Path | None = None, split: str = "test") -> Held | None:
+    """The official split that a task is scored on, with what of it the folder has: test, or dev where test is not there or its answers
+    are hidden. None where its source has neither, and of a task that is made here. split: `dev` asks for the official split that is the
+    task's dev; None where that is cut from train."""
+    return scored_of(held(module(name), folder), split)
 
 
 def check(name: str, data_dir: Path | str | None = None) -> Checked:

@@ -6,7 +6,7 @@ import functools
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -19,6 +19,14 @@ from foreword.tasks._leaks import leaks
 from foreword.util.errors import ForewordError
 
 RIGHT, MISSING = "right", "missing"
+SCORED = (
+    "test",
+    "dev",
+    "eval",
+    "valid",
+    "val",
+)  # names of what is scored, the one that comes first where its answers are public
+DEV = SCORED[1:]
 SHOWN = 3  # leaked pairs that a report names
 
 
@@ -38,6 +46,18 @@ class Held:
     def needed(self) -> bool:
         """Whether the task cannot be read without it."""
         return self.kind != HIDDEN
+
+    @property
+    def name(self) -> str:
+        """`dev` for all that sources call it; else the source's own name."""
+        return "dev" if self.split in DEV else self.split
+
+
+def scored_of(splits: Iterable[Held], split: str = "test") -> Held | None:
+    """The one of these that is scored; see `tasks.scored`."""
+    by_name = {split.split: split for split in splits if split.needed}
+    scored = [by_name[name] for name in SCORED if name in by_name]
+    return next(iter(scored if split == "test" else scored[1:]), None)
 
 
 def held(task_module: ModuleType, folder: Path | None) -> tuple[Held, ...]:

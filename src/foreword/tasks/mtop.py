@@ -3,7 +3,7 @@
 Source: Li et al. 2021 (arXiv 2008.09335). The official layout (`{train,eval,test}.txt`, also below `en/`) is
 read where it is there: input is the blank-joined tokens, as UnifiedSKG has it; the official eval split is dev.
 Else the aligned English side of XSemPLR (`{dev,test}.en.compact.tsv`): its dev file becomes train and, by seed
-0, 100 questions of dev; the notes say so.
+0, 100 questions of dev; the notes say so. Test is scored (`mtop-dev` scores the eval split).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def load(folder: Path | None) -> Task:
     official = chosen(folder, FILES, "train").kind != REMADE
     notes: tuple[str, ...] = ()
     if official:
-        train, dev, test = (_official(pick(folder, FILES, split), split) for split in SIZES)
+        train, dev, test = (read_official(pick(folder, FILES, split), split) for split in SIZES)
         source = "official files"
     else:
         rows, test = (_compact(parts.first_file(folder, f"{s}.en.compact.tsv"), s) for s in ("dev", "test"))
@@ -85,7 +85,8 @@ def _compact(path: Path, split: str) -> list[Example]:
     return parts.table(path, make, quoted=False)
 
 
-def _official(path: Path, split: str) -> list[Example]:
+def read_official(path: Path, split: str) -> list[Example]:
+    """The examples of one of MTOP's own files. Raises ForewordError for a line that is none."""
     examples = []
     for number, line in enumerate(read_lines(path), 1):
         cells = line.split("\t")

@@ -6,7 +6,7 @@ import functools
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from typing import Any
 
@@ -26,7 +26,8 @@ _CELL = re.compile(r"(?P<rough>~?)(?P<mean>-?\d+(?:\.\d+)?)(?:±(?P<std>\d+(?:\.
 class Number:
     """One number of a paper. at: its coordinates, such as {"model": "bloom-1b1", "method": "pt", "task": "dart"}; held: what was the same
     in the whole table. std: over the paper's runs, where it says one. error: half of the last printed digit, or how far a reading off a
-    figure may be wrong. rough: read off by more than that. place: of the paper. runs: over how many it is a mean, where std is given."""
+    figure may be wrong. rough: read off by more than that. place: of the paper. runs: over how many it is a mean, where std is given.
+    split: that the paper scored, `test` or `dev`; empty where that is not known."""
 
     value: float
     std: float | None
@@ -38,6 +39,7 @@ class Number:
     rough: bool = False
     runs: int = 1
     held: dict[str, str] = field(default_factory=dict)
+    split: str = ""
 
     def __str__(self) -> str:
         spread = "" if self.std is None else f" ± {self.std:.1f}"
@@ -107,7 +109,8 @@ def paper(name: str) -> Paper:
     text = files("foreword.results.papers").joinpath(f"{name}.toml").read_text(encoding="utf-8")
     raw = tomllib.loads(text)
     runs = int(raw["runs"])
-    tables = {key: tuple(_numbers(key, table, runs)) for key, table in raw["tables"].items()}
+    scored = raw.get("scored", {})
+    tables = {key: tuple(_numbers(key, table, runs, scored)) for key, table in raw["tables"].items()}
     return Paper(
         name=name,
         title=raw["title"],
@@ -118,7 +121,7 @@ def paper(name: str) -> Paper:
         claims=tuple(Claim(entry["text"], _known(entry), tuple(entry["figures"])) for entry in raw["claims"]),
         settings=tuple(Setting(entry["name"], entry["value"], _known(entry)) for entry in raw["settings"]),
         silent=tuple(entry["point"] for entry in raw["silent"]),
-        scored=raw.get("scored", {}),
+        scored=scored,
     )
 
 
@@ -134,7 +137,7 @@ def _known(raw: dict[str, Any]) -> str:
     return label
 
 
-def _numbers(name: str, table: dict[str, Any], runs: int) -> list[Number]:
+def _numbers(name: str, table: dict[str, Any], runs: int, scored: dict[str, dict[str, str]]) -> list[Number]:
     """The cells of one table; empty ones are left out."""
     axes, heads = table["rows"], table["heads"]
     numbers = []
@@ -146,7 +149,9 @@ def _numbers(name: str, table: dict[str, Any], runs: int) -> list[Number]:
         row = dict(zip(axes, map(str, line), strict=False)) | table.get("fixed", {})
         for head, cell in zip(heads, line[len(axes) :], strict=True):
             if cell != "":
-                numbers.append(_number(table, row | {table["columns"]: head}, cell, runs))
+                number = _number(table, row | {table["columns"]: head}, cell, runs)
+                split = scored.get(number.at.get("task", number.held.get("task", "")), {}).get("split", "")
+                numbers.append(replace(number, split=split))
     return numbers
 
 

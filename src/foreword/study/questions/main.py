@@ -1,4 +1,5 @@
-"""The main table (models and methods against tasks), the claims of the paper's order, and whether IPT spreads less over seeds than PT."""
+"""The main table (models and methods against tasks), the claims of the paper's order, whether IPT spreads less over seeds than PT, and the
+scores of published prompts."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from foreword.results import stats
 from foreword.results.cells import Answered, Cell, Entry, Row, Table, Test
 from foreword.study.measure import Difference, adjusted, choose, difference, entry, named, over_grid, records_of, values
 from foreword.study.preset import Preset
+from foreword.util import phrases
 
 ORDER = (("icl-1", "icl-random-1"), ("pt", "icl-1"), ("ipt", "icl-1"), ("ipt", "pt"))
 
@@ -91,4 +93,18 @@ def _scores(cells: Sequence[Cell]) -> list[float]:
     return [record.scores[record.primary] for record in records_of(cells)]
 
 
-QUESTIONS = {"main": main, "variance": variance}
+def published(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered, ...]:
+    """Every metric of every task in a row of its own, beside what was published of that prompt."""
+    rows = []
+    for task in values(cells, "task"):
+        at = choose(cells, paper_task=task)
+        done = records_of(at)
+        for name in done[0].scores if done else [""]:
+            its_own = {"metric": name.removeprefix(f"{task}_")} if name else {}  # MRPC's F1 is the paper's F1
+            by_model = [choose(at, paper_model=model) for model in values(cells, "model")]
+            entries = [entry(own, paper=dict(own[0].paper) | its_own, by=name) if own else "" for own in by_model]
+            rows.append(Row((task, phrases.title(name) if name else ""), tuple(entries)))
+    return (Table(preset.title, ("task", "metric"), tuple(values(cells, "model")), tuple(rows)),)
+
+
+QUESTIONS = {"main": main, "variance": variance, "published": published}
