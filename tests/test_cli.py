@@ -207,6 +207,8 @@ def test_tune_says_what_it_made(model: Path, data: Path, tmp_path: Path) -> None
         4,
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["p"], "nothing is left beside the prompt"
+    birth = json.loads((tmp_path / "p" / "foreword.json").read_text(encoding="utf-8"))["birth"]
+    assert birth["scores"] == {"dev_loss": made["dev"]}, "a store of prompts shows how good it is"
     again = foreword(*given, "--json")
     assert again.json["digest"] == made["digest"]
     entry.refused(*given, "--seed", 9, says=("another making", "seed 0", "--out"))

@@ -53,8 +53,9 @@ def test_a_text_and_lines_are_answered_as_a_file_is(
     ]
     for text, answer in zip(texts, expected, strict=True):
         assert generated(monkeypatch, "", text, "-m", model, "-p", prompt).out == f"{answer}\n"
-    lines = generated(monkeypatch, "bana 1 lo\n\nx\n", "-", "-m", model, "-p", prompt)
-    assert lines.out == "".join(f"{answer}\n" for answer in expected)
+    for written in ("bana 1 lo\nx\n", "bana 1 lo\nx", "bana 1 lo\r\nx\r\n"):
+        lines = generated(monkeypatch, written, "-", "-m", model, "-p", prompt)
+        assert lines.out == "".join(f"{answer}\n" for answer in expected)
     ran = generated(monkeypatch, "bana 1 lo\nx", "-", "-m", model, "-p", prompt, "--json")
     assert [line["output"] for line in ran.lines] == expected
 
@@ -107,3 +108,13 @@ def test_what_does_not_go_together_is_one_sentence(
     entry.refused("generate", "x", "-m", model, "--json-schema", schema, says=("schema.json", "JSON object"))
     entry.refused("generate", "x", "-m", model, "--json-schema", tmp_path / "no.json", says=("no.json",))
     entry.refused("generate", "x", "-m", model, "--choices", "a,b", "--temperature", 1, says=("choices", "sampling"))
+
+
+def test_each_line_is_answered_by_one(model: Path, prompt: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Python takes for a line's end is none to other programs, and a blank line would put all behind it out of step."""
+    lines = generated(monkeypatch, "bana\u2028lo\x0bx\nx\n", "-", "-m", model, "-p", prompt)
+    assert lines.out.count("\n") == 2
+    for text, says in (("x\n\nx\n", "Line 2 of the standard input is blank"), ("x\n\udcff\n", "Line 2")):
+        monkeypatch.setattr("sys.stdin", io.StringIO(text))
+        entry.refused("generate", "-", "-m", model, "-p", prompt, says=(says,))
+    entry.refused("generate", "\udcff", "-m", model, "-p", prompt, says=("The text is not UTF-8",))

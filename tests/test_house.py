@@ -101,7 +101,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
     "serve": (
         "engine log running telemetry texts views",
         "metrics shelf",
-        "errors gate",
+        "cards errors gate",
         "echo keys protocol",
         "rows",
         "answering",

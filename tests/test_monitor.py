@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -265,3 +266,29 @@ def test_vectors_of_another_model_are_not_compared(tmp_path: Path) -> None:
     assert "input vectors" not in {test.feature for window in result.windows for test in window.tests}
     assert any("of another model" in note for note in result.notes)
     assert json.dumps(result.as_dict(), allow_nan=False)
+
+
+def _changed(number: int, kind: str) -> dict[str, Any]:
+    line = watched.line(number)
+    if kind == "vectors":
+        line["inputs"][0]["vector"] = [0.5] * (3 + number % 2)
+    elif kind == "no number":
+        line["inputs"][0]["vector"][0] = float("nan")
+    elif kind == "finish reason":
+        line["choices"][0]["finish_reason"] = ["stop"]
+    else:
+        line["prompt"] = {"name": "dart"}
+    return line
+
+
+@pytest.mark.parametrize("kind", ["vectors", "no number", "finish reason", "prompt"])
+def test_a_changed_log_is_refused_and_does_not_alarm(tmp_path: Path, kind: str) -> None:
+    log = watched.save_log(tmp_path / "changed.jsonl", [_changed(number, kind) for number in range(40)])
+    reference = watched.save_log(tmp_path / "earlier.jsonl", watched.usual(40))
+    entry.refused("monitor", log, "--against", reference, "--window", 20, says=("changed.jsonl",))
+
+
+def test_the_parts_of_a_log_are_found_whatever_its_name(tmp_path: Path) -> None:
+    path = watched.save_log(tmp_path / "a[1].jsonl", watched.usual(20, 20))
+    watched.save_log(tmp_path / "a[1]-20261129T000000000000.jsonl", watched.usual(20))
+    assert [observation.id for observation in read_log(path)] == [f"cmpl-{number}" for number in range(40)]

@@ -268,7 +268,7 @@ def test_fields_of_a_wording_are_named(running: Running) -> None:
         ({"n": 17}, "n"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"max_tokens": -1}, "max_tokens"),
-        ({"max_tokens": 10_000}, "prompt"),
+        ({"max_tokens": 10_000}, "max_tokens"),
         ({"stop": ""}, "stop"),
         ({"stop": ["a"] * 17}, "stop"),
         ({"logprobs": 21}, "logprobs"),

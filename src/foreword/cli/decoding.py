@@ -55,13 +55,19 @@ def _schema(path: Path) -> dict[str, Any]:
 
 
 def texts_of(text: str) -> list[str]:
-    """The inputs of an argument: the text itself, or with `-` each line of the standard input that is not blank. Raises
-    ForewordError where there is none."""
+    """The inputs of an argument: the text itself, or with `-` each line of the standard input. Raises ForewordError where there is none,
+    and for a line that is blank: a program that puts inputs and answers side by side would go wrong by a line."""
     from foreword.util.errors import ForewordError
 
-    texts = [text] if text != "-" else [line for line in sys.stdin.read().splitlines() if line.strip()]
+    texts = [text] if text != "-" else sys.stdin.read().removesuffix("\n").split("\n")
     if not "".join(texts).strip():
         raise ForewordError(
             "There is no text to answer; give one as an argument, or lines on the standard input with -."
         )
-    return texts
+    for number, line in enumerate(texts, 1):
+        where = "The text" if text != "-" else f"Line {number} of the standard input"
+        if not line.strip():
+            raise ForewordError(f"{where} is blank, and each line is answered by one; leave it out.")
+        if not line.isascii() and any("\ud800" <= sign <= "\udfff" for sign in line):
+            raise ForewordError(f"{where} is not UTF-8; convert it, with iconv for one.")
+    return [line.removesuffix("\r") for line in texts] if text == "-" else texts

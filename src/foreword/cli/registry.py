@@ -104,7 +104,10 @@ def add(
 @registry.command("list", cls=Verb)
 def listing(store: Store, as_json: o.Json = False) -> None:
     """List the prompts: versions, aliases, method, task, scores."""
+    from foreword.util import phrases
+
     prompts = _store(store)
+    prompts.refuse_missing()
     rows = []
     for name in prompts.names():
         index = prompts.index(name)
@@ -121,7 +124,7 @@ def listing(store: Store, as_json: o.Json = False) -> None:
             ", ".join(aliases),
             str(summary["method"]),
             str(summary["task"]),
-            ", ".join(f"{metric} {value:.1f}" for metric, value in sorted(summary["scores"].items())),
+            phrases.scores(summary["scores"]),
             version.digest[:12],
         ]
         for name, version, aliases, summary in rows
@@ -245,7 +248,9 @@ def rm(
 @registry.command(cls=Verb)
 def gc(store: Store, as_json: o.Json = False) -> None:
     """Remove what killed writers left; what an index names is never touched."""
-    gone = [str(path) for path in _store(store).collect()]
+    prompts = _store(store)
+    prompts.refuse_missing()
+    gone = [str(path) for path in prompts.collect()]
     if as_json:
         print_json({"removed": gone})
     else:

@@ -78,16 +78,14 @@ def serve(
       foreword serve --model gpt2 --prompts store --host 0.0.0.0 --api-keys keys.json --log requests.jsonl
     """
     from foreword import __version__
-    from foreword.util.errors import ForewordError
+    from foreword.registry import Registry
 
     running, inside = _library("foreword.serve.running"), _library("foreword.serve.service")
     app_of = _library("foreword.serve.app").app_of
     settings = inside.Settings(**{name: flags[name] for name in SETTINGS if flags[name] is not None})
     running.refuse_open(host, settings.keys is not None)
-    if settings.store is not None and not settings.store.is_dir():
-        raise ForewordError(
-            f"There is no store at {settings.store}; `foreword registry add FOLDER --name NAME --store {settings.store}` makes one."
-        )
+    if settings.store is not None:
+        Registry(settings.store).refuse_missing()
     telemetry = _library("foreword.serve.telemetry").Telemetry.to(otlp, __version__) if otlp else None
     bound = running.listening(host, port)
     service = inside.Service(loaded(o.settings({name: flags[name] for name in MODEL})), settings, telemetry)

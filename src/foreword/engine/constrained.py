@@ -67,8 +67,9 @@ class JsonConstraint:
 
     def _refuse_broken(self) -> None:
         if self._matcher.is_error():
-            why = self._matcher.get_error()
-            raise ForewordError(f"The answer's JSON cannot be followed any further ({why}); ask for a simpler schema.")
+            raise ForewordError(
+                f"The answer's JSON cannot be followed any further ({_reason(self._matcher)}); ask for a simpler schema."
+            )
 
 
 class JsonGrammar:
@@ -122,9 +123,16 @@ class JsonWriter:
         else:
             grammar = matcher.grammar_from_json_schema(text)
         compiled = matcher(self._tokens, grammar, log_level=0)
-        if compiled.is_error():
-            why = " ".join(str(compiled.get_error()).split())
+        trial = compiled.deep_copy()
+        if not trial.is_error():
+            trial.compute_logit_bias()  # what no token can begin is told now, and not in the middle of a stream
+        if trial.is_error():
             raise ForewordError(
-                f"The JSON schema cannot be held to ({why}); leave out what it names, or ask for json_object."
+                f"The JSON schema cannot be held to ({_reason(trial)}); leave out what it names, or ask for json_object."
             )
         return JsonGrammar(compiled, self._vocab, self._ends)
+
+
+def _reason(matcher: Any) -> str:
+    """Why a matcher stands still, without the dump of its state."""
+    return " ".join(str(matcher.get_error()).partition("<state>")[0].split())

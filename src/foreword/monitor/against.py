@@ -69,13 +69,16 @@ def of_folder(
     """What a prompt's folder says: its profile, or the demonstrations that it keeps. what: the prompt in words. stored: its contents, where
     they are read already. Raises ForewordError where it keeps neither."""
     stored = stored or load_kept(folder)
-    profile = read_profile(folder)
-    if encoder is not None and encoder.texts:
-        profile = None
+    reads_texts = encoder is not None and encoder.texts
+    profile = None if reads_texts else read_profile(folder)
     if profile is None and len(stored.pool) < FEWEST:
+        lacks = (
+            "no texts of the examples that it was tuned on, of which --encoder makes vectors"
+            if reads_texts
+            else "no profile of the examples that it was tuned on (prompts tuned by earlier versions and prompts of words have none)"
+        )
         raise ForewordError(
-            f"{what[0].upper()}{what[1:]} keeps no profile of the examples that it was tuned on (prompts tuned by earlier versions and "
-            "prompts of words have none); give --against DATA, the file of those examples."
+            f"There is nothing to compare with: {what} keeps {lacks}; give --against DATA, the file of those examples."
         )
     if profile is None:
         return _of_examples(stored.pool, f"the demonstrations of {what}", encoder, stored, name)

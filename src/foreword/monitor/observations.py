@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -57,33 +59,46 @@ def observations_of(line: Mapping[str, Any]) -> list[Observation]:
     for place, input_values in enumerate(inputs):
         answer = answers[place * per_input]
         tokens, logprob = answer["tokens"], answer["logprob"]
-        similarities = [float(value) for value in input_values["similarity"] if value is not None]
+        similarities = [_finite(value) for value in input_values["similarity"] if value is not None]
         vector = input_values.get("vector")
         observations.append(
             Observation(
                 id=f"{line['id']}#{place}" if several else str(line["id"]),
                 time=str(line["time"]),
-                prompt=line["prompt"],
-                version=line["version"],
-                digest=line["digest"],
+                prompt=_text(line["prompt"]),
+                version=None if line["version"] is None else int(line["version"]),
+                digest=_text(line["digest"]),
                 characters=_number(input_values.get("characters")),
                 tokens=_number(input_values["tokens"]),
-                vector=None if vector is None else tuple(float(value) for value in vector),
+                vector=None if vector is None else tuple(_finite(value) for value in vector),
                 vectors=str(line.get("vectors") or ""),
                 similarity=max(similarities, default=None),
                 answer_tokens=_number(tokens),
-                logprob=float(logprob) / tokens if logprob is not None and tokens else None,
-                finish_reason=answer["finish_reason"],
-                choice=answer.get("choice"),
-                text=input_values.get("text"),
-                output=outputs[place * per_input],
+                logprob=_finite(logprob) / tokens if logprob is not None and tokens else None,
+                finish_reason=_text(answer["finish_reason"]),
+                choice=None if answer.get("choice") is None else int(answer["choice"]),
+                text=_text(input_values.get("text")),
+                output=_text(outputs[place * per_input]),
             )
         )
     return observations
 
 
 def _number(value: Any) -> float | None:
-    return None if value is None else float(value)
+    return None if value is None else _finite(value)
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{number} is no measurement")
+    return number
+
+
+def _text(value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{value!r} stands where a text should")
+    return value
 
 
 def is_log(path: Path) -> bool:
@@ -98,7 +113,7 @@ def is_log(path: Path) -> bool:
 
 def rotated(path: Path) -> list[Path]:
     """A log with the parts that were put aside when it was full, the oldest first."""
-    earlier = sorted(path.parent.glob(f"{path.stem}-[0-9]*T[0-9]*{path.suffix}"))
+    earlier = sorted(path.parent.glob(f"{glob.escape(path.stem)}-[0-9]*T[0-9]*{glob.escape(path.suffix)}"))
     return [*earlier, *([path] if path.is_file() else [])]
 
 
@@ -108,7 +123,16 @@ def read_log(path: Path) -> list[Observation]:
     parts = rotated(path)
     if not parts:
         raise ForewordError(f"There is no log at {path}; give the file that `foreword serve --log` writes.")
-    return [observation for part in parts for observation in _of_file(part)]
+    observations = [observation for part in parts for observation in _of_file(part)]
+    sizes: dict[str, int] = {}
+    for observation in observations:
+        size = len(observation.vector or ())
+        if observation.vector is not None and sizes.setdefault(observation.vectors, size) != size:
+            raise ForewordError(
+                f"The log {path} holds vectors of one kind with {sizes[observation.vectors]} numbers and with {size} (request "
+                f"{observation.id}), so it was changed; restore it from a copy."
+            )
+    return observations
 
 
 def _of_file(path: Path) -> Iterator[Observation]:

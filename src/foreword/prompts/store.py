@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialised
 
 from foreword.prompts.soft_prompt import Provenance, SoftPrompt, profile_digest, worked_digest
+from foreword.util import phrases
 from foreword.util.errors import ForewordError
 from foreword.util.files import canonical, read_json, whole_folder
 from foreword.util.fingerprint import SCHEME
@@ -273,7 +274,7 @@ def _peft_config(prompt: SoftPrompt) -> dict[str, Any]:
 
 def _card(prompt: SoftPrompt) -> str:
     provenance = prompt.provenance
-    scores = ", ".join(f"{name} {value:.1f}" for name, value in sorted(provenance.scores.items())) or "none recorded"
+    scores = phrases.scores(provenance.scores) or "none recorded"
     pipeline = "text2text-generation" if provenance.kind == "seq2seq" else "text-generation"
     ours = provenance.origin == "foreword"
     on_hub = ours and re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", provenance.base, re.ASCII)

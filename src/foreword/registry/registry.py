@@ -46,6 +46,13 @@ class Registry:
             names.append(path.parent.name)
         return names
 
+    def refuse_missing(self) -> None:
+        """Raises ForewordError where no store is."""
+        if not self.folder.is_dir():
+            raise ForewordError(
+                f"There is no store at {self.folder}; `foreword registry add FOLDER --name NAME --store {self.folder}` makes one."
+            )
+
     def index(self, name: str) -> Index:
         """What is known of a name. Raises ForewordError where there is no such."""
         index = Index.read(self.folder / checked_name(name))
@@ -72,7 +79,10 @@ class Registry:
             raise ForewordError(
                 f"The files of {name}@{version.number} are gone from {folder}; restore them from a copy."
             )
-        files = digests_of(folder)
+        try:
+            files = digests_of(folder)
+        except FileNotFoundError:  # taken out meanwhile
+            files = {}
         if files != version.files:
             changed = sorted(path for path in {*files, *version.files} if files.get(path) != version.files.get(path))
             raise ForewordError(

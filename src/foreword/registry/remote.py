@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,10 +34,12 @@ class Remote:
     def index(self, name: str) -> Index | None:
         """What is known there of a name; None where there is nothing."""
         path = self._path(name, FILE)
-        if not self.system.exists(path):
-            return None
+        with self._reached():
+            if not self.system.exists(path):
+                return None
+            content = self.system.cat_file(path)
         try:
-            raw = json.loads(self.system.cat_file(path))
+            raw = json.loads(content)
         except ValueError as error:
             raise ForewordError(
                 f"The registry's index {self.url}/{name} is damaged ({error}); restore it from a copy."
@@ -53,15 +56,16 @@ class Remote:
         there = index.by_digest(version.digest)
         if there is None:
             folder = self._path(name, VERSIONS, version.digest)
-            self.system.makedirs(folder, exist_ok=True)
+            with self._reached():
+                self.system.makedirs(folder, exist_ok=True)
             for file in version.files:
-                self.system.pipe_file(posixpath.join(folder, file), (registry.place(name, version) / file).read_bytes())
+                self._write(posixpath.join(folder, file), (registry.place(name, version) / file).read_bytes())
             there = replace(version, number=index.next)
             index = replace(index, next=index.next + 1, versions=(*index.versions, there))
         for alias in aliases:
             index = index.pointed(alias, there)
         whole = json.dumps(index.as_dict(), sort_keys=True, ensure_ascii=False, indent=1) + "\n"
-        self.system.pipe_file(self._path(name, FILE), whole.encode())
+        self._write(self._path(name, FILE), whole.encode())
         return there, there.number == index.next - 1
 
     def pull(self, registry: Registry, reference: str, *, aliases: Sequence[str] = ()) -> tuple[Version, bool]:
@@ -86,8 +90,26 @@ class Remote:
         return posixpath.join(self.root, *parts)
 
     def _bytes(self, path: str) -> bytes:
-        try:
-            content: Any = self.system.cat_file(path)
-        except FileNotFoundError as error:
-            raise ForewordError(f"A file is missing at {self.url}: {path}; push the version anew.") from error
+        with self._reached():
+            try:
+                content: Any = self.system.cat_file(path)
+            except FileNotFoundError as error:
+                raise ForewordError(f"A file is missing at {self.url}: {path}; push the version anew.") from error
         return bytes(content)
+
+    def _write(self, path: str, content: bytes) -> None:
+        with self._reached():
+            self.system.pipe_file(path, content)
+
+    @contextlib.contextmanager
+    def _reached(self) -> Iterator[None]:
+        """Raises ForewordError for whatever the place's own library raises."""
+        try:
+            yield
+        except ForewordError:
+            raise
+        except Exception as error:  # each library has kinds of its own; the user gets one sentence
+            reason = " ".join(str(error).split())[:300] or type(error).__name__
+            raise ForewordError(
+                f"The store at {self.url} could not be reached or written ({reason}); check the url, the network, and your rights there."
+            ) from error

@@ -62,8 +62,8 @@ class Choice:
 
 class Call:
     """A request under way. inputs: each has n choices: choice p * n + i is the i-th of input p. longest: tokens of an answer.
-    watched: log-probabilities are computed even where they are not asked for. began: when it came, by the monotonic clock. first: when its
-    first token came, 0 before."""
+    watched: log-probabilities are computed even where they are not asked for. began: when it came, by the monotonic clock; now, where that
+    is not said. first: when its first token came, 0 before."""
 
     def __init__(
         self,
@@ -74,11 +74,12 @@ class Call:
         longest: int,
         *,
         watched: bool = False,
+        began: float | None = None,
     ) -> None:
         self.engine, self.views, self.body, self.inputs, self.longest = engine, views, body, inputs, longest
         self.n = body.n or 1
         self.choices = [Choice() for _ in range(self.n * len(inputs))]
-        self.began, self.first = time.monotonic(), 0.0
+        self.began, self.first = time.monotonic() if began is None else began, 0.0
         self.seed = body.seed if body.seed is not None else secrets.randbits(62)
         self.temperature = body.temperature or 0.0
         self._top = body.top
@@ -121,9 +122,9 @@ class Call:
     # -- answers ----------------------------------------------------------------------------------------------------
 
     async def deltas(self, deadline: float) -> AsyncGenerator[Delta, None]:
-        """What is new, as it comes, until all choices are finished. deadline: seconds for all of it. Raises HttpError; when the caller
-        leaves, the engine forgets the request."""
-        self._end = asyncio.get_running_loop().time() + deadline
+        """What is new, as it comes, until all choices are finished. deadline: seconds for all of it, from when the request came. Raises
+        HttpError; when the caller leaves, the engine forgets the request."""
+        self._end = asyncio.get_running_loop().time() + deadline - (time.monotonic() - self.began)
         try:
             if getattr(self.body, "echo", None):
                 for place in range(len(self.choices)):

@@ -76,9 +76,12 @@ class Guard:
 
     def _refusal(self, headers: Headers) -> HttpError | None:
         host, origin = headers.get("host", ""), headers.get("origin")
-        name = urlsplit(f"//{host}").hostname or ""
-        if origin is not None and urlsplit(origin).netloc != host:
-            return HttpError(403, f"A page of {origin[:200]} may not ask this server.", code="other_origin")
+        try:
+            name, page = urlsplit(f"//{host}").hostname or "", host if origin is None else urlsplit(origin).netloc
+        except ValueError:
+            return HttpError(400, "The header Host or Origin names no place; send the server's own.", code="bad_host")
+        if page != host:
+            return HttpError(403, f"A page of {page[:200] or origin} may not ask this server.", code="other_origin")
         if not self._service.keys.required and name not in HERE:
             what = f"This server is asked as {' or '.join(HERE)}, and not as '{name[:200]}'."
             return HttpError(403, what, code="other_host")
@@ -122,7 +125,8 @@ def _errors(app: FastAPI, service: Service) -> None:
     @app.exception_handler(Exception)
     async def fault(_: Request, error: Exception) -> JSONResponse:
         what = as_http(error)
-        return JSONResponse(what.body(), what.status)
+        service.refused(what)
+        return JSONResponse(what.body(), what.status, what.headers())
 
 
 def _open(app: FastAPI, service: Service, version: str) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+import traceback
 from typing import Any
 
 from foreword.prompts.context import TooLongError
 from foreword.serve.engine import BusyError
+from foreword.serve.log import LogError
 from foreword.serve.shelf import UnknownModelError
 from foreword.util.errors import ForewordError
 
@@ -18,6 +21,7 @@ TYPES = {
     500: "server_error",
     503: "server_error",
 }
+WINDOW = "context_length_exceeded"
 
 
 class HttpError(ForewordError):
@@ -26,8 +30,9 @@ class HttpError(ForewordError):
     def __init__(
         self, status: int, message: str, *, param: str | None = None, code: str | None = None, retry_after: int = 0
     ) -> None:
-        super().__init__(message)
-        self.status, self.param, self.code, self.retry_after = status, param, code, retry_after
+        super().__init__(_encodable(message))
+        self.status, self.code, self.retry_after = status, code, retry_after
+        self.param = None if param is None else _encodable(param)
         self.counted = False  # whether log and metrics have it
 
     def body(self) -> dict[str, Any]:
@@ -49,8 +54,18 @@ def as_http(error: Exception, *, param: str | None = None) -> HttpError:
         return HttpError(429, str(error), code="queue_full", retry_after=error.retry_after)
     if isinstance(error, UnknownModelError):
         return HttpError(404, str(error), param="model", code="model_not_found")
+    if isinstance(error, LogError):
+        return HttpError(503, str(error), code="log_unwritable")
     if isinstance(error, TooLongError) or (isinstance(error, ForewordError) and "lower max_new_tokens" in str(error)):
-        return HttpError(400, str(error), param=param, code="context_length_exceeded")
+        return HttpError(400, str(error), param=param, code=WINDOW)
     if isinstance(error, ForewordError):
         return HttpError(400, str(error), param=param)
-    return HttpError(500, f"This is a fault in the server ({type(error).__name__}: {error}); its log says more.")
+    traceback.print_exception(error, file=sys.stderr)
+    return HttpError(
+        500, f"This is a fault in the server ({type(error).__name__}: {error}); its standard error has the traceback."
+    )
+
+
+def _encodable(text: str) -> str:
+    """The text with half characters written out, so that an error object can hold what a request sent."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 import secrets
 import time
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
 
 from foreword.serve.errors import HttpError
 from foreword.util.errors import ForewordError
-from foreword.util.files import read_json, write_json
+from foreword.util.files import may_write_file, read_json, write_json
 
 MINUTE = 60.0
 
@@ -42,7 +41,7 @@ class Key:
         while self._times and now - self._times[0] >= MINUTE:
             self._times.popleft()
         if self.rate and len(self._times) >= self.rate:
-            left = max(1, round(MINUTE - (now - self._times[0])))
+            left = math.ceil(MINUTE - (now - self._times[0]))  # not a moment too early
             raise HttpError(
                 429,
                 f"This key may ask {self.rate} times a minute; try again in {left} s.",
@@ -116,11 +115,14 @@ def read_keys(path: Path) -> list[Key]:
 def new_key(path: Path, name: str, *, prompts: tuple[str, ...] = (), rate: int = 0, admin: bool = False) -> str:
     """Add a key to a file, which is made if it is not there; the key, of which the file keeps the digest alone. Raises ForewordError for
     a name that has one."""
+    if not name.strip():
+        raise ForewordError("The key has no name; say whose it is by --name.")
+    may_write_file(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f".{path.name}.lock")):
-        raw: Mapping[str, Any] = read_json(path, "file of API keys") if path.exists() else {"keys": []}
-        entries = list(raw["keys"])
-        if any(entry["name"] == name for entry in entries):
+        known = read_keys(path) if path.exists() else []
+        entries = read_json(path, "file of API keys")["keys"] if known else []
+        if any(key.name == name for key in known):
             raise ForewordError(
                 f"The file {path} has a key named '{name}'; take that out first, or name this one otherwise."
             )

@@ -20,9 +20,14 @@ SCHEME = 1  # of a line's names
 BLOCK = 1 << 16
 
 
+class LogError(ForewordError):
+    """A line cannot be written: the disk is full, or gone."""
+
+
 class RequestLog:
-    """A log in one file. most: bytes after which it is put aside under the time's name and a new one begun. Whoever asks was answered is in
-    it: a killed server loses at most a line whose answer nobody got whole. Raises ForewordError where another server writes there."""
+    """A log in one file. most: bytes after which it is put aside under the time's name and a new one begun. Every answer that a caller got
+    whole has its line: a killed server loses at most a line whose answer nobody got whole. Raises ForewordError where another server writes
+    there."""
 
     def __init__(self, path: Path, most: int = 100_000_000) -> None:
         self.path, self.most = path, most
@@ -30,15 +35,21 @@ class RequestLog:
         self._file = self._opened()
 
     def write(self, values: dict[str, Any]) -> None:
-        """Add a line."""
+        """Add a line. Raises LogError where that fails; what was written of the line is then cut off, and later lines are tried anew."""
         line = (json.dumps({"v": SCHEME} | values, ensure_ascii=False, allow_nan=False) + "\n").encode(
             "utf-8", "replace"
         )
-        if self._size and self._size + len(line) > self.most:
-            self._rotate()
-        done = 0
-        while done < len(line):
-            done += os.write(self._file, line[done:])
+        try:
+            if self._size and self._size + len(line) > self.most:
+                self._rotate()
+            done = 0
+            while done < len(line):
+                done += os.write(self._file, line[done:])
+        except OSError as error:
+            os.ftruncate(self._file, self._size)  # a log that stays whole
+            raise LogError(
+                f"The log {self.path} cannot be written ({error.strerror}), and no answer goes out without its line; free some space."
+            ) from error
         self._size += len(line)
 
     def close(self) -> None:
@@ -46,6 +57,7 @@ class RequestLog:
         os.close(self._file)
 
     def _opened(self) -> int:
+        """The file, held against other servers, behind its last whole line."""
         handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o640)
         if sys.platform != "win32":
             try:
@@ -58,9 +70,16 @@ class RequestLog:
 
     def _rotate(self) -> None:
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-        self.path.replace(self.path.with_name(f"{self.path.stem}-{stamp}{self.path.suffix}"))
-        os.close(self._file)
-        self._file = self._opened()
+        aside = self.path.with_name(f"{self.path.stem}-{stamp}{self.path.suffix}")
+        self.path.replace(aside)
+        full, size = self._file, self._size
+        try:
+            self._file = self._opened()
+        except (OSError, ForewordError):
+            aside.replace(self.path)
+            self._size = size
+            raise
+        os.close(full)
 
 
 def lines_of(path: Path) -> Iterator[dict[str, Any]]:

@@ -37,6 +37,12 @@ class Strict(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, values: Any) -> Any:
+        """A name that is null is not said: clients send an answer's message back as they got it, `refusal` and all."""
+        return {name: v for name, v in values.items() if v is not None} if isinstance(values, dict) else values
+
 
 class StreamOptions(Strict):
     """include_usage: a last chunk with the usage."""
@@ -188,7 +194,7 @@ def read(body: bytes, kind: type[Body]) -> Body:
     except (ValueError, RecursionError) as error:
         raise HttpError(400, f"The body is no JSON ({error}); send a JSON object.") from error
     if not isinstance(values, dict):
-        raise HttpError(400, f"The body is a JSON {type(values).__name__}, and must be an object.")
+        raise HttpError(400, "The body is JSON and no object; send an object.")
     known = set(kind.model_fields)
     for name, value in list(values.items()):
         if value is None or (name not in known and name in NEUTRAL and value in NEUTRAL[name]):
@@ -204,7 +210,13 @@ def read(body: bytes, kind: type[Body]) -> Body:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        path = [str(part) for part in first["loc"]]
-        where = path[0] if path else None
-        raise HttpError(400, f"{'.'.join(path[:3])}: {first['msg']}.", param=where, code="invalid_value") from error
+        where, sentence = _meant(error)
+        raise HttpError(400, sentence, param=where, code="invalid_value") from error
+
+
+def _meant(error: ValidationError) -> tuple[str | None, str]:
+    """The parameter that is wrong and why: of a value that might be of several kinds, by the kind that it has."""
+    errors = error.errors(include_url=False)
+    first = next((each for each in errors if not each["type"].endswith("_type")), errors[0])
+    path = [str(part) for part in first["loc"] if str(part).replace("_", "").isalnum()]  # the rest are names of kinds
+    return (path[0] if path else None), f"{'.'.join(path[:4])}: {first['msg'].removeprefix('Value error, ')}."

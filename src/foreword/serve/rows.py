@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from foreword.data.examples import Example
 from foreword.data.template import Template
 from foreword.engine import Backbone, JsonGrammar, Row
-from foreword.prompts.context import Demonstration
+from foreword.prompts.context import Demonstration, TooLongError
 from foreword.prompts.layout import Layout
-from foreword.serve.errors import HttpError
+from foreword.serve.errors import WINDOW, HttpError
 from foreword.serve.protocol import MOST_PROMPTS, ChatRequest, CompletionRequest, Message
 from foreword.serve.shelf import Served, Shelf, demonstrated
 
@@ -80,6 +80,12 @@ def completion_rows(shelf: Shelf, body: CompletionRequest, longest: int) -> list
     for text in texts:
         if isinstance(text, str) and served.template is not None and not body.raw:
             inputs.append(worded(served, _example(served, text, body.fields), longest))
+        elif body.fields is not None:
+            raise HttpError(
+                400,
+                "fields are for a prompt's wording, and this prompt is read as it is; leave fields out.",
+                param="fields",
+            )
         else:
             inputs.append(as_it_is(served, shelf.views.laying(served.chat), text))
     return inputs
@@ -121,9 +127,24 @@ def in_turns(
 
 
 def worded(served: Served, example: Example, longest: int) -> InputRow:
-    """An input as a prompt words it."""
+    """An input as a prompt words it. Raises ForewordError where it does not fit beside an answer of `longest` tokens."""
+    window = served.layout.backbone.window if served.layout is not None else None
+    if window is not None and longest + served.virtual_tokens >= window:
+        raise HttpError(
+            400,
+            f"An answer of {longest:,} tokens behind {served.virtual_tokens} virtual ones leaves no room for an input in the model's "
+            f"{window:,} positions; ask for fewer.",
+            param="max_tokens",
+            code=WINDOW,
+        )
     layout = demonstrated(served, example, longest)
-    laid = layout.lay(example)
+    try:
+        laid = layout.lay(example)
+    except TooLongError as error:
+        raise TooLongError(
+            f"The input does not fit the model's {window:,} positions beside {served.virtual_tokens} virtual tokens and an answer of "
+            f"{longest:,}; shorten it, or ask for fewer tokens."
+        ) from error
     row = laid.row()
     ids = _ids(layout, row)
     text, fitted = layout.backbone.tokenizer.text(ids), laid.fitted
@@ -137,8 +158,14 @@ def _example(served: Served, text: str, fields: dict[str, str] | None) -> Exampl
     values = dict(fields or {})
     if fields is None and len(names) == 1:
         values = {names[0]: text}
-    elif "input" in names:
-        values.setdefault("input", text)
+    elif "input" in names and "input" not in values:
+        values["input"] = text
+    elif text and fields is not None:
+        raise HttpError(
+            400,
+            "The input comes as a text and as fields; send all of it as fields beside an empty text.",
+            param="fields",
+        )
     if sorted(values) != sorted(names):
         raise HttpError(
             400,

@@ -17,12 +17,13 @@ from typing import Any, TypeVar
 
 from foreword.engine import Backbone
 from foreword.monitor import Sketch
-from foreword.registry import Registry, parse_reference
+from foreword.registry import Registry
 from foreword.serve.answering import Call
+from foreword.serve.cards import cards_of
 from foreword.serve.engine import Engine
 from foreword.serve.errors import HttpError, as_http
 from foreword.serve.keys import Key, Keys, allowed
-from foreword.serve.log import RequestLog
+from foreword.serve.log import LogError, RequestLog
 from foreword.serve.metrics import Metrics
 from foreword.serve.protocol import ChatRequest, Common, CompletionRequest
 from foreword.serve.rows import InputRow, chat_rows, completion_rows
@@ -111,14 +112,15 @@ class Service:
         self, body: CompletionRequest | ChatRequest, key: Key | None, trace: Mapping[str, str] = NO_TRACE
     ) -> Shape:
         """A request laid out in rows, to be answered. trace: the headers of a caller's trace. Raises HttpError."""
-        chat = isinstance(body, ChatRequest)
+        began, chat = time.monotonic(), isinstance(body, ChatRequest)
         try:
             allowed(key, self.shelf.base if self.shelf.is_base(body.model) else body.model)
             self._check(body)
             self.engine.check_room()
             longest, inputs = await self.laying(lambda: self._laid(body))
             inputs = await self.laying(lambda: self.watch.with_vectors(inputs))
-            call = Call(self.engine, self.views, body, inputs, longest, watched=self.log is not None)
+            watched = self.log is not None
+            call = Call(self.engine, self.views, body, inputs, longest, watched=watched, began=began)
         except Exception as error:  # every failure is an error object, with its status
             raise as_http(error, param="messages" if chat else "prompt") from error
         name = f"{'chatcmpl' if chat else 'cmpl'}-{secrets.token_hex(12)}"
@@ -239,26 +241,32 @@ class Service:
     # -- what is kept of them -----------------------------------------------------------------------------------------
 
     def _over(self, shape: Shape, key: Key | None, status: int, failure: HttpError | None = None) -> None:
-        """A request is over, in whatever way."""
+        """A request is over, in whatever way. Raises HttpError where its line cannot be written."""
         call, now = shape.call, time.monotonic()
         served, usage = call.inputs[0].served, shape.usage()
         first = call.first - call.began if call.first else None
         outcome = "ok" if status == 200 else "gone" if status == GONE else str(status)
-        self.metrics.request(
-            served.id,
-            outcome,
-            read=usage["prompt_tokens"],
-            virtual=usage["foreword_virtual_tokens"],
-            generated=usage["completion_tokens"],
-            first=first,
-            seconds=now - call.began,
-        )
         if failure is not None:
             failure.counted = True
         line = self._line(shape, usage, status, first, now - call.began)
         line |= {"key": None if key is None else key.name, "error": None if failure is None else str(failure)}
         self.watch.add(line, served)
-        self._tell(line, call.body, shape.trace)
+        try:
+            self._tell(line, call.body, shape.trace)
+        except LogError as error:
+            unlogged = as_http(error)
+            unlogged.counted, outcome = True, str(unlogged.status)
+            raise unlogged from error
+        finally:
+            self.metrics.request(
+                served.id,
+                outcome,
+                read=usage["prompt_tokens"],
+                virtual=usage["foreword_virtual_tokens"],
+                generated=usage["completion_tokens"],
+                first=first,
+                seconds=now - call.began,
+            )
 
     def _tell(self, line: dict[str, Any], body: Common, trace: Mapping[str, str]) -> None:
         if self.log is not None:
@@ -338,45 +346,16 @@ class Service:
 
     def models(self, key: Key | None) -> list[dict[str, Any]]:
         """The base model, and each prompt with its versions and aliases, that a key may ask."""
-        base = self.shelf.base
-        cards = [self._card(base, base, None, self.started)]
-        registry = self.shelf.registry
-        for name in registry.names() if registry is not None else ():
-            assert registry is not None
-            try:
-                index = registry.index(name)
-            except ForewordError:  # damaged: who asks for it is told
-                continue
-            for version in index.versions:
-                added = int(datetime.fromisoformat(version.added).timestamp())
-                parent = version.parents[0] if version.parents else base
-                card = self._card(f"{name}@{version.number}", base, parent, added)
-                card["foreword"] = {"digest": version.digest, "aliases": index.aliases_of(version)}
-                card["foreword"] |= registry.summary(name, version)
-                cards.append(card)
-            for which in (name, *(f"{name}@{alias}" for alias in sorted(index.aliases))):
-                version = index.resolve(parse_reference(which))
-                added = int(datetime.fromisoformat(version.added).timestamp())
-                card = self._card(which, base, base, added)
-                cards.append(card | {"foreword": {"version": f"{name}@{version.number}"}})
+        cards = cards_of(self.shelf, window=self.backbone.window, started=self.started)
         return [card for card in cards if key is None or key.may_ask(card["id"])]
-
-    def _card(self, name: str, root: str, parent: str | None, created: int) -> dict[str, Any]:
-        return {
-            "id": name,
-            "object": "model",
-            "created": created,
-            "owned_by": "foreword",
-            "root": root,
-            "parent": parent,
-            "max_model_len": self.backbone.window,
-        }
 
     def check_store(self) -> list[str]:
         """Load what a bare name means, for every name; what cannot be served, as sentences."""
         registry = self.shelf.registry
         refused = []
         for name in registry.names() if registry is not None else ():
+            if self.shelf.is_base(name):
+                refused.append(f"{name}: that is the model's own name; ask for {name}@VERSION, or add it by another.")
             try:
                 self.shelf.get(name)
             except ForewordError as error:

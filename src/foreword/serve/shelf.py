@@ -15,7 +15,7 @@ from foreword.engine import Backbone, Prefix
 from foreword.infer.choosing import choice_ids
 from foreword.prompts.layout import Layout
 from foreword.prompts.retrieve import Encode, Retriever, fixed, make, sentence_encoder
-from foreword.registry import Kept, Registry, Version, parse_reference
+from foreword.registry import Kept, Registry, Version
 from foreword.serve.views import Views
 from foreword.study.boundary import bounded
 from foreword.util.errors import ForewordError
@@ -79,16 +79,19 @@ class Shelf:
         return model in (self.base, "base")
 
     def resolve(self, model: str) -> tuple[str, Version]:
-        """The name and version that a request's `model` means. Raises UnknownModelError."""
+        """The name and version that a request's `model` means. Raises UnknownModelError, also for one that was unloaded."""
+        name, version = self._known(model)
+        if (name, version.digest) in self._unloaded:
+            raise UnknownModelError(f"{name}@{version.number} was unloaded from this server; load it again.")
+        return name, version
+
+    def _known(self, model: str) -> tuple[str, Version]:
         if self.registry is None:
             raise UnknownModelError(f"There is no model '{model[:200]}'; this server has '{self.base}' alone.")
         try:
-            reference = parse_reference(model)
             index, version = self.registry.resolve(model)
         except ForewordError as error:
             raise UnknownModelError(str(error)) from error
-        if (reference.name, version.digest) in self._unloaded:
-            raise UnknownModelError(f"{reference.name}@{version.number} was unloaded from this server; load it again.")
         return index.name, version
 
     def get(self, model: str) -> Served:
@@ -106,9 +109,9 @@ class Shelf:
     def load(self, model: str) -> Served:
         """Load a prompt, also one that was unloaded."""
         with self._lock:
-            index, version = self._registry().resolve(model)
-            self._unloaded.discard((index.name, version.digest))
-            return self.get(f"{index.name}@{version.digest}")
+            name, version = self._known(model)
+            self._unloaded.discard((name, version.digest))
+            return self.get(f"{name}@{version.digest}")
 
     def unload(self, model: str) -> str:
         """Drop a prompt and refuse it until it is loaded again; requests under way end as they would. Its name and version."""

@@ -237,7 +237,8 @@ class Trial:
         prompt = None
         if trainable.artifact is not None:
             profile = profiled(self.backbone, self.task, layout)
-            prompt = trainable.artifact(tuned.best, self._provenance(layout, profile))
+            dev = tuned.dev_scores("" if spec.tuning.select_by == "loss" else self.task.metrics[0])
+            prompt = trainable.artifact(tuned.best, self._provenance(layout, profile, dev))
             prompt = None if prompt is None else replace(prompt, worked=self._worked(), profile=profile)
         return answering, tuned, prompt
 

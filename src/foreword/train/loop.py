@@ -38,6 +38,14 @@ class Tuned:
     parameters: int
     start: float | None = None
 
+    def dev_scores(self, metric: str) -> dict[str, float]:
+        """The dev score of the best evaluation, under its name: a metric's, or the loss where `metric` is empty; none where nothing was
+        trained."""
+        best = min((point["dev"] for point in self.curve), default=None)
+        if best is None:
+            return {}
+        return {f"dev_{metric}": -best} if metric else {"dev_loss": best}
+
 
 @dataclass
 class State:

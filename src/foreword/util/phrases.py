@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 _TITLES = {
     "bleu": "BLEU",
     "chrf": "chrF",
@@ -59,6 +61,14 @@ def title(metric: str) -> str:
 def score(value: float) -> str:
     """A score or a mean of scores, one decimal; never a negative nought."""
     return f"{value + 0.0:.1f}" if abs(value) >= 0.05 else "0.0"
+
+
+def scores(by_name: Mapping[str, float]) -> str:
+    """Scores with their names: `bleu 81.2, dev_loss 0.137`."""
+    return ", ".join(
+        f"{name} {value:.3f}" if name.endswith("loss") else f"{name} {score(value)}"
+        for name, value in sorted(by_name.items())
+    )
 
 
 def points(value: float) -> str:

@@ -1,0 +1,46 @@
+"""What /v1/models tells: the base model, then each prompt of the store with its versions and aliases; it leaves out a name whose index is
+damaged."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from foreword.registry import parse_reference
+from foreword.serve.shelf import Shelf
+from foreword.util.errors import ForewordError
+
+
+def cards_of(shelf: Shelf, *, window: int | None, started: int) -> list[dict[str, Any]]:
+    """A card a model, a version and an alias, in OpenAI's shape. window: positions of the model. started: when the server was, in seconds
+    since 1970, which is the date of the base model."""
+
+    def card(name: str, parent: str | None, created: int) -> dict[str, Any]:
+        return {
+            "id": name,
+            "object": "model",
+            "created": created,
+            "owned_by": "foreword",
+            "root": base,
+            "parent": parent,
+            "max_model_len": window,
+        }
+
+    base, registry = shelf.base, shelf.registry
+    cards = [card(base, None, started)]
+    for name in () if registry is None else registry.names():
+        assert registry is not None
+        try:
+            index = registry.index(name)
+        except ForewordError:  # who asks for it is told
+            continue
+        dates = {version.digest: int(datetime.fromisoformat(version.added).timestamp()) for version in index.versions}
+        for version in index.versions:
+            parent = version.parents[0] if version.parents else base
+            details = {"digest": version.digest, "aliases": index.aliases_of(version)} | registry.summary(name, version)
+            cards.append(card(f"{name}@{version.number}", parent, dates[version.digest]) | {"foreword": details})
+        for reference in (name, *(f"{name}@{alias}" for alias in sorted(index.aliases))):
+            version = index.resolve(parse_reference(reference))
+            points_to = {"version": f"{name}@{version.number}"}
+            cards.append(card(reference, base, dates[version.digest]) | {"foreword": points_to})
+    return cards
