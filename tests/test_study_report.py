@@ -103,7 +103,9 @@ def test_ties_and_what_scores_vary_by_are_told(html: str, main: StudyPage) -> No
     first = next(place for place in there if place.name == "reference, mini-dart")
     best, *tied = stats.tied_with_best(first.samples)
     row = next(
-        one for one in re.findall(r"<tr>.*?</tr>", html) if one.startswith('<tr><th scope="row">reference, mini-dart</th>')
+        one
+        for one in re.findall(r"<tr>.*?</tr>", html)
+        if one.startswith('<tr><th scope="row">reference, mini-dart</th>')
     )
     cells = [re.sub(r"<[^>]+>", "", cell) for cell in re.findall(r"<td.*?</td>", row)]
     assert cells[0] == best and cells[1] == (", ".join(tied) or "none") and float(cells[3]) > 0
