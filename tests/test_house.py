@@ -110,8 +110,9 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "app",
     ),
     "study": (
-        "base boundary command composed earlier fitting folds measure places positions preset profiled remembered representable "
+        "base boundary command composed earlier fitting folds places positions preset profiled remembered representable "
         "resolve spec",
+        "consistent measure",
         "grid trial",
         "cost gate plan stored",
         "compare pace questions single unit",

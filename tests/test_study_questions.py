@@ -12,7 +12,7 @@ import pytest
 from foreword.metrics import metric
 from foreword.results.cells import Bins, Cell, Coordinates, Curve, Entry, Matrix, Table, Test
 from foreword.results.record import Answer, Costs, DemonstrationRef, Record
-from foreword.study.measure import choose, difference, entry
+from foreword.study.measure import choose, difference, entry, named
 from foreword.study.preset import preset
 from foreword.study.questions import QUESTIONS, answers
 from foreword.study.questions.costs import near
@@ -108,14 +108,14 @@ def test_the_main_table_and_its_claims() -> None:
         for seed in ((0,) if method == "icl-1" else (0, 1, 2))
     ]
     table, *claims = asked("main", cells)
-    assert isinstance(table, Table) and table.columns == ("totto", "dart", "mtop")
-    assert [row.head for row in table.rows] == [("bloom-1b1", method) for method in usual]
+    assert isinstance(table, Table) and table.columns == ("mini-totto", "mini-dart", "mini-mtop")
+    assert [row.head for row in table.rows] == [("our-bloom-1b1", method) for method in usual]
     assert all(isinstance(each, Entry) and each.score is not None for row in table.rows for each in row.entries)
     assert [(each.claim, each.cases, each.holds) for each in claims] == [
-        ("icl-1 is above icl-random-1", (2, 3), False),
-        ("pt is above icl-1", (2, 3), False),
-        ("ipt is above icl-1", (2, 3), False),
-        ("ipt is above pt", (2, 3), False),
+        ("icl-1 is above icl-random-1 on every model and task", (2, 3), False),
+        ("pt is above icl-1 on every model and task", (2, 3), False),
+        ("ipt is above icl-1 on every model and task", (2, 3), False),
+        ("ipt is above pt on every model and task", (2, 3), False),
     ]
     _, *claims = asked("main", [each for each in cells if each.paper["task"] != "mtop"])
     assert all(each.holds and each.p < 0.05 for each in claims)
@@ -128,7 +128,11 @@ def test_spread_over_seeds_is_counted() -> None:
     cells += [cell("ipt", "dart", 0.5, seed) for seed in range(3)]
     table, claim = asked("variance", cells)[:2]
     (row,) = table.rows
-    assert row.entries[0].spread > row.entries[1].spread and claim.cases == (1, 1)
+    spreads = [entry(choose(cells, label=label)).spread for label in ("pt", "ipt")]
+    assert row.head == ("our-bloom-1b1", "mini-dart", "", "3") and row.entries == tuple(
+        f"{each:.1f}" for each in spreads
+    )
+    assert spreads[0] > spreads[1] and claim.cases == (1, 1)
     assert asked("variance", [cell("pt", "dart", 0.5), cell("ipt", "dart", 0.5)])[1].holds is None
 
 
@@ -163,16 +167,23 @@ def test_bins_run_from_the_most_similar_down() -> None:
 
 
 def test_transfer_is_held_against_icl_and_against_untuned_rows() -> None:
-    cells = []
-    for task in ("totto", "dart"):
-        cells += [cell("icl-1", task, 0.3), cell("pt", task, 0.5), cell("ipt", task, 0.6, part="untuned")]
-    for source, target in (("totto", "dart"), ("dart", "totto")):
-        right = 0.95 if target == "dart" else 0.1
-        cells.append(cell("ipt", target, right, part="carried", paper={"source": source}))
+    def grid(seeds: tuple[int, ...]) -> list[Cell]:
+        cells = []
+        for task in ("totto", "dart"):
+            cells += [cell("icl-1", task, 0.45), cell("pt", task, 0.5), cell("ipt", task, 0.6, part="untuned")]
+        for source, target in (("totto", "dart"), ("dart", "totto")):
+            right = 0.97 if target == "dart" else 0.02
+            cells += [cell("ipt", target, right, n, part="carried", paper={"source": source}) for n in seeds]
+        return cells
+
+    cells = grid((0, 1))
     matrix, claim = asked("transfer", cells)
-    assert isinstance(matrix, Matrix) and matrix.rows == ("totto", "dart") and matrix.columns == ("dart", "totto")
+    assert isinstance(matrix, Matrix) and matrix.columns == ("mini-dart", "mini-totto")
+    assert matrix.rows == ("mini-totto", "mini-dart") and "(our-bloom-1b1)" in claim.claim
     assert matrix.above == ((True, False), (False, False)) and matrix.entries[0][1] is None
-    assert claim.cases == (1, 2) and "surely above in 1, surely below in 1" in claim.note
+    assert claim.cases == (1, 2) and claim.holds is False and "surely below in 1, undecided in 0" in claim.note
+    alone, claim = asked("transfer", grid((0,)))
+    assert not any(map(any, alone.above)) and claim.holds is None and "one seed speaks of its prompt" in claim.note
     against, _ = asked("transfer-untuned", cells)
     base = against.baseline[0]
     assert base is not None and base.score == pytest.approx(
@@ -180,11 +191,15 @@ def test_transfer_is_held_against_icl_and_against_untuned_rows() -> None:
     )
 
 
+FLAT = [(method, "boolq", 0.5, seed) for method in ("pt", "full-ft") for seed in (0, 1)]
+
+
 def test_scale_takes_the_mean_over_tasks_and_says_whether_the_gap_closes() -> None:
     gaps = {"t5-small": 0.5, "t5-large": 0.05}
     cells = [
-        cell(method, task, 0.4 + (gap if method == "full-ft" else 0.0), model=model, shape={"parameters": size})
+        cell(method, task, 0.4 + (gap if method == "full-ft" else 0.0), seed, model=model, shape={"parameters": size})
         for (model, gap), size in zip(gaps.items(), (10, 1000), strict=True)
+        for seed in (0, 1)
         for task in ("boolq", "rte")
         for method in ("pt", "full-ft")
     ]
@@ -194,8 +209,13 @@ def test_scale_takes_the_mean_over_tasks_and_says_whether_the_gap_closes() -> No
     assert [x for x, _ in panel.series[0].points] == [10.0, 1000.0]
     (_, held), _ = panel.series[0].points
     parts = [entry([each]).score for each in choose(cells, paper_model="t5-small", paper_method="pt")]
-    assert held.score == pytest.approx(sum(filter(None, parts)) / 2) and held.paper["task"] == "superglue"
-    assert claim.holds and claim.estimate is not None and claim.estimate > 20
+    assert held.score == pytest.approx(sum(filter(None, parts)) / 4) and held.paper["task"] == "superglue"
+    assert claim.holds and claim.estimate is not None and claim.estimate > 20 and claim.ci95[0] > 0
+    assert "on our-t5-small" in claim.note, "what stood in does not go by the paper's name"
+    _, alone = asked("scale", [each for each in cells if each.at.seed == 0], "lester2021-scale")
+    assert alone.holds is None and "one seed" in alone.note
+    _, flat = asked("scale", [cell(*each, model=m) for m in gaps for each in FLAT], "lester2021-scale")
+    assert flat.holds is None and flat.ci95[0] < 0 < flat.ci95[1], "no difference is no finding"
 
 
 def test_what_is_not_done_leaves_no_mean() -> None:
@@ -213,7 +233,7 @@ def test_shift_is_a_row_a_task() -> None:
         for seed in (0, 1)
     ]
     table, claim = asked("domain-shift", cells, "lester2021-domain-shift")
-    assert [row.head for row in table.rows] == [("t5-xxl", "squad"), ("t5-xxl", "bioasq")]
+    assert [row.head for row in table.rows] == [("our-t5-xxl", "mini-squad"), ("our-t5-xxl", "mini-bioasq")]
     assert claim.holds and claim.cases == (1, 1), "the task that was trained on is not counted"
 
 
@@ -226,7 +246,7 @@ def test_the_vote_of_five_is_scored() -> None:
     assert voted.score == pytest.approx(100 * right / EXAMPLES) and voted.score > mean.score
     assert best.score == max(record.scores["exact_match"] for record in records)
     assert [each.paper["of"] for each in (mean, best, voted)] == ["average", "best", "ensemble"]
-    assert claim.cases == (int(voted.score >= best.score), 1)
+    assert claim.cases == (int(voted.score >= best.score), 1) and claim.holds is None, "counted, and no test of it"
 
 
 def test_costs_are_counted_and_timed() -> None:
@@ -254,3 +274,25 @@ def test_other_examples_are_not_compared() -> None:
     (why,) = refused["main"]
     assert isinstance(why, Test) and why.holds is None and "answer other examples" in why.note
     assert isinstance(refused["variance"][0], Table), "the other question is answered"
+
+
+def test_what_no_test_tells_is_not_denied() -> None:
+    cells = [cell(method, task, 0.5, seed) for method in ("pt", "ipt") for task in ("totto", "dart") for seed in (0, 1)]
+    _, *claims = asked("main", cells)
+    (claim,) = (each for each in claims if each.claim.startswith("ipt is above pt"))
+    assert claim.holds is None and claim.p is None and "undecided in 2" in claim.note
+    _, slope = asked("similarity", [each for each in cells if each.paper["task"] == "dart"])
+    assert slope.holds is None and slope.ci95[0] < 0 < slope.ci95[1]
+
+
+def test_what_stood_in_does_not_go_by_the_papers_name() -> None:
+    at = Coordinates("grid", "bigscience/bloom-1b1", "dart", "pt", 0)
+    own = Cell("a", at, {"model": "bloom-1b1", "task": "dart"}, "waiting")
+    assert (named([own], "model", preset("sun2023-main")), named([own], "task", preset("sun2023-main"))) == (
+        "bloom-1b1",
+        "dart",
+    )
+    other = cell("pt", "dart", 0.5)
+    assert named([own, other], "model", preset("sun2023-main")) == "bigscience/bloom-1b1, our-bloom-1b1"
+    mine = preset("sun2023-main").model_copy(update={"paper": ""})
+    assert named([other], "task", mine) == "dart", "a study of no paper has the names that its own file gives"

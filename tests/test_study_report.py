@@ -13,9 +13,10 @@ import pytest
 
 import entry
 import study_pages
-from foreword.report.study import StudyPage, study_page, write_site, write_study
+from foreword.report.study import StudyPage, setting, study_page, write_site, write_study
 from foreword.report.study.figures import pictures
-from foreword.report.study.held import counted, held_of, varies
+from foreword.report.study.held import counted, held_of, hold, varies
+from foreword.report.study.lines import lines
 from foreword.report.study.tested import places
 from foreword.results import stats
 from foreword.results.cells import Bins, Curve, Entry, Table
@@ -99,10 +100,12 @@ def test_whether_a_seed_matters_follows_from_the_method() -> None:
 def test_ties_and_what_scores_vary_by_are_told(html: str, main: StudyPage) -> None:
     there = places(main)
     assert len(there) == 10 and list(there[0].samples) == ["icl-random-1", "icl-1", "pt", "ipt"]
-    (first,) = (place for place in there if place.name == "bloom-1b1, dart")
+    first = next(place for place in there if place.name == "reference, mini-dart")
     best, *tied = stats.tied_with_best(first.samples)
     row = next(
-        one for one in re.findall(r"<tr>.*?</tr>", html) if one.startswith('<tr><th scope="row">bloom-1b1, dart</th>')
+        one
+        for one in re.findall(r"<tr>.*?</tr>", html)
+        if one.startswith('<tr><th scope="row">reference, mini-dart</th>')
     )
     cells = [re.sub(r"<[^>]+>", "", cell) for cell in re.findall(r"<td.*?</td>", row)]
     assert cells[0] == best and cells[1] == (", ".join(tied) or "none") and float(cells[3]) > 0
@@ -175,7 +178,7 @@ def test_a_site_has_an_index_pages_pictures_and_a_summary(tmp_path: Path) -> Non
         else:
             assert path.read_bytes().startswith(b"\x89PNG")
     summary = (tmp_path / "site" / "summary.md").read_text(encoding="utf-8")
-    assert "| bloom-1b1, dart, 1, pt | 30.0 ± 1.3 |" in summary and "34.6 (digitised)" in summary
+    assert "| pt, 1 token, dart, bloom-1b1 | 30.0 ± 1.3 |" in summary and "34.6 (digitised)" in summary
     write_site(tmp_path / "site", runs)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear", encoding="utf-8")
@@ -302,3 +305,47 @@ def test_tables_sort_copy_and_lead_to_answers_by_keyboard(
     assert page.evaluate("location.hash") == mark.get_attribute("data-to") != target
     assert complaints == []
     page.close()
+
+
+def test_what_is_no_comparison_has_no_ties(main: StudyPage) -> None:
+    matrix = study_pages.transfer()
+    assert "Tied with the best" in study_page([main]) and "Tied with the best" not in study_page([matrix])
+
+
+def test_only_settings_that_differ_are_shown(main: StudyPage) -> None:
+    html = setting.settings(main)
+    shown = html.partition("<details>")[0]
+    assert "tuning.max_steps" in shown and "40, 50" in shown
+    assert "tuning.learning_rate" not in shown, "a cell without tuning has no other learning rate"
+
+
+def test_all_of_the_papers_points_and_its_level_stand_behind_the_measured() -> None:
+    page = study_pages.length()
+    curve = next(answer for every in page.answers.values() for answer in every if isinstance(answer, Curve))
+    picture = lines(curve.panels[0], curve, page.name, paper("sun2023"))
+    data = [layer["data"]["values"] for layer in picture.chart.to_dict()["layer"]]
+    ghosts = [row for rows in data for row in rows if "the paper" in row["hover"]]
+    assert {row["x"] for row in ghosts} >= {1.0, 3.0, 5.0, 10.0, 25.0, 50.0, 100.0, 150.0}
+    assert any(row["x"] is None and "icl" in row["hover"] for row in ghosts), "the level of ICL"
+
+
+def test_a_smoke_run_says_that_it_is_one(main: StudyPage) -> None:
+    html = study_page([main])
+    assert "This is a smoke run" in html and "none of them confirms or contradicts it" in html
+    assert "what this study does at full scale" in html and "This is a smoke run" not in study_page(
+        [replace(main, scale="full")]
+    )
+    assert "stood in" not in study_page([study_pages.own()]).partition("Every number")[0], (
+        "a study of one's own has no stand-ins"
+    )
+
+
+def test_times_of_the_paper_are_said_as_times() -> None:
+    page = replace(study_pages.length(), name="lester2021-convergence")
+    one = (
+        next(answer for every in page.answers.values() for answer in every if isinstance(answer, Curve))
+        .panels[0]
+        .series[0]
+    )
+    entry = replace(one.points[0][1], unit="s", paper={"length": "100", "model": "t5-small"})
+    assert hold(entry, paper("lester2021"), page.name).theirs == "16 min 25 s"

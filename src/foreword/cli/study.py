@@ -39,11 +39,13 @@ Only = Annotated[
     str | None, typer.Option("--only", help="Comma list of questions to be answered.", rich_help_panel=o.RUN)
 ]
 Executor = Annotated[str | None, typer.Option("--executor", help="inline, processes or ray.", rich_help_panel=o.RUN)]
-Jobs = Annotated[int | None, typer.Option("--jobs", help="Workers of processes and ray.", rich_help_panel=o.RUN)]
+Jobs = Annotated[int | None, typer.Option("--jobs", min=1, help="Workers of processes and ray.", rich_help_panel=o.RUN)]
 Address = Annotated[
     str | None, typer.Option("--address", help="Of a Ray cluster, such as auto.", rich_help_panel=o.RUN)
 ]
-Gpus = Annotated[float | None, typer.Option("--gpus", help="Of each worker on a Ray cluster.", rich_help_panel=o.RUN)]
+Gpus = Annotated[
+    float | None, typer.Option("--gpus", min=0, help="Of each worker on a Ray cluster.", rich_help_panel=o.RUN)
+]
 Retry = Annotated[
     bool, typer.Option("--retry-failed", help="Run the cells that failed before again.", rich_help_panel=o.RUN)
 ]
@@ -141,8 +143,9 @@ def _laid(names: list[str], scale: str, overrides: Given, only: list[str]) -> li
     """All studies, laid out before the first runs, so that what is refused is refused at once. `all`: those that have the scale."""
     from foreword.study import preset as presets
     from foreword.study.grid import lay_out
+    from foreword.study.questions import known_questions
 
-    chosen = [presets.preset(name) for name in (presets.names() if names == [ALL] else names)]
+    chosen = [known_questions(presets.preset(name)) for name in (presets.names() if names == [ALL] else names)]
     if names == [ALL]:
         chosen = [preset for preset in chosen if scale in preset.scales]
     return [lay_out(preset, scale, overrides, only) for preset in chosen]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -124,13 +125,15 @@ def _refusal(model: type[Settings], error: ValidationError, values: Any) -> Fore
     if first["type"] == "extra_forbidden":
         return unknown_key(model, key)
     field = model.model_fields[name]
+    inner = [part for part in first["loc"][1:] if isinstance(part, str) and part != "[key]"]
+    if "[key]" in first["loc"] and "expected" in first.get("ctx", {}):
+        return unknown(f"entry of {key}", inner[0], re.findall(r"'([^']*)'", first["ctx"]["expected"]))
     accepted = _accepted(field.annotation, field.metadata)
     if first["type"] == "less_than_equal":
         accepted += f", at most {first['ctx']['le']:,}"
     if first["type"] == "missing":
-        return ForewordError(
-            f"There is no {key}, and it must be {accepted}; give it with --{key} or {key} = ... in the file."
-        )
+        how = f"with --{key} or" if flag_of(field) is not None else "as"
+        return ForewordError(f"There is no {key}, and it must be {accepted}; give it {how} {key} = ... in the file.")
     places = [part for part in first["loc"][1:] if isinstance(part, int)]
     if places:
         return ForewordError(f"{key} holds {described(first['input'])}, but must be {accepted}.")
@@ -169,6 +172,14 @@ def _accepted(annotation: Any, metadata: Sequence[Any]) -> str:
     if origin is list:
         least = " of one or more," if any(isinstance(bound, annotated_types.MinLen) for bound in metadata) else ","
         return f"a list{least} each {_accepted(get_args(annotation)[0], [])}"
+    if origin is dict:
+        least = (
+            " of one or more entries" if any(isinstance(bound, annotated_types.MinLen) for bound in metadata) else ""
+        )
+        values = _accepted(get_args(annotation)[1], [])
+        return f"a table{least}" + ("" if values == "anything" else f", each {values}")
+    if annotation is Any:
+        return "anything"
     above = "".join(
         f" of at least {bound.ge}" if isinstance(bound, annotated_types.Ge) else f" above {bound.gt}"
         for bound in metadata

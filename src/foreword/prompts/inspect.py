@@ -41,10 +41,11 @@ class Neighbour:
 @dataclass(frozen=True)
 class Near:
     """How vectors lie to the vocabulary. nearest: the mean over vectors of the largest cosine with an item. tight: the mean cosine of
-    the nearest items with each other, which is high where they form a cluster of like words."""
+    the nearest items with each other, which is high where they form a cluster of like words. each: that cosine of every vector."""
 
     nearest: float
     tight: float
+    each: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ class Inspected:
     """One prompt. norms: of its vectors, [P]. neighbours: [P][k], nearest first. near: of the prompt; random: of random vectors of the same
     width; items: of vocabulary items against the others. above: how many vectors lie nearer to an item than 95 % of random vectors do.
     clusters: the positions that lie together, largest first, those of one left out. repeated: how many vectors have the nearest item of
-    an earlier one. labels: of each label that the prompt chooses between, the positions that have it among their neighbours."""
+    an earlier one. labels: of each label that the prompt chooses between, the positions that have it among their neighbours; chance: how
+    likely as many random vectors would have it there."""
 
     name: str
     length: int
@@ -76,6 +78,7 @@ class Inspected:
     above: int = 0
     repeated: int = 0
     labels: dict[str, list[int]] = field(default_factory=dict)
+    chance: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,7 @@ class _Anchors:
     random: Near
     items: Near
     far: float  # the largest cosine with an item that 95 % of random vectors stay below
+    drawn: list[set[int]]  # ids of the items nearest to each random vector
     unit: Matrix  # [V, H]
 
 
@@ -147,11 +151,12 @@ def _anchors(vocabulary: Vocabulary, k: int) -> _Anchors:
     own = rng.choice(len(unit), size=min(RANDOM, len(unit)), replace=False)
     near_ids, near_cosines = _nearest(unit[own], unit, k + 1)
     random_ids, _ = _nearest(drawn, unit, k)
-    items = Near(float(near_cosines[:, 1:2].mean()), _tight(near_ids[:, 1:], unit))  # without the item itself
+    items = _near(near_cosines[:, 1:], near_ids[:, 1:], unit)  # without the item itself
     return _Anchors(
-        Near(float(cosines[:, 0].mean()), _tight(random_ids, unit)),
+        _near(cosines, random_ids, unit),
         items,
         float(np.quantile(cosines[:, 0], 0.95)),
+        [{vocabulary.ids[place] for place in row} for row in random_ids],
         unit,
     )
 
@@ -180,7 +185,7 @@ def _inspected(
     return Inspected(
         **vars(alone) | {
             "neighbours": rows,
-            "near": Near(float(cosines[:, 0].mean()), _tight(places, anchors.unit)),
+            "near": _near(cosines, places, anchors.unit),
             "random": anchors.random,
             "items": anchors.items,
             "above": int((cosines[:, 0] > anchors.far).sum()),
@@ -189,8 +194,15 @@ def _inspected(
                 label: [n for n, row in enumerate(rows) if {near.id for near in row} & set(ids)]
                 for label, ids in labels.items()
             },
+            "chance": {label: _chance(anchors, ids, len(values)) for label, ids in labels.items()},
         }
     )  # fmt: skip
+
+
+def _chance(anchors: _Anchors, ids: Sequence[int], count: int) -> float:
+    """How likely one of `count` random vectors has one of these items among its nearest."""
+    share = sum(bool(near & set(ids)) for near in anchors.drawn) / len(anchors.drawn)
+    return 1.0 - (1.0 - share) ** count
 
 
 def likeness(prompts: dict[str, Matrix]) -> Likeness:
@@ -249,14 +261,22 @@ def _nearest(unit: Matrix, vocabulary: Matrix, k: int) -> tuple[NDArray[np.int64
     return places, cosines
 
 
-def _tight(places: NDArray[np.int64], unit: Matrix) -> float:
-    """The mean cosine of each row's items with each other; 1 where there is one item a row."""
+def _near(cosines: Matrix, places: NDArray[np.int64], unit: Matrix) -> Near:
+    """How vectors lie whose nearest items are at those places [P, k], with those cosines [P, k]."""
+    each = _tight(places, unit)
+    return Near(float(cosines[:, 0].mean()), float(each.mean()), [float(value) for value in each])
+
+
+def _tight(places: NDArray[np.int64], unit: Matrix) -> NDArray[np.float64]:
+    """The mean cosine of each row's items with each other [P]; 1 where there is one item a row."""
     k = places.shape[1]
     if k < 2:
-        return 1.0
+        return np.ones(len(places))
     rows = unit[places]  # [P, k, H]
-    cosines = rows @ rows.transpose(0, 2, 1)
-    return float((cosines.sum(axis=(1, 2)) - np.trace(cosines, axis1=1, axis2=2)).mean() / (k * (k - 1)))
+    cosines = (rows @ rows.transpose(0, 2, 1)).astype(np.float64)
+    whole = cosines.sum(axis=(1, 2)) - np.trace(cosines, axis1=1, axis2=2)
+    each: NDArray[np.float64] = whole / (k * (k - 1))
+    return each
 
 
 def _unit(values: Matrix) -> Matrix:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from typing import Any
@@ -11,8 +11,10 @@ from foreword.config.run import Run
 from foreword.prompts.methods import Method
 from foreword.results.cells import Coordinates
 from foreword.results.record import key_of
-from foreword.study.preset import LABELS, Part, Preset, Scale
+from foreword.study.consistent import consistent
+from foreword.study.preset import LABELS, Part, Preset, Scale, settings_of_task
 from foreword.study.resolve import row_of
+from foreword.tasks import module
 from foreword.util.errors import ForewordError, unknown
 
 GATE = "gate:"
@@ -83,12 +85,15 @@ class Study:
 
 def lay_out(preset: Preset, scale: str, overrides: Given | None = None, only: Sequence[str] = ()) -> Study:
     """The cells of a preset. only: the questions that are to be answered, of the preset's own. Raises ForewordError for an unknown scale,
-    task or question."""
+    task or question, and for a preset that contradicts itself."""
     overrides = overrides or Given()
     for question in only:
         if question not in preset.questions:
             raise unknown(f"question of {preset.name}", question, preset.questions)
-    filled = _filled(preset, preset.at(scale), overrides)
+    filled = _filled(consistent(preset), preset.at(scale), overrides)
+    for task in _chosen(preset, filled, overrides):
+        if "task" in settings_of_task(filled.tasks[task]):
+            module(filled.tasks[task])
     cells: dict[str, CellSpec] = {}
     for part in preset.parts:
         merged = _at_scale(part, filled)
@@ -96,22 +101,41 @@ def lay_out(preset: Preset, scale: str, overrides: Given | None = None, only: Se
             cells |= {cell.id: cell for cell in _cells(preset, merged, filled, overrides, cells)}
     if not cells:
         raise ForewordError(f"The study {preset.name} has no cell at the scale {scale}; give other models or tasks.")
+    if overrides == Given(run=overrides.run):
+        _refuse_empty(preset, scale, cells.values())
     return Study(preset, scale, tuple(cells.values()))
 
 
+def _refuse_empty(preset: Preset, scale: str, cells: Collection[CellSpec]) -> None:
+    """Raises ForewordError for a part that has no cell and is not left out."""
+    for part in preset.parts:
+        left_out = preset.at(scale).parts.get(part.name, {}).get("skip", False)
+        if not left_out and all(cell.at.part != part.name for cell in cells):
+            raise ForewordError(
+                f"The part {part.name} has no cell at the scale {scale}: none of its models, tasks or carried prompts is there; leave "
+                f"it out by parts = {{ {part.name} = {{ skip = true }} }} in [{scale}]."
+            )
+
+
 def _filled(preset: Preset, scale: Scale, overrides: Given) -> Scale:
-    models, tasks = scale.models, scale.tasks
+    models = scale.models
     if overrides.models:
+        twice = [model for place, model in enumerate(overrides.models) if model in overrides.models[:place]]
+        if twice:
+            raise ForewordError(f"--models names '{twice[0]}' twice; name each once.")
         named = [name for name in models if "@" not in name]
         names = [*named[: len(overrides.models)], *overrides.models[len(named) :]]
         models = dict(zip(names, overrides.models, strict=True))
-    if overrides.tasks:
-        chosen = {name: ours for name, ours in tasks.items() if name in overrides.tasks or ours in overrides.tasks}
-        other = [name for name in overrides.tasks if name not in tasks and name not in tasks.values()]
-        if other:
-            raise unknown(f"task of {preset.name}", other[0], tasks)
-        tasks = chosen
-    return scale.model_copy(update={"models": models, "tasks": tasks, "seeds": list(overrides.seeds) or scale.seeds})
+    return scale.model_copy(update={"models": models, "seeds": list(overrides.seeds) or scale.seeds})
+
+
+def _chosen(preset: Preset, scale: Scale, overrides: Given) -> list[str]:
+    """The tasks that are scored, by the paper's names: all of the scale, or those that the user names."""
+    names = {*scale.tasks, *scale.tasks.values()}
+    other = next((name for name in overrides.tasks if name not in names), None)
+    if other is not None:
+        raise unknown(f"task of {preset.name}", other, scale.tasks)
+    return [name for name, ours in scale.tasks.items() if not overrides.tasks or {name, ours} & {*overrides.tasks}]
 
 
 def _at_scale(part: Part, scale: Scale) -> Part | None:
@@ -126,7 +150,8 @@ def _cells(
     preset: Preset, part: Part, scale: Scale, overrides: Given, before: Mapping[str, CellSpec]
 ) -> Iterator[CellSpec]:
     models = part.models or [name for name in scale.models if "@" not in name]
-    tasks = [name for name in part.tasks or scale.tasks if name in scale.tasks]
+    chosen = _chosen(preset, scale, overrides)
+    tasks = [name for name in part.tasks or scale.tasks if name in chosen]
     for model, values in product([name for name in models if name in scale.models], _values(part, scale)):
         model_key = _variant(model, part.variant, values, scale)
         if model_key is None:
@@ -173,7 +198,7 @@ def _run(
     labels = [label for label in _labels(part) if not label.startswith(GATE)]
     base: dict[str, Any] = {
         "model": model,
-        "task": scale.tasks[task],
+        **settings_of_task(scale.tasks[task]),
         "methods": labels,
         "seeds": _seeds(part, scale, overrides),
     }
@@ -200,12 +225,8 @@ def _labels(part: Part) -> list[str]:
 
 
 def _gated(part: Part, cells: Sequence[CellSpec], method: str) -> Iterator[CellSpec]:
-    """A gate of each seed. Raises ForewordError where the part has not PT and IPT before it."""
+    """A gate of each seed, which needs PT and IPT before it."""
     pts, ipts = ([cell for cell in cells if cell.at.label == label] for label in ("pt", "ipt"))
-    if not pts or not ipts:
-        raise ForewordError(
-            f"The part {part.name} has the method {method}, which chooses between PT and IPT; name pt and ipt before it."
-        )
     for pt, ipt in zip(pts, ipts, strict=True):
         at = replace(ipt.at, label=LABELS.get(method, method), length=None, init="")
         paper = {name: value for name, value in ipt.paper.items() if name != "length"} | {"method": method}
@@ -239,7 +260,7 @@ def _of_method(
     label = LABELS.get(method, method)
     settings = Run.model_validate(run)
     row = row_of(settings, label)
-    trained = _trained_on(part, scale, run["task"], method)
+    trained = _trained_on(part, scale, method)
     sources: list[CellSpec | None] = [None]
     if part.carries:
         sources = [
@@ -247,7 +268,7 @@ def _of_method(
             for cell in before.values()
             if cell.at.part == part.carries and cell.at.length is not None and cell.paper["model"] == where["model"]
         ]
-        sources = [cell for cell in sources if cell is not None and cell.at.task != run["task"]]
+        sources = [cell for cell in sources if cell is not None and cell.at.task != (settings.task or settings.data)]
     for source in sources:
         seeds = settings.seeds if row.random() else settings.seeds[:1]
         for seed in [source.at.seed] if source is not None else seeds:
@@ -255,9 +276,9 @@ def _of_method(
                 yield _spec(part, scale, run, method, row, seed, where, values, trained, source)
 
 
-def _trained_on(part: Part, scale: Scale, task: str, method: str) -> tuple[str, ...]:
+def _trained_on(part: Part, scale: Scale, method: str) -> tuple[str, ...]:
     if part.together or method == "multi-task":
-        return tuple(scale.tasks[name] for name in part.tasks or scale.tasks)
+        return tuple(scale.tasks[name] for name in part.tasks or scale.tasks if name in scale.tasks)
     if part.train_on:
         return (scale.tasks.get(part.train_on, part.train_on),)
     return ()
@@ -280,7 +301,7 @@ def _spec(
     at = Coordinates(
         part=part.name,
         model=run["model"],
-        task=run["task"],
+        task=settings.task or settings.data,
         label=LABELS.get(method, method),
         seed=seed,
         length=settings.tuning.prompt_length if row.soft else None,
@@ -299,7 +320,7 @@ def _spec(
     plain = [run, part.relabel, scale.generated, list(trained), source.id if source else ""]
     if part.split != "test":
         plain.append(part.split)
-    shared = [run | {"task": ""}, part.relabel, scale.generated, list(trained), at.label, seed]
+    shared = [run | {"task": "", "data": ""}, part.relabel, scale.generated, list(trained), at.label, seed]
     return CellSpec(
         id=key_of({"cell": [at.as_dict(), *plain]})[:24],
         unit=key_of({"unit": shared if trained else [at.as_dict(), *plain]})[:24],

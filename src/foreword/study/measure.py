@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foreword.metrics import metric
 from foreword.results import stats
-from foreword.results.cells import Cell, Entry
+from foreword.results.cells import Cell, Entry, Test
+from foreword.results.judged import same_name
 from foreword.results.record import Record
+from foreword.study.preset import Preset
 from foreword.util import phrases
 from foreword.util.errors import ForewordError
 
@@ -26,17 +28,26 @@ Array = NDArray[np.float64]
 @dataclass(frozen=True)
 class Difference:
     """Points by which one score is above another on the same examples, its 95% interval, and p of the same crossed model of seeds and
-    examples (adjusted by Holm, where `adjusted` was). reach: the smallest difference that such a test tells four times in five."""
+    examples (adjusted by Holm, where `adjusted` was). reach: the smallest difference that such a test tells four times in five.
+    one_seed: whether a tuned side has one seed alone, which speaks of that prompt and not of its method."""
 
     points: float
     ci95: tuple[float, float]
     p: float
     reach: float = 0.0
+    one_seed: bool = False
 
     @property
     def above(self) -> bool:
-        """Whether it is surely above zero: the whole interval is."""
+        """Whether the whole interval is above zero."""
         return self.ci95[0] > 0
+
+    @property
+    def sure(self) -> int:
+        """1 where it is surely above zero, -1 where surely below, 0 where that is not told."""
+        if self.p >= ALPHA or self.one_seed:
+            return 0
+        return 1 if self.points > 0 else -1
 
     def __str__(self) -> str:
         return f"{phrases.points(self.points)}{'*' * (self.p < ALPHA)} ({phrases.between(*self.ci95)})"
@@ -158,13 +169,49 @@ def difference_of(ours: Sequence[Record], theirs: Sequence[Record]) -> Differenc
     a, b = cube(ours, ids), cube(theirs, ids)
     sides = stats.samples([a, b], measure.from_sums, [ours[0].deterministic, theirs[0].deterministic])
     gap = stats.difference(*sides)
-    return Difference(gap.observed, gap.interval(), gap.p, stats.detectable(gap))
+    return Difference(gap.observed, gap.interval(), gap.p, stats.detectable(gap), gap.of_prompts)
 
 
 def adjusted(gaps: dict[Key, Difference]) -> dict[Key, Difference]:
     """The same with p adjusted by Holm for their number."""
-    ps = stats.holm([gap.p for gap in gaps.values()])
+    ps = stats.holm([gap.p for gap in gaps.values()]) if gaps else []
     return {name: replace(gap, p=p) for (name, gap), p in zip(gaps.items(), ps, strict=True)}
+
+
+def named(cells: Iterable[Cell], axis: Literal["model", "task"], preset: Preset) -> str:
+    """What ran at these cells: the paper's name where it was the paper's own, else ours, so that nothing that stood in goes by the name of
+    what it stood in for. A study of no paper has the names that its own file gives."""
+    every = list(cells)
+    theirs = list(dict.fromkeys(cell.paper.get(axis, "") for cell in every))
+    ours = list(dict.fromkeys(str(getattr(cell.at, axis)) for cell in every))
+    own = not preset.paper or (len(theirs) == 1 and all(same_name(name, theirs[0]) for name in ours))
+    return ", ".join(theirs if own else ours)
+
+
+def over_grid(
+    claim: str, gaps: Mapping[Key, Difference], planned: int, adjusted_over: str, *, most: bool = False
+) -> Test:
+    """A claim that one side is above another in every place of a grid (most: in more than half), judged by tests that Holm adjusted: it
+    holds where all (more than half) are surely above, not where one is (half are) surely below, and else it cannot be said."""
+    above, below = (sum(gap.sure == sign for gap in gaps.values()) for sign in (1, -1))
+    reach = sorted(gap.reach for gap in gaps.values())
+    whole = planned > 0 and len(gaps) == planned
+    holds = whole and (above > planned / 2 if most else above == planned)
+    fails = whole and (below >= planned / 2 if most else below > 0)
+    notes = [f"surely below in {below}, undecided in {len(gaps) - above - below}"]
+    notes += [f"half of the tests tell a difference of {reach[len(reach) // 2]:.1f} points or less"] if reach else []
+    notes += ["one seed speaks of its prompt alone"] if any(gap.one_seed for gap in gaps.values()) else []
+    notes += [f"{planned - len(gaps)} not run"] if len(gaps) < planned else []
+    return Test(
+        claim=claim,
+        holds=True if holds else False if fails else None,
+        p=max(gap.p for gap in gaps.values()) if holds and not most else None,
+        estimate=sum(gap.points for gap in gaps.values()) / len(gaps) if gaps else None,
+        adjusted=f"Holm over {adjusted_over}",
+        cases=(above, len(gaps)),
+        unit="points in the mean",
+        note="; ".join(notes) if gaps else "not run",
+    )
 
 
 def cube(records: Sequence[Record], ids: Sequence[str] | None = None) -> Array:

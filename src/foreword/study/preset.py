@@ -62,9 +62,10 @@ class Part(Settings):
 class Scale(Settings):
     """What fills the grid at one scale.
 
-    models, tasks: the paper's names with ours; `t5-small@span` is a variant of a model. axes: the values of each axis. run: settings of
-    every run; each: settings of the runs of one task, by the paper's name. generated: answers are generated and compared as texts, also
-    where there are choices. parts: what parts of the grid have otherwise at this scale, by their names. about: what it is, in a sentence.
+    models, tasks: the paper's names with ours (see `settings_of_task`); `t5-small@span` is a variant of a model. axes: the values of each
+    axis. run: settings of every run; each: settings of the runs of one task, by the paper's name. generated: answers are generated and
+    compared as texts, also where there are choices. parts: what parts of the grid have otherwise at this scale, by their names. about:
+    what it is, in a sentence.
     """
 
     prefix: ClassVar[str] = "scale."
@@ -127,6 +128,12 @@ class Preset(Settings):
     def part(self, name: str) -> Part:
         """One of its parts."""
         return next(part for part in self.parts if part.name == name)
+
+
+def settings_of_task(name: str) -> dict[str, str]:
+    """The settings of a run that name a task: one of the shelf, or, where the name has a dot or a slash in it, the user's own examples: a
+    file, a folder, an id on the hub."""
+    return {"data": name} if "." in name or "/" in name else {"task": name}
 
 
 def names() -> list[str]:

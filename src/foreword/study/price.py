@@ -22,9 +22,10 @@ from foreword.study.grid import CellSpec, Study, units_of
 from foreword.study.measure import grouped
 from foreword.study.pace import pace
 from foreword.study.positions import FORWARD
-from foreword.study.resolve import row_of
+from foreword.study.preset import settings_of_task
+from foreword.study.resolve import row_of, task_of
 from foreword.study.trial import Trial
-from foreword.study.unit import Bench
+from foreword.study.unit import Bench, on_task
 from foreword.tasks import about, scored
 from foreword.train.trainables import TRAINABLES
 from foreword.util import phrases
@@ -162,7 +163,7 @@ def at_hand(run: Run) -> bool:
     else:
         cached = Path(constants.HF_HUB_CACHE) / f"models--{name.replace('/', '--')}"
         here = here_by_name(name) or stands(name) or cached.is_dir()
-    return here and about(run.task, run.data_dir or None).ready
+    return here and (stands(run.data) if run.data else about(run.task, run.data_dir or None).ready)
 
 
 def price(study: Study, out: Path) -> Priced:
@@ -182,7 +183,7 @@ def _tasks(cell: CellSpec) -> tuple[str, ...]:
 
 
 def _with_task(cell: CellSpec, name: str) -> Run:
-    return cell.settings().model_copy(update={"task": name})
+    return on_task(cell.settings(), name)
 
 
 def _line(cells: Sequence[CellSpec], **numbers: Any) -> Line:
@@ -296,7 +297,10 @@ def _flops(row: Method) -> int:
 
 
 def _sizes(cell: CellSpec) -> tuple[int, int]:
-    """Official sizes of the task's own training split and of what of it is scored."""
+    """Official sizes of the task's own training split and of what of it is scored; of a user's own examples, how many there are."""
+    if "data" in settings_of_task(cell.at.task):
+        own = task_of(on_task(cell.settings(), cell.at.task))
+        return len(own.train), len(own.test)
     train = next((held.official for held in about(cell.at.task).splits if held.split == "train"), 0)
     split = scored(cell.at.task, split=cell.split)
     return train, split.official if split else 0

@@ -11,8 +11,8 @@ from pathlib import Path
 from foreword.results.cells import Cell
 from foreword.results.record import refuse_older
 from foreword.study.executors import EXECUTORS, Job, Watch
-from foreword.study.grid import CellSpec, Study
-from foreword.study.questions import QUESTIONS
+from foreword.study.grid import CellSpec, Study, units_of
+from foreword.study.questions import known_questions
 from foreword.study.stored import Folder, State, keep
 from foreword.study.unit import stamp
 from foreword.util.errors import unknown
@@ -105,9 +105,7 @@ def carry_out(
     place of the executor of that name. Raises ForewordError for an unknown executor, and where the folder cannot be written."""
     if executor not in EXECUTORS:
         raise unknown("executor", executor, EXECUTORS)
-    for question in study.preset.questions:
-        if question not in QUESTIONS:
-            raise unknown("question", question, QUESTIONS)
+    known_questions(study.preset)
     out = writable_folder(job.out)
     refuse_older(out / "records")
     keep(out, study, command)
@@ -123,18 +121,19 @@ def carry_out(
 
 def _prepare(folder: Folder, cells: Sequence[CellSpec], job: Job, retry_failed: bool) -> None:
     """Sweep up after workers that were killed, and forget the ends of cells that are to be looked at again: those whose model or data are
-    other files than before, and failed ones where that is asked for."""
+    other files than before, failed ones where that is asked for, and those that need one of them."""
     folder.tidy()
     if (folder.out / "claims").is_dir():
         job.claims().sweep()
     remove_empty(folder.out / "claims")
     _sweep_work(folder.out / "work")
-    for cell in cells:
+    open_: set[str] = set()  # cells that have not ended, or are looked at again
+    for cell in (cell for unit in units_of(cells).values() for cell in unit):
         state = folder.state(cell.id)
         if state is None:
-            continue
-        again = retry_failed if state.state == "failed" else state.stamp != stamp(cell.settings())
-        if again:
+            open_.add(cell.id)
+        elif open_ & {*cell.needs} or (retry_failed if state.state == "failed" else state.stamp != stamp(cell)):
+            open_.add(cell.id)
             folder.forget(cell.id)
 
 

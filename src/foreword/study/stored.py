@@ -48,7 +48,12 @@ class Folder:
         path = self._path(id_)
         if not path.is_file():
             return None
-        state = State(**read_object(path, "state of a cell"))
+        try:
+            state = State(**read_object(path, "state of a cell"))
+        except TypeError as error:
+            raise ForewordError(
+                f"{path} is not of the shape this version writes ({error}); delete it and run the study again."
+            ) from error
         if state.state == "done" and not self.record_path(state.key).is_file():
             return None
         return state
@@ -149,6 +154,8 @@ def read_specs(out: Path, name: str) -> tuple[dict[str, Any], tuple[CellSpec, ..
     path = document_path(out, name)
     document = read_object(path, "study")
     try:
+        document |= {name: str(document[name]) for name in ("scale", "command")}
+        Preset.model_validate(document["preset"]).at(document["scale"])
         return document, tuple(spec_of(values) for values in document["cells"])
     except (KeyError, TypeError) as error:
         raise ForewordError(
@@ -163,7 +170,7 @@ def read(out: Path, name: str) -> Kept:
     claimed = folder.claims.held()
     preset = Preset.model_validate(document["preset"])
     cells = tuple(_cell(folder, spec, claimed) for spec in specs)
-    return Kept(out, preset, str(document["scale"]), str(document["command"]), specs, cells)
+    return Kept(out, preset, document["scale"], document["command"], specs, cells)
 
 
 def as_json(stored: Kept) -> dict[str, Any]:

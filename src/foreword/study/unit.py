@@ -23,6 +23,7 @@ from foreword.study import gate
 from foreword.study.composed import generated, prefixed, relabelled, together
 from foreword.study.grid import CellSpec
 from foreword.study.plan import Plan, backbone_of, plan, renamed
+from foreword.study.preset import settings_of_task
 from foreword.study.resolve import task_of
 from foreword.study.stored import Folder, State, ended
 from foreword.study.trial import Trial
@@ -82,7 +83,7 @@ class Bench:
         return self._trial(pt, planned), self._trial(ipt, planned)
 
     def _trainers(self, cell: CellSpec) -> Run:
-        return self.run_of(cell).model_copy(update={"task": cell.train_on[0]})
+        return on_task(self.run_of(cell), cell.train_on[0])
 
     def _trained_on(self, cell: CellSpec) -> Task:
         names = cell.train_on
@@ -113,9 +114,8 @@ class Bench:
         return run.model_copy(update={"tuning": tuning})
 
     def _task(self, cell: CellSpec, name: str) -> Task:
-        run = self.run_of(cell).model_copy(update={"task": name})
-        wording = {key: getattr(run, key) for key in ("question", "answer", "instruction", "separator", "stop")}
-        key = canonical([name, run.limit, run.train_limit, run.metrics, run.data_dir, wording, cell.generated])
+        run = on_task(self.run_of(cell), name)
+        key = canonical([run.model_dump(exclude={"model", "methods", "seeds", "tuning"}), cell.generated])
 
         def load() -> Task:
             task = task_of(run)
@@ -160,20 +160,29 @@ def _held(shelf: OrderedDict[str, Held], key: str, make: Callable[[], Held]) -> 
     return shelf[key]
 
 
-def stamp(run: Run) -> str:
+def on_task(run: Run, name: str) -> Run:
+    """The run on another task, or on other data of the user's."""
+    return run.model_copy(update={"task": "", "data": ""} | settings_of_task(name))
+
+
+def stamp(cell: CellSpec) -> str:
     """A digest of the files that model and data are read from, by name, size and date: where it is another than before, a finished cell
     is looked at again, and known by the contents of model and task."""
-    places = [Path(run.model)] if stands(run.model) else []
-    if run.task:
-        folder = place(run.task, run.data_dir or None) if hasattr(module(run.task), "PLACE") else None
-        places += [folder] if folder is not None else []
+    run, tasks = cell.settings(), (cell.at.task, *cell.train_on)
+    named = [run.model, run.target_tokenizer, run.dev, run.test, run.encoder, run.tuning.init_prompt]
+    named += [name for name in tasks if "data" in settings_of_task(name)]
+    places = [Path(name) for name in named if name and stands(name)]
+    for name in tasks:
+        if "task" in settings_of_task(name) and hasattr(module(name), "PLACE"):
+            folder = place(name, run.data_dir or None)
+            places += [folder] if folder is not None else []
     files = [
         [str(path), path.stat().st_size, path.stat().st_mtime_ns]
         for where in places
         for path in (sorted(where.rglob("*")) if where.is_dir() else [where])
         if path.is_file()
     ]
-    whole = [versions()["foreword"], ENGINE, run.model, run.revision, run.task, files]
+    whole = [versions()["foreword"], ENGINE, run.model, run.revision, tasks, files]
     return hashlib.sha256(canonical(whole).encode()).hexdigest()[:16]
 
 
@@ -242,7 +251,7 @@ def _done(bench: Bench, folder: Folder, cell: CellSpec, trial: Trial, key: str =
     shape = _shape(trial.backbone)
     folder.end(
         cell.id,
-        State("done", key or trial.key, "", stamp(run), examples, shape, None if scored is None else asdict(scored)),
+        State("done", key or trial.key, "", stamp(cell), examples, shape, None if scored is None else asdict(scored)),
     )
 
 

@@ -43,4 +43,5 @@ def hardware(device: torch.device) -> str:
         chip = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), chip)
     except OSError:
         pass
-    return f"{chip}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, {device.type}"
+    threads = torch.get_num_threads()
+    return f"{chip}, {os.cpu_count()} cores, {threads} thread{'s' * (threads > 1)}, {device.type}"

@@ -52,7 +52,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
     names = sorted(known)
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
     hint = f"; did you mean '{close[0]}'?" if close else "."
-    return f"{hint} Known: {', '.join(names)}."
+    return f"{hint} Known: {', '.join(names)}." if names else "."
 
 
 def unknown(kind: str, word: str, known: Iterable[str]) -> ForewordError:

@@ -3,11 +3,13 @@ interval where there is one."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import altair as alt
 
 from foreword.report.drawing import CARD, INK, MUTED, axis_of, colour_of, plain
 from foreword.report.study.held import hold
-from foreword.report.study.marks import WIDTH, Picture, Rows, colours, ghost_of, point_of, value
+from foreword.report.study.marks import LARGE, WIDTH, Picture, Rows, colours, ghost_of, point_of, value
 from foreword.results.cells import Entry, Row, Table
 from foreword.results.papers import Paper
 from foreword.util import phrases
@@ -24,7 +26,13 @@ def bars(table: Table, column: int, preset: str, paper: Paper | None) -> Picture
     cells = numbers_in(table, column)
     names = [plain(" · ".join(filter(None, row.head))) for row, _ in cells]
     methods = [entry.paper.get("method", row.head[-1]) for row, entry in cells]
-    numbered = colours(methods)
+    every = colours(
+        entry.paper.get("method", row.head[-1])
+        for row in table.rows
+        for entry in row.entries
+        if isinstance(entry, Entry)
+    )
+    numbered = {method: every[method] for method in methods}
     data: Rows = []
     ghosts: Rows = []
     for (_, entry), name, method in zip(cells, names, methods, strict=True):
@@ -46,27 +54,37 @@ def bars(table: Table, column: int, preset: str, paper: Paper | None) -> Picture
         if logarithmic
         else alt.Scale(domain=[min(0.0, *values), max(values) * 1.03 or 1.0], nice=False)
     )
-    title = {"numbers": "numbers trained (log scale)", "s": "seconds (log scale)"}.get(unit) or phrases.title(
-        cells[0][1].metric
-    )
-    x = alt.X("x:Q", scale=scale, axis=axis_of(title, **({"format": "~s"} if logarithmic else {})))
+    metrics = {entry.metric for _, entry in cells}
+    scored = phrases.title(cells[0][1].metric) if len(metrics) == 1 else "score, each task by its own metric"
+    title = {"numbers": "numbers trained", "s": "seconds"}.get(unit, scored) + " (log scale)" * logarithmic
+    x = alt.X("x:Q", scale=scale, axis=axis_of(title, **({**LARGE, "tickCount": 5} if logarithmic else {})))
+    room = min(
+        240, max(7.4 * len(name) for name in names)
+    )  # of the names, in pixels, in a wide font: the reader's is not known
     y = alt.Y(
-        "y:N", sort=names, axis=axis_of("", grid=False, domain=False, ticks=False, labelLimit=150, labelColor=INK)
+        "y:N",
+        sort=names,
+        axis=axis_of("", grid=False, domain=False, ticks=False, labelLimit=240, labelColor=INK, minExtent=room),
     )
     ink = alt.Color("ink:N", scale=None)
-    base, held_by = alt.Chart(alt.Data(values=data)), alt.Chart(alt.Data(values=ghosts or [{"x": None}]))
+    base = alt.Chart(alt.Data(values=data))
     bars = base.mark_point(filled=True, size=90, opacity=1) if logarithmic else base.mark_bar(height=11, opacity=0.8)
     layers = [bars.encode(x=x, y=y, color=ink, description="hover:N", href="link:N")]
     layers.append(base.mark_rule(color=INK, strokeWidth=1.2).encode(x=alt.X("lo:Q", scale=scale), x2="hi:Q", y=y))
-    if ghosts:
-        layers += [
-            held_by.mark_rule(color=MUTED, strokeWidth=1, strokeDash=[2, 2]).encode(
-                x=alt.X("lo:Q", scale=scale), x2="hi:Q", y=y
-            ),
-            held_by.mark_point(shape="diamond", size=95, fill=CARD, color=MUTED, strokeWidth=1.6, opacity=0.95).encode(
-                x=x, y=y, description="hover:N"
-            ),
-        ]
-    chart = alt.layer(*layers).properties(width=WIDTH - 60, height=max(60, 26 * len(names)))
+    layers += _theirs(ghosts, x, y, scale)
+    chart = alt.layer(*layers).properties(width=max(150, WIDTH + 60 - room), height=max(60, 26 * len(names)))
     description = "; ".join(f"{name}: {value(entry)}" for name, (_, entry) in zip(names, cells, strict=True))
     return Picture(table.columns[column], chart, f"{table.columns[column]}: {description}", numbered, bool(ghosts))
+
+
+def _theirs(ghosts: Rows, x: Any, y: Any, scale: Any) -> list[Any]:
+    """The paper's numbers: open diamonds, with a dashed line for their spread."""
+    if not ghosts:
+        return []
+    held_by = alt.Chart(alt.Data(values=ghosts))
+    spread = held_by.mark_rule(color=MUTED, strokeWidth=1, strokeDash=[2, 2])
+    diamond = held_by.mark_point(shape="diamond", size=95, fill=CARD, color=MUTED, strokeWidth=1.6, opacity=0.95)
+    return [
+        spread.encode(x=alt.X("lo:Q", scale=scale), x2="hi:Q", y=y),
+        diamond.encode(x=x, y=y, description="hover:N"),
+    ]

@@ -60,7 +60,7 @@ def _rows(
 
 def _counts(panel: BinPanel, places: list[str], x_name: str) -> Any:
     bars = alt.Chart(alt.Data(values=[{"x": place, "n": n} for place, n in zip(places, panel.counts, strict=True)]))
-    x = alt.X("x:N", sort=places, axis=axis_of(f"{x_name}, bin 1 the most similar", labelAngle=0, grid=False))
+    x = alt.X("x:N", sort=places, axis=axis_of(f"bin of {x_name} (1: most)", labelAngle=0, grid=False))
     return alt.layer(
         bars.mark_bar(color=MUTED, opacity=0.45).encode(x=x, y=alt.Y("n:Q", axis=axis_of("examples", tickCount=3))),
         bars.mark_text(dy=-6, color=INK, fontSize=11).encode(x=x, y="n:Q", text=alt.Text("n:Q", format=",")),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from foreword.prompts.methods import METHODS
@@ -11,6 +11,7 @@ from foreword.report.study.values import StudyPage
 from foreword.results.cells import Answered, Curve, Entry, Matrix, Table
 from foreword.results.judged import Verdict, judge, stand_ins
 from foreword.results.papers import Number, Paper, paper_of
+from foreword.util import phrases
 
 
 @dataclass(frozen=True)
@@ -23,13 +24,36 @@ class Held:
     verdict: Verdict
     other: tuple[str, ...]
 
+    @property
+    def theirs(self) -> str:
+        """The paper's number in words; empty where it has none."""
+        if self.number is None:
+            return ""
+        return phrases.duration(self.number.value) if self.entry.unit == "s" else str(self.number)
+
 
 def hold(entry: Entry, paper: Paper | None, preset: str, place: str = "") -> Held:
     """One number beside the paper's."""
     number = paper.number(preset, entry.paper) if paper is not None else None
     tuned = varies(entry.paper.get("method", ""))
-    named = place or ", ".join(f"{value}" for key, value in entry.paper.items() if value)
-    return Held(named, entry, number, judge(entry, number, tuned=tuned), tuple(stand_ins(entry, number)))
+    other = tuple(stand_ins(entry, number)) if paper is not None else ()
+    return Held(place or placed(entry.paper), entry, number, judge(entry, number, tuned=tuned), other)
+
+
+ORDER = ("method", "length", "init", "objective", "adaptation", "source", "task", "model")
+UNITS = {"length": "token", "adaptation": "step"}
+
+
+def placed(at: Mapping[str, str]) -> str:
+    """A place of the paper in a few words: what was done, on what, with which model."""
+    keys = [key for key in ORDER if key in at] + [key for key in at if key not in ORDER]
+    return ", ".join(_coordinate(key, at[key]) for key in keys if at[key])
+
+
+def _coordinate(key: str, value: str) -> str:
+    if key in UNITS and value.isdecimal():
+        return phrases.plural(int(value), UNITS[key])
+    return f"from {value}" if key == "source" else value
 
 
 def varies(method: str) -> bool:

@@ -12,6 +12,7 @@ from foreword.report.drawing import CARD, axis_of, colour_of, plain
 from foreword.report.study.held import hold
 from foreword.report.study.marks import (
     HEIGHT,
+    LARGE,
     WIDTH,
     Picture,
     Rows,
@@ -46,14 +47,22 @@ def lines(panel: Panel, curve: Curve, preset: str, paper: Paper | None) -> Pictu
             if entry.score is not None:
                 row = point_of(entry, line.name) | {"series": plain(line.name), "x": x, "y": entry.score, "ink": ink}
                 (levels if line.level else data).append(row)
-        if not line.level:
-            ghosts += _ghost_line(line, curve, preset, paper, ink, sized)
+        ghosts += _ghost_line(line, curve, preset, paper, ink, sized)
+    behind = [row for row in ghosts if row["x"] is None]  # levels of the paper
+    ghosts = [row for row in ghosts if row["x"] is not None]
     scale = alt.Scale(type="log", nice=False) if curve.logarithmic else alt.Scale(nice=True, zero=False)
     x = alt.X("x:Q", scale=scale, axis=_x_axis(panel, curve, [*data, *ghosts]))
     y = alt.Y("y:Q", scale=alt.Scale(zero=False), axis=axis_of(phrases.title(panel.y)))
     ink_by, detail = alt.Color("ink:N", scale=None), "series:N"
     shape = shape_by(numbered)
     layers = ghosts_behind(ghosts, x, y)
+    if behind:
+        theirs = alt.Chart(alt.Data(values=behind))
+        layers.append(
+            theirs.mark_rule(strokeDash=[2, 3], strokeWidth=1.2, opacity=0.6).encode(
+                y=y, color=ink_by, description="hover:N"
+            )
+        )
     if levels:
         across = alt.Chart(alt.Data(values=levels))
         layers.append(
@@ -76,28 +85,32 @@ def lines(panel: Panel, curve: Curve, preset: str, paper: Paper | None) -> Pictu
 
 
 def _ghost_line(line: Series, curve: Curve, preset: str, paper: Paper | None, ink: str, sized: bool) -> Rows:
-    """The paper's points of one line: at the measured points' places, or, where models are ordered by size, at the paper's sizes."""
-    if paper is None:
+    """All of the paper's points of one line, where the paper has them: by its own models' sizes, its own lengths, or the names on the
+    axis; a level has no place on it."""
+    if paper is None or not line.points:
         return []
-    if not sized:
-        points = [(at, hold(entry, paper, preset).number) for at, entry in line.points]
+    at = line.points[0][1].paper
+    if line.level:
+        number = paper.number(preset, at)
+        points: list[tuple[float | None, Number | None]] = [(None, number)]
+    elif sized:
+        points = [(_size(paper, n.at["model"]) or None, n) for n in paper.of(preset) if _same_line(n, at, "model")]
+    elif "tokens" in curve.x:
+        points = [(float(n.at["length"]), n) for n in paper.of(preset) if _same_line(n, at, "length")]
     else:
-        points = [
-            (_size(paper, number.at["model"]), number)
-            for number in paper.of(preset)
-            if line.points and _same_line(number, line.points[0][1].paper)
-        ]
+        points = [(place, hold(entry, paper, preset).number) for place, entry in line.points]
     rows = [
-        ghost_of(number, line.name) | {"series": plain(line.name), "x": at, "y": number.value, "ink": ink}
-        for at, number in points
-        if number is not None and at
+        ghost_of(number, line.name) | {"series": plain(line.name), "x": place, "y": number.value, "ink": ink}
+        for place, number in points
+        if number is not None and (place is not None or line.level)
     ]
-    return sorted(rows, key=lambda row: float(row["x"]))
+    return sorted(rows, key=lambda row: float(row["x"] or 0))
 
 
-def _same_line(number: Number, at: Mapping[str, str]) -> bool:
-    own = {key: value for key, value in number.at.items() if key != "model"}
-    return "model" in number.at and own.items() <= at.items()
+def _same_line(number: Number, at: Mapping[str, str], axis: str) -> bool:
+    """Whether a number of the paper lies on the line of a measured place, wherever along that axis."""
+    own = {key: value for key, value in number.at.items() if key != axis}
+    return axis in number.at and own.items() <= at.items()
 
 
 def _size(paper: Paper, model: str) -> float:
@@ -118,6 +131,6 @@ def _x_axis(panel: Panel, curve: Curve, rows: Rows) -> Any:
             expression = f"datum.value == {place} ? '{text}' : {expression}"
         return axis_of(title, values=list(panel.x_names), labelExpr=expression, labelAngle=-30, labelOverlap=False)
     places = sorted({float(row["x"]) for row in rows})
-    if curve.logarithmic and len(places) <= 10 and "parameters" not in curve.x:
+    if curve.logarithmic and len(places) <= 12 and "parameters" not in curve.x:
         return axis_of(title, values=places, format="d", labelOverlap="greedy")
-    return axis_of(title, format="~s", tickCount=5)
+    return axis_of(title, **LARGE, tickCount=5)

@@ -48,13 +48,26 @@ def headline(helds: Sequence[Held], page: StudyPage) -> str:
     known = [held for held in helds if held.number is not None]
     if not known:
         return f"{setting.progress(page.cells)}. {_unheld(page)}"
-    count = counted(list(helds))
+    count, others = counted(list(helds)), sum(bool(held.other) for held in known)
+    if others == len(known):
+        return (
+            f"Another model or task stood in for the paper's in all {phrases.plural(others, 'number')} that the paper has, so none of them "
+            "confirms or contradicts it."
+        )
     sentence = f"Of {phrases.plural(len(known), 'number')} that the paper has, {count['agrees']} agree, {count['differs']} differ, and of "
     sentence += f"{count['cannot say']} it cannot be said."
-    others = sum(bool(held.other) for held in known)
     if others:
         sentence += f" In {others} another model or task stood in for the paper's."
     return sentence
+
+
+def _small_scale(page: StudyPage) -> tuple[str, ...]:
+    """What a run that is not at full scale can be taken for."""
+    if page.scale != "smoke" or paper_of(page.name) is None:
+        return ()
+    return (
+        "This is a smoke run: it shows that the study runs, and its findings are of these small models alone, not of the paper's.",
+    )
 
 
 def _unheld(page: StudyPage) -> str:
@@ -78,7 +91,7 @@ def _study(page: StudyPage, before: str, shown: set[str], budget: int) -> str:
         f'<ul class="findings">{"".join(map(parts.finding, tests))}</ul>' if tests else "<p>No claim was tested.</p>"
     )
     conclusions = "".join(f"<li>{escape(claim.text)} <span class=rest>({claim.known})</span></li>" for claim in claims)
-    notes = "".join(f"<p>{escape(note)}</p>" for note in page.notes)
+    notes = "".join(f"<p>{escape(note)}</p>" for note in (*page.notes, *_small_scale(page)))
     figures = "".join(
         parts.answer(answered, page.name, paper, f"{before}{name}-{n}")
         for name, every in page.answers.items()
@@ -146,7 +159,7 @@ def _line(held: Held) -> str:
         f"<td>{entry.seeds} of {entry.seeds_planned}</td>",
         f"<td>{entry.examples:,}{planned}</td>",
         f'<td class="words">{escape("; ".join(held.other) or "nothing")}</td>',
-        f"<td{theirs}>{'–' if number is None else escape(str(number))}</td>",
+        f"<td{theirs}>{escape(held.theirs) or '–'}</td>",
         f'<td class="words">{"" if number is None else number.known}</td>',
         f'<td class="words">{"" if number is None else escape(number.place)}</td>',
         f'<td class="words"><span class="verdict {parts.TONES[word]}">{word}</span></td>',

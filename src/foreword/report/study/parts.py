@@ -45,7 +45,8 @@ def in_words(test: Test) -> str:
     """A claim with its test in one sentence."""
     parts = []
     if test.cases is not None:
-        parts.append(f"{test.cases[0]} of {test.cases[1]}")
+        how = f" ({test.adjusted})" if test.adjusted and test.p is None else ""
+        parts.append(f"{'surely ' if test.adjusted else ''}in {test.cases[0]} of {test.cases[1]}{how}")
     if test.estimate is not None:
         parts.append(f"{phrases.points(test.estimate)} {test.unit or 'points'}")
     if test.ci95 is not None:
@@ -92,12 +93,12 @@ def _rests_on(entry: Entry) -> str:
 def _paper(held: Held) -> str:
     if held.number is None:
         return ""
-    return f'<span class="rest ghost">paper {escape(str(held.number))} ({held.number.known})</span>'
+    return f'<span class="rest ghost">paper {escape(held.theirs)} ({held.number.known})</span>'
 
 
 def _copied(held: Held) -> str:
     ours = value(held.entry)
-    return ours + ("" if held.number is None else f" (paper {held.number})")
+    return ours + ("" if held.number is None else f" (paper {held.theirs})")
 
 
 # -- tables -------------------------------------------------------------------------------------------------------------
@@ -122,11 +123,18 @@ def _table(answered: Table, preset: str, paper: Paper | None) -> str:
     rows = []
     for row in answered.rows:
         cells = "".join(
-            cell(hold(entry, paper, preset)) if isinstance(entry, Entry) else f"<td>{escape(entry)}</td>"
-            for entry in row.entries
+            cell(hold(entry, paper, preset)) if isinstance(entry, Entry) else _text(entry) for entry in row.entries
         )
         rows.append(f"<tr>{_head(row)}{cells}</tr>")
     return table(answered.caption, (*answered.heads, *answered.columns), rows, leading=len(answered.heads))
+
+
+def _text(entry: str) -> str:
+    """A cell of text, which sorts as a number where it is one."""
+    try:
+        return f'<td data-sort="{float(entry)!r}">{escape(entry)}</td>'
+    except ValueError:
+        return f"<td>{escape(entry)}</td>"
 
 
 def _curve_table(answered: Curve, preset: str, paper: Paper | None) -> str:

@@ -13,11 +13,27 @@ from foreword.report.study.values import StudyPage
 from foreword.results.cells import Cell
 from foreword.results.collected import distinct, merged
 from foreword.results.judged import same_name
-from foreword.results.papers import KNOWN, Paper
+from foreword.results.papers import KNOWN, Paper, paper_of
 from foreword.results.record import Record
 from foreword.util import phrases
 
-OWN = ("label", "seed", "task", "backbone", "fingerprints", "given", "task_name")  # a cell's own place, and digests
+OWN = (
+    "label",
+    "seed",
+    "task",
+    "backbone",
+    "fingerprints",
+    "given",
+    "task_name",
+    "method",
+)  # a cell's own place, and digests
+ABSENT = (
+    "",
+    "None",
+    "none",
+    "[]",
+    "{}",
+)  # a setting that a cell does not have: nothing is tuned in it, nothing retrieved
 
 
 def facts(page: StudyPage, paper: Paper | None) -> str:
@@ -51,7 +67,9 @@ def progress(cells: Sequence[Cell]) -> str:
 
 
 def stood_in(page: StudyPage, axis: str) -> list[str]:
-    """What ran in the place of what: `reference for bloom-1b1`, or the name alone where it is the paper's own."""
+    """What ran in the place of what: `reference for bloom-1b1`, or the name alone where it is the paper's own, or there is no paper."""
+    if paper_of(page.name) is None:
+        return distinct(str(getattr(cell.at, axis)) for cell in page.cells)
     pairs = [(str(getattr(cell.at, axis)), cell.paper.get(axis, "")) for cell in page.cells]
     return distinct(
         f"{ours} for {theirs}" if theirs and not same_name(ours, theirs) else ours for ours, theirs in pairs
@@ -64,10 +82,9 @@ def decisions(page: StudyPage, paper: Paper | None) -> str:
         f'<tr><th scope="row">{escape(point)}</th><td class="words">{escape(choice)}</td></tr>'
         for point, choice in page.decisions.items()
     ]
+    what = "what this study does" if page.scale == "full" or paper is None else "what this study does at full scale"
     text = (
-        table(
-            "Decisions", ("where the paper is silent or could not be followed", "what this study does"), rows, leading=2
-        )
+        table("Decisions", ("where the paper is silent or could not be followed", what), rows, leading=2)
         if rows
         else ""
     )
@@ -116,7 +133,9 @@ def _values(page: StudyPage) -> dict[str, list[str]]:
     flat = [_flat(record.spec) for record in records(page)]
     names = distinct(name for values in flat for name in values)
     return {
-        name: distinct(values.get(name, "none") for values in flat) for name in names if name.split(".")[0] not in OWN
+        name: distinct(text for values in flat if (text := values.get(name, "")) not in ABSENT) or ["none"]
+        for name in names
+        if name.split(".")[0] not in OWN
     }
 
 

@@ -183,7 +183,7 @@ def _row(held: Held) -> list[str]:
         _cell(held.place),
         value(entry) if entry.score is not None else _cell(entry.cause or "not run"),
         "" if entry.ci95 is None else phrases.between(*entry.ci95),
-        "" if held.number is None else f"{held.number} ({held.number.known})",
+        "" if held.number is None else f"{held.theirs} ({held.number.known})",
         _cell("; ".join(held.other)),
         held.verdict.word,
     ]

@@ -10,9 +10,11 @@ from html import escape
 import numpy as np
 
 from foreword.metrics import metric
+from foreword.report.study.held import entries_of
 from foreword.report.study.parts import table
 from foreword.report.study.values import StudyPage
 from foreword.results import stats
+from foreword.results.cells import Matrix
 from foreword.results.collected import statistics_of
 from foreword.results.record import Record
 from foreword.util import phrases
@@ -30,15 +32,20 @@ class Place:
 
 def places(page: StudyPage) -> list[Place]:
     """The places where two methods or more are done."""
-    groups: dict[str, dict[str, list[Record]]] = {}
+    groups: dict[tuple[str, ...], dict[str, list[Record]]] = {}
+    lengths = {cell.paper["length"] for cell in page.cells if "length" in cell.paper}
+    several = lengths if len(lengths) > 1 else set()
     for cell in page.cells:
         method = cell.paper.get("method")
         if cell.record is not None and method:
-            name = ", ".join(text for key, text in cell.paper.items() if key not in ("method", "length") and text)
+            axes = [cell.paper.get(axis, "") for axis in ("init", "objective", "adaptation")]
+            source = f"from {cell.at.source}" if cell.paper.get("source") else ""
+            name = ", ".join(filter(None, (cell.at.model, source, cell.at.task, *axes)))
+            place = (name, cell.paper.get("model", ""), cell.paper.get("task", ""))
             length = cell.paper.get("length", "")
-            label = f"{method} of {length}" if length and "length" in page.name else method
-            groups.setdefault(name, {}).setdefault(label, []).append(cell.record)
-    compared = [_place(name, methods) for name, methods in groups.items()]
+            label = f"{method} of {length}" if length in several and length else method
+            groups.setdefault(place, {}).setdefault(label, []).append(cell.record)
+    compared = [_place(name, methods) for (name, *_), methods in groups.items()]
     return [place for place in compared if place is not None]
 
 
@@ -61,7 +68,13 @@ def _place(name: str, methods: dict[str, list[Record]]) -> Place | None:
 
 
 def tested(page: StudyPage) -> str:
-    """The two tables, as HTML; nothing where no place has two methods."""
+    """The two tables, as HTML; nothing where no place has two methods, where the study answers no scores, and where a matrix has its own
+    tests."""
+    answers = [answer for every in page.answers.values() for answer in every]
+    if any(isinstance(answer, Matrix) for answer in answers):
+        return ""
+    if not any(entry.unit == "" for answer in answers for entry in entries_of(answer)):
+        return ""
     compared = places(page)
     if not compared:
         return ""

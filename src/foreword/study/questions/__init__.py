@@ -12,7 +12,7 @@ from foreword.results.cells import Answered, Cell, Test
 from foreword.study.preset import Preset
 from foreword.util.errors import ForewordError, unknown
 
-__all__ = ["QUESTIONS", "Question", "answers"]
+__all__ = ["QUESTIONS", "Question", "answers", "known_questions"]
 
 Question = Callable[[Sequence[Cell], Preset, Path], tuple[Answered, ...]]
 
@@ -35,11 +35,16 @@ def answers(
 ) -> dict[str, tuple[Answered, ...]]:
     """What the questions of a preset (or some of them) are answered by its cells, whatever of them is done. A question that refuses its
     cells is answered by why it does, and the others are answered."""
-    chosen = [name for name in preset.questions if not only or name in only]
-    unasked = next((name for name in chosen if name not in QUESTIONS), None)
-    if unasked is not None:
-        raise unknown("question", unasked, QUESTIONS)
+    chosen = [name for name in known_questions(preset).questions if not only or name in only]
     return {name: _answer(name, cells, preset, out) for name in chosen}
+
+
+def known_questions(preset: Preset) -> Preset:
+    """The preset. Raises ForewordError for a question that is not on the shelf."""
+    for question in preset.questions:
+        if question not in QUESTIONS:
+            raise unknown("question", question, QUESTIONS)
+    return preset
 
 
 def _answer(name: str, cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered, ...]:

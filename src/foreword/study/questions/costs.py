@@ -10,7 +10,7 @@ from pathlib import Path
 from foreword.results import stats
 from foreword.results.cells import Answered, Cell, Entry, Row, Table
 from foreword.results.record import Record
-from foreword.study.measure import choose, entry, grouped, records_of, values
+from foreword.study.measure import choose, entry, grouped, named, records_of, values
 from foreword.study.preset import Preset
 
 NEAR = 0.01  # of the final score
@@ -28,7 +28,11 @@ def parameters(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answer
     for length in lengths:
         entries = [_prefix(choose(cells, paper_model=model), length) for model in models]
         rows.append(Row(("prefix tuning (counted)", str(length)), tuple(entries)))
-    return (Table(preset.title, ("method", "prompt length"), tuple(models), tuple(rows)),)
+    return (Table(preset.title, ("method", "prompt length"), _names(cells, preset), tuple(rows)),)
+
+
+def _names(cells: Sequence[Cell], preset: Preset) -> tuple[str, ...]:
+    return tuple(named(choose(cells, paper_model=model), "model", preset) for model in values(cells, "model"))
 
 
 def _trained(cells: Sequence[Cell]) -> Entry:
@@ -52,7 +56,7 @@ def convergence(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answe
     for length, group in grouped(cells, lambda cell: cell.at.length).items():
         entries = [_time(own) if (own := choose(group, paper_model=model)) else "" for model in models]
         rows.append(Row((str(length),), tuple(entries)))
-    return (Table(preset.title, ("prompt length",), tuple(models), tuple(rows)),)
+    return (Table(preset.title, ("prompt length",), _names(cells, preset), tuple(rows)),)
 
 
 def _time(cells: Sequence[Cell]) -> Entry:

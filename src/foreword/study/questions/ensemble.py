@@ -13,7 +13,7 @@ from foreword.metrics import metric
 from foreword.results import stats
 from foreword.results.cells import Answered, Cell, Entry, Row, Table, Test
 from foreword.results.record import Record
-from foreword.study.measure import choose, entry, records_of, values
+from foreword.study.measure import choose, entry, named, records_of, values
 from foreword.study.preset import Preset
 
 COLUMNS = ("average", "best", "ensemble")
@@ -29,15 +29,16 @@ def ensemble(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered
             if not own:
                 continue
             mean, best, voted = (each for each in _three(own))
-            rows.append(Row((model, task), (mean, best, voted)))
+            rows.append(Row((named(own, "model", preset), named(own, "task", preset)), (mean, best, voted)))
             if best.score is not None and voted.score is not None:
                 counted += 1
                 at_least += voted.score >= best.score
     table = Table(preset.title, ("model", "task"), COLUMNS, tuple(rows))
     claim = "The majority of the prompts is at least as good as the best of them"
-    holds = None if not counted else at_least == counted
-    note = "the best is chosen by the very examples that it is scored on, so it is too high a bar"
-    return (table, Test(claim, holds, cases=(at_least, counted), note=note))
+    note = (
+        "counted and not tested; the best is chosen by the very examples that it is scored on, so it is too high a bar"
+    )
+    return (table, Test(claim, None, cases=(at_least, counted), note=note))
 
 
 def _three(cells: Sequence[Cell]) -> tuple[Entry, Entry, Entry]:

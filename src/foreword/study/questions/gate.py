@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from foreword.results.cells import Answered, Cell, Row, Table, Test
-from foreword.study.measure import Difference, adjusted, choose, difference, entry
+from foreword.results.cells import Answered, Cell, Row, Table
+from foreword.study.measure import Difference, adjusted, choose, difference, entry, named, over_grid
 from foreword.study.preset import Preset
 
 METHODS = ("pt", "ipt", "gate-similarity", "gate-certainty")
@@ -19,17 +20,11 @@ def gate(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered, ..
     for model, task in places:
         at = choose(cells, paper_model=model, paper_task=task)
         entries = [entry(own) if (own := choose(at, paper_method=method)) else "" for method in METHODS]
-        rows.append(Row((model, task), tuple(entries)))
+        rows.append(Row((named(at, "model", preset), named(at, "task", preset)), tuple(entries)))
     for method in METHODS[2:]:
         gaps = {place: gap for place in places if (gap := _above_better(cells, *place, method))}
-        gaps = adjusted(gaps) if gaps else {}
-        above = sum(gap.points > 0 for gap in gaps.values())
-        surely, worse = (sum(gap.p < 0.05 and sign * gap.points > 0 for gap in gaps.values()) for sign in (1, -1))
-        mean = sum(gap.points for gap in gaps.values()) / len(gaps) if gaps else None
-        note = f"surely above in {surely}, surely below in {worse}; the better of the two is known only with hindsight"
-        holds = (above == len(gaps)) if gaps else None
-        claim = f"{method} is above the better of PT and IPT"
-        tests.append(Test(claim, holds, mean, adjusted="Holm over tasks", cases=(above, len(gaps)), note=note))
+        test = over_grid(f"{method} is above the better of PT and IPT", adjusted(gaps), len(places), "tasks")
+        tests.append(replace(test, note=f"{test.note}; the better of the two is known only with hindsight"))
     return (Table("PT, IPT and what chooses between their answers", ("model", "task"), METHODS, tuple(rows)), *tests)
 
 

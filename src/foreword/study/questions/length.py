@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from foreword.results.cells import Answered, Cell, Curve, Panel, Series
-from foreword.study.measure import choose, entry, grouped, values
+from foreword.study.measure import choose, entry, grouped, named, values
 from foreword.study.preset import Preset
 
 
 def length(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered, ...]:
     """One curve for each model."""
-    return tuple(_of_model(choose(cells, paper_model=model), model) for model in values(cells, "model"))
+    return tuple(_of_model(choose(cells, paper_model=model), preset) for model in values(cells, "model"))
 
 
-def _of_model(cells: Sequence[Cell], model: str) -> Curve:
+def _of_model(cells: Sequence[Cell], preset: Preset) -> Curve:
     panels = []
     for task in values(cells, "task"):
         at = choose(cells, paper_task=task)
@@ -26,8 +26,13 @@ def _of_model(cells: Sequence[Cell], model: str) -> Curve:
             points = [(float(rows or 0), entry(group)) for rows, group in by_length.items()]
             lines.append(Series(method, tuple(sorted(points, key=lambda point: point[0])), level=None in by_length))
         metric = next((e.metric for line in lines for _, e in line.points if e.metric), "")
-        panels.append(Panel(task, metric, tuple(lines)))
-    return Curve(f"Score against prompt tokens, {model}", "prompt tokens", tuple(panels), logarithmic=True)
+        panels.append(Panel(named(at, "task", preset), metric, tuple(lines)))
+    return Curve(
+        f"Score against prompt tokens, {named(cells, 'model', preset)}",
+        "prompt tokens",
+        tuple(panels),
+        logarithmic=True,
+    )
 
 
 QUESTIONS = {"length": length}

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from foreword.results import stats
 from foreword.results.cells import Answered, Cell, Entry, Row, Table, Test
-from foreword.results.stats import lower_spread
-from foreword.study.measure import Difference, adjusted, choose, difference, entry, records_of, values
+from foreword.study.measure import Difference, adjusted, choose, difference, entry, named, over_grid, records_of, values
 from foreword.study.preset import Preset
 from foreword.util import phrases
 
@@ -22,8 +22,10 @@ def main(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered, ..
     for model in values(cells, "model"):
         for method in values(choose(cells, paper_model=model), "method"):
             own = choose(cells, paper_model=model, paper_method=method)
-            rows.append(Row((model, method), tuple(_entry(choose(own, paper_task=task)) for task in tasks)))
-    table = Table(preset.title, ("model", "method"), tuple(tasks), tuple(rows))
+            head = (named(own, "model", preset), method)
+            rows.append(Row(head, tuple(_entry(choose(own, paper_task=task)) for task in tasks)))
+    columns = tuple(named(choose(cells, paper_task=task), "task", preset) for task in tasks)
+    table = Table(preset.title, ("model", "method"), columns, tuple(rows))
     claims = [_above(cells, ours, theirs) for ours, theirs in ORDER]
     return (table, *(claim for claim in claims if claim is not None))
 
@@ -33,7 +35,7 @@ def _entry(cells: Sequence[Cell]) -> Entry | str:
 
 
 def _above(cells: Sequence[Cell], ours: str, theirs: str) -> Test | None:
-    """In how many (model, task) one method is surely above another."""
+    """Whether one method is above another, over (model, task)."""
     gaps: dict[tuple[str, str], Difference] = {}
     planned = 0
     for model in values(cells, "model"):
@@ -44,22 +46,10 @@ def _above(cells: Sequence[Cell], ours: str, theirs: str) -> Test | None:
             gap = difference(*pair) if all(pair) else None
             if gap is not None:
                 gaps[model, task] = gap
-    if not planned:
-        return None
-    gaps = adjusted(gaps) if gaps else {}
-    above = sum(gap.p < 0.05 and gap.points > 0 for gap in gaps.values())
-    below = sum(gap.p < 0.05 and gap.points < 0 for gap in gaps.values())
-    reach = sorted(gap.reach for gap in gaps.values())
-    note = f"surely below in {below}, undecided in {len(gaps) - above - below}"
-    note += f"; half of the tests tell a difference of {reach[len(reach) // 2]:.1f} points or less" if reach else ""
-    note += f"; {planned - len(gaps)} not run" if len(gaps) < planned else ""
-    return Test(
-        claim=f"{ours} is above {theirs}",
-        holds=None if len(gaps) < planned else above == len(gaps),
-        p=max((gap.p for gap in gaps.values()), default=None),
-        adjusted="Holm over models and tasks",
-        cases=(above, len(gaps)),
-        note=note,
+    return (
+        over_grid(f"{ours} is above {theirs} on every model and task", adjusted(gaps), planned, "models and tasks")
+        if planned
+        else None
     )
 
 
@@ -74,21 +64,29 @@ def variance(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered
         pt, ipt = (choose(at, paper_method=method) for method in ("pt", "ipt"))
         if not pt or not ipt:
             continue
-        both = entry(pt), entry(ipt)
-        rows.append(Row((model, task, length), tuple(each if each.seeds > 1 else "one seed" for each in both)))
-        if both[0].spread is not None and both[1].spread is not None:
-            pairs.append((_scores(ipt), _scores(pt)))
-            lower += both[1].spread < both[0].spread
-    table = Table("Spread over seeds", ("model", "task", "length"), ("pt", "ipt"), tuple(rows))
+        scores = _scores(pt), _scores(ipt)
+        counts = " and ".join(dict.fromkeys(str(len(each)) for each in scores))
+        rows.append(
+            Row((named(at, "model", preset), named(at, "task", preset), length, counts), tuple(map(_spread, scores)))
+        )
+        if min(map(len, scores)) > 1:
+            pairs.append((scores[1], scores[0]))
+            lower += stats.mean_std(scores[1])[1] < stats.mean_std(scores[0])[1]
+    heads = ("model", "task", "prompt tokens", "seeds")
+    table = Table("Standard deviation of the score over seeds", heads, ("pt", "ipt"), tuple(rows))
     claim = "IPT spreads less over seeds than PT"
     if not pairs:
         return (table, Test(claim, None, note="it takes two seeds of both"))
-    spread = lower_spread(pairs)
+    spread = stats.lower_spread(pairs)
     note = (
-        f"IPT's standard deviation is {spread.ratio:.2f} times PT's (geometric mean); so many cells and seeds would tell a third of it in "
-        f"{spread.power:.0%} of cases, and the smallest p that they can give is {spread.least:.3g}"
+        f"IPT's standard deviation is {spread.ratio:.2f} times PT's (geometric mean); were it a third of PT's, so many cells and "
+        f"seeds would show it in {spread.power:.0%} of cases, and {spread.least:.2g} is the smallest p that they can give"
     )
     return (table, Test(claim, True if spread.significant else None, p=spread.p, cases=(lower, len(pairs)), note=note))
+
+
+def _spread(scores: Sequence[float]) -> str:
+    return f"{stats.mean_std(scores)[1]:.1f}" if len(scores) > 1 else "one seed" if scores else "not run"
 
 
 def _scores(cells: Sequence[Cell]) -> list[float]:

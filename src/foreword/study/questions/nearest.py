@@ -7,16 +7,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
+import numpy as np
+from scipy.stats import mannwhitneyu
+
 from foreword.config.run import Run
 from foreword.engine import Backbone
 from foreword.prompts import store
 from foreword.prompts.inspect import Inspected, Vocabulary, inspect
+from foreword.results import stats
 from foreword.results.cells import Answered, Cell, Row, Table, Test
-from foreword.study.measure import choose, grouped
+from foreword.study.measure import ALPHA, choose, grouped, named
 from foreword.study.plan import backbone_of
 from foreword.study.preset import Preset
 from foreword.util.errors import ForewordError
 
+COLUMNS = (
+    "cosine among the nearest 5",
+    "of random vectors",
+    "labels among the nearest (by chance)",
+    "vectors with the nearest word of an earlier one",
+    "vectors in clusters",
+)
 SHOWN = 6  # vectors of each prompt whose words are shown
 MOST_LABELS = 10  # more distinct targets are free text, not labels
 
@@ -29,40 +40,66 @@ def nearest(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered,
     for model, group in grouped(done, lambda cell: cell.at.model).items():
         with backbone_of(Run(model=model)) as backbone:
             looked += zip(group, _inspected(group, backbone, out), strict=True)
-    rows = [Row(_head(cell), _numbers(each)) for cell, each in looked]
-    columns = ("cosine among the nearest 5", "of random vectors", "labels among the nearest")
+    rows = [Row(_head(cell, preset), _numbers(each)) for cell, each in looked]
     heads = ("task", "init", "prompt")
     words = [
-        Row((*_head(cell), str(place)), (" ".join(near.piece for near in each.neighbours[place]),))
+        Row((*_head(cell, preset), str(place), " · ".join(_shown(near.piece) for near in each.neighbours[place])), ())
         for cell, each in looked
         for place in sorted(Random("nearest").sample(range(each.length), min(SHOWN, each.length)))
     ]
-    tighter = sum(
-        each.near is not None and each.random is not None and each.near.tight > each.random.tight for _, each in looked
-    )
-    labelled = [all(each.labels.values()) for _, each in looked if each.labels]
     note = f"{len(own) - len(done)} not run" if len(done) < len(own) else ""
-    claim = "The words nearest to a prompt's vectors lie nearer to each other than those nearest to random vectors"
-    stay = "Every label is among the words nearest to some vector of the prompt"
     return (
-        Table("Nearest words: how tight they are", heads, columns, tuple(rows)),
-        Table("Nearest words of some vectors", (*heads, "position"), ("nearest words",), tuple(words)),
-        Test(claim, tighter == len(looked) if looked else None, cases=(tighter, len(looked)), note=note),
-        Test(stay, all(labelled) if labelled else None, cases=(sum(labelled), len(labelled)), note=note),
+        Table("Nearest words: how tight they are", heads, COLUMNS, tuple(rows)),
+        Table("Nearest words of some vectors", (*heads, "position", "nearest words (␣ is a space)"), (), tuple(words)),
+        _tighter([each for _, each in looked], note),
+        _labelled([each for _, each in looked], note),
     )
 
 
-def _head(cell: Cell) -> tuple[str, str, str]:
-    return cell.at.task, cell.at.init, f"seed {cell.at.seed}"
+def _tighter(prompts: Sequence[Inspected], note: str) -> Test:
+    """Whether each prompt's nearest words lie nearer to each other than those of random vectors do: rank tests over vectors."""
+    claim = "The words nearest to a prompt's vectors lie nearer to each other than those nearest to random vectors"
+    pairs = [(each.near.each, each.random.each) for each in prompts if each.near and each.random]
+    if not pairs:
+        return Test(claim, None, note=note or "not run")
+    above, below = (
+        stats.holm([float(mannwhitneyu(own, random, alternative=side).pvalue) for own, random in pairs])
+        for side in ("greater", "less")
+    )
+    surely = sum(p < ALPHA for p in above)
+    holds = True if surely == len(pairs) else False if min(below) < ALPHA else None
+    which = "Mann-Whitney over vectors, Holm over prompts"
+    return Test(claim, holds, p=max(above), adjusted=which, cases=(surely, len(pairs)), note=note)
 
 
-def _numbers(each: Inspected) -> tuple[str, str, str]:
+def _labelled(prompts: Sequence[Inspected], note: str) -> Test:
+    claim = "Every label is among the words nearest to some vector of the prompt"
+    all_there = [all(each.labels.values()) for each in prompts if each.labels]
+    if not all_there:
+        return Test(claim, None, note=note or "no labels")
+    chance = sum(float(np.prod(list(each.chance.values()))) for each in prompts if each.labels)
+    more = f"counted and not tested: as many random vectors would have them all in {chance:.1f} of {len(all_there)}"
+    return Test(claim, None, cases=(sum(all_there), len(all_there)), note="; ".join(filter(None, (more, note))))
+
+
+def _head(cell: Cell, preset: Preset) -> tuple[str, str, str]:
+    return named([cell], "task", preset), cell.at.init, f"seed {cell.at.seed}"
+
+
+def _shown(piece: str) -> str:
+    """A vocabulary item with its leading space to be seen, whichever way its tokenizer marks it."""
+    return piece.replace("\u0120", "␣").replace("\u2581", "␣").replace("\u010a", "↵")
+
+
+def _numbers(each: Inspected) -> tuple[str, ...]:
     assert each.near is not None and each.random is not None, "a vocabulary is given"
-    held = sum(bool(places) for places in each.labels.values())
+    held, chance = sum(bool(places) for places in each.labels.values()), sum(each.chance.values())
     return (
         f"{each.near.tight:.2f}",
         f"{each.random.tight:.2f}",
-        f"{held} of {len(each.labels)}" if each.labels else "no labels",
+        f"{held} of {len(each.labels)} ({chance:.1f})" if each.labels else "no labels",
+        f"{each.repeated} of {each.length}",
+        f"{sum(map(len, each.clusters))} in {len(each.clusters)}",
     )
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from math import hypot
 from pathlib import Path
 
 from foreword.results.cells import Answered, Cell, Curve, Entry, Panel, Series, Test
-from foreword.study.measure import choose, combined, entry, grouped, records_of, values
+from foreword.study.measure import choose, combined, entry, grouped, named, records_of, values
 from foreword.study.preset import Preset
 
 TOGETHER = "superglue"
@@ -49,7 +50,9 @@ def _curve(name: str, axis: str, caption: str) -> Callable[[Sequence[Cell], Pres
                     shown = over_tasks(own, shared | {"model": model, axis: value})
                     points.append((_size(cells, model, place), shown))
             lines.append(Series(value, tuple(sorted(points, key=lambda point: point[0]))))
-        panel = Panel(caption, "score", tuple(lines), {} if _sized(cells) else dict(enumerate(models)))
+        names = [named(choose(cells, paper_model=model), "model", preset) for model in models]
+        title = named(cells, "task", preset) if preset.paper else caption
+        panel = Panel(title, "score", tuple(lines), {} if _sized(cells) else dict(enumerate(names)))
         return (Curve(caption, "parameters" if _sized(cells) else "model", (panel,), logarithmic=_sized(cells)),)
 
     return question
@@ -73,25 +76,39 @@ def _size(cells: Sequence[Cell], model: str, place: int) -> float:
 def scale(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered, ...]:
     """Figure 1, and whether the gap between model tuning and prompt tuning closes from the smallest to the largest model."""
     (curve,) = _curve("method", "method", preset.title)(cells, preset, out)
-    return (curve, *_closing(cells))
+    return (curve, _closing(cells, preset))
 
 
-def _closing(cells: Sequence[Cell]) -> list[Test]:
-    models = values(cells, "model")
-    gaps = []
-    for model in models:
+def _closing(cells: Sequence[Cell], preset: Preset) -> Test:
+    """Whether the gap is smaller on the largest model than on the smallest: of four numbers, each with its interval."""
+    claim = "Model tuning is less far above PT on the largest model than on the smallest"
+    gaps: list[tuple[str, float, float]] = []
+    fewest = 2
+    for model in values(cells, "model"):
         at = choose(cells, paper_model=model)
-        tuned = [choose(at, paper_method=name) for name in ("full-ft", "pt")]
-        if not all(tuned):
+        groups = [choose(at, paper_method=name) for name in ("full-ft", "pt")]
+        if not all(groups):
             continue
-        full, prompt = (over_tasks(group, {}) for group in tuned)
+        full, prompt = (over_tasks(group, {}) for group in groups)
         if full.score is not None and prompt.score is not None:
-            gaps.append((model, full.score - prompt.score))
+            gaps.append(
+                (named(groups[1], "model", preset), full.score - prompt.score, hypot(_half(full), _half(prompt)))
+            )
+            fewest = min(fewest, full.seeds, prompt.seeds)
     if len(gaps) < 2:
-        return [Test("Model tuning is less far above PT on the largest model", None, note="it takes two models")]
-    (small, before), (large, after) = gaps[0], gaps[-1]
-    note = f"{before:.1f} points above PT on {small}, {after:.1f} on {large}"
-    return [Test("Model tuning is less far above PT on the largest model", after < before, before - after, note=note)]
+        return Test(claim, None, note="it takes two models")
+    (small, before, wide), (large, after, narrow) = gaps[0], gaps[-1]
+    closed, half = before - after, hypot(wide, narrow)
+    note = f"model tuning less PT is {before:.1f} points on {small} and {after:.1f} on {large}"
+    if fewest < 2:
+        return Test(claim, None, closed, note=f"{note}; one seed speaks of its training alone")
+    holds = True if closed > half else False if closed < -half else None
+    return Test(claim, holds, closed, (closed - half, closed + half), note=note)
+
+
+def _half(number: Entry) -> float:
+    """Half of its 95% interval."""
+    return (number.ci95[1] - number.ci95[0]) / 2 if number.ci95 is not None else 0.0
 
 
 QUESTIONS = {

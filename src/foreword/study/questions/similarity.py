@@ -12,7 +12,7 @@ from foreword.metrics import metric
 from foreword.results import stats
 from foreword.results.cells import Answered, BinPanel, Bins, Cell, Test
 from foreword.results.record import Record
-from foreword.study.measure import choose, records_of, values
+from foreword.study.measure import choose, named, records_of, values
 from foreword.study.preset import Preset
 
 BINS, FEWEST = 6, 5
@@ -27,13 +27,13 @@ def similarity(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answer
         for task in values(cells, "task"):
             at = choose(cells, paper_model=model, paper_task=task)
             pt, ipt = (records_of(choose(at, paper_method=method)) for method in ("pt", "ipt"))
-            paper = {"model": model, "task": task}
+            paper, place = {"model": model, "task": task}, f"{named(at, 'task', preset)}, {named(at, 'model', preset)}"
             if not pt or not ipt:
-                panels.append(BinPanel(f"{task}, {model}", "", (), (), {}, paper, "PT or IPT is not run"))
+                panels.append(BinPanel(place, "", (), (), {}, paper, "PT or IPT is not run"))
                 continue
-            panels.append(_panel(pt, ipt, f"{task}, {model}", paper))
-            tests.append(_slope(pt, ipt, f"{task}, {model}"))
-    return (Bins("PT and IPT by similarity", "similarity of demonstration and input", tuple(panels)), *tests)
+            panels.append(_panel(pt, ipt, place, paper))
+            tests.append(_slope(pt, ipt, place))
+    return (Bins("PT and IPT by similarity", "similarity", tuple(panels)), *tests)
 
 
 def _similar(records: Sequence[Record]) -> dict[str, float]:
@@ -85,7 +85,9 @@ def _slope(pt: Sequence[Record], ipt: Sequence[Record], name: str) -> Test:
     if fitted is None:
         return Test(claim, None, note="all demonstrations are equally similar")
     slope, low, high = fitted
-    return Test(claim, low > 0, slope, (low, high), unit="points for 1 of similarity", note=f"{len(ids)} examples")
+    holds = True if low > 0 else False if high < 0 else None
+    note = f"{len(ids)} examples, over which the interval is; mean over {min(len(pt), len(ipt))} seeds"
+    return Test(claim, holds, slope, (low, high), unit="points for 1 of similarity", note=note)
 
 
 def _own(records: Sequence[Record], ids: Sequence[str]) -> Array:

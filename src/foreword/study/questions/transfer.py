@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from foreword.results.cells import Answered, Cell, Entry, Matrix, Test
-from foreword.study.measure import Difference, adjusted, choose, difference, entry, values
+from foreword.results.cells import Answered, Cell, Entry, Matrix
+from foreword.study.measure import Difference, adjusted, choose, difference, entry, named, over_grid, values
 from foreword.study.preset import Preset
 
 Baseline = Callable[[Sequence[Cell], str], list[Cell]]
@@ -20,17 +21,19 @@ def transfer(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered
         ("carried-alone", "zero", "without a demonstration beats zero-shot on the target"),
     ):
         if choose(cells, part=part):
-            answered += _matrices(cells, part, against, lambda at, name: choose(at, paper_method=name), claim)
+            answered += _matrices(cells, preset, part, against, lambda at, name: choose(at, paper_method=name), claim)
     return tuple(answered)
 
 
 def untuned(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered, ...]:
     """Against rows of the same length that were never tuned, before the same demonstrations: what was tuned carries over."""
     claim = "before a target demonstration beats rows that were never tuned"
-    return tuple(_matrices(cells, "carried", "untuned", lambda at, name: choose(at, part=name), claim))
+    return tuple(_matrices(cells, preset, "carried", "untuned", lambda at, name: choose(at, part=name), claim))
 
 
-def _matrices(cells: Sequence[Cell], part: str, against: str, baseline: Baseline, claim: str) -> list[Answered]:
+def _matrices(
+    cells: Sequence[Cell], preset: Preset, part: str, against: str, baseline: Baseline, claim: str
+) -> list[Answered]:
     answered: list[Answered] = []
     for model in values(cells, "model"):
         own = choose(cells, paper_model=model)
@@ -47,11 +50,14 @@ def _matrices(cells: Sequence[Cell], part: str, against: str, baseline: Baseline
         gaps = {
             place: gap for place, group in at.items() if base[place[1]] and (gap := difference(group, base[place[1]]))
         }
-        gaps = adjusted(gaps) if gaps else {}
-        answered += [
-            _matrix(at, gaps, base, sources, targets, f"{claim}, {model}", against),
-            _test(at, gaps, claim, model),
-        ]
+        gaps, name = adjusted(gaps), named(own, "model", preset)
+        names = {
+            task: named(choose(own, paper_task=task), "task", preset) for task in dict.fromkeys((*sources, *targets))
+        }
+        matrix = _matrix(at, gaps, base, sources, targets, f"{claim}, {name}", against)
+        rows, columns = (tuple(names[task] for task in each) for each in (sources, targets))
+        claimed = f"A source task's soft prompt {claim} in most pairs ({name})"
+        answered += [replace(matrix, rows=rows, columns=columns), over_grid(claimed, gaps, len(at), "pairs", most=True)]
     return answered
 
 
@@ -69,7 +75,7 @@ def _matrix(
 
     def above(source: str, target: str) -> bool:
         gap = gaps.get((source, target))
-        return gap is not None and gap.p < 0.05 and gap.points > 0
+        return gap is not None and gap.sure > 0
 
     return Matrix(
         caption=f"A source task's soft prompt {caption}",
@@ -83,24 +89,6 @@ def _matrix(
             for source in sources
         ),
         above=tuple(tuple(above(source, target) for target in targets) for source in sources),
-    )
-
-
-def _test(
-    at: dict[tuple[str, str], list[Cell]], gaps: dict[tuple[str, str], Difference], claim: str, model: str
-) -> Test:
-    higher = sum(gap.points > 0 for gap in gaps.values())
-    surely = sum(gap.p < 0.05 and gap.points > 0 for gap in gaps.values())
-    worse = sum(gap.p < 0.05 and gap.points < 0 for gap in gaps.values())
-    mean = sum(gap.points for gap in gaps.values()) / len(gaps) if gaps else None
-    return Test(
-        claim=f"A source task's soft prompt {claim} in most pairs ({model})",
-        holds=None if len(gaps) < len(at) else higher > len(gaps) / 2,
-        estimate=mean,
-        adjusted="Holm over pairs",
-        cases=(higher, len(gaps)),
-        note=f"surely above in {surely}, surely below in {worse}"
-        + (f"; {len(at) - len(gaps)} not run" if len(gaps) < len(at) else ""),
     )
 
 

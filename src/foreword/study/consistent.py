@@ -1,0 +1,113 @@
+"""Whether a preset says one thing: every name that a part or a scale cites is there, and none twice; it refuses the first that is not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any
+
+from foreword.prompts.methods import ROWS, current
+from foreword.study.preset import LABELS, SCALES, Part, Preset, Scale, settings_of_task
+from foreword.tasks import TASKS
+from foreword.util.errors import ForewordError, unknown
+
+LAID = (
+    "model",
+    "task",
+    "methods",
+    "seeds",
+    "out",
+    "folds",
+)  # settings of a run that the grid itself lays out, or that it cannot have
+GATES, GATED = ("gate-similarity", "gate-certainty"), {"pt", "ipt"}  # what a gate chooses between
+NAME = re.compile(r"[^/\\\x00-\x1f.][^/\\\x00-\x1f]*")
+
+
+def consistent(preset: Preset) -> Preset:
+    """The preset. Raises ForewordError for a part, model, task, method, axis or setting that nothing has, or that stands there twice."""
+    if not NAME.fullmatch(preset.name):
+        raise ForewordError(
+            f"The study is called {preset.name!r}, which names files; give it a name without a slash that begins with no dot."
+        )
+    _once("questions", preset.questions)
+    earlier: list[str] = []
+    for part in preset.parts:
+        if part.carries and part.carries not in earlier:
+            raise unknown(f"part before '{part.name}' that it could carry,", part.carries, earlier)
+        earlier.append(part.name)
+        _methods(part)
+        for axis, known in (("models", _keys(preset, "models")), ("tasks", _keys(preset, "tasks"))):
+            for name in getattr(part, axis):
+                if name not in known:
+                    raise unknown(f"entry of {axis} of any scale", name, known)
+    for name in preset.scales:
+        _scale(preset, name, preset.at(name))
+    return preset
+
+
+def _keys(preset: Preset, table: str) -> list[str]:
+    return list(
+        dict.fromkeys(key for name in SCALES if name in preset.scales for key in getattr(preset.at(name), table))
+    )
+
+
+def _methods(part: Part) -> None:
+    for place, method in enumerate(part.methods):
+        head = current(LABELS.get(method, method)).partition(":")[0].partition("+")[0]
+        if head not in ROWS and method not in LABELS:
+            raise unknown("method", method, [*LABELS, *ROWS])
+        if method in GATES and not {*part.methods[:place]} >= GATED:
+            raise ForewordError(
+                f"The part {part.name} has the method {method}, which chooses between PT and IPT; name pt and ipt before it."
+            )
+    _once(f"methods of the part {part.name}", [(LABELS.get(name, name), name == "multi-task") for name in part.methods])
+
+
+def _scale(preset: Preset, name: str, scale: Scale) -> None:
+    """One scale: what it says of parts and tasks is said of those that are there, and each axis has values."""
+    names = [part.name for part in preset.parts]
+    for other in scale.parts:
+        if other not in names:
+            raise unknown(f"part, of which the scale {name} says something,", other, names)
+    for task in scale.each:
+        if task not in scale.tasks:
+            raise unknown(f"task of the scale {name}", task, scale.tasks)
+    _once(f"models of the scale {name}", [model for key, model in scale.models.items() if "@" not in key])
+    _once(f"tasks of the scale {name}", list(scale.tasks.values()))
+    for axis, values in scale.axes.items():
+        _once(f"{axis} of the scale {name}", values)
+    for where, run in _runs(preset, scale):
+        laid = next((key for key in LAID if key in run), None)
+        if laid is not None:
+            raise ForewordError(
+                f"The settings of {where} say {laid}, which the grid lays out itself; leave it out there, and name models, tasks, methods "
+                "and seeds where the parts and scales do."
+            )
+    for part in preset.parts:
+        if scale.parts.get(part.name, {}).get("skip", False):
+            continue
+        if part.train_on and part.train_on not in (*scale.tasks, *TASKS) and "task" in settings_of_task(part.train_on):
+            raise unknown(f"task that the part {part.name} could be trained on,", part.train_on, scale.tasks)
+        for axis in part.over:
+            if not scale.axes.get(axis):
+                raise ForewordError(
+                    f"The part {part.name} is laid out over {axis}, of which the scale {name} has no values; give axes = "
+                    f"{{ {axis} = [...] }} there, or parts = {{ {part.name} = {{ skip = true }} }}."
+                )
+
+
+def _runs(preset: Preset, scale: Scale) -> Iterable[tuple[str, Mapping[str, Any]]]:
+    """Every table of settings of a run, and whose it is."""
+    yield "a scale", scale.run
+    yield from ((f"the task {task}", run) for task, run in scale.each.items())
+    yield from ((f"the part {part.name}", part.run) for part in preset.parts)
+    yield from ((f"the part {name}", other.get("run", {})) for name, other in scale.parts.items())
+
+
+def _once(what: str, names: Iterable[Hashable]) -> None:
+    """Raises ForewordError for the first name that stands there twice."""
+    listed = list(names)
+    twice = next((name for place, name in enumerate(listed) if name in listed[:place]), None)
+    if twice is not None:
+        name = twice[0] if isinstance(twice, tuple) else twice
+        raise ForewordError(f"The {what} hold '{name}' twice; name each once.")

@@ -1,0 +1,213 @@
+"""A study of one's own: what its file may not say, and one's own examples as its task."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import entry
+from foreword.config.run import Run
+from foreword.study.executors import Job
+from foreword.study.grid import Given, Study, lay_out
+from foreword.study.preset import names, preset
+from foreword.study.running import carry_out
+from foreword.study.stored import read
+from foreword.study.unit import Bench
+from foreword.util.errors import ForewordError
+
+FILE = """
+title = "Mine"
+questions = ["length"]
+
+[[parts]]
+name = "line"
+methods = ["icl-1"]
+
+[[parts]]
+name = "lengths"
+methods = ["pt", "ipt"]
+over = ["length"]
+
+[smoke]
+models = {{ m = "{model}" }}
+tasks = {{ t = "{task}" }}
+seeds = [0]
+axes = {{ length = [1, 2] }}
+run = {{ limit = 4, max_new_tokens = 4, tuning = {{ max_steps = 2, eval_every = 2, dev_limit = 2 }} }}
+"""
+
+
+def save(folder: Path, *changes: tuple[str, str], model: str = "reference", task: str = "mini-dart") -> Path:
+    text = FILE.format(model=model, task=task)
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    path = folder / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def laid(path: Path, given: Given | None = None) -> Study:
+    return lay_out(preset(str(path)), "smoke", given)
+
+
+SMOKE = "[smoke]\n"
+ROOM = ("max_new_tokens = 4, ", "")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (
+            "[1, 2]",
+            "[]",
+            "The part lengths is laid out over length, of which the scale smoke has no values; give axes =",
+        ),
+        ("[1, 2]", "[2, 2]", "The length of the scale smoke hold '2' twice"),
+        ("length = [1", "width = [1", "There is no entry of scale.axes 'width'. Known: adaptation, init, length"),
+        ('models = { m = "reference" }', "models = {}", "scale.models is a table, but must be a table of one or"),
+        ('t = "mini-dart"', 't = "mini-drat"', "There is no task 'mini-drat'; did you mean 'mini-dart'?"),
+        ('t = "mini-dart"', 't = "mini-dart", u = "mini-dart"', "The tasks of the scale smoke hold 'mini-dart' twice"),
+        ('"pt", "ipt"', '"pt", "iptt"', "There is no method 'iptt'; did you mean 'ipt'? Known: few, full-ft, gate-"),
+        ('"icl-1"', '"icl-1", "icl"', "The methods of the part line hold 'icl' twice"),
+        ('"icl-1"', '"gate-similarity"', "name pt and ipt before it"),
+        ('"line"', '"line"\nmodels = ["n"]', "There is no entry of models of any scale 'n'. Known: m."),
+        ('"line"', '"line"\ntasks = ["u"]', "There is no entry of tasks of any scale 'u'. Known: t."),
+        ('"line"', '"line"\ntrain_on = "u"', "There is no task that the part line could be trained on, 'u'"),
+        ('"line"', '"line"\ncarries = "lengths"', "There is no part before 'line' that it could carry, 'lengths'."),
+        ('"lengths"', '"lengths"\ncarries = "line"', "The part lengths has no cell at the scale smoke"),
+        (SMOKE, SMOKE + "parts = { lnes = { skip = true } }\n", "did you mean 'line'"),
+        (SMOKE, SMOKE + "each = { u = { limit = 3 } }\n", "There is no task of the scale smoke 'u'"),
+        ("limit = 4", 'model = "x"', "The settings of a scale say model, which the grid lays out itself"),
+        ("limit = 4", "folds = 3", "The settings of a scale say folds"),
+        ('["length"]', '["length", "length"]', "The questions hold 'length' twice"),
+        ('title = "Mine"', 'name = "../mine"\ntitle = "Mine"', "which names files"),
+        ('title = "Mine"\n', "", "There is no title, and it must be text that is not empty; give it as title = ..."),
+    ],
+)
+def test_what_a_file_says_and_nothing_has_is_refused(old: str, new: str, says: str, tmp_path: Path) -> None:
+    with pytest.raises(ForewordError) as refused:
+        laid(save(tmp_path, (old, new)))
+    assert says in str(refused.value)
+
+
+def test_one_model_named_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ForewordError, match="--models names 'a' twice"):
+        laid(save(tmp_path), Given(models=("a", "a")))
+
+
+def test_an_unknown_question_is_refused_before_anything_is_priced(tmp_path: Path) -> None:
+    path = save(tmp_path, ('questions = ["length"]', 'questions = ["lenght"]'))
+    ran = entry.foreword("study", path, "--dry-run")
+    assert ran.code == 2 and "There is no question 'lenght'; did you mean 'length'" in ran.err
+
+
+def test_some_of_a_studys_tasks_are_still_trained_on_its_own() -> None:
+    shift = lay_out(preset("lester2021-domain-shift"), "smoke", Given(tasks=("textbookqa",)))
+    assert {cell.at.task for cell in shift.cells} == {"mini-news"}
+    assert {cell.train_on for cell in shift.cells} == {("mini-squad",)}, "not the real SQuAD"
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_preset_says_which_seeds_it_has(name: str) -> None:
+    own = preset(name)
+    seeds = sorted({cell.at.seed for cell in lay_out(own, "full").cells})
+    words = {(0, 1, 2): "0, 1 and 2.", (0, 1, 2, 3, 4): "0 to 4.", (0,): "0 alone."}
+    assert own.decisions.get("seeds", words[tuple(seeds)]) == words[tuple(seeds)]
+
+
+def examples(path: Path, last: str = "blue") -> Path:
+    rows = [f"{n} {colour} boats,boat:{n}:{colour}" for colour in ("red", "green", last) for n in range(2, 12)]
+    path.write_text("input,target\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    return path
+
+
+def test_ones_own_examples_are_a_task_and_known_by_their_contents(tmp_path: Path) -> None:
+    model, data = entry.save_model(tmp_path / "bloom", "bloom"), examples(tmp_path / "mine.csv")
+    path, out = save(tmp_path, ROOM, model=str(model), task=str(data)), tmp_path / "out"
+
+    def run() -> list[str]:
+        lines: list[str] = []
+        carry_out(laid(path), Job(out, "mine"), say=lines.append)
+        return lines
+
+    assert len(run()) == 5 and run() == []
+    cells = read(out, "mine").cells
+    assert {cell.at.task for cell in cells} == {str(data)} and {cell.state for cell in cells} == {"done"}
+    assert {record.task for cell in cells if (record := cell.record)} == {"mine"}
+    before = {cell.record.key for cell in cells if cell.record}
+    os.utime(data, (5, 5))
+    assert len(run()) == 5 and {cell.record.key for cell in read(out, "mine").cells if cell.record} == before
+    examples(data, "white")
+    assert len(run()) == 5
+    assert not before & {cell.record.key for cell in read(out, "mine").cells if cell.record}, "other examples"
+
+
+def test_a_carried_prompt_is_looked_at_again_with_the_cell_that_tuned_it(tmp_path: Path) -> None:
+    model, data = entry.save_model(tmp_path / "bloom", "bloom"), examples(tmp_path / "mine.csv")
+    parts = '\n[[parts]]\nname = "carried"\nmethods = ["ipt"]\ncarries = "lengths"\n\n[smoke]\n'
+    tasks = ('tasks = { t = "mini-dart" }', f'tasks = {{ t = "mini-dart", own = "{data}" }}')
+    path, out = save(tmp_path, ROOM, (SMOKE, parts), tasks, ("[1, 2]", "[1]"), model=str(model)), tmp_path / "out"
+
+    def keys() -> dict[str, str]:
+        carry_out(laid(path), Job(out, "mine"))
+        cells = read(out, "mine").cells
+        return {c.id: c.record.key for c in cells if c.record and c.at.part == "carried"}
+
+    before = keys()
+    examples(data, "white")
+    after = keys()
+    assert len(before) == 4 and before.keys() == after.keys()
+    changed = {place for place in before if before[place] != after[place]}
+    assert changed == set(before), "each either answers the other examples or carries what was tuned on them"
+
+
+def test_a_task_is_read_anew_where_a_part_words_it_otherwise(tmp_path: Path) -> None:
+    path = save(tmp_path, ('"line"', '"line"\nrun = { extract = "(.)" }'))
+    bench = Bench(tmp_path)
+    line, other = laid(path).cells[:2]
+    assert bench.run_of(line) != Run(model="reference")
+    assert bench._task(line, "mini-dart").template.extract == "(.)"
+    assert bench._task(other, "mini-dart").template.extract != "(.)"
+
+
+def test_two_runs_of_one_folder_share_the_work(tmp_path: Path) -> None:
+    path, out = save(tmp_path, model=str(entry.save_model(tmp_path / "bloom", "bloom"))), tmp_path / "out"
+    command = [sys.executable, "-m", "foreword", "study", str(path), "--out", str(out)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as other:
+        assert carry_out(laid(path), Job(out, "mine")).failed == 0 and other.wait(120) == 0
+    assert {cell.state for cell in read(out, "mine").cells} == {"done"} and not (out / "claims").exists()
+    assert len(list((out / "records").iterdir())) == 5
+
+
+@pytest.mark.parametrize("damage", ['{"state": "done", "other": 1}', "{", "[]"])
+def test_a_damaged_state_names_its_file(damage: str, tmp_path: Path) -> None:
+    path = save(tmp_path, ('methods = ["pt", "ipt"]', 'methods = ["zero"]'), model=str(tmp_path / "absent"))
+    out = tmp_path / "out"
+    carry_out(laid(path), Job(out, "mine"))
+    state = next((out / "cells").iterdir())
+    state.write_text(damage, encoding="utf-8")
+    ran = entry.foreword("study", "show", out)
+    assert ran.code == 2 and state.name in ran.err
+
+
+def test_a_damaged_study_names_its_file(tmp_path: Path) -> None:
+    path, out = save(tmp_path, model=str(tmp_path / "absent")), tmp_path / "out"
+    carry_out(laid(path), Job(out, "mine"))
+    document = out / "studies" / "mine.json"
+    document.write_text(document.read_text(encoding="utf-8").replace('"scale"', '"scales"'), encoding="utf-8")
+    ran = entry.foreword("study", "show", out)
+    assert ran.code == 2 and "mine.json is not of the shape this version writes" in ran.err
+    assert entry.foreword("study", path, "--out", out, "--jobs", "-1").code == 2
+
+
+def test_a_study_whose_cells_all_failed_has_its_page_and_site(tmp_path: Path) -> None:
+    path, out = save(tmp_path, model=str(tmp_path / "absent")), tmp_path / "out"
+    ran = entry.foreword("study", path, "--out", out)
+    assert ran.code == 3 and "5 failed; --retry-failed" in ran.out
+    assert "What failed" in (out / "report.html").read_text(encoding="utf-8")
+    assert entry.foreword("report", out, "--out", tmp_path / "site").code == 0
