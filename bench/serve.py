@@ -139,7 +139,9 @@ def serving(command: Sequence[object], port: int, path: str) -> Iterator[str]:
 def folder_of(model: str) -> Path:
     """Where a model's files lie, for another library to load."""
     path = take(model) if model in BY_NAME else cache.located(model)
-    return gguf.converted(path) if path.suffix == ".gguf" else path  # `transformers serve` reads no GGUF file by its path
+    return (
+        gguf.converted(path) if path.suffix == ".gguf" else path
+    )  # `transformers serve` reads no GGUF file by its path
 
 
 def filled(backbone: Backbone, where: Path, settings: argparse.Namespace) -> Registry:
