@@ -7,6 +7,7 @@ import copy
 import pickle
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -14,8 +15,9 @@ import pytest
 import torch
 from torch import Tensor
 
+import entry
 import tiny
-from foreword.engine import Backbone, wrap
+from foreword.engine import Backbone, load_backbone, wrap
 from foreword.engine.install import PatchedForward
 from foreword.util.errors import ForewordError
 
@@ -154,3 +156,12 @@ def test_a_failure_leaves_the_model_as_it_was() -> None:
         one.loss(torch.zeros(3, one.hidden + 1), tiny.rows(2))
     assert plain_logits(one.model).equal(before)
     assert one.model.config._attn_implementation != "foreword"
+
+
+def test_models_are_loaded_in_several_threads_at_once(tmp_path: Path) -> None:
+    folders = [
+        entry.save_model(tmp_path / f"{family}{number}", family) for number in range(2) for family in ("gpt2", "bloom")
+    ]
+    with ThreadPoolExecutor(4) as pool:
+        loaded = list(pool.map(load_backbone, map(str, folders * 3)))
+    assert {backbone.fingerprint for backbone in loaded[:2]} == {backbone.fingerprint for backbone in loaded[2:]}

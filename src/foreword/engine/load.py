@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,9 @@ from foreword.util.errors import ForewordError, unknown
 from foreword.util.progress import Progress, silent
 
 SPREAD = "spread"  # over all devices, as accelerate places the parts
+_LOADING = (
+    threading.Lock()
+)  # the model library keeps the state of a load in its modules: a second one at once loses weights
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -64,7 +68,7 @@ def load_backbone(
         config = transformers.AutoConfig.from_pretrained(source, trust_remote_code=trust_remote_code, **pinned)
         kind = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
         again = functools.partial(
-            kind.from_pretrained, source, use_safetensors=True, trust_remote_code=trust_remote_code, **pinned
+            _read, kind, source, use_safetensors=True, trust_remote_code=trust_remote_code, **pinned
         )
         placed = {"device_map": "auto"} if device == SPREAD else {}
         model, loading = again(dtype=numbers, output_loading_info=True, **placed)
@@ -89,6 +93,12 @@ def load_backbone(
     anew = functools.partial(again, dtype=torch.float32)
     backbone.stored = Stored.of(backbone.model, source, revision, began, anew)
     return backbone
+
+
+def _read(kind: Any, source: str, **options: Any) -> Any:
+    """What a model class of the library reads from a source; one thread at a time."""
+    with _LOADING:
+        return kind.from_pretrained(source, **options)
 
 
 def _file_of(source: str, revision: str | None, name: str) -> Path | None:
