@@ -361,8 +361,7 @@ class Trial:
         """Operations of the training that was done, its rows taken to be as long as the first that it saw."""
         if tuned is None or not tuned.curve:
             return 0.0
-        tuning = self.spec.tuning
-        rows = layout.training_rows(self.task.train)
+        tuning, rows = self.spec.tuning, layout.training_rows(self.task.train)
         places = visited(len(rows), tuning.batch_size, tuning.max_steps, seed=self.spec.seed)
         each, shared = parted(self.backbone, layout.soft, [rows[place] for place in places[:COUNTED]])
         step = shared + min(tuning.batch_size, len(rows)) * sum(each) / len(each)
