@@ -136,8 +136,9 @@ def test_the_seconds_of_a_request_are_counted_from_its_coming(running: serving.R
 
     def held_back(body: dict[str, Any]) -> Any:
         """A request whose laying out waits 0.4 s for another's."""
-        busy, laying = threading.Event(), running.service._laying
-        laying.submit(busy.wait, 30)
+        begun, busy, laying = threading.Event(), threading.Event(), running.service._laying
+        laying.submit(lambda: (begun.set(), busy.wait(30)))
+        assert begun.wait(30), "what waits behind it is the request, and not this"
 
         def free() -> None:
             while not laying._work_queue.qsize():

@@ -95,10 +95,10 @@ def load_backbone(
     return backbone
 
 
-def _read(kind: Any, source: str, **options: Any) -> Any:
+def _read(kind: Any, source: str, *, trust_remote_code: bool, **options: Any) -> Any:
     """What a model class of the library reads from a source; one thread at a time."""
     with _LOADING:
-        return kind.from_pretrained(source, **options)
+        return kind.from_pretrained(source, trust_remote_code=trust_remote_code, **options)
 
 
 def _file_of(source: str, revision: str | None, name: str) -> Path | None:
