@@ -62,7 +62,7 @@ def load_backbone(
     numbers = _dtype(dtype, where)
     source = _source(name, progress)
     refuse_unsafe(f"The model {name}", functools.partial(_file_of, source, revision))
-    pinned = {"revision": revision} if revision else {}
+    pinned: dict[str, Any] = {"revision": revision} if revision else {}
     began = time.time_ns()
     try:
         config = transformers.AutoConfig.from_pretrained(source, trust_remote_code=trust_remote_code, **pinned)
