@@ -70,7 +70,7 @@ def load_backbone(
         again = functools.partial(
             _read, kind, source, use_safetensors=True, trust_remote_code=trust_remote_code, **pinned
         )
-        placed = {"device_map": "auto"} if device == SPREAD else {}
+        placed: dict[str, Any] = {"device_map": "auto"} if device == SPREAD else {}
         model, loading = again(dtype=numbers, output_loading_info=True, **placed)
         tokenizer = output = transformers.AutoTokenizer.from_pretrained(
             source, trust_remote_code=trust_remote_code, **pinned
