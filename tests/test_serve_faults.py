@@ -94,11 +94,11 @@ def test_of_a_value_of_several_kinds_the_sentence_is_of_its_own_kind(more: dict[
 
 
 def test_an_answers_message_may_be_sent_back_as_it_came() -> None:
-    said = {"role": "assistant", "content": "b", "refusal": None, "function_call": None}
-    turns = [{"role": "user", "content": "a"}, said, {"role": "user", "content": "c", "name": None}]
+    answer_turn = {"role": "assistant", "content": "b", "refusal": None, "function_call": None}
+    turns = [{"role": "user", "content": "a"}, answer_turn, {"role": "user", "content": "c", "name": None}]
     body = read(json.dumps({"model": "m", "messages": turns}).encode(), ChatRequest)
     assert [message.text for message in body.messages] == ["a", "b", "c"]
-    said["refusal"] = "no"
+    answer_turn["refusal"] = "no"
     with pytest.raises(HttpError, match=r"messages.1.refusal: Extra inputs"):
         read(json.dumps({"model": "m", "messages": turns}).encode(), ChatRequest)
 
@@ -162,8 +162,8 @@ def test_a_fault_leaves_its_traceback_on_the_standard_error(
     monkeypatch.setattr(running.service.shelf, "get", lambda model: {}[model])
     error = refusal(running, {"model": "words", "prompt": "x"}, 500)
     assert "KeyError" in error["message"] and "standard error" in error["message"]
-    told = capfd.readouterr().err
-    assert "Traceback" in told and "in _laid" in told
+    printed = capfd.readouterr().err
+    assert "Traceback" in printed and "in _laid" in printed
 
 
 def test_a_prompt_by_the_models_own_name_is_told_when_the_server_starts(one: Backbone, tmp_path: Path) -> None:

@@ -33,9 +33,8 @@ from foreword.util.errors import ForewordError, unknown
 from foreword.util.progress import Progress, silent
 
 SPREAD = "spread"  # over all devices, as accelerate places the parts
-_LOADING = (
-    threading.Lock()
-)  # the model library keeps the state of a load in its modules: a second one at once loses weights
+# The model library keeps the state of a load in its modules: a second one at once loses weights.
+_LOADING = threading.Lock()
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 

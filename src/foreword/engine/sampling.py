@@ -95,7 +95,8 @@ def _truncated(logits: Tensor, sampling: Sampling) -> Tensor:
         logits = logits.masked_fill(logits < border, float("-inf"))
     if sampling.top_p < 1.0:
         ordered, order = torch.sort(logits, descending=True, stable=True)
-        before = torch.softmax(ordered, dim=-1).cumsum(dim=-1) - torch.softmax(ordered, dim=-1)
+        chances = torch.softmax(ordered, dim=-1)
+        before = chances.cumsum(dim=-1) - chances
         dropped = before >= sampling.top_p  # the likeliest always stays
         logits = logits.index_fill(0, order[dropped], float("-inf"))
     if sampling.min_p > 0.0:

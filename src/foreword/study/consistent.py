@@ -7,19 +7,14 @@ from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 from foreword.prompts.methods import ROWS, current
-from foreword.study.preset import LABELS, SCALES, Part, Preset, Scale, settings_of_task
+from foreword.study.preset import GATE, LABELS, SCALES, Part, Preset, Scale, settings_of_task
 from foreword.tasks import TASKS
 from foreword.util.errors import ForewordError, unknown
 
-LAID = (
-    "model",
-    "task",
-    "methods",
-    "seeds",
-    "out",
-    "folds",
-)  # settings of a run that the grid itself lays out, or that it cannot have
-GATES, GATED = ("gate-similarity", "gate-certainty"), {"pt", "ipt"}  # what a gate chooses between
+# Settings of a run that the grid itself lays out, or that it cannot have.
+LAID = ("model", "task", "methods", "seeds", "out", "folds")
+GATES = [name for name, label in LABELS.items() if label.startswith(GATE)]
+GATED = {"pt", "ipt"}  # what a gate chooses between
 NAME = re.compile(r"[^/\\\x00-\x1f.][^/\\\x00-\x1f]*")
 
 
@@ -84,7 +79,7 @@ def _scale(preset: Preset, name: str, scale: Scale) -> None:
                 "and seeds where the parts and scales do."
             )
     for part in preset.parts:
-        if scale.parts.get(part.name, {}).get("skip", False):
+        if scale.leaves_out(part.name):
             continue
         if part.train_on and part.train_on not in (*scale.tasks, *TASKS) and "task" in settings_of_task(part.train_on):
             raise unknown(f"task that the part {part.name} could be trained on,", part.train_on, scale.tasks)

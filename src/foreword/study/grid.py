@@ -12,12 +12,11 @@ from foreword.prompts.methods import Method
 from foreword.results.cells import Coordinates
 from foreword.results.record import key_of
 from foreword.study.consistent import consistent
-from foreword.study.preset import LABELS, Part, Preset, Scale, settings_of_task
+from foreword.study.preset import GATE, LABELS, Part, Preset, Scale, settings_of_task
 from foreword.study.resolve import row_of
 from foreword.tasks import module
 from foreword.util.errors import ForewordError, unknown
 
-GATE = "gate:"
 SENTINEL = "<extra_id_0> {target}"  # what stands before an answer under span corruption with its sentinel (Lester et al. 2021, 3.3)
 
 
@@ -109,8 +108,7 @@ def lay_out(preset: Preset, scale: str, overrides: Given | None = None, only: Se
 def _refuse_empty(preset: Preset, scale: str, cells: Collection[CellSpec]) -> None:
     """Raises ForewordError for a part that has no cell and is not left out."""
     for part in preset.parts:
-        left_out = preset.at(scale).parts.get(part.name, {}).get("skip", False)
-        if not left_out and all(cell.at.part != part.name for cell in cells):
+        if not preset.at(scale).leaves_out(part.name) and all(cell.at.part != part.name for cell in cells):
             raise ForewordError(
                 f"The part {part.name} has no cell at the scale {scale}: none of its models, tasks or carried prompts is there; leave "
                 f"it out by parts = {{ {part.name} = {{ skip = true }} }} in [{scale}]."
@@ -140,9 +138,9 @@ def _chosen(preset: Preset, scale: Scale, overrides: Given) -> list[str]:
 
 def _at_scale(part: Part, scale: Scale) -> Part | None:
     """The part with what the scale says otherwise; None where the scale leaves it out (`parts.NAME = {skip = true}`)."""
-    other = dict(scale.parts.get(part.name, {}))
-    if other.pop("skip", False):
+    if scale.leaves_out(part.name):
         return None
+    other = {key: value for key, value in scale.parts.get(part.name, {}).items() if key != "skip"}
     return Part.model_validate(part.model_dump() | other)
 
 

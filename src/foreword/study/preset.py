@@ -27,6 +27,7 @@ LABELS: Mapping[str, str] = {
     "gate-similarity": "gate:similarity",
     "gate-certainty": "gate:certainty",
 }
+GATE = "gate:"  # before what a gate chooses by, in its label
 Axis = Literal["length", "init", "objective", "adaptation"]
 
 
@@ -80,6 +81,10 @@ class Scale(Settings):
     generated: bool = False
     about: str = ""
     parts: dict[str, dict[str, Any]] = Field(default={})
+
+    def leaves_out(self, part: str) -> bool:
+        """Whether a part of the grid is not run at this scale (`parts.NAME = {skip = true}`)."""
+        return bool(self.parts.get(part, {}).get("skip", False))
 
 
 class Preset(Settings):

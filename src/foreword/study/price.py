@@ -299,7 +299,7 @@ def _flops(row: Method) -> int:
 def _sizes(cell: CellSpec) -> tuple[int, int]:
     """Official sizes of the task's own training split and of what of it is scored; of a user's own examples, how many there are."""
     if "data" in settings_of_task(cell.at.task):
-        own = task_of(on_task(cell.settings(), cell.at.task))
+        own = task_of(_with_task(cell, cell.at.task))
         return len(own.train), len(own.test)
     train = next((held.official for held in about(cell.at.task).splits if held.split == "train"), 0)
     split = scored(cell.at.task, split=cell.split)

@@ -58,9 +58,8 @@ def bars(table: Table, column: int, preset: str, paper: Paper | None) -> Picture
     scored = phrases.title(cells[0][1].metric) if len(metrics) == 1 else "score, each task by its own metric"
     title = {"numbers": "numbers trained", "s": "seconds"}.get(unit, scored) + " (log scale)" * logarithmic
     x = alt.X("x:Q", scale=scale, axis=axis_of(title, **({**LARGE, "tickCount": 5} if logarithmic else {})))
-    room = min(
-        240, max(7.4 * len(name) for name in names)
-    )  # of the names, in pixels, in a wide font: the reader's is not known
+    # Of the names, in pixels, in a wide font: the reader's is not known.
+    room = min(240, max(7.4 * len(name) for name in names))
     y = alt.Y(
         "y:N",
         sort=names,

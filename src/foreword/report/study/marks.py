@@ -15,7 +15,7 @@ from foreword.results.papers import Number
 from foreword.util import phrases
 
 WIDTH, HEIGHT = 320, 220
-"""Of an axis with numbers as 10k, 10M, 10B, those left out that have no room."""
+# Of an axis with numbers as 10k, 10M, 10B, those left out that have no room.
 LARGE: Mapping[str, Any] = {
     "labelExpr": "replace(format(datum.value, '~s'), 'G', 'B')",
     "labelOverlap": "greedy",

@@ -17,23 +17,10 @@ from foreword.results.papers import KNOWN, Paper, paper_of
 from foreword.results.record import Record
 from foreword.util import phrases
 
-OWN = (
-    "label",
-    "seed",
-    "task",
-    "backbone",
-    "fingerprints",
-    "given",
-    "task_name",
-    "method",
-)  # a cell's own place, and digests
-ABSENT = (
-    "",
-    "None",
-    "none",
-    "[]",
-    "{}",
-)  # a setting that a cell does not have: nothing is tuned in it, nothing retrieved
+# A cell's own place, and digests.
+OWN = ("label", "seed", "task", "backbone", "fingerprints", "given", "task_name", "method")
+# A setting that a cell does not have: nothing is tuned in it, nothing retrieved.
+ABSENT = ("", "None", "none", "[]", "{}")
 
 
 def facts(page: StudyPage, paper: Paper | None) -> str:
