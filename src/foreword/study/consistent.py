@@ -7,14 +7,13 @@ from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 from foreword.prompts.methods import ROWS, current
-from foreword.study.preset import GATE, LABELS, SCALES, Part, Preset, Scale, settings_of_task
+from foreword.study.preset import GATE, GATED, LABELS, SCALES, Part, Preset, Scale, settings_of_task
 from foreword.tasks import TASKS
 from foreword.util.errors import ForewordError, unknown
 
 # Settings of a run that the grid itself lays out, or that it cannot have.
 LAID = ("model", "task", "methods", "seeds", "out", "folds")
 GATES = [name for name, label in LABELS.items() if label.startswith(GATE)]
-GATED = {"pt", "ipt"}  # what a gate chooses between
 NAME = re.compile(r"[^/\\\x00-\x1f.][^/\\\x00-\x1f]*")
 
 
@@ -51,9 +50,9 @@ def _methods(part: Part) -> None:
         head = current(LABELS.get(method, method)).partition(":")[0].partition("+")[0]
         if head not in ROWS and method not in LABELS:
             raise unknown("method", method, [*LABELS, *ROWS])
-        if method in GATES and not {*part.methods[:place]} >= GATED:
+        if method in GATES and any(label not in part.methods[:place] for label in GATED):
             raise ForewordError(
-                f"The part {part.name} has the method {method}, which chooses between PT and IPT; name pt and ipt before it."
+                f"The part {part.name} has the method {method}, which chooses between PT and IPT; name {' and '.join(GATED)} before it."
             )
     _once(f"methods of the part {part.name}", [(LABELS.get(name, name), name == "multi-task") for name in part.methods])
 

@@ -12,7 +12,7 @@ from foreword.prompts.methods import Method
 from foreword.results.cells import Coordinates
 from foreword.results.record import key_of
 from foreword.study.consistent import consistent
-from foreword.study.preset import GATE, LABELS, Part, Preset, Scale, settings_of_task
+from foreword.study.preset import GATE, GATED, LABELS, Part, Preset, Scale, settings_of_task
 from foreword.study.resolve import row_of
 from foreword.tasks import module
 from foreword.util.errors import ForewordError, unknown
@@ -224,7 +224,7 @@ def _labels(part: Part) -> list[str]:
 
 def _gated(part: Part, cells: Sequence[CellSpec], method: str) -> Iterator[CellSpec]:
     """A gate of each seed, which needs PT and IPT before it."""
-    pts, ipts = ([cell for cell in cells if cell.at.label == label] for label in ("pt", "ipt"))
+    pts, ipts = ([cell for cell in cells if cell.at.label == label] for label in GATED)
     for pt, ipt in zip(pts, ipts, strict=True):
         at = replace(ipt.at, label=LABELS.get(method, method), length=None, init="")
         paper = {name: value for name, value in ipt.paper.items() if name != "length"} | {"method": method}

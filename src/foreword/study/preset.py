@@ -28,6 +28,7 @@ LABELS: Mapping[str, str] = {
     "gate-certainty": "gate:certainty",
 }
 GATE = "gate:"  # before what a gate chooses by, in its label
+GATED = ("pt", "ipt")  # the labels that a gate chooses between
 Axis = Literal["length", "init", "objective", "adaptation"]
 
 
