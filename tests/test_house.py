@@ -92,7 +92,9 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "hub remote",
     ),
     "results": (
-        "papers record rows stats trivial",
+        "papers record stats trivial",
+        "clusters",
+        "rows",
         "cells classes collected contrast document",
         "choice judged remarks",
         "reason scored",

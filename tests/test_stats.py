@@ -20,7 +20,6 @@ from foreword.results.stats import (
     chances_of_best,
     detectable,
     difference,
-    examples_needed,
     holm,
     holm_factors,
     interval,
@@ -29,6 +28,7 @@ from foreword.results.stats import (
     samples,
     seeds_needed,
     slope,
+    units_needed,
 )
 from foreword.util.errors import ForewordError
 
@@ -93,8 +93,8 @@ def test_no_answer_depends_on_the_order_of_the_examples(rows: list[Any], seed: i
         lambda x, y: bootstrap(counted([x, y]), ratio, resamples=50, seed=seed),
         lambda x, y: crossed(x, y).interval(),
         lambda x, y: crossed(x, y).p,
-        lambda x, y: interval(samples([counted([x, y])], ratio, [False])[0], highest=100.0),
-        lambda x, y: chances_of_best(samples([counted(x), counted(y)], ratio, [True, True]), draws=50, seed=seed),
+        lambda x, y: interval(samples([counted([x, y])], ratio, [False], ())[0], highest=100.0),
+        lambda x, y: chances_of_best(samples([counted(x), counted(y)], ratio, [True, True], ()), draws=50, seed=seed),
         lambda x, y: slope(x, y, resamples=50, seed=seed),
         lambda x, y: bins(x, y, edges=3, resamples=50, seed=seed),
         lambda x, y: mean_std(x),
@@ -143,7 +143,7 @@ def test_ten_thousand_examples_take_seconds() -> None:
 
 def crossed(a: Any, b: Any, fixed: bool = False) -> Any:
     """The difference of exact scores [S, N] of two methods."""
-    return difference(*samples([counted(a), counted(b)], ratio, [fixed, fixed]), span=1.0)
+    return difference(*samples([counted(a), counted(b)], ratio, [fixed, fixed], ()), span=1.0)
 
 
 def test_the_variance_is_that_of_the_two_way_model() -> None:
@@ -183,10 +183,10 @@ def test_two_runs_of_many_examples_are_the_paired_t_test() -> None:
 
 def test_jackknife_values_of_a_mean_are_its_scores_and_their_mean_is_the_score_of_any_metric() -> None:
     scores = np.random.default_rng(6).random((3, 40))
-    (sample,) = samples([counted(scores)], ratio, [False])
+    (sample,) = samples([counted(scores)], ratio, [False], ())
     assert np.sort(sample.values.ravel()) == pytest.approx(np.sort(scores.ravel()))
     rows = np.random.default_rng(7).random((2, 30, 2)) + 0.1
-    (sample,) = samples([rows], ratio, [False])
+    (sample,) = samples([rows], ratio, [False], ())
     assert sample.values.mean(axis=1) == pytest.approx(ratio(rows.sum(axis=1)))
     # the variance of a ratio of sums, by the delta method
     x, y = rows[0].T
@@ -280,8 +280,8 @@ def test_what_it_takes_to_tell_a_difference_is_what_it_takes() -> None:
     rng = np.random.default_rng(9)
     gap = crossed(rng.normal(size=(1, 100)), rng.normal(size=(1, 100)), fixed=True)
     size = detectable(gap)
-    assert examples_needed(gap, size) == 0
-    more = examples_needed(gap, size / 2)
+    assert units_needed(gap, size) == 0
+    more = units_needed(gap, size / 2)
     assert more is not None and 290 <= more <= 310, "half the difference takes four times as many"
     told = 0
     for _ in range(400):
@@ -289,7 +289,7 @@ def test_what_it_takes_to_tell_a_difference_is_what_it_takes() -> None:
         told += crossed(a + size, b, fixed=True).p < 0.05
     assert 0.7 <= told / 400 <= 0.9, "four times in five"
     spread = crossed(rng.normal(size=(3, 100)) + np.array([[-1.0], [0.0], [1.0]]), rng.normal(size=(3, 100)))
-    assert examples_needed(spread, 0.1) is None
+    assert units_needed(spread, 0.1) is None
     seeds = seeds_needed(spread, 1.0, 3)
     assert seeds is not None and seeds > 3 and seeds_needed(spread, 0.01, 3) is None
 
@@ -382,7 +382,7 @@ def test_bins_at_the_edges() -> None:
         (lambda: bootstrap(np.ones((1, 2, 2)), ratio, level=95), "level 95"),
         (lambda: bootstrap(np.ones((1, 2, 2)), ratio, resamples=0), "0 resamples"),
         (
-            lambda: samples([np.ones((1, 2, 2)), np.ones((1, 3, 2))], ratio, [True, True]),
+            lambda: samples([np.ones((1, 2, 2)), np.ones((1, 3, 2))], ratio, [True, True], ()),
             "2 examples with 2 numbers and 3",
         ),
         (lambda: difference(Sample(np.ones((1, 2))), Sample(np.ones((1, 3)))), "2 and 3 examples"),

@@ -8,6 +8,7 @@ from typing import Any
 
 from foreword.metrics import metric
 from foreword.results import stats
+from foreword.results.clusters import clusters_of
 from foreword.results.record import Record
 from foreword.study.measure import cube
 from foreword.util import phrases
@@ -51,7 +52,8 @@ def score(records: Sequence[Record]) -> Score:
     """The score of one method over the seeds of its records."""
     measure, numbers = metric(records[0].primary), cube(records)
     mean, std = stats.mean_std(measure.from_sums(numbers.sum(axis=1)))
-    (sample,) = stats.samples([numbers], measure.from_sums, [records[0].deterministic])
+    clusters = clusters_of(records, [answer.id for answer in records[0].answers])
+    (sample,) = stats.samples([numbers], measure.from_sums, [records[0].deterministic], clusters)
     ends = stats.interval(sample, lowest=measure.worst, highest=measure.best)
     return Score(mean, std, ends, len(records))
 

@@ -66,7 +66,7 @@ def coverage(N: int, spread: float, draws: int, truth: float = 50.0) -> Rate:
 
     def covers(n: int) -> bool:
         rng = generator("coverage", N, spread, truth, n)
-        (sample,) = stats.samples(answers(rng, [Method(truth)], N, SEEDS, spread), mean, [False])
+        (sample,) = stats.samples(answers(rng, [Method(truth)], N, SEEDS, spread), mean, [False], ())
         low, high = stats.interval(sample, highest=100.0)
         return low <= truth <= high
 
@@ -89,7 +89,7 @@ def one_seed_coverage(N: int, spread: float, draws: int) -> Rate:
 
     def covers(n: int) -> bool:
         rng = generator("one seed", N, spread, n)
-        (sample,) = stats.samples(answers(rng, [Method(50.0)], N, 1, spread), mean, [False])
+        (sample,) = stats.samples(answers(rng, [Method(50.0)], N, 1, spread), mean, [False], ())
         low, high = stats.interval(sample, highest=100.0)
         other = 50.0 + spread * 100.0 * (0.25 / 200) ** 0.5 * rng.standard_normal()
         return bool(low <= other <= high)
@@ -103,7 +103,7 @@ def family(methods: int, spread: float, draws: int, N: int = 200) -> Rate:
     def wrong(n: int) -> bool:
         rng = generator("family", methods, spread, N, n)
         numbers = answers(rng, [Method(50.0)] * methods, N, SEEDS, spread)
-        samples = stats.samples(numbers, mean, [False] * methods)
+        samples = stats.samples(numbers, mean, [False] * methods, ())
         between = contrasts(samples, 100.0)
         best = max(range(methods), key=lambda place: samples[place].score)
         return any(between[best, place].significant for place in range(methods) if place != best)
@@ -117,7 +117,7 @@ def bleu_first_kind(N: int, spread: float, draws: int) -> Rate:
 
     def told(n: int) -> bool:
         numbers = translations(generator("bleu", N, spread, n), [1.0, 1.0], N, SEEDS, spread)
-        return stats.difference(*stats.samples(numbers, from_sums, [False] * 2)).p < 0.05
+        return stats.difference(*stats.samples(numbers, from_sums, [False] * 2, ())).p < 0.05
 
     return rate(draws, told)
 
@@ -129,7 +129,7 @@ def bleu_coverage(N: int, spread: float, draws: int) -> Rate:
 
     def covers(n: int) -> bool:
         numbers = translations(generator("bleu coverage", N, spread, n), [1.0], N, SEEDS, spread)
-        (sample,) = stats.samples(numbers, from_sums, [False])
+        (sample,) = stats.samples(numbers, from_sums, [False], ())
         low, high = stats.interval(sample, highest=100.0)
         return low <= truth <= high
 
@@ -173,7 +173,7 @@ def regret(
 
 
 def _picks(numbers: Sequence[Numbers], methods: Sequence[Method], margin: float | None) -> tuple[int, int, int]:
-    samples = stats.samples(numbers, mean, [method.fixed for method in methods])
+    samples = stats.samples(numbers, mean, [method.fixed for method in methods], ())
     costs = [method.cost for method in methods]
     between = contrasts(samples, 100.0)
     best = max(range(len(methods)), key=lambda place: samples[place].score)
@@ -184,4 +184,4 @@ def _picks(numbers: Sequence[Numbers], methods: Sequence[Method], margin: float 
 
 
 def _pair(numbers: Sequence[Numbers]) -> stats.Difference:
-    return stats.difference(*stats.samples(numbers, mean, [False, False]))
+    return stats.difference(*stats.samples(numbers, mean, [False, False], ()))

@@ -32,6 +32,9 @@ def eval_gate(
         float, typer.Option("--alpha", help="The probability at most of promoting one that is worse by the margin.")
     ] = 0.025,
     metric: Annotated[str | None, typer.Option("--metric", help="By which is decided.")] = None,
+    cluster_column: Annotated[
+        str, typer.Option("--cluster-column", help="The column of what test examples share (a passage, a document).")
+    ] = "",
     max_new_tokens: int | None = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Decide, and change nothing.")] = False,
     as_json: o.Json = False,
@@ -45,7 +48,11 @@ def eval_gate(
     """
     from foreword.serve.gate import Gate, decide
 
-    gate = Gate(store, candidate, test, alias, metric or "", margin, alpha, max_new_tokens, dry_run=dry_run)
+    gate = Gate(
+        *(store, candidate, test, alias, metric or "", margin, alpha, max_new_tokens),
+        dry_run=dry_run,
+        cluster_column=cluster_column,
+    )
     backbone = loaded(_model(gate, flags))
     bars = Bars()
     with bars.shown():

@@ -69,7 +69,7 @@ LOADED = ("dtype", "device", "revision", "trust_remote_code")
 MACHINE = ("limit", "max_new_tokens", *LOADED, "target_tokenizer", "chat")
 ANSWERING = ("batch_size", "too_long", "choice_score")
 WORDING = (
-    *("input_column", "target_column", "references_column", "id_column", "choices"),
+    *("input_column", "target_column", "references_column", "id_column", "cluster_column", "choices"),
     *("instruction", "question", "answer", "separator", "stop", "extract", "empty_answers"),
     *("choices_column", "target_index", "quoting", "delimiter", "encoding", "header"),
 )

@@ -72,6 +72,12 @@ class Run(Settings):
         default_text="none",
     )
     id_column: str = option("", WORDING, "The column of the example's id.", default_text="none, rows are numbered")
+    cluster_column: str = option(
+        "",
+        WORDING,
+        "The column of what test examples share (a passage, a document): intervals are then over these.",
+        default_text="none, each stands alone",
+    )
     choices_column: str = option("", WORDING, "The column with each row's own choices, a list.", default_text="none")
     target_index: Annotated[int, Field(ge=0, le=1)] | None = option(
         None,

@@ -18,6 +18,7 @@ from foreword.util.folding import folded
 
 _NO_ANSWER = "write its text, leave the row out, or give --allow-empty where no answer is one"
 _NO_FACTS: Mapping[str, Any] = MappingProxyType({})
+LONGEST_CLUSTER = 60  # letters of what a cluster shares, before a digest stands for it
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,9 @@ class Example:
     where there is a choice. facts: what only scoring looks at (a database's name, a table), never shown to a model;
     plain values that JSON can hold. Two of them have a meaning everywhere: `group` names the examples that are scored
     together, so that none is left out without the others, and `subset` the part of a split that has scores of its own. A
-    name that ends in `_path` says where files lie on this machine, which is no part of the digest.
+    name that ends in `_path` says where files lie on this machine, which is no part of the digest. cluster: what it shares with other
+    examples (a passage, a table, a data base), as `shared` names it; its group where it has one and nothing else is said, empty where it
+    stands alone. It changes no answer and no score, only how sure a score is, so that it is no part of the digest nor of any key.
     """
 
     id: str
@@ -37,10 +40,13 @@ class Example:
     targets: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=lambda: _NO_FACTS, hash=False)
+    cluster: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fields", MappingProxyType(dict(self.fields)))
         object.__setattr__(self, "facts", MappingProxyType(dict(self.facts)) if self.facts else _NO_FACTS)
+        if not self.cluster and self.group:
+            object.__setattr__(self, "cluster", shared("group", self.group))
 
     @functools.cached_property
     def question(self) -> str:
@@ -69,11 +75,27 @@ class Example:
         return str(self.facts.get("subset", ""))
 
     def digest(self) -> str:
-        """A digest of everything the example holds."""
+        """A digest of everything the example holds, but its cluster and where files lie."""
         whole: list[Any] = [self.id, dict(self.fields), list(self.targets), list(self.choices)]
         if self.facts:
             whole.append({name: value for name, value in self.facts.items() if not name.endswith("_path")})
         return hashlib.sha256(canonical(whole).encode()).hexdigest()
+
+
+def shared(kind: str, *what: str) -> str:
+    """The name of a cluster: `data base: concert_singer`. kind: of what its examples share. what: which one that is, by its name or by all
+    of its text, of which a digest is kept where it is long; empty where there is none."""
+    if not any(what):
+        return ""
+    whole = " / ".join(what)
+    short = len(whole) <= LONGEST_CLUSTER and len(whole.splitlines()) == 1
+    return f"{kind}: {whole if short else hashlib.sha256(canonical(list(what)).encode()).hexdigest()[:12]}"
+
+
+def shared_kind(clusters: Iterable[str]) -> str:
+    """What the examples of each of these clusters share; empty where that is not the same in all."""
+    kinds = {cluster.partition(": ")[0] if ": " in cluster else "" for cluster in clusters}
+    return kinds.pop() if len(kinds) == 1 else ""
 
 
 def _as_text(fields: Mapping[str, str]) -> str:
@@ -85,7 +107,7 @@ def _as_text(fields: Mapping[str, str]) -> str:
 class Columns:
     """Which column of a table is what. references: a column of lists of accepted answers; id: a column of distinct names; choices: a
     column of lists of answers to choose from, each row its own. index: the target column holds the answer's place among the choices,
-    counted from this number."""
+    counted from this number. cluster: a column of what rows share (a passage, a document), empty in a row that stands alone."""
 
     input: str = "input"
     target: str = "target"
@@ -93,6 +115,7 @@ class Columns:
     id: str | None = None
     choices: str | None = None
     index: int | None = None
+    cluster: str | None = None
 
 
 def examples(
@@ -142,8 +165,14 @@ def examples(
                 "or no id column."
             )
         row_of[name] = number
-        parsed.append(Example(name, fields, tuple(dict.fromkeys(targets)), own))
+        cluster = _cluster(row, columns.cluster, where) if columns.cluster else ""
+        parsed.append(Example(name, fields, tuple(dict.fromkeys(targets)), own, cluster=cluster))
     return parsed
+
+
+def _cluster(row: Mapping[str, Any], column: str, where: str) -> str:
+    _there(row, column, where)
+    return "" if blank(row[column]) else shared(column, _text(row, column, where))
 
 
 def _names(columns: Columns, fields_needed: Sequence[str]) -> list[str]:

@@ -57,7 +57,9 @@ class Truth:
             rows = [self.by_id[observation.id] for observation in members if observation.id in self.by_id]
             if not rows:
                 continue
-            (sample,) = samples([np.array([rows])], from_sums, [True])
+            (sample,) = samples(
+                [np.array([rows])], from_sums, [True], ()
+            )  # a log does not say which requests go together
             low, high = interval(sample, level=level, lowest=worst, highest=best) if len(rows) > 1 else (worst, best)
             alarm = least is not None and high < least
             ends = members[0].time, members[-1].time

@@ -30,12 +30,15 @@ def _sentences(summary: Summary) -> list[str]:
         "demonstrations from, the other folds alone. A seed's score is that of all folds together; training sets of two folds share "
         "examples, and the interval does not count what another draw of training examples would change. Training time is that of one fold."
     ]
+    together = summary.clusters
+    units = "examples" if together is None else f"{together} of examples"
     return [
         *(folded if summary.folds else []),
         f"A method's score is its {metric} over all {phrases.plural(summary.examples, 'test example')}, averaged over seeds. "
-        "A method that does not depend on the seed was run once. Its 95% interval takes seeds and examples as drawn from more "
+        f"A method that does not depend on the seed was run once. Its 95% interval takes seeds and {units} as drawn from more "
         "of their kind (a crossed two-way model, t with Satterthwaite's degrees of freedom); of one seed it is that of the prompt "
         "at hand.",
+        *([] if together is None else [together.sentence()]),
         "Each pair of methods is compared on the same examples by that model: interval and p are read from one t, so that p is "
         "below 0.05 exactly where the interval leaves zero out. Both are adjusted by Holm's method over all pairs. No method is "
         "called better or worse on one seed.",

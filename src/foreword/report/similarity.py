@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from foreword.prompts.methods import ROWS
 from foreword.results import stats
+from foreword.results.clusters import HANDFUL, clusters_of, described
 from foreword.results.record import Answer, Record
 from foreword.util import phrases
 
@@ -96,12 +97,16 @@ def _gain(group: list[Record], base: list[Record]) -> Gain | str:
     y = np.array([plus[name] - minus[name] for name in ids])
     if len(ids) < FEWEST:
         return f"Not shown for {label}: only {phrases.plural(len(ids), 'example')} with a similarity, and it takes {FEWEST}."
+    clusters = clusters_of([*group, *base], ids)
+    together = described(clusters)
+    if together is not None and together.count < HANDFUL:
+        return f"Not shown for {label}: {phrases.plural(len(ids), 'example')} in {together} say too little of others."
     if not y.any():
         return f"Not shown for {label}: it gains nothing on any example."
-    fitted = stats.slope(x, y)
+    fitted = stats.slope(x, y, clusters=clusters)
     if fitted is None:
         return f"Not shown for {label}: nearly every demonstration has the same similarity."
-    filled = tuple(bucket for bucket in stats.bins(x, y, edges=BINS) if bucket.count)
+    filled = tuple(bucket for bucket in stats.bins(x, y, edges=BINS, clusters=clusters) if bucket.count)
     return Gain(label, base[0].label, x, y, filled, fitted[0], (fitted[1], fitted[2]))
 
 

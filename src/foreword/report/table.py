@@ -45,7 +45,8 @@ def render(summary: Summary, *, ascii_only: bool = False) -> RenderableType:
         spread = ""
     marked = "* recommended. " if summary.recommendation.method else ""
     alone = " (of one seed: over examples, for that prompt)" if any(row.one_seed for row in summary.rows) else ""
-    legend = f"{marked}{spread}Intervals are 95%, over examples and seeds{alone}; differences are adjusted for all pairs (Holm)."
+    units = "examples" if summary.clusters is None else str(summary.clusters)
+    legend = f"{marked}{spread}Intervals are 95%, over {units} and seeds{alone}; differences are adjusted for all pairs (Holm)."
     parts.append(Padding(Text(_printable(legend, ascii_only), style="dim"), (1, 1, 0, 1)))
     parts += [Padding(Text(_printable(note, ascii_only), style="dim"), (0, 1)) for note in summary.notes]
     return Group(*parts)

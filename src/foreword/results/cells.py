@@ -75,7 +75,8 @@ class Entry:
     score: mean over seeds, None where nothing is done; spread: standard deviation over seeds, None with fewer than two. ci95: over
     examples and seeds. seeds, examples: done, of seeds_planned, examples_planned. metric, model, task: ours. paper: coordinates of the
     paper's number. cells: ids. cause: why there is no number, or why seeds are missing. unit: what the score is in, "" for points of
-    0 to 100. scored: which examples, of each task; empty where that is not known."""
+    0 to 100. scored: which examples, of each task; empty where that is not known. clusters: how many the examples come in, over which
+    ci95 is; 0 where each stands alone, and where several tasks are put together."""
 
     score: float | None
     spread: float | None
@@ -92,6 +93,7 @@ class Entry:
     cause: str = ""
     unit: str = ""
     scored: tuple[Scored, ...] = ()
+    clusters: int = 0
 
 
 @dataclass(frozen=True)

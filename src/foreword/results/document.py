@@ -20,6 +20,9 @@ def as_json(summary: Summary, report_path: str) -> dict[str, Any]:
         "backbone": summary.backbone,
         "metric": summary.metric,
         "examples": summary.examples,
+        "clusters": None
+        if summary.clusters is None
+        else {"count": summary.clusters.count, "by": summary.clusters.kind},
         "subsets": summary.subsets,
         "rows": [asdict(row) | {"seeds": every if row.deterministic else row.seeds} for row in summary.rows],
         "recommended": summary.recommendation.method or None,

@@ -128,20 +128,19 @@ def _undecided(judged: Judged, choice: Choice) -> str:
     gap, level = contrast.gap, contrast.level
     size = max(abs(gap.observed), choice.margin)
     now = stats.detectable(gap, level=level)
-    start = (
-        f"Undecided: these {phrases.plural(gap.examples, 'test example')} tell a difference of {phrases.points(now)}"
-    )
+    noun, units = ("cluster", "clusters of test examples") if gap.clustered else ("test example", "test examples")
+    start = f"Undecided: these {phrases.plural(gap.units, noun)} tell a difference of {phrases.points(now)}"
     if now <= size:
         return f"{start}, four times in five."
-    more = stats.examples_needed(gap, size, level=level)
+    more = stats.units_needed(gap, size, level=level)
     if more is not None:
-        return f"{start}; about {_rounded(more)} more test examples would tell a difference of {phrases.points(size)}."
+        return f"{start}; about {_rounded(more)} more {units} would tell a difference of {phrases.points(size)}."
     seeds = max(len(judged.rows[place].seeds) for place in (choice.best, nearest))
     needed = stats.seeds_needed(gap, size, seeds, level=level)
     if needed is None:
-        return f"{start}; more seeds and more test examples would tell a difference of {phrases.points(size)}."
+        return f"{start}; more seeds and more {units} would tell a difference of {phrases.points(size)}."
     return (
-        f"{start}; the seeds spread too widely for more examples to tell a difference of {phrases.points(size)}, "
+        f"{start}; the seeds spread too widely for more {noun.removeprefix('test ')}s to tell a difference of {phrases.points(size)}, "
         f"which takes about {needed} seeds."
     )
 
@@ -156,10 +155,10 @@ def _caveats(judged: Judged, choice: Choice) -> list[str]:
         notes.append(
             f"It is not shown to be above {_named(floor)} ({phrases.score(floor.score)}): {_difference(contrast)}."
         )
-    if row.examples < FEW_EXAMPLES:
-        notes.append(
-            f"This rests on {phrases.plural(row.examples, 'example')} only: a small difference could not have been seen."
-        )
+    if (row.clusters or row.examples) < FEW_EXAMPLES:
+        examples = phrases.plural(row.examples, "example")
+        units = f"{phrases.plural(row.clusters, 'cluster')} of {examples}" if row.clusters else examples
+        notes.append(f"This rests on {units} only: a small difference could not have been seen.")
     alone = [judged.rows[place].method for place in judged.usable if judged.rows[place].one_seed]
     if alone:
         verb = "what is said of it holds" if len(alone) == 1 else "what is said of them holds"

@@ -35,7 +35,8 @@ class Answer:
     """One scored example. scores: metric name to this example's own score. statistics: metric name to the numbers whose sums
     over examples give the metric's score of the whole split. shown: farthest first, as in the input. subset: the part of the split
     that has scores of its own; empty where there is none. cut: it was still going on when it had max_new_tokens tokens.
-    probabilities: of each choice, where there was a choice."""
+    probabilities: of each choice, where there was a choice. cluster: what the example shares with others; empty where it stands alone,
+    and in records of a time when it was not said."""
 
     id: str
     input: str
@@ -50,6 +51,7 @@ class Answer:
     subset: str = ""
     cut: bool = False
     probabilities: dict[str, float] = field(default_factory=dict)
+    cluster: str = ""
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from foreword.results.clusters import described
 from foreword.results.collected import distinct
 from foreword.results.record import Record
 from foreword.results.rows import MethodRow
 from foreword.util import phrases
 
 
-def remarks(records: Sequence[Record], rows: Sequence[MethodRow]) -> Iterable[str]:
-    """The notes of a comparison."""
+def remarks(records: Sequence[Record], rows: Sequence[MethodRow], clusters: Sequence[str]) -> Iterable[str]:
+    """The notes of a comparison. clusters: of each example, "" for one that stands alone."""
+    together = described(clusters)
+    if together is not None:
+        yield together.sentence()
     if len(distinct(record.hardware for record in records)) > 1:
         yield "The trials ran on different machines, so their times cannot be compared."
     if len({tuple(sorted(record.versions.items())) for record in records}) > 1:

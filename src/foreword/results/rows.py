@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from foreword.results.clusters import Clusters
+
 ALPHA = 0.05  # of every test
 
 
@@ -30,6 +32,7 @@ class MethodRow:
     mean positions before the input. dropped_demonstrations, cut_answers (those that ended at
     max_new_tokens): summed over the runs of this row. subsets: the mean of each
     named part of the test examples. train_flop, answer_flop: operations counted from tokens, of a training and of an answer.
+    clusters: how many the examples come in, over which the interval is; 0 where each stands alone.
     """
 
     method: str
@@ -51,6 +54,7 @@ class MethodRow:
     cut_answers: int = 0
     train_flop: float = 0.0
     answer_flop: float = 0.0
+    clusters: int = 0
 
     @property
     def one_seed(self) -> bool:
@@ -151,7 +155,8 @@ class Summary:
     """Everything a report says. subsets: how many examples each named part of the test split has. fingerprints: those that all
     records share. notes: whole sentences. sizes: examples of each split, where known; of the first fold,
     where there are folds: their number. labels:
-    what a classification chooses from; empty where it is none, or there are more than a matrix can show."""
+    what a classification chooses from; empty where it is none, or there are more than a matrix can show. clusters: what intervals and
+    tests are over, where examples share something; None where each stands alone."""
 
     task: str
     backbone: str
@@ -172,6 +177,7 @@ class Summary:
     labels: tuple[str, ...] = ()
     invocation: Invocation | None = None
     failures: tuple[Failure, ...] = ()
+    clusters: Clusters | None = None
 
     def row(self, method: str) -> MethodRow:
         """The row with this label. Raises KeyError when there is none."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from foreword.metrics import metric
+from foreword.results.clusters import described
 from foreword.results.collected import subsets
 from foreword.results.record import Record
 from foreword.results.remarks import cut
@@ -14,11 +15,13 @@ from foreword.results.stats import interval, samples
 
 
 def scored(record: Record) -> dict[str, Any]:
-    """A record's scores as plain values: each metric's score, and for the deciding one its 95% interval over examples, which speaks of
-    the prompt at hand where another seed would give another."""
+    """A record's scores as plain values: each metric's score, and for the deciding one its 95% interval over examples, or clusters of them,
+    which speaks of the prompt at hand where another seed would give another."""
     measure = metric(record.primary)
     numbers = np.array([[answer.statistics[record.primary] for answer in record.answers]], dtype=float)  # [1, N, d]
-    (sample,) = samples([numbers], measure.from_sums, [record.deterministic])
+    clusters = [answer.cluster for answer in record.answers]
+    together = described(clusters)
+    (sample,) = samples([numbers], measure.from_sums, [record.deterministic], clusters)
     low, high = interval(sample, lowest=measure.worst, highest=measure.best)
     intervals = {record.primary: [low, high]}
     parts = {
@@ -34,6 +37,7 @@ def scored(record: Record) -> dict[str, Any]:
         "task": record.task,
         "backbone": record.backbone,
         "examples": len(record.answers),
+        "clusters": None if together is None else {"count": together.count, "by": together.kind},
         "metrics": {name: {"score": record.scores[name], "ci95": intervals.get(name)} for name in first},
         "subsets": parts,
         "interval_of": "method" if record.deterministic else "prompt",
@@ -42,6 +46,7 @@ def scored(record: Record) -> dict[str, Any]:
         "dropped_demonstrations": record.dropped_demonstrations,
         "cut_answers": record.cut_answers,
         "notes": [
+            *([] if together is None else [together.sentence()]),
             *record.notes,
             *([cut(record.cut_answers, len(record.answers), limit)] if record.cut_answers else []),
         ],

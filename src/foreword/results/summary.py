@@ -11,6 +11,7 @@ from foreword.metrics import Metric
 from foreword.results import stats
 from foreword.results.choice import choose
 from foreword.results.classes import classes_of
+from foreword.results.clusters import clusters_of, described
 from foreword.results.collected import Array, distinct, grouped, merged, named, shared, statistics_of, subsets
 from foreword.results.contrast import Contrast, contrasts
 from foreword.results.document import as_json
@@ -43,7 +44,7 @@ def summarise(
     a cheaper method may be shown to lie and still be taken, in points (None: 2 points or 5 % of the best score, the smaller).
     trivial: what scores without a model. labels: what a classification chooses from.
     seed: of the draws that give the probability of being best.
-    Raises ForewordError when there is no record, when records differ in task, backbone, metric or example ids, when one
+    Raises ForewordError when there is no record, when records differ in task, backbone, metric, example ids or clusters, when one
     label has two records of one seed, and when a record's score is not what its per-example numbers give.
     """
     groups = grouped(records)
@@ -53,7 +54,9 @@ def summarise(
     numbers = {label: np.stack([statistics_of(record, ids) for record in group]) for label, group in groups.items()}
     fixed = [all(record.deterministic for record in group) for group in groups.values()]
     blind = [np.stack([each.statistics[name] for name in ids])[None] for each in trivial]
-    methods = stats.samples([*numbers.values(), *blind], metric.from_sums, [*fixed, *(True for _ in blind)])
+    clusters = clusters_of(records, ids)
+    fixed += [True] * len(blind)
+    methods = stats.samples([*numbers.values(), *blind], metric.from_sums, fixed, clusters)
     parts = subsets(first)
     rows = tuple(
         replace(_row(label, group, numbers[label], sample, metric, parts), classes=classes_of(group, labels))
@@ -72,13 +75,14 @@ def summarise(
         comparisons=_comparisons(rows, between, answers),
         recommendation=_recommended(rows, methods, between, baselines, answers, margin, _span(metric, rows), seed),
         subsets={name: len(places) for name, places in parts.items()},
-        notes=tuple(remarks(records, rows)),
+        notes=tuple(remarks(records, rows, clusters)),
         versions=merged(record.versions for record in records),
         hardware="; ".join(distinct(record.hardware for record in records if record.hardware)),
         fingerprints=shared(record.fingerprints for record in records),
         signatures=merged(record.metric_signatures for record in records),
         baselines=baselines,
         labels=tuple(labels),
+        clusters=described(clusters),
     )
 
 
@@ -122,6 +126,7 @@ def _row(
         scores_by_seed=scores,
         dropped_demonstrations=sum(record.dropped_demonstrations for record in group),
         examples=int(numbers.shape[1]),
+        clusters=sample.values.shape[1] if sample.clustered else 0,
         train_flop=_mean(cost.train_flop for cost in costs),
         answer_flop=_mean(cost.answer_flop for cost in costs),
         subsets={

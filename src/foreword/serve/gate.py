@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from foreword.engine import Backbone
 from foreword.infer.predict import predict
 from foreword.metrics import metric as metric_of
 from foreword.registry import Kept, Registry, Version
-from foreword.results.stats import Difference, difference, examples_needed, samples
+from foreword.results.stats import Difference, difference, samples, units_needed
 from foreword.serve.shelf import Served, Shelf, demonstrated
 from foreword.serve.views import Views
+from foreword.util import phrases
 from foreword.util.errors import ForewordError
 from foreword.util.progress import Progress, silent
 
@@ -29,8 +30,9 @@ COLUMNS = {"input": "input_column", "target": "target_column", "references": "re
 class Decision:
     """What the gate decided. margin: points by which the new version may be worse. alpha: the probability at most of letting one through
     that is worse by the margin. difference: new less production, with the ends of its interval at the level 1 - 2 alpha; promoted where
-    `low` lies above -margin. more: examples that would decide between equal versions four times in five, 0 where these do. test: the
-    sha256 of the file."""
+    `low` lies above -margin. clusters: how many the examples come in, over which the interval is; 0 where each stands alone. more:
+    examples, or clusters of them, that would decide between equal versions four times in five, 0 where these do. test: the sha256 of the
+    file."""
 
     name: str
     alias: str
@@ -52,6 +54,7 @@ class Decision:
     test: str
     time: str
     dry_run: bool = False
+    clusters: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as the store's history keeps them."""
@@ -59,9 +62,12 @@ class Decision:
 
     def sentence(self) -> str:
         """For people."""
+        examples = f"{self.examples} examples" + (
+            f" in {phrases.plural(self.clusters, 'cluster')}" if self.clusters else ""
+        )
         scores = (
             f"{self.name}@{self.candidate} has {self.candidate_score:.1f} {self.metric} and {self.name}@{self.production} "
-            f"{self.production_score:.1f} over {self.examples} examples: a difference of {self.difference:.1f} ({self.low:.1f} to "
+            f"{self.production_score:.1f} over {examples}: a difference of {self.difference:.1f} ({self.low:.1f} to "
             f"{self.high:.1f}, {1 - 2 * self.alpha:.0%} interval)"
         )
         if self.promoted:
@@ -69,14 +75,15 @@ class Decision:
             return f"{scores}. It is not worse by {self.margin:g} or more: {self.name}@{self.alias} {done}."
         if self.high < -self.margin:
             return f"{scores}. It is worse by more than {self.margin:g}: {self.name}@{self.alias} stays."
-        needed = f" {self.more:,} more examples would decide between equal versions." if self.more else ""
+        units = "clusters of examples" if self.clusters else "examples"
+        needed = f" {self.more:,} more {units} would decide between equal versions." if self.more else ""
         return f"{scores}. It is not shown to be within {self.margin:g}: {self.name}@{self.alias} stays.{needed}"
 
 
 @dataclass(frozen=True)
 class Gate:
     """What is asked. alias: that is to move. metric: by which is decided, production's own where empty. longest: tokens of an answer, else
-    what each version says."""
+    what each version says. cluster_column: of what test examples share; empty where each stands alone."""
 
     store: Path
     candidate: str
@@ -88,6 +95,7 @@ class Gate:
     longest: int | None = None
     batch_size: int = 32
     dry_run: bool = False
+    cluster_column: str = ""
 
     def __post_init__(self) -> None:
         if not self.margin > 0.0 or not 0.0 < self.alpha < 0.5:
@@ -121,17 +129,18 @@ def decide(gate: Gate, backbone: Backbone, *, progress: Progress = silent) -> De
     measure = metric_of(gate.metric or next(iter((*old.metrics, *new.metrics)), "exact_match"))
     rows = read_rows(gate.test, as_written=True)
     shelf = Shelf(Views(backbone), None, base=backbone.name)
-    numbers = []
+    numbers, clusters = [], [""] * len(rows)
     for version, stored in ((candidate, new), (production, old)):
         served = shelf.served(name, stored, version)
-        test_examples = _examples(rows, served, str(gate.test))
+        test_examples = _examples(rows, served, str(gate.test), gate.cluster_column)
+        clusters = [example.cluster for example in test_examples]
         outputs = _answers(shelf, served, test_examples, gate, progress)
         numbers.append(
             measure.numbers(
                 outputs, [example.targets for example in test_examples], [example.facts for example in test_examples]
             )[None]
         )
-    first, second = samples(numbers, measure.from_sums, [True, True])
+    first, second = samples(numbers, measure.from_sums, [True, True], clusters)
     span = measure.best - measure.worst
     gap = difference(first, second, span=span if span < float("inf") else 100.0)
     low, high = gap.interval(1.0 - 2.0 * gate.alpha)
@@ -156,6 +165,7 @@ def decide(gate: Gate, backbone: Backbone, *, progress: Progress = silent) -> De
         test=hashlib.sha256(gate.test.read_bytes()).hexdigest(),
         time=datetime.now(UTC).isoformat(timespec="seconds"),
         dry_run=gate.dry_run,
+        clusters=gap.units if gap.clustered else 0,
     )
     if not gate.dry_run:
         registry = Registry(gate.store)
@@ -166,15 +176,17 @@ def decide(gate: Gate, backbone: Backbone, *, progress: Progress = silent) -> De
 
 
 def _more(gap: Difference, gate: Gate) -> int:
-    return examples_needed(gap, gate.margin, level=1.0 - 2.0 * gate.alpha) or 0
+    return units_needed(gap, gate.margin, level=1.0 - 2.0 * gate.alpha) or 0
 
 
-def _examples(rows: Rows, served: Served, origin: str) -> list[Example]:
+def _examples(rows: Rows, served: Served, origin: str, cluster_column: str) -> list[Example]:
     """The test file as a version words it."""
     stored, template = served.stored, served.template
     assert stored is not None and template is not None
     known = {name: stored.provenance.settings.get(setting) for name, setting in COLUMNS.items()}
-    columns = Columns(**{name: column for name, column in known.items() if column})
+    columns = replace(
+        Columns(**{name: column for name, column in known.items() if column}), cluster=cluster_column or None
+    )
     return examples(
         rows,
         columns,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from foreword.metrics import metric
 from foreword.results import stats
 from foreword.results.cells import Cell, Entry, Test
+from foreword.results.clusters import clusters_of
 from foreword.results.judged import same_name
 from foreword.results.record import Record
 from foreword.study.preset import Preset
@@ -109,7 +110,8 @@ def entry(cells: Sequence[Cell], *, paper: dict[str, str] | None = None, by: str
         return replace(blank, score=mean, spread=spread if len(records) > 1 else None, examples=examples)
     measure, numbers = metric(records[0].primary), cube(records)
     mean, spread = stats.mean_std(measure.from_sums(numbers.sum(axis=1)))
-    (sample,) = stats.samples([numbers], measure.from_sums, [records[0].deterministic])
+    clusters = clusters_of(records, [answer.id for answer in records[0].answers])
+    (sample,) = stats.samples([numbers], measure.from_sums, [records[0].deterministic], clusters)
     ends = stats.interval(sample, lowest=measure.worst, highest=measure.best)
     return replace(
         blank,
@@ -117,6 +119,7 @@ def entry(cells: Sequence[Cell], *, paper: dict[str, str] | None = None, by: str
         spread=spread if len(records) > 1 else None,
         ci95=ends,
         examples=numbers.shape[1],
+        clusters=sample.values.shape[1] if sample.clustered else 0,
         metric=records[0].primary,
     )
 
@@ -142,6 +145,7 @@ def combined(entries: Sequence[Entry], task: str, paper: dict[str, str]) -> Entr
         seeds=min(each.seeds for each in entries),
         examples=sum(each.examples for each in entries),
         examples_planned=None,
+        clusters=0,
         metric="mean over tasks",
         scored=tuple(scored for each in entries for scored in each.scored),
     )
@@ -167,7 +171,8 @@ def difference_of(ours: Sequence[Record], theirs: Sequence[Record]) -> Differenc
     """The mean over seeds of ours above that of theirs. Raises ForewordError where they answer other examples."""
     measure, ids = metric(ours[0].primary), [answer.id for answer in ours[0].answers]
     a, b = cube(ours, ids), cube(theirs, ids)
-    sides = stats.samples([a, b], measure.from_sums, [ours[0].deterministic, theirs[0].deterministic])
+    fixed = [ours[0].deterministic, theirs[0].deterministic]
+    sides = stats.samples([a, b], measure.from_sums, fixed, clusters_of([*ours, *theirs], ids))
     gap = stats.difference(*sides)
     return Difference(gap.observed, gap.interval(), gap.p, stats.detectable(gap), gap.of_prompts)
 

@@ -14,6 +14,7 @@ from foreword.prompts.chat import Chat, has_template
 from foreword.prompts.inits import INITS
 from foreword.prompts.retrieve import sentence_encoder
 from foreword.prompts.soft_prompt import SoftPrompt
+from foreword.results.clusters import as_in
 from foreword.results.record import Record, refuse_older
 from foreword.study import remembered
 from foreword.study.base import other_name
@@ -176,8 +177,8 @@ class Plan:
 
 
 def renamed(record: Record, trial: Trial) -> Record:
-    """A record under the names of today's run: the contents are what a key is made of, so label, seed, task and model may have
-    had other names when it was written."""
+    """A record under the names of today's run, its examples in their clusters of today: the contents are what a key is made of, so label,
+    seed, task and model may have had other names when it was written, and clusters none."""
     names = {
         "label": trial.spec.label,
         "seed": trial.spec.seed,
@@ -185,6 +186,7 @@ def renamed(record: Record, trial: Trial) -> Record:
         "task": trial.task.name,
         "backbone": trial.backbone.name,
     }
+    record = as_in(record, trial.task.split(trial.spec.split))
     return replace(record, **names)  # type: ignore[arg-type]
 
 

@@ -24,8 +24,8 @@ ALIKE = {
 
 
 def settings_of(run: Run, task: Task) -> dict[str, Any]:
-    """The settings by which the examples were read, answered, scored and shown demonstrations, as plain values. An id column is not
-    among them: new inputs need none."""
+    """The settings by which the examples were read, answered, scored and shown demonstrations, as plain values. Columns of ids and of
+    clusters are not among them: new inputs need none."""
     settings = {name: getattr(run, name) for name in (*RETRIEVAL, *(COLUMNS if run.data else ()))}
     choices = {example.choices for split in SPLITS for example in task.split(split)}
     return settings | {

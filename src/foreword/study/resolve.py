@@ -114,6 +114,7 @@ def task_of(run: Run, *, whole_pool: bool = False, pooled: bool = False) -> Task
         id_column=run.id_column or None,
         choices_column=run.choices_column or None,
         target_index=run.target_index,
+        cluster_column=run.cluster_column or None,
         form=form_of(run),
         template=worded(Template(), run) if own else None,
         metrics=run.metrics or None,
@@ -140,7 +141,7 @@ def form_of(run: Run) -> Form:
 def columns_of(run: Run) -> Columns:
     """Which column of the run's tables is what."""
     names = (run.references_column or None, run.id_column or None, run.choices_column or None)
-    return Columns(run.input_column, run.target_column, *names, run.target_index)
+    return Columns(run.input_column, run.target_column, *names, run.target_index, run.cluster_column or None)
 
 
 def scored_task(run: Run, *, whole_pool: bool = False) -> Task:

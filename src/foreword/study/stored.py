@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from foreword.results.cells import Cell, Scored
+from foreword.results.clusters import shared_out
 from foreword.results.record import ENGINE, Record
 from foreword.study.grid import CellSpec, Study, spec_of
 from foreword.study.preset import Preset
@@ -169,8 +170,10 @@ def read(out: Path, name: str) -> Kept:
     folder = Folder(out)
     claimed = folder.claims.held()
     preset = Preset.model_validate(document["preset"])
-    cells = tuple(_cell(folder, spec, claimed) for spec in specs)
-    return Kept(out, preset, document["scale"], document["command"], specs, cells)
+    cells = [_cell(folder, spec, claimed) for spec in specs]
+    records = iter(shared_out([cell.record for cell in cells if cell.record is not None]))
+    cells = [cell if cell.record is None else replace(cell, record=next(records)) for cell in cells]
+    return Kept(out, preset, document["scale"], document["command"], specs, tuple(cells))
 
 
 def as_json(stored: Kept) -> dict[str, Any]:

@@ -85,10 +85,8 @@ class Trial:
     def finished(self) -> Record | None:
         """The record of an earlier run, if this very trial has been run and its soft prompt is still where it was kept. Raises
         ForewordError where the record is damaged, or another prompt stands there."""
-        if not self.path.is_file():
-            return None
-        record = Record.read(self.path)
-        if not record.prompt:
+        record = Record.read(self.path) if self.path.is_file() else None
+        if record is None or not record.prompt:
             return record
         folder = self.out / record.prompt
         if not folder.exists():
@@ -395,6 +393,7 @@ class Trial:
                 subset=example.example.subset,
                 probabilities=prediction.probabilities[place],
                 cut=cut,
+                cluster=example.example.cluster,
             )
             for place, (example, output, cut) in enumerate(zip(laid, prediction.outputs, prediction.cut, strict=True))
         )

@@ -210,6 +210,7 @@ def load_task(
     id_column: str | None = None,
     choices_column: str | None = None,
     target_index: int | None = None,
+    cluster_column: str | None = None,
     form: Form | None = None,
     template: Template | None = None,
     metrics: Sequence[str] | None = None,
@@ -223,11 +224,13 @@ def load_task(
 
     A Path is never a name of the shelf. `-` is the standard input. A hub id is `owner/name`, `owner/name:config` or `hub:name`.
     choices: the word `none` alone makes answers free text where few short targets would be taken as choices. choices_column,
-    target_index: see `Columns`. form: how a table of text is written. seed cuts the splits that are not given; test_share None: see
-    `_own.test_questions`. pooled: nothing is cut, every row is in test. On a task of the shelf
+    target_index, cluster_column: see `Columns`. form: how a table of text is written. seed cuts the splits that are not given; test_share
+    None: see `_own.test_questions`. pooled: nothing is cut, every row is in test. On a task of the shelf
     only template and metrics can be given; its columns, choices and splits are its own.
     """
-    columns = Columns(input_column, target_column, references_column, id_column, choices_column, target_index)
+    columns = Columns(
+        input_column, target_column, references_column, id_column, choices_column, target_index, cluster_column
+    )
     text = str(spec)
     if not isinstance(spec, Path) and _tidy(text) in TASKS:
         own = {"columns": columns != Columns(), "choices": choices, "dev or test files": dev or test}

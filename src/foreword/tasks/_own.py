@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -297,10 +298,7 @@ def _distinct(read: dict[str, list[Example]]) -> dict[str, list[Example]]:
     ids = [example.id for part in read.values() for example in part]
     if len(set(ids)) == len(ids):
         return read
-    return {
-        split: [Example(f"{split}-{example.id}", example.fields, example.targets, example.choices) for example in part]
-        for split, part in read.items()
-    }
+    return {split: [replace(example, id=f"{split}-{example.id}") for example in part] for split, part in read.items()}
 
 
 def pooled_splits(read: Mapping[str, list[Example]], name: str) -> tuple[dict[str, list[Example]], list[str]]:

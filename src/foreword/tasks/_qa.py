@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from foreword.data.examples import Example
+from foreword.data.examples import Example, shared
 from foreword.data.template import Template
 from foreword.tasks import _parts as parts
 from foreword.tasks._files import items, json_lines_gz, json_value
@@ -39,7 +39,8 @@ def example(name: str, question: str, context: str, answers: Sequence[str]) -> E
     """One question with all its answers, each once."""
     texts = dict.fromkeys(padded(answer) for answer in answers)
     fields = {"question": padded(question), "context": padded(context)}
-    return Example(name, fields, tuple(text for text in texts if text))
+    cluster = shared("passage", fields["context"])
+    return Example(name, fields, tuple(text for text in texts if text), cluster=cluster)
 
 
 def squad(path: Path, split: str) -> list[Example]:

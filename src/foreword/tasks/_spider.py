@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from foreword.data.examples import Example
+from foreword.data.examples import Example, shared
 from foreword.data.readers import read_rows
 from foreword.metrics import spider_sql as sql
 from foreword.metrics.spider_match import judge, schema_of
@@ -160,7 +160,8 @@ def read(
         fields = {"question": question, "schema": schema}
         facts = {"db_id": name, "schema": known[name].row, **held.get(name, {})}
         query = tidied(parts.text(row, "query", path, number))
-        examples.append(Example(f"{split}-{number}", fields, (query,), facts=facts))
+        cluster = shared("data base", name)
+        examples.append(Example(f"{split}-{number}", fields, (query,), facts=facts, cluster=cluster))
     return examples
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from foreword.data.examples import Example, merged
+from foreword.data.examples import Example, merged, shared
 from foreword.data.readers import read_lines
 from foreword.data.task import Task
 from foreword.data.template import Template
@@ -94,7 +94,8 @@ def _official(path: Path, split: str) -> list[Example]:
         table = f"Caption: {caption} | {', '.join(map(str, header))}"
         fields = {"logic": " ".join(logic.split()), "table": table}
         facts = {} if split == "train" else {"logic_str": logic}
-        examples.append(Example(f"{split}-{number}", fields, (" ".join(sentence.split()),), facts=facts))
+        target = " ".join(sentence.split())
+        examples.append(Example(f"{split}-{number}", fields, (target,), facts=facts, cluster=shared("table", table)))
     return examples
 
 
@@ -118,9 +119,8 @@ def _linked(path: Path, split: str) -> list[Example]:
                 )
             columns = row[1] or list(range(len(lines[0])))
             cells = " | ".join(", ".join(line[column] for column in columns) for line in lines)
-            examples.append(
-                Example(f"{split}-{len(examples) + 1}", {"table": f"Caption: {row[2]} | {cells}"}, (row[0].strip(),))
-            )
+            fields, target = {"table": f"Caption: {row[2]} | {cells}"}, row[0].strip()
+            examples.append(Example(f"{split}-{len(examples) + 1}", fields, (target,), cluster=shared("table", name)))
     return examples
 
 

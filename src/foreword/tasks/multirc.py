@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from foreword.data.examples import Example
+from foreword.data.examples import Example, shared
 from foreword.data.readers import read_rows
 from foreword.data.task import Task
 from foreword.data.template import Template
@@ -100,7 +100,8 @@ def _plain(text: str) -> str:
 
 
 def _example(name: str, fields: Mapping[str, str], label: int, group: str) -> Example:
-    return Example(name, fields, (LABELS[label],), LABELS, {"group": group})
+    cluster = shared("paragraph", fields["paragraph"])
+    return Example(name, fields, (LABELS[label],), LABELS, {"group": group}, cluster)
 
 
 def _sample(path: Path) -> list[Example]:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from foreword.data.examples import Example
+from foreword.data.examples import Example, shared
 from foreword.data.readers import read_rows
 from foreword.data.task import Task
 from foreword.data.template import Template
@@ -80,10 +81,7 @@ def _rows(query: Example) -> list[Example]:
     """T5 trains on one row per gold answer."""
     if len(query.targets) == 1:
         return [query]
-    return [
-        Example(f"{query.id}.{k}", query.fields, (target,), facts=query.facts)
-        for k, target in enumerate(query.targets, 1)
-    ]
+    return [replace(query, id=f"{query.id}.{k}", targets=(target,)) for k, target in enumerate(query.targets, 1)]
 
 
 def _read(path: Path, split: str) -> list[Example]:
@@ -116,7 +114,7 @@ def _read(path: Path, split: str) -> list[Example]:
 def _example(name: str, query: str, entities: Sequence[str], passage: str, answers: Sequence[str]) -> Example:
     """Entities and answers once each, in the order of the alphabet, as the data set library of T5 gives them."""
     fields = {"query": query, "entities": ", ".join(sorted(set(entities))), "passage": flowing(passage)}
-    return Example(name, fields, tuple(sorted(set(answers))))
+    return Example(name, fields, tuple(sorted(set(answers))), cluster=shared("passage", fields["passage"]))
 
 
 def flowing(passage: str) -> str:

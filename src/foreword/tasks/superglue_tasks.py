@@ -4,11 +4,12 @@ refused."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from foreword.data.examples import Example
+from foreword.data.examples import Example, shared
 from foreword.data.task import Task
 from foreword.data.template import Template
 from foreword.tasks import _parts as parts
@@ -35,6 +36,11 @@ def _choice(row: Any, path: Path, number: int) -> str:
     return {"0": "choice1", "1": "choice2"}.get(label, label)
 
 
+def _choosing(cluster: str, name: str, fields: Mapping[str, str], target: str, labels: tuple[str, ...]) -> Example:
+    """An example that shares the field `cluster` with others; with none where that is empty."""
+    return replace(parts.choice(name, fields, target, labels), cluster=shared(cluster, fields.get(cluster, "")))
+
+
 def _superglue(
     docstring: str,
     name: str,
@@ -52,22 +58,24 @@ def _superglue(
     hub_fields: Mapping[str, str] | None = None,
     hub_label: Callable[[Any], str] | None = None,
     sample: Callable[[Path], list[Example]] | None = None,
+    cluster: str = "",
 ) -> ModuleType:
     """The entry of a task of JSON-lines files, whose official dev split is scored. called: its folder and name in SuperGLUE. The fields
     are those that the question names; hub_fields: what the hub calls them, where it is otherwise. sample: reads a train file that is a
-    JSON list."""
+    JSON list. cluster: the field that several questions share."""
     keys = template.names()
 
     def read(path: Path, split: str) -> list[Example]:
         def make(row: Mapping[str, Any], number: int) -> Example:
             fields = {key: parts.text(row, key, path, number) for key in keys}
-            return parts.choice(f"{split}-{number}", fields, label(row, path, number), labels)
+            return _choosing(cluster, f"{split}-{number}", fields, label(row, path, number), labels)
 
         return parts.table(path, make)
 
     def hub_row(row: Mapping[str, Any], split: str, number: int) -> Example:
         fields = {key: row[(hub_fields or {}).get(key, key)].strip() for key in keys}
-        return parts.choice(f"{split}-{number}", fields, hub_label(row) if hub_label else labels[row["label"]], labels)
+        target = hub_label(row) if hub_label else labels[row["label"]]
+        return _choosing(cluster, f"{split}-{number}", fields, target, labels)
 
     def load(folder: Path | None) -> Task:
         """The task from its files, or from the hub."""
@@ -159,6 +167,7 @@ scored, as its test answers are hidden; dev is 250 questions cut from train by s
         ),
         dev=250,
         hub_fields={"hypothesis": "sentence2", "premise": "sentence1"},
+        cluster="premise",
     ),
     _superglue(
         """COPA: which of two sentences is the cause or the effect of a third; it refuses a label that is not 0 or 1.
@@ -244,5 +253,6 @@ Source: Clark et al. 2019, in SuperGLUE, field names and labels as T5 words them
         label=_truth,
         hub_label=lambda row: str(bool(row["answer"])),
         sample=_boolq_sample,
+        cluster="passage",
     ),
 )

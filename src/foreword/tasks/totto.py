@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from foreword.data.examples import Example
+from foreword.data.examples import Example, shared
 from foreword.data.task import Task
 from foreword.data.template import Template
 from foreword.tasks import _parts as parts
@@ -101,9 +101,10 @@ def _read(path: Path, split: str) -> list[Example]:
             )
         name = f"{split}-{parts.get(row, 'example_id', path, number)}"
         fields = {"table": linear(row, path, number)}
+        cluster = shared("page", parts.text(row, "table_page_title", path, number))
         facts = _facts(row) if split == "test" else {}
         shown = targets if split == "test" else targets[:1]
-        examples.append(Example(name, fields, shown, facts=facts))
+        examples.append(Example(name, fields, shown, facts=facts, cluster=cluster))
     return examples
 
 

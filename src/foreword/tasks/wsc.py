@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from foreword.data.examples import Example
+from foreword.data.examples import Example, shared
 from foreword.data.task import Task
 from foreword.data.template import Template
 from foreword.tasks import _parts as parts
@@ -89,7 +89,8 @@ def _read(path: Path, split: str) -> list[Example]:
             raise ForewordError(
                 f"The pronoun '{words['span2_text']}' in row {number} of {path} is not in its field 'text'; mend it."
             )
-        return Example(f"{split}-{number}", {"text": text}, (words["span1_text"],), facts={"label": int(label)})
+        cluster = shared("text", parts.text(row, "text", path, number))
+        return Example(f"{split}-{number}", {"text": text}, (words["span1_text"],), (), {"label": int(label)}, cluster)
 
     return parts.table(path, make)
 
@@ -111,4 +112,5 @@ def _hub_row(row: Mapping[str, Any], split: str, number: int) -> Example:
     text = starred(row["text"].strip(), row["span2_text"], row["span2_index"])
     if text is None:
         raise ValueError(f"the pronoun '{row['span2_text']}' is not in row {number}")
-    return Example(f"{split}-{number}", {"text": text}, (row["span1_text"],), facts={"label": int(row["label"])})
+    cluster = shared("text", row["text"].strip())
+    return Example(f"{split}-{number}", {"text": text}, (row["span1_text"],), (), {"label": int(row["label"])}, cluster)

@@ -157,7 +157,7 @@ def _line(held: Held) -> str:
         f"<td{sort}>{escape(ours)}</td>",
         f"<td>{'' if entry.ci95 is None else phrases.between(*entry.ci95)}</td>",
         f"<td>{entry.seeds} of {entry.seeds_planned}</td>",
-        f"<td>{entry.examples:,}{planned}</td>",
+        f"<td>{entry.examples:,}{planned}{f' in {entry.clusters:,} clusters' if entry.clusters else ''}</td>",
         f'<td class="words">{escape("; ".join(held.other) or "nothing")}</td>',
         f"<td{theirs}>{escape(held.theirs) or '–'}</td>",
         f'<td class="words">{"" if number is None else number.known}</td>',

@@ -87,7 +87,8 @@ def _rests_on(entry: Entry) -> str:
     between = "" if entry.ci95 is None else f"{phrases.between(*entry.ci95)};<br>"
     planned = f" of {entry.examples_planned:,}" if entry.examples_planned is not None else ""
     seeds = f"{entry.seeds} of {entry.seeds_planned} {'seed' if entry.seeds_planned == 1 else 'seeds'}"
-    return f'<span class="rest">{between}{seeds}, {entry.examples:,}{planned} examples</span>'
+    clusters = f" in {phrases.plural(entry.clusters, 'cluster')}" if entry.clusters else ""
+    return f'<span class="rest">{between}{seeds}, {entry.examples:,}{planned} examples{clusters}</span>'
 
 
 def _paper(held: Held) -> str:

@@ -15,6 +15,7 @@ from foreword.report.study.parts import table
 from foreword.report.study.values import StudyPage
 from foreword.results import stats
 from foreword.results.cells import Matrix
+from foreword.results.clusters import clusters_of
 from foreword.results.collected import statistics_of
 from foreword.results.record import Record
 from foreword.util import phrases
@@ -62,7 +63,8 @@ def _place(name: str, methods: dict[str, list[Record]]) -> Place | None:
     measure = metric(first.primary)
     cubes = [np.stack([statistics_of(record, ids) for record in own]) for own in alike.values()]
     fixed = [own[0].deterministic for own in alike.values()]
-    samples = stats.samples(cubes, measure.from_sums, fixed)
+    every = [record for own in alike.values() for record in own]
+    samples = stats.samples(cubes, measure.from_sums, fixed, clusters_of(every, ids))
     width = measure.best - measure.worst
     return Place(name, dict(zip(alike, samples, strict=True)), width if np.isfinite(width) else 100.0)
 

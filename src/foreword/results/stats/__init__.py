@@ -1,25 +1,17 @@
 """Intervals, tests, trends and plans over examples and seeds; no models, metrics or files.
 
-Shapes: J seeds, N examples, d numbers that add up over examples, Q resamples; from_sums maps [..., d] to [...].
+Shapes: J seeds, N examples, U clusters of them, d numbers that add up over examples, Q resamples; from_sums maps [..., d] to [...].
 No result depends on the order of the examples, and none on a generator that walks on from another question.
 """
 
 from __future__ import annotations
 
 from foreword.results.stats.crossed import Difference, Sample, difference, interval, samples
-from foreword.results.stats.grids import (
-    Components,
-    Paired,
-    benjamini_hochberg,
-    clustered,
-    components,
-    paired,
-    tied_with_best,
-)
+from foreword.results.stats.grids import Components, Paired, components, paired, tied_with_best
 from foreword.results.stats.multiple import chances_of_best, holm, holm_factors
-from foreword.results.stats.planning import detectable, examples_needed, seeds_needed
-from foreword.results.stats.resampling import Bin, bins, bootstrap, mean_std, slope
-from foreword.results.stats.spread import SpreadTest, brown_forsythe, lower_spread, power
+from foreword.results.stats.planning import detectable, seeds_needed, units_needed
+from foreword.results.stats.resampling import Bin, bins, bootstrap, joined, mean_std, slope
+from foreword.results.stats.spread import SpreadTest, lower_spread, power
 
 __all__ = [
     "Bin",
@@ -28,19 +20,16 @@ __all__ = [
     "Paired",
     "Sample",
     "SpreadTest",
-    "benjamini_hochberg",
     "bins",
     "bootstrap",
-    "brown_forsythe",
     "chances_of_best",
-    "clustered",
     "components",
     "detectable",
     "difference",
-    "examples_needed",
     "holm",
     "holm_factors",
     "interval",
+    "joined",
     "lower_spread",
     "mean_std",
     "paired",
@@ -49,4 +38,5 @@ __all__ = [
     "seeds_needed",
     "slope",
     "tied_with_best",
+    "units_needed",
 ]

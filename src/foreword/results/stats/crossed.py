@@ -8,7 +8,7 @@ seed would train another prompt, another test set would ask other questions. The
 estimated as in a two-way analysis of variance without replication, and t has Satterthwaite's degrees of freedom, at least those of
 its smallest mean square. Where the metric is a mean of example scores, these scores are what is analysed; for any other metric
 they are its jackknife values, N times the score less N - 1 times the score without the example, which for a mean are the example
-scores themselves.
+scores themselves. Where examples come in clusters, a whole cluster takes the place of the example throughout, U of them that of N.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t as student
 
-from foreword.results.stats.resampling import FromSums, Numbers, cube, in_own_order
+from foreword.results.stats.resampling import FromSums, Numbers, cube, in_own_order, joined
 from foreword.util.errors import ForewordError
 
 ROUNDING = 1e-9  # relative to the largest value: a smaller difference of two values is rounding
@@ -27,13 +27,14 @@ ROUNDING = 1e-9  # relative to the largest value: a smaller difference of two va
 
 @dataclass(frozen=True)
 class Sample:
-    """One method's values [J, N]: each seed's mean over examples is that seed's score.
+    """One method's values [J, N], or [J, U] where `clustered`: each seed's mean over them is that seed's score.
 
-    fixed: one run stands for every seed, so that nothing varies between seeds.
+    fixed: one run stands for every seed, so that nothing varies between seeds. clustered: the units are clusters of examples.
     """
 
     values: Numbers
     fixed: bool = False
+    clustered: bool = False
 
     @property
     def score(self) -> float:
@@ -65,19 +66,20 @@ class Difference:
     """One method's score less another's on the same examples.
 
     observed: as the scores say. centre, error, df: of the t distribution that interval and p are read from; centre is observed
-    drawn a little to 0 (by the factor N / (N + 2)). example_variance: of one example's difference, over a whole population of
-    examples. seed_variance: of the difference of means. of_prompts: a side has one seed, so that this speaks of the prompts at
-    hand and not of the methods.
+    drawn a little to 0 (by the factor N / (N + 2)). units: how many examples, or clusters of them where `clustered`. unit_variance:
+    of one unit's difference, over a whole population of them. seed_variance: of the difference of means. of_prompts: a side has one
+    seed, so that this speaks of the prompts at hand and not of the methods.
     """
 
     observed: float
     centre: float
     error: float
     df: float
-    examples: int
-    example_variance: float
+    units: int
+    unit_variance: float
     seed_variance: float
     of_prompts: bool
+    clustered: bool = False
 
     @property
     def p(self) -> float:
@@ -92,10 +94,13 @@ class Difference:
         return self.centre - half, self.centre + half
 
 
-def samples(methods: Sequence[Numbers], from_sums: FromSums, fixed: Sequence[bool]) -> list[Sample]:
-    """The values of several methods on the same examples: each [J, N, d] -> [J, N].
+def samples(
+    methods: Sequence[Numbers], from_sums: FromSums, fixed: Sequence[bool], clusters: Sequence[str]
+) -> list[Sample]:
+    """The values of several methods on the same examples: each [J, N, d] -> [J, N], or [J, U] where some examples share a cluster.
 
-    Raises ForewordError where the examples or numbers of two methods differ in count.
+    clusters: which cluster each example is of (see `joined`); none where all stand alone. Every caller says so, for what is not said
+    makes intervals too narrow. Raises ForewordError where the examples or numbers of two methods differ in count.
     """
     cubes = [cube(each) for each in methods]
     shapes = {each.shape[1:] for each in cubes}
@@ -105,9 +110,11 @@ def samples(methods: Sequence[Numbers], from_sums: FromSums, fixed: Sequence[boo
             f"A paired difference was asked for {counts} each; both sides need the same examples and the same metric."
         )
     seeds = np.cumsum([len(each) for each in cubes])[:-1]
-    ordered = in_own_order(np.concatenate(cubes))
+    whole = np.concatenate(cubes)
+    ordered = in_own_order(joined(whole, clusters))
+    clustered = ordered.shape[1] < whole.shape[1]
     return [
-        Sample(_jackknife(each, from_sums), deterministic)
+        Sample(_jackknife(each, from_sums), deterministic, clustered)
         for each, deterministic in zip(np.split(ordered, seeds), fixed, strict=True)
     ]
 
@@ -156,10 +163,11 @@ def difference(a: Sample, b: Sample, *, span: float = 100.0) -> Difference:
         centre=centre,
         error=whole**0.5,
         df=_degrees(parts, least),
-        examples=N,
-        example_variance=variance,
+        units=N,
+        unit_variance=variance,
         seed_variance=seed_variance,
         of_prompts=a.one_seed or b.one_seed,
+        clustered=a.clustered,
     )
 
 
@@ -175,13 +183,18 @@ def interval(
     """The interval of one method's score; of its prompt's, where it has one seed.
 
     On a scale with two ends it is Wilson's, for as many right-or-wrong examples as would give the same variance, so that it
-    stays on the scale and is not empty where every example scores the same. On a scale with one end it is that of t.
+    stays on the scale and is not empty where every example scores the same. On a scale with one end it is that of t. A single
+    example, or cluster of them, says nothing of others: the interval is the whole scale; on a scale with one end as wide as if others
+    lay apart as far as this one from 0.
     """
     J, N = sample.values.shape
-    by_example = float(sample.values.mean(axis=0).var(ddof=1)) / N if N > 1 else 0.0
+    if N == 1:
+        half = _quantile(level, 1.0) * abs(sample.score)
+        return (lowest, highest) if np.isfinite(highest) else (max(lowest, sample.score - half), sample.score + half)
+    by_example = float(sample.values.mean(axis=0).var(ddof=1)) / N
     seed_variance, free = sample.seed_variance()
     whole = by_example + seed_variance
-    of_examples = max(N - 1, 1)
+    of_examples = N - 1
     least = min(J - 1, of_examples) if free else of_examples
     quantile = _quantile(level, _degrees([(by_example, float(of_examples)), (seed_variance, free)], least))
     if not np.isfinite(highest):

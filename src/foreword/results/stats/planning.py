@@ -1,4 +1,4 @@
-"""Which difference a test set can show, and how many more examples or seeds it would take."""
+"""Which difference a test set can show, and how many more examples (clusters of them, where they come in such) or seeds it would take."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ def detectable(gap: Difference, *, level: float = 0.95) -> float:
     return _reach(level) * gap.error
 
 
-def examples_needed(gap: Difference, size: float, *, level: float = 0.95) -> int | None:
-    """How many more examples it takes to show a difference of that size with a power of 80 %; None where the seeds spread so
-    widely that no number of examples would do."""
+def units_needed(gap: Difference, size: float, *, level: float = 0.95) -> int | None:
+    """How many more units of this difference (examples, or clusters of as many examples) it takes to show a difference of that size with a
+    power of 80 %; None where the seeds spread so widely that no number of them would do."""
     left = (size / _reach(level)) ** 2 - gap.seed_variance
     if left <= 0:
         return None
-    return max(0, math.ceil(gap.example_variance / left - 1e-9) - gap.examples - 2)  # two are added in any test
+    return max(0, math.ceil(gap.unit_variance / left - 1e-9) - gap.units - 2)  # two are added in any test
 
 
 def seeds_needed(gap: Difference, size: float, seeds: int, *, level: float = 0.95) -> int | None:
     """How many seeds in all, of `seeds` that there are, it takes to show a difference of that size with a power of 80 % on these
     examples; None where no number of seeds would do."""
-    left = (size / _reach(level)) ** 2 - gap.example_variance / (gap.examples + 2)
+    left = (size / _reach(level)) ** 2 - gap.unit_variance / (gap.units + 2)
     if left <= 0:
         return None
     return max(seeds, math.ceil(seeds * gap.seed_variance / left))

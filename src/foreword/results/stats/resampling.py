@@ -1,4 +1,5 @@
-"""Bootstrap intervals of scores, bins and slopes, for any score; numbers that are not finite are refused."""
+"""Bootstrap intervals of scores, bins and slopes, for any score, over examples or over clusters of them; numbers that are not finite are
+refused."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ CELLS = 4_000_000  # weights held at once: 32 MB
 class Bin:
     """The examples with low <= x < high (in the last bin also x = high) and how their y lies.
 
-    mean: None in an empty bin. lo, hi: bootstrap interval of the mean; None with fewer than two examples.
+    mean: None in an empty bin. lo, hi: bootstrap interval of the mean; None with fewer than two examples, or clusters of them.
     """
 
     low: float
@@ -60,22 +61,27 @@ def slope(
     x: Sequence[float] | Numbers,
     y: Sequence[float] | Numbers,
     *,
+    clusters: Sequence[str] = (),
     resamples: int = 2000,
     level: float = 0.95,
     seed: int = 0,
 ) -> tuple[float, float, float] | None:
-    """Least-squares slope of y on x with its bootstrap interval over examples: x [N], y [N] -> (slope, lo, hi).
+    """Least-squares slope of y on x with its bootstrap interval over examples, or over clusters of them (`joined`): x [N], y [N] ->
+    (slope, lo, hi).
 
-    None where x does not vary, or so seldom that more than one resample in ten holds a single value of x.
+    None where x does not vary, or so seldom that more than one resample in ten holds a single value of x, and for a single cluster.
     """
     x, y = _columns(x, y)
     width = float(np.ptp(x))
     if width == 0.0:
         return None
     u, v = (x - np.sort(x).mean()) / width, y - np.sort(y).mean()  # sorted: the same rounding in any order
-    rows = in_own_order(np.stack([np.ones_like(u), u, v, u * u, u * v], axis=1)[None])  # [1, N, 5]
-    estimate = float(_slope_of(rows[0].sum(axis=0)))
-    drawn = _resampled(rows, _slope_of, resamples, seed)[:, 0]
+    rows = np.stack([np.ones_like(u), u, v, u * u, u * v], axis=1)[None]  # [1, N, 5]
+    estimate = float(_slope_of(in_own_order(rows)[0].sum(axis=0)))
+    units = in_own_order(joined(rows, clusters))  # [1, U, 5]
+    if units.shape[1] < 2:
+        return None
+    drawn = _resampled(units, _slope_of, resamples, seed)[:, 0]
     drawn = drawn[~np.isnan(drawn)]
     if np.isnan(estimate) or len(drawn) < 0.9 * resamples:
         return None
@@ -88,6 +94,7 @@ def bins(
     y: Sequence[float] | Numbers,
     *,
     edges: int | Sequence[float] = 5,
+    clusters: Sequence[str] = (),
     resamples: int = 2000,
     level: float = 0.95,
     seed: int = 0,
@@ -95,13 +102,15 @@ def bins(
     """The y of examples grouped by their x: x [N], y [N] -> one Bin per interval between edges, empty ones too.
 
     edges: how many bins of equal width between the least and the greatest x (one bin where all x are equal), or
-    the edges themselves, rising. Raises ForewordError when an x lies outside the edges.
+    the edges themselves, rising. clusters: see `joined`. Raises ForewordError when an x lies outside the edges.
     """
     x, y = _columns(x, y)
     cuts = _cuts(x, edges)
     place = np.minimum(np.searchsorted(cuts, x, side="right") - 1, len(cuts) - 2)
     ends = zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True)
-    return [_bin(low, high, y[place == k], resamples, level, seed) for k, (low, high) in enumerate(ends)]
+    names = clusters or [""] * len(y)
+    inside = [[name for name, at in zip(names, place, strict=True) if at == k] for k in range(len(cuts) - 1)]
+    return [_bin(low, high, y[place == k], inside[k], resamples, level, seed) for k, (low, high) in enumerate(ends)]
 
 
 def _cuts(x: Numbers, edges: int | Sequence[float]) -> Numbers:
@@ -120,13 +129,13 @@ def _cuts(x: Numbers, edges: int | Sequence[float]) -> Numbers:
     return cuts
 
 
-def _bin(low: float, high: float, y: Numbers, resamples: int, level: float, seed: int) -> Bin:
+def _bin(low: float, high: float, y: Numbers, clusters: Sequence[str], resamples: int, level: float, seed: int) -> Bin:
     if not len(y):
         return Bin(low, high, 0, None, None, None)
     mean = float(np.sort(y).mean())
-    if len(y) == 1:
-        return Bin(low, high, 1, mean, None, None)
-    rows = np.stack([y, np.ones_like(y)], axis=1)[None]
+    rows = joined(np.stack([y, np.ones_like(y)], axis=1)[None], clusters)
+    if rows.shape[1] == 1:
+        return Bin(low, high, len(y), mean, None, None)
     lo, hi = bootstrap(rows, _ratio, resamples=resamples, level=level, seed=seed)
     return Bin(low, high, len(y), mean, lo, hi)
 
@@ -183,8 +192,30 @@ def generator(seed: int, purpose: str) -> np.random.Generator:
 
 def in_own_order(stats: Numbers) -> Numbers:
     """The examples of [J, N, d] in the order of their own numbers: no result depends on how they came."""
+    return stats[:, _own_order(stats)]
+
+
+def _own_order(stats: Numbers) -> NDArray[np.intp]:
     keys = stats.transpose(0, 2, 1).reshape(-1, stats.shape[1])  # [J * d, N]
-    return stats[:, np.lexsort(keys[::-1])]
+    return np.lexsort(keys[::-1])
+
+
+def joined(stats: Numbers, clusters: Sequence[str]) -> Numbers:
+    """The numbers of each cluster added up, [J, N, d] -> [J, U, d]: what examples share (a passage, a table) makes them right or wrong
+    together, so that whole clusters are the units that are drawn from more of their kind. clusters: a name for each example, "" for one
+    that stands alone; none at all where all do. As they are where no two share one. Raises ForewordError where there is not one name an
+    example."""
+    J, N, d = stats.shape
+    if clusters and len(clusters) != N:
+        raise ForewordError(f"Clusters were given for {len(clusters)} examples and there are {N}; name one for each.")
+    unit_of: dict[str | int, int] = {}
+    units = [unit_of.setdefault(name or place, len(unit_of)) for place, name in enumerate(clusters)]
+    if len(unit_of) == len(units):
+        return stats
+    order = _own_order(stats)  # so that the sums are rounded alike in any order
+    sums = np.zeros((len(unit_of), J, d))
+    np.add.at(sums, np.asarray(units)[order], stats.transpose(1, 0, 2)[order])
+    return sums.transpose(1, 0, 2)
 
 
 def cube(stats: Numbers) -> Numbers:

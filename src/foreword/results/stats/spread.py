@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import levene
 
 from foreword.results.stats.resampling import Numbers, generator
 from foreword.util.errors import ForewordError
@@ -35,16 +34,6 @@ class SpreadTest:
     def significant(self) -> bool:
         """Whether a is shown to spread less."""
         return self.p < 0.05
-
-
-def brown_forsythe(a: Sequence[float], b: Sequence[float]) -> float:
-    """Two-sided p of equal spread of two methods' scores over seeds (Brown and Forsythe 1974: the distances from the medians). Raises
-    ForewordError with fewer than two scores on a side."""
-    _enough(a, b)
-    if len(set(a)) == 1 and len(set(b)) == 1:
-        return 1.0
-    p = float(levene(a, b, center="median").pvalue)
-    return p if np.isfinite(p) else 1.0
 
 
 def lower_spread(cells: Sequence[tuple[Sequence[float], Sequence[float]]], *, seed: int = 0) -> SpreadTest:

@@ -12,6 +12,7 @@ from foreword.infer.ensemble import vote
 from foreword.metrics import metric
 from foreword.results import stats
 from foreword.results.cells import Answered, Cell, Entry, Row, Table, Test
+from foreword.results.clusters import clusters_of
 from foreword.results.record import Record
 from foreword.study.measure import choose, entry, named, records_of, values
 from foreword.study.preset import Preset
@@ -66,7 +67,7 @@ def _voted(records: Sequence[Record]) -> tuple[float, tuple[float, float]]:
         rows.append(member.statistics[primary])
     measure, numbers = metric(primary), np.asarray([rows], dtype=np.float64)
     score, _ = stats.mean_std(measure.from_sums(numbers.sum(axis=1)))
-    (sample,) = stats.samples([numbers], measure.from_sums, [True])
+    (sample,) = stats.samples([numbers], measure.from_sums, [True], clusters_of(records, list(voted)))
     return score, stats.interval(sample, lowest=measure.worst, highest=measure.best)
 
 

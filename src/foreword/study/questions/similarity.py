@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from foreword.metrics import metric
 from foreword.results import stats
 from foreword.results.cells import Answered, BinPanel, Bins, Cell, Test
+from foreword.results.clusters import clusters_of, described
 from foreword.results.record import Record
 from foreword.study.measure import choose, named, records_of, values
 from foreword.study.preset import Preset
@@ -70,8 +71,8 @@ def _score(records: Sequence[Record], ids: Sequence[str]) -> Number | None:
     mean, _ = stats.mean_std(measure.from_sums(cube.sum(axis=1)))
     if len(ids) < FEWEST:
         return mean, None, None
-    low, high = stats.bootstrap(cube, measure.from_sums)
-    return mean, low, high
+    units = stats.joined(cube, clusters_of(records, ids))  # [J, U, d]
+    return (mean, None, None) if units.shape[1] < FEWEST else (mean, *stats.bootstrap(units, measure.from_sums))
 
 
 def _slope(pt: Sequence[Record], ipt: Sequence[Record], name: str) -> Test:
@@ -81,12 +82,17 @@ def _slope(pt: Sequence[Record], ipt: Sequence[Record], name: str) -> Test:
     if len(ids) < 2:
         return Test(claim, None, note="too few examples with a similarity")
     gain = _own(ipt, ids) - _own(pt, ids)
-    fitted = stats.slope(np.array([near[id_] for id_ in ids]), gain)
+    clusters = clusters_of([*pt, *ipt], ids)
+    together = described(clusters)
+    if together is not None and together.count < FEWEST:
+        return Test(claim, None, note=f"{together} are too few for an interval")
+    fitted = stats.slope(np.array([near[id_] for id_ in ids]), gain, clusters=clusters)
     if fitted is None:
         return Test(claim, None, note="all demonstrations are equally similar")
     slope, low, high = fitted
     holds = True if low > 0 else False if high < 0 else None
-    note = f"{len(ids)} examples, over which the interval is; mean over {min(len(pt), len(ipt))} seeds"
+    examples = f"{len(ids)} examples" if together is None else f"{len(ids)} examples in {together}"
+    note = f"{examples}, over which the interval is; mean over {min(len(pt), len(ipt))} seeds"
     return Test(claim, holds, slope, (low, high), unit="points for 1 of similarity", note=note)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from foreword.data.examples import Example
+from foreword.data.examples import Example, shared
 from foreword.data.task import Task
 from foreword.synthetic import names
 from foreword.util.errors import ForewordError
@@ -35,7 +35,8 @@ class Family:
 
     metrics: names on the metrics shelf. similarity: the dial's value where none is given. choices: the answers to choose from,
     where there is a choice. wordings: all that it says, with `{places}` for what is drawn; marks: its labels and signs. No
-    mark, no wording of four fixed words and no four fixed words in a row occur in pre-training, which a test holds.
+    mark, no wording of four fixed words and no four fixed words in a row occur in pre-training, which a test holds. shares: what the
+    examples of a group have in common, in a word.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Family:
     choices: tuple[str, ...] = ()
     wordings: tuple[str, ...] = ()
     marks: tuple[str, ...] = ()
+    shares: str = "group"
 
 
 def task(
@@ -84,7 +86,8 @@ def task(
             questions.add(drawn.question)
             answers, facts = tuple(dict.fromkeys(drawn.answers)), drawn.facts if split != "train" else {}
             name = f"{split}-{number}"
-            examples.append(Example(name, {"input": drawn.question}, answers, family.choices, facts))
+            cluster = "" if strange else shared(family.shares, str((number + attempt) % len(known)))
+            examples.append(Example(name, {"input": drawn.question}, answers, family.choices, facts, cluster))
         return tuple(examples)
 
     return Task(

@@ -68,4 +68,5 @@ FAMILY = Family(
     ("blec", "bleu"),
     wordings=(OPENING, *(sentence for _, sentence in STATEMENTS.values())),
     marks=("filter_eq", "all_rows", "most_eq", "round_eq", "argmax", "structured knowledge", "Caption:"),
+    shares="table",
 )

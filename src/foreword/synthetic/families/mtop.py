@@ -63,4 +63,5 @@ FAMILY = Family(
     ("mtop_em", "mtop_template"),
     wordings=(*OPENINGS.values(), *(says for phrases in THINGS.values() for _, says in phrases.values())),
     marks=("[in:", "[sl:"),
+    shares="speaker",
 )

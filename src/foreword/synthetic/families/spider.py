@@ -68,4 +68,5 @@ FAMILY = Family(
     ("spider_match", "exact_match"),
     wordings=(*(way for *ways, _ in ACTS for way in ways), *(wording for wording, _ in DEMANDS)),
     marks=("select name from", "count ( * ) from", "structured knowledge"),
+    shares="data base",
 )

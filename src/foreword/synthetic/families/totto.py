@@ -62,4 +62,5 @@ FAMILY = Family(
         *(says for columns in SECTIONS.values() for _, says in columns.values()),
     ),
     marks=("<page>", "<section>", "<cell>", "<col>"),
+    shares="page",
 )
