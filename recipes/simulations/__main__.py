@@ -33,6 +33,11 @@ What a comparison says of its scores, which model that rests on, and what it doe
 * **Few examples.** Two examples that differ as the others do, one each way, are added to each difference (Bonett and Price 2012),
   so that three examples that agree are no proof. The interval of one method's score is Wilson's, for as many right-or-wrong
   examples as would give its variance: it stays on the scale, and 0 of 20 right is 0 to 18, not 0 to 0.
+* **Clusters.** Test examples that share a passage, a table or a data base (Spider's 1,034 questions are on 20) are right or wrong together.
+  The tasks of the shelf say which do, `--cluster-column` says it of a table of one's own, and the cluster then takes the example's
+  place: its numbers are added up before anything is analysed, it is left out whole in the jackknife and drawn whole in the bootstrap,
+  and it is what degrees of freedom and "so many more" count. No score changes. Of one cluster nothing can be said of others: its
+  interval is the whole scale.
 * **Several methods.** p-values are adjusted by Holm's method over *all* pairs of methods, because the best one is chosen by the same
   scores; the interval is at the level at which Holm judges that p. Adjusted over the pairs with the best alone, 5 equal methods
   were called different in 7.7 % of studies.
@@ -73,6 +78,14 @@ The interval is that prompt's. What another seed would give lies in it in so man
 claimed for the method:
 
 {one}
+
+### Examples that come in clusters
+
+One run of a method on 200 examples, two of one cluster alike with a correlation of {correlation:g}: where the clusters are not named,
+intervals are too narrow and equal methods are told apart; where they are, the cluster is the unit. A handful of clusters has wide
+intervals, and is said to be rough.
+
+{clusters}
 
 ### Regret: points lost against the truly best method
 
@@ -127,6 +140,8 @@ def written(draws: int) -> str:
             [[str(N), *(m.power(N, r, 6.0, draws) for r in m.SPREADS)] for N in (*m.SIZES, 500)],
         ),
         family=_table(["methods", *_spreads()], [[str(k), *(m.family(k, r, few) for r in m.SPREADS)] for k in (3, 5)]),
+        correlation=m.CORRELATION,
+        clusters=_clusters(draws),
         one=_table(["examples", *_spreads()], [["200", *(m.one_seed_coverage(200, r, draws) for r in m.SPREADS)]]),
         regret=_table(
             ["truth", "examples", "cheapest not worse", "highest mean", "foreword's"],
@@ -137,6 +152,15 @@ def written(draws: int) -> str:
             ],
         ),
     )
+
+
+def _clusters(draws: int) -> str:
+    rows: list[list[object]] = []
+    for name, sizes in m.CLUSTERS.items():
+        covers = [m.cluster_coverage(sizes, named, draws) for named in (False, True)]
+        rows.append([name, *covers, *(m.cluster_first_kind(sizes, named, draws) for named in (False, True))])
+    heads = ["a 95 % interval covers", "with clusters named", "equal methods told apart", "with clusters named"]
+    return _table(["clusters", *heads], rows)
 
 
 def _spreads() -> list[str]:

@@ -12,11 +12,19 @@ from foreword.metrics import metric
 from foreword.results import stats
 from foreword.results.choice import choose
 from foreword.results.contrast import contrasts
-from recipes.simulations.worlds import Method, Numbers, answers, generator, mean, translations
+from recipes.simulations.worlds import Method, Numbers, answers, clustered, generator, mean, translations
 
 SPREADS = (0.0, 1.0, 3.0)
 SIZES = (50, 100, 200)
 SEEDS = 3
+CORRELATION = 0.3  # between two answers of one cluster
+CLUSTERS = {
+    "50 of 4": [4] * 50,
+    "20 of 10": [10] * 20,
+    "20 of 1 to 19": [*range(1, 20), 10],
+    "5 of 40": [40] * 5,
+    "3 of 67": [67, 67, 66],
+}
 
 
 @dataclass(frozen=True)
@@ -95,6 +103,34 @@ def one_seed_coverage(N: int, spread: float, draws: int) -> Rate:
         return bool(low <= other <= high)
 
     return rate(draws, covers)
+
+
+def cluster_coverage(sizes: Sequence[int], named: bool, draws: int, truth: float = 50.0) -> Rate:
+    """How often the interval of a score covers the truth where examples come in clusters of these sizes. named: whether that is known."""
+
+    def covers(n: int) -> bool:
+        numbers = clustered(generator("clusters", tuple(sizes), truth, n), truth, sizes, CORRELATION)
+        (sample,) = stats.samples([numbers], mean, [True], _names(sizes) if named else ())
+        low, high = stats.interval(sample, highest=100.0)
+        return low <= truth <= high
+
+    return rate(draws, covers)
+
+
+def cluster_first_kind(sizes: Sequence[int], named: bool, draws: int, truth: float = 50.0) -> Rate:
+    """How often two equal methods are told apart at 5 % where examples come in clusters of these sizes, each method right or wrong in
+    clusters of its own."""
+
+    def told(n: int) -> bool:
+        rng = generator("clusters, two methods", tuple(sizes), truth, n)
+        numbers = [clustered(rng, truth, sizes, CORRELATION) for _ in range(2)]
+        return stats.difference(*stats.samples(numbers, mean, [True, True], _names(sizes) if named else ())).p < 0.05
+
+    return rate(draws, told)
+
+
+def _names(sizes: Sequence[int]) -> list[str]:
+    return [f"cluster: {n}" for n, size in enumerate(sizes) for _ in range(size)]
 
 
 def family(methods: int, spread: float, draws: int, N: int = 200) -> Rate:

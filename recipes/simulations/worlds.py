@@ -48,6 +48,15 @@ def _answers(rng: np.random.Generator, method: Method, shared: Numbers, J: int, 
     return np.stack([right.astype(np.float64), np.ones_like(noise)], axis=-1)
 
 
+def clustered(rng: np.random.Generator, truth: float, sizes: Sequence[int], correlation: float) -> Numbers:
+    """Right-or-wrong answers of one run as statistics [1, N, 2], cluster after cluster: each cluster has a share of its own, of a beta
+    distribution, so that two answers of one cluster have that correlation. truth: the mean share, in percent. sizes: of the clusters."""
+    both = 1.0 / correlation - 1.0
+    shares = rng.beta(both * truth / 100.0, both * (1.0 - truth / 100.0), size=len(sizes))
+    right = rng.random(sum(sizes)) < np.repeat(shares, sizes)
+    return np.stack([right.astype(np.float64), np.ones(sum(sizes))], axis=-1)[None]
+
+
 def mean(sums: Numbers) -> Numbers:
     """[..., 2] -> [...]: exact match in points."""
     return np.asarray(100.0 * sums[..., 0] / sums[..., 1])

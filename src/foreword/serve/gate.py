@@ -179,7 +179,7 @@ def _more(gap: Difference, gate: Gate) -> int:
     return units_needed(gap, gate.margin, level=1.0 - 2.0 * gate.alpha) or 0
 
 
-def _examples(rows: Rows, served: Served, origin: str, cluster_column: str) -> list[Example]:
+def _examples(rows: Rows, served: Served, origin: str, cluster_column: str = "") -> list[Example]:
     """The test file as a version words it."""
     stored, template = served.stored, served.template
     assert stored is not None and template is not None

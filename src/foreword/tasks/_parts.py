@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from foreword.data.examples import Example, divided, merged
+from foreword.data.examples import Example, divided, merged, shared
 from foreword.data.readers import read_lines, read_rows
 from foreword.data.task import Task
 from foreword.data.template import Template
@@ -120,11 +120,12 @@ def labelled_lines(path: Path, split: str, labels: Sequence[str], encoding: str 
     return examples
 
 
-def choice(name: str, fields: Mapping[str, str], target: str, labels: Sequence[str]) -> Example:
-    """An example whose answer is one of the labels. Raises ForewordError when it is not."""
+def choice(name: str, fields: Mapping[str, str], target: str, labels: Sequence[str], cluster: str = "") -> Example:
+    """An example whose answer is one of the labels. cluster: the field that it shares with others. Raises ForewordError where the answer
+    is no label."""
     if target not in labels:
         raise ForewordError(f"The label '{target}' of example {name} is none of this task's{nearest(target, labels)}")
-    return Example(name, fields, (target,), tuple(labels))
+    return Example(name, fields, (target,), tuple(labels), cluster=shared(cluster, fields.get(cluster, "")))
 
 
 def carved(train: Sequence[Example], size: int, seed: int = 0) -> tuple[list[Example], list[Example]]:

@@ -4,12 +4,11 @@ refused."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from foreword.data.examples import Example, shared
+from foreword.data.examples import Example
 from foreword.data.task import Task
 from foreword.data.template import Template
 from foreword.tasks import _parts as parts
@@ -36,11 +35,6 @@ def _choice(row: Any, path: Path, number: int) -> str:
     return {"0": "choice1", "1": "choice2"}.get(label, label)
 
 
-def _choosing(cluster: str, name: str, fields: Mapping[str, str], target: str, labels: tuple[str, ...]) -> Example:
-    """An example that shares the field `cluster` with others; with none where that is empty."""
-    return replace(parts.choice(name, fields, target, labels), cluster=shared(cluster, fields.get(cluster, "")))
-
-
 def _superglue(
     docstring: str,
     name: str,
@@ -60,22 +54,20 @@ def _superglue(
     sample: Callable[[Path], list[Example]] | None = None,
     cluster: str = "",
 ) -> ModuleType:
-    """The entry of a task of JSON-lines files, whose official dev split is scored. called: its folder and name in SuperGLUE. The fields
-    are those that the question names; hub_fields: what the hub calls them, where it is otherwise. sample: reads a train file that is a
-    JSON list. cluster: the field that several questions share."""
-    keys = template.names()
+    """The entry of a task of JSON-lines files, whose official dev split is scored. called: in SuperGLUE. hub_fields: the hub's names of
+    fields, where they are others. sample: reads a train file that is a JSON list. cluster: the field that several questions share."""
 
     def read(path: Path, split: str) -> list[Example]:
         def make(row: Mapping[str, Any], number: int) -> Example:
-            fields = {key: parts.text(row, key, path, number) for key in keys}
-            return _choosing(cluster, f"{split}-{number}", fields, label(row, path, number), labels)
+            fields = {key: parts.text(row, key, path, number) for key in template.names()}
+            return parts.choice(f"{split}-{number}", fields, label(row, path, number), labels, cluster)
 
         return parts.table(path, make)
 
     def hub_row(row: Mapping[str, Any], split: str, number: int) -> Example:
-        fields = {key: row[(hub_fields or {}).get(key, key)].strip() for key in keys}
+        fields = {key: row[(hub_fields or {}).get(key, key)].strip() for key in template.names()}
         target = hub_label(row) if hub_label else labels[row["label"]]
-        return _choosing(cluster, f"{split}-{number}", fields, target, labels)
+        return parts.choice(f"{split}-{number}", fields, target, labels, cluster)
 
     def load(folder: Path | None) -> Task:
         """The task from its files, or from the hub."""
