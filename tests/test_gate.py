@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,37 @@ def test_few_examples_that_agree_are_no_proof(place: tuple[Path, Path], tmp_path
     twin = decide(Gate(place[0], "colours@4", few, dry_run=True), tiny.backbone("llama"))
     assert (twin.difference, twin.promoted) == (0.0, False) and twin.more > 50
     assert "more examples would decide" in twin.sentence()
+
+
+def test_examples_of_one_document_are_no_more_proof_than_it(place: tuple[Path, Path], tmp_path: Path) -> None:
+    """The twin's 60 equal answers show it to be as good; not so where they are of 6 documents, and it says how many more of these."""
+    rows = [json.loads(line) for line in place[1].read_text(encoding="utf-8").splitlines()]
+    test = entry.save_rows(tmp_path / "test.jsonl", [row | {"doc": f"d{n % 6}"} for n, row in enumerate(rows)])
+    alone, together = (
+        decide(
+            Gate(place[0], "colours@4", test, margin=8.0, dry_run=True, cluster_column=column), tiny.backbone("llama")
+        )
+        for column in ("", "doc")
+    )
+    assert alone.promoted and alone.clusters == 0 and "cluster" not in alone.sentence()
+    assert (together.promoted, together.clusters, together.difference) == (False, 6, 0.0)
+    assert f"{len(rows)} examples in 6 clusters" in together.sentence()
+    assert "more clusters of examples would decide" in together.sentence() and together.more > 6
+    model = entry.save_model(tmp_path / "model")
+    argv = (
+        "eval-gate",
+        "colours@2",
+        "--test",
+        test,
+        "--store",
+        place[0],
+        "--model",
+        model,
+        "--dry-run",
+        "--cluster-column",
+    )
+    assert entry.foreword(*argv, "doc", "--json").json["clusters"] == 6
+    entry.refused(*argv, "dok", says=("no column 'dok'", "did you mean 'doc'"))
 
 
 def test_what_is_as_good_is_promoted(place: tuple[Path, Path]) -> None:

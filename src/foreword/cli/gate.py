@@ -19,7 +19,7 @@ STAYS = 3  # the exit code where the alias does not move
 MODEL = ("model", *o.LOADED)
 
 
-@o.takes(MODEL, ("max_new_tokens",))
+@o.takes(MODEL, ("max_new_tokens", "cluster_column"))
 def eval_gate(
     candidate: Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="The new version of a prompt.")],
     test: Annotated[Path, typer.Option("--test", help="A file of test examples.")],
@@ -32,10 +32,8 @@ def eval_gate(
         float, typer.Option("--alpha", help="The probability at most of promoting one that is worse by the margin.")
     ] = 0.025,
     metric: Annotated[str | None, typer.Option("--metric", help="By which is decided.")] = None,
-    cluster_column: Annotated[
-        str, typer.Option("--cluster-column", help="The column of what test examples share (a passage, a document).")
-    ] = "",
     max_new_tokens: int | None = None,
+    cluster_column: str | None = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Decide, and change nothing.")] = False,
     as_json: o.Json = False,
     **flags: Any,
@@ -51,7 +49,7 @@ def eval_gate(
     gate = Gate(
         *(store, candidate, test, alias, metric or "", margin, alpha, max_new_tokens),
         dry_run=dry_run,
-        cluster_column=cluster_column,
+        cluster_column=cluster_column or "",
     )
     backbone = loaded(_model(gate, flags))
     bars = Bars()

@@ -251,13 +251,16 @@ def _text(row: Mapping[str, Any], column: str, where: str) -> str:
 
 def merged(examples: Iterable[Example], *, once: bool = True) -> list[Example]:
     """One example per question, character by character, in the order of first appearance, with the targets of all that ask it.
-    once: each target stands there once, however often it was given; scores that average over references need it as often.
+    once: each target stands there once, however often it was given; scores that average over references need it as often. Its cluster is
+    the first that is named.
     An example with choices stays as it is: of two labels for one input one at least is wrong, and each counts."""
     first: dict[str, Example] = {}
     targets: dict[str, list[str]] = {}
     for example in examples:
         key = f"{example.exact}id={example.id}" if example.choices else example.exact
-        first.setdefault(key, example)
+        kept = first.setdefault(key, example)
+        if example.cluster and not kept.cluster:
+            first[key] = replace(kept, cluster=example.cluster)
         targets.setdefault(key, []).extend(example.targets)
     targets_of = {question: dict.fromkeys(repeated) if once else repeated for question, repeated in targets.items()}
     return [replace(example, targets=tuple(targets_of[question])) for question, example in first.items()]
