@@ -187,6 +187,8 @@ def test_a_column_of_a_table_names_clusters() -> None:
         examples(rows, Columns(cluster="dok"))
     (one,) = merged(examples([rows[0], rows[0] | {"target": "b"}], Columns(cluster="doc")))
     assert one.cluster == "doc: x" and one.targets == ("a", "b")
+    (first,) = merged(examples([rows[0] | {"doc": ""}, rows[0] | {"target": "b"}], Columns(cluster="doc")))
+    assert first.cluster == "doc: x" and first.id == "row-1", "the first that is named"
 
 
 KINDS = {

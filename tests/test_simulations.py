@@ -80,6 +80,22 @@ def test_power_grows_with_examples_and_shrinks_with_the_spread_of_seeds() -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", m.CLUSTERS)
+def test_intervals_over_clusters_cover_and_those_over_their_examples_do_not(name: str) -> None:
+    sizes = m.CLUSTERS[name]
+    covers, apart = (m.cluster_coverage(sizes, named, 1000) for named in (True, False))
+    assert below(covers) >= 95.0 and above(covers) <= 98.0, covers
+    assert below(apart) < 90.0, apart  # 83.2 with 50 clusters of 4, 31.5 with 3 of 67
+    assert above(m.cluster_first_kind(sizes, True, 1000)) <= 5.0
+    assert above(m.cluster_first_kind(sizes, False, 1000)) > 10.0
+
+
+def test_clusters_that_are_named_are_seldom_told_apart() -> None:
+    sizes = m.CLUSTERS["20 of 10"]
+    assert above(m.cluster_first_kind(sizes, True, 300)) <= 5.0 < above(m.cluster_first_kind(sizes, False, 300))
+
+
+@pytest.mark.slow
 def test_one_seed_says_little_of_the_next() -> None:
     assert m.one_seed_coverage(200, 1.0, 600).percent < 85
     assert m.one_seed_coverage(200, 3.0, 600).percent < 50

@@ -258,9 +258,9 @@ def merged(examples: Iterable[Example], *, once: bool = True) -> list[Example]:
     targets: dict[str, list[str]] = {}
     for example in examples:
         key = f"{example.exact}id={example.id}" if example.choices else example.exact
-        kept = first.setdefault(key, example)
-        if example.cluster and not kept.cluster:
-            first[key] = replace(kept, cluster=example.cluster)
+        earlier = first.setdefault(key, example)
+        if example.cluster and not earlier.cluster:
+            first[key] = replace(earlier, cluster=example.cluster)
         targets.setdefault(key, []).extend(example.targets)
     targets_of = {question: dict.fromkeys(repeated) if once else repeated for question, repeated in targets.items()}
     return [replace(example, targets=tuple(targets_of[question])) for question, example in first.items()]

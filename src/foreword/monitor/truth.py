@@ -60,7 +60,7 @@ class Truth:
             (sample,) = samples(
                 [np.array([rows])], from_sums, [True], ()
             )  # a log does not say which requests go together
-            low, high = interval(sample, level=level, lowest=worst, highest=best) if len(rows) > 1 else (worst, best)
+            low, high = interval(sample, level=level, lowest=worst, highest=best)
             alarm = least is not None and high < least
             ends = members[0].time, members[-1].time
             scores.append(Score(start // size, *ends, len(rows), sample.score, low, high, alarm))
