@@ -38,7 +38,6 @@ def _sentences(summary: Summary) -> list[str]:
         f"A method that does not depend on the seed was run once. Its 95% interval takes seeds and {units} as drawn from more "
         "of their kind (a crossed two-way model, t with Satterthwaite's degrees of freedom); of one seed it is that of the prompt "
         "at hand.",
-        *([] if together is None else [together.sentence()]),
         "Each pair of methods is compared on the same examples by that model: interval and p are read from one t, so that p is "
         "below 0.05 exactly where the interval leaves zero out. Both are adjusted by Holm's method over all pairs. No method is "
         "called better or worse on one seed.",
