@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from foreword.study import gate
 from foreword.study.executors import Job
 from foreword.study.executors.base import ATTEMPTS, attempt
 from foreword.study.grid import Study, lay_out
+from foreword.study.measure import entry as entry_of
 from foreword.study.preset import preset
 from foreword.study.running import carry_out
 from foreword.study.stored import Folder, keep, names, read
@@ -68,6 +70,26 @@ def scores(out: Path) -> dict[str, Any]:
     there = read(out, "mine")
     assert all(cell.record is not None for cell in there.cells), [cell.cause for cell in there.cells]
     return {cell.id: [cell.record.scores, cell.record.answers] for cell in there.cells if cell.record is not None}
+
+
+def test_records_of_a_study_tell_each_other_what_their_examples_share(model: Path, tmp_path: Path) -> None:
+    """A record of a time when it was not said is judged by the clusters that a newer one of the same task names; its file stays."""
+    path, out = tmp_path / "mine.toml", tmp_path / "out"
+    parts = '[[parts]]\nname = "grid"\nmethods = ["zero", "icl-1"]\n'
+    smoke = SMOKE.format(models=f'{{ m = "{model}" }}').replace("limit = 3, train", "limit = 150, train")
+    path.write_text(HEAD + parts + smoke.replace('"mini-dart", b = "mini-totto"', '"mini-spider"'), encoding="utf-8")
+    run(path, out)
+    first, second = (cell for cell in read(out, "mine").cells)
+    assert first.record is not None and second.record is not None
+    names = [answer.cluster for answer in second.record.answers]
+    assert len(set(names)) < len(names) and "" in names, "some of one data base, some alone"
+    old = replace(first.record, answers=tuple(replace(answer, cluster="") for answer in first.record.answers))
+    place = out / "records" / f"{old.key}.json"
+    old.write(place)
+    before = place.read_bytes()
+    again = read(out, "mine").cells[0]
+    assert again.record == first.record and place.read_bytes() == before
+    assert entry_of([again]).clusters == entry_of([second]).clusters < 150
 
 
 def dates(out: Path) -> dict[str, int]:

@@ -53,7 +53,8 @@ def clusters_of(records: Iterable[Record], ids: Sequence[str]) -> tuple[str, ...
             if answer.cluster and name_of.setdefault(answer.id, answer.cluster) != answer.cluster:
                 raise ForewordError(
                     f"The example '{answer.id}' is of the cluster '{name_of[answer.id]}' in one record and of '{answer.cluster}' in the "
-                    f"record of '{record.label}' ({record.key}); run both with the same --cluster-column."
+                    f"record of '{record.label}' ({record.key}); run both with the same --cluster-column, or delete the older "
+                    "one to run its trial again."
                 )
     return tuple(name_of.get(id_, "") for id_ in ids)
 
