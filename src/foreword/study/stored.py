@@ -201,7 +201,9 @@ def _cell(folder: Folder, spec: CellSpec, claimed: dict[str, int]) -> Cell:
     if state.state == "failed":
         return Cell(spec.id, spec.at, spec.paper, "failed", cause=state.cause)
     scored = None if state.scored is None else Scored(**state.scored)
-    return Cell(spec.id, spec.at, spec.paper, "done", folder.record(spec.id), "", state.examples, state.shape, scored)
+    limit = spec.run.get("train_limit") or spec.run.get("limit")
+    record = folder.record(spec.id)
+    return Cell(spec.id, spec.at, spec.paper, "done", record, "", state.examples, state.shape, scored, limit)
 
 
 def units_left(folder: Folder, units: Mapping[str, Sequence[CellSpec]]) -> list[str]:

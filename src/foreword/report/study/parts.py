@@ -75,8 +75,8 @@ def cell(held: Held, *, bold: bool = False, extra: str = "") -> str:
     if bold:
         lead = f"<strong>{lead}</strong>"
     lines = [lead + extra, _rests_on(entry), _paper(held)]
-    if held.other:
-        lines.append(f'<span class="rest stand">{escape("; ".join(held.other))}</span>')
+    if held.differs:
+        lines.append(f'<span class="rest stand">{escape(held.differs)}</span>')
     if held.number is not None:
         lines.append(f'<span class="verdict {TONES[held.verdict.word]}">{held.verdict.word}</span>')
     body = "<br>".join(line for line in lines if line)
@@ -85,9 +85,17 @@ def cell(held: Held, *, bold: bool = False, extra: str = "") -> str:
 
 def _rests_on(entry: Entry) -> str:
     between = "" if entry.ci95 is None else f"{phrases.between(*entry.ci95)};<br>"
-    planned = f" of {entry.examples_planned:,}" if entry.examples_planned is not None else ""
-    seeds = f"{entry.seeds} of {entry.seeds_planned} {'seed' if entry.seeds_planned == 1 else 'seeds'}"
-    return f'<span class="rest">{between}{seeds}, {entry.examples:,}{planned} examples</span>'
+    return f'<span class="rest">{between}{seeds_and_examples(entry)}</span>' if entry.unit != "numbers" else ""
+
+
+def seeds_and_examples(entry: Entry) -> str:
+    """Those done of those planned; of a time, which no example changes, the seeds alone."""
+    seeds = f"{entry.seeds} of {phrases.plural(entry.seeds_planned, 'seed')}"
+    if entry.unit:
+        return seeds
+    if entry.examples_planned is None:
+        return f"{seeds}, {phrases.plural(entry.examples, 'example')}"
+    return f"{seeds}, {entry.examples:,} of {phrases.plural(entry.examples_planned, 'example')}"
 
 
 def _paper(held: Held) -> str:

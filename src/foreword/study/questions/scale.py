@@ -10,6 +10,7 @@ from pathlib import Path
 from foreword.results.cells import Answered, Cell, Curve, Entry, Panel, Series, Test
 from foreword.study.measure import choose, combined, entry, grouped, named, records_of, values
 from foreword.study.preset import Preset
+from foreword.study.recorded import scored_by
 
 TOGETHER = "superglue"
 
@@ -23,15 +24,17 @@ def over_tasks(cells: Sequence[Cell], paper: dict[str, str]) -> Entry:
 
 
 def _metrics(cells: Sequence[Cell]) -> Entry:
-    """An entry whose score is the mean of the task's metrics; its interval is as wide as that of the first."""
+    """An entry whose score is the mean of the task's metrics. Where the numbers of one of them are not known (MultiRC's exact match needs
+    to know which answers are of one question), the interval is as wide as that of the deciding one."""
     own = entry(cells)
     records = records_of(cells)
-    if own.score is None or own.ci95 is None or not records:
+    if own.score is None or own.ci95 is None or not records or len(records[0].scores) == 1:
         return own
-    means = [sum(record.scores.values()) / len(record.scores) for record in records]
-    mean = sum(means) / len(means)
-    half = (own.ci95[1] - own.ci95[0]) / 2
-    return replace(own, score=mean, ci95=(mean - half, mean + half), metric="mean of metrics")
+    mean = scored_by(own, records, list(records[0].scores), "mean of metrics")
+    if mean.ci95 is None and mean.score is not None:
+        low, high = own.ci95
+        mean = replace(mean, ci95=(mean.score - (own.score - low), mean.score + (high - own.score)))
+    return mean
 
 
 def _curve(name: str, axis: str, caption: str) -> Callable[[Sequence[Cell], Preset, Path], tuple[Answered, ...]]:
