@@ -164,7 +164,7 @@ class Matrix:
 class BinPanel:
     """edges: [K + 1] of the similarity, falling (most similar first). counts: [K] examples. series: name to (score, low, high) of each
     bin, None in an empty one; low and high None with too few examples. paper: coordinates, to which the series' method and the bin's
-    number from 1 are added."""
+    number from 1 are added. note: what the intervals speak of."""
 
     title: str
     y: str
@@ -173,6 +173,7 @@ class BinPanel:
     series: Mapping[str, tuple[tuple[float, float | None, float | None] | None, ...]]
     paper: Mapping[str, str] = field(default_factory=dict)
     cause: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)

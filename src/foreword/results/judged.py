@@ -22,8 +22,8 @@ RULE = (
     "is said of a cell where another model, task or metric stood in for the paper's, where ours had other settings (prompt length, init, "
     "reparameterisation, optimizer, learning rate, batch size, steps, training examples, retriever; as far as the paper's are known), "
     "where ours is scored on another split than the paper's or on a part of the official split, where seeds or "
-    "examples are missing, or of one seed of a tuned method. Not compared: the wording, the decoding, the precision, the unit of the "
-    "learning rate, its schedule and the weight decay."
+    "examples are missing, or of one seed of a tuned method. Not compared: the wording, the decoding, the precision, the retriever's "
+    "encoder, the unit of the learning rate, its schedule and the weight decay."
 )
 
 
@@ -212,6 +212,11 @@ _METRICS = {
     "accuracy": ("accuracy", "wsc"),
     "SuperGLUE score": ("mean over tasks",),
 }
+
+
+def metric_key(name: str) -> str:
+    """What a metric of ours is called among a paper's coordinates, where it gives several of one task; of another, its own name."""
+    return {"accuracy": "accuracy", "F1": "f1", "F1 over answers": "f1a", "exact match": "em"}.get(_metric(name), name)
 
 
 def _metric(name: str) -> str:

@@ -226,7 +226,8 @@ def _bin_table(answered: Bins, preset: str, paper: Paper | None) -> str:
             rows.append(f'<tr><th scope="row">{n + 1}</th><td class="words">{between}</td>{cells}</tr>')
         heads = ("bin", answered.x, "examples", *panel.series)
         name = f"{panel.title}: {phrases.title(panel.y)} by {answered.x}"
-        parts.append(f"<details><summary>{escape(name)}</summary>{table(name, heads, rows, leading=2)}</details>")
+        note = f'<p class="small">{escape(panel.note)}</p>' if panel.note else ""
+        parts.append(f"<details><summary>{escape(name)}</summary>{table(name, heads, rows, leading=2)}{note}</details>")
     return "".join(parts)
 
 
@@ -256,11 +257,9 @@ def _figures(drawings: Sequence[Picture], caption: str) -> str:
     legend = "".join(f'<li><span class="chip c{number}"></span>{escape(name)}</li>' for name, number in series.items())
     if any(picture.ghosts for picture in drawings):
         legend += '<li><span class="diamond" aria-hidden="true">◇</span> the paper\'s own</li>'
-    text = "Bars and bands are 95% intervals."
+    notes = " ".join(dict.fromkeys(note for picture in drawings for note in picture.notes))
     drawn = "".join(
-        figure(picture.title, text if n == 0 else "", svg_of(picture.chart), picture.description)
-        for n, picture in enumerate(drawings)
+        figure(picture.title, picture.text, svg_of(picture.chart), picture.description) for picture in drawings
     )
-    return (
-        f'<ul class="legend">{legend}</ul><div class="panels" role="group" aria-label="{escape(caption)}">{drawn}</div>'
-    )
+    read = f'<p class="small">{escape(notes)}</p>' if notes else ""
+    return f'<ul class="legend">{legend}</ul>{read}<div class="panels" role="group" aria-label="{escape(caption)}">{drawn}</div>'

@@ -90,7 +90,7 @@ def tested(page: StudyPage) -> str:
     )
     first = table(
         "Methods tied with the best",
-        ("where", "highest", "tied with it", "told from it", "tells a difference of"),
+        ("where", "highest", "tied with it", "told from it", "tells a difference of (points)"),
         ties,
         leading=4,
     )

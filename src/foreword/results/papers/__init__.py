@@ -85,7 +85,8 @@ class Setting:
 @dataclass(frozen=True)
 class Paper:
     """A paper's numbers. figures: the tables of numbers of each preset; none where the paper's numbers could not be had. silent: what it
-    does not say, so that whoever repeats it decides. scored: the split that each task was scored on."""
+    does not say, so that whoever repeats it decides, with the presets that this concerns (none: all). scored: the split that each task
+    was scored on."""
 
     name: str
     title: str
@@ -95,7 +96,7 @@ class Paper:
     figures: dict[str, tuple[str, ...]]
     claims: tuple[Claim, ...]
     settings: tuple[Setting, ...]
-    silent: tuple[str, ...]
+    silent: Mapping[str, tuple[str, ...]]
     scored: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def number(self, preset: str, at: Mapping[str, str]) -> Number | None:
@@ -105,6 +106,10 @@ class Paper:
         most = max((len(number.at) for number in hits), default=0)
         nearest = [number for number in hits if len(number.at) == most]
         return nearest[0] if len(nearest) == 1 else None
+
+    def undecided(self, preset: str) -> list[str]:
+        """The points that whoever repeats a preset's figure has to decide."""
+        return [point for point, figures in self.silent.items() if not figures or preset in figures]
 
     def of(self, preset: str) -> list[Number]:
         """Every number that a preset is held against. Raises ForewordError for a preset that is not this paper's."""
@@ -137,7 +142,7 @@ def paper(name: str) -> Paper:
         figures={preset: tuple(keys) for preset, keys in raw["figures"].items()},
         claims=tuple(Claim(entry["text"], _known(entry), tuple(entry["figures"])) for entry in raw["claims"]),
         settings=tuple(Setting(entry["name"], entry["value"], _known(entry)) for entry in raw["settings"]),
-        silent=tuple(entry["point"] for entry in raw["silent"]),
+        silent={entry["point"]: tuple(entry.get("figures", ())) for entry in raw["silent"]},
         scored=scored,
     )
 
