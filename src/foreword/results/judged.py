@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -72,20 +72,28 @@ def trained_otherwise(entry: Entry, number: Number | None) -> list[str]:
     and of a count, which no training changes."""
     if number is None or entry.unit == "numbers":
         return []
-    texts = []
+    apart: dict[str, tuple[list[str], list[str]]] = {}
     for task, ours in entry.recipes.items():
         trained_on = number.recipe_of(entry.paper.get("source") or task)  # which need not be the task that is scored
         theirs = number.recipe_of(task) | {EXAMPLES: trained_on.get(EXAMPLES, "")}
-        texts += [_apart(name, ours[name], theirs[name]) for name in theirs if ours.get(name) and theirs[name]]
-    return [text for text in dict.fromkeys(texts) if text]
+        for name in theirs:
+            if ours.get(name) and theirs[name] and _differ(name, ours[name], theirs[name]):
+                pair = apart.setdefault(name, ([], []))
+                pair[0].append(ours[name])
+                pair[1].append(theirs[name])
+    return [RECIPE.get(name, f"{name} {{}} for {{}}").format(*map(_listed, pair)) for name, pair in apart.items()]
 
 
-def _apart(name: str, ours: str, theirs: str) -> str:
-    """How one setting differs, in words; empty where it does not. Training examples differ where fewer were taken."""
-    if ours == theirs or (name == EXAMPLES and ours.isdecimal() and int(ours) >= int(theirs)):
-        return ""
-    pair = tuple(f"{int(value):,}" if value.isdecimal() else value for value in (ours, theirs))
-    return RECIPE.get(name, f"{name} {{}} for {{}}").format(*pair)
+def _differ(name: str, ours: str, theirs: str) -> bool:
+    """Whether a setting is another than the paper's. Training examples are where fewer were taken."""
+    if name == EXAMPLES and ours.isdecimal():
+        return int(ours) < int(theirs)
+    return ours != theirs
+
+
+def _listed(values: Sequence[str]) -> str:
+    """The different values of a setting over tasks, counts with their thousands marked."""
+    return " or ".join(dict.fromkeys(f"{int(value):,}" if value.isdecimal() else value for value in values))
 
 
 def judge(entry: Entry, number: Number | None, *, margin: float = MARGIN, tuned: bool = True) -> Verdict:

@@ -121,8 +121,17 @@ class Priced:
         whole = [line.seconds for line in self.lines]
         time = phrases.duration(sum(seconds or 0.0 for seconds in whole))
         tokens, flop = sum(line.tokens for line in self.lines), sum(line.flop for line in self.lines)
-        lacking = f" without {whole.count(None)} lines of models whose size is not known" if None in whole else ""
-        yield f"{len(self.study.cells)} cells, {tokens / 1e6:,.0f} M tokens, {flop / 1e15:,.3g} PFLOP: about {time}{lacking}."
+        count = f"{phrases.plural(len(self.study.cells), 'cell')}, {tokens / 1e6:,.0f} M tokens"
+        if whole.count(None) < len(whole):
+            yield f"{count}, {flop / 1e15:,.3g} PFLOP: about {time}."
+        else:
+            yield f"{count}."
+        unknown_size = list(dict.fromkeys(line.model for line in self.lines if line.seconds is None))
+        if unknown_size:
+            yield (
+                f"Not in the time: {phrases.plural(whole.count(None), 'line')} of {', '.join(unknown_size)}, whose size is not known and "
+                "which is not on this machine."
+            )
         if any(line.measured for line in self.lines):
             yield "Measured on a few steps and answers here: lines of models and data at hand."
         if not all(line.measured for line in self.lines):
@@ -138,7 +147,10 @@ class Priced:
         """Of each task its own examples, and by name what it is trained on where that is another."""
         for task, lines in grouped(self.lines, lambda line: line.task).items():
             others = dict.fromkeys(line.trained_on for line in lines if line.trained_on)
-            size = [f"{lines[0].train:,} train"] * bool(lines[0].train) + [f"{lines[0].scored:,} scored"]
+            first = lines[0]
+            size = [f"{n:,} {what}" for n, what in ((first.train, "train"), (first.scored, "scored")) if n] or [
+                "not counted"
+            ]
             yield f"{task} {', '.join([*size, *(f'trained on {names}' for names in others)])}"
 
 

@@ -3,6 +3,7 @@ interval where there is one."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
@@ -35,7 +36,7 @@ def numbers_in(table: Table, column: int) -> list[tuple[Row, Entry]]:
 def bars(table: Table, column: int, preset: str, paper: Paper | None) -> Picture:
     """One column of a table: a bar a row, its interval as a line, the paper's number as an open diamond."""
     cells = numbers_in(table, column)
-    names = [plain(" · ".join(filter(None, map(_named, table.heads, row.head)))) for row, _ in cells]
+    names = _names(table, [row for row, _ in cells])
     methods = [entry.paper.get("method", row.head[-1]) for row, entry in cells]
     every = colours(
         entry.paper.get("method", row.head[-1])
@@ -89,6 +90,12 @@ def bars(table: Table, column: int, preset: str, paper: Paper | None) -> Picture
     told = f"{table.columns[column]}: {description}"
     notes = (INTERVALS,) if any(entry.ci95 is not None for _, entry in cells) else ()
     return Picture(table.columns[column], chart, told, numbered, bool(ghosts), notes=notes)
+
+
+def _names(table: Table, rows: Sequence[Row]) -> list[str]:
+    """The rows' names out of their heads, but for a head that all of the table's rows share."""
+    told = [n for n in range(len(table.heads)) if len({row.head[n] for row in table.rows}) > 1] or [0]
+    return [plain(" · ".join(text for n in told if (text := _named(table.heads[n], row.head[n])))) for row in rows]
 
 
 def _named(head: str, text: str) -> str:

@@ -29,7 +29,7 @@ from foreword.results.cells import Curve, Panel, Series
 from foreword.results.papers import Number, Paper
 from foreword.util import phrases
 
-ACROSS = "A dashed line across is a method without a soft prompt."
+ACROSS = "A dashed line across is a method without a soft prompt, a dotted one the paper's."
 
 
 def measured(panel: Panel) -> bool:

@@ -20,6 +20,7 @@ from foreword.results.papers import paper_of
 from foreword.util import phrases
 from foreword.util.files import write_text
 
+EACH = '<p class="small">Each claim is tested by itself; what is adjusted within a claim, it says.</p>'
 SCRIPTS = ("tables.js", "study.js")
 
 
@@ -91,7 +92,9 @@ def _study(page: StudyPage, before: str, shown: set[str], budget: int) -> str:
     tests = [answer for answered in page.answers.values() for answer in answered if isinstance(answer, Test)]
     claims = [claim for claim in (paper.claims if paper else ()) if page.name in claim.figures]
     findings = (
-        f'<ul class="findings">{"".join(map(parts.finding, tests))}</ul>' if tests else "<p>No claim was tested.</p>"
+        f'<ul class="findings">{"".join(map(parts.finding, tests))}</ul>{EACH if len(tests) > 1 else ""}'
+        if tests
+        else "<p>No claim was tested.</p>"
     )
     conclusions = "".join(f"<li>{escape(claim.text)} <span class=rest>({claim.known})</span></li>" for claim in claims)
     notes = "".join(f"<p>{escape(note)}</p>" for note in (*page.notes, *_small_scale(page)))
@@ -147,7 +150,7 @@ def _line(held: Held) -> str:
         _number(entry.score, ours, between),
         f'<td class="words">{escape(parts.seeds_and_examples(entry))}</td>',
         _number(None if number is None else number.value, held.theirs or "–", known),
-        f'<td class="words">{escape(held.differs or ("" if number is None else "nothing that is known of"))}</td>',
+        f'<td class="words wide">{escape(held.differs or ("" if number is None else "nothing that is known of"))}</td>',
         f'<td class="words" data-copy="{escape(f"{word}: {held.why}")}"><span class="verdict {parts.TONES[word]}">{word}</span><br>'
         f'<span class="rest">{escape(held.why)}</span></td>',
     )
@@ -158,5 +161,6 @@ def _number(sort: float | None, text: str, below: str) -> str:
     """A cell with a number and what belongs to it below."""
     sorted_by = "" if sort is None else f' data-sort="{sort!r}"'
     copied = f"{text} ({below})" if below else text
-    rest = f'<br><span class="rest">{escape(below)}</span>' if below else ""
+    whole = " whole" if len(below) < 20 else ""
+    rest = f'<br><span class="rest{whole}">{escape(below)}</span>' if below else ""
     return f'<td{sorted_by} data-copy="{escape(copied)}">{escape(text)}{rest}</td>'

@@ -163,7 +163,7 @@ def named(cell: Cell) -> str:
         at.label,
         at.task,
         at.model,
-        *([f"{at.length} tokens"] if at.length is not None else []),
+        *([phrases.plural(at.length, "token")] if at.length is not None else []),
         at.init,
         at.objective,
     ]

@@ -43,7 +43,7 @@ def places(page: StudyPage) -> list[Place]:
             name = ", ".join(filter(None, (cell.at.model, source, cell.at.task, *axes)))
             place = (name, cell.paper.get("model", ""), cell.paper.get("task", ""))
             length = cell.paper.get("length", "")
-            label = f"{method} of {length}" if length in several and length else method
+            label = f"{method} ({phrases.plural(int(length), 'token')})" if length in several and length else method
             groups.setdefault(place, {}).setdefault(label, []).append(cell.record)
     compared = [_place(name, methods) for (name, *_), methods in groups.items()]
     return [place for place in compared if place is not None]

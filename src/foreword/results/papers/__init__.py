@@ -180,10 +180,10 @@ def _numbers(name: str, table: dict[str, Any], runs: int, scored: dict[str, dict
 def _with_recipes(numbers: list[Number], raw: dict[str, Any], trained_on: dict[str, str]) -> list[Number]:
     """The same with what the paper says of how such a number comes about."""
     recipes = raw.get("recipes", {})
-    whole = {"training examples": trained_on}
+    whole: dict[str, str | dict[str, str]] = {"training examples": trained_on}
     return [
         replace(
-            number, recipe=whole | {name: _text(value) for name, value in recipes[method].items() if name != "known"}
+            number, recipe={name: _text(value) for name, value in recipes[method].items() if name != "known"} | whole
         )
         if (method := (number.held | number.at).get("method", "")) in recipes
         else number

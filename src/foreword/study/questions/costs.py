@@ -63,7 +63,7 @@ def _prefix(cells: Sequence[Cell], length: int) -> Entry:
     shape = next((cell.shape for cell in cells if cell.shape), {})
     own = entry(cells[:1])
     count = 2 * shape["layers"] * shape["hidden"] * length if shape else None
-    paper = {"method": "prefix", "length": str(length), "model": own.paper["model"]}
+    paper = {"method": "prefix tuning", "length": str(length), "model": own.paper["model"]}
     return replace(own, score=count, spread=None, ci95=None, unit="numbers", metric="numbers trained", paper=paper)
 
 

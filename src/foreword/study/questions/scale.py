@@ -92,7 +92,7 @@ def _above(cells: Sequence[Cell], axis: str, value: str, other: str, named_by: C
         gap = difference(*pair) if all(pair) else None
         if gap is not None:
             gaps[model, task] = gap
-    claim = f"{named_by(value)} is above {named_by(other)} on every model and task"
+    claim = f"The score with {named_by(value)} is above that with {named_by(other)} on every model and task"
     return over_grid(claim, adjusted(gaps), planned, "models and tasks")
 
 
