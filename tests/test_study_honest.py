@@ -25,7 +25,7 @@ from foreword.study import stored
 from foreword.study.grid import Given, lay_out
 from foreword.study.measure import combined, entry
 from foreword.study.preset import names, preset
-from foreword.study.price import price
+from foreword.study.price import price, settings
 from foreword.study.questions import QUESTIONS
 from foreword.study.recorded import numbers_of
 
@@ -264,3 +264,11 @@ def test_a_model_of_unknown_size_has_no_time() -> None:
     priced = price(lay_out(preset("lester2021-nearest"), "smoke", Given(models=("nomodel",))), Path("nowhere"))
     told = " ".join(priced.sentences())
     assert "about 0 s" not in told and "1 line of nomodel, whose size is not known" in told and "0 scored" not in told
+
+
+def test_a_dry_run_names_every_value_of_an_axis_and_the_recipe_with_its_defaults() -> None:
+    said = settings(lay_out(preset("lester2021-length"), "full"))
+    assert said["tuning.prompt_length"] == "1, 5, 20, 100, 150" and said["tuning.learning_rate"] == "0.3"
+    assert settings(lay_out(preset("lester2021-init"), "full"))["tuning.init"] == "random, vocab, labels, text"
+    main = settings(lay_out(preset("sun2023-main"), "full"))
+    assert (main["tuning.batch_size"], main["tuning.optimizer"]) == ("8", "adamw") and "tuning.place" not in main

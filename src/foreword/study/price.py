@@ -154,16 +154,34 @@ class Priced:
             yield f"{task} {', '.join([*size, *(f'trained on {names}' for names in others)])}"
 
 
+# Named also where they are the default: what a paper's recipe is known by.
+ALWAYS = (
+    "tuning.prompt_length",
+    "tuning.init",
+    "tuning.optimizer",
+    "tuning.learning_rate",
+    "tuning.batch_size",
+    "tuning.max_steps",
+)
+LEFT_OUT = {"model", "task", "methods", "tuning", "out"}
+
+
 def settings(study: Study) -> dict[str, str]:
-    """Every setting of its runs that is not the default, with all its values."""
+    """Every setting of its runs that is not the default in all of them, and those of a recipe, each with all its values."""
+    runs = [cell.settings() for cell in study.cells]
+    changed = {name for run in runs for name in _plain(run, exclude_defaults=True)} | set(ALWAYS)
     values: dict[str, dict[str, None]] = {}
-    for cell in study.cells:
-        run = cell.settings()
-        plain = run.model_dump(exclude={"model", "task", "methods", "tuning", "out"}, exclude_defaults=True)
-        plain |= {f"tuning.{key}": value for key, value in run.tuning.model_dump(exclude_defaults=True).items()}
-        for key, value in plain.items():
-            values.setdefault(key, {})[str(value)] = None
-    return {key: ", ".join(each) for key, each in sorted(values.items())}
+    for run in runs:
+        for name, value in _plain(run).items():
+            if name in changed:
+                values.setdefault(name, {})[str(value)] = None
+    return {name: ", ".join(each) for name, each in sorted(values.items())}
+
+
+def _plain(run: Run, *, exclude_defaults: bool = False) -> dict[str, Any]:
+    """A run's settings under the names that they are set by."""
+    plain = run.model_dump(exclude=LEFT_OUT, exclude_defaults=exclude_defaults)
+    return plain | {f"tuning.{k}": v for k, v in run.tuning.model_dump(exclude_defaults=exclude_defaults).items()}
 
 
 def at_hand(run: Run) -> bool:
