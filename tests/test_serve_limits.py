@@ -26,8 +26,6 @@ import entry
 import serving
 import tiny
 from foreword.engine import Backbone
-from foreword.prompts import store
-from foreword.registry import Registry
 from foreword.serve.app import app_of
 from foreword.serve.log import RequestLog, lines_of
 from foreword.serve.service import Service, Settings
@@ -147,73 +145,13 @@ def test_a_caller_that_leaves_before_its_body_is_there_is_no_fault(one: Backbone
     assert sent[0]["status"] == 499 and not received
 
 
-# -- keys -------------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def keyed(tmp_path: Path) -> tuple[Path, dict[str, str]]:
-    """A file of keys, made by the command, and the keys."""
-    path, made = tmp_path / "keys.json", {}
-    for name, more in {
-        "all": (),
-        "few": ("--prompts", f"{BASE},b"),
-        "slow": ("--rate", 2),
-        "boss": ("--admin",),
-    }.items():
-        made[name] = entry.foreword("keys", path, "--name", name, *more, "--json").json["key"]
-    return path, made
-
-
-def test_everything_but_health_is_behind_the_keys(
-    one: Backbone, keyed: tuple[Path, dict[str, str]], tmp_path: Path
-) -> None:
-    path, made = keyed
-    text = path.read_text(encoding="utf-8")
-    assert not any(key in text for key in made.values()), "the file keeps digests alone"
-    registry = Registry(tmp_path / "store")
-    for number, name in enumerate("ab"):
-        store.save(serving.soft(one, 3, number), tmp_path / name)
-        serving.keep(registry, name, tmp_path / name)
-    with serving.server(one, keys=path, store=registry.folder, admin=True) as running:
-
-        def asked(key: str, model: str = BASE) -> httpx.Response:
-            body = {"model": model, "prompt": "x", "max_tokens": 1}
-            return running.post("/v1/completions", body, headers={"Authorization": f"Bearer {key}"})
-
-        for route in ("/v1/models", "/v1/models/a", "/metrics", "/version"):
-            assert running.get(route).status_code == 401
-            assert running.get(route, headers={"Authorization": f"Bearer {made['all']}"}).status_code == 200
-        for route in ("/v1/completions", "/v1/chat/completions", "/v1/foreword/load", "/v1/foreword/unload"):
-            assert running.post(route, {}).json()["error"]["code"] == "missing_api_key"
-        assert running.get("/health").status_code == running.get("/ready").status_code == 200
-        assert asked("fw-wrong").status_code == asked(made["all"][:-1]).status_code == 401
-        assert asked(made["all"]).status_code == asked(made["all"], "a").status_code == 200
-        assert asked(made["few"], "b@1").status_code == asked(made["few"], "base").status_code == 200
-        assert asked(made["few"], "a").status_code == 403
-        cards = running.get("/v1/models", headers={"Authorization": f"Bearer {made['few']}"}).json()["data"]
-        assert {card["id"].partition("@")[0] for card in cards} == {BASE, "b"}
-        codes = [asked(made["slow"]).status_code for _ in range(3)]
-        assert codes == [200, 200, 429]
-        assert 1 <= int(asked(made["slow"]).headers["retry-after"]) <= 60
-        for name, status in (("all", 403), ("boss", 200)):
-            headers = {"Authorization": f"Bearer {made[name]}"}
-            assert running.post("/v1/foreword/unload", {"model": "a"}, headers=headers).status_code == status
+# -- who may ask -------------------------------------------------------------------------------------------------------
 
 
 def test_loading_and_unloading_are_off_unless_asked_for(one: Backbone) -> None:
     with serving.server(one) as running:
         for route in ("/v1/foreword/load", "/v1/foreword/unload"):
             assert running.post(route, {"model": "a"}).status_code == 404
-
-
-def test_files_of_keys_that_are_none_are_refused(tmp_path: Path, keyed: tuple[Path, dict[str, str]]) -> None:
-    path, _ = keyed
-    entry.refused("keys", path, "--name", "all", says=("has a key named 'all'",))
-    for damaged in ("{", "[]", '{"keys": [{"name": "x"}]}', '{"keys": []}', '{"keys": [{"name": "x", "sha256": "1"}]}'):
-        path.write_text(damaged, encoding="utf-8")
-        model = entry.save_model(tmp_path / "model")
-        says = ("API keys",)
-        entry.refused("serve", "-m", model, "--port", 0, "--api-keys", path, says=says)
 
 
 def test_pages_of_other_places_may_not_ask_through_a_browser(one: Backbone) -> None:

@@ -24,6 +24,7 @@ WORDS = {
     "adapt.data": "generated text",
     "adapt.tokens": "as --steps says",
     "threads": "all",
+    "pretrain.tokens": "8 million for small, 30 million for t5, else 24 million",
     "wheels": "the package index",
     "generate.out": "the screen",
     "tune.out": "prompt",

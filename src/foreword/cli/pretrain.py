@@ -15,7 +15,7 @@ def pretrain(
         str, typer.Option("--out", "-o", help="Folder for checkpoints; the model lands in its sub-folder 'model'.")
     ],
     size: Annotated[str, typer.Option("--size", help="micro, small, medium, large or t5.")] = "medium",
-    tokens: Annotated[int, typer.Option("--tokens", help="How many tokens of generated text it reads.")] = 10_800_000,
+    tokens: Annotated[int | None, typer.Option("--tokens", help="How many tokens of generated text it reads.")] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of the text and the start.")] = 0,
     threads: Annotated[int | None, typer.Option("--threads", help="Processor threads.")] = None,
 ) -> None:
@@ -27,14 +27,15 @@ def pretrain(
 
       foreword compare --model runs/reference/model --task mini-dart
     """
-    from foreword.train.pretrain import TrainingStatus
+    from foreword.train.pretrain import SIZES, TrainingStatus
     from foreword.train.pretrain import pretrain as train
 
     bars = Bars()
+    goal = SIZES[size].tokens if tokens is None and size in SIZES else tokens or 0
 
     def report(progress: TrainingStatus) -> None:
         note = f"loss {progress.loss:.3f}, {progress.speed:,.0f} tokens/s"
-        bars(f"pre-training {size}", min(progress.tokens, tokens), tokens, note)
+        bars(f"pre-training {size}", min(progress.tokens, goal), goal, note)
 
     with bars.shown():
         folder = train(Path(out), size=size, tokens=tokens, seed=seed, threads=threads, report=report)

@@ -115,17 +115,31 @@ def keys(
     ] = None,
     rate: Annotated[int, typer.Option("--rate", min=0, help="Requests a minute; 0: any number.")] = 0,
     admin: Annotated[bool, typer.Option("--admin", help="It may load and unload prompts.")] = False,
+    drop: Annotated[bool, typer.Option("--drop", help="Take the key out; running servers refuse it at once.")] = False,
     as_json: o.Json = False,
 ) -> None:
     """Make an API key and add it to a file, which keeps its digest alone: the key is shown once.
 
-    Example:
+    Examples:
 
       foreword keys keys.json --name alice --prompts reviews,tickets --rate 60
+
+      foreword keys keys.json --name alice --drop
     """
-    new_key = _library("foreword.serve.keys").new_key
+    from foreword.util.errors import ForewordError
+
+    library = _library("foreword.serve.keys")
+    if drop:
+        if prompts or rate or admin:
+            raise ForewordError("--drop takes a key out; leave --prompts, --rate and --admin away.")
+        library.drop_key(file, name)
+        if as_json:
+            print_json({"name": name, "dropped": True})
+        else:
+            say(f"{name} is no longer in {file}.")
+        return
     allowed = tuple(part.strip() for part in (prompts or "").split(",") if part.strip())
-    key = new_key(file, name, prompts=allowed, rate=rate, admin=admin)
+    key = library.new_key(file, name, prompts=allowed, rate=rate, admin=admin)
     if as_json:
         print_json({"name": name, "key": key})
     else:

@@ -163,8 +163,9 @@ def _open(app: FastAPI, service: Service, version: str) -> None:
 
     @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def metrics(request: Request) -> Response:
-        _caller(request, service)
-        return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+        key = _caller(request, service)
+        text = service.metrics.text(lambda prompt: key is None or key.may_ask(prompt))
+        return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 
 def _answers(app: FastAPI, service: Service) -> None:

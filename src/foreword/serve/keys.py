@@ -14,7 +14,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from foreword.serve.errors import HttpError
-from foreword.util.errors import ForewordError
+from foreword.util.errors import ForewordError, unknown
 from foreword.util.files import may_write_file, read_json, write_json
 
 MINUTE = 60.0
@@ -52,11 +52,29 @@ class Key:
 
 
 class Keys:
-    """The keys of a file; none where there is no file, and then everybody may ask."""
+    """The keys of a file; none where there is no file, and then everybody may ask. A file that has changed is read again, so that a key
+    that was taken out is refused at once; while it is damaged or gone nobody is known."""
 
     def __init__(self, path: Path | None) -> None:
-        self._keys = [] if path is None else list(read_keys(path))
+        self._path = path
+        self._state = None if path is None else _state(path)
+        self._keys = [] if path is None else read_keys(path)
         self.required = path is not None
+
+    def _current(self) -> list[Key]:
+        """The keys as the file is now; who has asked in the last minute is not forgotten. Raises HttpError where it cannot be read."""
+        if self._path is not None and (state := _state(self._path)) != self._state:
+            counted = {(key.name, key.sha256): key._times for key in self._keys}
+            try:
+                keys = read_keys(self._path)
+            except ForewordError as error:
+                raise HttpError(
+                    503, "The file of API keys cannot be read just now, so nobody is known here.", code="no_api_keys"
+                ) from error
+            for key in keys:
+                key._times = counted.get((key.name, key.sha256), key._times)
+            self._keys, self._state = keys, state
+        return self._keys
 
     def caller(self, header: str | None) -> Key | None:
         """Whose request this is, by its Authorization header. Raises HttpError where it is nobody's."""
@@ -68,7 +86,7 @@ class Keys:
                 401, "This server wants an API key; send it as 'Authorization: Bearer KEY'.", code="missing_api_key"
             )
         digest = _digest(credential.strip())
-        matching = [key for key in self._keys if hmac.compare_digest(key.sha256, digest)]
+        matching = [key for key in self._current() if hmac.compare_digest(key.sha256, digest)]
         if not matching:
             raise HttpError(
                 401, "This API key is not known here; ask who runs the server for one.", code="invalid_api_key"
@@ -130,6 +148,30 @@ def new_key(path: Path, name: str, *, prompts: tuple[str, ...] = (), rate: int =
         entry = {"name": name, "sha256": _digest(key), "prompts": list(prompts), "rate": rate, "admin": admin}
         write_json(path, {"keys": [*entries, entry]})
     return key
+
+
+def drop_key(path: Path, name: str) -> None:
+    """Take a key out of a file; a server that reads it refuses the key from then on. Raises ForewordError where none has that name, and
+    for the last one, without which nobody could ask."""
+    with FileLock(path.with_name(f".{path.name}.lock")):
+        names = [key.name for key in read_keys(path)]
+        entries = read_json(path, "file of API keys")["keys"]
+        if name not in names:
+            raise unknown("key", name, names)
+        if len(names) == 1:
+            raise ForewordError(
+                f"'{name}' is the last key of {path}, without which nobody could ask; make another first, or stop the server."
+            )
+        write_json(path, {"keys": [entry for entry in entries if entry["name"] != name]})
+
+
+def _state(path: Path) -> tuple[int, int, int] | None:
+    """What changes when the file does; None where it is gone."""
+    try:
+        about = path.stat()
+    except OSError:
+        return None
+    return about.st_mtime_ns, about.st_size, about.st_ino
 
 
 def _digest(key: str) -> str:

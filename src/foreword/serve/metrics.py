@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 
 from foreword.engine import Backbone
 from foreword.serve.engine import Engine
@@ -52,6 +53,23 @@ class Metrics:
         """Count a request that came to nothing."""
         self._requests.labels("", str(status)).inc()
 
-    def text(self) -> bytes:
-        """All of it, as Prometheus reads it."""
-        return generate_latest(self.registry)
+    def text(self, may_ask: Callable[[str], bool]) -> bytes:
+        """As Prometheus reads it: of prompts, those alone that the caller may ask."""
+        return generate_latest(_Visible(self.registry, may_ask))
+
+
+class _Visible:
+    """A registry without the samples of other prompts."""
+
+    def __init__(self, registry: CollectorRegistry, may_ask: Callable[[str], bool]) -> None:
+        self._registry, self._may_ask = registry, may_ask
+
+    def collect(self) -> Iterator[Metric]:
+        """The families, each with what may be seen of it."""
+        for family in self._registry.collect():
+            family.samples = [
+                sample
+                for sample in family.samples
+                if "prompt" not in sample.labels or self._may_ask(sample.labels["prompt"])
+            ]
+            yield family

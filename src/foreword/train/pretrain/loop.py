@@ -24,7 +24,8 @@ from foreword.util.files import read_json, whole_file, whole_folder, write_json
 
 @dataclass(frozen=True)
 class Shape:
-    """A size of the family: the vocabulary's entries, and a Llama shape or (`both`: an encoder and a decoder) a T5's."""
+    """A size of the family: the vocabulary's entries, and a Llama shape or (`both`: an encoder and a decoder) a T5's. peak: the highest
+    rate that it takes; one size does not take another's. tokens: that it reads."""
 
     vocab: int
     hidden: int
@@ -32,6 +33,8 @@ class Shape:
     heads: int
     inner: int
     both: bool = False
+    peak: float = 0.003
+    tokens: int = 24_000_000
 
     def fresh(self, seed: int) -> Any:
         """A model of this shape in training mode."""
@@ -43,10 +46,10 @@ class Shape:
 
 SIZES = {
     "micro": Shape(400, 48, 3, 4, 64),
-    "small": Shape(2048, 96, 6, 4, 192),
+    "small": Shape(2048, 96, 6, 4, 192, tokens=8_000_000),
     "medium": Shape(2048, 192, 6, 4, 384),
-    "large": Shape(2048, 288, 7, 6, 640),
-    "t5": Shape(2048, 192, 3, 4, 256, both=True),
+    "large": Shape(2048, 288, 7, 6, 640, peak=0.0012),
+    "t5": Shape(2048, 192, 3, 4, 256, both=True, peak=0.001, tokens=30_000_000),
     "t5-micro": Shape(400, 32, 2, 4, 48, both=True),
 }
 """`micro` and `t5-micro` are for tests; the others have 0.8, 2.6, 6.7 and 3.0 million parameters."""
@@ -54,10 +57,10 @@ SIZES = {
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a run depends on. peak: AdamW's rate. budget: padded tokens of a batch. share: see `batches`. warm, decay: parts of the
-    tokens in which the rate rises from and falls to nothing, in straight lines. drilled: documents in which copy drills stand
-    first. half: bfloat16 where PyTorch deems it safe. compiled: by torch.compile, where a C++ compiler is at hand. texts:
-    documents that the tokenizer learns from."""
+    """What a run depends on. peak: AdamW's rate, a shape's own unless another is given. budget: padded tokens of a batch. share:
+    see `batches`. warm, decay: parts of the tokens in which the rate rises from and falls to nothing, in straight lines.
+    drilled: documents in which copy drills stand first. half: bfloat16 where PyTorch deems it safe. compiled: by torch.compile,
+    where a C++ compiler is at hand. texts: documents that the tokenizer learns from."""
 
     size: str
     seed: int
@@ -69,7 +72,7 @@ class Recipe:
     drilled: int = 9_000
     half: bool = True
     compiled: bool = field(default_factory=lambda: which("g++") is not None)
-    texts: int = 30_000
+    texts: int = 15_000
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def pretrain(
     out: Path,
     *,
     size: str = "medium",
-    tokens: int = 12_000_000,
+    tokens: int | None = None,
     seed: int = 0,
     threads: int | None = None,
     save_every: float = 180.0,
@@ -96,7 +99,8 @@ def pretrain(
     stop_after: int | None = None,
     **recipe: Any,
 ) -> Path:
-    """Train a model of a size on `tokens` tokens of the world and export it to `out`/model; returns that folder.
+    """Train a model of a size on `tokens` tokens of the world (its shape's own number where None) and export it to `out`/model;
+    returns that folder.
 
     A killed run goes on from its last checkpoint (`save_every` seconds apart) to the identical result; `tokens` may be changed
     between two calls as long as the decay has not begun. stop_after: leave after so many steps of this call (then nothing is
@@ -106,8 +110,9 @@ def pretrain(
         raise unknown("size", size, SIZES)
     if threads:
         torch.set_num_threads(threads)
+    tokens = SIZES[size].tokens if tokens is None else tokens
     with workplace(out):
-        run = _Run(out, Recipe(size=size, seed=seed, **recipe), tokens)
+        run = _Run(out, Recipe(size=size, seed=seed, **{"peak": SIZES[size].peak, **recipe}), tokens)
         _go_on(run, tokens, save_every, report, report_every, stop_after)
         return run.export(out / "model") if run.tokens >= tokens else out
 
