@@ -15,7 +15,7 @@ from foreword.results.papers import paper
 from foreword.study import stored
 from foreword.study.grid import lay_out
 from foreword.study.preset import names, preset
-from foreword.study.recorded import recipe
+from foreword.study.recorded import recipe_of
 
 AT = {"model": "t5-small", "method": "pt", "task": "superglue", "length": "25"}
 TRAINED = {
@@ -121,13 +121,13 @@ def test_a_record_says_how_it_was_trained() -> None:
     }  # fmt: skip
     method = {"demonstrations": "retrieved", "retriever": "bm25", "soft": True}
     done = replace(record, spec={"method": method, "tuning": tuning}, curve=({"step": 20.0, "dev": 1.0},))
-    assert recipe(done, 1000) == {
+    assert recipe_of(done, 1000) == {
         "retriever": "bm25", "length": "25", "init": "vocab", "reparameterisation": "none", "optimizer": "adamw", "learning rate": "0.3",
         "batch size": "8", "steps": "20", "training examples": "1000",
     }  # fmt: skip
     whole = replace(done, spec={"method": method | {"soft": False, "demonstrations": "none"}, "tuning": tuning})
-    assert not recipe(whole).keys() & {"length", "init", "retriever"}, "what only a soft prompt has is of no other"
-    assert "steps" not in recipe(replace(done, spec={"method": method, "tuning": tuning | {"max_steps": 0}}))
+    assert not recipe_of(whole).keys() & {"length", "init", "retriever"}, "what only a soft prompt has is of no other"
+    assert "steps" not in recipe_of(replace(done, spec={"method": method, "tuning": tuning | {"max_steps": 0}}))
 
 
 @pytest.mark.parametrize("name", [name for name in names() if "full" in preset(name).scales])
@@ -151,7 +151,7 @@ def test_every_preset_at_full_scale_asks_for_the_papers_own_recipe(name: str) ->
             if cell.at.label == "icl:random":
                 spec["method"]["retriever"] = ""
             record = replace(study_pages.record("pt", "dart", 0), spec=spec, curve=())
-            entry = replace(ENTRY, paper=cell.paper, recipes={cell.paper["task"]: recipe(record)})
+            entry = replace(ENTRY, paper=cell.paper, recipes={cell.paper["task"]: recipe_of(record)})
             assert trained_otherwise(entry, number) == [], (cell.paper, number.place)
 
 

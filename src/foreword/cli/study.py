@@ -199,10 +199,10 @@ def _show_all(outs: list[str], only: list[str], as_json: bool) -> None:
     from foreword.util.errors import unknown
 
     there = [(Path(out), name) for out in outs for name in stored.names(Path(out))]
-    asked = {question for out, name in there for question in stored.read_specs(out, name)[0]["preset"]["questions"]}
+    questions = {question for out, name in there for question in stored.read_specs(out, name)[0]["preset"]["questions"]}
     for question in only:
-        if question not in asked:
-            raise unknown(f"question of the studies in {', '.join(outs)}", question, asked)
+        if question not in questions:
+            raise unknown(f"question of the studies in {', '.join(outs)}", question, questions)
     for out, name in there:
         _show(out, name, only, as_json)
 

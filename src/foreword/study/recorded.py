@@ -29,26 +29,26 @@ def recipes_of(cells: Sequence[Cell]) -> dict[str, dict[str, str]]:
     for cell in cells:
         if cell.record is not None:
             own = recipes.setdefault(cell.paper.get("task", ""), {})
-            for name, value in recipe(cell.record, cell.train_limit).items():
+            for name, value in recipe_of(cell.record, cell.train_limit).items():
                 own[name] = list(dict.fromkeys([*own.get(name, []), value]))
     return {task: {name: ", ".join(values) for name, values in own.items()} for task, own in recipes.items()}
 
 
-def recipe(record: Record, train_limit: int | None = None) -> dict[str, str]:
+def recipe_of(record: Record, train_limit: int | None = None) -> dict[str, str]:
     """How one record came about. A soft prompt that was not trained here says nothing of a training."""
     method: Mapping[str, Any] = record.spec.get("method") or {}
     tuning: Mapping[str, Any] = record.spec.get("tuning") or {}
-    said: dict[str, str] = {}
+    recipe: dict[str, str] = {}
     if method.get("demonstrations") == "retrieved" and method.get("retriever"):
-        said["retriever"] = str(method["retriever"])
+        recipe["retriever"] = str(method["retriever"])
     if method.get("soft") and tuning:
-        said |= {words: str(tuning[name]) for name, words in SOFT.items() if name in tuning}
+        recipe |= {words: str(tuning[name]) for name, words in SOFT.items() if name in tuning}
     if tuning.get("max_steps"):
-        said |= {words: f"{tuning[name]}" for name, words in TRAINED.items() if name in tuning}
-        said["steps"] = str(int(record.curve[-1]["step"] if record.curve else tuning["max_steps"]))
+        recipe |= {words: f"{tuning[name]}" for name, words in TRAINED.items() if name in tuning}
+        recipe["steps"] = str(int(record.curve[-1]["step"] if record.curve else tuning["max_steps"]))
     if train_limit is not None and (method or tuning):
-        said["training examples"] = str(train_limit)
-    return said
+        recipe["training examples"] = str(train_limit)
+    return recipe
 
 
 def numbers_of(record: Record, name: str) -> Array | None:
@@ -68,9 +68,9 @@ def numbers_of(record: Record, name: str) -> Array | None:
     return numbers if alike else None
 
 
-def scored_by(blank: Entry, records: Sequence[Record], names: Sequence[str], said: str) -> Entry:
+def scored_by(blank: Entry, records: Sequence[Record], names: Sequence[str], title: str) -> Entry:
     """The mean over seeds of the mean of some metrics of records that answer the same examples, with its spread; and its interval over
-    seeds and examples, where the numbers of all these metrics are known. said: what the entry's metric is called."""
+    seeds and examples, where the numbers of all these metrics are known. title: what the entry's metric is called."""
     scores = [sum(record.scores[name] for name in names) / len(names) for record in records]
     mean, spread = stats.mean_std(scores)
     entry = replace(
@@ -79,7 +79,7 @@ def scored_by(blank: Entry, records: Sequence[Record], names: Sequence[str], sai
         spread=spread if len(records) > 1 else None,
         ci95=None,
         examples=len(records[0].answers),
-        metric=said,
+        metric=title,
     )
     parts = [[numbers_of(record, name) for name in names] for record in records]
     ids = [answer.id for answer in records[0].answers]

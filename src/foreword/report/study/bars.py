@@ -87,15 +87,15 @@ def bars(table: Table, column: int, preset: str, paper: Paper | None) -> Picture
     layers += _theirs(ghosts, x, y, scale)
     chart = alt.layer(*layers).properties(width=max(150, WIDTH + 60 - room), height=max(60, 26 * len(names)))
     description = "; ".join(f"{name}: {value(entry)}" for name, (_, entry) in zip(names, cells, strict=True))
-    told = f"{table.columns[column]}: {description}"
+    described = f"{table.columns[column]}: {description}"
     notes = (INTERVALS,) if any(entry.ci95 is not None for _, entry in cells) else ()
-    return Picture(table.columns[column], chart, told, numbered, bool(ghosts), notes=notes)
+    return Picture(table.columns[column], chart, described, numbered, bool(ghosts), notes=notes)
 
 
 def _names(table: Table, rows: Sequence[Row]) -> list[str]:
     """The rows' names out of their heads, but for a head that all of the table's rows share."""
-    told = [n for n in range(len(table.heads)) if len({row.head[n] for row in table.rows}) > 1] or [0]
-    return [plain(" · ".join(text for n in told if (text := _named(table.heads[n], row.head[n])))) for row in rows]
+    varying = [n for n in range(len(table.heads)) if len({row.head[n] for row in table.rows}) > 1] or [0]
+    return [plain(" · ".join(text for n in varying if (text := _named(table.heads[n], row.head[n])))) for row in rows]
 
 
 def _named(head: str, text: str) -> str:

@@ -44,8 +44,8 @@ def bins(panel: BinPanel, x_name: str, preset: str, paper: Paper | None) -> Pict
         f"{name}: {', '.join('none' if point is None else phrases.score(point[0]) for point in points_)}"
         for name, points_ in panel.series.items()
     )
-    told = f"{panel.title}, most similar first: {description}"
-    return Picture(panel.title, chart, told, numbered, bool(ghosts), panel.note, (INTERVALS,))
+    described = f"{panel.title}, most similar first: {description}"
+    return Picture(panel.title, chart, described, numbered, bool(ghosts), panel.note, (INTERVALS,))
 
 
 def _rows(

@@ -90,8 +90,8 @@ def lines(panel: Panel, curve: Curve, preset: str, paper: Paper | None) -> Pictu
     entries = [entry for line in panel.series for _, entry in line.points]
     notes = [INTERVALS] if any(entry.ci95 is not None for entry in entries) else []
     notes += [ACROSS] if levels else []
-    told = f"{panel.title}, by {curve.x}: {description}"
-    return Picture(panel.title, chart, told, numbered, bool(ghosts), notes=tuple(notes))
+    described = f"{panel.title}, by {curve.x}: {description}"
+    return Picture(panel.title, chart, described, numbered, bool(ghosts), notes=tuple(notes))
 
 
 def _alone(rows: Rows, x: Any, y: Any, ink: Any, shape: Any) -> list[Any]:

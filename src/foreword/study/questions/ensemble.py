@@ -64,10 +64,10 @@ def ensemble(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered
     above = over_grid(
         "The majority's answer is above the prompts' average on every task", adjusted(gaps), planned, "tasks"
     )
-    told = "" if not gaps else "; over examples, of these prompts alone"
+    scope = "" if not gaps else "; over examples, of these prompts alone"
     claim = "The majority of the prompts is at least as good as the best of them"
     counts = Test(claim, None, cases=(at_least, counted), note=f"counted and not tested; {HINDSIGHT}")
-    return (table, replace(above, note=above.note + told), counts)
+    return (table, replace(above, note=above.note + scope), counts)
 
 
 def _three(cells: Sequence[Cell], name: str) -> tuple[Entry, Entry, Entry]:

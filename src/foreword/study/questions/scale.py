@@ -74,7 +74,7 @@ def _curve(
         panel = Panel(title, "score, mean over tasks", tuple(lines), {} if _sized(cells) else dict(enumerate(names)))
         curve = Curve(caption, "parameters" if _sized(cells) else "model", (panel,), logarithmic=_sized(cells))
         there = values(cells, axis)
-        pairs = [(one, other) for one, other in claims if one in there and other in there]
+        pairs = [(value, lower) for value, lower in claims if value in there and lower in there]
         return (curve, *(_above(cells, axis, *pair, named_by) for pair in pairs))
 
     return question
