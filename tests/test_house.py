@@ -112,8 +112,8 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "app",
     ),
     "study": (
-        "base boundary command composed earlier fitting folds places positions preset profiled remembered representable "
-        "resolve spec",
+        "base boundary command composed earlier fitting folds places positions preset profiled recorded remembered "
+        "representable resolve spec",
         "consistent measure",
         "grid trial",
         "cost gate plan stored",

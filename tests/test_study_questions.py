@@ -239,7 +239,8 @@ def test_shift_is_a_row_a_task() -> None:
 
 def test_the_vote_of_five_is_scored() -> None:
     cells = [cell("pt", "boolq", 0.7, seed, model="t5-xxl") for seed in range(5)]
-    table, claim = asked("ensemble", cells, "lester2021-ensemble")
+    table, above, claim = asked("ensemble", cells, "lester2021-ensemble")
+    assert above.claim == "The majority's answer is above the prompts' average on every task" and above.holds
     mean, best, voted = table.rows[0].entries
     records = [each.record for each in cells if each.record]
     right = sum(sum(record.answers[place].output == "yes" for record in records) > 2 for place in range(EXAMPLES))
@@ -253,9 +254,10 @@ def test_costs_are_counted_and_timed() -> None:
     curve = tuple({"step": float(step), "dev": dev} for step, dev in ((2, -10.0), (4, -49.6), (6, -40.0), (8, -50.0)))
     one = cell("pt", "boolq", 0.5, model="t5-small", length=5, curve=curve, shape={"layers": 3, "hidden": 4})
     assert one.record is not None and near(one.record) == pytest.approx(8.0 * 4 / 8)
-    (times,) = asked("convergence", [one], "lester2021-convergence")
+    times, sooner = asked("convergence", [one], "lester2021-convergence")
+    assert sooner.holds is None and sooner.note == "not run", "one length is no comparison"
     assert times.rows[0].entries[0].score == pytest.approx(4.0) and times.rows[0].entries[0].unit == "s"
-    (table,) = asked("parameters", [one], "lester2021-parameters")
+    table, _ = asked("parameters", [one], "lester2021-parameters")
     assert [(row.head, row.entries[0].score) for row in table.rows] == [
         (("pt", "5"), 7.0),
         (("prefix tuning (counted)", "5"), 2 * 3 * 4 * 5),

@@ -65,7 +65,7 @@ def test_a_cell_says_all_that_it_rests_on(html: str, main: StudyPage) -> None:
     assert html.count('<details class="behind"') == 70 and f'id="c-{row.cells[0]}"' in html
     assert "max_steps" in html and "40, 50" in html, "a setting that differs"
     assert "decoding" in html and "greedy, at most 48 tokens." in html
-    assert "hidden size of the reparameterisation" in html, "what is not decided is said too"
+    assert "width of the reparameterisation" in html, "what is not decided is said too"
 
 
 def test_every_number_that_the_paper_has_finds_it(main: StudyPage) -> None:

@@ -64,7 +64,7 @@ def study(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME]...", help="Studies, TOML files, `all`; or `show OUT` for what is there already."
+            metavar="[NAME]...", help="Studies, TOML files, `all`; or `show OUT...` for what is there already."
         ),
     ] = None,
     listing: Listing = False,
@@ -92,7 +92,7 @@ def study(
         _list(as_json)
         return
     if names[0] == SHOW:
-        _show_all(Path(names[1] if len(names) > 1 else flags["out"] or "runs/study-smoke"), only, as_json)
+        _show_all(names[1:] or [flags["out"] or "runs/study-smoke"], only, as_json)
         return
     scale = flags["scale"] or "smoke"
     job = _job(flags, scale)
@@ -144,7 +144,12 @@ def _laid(names: list[str], scale: str, overrides: Given, only: list[str]) -> li
     from foreword.study import preset as presets
     from foreword.study.grid import lay_out
     from foreword.study.questions import known_questions
+    from foreword.util.errors import ForewordError
 
+    if ALL in names and names != [ALL]:
+        raise ForewordError(
+            f"`{ALL}` is every study, and {', '.join(n for n in names if n != ALL)} is named beside it; give one of both."
+        )
     chosen = [known_questions(presets.preset(name)) for name in (presets.names() if names == [ALL] else names)]
     if names == [ALL]:
         chosen = [preset for preset in chosen if scale in preset.scales]
@@ -189,10 +194,16 @@ def _run(laid: Study, job: Job, executor: str, retry_failed: bool) -> bool:
     return tally.failed > 0
 
 
-def _show_all(out: Path, only: list[str], as_json: bool) -> None:
+def _show_all(outs: list[str], only: list[str], as_json: bool) -> None:
     from foreword.study import stored
+    from foreword.util.errors import unknown
 
-    for name in stored.names(out):
+    there = [(Path(out), name) for out in outs for name in stored.names(Path(out))]
+    questions = {question for out, name in there for question in stored.read_specs(out, name)[0]["preset"]["questions"]}
+    for question in only:
+        if question not in questions:
+            raise unknown(f"question of the studies in {', '.join(outs)}", question, questions)
+    for out, name in there:
         _show(out, name, only, as_json)
 
 

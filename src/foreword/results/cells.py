@@ -55,7 +55,8 @@ class Cell:
     """id: digest of all settings that the cell was asked with. paper: the coordinates of the paper's number that it is held against, in
     the paper's words (`model`, `task`, `method`, `length`, ...): the names that differ from `at` are stand-ins. examples: planned, where
     that is known. record: None unless it is done. cause: why a failed cell failed, in one sentence. shape: of the model that answered:
-    its `parameters`, `hidden` size and `layers`, where it is done. scored: which examples; None where that is not known."""
+    its `parameters`, `hidden` size and `layers`, where it is done. scored: which examples; None where that is not known. train_limit: at
+    most so many training examples; None where all of them are taken."""
 
     id: str
     at: Coordinates
@@ -66,6 +67,7 @@ class Cell:
     examples: int | None = None
     shape: Mapping[str, int] = field(default_factory=dict)
     scored: Scored | None = None
+    train_limit: int | None = None
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,9 @@ class Entry:
     score: mean over seeds, None where nothing is done; spread: standard deviation over seeds, None with fewer than two. ci95: over
     examples and seeds. seeds, examples: done, of seeds_planned, examples_planned. metric, model, task: ours. paper: coordinates of the
     paper's number. cells: ids. cause: why there is no number, or why seeds are missing. unit: what the score is in, "" for points of
-    0 to 100. scored: which examples, of each task; empty where that is not known. clusters: how many the examples come in, over which
-    ci95 is; 0 where each stands alone, and where several tasks are put together."""
+    0 to 100. scored: which examples, of each task; empty where that is not known. recipes: how ours was trained and what it was shown, by
+    the paper's name of the task, in the words of `Number.recipe`; empty where that is not known. clusters: how many the examples come in,
+    over which ci95 is; 0 where each stands alone, and where several tasks are put together."""
 
     score: float | None
     spread: float | None
@@ -93,6 +96,7 @@ class Entry:
     cause: str = ""
     unit: str = ""
     scored: tuple[Scored, ...] = ()
+    recipes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     clusters: int = 0
 
 
@@ -162,7 +166,7 @@ class Matrix:
 class BinPanel:
     """edges: [K + 1] of the similarity, falling (most similar first). counts: [K] examples. series: name to (score, low, high) of each
     bin, None in an empty one; low and high None with too few examples. paper: coordinates, to which the series' method and the bin's
-    number from 1 are added."""
+    number from 1 are added. note: what the intervals speak of."""
 
     title: str
     y: str
@@ -171,6 +175,7 @@ class BinPanel:
     series: Mapping[str, tuple[tuple[float, float | None, float | None] | None, ...]]
     paper: Mapping[str, str] = field(default_factory=dict)
     cause: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)

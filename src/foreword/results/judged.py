@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,8 +19,11 @@ RULE = (
     "A cell agrees where the whole 95% interval of ours less the paper's lies within ±{margin:g} points, and differs where that interval "
     "leaves out zero and the two are more than {margin:g} points apart; everything else cannot be said. The interval joins ours (over "
     "seeds and examples) with the paper's: its spread over runs, where it gives one, and how exactly it was printed or read off. Nothing "
-    "is said of a cell where another model, task or metric stood in for the paper's, where ours is scored on another split than the "
-    "paper's or on a part of the official split, where seeds or examples are missing, or of one seed of a tuned method."
+    "is said of a cell where another model, task or metric stood in for the paper's, where ours had other settings (prompt length, init, "
+    "reparameterisation, optimizer, learning rate, batch size, steps, training examples, retriever; as far as the paper's are known), "
+    "where ours is scored on another split than the paper's or on a part of the official split, where seeds or "
+    "examples are missing, or of one seed of a tuned method. Not compared: the wording, the decoding, the precision, the retriever's "
+    "encoder, the unit of the learning rate, its schedule and the weight decay."
 )
 
 
@@ -42,8 +46,54 @@ def rule(margin: float = MARGIN) -> str:
 def stand_ins(entry: Entry, number: Number | None) -> list[str]:
     """What of this number is not the paper's own, each as `reference for bloom-1b1`."""
     coordinates = (number.held if number else {}) | dict(entry.paper)
-    pairs = [(entry.model, coordinates.get("model", "")), (entry.task, coordinates.get("task", ""))]
+    model = coordinates.get("model", "")
+    if same_name(entry.model, model) and not entry.unit:
+        model = _checkpoint(model, coordinates)
+    pairs = [(entry.model, model), (entry.task, coordinates.get("task", ""))]
     return [f"{ours} for {theirs}" for ours, theirs in pairs if theirs and not same_name(ours, theirs)]
+
+
+def _checkpoint(model: str, at: Mapping[str, str]) -> str:
+    """Which of the two kinds of T5 1.1 the paper has at this place: as pre-trained by span corruption, which all weights are trained of, or
+    after LM adaptation. Of another model, its name."""
+    if model not in ALIASES or not model.startswith("t5-"):
+        return model
+    plain = at.get("method") in ("full-ft", "multi-task") or at.get("objective") in ("span", "sentinel")
+    steps = at.get("adaptation", "100000")
+    if steps not in ("0", "100000"):
+        return f"{model} after {steps} steps of LM adaptation"
+    if plain or steps == "0":
+        return f"t5-v1_1-{model.removeprefix('t5-')}"
+    return f"{model}-lm-adapt"
+
+
+def trained_otherwise(entry: Entry, number: Number | None) -> list[str]:
+    """What of how this number came about is not as in the paper, each as `40 steps for 30,000`; nothing of what is not known of either,
+    and of a count, which no training changes."""
+    if number is None or entry.unit == "numbers":
+        return []
+    apart: dict[str, tuple[list[str], list[str]]] = {}
+    for task, ours in entry.recipes.items():
+        trained_on = number.recipe_of(entry.paper.get("source") or task)  # which need not be the task that is scored
+        theirs = number.recipe_of(task) | {EXAMPLES: trained_on.get(EXAMPLES, "")}
+        for name in theirs:
+            if ours.get(name) and theirs[name] and _differ(name, ours[name], theirs[name]):
+                pair = apart.setdefault(name, ([], []))
+                pair[0].append(ours[name])
+                pair[1].append(theirs[name])
+    return [RECIPE.get(name, f"{name} {{}} for {{}}").format(*map(_listed, pair)) for name, pair in apart.items()]
+
+
+def _differ(name: str, ours: str, theirs: str) -> bool:
+    """Whether a setting is another than the paper's. Training examples are where fewer were taken."""
+    if name == EXAMPLES and ours.isdecimal():
+        return int(ours) < int(theirs)
+    return ours != theirs
+
+
+def _listed(values: Sequence[str]) -> str:
+    """The different values of a setting over tasks, counts with their thousands marked."""
+    return " or ".join(dict.fromkeys(f"{int(value):,}" if value.isdecimal() else value for value in values))
 
 
 def judge(entry: Entry, number: Number | None, *, margin: float = MARGIN, tuned: bool = True) -> Verdict:
@@ -101,6 +151,9 @@ def _not_comparable(entry: Entry, number: Number, tuned: bool) -> str:
     other = stand_ins(entry, number)
     if other:
         return f"stood in: {', '.join(other)}"
+    otherwise = trained_otherwise(entry, number)
+    if otherwise:
+        return f"other settings: {', '.join(otherwise)}"
     if _metric(entry.metric) != _metric(number.metric):
         return f"ours is {phrases.title(entry.metric)}, the paper's {number.metric}"
     examples = _other_examples(entry, number)
@@ -141,6 +194,14 @@ def same_name(ours: str, theirs: str) -> bool:
     return name == theirs or name in ALIASES.get(theirs, ())
 
 
+EXAMPLES = "training examples"
+# Settings of a recipe with ours and the paper's.
+RECIPE = {
+    "length": "{} prompt tokens for {}",
+    "steps": "{} steps for {}",
+    "batch size": "batches of {} for {}",
+    EXAMPLES: "{} training examples for {}",
+}
 SUPERGLUE = {"boolq", "cb", "copa", "multirc", "record", "rte", "wic", "wsc"}
 ALIASES = {
     **{f"t5-{size}": (f"t5-{size}-lm-adapt", f"t5-v1_1-{size}") for size in ("small", "base", "large", "xl", "xxl")},
@@ -159,6 +220,11 @@ _METRICS = {
     "accuracy": ("accuracy", "wsc"),
     "SuperGLUE score": ("mean over tasks",),
 }
+
+
+def metric_key(name: str) -> str:
+    """What a metric of ours is called among a paper's coordinates, where it gives several of one task; of another, its own name."""
+    return {"accuracy": "accuracy", "F1": "f1", "F1 over answers": "f1a", "exact match": "em"}.get(_metric(name), name)
 
 
 def _metric(name: str) -> str:

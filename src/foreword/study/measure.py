@@ -17,6 +17,7 @@ from foreword.results.clusters import clusters_of
 from foreword.results.judged import same_name
 from foreword.results.record import Record
 from foreword.study.preset import Preset
+from foreword.study.recorded import recipes_of, scored_by
 from foreword.util import phrases
 from foreword.util.errors import ForewordError
 
@@ -79,8 +80,7 @@ def records_of(cells: Iterable[Cell]) -> list[Record]:
 
 
 def entry(cells: Sequence[Cell], *, paper: dict[str, str] | None = None, by: str = "") -> Entry:
-    """The number of cells that differ in their seed alone. by: another metric of theirs than the deciding one, whose examples' numbers are
-    not kept: it has no interval."""
+    """The number of cells that differ in their seed alone. by: another metric of theirs than the deciding one."""
     first = cells[0]
     records = records_of(cells)
     causes = dict.fromkeys(cell.cause for cell in cells if cell.state == "failed")
@@ -101,13 +101,12 @@ def entry(cells: Sequence[Cell], *, paper: dict[str, str] | None = None, by: str
         cells=tuple(cell.id for cell in cells),
         cause=cause,
         scored=tuple(dict.fromkeys(cell.scored for cell in cells if cell.scored is not None)),
+        recipes=recipes_of(cells),
     )
     if not records:
         return blank
     if by not in ("", records[0].primary):
-        mean, spread = stats.mean_std([record.scores[by] for record in records])
-        examples = len(records[0].answers)
-        return replace(blank, score=mean, spread=spread if len(records) > 1 else None, examples=examples)
+        return scored_by(blank, records, [by], by)
     measure, numbers = metric(records[0].primary), cube(records)
     mean, spread = stats.mean_std(measure.from_sums(numbers.sum(axis=1)))
     clusters = clusters_of(records, [answer.id for answer in records[0].answers])
@@ -133,8 +132,8 @@ def grouped(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list
 
 
 def combined(entries: Sequence[Entry], task: str, paper: dict[str, str]) -> Entry:
-    """The mean over tasks, as SuperGLUE's score is: its interval from those of the tasks, taken to be independent; its spread likewise.
-    There is no number where a task has none."""
+    """The mean over tasks, as SuperGLUE's score is: its interval from those of the tasks, each end by itself (Zou and Donner 2008), taken
+    to be independent; its spread likewise. There is no number where a task has none, and no interval where a task has none."""
     lacking = [each for each in entries if each.score is None]
     first = entries[0]
     base = replace(
@@ -148,17 +147,20 @@ def combined(entries: Sequence[Entry], task: str, paper: dict[str, str]) -> Entr
         clusters=0,
         metric="mean over tasks",
         scored=tuple(scored for each in entries for scored in each.scored),
+        recipes={task: own for each in entries for task, own in each.recipes.items()},
     )
     if lacking:
         cause = f"{lacking[0].task}: {lacking[0].cause}"
         return replace(base, score=None, spread=None, ci95=None, cause=cause)
     scores = [each.score or 0.0 for each in entries]
     mean = sum(scores) / len(scores)
-    halves = [(each.ci95[1] - each.ci95[0]) / 2 for each in entries if each.ci95 is not None]
-    half = sqrt(sum(value**2 for value in halves)) / len(entries)
+    ends = [each.ci95 for each in entries if each.ci95 is not None]
+    below = sqrt(sum((score - low) ** 2 for score, (low, _) in zip(scores, ends, strict=False))) / len(entries)
+    above = sqrt(sum((high - score) ** 2 for score, (_, high) in zip(scores, ends, strict=False))) / len(entries)
+    ci95 = (mean - below, mean + above) if len(ends) == len(entries) else None
     spreads = [each.spread for each in entries if each.spread is not None]
     spread = sqrt(sum(value**2 for value in spreads)) / len(entries) if len(spreads) == len(entries) else None
-    return replace(base, score=mean, spread=spread, ci95=(mean - half, mean + half), cause="")
+    return replace(base, score=mean, spread=spread, ci95=ci95, cause="")
 
 
 def difference(ours: Sequence[Cell], theirs: Sequence[Cell]) -> Difference | None:

@@ -121,8 +121,17 @@ class Priced:
         whole = [line.seconds for line in self.lines]
         time = phrases.duration(sum(seconds or 0.0 for seconds in whole))
         tokens, flop = sum(line.tokens for line in self.lines), sum(line.flop for line in self.lines)
-        lacking = f" without {whole.count(None)} lines of models whose size is not known" if None in whole else ""
-        yield f"{len(self.study.cells)} cells, {tokens / 1e6:,.0f} M tokens, {flop / 1e15:,.3g} PFLOP: about {time}{lacking}."
+        count = f"{phrases.plural(len(self.study.cells), 'cell')}, {tokens / 1e6:,.0f} M tokens"
+        if whole.count(None) < len(whole):
+            yield f"{count}, {flop / 1e15:,.3g} PFLOP: about {time}."
+        else:
+            yield f"{count}."
+        unknown_size = list(dict.fromkeys(line.model for line in self.lines if line.seconds is None))
+        if unknown_size:
+            yield (
+                f"Not in the time: {phrases.plural(whole.count(None), 'line')} of {', '.join(unknown_size)}, whose size is not known and "
+                "which is not on this machine."
+            )
         if any(line.measured for line in self.lines):
             yield "Measured on a few steps and answers here: lines of models and data at hand."
         if not all(line.measured for line in self.lines):
@@ -138,20 +147,41 @@ class Priced:
         """Of each task its own examples, and by name what it is trained on where that is another."""
         for task, lines in grouped(self.lines, lambda line: line.task).items():
             others = dict.fromkeys(line.trained_on for line in lines if line.trained_on)
-            size = [f"{lines[0].train:,} train"] * bool(lines[0].train) + [f"{lines[0].scored:,} scored"]
+            first = lines[0]
+            size = [f"{n:,} {what}" for n, what in ((first.train, "train"), (first.scored, "scored")) if n] or [
+                "not counted"
+            ]
             yield f"{task} {', '.join([*size, *(f'trained on {names}' for names in others)])}"
 
 
+# Named also where they are the default: what a paper's recipe is known by.
+ALWAYS = (
+    "tuning.prompt_length",
+    "tuning.init",
+    "tuning.optimizer",
+    "tuning.learning_rate",
+    "tuning.batch_size",
+    "tuning.max_steps",
+)
+LEFT_OUT = {"model", "task", "methods", "tuning", "out"}
+
+
 def settings(study: Study) -> dict[str, str]:
-    """Every setting of its runs that is not the default, with all its values."""
+    """Every setting of its runs that is not the default in all of them, and those of a recipe, each with all its values."""
+    runs = [cell.settings() for cell in study.cells]
+    changed = {name for run in runs for name in _plain(run, exclude_defaults=True)} | set(ALWAYS)
     values: dict[str, dict[str, None]] = {}
-    for cell in study.cells:
-        run = cell.settings()
-        plain = run.model_dump(exclude={"model", "task", "methods", "tuning", "out"}, exclude_defaults=True)
-        plain |= {f"tuning.{key}": value for key, value in run.tuning.model_dump(exclude_defaults=True).items()}
-        for key, value in plain.items():
-            values.setdefault(key, {})[str(value)] = None
-    return {key: ", ".join(each) for key, each in sorted(values.items())}
+    for run in runs:
+        for name, value in _plain(run).items():
+            if name in changed:
+                values.setdefault(name, {})[str(value)] = None
+    return {name: ", ".join(each) for name, each in sorted(values.items())}
+
+
+def _plain(run: Run, *, exclude_defaults: bool = False) -> dict[str, Any]:
+    """A run's settings under the names that they are set by."""
+    plain = run.model_dump(exclude=LEFT_OUT, exclude_defaults=exclude_defaults)
+    return plain | {f"tuning.{k}": v for k, v in run.tuning.model_dump(exclude_defaults=exclude_defaults).items()}
 
 
 def at_hand(run: Run) -> bool:

@@ -50,7 +50,7 @@ class Folder:
         if not path.is_file():
             return None
         try:
-            state = State(**read_object(path, "state of a cell"))
+            state = State(**_object(path, "state of a cell"))
         except TypeError as error:
             raise ForewordError(
                 f"{path} is not of the shape this version writes ({error}); delete it and run the study again."
@@ -92,6 +92,15 @@ class Folder:
         return self.out / CELLS / f"{id_}.json"
 
 
+def _object(path: Path, what: str) -> dict[str, Any]:
+    """A JSON object that a study wrote. Raises ForewordError where it is damaged, with what to do about it."""
+    try:
+        return read_object(path, what)
+    except ForewordError as error:
+        reason = str(error).rpartition(";")[0] or str(error).rstrip(".")
+        raise ForewordError(f"{reason}; delete it and run the study again.") from error
+
+
 def document_path(out: Path, name: str) -> Path:
     """Where it stands what a study is."""
     return out / STUDIES / f"{name}.json"
@@ -102,7 +111,7 @@ def keep(out: Path, study: Study, command: str) -> None:
     ForewordError where the same study stands there at another scale."""
     path = document_path(out, study.preset.name)
     if path.is_file():
-        scale = read_object(path, "study").get("scale")
+        scale = _object(path, "study").get("scale")
         if scale != study.scale:
             raise ForewordError(
                 f"{out} holds the study {study.preset.name} at the scale {scale}, and the scale {study.scale} is asked for; give --out "
@@ -153,7 +162,7 @@ def names(out: Path) -> list[str]:
 def read_specs(out: Path, name: str) -> tuple[dict[str, Any], tuple[CellSpec, ...]]:
     """The document of a study and its cells, without their records. Raises ForewordError where there is none."""
     path = document_path(out, name)
-    document = read_object(path, "study")
+    document = _object(path, "study")
     try:
         document |= {name: str(document[name]) for name in ("scale", "command")}
         Preset.model_validate(document["preset"]).at(document["scale"])
@@ -204,7 +213,9 @@ def _cell(folder: Folder, spec: CellSpec, claimed: dict[str, int]) -> Cell:
     if state.state == "failed":
         return Cell(spec.id, spec.at, spec.paper, "failed", cause=state.cause)
     scored = None if state.scored is None else Scored(**state.scored)
-    return Cell(spec.id, spec.at, spec.paper, "done", folder.record(spec.id), "", state.examples, state.shape, scored)
+    limit = spec.run.get("train_limit") or spec.run.get("limit")
+    record = folder.record(spec.id)
+    return Cell(spec.id, spec.at, spec.paper, "done", record, "", state.examples, state.shape, scored, limit)
 
 
 def units_left(folder: Folder, units: Mapping[str, Sequence[CellSpec]]) -> list[str]:

@@ -83,7 +83,8 @@ def _bins(bins: Bins) -> Iterator[Grid]:
         rows = [("examples", *map(str, panel.counts))]
         for name, points in panel.series.items():
             rows.append((name, *("" if point is None else phrases.score(point[0]) for point in points)))
-        yield Grid(f"{bins.caption}: {panel.title} ({panel.y})", ("", *names), tuple(rows))
+        note = f"; {panel.note}" if panel.note else ""
+        yield Grid(f"{bins.caption}: {panel.title} ({panel.y}){note}", ("", *names), tuple(rows))
 
 
 def _test(test: Test) -> tuple[str, str, str, str]:

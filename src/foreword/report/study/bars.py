@@ -3,13 +3,25 @@ interval where there is one."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
 
 from foreword.report.drawing import CARD, INK, MUTED, axis_of, colour_of, plain
 from foreword.report.study.held import hold
-from foreword.report.study.marks import LARGE, WIDTH, Picture, Rows, colours, ghost_of, point_of, value
+from foreword.report.study.marks import (
+    INTERVALS,
+    LARGE,
+    WIDTH,
+    Picture,
+    Rows,
+    colours,
+    ghost_of,
+    log_ticks,
+    point_of,
+    value,
+)
 from foreword.results.cells import Entry, Row, Table
 from foreword.results.papers import Paper
 from foreword.util import phrases
@@ -24,7 +36,7 @@ def numbers_in(table: Table, column: int) -> list[tuple[Row, Entry]]:
 def bars(table: Table, column: int, preset: str, paper: Paper | None) -> Picture:
     """One column of a table: a bar a row, its interval as a line, the paper's number as an open diamond."""
     cells = numbers_in(table, column)
-    names = [plain(" · ".join(filter(None, row.head))) for row, _ in cells]
+    names = _names(table, [row for row, _ in cells])
     methods = [entry.paper.get("method", row.head[-1]) for row, entry in cells]
     every = colours(
         entry.paper.get("method", row.head[-1])
@@ -55,9 +67,11 @@ def bars(table: Table, column: int, preset: str, paper: Paper | None) -> Picture
         else alt.Scale(domain=[min(0.0, *values), max(values) * 1.03 or 1.0], nice=False)
     )
     metrics = {entry.metric for _, entry in cells}
-    scored = phrases.title(cells[0][1].metric) if len(metrics) == 1 else "score, each task by its own metric"
+    scored = phrases.title(cells[0][1].metric) if len(metrics) == 1 else "score, each row by its own metric"
     title = {"numbers": "numbers trained", "s": "seconds"}.get(unit, scored) + " (log scale)" * logarithmic
-    x = alt.X("x:Q", scale=scale, axis=axis_of(title, **({**LARGE, "tickCount": 5} if logarithmic else {})))
+    x = alt.X(
+        "x:Q", scale=scale, axis=axis_of(title, **({**LARGE, "values": log_ticks(values)} if logarithmic else {}))
+    )
     # Of the names, in pixels, in a wide font: the reader's is not known.
     room = min(240, max(7.4 * len(name) for name in names))
     y = alt.Y(
@@ -73,7 +87,22 @@ def bars(table: Table, column: int, preset: str, paper: Paper | None) -> Picture
     layers += _theirs(ghosts, x, y, scale)
     chart = alt.layer(*layers).properties(width=max(150, WIDTH + 60 - room), height=max(60, 26 * len(names)))
     description = "; ".join(f"{name}: {value(entry)}" for name, (_, entry) in zip(names, cells, strict=True))
-    return Picture(table.columns[column], chart, f"{table.columns[column]}: {description}", numbered, bool(ghosts))
+    described = f"{table.columns[column]}: {description}"
+    notes = (INTERVALS,) if any(entry.ci95 is not None for _, entry in cells) else ()
+    return Picture(table.columns[column], chart, described, numbered, bool(ghosts), notes=notes)
+
+
+def _names(table: Table, rows: Sequence[Row]) -> list[str]:
+    """The rows' names out of their heads, but for a head that all of the table's rows share."""
+    varying = [n for n in range(len(table.heads)) if len({row.head[n] for row in table.rows}) > 1] or [0]
+    return [plain(" · ".join(text for n in varying if (text := _named(table.heads[n], row.head[n])))) for row in rows]
+
+
+def _named(head: str, text: str) -> str:
+    """A part of a row's name, a number of tokens with its unit."""
+    return (
+        phrases.plural(int(text), "token") if head in ("prompt tokens", "prompt length") and text.isdecimal() else text
+    )
 
 
 def _theirs(ghosts: Rows, x: Any, y: Any, scale: Any) -> list[Any]:

@@ -7,7 +7,17 @@ from typing import Any
 import altair as alt
 
 from foreword.report.drawing import INK, MUTED, axis_of, colour_of, plain
-from foreword.report.study.marks import HEIGHT, WIDTH, Picture, Rows, colours, ghost_of, ghosts_behind, shape_by
+from foreword.report.study.marks import (
+    HEIGHT,
+    INTERVALS,
+    WIDTH,
+    Picture,
+    Rows,
+    colours,
+    ghost_of,
+    ghosts_behind,
+    shape_by,
+)
 from foreword.results.cells import BinPanel
 from foreword.results.papers import Paper
 from foreword.util import phrases
@@ -34,7 +44,8 @@ def bins(panel: BinPanel, x_name: str, preset: str, paper: Paper | None) -> Pict
         f"{name}: {', '.join('none' if point is None else phrases.score(point[0]) for point in points_)}"
         for name, points_ in panel.series.items()
     )
-    return Picture(panel.title, chart, f"{panel.title}, most similar first: {description}", numbered, bool(ghosts))
+    described = f"{panel.title}, most similar first: {description}"
+    return Picture(panel.title, chart, described, numbered, bool(ghosts), panel.note, (INTERVALS,))
 
 
 def _rows(
@@ -60,7 +71,7 @@ def _rows(
 
 def _counts(panel: BinPanel, places: list[str], x_name: str) -> Any:
     bars = alt.Chart(alt.Data(values=[{"x": place, "n": n} for place, n in zip(places, panel.counts, strict=True)]))
-    x = alt.X("x:N", sort=places, axis=axis_of(f"bin of {x_name} (1: most)", labelAngle=0, grid=False))
+    x = alt.X("x:N", sort=places, axis=axis_of(f"bin of {x_name} (1: most similar)", labelAngle=0, grid=False))
     return alt.layer(
         bars.mark_bar(color=MUTED, opacity=0.45).encode(x=x, y=alt.Y("n:Q", axis=axis_of("examples", tickCount=3))),
         bars.mark_text(dy=-6, color=INK, fontSize=11).encode(x=x, y="n:Q", text=alt.Text("n:Q", format=",")),

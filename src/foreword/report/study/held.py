@@ -9,20 +9,33 @@ from dataclasses import dataclass
 from foreword.prompts.methods import METHODS
 from foreword.report.study.values import StudyPage
 from foreword.results.cells import Answered, Curve, Entry, Matrix, Table
-from foreword.results.judged import Verdict, judge, stand_ins
+from foreword.results.judged import Verdict, judge, stand_ins, trained_otherwise
 from foreword.results.papers import Number, Paper, paper_of
 from foreword.util import phrases
 
 
 @dataclass(frozen=True)
 class Held:
-    """A measured number held against the paper's. place: what it is, in a few words. other: what stood in for what."""
+    """A measured number held against the paper's. place: what it is, in a few words. other: what stood in for what. trained: how ours was
+    trained, where the paper's was otherwise."""
 
     place: str
     entry: Entry
     number: Number | None
     verdict: Verdict
     other: tuple[str, ...]
+    trained: tuple[str, ...] = ()
+
+    @property
+    def differs(self) -> str:
+        """What is not as in the paper, in words; empty where nothing is known to be."""
+        return "; ".join([*self.other, *([f"other settings: {'; '.join(self.trained)}"] if self.trained else [])])
+
+    @property
+    def why(self) -> str:
+        """The reason of the verdict, short where `differs` says it."""
+        differs = self.verdict.word == "cannot say" and self.entry.score is not None and self.number is not None
+        return "for what differs" if differs and self.differs else self.verdict.reason
 
     @property
     def theirs(self) -> str:
@@ -37,7 +50,8 @@ def hold(entry: Entry, paper: Paper | None, preset: str, place: str = "") -> Hel
     number = paper.number(preset, entry.paper) if paper is not None else None
     tuned = varies(entry.paper.get("method", ""))
     other = tuple(stand_ins(entry, number)) if paper is not None else ()
-    return Held(place or placed(entry.paper), entry, number, judge(entry, number, tuned=tuned), other)
+    trained = tuple(trained_otherwise(entry, number))
+    return Held(place or placed(entry.paper), entry, number, judge(entry, number, tuned=tuned), other, trained)
 
 
 ORDER = ("method", "length", "init", "objective", "adaptation", "source", "task", "model")

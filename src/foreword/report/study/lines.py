@@ -12,6 +12,7 @@ from foreword.report.drawing import CARD, axis_of, colour_of, plain
 from foreword.report.study.held import hold
 from foreword.report.study.marks import (
     HEIGHT,
+    INTERVALS,
     LARGE,
     WIDTH,
     Picture,
@@ -19,6 +20,7 @@ from foreword.report.study.marks import (
     colours,
     ghost_of,
     ghosts_behind,
+    log_ticks,
     point_of,
     shape_by,
     value,
@@ -26,6 +28,8 @@ from foreword.report.study.marks import (
 from foreword.results.cells import Curve, Panel, Series
 from foreword.results.papers import Number, Paper
 from foreword.util import phrases
+
+ACROSS = "A dashed line across is a method without a soft prompt, a dotted one the paper's."
 
 
 def measured(panel: Panel) -> bool:
@@ -50,7 +54,7 @@ def lines(panel: Panel, curve: Curve, preset: str, paper: Paper | None) -> Pictu
         ghosts += _ghost_line(line, curve, preset, paper, ink, sized)
     behind = [row for row in ghosts if row["x"] is None]  # levels of the paper
     ghosts = [row for row in ghosts if row["x"] is not None]
-    scale = alt.Scale(type="log", nice=False) if curve.logarithmic else alt.Scale(nice=True, zero=False)
+    scale = alt.Scale(type="log", nice=False, padding=12) if curve.logarithmic else alt.Scale(nice=True, zero=False)
     x = alt.X("x:Q", scale=scale, axis=_x_axis(panel, curve, [*data, *ghosts]))
     y = alt.Y("y:Q", scale=alt.Scale(zero=False), axis=axis_of(phrases.title(panel.y)))
     ink_by, detail = alt.Color("ink:N", scale=None), "series:N"
@@ -68,8 +72,9 @@ def lines(panel: Panel, curve: Curve, preset: str, paper: Paper | None) -> Pictu
         layers.append(
             across.mark_rule(strokeDash=[6, 4], strokeWidth=1.6).encode(y=y, color=ink_by, description="hover:N")
         )
-    if data:
-        base = alt.Chart(alt.Data(values=data))
+    drawn = [row for row in data if sum(other["series"] == row["series"] for other in data) > 1]
+    if drawn:
+        base = alt.Chart(alt.Data(values=drawn))
         layers += [
             base.mark_area(opacity=0.16).encode(x=x, y=alt.Y("lo:Q"), y2="hi:Q", color=ink_by, detail=detail),
             base.mark_line(strokeWidth=1.8).encode(x=x, y=y, color=ink_by, detail=detail),
@@ -77,11 +82,33 @@ def lines(panel: Panel, curve: Curve, preset: str, paper: Paper | None) -> Pictu
                 x=x, y=y, color=ink_by, shape=shape, description="hover:N", href="link:N"
             ),
         ]
+    layers += _alone([row for row in data if row not in drawn], x, y, ink_by, shape)
     chart = alt.layer(*layers).properties(width=WIDTH, height=HEIGHT)
     description = "; ".join(
         f"{line.name}: {', '.join(f'{value(entry)} at {at:g}' for at, entry in line.points)}" for line in panel.series
     )
-    return Picture(panel.title, chart, f"{panel.title}, by {curve.x}: {description}", numbered, bool(ghosts))
+    entries = [entry for line in panel.series for _, entry in line.points]
+    notes = [INTERVALS] if any(entry.ci95 is not None for entry in entries) else []
+    notes += [ACROSS] if levels else []
+    described = f"{panel.title}, by {curve.x}: {description}"
+    return Picture(panel.title, chart, described, numbered, bool(ghosts), notes=tuple(notes))
+
+
+def _alone(rows: Rows, x: Any, y: Any, ink: Any, shape: Any) -> list[Any]:
+    """Lines of one point: each with its interval, side by side where they share a place."""
+    layers = []
+    for n, row in enumerate(rows):
+        aside = 9 * (n - (len(rows) - 1) / 2)
+        base = alt.Chart(alt.Data(values=[row]))
+        layers += [
+            base.mark_rule(strokeWidth=1.8, opacity=0.5, xOffset=aside).encode(
+                x=x, y=alt.Y("lo:Q"), y2="hi:Q", color=ink
+            ),
+            base.mark_point(filled=True, size=60, opacity=1, stroke=CARD, strokeWidth=0.8, xOffset=aside).encode(
+                x=x, y=y, color=ink, shape=shape, description="hover:N", href="link:N"
+            ),
+        ]
+    return layers
 
 
 def _ghost_line(line: Series, curve: Curve, preset: str, paper: Paper | None, ink: str, sized: bool) -> Rows:
@@ -133,4 +160,6 @@ def _x_axis(panel: Panel, curve: Curve, rows: Rows) -> Any:
     places = sorted({float(row["x"]) for row in rows})
     if curve.logarithmic and len(places) <= 12 and "parameters" not in curve.x:
         return axis_of(title, values=places, format="d", labelOverlap="greedy")
+    if curve.logarithmic:
+        return axis_of(title, **LARGE, values=log_ticks(places))
     return axis_of(title, **LARGE, tickCount=5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from foreword.results.papers import Number
 from foreword.util import phrases
 
 WIDTH, HEIGHT = 320, 220
+INTERVALS = "Lines through marks and bands around them are 95% intervals; a mark without one has none."
 # Of an axis with numbers as 10k, 10M, 10B, those left out that have no room.
 LARGE: Mapping[str, Any] = {
     "labelExpr": "replace(format(datum.value, '~s'), 'G', 'B')",
@@ -27,13 +29,30 @@ Rows = list[dict[str, Any]]
 @dataclass(frozen=True)
 class Picture:
     """chart: of the chart library. description: the text for a reader who cannot see it. series: name to colour number, for the
-    legend. ghosts: whether the paper's points stand in it."""
+    legend. ghosts: whether the paper's points stand in it. text: what is said below its title. notes: sentences on how to read it, which
+    several pictures may share."""
 
     title: str
     chart: Any
     description: str
     series: dict[str, int]
     ghosts: bool
+    text: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def log_ticks(values: Iterable[float]) -> list[float]:
+    """Where the ticks of a log scale stand: at powers of ten, between them too where there are few, so that no two crowd."""
+    positive = [value for value in values if value > 0]
+    if not positive:
+        return []
+    low, high = math.floor(math.log10(min(positive))), math.ceil(math.log10(max(positive)))
+    step = max(1, math.ceil((high - low) / 6))
+    powers = [10.0**power for power in range(low, high + 1, step)]
+    within = [power for power in powers if min(positive) <= power <= max(positive)]
+    if len(within) > 1:
+        return powers
+    return [factor * 10.0**power for power in range(low, high + 1) for factor in (1, 2, 5)]
 
 
 def colours(names: Iterable[str]) -> dict[str, int]:

@@ -20,6 +20,7 @@ from foreword.results.papers import paper_of
 from foreword.util import phrases
 from foreword.util.files import write_text
 
+EACH = '<p class="small">Each claim is tested by itself; what is adjusted within a claim, it says.</p>'
 SCRIPTS = ("tables.js", "study.js")
 
 
@@ -49,6 +50,7 @@ def headline(helds: Sequence[Held], page: StudyPage) -> str:
     if not known:
         return f"{setting.progress(page.cells)}. {_unheld(page)}"
     count, others = counted(list(helds)), sum(bool(held.other) for held in known)
+    otherwise = sum(bool(held.trained) and not held.other for held in known)
     if others == len(known):
         return (
             f"Another model or task stood in for the paper's in all {phrases.plural(others, 'number')} that the paper has, so none of them "
@@ -58,6 +60,8 @@ def headline(helds: Sequence[Held], page: StudyPage) -> str:
     sentence += f"{count['cannot say']} it cannot be said."
     if others:
         sentence += f" In {others} another model or task stood in for the paper's."
+    if otherwise:
+        sentence += f" In {otherwise} ours had other settings than the paper's."
     return sentence
 
 
@@ -88,7 +92,9 @@ def _study(page: StudyPage, before: str, shown: set[str], budget: int) -> str:
     tests = [answer for answered in page.answers.values() for answer in answered if isinstance(answer, Test)]
     claims = [claim for claim in (paper.claims if paper else ()) if page.name in claim.figures]
     findings = (
-        f'<ul class="findings">{"".join(map(parts.finding, tests))}</ul>' if tests else "<p>No claim was tested.</p>"
+        f'<ul class="findings">{"".join(map(parts.finding, tests))}</ul>{EACH if len(tests) > 1 else ""}'
+        if tests
+        else "<p>No claim was tested.</p>"
     )
     conclusions = "".join(f"<li>{escape(claim.text)} <span class=rest>({claim.known})</span></li>" for claim in claims)
     notes = "".join(f"<p>{escape(note)}</p>" for note in (*page.notes, *_small_scale(page)))
@@ -127,42 +133,34 @@ def _how(page: StudyPage) -> str:
 
 
 def _every(helds: Sequence[Held]) -> str:
-    heads = (
-        "what",
-        "ours",
-        "95% interval",
-        "seeds",
-        "examples",
-        "stood in",
-        "the paper's",
-        "known",
-        "where",
-        "verdict",
-        "why",
-    )
+    heads = ("what", "ours", "rests on", "the paper's", "not as in the paper", "verdict")
     rows = [_line(held) for held in helds]
     return f'<p class="small">{escape(rule())}</p>' + parts.table(
-        "Every number beside the paper's", heads, rows, text=(5, 7, 8, 9, 10)
+        "Every number beside the paper's", heads, rows, text=(2, 4, 5)
     )
 
 
 def _line(held: Held) -> str:
     entry, number = held.entry, held.number
-    planned = "" if entry.examples_planned is None else f" of {entry.examples_planned:,}"
-    ours = value(entry) if entry.score is not None else "–"
-    sort = "" if entry.score is None else f' data-sort="{entry.score!r}"'
-    theirs = "" if number is None else f' data-sort="{number.value!r}"'
     word = held.verdict.word
+    ours = value(entry) if entry.score is not None else "–"
+    between = "" if entry.ci95 is None else phrases.between(*entry.ci95)
+    known = "" if number is None else f"{number.known}, {number.place}"
     cells = (
-        f"<td{sort}>{escape(ours)}</td>",
-        f"<td>{'' if entry.ci95 is None else phrases.between(*entry.ci95)}</td>",
-        f"<td>{entry.seeds} of {entry.seeds_planned}</td>",
-        f"<td>{entry.examples:,}{planned}{f' in {entry.clusters:,} clusters' if entry.clusters else ''}</td>",
-        f'<td class="words">{escape("; ".join(held.other) or "nothing")}</td>',
-        f"<td{theirs}>{escape(held.theirs) or '–'}</td>",
-        f'<td class="words">{"" if number is None else number.known}</td>',
-        f'<td class="words">{"" if number is None else escape(number.place)}</td>',
-        f'<td class="words"><span class="verdict {parts.TONES[word]}">{word}</span></td>',
-        f'<td class="words">{escape(held.verdict.reason)}</td>',
+        _number(entry.score, ours, between),
+        f'<td class="words">{escape(parts.seeds_and_examples(entry))}</td>',
+        _number(None if number is None else number.value, held.theirs or "–", known),
+        f'<td class="words wide">{escape(held.differs or ("" if number is None else "nothing that is known of"))}</td>',
+        f'<td class="words" data-copy="{escape(f"{word}: {held.why}")}"><span class="verdict {parts.TONES[word]}">{word}</span><br>'
+        f'<span class="rest">{escape(held.why)}</span></td>',
     )
-    return f'<tr><th scope="row">{escape(held.place)}</th>{"".join(cells)}</tr>'
+    return f'<tr><th scope="row" class="words">{escape(held.place)}</th>{"".join(cells)}</tr>'
+
+
+def _number(sort: float | None, text: str, below: str) -> str:
+    """A cell with a number and what belongs to it below."""
+    sorted_by = "" if sort is None else f' data-sort="{sort!r}"'
+    copied = f"{text} ({below})" if below else text
+    whole = " whole" if len(below) < 20 else ""
+    rest = f'<br><span class="rest{whole}">{escape(below)}</span>' if below else ""
+    return f'<td{sorted_by} data-copy="{escape(copied)}">{escape(text)}{rest}</td>'

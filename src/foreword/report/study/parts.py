@@ -75,8 +75,8 @@ def cell(held: Held, *, bold: bool = False, extra: str = "") -> str:
     if bold:
         lead = f"<strong>{lead}</strong>"
     lines = [lead + extra, _rests_on(entry), _paper(held)]
-    if held.other:
-        lines.append(f'<span class="rest stand">{escape("; ".join(held.other))}</span>')
+    if held.differs:
+        lines.append(f'<span class="rest stand">{escape(held.differs)}</span>')
     if held.number is not None:
         lines.append(f'<span class="verdict {TONES[held.verdict.word]}">{held.verdict.word}</span>')
     body = "<br>".join(line for line in lines if line)
@@ -85,10 +85,18 @@ def cell(held: Held, *, bold: bool = False, extra: str = "") -> str:
 
 def _rests_on(entry: Entry) -> str:
     between = "" if entry.ci95 is None else f"{phrases.between(*entry.ci95)};<br>"
-    planned = f" of {entry.examples_planned:,}" if entry.examples_planned is not None else ""
-    seeds = f"{entry.seeds} of {entry.seeds_planned} {'seed' if entry.seeds_planned == 1 else 'seeds'}"
+    return f'<span class="rest">{between}{seeds_and_examples(entry)}</span>' if entry.unit != "numbers" else ""
+
+
+def seeds_and_examples(entry: Entry) -> str:
+    """Those done of those planned; of a time, which no example changes, the seeds alone."""
+    seeds = f"{entry.seeds} of {phrases.plural(entry.seeds_planned, 'seed')}"
+    if entry.unit:
+        return seeds
     clusters = f" in {phrases.plural(entry.clusters, 'cluster')}" if entry.clusters else ""
-    return f'<span class="rest">{between}{seeds}, {entry.examples:,}{planned} examples{clusters}</span>'
+    if entry.examples_planned is None:
+        return f"{seeds}, {phrases.plural(entry.examples, 'example')}{clusters}"
+    return f"{seeds}, {entry.examples:,} of {phrases.plural(entry.examples_planned, 'example')}{clusters}"
 
 
 def _paper(held: Held) -> str:
@@ -219,7 +227,8 @@ def _bin_table(answered: Bins, preset: str, paper: Paper | None) -> str:
             rows.append(f'<tr><th scope="row">{n + 1}</th><td class="words">{between}</td>{cells}</tr>')
         heads = ("bin", answered.x, "examples", *panel.series)
         name = f"{panel.title}: {phrases.title(panel.y)} by {answered.x}"
-        parts.append(f"<details><summary>{escape(name)}</summary>{table(name, heads, rows, leading=2)}</details>")
+        note = f'<p class="small">{escape(panel.note)}</p>' if panel.note else ""
+        parts.append(f"<details><summary>{escape(name)}</summary>{table(name, heads, rows, leading=2)}{note}</details>")
     return "".join(parts)
 
 
@@ -249,11 +258,9 @@ def _figures(drawings: Sequence[Picture], caption: str) -> str:
     legend = "".join(f'<li><span class="chip c{number}"></span>{escape(name)}</li>' for name, number in series.items())
     if any(picture.ghosts for picture in drawings):
         legend += '<li><span class="diamond" aria-hidden="true">◇</span> the paper\'s own</li>'
-    text = "Bars and bands are 95% intervals."
+    notes = " ".join(dict.fromkeys(note for picture in drawings for note in picture.notes))
     drawn = "".join(
-        figure(picture.title, text if n == 0 else "", svg_of(picture.chart), picture.description)
-        for n, picture in enumerate(drawings)
+        figure(picture.title, picture.text, svg_of(picture.chart), picture.description) for picture in drawings
     )
-    return (
-        f'<ul class="legend">{legend}</ul><div class="panels" role="group" aria-label="{escape(caption)}">{drawn}</div>'
-    )
+    read = f'<p class="small">{escape(notes)}</p>' if notes else ""
+    return f'<ul class="legend">{legend}</ul>{read}<div class="panels" role="group" aria-label="{escape(caption)}">{drawn}</div>'

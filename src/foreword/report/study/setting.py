@@ -75,7 +75,7 @@ def decisions(page: StudyPage, paper: Paper | None) -> str:
         if rows
         else ""
     )
-    silent = [point for point in (paper.silent if paper else ()) if point not in page.decisions]
+    silent = [point for point in (paper.undecided(page.name) if paper else ()) if point not in page.decisions]
     if silent:
         points = escape("; ".join(silent))
         text += f'<p class="small">The paper does not say these either, and this study notes no choice of its own: {points}.</p>'
@@ -163,7 +163,7 @@ def named(cell: Cell) -> str:
         at.label,
         at.task,
         at.model,
-        *([f"{at.length} tokens"] if at.length is not None else []),
+        *([phrases.plural(at.length, "token")] if at.length is not None else []),
         at.init,
         at.objective,
     ]

@@ -167,7 +167,7 @@ def markdown(entries: Sequence[Entry]) -> str:
             text.append("\n".join(f"- {parts.WORDS[test.holds]}: {_cell(parts.in_words(test))}" for test in tests))
         if helds:
             rows = [
-                ["what", "ours", "95% interval", "the paper's", "stood in", "verdict"],
+                ["what", "ours", "95% interval", "the paper's", "not as in the paper", "verdict"],
                 ["---"] * 6,
                 *map(_row, helds),
             ]
@@ -184,7 +184,7 @@ def _row(held: Held) -> list[str]:
         value(entry) if entry.score is not None else _cell(entry.cause or "not run"),
         "" if entry.ci95 is None else phrases.between(*entry.ci95),
         "" if held.number is None else f"{held.theirs} ({held.number.known})",
-        _cell("; ".join(held.other)),
+        _cell(held.differs),
         held.verdict.word,
     ]
 

@@ -44,7 +44,7 @@ def places(page: StudyPage) -> list[Place]:
             name = ", ".join(filter(None, (cell.at.model, source, cell.at.task, *axes)))
             place = (name, cell.paper.get("model", ""), cell.paper.get("task", ""))
             length = cell.paper.get("length", "")
-            label = f"{method} of {length}" if length in several and length else method
+            label = f"{method} ({phrases.plural(int(length), 'token')})" if length in several and length else method
             groups.setdefault(place, {}).setdefault(label, []).append(cell.record)
     compared = [_place(name, methods) for (name, *_), methods in groups.items()]
     return [place for place in compared if place is not None]
@@ -92,7 +92,7 @@ def tested(page: StudyPage) -> str:
     )
     first = table(
         "Methods tied with the best",
-        ("where", "highest", "tied with it", "told from it", "tells a difference of"),
+        ("where", "highest", "tied with it", "told from it", "tells a difference of (points)"),
         ties,
         leading=4,
     )

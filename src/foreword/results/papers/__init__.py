@@ -27,7 +27,8 @@ class Number:
     """One number of a paper. at: its coordinates, such as {"model": "bloom-1b1", "method": "pt", "task": "dart"}; held: what was the same
     in the whole table. std: over the paper's runs, where it says one. error: half of the last printed digit, or how far a reading off a
     figure may be wrong. rough: read off by more than that. place: of the paper. runs: over how many it is a mean, where std is given.
-    split: that the paper scored, `test` or `dev`; empty where that is not known."""
+    split: that the paper scored, `test` or `dev`; empty where that is not known. recipe: how the paper came by it: setting to its value, or
+    to the value for each task (`length`, `init`, `steps`, `batch size`, `retriever`, `training examples`, ...)."""
 
     value: float
     std: float | None
@@ -40,6 +41,17 @@ class Number:
     runs: int = 1
     held: dict[str, str] = field(default_factory=dict)
     split: str = ""
+    recipe: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
+
+    def recipe_of(self, task: str) -> dict[str, str]:
+        """How the paper came by it on one task, as far as that is known: its own coordinates before what holds of the method."""
+        own = self.held | self.at
+        chosen = {}
+        for name, value in self.recipe.items():
+            usual, here = (value.get("", ""), value.get(task)) if isinstance(value, Mapping) else (value, None)
+            of_place = own.get(name, usual)  # where that is the usual one, a task may still have its own form of it
+            chosen[name] = here if here is not None and of_place == usual else of_place
+        return {name: value for name, value in chosen.items() if value}
 
     def __str__(self) -> str:
         spread = "" if self.std is None else f" ± {self.std:.1f}"
@@ -73,7 +85,8 @@ class Setting:
 @dataclass(frozen=True)
 class Paper:
     """A paper's numbers. figures: the tables of numbers of each preset; none where the paper's numbers could not be had. silent: what it
-    does not say, so that whoever repeats it decides. scored: the split that each task was scored on."""
+    does not say, so that whoever repeats it decides, with the presets that this concerns (none: all). scored: the split that each task
+    was scored on."""
 
     name: str
     title: str
@@ -83,7 +96,7 @@ class Paper:
     figures: dict[str, tuple[str, ...]]
     claims: tuple[Claim, ...]
     settings: tuple[Setting, ...]
-    silent: tuple[str, ...]
+    silent: Mapping[str, tuple[str, ...]]
     scored: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def number(self, preset: str, at: Mapping[str, str]) -> Number | None:
@@ -93,6 +106,10 @@ class Paper:
         most = max((len(number.at) for number in hits), default=0)
         nearest = [number for number in hits if len(number.at) == most]
         return nearest[0] if len(nearest) == 1 else None
+
+    def undecided(self, preset: str) -> list[str]:
+        """The points that whoever repeats a preset's figure has to decide."""
+        return [point for point, figures in self.silent.items() if not figures or preset in figures]
 
     def of(self, preset: str) -> list[Number]:
         """Every number that a preset is held against. Raises ForewordError for a preset that is not this paper's."""
@@ -110,7 +127,12 @@ def paper(name: str) -> Paper:
     raw = tomllib.loads(text)
     runs = int(raw["runs"])
     scored = raw.get("scored", {})
-    tables = {key: tuple(_numbers(key, table, runs, scored)) for key, table in raw["tables"].items()}
+    plain = {key: _numbers(key, table, runs, scored) for key, table in raw["tables"].items()}
+    trained_on = {n.at["task"]: f"{n.value:.0f}" for n in plain.get("splits", ()) if n.at["split"] == "train"}
+    tables = {
+        key: tuple(numbers if raw["tables"][key].get("recipe") == "none" else _with_recipes(numbers, raw, trained_on))
+        for key, numbers in plain.items()
+    }
     return Paper(
         name=name,
         title=raw["title"],
@@ -120,7 +142,7 @@ def paper(name: str) -> Paper:
         figures={preset: tuple(keys) for preset, keys in raw["figures"].items()},
         claims=tuple(Claim(entry["text"], _known(entry), tuple(entry["figures"])) for entry in raw["claims"]),
         settings=tuple(Setting(entry["name"], entry["value"], _known(entry)) for entry in raw["settings"]),
-        silent=tuple(entry["point"] for entry in raw["silent"]),
+        silent={entry["point"]: tuple(entry.get("figures", ())) for entry in raw["silent"]},
         scored=scored,
     )
 
@@ -153,6 +175,24 @@ def _numbers(name: str, table: dict[str, Any], runs: int, scored: dict[str, dict
                 split = scored.get(number.at.get("task", number.held.get("task", "")), {}).get("split", "")
                 numbers.append(replace(number, split=split))
     return numbers
+
+
+def _with_recipes(numbers: list[Number], raw: dict[str, Any], trained_on: dict[str, str]) -> list[Number]:
+    """The same with what the paper says of how such a number comes about."""
+    recipes = raw.get("recipes", {})
+    whole: dict[str, str | dict[str, str]] = {"training examples": trained_on}
+    return [
+        replace(
+            number, recipe={name: _text(value) for name, value in recipes[method].items() if name != "known"} | whole
+        )
+        if (method := (number.held | number.at).get("method", "")) in recipes
+        else number
+        for number in numbers
+    ]
+
+
+def _text(value: Any) -> str | dict[str, str]:
+    return {task: str(each) for task, each in value.items()} if isinstance(value, dict) else str(value)
 
 
 def _number(table: dict[str, Any], at: dict[str, str], cell: Any, runs: int) -> Number:

@@ -8,12 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from foreword.results import stats
-from foreword.results.cells import Answered, Cell, Entry, Row, Table
+from foreword.results.cells import Answered, Cell, Entry, Row, Table, Test
 from foreword.results.record import Record
 from foreword.study.measure import choose, entry, grouped, named, records_of, values
 from foreword.study.preset import Preset
 
 NEAR = 0.01  # of the final score
+BILLION, LONGEST, SHARE = 1e9, 100, 1e-4
 
 
 def parameters(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered, ...]:
@@ -28,7 +29,24 @@ def parameters(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answer
     for length in lengths:
         entries = [_prefix(choose(cells, paper_model=model), length) for model in models]
         rows.append(Row(("prefix tuning (counted)", str(length)), tuple(entries)))
-    return (Table(preset.title, ("method", "prompt length"), _names(cells, preset), tuple(rows)),)
+    table = Table(preset.title, ("method", "prompt tokens"), _names(cells, preset), tuple(rows))
+    return (table, _small_share(cells))
+
+
+def _small_share(cells: Sequence[Cell]) -> Test:
+    """The paper's count of what a prompt is of a large model: counted, so that no test is asked."""
+    claim = "A prompt of at most 100 tokens is less than 0.01 % of a model of more than a billion numbers"
+    shares = [
+        record.costs.trainable_parameters / cell.shape["parameters"]
+        for cell in choose(cells, paper_method="pt")
+        if (record := cell.record) is not None
+        and cell.shape.get("parameters", 0) > BILLION
+        and (cell.at.length or 0) <= LONGEST
+    ]
+    if not shares:
+        return Test(claim, None, note="no model here has more than a billion numbers")
+    below = sum(share < SHARE for share in shares)
+    return Test(claim, below == len(shares), cases=(below, len(shares)), note="counted, not estimated")
 
 
 def _names(cells: Sequence[Cell], preset: Preset) -> tuple[str, ...]:
@@ -45,7 +63,7 @@ def _prefix(cells: Sequence[Cell], length: int) -> Entry:
     shape = next((cell.shape for cell in cells if cell.shape), {})
     own = entry(cells[:1])
     count = 2 * shape["layers"] * shape["hidden"] * length if shape else None
-    paper = {"method": "prefix", "length": str(length), "model": own.paper["model"]}
+    paper = {"method": "prefix tuning", "length": str(length), "model": own.paper["model"]}
     return replace(own, score=count, spread=None, ci95=None, unit="numbers", metric="numbers trained", paper=paper)
 
 
@@ -56,7 +74,20 @@ def convergence(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answe
     for length, group in grouped(cells, lambda cell: cell.at.length).items():
         entries = [_time(own) if (own := choose(group, paper_model=model)) else "" for model in models]
         rows.append(Row((str(length),), tuple(entries)))
-    return (Table(preset.title, ("prompt length",), _names(cells, preset), tuple(rows)),)
+    return (Table(preset.title, ("prompt tokens",), _names(cells, preset), tuple(rows)), _sooner(cells))
+
+
+def _sooner(cells: Sequence[Cell]) -> Test:
+    """Whether the shortest prompt is nearly as good as it gets before the longest: counted."""
+    claim = "The shortest prompt converges before the longest on every model"
+    sooner, counted = 0, 0
+    for model in values(cells, "model"):
+        by_length = grouped(choose(cells, paper_model=model), lambda cell: cell.at.length or 0)
+        times = [_time(by_length[length]).score for length in (min(by_length), max(by_length))]
+        if len(by_length) > 1 and times[0] is not None and times[1] is not None:
+            counted, sooner = counted + 1, sooner + (times[0] < times[1])
+    note = "counted and not tested: times are those of this machine"
+    return Test(claim, None, cases=(sooner, counted), note=note if counted else "not run")
 
 
 def _time(cells: Sequence[Cell]) -> Entry:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from foreword.results import stats
 from foreword.results.cells import Answered, Cell, Entry, Row, Table, Test
+from foreword.results.judged import metric_key
 from foreword.study.measure import Difference, adjusted, choose, difference, entry, named, over_grid, records_of, values
 from foreword.study.preset import Preset
 from foreword.util import phrases
@@ -79,8 +80,9 @@ def variance(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered
         return (table, Test(claim, None, note="it takes two seeds of both"))
     spread = stats.lower_spread(pairs)
     note = (
-        f"IPT's standard deviation is {spread.ratio:.2f} times PT's (geometric mean); were it a third of PT's, so many cells and "
-        f"seeds would show it in {spread.power:.0%} of cases, and {spread.least:.2g} is the smallest p that they can give"
+        f"one-sided exact sign-flip test over {len(pairs)} cells of models, tasks and lengths; IPT's standard deviation is "
+        f"{spread.ratio:.2f} times PT's (geometric mean); were it a third of PT's, so many cells and seeds would show it in "
+        f"{spread.power:.0%} of cases, and {spread.least:.2g} is the smallest p that they can give"
     )
     return (table, Test(claim, True if spread.significant else None, p=spread.p, cases=(lower, len(pairs)), note=note))
 
@@ -100,7 +102,7 @@ def published(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answere
         at = choose(cells, paper_task=task)
         done = records_of(at)
         for name in done[0].scores if done else [""]:
-            its_own = {"metric": name.removeprefix(f"{task}_")} if name else {}  # MRPC's F1 is the paper's F1
+            its_own = {"metric": metric_key(name)} if name else {}
             by_model = [choose(at, paper_model=model) for model in values(cells, "model")]
             entries = [entry(own, paper=dict(own[0].paper) | its_own, by=name) if own else "" for own in by_model]
             rows.append(Row((task, phrases.title(name) if name else ""), tuple(entries)))

@@ -69,6 +69,8 @@ def _tighter(prompts: Sequence[Inspected], note: str) -> Test:
     surely = sum(p < ALPHA for p in above)
     holds = True if surely == len(pairs) else False if min(below) < ALPHA else None
     which = "Mann-Whitney over vectors, Holm over prompts"
+    more = "a prompt's vectors are taken to be independent, and each prompt speaks of itself alone"
+    note = "; ".join(filter(None, (more, note)))
     return Test(claim, holds, p=max(above), adjusted=which, cases=(surely, len(pairs)), note=note)
 
 

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import hypot
 from pathlib import Path
 
 from foreword.results.cells import Answered, Cell, Curve, Entry, Panel, Series, Test
-from foreword.study.measure import choose, combined, entry, grouped, named, records_of, values
+from foreword.study.measure import (
+    Difference,
+    adjusted,
+    choose,
+    combined,
+    difference,
+    entry,
+    grouped,
+    named,
+    over_grid,
+    records_of,
+    values,
+)
 from foreword.study.preset import Preset
+from foreword.study.recorded import scored_by
+from foreword.util import phrases
 
 TOGETHER = "superglue"
 
@@ -23,19 +37,24 @@ def over_tasks(cells: Sequence[Cell], paper: dict[str, str]) -> Entry:
 
 
 def _metrics(cells: Sequence[Cell]) -> Entry:
-    """An entry whose score is the mean of the task's metrics; its interval is as wide as that of the first."""
+    """An entry whose score is the mean of the task's metrics. Where the numbers of one of them are not known (MultiRC's exact match needs
+    to know which answers are of one question), the interval is as wide as that of the deciding one."""
     own = entry(cells)
     records = records_of(cells)
-    if own.score is None or own.ci95 is None or not records:
+    if own.score is None or own.ci95 is None or not records or len(records[0].scores) == 1:
         return own
-    means = [sum(record.scores.values()) / len(record.scores) for record in records]
-    mean = sum(means) / len(means)
-    half = (own.ci95[1] - own.ci95[0]) / 2
-    return replace(own, score=mean, ci95=(mean - half, mean + half), metric="mean of metrics")
+    mean = scored_by(own, records, list(records[0].scores), "mean of metrics")
+    if mean.ci95 is None and mean.score is not None:
+        low, high = own.ci95
+        mean = replace(mean, ci95=(mean.score - (own.score - low), mean.score + (high - own.score)))
+    return mean
 
 
-def _curve(name: str, axis: str, caption: str) -> Callable[[Sequence[Cell], Preset, Path], tuple[Answered, ...]]:
-    """A question whose lines are the values of one coordinate of the paper. name: of the lines."""
+def _curve(
+    axis: str, caption: str, named_by: Callable[[str], str] = str, claims: Sequence[tuple[str, str]] = ()
+) -> Callable[[Sequence[Cell], Preset, Path], tuple[Answered, ...]]:
+    """A question whose lines are the values of one coordinate of the paper. named_by: the name of a value's line. claims: values of which
+    the first is to be above the second."""
 
     def question(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered, ...]:
         models = values(cells, "model")
@@ -49,13 +68,48 @@ def _curve(name: str, axis: str, caption: str) -> Callable[[Sequence[Cell], Pres
                     shared = {key: own[0].paper[key] for key in ("method", "length", "init") if key in own[0].paper}
                     shown = over_tasks(own, shared | {"model": model, axis: value})
                     points.append((_size(cells, model, place), shown))
-            lines.append(Series(value, tuple(sorted(points, key=lambda point: point[0]))))
+            lines.append(Series(named_by(value), tuple(sorted(points, key=lambda point: point[0]))))
         names = [named(choose(cells, paper_model=model), "model", preset) for model in models]
         title = named(cells, "task", preset) if preset.paper else caption
-        panel = Panel(title, "score", tuple(lines), {} if _sized(cells) else dict(enumerate(names)))
-        return (Curve(caption, "parameters" if _sized(cells) else "model", (panel,), logarithmic=_sized(cells)),)
+        panel = Panel(title, "score, mean over tasks", tuple(lines), {} if _sized(cells) else dict(enumerate(names)))
+        curve = Curve(caption, "parameters" if _sized(cells) else "model", (panel,), logarithmic=_sized(cells))
+        there = values(cells, axis)
+        pairs = [(value, lower) for value, lower in claims if value in there and lower in there]
+        return (curve, *(_above(cells, axis, *pair, named_by) for pair in pairs))
 
     return question
+
+
+def _above(cells: Sequence[Cell], axis: str, value: str, other: str, named_by: Callable[[str], str]) -> Test:
+    """Whether one value of an axis is above another on every model and task."""
+    gaps: dict[tuple[str, str], Difference] = {}
+    places = dict.fromkeys((cell.paper["model"], cell.paper["task"]) for cell in cells)
+    planned = 0
+    for model, task in places:
+        at = choose(cells, paper_model=model, paper_task=task)
+        pair = [choose(at, **{f"paper_{axis}": each}) for each in (value, other)]
+        planned += all(pair)
+        gap = difference(*pair) if all(pair) else None
+        if gap is not None:
+            gaps[model, task] = gap
+    claim = f"The score with {named_by(value)} is above that with {named_by(other)} on every model and task"
+    return over_grid(claim, adjusted(gaps), planned, "models and tasks")
+
+
+def _tokens(value: str) -> str:
+    return phrases.plural(int(value), "prompt token")
+
+
+def _steps(value: str) -> str:
+    return phrases.plural(int(value), "step")
+
+
+def _worded(words: Mapping[str, str]) -> Callable[[str], str]:
+    return lambda value: words.get(value, value)
+
+
+INITS = {"random": "random uniform", "vocab": "sampled vocabulary", "labels": "class labels"}
+OBJECTIVES = {"span": "span corruption", "sentinel": "span corruption + sentinel", "lm": "LM adaptation"}
 
 
 def _sized(cells: Sequence[Cell]) -> bool:
@@ -75,13 +129,13 @@ def _size(cells: Sequence[Cell], model: str, place: int) -> float:
 
 def scale(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered, ...]:
     """Figure 1, and whether the gap between model tuning and prompt tuning closes from the smallest to the largest model."""
-    (curve,) = _curve("method", "method", preset.title)(cells, preset, out)
+    (curve,) = _curve("method", preset.title)(cells, preset, out)
     return (curve, _closing(cells, preset))
 
 
 def _closing(cells: Sequence[Cell], preset: Preset) -> Test:
     """Whether the gap is smaller on the largest model than on the smallest: of four numbers, each with its interval."""
-    claim = "Model tuning is less far above PT on the largest model than on the smallest"
+    claim = "Model tuning (full-ft) is less far above PT on the largest model than on the smallest"
     gaps: list[tuple[str, float, float]] = []
     fewest = 2
     for model in values(cells, "model"):
@@ -99,7 +153,7 @@ def _closing(cells: Sequence[Cell], preset: Preset) -> Test:
         return Test(claim, None, note="it takes two models")
     (small, before, wide), (large, after, narrow) = gaps[0], gaps[-1]
     closed, half = before - after, hypot(wide, narrow)
-    note = f"model tuning less PT is {before:.1f} points on {small} and {after:.1f} on {large}"
+    note = f"model tuning less PT is {before:.1f} points on {small} and {after:.1f} on {large}, its four scores taken to be independent"
     if fewest < 2:
         return Test(claim, None, closed, note=f"{note}; one seed speaks of its training alone")
     holds = True if closed > half else False if closed < -half else None
@@ -113,8 +167,10 @@ def _half(number: Entry) -> float:
 
 QUESTIONS = {
     "scale": scale,
-    "length-scale": _curve("prompt length", "length", "Prompt length"),
-    "init-scale": _curve("initialisation", "init", "Prompt initialisation"),
-    "objective-scale": _curve("objective", "objective", "Pre-training objective"),
-    "adaptation-scale": _curve("steps", "adaptation", "LM adaptation steps"),
+    "length-scale": _curve("length", "Prompt length", _tokens, [("20", "1"), ("100", "20")]),
+    "init-scale": _curve("init", "Prompt initialisation", _worded(INITS), [("labels", "random"), ("vocab", "random")]),
+    "objective-scale": _curve(
+        "objective", "Pre-training objective", _worded(OBJECTIVES), [("lm", "span"), ("lm", "sentinel")]
+    ),
+    "adaptation-scale": _curve("adaptation", "LM adaptation steps", _steps, [("100000", "0")]),
 }

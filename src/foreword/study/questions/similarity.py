@@ -13,17 +13,20 @@ from foreword.results import stats
 from foreword.results.cells import Answered, BinPanel, Bins, Cell, Test
 from foreword.results.clusters import clusters_of, described
 from foreword.results.record import Record
-from foreword.study.measure import choose, named, records_of, values
+from foreword.study.measure import ALPHA, choose, named, records_of, values
 from foreword.study.preset import Preset
+from foreword.util import phrases
 
 BINS, FEWEST = 6, 5
+ONE_SEED = "These bins speak of one prompt of each method"
 Array = NDArray[np.float64]
 Number = tuple[float, float | None, float | None]
 
 
 def similarity(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered, ...]:
     """A panel for each model and task, and whether the gain grows with similarity."""
-    panels, tests = [], []
+    panels: list[BinPanel] = []
+    both: list[tuple[list[Record], list[Record], str]] = []
     for model in values(cells, "model"):
         for task in values(cells, "task"):
             at = choose(cells, paper_model=model, paper_task=task)
@@ -33,7 +36,8 @@ def similarity(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answer
                 panels.append(BinPanel(place, "", (), (), {}, paper, "PT or IPT is not run"))
                 continue
             panels.append(_panel(pt, ipt, place, paper))
-            tests.append(_slope(pt, ipt, place))
+            both.append((pt, ipt, place))
+    tests = [_slope(*each, len(both)) for each in both]
     return (Bins("PT and IPT by similarity", "similarity", tuple(panels)), *tests)
 
 
@@ -58,7 +62,15 @@ def _panel(pt: Sequence[Record], ipt: Sequence[Record], name: str, paper: dict[s
         counts=tuple(map(len, bins)),
         series={label: tuple(_score(records, ids) for ids in bins) for label, records in (("pt", pt), ("ipt", ipt))},
         paper=paper,
+        note=_spoken_of(min(len(pt), len(ipt))),
     )
+
+
+def _spoken_of(seeds: int) -> str:
+    """What the intervals of the bins are over."""
+    if seeds < 2:
+        return f"{ONE_SEED}: the intervals are over examples alone, and another seed's prompt may lie outside of them."
+    return f"The intervals are over examples and the {seeds} seeds."
 
 
 def _score(records: Sequence[Record], ids: Sequence[str]) -> Number | None:
@@ -75,7 +87,8 @@ def _score(records: Sequence[Record], ids: Sequence[str]) -> Number | None:
     return (mean, None, None) if units.shape[1] < FEWEST else (mean, *stats.bootstrap(units, measure.from_sums))
 
 
-def _slope(pt: Sequence[Record], ipt: Sequence[Record], name: str) -> Test:
+def _slope(pt: Sequence[Record], ipt: Sequence[Record], name: str, of: int) -> Test:
+    """Whether the gain of IPT over PT rises with similarity, of so many such claims that are made together."""
     near = _similar(ipt)
     ids = [id_ for id_ in near if all(id_ in {a.id for a in r.answers} for r in pt[:1])]
     claim = f"IPT minus PT grows with similarity ({name})"
@@ -83,16 +96,21 @@ def _slope(pt: Sequence[Record], ipt: Sequence[Record], name: str) -> Test:
         return Test(claim, None, note="too few examples with a similarity")
     gain = _own(ipt, ids) - _own(pt, ids)
     clusters = clusters_of([*pt, *ipt], ids)
-    together = described(clusters)
-    if together is not None and together.count < FEWEST:
-        return Test(claim, None, note=f"{together} are too few for an interval")
-    fitted = stats.slope(np.array([near[id_] for id_ in ids]), gain, clusters=clusters)
-    if fitted is None:
+    units = described(clusters)
+    if units is not None and units.count < FEWEST:
+        return Test(claim, None, note=f"{units} are too few for an interval")
+    x, level = np.array([near[id_] for id_ in ids]), 1.0 - ALPHA / of
+    fitted = stats.slope(x, gain, clusters=clusters)
+    together = stats.slope(x, gain, clusters=clusters, level=level)
+    if fitted is None or together is None:
         return Test(claim, None, note="all demonstrations are equally similar")
     slope, low, high = fitted
-    holds = True if low > 0 else False if high < 0 else None
-    examples = f"{len(ids)} examples" if together is None else f"{len(ids)} examples in {together}"
-    note = f"{examples}, over which the interval is; mean over {min(len(pt), len(ipt))} seeds"
+    seeds = min(len(pt), len(ipt))
+    holds = None if seeds < 2 else True if together[1] > 0 else False if together[2] < 0 else None
+    over = f"{len(ids)} examples" if units is None else f"{units} of {len(ids)} examples"
+    note = f"bootstrap over {over}, of the mean of the prompts of {phrases.plural(seeds, 'seed')}"
+    note += f"; decided at {level:.1%}, Bonferroni over {of} panels" if of > 1 else ""
+    note += "; one seed speaks of its prompt alone" if seeds < 2 else ""
     return Test(claim, holds, slope, (low, high), unit="points for 1 of similarity", note=note)
 
 
