@@ -171,6 +171,14 @@ def test_a_cell_shows_what_differs() -> None:
     assert html.count("other settings: 25 prompt tokens for 100; 40 steps for 30,000") == 6, (
         "in each of PT's cells, twice"
     )
+    many = {"length": "25", "steps": "40", "batch size": "8"}
+    lines = tuple(
+        replace(line, points=tuple((x, replace(e, recipes={"boolq": many})) for x, e in line.points))
+        for line in panel.series
+    )
+    other = replace(curve, panels=(replace(panel, series=lines),))  # type: ignore[type-var]
+    html = study_page([replace(page, answers={"scale": (other,)})])
+    assert html.count("3 settings differ, listed below") == 3 and html.count("batches of 8 for 32; 40 steps") == 3
     assert "steps" in rule() and "prompt length" in rule()
     assert "other settings: " not in study_page([page])
 

@@ -32,6 +32,13 @@ class Held:
         return "; ".join([*self.other, *([f"other settings: {'; '.join(self.trained)}"] if self.trained else [])])
 
     @property
+    def in_short(self) -> str:
+        """`differs` for a small cell: settings are counted where something stood in and there are several."""
+        if self.other and len(self.trained) > 2:
+            return "; ".join([*self.other, f"{len(self.trained)} settings differ, listed below"])
+        return self.differs
+
+    @property
     def why(self) -> str:
         """The reason of the verdict, short where `differs` says it."""
         differs = self.verdict.word == "cannot say" and self.entry.score is not None and self.number is not None

@@ -47,7 +47,7 @@ def log_ticks(values: Iterable[float]) -> list[float]:
     if not positive:
         return []
     low, high = math.floor(math.log10(min(positive))), math.ceil(math.log10(max(positive)))
-    step = max(1, math.ceil((high - low) / 6))
+    step = max(1, math.ceil((high - low) / 8))
     powers = [10.0**power for power in range(low, high + 1, step)]
     within = [power for power in powers if min(positive) <= power <= max(positive)]
     if len(within) > 1:

@@ -76,7 +76,7 @@ def cell(held: Held, *, bold: bool = False, extra: str = "") -> str:
         lead = f"<strong>{lead}</strong>"
     lines = [lead + extra, _rests_on(entry), _paper(held)]
     if held.differs:
-        lines.append(f'<span class="rest stand">{escape(held.differs)}</span>')
+        lines.append(f'<span class="rest stand">{escape(held.in_short)}</span>')
     if held.number is not None:
         lines.append(f'<span class="verdict {TONES[held.verdict.word]}">{held.verdict.word}</span>')
     body = "<br>".join(line for line in lines if line)
