@@ -13,3 +13,13 @@
   }
   open();
 })();
+(() => {
+  // On a phone a row of a wide table is a card: each cell with its column's name before it.
+  for (const table of document.querySelectorAll("table.copied")) {
+    const heads = [...table.tHead.rows[0].cells].map((head) => head.textContent.trim());
+    for (const row of table.tBodies[0].rows) {
+      [...row.cells].forEach((cell, column) => { if (cell.tagName === "TD" && heads[column]) cell.dataset.head = heads[column]; });
+    }
+    table.classList.add("cards");
+  }
+})();
