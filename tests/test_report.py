@@ -246,6 +246,9 @@ def test_the_gain_is_ipt_minus_pt_of_the_same_example(made: tuple[Summary, list[
     assert gain.line()[1][1] > gain.line()[0][1]
     assert gain.sentence().startswith("For each 0.1 of similarity the demonstration adds ")
     assert " more (" in gain.sentence()
+    assert gain.sentence().endswith(" Intervals are over examples, of these 3 prompts of each method alone.")
+    (alone,) = similarity.gains([one for one in made[1] if one.seed == 0])
+    assert alone.sentence().endswith(" of this one prompt of each method alone.")
     less = replace(gain, slope=-2.0, slope_ci95=(-3.0, -1.0))
     assert "adds 0.2 points less (95% interval 0.1 to 0.3)" in less.sentence()
 

@@ -23,7 +23,8 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Gain:
-    """with_label minus without_label for each example ([N], mean over seeds), and the similarity [N] of its nearest demonstration."""
+    """with_label minus without_label for each example ([N], mean over seeds), and the similarity [N] of its nearest demonstration.
+    prompts: soft prompts of each method, a seed each, which all intervals speak of: they are over examples alone."""
 
     with_label: str
     without_label: str
@@ -32,6 +33,7 @@ class Gain:
     bins: tuple[stats.Bin, ...]
     slope: float
     slope_ci95: tuple[float, float]
+    prompts: int
 
     @property
     def step(self) -> float:
@@ -54,7 +56,8 @@ class Gain:
         sure = "" if low > 0 or high < 0 else "; the interval includes no change"
         return (
             f"For each {step:g} of similarity the demonstration adds {phrases.points(abs(by))} points {way} "
-            f"(95% interval {phrases.between(low * step, high * step)}{sure})."
+            f"(95% interval {phrases.between(low * step, high * step)}{sure}). Intervals are over examples, of "
+            f"{'this one prompt' if self.prompts == 1 else f'these {self.prompts} prompts'} of each method alone."
         )
 
 
@@ -107,7 +110,7 @@ def _gain(group: list[Record], base: list[Record]) -> Gain | str:
     if fitted is None:
         return f"Not shown for {label}: nearly every demonstration has the same similarity."
     filled = tuple(bucket for bucket in stats.bins(x, y, edges=BINS, clusters=clusters) if bucket.count)
-    return Gain(label, base[0].label, x, y, filled, fitted[0], (fitted[1], fitted[2]))
+    return Gain(label, base[0].label, x, y, filled, fitted[0], (fitted[1], fitted[2]), min(len(group), len(base)))
 
 
 def _mean_by_id(records: list[Record], value: Callable[[Answer], float | None]) -> dict[str, float]:
