@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import hmac
 import math
+import os
 import secrets
 import time
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 from filelock import FileLock
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from foreword.serve.errors import HttpError
 from foreword.util.errors import ForewordError, unknown
@@ -103,31 +106,40 @@ def allowed(key: Key | None, model: str) -> None:
     key.take(time.monotonic())
 
 
+class _Entry(BaseModel):
+    """A key as the file has it: nothing else, and nothing that has to be guessed at, for a wrong word would open a door."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    name: Annotated[str, Field(min_length=1)]
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    prompts: list[str] = []
+    rate: Annotated[int, Field(ge=0)] = 0
+    admin: bool = False
+
+
+class _File(BaseModel):
+    """What a file of keys holds."""
+
+    keys: list[_Entry]
+
+
 def read_keys(path: Path) -> list[Key]:
     """The keys of a file. Raises ForewordError where it is damaged, and for a file that holds none."""
     raw = read_json(path, "file of API keys")
-    keys = []
     try:
-        for entry in raw["keys"]:
-            key = Key(
-                str(entry["name"]),
-                str(entry["sha256"]),
-                tuple(map(str, entry.get("prompts", ()))),
-                int(entry.get("rate", 0)),
-                bool(entry.get("admin", False)),
-            )
-            if len(key.sha256) != 64 or key.rate < 0:
-                raise ValueError(f"the key '{key.name}' has no sha256, or a rate below 0")
-            keys.append(key)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        entries = _File.model_validate(raw).keys
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        place = ".".join(map(str, wrong["loc"]))
         raise ForewordError(
-            f"The file of API keys {path} is damaged ({error}); make one with `foreword keys`."
+            f"The file of API keys {path} is damaged ({f'{place}: ' if place else ''}{wrong['msg']}); make one with `foreword keys`."
         ) from error
-    if not keys:
+    if not entries:
         raise ForewordError(
             f"The file of API keys {path} holds none, so nobody could ask; make one with `foreword keys`."
         )
-    return keys
+    return [Key(entry.name, entry.sha256, tuple(entry.prompts), entry.rate, entry.admin) for entry in entries]
 
 
 def new_key(path: Path, name: str, *, prompts: tuple[str, ...] = (), rate: int = 0, admin: bool = False) -> str:
@@ -137,7 +149,7 @@ def new_key(path: Path, name: str, *, prompts: tuple[str, ...] = (), rate: int =
         raise ForewordError("The key has no name; say whose it is by --name.")
     may_write_file(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_name(f".{path.name}.lock")):
+    with _alone(path):
         known = read_keys(path) if path.exists() else []
         entries = read_json(path, "file of API keys")["keys"] if known else []
         if any(key.name == name for key in known):
@@ -153,16 +165,24 @@ def new_key(path: Path, name: str, *, prompts: tuple[str, ...] = (), rate: int =
 def drop_key(path: Path, name: str) -> None:
     """Take a key out of a file; a server that reads it refuses the key from then on. Raises ForewordError where none has that name, and
     for the last one, without which nobody could ask."""
-    with FileLock(path.with_name(f".{path.name}.lock")):
+    read_keys(path)  # before a lock is made beside a file that is not there
+    may_write_file(path)
+    with _alone(path):
         names = [key.name for key in read_keys(path)]
         entries = read_json(path, "file of API keys")["keys"]
         if name not in names:
             raise unknown("key", name, names)
-        if len(names) == 1:
+        if set(names) == {name}:
             raise ForewordError(
                 f"'{name}' is the last key of {path}, without which nobody could ask; make another first, or stop the server."
             )
         write_json(path, {"keys": [entry for entry in entries if entry["name"] != name]})
+
+
+def _alone(path: Path) -> FileLock:
+    """What keeps others from changing the same file, by whatever link they name it."""
+    whole = Path(os.path.realpath(path))
+    return FileLock(whole.with_name(f".{whole.name}.lock"))
 
 
 def _state(path: Path) -> tuple[int, int, int] | None:

@@ -226,7 +226,7 @@ def _part(path: Path, *, folder: bool) -> Iterator[Path]:
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`, links followed; it becomes `path` only when the block ends without an error. What is no
-    file (a pipe, a terminal) is written through then. Raises ForewordError."""
+    file (a pipe, a terminal) is written through then. What was there before passes on who may read it. Raises ForewordError."""
     target, through = _target(path)
     try:
         with _part(Path(tempfile.gettempdir()) / "foreword" if through else target, folder=False) as part:
@@ -236,11 +236,23 @@ def whole_file(path: Path) -> Iterator[Path]:
                 return
             with part.open("rb") as stream:
                 os.fsync(stream.fileno())
+            _as_before(part, target)
             part.replace(target)
     except BrokenPipeError:
         raise
     except OSError as error:
         raise unwritable(path, error) from error
+
+
+def _as_before(part: Path, target: Path) -> None:
+    """Give a part the owner, as far as this process may, and the permissions of the file whose place it takes."""
+    with contextlib.suppress(FileNotFoundError):
+        before = target.stat()
+        for owner, group in ((before.st_uid, before.st_gid), (-1, before.st_gid)):
+            with contextlib.suppress(PermissionError, AttributeError):  # another's file; a system without owners
+                os.chown(part, owner, group)
+                break
+        part.chmod(stat.S_IMODE(before.st_mode))
 
 
 @contextlib.contextmanager
