@@ -16,6 +16,7 @@ from foreword.study import stored
 from foreword.study.grid import lay_out
 from foreword.study.preset import names, preset
 from foreword.study.recorded import recipe_of
+from foreword.study.resolve import row_of
 
 AT = {"model": "t5-small", "method": "pt", "task": "superglue", "length": "25"}
 TRAINED = {
@@ -44,6 +45,8 @@ def test_the_papers_own_recipe_can_agree() -> None:
         ({"learning rate": "0.1"}, "learning rate 0.1 for 0.3"),
         ({"optimizer": "adamw"}, "optimizer adamw for adafactor"),
         ({"init": "vocab"}, "init vocab for labels"),
+        ({"place": "behind"}, "place behind for front"),
+        ({"checkpoint by": "loss"}, "checkpoint by loss for metric"),
         ({"training examples": "1000"}, "1,000 training examples for 9,427"),
     ],
 )
@@ -87,6 +90,26 @@ def test_steps_of_five_epochs_and_the_retriever_are_the_tasks_own() -> None:
     assert trained_otherwise(entry, number) == ["reparameterisation none for mlp", "retriever bm25 for dense"]
 
 
+@pytest.mark.parametrize(("method", "usual"), [("ipt", "1"), ("icl-1", "1"), ("icl-3", "3"), ("icl-random-1", "1")])
+def test_another_number_of_demonstrations_is_another_setting(method: str, usual: str) -> None:
+    at = {"model": "bloom-1b1", "method": method, "task": "dart"}
+    number = paper("sun2023").number("sun2023-main", at)
+    entry = replace(ENTRY, paper=at, task="dart", recipes={"dart": {"demonstrations": usual}})
+    assert trained_otherwise(entry, number) == []
+    other = replace(entry, recipes={"dart": {"demonstrations": "2"}})
+    assert trained_otherwise(other, number) == [f"2 demonstrations for {usual}"]
+
+
+@pytest.mark.parametrize("task", ["data/dart", "./dart", "me/dart", "dart.jsonl", "../superglue"])
+def test_a_users_own_examples_are_never_the_papers(task: str) -> None:
+    theirs = "superglue" if "superglue" in task else "dart"
+    at = {"model": "bloom-1b1", "method": "icl-1", "task": theirs}
+    number = paper("sun2023").number("sun2023-main", at | {"task": "dart"})
+    entry = replace(ENTRY, model="bigscience/bloom-1b1", paper=at, task=task)
+    assert stand_ins(entry, number) == [f"{task} for {theirs}"]
+    assert stand_ins(replace(entry, task="dart", paper=at | {"task": "dart"}), number) == []
+
+
 def test_the_task_that_was_trained_on_is_the_one_whose_examples_count() -> None:
     at = {"model": "t5-xxl", "method": "full-ft", "task": "re", "source": "squad"}
     number = paper("lester2021").number("lester2021-domain-shift", at)
@@ -117,16 +140,18 @@ def test_a_record_says_how_it_was_trained() -> None:
     record = study_pages.record("ipt", "dart", 0)
     tuning = {
         "prompt_length": 25, "init": "vocab", "reparameterisation": "none", "optimizer": "adamw", "learning_rate": 0.3, "batch_size": 8,
-        "max_steps": 40,
+        "max_steps": 40, "select_by": "metric", "place": "append",
     }  # fmt: skip
-    method = {"demonstrations": "retrieved", "retriever": "bm25", "soft": True}
+    method = {"demonstrations": "retrieved", "retriever": "bm25", "soft": True, "k": 2}
     done = replace(record, spec={"method": method, "tuning": tuning}, curve=({"step": 20.0, "dev": 1.0},))
     assert recipe_of(done, 1000) == {
         "retriever": "bm25", "length": "25", "init": "vocab", "reparameterisation": "none", "optimizer": "adamw", "learning rate": "0.3",
-        "batch size": "8", "steps": "20", "training examples": "1000",
+        "batch size": "8", "steps": "20", "training examples": "1000", "demonstrations": "2", "checkpoint by": "metric", "place": "behind",
     }  # fmt: skip
     whole = replace(done, spec={"method": method | {"soft": False, "demonstrations": "none"}, "tuning": tuning})
-    assert not recipe_of(whole).keys() & {"length", "init", "retriever"}, "what only a soft prompt has is of no other"
+    assert not recipe_of(whole).keys() & {"length", "init", "retriever", "place", "demonstrations"}, (
+        "what only a soft prompt has is of no other"
+    )
     assert "steps" not in recipe_of(replace(done, spec={"method": method, "tuning": tuning | {"max_steps": 0}}))
 
 
@@ -139,11 +164,13 @@ def test_every_preset_at_full_scale_asks_for_the_papers_own_recipe(name: str) ->
         numbers = [ours.number(name, dict(cell.paper) | {"task": task}) for task in (cell.paper["task"], "superglue")]
         for number in (number for number in numbers if number is not None):
             run = cell.settings()
-            tuning = run.tuning.model_dump() | {"init": run.tuning.stored()["init"]}
+            tuning = run.tuning.stored()
             if cell.at.length is None:
                 tuning["learning_rate"] = run.model_learning_rate
             soft, shown = cell.at.length is not None, cell.at.label.startswith(("icl", "ipt"))
+            row = row_of(run, cell.at.label) if cell.at.label in run.methods else None
             method = {"soft": soft, "demonstrations": "retrieved" if shown else "none", "retriever": run.retriever}
+            method["k"] = row.k if row is not None else 0
             spec = {
                 "method": method,
                 "tuning": tuning if cell.paper["method"] in ("pt", "ipt", "full-ft", "multi-task") else None,

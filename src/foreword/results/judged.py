@@ -20,10 +20,12 @@ RULE = (
     "leaves out zero and the two are more than {margin:g} points apart; everything else cannot be said. The interval joins ours (over "
     "seeds and examples) with the paper's: its spread over runs, where it gives one, and how exactly it was printed or read off. Nothing "
     "is said of a cell where another model, task or metric stood in for the paper's, where ours had other settings (prompt length, init, "
-    "reparameterisation, optimizer, learning rate, batch size, steps, training examples, retriever; as far as the paper's are known), "
+    "reparameterisation, place, optimizer, learning rate, batch size, steps, what the checkpoint is chosen by, training examples, retriever, "
+    "number of demonstrations; as far as the paper's are known), "
     "where ours is scored on another split than the paper's or on a part of the official split, where seeds or "
     "examples are missing, or of one seed of a tuned method. Not compared: the wording, the decoding, the precision, the retriever's "
-    "encoder, the unit of the learning rate, its schedule and the weight decay."
+    "encoder, the unit of the learning rate, its schedule, the weight decay, the clipping of gradients, on how many dev examples and how "
+    "often a checkpoint is judged, the model's revision, and whether the files of the training split are whole."
 )
 
 
@@ -49,8 +51,10 @@ def stand_ins(entry: Entry, number: Number | None) -> list[str]:
     model = coordinates.get("model", "")
     if same_name(entry.model, model) and not entry.unit:
         model = _checkpoint(model, coordinates)
-    pairs = [(entry.model, model), (entry.task, coordinates.get("task", ""))]
-    return [f"{ours} for {theirs}" for ours, theirs in pairs if theirs and not same_name(ours, theirs)]
+    task = coordinates.get("task", "")
+    same = {"model": same_name(entry.model, model), "task": same_task(entry.task, task)}
+    names = {"model": (entry.model, model), "task": (entry.task, task)}
+    return [f"{ours} for {theirs}" for axis, (ours, theirs) in names.items() if theirs and not same[axis]]
 
 
 def _checkpoint(model: str, at: Mapping[str, str]) -> str:
@@ -194,6 +198,13 @@ def same_name(ours: str, theirs: str) -> bool:
     return name == theirs or name in ALIASES.get(theirs, ())
 
 
+def same_task(ours: str, theirs: str) -> bool:
+    """Whether a task of ours is the paper's: a built-in one of its name. A user's own file or folder (a name with a dot or a slash) is
+    another's, whatever it is called."""
+    return not OWN & set(ours) and same_name(ours, theirs)
+
+
+OWN = set("./")  # marks the name of a user's own examples
 EXAMPLES = "training examples"
 # Settings of a recipe with ours and the paper's.
 RECIPE = {
@@ -201,6 +212,7 @@ RECIPE = {
     "steps": "{} steps for {}",
     "batch size": "batches of {} for {}",
     EXAMPLES: "{} training examples for {}",
+    "demonstrations": "{} demonstrations for {}",
 }
 SUPERGLUE = {"boolq", "cb", "copa", "multirc", "record", "rte", "wic", "wsc"}
 ALIASES = {

@@ -14,7 +14,7 @@ from foreword.metrics import metric
 from foreword.results import stats
 from foreword.results.cells import Cell, Entry, Test
 from foreword.results.clusters import clusters_of
-from foreword.results.judged import same_name
+from foreword.results.judged import same_name, same_task
 from foreword.results.record import Record
 from foreword.study.preset import Preset
 from foreword.study.recorded import recipes_of, scored_by
@@ -191,7 +191,8 @@ def named(cells: Iterable[Cell], axis: Literal["model", "task"], preset: Preset)
     every = list(cells)
     theirs = list(dict.fromkeys(cell.paper.get(axis, "") for cell in every))
     ours = list(dict.fromkeys(str(getattr(cell.at, axis)) for cell in every))
-    own = not preset.paper or (len(theirs) == 1 and all(same_name(name, theirs[0]) for name in ours))
+    same = same_task if axis == "task" else same_name
+    own = not preset.paper or (len(theirs) == 1 and all(same(name, theirs[0]) for name in ours))
     return ", ".join(theirs if own else ours)
 
 

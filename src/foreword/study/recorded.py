@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from foreword.config.tuning import FORMER
 from foreword.metrics import Metric, metric
 from foreword.results import stats
 from foreword.results.cells import Cell, Entry
@@ -19,7 +20,12 @@ from foreword.util.errors import ForewordError
 
 Array = NDArray[np.float64]
 # Settings of tuning in the words of a recipe: of any training, and of a soft prompt's alone.
-TRAINED = {"optimizer": "optimizer", "learning_rate": "learning rate", "batch_size": "batch size"}
+TRAINED = {
+    "optimizer": "optimizer",
+    "learning_rate": "learning rate",
+    "batch_size": "batch size",
+    "select_by": "checkpoint by",
+}
 SOFT = {"prompt_length": "length", "init": "init", "reparameterisation": "reparameterisation"}
 
 
@@ -42,7 +48,11 @@ def recipe_of(record: Record, train_limit: int | None = None) -> dict[str, str]:
     recipe: dict[str, str] = {}
     if method.get("demonstrations") == "retrieved" and method.get("retriever"):
         recipe["retriever"] = str(method["retriever"])
+    if method.get("demonstrations") in ("retrieved", "fixed") and method.get("k"):
+        recipe["demonstrations"] = str(method["k"])
     if method.get("soft") and tuning:
+        if "place" in tuning:
+            recipe["place"] = "front" if tuning["place"] == "auto" else FORMER.get(tuning["place"], tuning["place"])
         recipe |= {words: str(tuning[name]) for name, words in SOFT.items() if name in tuning}
     if tuning.get("max_steps"):
         recipe |= {words: f"{tuning[name]}" for name, words in TRAINED.items() if name in tuning}

@@ -12,7 +12,7 @@ from foreword.report.study.parts import table
 from foreword.report.study.values import StudyPage
 from foreword.results.cells import Cell
 from foreword.results.collected import distinct, merged
-from foreword.results.judged import same_name
+from foreword.results.judged import same_name, same_task
 from foreword.results.papers import KNOWN, Paper, paper_of
 from foreword.results.record import Record
 from foreword.util import phrases
@@ -57,10 +57,9 @@ def stood_in(page: StudyPage, axis: str) -> list[str]:
     """What ran in the place of what: `reference for bloom-1b1`, or the name alone where it is the paper's own, or there is no paper."""
     if paper_of(page.name) is None:
         return distinct(str(getattr(cell.at, axis)) for cell in page.cells)
+    same = same_task if axis == "task" else same_name
     pairs = [(str(getattr(cell.at, axis)), cell.paper.get(axis, "")) for cell in page.cells]
-    return distinct(
-        f"{ours} for {theirs}" if theirs and not same_name(ours, theirs) else ours for ours, theirs in pairs
-    )
+    return distinct(f"{ours} for {theirs}" if theirs and not same(ours, theirs) else ours for ours, theirs in pairs)
 
 
 def decisions(page: StudyPage, paper: Paper | None) -> str:
