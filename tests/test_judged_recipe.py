@@ -149,9 +149,8 @@ def test_a_record_says_how_it_was_trained() -> None:
         "batch size": "8", "steps": "20", "training examples": "1000", "demonstrations": "2", "checkpoint by": "metric", "place": "behind",
     }  # fmt: skip
     whole = replace(done, spec={"method": method | {"soft": False, "demonstrations": "none"}, "tuning": tuning})
-    assert not recipe_of(whole).keys() & {"length", "init", "retriever", "place", "demonstrations"}, (
-        "what only a soft prompt has is of no other"
-    )
+    only = {"length", "init", "retriever", "place", "demonstrations"}
+    assert not recipe_of(whole).keys() & only, "what only a soft prompt has is of no other"
     assert "steps" not in recipe_of(replace(done, spec={"method": method, "tuning": tuning | {"max_steps": 0}}))
 
 

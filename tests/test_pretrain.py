@@ -66,8 +66,29 @@ def test_a_broken_off_run_goes_on_to_the_identical_result(
 
 def test_another_recipe_is_refused(tmp_path: Path) -> None:
     pretrain(tmp_path, stop_after=1, **MICRO)
-    with pytest.raises(ForewordError, match="another recipe"):
+    with pytest.raises(ForewordError, match="another recipe, with budget 512 and not 256; choose another folder"):
         pretrain(tmp_path, **{**MICRO, "budget": 256})
+
+
+def test_a_tokenizer_of_another_recipe_is_not_taken_over(tmp_path: Path) -> None:
+    recipe = {**MICRO, "texts": 100, "stop_after": 0}
+    pretrain(tmp_path / "once", **recipe)
+    (tmp_path / "once" / "checkpoint.safetensors").unlink()  # as a kill before the first one leaves it
+    pretrain(tmp_path / "once", **{**recipe, "seed": 1})
+    pretrain(tmp_path / "anew", **{**recipe, "seed": 1})
+    once, anew = ((tmp_path / name / "tokenizer.json").read_bytes() for name in ("once", "anew"))
+    assert once == anew
+
+
+def test_other_tokens_are_refused_once_the_rate_falls_for_them(tmp_path: Path) -> None:
+    early = {**MICRO, "tokens": 3000}
+    pretrain(tmp_path, stop_after=1, **early)
+    pretrain(tmp_path, **{**MICRO, "tokens": 4000})  # one step is well before 2,100 of 3,000
+    for tokens in (1000, 12_000):
+        with pytest.raises(ForewordError, match=rf"on its way to 4,000, and {tokens:,} are asked for"):
+            pretrain(tmp_path, stop_after=1, **{**MICRO, "tokens": tokens})
+    with pytest.raises(ForewordError, match="give --tokens 1 or more"):
+        pretrain(tmp_path, **{**MICRO, "tokens": 0})
 
 
 @pytest.mark.parametrize("size", ["small", "medium", "large", "t5"])

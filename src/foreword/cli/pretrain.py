@@ -15,9 +15,11 @@ def pretrain(
         str, typer.Option("--out", "-o", help="Folder for checkpoints; the model lands in its sub-folder 'model'.")
     ],
     size: Annotated[str, typer.Option("--size", help="micro, small, medium, large or t5.")] = "medium",
-    tokens: Annotated[int | None, typer.Option("--tokens", help="How many tokens of generated text it reads.")] = None,
+    tokens: Annotated[
+        int | None, typer.Option("--tokens", min=1, help="How many tokens of generated text it reads.")
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of the text and the start.")] = 0,
-    threads: Annotated[int | None, typer.Option("--threads", help="Processor threads.")] = None,
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Processor threads.")] = None,
 ) -> None:
     """Train a small language model from nothing on the generated world; a killed run goes on from its last checkpoint.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -18,8 +19,9 @@ from foreword.train.pretrain.init_model import init_llama, init_t5, save, save_t
 from foreword.train.pretrain.objective import causal, spans_of
 from foreword.train.pretrain.spans import SENTINELS
 from foreword.train.pretrain.tokenizer import EOS, EOS_ID, PAD, PAD_ID, SENTINEL_IDS, train_tokenizer
+from foreword.util import phrases
 from foreword.util.errors import ForewordError, unknown
-from foreword.util.files import read_json, whole_file, whole_folder, write_json
+from foreword.util.files import read_json, read_object, whole_file, whole_folder, write_json
 
 
 @dataclass(frozen=True)
@@ -104,13 +106,16 @@ def pretrain(
 
     A killed run goes on from its last checkpoint (`save_every` seconds apart) to the identical result; `tokens` may be changed
     between two calls as long as the decay has not begun. stop_after: leave after so many steps of this call (then nothing is
-    exported). Raises ForewordError for an unknown size or a checkpoint of another recipe.
+    exported). Raises ForewordError for an unknown size, tokens below 1, a checkpoint of another recipe, or one whose decay has begun for
+    other tokens.
     """
     if size not in SIZES:
         raise unknown("size", size, SIZES)
     if threads:
         torch.set_num_threads(threads)
     tokens = SIZES[size].tokens if tokens is None else tokens
+    if tokens < 1:
+        raise ForewordError(f"A training on {tokens:,} tokens is asked for; give --tokens 1 or more.")
     with workplace(out):
         run = _Run(out, Recipe(size=size, seed=seed, **{"peak": SIZES[size].peak, **recipe}), tokens)
         _go_on(run, tokens, save_every, report, report_every, stop_after)
@@ -153,6 +158,7 @@ class _Run:
         self.tokens, self.steps, self.place = 0, 0, DocumentPlace()
         self.curve: list[tuple[int, float]] = []
         shape = SIZES[recipe.size]
+        self._begin()
         self.tokenizer = self._words(shape)
         self.model = shape.fresh(recipe.seed)
         objective = spans_of if shape.both else causal
@@ -174,21 +180,47 @@ class _Run:
                 tokenizer.save(str(part))
         return Tokenizer.from_file(str(path))
 
-    def _resume(self) -> None:
-        path = self.folder / "checkpoint.safetensors"
-        recipe = asdict(self.recipe)
-        if not path.exists():
-            write_json(self.folder / "recipe.json", recipe)
+    def _begin(self) -> None:
+        """Say what the run is before anything is made by it. A tokenizer that a run of another recipe left goes; a checkpoint of another
+        recipe is refused."""
+        path, recipe = self.folder / "recipe.json", asdict(self.recipe)
+        if not self._checkpoint.exists():
+            with contextlib.suppress(ForewordError):  # none, or a damaged one
+                if read_json(path, "recipe of the run") == recipe:
+                    return
+            (self.folder / "tokenizer.json").unlink(missing_ok=True)
+            write_json(path, recipe)
             return
-        saved = read_json(self.folder / "recipe.json", "recipe of the run")
-        if saved != recipe:
+        saved = read_object(path, "recipe of the run")
+        names = sorted(name for name in saved.keys() | recipe if saved.get(name) != recipe.get(name))
+        if names:
+            other = phrases.listed([f"{name} {saved.get(name)} and not {recipe.get(name)}" for name in names])
             raise ForewordError(
-                f"{self.folder} holds a run of another recipe ({saved}); choose another folder or that recipe."
+                f"{self.folder} holds a run of another recipe, with {other}; choose another folder, or delete this one to train anew."
             )
-        plain = put_back(path, self.model, self.optimiser)
+
+    def _resume(self) -> None:
+        """Go on from the checkpoint, if there is one. Raises ForewordError where it was on its way to another number of tokens and the rate
+        has begun to fall for that, or would have for this one."""
+        if not self._checkpoint.exists():
+            return
+        plain = put_back(self._checkpoint, self.model, self.optimiser)
         self.tokens, self.steps = plain["tokens"], plain["steps"]
         self.place = DocumentPlace(*plain["place"])
         self.curve = [tuple(point) for point in plain["curve"]]
+        before = plain.get("goal")  # an earlier version did not keep it
+        falls = min(self.goal, before or self.goal) * (1.0 - self.recipe.decay)
+        unknown_goal = before is None and self.tokens >= self.goal and not (self.folder / "model").is_dir()
+        if unknown_goal or (before not in (None, self.goal) and self.tokens > falls):
+            goal = "another number" if before is None else f"{before:,}"
+            raise ForewordError(
+                f"{self.folder} holds a run that has read {self.tokens:,} tokens on its way to {goal}, and {self.goal:,} are asked for, "
+                "whose rate falls elsewhere; give --tokens as it was begun, or another folder."
+            )
+
+    @property
+    def _checkpoint(self) -> Path:
+        return self.folder / "checkpoint.safetensors"
 
     def checkpoint(self) -> None:
         """Keep all that the run needs to go on, whole or not at all."""
@@ -197,8 +229,9 @@ class _Run:
             "steps": self.steps,
             "place": [self.place.chunk, self.place.batch],
             "curve": [list(point) for point in self.curve],
+            "goal": self.goal,
         }
-        keep(self.folder / "checkpoint.safetensors", self.model, self.optimiser, plain)
+        keep(self._checkpoint, self.model, self.optimiser, plain)
 
     def stream(self) -> Any:
         """The batches that are still to come."""
