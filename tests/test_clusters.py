@@ -380,3 +380,10 @@ def test_evaluate_says_it_too(place: tuple[Path, Path], tmp_path: Path) -> None:
     )
     told = entry.foreword(*argv, "--max-new-tokens", 4)
     assert told.code == 0 and "12 clusters (by doc) with 48 test examples" in " ".join(told.out.split()), told
+
+
+def test_blanks_around_a_cluster_and_a_colon_in_its_column_say_nothing() -> None:
+    rows = [{"input": f"q{n}", "target": "a", "page: of": name} for n, name in enumerate(["x", "x ", " x", "  ", "y"])]
+    names = [example.cluster for example in examples(rows, Columns(cluster="page: of"))]
+    assert [name == names[0] for name in names] == [True, True, True, False, False] and names[3] == ""
+    assert described(names) == Clusters(3, 5, "page of")

@@ -172,7 +172,8 @@ def examples(
 
 def _cluster(row: Mapping[str, Any], column: str, where: str) -> str:
     _there(row, column, where)
-    return "" if blank(row[column]) else shared(column, _text(row, column, where))
+    kind = column.replace(": ", " ")  # a colon stands between it and which one it is
+    return "" if blank(row[column]) else shared(kind, _text(row, column, where).strip())
 
 
 def _names(columns: Columns, fields_needed: Sequence[str]) -> list[str]:
