@@ -63,3 +63,24 @@ print((_resident() - least) // 2**20)
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
 def test_much_more_than_a_step_takes_is_given_back() -> None:
     assert ran(GIVEN) < 200
+
+
+# What one training left is not taken for what the next one needs.
+AGAIN = """
+import torch
+from foreword.util.allocator import FreedMemory, _resident, keep_freed
+keep_freed()
+FreedMemory()
+least = _resident()
+def work():
+    held = [torch.ones(2**20) for _ in range(300)]  # 4 MiB each
+work()
+assert _resident() > least + 1000 * 2**20
+FreedMemory()
+print((_resident() - least) // 2**20)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
+def test_a_training_begins_without_what_the_one_before_left() -> None:
+    assert ran(AGAIN) < 200

@@ -50,19 +50,19 @@ def stand_ins(entry: Entry, number: Number | None) -> list[str]:
     coordinates = (number.held if number else {}) | dict(entry.paper)
     model = coordinates.get("model", "")
     if same_name(entry.model, model) and not entry.unit:
-        model = _checkpoint(model, coordinates)
+        model = _checkpoint(model, coordinates, {} if number is None else number.recipe)
     task = coordinates.get("task", "")
     same = {"model": same_name(entry.model, model), "task": same_task(entry.task, task)}
     names = {"model": (entry.model, model), "task": (entry.task, task)}
     return [f"{ours} for {theirs}" for axis, (ours, theirs) in names.items() if theirs and not same[axis]]
 
 
-def _checkpoint(model: str, at: Mapping[str, str]) -> str:
-    """Which of the two kinds of T5 1.1 the paper has at this place: as pre-trained by span corruption, which all weights are trained of, or
+def _checkpoint(model: str, at: Mapping[str, str], recipe: Mapping[str, object]) -> str:
+    """Which of the two kinds of T5 1.1 the paper has at this place: as pre-trained by span corruption, where its recipe starts so, or
     after LM adaptation. Of another model, its name."""
     if model not in ALIASES or not model.startswith("t5-"):
         return model
-    plain = at.get("method") in ("full-ft", "multi-task") or at.get("objective") in ("span", "sentinel")
+    plain = recipe.get("starts from") == "span corruption" or at.get("objective") in ("span", "sentinel")
     steps = at.get("adaptation", "100000")
     if steps not in ("0", "100000"):
         return f"{model} after {steps} steps of LM adaptation"

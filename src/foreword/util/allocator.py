@@ -31,13 +31,17 @@ SLACK = 2**28  # bytes
 @dataclass
 class FreedMemory:
     """Holds the freed memory of a process within bounds. Tensors of many sizes leave gaps that the next ones do not fit into, so that the
-    heaps of a long training grew to four times what it held at once (11 GB of 3; SmolLM2 on Logic2Text).
+    heaps of a long training grew to four times what it held at once (11 GB of 3; SmolLM2 on Logic2Text). What the process holds of
+    earlier work is given back at once, for else each training of many would be judged by what the one before had left (3, 5, 7, 11 GB).
 
     most: bytes that were resident after one of the first steps since memory was last given back. steps: since then.
     """
 
     most: int = 0
     steps: int = 0
+
+    def __post_init__(self) -> None:
+        _give_back()
 
     def settle(self) -> bool:
         """After a step, when least is held: gives freed memory back to the system where half as much again is resident as after the
@@ -49,9 +53,14 @@ class FreedMemory:
         if resident <= 1.5 * self.most + SLACK:
             return False
         self.most = self.steps = 0
-        with contextlib.suppress(OSError, AttributeError, TypeError):
-            return bool(ctypes.CDLL(None).malloc_trim(0))
-        return False
+        return _give_back()
+
+
+def _give_back() -> bool:
+    """Give freed memory back to the system; whether there was any. Never where the C library is not glibc."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        return bool(ctypes.CDLL(None).malloc_trim(0))
+    return False
 
 
 def _resident() -> int:
