@@ -105,8 +105,8 @@ def _words(cells: Cells) -> str:
     rows = [[f"{a} above {b}", *(str(gaps[a, b].get(one.task, "not run")) for one in SETTINGS)] for a, b in PAIRS]
     table = _table(["points", *(one.task for one in SETTINGS)], rows)
     text = (
-        "Decided by the interval of the paired difference; * marks p < 0.05, adjusted over the row (Holm). On one seed an interval "
-        "is over examples alone, and speaks of that prompt."
+        "Decided by the interval of the paired difference; intervals and p are adjusted over the row (Holm), and * marks p < 0.05. On one "
+        "seed an interval is over examples alone, and speaks of that prompt."
     )
     return "## What of the paper's order shows\n\n" + "\n".join(said) + f"\n\n{text}\n\n{table}"
 
@@ -182,7 +182,8 @@ def _transfer(lay: Lay, cells: Cells, carried: Sequence[tuple[Setting, list[Reco
     }
     text = (
         "A source task's PT prompt (first seed), not trained further, before a retrieved demonstration of the target task: points above "
-        "the demonstration alone, and above rows that were never tuned. The paper found most pairs above ICL."
+        "the demonstration alone, and above rows that were never tuned (intervals over examples, of these prompts, adjusted over each "
+        "table by Holm). The paper found most pairs above ICL."
     )
     return f"## Transfer\n\n{text}\n\n" + "\n\n".join(
         f"{name}: above on {sum(gap.above for gap in gaps.values())} of {len(gaps)} pairs.\n\n" + _square(gaps)

@@ -30,14 +30,24 @@ Array = NDArray[np.float64]
 @dataclass(frozen=True)
 class Difference:
     """Points by which one score is above another on the same examples, its 95% interval, and p of the same crossed model of seeds and
-    examples (adjusted by Holm, where `adjusted` was). reach: the smallest difference that such a test tells four times in five.
-    one_seed: whether a tuned side has one seed alone, which speaks of that prompt and not of its method."""
+    examples (both at the level of Holm's method, where it is one of several: p is below 0.05 where the interval leaves out zero). reach:
+    the smallest difference that such a test tells four times in five. one_seed: whether a tuned side has one seed alone, which speaks
+    of that prompt and not of its method. tested: what all of it is read from."""
 
     points: float
     ci95: tuple[float, float]
     p: float
-    reach: float = 0.0
-    one_seed: bool = False
+    reach: float
+    one_seed: bool
+    tested: stats.Difference
+
+    @classmethod
+    def of(cls, tested: stats.Difference, factor: float = 1.0) -> Difference:
+        """A tested difference. factor: by which Holm's method multiplies p where it is one of several."""
+        level = 1.0 - ALPHA / factor
+        reach = stats.detectable(tested, level=level)
+        p = min(1.0, tested.p * factor)
+        return cls(tested.observed, tested.interval(level), p, reach, tested.of_prompts, tested)
 
     @property
     def above(self) -> bool:
@@ -175,14 +185,13 @@ def difference_of(ours: Sequence[Record], theirs: Sequence[Record]) -> Differenc
     a, b = cube(ours, ids), cube(theirs, ids)
     fixed = [ours[0].deterministic, theirs[0].deterministic]
     sides = stats.samples([a, b], measure.from_sums, fixed, clusters_of([*ours, *theirs], ids))
-    gap = stats.difference(*sides)
-    return Difference(gap.observed, gap.interval(), gap.p, stats.detectable(gap), gap.of_prompts)
+    return Difference.of(stats.difference(*sides))
 
 
 def adjusted(gaps: dict[Key, Difference]) -> dict[Key, Difference]:
-    """The same with p adjusted by Holm for their number."""
-    ps = stats.holm([gap.p for gap in gaps.values()]) if gaps else []
-    return {name: replace(gap, p=p) for (name, gap), p in zip(gaps.items(), ps, strict=True)}
+    """The same with p and interval adjusted by Holm for their number."""
+    factors = stats.holm_factors([gap.p for gap in gaps.values()]) if gaps else []
+    return {name: Difference.of(gap.tested, factor) for (name, gap), factor in zip(gaps.items(), factors, strict=True)}
 
 
 def named(cells: Iterable[Cell], axis: Literal["model", "task"], preset: Preset) -> str:

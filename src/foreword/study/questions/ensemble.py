@@ -120,7 +120,7 @@ def _above_average(records: Sequence[Record]) -> Difference:
     voted, members = stats.samples([numbers, cube(records)], measure.from_sums, [True, True], _clusters(records))
     average = stats.Sample(members.values.mean(axis=0, keepdims=True), True, members.clustered)
     gap = stats.difference(voted, average)
-    return Difference(gap.observed, gap.interval(), gap.p, stats.detectable(gap), gap.of_prompts)
+    return Difference.of(gap)
 
 
 def _mean(entries: Sequence[Entry]) -> Entry:
