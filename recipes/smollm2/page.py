@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from foreword.config.run import Run
-from foreword.report.similarity import gains
+from foreword.report.similarity import FEWEST_IN_BIN, gains
 from foreword.results.record import Record
 from foreword.study.measure import Difference, adjusted, difference_of
 from foreword.util import phrases
@@ -155,7 +155,11 @@ def _bins(cells: Cells) -> str:
                 f"{part.low:.2f} to {part.high:.2f}",
                 str(part.count),
                 phrases.points(part.mean or 0.0)
-                + ("" if part.lo is None or part.hi is None else f" ({phrases.between(part.lo, part.hi)})"),
+                + (
+                    ""
+                    if part.lo is None or part.hi is None or part.count < FEWEST_IN_BIN
+                    else f" ({phrases.between(part.lo, part.hi)})"
+                ),
             ]
             for part in reversed(gain.bins)
         ]
