@@ -98,4 +98,5 @@ FAMILY = Family(
         ),
     ),
     marks=tuple(f" :: {relation} :: " for relations in KINDS.values() for relation in relations),
+    shares="source",
 )

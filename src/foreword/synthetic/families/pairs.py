@@ -163,6 +163,7 @@ def _family(name: str, topics: tuple[Topic, ...], mark: str, alike: float) -> Fa
         choices=LABELS,
         wordings=tuple(wording for topic in topics for relation in topic.relations for wording in relation),
         marks=(*LABELS, f"{mark}1", f"{mark}2"),
+        shares="source",
     )
 
 

@@ -289,7 +289,9 @@ def _sentences(article: Article) -> tuple[str, ...]:
 
 
 def _family(name: str, domain: Domain) -> Family:
-    return Family(name, _grouped(domain), METRICS, wordings=_wordings(domain), marks=("question: ", " context: "))
+    return Family(
+        name, _grouped(domain), METRICS, wordings=_wordings(domain), marks=("question: ", " context: "), shares="source"
+    )
 
 
 SQUAD = _family("mini-squad", THINGS)
