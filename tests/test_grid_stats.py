@@ -20,14 +20,17 @@ def test_a_grid_is_judged_together_and_says_what_it_could_have_told() -> None:
         "far": (sample(base + 10 + rng.standard_normal((3, 200))), sample(base)),
         "same": (sample(base + rng.standard_normal((3, 200))), sample(base)),
     }
-    paired_tests = stats.paired(cells)
-    assert paired_tests["far"].significant and not paired_tests["same"].significant
-    assert paired_tests["far"].ci95[0] > 0 and paired_tests["same"].ci95[0] < 0 < paired_tests["same"].ci95[1]
-    for key, cell in paired_tests.items():
-        assert (cell.p_holm < 0.05) == (not cell.ci95[0] <= 0 <= cell.ci95[1]), key
-        assert 0 < cell.detectable < 3
-    pair = stats.paired({"prompt": (sample(base[:1] + 30), sample(base[:1]))})["prompt"]
-    assert pair.p_holm < 0.05 and not pair.significant, "one seed speaks of its prompt"
+    gaps = {key: stats.AdjustedDifference(stats.difference(*pair)) for key, pair in cells.items()}
+    tests = stats.adjusted(gaps)
+    assert (tests["far"].sure, tests["same"].sure) == (1, 0)
+    assert tests["far"].above and tests["same"].ci95[0] < 0 < tests["same"].ci95[1]
+    assert [test.factor for test in tests.values()] == pytest.approx([2.0, 1.0]), "Holm's method for two"
+    for key, test in tests.items():
+        assert (test.p < 0.05) == (not test.ci95[0] <= 0 <= test.ci95[1]), key
+        assert gaps[key].points == test.points and 0 < gaps[key].reach <= test.reach < 3
+    prompt = stats.AdjustedDifference(stats.difference(sample(base[:1] + 30), sample(base[:1])))
+    assert prompt.p < 0.05 and prompt.above and not prompt.sure, "one seed speaks of its prompt"
+    assert stats.adjusted({}) == {}
 
 
 def test_those_that_are_not_told_apart_are_tied() -> None:

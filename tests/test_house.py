@@ -95,7 +95,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "papers record stats trivial",
         "clusters",
         "rows",
-        "cells classes collected contrast document",
+        "cells classes collected document",
         "choice judged remarks",
         "reason scored",
         "summary",

@@ -116,7 +116,7 @@ def test_logits_of_a_mixed_batch_are_the_plain_ones(family: str, how: str, monke
     elif not engine.capabilities.shared_prefix:
         pytest.skip("this family's attention is its own")
     else:
-        for name, value in zip(("SLICE", "SCORES"), READ[how] or (), strict=False):
+        for name, value in zip(("SLICE", "SCORES_OF_PROCESSOR"), READ[how] or (), strict=False):
             monkeypatch.setattr(shared_prefix_decoder if name == "SLICE" else blocks, name, value)
         monkeypatch.setattr(engine, "worth", (READ[how] or (0,))[-1])
     made = tiny.rows(11, seed=1, longest=7 if how == "cache" else 40)

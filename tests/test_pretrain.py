@@ -54,6 +54,7 @@ def test_the_loss_falls(made: tuple[Path, list[TrainingStatus]]) -> None:
     _, seen = made
     assert len(seen) >= 5
     assert seen[-1].loss < seen[0].loss - 0.3
+    assert all(status.done == status.tokens < status.goal == MICRO["tokens"] for status in seen)
 
 
 def test_a_broken_off_run_goes_on_to_the_identical_result(

@@ -52,7 +52,7 @@ def score(records: Sequence[Record]) -> Score:
     """The score of one method over the seeds of its records."""
     measure, numbers = metric(records[0].primary), cube(records)
     mean, std = stats.mean_std(measure.from_sums(numbers.sum(axis=1)))
-    clusters = clusters_of(records, [answer.id for answer in records[0].answers])
+    clusters = clusters_of(records)
     (sample,) = stats.samples([numbers], measure.from_sums, [records[0].deterministic], clusters)
     ends = stats.interval(sample, lowest=measure.worst, highest=measure.best)
     return Score(mean, std, ends, len(records))

@@ -9,7 +9,8 @@ from typing import Any
 from foreword.config.run import Run
 from foreword.report.similarity import Gain, gains
 from foreword.results.record import Record
-from foreword.study.measure import ALPHA, Difference, adjusted, difference_of
+from foreword.results.stats import ALPHA, AdjustedDifference, adjusted
+from foreword.study.measure import difference_of
 from foreword.util import phrases
 from recipes.findings.lab import Lab
 from recipes.findings.numbers import Score, Verdict, of, score
@@ -73,7 +74,7 @@ def _order(lab: Lab) -> list[Run]:
 def _order_told(lab: Lab, found: Records) -> Told:
     tasks = _tasks(found)
     scores = {(task, label): score(of(found, task=task, label=label)) for task in tasks for label in ORDER}
-    gaps: dict[str, list[Difference]] = {}
+    gaps: dict[str, list[AdjustedDifference]] = {}
     for ours, theirs in (("icl", "icl:random"), ("pt", "icl"), ("ipt", "icl"), ("ipt", "pt")):
         pairs = {task: [of(found, task=task, label=label) for label in (ours, theirs)] for task in tasks}
         column = adjusted({task: difference_of(*pair) for task, pair in pairs.items()})

@@ -11,7 +11,6 @@ import numpy as np
 from foreword.metrics import metric
 from foreword.results import stats
 from foreword.results.choice import choose
-from foreword.results.contrast import contrasts
 from recipes.simulations.worlds import Method, Numbers, answers, clustered, generator, mean, translations
 
 SPREADS = (0.0, 1.0, 3.0)
@@ -140,7 +139,7 @@ def family(methods: int, spread: float, draws: int, N: int = 200) -> Rate:
         rng = generator("family", methods, spread, N, n)
         numbers = answers(rng, [Method(50.0)] * methods, N, SEEDS, spread)
         samples = stats.samples(numbers, mean, [False] * methods, ())
-        between = contrasts(samples, 100.0)
+        between = stats.all_pairs(samples)
         best = max(range(methods), key=lambda place: samples[place].score)
         return any(between[best, place].significant for place in range(methods) if place != best)
 
@@ -211,7 +210,7 @@ def regret(
 def _picks(numbers: Sequence[Numbers], methods: Sequence[Method], margin: float | None) -> tuple[int, int, int]:
     samples = stats.samples(numbers, mean, [method.fixed for method in methods], ())
     costs = [method.cost for method in methods]
-    between = contrasts(samples, 100.0)
+    between = stats.all_pairs(samples)
     best = max(range(len(methods)), key=lambda place: samples[place].score)
     fit = [place for place in range(len(methods)) if place == best or not between[best, place].significant]
     choice = choose(samples, between, costs, usable=range(len(methods)), margin=margin)

@@ -8,7 +8,8 @@ from pathlib import Path
 from foreword.config.run import Run
 from foreword.report.similarity import FEWEST_IN_BIN, gains
 from foreword.results.record import Record
-from foreword.study.measure import Difference, adjusted, difference_of
+from foreword.results.stats import AdjustedDifference, adjusted
+from foreword.study.measure import difference_of
 from foreword.util import phrases
 from foreword.util.files import write_text
 from recipes.findings.numbers import of, score
@@ -81,7 +82,7 @@ def _paper() -> str:
     return "BLOOM-1.1B in Sun et al. 2023 (their main table), for comparison:\n\n" + _table(["method", *COLUMNS], rows)
 
 
-def _gaps(cells: Cells) -> dict[tuple[str, str], dict[str, Difference]]:
+def _gaps(cells: Cells) -> dict[tuple[str, str], dict[str, AdjustedDifference]]:
     found = {}
     for pair in PAIRS:
         both = {one.task: [of(cells[one], label=label) for label in pair] for one in SETTINGS}
@@ -196,7 +197,7 @@ def _transfer(lay: Lay, cells: Cells, carried: Sequence[tuple[Setting, list[Reco
     )
 
 
-def _square(gaps: dict[tuple[str, str], Difference]) -> str:
+def _square(gaps: dict[tuple[str, str], AdjustedDifference]) -> str:
     tasks = [one.task for one in SETTINGS]
     rows = [[source, *(str(gaps.get((source, target), "")) for target in tasks)] for source in tasks]
     return _table(["from, to", *tasks], rows)

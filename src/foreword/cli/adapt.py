@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +12,6 @@ from foreword.cli import options as o
 from foreword.cli.talk import Bars, print_json, say
 
 if TYPE_CHECKING:
-    from foreword.train.pretrain.adapt import Adaptation
     from foreword.train.pretrain.loop import TrainingStatus
 
 
@@ -66,7 +66,7 @@ def adapt(
                 **{name: value for name, value in flags.items() if value is not None},
             )
         if not dry_run:
-            folder = run.train(Path(out), threads=threads, report=_reporter(bars, run))
+            folder = run.train(Path(out), threads=threads, report=partial(_report, bars))
     if dry_run:
         _say(run.plan(), as_json)
     elif as_json:
@@ -83,14 +83,8 @@ def _may_write(out: Path, inputs: dict[str, str]) -> None:
     may_write(out)
 
 
-def _reporter(bars: Bars, run: Adaptation) -> Any:
-    total = run.goal if run.goal is not None else run.token_goal or 0
-
-    def report(progress: TrainingStatus) -> None:
-        done = progress.step if run.goal is not None else min(progress.tokens, total)
-        bars("adapting", done, total, f"loss {progress.loss:.3f}, {progress.speed:,.0f} tokens/s")
-
-    return report
+def _report(bars: Bars, status: TrainingStatus) -> None:
+    bars("adapting", status.done, status.goal, f"loss {status.loss:.3f}, {status.speed:,.0f} tokens/s")
 
 
 def _say(plan: dict[str, Any], as_json: bool) -> None:

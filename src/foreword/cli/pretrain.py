@@ -29,15 +29,14 @@ def pretrain(
 
       foreword compare --model runs/reference/model --task mini-dart
     """
-    from foreword.train.pretrain import SIZES, TrainingStatus
+    from foreword.train.pretrain import TrainingStatus
     from foreword.train.pretrain import pretrain as train
 
     bars = Bars()
-    goal = SIZES[size].tokens if tokens is None and size in SIZES else tokens or 0
 
-    def report(progress: TrainingStatus) -> None:
-        note = f"loss {progress.loss:.3f}, {progress.speed:,.0f} tokens/s"
-        bars(f"pre-training {size}", min(progress.tokens, goal), goal, note)
+    def report(status: TrainingStatus) -> None:
+        note = f"loss {status.loss:.3f}, {status.speed:,.0f} tokens/s"
+        bars(f"pre-training {size}", status.done, status.goal, note)
 
     with bars.shown():
         folder = train(Path(out), size=size, tokens=tokens, seed=seed, threads=threads, report=report)

@@ -15,6 +15,9 @@ from foreword.engine.cache import PrefixState, length_of
 from foreword.engine.passes import Kind
 
 SCORES = 2**24  # of some queries of a layer, at most: 64 MiB in float32
+SCORES_OF_PROCESSOR = (
+    2**20
+)  # the same where they go through a processor's cache: twice as fast, and the same to the last bit
 COLUMNS = 32  # a block's rows get longer by so many columns at least
 
 Layer = tuple[Tensor, Tensor]  # keys and values
@@ -171,7 +174,8 @@ class Stretch:
             for buffer, states in zip(part.block.layer(self.at, key, value), (key, value), strict=True):
                 part.put(buffer, states[0, :, here])
             queries = part.padded(query[0, :, here], heads)
-            room = SCORES // (len(part.sizes) * query.shape[1] * (part.block.past + part.columns)) or 1
+            most = SCORES_OF_PROCESSOR if query.device.type == "cpu" else SCORES
+            room = most // (len(part.sizes) * query.shape[1] * (part.block.past + part.columns)) or 1
             runs = [slice(at, min(at + room, part.longest)) for at in range(0, part.longest, room)]
             attended = [self._run(part, queries[:, :, run], run, kind) for run in runs]
             part.place(attended[0] if len(attended) == 1 else torch.cat(attended, dim=2), whole[here])

@@ -14,8 +14,8 @@ from foreword.report.measured import measured
 from foreword.report.shell import embedded, figure, filled, head, prose, resource, scrolled, section
 from foreword.report.similarity import FEWEST_IN_BIN, Gain, gains
 from foreword.results.record import Record
-from foreword.results.rows import ALPHA, Baseline, MethodComparison, MethodRow, Summary
-from foreword.results.stats import Bin
+from foreword.results.rows import Baseline, MethodComparison, MethodRow, Summary
+from foreword.results.stats import ALPHA, Bin
 from foreword.util import phrases
 from foreword.util.files import write_text
 

@@ -1,4 +1,4 @@
-"""Which method to recommend, from scores, contrasts and costs; a difference that is not significant is no proof of equality."""
+"""Which method to recommend, from scores, their differences and costs; a difference that is not significant is no proof of equality."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from foreword.results import stats
-from foreword.results.contrast import Contrast
 
 MARGIN_POINTS, MARGIN_SHARE = 2.0, 0.05
 NOTHING = 0.05  # a score below it is written 0.0
@@ -26,7 +25,7 @@ class Choice:
 
 def choose(
     methods: Sequence[stats.Sample],
-    between: Mapping[tuple[int, int], Contrast],
+    between: Mapping[tuple[int, int], stats.AdjustedDifference],
     costs: Sequence[float],
     *,
     usable: Sequence[int],
@@ -50,9 +49,7 @@ def choose(
     near = [
         place
         for place in fit
-        if costs[place] < costs[best]
-        and between[best, place].interval[1] <= margin
-        and not between[best, place].gap.of_prompts
+        if costs[place] < costs[best] and between[best, place].ci95[1] <= margin and not between[best, place].one_seed
     ]
     pick = min([best, *near], key=lambda place: (costs[place], -methods[place].score, place))
     tied = tuple(place for place in usable if place != best and not between[best, place].significant)

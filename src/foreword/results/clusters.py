@@ -44,9 +44,10 @@ class Clusters:
         return f"{start}."
 
 
-def clusters_of(records: Iterable[Record], ids: Sequence[str]) -> tuple[str, ...]:
-    """The cluster of each of these examples, where any of the records names it, else "". Raises ForewordError where two records name
-    different ones."""
+def clusters_of(records: Sequence[Record], ids: Sequence[str] | None = None) -> tuple[str, ...]:
+    """The cluster of each of these examples (those of the first record, in its order, where None), where any of the records names it, else
+    "". Raises ForewordError where two records name different ones."""
+    ids = [answer.id for answer in records[0].answers] if ids is None else ids
     name_of: dict[str, str] = {}
     for record in records:
         for answer in record.answers:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from foreword.results import stats
 from foreword.results.choice import NOTHING, Choice
-from foreword.results.contrast import Contrast
 from foreword.results.rows import Baseline, MethodRow
 from foreword.util import phrases
 
@@ -18,14 +17,14 @@ LOOK = "Look at the answers in the report before training longer"
 
 @dataclass(frozen=True)
 class Judged:
-    """rows: those that could be taken, and the reference rows. usable: the places of the former. between: contrasts of rows by
+    """rows: those that could be taken, and the reference rows. usable: the places of the former. between: differences of rows by
     their places, and of rows with baselines, which have the places behind the rows. answers: for how many the cost counts."""
 
     rows: tuple[MethodRow, ...]
     usable: tuple[int, ...]
-    between: Mapping[tuple[int, int], Contrast]
+    between: Mapping[tuple[int, int], stats.AdjustedDifference]
     baselines: tuple[Baseline, ...]
-    against: Mapping[int, Contrast]
+    against: Mapping[int, stats.AdjustedDifference]
     answers: int
 
     @property
@@ -75,10 +74,10 @@ def _chosen(judged: Judged, choice: Choice) -> str:
     time = f"{row.method} answers {inputs}, training included, in {phrases.duration(judged.cost(choice.pick))}"
     if choice.pick != choice.best:
         best = judged.rows[choice.best]
-        contrast = judged.between[choice.best, choice.pick]
+        gap = judged.between[choice.best, choice.pick]
         return (
             f"Use {row.method}: {judged.name} {phrases.score(row.mean)}. {best.method} is highest at {phrases.score(best.mean)}, "
-            f"but {row.method} is shown to lie within {phrases.points(choice.margin)} of it ({_difference(contrast)}). "
+            f"but {row.method} is shown to lie within {phrases.points(choice.margin)} of it ({_difference(gap)}). "
             f"{time} against {phrases.duration(judged.cost(choice.best))}."
         )
     start = f"Use {row.method}: its {judged.name} of {phrases.score(row.mean)} is the highest"
@@ -96,16 +95,16 @@ def _chosen(judged: Judged, choice: Choice) -> str:
 
 
 def _all_worse(judged: Judged, choice: Choice, worse: Sequence[int]) -> str:
-    nearest = min(worse, key=lambda place: judged.between[choice.best, place].gap.observed)
-    name, contrast = judged.rows[nearest].method, judged.between[choice.best, nearest]
-    prompts = any(judged.between[choice.best, place].gap.of_prompts for place in worse)
+    nearest = min(worse, key=lambda place: judged.between[choice.best, place].points)
+    name, gap = judged.rows[nearest].method, judged.between[choice.best, nearest]
+    prompts = any(judged.between[choice.best, place].one_seed for place in worse)
     verb = "scored significantly less with these prompts" if prompts else "significantly worse"
     if len(worse) == 1:
         be = "" if prompts else "is "
-        return f"the one other method, {name}, {be}{verb} (by {_difference(contrast)})"
+        return f"the one other method, {name}, {be}{verb} (by {_difference(gap)})"
     who = "both other methods" if len(worse) == 2 else f"all {len(worse)} other methods"
     be = "" if prompts else "are "
-    return f"{who} {be}{verb} (the nearest, {name}, by {_difference(contrast)})"
+    return f"{who} {be}{verb} (the nearest, {name}, by {_difference(gap)})"
 
 
 def _tie(judged: Judged, choice: Choice) -> str:
@@ -118,25 +117,25 @@ def _tie(judged: Judged, choice: Choice) -> str:
 
 
 def _nearest(judged: Judged, choice: Choice) -> int:
-    return min(choice.tied, key=lambda place: judged.between[choice.best, place].gap.observed)
+    return min(choice.tied, key=lambda place: judged.between[choice.best, place].points)
 
 
 def _undecided(judged: Judged, choice: Choice) -> str:
     """How many more examples, or seeds, would tell what is a tie now."""
     nearest = _nearest(judged, choice)
-    contrast = judged.between[choice.best, nearest]
-    gap, level = contrast.gap, contrast.level
-    size = max(abs(gap.observed), choice.margin)
-    now = stats.detectable(gap, level=level)
-    noun, units = ("cluster", "clusters of test examples") if gap.clustered else ("test example", "test examples")
-    start = f"Undecided: these {phrases.plural(gap.units, noun)} tell a difference of {phrases.points(now)}"
+    gap = judged.between[choice.best, nearest]
+    tested, level = gap.tested, gap.level
+    size = max(abs(gap.points), choice.margin)
+    now = gap.reach
+    noun, units = ("cluster", "clusters of test examples") if tested.clustered else ("test example", "test examples")
+    start = f"Undecided: these {phrases.plural(tested.units, noun)} tell a difference of {phrases.points(now)}"
     if now <= size:
         return f"{start}, four times in five."
-    more = stats.units_needed(gap, size, level=level)
+    more = stats.units_needed(tested, size, level=level)
     if more is not None:
         return f"{start}; about {_rounded(more)} more {units} would tell a difference of {phrases.points(size)}."
     seeds = max(len(judged.rows[place].seeds) for place in (choice.best, nearest))
-    needed = stats.seeds_needed(gap, size, seeds, level=level)
+    needed = stats.seeds_needed(tested, size, seeds, level=level)
     if needed is None:
         return f"{start}; more seeds and more {units} would tell a difference of {phrases.points(size)}."
     return (
@@ -149,12 +148,10 @@ def _caveats(judged: Judged, choice: Choice) -> list[str]:
     """What a reader must know before trusting the choice."""
     row = judged.rows[choice.pick]
     notes = []
-    contrast = judged.against.get(choice.pick)
-    if contrast is not None and not contrast.significant:
+    gap = judged.against.get(choice.pick)
+    if gap is not None and not gap.significant:
         floor = max(judged.baselines, key=lambda baseline: baseline.score)
-        notes.append(
-            f"It is not shown to be above {_named(floor)} ({phrases.score(floor.score)}): {_difference(contrast)}."
-        )
+        notes.append(f"It is not shown to be above {_named(floor)} ({phrases.score(floor.score)}): {_difference(gap)}.")
     if (row.clusters or row.examples) < FEW_EXAMPLES:
         examples = phrases.plural(row.examples, "example")
         units = f"{phrases.plural(row.clusters, 'cluster')} of {examples}" if row.clusters else examples
@@ -180,12 +177,10 @@ def _named(baseline: Baseline) -> str:
     return "chance" if baseline.name == "chance" else f"{baseline.name.replace('always', 'always answering')}"
 
 
-def _difference(contrast: Contrast) -> str:
-    low, high = contrast.interval
-    observed = contrast.gap.observed
-    return (
-        f"{phrases.points(observed)}, 95% interval {phrases.between(low, high)}, {phrases.p_value(contrast.p_adjusted)}"
-    )
+def _difference(gap: stats.AdjustedDifference) -> str:
+    low, high = gap.ci95
+    observed = gap.points
+    return f"{phrases.points(observed)}, 95% interval {phrases.between(low, high)}, {phrases.p_value(gap.p)}"
 
 
 def _percent(share: float) -> str:

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 
 from foreword.results.clusters import Clusters
 
-ALPHA = 0.05  # of every test
-
 
 @dataclass(frozen=True)
 class Classes:

@@ -13,7 +13,6 @@ from foreword.results.choice import choose
 from foreword.results.classes import classes_of
 from foreword.results.clusters import clusters_of, described
 from foreword.results.collected import Array, distinct, grouped, merged, named, shared, statistics_of, subsets
-from foreword.results.contrast import Contrast, contrasts
 from foreword.results.document import as_json
 from foreword.results.reason import Judged, reason
 from foreword.results.record import Record
@@ -65,7 +64,7 @@ def summarise(
     baselines = tuple(
         Baseline(each.name, sample.score) for each, sample in zip(trivial, methods[len(rows) :], strict=True)
     )
-    between = contrasts(methods[: len(rows)], _span(metric, rows))
+    between = stats.all_pairs(methods[: len(rows)], span=_span(metric, rows))
     return Summary(
         task=first.task,
         backbone=first.backbone,
@@ -137,30 +136,30 @@ def _row(
 
 
 def _comparisons(
-    rows: tuple[MethodRow, ...], between: Mapping[tuple[int, int], Contrast], answers: int
+    rows: tuple[MethodRow, ...], between: Mapping[tuple[int, int], stats.AdjustedDifference], answers: int
 ) -> tuple[MethodComparison, ...]:
     """Every method but the best against the best, on the same examples."""
     best = rows.index(best_row(rows, answers))
-    contrasted = [(place, between[best, place]) for place in range(len(rows)) if place != best]
+    gaps = [(place, between[best, place]) for place in range(len(rows)) if place != best]
     return tuple(
         MethodComparison(
             method=rows[place].method,
             best=rows[best].method,
-            difference=contrast.gap.observed,
-            ci95=contrast.interval,
-            p=contrast.gap.p,
-            p_adjusted=contrast.p_adjusted,
-            significantly_worse=contrast.significant and not contrast.gap.of_prompts,
-            of_prompts=contrast.gap.of_prompts,
+            difference=gap.points,
+            ci95=gap.ci95,
+            p=gap.tested.p,
+            p_adjusted=gap.p,
+            significantly_worse=gap.significant and not gap.one_seed,
+            of_prompts=gap.one_seed,
         )
-        for place, contrast in contrasted
+        for place, gap in gaps
     )
 
 
 def _recommended(
     rows: tuple[MethodRow, ...],
     methods: Sequence[stats.Sample],
-    between: Mapping[tuple[int, int], Contrast],
+    between: Mapping[tuple[int, int], stats.AdjustedDifference],
     baselines: tuple[Baseline, ...],
     answers: int,
     margin: float | None,
@@ -172,11 +171,12 @@ def _recommended(
     costs = [row.cost_flop(answers) for row in rows]
     floor = max((baseline.score for baseline in baselines), default=-float("inf"))
     choice = choose(methods, between, costs, usable=usable_rows, floor=floor, margin=margin, span=span, seed=seed)
-    against: dict[int, Contrast] = {}
+    against: dict[int, stats.AdjustedDifference] = {}
     if baselines:
         highest = len(rows) + max(range(len(baselines)), key=lambda n: baselines[n].score)
         against = {
-            place: Contrast(stats.difference(methods[place], methods[highest], span=span)) for place in usable_rows
+            place: stats.AdjustedDifference(stats.difference(methods[place], methods[highest], span=span))
+            for place in usable_rows
         }
     text = reason(Judged(rows, usable_rows, between, baselines, against, answers), choice)
     if choice is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import sqrt
 from typing import Any, Literal, TypeVar
 
@@ -16,53 +16,14 @@ from foreword.results.cells import Cell, Entry, Test
 from foreword.results.clusters import clusters_of
 from foreword.results.judged import same_name, same_task
 from foreword.results.record import Record
+from foreword.results.stats import AdjustedDifference
 from foreword.study.preset import Preset
 from foreword.study.recorded import recipes_of, scored_by
-from foreword.util import phrases
 from foreword.util.errors import ForewordError
 
-ALPHA = 0.05
 Key = TypeVar("Key")
 Item = TypeVar("Item")
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Points by which one score is above another on the same examples, its 95% interval, and p of the same crossed model of seeds and
-    examples (both at the level of Holm's method, where it is one of several: p is below 0.05 where the interval leaves out zero). reach:
-    the smallest difference that such a test tells four times in five. one_seed: whether a tuned side has one seed alone, which speaks
-    of that prompt and not of its method. tested: what all of it is read from."""
-
-    points: float
-    ci95: tuple[float, float]
-    p: float
-    reach: float
-    one_seed: bool
-    tested: stats.Difference
-
-    @classmethod
-    def of(cls, tested: stats.Difference, factor: float = 1.0) -> Difference:
-        """A tested difference. factor: by which Holm's method multiplies p where it is one of several."""
-        level = 1.0 - ALPHA / factor
-        reach = stats.detectable(tested, level=level)
-        p = min(1.0, tested.p * factor)
-        return cls(tested.observed, tested.interval(level), p, reach, tested.of_prompts, tested)
-
-    @property
-    def above(self) -> bool:
-        """Whether the whole interval is above zero."""
-        return self.ci95[0] > 0
-
-    @property
-    def sure(self) -> int:
-        """1 where it is surely above zero, -1 where surely below, 0 where that is not told."""
-        if self.p >= ALPHA or self.one_seed:
-            return 0
-        return 1 if self.points > 0 else -1
-
-    def __str__(self) -> str:
-        return f"{phrases.points(self.points)}{'*' * (self.p < ALPHA)} ({phrases.between(*self.ci95)})"
 
 
 def choose(cells: Iterable[Cell], **at: Any) -> list[Cell]:
@@ -119,7 +80,7 @@ def entry(cells: Sequence[Cell], *, paper: dict[str, str] | None = None, by: str
         return scored_by(blank, records, [by], by)
     measure, numbers = metric(records[0].primary), cube(records)
     mean, spread = stats.mean_std(measure.from_sums(numbers.sum(axis=1)))
-    clusters = clusters_of(records, [answer.id for answer in records[0].answers])
+    clusters = clusters_of(records)
     (sample,) = stats.samples([numbers], measure.from_sums, [records[0].deterministic], clusters)
     ends = stats.interval(sample, lowest=measure.worst, highest=measure.best)
     return replace(
@@ -173,25 +134,19 @@ def combined(entries: Sequence[Entry], task: str, paper: dict[str, str]) -> Entr
     return replace(base, score=mean, spread=spread, ci95=ci95, cause="")
 
 
-def difference(ours: Sequence[Cell], theirs: Sequence[Cell]) -> Difference | None:
+def difference(ours: Sequence[Cell], theirs: Sequence[Cell]) -> AdjustedDifference | None:
     """The mean over seeds of ours above that of theirs; None where one has no record."""
     mine, others = records_of(ours), records_of(theirs)
     return difference_of(mine, others) if mine and others else None
 
 
-def difference_of(ours: Sequence[Record], theirs: Sequence[Record]) -> Difference:
+def difference_of(ours: Sequence[Record], theirs: Sequence[Record]) -> AdjustedDifference:
     """The mean over seeds of ours above that of theirs. Raises ForewordError where they answer other examples."""
     measure, ids = metric(ours[0].primary), [answer.id for answer in ours[0].answers]
     a, b = cube(ours, ids), cube(theirs, ids)
     fixed = [ours[0].deterministic, theirs[0].deterministic]
     sides = stats.samples([a, b], measure.from_sums, fixed, clusters_of([*ours, *theirs], ids))
-    return Difference.of(stats.difference(*sides))
-
-
-def adjusted(gaps: dict[Key, Difference]) -> dict[Key, Difference]:
-    """The same with p and interval adjusted by Holm for their number."""
-    factors = stats.holm_factors([gap.p for gap in gaps.values()]) if gaps else []
-    return {name: Difference.of(gap.tested, factor) for (name, gap), factor in zip(gaps.items(), factors, strict=True)}
+    return AdjustedDifference(stats.difference(*sides))
 
 
 def named(cells: Iterable[Cell], axis: Literal["model", "task"], preset: Preset) -> str:
@@ -206,7 +161,7 @@ def named(cells: Iterable[Cell], axis: Literal["model", "task"], preset: Preset)
 
 
 def over_grid(
-    claim: str, gaps: Mapping[Key, Difference], planned: int, adjusted_over: str, *, most: bool = False
+    claim: str, gaps: Mapping[Key, AdjustedDifference], planned: int, adjusted_over: str, *, most: bool = False
 ) -> Test:
     """A claim that one side is above another in every place of a grid (most: in more than half), judged by tests that Holm adjusted: it
     holds where all (more than half) are surely above, not where one is (half are) surely below, and else it cannot be said."""

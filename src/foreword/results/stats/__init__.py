@@ -7,19 +7,30 @@ No result depends on the order of the examples, and none on a generator that wal
 from __future__ import annotations
 
 from foreword.results.stats.crossed import Difference, Sample, difference, interval, samples
-from foreword.results.stats.grids import Components, Paired, components, paired, tied_with_best
+from foreword.results.stats.grids import (
+    ALPHA,
+    AdjustedDifference,
+    Components,
+    adjusted,
+    all_pairs,
+    components,
+    tied_with_best,
+)
 from foreword.results.stats.multiple import chances_of_best, holm, holm_factors
 from foreword.results.stats.planning import detectable, seeds_needed, units_needed
 from foreword.results.stats.resampling import Bin, bins, bootstrap, joined, mean_std, slope
 from foreword.results.stats.spread import SpreadTest, lower_spread, power
 
 __all__ = [
+    "ALPHA",
+    "AdjustedDifference",
     "Bin",
     "Components",
     "Difference",
-    "Paired",
     "Sample",
     "SpreadTest",
+    "adjusted",
+    "all_pairs",
     "bins",
     "bootstrap",
     "chances_of_best",
@@ -32,7 +43,6 @@ __all__ = [
     "joined",
     "lower_spread",
     "mean_std",
-    "paired",
     "power",
     "samples",
     "seeds_needed",

@@ -1,57 +1,107 @@
-"""Tests over a grid of cells: paired differences adjusted for their number, tied sets, what seeds and examples each contribute; it refuses
-a winner where the test tells none."""
+"""Tests over a grid of cells: differences adjusted for their number, tied sets, what seeds and examples each contribute; it refuses a
+winner where the test tells none."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from foreword.results.stats.crossed import Difference, Sample, difference
 from foreword.results.stats.multiple import holm_factors
 from foreword.results.stats.planning import detectable
+from foreword.util import phrases
 
+ALPHA = 0.05  # of every test
 Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
-class Paired:
-    """One cell of a grid of differences. p_holm: holds jointly over the grid at 5 % where it is below 0.05. ci95: at the level at which
-    Holm judges. detectable: the smallest difference that this test would tell from 0 four times in five, at that level."""
+class AdjustedDifference:
+    """A tested difference as one of several that are judged together; alone where factor is 1. factor: by which Holm's method multiplies
+    p."""
 
-    difference: Difference
-    p_holm: float
-    ci95: tuple[float, float]
-    detectable: float
+    tested: Difference
+    factor: float = 1.0
+
+    @property
+    def points(self) -> float:
+        """By which the first score is above the second, as the scores say."""
+        return self.tested.observed
+
+    @property
+    def p(self) -> float:
+        """Adjusted: below 0.05 where `ci95` leaves out zero."""
+        return min(1.0, self.tested.p * self.factor)
 
     @property
     def significant(self) -> bool:
-        """Whether the two are told apart: jointly over the grid, and not of one seed alone."""
-        return self.p_holm < 0.05 and not self.difference.of_prompts
+        """Whether the test tells the two apart."""
+        return self.p < ALPHA
+
+    @property
+    def level(self) -> float:
+        """The level at which Holm's method judges."""
+        return 1.0 - ALPHA / self.factor
+
+    @property
+    def ci95(self) -> tuple[float, float]:
+        """The interval at that level."""
+        return self.tested.interval(self.level)
+
+    @property
+    def reach(self) -> float:
+        """The smallest difference that such a test tells from 0 four times in five."""
+        return detectable(self.tested, level=self.level)
+
+    @property
+    def one_seed(self) -> bool:
+        """Whether a tuned side has one seed alone, which speaks of that prompt and not of its method."""
+        return self.tested.of_prompts
+
+    @property
+    def above(self) -> bool:
+        """Whether the whole interval is above zero."""
+        return self.ci95[0] > 0
+
+    @property
+    def sure(self) -> int:
+        """1 where it is surely above zero, -1 where surely below, 0 where that is not told."""
+        if not self.significant or self.one_seed:
+            return 0
+        return 1 if self.points > 0 else -1
+
+    def reversed(self) -> AdjustedDifference:
+        """The second score less the first."""
+        tested = replace(self.tested, observed=-self.tested.observed, centre=-self.tested.centre)
+        return AdjustedDifference(tested, self.factor)
+
+    def __str__(self) -> str:
+        return f"{phrases.points(self.points)}{'*' * self.significant} ({phrases.between(*self.ci95)})"
 
 
-def paired(pairs: Mapping[Key, tuple[Sample, Sample]], *, span: float = 100.0) -> dict[Key, Paired]:
-    """The first sample less the second in every cell, tested together."""
-    gaps = {key: difference(a, b, span=span) for key, (a, b) in pairs.items()}
-    factors = holm_factors([gap.p for gap in gaps.values()])
+def adjusted(gaps: Mapping[Key, AdjustedDifference]) -> dict[Key, AdjustedDifference]:
+    """The same with p and interval adjusted by Holm for their number."""
+    factors = holm_factors([gap.tested.p for gap in gaps.values()])
     return {
-        key: Paired(
-            gap,
-            min(1.0, gap.p * factor),
-            gap.interval(1.0 - 0.05 / factor),
-            detectable(gap, level=1.0 - 0.05 / factor),
-        )
-        for (key, gap), factor in zip(gaps.items(), factors, strict=True)
+        key: AdjustedDifference(gap.tested, factor) for (key, gap), factor in zip(gaps.items(), factors, strict=True)
     }
 
 
+def all_pairs(methods: Sequence[Sample], *, span: float = 100.0) -> dict[tuple[int, int], AdjustedDifference]:
+    """All ordered pairs of methods by their places, adjusted over all pairs: as the best one is chosen by the same scores, it takes part as
+    if any other could have been it."""
+    pairs = itertools.combinations(range(len(methods)), 2)
+    gaps = adjusted({(a, b): AdjustedDifference(difference(methods[a], methods[b], span=span)) for a, b in pairs})
+    return gaps | {(b, a): gap.reversed() for (a, b), gap in gaps.items()}
+
+
 def tied_with_best(methods: Mapping[Key, Sample], *, span: float = 100.0) -> list[Key]:
-    """The methods that are not told from the one with the highest score (Holm over all pairs), that one first, then by their scores."""
+    """The methods that are not told from the one with the highest score (over all pairs), that one first, then by their scores."""
     ranked = sorted(methods, key=lambda key: -methods[key].score)
-    best = ranked[0]
-    every = [(a, b) for n, a in enumerate(ranked) for b in ranked[n + 1 :]]
-    tests = paired({(a, b): (methods[a], methods[b]) for a, b in every}, span=span)
-    return [best, *(key for key in ranked[1:] if not tests[best, key].significant)]
+    between = all_pairs([methods[key] for key in ranked], span=span)
+    return [key for place, key in enumerate(ranked) if place == 0 or not between[0, place].sure]
 
 
 @dataclass(frozen=True)

@@ -16,18 +16,8 @@ from foreword.results.cells import Answered, Cell, Entry, Row, Table, Test
 from foreword.results.clusters import clusters_of
 from foreword.results.judged import metric_key
 from foreword.results.record import Record
-from foreword.study.measure import (
-    Difference,
-    adjusted,
-    choose,
-    combined,
-    cube,
-    entry,
-    named,
-    over_grid,
-    records_of,
-    values,
-)
+from foreword.results.stats import AdjustedDifference, adjusted
+from foreword.study.measure import choose, combined, cube, entry, named, over_grid, records_of, values
 from foreword.study.preset import Preset
 from foreword.study.recorded import numbers_of
 from foreword.util import phrases
@@ -41,7 +31,7 @@ def ensemble(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered
     as good as the best of them."""
     rows: list[Row] = []
     at_least, counted, planned = 0, 0, 0
-    gaps: dict[tuple[str, str], Difference] = {}
+    gaps: dict[tuple[str, str], AdjustedDifference] = {}
     for model in values(cells, "model"):
         by_task: list[tuple[Entry, ...]] = []
         for task in values(cells, "task"):
@@ -86,7 +76,7 @@ def _three(cells: Sequence[Cell], name: str) -> tuple[Entry, Entry, Entry]:
         return mean, best, replace(voted, score=None, cause=f"the numbers of {name} are not kept")
     measure = metric(name)
     score, _ = stats.mean_std(measure.from_sums(numbers.sum(axis=1)))
-    (sample,) = stats.samples([numbers], measure.from_sums, [True], _clusters(records))
+    (sample,) = stats.samples([numbers], measure.from_sums, [True], clusters_of(records))
     ends = stats.interval(sample, lowest=measure.worst, highest=measure.best)
     return mean, best, replace(voted, score=score, ci95=ends)
 
@@ -107,20 +97,14 @@ def _voted(records: Sequence[Record], name: str) -> NDArray[np.float64] | None:
     return np.asarray([rows], dtype=np.float64)
 
 
-def _clusters(records: Sequence[Record]) -> tuple[str, ...]:
-    """The clusters of the examples in the order of the first record, which is that of the vote and of the cube."""
-    return clusters_of(records, [answer.id for answer in records[0].answers])
-
-
-def _above_average(records: Sequence[Record]) -> Difference:
+def _above_average(records: Sequence[Record]) -> AdjustedDifference:
     """The majority less the prompts' mean on the same examples, by the deciding metric, with these prompts held fixed."""
     measure, primary = metric(records[0].primary), records[0].primary
     numbers = _voted(records, primary)
     assert numbers is not None, "the deciding metric's numbers are kept"
-    voted, members = stats.samples([numbers, cube(records)], measure.from_sums, [True, True], _clusters(records))
+    voted, members = stats.samples([numbers, cube(records)], measure.from_sums, [True, True], clusters_of(records))
     average = stats.Sample(members.values.mean(axis=0, keepdims=True), True, members.clustered)
-    gap = stats.difference(voted, average)
-    return Difference.of(gap)
+    return AdjustedDifference(stats.difference(voted, average))
 
 
 def _mean(entries: Sequence[Entry]) -> Entry:

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from foreword.results.cells import Answered, Cell, Row, Table
-from foreword.study.measure import Difference, adjusted, choose, difference, entry, named, over_grid
+from foreword.results.stats import AdjustedDifference, adjusted
+from foreword.study.measure import choose, difference, entry, named, over_grid
 from foreword.study.preset import Preset
 
 METHODS = ("pt", "ipt", "gate-similarity", "gate-certainty")
@@ -28,7 +29,7 @@ def gate(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered, ..
     return (Table("PT, IPT and what chooses between their answers", ("model", "task"), METHODS, tuple(rows)), *tests)
 
 
-def _above_better(cells: Sequence[Cell], model: str, task: str, method: str) -> Difference | None:
+def _above_better(cells: Sequence[Cell], model: str, task: str, method: str) -> AdjustedDifference | None:
     at = choose(cells, paper_model=model, paper_task=task)
     sides = [choose(at, paper_method=name) for name in ("pt", "ipt")]
     scored = [(entry(side).score, side) for side in sides if side]

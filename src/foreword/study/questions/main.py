@@ -9,7 +9,8 @@ from pathlib import Path
 from foreword.results import stats
 from foreword.results.cells import Answered, Cell, Entry, Row, Table, Test
 from foreword.results.judged import metric_key
-from foreword.study.measure import Difference, adjusted, choose, difference, entry, named, over_grid, records_of, values
+from foreword.results.stats import AdjustedDifference, adjusted
+from foreword.study.measure import choose, difference, entry, named, over_grid, records_of, values
 from foreword.study.preset import Preset
 from foreword.util import phrases
 
@@ -37,7 +38,7 @@ def _entry(cells: Sequence[Cell]) -> Entry | str:
 
 def _above(cells: Sequence[Cell], ours: str, theirs: str) -> Test | None:
     """Whether one method is above another, over (model, task)."""
-    gaps: dict[tuple[str, str], Difference] = {}
+    gaps: dict[tuple[str, str], AdjustedDifference] = {}
     planned = 0
     for model in values(cells, "model"):
         for task in values(cells, "task"):

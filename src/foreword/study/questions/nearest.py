@@ -16,7 +16,7 @@ from foreword.prompts import store
 from foreword.prompts.inspect import Inspected, Vocabulary, inspect
 from foreword.results import stats
 from foreword.results.cells import Answered, Cell, Row, Table, Test
-from foreword.study.measure import ALPHA, choose, grouped, named
+from foreword.study.measure import choose, grouped, named
 from foreword.study.plan import backbone_of
 from foreword.study.preset import Preset
 from foreword.util.errors import ForewordError
@@ -66,8 +66,8 @@ def _tighter(prompts: Sequence[Inspected], note: str) -> Test:
         stats.holm([float(mannwhitneyu(own, random, alternative=side).pvalue) for own, random in pairs])
         for side in ("greater", "less")
     )
-    surely = sum(p < ALPHA for p in above)
-    holds = True if surely == len(pairs) else False if min(below) < ALPHA else None
+    surely = sum(p < stats.ALPHA for p in above)
+    holds = True if surely == len(pairs) else False if min(below) < stats.ALPHA else None
     which = "Mann-Whitney over vectors, Holm over prompts"
     more = "a prompt's vectors are taken to be independent, and each prompt speaks of itself alone"
     note = "; ".join(filter(None, (more, note)))

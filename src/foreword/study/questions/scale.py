@@ -8,19 +8,8 @@ from math import hypot
 from pathlib import Path
 
 from foreword.results.cells import Answered, Cell, Curve, Entry, Panel, Series, Test
-from foreword.study.measure import (
-    Difference,
-    adjusted,
-    choose,
-    combined,
-    difference,
-    entry,
-    grouped,
-    named,
-    over_grid,
-    records_of,
-    values,
-)
+from foreword.results.stats import AdjustedDifference, adjusted
+from foreword.study.measure import choose, combined, difference, entry, grouped, named, over_grid, records_of, values
 from foreword.study.preset import Preset
 from foreword.study.recorded import scored_by
 from foreword.util import phrases
@@ -82,7 +71,7 @@ def _curve(
 
 def _above(cells: Sequence[Cell], axis: str, value: str, other: str, named_by: Callable[[str], str]) -> Test:
     """Whether one value of an axis is above another on every model and task."""
-    gaps: dict[tuple[str, str], Difference] = {}
+    gaps: dict[tuple[str, str], AdjustedDifference] = {}
     places = dict.fromkeys((cell.paper["model"], cell.paper["task"]) for cell in cells)
     planned = 0
     for model, task in places:

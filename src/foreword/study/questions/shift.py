@@ -7,7 +7,8 @@ from pathlib import Path
 
 from foreword.results.cells import Answered, Cell, Entry, Row, Table
 from foreword.results.judged import metric_key
-from foreword.study.measure import adjusted, choose, difference, entry, named, over_grid, records_of, values
+from foreword.results.stats import adjusted
+from foreword.study.measure import choose, difference, entry, named, over_grid, records_of, values
 from foreword.study.preset import Preset
 from foreword.util import phrases
 

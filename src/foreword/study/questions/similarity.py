@@ -13,7 +13,7 @@ from foreword.results import stats
 from foreword.results.cells import Answered, BinPanel, Bins, Cell, Test
 from foreword.results.clusters import clusters_of, described
 from foreword.results.record import Record
-from foreword.study.measure import ALPHA, choose, named, records_of, values
+from foreword.study.measure import choose, named, records_of, values
 from foreword.study.preset import Preset
 from foreword.util import phrases
 
@@ -99,7 +99,7 @@ def _slope(pt: Sequence[Record], ipt: Sequence[Record], name: str, of: int) -> T
     units = described(clusters)
     if units is not None and units.count < FEWEST:
         return Test(claim, None, note=f"{units} are too few for an interval")
-    x, level = np.array([near[id_] for id_ in ids]), 1.0 - ALPHA / of
+    x, level = np.array([near[id_] for id_ in ids]), 1.0 - stats.ALPHA / of
     fitted = stats.slope(x, gain, clusters=clusters)
     together = stats.slope(x, gain, clusters=clusters, level=level)
     if fitted is None or together is None:

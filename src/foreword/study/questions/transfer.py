@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from foreword.results.cells import Answered, Cell, Entry, Matrix
-from foreword.study.measure import Difference, adjusted, choose, difference, entry, named, over_grid, values
+from foreword.results.stats import AdjustedDifference, adjusted
+from foreword.study.measure import choose, difference, entry, named, over_grid, values
 from foreword.study.preset import Preset
 
 Baseline = Callable[[Sequence[Cell], str], list[Cell]]
@@ -63,7 +64,7 @@ def _matrices(
 
 def _matrix(
     at: dict[tuple[str, str], list[Cell]],
-    gaps: dict[tuple[str, str], Difference],
+    gaps: dict[tuple[str, str], AdjustedDifference],
     base: dict[str, list[Cell]],
     sources: Sequence[str],
     targets: Sequence[str],

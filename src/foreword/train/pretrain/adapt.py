@@ -98,7 +98,13 @@ class Adaptation:
 
     def done(self) -> bool:
         """Whether the steps or tokens asked for are made."""
-        return self.steps >= self.goal if self.goal is not None else self.tokens >= (self.token_goal or 0)
+        done, goal = self._progress()
+        return done >= goal
+
+    def _progress(self) -> tuple[int, int]:
+        """Steps made and asked for; tokens where no steps were."""
+        done, goal = (self.tokens, self.token_goal or 0) if self.goal is None else (self.steps, self.goal)
+        return min(done, goal), goal
 
     def train(
         self,
@@ -142,7 +148,8 @@ class Adaptation:
                 self.curve.append((self.tokens, round(loss, 4)))
                 now = time.monotonic()
                 speed = (self.tokens - before) / (now - began)
-                report(TrainingStatus(self.tokens, self.steps, loss, self.recipe.learning_rate, speed))
+                rate = self.recipe.learning_rate
+                report(TrainingStatus(*self._progress(), self.tokens, self.steps, loss, rate, speed))
                 self.window, began, before = [], now, self.tokens
             if time.monotonic() - saved > save_every:
                 self._checkpoint(out)

@@ -79,8 +79,11 @@ class Recipe:
 
 @dataclass(frozen=True)
 class TrainingStatus:
-    """Where a run stands. loss: mean over the last steps, in nats a counted token. speed: tokens a second."""
+    """Where a run stands. done, goal: how far it is and how far it goes, in tokens, or in steps where steps were asked for. loss: mean
+    over the last steps, in nats a counted token. speed: tokens a second."""
 
+    done: int
+    goal: int
     tokens: int
     step: int
     loss: float
@@ -142,7 +145,8 @@ def _go_on(
             now = time.monotonic()
             loss = sum(window) / len(window)
             run.curve.append((run.tokens, round(loss, 4)))
-            report(TrainingStatus(run.tokens, run.steps, loss, run.rate(), (run.tokens - before) / (now - began)))
+            speed = (run.tokens - before) / (now - began)
+            report(TrainingStatus(min(run.tokens, tokens), tokens, run.tokens, run.steps, loss, run.rate(), speed))
             window, began, before = [], now, run.tokens
         if time.monotonic() - saved > save_every:
             run.checkpoint()
