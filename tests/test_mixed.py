@@ -127,6 +127,20 @@ def test_logits_of_a_mixed_batch_are_the_plain_ones(family: str, how: str, monke
     assert float((found - wanted).abs().max() / wanted.abs().max()) < 1e-5
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("count", [1, 3, blocks.FEW, blocks.FEW + 1])
+def test_few_and_many_queries_meet_the_keys_alike(dtype: torch.dtype, count: int) -> None:
+    """Whatever stands first in the product, scores are those of the exact product, summed in float32 and rounded once."""
+    chance = torch.Generator().manual_seed(count)
+    queries = torch.randn(6, count, 48, generator=chance).to(dtype)
+    keys = torch.randn(6, 90, 48, generator=chance).to(dtype)[:, :70]  # the columns that a block's rows fill
+    scores = blocks._products(queries, keys)
+    exact = torch.einsum("bnd,bcd->bnc", queries.double(), keys.double())
+    assert scores.shape == (6, count, 70) and scores.is_contiguous()
+    rounding = 48 * torch.finfo(torch.float32).eps + torch.finfo(dtype).eps
+    assert (scores - exact).abs().max() <= rounding * exact.abs().max()
+
+
 @pytest.mark.parametrize("family", ["gpt2", "bloom", "llama", "gemma2", "falcon"])
 @pytest.mark.parametrize("worth", [0, 2**40])
 def test_rows_that_end_leave_and_the_others_do_not_notice(

@@ -18,6 +18,7 @@ SCORES = 2**24  # of some queries of a layer, at most: 64 MiB in float32
 SCORES_OF_PROCESSOR = (
     2**20
 )  # the same where they go through a processor's cache: twice as fast, and the same to the last bit
+FEW = 32  # queries of a row
 COLUMNS = 32  # a block's rows get longer by so many columns at least
 
 Layer = tuple[Tensor, Tensor]  # keys and values
@@ -192,7 +193,7 @@ class Stretch:
         )  # [n K, C, D]
         own_unseen, past_unseen = self._unseen(part, run, columns, kind.window, queries.device)
         q = (queries * kind.scaling).contiguous()
-        scores = torch.bmm(q.view(n * K, t * G, -1), keys.transpose(1, 2)).view(n, K, t, G, columns)
+        scores = _products(q.view(n * K, t * G, -1), keys).view(n, K, t, G, columns)
         scores = _shaped(scores, kind, past, own_unseen)
         if past:
             k_past, v_past = (buffer[0] for buffer in part.block.shared.layers[self.at])  # type: ignore[union-attr]
@@ -227,6 +228,14 @@ class Stretch:
         for part in self.parts:
             for row, size in enumerate(part.sizes, part.first):
                 part.block.held[row] += size
+
+
+def _products(queries: Tensor, keys: Tensor) -> Tensor:
+    """Of queries [B, N, D] with keys [B, C, D]: [B, N, C]. A processor's library reorders what stands second and turned, in bfloat16 for
+    several times as long as it multiplies: there, few queries stand second, and the product has the same bits."""
+    if queries.dtype == torch.float32 or queries.device.type != "cpu" or queries.shape[1] > FEW:
+        return torch.bmm(queries, keys.transpose(1, 2))
+    return torch.bmm(keys, queries.transpose(1, 2)).transpose(1, 2).contiguous()
 
 
 def _shaped(scores: Tensor, kind: Kind, first: int, unseen: Tensor | None) -> Tensor:
