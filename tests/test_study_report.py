@@ -235,6 +235,15 @@ def opened(browser: Any, path: Path, width: int, scheme: str) -> tuple[Any, list
     return page, complaints, asked
 
 
+OUT_OF_COLUMN = """[...document.querySelectorAll('table')].filter((table) => table.tHead && table.offsetParent).flatMap((table) =>
+  [...table.tBodies[0].rows].filter((row) => row.cells.length === table.tHead.rows[0].cells.length).flatMap((row) =>
+    [...row.cells].filter((cell, column) => {
+      const head = table.tHead.rows[0].cells[column].getBoundingClientRect(), own = cell.getBoundingClientRect();
+      return Math.abs(head.left - own.left) > 1 || Math.abs(head.right - own.right) > 1 || own.top < head.top;
+    }).map((cell) => cell.textContent)))"""
+"""Cells that do not stand below their column's head."""
+
+
 @pytest.mark.parametrize(
     ("width", "scheme", "shown"), [(1280, "light", study_pages.EVERY[1:4]), (390, "dark", study_pages.EVERY[3:])]
 )
@@ -250,6 +259,10 @@ def test_the_page_is_silent_asks_nobody_and_fits(
         " one.getBoundingClientRect().right > innerWidth + 1).map((one) => one.outerHTML.slice(0, 80))"
     )
     assert cut == []
+    assert page.evaluate(OUT_OF_COLUMN) == [] or width < 600, "a row is a card on a phone alone"
+    page.emulate_media(media="print")
+    assert page.evaluate("document.querySelectorAll('table').length") > 3 and page.evaluate(OUT_OF_COLUMN) == []
+    page.emulate_media(media="screen")
     axe = pytest.importorskip("axe_playwright_python.base", reason="axe-playwright-python is not installed")
     page.evaluate(axe.AXE_SCRIPT)
     faults = page.evaluate("axe.run()")

@@ -20,6 +20,6 @@
     for (const row of table.tBodies[0].rows) {
       [...row.cells].forEach((cell, column) => { if (cell.tagName === "TD" && heads[column]) cell.dataset.head = heads[column]; });
     }
-    table.classList.add("cards");
+    table.classList.add("stacked");
   }
 })();
