@@ -75,7 +75,7 @@ class Run(Settings):
     cluster_column: str = option(
         "",
         WORDING,
-        "The column of what test examples share (a passage, a document): intervals are then over these.",
+        "The column of what examples share (a passage, a document): intervals are then over these, and no split that is cut shares one.",
         default_text="none, each stands alone",
     )
     choices_column: str = option("", WORDING, "The column with each row's own choices, a list.", default_text="none")

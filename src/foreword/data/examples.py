@@ -107,7 +107,8 @@ def _as_text(fields: Mapping[str, str]) -> str:
 class Columns:
     """Which column of a table is what. references: a column of lists of accepted answers; id: a column of distinct names; choices: a
     column of lists of answers to choose from, each row its own. index: the target column holds the answer's place among the choices,
-    counted from this number. cluster: a column of what rows share (a passage, a document), empty in a row that stands alone."""
+    counted from this number. cluster: a column of what rows share (a passage, a document), empty or missing in a row that stands
+    alone."""
 
     input: str = "input"
     target: str = "target"
@@ -149,6 +150,8 @@ def examples(
     shared = tuple(choice.strip() for choice in choices)
     if shared and columns.choices:
         raise ForewordError("Both choices and a column of choices are given; keep the one you mean.")
+    if columns.cluster and not any(columns.cluster in row for row in rows):
+        _there(rows[0], columns.cluster, f"row 1 of {origin}")
     names = _names(columns, fields_needed)
     parsed: list[Example] = []
     row_of: dict[str, int] = {}
@@ -171,9 +174,10 @@ def examples(
 
 
 def _cluster(row: Mapping[str, Any], column: str, where: str) -> str:
-    _there(row, column, where)
+    if blank(row.get(column)):
+        return ""
     kind = column.replace(": ", " ")  # a colon stands between it and which one it is
-    return "" if blank(row[column]) else shared(kind, _text(row, column, where).strip())
+    return shared(kind, _text(row, column, where).strip())
 
 
 def _names(columns: Columns, fields_needed: Sequence[str]) -> list[str]:
@@ -267,9 +271,11 @@ def merged(examples: Iterable[Example], *, once: bool = True) -> list[Example]:
     return [replace(example, targets=tuple(targets_of[question])) for question, example in first.items()]
 
 
-def divided(examples: Sequence[Example], sizes: Sequence[int], *, seed: int = 0) -> list[list[Example]]:
+def divided(
+    examples: Sequence[Example], sizes: Sequence[int], *, seed: int = 0, whole: bool = False
+) -> list[list[Example]]:
     """Parts that share no question: `sizes` counts the distinct questions of each part, the last part gets the
-    rest.
+    rest. whole: they share no cluster either, so that a part has about as many questions, and one cluster at least where there are enough.
 
     The questions are ordered by a digest of (seed, question as it is written), so that neither the order of the rows nor their
     number decides which questions come first; within a part the rows keep their order.
@@ -277,16 +283,49 @@ def divided(examples: Sequence[Example], sizes: Sequence[int], *, seed: int = 0)
     written: dict[str, str] = {}
     for example in examples:
         written[example.question] = min(example.exact, written.get(example.question, example.exact))
-    questions = sorted(written, key=lambda question: _rank(written[question], seed))
+    units = together(examples) if whole else [[question] for question in written]
+    units.sort(key=lambda unit: _rank(min(written[question] for question in unit), seed))
     part_of: dict[str, int] = {}
-    start = 0
+    first = 0
     for part, size in enumerate(sizes):
-        part_of.update((question, part) for question in questions[start : start + size])
-        start += size
+        end = len(units) - (len(sizes) - part if whole else 0)  # each part behind this one needs a unit
+        last = _filled([len(unit) for unit in units[first:end]], size) + first
+        part_of.update((question, part) for unit in units[first:last] for question in unit)
+        first = last
     parts: list[list[Example]] = [[] for _ in range(len(sizes) + 1)]
     for example in examples:
         parts[part_of.get(example.question, len(sizes))].append(example)
     return parts
+
+
+def _filled(sizes: Sequence[int], size: int) -> int:
+    """How many units of these sizes, from the first on, hold about `size` questions; one at least, where one is asked for."""
+    held = 0
+    for count, own in enumerate(sizes):
+        if held >= size or (count and held + own - size > size - held):
+            return count
+        held += own
+    return len(sizes)
+
+
+def together(examples: Iterable[Example]) -> list[list[str]]:
+    """The questions of these examples by what may not be divided: those that share a cluster, or each of which shares one with a third."""
+    clusters_of: dict[str, set[str]] = {}
+    questions_of: dict[str, set[str]] = {}
+    for example in examples:
+        own = clusters_of.setdefault(example.question, set())
+        if example.cluster:
+            own.add(example.cluster)
+            questions_of.setdefault(example.cluster, set()).add(example.question)
+    units = []
+    for first in list(clusters_of):
+        waiting, unit = [first], []
+        while waiting:
+            if (question := waiting.pop()) in clusters_of:
+                unit.append(question)
+                waiting += [other for cluster in clusters_of.pop(question) for other in questions_of.pop(cluster, ())]
+        units += [unit] if unit else []
+    return units
 
 
 def _rank(question: str, seed: int) -> bytes:

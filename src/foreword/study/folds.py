@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from foreword.config.run import Run
-from foreword.data.examples import divided, merged
+from foreword.data.examples import divided, merged, together
 from foreword.data.task import Task
 from foreword.metrics.scores import scores_of
 from foreword.results.record import Costs, Record
@@ -21,21 +21,23 @@ DEV_SHARE = 0.1  # of the questions that a fold does not score
 
 def folds_of(task: Task, count: int) -> tuple[Task, ...]:
     """The tasks of `count` folds, from a task whose rows are all in test. Rows of one question stand in one fold; each fold scores its
-    own part, chooses checkpoints by a tenth of the rest, and trains on what is left. The order of the rows decides nothing, and where
-    rows of one question become one example, they do so within its fold. Raises ForewordError for too few questions."""
-    total = len({example.question for example in task.test})
-    if total < 2 * count:
-        raise ForewordError(
-            f"{count} folds are asked for and the data have {total} distinct questions; give {total // 2} folds at most, or more rows."
-        )
+    own part, chooses checkpoints by a tenth of the rest, and trains on what is left, and none of the three shares a cluster with another.
+    The order of the rows decides nothing, and where rows of one question become one example, they do so within its fold. Raises
+    ForewordError for too few questions or clusters."""
+    units = together(task.test)
+    total, whole = sum(map(len, units)), len(units) < sum(map(len, units))
+    if len(units) < 2 * count:
+        noun = "clusters" if whole else "distinct questions"
+        most = f"give {len(units) // 2} folds at most, or more rows" if len(units) >= 4 else "give more rows"
+        raise ForewordError(f"{count} folds are asked for and the data have {len(units)} {noun}; {most}.")
     sizes = [total * (n + 1) // count - total * n // count for n in range(count)]
-    parts = divided(task.test, sizes[:-1])
+    parts = divided(task.test, sizes[:-1], whole=whole)
     folds = []
     for n, part in enumerate(parts):
         scored = {example.id for example in part}
         others = [example for example in task.test if example.id not in scored]
         questions = len({example.question for example in others})
-        dev, train = divided(others, [max(1, round(questions * DEV_SHARE))], seed=n + 1)
+        dev, train = divided(others, [max(1, round(questions * DEV_SHARE))], seed=n + 1, whole=whole)
         folds.append(replace(task, train=tuple(train), dev=tuple(merged(dev)), test=tuple(merged(part))))
     return tuple(folds)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from foreword.data.conversations import conversational, system_message
-from foreword.data.examples import Columns, Example, counted, divided, examples, merged
+from foreword.data.examples import Columns, Example, counted, divided, examples, merged, together
 from foreword.data.readers import Form, Rows, endings, limits, read_rows, readable
 from foreword.data.task import SPLITS, Task
 from foreword.data.template import Template
@@ -261,10 +261,11 @@ def _task(
     template = template or Template()
     for origin, split_rows in rows.values():
         template = template.instructed(system_message(split_rows, origin, columns.input, columns.target))
+    scored = next(split for split in ("test", "dev", "train") if split in rows)
     rows_of = {
         split: examples(
             split_rows,
-            columns,
+            columns if split == scored else _if_there(columns, split_rows),
             choices=() if free(choices) else choices,
             empty_answers=template.empty_answers,
             origin=origin,
@@ -280,17 +281,22 @@ def _task(
     remarks += [*repeated_inputs("dev", parts["dev"], dev), *repeated_inputs("test", parts["test"], test)]
     remarks += near_twins(parts["train"], {"dev": dev, "test": test})
     remarks += unreached(metrics or (), test)
-    scored = parts["test"] if pooled else test  # folds merge their own
+    scored_examples = parts["test"] if pooled else test  # folds merge their own
     return Task(
         name=name,
         train=tuple(parts["train"]),
         dev=tuple(dev),
-        test=tuple(scored),
+        test=tuple(scored_examples),
         template=template,
         metrics=tuple(metrics or default_metrics(every, test)),
         source=source,
         notes=(*notes, *labels_note, *remarks),
     )
+
+
+def _if_there(columns: Columns, rows: Rows) -> Columns:
+    """The columns without that of clusters where no row has it: what is not scored need not say it."""
+    return columns if any(columns.cluster in row for row in rows) else replace(columns, cluster=None)
 
 
 def _distinct(read: dict[str, list[Example]]) -> dict[str, list[Example]]:
@@ -331,17 +337,24 @@ def completed(
     for split, share in missing.items():
         if share is not None and not 0 < share < 1:
             raise ForewordError(f"The {split} share is {share}; give a share between 0 and 1, e.g. 0.1.")
-    total = len({example.question for example in parts["train"]})
+    units = together(parts["train"])
+    total = sum(map(len, units))
     sizes = [test_questions(total) if share is None else max(1, round(total * share)) for share in missing.values()]
     if missing and sum(sizes) >= total:
         raise ForewordError(
             f"The {total} distinct questions of the train file leave no train split after "
             f"{' and '.join(missing)} were cut from it; give more rows or files of their own."
         )
-    *cut, parts["train"] = divided(parts["train"], sizes, seed=seed)
+    whole = len(units) < total
+    if missing and whole and len(units) <= len(sizes):
+        raise ForewordError(
+            f"The {counted(len(units), 'cluster')} of the train file leave no train split after {' and '.join(missing)} were cut from it, "
+            "for no cluster stands in two splits; give more rows or files of their own."
+        )
+    *cut, parts["train"] = divided(parts["train"], sizes, seed=seed, whole=whole)
     for split, part in zip(missing, cut, strict=True):
         parts[split] = part
         count = len({example.question for example in part})
         cut_out = f"{counted(count, 'question')} {'were' if count > 1 else 'was'} cut from train"
-        notes.append(f"There is no {split} file: {cut_out} by seed {seed}.")
+        notes.append(f"There is no {split} file: {cut_out} by seed {seed}{', no cluster in both' if whole else ''}.")
     return parts, notes
