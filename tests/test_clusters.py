@@ -185,8 +185,8 @@ def test_a_column_of_a_table_names_clusters() -> None:
     assert names == ["doc: x", "doc: x", "", "", "doc: 7"]
     with pytest.raises(ForewordError, match="no column 'dok' in row 1 of the data; did you mean 'doc'"):
         examples(rows, Columns(cluster="dok"))
-    (one,) = merged(examples([rows[0], rows[0] | {"target": "b"}], Columns(cluster="doc")))
-    assert one.cluster == "doc: x" and one.targets == ("a", "b")
+    (joined,) = merged(examples([rows[0], rows[0] | {"target": "b"}], Columns(cluster="doc")))
+    assert joined.cluster == "doc: x" and joined.targets == ("a", "b")
     (first,) = merged(examples([rows[0] | {"doc": ""}, rows[0] | {"target": "b"}], Columns(cluster="doc")))
     assert first.cluster == "doc: x" and first.id == "row-1", "the first that is named"
 
@@ -287,9 +287,9 @@ def test_a_comparison_says_that_it_rests_on_clusters() -> None:
 
 def test_one_cluster_and_few_are_said_to_be_so() -> None:
     record = made("icl", hits(60, 80), same=True)
-    one = scored(clustered(record, "page: a"))
-    assert one["metrics"]["exact_match"]["ci95"] == [0.0, 100.0]
-    assert "All 80 test examples are of one page, which says nothing of others" in one["notes"][0]
+    single = scored(clustered(record, "page: a"))
+    assert single["metrics"]["exact_match"]["ci95"] == [0.0, 100.0]
+    assert "All 80 test examples are of one page, which says nothing of others" in single["notes"][0]
     few = scored(clustered(record, "page: a", "page: b", "page: c"))
     assert "so few clusters say little of others" in few["notes"][0] and few["clusters"] == {"count": 3, "by": "page"}
     assert scored(record)["clusters"] is None
@@ -368,8 +368,8 @@ def test_evaluate_says_it_too(place: tuple[Path, Path], tmp_path: Path) -> None:
         "--cluster-column",
         "doc",
     )
-    told = entry.foreword(*argv, "--max-new-tokens", 4)
-    assert told.code == 0 and "12 clusters (by doc) with 48 test examples" in " ".join(told.out.split()), told
+    result = entry.foreword(*argv, "--max-new-tokens", 4)
+    assert result.code == 0 and "12 clusters (by doc) with 48 test examples" in " ".join(result.out.split()), result
 
 
 def test_blanks_around_a_cluster_and_a_colon_in_its_column_say_nothing() -> None:

@@ -20,7 +20,7 @@ BASE = "tiny-llama-0"
 
 
 @pytest.fixture(scope="module")
-def one() -> Backbone:
+def backbone() -> Backbone:
     return tiny.backbone("llama")
 
 
@@ -35,28 +35,28 @@ def complete(running: Running, key: str, model: str = BASE) -> httpx.Response:
 @pytest.fixture
 def keyed(tmp_path: Path) -> tuple[Path, dict[str, str]]:
     """A file of keys, made by the command, and the keys."""
-    path, made = tmp_path / "keys.json", {}
+    path, key_of = tmp_path / "keys.json", {}
     for name, more in {
         "all": (),
         "few": ("--prompts", f"{BASE},b"),
         "slow": ("--rate", 2),
         "boss": ("--admin",),
     }.items():
-        made[name] = entry.foreword("keys", path, "--name", name, *more, "--json").json["key"]
-    return path, made
+        key_of[name] = entry.foreword("keys", path, "--name", name, *more, "--json").json["key"]
+    return path, key_of
 
 
 def test_everything_but_health_is_behind_the_keys(
-    one: Backbone, keyed: tuple[Path, dict[str, str]], tmp_path: Path
+    backbone: Backbone, keyed: tuple[Path, dict[str, str]], tmp_path: Path
 ) -> None:
-    path, made = keyed
+    path, key_of = keyed
     text = path.read_text(encoding="utf-8")
-    assert not any(key in text for key in made.values()), "the file keeps digests alone"
+    assert not any(key in text for key in key_of.values()), "the file keeps digests alone"
     registry = Registry(tmp_path / "store")
     for number, name in enumerate("ab"):
-        store.save(serving.soft(one, 3, number), tmp_path / name)
+        store.save(serving.soft(backbone, 3, number), tmp_path / name)
         serving.keep(registry, name, tmp_path / name)
-    with serving.server(one, keys=path, store=registry.folder, admin=True) as running:
+    with serving.server(backbone, keys=path, store=registry.folder, admin=True) as running:
 
         def asked(key: str, model: str = BASE) -> httpx.Response:
             body = {"model": model, "prompt": "x", "max_tokens": 1}
@@ -64,28 +64,33 @@ def test_everything_but_health_is_behind_the_keys(
 
         for route in ("/v1/models", "/v1/models/a", "/metrics", "/version"):
             assert running.get(route).status_code == 401
-            assert running.get(route, headers={"Authorization": f"Bearer {made['all']}"}).status_code == 200
+            assert running.get(route, headers={"Authorization": f"Bearer {key_of['all']}"}).status_code == 200
         for route in ("/v1/completions", "/v1/chat/completions", "/v1/foreword/load", "/v1/foreword/unload"):
             assert running.post(route, {}).json()["error"]["code"] == "missing_api_key"
         assert running.get("/health").status_code == running.get("/ready").status_code == 200
-        assert asked("fw-wrong").status_code == asked(made["all"][:-1]).status_code == 401
-        assert asked(made["all"]).status_code == asked(made["all"], "a").status_code == 200
-        assert asked(made["few"], "b@1").status_code == asked(made["few"], "base").status_code == 200
-        assert asked(made["few"], "a").status_code == 403
-        cards = running.get("/v1/models", headers={"Authorization": f"Bearer {made['few']}"}).json()["data"]
+        assert asked("fw-wrong").status_code == asked(key_of["all"][:-1]).status_code == 401
+        assert asked(key_of["all"]).status_code == asked(key_of["all"], "a").status_code == 200
+        assert asked(key_of["few"], "b@1").status_code == asked(key_of["few"], "base").status_code == 200
+        assert asked(key_of["few"], "a").status_code == 403
+        cards = running.get("/v1/models", headers={"Authorization": f"Bearer {key_of['few']}"}).json()["data"]
         assert {card["id"].partition("@")[0] for card in cards} == {BASE, "b"}
-        codes = [asked(made["slow"]).status_code for _ in range(3)]
+        codes = [asked(key_of["slow"]).status_code for _ in range(3)]
         assert codes == [200, 200, 429]
-        assert 1 <= int(asked(made["slow"]).headers["retry-after"]) <= 60
+        assert 1 <= int(asked(key_of["slow"]).headers["retry-after"]) <= 60
         for name, status in (("all", 403), ("boss", 200)):
-            headers = {"Authorization": f"Bearer {made[name]}"}
+            headers = {"Authorization": f"Bearer {key_of[name]}"}
             assert running.post("/v1/foreword/unload", {"model": "a"}, headers=headers).status_code == status
 
 
 def test_files_of_keys_that_are_none_are_refused(tmp_path: Path, keyed: tuple[Path, dict[str, str]]) -> None:
     path, _ = keyed
     entry.refused("keys", path, "--name", "all", says=("has a key named 'all'",))
-    for damaged in ("{", "[]", '{"keys": [{"name": "x"}]}', '{"keys": []}', '{"keys": [{"name": "x", "sha256": "1"}]}'):
+    entry.refused(
+        "keys", path, "--name", "both", "--admin", "--prompts", "b", says=("--admin", "--prompts", "two keys")
+    )
+    limited = json.dumps({"keys": [{"name": "x", "sha256": "0" * 64, "admin": True, "prompts": ["b"]}]})
+    entries = ('[{"name": "x"}]', "[]", '[{"name": "x", "sha256": "1"}]')
+    for damaged in ("{", "[]", *(f'{{"keys": {each}}}' for each in entries), limited):
         path.write_text(damaged, encoding="utf-8")
         model = entry.save_model(tmp_path / "model")
         says = ("API keys",)
@@ -93,45 +98,47 @@ def test_files_of_keys_that_are_none_are_refused(tmp_path: Path, keyed: tuple[Pa
 
 
 def test_a_key_that_is_taken_out_or_made_counts_from_the_next_request(
-    one: Backbone, keyed: tuple[Path, dict[str, str]]
+    backbone: Backbone, keyed: tuple[Path, dict[str, str]]
 ) -> None:
-    path, made = keyed
-    with serving.server(one, keys=path) as running:
-        assert [complete(running, made["slow"]).status_code for _ in range(3)] == [200, 200, 429]
-        assert complete(running, made["all"]).status_code == 200
+    path, key_of = keyed
+    with serving.server(backbone, keys=path) as running:
+        assert [complete(running, key_of["slow"]).status_code for _ in range(3)] == [200, 200, 429]
+        assert complete(running, key_of["all"]).status_code == 200
         assert entry.foreword("keys", path, "--name", "all", "--drop").code == 0
-        assert complete(running, made["all"]).json()["error"]["code"] == "invalid_api_key"
+        assert complete(running, key_of["all"]).json()["error"]["code"] == "invalid_api_key"
         late = entry.foreword("keys", path, "--name", "late", "--json").json["key"]
         assert complete(running, late).status_code == 200
-        assert complete(running, made["slow"]).status_code == 429, "who has asked is not forgotten"
+        assert complete(running, key_of["slow"]).status_code == 429, "who has asked is not forgotten"
 
 
-def test_while_the_file_is_damaged_or_gone_nobody_is_known(one: Backbone, keyed: tuple[Path, dict[str, str]]) -> None:
-    path, made = keyed
+def test_while_the_file_is_damaged_or_gone_nobody_is_known(
+    backbone: Backbone, keyed: tuple[Path, dict[str, str]]
+) -> None:
+    path, key_of = keyed
     whole = path.read_bytes()
-    with serving.server(one, keys=path) as running:
+    with serving.server(backbone, keys=path) as running:
         for damage in (lambda: path.write_bytes(whole[:40]), lambda: path.write_text('{"keys": []}'), path.unlink):
             damage()
-            for key in (made["all"], "fw-wrong"):
+            for key in (key_of["all"], "fw-wrong"):
                 answer = complete(running, key)
                 assert (answer.status_code, answer.json()["error"]["code"]) == (503, "no_api_keys")
             assert running.get("/health").status_code == 200
         path.write_bytes(whole)
-        assert complete(running, made["all"]).status_code == 200
+        assert complete(running, key_of["all"]).status_code == 200
 
 
 def test_a_limited_key_sees_the_metrics_of_its_prompts_alone(
-    one: Backbone, keyed: tuple[Path, dict[str, str]], tmp_path: Path
+    backbone: Backbone, keyed: tuple[Path, dict[str, str]], tmp_path: Path
 ) -> None:
-    path, made = keyed
+    path, key_of = keyed
     registry = Registry(tmp_path / "store")
     for number, name in enumerate("ab"):
-        store.save(serving.soft(one, 3, number), tmp_path / name)
+        store.save(serving.soft(backbone, 3, number), tmp_path / name)
         serving.keep(registry, name, tmp_path / name)
-    with serving.server(one, keys=path, store=registry.folder) as running:
-        assert all(complete(running, made["all"], model).status_code == 200 for model in ("a", "b", BASE))
+    with serving.server(backbone, keys=path, store=registry.folder) as running:
+        assert all(complete(running, key_of["all"], model).status_code == 200 for model in ("a", "b", BASE))
         assert complete(running, "fw-wrong").status_code == 401
-        whole, limited = (running.get("/metrics", headers=bearer(made[name])).text for name in ("all", "few"))
+        whole, limited = (running.get("/metrics", headers=bearer(key_of[name])).text for name in ("all", "few"))
     seen = [
         {line.split('prompt="')[1].partition('"')[0] for line in text.splitlines() if 'prompt="' in line}
         for text in (whole, limited)

@@ -176,8 +176,8 @@ def test_an_ablation_is_tested_and_not_only_drawn() -> None:
 
 def test_a_share_of_parameters_is_counted() -> None:
     def of(parameters: int) -> Test:
-        one = cell("pt", "rte", 0.5, shape={"parameters": parameters, "layers": 2, "hidden": 4})
-        return asked("parameters", [one], "lester2021-parameters")[1]  # type: ignore[no-any-return]
+        measured = cell("pt", "rte", 0.5, shape={"parameters": parameters, "layers": 2, "hidden": 4})
+        return asked("parameters", [measured], "lester2021-parameters")[1]  # type: ignore[no-any-return]
 
     assert of(2_000_000_000).holds and of(1000).holds is None and "no model here" in of(1000).note
 
@@ -198,8 +198,10 @@ def test_a_line_of_one_point_has_its_interval() -> None:
     page = study_pages.scale()
     curve = page.answers["scale"][0]
     panel = curve.panels[0]  # type: ignore[union-attr]
-    one = replace(curve, panels=(replace(panel, series=tuple(replace(s, points=s.points[:1]) for s in panel.series)),))  # type: ignore[type-var]
-    (picture,) = pictures(one, page.name)
+    single = replace(
+        curve, panels=(replace(panel, series=tuple(replace(s, points=s.points[:1]) for s in panel.series)),)
+    )  # type: ignore[type-var]
+    (picture,) = pictures(single, page.name)
     marks = [layer["mark"] for layer in picture.chart.to_dict()["layer"]]
     asides = [mark["xOffset"] for mark in marks if mark["type"] == "rule" and "xOffset" in mark]
     assert asides == [-4.5, 4.5], "two lines, side by side, each with its interval"
@@ -235,7 +237,7 @@ def test_the_list_of_numbers_fits_a_screen_and_leaves_a_phone_room(browser: Any,
         shown = browser.new_page(viewport={"width": width, "height": 900})
         shown.goto((tmp_path / "s.html").as_uri())
         region = shown.locator('[aria-label="Every number beside the paper\'s"]')
-        wide, room = region.evaluate("(one) => [one.scrollWidth, one.clientWidth]")
+        wide, room = region.evaluate("(region) => [region.scrollWidth, region.clientWidth]")
         assert wide <= room, (width, wide, room)
         if width == 390:  # a row is a card: its name, then each number below the one before, with its column's name
             boxes = [cell.bounding_box() for cell in region.locator("tbody tr").first.locator("th, td").all()]
@@ -267,13 +269,13 @@ def test_a_folder_of_a_study_is_asked_in_its_own_words(tmp_path: Path) -> None:
 
 def test_a_model_of_unknown_size_has_no_time() -> None:
     priced = price(lay_out(preset("lester2021-nearest"), "smoke", Given(models=("nomodel",))), Path("nowhere"))
-    told = " ".join(priced.sentences())
-    assert "about 0 s" not in told and "1 line of nomodel, whose size is not known" in told and "0 scored" not in told
+    text = " ".join(priced.sentences())
+    assert "about 0 s" not in text and "1 line of nomodel, whose size is not known" in text and "0 scored" not in text
 
 
 def test_a_dry_run_names_every_value_of_an_axis_and_the_recipe_with_its_defaults() -> None:
-    said = settings(lay_out(preset("lester2021-length"), "full"))
-    assert said["tuning.prompt_length"] == "1, 5, 20, 100, 150" and said["tuning.learning_rate"] == "0.3"
+    set_to = settings(lay_out(preset("lester2021-length"), "full"))
+    assert set_to["tuning.prompt_length"] == "1, 5, 20, 100, 150" and set_to["tuning.learning_rate"] == "0.3"
     assert settings(lay_out(preset("lester2021-init"), "full"))["tuning.init"] == "random, vocab, labels, text"
     main = settings(lay_out(preset("sun2023-main"), "full"))
     assert (main["tuning.batch_size"], main["tuning.optimizer"]) == ("8", "adamw") and "tuning.place" not in main

@@ -221,8 +221,8 @@ def test_scale_takes_the_mean_over_tasks_and_says_whether_the_gap_closes() -> No
 def test_what_is_not_done_leaves_no_mean() -> None:
     cells = [cell("pt", "boolq", 0.5, model="t5-small"), cell("pt", "rte", None, model="t5-small")]
     curve, _ = asked("scale", cells, "lester2021-scale")
-    (_, one) = curve.panels[0].series[0].points[0]
-    assert one.score is None and "mini-rte: not run" in one.cause
+    (_, mean_entry) = curve.panels[0].series[0].points[0]
+    assert mean_entry.score is None and "mini-rte: not run" in mean_entry.cause
 
 
 def test_shift_is_a_row_a_task() -> None:
@@ -252,12 +252,12 @@ def test_the_vote_of_five_is_scored() -> None:
 
 def test_costs_are_counted_and_timed() -> None:
     curve = tuple({"step": float(step), "dev": dev} for step, dev in ((2, -10.0), (4, -49.6), (6, -40.0), (8, -50.0)))
-    one = cell("pt", "boolq", 0.5, model="t5-small", length=5, curve=curve, shape={"layers": 3, "hidden": 4})
-    assert one.record is not None and near(one.record) == pytest.approx(8.0 * 4 / 8)
-    times, sooner = asked("convergence", [one], "lester2021-convergence")
+    measured = cell("pt", "boolq", 0.5, model="t5-small", length=5, curve=curve, shape={"layers": 3, "hidden": 4})
+    assert measured.record is not None and near(measured.record) == pytest.approx(8.0 * 4 / 8)
+    times, sooner = asked("convergence", [measured], "lester2021-convergence")
     assert sooner.holds is None and sooner.note == "not run", "one length is no comparison"
     assert times.rows[0].entries[0].score == pytest.approx(4.0) and times.rows[0].entries[0].unit == "s"
-    table, _ = asked("parameters", [one], "lester2021-parameters")
+    table, _ = asked("parameters", [measured], "lester2021-parameters")
     assert [(row.head, row.entries[0].score) for row in table.rows] == [
         (("pt", "5"), 7.0),
         (("prefix tuning (counted)", "5"), 2 * 3 * 4 * 5),
@@ -265,13 +265,13 @@ def test_costs_are_counted_and_timed() -> None:
 
 
 def test_other_examples_are_not_compared() -> None:
-    one, other = cell("pt", "dart", 0.5), cell("icl-1", "dart", 0.5)
+    whole, other = cell("pt", "dart", 0.5), cell("icl-1", "dart", 0.5)
     assert other.record is not None
     fewer = Record(**(vars(other.record) | {"answers": other.record.answers[:9]}))
     with pytest.raises(ForewordError, match="answer other examples than those they are compared with"):
-        difference([one], [Cell(other.id, other.at, other.paper, "done", fewer)])
-    assert difference([one], [cell("icl-1", "dart", None)]) is None
-    cells = [one, Cell(other.id, other.at, other.paper, "done", fewer)]
+        difference([whole], [Cell(other.id, other.at, other.paper, "done", fewer)])
+    assert difference([whole], [cell("icl-1", "dart", None)]) is None
+    cells = [whole, Cell(other.id, other.at, other.paper, "done", fewer)]
     refused = answers(cells, preset("sun2023-main"), NOWHERE)
     (why,) = refused["main"]
     assert isinstance(why, Test) and why.holds is None and "answer other examples" in why.note

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Annotated
 
 from filelock import FileLock
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from foreword.serve.errors import HttpError
 from foreword.util.errors import ForewordError, unknown
 from foreword.util.files import may_write_file, read_json, write_json
 
 MINUTE = 60.0
+LIMITED_ADMIN = "a key that loads and unloads prompts may reach them all, and cannot be limited to some"
 
 
 @dataclass
@@ -117,6 +118,12 @@ class _Entry(BaseModel):
     rate: Annotated[int, Field(ge=0)] = 0
     admin: bool = False
 
+    @model_validator(mode="after")
+    def _one_or_the_other(self) -> _Entry:
+        if self.admin and self.prompts:
+            raise ValueError(LIMITED_ADMIN)
+        return self
+
 
 class _File(BaseModel):
     """What a file of keys holds."""
@@ -144,9 +151,11 @@ def read_keys(path: Path) -> list[Key]:
 
 def new_key(path: Path, name: str, *, prompts: tuple[str, ...] = (), rate: int = 0, admin: bool = False) -> str:
     """Add a key to a file, which is made if it is not there; the key, of which the file keeps the digest alone. Raises ForewordError for
-    a name that has one."""
+    a name that has one, and for an administrator that is limited to some prompts."""
     if not name.strip():
         raise ForewordError("The key has no name; say whose it is by --name.")
+    if admin and prompts:
+        raise ForewordError(f"Both --admin and --prompts are given, but {LIMITED_ADMIN}; make two keys.")
     may_write_file(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with _alone(path):
