@@ -29,13 +29,14 @@ known, work = {}, None
 for line in sys.stdin:
     asked = json.loads(line)
     if "case" in asked:
-        kind, shape, prompt, batch, lengths, count = asked["case"]
-        one = known.get(shape)
+        kind, shape, prompt, batch, lengths, count, dtype, stretch = asked["case"]
+        one = known.get((shape, dtype))
         if one is None:
-            known = {shape: _shapes.backbone(shape)}
-            one = known[shape]
+            known = {(shape, dtype): _shapes.held(shape, _shapes.model(shape).to(getattr(torch, dtype)))}
+            one = known[shape, dtype]
         soft = _shapes.soft(one, prompt) if prompt else None
         rows = _shapes.rows(count if kind == "answers" else batch, lengths, one.vocab)
+        rows = [type(row)(row.prefix, row.own * stretch, row.answer) for row in rows]
         def step():
             given = soft.clone().requires_grad_(True)
             loss, _ = one.loss(given, rows)
@@ -51,19 +52,34 @@ for line in sys.stdin:
             times += 1
         print(json.dumps((time.process_time() - used) / times), flush=True)
 """
-STEPS = [("step", shape, P, 8, "mtop", 8) for shape in ("small", "gpt2", "opt", "llama", "bloom") for P in (25, 100)]
-STEPS += [
-    ("step", "small", 100, 32, "mtop", 32),
-    ("step", "llama", 200, 4, "metamathqa", 4),
-    ("step", "t5", 100, 8, "mtop", 8),
+# kind of work, shape, P, B, lengths, inputs, numbers, how many times as long as those of the lengths the inputs are
+STEPS = [
+    ("step", shape, P, 8, "mtop", 8, "float32", 1)
+    for shape in ("small", "gpt2", "opt", "llama", "bloom")
+    for P in (25, 100)
 ]
-ANSWERS = [("answers", shape, P, 64, "mtop", 200) for shape, P in (("small", 100), ("small", 0), ("gpt2", 100))]
+STEPS += [
+    ("step", "small", 100, 32, "mtop", 32, "float32", 1),
+    ("step", "llama", 200, 4, "metamathqa", 4, "float32", 1),
+    ("step", "t5", 100, 8, "mtop", 8, "float32", 1),
+]
+ANSWERS = [
+    ("answers", shape, P, 64, "mtop", 200, "float32", 1) for shape, P in (("small", 100), ("small", 0), ("gpt2", 100))
+]
+LONG = [
+    (kind, "small", 25, batch, "mtop", batch, dtype, 16)
+    for kind, batch in (("step", 4), ("answers", 16))
+    for dtype in ("float32", "bfloat16")
+]
+NEAR = {"float32": 1e-4, "bfloat16": 1e-2}  # how far two engines' numbers may lie apart, as a part of them
 COLUMNS = {
     "kind": "work",
     "shape": "shape",
     "prompt_length": "P",
     "batch": "B",
     "lengths": "lengths",
+    "dtype": "dtype",
+    "stretch": "times as long",
     "seconds_here": "here (CPU s)",
     "seconds_there": "there (CPU s)",
     "ratio": "here / there",
@@ -90,7 +106,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     made = _run.parser(__doc__ or "")
     made.add_argument("--old", required=True, help="a checkout of the other commit")
-    made.add_argument("--only", choices=["step", "answers"], help="one kind of work (default: both)")
+    made.add_argument("--only", choices=["step", "answers", "long"], help="one part of the table (default: all)")
     made.add_argument("--shape", nargs="+", choices=list(_shapes.SHAPES), help="default: all")
     return _run.parsed(made, given)
 
@@ -100,19 +116,20 @@ def main() -> None:
     told = arguments()
     here, there = (Contender(path.resolve(), told.threads or 1) for path in (Path(__file__).parents[1], Path(told.old)))
     rows = []
-    for case in STEPS + ANSWERS:
-        if (told.only and case[0] != told.only) or (told.shape and case[1] not in told.shape):
+    parts = {"step": STEPS, "answers": ANSWERS, "long": LONG}
+    for case in [case for part in ([told.only] if told.only else parts) for case in parts[part]]:
+        if told.shape and case[1] not in told.shape:
             continue
         results = [contender(case=case) for contender in (here, there)]
         numbers = [value if isinstance(value, list) else [value] for value in results]
-        if any(abs(a - b) > 1e-4 * abs(b) for a, b in zip(*numbers, strict=True)):
+        if any(abs(a - b) > NEAR[case[6]] * abs(b) for a, b in zip(*numbers, strict=True)):
             raise SystemExit(f"The two engines do not agree on {case}: {results}.")
         times: list[tuple[float, float]] = []
         for turn in range(told.repeats):
             pair = {contender: contender(turn=TURN) for contender in ((here, there) if turn % 2 else (there, here))}
             times.append((pair[here], pair[there]))
         ratio = statistics.median(a / b for a, b in times)
-        kind, shape, prompt, batch, lengths, _ = case
+        kind, shape, prompt, batch, lengths, _, dtype, stretch = case
         rows.append(
             {
                 "kind": kind,
@@ -120,6 +137,8 @@ def main() -> None:
                 "prompt_length": prompt,
                 "batch": batch,
                 "lengths": lengths,
+                "dtype": dtype,
+                "stretch": stretch,
                 "seconds_here": statistics.median(a for a, _ in times),
                 "seconds_there": statistics.median(b for _, b in times),
                 "ratio": ratio,
