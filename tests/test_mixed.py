@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import tiny
-from foreword.engine import Backbone, Prefix, Request, Row, blocks, shared_prefix_decoder, wrap
+from foreword.engine import Backbone, Prefix, Request, Row, attention, blocks, shared_prefix_decoder, wrap
 from foreword.engine.cache import PreallocatedLayer, PrefixState, RowPrefixes, moved, still_there
 from foreword.engine.decoding import Entry
 from foreword.engine.prefix import each
@@ -139,6 +139,18 @@ def test_few_and_many_queries_meet_the_keys_alike(dtype: torch.dtype, count: int
     assert scores.shape == (6, count, 70) and scores.is_contiguous()
     rounding = 48 * torch.finfo(torch.float32).eps + torch.finfo(dtype).eps
     assert (scores - exact).abs().max() <= rounding * exact.abs().max()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_softmax_in_pieces_has_the_same_bits(dtype: torch.dtype, turned: bool) -> None:
+    chance = torch.Generator().manual_seed(0)
+    scores = (5 * torch.randn(3, 401, 330, generator=chance)).to(dtype)  # some pieces, the last of them smaller
+    scores[:, 7, 100:] = float("-inf")
+    scores = scores.transpose(0, 1) if turned else scores
+    wide = torch.promote_types(dtype, torch.float32)
+    assert scores.numel() > attention.CACHED
+    assert torch.equal(attention.softmax(scores), torch.softmax(scores.to(wide), dim=-1).to(dtype))
 
 
 @pytest.mark.parametrize("family", ["gpt2", "bloom", "llama", "gemma2", "falcon"])
