@@ -27,6 +27,7 @@ from foreword.study.resolve import row_of, task_of
 from foreword.study.trial import Trial
 from foreword.study.unit import Bench, on_task
 from foreword.tasks import about, scored
+from foreword.train.loop import MICRO_TOKENS
 from foreword.train.trainables import TRAINABLES
 from foreword.util import phrases
 from foreword.util.files import stands
@@ -34,7 +35,6 @@ from foreword.util.files import stands
 A100, REACHED = 312e12, 0.4  # operations a second in bfloat16, and the part of them that is taken to be reached
 GROWN = 34  # bytes of activations a token, hidden unit and layer that a training keeps (Korthikanti et al. 2022, half precision)
 FROZEN = 4  # operations of a training token for each parameter, where the weights get no gradients
-MICRO_TOKENS = 16_384  # that go through a model at once
 HEADS = ("model, task, method", "cells", "steps", "M tokens", "time", "memory")
 
 """Parameters, hidden size and layers (of both halves) of the papers' models: of T5 from table 4 of Lester et al. 2021, of the others as
