@@ -75,6 +75,15 @@ def test_a_file_in_one_piece_is_cut_between_its_clusters(file: Path) -> None:
     assert len(plain.test) == 80 and "no cluster" not in " ".join(plain.notes)
 
 
+def test_a_cluster_that_is_most_of_the_file_stays_in_train() -> None:
+    """Whatever its rank: the test split takes clusters that fit it."""
+    rows = asked([(question, 1 if question < 180 else 2 + question % 5) for question in range(200)])
+    for seed in range(8):
+        test, dev, train = divided(rows, [12, 4], seed=seed, whole=True)
+        assert {example.cluster for example in train} >= {"doc: 1"}
+        assert 8 <= len(test) <= 16 and len(dev) == 4
+
+
 def test_folds_are_cut_between_clusters(file: Path) -> None:
     run = Run(data=str(file), cluster_column="page", folds=4, model="reference-small")
     task = task_of(run, pooled=True)
@@ -99,12 +108,16 @@ def test_too_few_clusters_are_refused(tmp_path: Path) -> None:
 
 
 def test_what_is_not_scored_need_not_say_its_clusters(tmp_path: Path) -> None:
-    for split, page in (("train", {}), ("test", {"page": "a"})):
+    for split, page in (("train", {}), ("dev", {"page": "b"}), ("test", {"page": "a"})):
         lines = [{"input": f"{split} {n}", "target": "a", **page} for n in range(8)]
         (tmp_path / f"{split}.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     task = task_from_files("both", str(tmp_path), columns=Columns(cluster="page"))
     assert {example.cluster for example in task.test} == {"page: a"}
-    assert {example.cluster for example in (*task.train, *task.dev)} == {""}
+    assert {example.cluster for example in task.train} == {""}
+    assert "share a" not in " ".join(task.notes)
+    (tmp_path / "train.jsonl").write_text((tmp_path / "test.jsonl").read_text().replace("test ", "train "))
+    task = task_from_files("both", str(tmp_path), columns=Columns(cluster="page"))
+    assert "8 of 8 test examples share a page with train, such as 'page: a'" in " ".join(task.notes)
     with pytest.raises(ForewordError, match="There is no column 'pag' in row 1 of"):
         task_from_files("both", str(tmp_path), columns=Columns(cluster="pag"))
 

@@ -286,26 +286,31 @@ def divided(
     units = together(examples) if whole else [[question] for question in written]
     units.sort(key=lambda unit: _rank(min(written[question] for question in unit), seed))
     part_of: dict[str, int] = {}
-    first = 0
     for part, size in enumerate(sizes):
-        end = len(units) - (len(sizes) - part if whole else 0)  # each part behind this one needs a unit
-        last = _filled([len(unit) for unit in units[first:end]], size) + first
-        part_of.update((question, part) for unit in units[first:last] for question in unit)
-        first = last
+        behind = len(sizes) - part if whole else 0  # parts, each of which needs a unit
+        chosen = _chosen_units([len(unit) for unit in units], size, len(units) - behind)
+        part_of.update((question, part) for place in chosen for question in units[place])
+        units = [unit for place, unit in enumerate(units) if place not in chosen]
     parts: list[list[Example]] = [[] for _ in range(len(sizes) + 1)]
     for example in examples:
         parts[part_of.get(example.question, len(sizes))].append(example)
     return parts
 
 
-def _filled(sizes: Sequence[int], size: int) -> int:
-    """How many units of these sizes, from the first on, hold about `size` questions; one at least, where one is asked for."""
-    held = 0
-    for count, own in enumerate(sizes):
-        if held >= size or (count and held + own - size > size - held):
-            return count
-        held += own
-    return len(sizes)
+def _chosen_units(sizes: Sequence[int], size: int, most: int) -> set[int]:
+    """The places of units that together hold about `size` questions: at most so many, in their order, without those that would go
+    further beyond it than what is lacking; the smallest where each would."""
+    chosen: set[int] = set()
+    lacking = size
+    for place, own in enumerate(sizes):
+        if lacking <= 0 or len(chosen) >= most:
+            break
+        if own - lacking <= lacking:
+            chosen.add(place)
+            lacking -= own
+    if not chosen and size > 0 and most > 0:
+        return {min(range(len(sizes)), key=sizes.__getitem__)}
+    return chosen
 
 
 def together(examples: Iterable[Example]) -> list[list[str]]:

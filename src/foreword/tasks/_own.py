@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from foreword.data.conversations import conversational, system_message
-from foreword.data.examples import Columns, Example, counted, divided, examples, merged, together
+from foreword.data.examples import Columns, Example, counted, divided, examples, merged, shared_kind, together
 from foreword.data.readers import Form, Rows, endings, limits, read_rows, readable
 from foreword.data.task import SPLITS, Task
 from foreword.data.template import Template
@@ -280,6 +280,7 @@ def _task(
     dev, test = merged(parts["dev"]), merged(parts["test"])
     remarks += [*repeated_inputs("dev", parts["dev"], dev), *repeated_inputs("test", parts["test"], test)]
     remarks += near_twins(parts["train"], {"dev": dev, "test": test})
+    remarks += _known_clusters(parts["train"], test)
     remarks += unreached(metrics or (), test)
     scored_examples = parts["test"] if pooled else test  # folds merge their own
     return Task(
@@ -297,6 +298,18 @@ def _task(
 def _if_there(columns: Columns, rows: Rows) -> Columns:
     """The columns without that of clusters where no row has it: what is not scored need not say it."""
     return columns if any(columns.cluster in row for row in rows) else replace(columns, cluster=None)
+
+
+def _known_clusters(train: Sequence[Example], test: Sequence[Example]) -> list[str]:
+    """A note where test examples are of clusters that train has, too."""
+    known = {example.cluster for example in train if example.cluster}
+    names = [example.cluster for example in test if example.cluster in known]
+    if not names:
+        return []
+    return [
+        f"{len(names):,} of {len(test):,} test examples share a {shared_kind(names) or 'cluster'} with train, such as '{names[0]}': scores "
+        "are of such as were seen in training."
+    ]
 
 
 def _distinct(read: dict[str, list[Example]]) -> dict[str, list[Example]]:
