@@ -309,7 +309,7 @@ def test_a_batch_in_parts_gives_the_same_step(family: str, tmp_path: Path, monke
         parts.append(len(some))
         return loss(self, soft, some)
 
-    monkeypatch.setattr(room, "MICRO_TOKENS", 24)
+    monkeypatch.setattr(room, "PROCESSOR_TOKENS", 24)
     monkeypatch.setattr(Backbone, "loss", counted)
     found = run(tmp_path / "parts", tuning, one=one, rows=rows, evaluate=lambda values: 0.0)
     assert max(parts) < 7
@@ -324,7 +324,7 @@ def test_the_gradient_of_parts_adds_up_to_the_whole_batchs(monkeypatch: pytest.M
     one, rows = tiny.backbone("llama"), tiny.rows(7, seed="micro", longest=12)
     grads = []
     for budget in (16_384, 24):
-        monkeypatch.setattr(room, "MICRO_TOKENS", budget)
+        monkeypatch.setattr(room, "PROCESSOR_TOKENS", budget)
         prompt = Prompt(one, tiny.soft(one, 4), settings(), 0)  # type: ignore[arg-type]
         stay = torch.optim.SGD(prompt.named.values(), lr=0.0)
         room._step(prompt, rows, stay, 0.0)
