@@ -4,13 +4,14 @@ tuning step, and greedy answers to many inputs. Times are of the processor, so t
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import _run
 import _shapes
@@ -30,19 +31,18 @@ for line in sys.stdin:
     asked = json.loads(line)
     if "case" in asked:
         kind, shape, prompt, batch, lengths, count, dtype, stretch = asked["case"]
-        one = known.get((shape, dtype))
-        if one is None:
+        if (shape, dtype) not in known:
             known = {(shape, dtype): _shapes.held(shape, _shapes.model(shape).to(getattr(torch, dtype)))}
-            one = known[shape, dtype]
-        soft = _shapes.soft(one, prompt) if prompt else None
-        rows = _shapes.rows(count if kind == "answers" else batch, lengths, one.vocab)
+        backbone = known[shape, dtype]
+        soft = _shapes.soft(backbone, prompt) if prompt else None
+        rows = _shapes.rows(count if kind == "answers" else batch, lengths, backbone.vocab)
         rows = [type(row)(row.prefix, row.own * stretch, row.answer) for row in rows]
         def step():
             given = soft.clone().requires_grad_(True)
-            loss, _ = one.loss(given, rows)
+            loss, _ = backbone.loss(given, rows)
             return float(loss), float(torch.autograd.grad(loss, given)[0].norm())
         def answer():
-            return sum(map(sum, _answers.mine(one, [soft] * len(rows), rows, batch)))
+            return sum(map(sum, _answers.mine(backbone, [soft] * len(rows), rows, batch)))
         work = step if kind == "step" else answer
         print(json.dumps(work()), flush=True)
     else:
@@ -52,25 +52,37 @@ for line in sys.stdin:
             times += 1
         print(json.dumps((time.process_time() - used) / times), flush=True)
 """
-# kind of work, shape, P, B, lengths, inputs, numbers, how many times as long as those of the lengths the inputs are
+
+
+class Case(NamedTuple):
+    """A row of the table. kind: step or answers. inputs: rows to answer. stretch: how many times as long as those of the lengths the
+    inputs are."""
+
+    kind: str
+    shape: str
+    prompt_length: int
+    batch: int
+    lengths: str
+    inputs: int
+    dtype: str = "float32"
+    stretch: int = 1
+
+
 STEPS = [
-    ("step", shape, P, 8, "mtop", 8, "float32", 1)
-    for shape in ("small", "gpt2", "opt", "llama", "bloom")
-    for P in (25, 100)
+    Case("step", shape, P, 8, "mtop", 8) for shape in ("small", "gpt2", "opt", "llama", "bloom") for P in (25, 100)
 ]
 STEPS += [
-    ("step", "small", 100, 32, "mtop", 32, "float32", 1),
-    ("step", "llama", 200, 4, "metamathqa", 4, "float32", 1),
-    ("step", "t5", 100, 8, "mtop", 8, "float32", 1),
+    Case("step", "small", 100, 32, "mtop", 32),
+    Case("step", "llama", 200, 4, "metamathqa", 4),
+    Case("step", "t5", 100, 8, "mtop", 8),
 ]
-ANSWERS = [
-    ("answers", shape, P, 64, "mtop", 200, "float32", 1) for shape, P in (("small", 100), ("small", 0), ("gpt2", 100))
-]
+ANSWERS = [Case("answers", shape, P, 64, "mtop", 200) for shape, P in (("small", 100), ("small", 0), ("gpt2", 100))]
 LONG = [
-    (kind, "small", 25, batch, "mtop", batch, dtype, 16)
+    Case(kind, "small", 25, batch, "mtop", batch, dtype, stretch=16)
     for kind, batch in (("step", 4), ("answers", 16))
     for dtype in ("float32", "bfloat16")
 ]
+PARTS = {"step": STEPS, "answers": ANSWERS, "long": LONG}
 NEAR = {"float32": 1e-4, "bfloat16": 1e-2}  # how far two engines' numbers may lie apart, as a part of them
 COLUMNS = {
     "kind": "work",
@@ -106,7 +118,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     made = _run.parser(__doc__ or "")
     made.add_argument("--old", required=True, help="a checkout of the other commit")
-    made.add_argument("--only", choices=["step", "answers", "long"], help="one part of the table (default: all)")
+    made.add_argument("--only", choices=list(PARTS), help="one part of the table (default: all)")
     made.add_argument("--shape", nargs="+", choices=list(_shapes.SHAPES), help="default: all")
     return _run.parsed(made, given)
 
@@ -116,34 +128,21 @@ def main() -> None:
     told = arguments()
     here, there = (Contender(path.resolve(), told.threads or 1) for path in (Path(__file__).parents[1], Path(told.old)))
     rows = []
-    parts = {"step": STEPS, "answers": ANSWERS, "long": LONG}
-    for case in [case for part in ([told.only] if told.only else parts) for case in parts[part]]:
-        if told.shape and case[1] not in told.shape:
+    for case in itertools.chain(*([PARTS[told.only]] if told.only else PARTS.values())):
+        if told.shape and case.shape not in told.shape:
             continue
         results = [contender(case=case) for contender in (here, there)]
         numbers = [value if isinstance(value, list) else [value] for value in results]
-        if any(abs(a - b) > NEAR[case[6]] * abs(b) for a, b in zip(*numbers, strict=True)):
+        if any(abs(a - b) > NEAR[case.dtype] * abs(b) for a, b in zip(*numbers, strict=True)):
             raise SystemExit(f"The two engines do not agree on {case}: {results}.")
         times: list[tuple[float, float]] = []
         for turn in range(told.repeats):
             pair = {contender: contender(turn=TURN) for contender in ((here, there) if turn % 2 else (there, here))}
             times.append((pair[here], pair[there]))
         ratio = statistics.median(a / b for a, b in times)
-        kind, shape, prompt, batch, lengths, _, dtype, stretch = case
-        rows.append(
-            {
-                "kind": kind,
-                "shape": shape,
-                "prompt_length": prompt,
-                "batch": batch,
-                "lengths": lengths,
-                "dtype": dtype,
-                "stretch": stretch,
-                "seconds_here": statistics.median(a for a, _ in times),
-                "seconds_there": statistics.median(b for _, b in times),
-                "ratio": ratio,
-            }
-        )
+        seconds = [statistics.median(part) for part in zip(*times, strict=True)]
+        measured = {"seconds_here": seconds[0], "seconds_there": seconds[1], "ratio": ratio}
+        rows.append(case._asdict() | measured)
         print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
     _run.finish(told, "against", rows, COLUMNS)
 

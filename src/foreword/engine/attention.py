@@ -69,11 +69,16 @@ def _interface(
 AttentionInterface.register(NAME, _interface)
 
 
+def half_on_processor(states: Tensor) -> bool:
+    """Whether numbers of half the width are worked on by a processor, whose library and caches then want another order of work."""
+    return states.device.type == "cpu" and states.dtype.itemsize == 2
+
+
 def softmax(scores: Tensor) -> Tensor:
     """Over the last dimension, in float32 at least. On a processor scores of half the width go through its cache piece by piece: their
     copies in float32 would be read from memory, three to five times as slowly, for the same bits."""
     wide = torch.promote_types(scores.dtype, torch.float32)
-    if scores.dtype == wide or scores.device.type != "cpu" or scores.numel() <= CACHED:
+    if not half_on_processor(scores) or scores.numel() <= CACHED:
         return torch.softmax(scores, dim=-1, dtype=wide).to(scores.dtype)
     weights = torch.empty_like(scores, memory_format=torch.contiguous_format)
     queries, written = (tensor.reshape(-1, scores.shape[-1]) for tensor in (scores, weights))

@@ -10,14 +10,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from foreword.engine.attention import in_one_dtype, softmax, without_autocast
+from foreword.engine.attention import half_on_processor, in_one_dtype, softmax, without_autocast
 from foreword.engine.cache import PrefixState, length_of
 from foreword.engine.passes import Kind
 
 SCORES = 2**24  # of some queries of a layer, at most: 64 MiB in float32
-SCORES_OF_PROCESSOR = (
-    2**20
-)  # the same where they go through a processor's cache: twice as fast, and the same to the last bit
+SCORES_OF_PROCESSOR = 2**20  # the same, so that they go through a processor's cache: half the time, the same bits
 FEW = 32  # queries of a row
 COLUMNS = 32  # a block's rows get longer by so many columns at least
 
@@ -197,7 +195,7 @@ class Stretch:
         scores = _shaped(scores, kind, past, own_unseen)
         if past:
             k_past, v_past = (buffer[0] for buffer in part.block.shared.layers[self.at])  # type: ignore[union-attr]
-            before = torch.bmm(q.transpose(0, 1).reshape(K, n * t * G, -1), k_past.transpose(1, 2))  # [K, n t G, S]
+            before = _products(q.transpose(0, 1).reshape(K, n * t * G, -1), k_past)  # [K, n t G, S]
             before = before.view(K, n, t, G, past).transpose(0, 1)
             scores = torch.cat([_shaped(before, kind, 0, past_unseen), scores], dim=-1)
         weights = softmax(scores)
@@ -233,9 +231,9 @@ class Stretch:
 def _products(queries: Tensor, keys: Tensor) -> Tensor:
     """Of queries [B, N, D] with keys [B, C, D]: [B, N, C]. A processor's library reorders what stands second and turned, in bfloat16 for
     several times as long as it multiplies: there, few queries stand second, and the product has the same bits."""
-    if queries.dtype == torch.float32 or queries.device.type != "cpu" or queries.shape[1] > FEW:
-        return torch.bmm(queries, keys.transpose(1, 2))
-    return torch.bmm(keys, queries.transpose(1, 2)).transpose(1, 2).contiguous()
+    if half_on_processor(queries) and queries.shape[1] <= FEW:
+        return torch.bmm(keys, queries.transpose(1, 2)).transpose(1, 2).contiguous()
+    return torch.bmm(queries, keys.transpose(1, 2))
 
 
 def _shaped(scores: Tensor, kind: Kind, first: int, unseen: Tensor | None) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from foreword.engine.attention import in_one_dtype, softmax, without_autocast
+from foreword.engine.attention import half_on_processor, in_one_dtype, softmax, without_autocast
 from foreword.engine.passes import Kind
 
 SCORES = 2**21  # of a group of rows, at most: 8 MiB in float32
@@ -185,7 +185,7 @@ def _gathered(weights: Tensor, q: Tensor) -> Tensor:
     """For each position of a row the sum of what its row's queries [K, N, G, D] give it by weights [K * B, T * G, T]: [K, N, D]. A
     processor's library reads a part of a turned matrix in bfloat16 at down to a tenth of its speed: there, the part is copied first."""
     rows = (len(weights), -1, q.shape[-1])
-    if weights.device.type == "cpu" and weights.dtype != torch.float32:
+    if half_on_processor(weights):
         weights = weights.contiguous()
     return torch.bmm(weights.transpose(1, 2), q.reshape(rows)).view(q.shape[0], -1, q.shape[-1])
 

@@ -25,19 +25,19 @@ def folds_of(task: Task, count: int) -> tuple[Task, ...]:
     The order of the rows decides nothing, and where rows of one question become one example, they do so within its fold. Raises
     ForewordError for too few questions or clusters."""
     units = together(task.test)
-    total, whole = sum(map(len, units)), len(units) < sum(map(len, units))
+    total = sum(map(len, units))
     if len(units) < 2 * count:
-        noun = "clusters" if whole else "distinct questions"
+        noun = "clusters" if len(units) < total else "distinct questions"
         most = f"give {len(units) // 2} folds at most, or more rows" if len(units) >= 4 else "give more rows"
         raise ForewordError(f"{count} folds are asked for and the data have {len(units)} {noun}; {most}.")
     sizes = [total * (n + 1) // count - total * n // count for n in range(count)]
-    parts = divided(task.test, sizes[:-1], whole=whole)
+    parts = divided(task.test, sizes[:-1], whole=True)
     folds = []
     for n, part in enumerate(parts):
         scored = {example.id for example in part}
         others = [example for example in task.test if example.id not in scored]
         questions = len({example.question for example in others})
-        dev, train = divided(others, [max(1, round(questions * DEV_SHARE))], seed=n + 1, whole=whole)
+        dev, train = divided(others, [max(1, round(questions * DEV_SHARE))], seed=n + 1, whole=True)
         folds.append(replace(task, train=tuple(train), dev=tuple(merged(dev)), test=tuple(merged(part))))
     return tuple(folds)
 

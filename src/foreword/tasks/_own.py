@@ -261,11 +261,11 @@ def _task(
     template = template or Template()
     for origin, split_rows in rows.values():
         template = template.instructed(system_message(split_rows, origin, columns.input, columns.target))
-    scored = next(split for split in ("test", "dev", "train") if split in rows)
+    scored_split = next(split for split in ("test", "dev", "train") if split in rows)
     rows_of = {
         split: examples(
             split_rows,
-            columns if split == scored else _if_there(columns, split_rows),
+            columns if split == scored_split else _if_there(columns, split_rows),
             choices=() if free(choices) else choices,
             empty_answers=template.empty_answers,
             origin=origin,
@@ -282,12 +282,12 @@ def _task(
     remarks += near_twins(parts["train"], {"dev": dev, "test": test})
     remarks += _known_clusters(parts["train"], test)
     remarks += unreached(metrics or (), test)
-    scored_examples = parts["test"] if pooled else test  # folds merge their own
+    scored = parts["test"] if pooled else test  # folds merge their own
     return Task(
         name=name,
         train=tuple(parts["train"]),
         dev=tuple(dev),
-        test=tuple(scored_examples),
+        test=tuple(scored),
         template=template,
         metrics=tuple(metrics or default_metrics(every, test)),
         source=source,
@@ -358,16 +358,18 @@ def completed(
             f"The {total} distinct questions of the train file leave no train split after "
             f"{' and '.join(missing)} were cut from it; give more rows or files of their own."
         )
-    whole = len(units) < total
-    if missing and whole and len(units) <= len(sizes):
+    clustered = len(units) < total
+    if missing and clustered and len(units) <= len(sizes):
         raise ForewordError(
             f"The {counted(len(units), 'cluster')} of the train file leave no train split after {' and '.join(missing)} were cut from it, "
             "for no cluster stands in two splits; give more rows or files of their own."
         )
-    *cut, parts["train"] = divided(parts["train"], sizes, seed=seed, whole=whole)
+    *cut, parts["train"] = divided(parts["train"], sizes, seed=seed, whole=True)
     for split, part in zip(missing, cut, strict=True):
         parts[split] = part
         count = len({example.question for example in part})
         cut_out = f"{counted(count, 'question')} {'were' if count > 1 else 'was'} cut from train"
-        notes.append(f"There is no {split} file: {cut_out} by seed {seed}{', no cluster in both' if whole else ''}.")
+        notes.append(
+            f"There is no {split} file: {cut_out} by seed {seed}{', no cluster in both' if clustered else ''}."
+        )
     return parts, notes

@@ -24,9 +24,7 @@ from foreword.util.files import canonical
 from foreword.util.progress import Progress, silent
 
 MICRO_TOKENS = 16_384  # padded tokens that go through the backbone at once; a larger batch goes in parts
-PROCESSOR_TOKENS = (
-    4_096  # the same on a processor, where more of them take no less time a token, and as much more memory
-)
+PROCESSOR_TOKENS = 4_096  # the same on a processor, where more take no less time a token, but more memory
 
 
 @dataclass(frozen=True)
