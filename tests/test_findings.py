@@ -14,6 +14,7 @@ import entry
 from foreword.metrics import metric
 from foreword.results.record import Answer, Costs, DemonstrationRef, Record
 from foreword.util.errors import ForewordError
+from foreword.util.files import write_json
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # recipes stand beside the package, not in it
@@ -23,6 +24,7 @@ from recipes.findings import __main__ as command  # noqa: E402
 from recipes.findings import studies  # noqa: E402
 from recipes.findings.lab import Lab  # noqa: E402
 from recipes.findings.numbers import score  # noqa: E402
+from recipes.findings.page import write as write_page  # noqa: E402
 from recipes.findings.studies import LENGTHS, SIZES, STUDIES, T5, TASKS, TWO, Told  # noqa: E402
 
 EXAMPLES = 60
@@ -224,6 +226,12 @@ def test_a_small_run_of_everything_is_done_once(
     assert again.err == "" and again.out == first.out and page.read_text(encoding="utf-8") == text
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "records").iterdir()} == records
     order = json.loads((tmp_path / "order.json").read_text(encoding="utf-8"))
+    (tmp_path / "order.json").unlink()
+    write_page(Lab(tmp_path), page)
+    assert page.read_text(encoding="utf-8") == text  # a part of which this folder has no results stays
+    write_page(Lab(tmp_path), tmp_path / "new.md")
+    assert (tmp_path / "new.md").read_text(encoding="utf-8").count("Not run.") == 1
+    write_json(tmp_path / "order.json", order)
     assert [one["of"] for one in order["verdicts"]] == [2, 2, 2, 2] and order["measured"]["seeds"] == [0]
     assert {"mean", "ci95", "text"} <= order["tables"][0]["rows"][0][1].keys()
     assert command.main(smoke(model, tmp_path, "--dry-run")) == 0
@@ -257,3 +265,10 @@ def test_several_at_once_give_the_same(model: Path, tmp_path: Path, monkeypatch:
         assert command.main(argv) == 0
     one, two = (json.loads((tmp_path / jobs / "order.json").read_text(encoding="utf-8")) for jobs in ("1", "2"))
     assert one["tables"] == two["tables"] and one["verdicts"] == two["verdicts"]
+
+
+def test_a_run_of_one_part_leaves_the_rest_of_the_committed_page(tmp_path: Path) -> None:
+    page, (_, *parts) = tmp_path / "findings.md", command.PAGE.read_text(encoding="utf-8").split("\n## ")
+    page.write_text("\n## ".join(["", *parts]), encoding="utf-8")
+    write_page(Lab(tmp_path), page)
+    assert page.read_text(encoding="utf-8").split("\n## ")[1:] == parts and len(parts) == len(STUDIES)

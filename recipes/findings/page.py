@@ -78,13 +78,24 @@ def _plain(cell: Any) -> dict[str, Any] | str | int:
 
 
 def write(lab: Lab, path: Path) -> None:
-    """The page, of every study of which the folder holds results."""
-    parts = [HEAD]
+    """The page: of every study of which the folder holds results, these; a part about another stays as the page has it, for each part
+    says when and on which models it was measured."""
+    parts, before = [HEAD], _parts(path)
     for name, study in STUDIES.items():
-        kept = lab.out / f"{name}.json"
-        said = _section(read_json(kept, "finding")) if kept.is_file() else ["Not run."]
-        parts.append("\n\n".join([f"## {study.title}", study.how, *said]) + "\n")
+        results = lab.out / f"{name}.json"
+        if study.title in before and not results.is_file():
+            parts.append(before[study.title])
+            continue
+        answers = _section(read_json(results, "finding")) if results.is_file() else ["Not run."]
+        parts.append("\n\n".join([f"## {study.title}", study.how, *answers]) + "\n")
     write_text(path, "\n".join(parts))
+
+
+def _parts(path: Path) -> dict[str, str]:
+    """The parts of a page that is there already, by their titles."""
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    _, *parts = ("\n" + text).split("\n## ")
+    return {part.partition("\n")[0]: f"## {part.rstrip()}\n" for part in parts}
 
 
 def _section(found: dict[str, Any]) -> list[str]:

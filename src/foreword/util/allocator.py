@@ -34,7 +34,7 @@ class FreedMemory:
     heaps of a long training grew to four times what it held at once (11 GB of 3; SmolLM2 on Logic2Text). What the process holds of
     earlier work is given back at once, for else each training of many would be judged by what the one before had left (3, 5, 7, 11 GB).
 
-    most: bytes that were resident after one of the first steps since memory was last given back. steps: since then.
+    most: bytes that were resident after the largest single step from a heap without gaps. steps: since the heap last outgrew that.
     """
 
     most: int = 0
@@ -44,15 +44,17 @@ class FreedMemory:
         _give_back()
 
     def settle(self) -> bool:
-        """After a step, when least is held: gives freed memory back to the system where half as much again is resident as after the
-        first steps. Whether it did; never where the system does not say, or the C library is not glibc."""
+        """After a step, when least is held: gives freed memory back to the system after each of the first steps, so that each shows what
+        it alone takes, and then where a quarter more is resident than the largest of them took. Whether it did; never where the system
+        does not say, or the C library is not glibc."""
         resident = _resident()
         self.steps += 1
         if self.steps <= FIRST:
             self.most = max(self.most, resident)
-        if resident <= 1.5 * self.most + SLACK:
+        elif resident <= 1.25 * self.most + SLACK:
             return False
-        self.most = self.steps = 0
+        else:
+            self.steps = 0
         return _give_back()
 
 
