@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import csv
+import math
 import random
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import tiny
 from foreword.config.run import Run
@@ -54,15 +58,18 @@ def test_few_short_targets_that_repeat_are_choices_and_others_are_not() -> None:
     assert seen(["b", "a"] * 4) == ("a", "b")
     assert seen(["No, it is not", "yes"] * 4) == ("No, it is not", "yes"), "a comma is no matter"
     assert seen([str(n % 30) for n in range(120)]) == tuple(sorted(map(str, range(30))))
-    assert seen([str(n % 31) for n in range(124)]) == (), "31 labels"
+    many = rows([str(n % 31) for n in range(124)])
+    assert labelled(many, ())[0] == many and "31 distinct short targets" in labelled(many, ())[1][0], "31 labels"
+    assert labelled(many, ("none",)) == (many, ()), "free text was asked for"
+    assert labelled(rows([str(n % 62) for n in range(124)]), ())[1] == (), "62 labels of 2 rows each"
     assert seen(["a", "b"] * 3 + ["c"]) == (), "7 rows of 3 labels"
     assert seen(["a"] * 40) == (), "one label is no choice"
     assert seen(["a" * 41, "b"] * 8) == () and seen(["a\nb", "b"] * 8) == (), "a text is no label"
 
 
 def test_own_choices_and_several_targets_are_left_alone() -> None:
-    given = {"train": [example(str(n), "a", ("a", "b", "c")) for n in range(20)]}
-    assert labelled(given, ("a", "b", "c")) == (given, ())
+    own = {"train": [example(str(n), "a", ("a", "b", "c")) for n in range(20)]}
+    assert labelled(own, ("a", "b", "c")) == (own, ())
     several = {"train": [Example(str(n), {"input": "q"}, ("a", "b")) for n in range(20)]}
     assert labelled(several, ()) == (several, ())
     assert labelled(rows(["a", "b"] * 10), ("none",)) == (rows(["a", "b"] * 10), ())
@@ -124,6 +131,22 @@ def test_macro_f1_and_mcc_by_hand() -> None:
     assert macro_f1(truths, truths) == 100.0
     two = (["p", "p", "p", "n", "n"], ["p", "p", "n", "n", "p"])  # tp 2, fn 1, tn 1, fp 1
     assert matthews(*two) == pytest.approx(100 * (2 * 1 - 1 * 1) / (3 * 3 * 2 * 2) ** 0.5)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("abcde?")), min_size=1, max_size=60))
+def test_macro_f1_and_mcc_as_their_definitions_say(pairs: list[tuple[str, str]]) -> None:
+    truths, outputs = [truth for truth, _ in pairs], [output for _, output in pairs]
+    counted, classes = Counter(pairs), sorted({*truths, *outputs})
+    scores = []
+    for label in sorted(set(truths)):
+        sides = truths.count(label) + outputs.count(label)
+        scores.append(200 * counted[label, label] / sides)
+    assert macro_f1(truths, outputs) == pytest.approx(sum(scores) / len(scores))
+    upper = sum(
+        counted[k, k] * counted[m, n] - counted[k, m] * counted[n, k] for k in classes for m in classes for n in classes
+    )  # Gorodkin 2004, equation 8
+    below = math.prod(len(pairs) ** 2 - sum(side.count(k) ** 2 for k in classes) for side in (truths, outputs)) ** 0.5
+    assert matthews(truths, outputs) == pytest.approx(100 * upper / below if below else 0.0)
 
 
 def test_a_file_of_tickets_end_to_end(tmp_path: Path) -> None:

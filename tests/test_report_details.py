@@ -93,24 +93,44 @@ def test_when_training_is_earned_back_is_said_in_words(made: tuple[Summary, list
     assert "never earns its training back in time against icl" in details.break_even(replace(made[0], rows=slow))
 
 
+def answered(label: str, truths: list[str], outputs: list[str]) -> Record:
+    one, each = record(label, examples=len(truths), metrics=("accuracy",)), metric("accuracy")
+    rows = each.statistics(outputs, [(truth,) for truth in truths])
+    answers = tuple(
+        replace(answer, output=output, targets=(truth,), statistics={"accuracy": list(map(float, row))})
+        for answer, output, truth, row in zip(one.answers, outputs, truths, rows, strict=True)
+    )
+    return replace(one, answers=answers, scores={"accuracy": float(each.from_sums(rows.sum(axis=0)))})
+
+
+def test_many_labels_have_their_macro_f1_and_the_most_frequent_mistakes() -> None:
+    labels_ = tuple(f"l<{n}>" for n in range(77))
+    truths = [label for label in labels_ for _ in range(2)]
+    outputs = [*truths[:-3], "none", "l<0>", "l<0>"]  # of the last label but one the second, and both of the last
+    summary = summarise([answered("zero", truths, outputs), answered("icl", truths, truths)], metric, labels=labels_)
+    zero = summary.row("zero").classes
+    assert zero.confusion == [] and zero.mistakes == [("l<76>", "l<0>", 2), ("l<75>", None, 1)]
+    # F1 of the first label 2 * 2 / (4 + 2), of the last 0, of the one before 2 * 1 / (1 + 2), of 74 others 1
+    assert zero.macro_f1 == pytest.approx(100 * (74 + 4 / 6 + 2 / 3) / 77)
+    html = details.confusions(summary)
+    assert html.count("<details>") == 2 and "No wrong answer." in html and "→" not in html
+    assert '<tr><th scope="row">l&lt;76&gt;</th><td>l&lt;0&gt;</td><td>2</td></tr>' in html
+    assert "<td>no label</td><td>1</td>" in html
+
+
 def test_a_classification_shows_its_confusions_and_what_scores_without_a_model() -> None:
     labels_, truths = ("no", "yes"), ["yes"] * 30 + ["no"] * 10
-    found = []
-    for label, outputs in (("zero", ["yes"] * 40), ("icl", ["yes"] * 25 + ["no"] * 14 + ["maybe"])):
-        one = record(label, examples=40, metrics=("accuracy",))
-        each = metric("accuracy")
-        rows = each.statistics(outputs, [(truth,) for truth in truths])
-        answers = tuple(
-            replace(answer, output=output, targets=(truth,), statistics={"accuracy": list(map(float, row))})
-            for answer, output, truth, row in zip(one.answers, outputs, truths, rows, strict=True)
-        )
-        found.append(replace(one, answers=answers, scores={"accuracy": float(each.from_sums(rows.sum(axis=0)))}))
+    found = [
+        answered(label, truths, outputs)
+        for label, outputs in (("zero", ["yes"] * 40), ("icl", ["yes"] * 25 + ["no"] * 14 + ["maybe"]))
+    ]
     blind = {
         answer.id: np.array([float(truth == "yes"), 1.0])
         for answer, truth in zip(found[0].answers, truths, strict=True)
     }
     summary = summarise(found, metric, labels=labels_, trivial=[Trivial("always 'yes'", blind)])
     assert summary.row("icl").classes.confusion == [[9, 0, 1], [5, 25, 0]]
+    assert summary.row("icl").classes.mistakes == [("yes", "no", 5), ("no", None, 1)]
     # of zero: F1 of yes is 2 * 30 / (40 + 30), of no 0; of icl 2 * 25 / (25 + 30) and 2 * 9 / (14 + 10)
     assert summary.row("zero").classes.macro_f1 == pytest.approx(100 * (6 / 7) / 2)
     assert summary.row("icl").classes.macro_f1 == pytest.approx(100 * (50 / 55 + 18 / 24) / 2)

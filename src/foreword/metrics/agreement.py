@@ -9,10 +9,9 @@ import numpy as np
 
 def matthews(truths: Sequence[int] | Sequence[str], predictions: Sequence[int] | Sequence[str]) -> float:
     """Matthews correlation of any number of classes (Gorodkin 2004); 0 where one side has one class only."""
-    classes = sorted({*truths, *predictions})
-    true = np.array([[truth == label for label in classes] for truth in truths], dtype=np.float64)
-    ours = np.array([[prediction == label for label in classes] for prediction in predictions], dtype=np.float64)
-    size, right = len(truths), float((true * ours).sum())
-    t, p = true.sum(axis=0), ours.sum(axis=0)
+    place = {label: at for at, label in enumerate(dict.fromkeys([*truths, *predictions]))}
+    true, ours = (np.array([place[each] for each in side], dtype=np.int64) for side in (truths, predictions))
+    size, right = len(truths), float((true == ours).sum())
+    t, p = (np.bincount(side, minlength=len(place)).astype(np.float64) for side in (true, ours))
     below = (size**2 - float(p @ p)) * (size**2 - float(t @ t))
     return 100.0 * (right * size - float(t @ p)) / below**0.5 if below else 0.0

@@ -66,10 +66,10 @@ def label_f1(name: str, labels: tuple[str, ...], positive: str = "") -> Metric:
 def macro_f1(truths: Sequence[str], outputs: Sequence[str]) -> float:
     """The mean F1 over the labels that occur among the truths, in 0 to 100: an answer that is none of them is only wrong."""
     labels = sorted(set(truths))
-    rows = np.array(
-        [[t == o == label, o == label, t == label] for label in labels for t, o in zip(truths, outputs, strict=True)]
-    )
-    right, answered, true = rows.reshape(len(labels), -1, 3).sum(axis=1).T.astype(np.float64)
+    place = {label: at for at, label in enumerate(labels)}
+    t = np.array([place[truth] for truth in truths])
+    o = np.array([place.get(output, len(labels)) for output in outputs])  # in the last place what is no label
+    right, answered, true = (np.bincount(of, minlength=len(labels) + 1)[:-1] for of in (t[t == o], o, t))
     return float(100.0 * divide(2.0 * right, answered + true).mean())
 
 

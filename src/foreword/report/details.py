@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from foreword.results.record import Record
-from foreword.results.rows import MethodRow, Summary
+from foreword.results.rows import Classes, MethodRow, Summary
 from foreword.util import phrases
 
 
@@ -28,22 +28,35 @@ def other_metrics(summary: Summary, records: Sequence[Record], colours: dict[str
 
 
 def confusions(summary: Summary) -> str:
-    """Each method's confusion matrix, truth down and answer across, over all its runs; nothing where it is no classification."""
+    """Each method's confusion matrix, truth down and answer across, over all its runs, or where that is too wide its most frequent
+    mistakes; nothing where it is no classification."""
     parts = []
     for row in summary.rows:
         if row.classes is None:
             continue
-        other = any(counts[-1] for counts in row.classes.confusion)
-        heads = ["Truth", *(f"→ {label}" for label in summary.labels), *(["→ no label"] if other else [])]
-        body = []
-        for n, (label, counts) in enumerate(zip(summary.labels, row.classes.confusion, strict=True)):
-            shown = counts if other else counts[:-1]
-            cells = [f"<b>{count:,}</b>" if at == n else f"{count:,}" for at, count in enumerate(shown)]
-            body.append(f'<tr><th scope="row">{escape(label)}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>')
         name = f"What {row.method} answered ({phrases.plural(len(row.seeds), 'run')})"
-        inner = table(name, heads, body)
+        inner = _matrix(name, row.classes, summary.labels) if row.classes.confusion else _mistakes(name, row.classes)
         parts.append(f'<details><summary>{escape(name)}</summary><div class="scroll">{inner}</div></details>')
     return f"<h3>Confusion of labels</h3>{''.join(parts)}" if parts else ""
+
+
+def _mistakes(name: str, classes: Classes) -> str:
+    body = [
+        f'<tr><th scope="row">{escape(truth)}</th><td>{"no label" if answer is None else escape(answer)}</td><td>{count:,}</td></tr>'
+        for truth, answer, count in classes.mistakes
+    ]
+    return table(name, ["Truth", "Most frequent wrong answers", "Times"], body) if body else "<p>No wrong answer.</p>"
+
+
+def _matrix(name: str, classes: Classes, labels: Sequence[str]) -> str:
+    other = any(counts[-1] for counts in classes.confusion)
+    heads = ["Truth", *(f"→ {label}" for label in labels), *(["→ no label"] if other else [])]
+    body = []
+    for n, (label, counts) in enumerate(zip(labels, classes.confusion, strict=True)):
+        shown = counts if other else counts[:-1]
+        cells = [f"<b>{count:,}</b>" if at == n else f"{count:,}" for at, count in enumerate(shown)]
+        body.append(f'<tr><th scope="row">{escape(label)}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>')
+    return table(name, heads, body)
 
 
 def next_steps(summary: Summary) -> str:

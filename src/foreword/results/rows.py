@@ -12,12 +12,14 @@ class Classes:
     """How one method's answers fall on the labels, over all its runs.
 
     macro_f1, mcc: the mean over runs; see `metrics.labels` and `metrics.agreement`. confusion: counts [truth][answer], labels in
-    their order, in the last column the answers that are no label.
+    their order, in the last column the answers that are no label; empty for more labels than a person reads as a matrix. mistakes: the
+    truth, the answer (None: no label) and how often, the most frequent first.
     """
 
     macro_f1: float
     mcc: float
     confusion: list[list[int]]
+    mistakes: list[tuple[str, str | None, int]]
 
 
 @dataclass(frozen=True)

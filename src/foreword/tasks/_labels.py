@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from foreword.data.examples import Example
 
-MOST_LABELS = 30
+MOST_LABELS = 30  # more are answered as free text, unless the user names them
 LONGEST_LABEL = 40  # characters
 ROWS_A_LABEL = 4
 OFF = "none"  # --choices none: the answers are free text
@@ -31,9 +31,15 @@ def labelled(
     counts = Counter(example.targets[0] for example in rows)
     labels = tuple(sorted(counts))
     short = all(len(label) <= LONGEST_LABEL and "\n" not in label for label in labels)
-    few = 2 <= len(labels) <= MOST_LABELS and len(rows) >= ROWS_A_LABEL * len(labels)
-    if not short or not few or min(counts.values()) == 1:
+    repeated = len(labels) >= 2 and len(rows) >= ROWS_A_LABEL * len(labels)
+    if not short or not repeated or min(counts.values()) == 1:
         return plain, ()
+    if len(labels) > MOST_LABELS:
+        note = (
+            f"The {len(rows):,} rows have {len(labels):,} distinct short targets, which are answered as free text; name them with "
+            "--choices (a file with one label a line) to have every answer be one of them."
+        )
+        return plain, (note,)
     chosen = {split: [replace(example, choices=labels) for example in part] for split, part in plain.items()}
     names = ", ".join(map(repr, labels[:8])) + (f" and {len(labels) - 8} more" if len(labels) > 8 else "")
     note = (

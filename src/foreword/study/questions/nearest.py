@@ -29,7 +29,7 @@ COLUMNS = (
     "vectors in clusters",
 )
 SHOWN = 6  # vectors of each prompt whose words are shown
-MOST_LABELS = 10  # more distinct targets are free text, not labels
+MOST_TARGETS = 10  # more distinct ones are free text, not labels
 
 
 def nearest(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered, ...]:
@@ -117,7 +117,7 @@ def _inspected(cells: Sequence[Cell], backbone: Backbone, out: Path) -> list[Ins
             )
         prompts[cell.id] = store.load(folder).values.numpy()
         targets = dict.fromkeys(answer.targets[0] for answer in cell.record.answers if answer.targets)
-        if len(targets) <= MOST_LABELS:
+        if len(targets) <= MOST_TARGETS:
             labels[cell.id] = {label: list(backbone.target_tokenizer.ids(label, first=True)) for label in targets}
     ids = backbone.tokenizer.frequent(backbone.vocab)
     vocabulary = Vocabulary(backbone.embed(ids).cpu().numpy(), backbone.tokenizer.pieces(ids), ids)
