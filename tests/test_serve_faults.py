@@ -8,7 +8,7 @@ import resource
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,9 +19,10 @@ import pytest
 import entry
 import serving
 import tiny
-from foreword.engine import Backbone
+from foreword.engine import Backbone, Request, Row, Session
 from foreword.registry import Registry
 from foreword.registry.adding import NewVersion, writer
+from foreword.serve.engine import Engine, Event, Job
 from foreword.serve.errors import HttpError
 from foreword.serve.keys import Key
 from foreword.serve.log import LogError, RequestLog, lines_of
@@ -164,6 +165,52 @@ def test_a_fault_leaves_its_traceback_on_the_standard_error(
     assert "KeyError" in error["message"] and "standard error" in error["message"]
     printed = capfd.readouterr().err
     assert "Traceback" in printed and "in _laid" in printed
+
+
+def test_the_engine_outlives_a_fault_of_its_own(one: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(one)
+    told: dict[str, list[Event]] = {"first": [], "second": [], "third": [], "alone": []}
+    news, cancelled = threading.Event(), threading.Event()
+
+    def ended(ids: Sequence[int]) -> bool:
+        return len(ids) == 5 and not cancelled.wait(30)
+
+    def submitted(name: str, tokens: int) -> Job:
+        def tell(events: list[Event]) -> None:
+            told[name] += events
+            news.set()
+
+        text = Row((), tuple(one.tokenizer.ids("a b c", first=True)))
+        job = Job(one, [Request(text, None, tokens, ended=ended)], tell)
+        engine.submit(job)
+        return job
+
+    def until(done: Callable[[], bool]) -> None:
+        while not done():
+            assert news.wait(30)
+            news.clear()
+
+    def in_full(name: str) -> list[int]:
+        submitted(name, 4)
+        until(lambda: len(told[name]) == 4)
+        return [event[1].token for event in told[name] if not isinstance(event, Exception)]
+
+    def broken(*_: Any) -> None:
+        raise KeyError("a fault")
+
+    try:
+        expected = in_full("alone")
+        first, _ = submitted("first", 100), submitted("second", 100)
+        until(lambda: bool(told["first"] and told["second"]))
+        with monkeypatch.context() as patched:
+            patched.setattr(Session, "retire", broken)
+            engine.cancel(first)
+            cancelled.set()
+            until(lambda: isinstance(told["second"][-1], KeyError))
+        assert in_full("third") == expected and len(expected) == 4
+        assert engine.load == engine.running == 0
+    finally:
+        engine.close()
 
 
 def test_a_prompt_by_the_models_own_name_is_told_when_the_server_starts(one: Backbone, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def _constant(records: Sequence[Record]) -> Iterable[str]:
 
 
 def cut(count: int, answers: int, limit: int | None = None) -> str:
-    """A sentence on the answers that ended at the limit. given: answers in all."""
+    """A sentence on the answers that ended at the limit. answers: how many there are in all."""
     which = "" if limit is None else f" {limit:,}"
     were = "was" if count == 1 else "were"
     return (

@@ -3,6 +3,7 @@ holds, and lets no job's fault reach another's answer."""
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -144,16 +145,33 @@ class Engine:
                 actions, self._inbox = self._inbox, deque()
                 closing = self._closing
             for action in actions:
-                action()
+                self._guarded(action)
             if closing:
-                self._fail(
-                    {*self._jobs.values(), *self._suspects, *self._arrived}, ForewordError("The server was stopped.")
-                )
+                self._fail_all(ForewordError("The server was stopped."))
                 return
-            self._begin()
+            self._guarded(self._begin)
             for key, session in list(self._sessions.items()):
                 if len(session):
-                    self._step(key, session)
+                    self._guarded(functools.partial(self._step, key, session))
+
+    def _guarded(self, action: Callable[[], None]) -> None:
+        """Work of this thread, which outlives a fault in it: who waits for an answer is told, and what comes next begins with nothing left
+        over."""
+        try:
+            action()
+        except Exception as error:
+            self._sessions.clear()
+            self._fail_all(error)
+
+    def _fail_all(self, error: Exception) -> None:
+        jobs = {*self._jobs.values(), *self._suspects, *self._arrived}
+        if not self._sessions:
+            for job in jobs:
+                job.numbers = {}  # of sessions that are gone
+        self._fail(jobs, error)
+        self._jobs.clear()
+        self._suspects.clear()
+        self._arrived.clear()
 
     def _begin(self) -> None:
         """Admit what has arrived; after a step that failed, what was in it, one job at a time."""
@@ -187,8 +205,8 @@ class Engine:
             self._failed(key, error)
             return
         news: dict[Job, list[Event]] = {}
-        for generated in events:
-            job = self._jobs[(key, generated.id)]
+        owners = [self._jobs[(key, generated.id)] for generated in events]
+        for job, generated in zip(owners, events, strict=True):
             place = job.numbers[generated.id]
             job.token_counts[place] = job.token_counts.get(place, 0) + 1
             if job.token_counts[place] > job.skip.get(place, 0):
