@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,7 @@ import serving
 from foreword.api.predictor import Predictor
 from foreword.engine import Backbone, Row, Session
 from foreword.prompts import store
+from foreword.prompts.retrieve import make
 from foreword.prompts.soft_prompt import SoftPrompt
 from foreword.registry import Registry
 from serving import Running
@@ -453,6 +455,37 @@ def test_prompts_are_loaded_and_unloaded_while_others_answer(
     assert "unloaded" in refusal(running.post("/v1/completions", {"model": "a", "prompt": "x"}), 404, "model")
     assert running.post("/v1/foreword/load", {"model": "a"}).json() == {"loaded": "a@1"}
     assert running.text("a", max_tokens=14) == expected["a"] and running.text("new1", max_tokens=2)
+
+
+def test_a_prompt_that_takes_long_to_index_holds_nobody_else_up(
+    running: Running, registry: Registry, one: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = entry.save_rows(tmp_path / "pool.jsonl", entry.rows(12))
+    for kind in ("bm25", "dense"):
+        store.save(serving.soft(one, 5, 4, f"ipt:{kind}:2", template={}), tmp_path / kind)
+        serving.keep(registry, f"slow-{kind}", tmp_path / kind, demonstrations=str(pool))
+    indexed, begun, go_on = [], threading.Event(), threading.Event()
+
+    def slow(name: str, *given: Any, **more: Any) -> Any:
+        indexed.append(name)
+        begun.set()
+        assert go_on.wait(30)
+        return make(name, *given, **more)
+
+    monkeypatch.setattr("foreword.serve.shelf.make", slow)
+    with ThreadPoolExecutor(4) as callers:
+        waiting = [callers.submit(running.text, name, max_tokens=9) for name in 2 * ("slow-bm25", "slow-dense")]
+        assert begun.wait(30)
+        texts = [running.text(name, max_tokens=4) for name in ("b", "ipt", "base")]
+        assert len(texts) == 3 and not any(each.done() for each in waiting)
+        go_on.set()
+        answers = [each.result() for each in waiting]
+    assert sorted(indexed) == ["bm25", "dense"], "each once, though two asked"
+    monkeypatch.undo()
+    expected = [running.expected(name, "bana 1 lo", 9) for name in ("slow-bm25", "slow-dense")]
+    assert answers == 2 * expected and expected[0] == running.expected("ipt", "bana 1 lo", 9)
+    for name in ("slow-bm25", "slow-dense"):
+        registry.remove_all(name)
 
 
 def test_a_request_that_breaks_a_step_fails_alone(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:

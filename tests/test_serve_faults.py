@@ -160,7 +160,7 @@ def test_the_seconds_of_a_request_are_counted_from_its_coming(running: serving.R
 def test_a_fault_leaves_its_traceback_on_the_standard_error(
     running: serving.Running, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(running.service.shelf, "get", lambda model: {}[model])
+    monkeypatch.setattr(running.service.shelf, "held", lambda model: {}[model])
     error = refusal(running, {"model": "words", "prompt": "x"}, 500)
     assert "KeyError" in error["message"] and "standard error" in error["message"]
     printed = capfd.readouterr().err

@@ -75,7 +75,7 @@ def completion_rows(shelf: Shelf, body: CompletionRequest, longest: int) -> list
         texts = [prompt] if prompt and isinstance(prompt[0], int) else prompt
     if not texts or len(texts) > MOST_PROMPTS:
         raise HttpError(400, f"{len(texts)} prompts in one request; send 1 to {MOST_PROMPTS}.", param="prompt")
-    served = shelf.base_model(chat=False) if shelf.is_base(body.model) else shelf.get(body.model)
+    served = shelf.base_model(chat=False) if shelf.is_base(body.model) else shelf.held(body.model)
     inputs = []
     for text in texts:
         if isinstance(text, str) and served.template is not None and not body.raw:
@@ -103,7 +103,7 @@ def chat_rows(shelf: Shelf, body: ChatRequest, longest: int) -> list[InputRow]:
                 param="model",
             )
         return [spoken(shelf, words, turns, question)]
-    served = shelf.get(body.model)
+    served = shelf.held(body.model)
     if body.raw:
         raise HttpError(400, "raw is for /v1/completions; a chat's messages are always worded.", param="raw")
     return [in_turns(served, words, turns, question, longest, body.fields)]

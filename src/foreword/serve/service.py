@@ -28,7 +28,7 @@ from foreword.serve.metrics import Metrics
 from foreword.serve.protocol import ChatRequest, Common, CompletionRequest
 from foreword.serve.rows import InputRow, chat_rows, completion_rows
 from foreword.serve.shapes import Shape
-from foreword.serve.shelf import Shelf
+from foreword.serve.shelf import NotHeldError, Shelf
 from foreword.serve.telemetry import Telemetry
 from foreword.serve.views import Views
 from foreword.serve.watch import Watch
@@ -91,20 +91,27 @@ class Service:
         self.ready = False
         self.started = int(time.time())
         self._laying = ThreadPoolExecutor(max_workers=1, thread_name_prefix="foreword-laying")
+        self._loading = ThreadPoolExecutor(max_workers=1, thread_name_prefix="foreword-loading")
 
     def close(self) -> None:
         """Stop answering; what is under way fails."""
         self.ready = False
         self.engine.close()
-        self._laying.shutdown(wait=True, cancel_futures=True)
+        for threads in (self._laying, self._loading):
+            threads.shutdown(wait=True, cancel_futures=True)
         if self.log is not None:
             self.log.close()
         if self.telemetry is not None:
             self.telemetry.close()
 
     async def laying(self, work: Callable[[], Result]) -> Result:
-        """Do some work in the thread whose tokenizers lay texts out."""
-        return await asyncio.get_running_loop().run_in_executor(self._laying, work)
+        """Do some work in the thread whose tokenizers lay texts out; where it misses a prompt, once that is loaded in another."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                return await loop.run_in_executor(self._laying, work)
+            except NotHeldError as missing:
+                await loop.run_in_executor(self._loading, self.shelf.fetch, missing.name, missing.version)
 
     # -- requests ---------------------------------------------------------------------------------------------------
 
@@ -144,7 +151,7 @@ class Service:
         """In the thread whose tokenizers these are."""
         longest = body.longest
         if longest is None:
-            served = None if self.shelf.is_base(body.model) else self.shelf.get(body.model)
+            served = None if self.shelf.is_base(body.model) else self.shelf.held(body.model)
             own = None if served is None or served.stored is None else served.stored.max_new_tokens
             longest = own or self.settings.max_new_tokens
         if isinstance(body, ChatRequest):

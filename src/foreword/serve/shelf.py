@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 from foreword.data.examples import Example
 from foreword.data.task import Task
@@ -15,6 +15,7 @@ from foreword.engine import Backbone, Prefix
 from foreword.infer.choosing import choice_ids
 from foreword.prompts.layout import Layout
 from foreword.prompts.retrieve import Encode, Retriever, fixed, make, sentence_encoder
+from foreword.prompts.retrieve.pool import Vectors
 from foreword.registry import Kept, Registry, Version
 from foreword.serve.views import Views
 from foreword.study.boundary import bounded
@@ -26,6 +27,25 @@ MOST_LOADED = 256  # prompts that are held at once; the one not asked for longes
 
 class UnknownModelError(ForewordError):
     """There is no such prompt here."""
+
+
+class NotHeldError(Exception):
+    """A prompt is in the store and not yet held; see `Shelf.fetch`."""
+
+    def __init__(self, name: str, version: Version) -> None:
+        super().__init__(f"{name}@{version.number}")
+        self.name, self.version = name, version
+
+
+@dataclass
+class _States:
+    """The vectors of texts, [N, H], by the model's own states. model: whose tokenizers belong to the thread that asks."""
+
+    model: Backbone
+    pooling: str
+
+    def __call__(self, texts: Sequence[str]) -> Vectors:
+        return self.model.states(texts, pooling=self.pooling)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +87,9 @@ class Shelf:
         self.views, self.registry, self.base = views, registry, base
         self._base = {chat: Served(base, chat) for chat in (False, True)}
         self._loaded: OrderedDict[tuple[str, str], Served] = OrderedDict()
+        self._fetched: dict[tuple[str, str], tuple[Kept, Retriever | None]] = {}
         self._unloaded: set[tuple[str, str]] = set()
-        self._lock = threading.RLock()
+        self._lock, self._fetching = threading.RLock(), threading.Lock()
 
     def base_model(self, *, chat: bool) -> Served:
         """The model alone."""
@@ -95,23 +116,48 @@ class Shelf:
         return index.name, version
 
     def get(self, model: str) -> Served:
-        """What answers under a name, loaded and checked if it is not yet. Raises ForewordError."""
+        """What answers under a name, loaded and checked if it is not yet, however long that takes. Raises ForewordError."""
+        while True:
+            try:
+                return self.held(model)
+            except NotHeldError as missing:
+                self.fetch(missing.name, missing.version)
+
+    def held(self, model: str) -> Served:
+        """What answers under a name, in the thread that lays texts out. Raises NotHeldError where it is to be fetched first, ForewordError
+        where it cannot be had."""
         name, version = self.resolve(model)
         key = (name, version.digest)
         with self._lock:
-            if key not in self._loaded:
-                self._loaded[key] = self._load(name, version)
+            if key in self._fetched:
+                stored, retriever = self._fetched.pop(key)
+                self._loaded[key] = self.served(name, stored, version, retriever)
                 while len(self._loaded) > MOST_LOADED:
                     self._loaded.popitem(last=False)
+            if key not in self._loaded:
+                raise NotHeldError(name, version)
             self._loaded.move_to_end(key)
             return self._loaded[key]
 
+    def fetch(self, name: str, version: Version) -> None:
+        """Read a prompt and index what it may show, which takes minutes where that is much: in a thread of its own, so that other prompts'
+        requests are laid out meanwhile. Raises ForewordError."""
+        key = (name, version.digest)
+        with self._fetching:
+            with self._lock:
+                if key in self._loaded or key in self._fetched:
+                    return
+            stored = self._registry().load(name, version)
+            retriever = self._indexed(stored, self._checked(stored), self.views.loading)
+            with self._lock:
+                self._fetched[key] = (stored, retriever)
+
     def load(self, model: str) -> Served:
-        """Load a prompt, also one that was unloaded."""
+        """Hold a prompt, also one that was unloaded. Raises as `held` does."""
         with self._lock:
             name, version = self._known(model)
             self._unloaded.discard((name, version.digest))
-            return self.get(f"{name}@{version.digest}")
+            return self.held(f"{name}@{version.digest}")
 
     def unload(self, model: str) -> str:
         """Drop a prompt and refuse it until it is loaded again; requests under way end as they would. Its name and version."""
@@ -131,20 +177,14 @@ class Shelf:
             raise UnknownModelError("This server has no store of prompts; start it with --prompts STORE.")
         return self.registry
 
-    def _load(self, name: str, version: Version) -> Served:
-        return self.served(name, self._registry().load(name, version), version)
-
-    def served(self, name: str, stored: Kept, version: Version | None = None) -> Served:
-        """What answers with a prompt, checked against the model. Raises ForewordError for a prompt of another."""
-        stored.refuse_unusable()
-        chat = self._speaks(stored)
-        model = self.views.laying(chat)
-        if stored.prompt is not None:
-            stored.prompt.fits(name=model.name, fingerprint=model.fingerprint, hidden=model.hidden)
-            stored.prompt.speaks(name=model.name, chat="" if model.chat is None else model.chat.digest)
-            self._same_kind(stored, model)
+    def served(
+        self, name: str, stored: Kept, version: Version | None = None, retriever: Retriever | None = None
+    ) -> Served:
+        """What answers with a prompt, checked against the model. retriever: where it was made already. Raises ForewordError for a prompt of
+        another model."""
+        chat = self._checked(stored)
+        model, row = self.views.laying(chat), stored.method
         template = _worded(stored, model)
-        row = stored.method
         layout = Layout(
             model,
             template,
@@ -159,8 +199,19 @@ class Shelf:
             zip(stored.choices, choice_ids(model, template, stored.choices), strict=True) if stored.choices else ()
         )
         prefix = None if stored.prompt is None else Prefix.of(stored.prompt.values)
-        retriever = self._retriever(stored, model) if row.demonstrations == "retrieved" else None
+        retriever = retriever or self._indexed(stored, chat, self.views.laying)
         return Served(name, chat, version, stored, prefix, template, layout, retriever, tuple(choices))
+
+    def _checked(self, stored: Kept) -> bool:
+        """Whether a prompt is spoken to through a chat template. Raises ForewordError where it does not fit the model."""
+        stored.refuse_unusable()
+        chat = self._speaks(stored)
+        model = self.views.laying(chat)
+        if stored.prompt is not None:
+            stored.prompt.fits(name=model.name, fingerprint=model.fingerprint, hidden=model.hidden)
+            stored.prompt.speaks(name=model.name, chat="" if model.chat is None else model.chat.digest)
+            self._same_kind(stored, model)
+        return chat
 
     def _speaks(self, stored: Kept) -> bool:
         """Whether a prompt is spoken to through the model's chat template: as it was tuned, else where there is one."""
@@ -179,16 +230,20 @@ class Shelf:
                 f"This prompt was made for a {stored.provenance.kind} model, and {model.name} is {model.kind}."
             )
 
-    @staticmethod
-    def _retriever(stored: Kept, model: Backbone) -> Retriever:
-        row = stored.method
-        if row.retriever == "dense":
-            if stored.encoder and stored.encoder.partition(":")[0] != "backbone":
-                encode: Encode = sentence_encoder(stored.encoder)
-            else:
-                encode = partial(model.states, pooling=stored.encoder.partition(":")[2] or "mean")
-            return make(row.retriever, stored.pool, seed=stored.provenance.seed, encode=encode)
-        return make(row.retriever, stored.pool, seed=stored.provenance.seed)
+    def _indexed(self, stored: Kept, chat: bool, view: Callable[[bool], Backbone]) -> Retriever | None:
+        """A retriever over what a prompt may show, if it retrieves. view: what texts are indexed with here; inputs are compared in the
+        thread that lays out."""
+        if stored.method.demonstrations != "retrieved":
+            return None
+        encode: Encode | None = None
+        if stored.method.retriever == "dense":
+            source, _, pooling = stored.encoder.partition(":")
+            own = source in ("", "backbone")
+            encode = _States(view(chat), pooling or "mean") if own else sentence_encoder(stored.encoder)
+        retriever = make(stored.method.retriever, stored.pool, seed=stored.provenance.seed, encode=encode)
+        if isinstance(encode, _States):
+            encode.model = self.views.laying(chat)
+        return retriever
 
 
 def demonstrated(served: Served, example: Example, reserve: int) -> Layout:

@@ -26,14 +26,15 @@ def own_tokenizers(backbone: Backbone) -> Backbone:
 
 
 class Views:
-    """A backbone in running text and, where it has a chat template, in turns. `model` is what answers; `laying` and `reading` have
-    tokenizers of their own, for the thread that makes rows and the one that makes texts."""
+    """A backbone in running text and, where it has a chat template, in turns. `model` is what answers; `laying`, `reading` and `loading`
+    have tokenizers of their own, for the thread that makes rows, the one that makes texts and the one that loads prompts."""
 
     def __init__(self, backbone: Backbone) -> None:
         self.plain = backbone
         _ = backbone.fingerprint  # once, for all views
         laying = own_tokenizers(backbone)
         self._reading = {False: own_tokenizers(backbone)}
+        self._loading = {False: own_tokenizers(backbone)}
         self._laying = {False: laying}
         self._model = {False: backbone}
         self.chats = backbone.kind != "seq2seq" and has_template(laying.tokenizer.hf)
@@ -47,12 +48,19 @@ class Views:
                 self._laying[True].engine is not laying.engine
             ):  # the two views of a chat share one engine without a start
                 self._laying[True].engine = self._model[True].engine
+            self._loading[True] = copy.copy(self._laying[True])
+            self._loading[True].tokenizer = self._loading[False].tokenizer
+            self._loading[True].target_tokenizer = self._loading[False].target_tokenizer
         self._ended: dict[tuple[bool, bool, tuple[str, ...]], Ended] = {}
         self._writers: dict[bool, JsonWriter] = {}
 
     def laying(self, chat: bool) -> Backbone:
         """What rows are made with."""
         return self._laying[chat]
+
+    def loading(self, chat: bool) -> Backbone:
+        """What demonstrations are indexed with."""
+        return self._loading[chat]
 
     def model(self, chat: bool) -> Backbone:
         """What answers them."""
