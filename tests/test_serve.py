@@ -478,6 +478,9 @@ def test_a_prompt_that_takes_long_to_index_holds_nobody_else_up(
         assert begun.wait(30)
         texts = [running.text(name, max_tokens=4) for name in ("b", "ipt", "base")]
         assert len(texts) == 3 and not any(each.done() for each in waiting)
+        hasty = running.post("/v1/completions", {"model": "slow-bm25", "prompt": "x", "timeout": 0.2})
+        assert (hasty.status_code, hasty.json()["error"]["code"]) == (408, "deadline")
+        assert "goes on loading" in hasty.json()["error"]["message"]
         go_on.set()
         answers = [each.result() for each in waiting]
     assert sorted(indexed) == ["bm25", "dense"], "each once, though two asked"

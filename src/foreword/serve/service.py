@@ -104,14 +104,23 @@ class Service:
         if self.telemetry is not None:
             self.telemetry.close()
 
-    async def laying(self, work: Callable[[], Result]) -> Result:
-        """Do some work in the thread whose tokenizers lay texts out; where it misses a prompt, once that is loaded in another."""
+    async def laying(self, work: Callable[[], Result], *, deadline: float | None = None) -> Result:
+        """Do some work in the thread whose tokenizers lay texts out; where it misses a prompt, once that is loaded in another, for which it
+        waits until the deadline (seconds; loading goes on). Raises HttpError behind that."""
         loop = asyncio.get_running_loop()
-        while True:
-            try:
-                return await loop.run_in_executor(self._laying, work)
-            except NotHeldError as missing:
-                await loop.run_in_executor(self._loading, self.shelf.fetch, missing.name, missing.version)
+        try:
+            async with asyncio.timeout(deadline):
+                while True:
+                    try:
+                        return await loop.run_in_executor(self._laying, work)
+                    except NotHeldError as missing:
+                        await loop.run_in_executor(self._loading, self.shelf.fetch, missing.name, missing.version)
+        except TimeoutError as error:
+            raise HttpError(
+                408,
+                f"The answer was not begun within {deadline:g} s; a prompt that is being loaded goes on loading: ask again later.",
+                code="deadline",
+            ) from error
 
     # -- requests ---------------------------------------------------------------------------------------------------
 
@@ -124,7 +133,7 @@ class Service:
             allowed(key, self.shelf.base if self.shelf.is_base(body.model) else body.model)
             self._check(body)
             self.engine.check_room()
-            longest, inputs = await self.laying(lambda: self._laid(body))
+            longest, inputs = await self.laying(lambda: self._laid(body), deadline=self._deadline(body))
             inputs = await self.laying(lambda: self.watch.with_vectors(inputs))
             watched = self.log is not None
             call = Call(self.engine, self.views, body, inputs, longest, watched=watched, began=began)
@@ -178,7 +187,7 @@ class Service:
     async def whole(self, shape: Shape, key: Key | None) -> dict[str, Any]:
         """The whole answer. Raises HttpError."""
         try:
-            async with aclosing(shape.call.deltas(self._deadline(shape))) as deltas:
+            async with aclosing(shape.call.deltas(self._deadline(shape.call.body))) as deltas:
                 async for _ in deltas:
                     pass
         except asyncio.CancelledError:
@@ -199,7 +208,7 @@ class Service:
         try:
             for chunk in shape.opening():
                 yield _event(chunk)
-            async with aclosing(shape.call.deltas(self._deadline(shape))) as deltas:
+            async with aclosing(shape.call.deltas(self._deadline(shape.call.body))) as deltas:
                 async for delta in deltas:
                     chunk = shape.chunk(delta, offsets[delta.place])
                     offsets[delta.place] += len(delta.text)
@@ -220,15 +229,14 @@ class Service:
             if status == GONE:
                 self._over(shape, key, status)
 
-    def _deadline(self, shape: Shape) -> float:
-        timeout = shape.call.body.timeout
-        return self.settings.deadline if timeout is None else min(timeout, self.settings.deadline)
+    def _deadline(self, body: Common) -> float:
+        return self.settings.deadline if body.timeout is None else min(body.timeout, self.settings.deadline)
 
     async def shown(self, body: CompletionRequest, key: Key | None) -> list[dict[str, Any]]:
         """What the model gets for each input, token by token, nothing answered. Raises HttpError."""
         try:
             allowed(key, self.shelf.base if self.shelf.is_base(body.model) else body.model)
-            _, inputs = await self.laying(lambda: self._laid(body))
+            _, inputs = await self.laying(lambda: self._laid(body), deadline=self._deadline(body))
         except Exception as error:  # every failure is an error object, with its status
             raise as_http(error, param="prompt") from error
         return [
