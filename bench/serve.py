@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import random
+import signal
 import socket
 import statistics
 import subprocess
@@ -133,7 +134,10 @@ def serving(command: Sequence[object], port: int, path: str) -> Iterator[str]:
             yield f"http://127.0.0.1:{port}"
         finally:
             child.terminate()
-            child.wait(60)
+            try:
+                child.wait(60)
+            except subprocess.TimeoutExpired:
+                child.kill()
 
 
 def folder_of(model: str) -> Path:
@@ -274,6 +278,7 @@ def main(given: Sequence[str] | None = None) -> None:
         help="how transformers serve runs; '': it does not",
     )
     settings = _run.parsed(parser, given)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a server of another library does not outlive this
     rows = [asyncio.run(measure(model, settings)) for model in settings.model]
     _run.finish(settings, "serve", rows, COLUMNS)
 
