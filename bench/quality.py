@@ -4,6 +4,7 @@ step, on the same model, training rows and batches; it counts no evaluation of e
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import tempfile
 import time
@@ -40,7 +41,7 @@ COLUMNS = {
 }
 NOTES = {
     "seconds": "processor seconds of training steps until the dev loss is at or below PEFT's best; none where it never is",
-    "peer_seconds": "processor seconds of the training steps of that best setting alone; finding it took all eight",
+    "peer_seconds": "processor seconds of the training steps of that best setting alone; finding it took the others' too",
     "ratio": "PEFT's seconds over foreword's",
 }
 
@@ -74,6 +75,10 @@ def main() -> None:
     parser.add_argument("--dev-limit", type=int, default=100)
     parser.add_argument("--every", type=int, default=10, help="steps between foreword's evaluations")
     parser.add_argument("--rates", nargs="+", type=float, default=RATES)
+    parser.add_argument(
+        "--screen", type=int, default=0, help="all of PEFT's settings run so many steps, and the best two to the end"
+    )
+    parser.add_argument("--runs", help="a file that keeps each of PEFT's runs, for a run that is broken off")
     options = _run.parsed(parser)
     backbone = load_backbone(options.model, dtype=options.dtype)
     rows, dev = rows_of(backbone, options)
@@ -97,11 +102,22 @@ def compared(
 ) -> dict[str, Any]:
     """One row of the table."""
     say, score = _run.speaker(options), dev_loss(backbone, dev, 8)
-    runs = {}
-    for start in STARTS:
-        for rate in options.rates:
-            runs[start, rate] = peer(backbone, rows, score, start, rate, length, options)
-            say(f"P={length} PEFT {start} {rate:g}: dev loss {runs[start, rate][0]:.4f}, {runs[start, rate][1]:.1f} s")
+
+    def run(setting: tuple[str, float], steps: int) -> tuple[float, float]:
+        place = [options.model, options.data, options.dtype, options.seed, options.dev_limit, length, *setting, steps]
+        before = kept(options.runs, place)
+        loss, spent = before or peer(backbone, rows, score, *setting, length, steps, options)
+        if before is None and options.runs is not None:
+            with Path(options.runs).open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps([place, [loss, spent]]) + "\n")
+        say(f"P={length} PEFT {setting[0]} {setting[1]:g}, {steps} steps: dev loss {loss:.4f}, {spent:.1f} s")
+        return loss, spent
+
+    settings = [(start, rate) for start in STARTS for rate in options.rates]
+    if options.screen:
+        screened = {setting: run(setting, options.screen)[0] for setting in settings}
+        settings = sorted(settings, key=lambda setting: screened[setting])[:2]
+    runs = {setting: run(setting, options.steps) for setting in settings}
     best = min(runs, key=lambda setting: runs[setting][0])
     target, seconds = runs[best]
     curve = ours(backbone, rows, score, length, options)
@@ -123,6 +139,14 @@ def compared(
     }
 
 
+def kept(place: str | None, key: list[Any]) -> tuple[float, float] | None:
+    """A run of PEFT's that a file has: its dev loss and processor seconds."""
+    if place is None or not Path(place).is_file():
+        return None
+    runs = [json.loads(line) for line in Path(place).read_text(encoding="utf-8").splitlines()]
+    return next(((loss, spent) for name, (loss, spent) in runs if name == key), None)
+
+
 def peer(
     backbone: Backbone,
     rows: Sequence[Row],
@@ -130,6 +154,7 @@ def peer(
     start: str,
     rate: float,
     length: int,
+    steps: int,
     options: argparse.Namespace,
 ) -> tuple[float, float]:
     """PEFT's dev loss after the last step, and the processor seconds of its steps."""
@@ -145,7 +170,7 @@ def peer(
     loop = _peft.Loop(_peft.prompted(model.model, values.to(backbone.dtype)), rate)
     seq2seq = backbone.kind == "seq2seq"
     clock = Clock()
-    for _ in range(options.steps):
+    for _ in range(steps):
         if len(order) < 8:
             order += rng.sample(range(len(rows)), len(rows))
         batch, order = order[:8], order[8:]

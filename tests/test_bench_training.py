@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,20 @@ def _scaling(document: dict[str, Any]) -> None:
 
 
 HOLDS = {"train": _train, "limit": _limit, "scaling": _scaling}
+
+
+@pytest.mark.slow
+@needs_peft
+def test_time_to_quality_screens_and_goes_on_where_it_was_broken_off(tmp_path: Path) -> None:
+    more = ["--steps", "4", "--screen", "2", "--every", "1", "--rates", "1e-4", "1e-1", "--dev-limit", "8", "--json"]
+    command = ["--model", "reference-small", "--prompt-length", "3", "--runs", str(tmp_path / "runs"), *more]
+    (row,) = benches.document("quality", command)["rows"]
+    assert len(row["peer_runs"]) == 2 and row["peer_dev"] == min(loss for loss, _ in row["peer_runs"].values())
+    lines = (tmp_path / "runs").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)[0][-1] for line in lines] == [2, 2, 2, 2, 4, 4]
+    (again,) = benches.document("quality", command)["rows"]
+    assert again["peer_runs"] == row["peer_runs"] and again["curve"][-1][0] == row["curve"][-1][0] == 4
+    assert (tmp_path / "runs").read_text(encoding="utf-8").splitlines() == lines
 
 
 def test_exponents_are_those_of_a_power(monkeypatch: pytest.MonkeyPatch) -> None:
