@@ -104,12 +104,12 @@ def compared(
     say, score = _run.speaker(options), dev_loss(backbone, dev, 8)
 
     def run(setting: tuple[str, float], steps: int) -> tuple[float, float]:
-        place = [options.model, options.data, options.dtype, options.seed, options.dev_limit, length, *setting, steps]
-        before = kept(options.runs, place)
+        key = [options.model, options.data, options.dtype, options.seed, options.dev_limit, length, *setting, steps]
+        before = kept(options.runs, key)
         loss, spent = before or peer(backbone, rows, score, *setting, length, steps, options)
         if before is None and options.runs is not None:
             with Path(options.runs).open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps([place, [loss, spent]]) + "\n")
+                stream.write(json.dumps([key, [loss, spent]]) + "\n")
         say(f"P={length} PEFT {setting[0]} {setting[1]:g}, {steps} steps: dev loss {loss:.4f}, {spent:.1f} s")
         return loss, spent
 
@@ -139,12 +139,12 @@ def compared(
     }
 
 
-def kept(place: str | None, key: list[Any]) -> tuple[float, float] | None:
+def kept(path: str | None, key: list[Any]) -> tuple[float, float] | None:
     """A run of PEFT's that a file has: its dev loss and processor seconds."""
-    if place is None or not Path(place).is_file():
+    if path is None or not Path(path).is_file():
         return None
-    runs = [json.loads(line) for line in Path(place).read_text(encoding="utf-8").splitlines()]
-    return next(((loss, spent) for name, (loss, spent) in runs if name == key), None)
+    runs = [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
+    return next(((loss, spent) for other, (loss, spent) in runs if other == key), None)
 
 
 def peer(

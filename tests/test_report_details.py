@@ -120,22 +120,22 @@ def test_many_labels_have_their_macro_f1_and_the_most_frequent_mistakes() -> Non
 
 def test_a_classification_shows_its_confusions_and_what_scores_without_a_model() -> None:
     labels_, truths = ("no", "yes"), ["yes"] * 30 + ["no"] * 10
-    found = [
+    records = [
         answered(label, truths, outputs)
         for label, outputs in (("zero", ["yes"] * 40), ("icl", ["yes"] * 25 + ["no"] * 14 + ["maybe"]))
     ]
     blind = {
         answer.id: np.array([float(truth == "yes"), 1.0])
-        for answer, truth in zip(found[0].answers, truths, strict=True)
+        for answer, truth in zip(records[0].answers, truths, strict=True)
     }
-    summary = summarise(found, metric, labels=labels_, trivial=[Trivial("always 'yes'", blind)])
+    summary = summarise(records, metric, labels=labels_, trivial=[Trivial("always 'yes'", blind)])
     assert summary.row("icl").classes.confusion == [[9, 0, 1], [5, 25, 0]]
     assert summary.row("icl").classes.mistakes == [("yes", "no", 5), ("no", None, 1)]
     # of zero: F1 of yes is 2 * 30 / (40 + 30), of no 0; of icl 2 * 25 / (25 + 30) and 2 * 9 / (14 + 10)
     assert summary.row("zero").classes.macro_f1 == pytest.approx(100 * (6 / 7) / 2)
     assert summary.row("icl").classes.macro_f1 == pytest.approx(100 * (50 / 55 + 18 / 24) / 2)
     assert summary.row("zero").classes.mcc == 0.0
-    html = page(summary, found)
+    html = page(summary, records)
     for text in ("always &#x27;yes&#x27;", "macro F1", "→ no label", "What icl answered (1 run)", "<b>25</b>"):
         assert text in html, text
     out = printed(summary, 80)

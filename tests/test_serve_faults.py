@@ -169,15 +169,15 @@ def test_a_fault_leaves_its_traceback_on_the_standard_error(
 
 def test_the_engine_outlives_a_fault_of_its_own(one: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = Engine(one)
-    told: dict[str, list[Event]] = {"first": [], "second": [], "third": [], "alone": []}
+    events: dict[str, list[Event]] = {"first": [], "second": [], "third": [], "alone": []}
     news, cancelled = threading.Event(), threading.Event()
 
     def ended(ids: Sequence[int]) -> bool:
         return len(ids) == 5 and not cancelled.wait(30)
 
     def submitted(name: str, tokens: int) -> Job:
-        def tell(events: list[Event]) -> None:
-            told[name] += events
+        def tell(new: list[Event]) -> None:
+            events[name] += new
             news.set()
 
         text = Row((), tuple(one.tokenizer.ids("a b c", first=True)))
@@ -192,8 +192,8 @@ def test_the_engine_outlives_a_fault_of_its_own(one: Backbone, monkeypatch: pyte
 
     def in_full(name: str) -> list[int]:
         submitted(name, 4)
-        until(lambda: len(told[name]) == 4)
-        return [event[1].token for event in told[name] if not isinstance(event, Exception)]
+        until(lambda: len(events[name]) == 4)
+        return [event[1].token for event in events[name] if not isinstance(event, Exception)]
 
     def broken(*_: Any) -> None:
         raise KeyError("a fault")
@@ -201,12 +201,12 @@ def test_the_engine_outlives_a_fault_of_its_own(one: Backbone, monkeypatch: pyte
     try:
         expected = in_full("alone")
         first, _ = submitted("first", 100), submitted("second", 100)
-        until(lambda: bool(told["first"] and told["second"]))
+        until(lambda: bool(events["first"] and events["second"]))
         with monkeypatch.context() as patched:
             patched.setattr(Session, "retire", broken)
             engine.cancel(first)
             cancelled.set()
-            until(lambda: isinstance(told["second"][-1], KeyError))
+            until(lambda: isinstance(events["second"][-1], KeyError))
         assert in_full("third") == expected and len(expected) == 4
         assert engine.load == engine.running == 0
     finally:

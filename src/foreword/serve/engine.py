@@ -4,7 +4,9 @@ holds, and lets no job's fault reach another's answer."""
 from __future__ import annotations
 
 import functools
+import sys
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -160,15 +162,12 @@ class Engine:
         try:
             action()
         except Exception as error:
+            traceback.print_exception(error, file=sys.stderr)  # there may be nobody to be told
             self._sessions.clear()
             self._fail_all(error)
 
     def _fail_all(self, error: Exception) -> None:
-        jobs = {*self._jobs.values(), *self._suspects, *self._arrived}
-        if not self._sessions:
-            for job in jobs:
-                job.numbers = {}  # of sessions that are gone
-        self._fail(jobs, error)
+        self._fail({*self._jobs.values(), *self._suspects, *self._arrived}, error)
         self._jobs.clear()
         self._suspects.clear()
         self._arrived.clear()
@@ -226,7 +225,6 @@ class Engine:
         del self._sessions[key]
         self._jobs = {place: job for place, job in self._jobs.items() if place[0] != key}
         if len(jobs) == 1:
-            jobs[0].numbers = {}
             self._fail(set(jobs), error)
             return
         for job in jobs:
@@ -244,8 +242,9 @@ class Engine:
         job.left = 0
         key = id(job.model.engine)
         for number in job.numbers:
-            self._sessions[key].retire(number)
             self._jobs.pop((key, number), None)
+            if key in self._sessions:  # it is gone where a step of it has failed
+                self._sessions[key].retire(number)
         job.numbers = {}
 
     def _fail(self, jobs: set[Job], error: Exception) -> None:

@@ -107,15 +107,17 @@ class Service:
     async def laying(self, work: Callable[[], Result], *, deadline: float | None = None) -> Result:
         """Do some work in the thread whose tokenizers lay texts out; where it misses a prompt, once that is loaded in another, for which it
         waits until the deadline (seconds; loading goes on). Raises HttpError behind that."""
-        loop = asyncio.get_running_loop()
+        loop, limit = asyncio.get_running_loop(), asyncio.timeout(deadline)
         try:
-            async with asyncio.timeout(deadline):
+            async with limit:
                 while True:
                     try:
                         return await loop.run_in_executor(self._laying, work)
                     except NotHeldError as missing:
                         await loop.run_in_executor(self._loading, self.shelf.fetch, missing.name, missing.version)
         except TimeoutError as error:
+            if not limit.expired():  # the work's own
+                raise
             raise HttpError(
                 408,
                 f"The answer was not begun within {deadline:g} s; a prompt that is being loaded goes on loading: ask again later.",
