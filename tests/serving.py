@@ -141,3 +141,21 @@ def server(one: Backbone, **settings: Any) -> Iterator[Running]:
         thread.join(20)
         service.close()
         assert not thread.is_alive()
+
+
+@contextlib.contextmanager
+def held(running: Running) -> Iterator[None]:
+    """Until the block ends, the engine takes no step, whatever is asked of it."""
+    engine, free = running.service.engine, threading.Event()
+    step = engine._step
+
+    def waiting(key: int, session: Any) -> None:
+        assert free.wait(120)
+        step(key, session)
+
+    engine._step = waiting  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        free.set()
+        engine._step = step  # type: ignore[method-assign]
