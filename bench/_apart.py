@@ -16,31 +16,31 @@ Work = Callable[..., Any]
 
 
 class Apart:
-    """Calls what make(*given) returns, in the other process: one call there for each call here, with its arguments and its answer, in a
+    """Calls what make(*arguments) returns, in the other process: one call there for each call here, with its arguments and its answer, in a
     `with` block, which waits until it is ready. The process starts at once, and makes its work as soon as it is told of what, here or by
     `begin`."""
 
-    def __init__(self, make: Callable[..., Work], *given: Any) -> None:
+    def __init__(self, make: Callable[..., Work], *arguments: Any) -> None:
         spawn = multiprocessing.get_context("spawn")
         self.pipe, other = spawn.Pipe()
         self.process = spawn.Process(target=_serve, args=(other, make, torch.get_num_threads()), daemon=True)
         self.process.start()
         other.close()
-        if given:
-            self.begin(*given)
+        if arguments:
+            self.begin(*arguments)
 
-    def begin(self, *given: Any) -> Apart:
+    def begin(self, *arguments: Any) -> Apart:
         """Say what to make it of."""
-        self.pipe.send(given)
+        self.pipe.send(arguments)
         return self
 
     def __enter__(self) -> Apart:
-        self._told()
+        self._receive()
         return self
 
-    def __call__(self, *given: Any) -> Any:
-        self.pipe.send(given)
-        return self._told()
+    def __call__(self, *arguments: Any) -> Any:
+        self.pipe.send(arguments)
+        return self._receive()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -49,7 +49,7 @@ class Apart:
         self.process.join(10)
         self.process.kill()
 
-    def _told(self) -> Any:
+    def _receive(self) -> Any:
         try:
             failure, answer = self.pipe.recv()
         except EOFError:
@@ -65,9 +65,9 @@ def _serve(pipe: Connection, make: Callable[..., Work], threads: int) -> None:
         work = make(*pipe.recv())
         pipe.send(("", None))
         while True:
-            asked = pipe.recv()
+            arguments = pipe.recv()
             with _run.undisturbed():
-                answer = work(*asked)
+                answer = work(*arguments)
             pipe.send(("", answer))
     except EOFError:
         return

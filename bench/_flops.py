@@ -33,15 +33,15 @@ class Size:
         """Counted over the model's modules."""
         head = model.get_output_embeddings()
         config = model.config.get_text_config(decoder=True)
-        found = {"body": 0, "encoder": 0, "decoder": 0, "cross": 0}
+        weights = {"body": 0, "encoder": 0, "decoder": 0, "cross": 0}
         for name, part in model.named_modules():
             if isinstance(part, (torch.nn.Linear, Conv1D)) and part is not head:
                 seq2seq = model.config.is_encoder_decoder
                 cross = "EncDecAttention" in name and name.rsplit(".", 1)[-1] in ("k", "v")
                 place = "cross" if cross else "encoder" if "encoder." in name else "decoder"
-                found[place if seq2seq else "body"] += part.weight.numel()
+                weights[place if seq2seq else "body"] += part.weight.numel()
         width = getattr(config, "num_heads", 0) * getattr(config, "d_kv", 0) or config.hidden_size
-        return cls(**found, head=head.weight.numel(), attention=width * config.num_hidden_layers)
+        return cls(**weights, head=head.weight.numel(), attention=width * config.num_hidden_layers)
 
 
 def _pairs(before: int, own: int) -> int:
@@ -58,9 +58,9 @@ def peer(size: Size, rows: Sequence[Row], prompt: int, end: int = 0) -> dict[str
         attention = B * _pairs(0, prompt + longest) * size.attention
         return {"matrices": 4.0 * positions * (size.body + size.head), "attention": 12.0 * attention}
     read = B * (prompt + max(len(row.prefix + row.own) for row in rows) + end)
-    said = B * max(len(row.answer) for row in rows)
-    matrices = read * (size.encoder + size.cross) + said * (size.decoder + size.head)
-    attention = read * read / B + B * _pairs(0, said // B) + said * read / B
+    answer_positions = B * max(len(row.answer) for row in rows)
+    matrices = read * (size.encoder + size.cross) + answer_positions * (size.decoder + size.head)
+    attention = read * read / B + B * _pairs(0, answer_positions // B) + answer_positions * read / B
     return {"matrices": 4.0 * matrices, "attention": 12.0 * attention * size.attention}
 
 
@@ -70,16 +70,19 @@ def least(size: Size, rows: Sequence[Row], prompt: int, start: int = 0, end: int
     if size.body:
         shared = prompt + start + len(rows[0].prefix)
         own = [len(row.own) + len(row.answer) - 1 for row in rows]
-        pairs = _pairs(0, shared) + sum(_pairs(shared, one) for one in own)
+        pairs = _pairs(0, shared) + sum(_pairs(shared, length) for length in own)
         matrices = (shared + sum(own)) * size.body + answers * size.head
         return {"matrices": 4.0 * matrices, "attention": 12.0 * pairs * size.attention}
     read = [prompt + len(row.prefix + row.own) + end for row in rows]
-    said = [len(row.answer) for row in rows]
+    answer_lengths = [len(row.answer) for row in rows]
     matrices = sum(read) * (size.encoder + size.cross) + answers * (size.decoder + size.head)
-    pairs = sum(one * one + _pairs(0, other) + one * other for one, other in zip(read, said, strict=True))
+    pairs = sum(
+        length * length + _pairs(0, answer_length) + length * answer_length
+        for length, answer_length in zip(read, answer_lengths, strict=True)
+    )
     return {"matrices": 4.0 * matrices, "attention": 12.0 * pairs * size.attention}
 
 
-def total(told: dict[str, float]) -> float:
+def total(operations: dict[str, float]) -> float:
     """Matrices and attention together."""
-    return sum(told.values())
+    return sum(operations.values())

@@ -24,10 +24,10 @@ def prompted(model: Any, values: Tensor) -> Any:
     config.token_dim = values.shape[1]
     if seq2seq:
         config.num_transformer_submodules = 1  # the prompt stands before the encoder's input alone, as in foreword
-    made = peft.get_peft_model(model, config).eval()
+    peft_model = peft.get_peft_model(model, config).eval()
     with torch.no_grad():
-        made.prompt_encoder["default"].embedding.weight.copy_(values)
-    return made
+        peft_model.prompt_encoder["default"].embedding.weight.copy_(values)
+    return peft_model
 
 
 def prompt(model: Any) -> torch.nn.Parameter:
@@ -53,15 +53,15 @@ def batch(rows: Sequence[Row], *, seq2seq: bool, end: Sequence[int] = (), device
         labels = _padded([head + row.answer for head, row in zip(heads, rows, strict=True)], IGNORED)
         lengths = [row.length for row in rows]
     mask = (torch.arange(ids.shape[1]) < torch.tensor(lengths).unsqueeze(1)).long()
-    given = {"input_ids": ids, "attention_mask": mask, "labels": labels}
-    return {name: value.to(device) for name, value in given.items()}
+    tensors = {"input_ids": ids, "attention_mask": mask, "labels": labels}
+    return {name: value.to(device) for name, value in tensors.items()}
 
 
-def loss_and_gradient(model: Any, given: dict[str, Tensor]) -> tuple[float, Tensor]:
+def loss_and_gradient(model: Any, batch: dict[str, Tensor]) -> tuple[float, Tensor]:
     """Mean loss in nats an answer token, and the prompt's gradient [P, H]."""
     value = prompt(model)
     value.grad = None
-    loss = model(**given).loss
+    loss = model(**batch).loss
     loss.backward()
     assert value.grad is not None
     return float(loss.detach()), value.grad.clone()
@@ -74,8 +74,8 @@ class Loop:
         self.model = model
         self.steps = torch.optim.AdamW([value for value in model.parameters() if value.requires_grad], lr=rate)
 
-    def step(self, given: dict[str, Tensor]) -> None:
+    def step(self, batch: dict[str, Tensor]) -> None:
         """One step on one batch."""
         self.steps.zero_grad()
-        self.model(**given).loss.backward()
+        self.model(**batch).loss.backward()
         self.steps.step()

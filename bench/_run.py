@@ -37,37 +37,37 @@ Times = dict[str, list[float]]
 
 def parser(description: str, *, repeats: int = 5) -> argparse.ArgumentParser:
     """The flags of every bench: --json, --repeats, --threads, --seed."""
-    made = argparse.ArgumentParser(description=description)
-    made.add_argument("--json", action="store_true", help="print the JSON document alone")
-    made.add_argument("--repeats", type=int, default=repeats, help=f"timed rounds of every contender ({repeats})")
-    made.add_argument("--threads", type=int, default=0, help="threads of a matrix product (0: as torch chooses)")
-    made.add_argument("--seed", type=int, default=0, help="of lengths, inputs and weights (0)")
-    made.add_argument("--out", default="", help="also write the JSON document to this file")
-    return made
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--json", action="store_true", help="print the JSON document alone")
+    parser.add_argument("--repeats", type=int, default=repeats, help=f"timed rounds of every contender ({repeats})")
+    parser.add_argument("--threads", type=int, default=0, help="threads of a matrix product (0: as torch chooses)")
+    parser.add_argument("--seed", type=int, default=0, help="of lengths, inputs and weights (0)")
+    parser.add_argument("--out", default="", help="also write the JSON document to this file")
+    return parser
 
 
-def kept_flag(made: argparse.ArgumentParser) -> None:
+def kept_flag(parser: argparse.ArgumentParser) -> None:
     """--kept, of the benches whose peer runs in a process of its own."""
-    made.add_argument(
+    parser.add_argument(
         "--kept", action="store_true", help="time the peer in foreword's process, too, with its memory settings"
     )
 
 
-def rows_flag(made: argparse.ArgumentParser) -> None:
+def rows_flag(parser: argparse.ArgumentParser) -> None:
     """--rows, of the benches whose table takes hours."""
-    made.add_argument(
+    parser.add_argument(
         "--rows", default="", help="keep each row in this file as soon as it is measured, and measure none that it has"
     )
 
 
-def parsed(made: argparse.ArgumentParser, given: Sequence[str] | None = None) -> argparse.Namespace:
+def parsed(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The arguments, threads already set; refuses fewer than one repeat."""
-    told = made.parse_args(given)
-    if told.repeats < 1:
-        made.error(f"--repeats is {told.repeats}; give at least 1")
-    if told.threads:
-        torch.set_num_threads(told.threads)
-    return told
+    args = parser.parse_args(argv)
+    if args.repeats < 1:
+        parser.error(f"--repeats is {args.repeats}; give at least 1")
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    return args
 
 
 # -- time -------------------------------------------------------------------------------------------------------------
@@ -112,26 +112,26 @@ def alternate(
     when it is its turn, at least once, and the turn's median counts: alone, too, each of its runs would follow one of its own, and
     not find the processor's cache and its memory full of another's data."""
     names = list(contenders)
-    found: Times = {name: [] for name in names}
+    times: Times = {name: [] for name in names}
     for number in range(warm + repeats):
         for name in names if number % 2 == 0 else names[::-1]:
             with undisturbed():
                 spent = [seconds(contenders[name])]
                 while sum(spent) < turn:
                     spent.append(seconds(contenders[name]))
-            say(f"round {number + 1 - warm} {name}: {' '.join(f'{one:.4f}' for one in spent)} s")
+            say(f"round {number + 1 - warm} {name}: {' '.join(f'{duration:.4f}' for duration in spent)} s")
             if number >= warm:
-                found[name].append(statistics.median(spent))
-    return found
+                times[name].append(statistics.median(spent))
+    return times
 
 
 def summary(values: Sequence[float]) -> dict[str, float]:
     """Median and spread (least, greatest, and quartiles where there are four values or more)."""
-    told = {"median": statistics.median(values), "least": min(values), "greatest": max(values)}
+    figures = {"median": statistics.median(values), "least": min(values), "greatest": max(values)}
     if len(values) >= 4:
         low, _, high = statistics.quantiles(values, n=4)
-        told |= {"quartile_low": low, "quartile_high": high}
-    return told
+        figures |= {"quartile_low": low, "quartile_high": high}
+    return figures
 
 
 def ratios(times: Times, ours: str, peer: str) -> list[float]:
@@ -139,7 +139,7 @@ def ratios(times: Times, ours: str, peer: str) -> list[float]:
     return [theirs / mine for mine, theirs in zip(times[ours], times[peer], strict=True)]
 
 
-def kept(times: Times, ours: str, here: str) -> dict[str, float]:
+def in_process_ratio(times: Times, ours: str, here: str) -> dict[str, float]:
     """`ratio_kept`, where the peer ran in foreword's process, too, under this name."""
     return {"ratio_kept": statistics.median(ratios(times, ours, here))} if here in times else {}
 
@@ -168,10 +168,10 @@ def peak_bytes(work: Callable[[], Any]) -> int:
         settle()
         return int(torch.cuda.max_memory_allocated() - before)
     activities = [torch.profiler.ProfilerActivity.CPU]
-    with torch.profiler.profile(activities=activities, profile_memory=True, acc_events=True) as seen:
+    with torch.profiler.profile(activities=activities, profile_memory=True, acc_events=True) as profile:
         work()
     held = most = 0
-    for event in seen.profiler.kineto_results.events():  # in order of time
+    for event in profile.profiler.kineto_results.events():  # in order of time
         if event.name() == "[memory]":
             held += event.nbytes()
             most = max(most, held)
@@ -181,9 +181,9 @@ def peak_bytes(work: Callable[[], Any]) -> int:
 # -- agreement --------------------------------------------------------------------------------------------------------
 
 
-def apart(found: Tensor, wanted: Tensor) -> float:
+def apart(actual: Tensor, expected: Tensor) -> float:
     """Norm of the difference as a part of the norm of what is wanted."""
-    return float((found.double() - wanted.double()).norm() / wanted.double().norm())
+    return float((actual.double() - expected.double()).norm() / expected.double().norm())
 
 
 def agree(what: str, distance: float, limit: float) -> float:
@@ -198,11 +198,11 @@ def agree(what: str, distance: float, limit: float) -> float:
 
 def versions() -> dict[str, str]:
     """Of Python and the libraries that are there."""
-    found = {"python": platform.python_version()}
+    library_versions = {"python": platform.python_version()}
     for name in LIBRARIES:
         with contextlib.suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
+            library_versions[name] = version(name)
+    return library_versions
 
 
 def hardware() -> dict[str, Any]:
@@ -216,7 +216,7 @@ def hardware() -> dict[str, Any]:
                 model = value.strip()
             elif key.strip() == "flags":
                 flags = set(value.split())
-    told: dict[str, Any] = {
+    machine: dict[str, Any] = {
         "processor": model,
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
@@ -224,12 +224,12 @@ def hardware() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
     }
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        told["memory_gib"] = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
+        machine["memory_gib"] = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
     with contextlib.suppress(OSError, AttributeError):
-        told["load_average"] = round(os.getloadavg()[0], 2)
+        machine["load_average"] = round(os.getloadavg()[0], 2)
     if torch.cuda.is_available():
-        told["gpu"] = torch.cuda.get_device_name()
-    return told
+        machine["gpu"] = torch.cuda.get_device_name()
+    return machine
 
 
 # -- rows that are kept ------------------------------------------------------------------------------------------------
@@ -241,32 +241,32 @@ class Rows:
 
     APART = ("json", "out", "rows", "repeats")  # settings that a row does not depend on, or may have more of
 
-    def __init__(self, told: argparse.Namespace, chosen: Sequence[str]) -> None:
+    def __init__(self, args: argparse.Namespace, chosen: Sequence[str]) -> None:
         """chosen: settings that choose rows."""
         here = hardware()
-        self.path, self.repeats = told.rows, told.repeats
-        self.under = {key: value for key, value in vars(told).items() if key not in (*self.APART, *chosen)}
+        self.path, self.repeats = args.rows, args.repeats
+        self.under = {key: value for key, value in vars(args).items() if key not in (*self.APART, *chosen)}
         self.under |= {key: here.get(key) for key in ("processor", "cores", "threads", "gpu")} | versions()
-        self.found: list[dict[str, Any]] = []
+        self.records: list[dict[str, Any]] = []
         if self.path and Path(self.path).exists():
             try:
-                self.found = [json.loads(line) for line in Path(self.path).read_text(encoding="utf-8").splitlines()]
+                self.records = [json.loads(line) for line in Path(self.path).read_text(encoding="utf-8").splitlines()]
             except ValueError as error:
                 sys.exit(f"{self.path}: not rows that a bench kept ({error}); name another file.")
 
     def get(self, case: Sequence[Any]) -> dict[str, Any] | None:
         """The row of this case, if it is there."""
-        for line in self.found:
-            if line["case"] == list(case) and line["under"] == self.under and line["repeats"] >= self.repeats:
-                return dict(line["row"])
+        for record in self.records:
+            if record["case"] == list(case) and record["under"] == self.under and record["repeats"] >= self.repeats:
+                return dict(record["row"])
         return None
 
     def add(self, case: Sequence[Any], row: dict[str, Any]) -> None:
         """Keep a row."""
-        self.found.append({"case": list(case), "under": self.under, "repeats": self.repeats, "row": row})
+        self.records.append({"case": list(case), "under": self.under, "repeats": self.repeats, "row": row})
         if self.path:
             with whole_file(Path(self.path)) as part:
-                part.write_text("".join(json.dumps(line) + "\n" for line in self.found), encoding="utf-8")
+                part.write_text("".join(json.dumps(record) + "\n" for record in self.records), encoding="utf-8")
 
 
 # -- what it prints ---------------------------------------------------------------------------------------------------
@@ -274,9 +274,9 @@ class Rows:
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> str:
     """Rows as aligned text. columns: key of a row to its heading; numbers to three significant places."""
-    told = [list(columns.values())] + [[_cell(row.get(key, "")) for key in columns] for row in rows]
-    widths = [max(len(line[at]) for line in told) for at in range(len(columns))]
-    lines = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in told]
+    cells = [list(columns.values())] + [[_cell(row.get(key, "")) for key in columns] for row in rows]
+    widths = [max(len(line[at]) for line in cells) for at in range(len(columns))]
+    lines = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in cells]
     return "\n".join(lines)
 
 
@@ -287,24 +287,24 @@ def _cell(value: Any) -> str:
 
 
 def finish(
-    told: argparse.Namespace, bench: str, rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], **more: Any
+    args: argparse.Namespace, bench: str, rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], **more: Any
 ) -> None:
     """Print the table and the document, or with --json the document alone. The document has the rows, what it ran on, and, where
     there is one row only, that row's `ratio` at its head."""
     document: dict[str, Any] = {"bench": bench}
     if len(rows) == 1 and "ratio" in rows[0]:
         document["ratio"] = rows[0]["ratio"]
-    settings = {key: value for key, value in vars(told).items() if key not in ("json", "out", "rows")}
+    settings = {key: value for key, value in vars(args).items() if key not in ("json", "out", "rows")}
     document |= {"settings": settings, "rows": list(rows), **more, "hardware": hardware(), "versions": versions()}
     text = json.dumps(document, indent=2)
-    if told.out:
-        Path(told.out).write_text(text + "\n", encoding="utf-8")
-    if not told.json:
+    if args.out:
+        Path(args.out).write_text(text + "\n", encoding="utf-8")
+    if not args.json:
         print(table(rows, columns))
         print()
     print(text)
 
 
-def speaker(told: argparse.Namespace) -> Callable[[str], None]:
+def speaker(args: argparse.Namespace) -> Callable[[str], None]:
     """Says how far a bench is, on standard error, so that standard output holds the result alone."""
     return lambda text: print(text, file=sys.stderr, flush=True)

@@ -28,7 +28,7 @@ def _gpt2(**over: Any) -> Any:
 
 
 def _opt(**over: Any) -> Any:
-    given = {
+    defaults = {
         "hidden_size": 768,
         "ffn_dim": 3072,
         "num_hidden_layers": 12,
@@ -36,13 +36,15 @@ def _opt(**over: Any) -> Any:
         "vocab_size": 50_272,
     }
     return transformers.OPTConfig(
-        **{**given, "max_position_embeddings": 2048, "word_embed_proj_dim": 768, **_IDS, **over}
+        **{**defaults, "max_position_embeddings": 2048, "word_embed_proj_dim": 768, **_IDS, **over}
     )
 
 
 def _llama(**over: Any) -> Any:
-    given = {"hidden_size": 768, "intermediate_size": 2048, "num_hidden_layers": 12, "num_attention_heads": 12}
-    return transformers.LlamaConfig(**{**given, "vocab_size": 32_000, "max_position_embeddings": 2048, **_IDS, **over})
+    defaults = {"hidden_size": 768, "intermediate_size": 2048, "num_hidden_layers": 12, "num_attention_heads": 12}
+    return transformers.LlamaConfig(
+        **{**defaults, "vocab_size": 32_000, "max_position_embeddings": 2048, **_IDS, **over}
+    )
 
 
 def _bloom(**over: Any) -> Any:
@@ -52,9 +54,9 @@ def _bloom(**over: Any) -> Any:
 
 
 def _t5(**over: Any) -> Any:
-    given = {"vocab_size": 32_128, "d_model": 768, "d_kv": 64, "d_ff": 2048, "num_layers": 12, "num_heads": 12}
-    given |= {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False, "decoder_start_token_id": 0}
-    return transformers.T5Config(**{**given, "pad_token_id": 0, "eos_token_id": 2, **over})
+    defaults = {"vocab_size": 32_128, "d_model": 768, "d_kv": 64, "d_ff": 2048, "num_layers": 12, "num_heads": 12}
+    defaults |= {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False, "decoder_start_token_id": 0}
+    return transformers.T5Config(**{**defaults, "pad_token_id": 0, "eos_token_id": 2, **over})
 
 
 # gpt2, opt: the 124 M and 125 M configurations. t5: T5 1.1 base (LM-adapted models have this shape).
@@ -85,8 +87,8 @@ def model(shape: str, *, seed: int = 0, **over: Any) -> Any:
     torch.manual_seed(seed)
     config = SHAPES[shape](**over)
     kind = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
-    made = kind.from_config(config).eval()
-    return made.requires_grad_(False)
+    model = kind.from_config(config).eval()
+    return model.requires_grad_(False)
 
 
 def tokenizer() -> Any:
@@ -114,12 +116,12 @@ def backbone(shape: str, *, seed: int = 0, dtype: torch.dtype = torch.float32, *
     return held(shape, model(shape, seed=seed, **over).to(dtype))
 
 
-def held(shape: str, made: Any) -> Backbone:
+def held(shape: str, model: Any) -> Backbone:
     """A model of this shape as foreword holds it: it is foreword's from now on."""
     keep_freed()  # as the command line does
     if Path(shape).is_dir():
-        return wrap(Path(shape).name, made, transformers.AutoTokenizer.from_pretrained(shape))
-    return wrap(f"random-{shape}", made, tokenizer())
+        return wrap(Path(shape).name, model, transformers.AutoTokenizer.from_pretrained(shape))
+    return wrap(f"random-{shape}", model, tokenizer())
 
 
 @functools.cache
@@ -127,16 +129,18 @@ def _task() -> Any:
     return load_task(REAL)
 
 
-def real_rows(one: Backbone, count: int, *, seed: int = 0, shots: int = 0, prefix: tuple[int, ...] = ()) -> list[Row]:
+def real_rows(
+    backbone: Backbone, count: int, *, seed: int = 0, shots: int = 0, prefix: tuple[int, ...] = ()
+) -> list[Row]:
     """Rows of E2E's training split, drawn by seed, in the tokens of a real model; its files lie in FOREWORD_DATA."""
     task, rng = _task(), random.Random(f"{seed}/real")
-    template, made = task.template, []
+    template, rows = task.template, []
     for _ in range(count):
-        *shown, asked = rng.sample(task.train, shots + 1)
+        *shown, example = rng.sample(task.train, shots + 1)
         text = "".join(template.ask(each) + template.reply(each.targets[0]) + template.separator for each in shown)
-        own = one.tokenizer.ids(text + template.ask(asked), first=not prefix)
-        made.append(Row(prefix, own, one.answer_ids(template.reply(asked.targets[0]))))
-    return made
+        own = backbone.tokenizer.ids(text + template.ask(example), first=not prefix)
+        rows.append(Row(prefix, own, backbone.answer_ids(template.reply(example.targets[0]))))
+    return rows
 
 
 def ids(count: int, words: int, seed: object) -> tuple[int, ...]:
@@ -151,18 +155,18 @@ def rows(
     """Rows with lengths like a task's. words: size of the model's vocabulary. shots: demonstrations in each row's own part, each
     drawn like an input and an answer."""
     inputs, answers = LENGTHS[lengths]
-    made = []
+    rows = []
     for index in range(count):
         rng = random.Random(f"{seed}/{lengths}/{index}")
         size = rng.randint(*inputs)
-        said = rng.randint(*answers)
+        answer_length = rng.randint(*answers)
         shown = sum(rng.randint(*inputs) + rng.randint(*answers) for _ in range(shots))
         own = ids(shown + size, words, f"{seed}/own/{index}")
-        made.append(Row(prefix, own, ids(said, words, f"{seed}/answer/{index}")))
-    return made
+        rows.append(Row(prefix, own, ids(answer_length, words, f"{seed}/answer/{index}")))
+    return rows
 
 
-def soft(one: Backbone, length: int, *, seed: int = 0) -> torch.Tensor:
+def soft(backbone: Backbone, length: int, *, seed: int = 0) -> torch.Tensor:
     """A random soft prompt [P, H] at the scale of the backbone's input vectors."""
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn((length, one.hidden), generator=generator).to(one.device) * one.scale
+    return torch.randn((length, backbone.hidden), generator=generator).to(backbone.device) * backbone.scale

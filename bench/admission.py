@@ -33,72 +33,72 @@ COLUMNS = {
 }
 
 
-def requests(one: Backbone, count: int, prompt: int, seed: int) -> list[Request]:
+def requests(backbone: Backbone, count: int, prompt: int, seed: int) -> list[Request]:
     """Rows of E2E's input lengths, each ended after as many tokens as were drawn for it."""
     rng = random.Random(f"admission/{seed}")
-    soft = Prefix.of(_shapes.soft(one, prompt)) if prompt else None
-    made = []
+    soft = Prefix.of(_shapes.soft(backbone, prompt)) if prompt else None
+    requests = []
     for index in range(count):
         size = min(MOST, max(LEAST, round(rng.gauss(MEAN, SPREAD))))
-        own = _shapes.ids(rng.randint(20, 50), one.vocab, f"{seed}/own/{index}")
-        made.append(Request(Row((), own), soft, size, ended=lambda _: False))
-    return made
+        own = _shapes.ids(rng.randint(20, 50), backbone.vocab, f"{seed}/own/{index}")
+        requests.append(Request(Row((), own), soft, size, ended=lambda _: False))
+    return requests
 
 
-def admitting(one: Backbone, asked: Sequence[Request], batch: int) -> tuple[list[list[int]], int]:
+def admitting(backbone: Backbone, requests: Sequence[Request], batch: int) -> tuple[list[list[int]], int]:
     """Answers, and passes of the model."""
-    session = one.session(max_rows=batch)
-    numbers = session.admit(asked)
+    session = backbone.session(max_rows=batch)
+    numbers = session.admit(requests)
     answers: dict[int, list[int]] = {number: [] for number in numbers}
     passes = 0
     while len(session):
-        for said in session.step():
-            answers[said.id].append(said.token)
+        for generated in session.step():
+            answers[generated.id].append(generated.token)
         passes += 1
     return [answers[number] for number in numbers], passes
 
 
-def whole(one: Backbone, asked: Sequence[Request], batch: int) -> tuple[list[list[int]], int]:
+def whole(backbone: Backbone, requests: Sequence[Request], batch: int) -> tuple[list[list[int]], int]:
     """The same in batches that start together; rows that end leave, and the next batch waits for the last one's end."""
     answers: list[list[int]] = []
     passes = 0
-    for first in range(0, len(asked), batch):
-        part, count = admitting(one, asked[first : first + batch], batch)
+    for first in range(0, len(requests), batch):
+        part, count = admitting(backbone, requests[first : first + batch], batch)
         answers += part
         passes += count
     return answers, passes
 
 
-def staying(one: Backbone, asked: Sequence[Request], batch: int) -> tuple[list[list[int]], int]:
+def staying(backbone: Backbone, requests: Sequence[Request], batch: int) -> tuple[list[list[int]], int]:
     """The same with every row computed until its batch's longest answer ends."""
     answers: list[list[int]] = []
     passes = 0
-    for first in range(0, len(asked), batch):
-        part = asked[first : first + batch]
+    for first in range(0, len(requests), batch):
+        part = requests[first : first + batch]
         longest = max(request.max_new_tokens for request in part)
-        found, count = admitting(one, [replace(request, max_new_tokens=longest) for request in part], batch)
-        answers += [ids[: request.max_new_tokens] for ids, request in zip(found, part, strict=True)]
+        full_answers, count = admitting(backbone, [replace(request, max_new_tokens=longest) for request in part], batch)
+        answers += [ids[: request.max_new_tokens] for ids, request in zip(full_answers, part, strict=True)]
         passes += count
     return answers, passes
 
 
-def measure(shape: str, one: Backbone, batch: int, told: argparse.Namespace) -> dict[str, Any]:
+def measure(shape: str, backbone: Backbone, batch: int, args: argparse.Namespace) -> dict[str, Any]:
     """One row of the table."""
-    asked = requests(one, told.requests, told.prompt_length, told.seed)
-    answers, passes = admitting(one, asked, batch)
-    others, others_passes = whole(one, asked, batch)
-    if answers != others or answers != staying(one, asked, batch)[0]:
+    drawn_requests = requests(backbone, args.requests, args.prompt_length, args.seed)
+    answers, passes = admitting(backbone, drawn_requests, batch)
+    others, others_passes = whole(backbone, drawn_requests, batch)
+    if answers != others or answers != staying(backbone, drawn_requests, batch)[0]:
         raise SystemExit("The answers of the two differ; nothing is printed.")
     spent: dict[str, list[float]] = {"admitting": [], "whole": [], "staying": []}
-    for _ in range(told.repeats):
+    for _ in range(args.repeats):
         for name, work in (("admitting", admitting), ("whole", whole), ("staying", staying)):
             begun = time.process_time()
-            work(one, asked, batch)
+            work(backbone, drawn_requests, batch)
             spent[name].append(time.process_time() - begun)
     return {
         "shape": shape,
         "batch": batch,
-        "requests": len(asked),
+        "requests": len(drawn_requests),
         "passes_admitting": passes,
         "passes_whole": others_passes,
         "seconds_admitting": statistics.median(spent["admitting"]),
@@ -113,21 +113,21 @@ def _ratio(spent: dict[str, list[float]], peer: str) -> float:
     return statistics.median(theirs / ours for ours, theirs in zip(spent["admitting"], spent[peer], strict=True))
 
 
-def main(given: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Print the table, or the JSON document."""
-    made = _run.parser(__doc__ or "", repeats=3)
-    made.add_argument("--shape", nargs="+", choices=list(_shapes.SHAPES), default=["small", "gpt2"])
-    made.add_argument("--batch", nargs="+", type=int, default=[4, 8, 16, 32], help="rows at once")
-    made.add_argument("--requests", type=int, default=200)
-    made.add_argument("--prompt-length", type=int, default=100, help="P, 0 for none")
-    told = _run.parsed(made, given)
+    parser = _run.parser(__doc__ or "", repeats=3)
+    parser.add_argument("--shape", nargs="+", choices=list(_shapes.SHAPES), default=["small", "gpt2"])
+    parser.add_argument("--batch", nargs="+", type=int, default=[4, 8, 16, 32], help="rows at once")
+    parser.add_argument("--requests", type=int, default=200)
+    parser.add_argument("--prompt-length", type=int, default=100, help="P, 0 for none")
+    args = _run.parsed(parser, argv)
     rows = []
-    for shape in told.shape:
-        one = _shapes.backbone(shape, seed=told.seed)
-        for batch in told.batch:
-            rows.append(measure(shape, one, batch, told))
+    for shape in args.shape:
+        backbone = _shapes.backbone(shape, seed=args.seed)
+        for batch in args.batch:
+            rows.append(measure(shape, backbone, batch, args))
             print(rows[-1], file=sys.stderr, flush=True)
-    _run.finish(told, "admission", rows, COLUMNS)
+    _run.finish(args, "admission", rows, COLUMNS)
 
 
 if __name__ == "__main__":

@@ -28,9 +28,9 @@ import _answers, _shapes, foreword
 assert foreword.__file__.startswith(checkout), foreword.__file__
 known, work = {}, None
 for line in sys.stdin:
-    asked = json.loads(line)
-    if "case" in asked:
-        kind, shape, prompt, batch, lengths, count, dtype, stretch = asked["case"]
+    request = json.loads(line)
+    if "case" in request:
+        kind, shape, prompt, batch, lengths, count, dtype, stretch = request["case"]
         if (shape, dtype) not in known:
             known = {(shape, dtype): _shapes.held(shape, _shapes.model(shape).to(getattr(torch, dtype)))}
         backbone = known[shape, dtype]
@@ -38,16 +38,16 @@ for line in sys.stdin:
         rows = _shapes.rows(count if kind == "answers" else batch, lengths, backbone.vocab)
         rows = [type(row)(row.prefix, row.own * stretch, row.answer) for row in rows]
         def step():
-            given = soft.clone().requires_grad_(True)
-            loss, _ = backbone.loss(given, rows)
-            return float(loss), float(torch.autograd.grad(loss, given)[0].norm())
+            parameter = soft.clone().requires_grad_(True)
+            loss, _ = backbone.loss(parameter, rows)
+            return float(loss), float(torch.autograd.grad(loss, parameter)[0].norm())
         def answer():
             return sum(map(sum, _answers.mine(backbone, [soft] * len(rows), rows, batch)))
         work = step if kind == "step" else answer
         print(json.dumps(work()), flush=True)
     else:
         begun, used, times = time.perf_counter(), time.process_time(), 0
-        while times == 0 or time.perf_counter() - begun < asked["turn"]:
+        while times == 0 or time.perf_counter() - begun < request["turn"]:
             work()
             times += 1
         print(json.dumps((time.process_time() - used) / times), flush=True)
@@ -105,38 +105,38 @@ class Contender:
         command = [sys.executable, "-c", WORKER, str(checkout), str(threads)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    def __call__(self, **asked: Any) -> Any:
+    def __call__(self, **request: Any) -> Any:
         assert self.process.stdin is not None and self.process.stdout is not None
-        print(json.dumps(asked), file=self.process.stdin, flush=True)
+        print(json.dumps(request), file=self.process.stdin, flush=True)
         line = self.process.stdout.readline()
         if not line:
             raise RuntimeError("a contender's process ended; its error is above")
         return json.loads(line)
 
 
-def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    made = _run.parser(__doc__ or "")
-    made.add_argument("--old", required=True, help="a checkout of the other commit")
-    made.add_argument("--only", choices=list(PARTS), help="one part of the table (default: all)")
-    made.add_argument("--shape", nargs="+", choices=list(_shapes.SHAPES), help="default: all")
-    return _run.parsed(made, given)
+    parser = _run.parser(__doc__ or "")
+    parser.add_argument("--old", required=True, help="a checkout of the other commit")
+    parser.add_argument("--only", choices=list(PARTS), help="one part of the table (default: all)")
+    parser.add_argument("--shape", nargs="+", choices=list(_shapes.SHAPES), help="default: all")
+    return _run.parsed(parser, argv)
 
 
 def main() -> None:
     """Print the table, or the JSON document."""
-    told = arguments()
-    here, there = (Contender(path.resolve(), told.threads or 1) for path in (Path(__file__).parents[1], Path(told.old)))
+    args = arguments()
+    here, there = (Contender(path.resolve(), args.threads or 1) for path in (Path(__file__).parents[1], Path(args.old)))
     rows = []
-    for case in itertools.chain(*([PARTS[told.only]] if told.only else PARTS.values())):
-        if told.shape and case.shape not in told.shape:
+    for case in itertools.chain(*([PARTS[args.only]] if args.only else PARTS.values())):
+        if args.shape and case.shape not in args.shape:
             continue
         results = [contender(case=case) for contender in (here, there)]
         numbers = [value if isinstance(value, list) else [value] for value in results]
         if any(abs(a - b) > NEAR[case.dtype] * abs(b) for a, b in zip(*numbers, strict=True)):
             raise SystemExit(f"The two engines do not agree on {case}: {results}.")
         times: list[tuple[float, float]] = []
-        for turn in range(told.repeats):
+        for turn in range(args.repeats):
             pair = {contender: contender(turn=TURN) for contender in ((here, there) if turn % 2 else (there, here))}
             times.append((pair[here], pair[there]))
         ratio = statistics.median(a / b for a, b in times)
@@ -144,7 +144,7 @@ def main() -> None:
         measured = {"seconds_here": seconds[0], "seconds_there": seconds[1], "ratio": ratio}
         rows.append(case._asdict() | measured)
         print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
-    _run.finish(told, "against", rows, COLUMNS)
+    _run.finish(args, "against", rows, COLUMNS)
 
 
 if __name__ == "__main__":

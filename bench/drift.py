@@ -46,7 +46,7 @@ SHARES = {0.5: "half"}
 PROMISED = 200  # requests within which a shift at half the traffic is to be reported
 
 
-def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     flags = _run.parser(__doc__ or "", repeats=1)
     flags.add_argument("--runs", type=int, default=1000, help="simulations without a shift (1000)")
@@ -58,7 +58,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     )
     flags.add_argument("--examples", type=int, default=1000, help="texts of each task at most (1000)")
     flags.add_argument("--page", default="", help="also write the table into this page, such as docs/monitor.md")
-    return _run.parsed(flags, given)
+    return _run.parsed(flags, argv)
 
 
 def observed(backbone: Backbone, sketch: Sketch, task: str, most: int) -> list[Observation]:
@@ -165,25 +165,25 @@ def write_page(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     path.write_text(f"{before}{BEGIN}\n{page_table(rows)}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
 
 
-def main(arguments_given: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
-    given = arguments(arguments_given)
+    args = arguments(argv)
     backbone = load_backbone(MODEL)
     sketch = Sketch(backbone)
     pools = {
-        task: observed(backbone, sketch, task, given.examples) for task in dict.fromkeys([*given.tasks, *given.others])
+        task: observed(backbone, sketch, task, args.examples) for task in dict.fromkeys([*args.tasks, *args.others])
     }
     rows: list[dict[str, Any]] = []
-    for task in given.tasks:
-        calm = without_shift(pools[task], given.runs, given.seed)
+    for task in args.tasks:
+        calm = without_shift(pools[task], args.runs, args.seed)
         rows.append({"simulation": "no shift", "task": task, "other": "", **calm})
-        for other in given.others:
-            for share in given.shares:
-                shifted = with_shift(pools[task], pools[other], share, given.shifted_runs, given.seed)
+        for other in args.others:
+            for share in args.shares:
+                shifted = with_shift(pools[task], pools[other], share, args.shifted_runs, args.seed)
                 rows.append({"simulation": "shift", "task": task, "other": other, **shifted})
-    if given.page:
-        write_page(Path(given.page), rows)
-    _run.finish(given, "drift", rows, COLUMNS, notes=NOTES)
+    if args.page:
+        write_page(Path(args.page), rows)
+    _run.finish(args, "drift", rows, COLUMNS, notes=NOTES)
 
 
 if __name__ == "__main__":

@@ -39,40 +39,40 @@ class Case:
 
     before: str
     peer: str
-    one: Backbone
+    backbone: Backbone
     soft: Tensor | None
     rows: Sequence[Row]
     model: Any
     make: Callable[..., _apart.Work]
 
 
-def soft_prompt(one: Backbone, told: argparse.Namespace) -> Case:
+def soft_prompt(backbone: Backbone, args: argparse.Namespace) -> Case:
     """Behind a soft prompt; the peer is PEFT."""
-    rows = _answers.rows_of(one, told, told.inputs, told.seed)
-    soft = _shapes.soft(one, told.prompt_length, seed=told.seed)
-    model = _answers.prompted(one.model, [soft])
-    return Case(f"soft prompt of {told.prompt_length}", "PEFT", one, soft, rows, model, peft_apart)
+    rows = _answers.rows_of(backbone, args, args.inputs, args.seed)
+    soft = _shapes.soft(backbone, args.prompt_length, seed=args.seed)
+    model = _answers.prompted(backbone.model, [soft])
+    return Case(f"soft prompt of {args.prompt_length}", "PEFT", backbone, soft, rows, model, peft_apart)
 
 
-def demonstrations(one: Backbone, told: argparse.Namespace) -> Case:
+def demonstrations(backbone: Backbone, args: argparse.Namespace) -> Case:
     """Behind the text of the same demonstrations for every input; the peer is transformers."""
-    shown = _answers.rows_of(one, told, SHOTS, told.seed + 1)
+    shown = _answers.rows_of(backbone, args, SHOTS, args.seed + 1)
     prefix = tuple(token for row in shown for token in row.own + row.answer)
-    rows = _answers.rows_of(one, told, told.inputs, told.seed, prefix)
+    rows = _answers.rows_of(backbone, args, args.inputs, args.seed, prefix)
     before = f"{SHOTS} demonstrations of {len(prefix)}"
-    return Case(before, "transformers", one, None, rows, one.model, transformers_apart)
+    return Case(before, "transformers", backbone, None, rows, backbone.model, transformers_apart)
 
 
-def peft_apart(shape: str, told: argparse.Namespace, soft: Tensor, rows: Sequence[Row]) -> _apart.Work:
+def peft_apart(shape: str, args: argparse.Namespace, soft: Tensor, rows: Sequence[Row]) -> _apart.Work:
     """PEFT's answers in batches, with a model of its own."""
-    model = _answers.prompted(_answers.model(shape, told), [soft])
-    return lambda: _answers.theirs(model, rows, told.batch)
+    model = _answers.prompted(_answers.model(shape, args), [soft])
+    return lambda: _answers.theirs(model, rows, args.batch)
 
 
-def transformers_apart(shape: str, told: argparse.Namespace, soft: None, rows: Sequence[Row]) -> _apart.Work:
+def transformers_apart(shape: str, args: argparse.Namespace, soft: None, rows: Sequence[Row]) -> _apart.Work:
     """transformers' answers in batches, with a model of its own."""
-    model = _answers.model(shape, told)
-    return lambda: _answers.theirs(model, rows, told.batch)
+    model = _answers.model(shape, args)
+    return lambda: _answers.theirs(model, rows, args.batch)
 
 
 CASES = {"soft": soft_prompt, "demonstrations": demonstrations}
@@ -80,55 +80,57 @@ CASES = {"soft": soft_prompt, "demonstrations": demonstrations}
 
 def answered(case: Case, batch: int) -> Answers:
     """foreword's answers; nothing is kept from an earlier round."""
-    case.one.forget()
-    return _answers.mine(case.one, [case.soft] * len(case.rows), case.rows, batch)
+    case.backbone.forget()
+    return _answers.mine(case.backbone, [case.soft] * len(case.rows), case.rows, batch)
 
 
-def checked(case: Case, told: argparse.Namespace, together: Answers) -> dict[str, int]:
+def checked(case: Case, args: argparse.Namespace, together: Answers) -> dict[str, int]:
     """Answers in batches against the peer's to single rows, where nothing is padded; and how many the peer changes in its batches."""
-    found = answered(case, told.batch)
-    step = max(1, len(case.rows) // told.checked)
-    places = list(range(0, len(case.rows), step))[: told.checked]
+    answers = answered(case, args.batch)
+    step = max(1, len(case.rows) // args.checked)
+    places = list(range(0, len(case.rows), step))[: args.checked]
     some = [case.rows[place] for place in places]
     alone = _answers.theirs(case.model, some, 1)
-    ties = _answers.check(case.before, case.one, [case.soft] * len(some), some, [found[at] for at in places], alone)
-    return {"checked": len(some), "ties": ties, "peer_differs": _answers.differing(together, found)}
+    ties = _answers.check(
+        case.before, case.backbone, [case.soft] * len(some), some, [answers[at] for at in places], alone
+    )
+    return {"checked": len(some), "ties": ties, "peer_differs": _answers.differing(together, answers)}
 
 
-def measure(shape: str, case: Case, told: argparse.Namespace) -> dict[str, Any]:
+def measure(shape: str, case: Case, args: argparse.Namespace) -> dict[str, Any]:
     """One row of the table."""
-    contenders: dict[str, Callable[[], Any]] = {"foreword": lambda: answered(case, told.batch)}
-    if told.kept:
-        contenders["kept"] = lambda: _answers.theirs(case.model, case.rows, told.batch)
-    with _apart.Apart(case.make, shape, told, case.soft, case.rows) as peer:
+    contenders: dict[str, Callable[[], Any]] = {"foreword": lambda: answered(case, args.batch)}
+    if args.kept:
+        contenders["kept"] = lambda: _answers.theirs(case.model, case.rows, args.batch)
+    with _apart.Apart(case.make, shape, args, case.soft, case.rows) as peer:
         row: dict[str, Any] = {"shape": shape, "before": case.before, "peer": case.peer, "inputs": len(case.rows)}
-        row |= checked(case, told, peer())  # the warming up, too
+        row |= checked(case, args, peer())  # the warming up, too
         contenders[case.peer] = peer
-        spent = _run.alternate(contenders, told.repeats, warm=0, say=_run.speaker(told))
+        spent = _run.alternate(contenders, args.repeats, warm=0, say=_run.speaker(args))
     ratios = _run.ratios(spent, "foreword", case.peer)
     size = 0 if case.soft is None else len(case.soft)
-    least = _answers.least(case.one, [size + len(case.rows[0].prefix)], case.rows)
+    least = _answers.least(case.backbone, [size + len(case.rows[0].prefix)], case.rows)
     return row | {
         "seconds": statistics.median(spent["foreword"]),
         "peer_seconds": statistics.median(spent[case.peer]),
         "ratio": statistics.median(ratios),
-        **_run.kept(spent, "foreword", "kept"),
-        "arithmetic": _answers.padded(case.one, size, _answers.in_order(case.rows, told.batch)) / least,
+        **_run.in_process_ratio(spent, "foreword", "kept"),
+        "arithmetic": _answers.padded(case.backbone, size, _answers.in_order(case.rows, args.batch)) / least,
         "gflops_a_second": least / statistics.median(spent["foreword"]) / 1e9,
         "spread": {name: _run.summary(values) for name, values in {**spent, "ratio": ratios}.items()},
     }
 
 
-def main(given: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """The whole table, or what the flags ask for."""
-    made = _run.parser(__doc__ or "")
-    _answers.flags(made, shapes=["small", "gpt2", "llama"], inputs=500, batch=128)
-    made.add_argument("--before", nargs="+", choices=CASES, default=list(CASES), help="what stands before an input")
-    told = _run.parsed(made, given)
+    parser = _run.parser(__doc__ or "")
+    _answers.flags(parser, shapes=["small", "gpt2", "llama"], inputs=500, batch=128)
+    parser.add_argument("--before", nargs="+", choices=CASES, default=list(CASES), help="what stands before an input")
+    args = _run.parsed(parser, argv)
     rows = []
-    for shape in [told.model] if told.model else told.shape:
-        one = _answers.ready(shape, told)
-        rows += [measure(shape, CASES[before](one, told), told) for before in told.before]
+    for shape in [args.model] if args.model else args.shape:
+        backbone = _answers.ready(shape, args)
+        rows += [measure(shape, CASES[before](backbone, args), args) for before in args.before]
     notes = {
         "ratio": _answers.APART,
         "peer_differs": "answers that the peer gives otherwise in its left-padded batches than foreword; the check compares with the peer "
@@ -136,7 +138,7 @@ def main(given: Sequence[str] | None = None) -> None:
         "ties": "checked answers that part where two tokens are equally likely up to rounding",
         "arithmetic": "the peer's FLOPs over the least, attention not counted",
     }
-    _run.finish(told, "generate", rows, COLUMNS, notes=notes)
+    _run.finish(args, "generate", rows, COLUMNS, notes=notes)
 
 
 if __name__ == "__main__":

@@ -39,24 +39,24 @@ NOTES = {
 }
 
 
-def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    made = _run.parser(__doc__ or "")
-    made.add_argument(
+    parser = _run.parser(__doc__ or "")
+    parser.add_argument(
         "--shape", nargs="+", choices=[shape for shape in _shapes.SHAPES if shape != "t5"], default=["gpt2", "llama"]
     )
-    made.add_argument("--prompt-length", nargs="+", type=int, default=[100], help="P (default 100)")
-    made.add_argument("--batch", nargs="+", type=int, default=[8], help="B (default 8)")
-    made.add_argument("--lengths", nargs="+", choices=list(_shapes.LENGTHS), default=["mtop"])
-    made.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
-    made.add_argument("--layers", type=int, default=0, help="fewer layers than the shape has (0: all)")
-    return _run.parsed(made, given)
+    parser.add_argument("--prompt-length", nargs="+", type=int, default=[100], help="P (default 100)")
+    parser.add_argument("--batch", nargs="+", type=int, default=[8], help="B (default 8)")
+    parser.add_argument("--lengths", nargs="+", choices=list(_shapes.LENGTHS), default=["mtop"])
+    parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--layers", type=int, default=0, help="fewer layers than the shape has (0: all)")
+    return _run.parsed(parser, argv)
 
 
-def own_products(one: Backbone, rows: Sequence[Row], prompt: int) -> tuple[Callable[[], None], float]:
+def own_products(backbone: Backbone, rows: Sequence[Row], prompt: int) -> tuple[Callable[[], None], float]:
     """The step's products with weight matrices, forward and for the input's gradient, each alone on random numbers; and their GFLOP."""
-    model = one.model
-    shared = prompt + len(one.tokenizer.start) + len(rows[0].prefix)
+    model = backbone.model
+    shared = prompt + len(backbone.tokenizer.start) + len(rows[0].prefix)
     positions = shared + sum(len(row.own) + len(row.answer) - 1 for row in rows)
     answers = sum(len(row.answer) for row in rows)
     head = model.get_output_embeddings()
@@ -72,29 +72,33 @@ def own_products(one: Backbone, rows: Sequence[Row], prompt: int) -> tuple[Calla
 
     @torch.no_grad()
     def products() -> None:
-        for given, weight in pairs:
-            torch.mm(given, weight)
+        for inputs, weight in pairs:
+            torch.mm(inputs, weight)
 
     return products, flop / 1e9
 
 
-def square(one: Backbone) -> tuple[Callable[[], Any], float]:
+def square(backbone: Backbone) -> tuple[Callable[[], Any], float]:
     """One large product, and its GFLOP."""
-    weight = next(one.model.parameters())
+    weight = next(backbone.model.parameters())
     left, right = (torch.randn(SQUARE, SQUARE).to(weight.device, weight.dtype) for _ in range(2))
     return lambda: torch.mm(left, right), 2.0 * SQUARE**3 / 1e9
 
 
-def measured(one: Backbone, size: _flops.Size, case: tuple[int, int, str], told: argparse.Namespace) -> dict[str, Any]:
+def measured(
+    backbone: Backbone, size: _flops.Size, case: tuple[int, int, str], args: argparse.Namespace
+) -> dict[str, Any]:
     """One row of the table."""
     prompt, batch, lengths = case
-    rows = _shapes.rows(batch, lengths, one.vocab, seed=told.seed)
-    step, _ = ours(one, rows, _shapes.soft(one, prompt, seed=told.seed))
-    own, own_gflop = own_products(one, rows, prompt)
-    large, large_gflop = square(one)
+    rows = _shapes.rows(batch, lengths, backbone.vocab, seed=args.seed)
+    step, _ = ours(backbone, rows, _shapes.soft(backbone, prompt, seed=args.seed))
+    own, own_gflop = own_products(backbone, rows, prompt)
+    large, large_gflop = square(backbone)
     contenders: dict[str, Callable[[], Any]] = {"step": step, "own": own, "square": large}
-    times = _run.alternate(contenders, told.repeats, turn=TURN, say=_run.speaker(told))
-    gflop = _flops.total(_flops.least(size, rows, prompt, len(one.tokenizer.start), len(one.tokenizer.end))) / 1e9
+    times = _run.alternate(contenders, args.repeats, turn=TURN, say=_run.speaker(args))
+    gflop = (
+        _flops.total(_flops.least(size, rows, prompt, len(backbone.tokenizer.start), len(backbone.tokenizer.end))) / 1e9
+    )
     shares = [
         [gflop / (work / spent) / whole for whole, spent in zip(times["step"], times[name], strict=True)]
         for name, work in (("square", large_gflop), ("own", own_gflop))
@@ -115,18 +119,18 @@ def measured(one: Backbone, size: _flops.Size, case: tuple[int, int, str], told:
     }
 
 
-def main(given: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Every shape at every setting."""
-    told, found = arguments(given), []
-    for shape in told.shape:
-        over = {"num_hidden_layers": told.layers} if told.layers else {}
-        one = _shapes.backbone(shape, seed=told.seed, dtype=getattr(torch, told.dtype), **over)
-        size = _flops.Size.of(one.model)
-        for prompt in told.prompt_length:
-            for batch in told.batch:
-                for lengths in told.lengths:
-                    found.append({"shape": shape, **measured(one, size, (prompt, batch, lengths), told)})
-    _run.finish(told, "limit", found, COLUMNS, notes=NOTES)
+    args, rows = arguments(argv), []
+    for shape in args.shape:
+        over = {"num_hidden_layers": args.layers} if args.layers else {}
+        backbone = _shapes.backbone(shape, seed=args.seed, dtype=getattr(torch, args.dtype), **over)
+        size = _flops.Size.of(backbone.model)
+        for prompt in args.prompt_length:
+            for batch in args.batch:
+                for lengths in args.lengths:
+                    rows.append({"shape": shape, **measured(backbone, size, (prompt, batch, lengths), args)})
+    _run.finish(args, "limit", rows, COLUMNS, notes=NOTES)
 
 
 if __name__ == "__main__":

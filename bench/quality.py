@@ -105,7 +105,7 @@ def compared(
 
     def run(setting: tuple[str, float], steps: int) -> tuple[float, float]:
         key = [options.model, options.data, options.dtype, options.seed, options.dev_limit, length, *setting, steps]
-        before = kept(options.runs, key)
+        before = recorded_run(options.runs, key)
         loss, spent = before or peer(backbone, rows, score, *setting, length, steps, options)
         if before is None and options.runs is not None:
             with Path(options.runs).open("a", encoding="utf-8") as stream:
@@ -139,7 +139,7 @@ def compared(
     }
 
 
-def kept(path: str | None, key: list[Any]) -> tuple[float, float] | None:
+def recorded_run(path: str | None, key: list[Any]) -> tuple[float, float] | None:
     """A run of PEFT's that a file has: its dev loss and processor seconds."""
     if path is None or not Path(path).is_file():
         return None

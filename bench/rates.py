@@ -40,18 +40,18 @@ def main() -> int:
         "--set", action="append", default=[], help="KEY=VALUE of the tuning settings, as JSON; several times"
     )
     parser.add_argument("--rows", type=Path, help="a file that keeps each line as it is measured")
-    given = parser.parse_args()
-    cases = [tuple(case.split("=", 1)) for case in given.case] if given.case else list(CASES)
-    others = {key: json.loads(value) for key, value in (part.split("=", 1) for part in given.set)}
+    args = parser.parse_args()
+    cases = [tuple(case.split("=", 1)) for case in args.case] if args.case else list(CASES)
+    others = {key: json.loads(value) for key, value in (part.split("=", 1) for part in args.set)}
     rates, lengths = (
-        [float(part) for part in given.rates.split(",")],
-        [int(part) for part in given.lengths.split(",")],
+        [float(part) for part in args.rates.split(",")],
+        [int(part) for part in args.lengths.split(",")],
     )
     for model, task in cases:
-        backbone = load_backbone(model, dtype=given.dtype)
+        backbone = load_backbone(model, dtype=args.dtype)
         for length in lengths:
-            losses = {rate: _trained(backbone, task, length, rate, given.steps, others) for rate in rates}
-            _told(model, task, length, losses, given.rows)
+            losses = {rate: _trained(backbone, task, length, rate, args.steps, others) for rate in rates}
+            _report(model, task, length, losses, args.rows)
         backbone.close()
     return 0
 
@@ -75,11 +75,11 @@ def _trained(backbone: Backbone, task: str, length: int, rate: float, steps: int
             **source,
             tuning=Tuning(**settings | others),
         )
-        made = tune_one(run, backbone=backbone)
-    return float("inf") if made.dev is None else made.dev
+        result = tune_one(run, backbone=backbone)
+    return float("inf") if result.dev is None else result.dev
 
 
-def _told(model: str, task: str, length: int, losses: dict[float, float], rows: Path | None) -> None:
+def _report(model: str, task: str, length: int, losses: dict[float, float], rows: Path | None) -> None:
     """One line: the losses, the best rate, and how far the default is from it."""
     best = min(losses, key=lambda rate: losses[rate])
     default = Tuning().learning_rate

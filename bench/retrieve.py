@@ -54,20 +54,20 @@ class Texts:
 
 @dataclass(frozen=True)
 class Contender:
-    """build makes the index; ask gives what it finds for all questions; told turns that into similarities [B, k], best first."""
+    """build makes the index; ask gives what it finds for all questions; score turns that into similarities [B, k], best first."""
 
     build: Callable[[], Any]
     ask: Callable[[Any], Any]
-    told: Callable[[Any], np.ndarray[Any, Any]]
+    score: Callable[[Any], np.ndarray[Any, Any]]
 
 
 def language(seed: int) -> list[str]:
     """Distinct made-up words, the frequent ones first; as in any language most of those are short."""
-    rng, found = random.Random(f"{seed}/words"), dict[str, None]()
-    while len(found) < WORDS:
-        parts = 1 + (len(found) > 200) + (len(found) > 5000)
-        found["".join(new_word(rng).lower() for _ in range(parts))] = None
-    return list(found)
+    rng, words = random.Random(f"{seed}/words"), dict[str, None]()
+    while len(words) < WORDS:
+        parts = 1 + (len(words) > 200) + (len(words) > 5000)
+        words["".join(new_word(rng).lower() for _ in range(parts))] = None
+    return list(words)
 
 
 def draw(count: int, words: Sequence[str], seed: Sequence[int]) -> Texts:
@@ -77,13 +77,13 @@ def draw(count: int, words: Sequence[str], seed: Sequence[int]) -> Texts:
     weights = np.cumsum(1 / (np.arange(len(words)) + OFFSET))
     ids = np.searchsorted(weights, rng.random(lengths.sum()) * weights[-1])
     ends = np.cumsum(lengths).tolist()
-    said = [words[number] for number in ids.tolist()]
+    tokens = [words[number] for number in ids.tolist()]
     places: dict[str, int] = {}
     for place, (end, length) in enumerate(zip(ends, lengths.tolist(), strict=True)):
-        places.setdefault(" ".join(said[end - length : end]), place)
-    kept = np.zeros(drawn, bool)
-    kept[list(places.values())[:count]] = True
-    return Texts(list(places)[:count], ids[np.repeat(kept, lengths)], lengths[kept])
+        places.setdefault(" ".join(tokens[end - length : end]), place)
+    selected = np.zeros(drawn, bool)
+    selected[list(places.values())[:count]] = True
+    return Texts(list(places)[:count], ids[np.repeat(selected, lengths)], lengths[selected])
 
 
 def embedded(texts: Texts, width: int, seed: int) -> np.ndarray[Any, Any]:
@@ -105,23 +105,23 @@ def parts(scores: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return exact / exact[:, :1]
 
 
-def ours(name: str, pool: Sequence[Example], asked: Sequence[Example], k: int, encode: Any = None) -> Contender:
+def ours(name: str, pool: Sequence[Example], questions: Sequence[Example], k: int, encode: Any = None) -> Contender:
     """foreword's retriever of that name."""
     scaled = parts if name == "bm25" else np.asarray
     return Contender(
         lambda: make(name, pool, encode=encode),
-        lambda index: index.find_all(asked, k),
-        lambda found: scaled(np.array([[one.similarity for one in reversed(each)] for each in found])),
+        lambda index: index.find_all(questions, k),
+        lambda results: scaled(np.array([[neighbour.similarity for neighbour in reversed(each)] for each in results])),
     )
 
 
-def bm25s_plainly(pool: Sequence[Example], asked: Sequence[Example], k: int) -> Contender:
+def bm25s_plainly(pool: Sequence[Example], questions: Sequence[Example], k: int) -> Contender:
     """The package bm25s with its own tokenizer, told to keep every word as foreword does."""
     import bm25s
 
     def cut(some: Sequence[Example]) -> Any:
-        kept = {"stopwords": None, "token_pattern": r"[^\W_]+", "show_progress": False}
-        return bm25s.tokenize([one.text for one in some], **kept)
+        settings = {"stopwords": None, "token_pattern": r"[^\W_]+", "show_progress": False}
+        return bm25s.tokenize([example.text for example in some], **settings)
 
     def build() -> Any:
         index = bm25s.BM25(method="lucene", k1=1.5, b=0.75)
@@ -129,27 +129,27 @@ def bm25s_plainly(pool: Sequence[Example], asked: Sequence[Example], k: int) -> 
         return index
 
     def ask(index: Any) -> Any:
-        strings = bm25s.tokenization.convert_tokenized_to_string_list(cut(asked))
+        strings = bm25s.tokenization.convert_tokenized_to_string_list(cut(questions))
         return index.retrieve(strings, k=k, show_progress=False)
 
-    return Contender(build, ask, lambda found: parts(found.scores))
+    return Contender(build, ask, lambda results: parts(results.scores))
 
 
-def faiss_plainly(vectors: np.ndarray[Any, Any], asked: np.ndarray[Any, Any], k: int) -> Contender:
+def faiss_plainly(vectors: np.ndarray[Any, Any], question_vectors: np.ndarray[Any, Any], k: int) -> Contender:
     """The library faiss, exact inner products of vectors brought to length 1."""
     import faiss
 
     def unit(some: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        made = some.copy()
-        faiss.normalize_L2(made)
-        return made
+        normalized = some.copy()
+        faiss.normalize_L2(normalized)
+        return normalized
 
     def build() -> Any:
         index = faiss.IndexFlatIP(vectors.shape[1])
         index.add(unit(vectors))
         return index
 
-    return Contender(build, lambda index: index.search(unit(asked), k), lambda found: found[0])
+    return Contender(build, lambda index: index.search(unit(question_vectors), k), lambda results: results[0])
 
 
 def check(name: str, mine: np.ndarray[Any, Any], theirs: np.ndarray[Any, Any]) -> float:
@@ -169,40 +169,44 @@ def held_mib() -> float | None:
 
 
 def contenders(
-    name: str, count: int, told: argparse.Namespace
+    name: str, count: int, args: argparse.Namespace
 ) -> tuple[Contender, Contender | None, list[list[Example]]]:
     """foreword, its peer where that is installed, and the questions: from outside, and out of the pool itself."""
-    words = language(told.seed)
-    texts, questions = draw(count, words, (told.seed, 0)), draw(told.questions, words, (told.seed, 1))
-    pool, asked = examples(texts.texts, "train"), examples(questions.texts, "test")
-    own = pool[:: max(1, count // told.questions)][: told.questions]
+    words = language(args.seed)
+    texts, questions = draw(count, words, (args.seed, 0)), draw(args.questions, words, (args.seed, 1))
+    pool, question_examples = examples(texts.texts, "train"), examples(questions.texts, "test")
+    own = pool[:: max(1, count // args.questions)][: args.questions]
     if name == "bm25":
-        return ours(name, pool, asked, told.shots), _peer(lambda: bm25s_plainly(pool, asked, told.shots)), [asked, own]
-    wanted = embedded(questions, told.width, told.seed)
+        return (
+            ours(name, pool, question_examples, args.shots),
+            _peer(lambda: bm25s_plainly(pool, question_examples, args.shots)),
+            [question_examples, own],
+        )
+    question_vectors = embedded(questions, args.width, args.seed)
     order = sorted(range(count), key=texts.texts.__getitem__)
-    table = embedded(texts, told.width, told.seed)[
+    table = embedded(texts, args.width, args.seed)[
         order
     ]  # as the retriever asks for them: handing them over takes no time
-    rows = dict(zip(questions.texts, wanted, strict=True))
+    rows = dict(zip(questions.texts, question_vectors, strict=True))
 
     def encode(some: Sequence[str]) -> np.ndarray[Any, Any]:
         return table if len(some) == count else np.stack([rows[text] for text in some])
 
-    peer = _peer(lambda: faiss_plainly(table, wanted, told.shots))
-    return ours(name, pool, asked, told.shots, encode), peer, [asked, own]
+    peer = _peer(lambda: faiss_plainly(table, question_vectors, args.shots))
+    return ours(name, pool, question_examples, args.shots, encode), peer, [question_examples, own]
 
 
-def _peer(made: Callable[[], Contender]) -> Contender | None:
+def _peer(create: Callable[[], Contender]) -> Contender | None:
     try:
-        return made()
+        return create()
     except ImportError:
         return None
 
 
-def measure(name: str, count: int, told: argparse.Namespace) -> dict[str, Any]:
+def measure(name: str, count: int, args: argparse.Namespace) -> dict[str, Any]:
     """One row of the table."""
-    say = _run.speaker(told)
-    mine, peer, (asked, own) = contenders(name, count, told)
+    say = _run.speaker(args)
+    mine, peer, (questions, own) = contenders(name, count, args)
     gc.collect()
     before = held_mib()
     index = mine.build()
@@ -213,19 +217,22 @@ def measure(name: str, count: int, told: argparse.Namespace) -> dict[str, Any]:
     sides, indices = {"ours": mine}, {"ours": index}
     if peer is not None:
         sides["peer"], indices["peer"] = peer, peer.build()
-        row["apart"] = check(name, mine.told(mine.ask(index)), peer.told(peer.ask(indices["peer"])))
+        row["apart"] = check(name, mine.score(mine.ask(index)), peer.score(peer.ask(indices["peer"])))
         row["peer"] = {"bm25": "bm25s", "dense": "faiss"}[name]
     queries: dict[str, Callable[[], Any]] = {side: (lambda side=side: sides[side].ask(indices[side])) for side in sides}
-    queries["alone"] = lambda: [index.find(one, told.shots) for one in asked]
-    queries["own"] = lambda: index.find_all(own, told.shots)
-    spent = _run.alternate(queries, told.repeats, say=say)
-    builds = {side: one.build for side, one in sides.items()}
-    return row | _figures(spent, _run.alternate(builds, told.repeats, warm=0, say=say), len(asked), len(own))
+    queries["alone"] = lambda: [index.find(question, args.shots) for question in questions]
+    queries["own"] = lambda: index.find_all(own, args.shots)
+    spent = _run.alternate(queries, args.repeats, say=say)
+    builds = {side: contender.build for side, contender in sides.items()}
+    return row | _figures(spent, _run.alternate(builds, args.repeats, warm=0, say=say), len(questions), len(own))
 
 
-def _figures(spent: _run.Times, built: _run.Times, asked: int, own: int) -> dict[str, Any]:
+def _figures(spent: _run.Times, built: _run.Times, question_count: int, own: int) -> dict[str, Any]:
     keys = {"ours": "batch_ms", "alone": "query_ms", "own": "own_ms", "peer": "peer_batch_ms"}
-    each = {keys[side]: [1e3 * one / (own if side == "own" else asked) for one in spent[side]] for side in spent}
+    each = {
+        keys[side]: [1e3 * seconds / (own if side == "own" else question_count) for seconds in spent[side]]
+        for side in spent
+    }
     each["index_seconds"] = built["ours"]
     if "peer" in built:
         each["peer_index_seconds"] = built["peer"]
@@ -235,23 +242,23 @@ def _figures(spent: _run.Times, built: _run.Times, asked: int, own: int) -> dict
     return medians | {"spread": {key: _run.summary(values) for key, values in each.items()}}
 
 
-def main(given: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """The whole table, or what the flags ask for."""
-    made = _run.parser(__doc__ or "")
-    made.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000], help="training examples")
-    made.add_argument("--retrievers", nargs="+", choices=("bm25", "dense"), default=["bm25", "dense"])
-    made.add_argument("--questions", type=int, default=200, help="questions asked in each round (200)")
-    made.add_argument("--shots", type=int, default=3, help="examples to find for each (3)")
-    made.add_argument("--width", type=int, default=384, help="of a dense vector (384)")
-    told = _run.parsed(made, given)
-    rows = [measure(name, count, told) for count in sorted(told.sizes) for name in told.retrievers]
+    parser = _run.parser(__doc__ or "")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000], help="training examples")
+    parser.add_argument("--retrievers", nargs="+", choices=("bm25", "dense"), default=["bm25", "dense"])
+    parser.add_argument("--questions", type=int, default=200, help="questions asked in each round (200)")
+    parser.add_argument("--shots", type=int, default=3, help="examples to find for each (3)")
+    parser.add_argument("--width", type=int, default=384, help="of a dense vector (384)")
+    args = _run.parsed(parser, argv)
+    rows = [measure(name, count, args) for count in sorted(args.sizes) for name in args.retrievers]
     notes = {
         "query_ms": "one question a call",
         "own_ms": "questions out of the pool, many a call: each one's own question is excluded",
         "batch_ms": "questions from outside, many a call; the peer's too, and `ratio` compares these",
         "index_mib": "memory that the process holds more after indexing, the examples themselves not counted",
     }
-    _run.finish(told, "retrieve", rows, COLUMNS, notes=notes)
+    _run.finish(args, "retrieve", rows, COLUMNS, notes=notes)
 
 
 if __name__ == "__main__":

@@ -46,15 +46,15 @@ NOTES = {
 }
 
 
-def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    made = _run.parser(__doc__ or "")
-    made.add_argument("--sweep", nargs="+", choices=list(SWEEPS), default=list(SWEEPS), help="default: all")
-    made.add_argument("--smoke", action="store_true", help="small values: whether it runs, not how fast")
-    return _run.parsed(made, given)
+    parser = _run.parser(__doc__ or "")
+    parser.add_argument("--sweep", nargs="+", choices=list(SWEEPS), default=list(SWEEPS), help="default: all")
+    parser.add_argument("--smoke", action="store_true", help="small values: whether it runs, not how fast")
+    return _run.parsed(parser, argv)
 
 
-def backbone(case: dict[str, int], seed: int) -> Backbone:
+def backbone_of(case: dict[str, int], seed: int) -> Backbone:
     """The model of a case."""
     return _shapes.backbone(
         "llama",
@@ -68,19 +68,23 @@ def backbone(case: dict[str, int], seed: int) -> Backbone:
     )
 
 
-def rows(case: dict[str, int], words: int, seed: int) -> list[Row]:
+def rows_of(case: dict[str, int], words: int, seed: int) -> list[Row]:
     """Rows of one length: two thirds input, one third answer."""
-    said = max(1, case["text_length"] // 3)
-    own = case["text_length"] - said
+    answer_length = max(1, case["text_length"] // 3)
+    own = case["text_length"] - answer_length
     return [
-        Row((), _shapes.ids(own, words, f"{seed}/own/{index}"), _shapes.ids(said, words, f"{seed}/answer/{index}"))
+        Row(
+            (),
+            _shapes.ids(own, words, f"{seed}/own/{index}"),
+            _shapes.ids(answer_length, words, f"{seed}/answer/{index}"),
+        )
         for index in range(case["batch"])
     ]
 
 
-def exponent(values: Sequence[float], found: Sequence[float]) -> float:
-    """Slope of log found over log values by least squares."""
-    return float(np.polyfit(np.log(values), np.log(found), 1)[0])
+def exponent(values: Sequence[float], measurements: Sequence[float]) -> float:
+    """Slope of log measurements over log values by least squares."""
+    return float(np.polyfit(np.log(values), np.log(measurements), 1)[0])
 
 
 def exponents(swept: str, points: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -89,22 +93,24 @@ def exponents(swept: str, points: Sequence[dict[str, Any]]) -> dict[str, Any]:
     if len(values) < LEAST:
         raise ValueError(f"{len(values)} points are no line")
     upper = slice(-max(2, (len(values) + 1) // 2), None)
-    told: dict[str, Any] = {"swept": swept}
+    slopes: dict[str, Any] = {"swept": swept}
     for key in ("seconds", "memory_mb", "gflop"):
-        found = [point[key] for point in points]
-        told[key] = exponent(values, found)
-        told[f"{key}_upper"] = exponent(values[upper], found[upper])
-    return told
+        measurements = [point[key] for point in points]
+        slopes[key] = exponent(values, measurements)
+        slopes[f"{key}_upper"] = exponent(values[upper], measurements[upper])
+    return slopes
 
 
-def measured(swept: str, value: int, case: dict[str, int], told: argparse.Namespace) -> dict[str, Any]:
+def measured(swept: str, value: int, case: dict[str, int], args: argparse.Namespace) -> dict[str, Any]:
     """One point of a sweep."""
-    one = backbone(case, told.seed)
-    given = rows(case, one.vocab, told.seed)
-    step, _ = ours(one, given, _shapes.soft(one, case["prompt_length"], seed=told.seed))
-    times = _run.alternate({"step": step}, told.repeats, warm=2)["step"]
+    backbone = backbone_of(case, args.seed)
+    rows = rows_of(case, backbone.vocab, args.seed)
+    step, _ = ours(backbone, rows, _shapes.soft(backbone, case["prompt_length"], seed=args.seed))
+    times = _run.alternate({"step": step}, args.repeats, warm=2)["step"]
     prompt = case["prompt_length"]
-    gflop = _flops.total(_flops.least(_flops.Size.of(one.model), given, prompt, len(one.tokenizer.start))) / 1e9
+    gflop = (
+        _flops.total(_flops.least(_flops.Size.of(backbone.model), rows, prompt, len(backbone.tokenizer.start))) / 1e9
+    )
     seconds = statistics.median(times)
     return {
         "swept": swept,
@@ -117,23 +123,23 @@ def measured(swept: str, value: int, case: dict[str, int], told: argparse.Namesp
     }
 
 
-def main(given: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Every sweep, then the exponents."""
-    told, found, fitted = arguments(given), list[dict[str, Any]](), list[dict[str, Any]]()
-    say = _run.speaker(told)
-    base = {key: values[0] for key, values in SMOKE.items()} if told.smoke else BASE
-    for swept in told.sweep:
+    args, rows, fitted = arguments(argv), list[dict[str, Any]](), list[dict[str, Any]]()
+    say = _run.speaker(args)
+    base = {key: values[0] for key, values in SMOKE.items()} if args.smoke else BASE
+    for swept in args.sweep:
         points = []
-        for value in (SMOKE if told.smoke else SWEEPS)[swept]:
+        for value in (SMOKE if args.smoke else SWEEPS)[swept]:
             say(f"{swept} {value}")
-            points.append(measured(swept, value, {**base, swept: value}, told))
-        found += points
+            points.append(measured(swept, value, {**base, swept: value}, args))
+        rows += points
         fitted.append(exponents(swept, points))
-    if not told.json:
+    if not args.json:
         heads = {"swept": "what", "seconds": "time", "seconds_upper": "upper half", "memory_mb": "memory"}
         heads |= {"memory_mb_upper": "upper half", "gflop": "operations", "gflop_upper": "upper half"}
         print(_run.table(fitted, heads) + "\n")
-    _run.finish(told, "scaling", found, COLUMNS, exponents=fitted, notes=NOTES)
+    _run.finish(args, "scaling", rows, COLUMNS, exponents=fitted, notes=NOTES)
 
 
 if __name__ == "__main__":

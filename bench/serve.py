@@ -262,7 +262,7 @@ async def measure(model: str, settings: argparse.Namespace) -> dict[str, Any]:
             await client.aclose()
 
 
-def main(given: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Print the table, or the JSON document."""
     parser = _run.parser(__doc__ or "", repeats=3)
     parser.add_argument("--model", nargs="+", default=["reference", "smollm2"])
@@ -277,7 +277,7 @@ def main(given: Sequence[str] | None = None) -> None:
         default="locked",
         help="how transformers serve runs; '': it does not",
     )
-    settings = _run.parsed(parser, given)
+    settings = _run.parsed(parser, argv)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a server of another library does not outlive this
     rows = [asyncio.run(measure(model, settings)) for model in settings.model]
     _run.finish(settings, "serve", rows, COLUMNS)

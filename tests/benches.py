@@ -15,16 +15,16 @@ BENCH = Path(__file__).parents[1] / "bench"
 
 def document(name: str, arguments: Sequence[str]) -> dict[str, Any]:
     """The one document that a run of a single repeat prints."""
-    told = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, str(BENCH / f"{name}.py"), *arguments],
         capture_output=True,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
-    assert told.returncode == 0, told.stderr
-    found: dict[str, Any] = json.loads(told.stdout)
-    assert found["bench"] == name
-    assert found["settings"]["repeats"] == 1
-    assert {"processor", "cores", "threads"} <= found["hardware"].keys()
-    assert {"python", "torch", "numpy"} <= found["versions"].keys()
-    return found
+    assert completed.returncode == 0, completed.stderr
+    document: dict[str, Any] = json.loads(completed.stdout)
+    assert document["bench"] == name
+    assert document["settings"]["repeats"] == 1
+    assert {"processor", "cores", "threads"} <= document["hardware"].keys()
+    assert {"python", "torch", "numpy"} <= document["versions"].keys()
+    return document

@@ -20,11 +20,11 @@ def admission(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_its_contenders_give_the_same_answers_and_admitting_takes_fewer_passes(admission: Any) -> None:
-    one = tiny.backbone("llama", 0)
-    asked = admission.requests(one, 24, 3, 0)
-    answers, passes = admission.admitting(one, asked, 4)
+    backbone = tiny.backbone("llama", 0)
+    requests = admission.requests(backbone, 24, 3, 0)
+    answers, passes = admission.admitting(backbone, requests, 4)
     for contender in (admission.whole, admission.staying):
-        others, more = contender(one, asked, 4)
+        others, more = contender(backbone, requests, 4)
         assert others == answers and more > passes
-    assert [len(ids) for ids in answers] == [request.max_new_tokens for request in asked]
+    assert [len(ids) for ids in answers] == [request.max_new_tokens for request in requests]
     assert len({len(ids) for ids in answers}) > 5

@@ -44,9 +44,9 @@ every = pytest.mark.parametrize(
 @every
 def test_a_tiny_run_prints_one_document(name: str) -> None:
     document = benches.document(name, COMMANDS[name])
-    wanted = {"retrieve": ["bm25", "dense"], "generate": ["soft prompt of 3"], "mixed": [1, 4], "ensemble": [2]}[name]
+    expected = {"retrieve": ["bm25", "dense"], "generate": ["soft prompt of 3"], "mixed": [1, 4], "ensemble": [2]}[name]
     key = {"retrieve": "retriever", "generate": "before", "mixed": "prompts", "ensemble": "members"}[name]
-    assert [row[key] for row in document["rows"]][: len(wanted)] == wanted
+    assert [row[key] for row in document["rows"]][: len(expected)] == expected
     for row in document["rows"]:
         assert all(value > 0 for figure, value in row.items() if figure.endswith(("seconds", "ratio", "_ms")))
         spread = row["spread"] | row.get("spread_of_peer", {})
@@ -79,10 +79,10 @@ def test_a_peer_that_answers_otherwise_ends_the_bench(
     name: str, bench: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answers = bench("_answers")
-    told = answers.theirs
+    theirs = answers.theirs
 
-    def wrong(*given: Any) -> list[list[int]]:
-        return [[*ids[:-1], ids[-1] ^ 1] for ids in told(*given)]
+    def wrong(*arguments: Any) -> list[list[int]]:
+        return [[*ids[:-1], ids[-1] ^ 1] for ids in theirs(*arguments)]
 
     monkeypatch.setattr(answers, "theirs", wrong)
     ends_without_a_time(bench(name), name, capsys)
@@ -93,8 +93,10 @@ def test_foreword_behind_another_prompt_ends_the_bench(
     bench: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answers = bench("_answers")
-    told = answers.mine
-    monkeypatch.setattr(answers, "mine", lambda one, softs, rows, batch: told(one, [softs[0]] * len(rows), rows, batch))
+    mine = answers.mine
+    monkeypatch.setattr(
+        answers, "mine", lambda backbone, softs, rows, batch: mine(backbone, [softs[0]] * len(rows), rows, batch)
+    )
     for name in ("mixed", "ensemble"):
         ends_without_a_time(bench(name), name, capsys)
 
@@ -104,11 +106,13 @@ def test_a_library_that_finds_otherwise_ends_the_bench(
     name: str, peer: str, bench: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     retrieve = bench("retrieve")
-    made = getattr(retrieve, peer)
+    make_contender = getattr(retrieve, peer)
 
-    def wrong(*given: Any) -> Any:
-        told = made(*given)
-        return retrieve.Contender(told.build, told.ask, lambda found: np.asarray(told.told(found)) ** 1.01)
+    def wrong(*arguments: Any) -> Any:
+        contender = make_contender(*arguments)
+        return retrieve.Contender(
+            contender.build, contender.ask, lambda results: np.asarray(contender.score(results)) ** 1.01
+        )
 
     monkeypatch.setattr(retrieve, peer, wrong)
     monkeypatch.setitem(COMMANDS, "retrieve", [*COMMANDS["retrieve"], "--retrievers", name])
@@ -121,14 +125,14 @@ def test_a_tie_is_told_from_a_difference(bench: Any) -> None:
     answers, shapes = bench("_answers"), bench("_shapes")
     parser = bench("_run").parser("")
     answers.flags(parser, shapes=["tiny"], inputs=2, batch=2)
-    one = answers.ready("tiny", parser.parse_args([]))
-    head = one.model.get_output_embeddings().weight
-    rows = shapes.rows(2, "mtop", one.vocab)
-    found = answers.mine(one, [None, None], rows, 2)
-    said = found[0][0]
-    twin = said + 1
-    other = [[twin, *found[0][1:]], found[1]]
+    backbone = answers.ready("tiny", parser.parse_args([]))
+    head = backbone.model.get_output_embeddings().weight
+    rows = shapes.rows(2, "mtop", backbone.vocab)
+    greedy_answers = answers.mine(backbone, [None, None], rows, 2)
+    token = greedy_answers[0][0]
+    twin = token + 1
+    other = [[twin, *greedy_answers[0][1:]], greedy_answers[1]]
     with pytest.raises(SystemExit, match="answer row 0 differently"):
-        answers.check("a twin", one, [None, None], rows, found, other)
-    head.data[twin] = head.data[said]
-    assert answers.check("a twin", one, [None, None], rows, found, other) == 1
+        answers.check("a twin", backbone, [None, None], rows, greedy_answers, other)
+    head.data[twin] = head.data[token]
+    assert answers.check("a twin", backbone, [None, None], rows, greedy_answers, other) == 1

@@ -86,9 +86,9 @@ def test_exponents_are_those_of_a_power(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.syspath_prepend(str(BENCH))
     scaling = importlib.import_module("scaling")
     points = [{"value": x, "seconds": 3 * x**1.5, "memory_mb": 7.0, "gflop": float(x)} for x in (2, 4, 8, 16)]
-    told = scaling.exponents("batch", points)
-    assert told["seconds"] == pytest.approx(1.5) == told["seconds_upper"]
-    assert told["memory_mb"] == pytest.approx(0, abs=1e-12) and told["gflop"] == pytest.approx(1)
+    slopes = scaling.exponents("batch", points)
+    assert slopes["seconds"] == pytest.approx(1.5) == slopes["seconds_upper"]
+    assert slopes["memory_mb"] == pytest.approx(0, abs=1e-12) and slopes["gflop"] == pytest.approx(1)
     with pytest.raises(ValueError, match="2 points are no line"):
         scaling.exponents("batch", points[:2])
 
@@ -106,18 +106,22 @@ def test_rows_count_only_under_what_they_were_measured_under(monkeypatch: pytest
     monkeypatch.syspath_prepend(str(BENCH))
     run = importlib.import_module("_run")
 
-    def told(**other: object) -> argparse.Namespace:
-        given = {"rows": str(tmp_path / "rows.jsonl"), "repeats": 3, "seed": 0, "dtype": "float32", "batch": [4]}
-        return argparse.Namespace(**{**given, **other})
+    def settings(**other: object) -> argparse.Namespace:
+        defaults = {"rows": str(tmp_path / "rows.jsonl"), "repeats": 3, "seed": 0, "dtype": "float32", "batch": [4]}
+        return argparse.Namespace(**{**defaults, **other})
 
     case, row = ("small", 25, 4, "mtop", 0), {"ratio": 2.5}
-    run.Rows(told(), ["batch"]).add(case, row)
-    assert run.Rows(told(batch=[4, 8]), ["batch"]).get(case) == row == run.Rows(told(repeats=2), ["batch"]).get(case)
+    run.Rows(settings(), ["batch"]).add(case, row)
+    assert (
+        run.Rows(settings(batch=[4, 8]), ["batch"]).get(case)
+        == row
+        == run.Rows(settings(repeats=2), ["batch"]).get(case)
+    )
     for other in ({"repeats": 5}, {"dtype": "bfloat16"}, {"seed": 1}, {"rows": ""}):
-        assert run.Rows(told(**other), ["batch"]).get(case) is None, other
-    assert run.Rows(told(), ["batch"]).get(("small", 25, 8, "mtop", 0)) is None
+        assert run.Rows(settings(**other), ["batch"]).get(case) is None, other
+    assert run.Rows(settings(), ["batch"]).get(("small", 25, 8, "mtop", 0)) is None
     monkeypatch.setattr(run, "versions", lambda: {"torch": "another"})
-    assert run.Rows(told(), ["batch"]).get(case) is None
+    assert run.Rows(settings(), ["batch"]).get(case) is None
     (tmp_path / "rows.jsonl").write_text('{"case": ')
     with pytest.raises(SystemExit, match="not rows that a bench kept"):
-        run.Rows(told(), ["batch"])
+        run.Rows(settings(), ["batch"])
