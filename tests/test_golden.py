@@ -65,8 +65,8 @@ def wrong(got: Any, want: Any, path: str = "") -> Iterator[str]:
             below = f"{path}.{key}".strip(".")
             yield from wrong(got[key], want[key], below) if key in want else [f"{below} is not in the golden file"]
     elif isinstance(got, list) and isinstance(want, list) and len(got) == len(want):
-        for place, (one, other) in enumerate(zip(got, want, strict=True)):
-            yield from wrong(one, other, f"{path}[{place}]")
+        for place, (actual, expected) in enumerate(zip(got, want, strict=True)):
+            yield from wrong(actual, expected, f"{path}[{place}]")
     elif isinstance(got, int | float) and isinstance(want, int | float):
         room = next((room for name, room in PRINTED.items() if path.startswith(name)), 0.0)
         if not math.isclose(got, want, rel_tol=1e-9, abs_tol=max(room, 1e-12)):
@@ -93,16 +93,18 @@ def read(name: str) -> tuple[dict[str, Case], dict[str, dict[str, Any]], dict[st
     path = GOLDEN / name / "cases.jsonl"
     rows = {row["id"]: row for row in map(json.loads, path.read_text(encoding="utf-8").splitlines())}
     corpus = json.loads((GOLDEN / name / "corpus.json").read_text(encoding="utf-8"))
-    return {one.id: one for one in cases(path, scorers.module(name).FIELDS)}, rows, corpus
+    return {case.id: case for case in cases(path, scorers.module(name).FIELDS)}, rows, corpus
 
 
 def chosen(entry: dict[str, Any], known: dict[str, Case]) -> list[Case]:
     """The cases of a corpus entry; some predictions left out, or other labels given, where the entry says so."""
-    found = [known[one] for one in entry["case_ids"]]
-    found = [one.but(prediction=None) if one.id in entry.get("missing_predictions", ()) else one for one in found]
+    selection = [known[case_id] for case_id in entry["case_ids"]]
+    selection = [
+        case.but(prediction=None) if case.id in entry.get("missing_predictions", ()) else case for case in selection
+    ]
     if "labels" in entry:
-        found = [one.but(label=label) for one, label in zip(found, entry["labels"], strict=True)]
-    return found
+        selection = [case.but(label=label) for case, label in zip(selection, entry["labels"], strict=True)]
+    return selection
 
 
 @pytest.fixture(params=FOLDERS or [pytest.param("", marks=pytest.mark.skip("there are no golden folders here"))])
@@ -131,42 +133,44 @@ def test_every_case_scores_what_the_official_tool_said_with_meteor(name: str) ->
 def agrees(name: str) -> None:
     """Every case of a folder, and all of them together, score what is written there."""
     known, rows, _ = read(name)
-    found = scorers.score(name, GOLDEN / name / "cases.jsonl")
-    assert [one["id"] for one in found["per_example"]] == list(rows)
+    result = scorers.score(name, GOLDEN / name / "cases.jsonl")
+    assert [example["id"] for example in result["per_example"]] == list(rows)
     assert len(rows) >= HALVES[name] // 2, "the guard counts what it guards"
     missed = {}
-    for one in found["per_example"]:
-        for key in set(one) - {"id"}:
+    for example in result["per_example"]:
+        for key in set(example) - {"id"}:
             bad = (
-                [*wrong(one[key], rows[one["id"]][key]), *wrong(rows[one["id"]][key], one[key])] if key != "out" else []
+                [*wrong(example[key], rows[example["id"]][key]), *wrong(rows[example["id"]][key], example[key])]
+                if key != "out"
+                else []
             )
             if key == "out":
                 bad = [
-                    *wrong(one["out"], rows[one["id"]]["out"]),
-                    *lacks(one["out"], rows[one["id"]]["out"], MUST[name][0]),
+                    *wrong(example["out"], rows[example["id"]]["out"]),
+                    *lacks(example["out"], rows[example["id"]]["out"], MUST[name][0]),
                 ]
             if bad:
-                missed[f"{one['id']} {key}"] = bad
+                missed[f"{example['id']} {key}"] = bad
     assert not missed, f"{len(missed)} of {len(rows)} cases of {name}: {dict(list(missed.items())[:5])}"
     assert len(known) == len(rows)
 
 
 def test_every_corpus_scores_what_the_official_tool_said(name: str, no_meteor: None) -> None:
     known, _, corpus = read(name)
-    missed, seen = {}, 0
+    missed, set_count = {}, 0
     for entry in corpus.get("corpora", ()):
         if "case_ids" not in entry or "scores" not in entry:
             continue
-        seen += 1
-        found = scorers.module(name).score(chosen(entry, known), GOLDEN / name)
-        scores = {key: value for key, value in found["corpus"].items() if key in entry["scores"]}
+        set_count += 1
+        result = scorers.module(name).score(chosen(entry, known), GOLDEN / name)
+        scores = {key: value for key, value in result["corpus"].items() if key in entry["scores"]}
         bad = [*wrong(scores, entry["scores"]), *lacks(scores, entry["scores"], MUST[name][1])]
-        for key in set(found) & set(entry):
-            bad += wrong(found[key], entry[key], key)
+        for key in set(result) & set(entry):
+            bad += wrong(result[key], entry[key], key)
         if bad:
             missed[entry["name"]] = bad[:5]
-    assert not missed, f"{len(missed)} of {seen} sets of {name}: {missed}"
-    assert seen or "corpora" not in corpus
+    assert not missed, f"{len(missed)} of {set_count} sets of {name}: {missed}"
+    assert set_count or "corpora" not in corpus
 
 
 def test_the_whole_of_spider_dev() -> None:
@@ -175,12 +179,12 @@ def test_the_whole_of_spider_dev() -> None:
     if not path.is_file():
         pytest.skip("there are no golden folders here")
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    found = scorers.score("spider_match", path)
-    for row, one in zip(rows, found["per_example"], strict=True):
-        assert (one["out"]["exact"], one["out"]["hardness"]) == (row["exact"], row["hardness"]), row
-    entry = next(one for one in read("spider_match")[2]["corpora"] if one["name"] == "full_dev")
-    assert not list(wrong(found["corpus"], entry["scores"]))
-    assert found["corpus"]["all"]["count"] == 1034
+    result = scorers.score("spider_match", path)
+    for row, example in zip(rows, result["per_example"], strict=True):
+        assert (example["out"]["exact"], example["out"]["hardness"]) == (row["exact"], row["hardness"]), row
+    entry = next(corpus for corpus in read("spider_match")[2]["corpora"] if corpus["name"] == "full_dev")
+    assert not list(wrong(result["corpus"], entry["scores"]))
+    assert result["corpus"]["all"]["count"] == 1034
 
 
 # Without the golden folders
@@ -200,23 +204,23 @@ def test_the_shelf_holds_every_metric_of_the_issue() -> None:
         scorers.module("blek")
 
 
-@pytest.mark.parametrize("one", scorers.names())
-def test_a_case_that_lacks_a_field_is_refused_by_file_line_and_field(one: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("scorer", scorers.names())
+def test_a_case_that_lacks_a_field_is_refused_by_file_line_and_field(scorer: str, tmp_path: Path) -> None:
     path = write(tmp_path, "", '{"id": "a"}')
     with pytest.raises(ForewordError, match=rf"Line 2 of {path}, field '\w+': there is no such field; write"):
-        scorers.score(one, path)
+        scorers.score(scorer, path)
 
 
 def test_malformed_case_files_are_refused_in_one_sentence(tmp_path: Path) -> None:
     right = '{"id": "a", "logic_str": "x", "prediction": "y", "gold": "z"}'
-    for line, told in (
+    for line, pattern in (
         (right[:-9], "Line 2 of .* is not JSON"),
         (right.replace('"y"', "3"), "Line 2 of .*, field 'prediction': 3 stands where a text is expected"),
         (right, "Line 2 of .*, field 'id': 'a' stands in an earlier line too"),
         ("[1]", "Line 2 of .* holds a JSON list"),
         (right.replace('"id": "a", ', ""), "Line 2 of .*, field 'id': there is no such field"),
     ):
-        with pytest.raises(ForewordError, match=told):
+        with pytest.raises(ForewordError, match=pattern):
             scorers.score("blec", write(tmp_path, right, line))
     with pytest.raises(ForewordError, match="There is no file"):
         scorers.score("blec", tmp_path / "none.jsonl")
@@ -240,7 +244,7 @@ def test_side_files_are_named_when_they_lack(tmp_path: Path) -> None:
 
 def test_cases_without_ids_are_numbered(tmp_path: Path) -> None:
     path = write(tmp_path, '{"a": "x"}', "", '{"a": "y"}')
-    assert [(one.id, one.where) for one in cases(path, {"a": TEXT})] == [
+    assert [(case.id, case.where) for case in cases(path, {"a": TEXT})] == [
         ("1", f"Line 1 of {path}"),
         ("2", f"Line 3 of {path}"),
     ]
@@ -253,14 +257,14 @@ def test_reading_answers_by_hand(tmp_path: Path) -> None:
         {"id": "3", "answers": ["half-time"], "prediction": "half time"},
         {"id": "4", "answers": ["dog"], "prediction": None},
     ]
-    found = scorers.score("squad_mrqa", write(tmp_path, *map(json.dumps, rows)))
-    outs = [one["out"] for one in found["per_example"]]
+    result = scorers.score("squad_mrqa", write(tmp_path, *map(json.dumps, rows)))
+    outs = [example["out"] for example in result["per_example"]]
     assert outs[0]["squad_v1.1"] == {"exact_match": 100.0, "f1": 100.0}
     assert outs[1]["squad_v1.1"] == {"exact_match": 100.0, "f1": 0.0}
     assert outs[2]["t5_squad"] == {"em": 0.0, "f1": 0.0} and outs[2]["t5_trivia_qa"] == {"em": 100.0, "f1": 100.0}
-    assert found["corpus"]["mrqa"]["exact_match"] == 50.0
-    assert found["corpus"]["mrqa_skip_no_answer"]["exact_match"] == pytest.approx(200 / 3)
-    assert "t5_squad" not in found["corpus"]
+    assert result["corpus"]["mrqa"]["exact_match"] == 50.0
+    assert result["corpus"]["mrqa_skip_no_answer"]["exact_match"] == pytest.approx(200 / 3)
+    assert "t5_squad" not in result["corpus"]
 
 
 def test_labels_multirc_record_and_wsc_by_hand(tmp_path: Path) -> None:
@@ -273,28 +277,28 @@ def test_labels_multirc_record_and_wsc_by_hand(tmp_path: Path) -> None:
     out = scorers.score("glue_labels_t5", write(tmp_path, json.dumps(row)))["per_example"][0]["out"]
     assert out["t5"] == pytest.approx({"pearson_corrcoef": 50.0, "spearman_corrcoef": 50.0})
     items = [
-        {"paragraph": 0, "question": question, "label": label, "prediction": said}
-        for question, label, said in ((0, 1, "True"), (0, 0, "False"), (1, 1, "true"), (1, 0, "False"))
+        {"paragraph": 0, "question": question, "label": label, "prediction": prediction}
+        for question, label, prediction in ((0, 1, "True"), (0, 0, "False"), (1, 1, "true"), (1, 0, "False"))
     ]
     out = scorers.score("multirc", write(tmp_path, json.dumps({"id": "1", "items": items})))["per_example"][0]["out"]
     assert out == {"t5": {"f1": pytest.approx(200 / 3), "exact_match": 50.0}}
     rows = [
-        {"id": str(k), "passage": 1, "query": 2, "answers": ["Iran"], "prediction": said}
-        for k, said in enumerate(("Iran", "x"))
+        {"id": str(k), "passage": 1, "query": 2, "answers": ["Iran"], "prediction": prediction}
+        for k, prediction in enumerate(("Iran", "x"))
     ]
-    found = scorers.score("record", write(tmp_path, *map(json.dumps, rows)))
-    assert found["corpus"] == {
+    result = scorers.score("record", write(tmp_path, *map(json.dumps, rows)))
+    assert result["corpus"] == {
         "t5_deduplicated": {"em": 100.0, "f1": 100.0},
         "t5_squad_without_dedup": {"em": 50.0, "f1": 50.0},
     }
-    for referent, said, want in (
+    for referent, prediction, want in (
         ("The cat", "cat", 1), ("the black cat", "cat", 1), ("cat", "dog", 0), ("cat", "the", -1),
         ("cat's tail", "cat", 0), ("the  cat", "dog", 0), ("a", "the  cat", 1),
     ):  # fmt: skip
-        row = {"id": "1", "referent": referent, "prediction": said, "label": 1}
-        found = scorers.score("wsc_simple", write(tmp_path, json.dumps(row)))
-        assert found["per_example"][0]["out"]["predicted_label"] == want, (referent, said)
-        assert found["corpus"] == {"accuracy": 100.0 * (want == 1)}
+        row = {"id": "1", "referent": referent, "prediction": prediction, "label": 1}
+        result = scorers.score("wsc_simple", write(tmp_path, json.dumps(row)))
+        assert result["per_example"][0]["out"]["predicted_label"] == want, (referent, prediction)
+        assert result["corpus"] == {"accuracy": 100.0 * (want == 1)}
 
 
 # The metrics that read an example's facts
@@ -309,35 +313,35 @@ FACTED = {
 
 
 def test_metrics_of_facts_keep_the_contract_of_the_shelf() -> None:
-    assert {one.name for one in METRICS.values() if one.needs} >= set(FACTED)
+    assert {candidate.name for candidate in METRICS.values() if candidate.needs} >= set(FACTED)
     for name, (reference, facts) in FACTED.items():
-        one = metric(name)
-        rows = one.numbers([reference, "False"], [[reference], [reference]], [facts, facts | {"group": "2"}])
-        assert rows.shape == (2, 2) and one.from_sums(rows.sum(axis=0)) == 50.0, name
-        assert one.per_example(rows).tolist() == [100.0, 0.0]
-        assert one.score([reference], [[reference]], [facts]) == one.best
-        assert "\n" not in one.signature() and len(one.source) > 20
-        with pytest.raises(ForewordError, match=f"The metric '{name}' reads the fact '{one.needs[0]}'"):
-            one.numbers([reference], [[reference]], [{}])
+        fact_metric = metric(name)
+        rows = fact_metric.numbers([reference, "False"], [[reference], [reference]], [facts, facts | {"group": "2"}])
+        assert rows.shape == (2, 2) and fact_metric.from_sums(rows.sum(axis=0)) == 50.0, name
+        assert fact_metric.per_example(rows).tolist() == [100.0, 0.0]
+        assert fact_metric.score([reference], [[reference]], [facts]) == fact_metric.best
+        assert "\n" not in fact_metric.signature() and len(fact_metric.source) > 20
+        with pytest.raises(ForewordError, match=f"The metric '{name}' reads the fact '{fact_metric.needs[0]}'"):
+            fact_metric.numbers([reference], [[reference]], [{}])
         with pytest.raises(ForewordError, match="reads the fact"):
-            one.score([reference], [[reference]])
+            fact_metric.score([reference], [[reference]])
 
 
 def test_a_question_of_multirc_is_right_only_as_a_whole() -> None:
-    facts = [{"group": one} for one in ("1", "1", "2", "1")]
-    one = metric("multirc_em")
-    assert one.score(["True", "False", "True", "True"], [["True"]] * 4, facts) == 50.0
-    assert one.score(["True"] * 4, [["True"]] * 4, facts) == 100.0
+    facts = [{"group": group} for group in ("1", "1", "2", "1")]
+    multirc_em = metric("multirc_em")
+    assert multirc_em.score(["True", "False", "True", "True"], [["True"]] * 4, facts) == 50.0
+    assert multirc_em.score(["True"] * 4, [["True"]] * 4, facts) == 100.0
 
 
 def test_the_verb_prints_one_document(tmp_path: Path) -> None:
     path = write(tmp_path, json.dumps({"id": "a", "gold": "[IN:A [SL:B x ] ]", "prediction": "[IN:A [SL:B y ] ]"}))
     command = [sys.executable, "-m", "foreword", "score", "mtop", str(path)]
-    told = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
-    found = json.loads(told.stdout)
-    assert found["per_example"][0]["id"] == "a" and found["per_example"][0]["out"]["template"] == 1
-    assert found["corpus"] == {"exact_match": 0.0, "template_accuracy": 1.0}
+    completed = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
+    document = json.loads(completed.stdout)
+    assert document["per_example"][0]["id"] == "a" and document["per_example"][0]["out"]["template"] == 1
+    assert document["corpus"] == {"exact_match": 0.0, "template_accuracy": 1.0}
     assert "template_accuracy" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
     command[-1] = str(tmp_path / "none.jsonl")
-    told = subprocess.run(command, capture_output=True, text=True)
-    assert told.returncode == 2 and told.stderr.count("\n") == 1 and "There is no file" in told.stderr
+    completed = subprocess.run(command, capture_output=True, text=True)
+    assert completed.returncode == 2 and completed.stderr.count("\n") == 1 and "There is no file" in completed.stderr

@@ -39,11 +39,11 @@ def test_every_command_of_the_guide_runs(place: Path) -> None:
     for words in commands(GUIDE.read_text(encoding="utf-8")):
         if words[:3] in SKIPPED:
             continue
-        given = [SMALL if word in LARGE else word for word in words[1:]]
-        if words[1] == "compare" and "--config" in given:
-            given += ["--model", SMALL]
-        told = entry.foreword(*given, *QUICK.get(words[1], ()))
-        assert told.code == 0, f"{' '.join(words)}\n{told.err}"
+        argv = [SMALL if word in LARGE else word for word in words[1:]]
+        if words[1] == "compare" and "--config" in argv:
+            argv += ["--model", SMALL]
+        result = entry.foreword(*argv, *QUICK.get(words[1], ()))
+        assert result.code == 0, f"{' '.join(words)}\n{result.err}"
         ran += 1
     assert ran >= 10
 

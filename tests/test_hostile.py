@@ -39,10 +39,10 @@ def sentence(run: Callable[[], object], *words: str) -> str:
     """The one sentence with which something is refused, that holds these words."""
     with pytest.raises(ForewordError) as caught:
         run()
-    told = str(caught.value)
-    assert "\n" not in told and told.endswith(".") and len(told) < 2_000, told
-    assert all(word in told for word in words), (words, told)
-    return told
+    message = str(caught.value)
+    assert "\n" not in message and message.endswith(".") and len(message) < 2_000, message
+    assert all(word in message for word in words), (words, message)
+    return message
 
 
 # -- limits ---------------------------------------------------------------------------------------------------------------
@@ -114,7 +114,7 @@ def test_a_workbook_with_a_row_at_its_end(tmp_path: Path) -> None:
     book.active.append(["a", "b"])
     stream = io.BytesIO()
     book.save(stream)
-    for number, told in (("2", ""), ("1048576", ""), ("99999999999", "more than 2,000,000 rows")):
+    for number, refusal_words in (("2", ""), ("1048576", ""), ("99999999999", "more than 2,000,000 rows")):
         path = tmp_path / f"sheet-{number}.xlsx"
         with zipfile.ZipFile(stream) as packed, zipfile.ZipFile(path, "w") as other:
             for name in packed.namelist():
@@ -122,8 +122,8 @@ def test_a_workbook_with_a_row_at_its_end(tmp_path: Path) -> None:
                 other.writestr(
                     name, inside.replace(b'<row r="2"', f'<row r="{number}"'.encode()) if "sheet1" in name else inside
                 )
-        if told:
-            sentence(lambda path=path: read_rows(path), path.name, told)  # type: ignore[misc]
+        if refusal_words:
+            sentence(lambda path=path: read_rows(path), path.name, refusal_words)  # type: ignore[misc]
         else:
             assert read_rows(path) == [ROW]
 
@@ -184,9 +184,10 @@ def test_an_override_that_no_reader_can_take(override: str) -> None:
 
 
 def test_a_number_beyond_use_is_told_its_limit() -> None:
-    told = sentence(lambda: config.load(None, ["amortize_over=1000000000001"], defaults={"model": "x"}))
+    message = sentence(lambda: config.load(None, ["amortize_over=1000000000001"], defaults={"model": "x"}))
     assert (
-        told == "amortize_over is 1000000000001, but must be a whole number of at least 1, at most 1,000,000,000,000."
+        message
+        == "amortize_over is 1000000000001, but must be a whole number of at least 1, at most 1,000,000,000,000."
     )
 
 
@@ -225,14 +226,14 @@ def test_a_question_that_shows_the_answer(tmp_path: Path) -> None:
     with_references = {"template": Template(question="{input} {accepted}"), "references_column": "accepted"}
     sentence(lambda: tasks.load_task(path, **with_references), "'accepted'", "which is the answer")  # type: ignore[arg-type]
     rows = [{"input:>2000000000": "wide", "target": "b"}]
-    (made,) = examples(rows, Columns(), fields_needed=["input:>2000000000"])
-    assert Template(question="{input:>2000000000}").ask(made) == "wide", "a column's name, and no width"
+    (example,) = examples(rows, Columns(), fields_needed=["input:>2000000000"])
+    assert Template(question="{input:>2000000000}").ask(example) == "wide", "a column's name, and no width"
 
 
 def test_an_expression_that_calls_itself() -> None:
     """Which of the two limits it meets first, memory or a second, is the machine's."""
-    told = sentence(lambda: Template(extract="(?R)").read(" an answer"), "--extract")
-    assert "memory" in told or "takes longer than 1 s on one output" in told
+    message = sentence(lambda: Template(extract="(?R)").read(" an answer"), "--extract")
+    assert "memory" in message or "takes longer than 1 s on one output" in message
 
 
 # -- values that Python cannot hold ----------------------------------------------------------------------------------------
@@ -243,7 +244,7 @@ def test_a_date_out_of_range_hurts_only_who_uses_it(tmp_path: Path) -> None:
     far = pyarrow.array([2**60, 0], pyarrow.int64()).view(pyarrow.timestamp("ms"))
     parquet.write_table(pyarrow.table({"input": ["a", "b"], "target": ["x", "y"], "when": far}), path)
     rows = read_rows(path)
-    assert [made.fields["input"] for made in examples(rows)] == ["a", "b"]
+    assert [example.fields["input"] for example in examples(rows)] == ["a", "b"]
     sentence(lambda: examples(rows, Columns(input="when")), "'when' in row 1", "cannot be read", "as text")
     assert examples(rows[1:], Columns(input="when"))[0].fields["input"] == "1970-01-01 00:00:00"
 

@@ -339,5 +339,5 @@ def test_importing_the_command_line_loads_nothing_heavy() -> None:
         "import sys, foreword.cli.app; "
         "print(*sorted({'torch', 'transformers', 'pandas', 'numpy', 'scipy', 'datasets', 'pyarrow'} & set(sys.modules)))"
     )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == ""
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert completed.stdout.strip() == ""

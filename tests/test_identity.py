@@ -192,7 +192,7 @@ def outcome(backbone: Backbone) -> Outcome:
 
 
 @functools.cache
-def made(kind: str, change: str = "", dtype: str = "float32") -> tuple[Outcome, str]:
+def measure(kind: str, change: str = "", dtype: str = "float32") -> tuple[Outcome, str]:
     """What a changed model answers, and its fingerprint."""
     with tempfile.TemporaryDirectory() as name:
         folder = write(Path(name), kind)
@@ -205,23 +205,23 @@ def made(kind: str, change: str = "", dtype: str = "float32") -> tuple[Outcome, 
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_changes_an_answer_changes_the_fingerprint(change: str) -> None:
     kind = CHANGES[change][0]
-    (before, one), (after, other) = made(kind), made(kind, change)
+    (before, old_fingerprint), (after, new_fingerprint) = measure(kind), measure(kind, change)
     assert after != before, "a change that changes nothing shows nothing"
-    assert other != one
+    assert new_fingerprint != old_fingerprint
 
 
 @pytest.mark.parametrize("change", SAME)
 def test_what_changes_no_answer_does_not(change: str) -> None:
     kind = SAME[change][0]
-    assert made(kind, change) == made(kind)
+    assert measure(kind, change) == measure(kind)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 @pytest.mark.parametrize("change", ["", "tables below bfloat16's resolution", "shards of the weight files"])
 def test_the_dtype_of_loading_does_not_change_it(change: str, dtype: str) -> None:
-    assert made("llama", change, dtype)[1] == made("llama", change)[1]
-    assert made("llama", change, dtype)[0] != made("llama", change)[0]
-    assert made("llama", "tables below bfloat16's resolution", dtype)[1] != made("llama", "", dtype)[1]
+    assert measure("llama", change, dtype)[1] == measure("llama", change)[1]
+    assert measure("llama", change, dtype)[0] != measure("llama", change)[0]
+    assert measure("llama", "tables below bfloat16's resolution", dtype)[1] != measure("llama", "", dtype)[1]
 
 
 def test_the_reference_models_in_bfloat16_files_are_the_same_in_every_dtype() -> None:
@@ -231,13 +231,13 @@ def test_the_reference_models_in_bfloat16_files_are_the_same_in_every_dtype() ->
 
 @pytest.mark.parametrize("family", (*tiny.CAUSAL, "mamba", *tiny.SEQ2SEQ))
 def test_a_model_in_memory_is_the_one_that_its_folder_gives_back(family: str, tmp_path: Path) -> None:
-    one = tiny.backbone(family)
-    one.model.save_pretrained(tmp_path, max_shard_size="40KB")
+    backbone = tiny.backbone(family)
+    backbone.model.save_pretrained(tmp_path, max_shard_size="40KB")
     tiny.tokenizer().save_pretrained(tmp_path)
     for dtype in ("float32", "bfloat16"):
         again = load_backbone(str(tmp_path), dtype=dtype)
         tokenizer = again.tokenizer.hf  # some families have a tokenizer class of their own, with other rules
-        assert wrap("x", one.model, tokenizer).fingerprint == again.fingerprint, dtype
+        assert wrap("x", backbone.model, tokenizer).fingerprint == again.fingerprint, dtype
 
 
 def test_a_call_that_pads_or_cuts_does_not_change_the_tokenizer() -> None:
@@ -289,9 +289,9 @@ def test_weights_held_in_buffers_count() -> None:
         part.down_proj = Packed(part.down_proj)
         if change:
             getattr(part.down_proj, change)[-1] += 1
-        one = wrap("x", model, tiny.tokenizer())
-        prints.append(one.fingerprint)
-        answers.append(outcome(one))
+        backbone = wrap("x", model, tiny.tokenizer())
+        prints.append(backbone.fingerprint)
+        answers.append(outcome(backbone))
     assert len(set(prints)) == len(set(answers)) == 3
 
 
@@ -321,7 +321,7 @@ def test_plain_values_among_the_weights_count_and_others_are_refused() -> None:
 
 
 @pytest.fixture
-def kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A cache folder of this test's own, used for files of any size and age."""
     monkeypatch.setenv("FOREWORD_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(stored, "WORTH_KEEPING", 0)
@@ -334,23 +334,23 @@ def listing(folder: Path) -> dict[str, int]:
 
 
 def test_a_digest_is_kept_in_the_cache_and_never_beside_the_model(
-    kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = write(tmp_path / "model", "llama")
     before = listing(folder)
     first = load_backbone(str(folder), dtype="bfloat16").fingerprint
-    (entry,) = kept.rglob("*.json")
+    (entry,) = cache.rglob("*.json")
     assert listing(folder) == before
     monkeypatch.setattr(stored.Stored, "_digests", None)  # nothing is read again
     assert load_backbone(str(folder), dtype="float32").fingerprint == first
     monkeypatch.undo()
-    monkeypatch.setenv("FOREWORD_CACHE", str(kept))
+    monkeypatch.setenv("FOREWORD_CACHE", str(cache))
     monkeypatch.setattr(stored, "WORTH_KEEPING", 0)
     entry.write_text("{", encoding="utf-8")
     assert load_backbone(str(folder), dtype="float32").fingerprint == first, "a damaged entry is made anew"
 
 
-def test_a_kept_digest_is_of_these_very_files(kept: Path, tmp_path: Path) -> None:
+def test_a_kept_digest_is_of_these_very_files(cache: Path, tmp_path: Path) -> None:
     folder = write(tmp_path / "model", "llama")
     first = load_backbone(str(folder)).fingerprint
     stat = (folder / "model.safetensors").stat()
@@ -360,7 +360,7 @@ def test_a_kept_digest_is_of_these_very_files(kept: Path, tmp_path: Path) -> Non
     assert load_backbone(str(folder)).fingerprint != first, "the same path, size and mtime"
 
 
-def test_a_model_that_was_written_to_is_read_in_memory(kept: Path, tmp_path: Path) -> None:
+def test_a_model_that_was_written_to_is_read_in_memory(cache: Path, tmp_path: Path) -> None:
     folder = write(tmp_path / "model", "llama")
     first = load_backbone(str(folder)).fingerprint
     other = load_backbone(str(folder))
@@ -371,10 +371,10 @@ def test_a_model_that_was_written_to_is_read_in_memory(kept: Path, tmp_path: Pat
 
 def test_files_that_change_after_loading_are_refused_where_they_are_needed(tmp_path: Path) -> None:
     folder = write(tmp_path / "model", "llama")
-    one = load_backbone(str(folder), dtype="bfloat16")
+    backbone = load_backbone(str(folder), dtype="bfloat16")
     weights(UP, one_number)(folder)
     with pytest.raises(ForewordError, match="weight files were changed after it was loaded; load it again"):
-        _ = one.fingerprint
+        _ = backbone.fingerprint
 
 
 def test_small_and_young_files_leave_no_trace(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -384,10 +384,10 @@ def test_small_and_young_files_leave_no_trace(monkeypatch: pytest.MonkeyPatch, t
     assert not (tmp_path / "cache").exists()
 
 
-def test_a_cache_that_cannot_be_written_changes_nothing(kept: Path, tmp_path: Path) -> None:
-    kept.write_text("a file where the folder would be", encoding="utf-8")
+def test_a_cache_that_cannot_be_written_changes_nothing(cache: Path, tmp_path: Path) -> None:
+    cache.write_text("a file where the folder would be", encoding="utf-8")
     folder = write(tmp_path / "model", "llama")
-    assert load_backbone(str(folder)).fingerprint == made("llama")[1]
+    assert load_backbone(str(folder)).fingerprint == measure("llama")[1]
 
 
 def test_names_of_files_that_are_not_the_models_are_looked_up_by_loading_again(tmp_path: Path) -> None:
@@ -395,7 +395,7 @@ def test_names_of_files_that_are_not_the_models_are_looked_up_by_loading_again(t
     tensors = load_file(folder / "model.safetensors")
     renamed = {name.removeprefix("model."): value for name, value in tensors.items()}
     save_file(renamed, folder / "model.safetensors", metadata={"format": "pt"})
-    assert load_backbone(str(folder), dtype="bfloat16").fingerprint == made("llama")[1]
+    assert load_backbone(str(folder), dtype="bfloat16").fingerprint == measure("llama")[1]
     loaded = load_backbone(str(folder), dtype="bfloat16")
     assert loaded.stored is not None
     assert combined(digests(state(loaded.stored.anew()))) == combined(digests(state(small("llama"))))
@@ -469,21 +469,21 @@ def sentence_model(folder: Path) -> Any:
 
 
 def test_a_sentence_encoder_is_known_by_its_contents(tmp_path: Path) -> None:
-    one = sentence_model(tmp_path)
-    first = encoder_fingerprint(one)
-    one.save(str(tmp_path / "here"))
+    encoder = sentence_model(tmp_path)
+    first = encoder_fingerprint(encoder)
+    encoder.save(str(tmp_path / "here"))
     shutil.copytree(tmp_path / "here", tmp_path / "there")
     library = importlib.import_module("sentence_transformers")
     read = [library.SentenceTransformer(str(tmp_path / name), device="cpu") for name in ("here", "there")]
     assert encoder_fingerprint(read[0]) == encoder_fingerprint(read[1]), "a copy in another folder is the same"
     prints = {first}
     with torch.no_grad():
-        next(one.parameters())[5] += 1
-    prints.add(encoder_fingerprint(one))
-    one.max_seq_length = 8
-    prints.add(encoder_fingerprint(one))
-    one.prompts, one.default_prompt_name = {"q": "Input: "}, "q"
-    prints.add(encoder_fingerprint(one))
+        next(encoder.parameters())[5] += 1
+    prints.add(encoder_fingerprint(encoder))
+    encoder.max_seq_length = 8
+    prints.add(encoder_fingerprint(encoder))
+    encoder.prompts, encoder.default_prompt_name = {"q": "Input: "}, "q"
+    prints.add(encoder_fingerprint(encoder))
     assert len(prints) == 4
 
 
@@ -509,7 +509,7 @@ def test_two_copies_of_an_encoder_are_one_and_another_in_its_place_is_not(tmp_pa
 
 if __name__ == "__main__":  # the table, for the log
     for change, (kind, _) in (CHANGES | SAME).items():
-        (before, one), (after, other) = made(kind), made(kind, change)
+        (before, old_fingerprint), (after, new_fingerprint) = measure(kind), measure(kind, change)
         apart = max((abs(a - b) for a, b in zip(before.logits, after.logits, strict=True)), default=0.0)
         says = "text" if before.text != after.text else "logits" if apart else "nothing"
-        print(f"| {change} | {says} | {apart:.2g} | {'yes' if one != other else 'no'} |")
+        print(f"| {change} | {says} | {apart:.2g} | {'yes' if old_fingerprint != new_fingerprint else 'no'} |")

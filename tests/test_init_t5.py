@@ -25,13 +25,13 @@ def model(request: pytest.FixtureRequest) -> Any:
     return init_t5(VOCAB, 192, 3, request.param, 128, eos=EOS, pad=PAD, sentinels=MARKS).eval()
 
 
-def right(model: Any, asked: np.ndarray, said: np.ndarray) -> np.ndarray:
-    """Which tokens of `said` the model foretells, from `asked` and the tokens before."""
-    ids = torch.from_numpy(np.append(asked, EOS))[None]
-    given = torch.from_numpy(np.append(PAD, said[:-1]))[None]
+def right(model: Any, source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Which tokens of `target` the model foretells, from `source` and the tokens before."""
+    ids = torch.from_numpy(np.append(source, EOS))[None]
+    decoder_ids = torch.from_numpy(np.append(PAD, target[:-1]))[None]
     with torch.no_grad():
-        told = model(input_ids=ids, decoder_input_ids=given).logits[0].argmax(dim=-1)
-    return told.numpy() == said
+        predicted = model(input_ids=ids, decoder_input_ids=decoder_ids).logits[0].argmax(dim=-1)
+    return predicted.numpy() == target
 
 
 def line(seed: int, length: int = 30) -> np.ndarray:
@@ -40,18 +40,21 @@ def line(seed: int, length: int = 30) -> np.ndarray:
 
 def test_the_start_and_each_word_are_looked_up_in_the_input(model: Any) -> None:
     """By chance: 0.002."""
-    found = [right(model, np.append(line(seed), line(seed)[:12]), line(seed)[12:24]) for seed in range(12)]
-    assert np.mean([one[0] for one in found]) > 0.7 and np.mean([one[1:] for one in found]) > 0.8
+    correct_rows = [right(model, np.append(line(seed), line(seed)[:12]), line(seed)[12:24]) for seed in range(12)]
+    assert (
+        np.mean([correct[0] for correct in correct_rows]) > 0.7
+        and np.mean([correct[1:] for correct in correct_rows]) > 0.8
+    )
 
 
 def test_sentinels_are_looked_up_in_the_input(model: Any) -> None:
     firsts, others = [], []
     for seed in range(12):
-        asked, said = corrupted(np.tile(line(seed), 2), MARKS, np.random.default_rng(seed))
-        found = right(model, asked, said)
-        mark = np.isin(said, MARKS)
-        firsts += found[1:][mark[:-1] & ~mark[1:]].tolist()
-        others += found[1:][~mark[:-1] & ~mark[1:]].tolist()
+        source, target = corrupted(np.tile(line(seed), 2), MARKS, np.random.default_rng(seed))
+        correct = right(model, source, target)
+        mark = np.isin(target, MARKS)
+        firsts += correct[1:][mark[:-1] & ~mark[1:]].tolist()
+        others += correct[1:][~mark[:-1] & ~mark[1:]].tolist()
     assert np.mean(firsts) > 0.6 and np.mean(others) > 0.7
 
 
@@ -62,10 +65,10 @@ def test_sizes_that_cannot_look_up_are_refused(hidden: int, layers: int, heads: 
 
 
 def test_the_same_seed_gives_the_same_model() -> None:
-    made = [init_t5(80, 32, 2, 4, 16, eos=EOS, pad=PAD, sentinels=MARKS, seed=seed) for seed in (1, 1, 2)]
-    one, same, other = (model.state_dict() for model in made)
-    assert all(torch.equal(one[name], same[name]) for name in one)
-    assert not torch.equal(one["shared.weight"], other["shared.weight"])
+    fresh_models = [init_t5(80, 32, 2, 4, 16, eos=EOS, pad=PAD, sentinels=MARKS, seed=seed) for seed in (1, 1, 2)]
+    first, same, other = (model.state_dict() for model in fresh_models)
+    assert all(torch.equal(first[name], same[name]) for name in first)
+    assert not torch.equal(first["shared.weight"], other["shared.weight"])
 
 
 @pytest.fixture(scope="module")
@@ -86,19 +89,19 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Backbone]:
     )
     tokenizer.train_from_iterator(["Karo met Lemi and Karo"] * 9, trainer)
     folder: Path = tmp_path_factory.mktemp("t5")
-    made = init_t5(tokenizer.get_vocab_size(), 48, 2, 4, 32, eos=EOS, pad=PAD, sentinels=MARKS)
-    save(made, folder)
+    fresh_model = init_t5(tokenizer.get_vocab_size(), 48, 2, 4, 32, eos=EOS, pad=PAD, sentinels=MARKS)
+    save(fresh_model, folder)
     save_tokenizer(tokenizer, folder, eos="<e>", pad="<p>", sentinels=SENTINELS)
-    return made, load_backbone(str(folder))
+    return fresh_model, load_backbone(str(folder))
 
 
 def test_the_export_is_the_model(loaded: tuple[Any, Backbone]) -> None:
-    made, backbone = loaded
+    fresh_model, backbone = loaded
     ids = torch.arange(40, 60)[None]
-    half = made.to(torch.bfloat16).float()
+    half = fresh_model.to(torch.bfloat16).float()
     with torch.no_grad():
-        wanted, found = (one(input_ids=ids, decoder_input_ids=ids).logits for one in (half, backbone.model))
-    assert torch.allclose(wanted, found, atol=1e-4)
+        expected, actual = (model(input_ids=ids, decoder_input_ids=ids).logits for model in (half, backbone.model))
+    assert torch.allclose(expected, actual, atol=1e-4)
     assert backbone.model.lm_head.weight is not backbone.model.shared.weight
     assert backbone.window is None and backbone.kind == "seq2seq" and backbone.eos == (EOS,)
     answer = backbone.generate(None, [Row((), tuple(range(40, 50)))], 3)[0]

@@ -15,59 +15,59 @@ FAMILIES = ("gpt2", "opt", "gemma3", "t5", "bart")
 DRAWN, FIXED = ("random", "vocab"), ("text", "labels", "warm_start")
 
 
-def given(one: Backbone, length: int) -> InitSource:
-    values = tiny.soft(one, length)
+def init_source(backbone: Backbone, length: int) -> InitSource:
+    values = tiny.soft(backbone, length)
     assert values is not None
-    prompt = SoftPrompt(values, Provenance(backbone=one.name, fingerprint=one.fingerprint))
+    prompt = SoftPrompt(values, Provenance(backbone=backbone.name, fingerprint=backbone.fingerprint))
     return InitSource("ba lo ri tem na sho", ("ba", "lo ri tem"), prompt)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("name", INITS)
 def test_the_shelfs_contract(name: str, family: str) -> None:
-    one = tiny.backbone(family)
+    backbone = tiny.backbone(family)
     for length in (2, 9):
-        found = initial(name, one, length, seed=1, source=given(one, length))
-        assert found.shape == (length, one.hidden) and found.dtype == torch.float32
-        assert bool(torch.isfinite(found).all()) and not found.requires_grad
-        assert one.scale / 2 <= float(found.square().mean().sqrt()) <= one.scale * 2
-        assert torch.equal(initial(name, one, length, seed=1, source=given(one, length)), found)
-        other = initial(name, one, length, seed=2, source=given(one, length))
+        vectors = initial(name, backbone, length, seed=1, source=init_source(backbone, length))
+        assert vectors.shape == (length, backbone.hidden) and vectors.dtype == torch.float32
+        assert bool(torch.isfinite(vectors).all()) and not vectors.requires_grad
+        assert backbone.scale / 2 <= float(vectors.square().mean().sqrt()) <= backbone.scale * 2
+        assert torch.equal(initial(name, backbone, length, seed=1, source=init_source(backbone, length)), vectors)
+        other = initial(name, backbone, length, seed=2, source=init_source(backbone, length))
         if name in FIXED or name in DRAWN:  # of another strategy nobody knows here whether it draws
             drawn = name in DRAWN or (name in ("text", "labels") and length == 9)
-            assert torch.equal(other, found) != drawn
+            assert torch.equal(other, vectors) != drawn
 
 
 def test_vocab_draws_different_frequent_rows() -> None:
-    one = tiny.backbone("gpt2")
-    found = initial("vocab", one, 300, seed=0, source=InitSource())
-    rows = one.embed(one.tokenizer.frequent(5000))
-    places = [int((rows == row).all(dim=1).nonzero()[0]) for row in found]
+    backbone = tiny.backbone("gpt2")
+    vectors = initial("vocab", backbone, 300, seed=0, source=InitSource())
+    rows = backbone.embed(backbone.tokenizer.frequent(5000))
+    places = [int((rows == row).all(dim=1).nonzero()[0]) for row in vectors]
     assert len(set(places)) == 300
 
 
 def test_text_is_the_texts_rows() -> None:
-    one = tiny.backbone("gpt2")
-    ids = one.tokenizer.ids("ba lo ri tem na sho", first=True)
-    assert torch.equal(initial("text", one, 3, seed=0, source=given(one, 3)), one.embed(ids)[:3])
-    longer = initial("text", one, len(ids) + 4, seed=0, source=given(one, 3))
-    assert torch.equal(longer[: len(ids)], one.embed(ids))
+    backbone = tiny.backbone("gpt2")
+    ids = backbone.tokenizer.ids("ba lo ri tem na sho", first=True)
+    assert torch.equal(initial("text", backbone, 3, seed=0, source=init_source(backbone, 3)), backbone.embed(ids)[:3])
+    longer = initial("text", backbone, len(ids) + 4, seed=0, source=init_source(backbone, 3))
+    assert torch.equal(longer[: len(ids)], backbone.embed(ids))
 
 
 def test_labels_are_the_means_of_their_tokens() -> None:
-    one = tiny.backbone("gpt2")
-    found = initial("labels", one, 4, seed=0, source=given(one, 4))
-    for row, label in zip(found, ("ba", "lo ri tem"), strict=False):
-        assert torch.allclose(row, one.embed(one.tokenizer.ids(label, first=True)).mean(dim=0))
+    backbone = tiny.backbone("gpt2")
+    vectors = initial("labels", backbone, 4, seed=0, source=init_source(backbone, 4))
+    for row, label in zip(vectors, ("ba", "lo ri tem"), strict=False):
+        assert torch.allclose(row, backbone.embed(backbone.tokenizer.ids(label, first=True)).mean(dim=0))
 
 
 def test_a_warm_start_is_the_prompt_itself_and_a_copy() -> None:
-    one = tiny.backbone("gpt2")
-    source = given(one, 4)
-    found = initial("warm_start", one, 4, seed=0, source=source)
-    assert source.prompt is not None and torch.equal(found, source.prompt.values)
-    found += 1
-    assert not torch.equal(found, source.prompt.values)
+    backbone = tiny.backbone("gpt2")
+    source = init_source(backbone, 4)
+    vectors = initial("warm_start", backbone, 4, seed=0, source=source)
+    assert source.prompt is not None and torch.equal(vectors, source.prompt.values)
+    vectors += 1
+    assert not torch.equal(vectors, source.prompt.values)
 
 
 @pytest.mark.parametrize(
@@ -88,10 +88,10 @@ def test_what_cannot_be_started_from_is_refused(name: str, length: int, what: di
 
 
 def test_a_prompt_to_start_from_must_fit() -> None:
-    one, other = tiny.backbone("gpt2"), tiny.backbone("gpt2", 1)
+    backbone, other = tiny.backbone("gpt2"), tiny.backbone("gpt2", 1)
     with pytest.raises(
         ForewordError, match="The prompt to start from has 4 positions and 5 are asked for; set --prompt-length 4"
     ):
-        initial("warm_start", one, 5, seed=0, source=given(one, 4))
+        initial("warm_start", backbone, 5, seed=0, source=init_source(backbone, 4))
     with pytest.raises(ForewordError, match="is another model"):
-        initial("warm_start", other, 4, seed=0, source=given(one, 4))
+        initial("warm_start", other, 4, seed=0, source=init_source(backbone, 4))

@@ -21,15 +21,15 @@ PRINTED = Number(
 
 
 def verdict(**changes: object) -> tuple[str, str]:
-    made = judge(replace(ENTRY, **changes), PRINTED)  # type: ignore[arg-type]
-    return made.word, made.reason
+    judgement = judge(replace(ENTRY, **changes), PRINTED)  # type: ignore[arg-type]
+    return judgement.word, judgement.reason
 
 
 def test_what_lies_within_the_margin_as_a_whole_agrees() -> None:
-    made = judge(ENTRY, PRINTED)
-    assert made.word == "agrees"
-    assert made.gap == pytest.approx(-0.2)
-    assert made.ci95 is not None and -MARGIN < made.ci95[0] < made.gap < made.ci95[1] < MARGIN
+    judgement = judge(ENTRY, PRINTED)
+    assert judgement.word == "agrees"
+    assert judgement.gap == pytest.approx(-0.2)
+    assert judgement.ci95 is not None and -MARGIN < judgement.ci95[0] < judgement.gap < judgement.ci95[1] < MARGIN
 
 
 def test_the_interval_joins_both_sides() -> None:
@@ -73,8 +73,8 @@ def test_what_cannot_be_said_says_why(changes: dict, reason: str) -> None:
 
 
 def test_a_stand_in_that_hits_the_number_is_no_agreement() -> None:
-    made = judge(replace(ENTRY, score=41.2, model="reference"), PRINTED)
-    assert made.word == "cannot say" and made.gap == pytest.approx(0.0)
+    judgement = judge(replace(ENTRY, score=41.2, model="reference"), PRINTED)
+    assert judgement.word == "cannot say" and judgement.gap == pytest.approx(0.0)
 
 
 def test_one_run_of_what_no_seed_changes_is_enough() -> None:

@@ -23,15 +23,15 @@ from foreword.util.errors import ForewordError
 class Deaf(transformers.LlamaForCausalLM):
     """Takes position ids and ignores them, as a wrapper that prepares its own does."""
 
-    def forward(self, input_ids: Any = None, position_ids: Any = None, **given: Any) -> Any:
-        return super().forward(input_ids=input_ids, **given)
+    def forward(self, input_ids: Any = None, position_ids: Any = None, **kwargs: Any) -> Any:
+        return super().forward(input_ids=input_ids, **kwargs)
 
 
 class Forgetful(transformers.LlamaForCausalLM):
     """Its cache loses the last position of each pass."""
 
-    def forward(self, input_ids: Any = None, position_ids: Any = None, **given: Any) -> Any:
-        out = super().forward(input_ids=input_ids, position_ids=position_ids, **given)
+    def forward(self, input_ids: Any = None, position_ids: Any = None, **kwargs: Any) -> Any:
+        out = super().forward(input_ids=input_ids, position_ids=position_ids, **kwargs)
         if out.past_key_values is not None:
             for layer in out.past_key_values.layers:
                 layer.keys.detach()[:, :, -1] = 0
@@ -47,18 +47,18 @@ class Cacheless(transformers.LlamaForCausalLM):
         position_ids: Any = None,
         past_key_values: Any = None,
         use_cache: Any = None,
-        **given: Any,
+        **kwargs: Any,
     ) -> Any:
         if past_key_values is not None:
             raise TypeError("forward() got an unexpected keyword argument 'past_key_values'")
-        return super().forward(input_ids=input_ids, position_ids=position_ids, use_cache=False, **given)
+        return super().forward(input_ids=input_ids, position_ids=position_ids, use_cache=False, **kwargs)
 
 
 class Mute(transformers.LlamaForCausalLM):
     """Computes its logits without calling its output layer."""
 
-    def forward(self, input_ids: Any = None, position_ids: Any = None, **given: Any) -> Any:
-        out = self.model(input_ids=input_ids, position_ids=position_ids, **given)
+    def forward(self, input_ids: Any = None, position_ids: Any = None, **kwargs: Any) -> Any:
+        out = self.model(input_ids=input_ids, position_ids=position_ids, **kwargs)
         logits = out.last_hidden_state @ self.lm_head.weight.T
         return transformers.modeling_outputs.CausalLMOutputWithPast(
             logits=logits, past_key_values=out.past_key_values, hidden_states=out.hidden_states
@@ -103,14 +103,14 @@ def test_a_broken_short_cut_is_found_and_not_taken(name: str) -> None:
     rows = tiny.rows(14, seed="broken", prefix=tiny.ids(3, "broken"), longest=10)
     start = tiny.soft(whole, 4)
     assert start is not None
-    wanted = whole.generate(start, rows, 6)
-    assert broken.generate(start, rows, 6) == wanted
-    assert [broken.generate(start, [row], 6)[0] for row in rows] == wanted
+    expected = whole.generate(start, rows, 6)
+    assert broken.generate(start, rows, 6) == expected
+    assert [broken.generate(start, [row], 6)[0] for row in rows] == expected
     assert broken.score(start, rows) == pytest.approx(whole.score(start, rows), rel=1e-4)
     gradients = []
-    for one in (broken, whole):
+    for backbone in (broken, whole):
         soft = start.clone().requires_grad_(True)
-        one.loss(soft, rows)[0].backward()  # type: ignore[no-untyped-call]
+        backbone.loss(soft, rows)[0].backward()  # type: ignore[no-untyped-call]
         gradients.append(soft.grad)
     assert float((gradients[0] - gradients[1]).norm() / gradients[1].norm()) < 1e-5  # type: ignore[operator,union-attr]
 
@@ -118,10 +118,10 @@ def test_a_broken_short_cut_is_found_and_not_taken(name: str) -> None:
 class StaleBart(transformers.BartForConditionalGeneration):
     """Its decoder's cache loses the last position of each pass."""
 
-    def forward(self, attention_mask: Any = None, **given: Any) -> Any:
-        out = super().forward(attention_mask=attention_mask, **given)
-        if given.get("past_key_values") is not None:
-            for layer in given["past_key_values"].self_attention_cache.layers:
+    def forward(self, attention_mask: Any = None, **kwargs: Any) -> Any:
+        out = super().forward(attention_mask=attention_mask, **kwargs)
+        if kwargs.get("past_key_values") is not None:
+            for layer in kwargs["past_key_values"].self_attention_cache.layers:
                 layer.keys[:, :, -1] = 0
         return out
 
@@ -158,9 +158,9 @@ def test_an_encoder_decoders_broken_cache_is_found_and_not_used(kind: Any, picks
         picks,
     )
     rows, soft = tiny.rows(12, seed="stale"), tiny.soft(whole, 3)
-    wanted = whole.generate(soft, rows, 6)
-    assert broken.generate(soft, rows, 6) == wanted
-    assert [broken.generate(soft, [row], 6)[0] for row in rows] == wanted
+    expected = whole.generate(soft, rows, 6)
+    assert broken.generate(soft, rows, 6) == expected
+    assert [broken.generate(soft, [row], 6)[0] for row in rows] == expected
     assert broken.score(soft, rows) == pytest.approx(whole.score(soft, rows), rel=1e-4)
 
 
@@ -168,18 +168,18 @@ def test_a_short_cut_wrongly_trusted_would_be_wrong() -> None:
     """The broken models are really broken: forced onto the short cut, their answers change."""
     whole, rows = tiny.backbone("llama"), tiny.rows(14, seed="broken", longest=10)
     soft = tiny.soft(whole, 4)
-    wanted = whole.generate(soft, rows, 6)
+    expected = whole.generate(soft, rows, 6)
     for kind, keeps in ((Deaf, True), (Deaf, False), (Forgetful, False)):
-        one = wrap("forced", fresh(kind), tiny.tokenizer())
-        one.engine.capabilities = replace(whole.engine.capabilities, shared_prefix=keeps)
-        assert one.generate(soft, rows, 6) != wanted
+        forced = wrap("forced", fresh(kind), tiny.tokenizer())
+        forced.engine.capabilities = replace(whole.engine.capabilities, shared_prefix=keeps)
+        assert forced.generate(soft, rows, 6) != expected
 
 
 def test_states_are_there_where_the_head_cannot_be_heard() -> None:
-    one = wrap("mute", fresh(Mute), tiny.tokenizer())
-    assert not one.engine.capabilities.logits_to_keep
+    mute = wrap("mute", fresh(Mute), tiny.tokenizer())
+    assert not mute.engine.capabilities.logits_to_keep
     heard = wrap("heard", fresh(transformers.LlamaForCausalLM), tiny.tokenizer())
-    assert np.abs(one.states(("ba lo", "tem na sho ku")) - heard.states(("ba lo", "tem na sho ku"))).max() < 1e-4
+    assert np.abs(mute.states(("ba lo", "tem na sho ku")) - heard.states(("ba lo", "tem na sho ku"))).max() < 1e-4
 
 
 # -- loading --------------------------------------------------------------------------------------------------------------
@@ -187,23 +187,29 @@ def test_states_are_there_where_the_head_cannot_be_heard() -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    found = tmp_path_factory.mktemp("model")
-    copy.deepcopy(tiny.model("llama")).save_pretrained(found)
-    tiny.tokenizer().save_pretrained(found)
-    return found
+    path = tmp_path_factory.mktemp("model")
+    copy.deepcopy(tiny.model("llama")).save_pretrained(path)
+    tiny.tokenizer().save_pretrained(path)
+    return path
 
 
 def test_a_folder_is_loaded(folder: Path) -> None:
-    one = load_backbone(str(folder), device="cpu")
-    assert (one.kind, one.hidden, one.vocab, one.window, one.eos) == ("causal", 32, tiny.WORDS, 160, (2,))
-    assert one.fingerprint == tiny.backbone("llama").fingerprint
+    backbone = load_backbone(str(folder), device="cpu")
+    assert (backbone.kind, backbone.hidden, backbone.vocab, backbone.window, backbone.eos) == (
+        "causal",
+        32,
+        tiny.WORDS,
+        160,
+        (2,),
+    )
+    assert backbone.fingerprint == tiny.backbone("llama").fingerprint
 
 
-def refusal(name: str, **given: Any) -> str:
-    with pytest.raises(ForewordError) as told:
-        load_backbone(name, **({"device": "cpu"} | given))
-    assert "\n" not in str(told.value)
-    return str(told.value)
+def refusal(name: str, **options: Any) -> str:
+    with pytest.raises(ForewordError) as caught:
+        load_backbone(name, **({"device": "cpu"} | options))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
 
 
 def test_what_cannot_be_loaded_is_refused_in_one_sentence(folder: Path, tmp_path: Path) -> None:
@@ -230,11 +236,11 @@ def test_damaged_folders_are_refused_in_one_sentence(folder: Path, tmp_path: Pat
     whole = (folder / "model.safetensors").read_bytes()
     assert "could not be loaded" in damaged(folder, tmp_path / "cut", model__safetensors=whole[:-500])
     assert "could not be loaded" in damaged(folder, tmp_path / "config", config__json=b"{")
-    told = damaged(folder, tmp_path / "pickle", model__safetensors=None, pytorch_model__bin=b"x")
-    assert "has no model.safetensors; foreword reads no pickles" in told
+    message = damaged(folder, tmp_path / "pickle", model__safetensors=None, pytorch_model__bin=b"x")
+    assert "has no model.safetensors; foreword reads no pickles" in message
 
 
 def test_rows_are_the_same_through_a_folder(folder: Path) -> None:
-    one, memory = load_backbone(str(folder), device="cpu"), tiny.backbone("llama")
+    loaded, memory = load_backbone(str(folder), device="cpu"), tiny.backbone("llama")
     rows: Sequence[Row] = tiny.rows(4, seed="folder")
-    assert one.score(None, rows) == memory.score(None, rows)
+    assert loaded.score(None, rows) == memory.score(None, rows)

@@ -45,25 +45,25 @@ def test_every_place_is_worked_on_once_whatever_the_memory_holds(
             raise MemoryError
         return [10 * place for place in places]
 
-    found = list(budget.run(lengths, work, batch_size=batch_size, free=lambda: None))
-    assert sorted(place for places, _ in found for place in places) == list(range(len(lengths)))
-    assert all(told == [10 * place for place in places] and len(places) <= batch_size for places, told in found)
+    batches = list(budget.run(lengths, work, batch_size=batch_size, free=lambda: None))
+    assert sorted(place for places, _ in batches for place in places) == list(range(len(lengths)))
+    assert all(results == [10 * place for place in places] and len(places) <= batch_size for places, results in batches)
     assert failed == sorted(failed, reverse=True) and len(set(failed)) == len(failed), "each try is smaller"
     assert budget.tokens == tokens if not failed else budget.tokens <= failed[-1] // 2
 
 
 def test_memory_is_freed_before_the_next_try_and_finished_batches_stay() -> None:
-    said: list[object] = []
+    events: list[object] = []
 
     def work(places: list[int]) -> int:
-        said.append(len(places))
-        if said == [4, 4]:  # the second batch fails once
+        events.append(len(places))
+        if events == [4, 4]:  # the second batch fails once
             raise full()
         return len(places)
 
     budget = Budget(1000)
-    done = [len(places) for places, _ in budget.run([5] * 10, work, batch_size=4, free=lambda: said.append("freed"))]
-    assert said == [4, 4, "freed", 2, 2, 2] and done == [4, 2, 2, 2] and budget.tokens == 10
+    done = [len(places) for places, _ in budget.run([5] * 10, work, batch_size=4, free=lambda: events.append("freed"))]
+    assert events == [4, 4, "freed", 2, 2, 2] and done == [4, 2, 2, 2] and budget.tokens == 10
 
 
 def test_a_row_that_does_not_fit_alone_is_refused() -> None:
@@ -98,37 +98,37 @@ from foreword.data.template import Template
 
 torch.set_num_threads(1)
 choices, count, spare = eval(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-one = tiny.backbone("gpt2")
+backbone = tiny.backbone("gpt2")
 examples = [Example(str(i), {"input": " ".join(["ba lo", "tem ri", "na"][(i * k) % 3] for k in range(12))}, (), choices)
             for i in range(count)]
-layout = Layout(one, Template(), METHODS["pt"], soft=3, reserve=4)
+layout = Layout(backbone, Template(), METHODS["pt"], soft=3, reserve=4)
 laid = [layout.lay(example) for example in examples]
-seen = []
+sizes = []
 scores, admits = Backbone.score, SharedPrefixDecoder.admit
 
 def scored(self, soft, rows):
-    seen.append(len(rows))
+    sizes.append(len(rows))
     return scores(self, soft, rows)
 
 def admitted(self, entries, expected=()):
-    seen.append(len(entries))
+    sizes.append(len(entries))
     return admits(self, entries, expected)
 
 Backbone.score, SharedPrefixDecoder.admit = scored, admitted
 
 def answers():
-    seen.clear()
-    return predict(one, Template(), tiny.soft(one, 3), laid, longest=3, batch_size=count).outputs
+    sizes.clear()
+    return predict(backbone, Template(), tiny.soft(backbone, 3), laid, longest=3, batch_size=count).outputs
 
-predict(one, Template(), tiny.soft(one, 3), laid[:2], longest=3, batch_size=2)
+predict(backbone, Template(), tiny.soft(backbone, 3), laid[:2], longest=3, batch_size=2)
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 unlimited = resource.getrlimit(resource.RLIMIT_AS)
 resource.setrlimit(resource.RLIMIT_AS, (used + spare * 2**20, unlimited[1]))
 short = answers()
-tried = list(seen)
+tried = list(sizes)
 resource.setrlimit(resource.RLIMIT_AS, unlimited)
 assert answers() == short, "the memory changes no answer"
-print(max(seen), tried[0], min(tried), sum(tried) - count * max(1, len(choices)))
+print(max(sizes), tried[0], min(tried), sum(tried) - count * max(1, len(choices)))
 """
 
 
@@ -136,13 +136,13 @@ print(max(seen), tried[0], min(tried), sum(tried) - count * max(1, len(choices))
 @pytest.mark.parametrize("choices", [(), ("ba", "tem")])
 def test_answers_are_the_same_where_memory_is_really_short(choices: tuple[str, ...]) -> None:
     """The process is left too little address space for the whole batch: torch's allocator fails, smaller batches go through."""
-    told = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", SHORT, repr(choices), "600", "12"],
         capture_output=True,
         text=True,
         cwd=TESTS,
         check=False,
     )
-    assert told.returncode == 0, told.stderr
-    whole, first, least, again = map(int, told.stdout.split())
+    assert completed.returncode == 0, completed.stderr
+    whole, first, least, again = map(int, completed.stdout.split())
     assert whole == first == 600 and least < 600 and again >= 600, "the whole batch was tried, and went again in parts"

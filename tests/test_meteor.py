@@ -30,8 +30,8 @@ def fake_java(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> Non
 
 
 def says(*rows: list[int]) -> str:
-    told = "\\n".join(" ".join(f"{one:.1f}" for one in row) for row in rows)
-    return f'cat > "$(dirname "$0")/seen"; printf "{told}\\n"'
+    output = "\\n".join(" ".join(f"{count:.1f}" for count in row) for row in rows)
+    return f'cat > "$(dirname "$0")/seen"; printf "{output}\\n"'
 
 
 def test_the_score_by_hand() -> None:
@@ -47,14 +47,14 @@ def test_the_score_by_hand() -> None:
 def test_texts_go_to_the_program_and_its_counts_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_java(tmp_path, monkeypatch, says(CAT, SAME))
     assert meteor.here() and meteor.note() == {}
-    found = meteor.counts(["a", "b ||| b"], [["a\nx", "c"], ["b"]])
+    counts = meteor.counts(["a", "b ||| b"], [["a\nx", "c"], ["b"]])
     assert (tmp_path / "seen").read_text() == "SCORE ||| a x ||| c ||| a\nSCORE ||| b ||| b  | | |  b\n"
-    assert found[0].tolist() == CAT
-    assert found[1, 20] == 0, "a match from end to end has no chunk that could break up a set"
-    one = METRICS["meteor"]
-    rows = one.numbers(["a", "b"], [["a"], ["b"]])
-    assert one.per_example(rows)[1] == one.best == 100.0
-    assert 0 < one.per_example(rows)[0] < one.from_sums(rows.sum(axis=0)) < 100
+    assert counts[0].tolist() == CAT
+    assert counts[1, 20] == 0, "a match from end to end has no chunk that could break up a set"
+    metric = METRICS["meteor"]
+    rows = metric.numbers(["a", "b"], [["a"], ["b"]])
+    assert metric.per_example(rows)[1] == metric.best == 100.0
+    assert 0 < metric.per_example(rows)[0] < metric.from_sums(rows.sum(axis=0)) < 100
     assert meteor.counts([], []).shape == (0, meteor.COUNTS)
 
 
@@ -91,18 +91,18 @@ def test_the_score_of_every_golden_set(name: str) -> None:
     corpora = json.loads((GOLDEN / name / "corpus.json").read_text(encoding="utf-8"))["corpora"]
     outputs, references = [row["prediction"] for row in rows], [row["references"] for row in rows]
     if name == "webnlg":
-        outputs = [webnlg_text(one) for one in outputs]
-        references = [[webnlg_text(one) for one in accepted[:3]] for accepted in references]
+        outputs = [webnlg_text(output) for output in outputs]
+        references = [[webnlg_text(reference) for reference in accepted[:3]] for accepted in references]
     if name == "e2e":
         outputs = tokenised(outputs)
-        words = iter(tokenised([one for accepted in references for one in accepted]))
+        words = iter(tokenised([reference for accepted in references for reference in accepted]))
         references = [[next(words) for _ in accepted] for accepted in references]
     counted = dict(zip([row["id"] for row in rows], meteor.counts(outputs, references), strict=True))
-    seen = 0
+    set_count = 0
     for entry in corpora:
         official = entry["scores"].get("meteor", entry["scores"].get("METEOR"))
         if "case_ids" in entry and official is not None:
-            seen += 1
-            sums = np.sum([counted[one] for one in entry["case_ids"]], axis=0)
+            set_count += 1
+            sums = np.sum([counted[case_id] for case_id in entry["case_ids"]], axis=0)
             assert float(meteor.score(sums)) == pytest.approx(official, rel=1e-9), entry["name"]
-    assert seen >= 3
+    assert set_count >= 3

@@ -125,48 +125,50 @@ def test_a_former_name_is_read_as_the_name_of_today() -> None:
 
 
 def test_the_seed_matters_where_something_is_drawn() -> None:
-    told = {
+    random_by_label = {
         label: read(label).random()
         for label in ("zero", "icl", "icl:dense", "icl:random", "few", "pt", "ipt", "ipt-fixed")
     }
-    assert [label for label, random in told.items() if not random] == ["zero", "icl", "icl:dense"]
+    assert [label for label, random in random_by_label.items() if not random] == ["zero", "icl", "icl:dense"]
 
 
 # -- contexts -------------------------------------------------------------------------------------------------------------
 
 
-def find(one: Example, k: int) -> list[Found]:
-    return make("bm25", POOL).find(one, k)
+def find(query: Example, k: int) -> list[Found]:
+    return make("bm25", POOL).find(query, k)
 
 
 @pytest.mark.parametrize("label", ["zero", "few:2", "icl:2", "pt", "ipt:2", "ipt-fixed:2"])
 def test_segments_follow_from_the_row(label: str) -> None:
     row = read(label)
-    made = context(row, TEMPLATE, example("new"), soft=7, fixed=POOL[:2], find=find)
-    assert [one.length for one in made.segments if isinstance(one, Vectors)] == ([7] if row.soft else [])
-    assert [one.text for one in made.segments if isinstance(one, Instruction)] == (
+    prompt_context = context(row, TEMPLATE, example("new"), soft=7, fixed=POOL[:2], find=find)
+    assert [segment.length for segment in prompt_context.segments if isinstance(segment, Vectors)] == (
+        [7] if row.soft else []
+    )
+    assert [segment.text for segment in prompt_context.segments if isinstance(segment, Instruction)] == (
         ["Answer.\n"] if row.instruction else []
     )
-    demonstrations = [one for one in made.segments if isinstance(one, Demonstration)]
+    demonstrations = [segment for segment in prompt_context.segments if isinstance(segment, Demonstration)]
     assert len(demonstrations) == row.k
-    for one in demonstrations:
-        source = next(known for known in POOL if known.id == one.id)
-        assert one.text == TEMPLATE.demonstration(source)
-        assert one.shared == (row.demonstrations == "fixed")
-        assert (one.similarity is not None) == (row.demonstrations == "retrieved")
+    for demonstration in demonstrations:
+        source = next(known for known in POOL if known.id == demonstration.id)
+        assert demonstration.text == TEMPLATE.demonstration(source)
+        assert demonstration.shared == (row.demonstrations == "fixed")
+        assert (demonstration.similarity is not None) == (row.demonstrations == "retrieved")
 
 
 def test_an_instruction_that_is_not_there_says_nothing() -> None:
-    made = context(read("zero"), replace(TEMPLATE, instruction=""), example("new"))
-    assert made.segments == ()
+    prompt_context = context(read("zero"), replace(TEMPLATE, instruction=""), example("new"))
+    assert prompt_context.segments == ()
 
 
 def test_the_most_similar_demonstration_stands_last() -> None:
-    made = context(read("icl:3"), TEMPLATE, example("new", "what is e3"), find=find)
-    assert [one.id for one in made.segments if isinstance(one, Demonstration)][-1] != "e3", (
+    prompt_context = context(read("icl:3"), TEMPLATE, example("new", "what is e3"), find=find)
+    assert [segment.id for segment in prompt_context.segments if isinstance(segment, Demonstration)][-1] != "e3", (
         "that one asks the same question"
     )
-    similarities = [one.similarity for one in made.segments if isinstance(one, Demonstration)]
+    similarities = [segment.similarity for segment in prompt_context.segments if isinstance(segment, Demonstration)]
     assert similarities == sorted(similarities)  # type: ignore[type-var]
 
 
@@ -176,17 +178,19 @@ def test_the_most_similar_demonstration_stands_last() -> None:
     st.integers(1, 4),
     st.sampled_from(["few", "ipt-fixed"]),
 )
-def test_fixed_demonstrations_never_hold_the_question(texts: list[int], asked: int, k: int, name: str) -> None:
+def test_fixed_demonstrations_never_hold_the_question(
+    texts: list[int], question_number: int, k: int, name: str
+) -> None:
     pool = [example(f"p{place}", f"text {number}") for place, number in enumerate(texts)]
     row = replace(read(name), k=k)
-    for one in [*pool, example("new", f"text {asked}")]:
-        made = context(row, TEMPLATE, one, fixed=pool)
-        demonstrations = [segment for segment in made.segments if isinstance(segment, Demonstration)]
+    for query in [*pool, example("new", f"text {question_number}")]:
+        prompt_context = context(row, TEMPLATE, query, fixed=pool)
+        demonstrations = [segment for segment in prompt_context.segments if isinstance(segment, Demonstration)]
         assert len(demonstrations) <= k
         for shown in demonstrations:
             source = next(known for known in pool if known.id == shown.id)
-            assert source.id != one.id and source.question != one.question
-            assert TEMPLATE.ask(one) not in shown.text.splitlines()
+            assert source.id != query.id and source.question != query.question
+            assert TEMPLATE.ask(query) not in shown.text.splitlines()
 
 
 @pytest.mark.parametrize("retriever", RETRIEVERS)
@@ -196,14 +200,14 @@ def test_retrieved_demonstrations_never_hold_the_question(retriever: str) -> Non
     def encode(texts: Sequence[str]):  # type: ignore[no-untyped-def]
         return numpy.array([[len(text), sum(map(ord, text)) % 7, 1.0] for text in texts], dtype=numpy.float32)
 
-    found = make(retriever, pool, encode=encode)
-    for one in [*pool, example("new", "text 2")]:
-        made = context(read("icl:3"), TEMPLATE, one, find=found.find)
-        demonstrations = [segment for segment in made.segments if isinstance(segment, Demonstration)]
+    searcher = make(retriever, pool, encode=encode)
+    for query in [*pool, example("new", "text 2")]:
+        prompt_context = context(read("icl:3"), TEMPLATE, query, find=searcher.find)
+        demonstrations = [segment for segment in prompt_context.segments if isinstance(segment, Demonstration)]
         assert demonstrations
         for shown in demonstrations:
-            assert shown.id != one.id
-            assert TEMPLATE.ask(one) != TEMPLATE.ask(next(known for known in pool if known.id == shown.id))
+            assert shown.id != query.id
+            assert TEMPLATE.ask(query) != TEMPLATE.ask(next(known for known in pool if known.id == shown.id))
 
 
 def test_retrieval_needs_a_retriever() -> None:

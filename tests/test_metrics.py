@@ -25,7 +25,9 @@ from foreword.util.errors import ForewordError
 
 GOLDEN = Path(__file__).parents[2] / "shared" / "golden"
 # Those that read facts: tests/test_golden.py; METEOR, which starts a Java program: tests/test_meteor.py.
-ALL = sorted(name for name, one in METRICS.items() if not one.needs and "meteor" not in name and not one.absence())
+ALL = sorted(
+    name for name, entry in METRICS.items() if not entry.needs and "meteor" not in name and not entry.absence()
+)
 KNOWN = {"accuracy", "bleu", "bleu_lower", "chrf", "exact_match", "rouge_l", "squad_em", "token_f1"}
 KNOWN |= {"json_valid", "json_fields", "json_exact", "mrpc_f1", "qqp_f1", "cb_f1", "multirc_f1"}
 
@@ -69,8 +71,8 @@ def fitting(each: Metric, rows: list[Any]) -> tuple[list[str], list[list[str]]]:
     texts = own(each)
     if not texts:
         return outputs, references
-    truths = [[texts[sum(map(len, one)) % len(texts)]] for one in references]
-    known = [texts[len(one) % len(texts)] if len(one) % 5 < 3 else one for one in outputs]
+    truths = [[texts[sum(map(len, accepted)) % len(texts)]] for accepted in references]
+    known = [texts[len(output) % len(texts)] if len(output) % 5 < 3 else output for output in outputs]
     return known, truths
 
 
@@ -82,7 +84,7 @@ def own(each: Metric) -> tuple[str, ...]:
 def streams(references: list[list[str]]) -> list[list[str | None]]:
     """References example by example, as sacrebleu wants them: stream by stream, None where an example has no more."""
     width = max(map(len, references))
-    return [[one[k] if k < len(one) else None for one in references] for k in range(width)]
+    return [[accepted[k] if k < len(accepted) else None for accepted in references] for k in range(width)]
 
 
 def noisy_set(size: int, seed: int = 0) -> tuple[list[str], list[list[str]]]:
@@ -92,7 +94,7 @@ def noisy_set(size: int, seed: int = 0) -> tuple[list[str], list[list[str]]]:
     references = [
         [" ".join(rng.choices(words, k=rng.randint(1, 25))) for _ in range(rng.randint(1, 4))] for _ in range(size)
     ]
-    outputs = [" ".join(w for w in rng.choice(one).split() if rng.random() < 0.8) for one in references]
+    outputs = [" ".join(w for w in rng.choice(accepted).split() if rng.random() < 0.8) for accepted in references]
     return outputs, references
 
 
@@ -123,7 +125,7 @@ def test_importing_the_shelf_loads_no_scoring_library() -> None:
 
 def test_perfect_answers_score_the_best_value(each: Metric) -> None:
     answers = own(each) or SENTENCES
-    references = [[one] if own(each) else [SENTENCES[k - 1], one] for k, one in enumerate(answers)]
+    references = [[answer] if own(each) else [SENTENCES[k - 1], answer] for k, answer in enumerate(answers)]
     statistics = each.statistics(answers, references)
     if each.of_set:
         worse = each.statistics([*answers[1:], answers[0]], references)
@@ -138,8 +140,8 @@ def test_wrong_answers_score_less(each: Metric) -> None:
     answers = own(each) or SENTENCES
     wrong = [answers[k - 1] for k in range(len(answers))]
     if each.samples:  # any answer of the form may be right for a metric of the form alone; half of one has no form
-        wrong = [one[: len(one) // 2] for one in answers]
-    assert each.score(wrong, [[one] for one in answers]) < 30
+        wrong = [answer[: len(answer) // 2] for answer in answers]
+    assert each.score(wrong, [[answer] for answer in answers]) < 30
 
 
 def test_a_signature_is_one_line_and_the_source_is_said(each: Metric) -> None:
@@ -188,10 +190,10 @@ def test_rows_add_up_stay_in_range_and_know_no_order(rows: list[Any]) -> None:
 
 def test_a_metric_that_cannot_run_here_is_left_out_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("foreword.metrics.meteor._jar", lambda: None)
-    found = scores_of(("bleu", "meteor", "chrf"), ["a b c d"], [["a b c d"]], [{}])
-    assert found.whole == {"bleu": pytest.approx(100.0), "chrf": pytest.approx(100.0)}
-    assert found.statistics.shape == (1, 10) and set(found.own) == set(found.signatures) == {"bleu", "chrf"}
-    assert len(found.absent) == 1 and found.absent[0].startswith("Not scored by meteor: METEOR needs a library")
+    scores = scores_of(("bleu", "meteor", "chrf"), ["a b c d"], [["a b c d"]], [{}])
+    assert scores.whole == {"bleu": pytest.approx(100.0), "chrf": pytest.approx(100.0)}
+    assert scores.statistics.shape == (1, 10) and set(scores.own) == set(scores.signatures) == {"bleu", "chrf"}
+    assert len(scores.absent) == 1 and scores.absent[0].startswith("Not scored by meteor: METEOR needs a library")
     with pytest.raises(ForewordError, match=r"The metric 'meteor' decides here and cannot run: .*foreword\[coco\]"):
         scores_of(("meteor", "bleu"), ["a"], [["a"]], [{}])
 
@@ -309,13 +311,16 @@ def test_labels_by_hand() -> None:
     yes, no = "equivalent", "not_equivalent"
     truths = [[yes], [yes], [no], [no], [yes]]
     # right, missed, said wrongly, an answer that is no label (so it counts as said wrongly), no label (as missed)
-    said = [yes, no, yes, "maybe", "Equivalent"]
+    predictions = [yes, no, yes, "maybe", "Equivalent"]
     f1 = METRICS["mrpc_f1"]
-    assert f1.score(said, truths) == pytest.approx(100 * 2 * 1 / (3 + 3))
-    assert f1.per_example(f1.statistics(said, truths)).tolist() == [100.0, 0.0, 0.0, 0.0, 0.0]
+    assert f1.score(predictions, truths) == pytest.approx(100 * 2 * 1 / (3 + 3))
+    assert f1.per_example(f1.statistics(predictions, truths)).tolist() == [100.0, 0.0, 0.0, 0.0, 0.0]
     # entailment 2 * 1 / (2 + 1), contradiction 0, neutral 2 * 1 / (1 + 2); the third answer is no class
-    said, truths = ["entailment", "entailment", "dunno", "neutral"], [["entailment"], ["neutral"], ["contradiction"]]
-    score = METRICS["cb_f1"].score(said, [*truths, ["neutral"]])
+    predictions, truths = (
+        ["entailment", "entailment", "dunno", "neutral"],
+        [["entailment"], ["neutral"], ["contradiction"]],
+    )
+    score = METRICS["cb_f1"].score(predictions, [*truths, ["neutral"]])
     assert score == pytest.approx(100 * (2 / 3 + 0 + 2 / 3) / 3)
     with pytest.raises(ForewordError, match="reference 'yes', but its labels are not_duplicate, duplicate"):
         METRICS["qqp_f1"].score(["duplicate"], [["yes"]])
@@ -338,10 +343,10 @@ def test_json_by_hand() -> None:
         '{"a":' * 100_000: (0, 0, 0, 0),
         f'{{"count": {"9" * 9000}}}': (0, 0, 0, 0),
     }
-    for answer, (valid, right, said, exact) in cases.items():
+    for answer, (valid, right, predicted, exact) in cases.items():
         assert METRICS["json_valid"].score([answer], [[truth]]) == 100 * valid, answer
         assert METRICS["json_exact"].score([answer], [[truth]]) == 100 * exact, answer
-        assert METRICS["json_fields"].statistics([answer], [[truth]]).tolist() == [[right, said, 4]], answer
+        assert METRICS["json_fields"].statistics([answer], [[truth]]).tolist() == [[right, predicted, 4]], answer
     pooled = METRICS["json_fields"].score(list(cases), [[truth]] * len(cases))
     assert pooled == pytest.approx(100 * 2 * 7 / (11 + 4 * len(cases)))
     one_is_not_true = METRICS["json_fields"].score(['{"a": 1, "b": [1, 2]}'], [['{"a": true, "b": [2, 1]}']])
@@ -376,16 +381,18 @@ def objects(path: str) -> list[dict[str, Any]]:
 def test_squad_equals_the_official_script() -> None:
     cases, corpora = golden("squad_mrqa")
     for name, key in (("squad_em", "exact_match"), ("token_f1", "f1")):
-        one = METRICS[name]
-        rows = one.statistics([c["prediction"] for c in cases.values()], [c["answers"] for c in cases.values()])
+        squad_metric = METRICS[name]
+        rows = squad_metric.statistics(
+            [c["prediction"] for c in cases.values()], [c["answers"] for c in cases.values()]
+        )
         theirs = [c["out"]["squad_v1.1"][key] for c in cases.values()]
         assert len(theirs) > 300
-        assert one.per_example(rows) == pytest.approx(theirs, rel=1e-9, abs=1e-9)
+        assert squad_metric.per_example(rows) == pytest.approx(theirs, rel=1e-9, abs=1e-9)
         place = {case: k for k, case in enumerate(cases)}
         whole = [corpus for corpus in corpora if not corpus["missing_predictions"]]
         assert len(whole) >= 10
         for corpus in whole:
-            ours = one.from_sums(rows[[place[case] for case in corpus["case_ids"]]].sum(axis=0))
+            ours = squad_metric.from_sums(rows[[place[case] for case in corpus["case_ids"]]].sum(axis=0))
             assert ours == pytest.approx(corpus["scores"]["squad_v1.1"][key], rel=1e-9), corpus["name"]
 
 
@@ -398,14 +405,14 @@ def test_label_scores_equal_t5s() -> None:
         "boolq": {"accuracy": "accuracy"},
         "rte": {"accuracy": "accuracy"},
     }
-    seen = dict.fromkeys(scored, 0)
+    counts = dict.fromkeys(scored, 0)
     for case in cases.values():
         for key, name in scored.get(case["task"], {}).items():
-            seen[case["task"]] += 1
+            counts[case["task"]] += 1
             truths = [[case["label_classes"][k]] for k in case["targets"]]
             ours = METRICS[name].score(case["predictions"], truths)
             assert ours == pytest.approx(case["out"]["t5"][key], rel=1e-9, abs=1e-9), (case["id"], name)
-    assert all(count > 5 for count in seen.values()), seen
+    assert all(count > 5 for count in counts.values()), counts
 
 
 def test_multirc_f1_equals_t5s() -> None:
@@ -413,7 +420,7 @@ def test_multirc_f1_equals_t5s() -> None:
     for case in cases.values():
         items = case["items"]
         ours = METRICS["multirc_f1"].score(
-            [one["prediction"] for one in items], [[("False", "True")[one["label"]]] for one in items]
+            [item["prediction"] for item in items], [[("False", "True")[item["label"]]] for item in items]
         )
         assert ours == pytest.approx(case["out"]["t5"]["f1"], rel=1e-9, abs=1e-9), case["id"]
     assert len(cases) > 100
@@ -422,10 +429,12 @@ def test_multirc_f1_equals_t5s() -> None:
 def test_record_equals_t5s_squad() -> None:
     cases, _ = golden("record")
     for name, key in (("squad_em", "em"), ("token_f1", "f1")):
-        one = METRICS[name]
-        rows = one.statistics([c["prediction"] for c in cases.values()], [c["answers"] for c in cases.values()])
+        squad_metric = METRICS[name]
+        rows = squad_metric.statistics(
+            [c["prediction"] for c in cases.values()], [c["answers"] for c in cases.values()]
+        )
         theirs = [case["out"]["t5"][key] for case in cases.values()]
-        assert one.per_example(rows) == pytest.approx(theirs, rel=1e-9, abs=1e-9)
+        assert squad_metric.per_example(rows) == pytest.approx(theirs, rel=1e-9, abs=1e-9)
 
 
 def test_totto_bleu_equals_the_official_script() -> None:
@@ -439,8 +448,8 @@ def test_totto_bleu_equals_the_official_script() -> None:
     theirs = [case["out"]["bleu_single"] for case in cases.values()]
     assert len(theirs) > 200
     # Each case is a corpus of one line there, so without effective order: from_sums, not per_example.
-    assert bleu.from_sums(rows) == pytest.approx([one["score"] for one in theirs], rel=1e-9, abs=1e-9)
-    assert rows[:, 2:6].tolist() == [one["counts"] for one in theirs]
+    assert bleu.from_sums(rows) == pytest.approx([official["score"] for official in theirs], rel=1e-9, abs=1e-9)
+    assert rows[:, 2:6].tolist() == [official["counts"] for official in theirs]
     place = {case: k for k, case in enumerate(cases)}
     scored = [corpus for corpus in corpora if "bleu" in corpus.get("scores", {})]
     assert len(scored) >= 10

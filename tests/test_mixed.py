@@ -23,72 +23,72 @@ from foreword.util.errors import ForewordError
 EVERY = (*tiny.CAUSAL, "mamba", *tiny.SEQ2SEQ)
 
 
-def prompts(one: Backbone, count: int, longest: int = 7) -> list[Tensor | None]:
+def prompts(backbone: Backbone, count: int, longest: int = 7) -> list[Tensor | None]:
     """Soft prompts of 1 to `longest` positions, no two alike; one of them is none at all."""
-    made = [tiny.soft(one, 1 + (3 * seed) % longest, seed) for seed in range(count)]
-    return [None, *made[1:]] if count > 1 else made
+    softs = [tiny.soft(backbone, 1 + (3 * seed) % longest, seed) for seed in range(count)]
+    return [None, *softs[1:]] if count > 1 else softs
 
 
-def alone(one: Backbone, softs: Sequence[Tensor | None], rows: Sequence[Row], longest: int) -> list[list[int]]:
-    return [one.generate(soft, [row], longest)[0] for soft, row in zip(softs, rows, strict=True)]
+def alone(backbone: Backbone, softs: Sequence[Tensor | None], rows: Sequence[Row], longest: int) -> list[list[int]]:
+    return [backbone.generate(soft, [row], longest)[0] for soft, row in zip(softs, rows, strict=True)]
 
 
 @pytest.mark.parametrize("family", EVERY)
 @pytest.mark.parametrize("bos", [False, True])
 def test_each_row_is_answered_as_its_prompt_answers_it_alone(family: str, bos: bool) -> None:
-    one = tiny.backbone(family, 0, bos)
+    backbone = tiny.backbone(family, 0, bos)
     rows = tiny.rows(12, seed="mixed", longest=9, answer=0)
-    softs = [prompts(one, 5)[place * 3 % 5] for place in range(12)]
-    wanted = alone(one, softs, rows, 5)
-    assert one.generate(softs, rows, 5) == wanted
-    assert one.generate(softs[::-1], rows[::-1], 5) == wanted[::-1]
-    assert one.generate(softs[0], rows, 5) != wanted, "the prompts must matter"
+    softs = [prompts(backbone, 5)[place * 3 % 5] for place in range(12)]
+    expected = alone(backbone, softs, rows, 5)
+    assert backbone.generate(softs, rows, 5) == expected
+    assert backbone.generate(softs[::-1], rows[::-1], 5) == expected[::-1]
+    assert backbone.generate(softs[0], rows, 5) != expected, "the prompts must matter"
 
 
 @pytest.mark.parametrize("count", [1, 4, 16, 64])
 @pytest.mark.parametrize("family", ["gpt2", "opt", "bloom", "llama", "t5"])
 def test_so_it_is_with_few_and_many_prompts(family: str, count: int) -> None:
-    one = tiny.backbone(family)
+    backbone = tiny.backbone(family)
     rows = tiny.rows(64, seed=f"count {count}", longest=9, answer=0)
-    found = prompts(one, count)
-    softs = [found[place % count] for place in range(64)]
-    assert one.generate(softs, rows, 4) == alone(one, softs, rows, 4)
+    distinct = prompts(backbone, count)
+    softs = [distinct[place % count] for place in range(64)]
+    assert backbone.generate(softs, rows, 4) == alone(backbone, softs, rows, 4)
 
 
 @pytest.mark.parametrize("family", EVERY)
 def test_so_it_is_with_other_words_behind_each_prompt(family: str) -> None:
-    one = tiny.backbone(family)
+    backbone = tiny.backbone(family)
     prefixes = [(), tiny.ids(3, "mixed a"), tiny.ids(8, "mixed b")]
     rows = [row for place in range(3) for row in tiny.rows(3, seed=place, prefix=prefixes[place], longest=6)]
-    softs = [prompts(one, 4)[place % 4] for place in range(9)]
-    assert one.generate(softs, rows, 4) == alone(one, softs, rows, 4)
+    softs = [prompts(backbone, 4)[place % 4] for place in range(9)]
+    assert backbone.generate(softs, rows, 4) == alone(backbone, softs, rows, 4)
 
 
 @pytest.mark.parametrize("family", ["gemma2", "gemma3", "gemma3n", "mistral", "gpt_neo"])
 def test_so_it_is_beyond_a_sliding_window(family: str) -> None:
-    one = tiny.backbone(family)
+    backbone = tiny.backbone(family)
     rows = [Row((), tiny.ids(size, f"far {place}")) for place, size in enumerate([2, 2, 9, 9, 13, 13])]
-    softs = [tiny.soft(one, (3, 11)[place % 2], place) for place in range(6)]
-    assert one.generate(softs, rows, 8) == alone(one, softs, rows, 8)
+    softs = [tiny.soft(backbone, (3, 11)[place % 2], place) for place in range(6)]
+    assert backbone.generate(softs, rows, 8) == alone(backbone, softs, rows, 8)
 
 
 @pytest.mark.parametrize("family", tiny.SEQ2SEQ)
 def test_so_it_is_with_prompts_on_either_side_of_the_encoders_input(family: str) -> None:
-    one = tiny.backbone(family, 0, True)
+    backbone = tiny.backbone(family, 0, True)
     rows = [Row((), row.own, (), append=bool(place % 2)) for place, row in enumerate(tiny.rows(8, seed="sides"))]
-    softs = [prompts(one, 3)[place % 3] for place in range(8)]
-    assert one.generate(softs, rows, 4) == alone(one, softs, rows, 4)
+    softs = [prompts(backbone, 3)[place % 3] for place in range(8)]
+    assert backbone.generate(softs, rows, 4) == alone(backbone, softs, rows, 4)
 
 
 @pytest.mark.parametrize("family", EVERY)
 def test_scores_are_those_of_each_prompt_alone(family: str) -> None:
-    one = tiny.backbone(family)
+    backbone = tiny.backbone(family)
     rows = tiny.rows(5, seed="mixed scores") + tiny.rows(4, seed="more", prefix=tiny.ids(4, "more"))
-    softs = [prompts(one, 4)[place % 4] for place in range(9)]
-    wanted = [one.score(soft, [row])[0] for soft, row in zip(softs, rows, strict=True)]
-    assert one.score(softs, rows) == pytest.approx(wanted, rel=1e-5)
-    assert one.score(softs[0], rows) != pytest.approx(wanted, rel=1e-3)
-    assert one.score([], []) == [] == one.generate([], [], 3)
+    softs = [prompts(backbone, 4)[place % 4] for place in range(9)]
+    expected = [backbone.score(soft, [row])[0] for soft, row in zip(softs, rows, strict=True)]
+    assert backbone.score(softs, rows) == pytest.approx(expected, rel=1e-5)
+    assert backbone.score(softs[0], rows) != pytest.approx(expected, rel=1e-3)
+    assert backbone.score([], []) == [] == backbone.generate([], [], 3)
 
 
 # How rows are read beside their prefixes: tokens at once, scores at once, bytes for which a prefix is held once (tiny models' prompts would
@@ -108,8 +108,8 @@ READ = {
 def test_logits_of_a_mixed_batch_are_the_plain_ones(family: str, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not only the likeliest token: all logits, token after token, equal those of each row alone in one sequence, however many
     tokens are read at once; beyond a sliding window, too, but in the library's cache, where such rows are not mixed."""
-    one = wrap(family, tiny.model(family), tiny.tokenizer())  # nothing is kept yet
-    engine: Any = one.engine
+    backbone = wrap(family, tiny.model(family), tiny.tokenizer())  # nothing is kept yet
+    engine: Any = backbone.engine
     assert engine.capabilities.shared_prefix == engine.capabilities.packed_sequence
     if READ[how] is None:
         monkeypatch.setattr(engine, "capabilities", replace(engine.capabilities, shared_prefix=False))
@@ -119,12 +119,12 @@ def test_logits_of_a_mixed_batch_are_the_plain_ones(family: str, how: str, monke
         for name, value in zip(("SLICE", "SCORES_OF_PROCESSOR"), READ[how] or (), strict=False):
             monkeypatch.setattr(shared_prefix_decoder if name == "SLICE" else blocks, name, value)
         monkeypatch.setattr(engine, "worth", (READ[how] or (0,))[-1])
-    made = tiny.rows(11, seed=1, longest=7 if how == "cache" else 40)
-    rows = [Row(row.prefix, row.own, tiny.ids(4, place)) for place, row in enumerate(made)]
-    softs = [prompts(one, 3)[place % 3 if place < 9 else 1] for place in range(11)]
-    found = engine.forced_logits(softs, rows, 4)
-    wanted = torch.stack([engine.joined_logits(soft, [row])[0] for soft, row in zip(softs, rows, strict=True)])
-    assert float((found - wanted).abs().max() / wanted.abs().max()) < 1e-5
+    drawn_rows = tiny.rows(11, seed=1, longest=7 if how == "cache" else 40)
+    rows = [Row(row.prefix, row.own, tiny.ids(4, place)) for place, row in enumerate(drawn_rows)]
+    softs = [prompts(backbone, 3)[place % 3 if place < 9 else 1] for place in range(11)]
+    logits = engine.forced_logits(softs, rows, 4)
+    expected = torch.stack([engine.joined_logits(soft, [row])[0] for soft, row in zip(softs, rows, strict=True)])
+    assert float((logits - expected).abs().max() / expected.abs().max()) < 1e-5
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
@@ -159,32 +159,32 @@ def test_rows_that_end_leave_and_the_others_do_not_notice(
     family: str, worth: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each row ends after as many tokens as were drawn for it, in a batch of several prompts, held once or copied."""
-    one = tiny.backbone(family)
-    engine: Any = one.engine
+    backbone = tiny.backbone(family)
+    engine: Any = backbone.engine
     monkeypatch.setattr(engine, "worth", worth)
     rows = tiny.rows(17, seed="leave", longest=30, answer=0)
-    softs = [prompts(one, 4)[place * 3 % 4] for place in range(17)]
+    softs = [prompts(backbone, 4)[place * 3 % 4] for place in range(17)]
     ends = [1 + (7 * place) % 9 for place in range(17)]
-    found = one.answer(
+    answers = backbone.answer(
         [
             Request(row, prefix, 9, ended=lambda ids, end=end: len(ids) >= end)  # type: ignore[misc]
             for prefix, row, end in zip(each(softs, 17), rows, ends, strict=True)
         ]
     )
-    assert [len(ids) for ids in found] == ends
-    for soft, row, end, ids in zip(softs, rows, ends, found, strict=True):
-        assert ids == one.answer([Request(row, Prefix.of(soft), end, ended=lambda _: False)])[0]
+    assert [len(ids) for ids in answers] == ends
+    for soft, row, end, ids in zip(softs, rows, ends, answers, strict=True):
+        assert ids == backbone.answer([Request(row, Prefix.of(soft), end, ended=lambda _: False)])[0]
 
 
 @pytest.mark.parametrize("family", ["gpt2", "bloom", "gemma2"])
 def test_a_prefix_is_held_once_for_the_rows_that_share_it(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    one = tiny.backbone(family)
-    engine: Any = one.engine
+    backbone = tiny.backbone(family)
+    engine: Any = backbone.engine
     layer = engine.token_bytes() // 3
     assert engine.once(9, -(-(2**21) // (8 * layer))) and not engine.once(9, 2**21 // (8 * layer) - 1)
     monkeypatch.setattr(engine, "worth", 6 * 6 * layer)
     rows = tiny.rows(9, answer=0)
-    common, other = tiny.soft(one, 6), tiny.soft(one, 2, 1)
+    common, other = tiny.soft(backbone, 6), tiny.soft(backbone, 2, 1)
     prefixes = each([common, other, None, *[common] * 6], 9)
     entries = [Entry(prefix, row, 3) for prefix, row in zip(prefixes, rows, strict=True)]
     batch = engine.running_batch()
@@ -196,29 +196,29 @@ def test_a_prefix_is_held_once_for_the_rows_that_share_it(family: str, monkeypat
     assert all(buffer.shape[2] == columns for layer in first.layers for buffer in layer)
     held = [len(entry.row.own) + (2 if entry is entries[1] else 0) for entry in batch.slots[1].entries]
     assert rest.held == held and len(held) == 2
-    sizes = one.sizes([common, other, None, *[common] * 6], rows, 3)
+    sizes = backbone.sizes([common, other, None, *[common] * 6], rows, 3)
     assert sizes == [len(row.own) + 3 + (2 if place == 1 else 0) for place, row in enumerate(rows)]
 
 
 def test_a_prompt_that_many_rows_have_is_run_once_and_kept() -> None:
-    one = wrap("fresh", copy.deepcopy(tiny.model("llama")), tiny.tokenizer())
-    engine: Any = one.engine
-    softs = [tiny.soft(one, 4, seed) for seed in range(3)]
+    backbone = wrap("fresh", copy.deepcopy(tiny.model("llama")), tiny.tokenizer())
+    engine: Any = backbone.engine
+    softs = [tiny.soft(backbone, 4, seed) for seed in range(3)]
     rows = tiny.rows(9, answer=0)
     ran: list[int] = []
     whole = engine.prefix_state
     engine.prefix_state = lambda prefix: ran.append(len(prefix)) or whole(prefix)
-    one.generate([softs[place % 3] for place in range(9)], rows, 3)
+    backbone.generate([softs[place % 3] for place in range(9)], rows, 3)
     assert len(ran) == 3
-    one.generate([softs[place % 3].clone() for place in range(9)], rows, 3)  # type: ignore[union-attr]
-    one.score(softs[1], tiny.rows(4))
+    backbone.generate([softs[place % 3].clone() for place in range(9)], rows, 3)  # type: ignore[union-attr]
+    backbone.score(softs[1], tiny.rows(4))
     assert len(ran) == 3, "the same numbers are the same prompt"
 
 
 def test_as_many_prompts_as_rows_are_wanted() -> None:
-    one = tiny.backbone("llama")
+    backbone = tiny.backbone("llama")
     with pytest.raises(ForewordError, match="2 soft prompts were given for 3 rows; give one for all, or one for each"):
-        one.generate([None, None], tiny.rows(3), 3)
+        backbone.generate([None, None], tiny.rows(3), 3)
 
 
 # -- the arithmetic ---------------------------------------------------------------------------------------------------------
@@ -234,8 +234,8 @@ def test_rows_that_go_on_close_up_and_few_move(gone: list[bool]) -> None:
 
 
 def state(length: int, seed: int) -> PrefixState:
-    made = torch.Generator().manual_seed(seed)
-    pairs = [(torch.randn((1, 2, length, 3), generator=made), torch.randn((1, 2, length, 3), generator=made))]
+    generator = torch.Generator().manual_seed(seed)
+    pairs = [(torch.randn((1, 2, length, 3), generator=generator), torch.randn((1, 2, length, 3), generator=generator))]
     return PrefixState(tuple(pairs), length)
 
 
@@ -272,17 +272,17 @@ def test_a_rows_prefix_stands_at_the_end_of_the_longest(parts: list[tuple[int, i
 
 @pytest.mark.parametrize("family", tiny.SEQ2SEQ)
 def test_an_input_with_several_answers_is_read_once(family: str) -> None:
-    one = tiny.backbone(family)
-    seen: list[int] = []
-    encoder = one.model.get_encoder()
+    backbone = tiny.backbone(family)
+    batch_sizes: list[int] = []
+    encoder = backbone.model.get_encoder()
     handle = encoder.register_forward_pre_hook(
-        lambda _, args, given: seen.append(len(given["inputs_embeds"])), with_kwargs=True
+        lambda _, args, kwargs: batch_sizes.append(len(kwargs["inputs_embeds"])), with_kwargs=True
     )
-    soft = tiny.soft(one, 3)
+    soft = tiny.soft(backbone, 3)
     rows = [Row((), row.own, tiny.ids(2, f"{place} {at}")) for at in range(3) for place, row in enumerate(tiny.rows(4))]
     try:
-        found = one.score(soft, rows)
+        scores = backbone.score(soft, rows)
     finally:
         handle.remove()
-    assert seen == [4]
-    assert found == pytest.approx([one.score(soft, [row])[0] for row in rows], rel=1e-5)
+    assert batch_sizes == [4]
+    assert scores == pytest.approx([backbone.score(soft, [row])[0] for row in rows], rel=1e-5)

@@ -23,39 +23,39 @@ from recipes.families import __main__ as command
 from recipes.families import shapes
 
 EVERY = tuple(shapes.FAMILIES)
-backbone = functools.cache(command.load)
+load_family = functools.cache(command.load)
 
 
-def plain_logits(one: Backbone, head: tuple[int, ...], answer: tuple[int, ...]) -> Tensor:
+def plain_logits(backbone: Backbone, head: tuple[int, ...], answer: tuple[int, ...]) -> Tensor:
     """Logits [A, V] for an answer's tokens behind these ids: ids alone (a cache would be filled in place, which RWKV has no
     gradient for)."""
-    if one.kind == "seq2seq":
-        decoder_ids = torch.tensor([[one.engine.first, *answer[:-1]]])  # type: ignore[attr-defined]
-        return one.model(input_ids=torch.tensor([head]), decoder_input_ids=decoder_ids).logits[0]
-    given = {"input_ids": torch.tensor([[*head, *answer[:-1]]])}
-    return one.model(**given, use_cache=False).logits[0, -len(answer) :]
+    if backbone.kind == "seq2seq":
+        decoder_ids = torch.tensor([[backbone.engine.first, *answer[:-1]]])  # type: ignore[attr-defined]
+        return backbone.model(input_ids=torch.tensor([head]), decoder_input_ids=decoder_ids).logits[0]
+    inputs = {"input_ids": torch.tensor([[*head, *answer[:-1]]])}
+    return backbone.model(**inputs, use_cache=False).logits[0, -len(answer) :]
 
 
-def plain_loss(one: Backbone, text: tuple[int, ...], row: Row) -> Tensor:
-    logits = plain_logits(one, text + row.prefix + row.own, row.answer)
+def plain_loss(backbone: Backbone, text: tuple[int, ...], row: Row) -> Tensor:
+    logits = plain_logits(backbone, text + row.prefix + row.own, row.answer)
     return functional.cross_entropy(logits, torch.tensor(row.answer), reduction="sum")
 
 
-def plain_greedy(one: Backbone, head: tuple[int, ...], longest: int) -> list[int]:
-    said: list[int] = []
-    while len(said) < longest and (not said or said[-1] not in one.eos):
-        said.append(int(plain_logits(one, head, (*said, 0))[-1].argmax()))
-    return said
+def plain_greedy(backbone: Backbone, head: tuple[int, ...], longest: int) -> list[int]:
+    generated: list[int] = []
+    while len(generated) < longest and (not generated or generated[-1] not in backbone.eos):
+        generated.append(int(plain_logits(backbone, head, (*generated, 0))[-1].argmax()))
+    return generated
 
 
 class Vectors:
     """What a model's table of vectors gives for the first ids of a call stands in place of it: gradients reach it."""
 
-    def __init__(self, one: Backbone, text: tuple[int, ...]) -> None:
+    def __init__(self, backbone: Backbone, text: tuple[int, ...]) -> None:
         self.text = list(text)
-        self.soft = one.embed(text).requires_grad_(True)
-        self.factor = one.engine.factor
-        reader = one.model.get_encoder() if one.kind == "seq2seq" else one.model
+        self.soft = backbone.embed(text).requires_grad_(True)
+        self.factor = backbone.engine.factor
+        reader = backbone.model.get_encoder() if backbone.kind == "seq2seq" else backbone.model
         self.handle = reader.get_input_embeddings().register_forward_hook(self)
 
     def __call__(self, _: torch.nn.Module, args: tuple[Tensor, ...], vectors: Tensor) -> Tensor:
@@ -71,42 +71,42 @@ TEXT = tiny.ids(4, "text")
 @pytest.mark.parametrize("family", EVERY)
 def test_loss_and_gradient_are_those_of_the_plain_pass(family: str) -> None:
     """Over rows of several lengths that share a prefix, behind a soft prompt of a text's own vectors."""
-    one = backbone(family)
+    backbone = load_family(family)
     rows = tiny.rows(3, seed="loss", prefix=tiny.ids(3, "loss"), longest=12)
-    soft = one.embed(TEXT).requires_grad_(True)
-    loss, count = one.loss(soft, rows)
+    soft = backbone.embed(TEXT).requires_grad_(True)
+    loss, count = backbone.loss(soft, rows)
     loss.backward()  # type: ignore[no-untyped-call]
     assert count == sum(len(row.answer) for row in rows)
-    wanted = 0.0
-    vectors = Vectors(one, TEXT)
+    expected = 0.0
+    vectors = Vectors(backbone, TEXT)
     try:
         for row in rows:
-            plain = plain_loss(one, TEXT, row)
+            plain = plain_loss(backbone, TEXT, row)
             plain.backward()  # type: ignore[no-untyped-call]
-            wanted += float(plain.detach())
+            expected += float(plain.detach())
     finally:
         vectors.handle.remove()
-    assert float(loss.detach()) == pytest.approx(wanted, rel=1e-5)
+    assert float(loss.detach()) == pytest.approx(expected, rel=1e-5)
     grad = vectors.soft.grad
     assert grad is not None and soft.grad is not None
     assert float((soft.grad - grad).norm() / grad.norm()) < 1e-4
-    assert "gradient" not in one.engine.reasons
+    assert "gradient" not in backbone.engine.reasons
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("family", EVERY)
 def test_answers_are_those_of_the_plain_pass_alone_and_in_a_batch(family: str) -> None:
     """The rows are of different lengths, past the windows of local attention too."""
-    one = backbone(family)
-    soft = one.embed(TEXT)
+    backbone = load_family(family)
+    soft = backbone.embed(TEXT)
     rows = [Row(tiny.ids(3, "greedy"), tiny.ids(size, f"greedy {size}")) for size in (2, 9, 30)]
-    together = one.generate(soft, rows, 4)
-    assert [one.generate(soft, [row], 4)[0] for row in rows] == together
-    assert together == [plain_greedy(one, TEXT + row.prefix + row.own, 4) for row in rows]
+    together = backbone.generate(soft, rows, 4)
+    assert [backbone.generate(soft, [row], 4)[0] for row in rows] == together
+    assert together == [plain_greedy(backbone, TEXT + row.prefix + row.own, 4) for row in rows]
     scored = [Row(row.prefix, row.own, tuple(ids)) for row, ids in zip(rows, together, strict=True)]
-    plain = [-float(plain_loss(one, TEXT, row)) for row in scored]
-    assert one.score(soft, scored) == pytest.approx(plain, rel=1e-4, abs=1e-4)
-    assert [one.score(soft, [row])[0] for row in scored] == pytest.approx(plain, rel=1e-4, abs=1e-4)
+    plain = [-float(plain_loss(backbone, TEXT, row)) for row in scored]
+    assert backbone.score(soft, scored) == pytest.approx(plain, rel=1e-4, abs=1e-4)
+    assert [backbone.score(soft, [row])[0] for row in scored] == pytest.approx(plain, rel=1e-4, abs=1e-4)
 
 
 @torch.no_grad()
@@ -124,25 +124,25 @@ def test_a_wrapper_for_text_and_pictures_is_used_for_its_text() -> None:
     config.update({"hidden_size_per_layer_input": 8, "vocab_size_per_layer_input": shapes.WORDS})
     tables = command.wrap("tables", transformers.AutoModelForCausalLM.from_config(config).eval(), shapes.tokenizer())
     assert tables.engine.reads_ids and not both.engine.reads_ids  # type: ignore[attr-defined]
-    for one in (both, tables):
-        assert one.engine.reasons == {}
+    for backbone in (both, tables):
+        assert backbone.engine.reasons == {}
         rows = [Row(tiny.ids(3, "both"), tiny.ids(size, f"both {size}")) for size in (2, 9, 30)]
-        answers = one.generate(None, rows, 4)
-        assert answers == [plain_greedy(one, row.prefix + row.own, 4) for row in rows]
-        soft = tiny.soft(one, 3)
-        assert one.generate(soft, rows, 4) == [one.generate(soft, [row], 4)[0] for row in rows]
+        answers = backbone.generate(None, rows, 4)
+        assert answers == [plain_greedy(backbone, row.prefix + row.own, 4) for row in rows]
+        soft = tiny.soft(backbone, 3)
+        assert backbone.generate(soft, rows, 4) == [backbone.generate(soft, [row], 4)[0] for row in rows]
 
 
 def test_a_window_is_that_of_the_encoder_where_the_halves_differ() -> None:
-    assert backbone("led").window == 160
+    assert load_family("led").window == 160
 
 
 # -- the table ------------------------------------------------------------------------------------------------------------
 
 
 def test_the_families_are_many() -> None:
-    asked = "mamba2 granitemoehybrid nemotron_h zamba2 openai-gpt rwkv recurrent_gemma gemma4_text qwen3_moe gpt_oss llama4_text"
-    assert {*asked.split(), "cohere2", "lfm2", "jamba", "falcon_h1", "bamba"} <= set(EVERY)
+    families = "mamba2 granitemoehybrid nemotron_h zamba2 openai-gpt rwkv recurrent_gemma gemma4_text qwen3_moe gpt_oss llama4_text"
+    assert {*families.split(), "cohere2", "lfm2", "jamba", "falcon_h1", "bamba"} <= set(EVERY)
     assert len(shapes.CAUSAL) >= 80 and len(shapes.SEQ2SEQ) >= 15
     assert set(known()) == set(EVERY)
 
@@ -150,13 +150,15 @@ def test_the_families_are_many() -> None:
 @pytest.mark.parametrize("family", EVERY)
 def test_the_table_is_what_loading_finds(family: str) -> None:
     """The page and the table are written by `python -m recipes.families`."""
-    one = backbone(family)
-    capabilities = vars(one.engine.capabilities)
+    backbone = load_family(family)
+    capabilities = vars(backbone.engine.capabilities)
     assert known()[family] == [name for name, value in capabilities.items() if value]
-    names = command.NAMES if one.kind == "causal" else ("logits_to_keep", "incremental_decoding", "fused_lm_head_loss")
+    names = (
+        command.NAMES if backbone.kind == "causal" else ("logits_to_keep", "incremental_decoding", "fused_lm_head_loss")
+    )
     marks = " | ".join("yes" if capabilities[name] else "no" for name in names)
     assert f"| {family} | {marks} |\n" in command.PAGE.read_text(encoding="utf-8")
-    reasons = one.engine.reasons
+    reasons = backbone.engine.reasons
     assert {name for name, value in capabilities.items() if not value} <= set(reasons), "each that is off says why"
     assert all(reasons.values()) and not any(capabilities[name] for name in reasons)
 
@@ -166,8 +168,8 @@ def test_a_model_that_lost_what_its_family_has_says_so(monkeypatch: pytest.Monke
     assert not command.wrap("whole", model, shapes.tokenizer()).notes
     whole = type(model).forward
 
-    def deaf(self: object, input_ids: object = None, position_ids: object = None, **given: object) -> object:
-        return whole(self, input_ids=input_ids, **given)
+    def deaf(self: object, input_ids: object = None, position_ids: object = None, **kwargs: object) -> object:
+        return whole(self, input_ids=input_ids, **kwargs)
 
     monkeypatch.setattr(type(model), "forward", deaf)
     notes = command.wrap("deaf", shapes.model("llama"), shapes.tokenizer()).notes

