@@ -43,8 +43,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def watched(place: Path, *more: object) -> entry.Told:
-    given = ("--model", serving.MODEL, "--prompt", "dart", "--window", SIZE, "--baseline", 0, "--json")
-    return entry.foreword("monitor", place / "requests.jsonl", *given, *more)
+    options = ("--model", serving.MODEL, "--prompt", "dart", "--window", SIZE, "--baseline", 0, "--json")
+    return entry.foreword("monitor", place / "requests.jsonl", *options, *more)
 
 
 def sentence_encoder() -> str:

@@ -32,9 +32,9 @@ def test_the_guide_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     child, ran = None, []
     try:
         for words in commands(GUIDE.read_text(encoding="utf-8")):
-            given = ["reference-small" if word == "reference" else word for word in words[1:]]
-            if given[0] == "serve":
-                child, url = served(given, tmp_path)
+            arguments = ["reference-small" if word == "reference" else word for word in words[1:]]
+            if arguments[0] == "serve":
+                child, url = served(arguments, tmp_path)
                 ids = []
                 for row in rows:
                     body = {"model": "mtop", "prompt": row["input"], "max_tokens": 2}
@@ -44,11 +44,13 @@ def test_the_guide_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
                 os.kill(child.pid, signal.SIGTERM)
                 assert child.wait() == 0
                 continue
-            more = ["--max-steps", "2", "--limit", "30", "--prompt-length", "4"] if given[0] == "tune" else []
-            more += ["--max-new-tokens", "4"] if given[0] == "eval-gate" else []
-            result = entry.foreword(*given, *more)
-            assert result.code == 0 or (result.code == 3 and given[0] in MAY_STAY), f"{' '.join(words)}\n{result.err}"
-            ran.append(given[0])
+            more = ["--max-steps", "2", "--limit", "30", "--prompt-length", "4"] if arguments[0] == "tune" else []
+            more += ["--max-new-tokens", "4"] if arguments[0] == "eval-gate" else []
+            result = entry.foreword(*arguments, *more)
+            assert result.code == 0 or (result.code == 3 and arguments[0] in MAY_STAY), (
+                f"{' '.join(words)}\n{result.err}"
+            )
+            ran.append(arguments[0])
         assert child is not None and ran.count("monitor") == 3 and "eval-gate" in ran
         assert (tmp_path / "drift.html").is_file()
     finally:

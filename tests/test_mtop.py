@@ -91,9 +91,9 @@ def test_trees_are_equal_but_for_white_space_and_one_bracket() -> None:
 
 @pytest.mark.parametrize(("parse", "label"), [("[IN:A", None), ("[XX:A ]", "XX:A"), ("[ ]", ""), ("x ] ] y", None)])
 def test_what_is_no_tree_is_refused(parse: str, label: str | None) -> None:
-    with pytest.raises(NotATreeError) as told:
+    with pytest.raises(NotATreeError) as caught:
         tree(parse)
-    assert told.value.label == label
+    assert caught.value.label == label
 
 
 def test_intents_and_slots_alternate() -> None:
@@ -119,9 +119,9 @@ def test_a_parse_nested_thousands_deep_is_read() -> None:
 
 
 def case(gold: str, prediction: str) -> Case:
-    found = Case(gold=gold, prediction=prediction)
-    found.id, found.where = "1", "Line 1"
-    return found
+    mtop_case = Case(gold=gold, prediction=prediction)
+    mtop_case.id, mtop_case.where = "1", "Line 1"
+    return mtop_case
 
 
 def test_a_case_by_three_scorers(tmp_path: Path) -> None:
@@ -158,6 +158,6 @@ parses = st.recursive(
 def test_any_tree_equals_itself_and_any_text_is_judged(parse: str, text: str) -> None:
     assert alternates(tree(parse)) and template(parse) is not None
     for name in ("mtop_em", "mtop_tree", "mtop_template"):
-        one = metric(name)
-        assert one.score([parse], [[parse]]) == 100.0
-        assert one.score([text], [[parse]]) in (0.0, 100.0)
+        measure = metric(name)
+        assert measure.score([parse], [[parse]]) == 100.0
+        assert measure.score([text], [[parse]]) in (0.0, 100.0)

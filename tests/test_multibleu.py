@@ -51,12 +51,12 @@ def test_the_closest_length_is_the_shorter_of_two_as_near() -> None:
 
 
 def test_an_empty_reference_has_length_nought() -> None:
-    one = METRICS["multi_bleu"]
-    assert one.statistics(["a b"], [["a b c d e", ""]])[0, 1] == 0
-    assert one.statistics(["a b c"], [["a b c d e", ""]])[0, 1] == 5
+    bleu = METRICS["multi_bleu"]
+    assert bleu.statistics(["a b"], [["a b c d e", ""]])[0, 1] == 0
+    assert bleu.statistics(["a b c"], [["a b c d e", ""]])[0, 1] == 5
     long, short = "a b c d e f g h", "a b c d"
-    assert one.score([long, short], [[long], [short + " e f g h i", ""]]) == pytest.approx(100.0)
-    assert one.score([long, short], [[long], [short + " e f g h i"]]) < 70
+    assert bleu.score([long, short], [[long], [short + " e f g h i", ""]]) == pytest.approx(100.0)
+    assert bleu.score([long, short], [[long], [short + " e f g h i"]]) < 70
 
 
 def test_only_ascii_space_parts_and_only_ascii_letters_are_lowered() -> None:
@@ -73,7 +73,7 @@ sets = st.lists(st.tuples(texts, st.lists(texts, min_size=1, max_size=3)), min_s
 @settings(max_examples=150, deadline=None)
 @given(sets)
 def test_it_is_sacrebleu_without_tokens_and_smoothing(rows: list[Any]) -> None:
-    outputs, references = [one for one, _ in rows], [padded(many) for _, many in rows]
+    outputs, references = [output for output, _ in rows], [padded(many) for _, many in rows]
     tool = BLEU(tokenize="none", smooth_method="none", force=True)
     theirs = tool.corpus_score(outputs, [[many[k] for many in references] for k in range(3)])
     if theirs.ref_len:
@@ -88,8 +88,8 @@ def test_dart_prints_as_multi_bleu_does(tmp_path: Path) -> None:
         {"id": "c", "references": [REFERENCE], "prediction": ""},
         {"id": "d", "references": [REFERENCE], "prediction": REFERENCE.title()},
     ]
-    found = score("dart", tmp_path, rows)
-    outs = [one["out"]["multi_bleu"] for one in found["per_example"]]
+    scores = score("dart", tmp_path, rows)
+    outs = [example["out"]["multi_bleu"] for example in scores["per_example"]]
     assert outs[0] == {
         "bleu": 57.89,
         "precisions": [100.0, 75.0, 66.7, 50.0],
@@ -100,11 +100,11 @@ def test_dart_prints_as_multi_bleu_does(tmp_path: Path) -> None:
     }
     nothing = {"bleu": 0.0, "precisions": [0.0] * 4, "bp": 0.0, "ratio": 0.0, "hyp_len": 0, "ref_len": 0}
     assert outs[1] == outs[2] == nothing  # their closest reference is the missing one
-    assert found["corpus"]["multi_bleu"]["hyp_len"] == 5 + 1 + 6
-    assert found["corpus"]["multi_bleu"]["ref_len"] == 6 + 6
-    assert found["corpus"]["multi_bleu_lc"]["precisions"][0] == 100.0 > found["corpus"]["multi_bleu"]["precisions"][0]
-    assert found["corpus"]["unifiedskg_sacrebleu"]["ref_len"] == 4 * 6
-    assert "METEOR" in found["absent"][0]
+    assert scores["corpus"]["multi_bleu"]["hyp_len"] == 5 + 1 + 6
+    assert scores["corpus"]["multi_bleu"]["ref_len"] == 6 + 6
+    assert scores["corpus"]["multi_bleu_lc"]["precisions"][0] == 100.0 > scores["corpus"]["multi_bleu"]["precisions"][0]
+    assert scores["corpus"]["unifiedskg_sacrebleu"]["ref_len"] == 4 * 6
+    assert "METEOR" in scores["absent"][0]
 
 
 def test_dart_refuses_a_fourth_reference(tmp_path: Path) -> None:
@@ -147,17 +147,17 @@ def test_a_task_of_dart_scores_as_its_script_does(shared: Path) -> None:
     folder = shared / "golden" / "dart"
     rows = [json.loads(row) for row in (folder / "full_test.jsonl").read_text(encoding="utf-8").split("\n") if row]
     test = tasks.load("dart", shared / "data").test
-    mine = [padded([dart_text(text) for text in one.targets[:3]]) for one in test]
+    mine = [padded([dart_text(text) for text in example.targets[:3]]) for example in test]
     assert mine == [row["references"] for row in rows]
-    found = METRICS["dart_bleu"].score([row["prediction"] for row in rows], [one.targets for one in test])
-    assert found == pytest.approx(48.56, abs=0.005)
+    bleu = METRICS["dart_bleu"].score([row["prediction"] for row in rows], [example.targets for example in test])
+    assert bleu == pytest.approx(48.56, abs=0.005)
 
 
 def test_entries_of_webnlg_are_seen_or_unseen_as_in_the_challenge(shared: Path) -> None:
     corpora = json.loads((shared / "golden" / "webnlg" / "corpus.json").read_text(encoding="utf-8"))["corpora"]
-    official = next(one["scores"] for one in corpora if one["name"] == "full_test")
-    found = Counter(one.subset for one in tasks.load("webnlg", shared / "data").test)
-    assert found == {name: official[name]["n"] for name in ("seen", "unseen")}
+    official = next(corpus["scores"] for corpus in corpora if corpus["name"] == "full_test")
+    counts = Counter(example.subset for example in tasks.load("webnlg", shared / "data").test)
+    assert counts == {name: official[name]["n"] for name in ("seen", "unseen")}
 
 
 def test_webnlg_writes_letters_in_ascii() -> None:
@@ -187,10 +187,10 @@ def test_webnlg_reads_three_references(tmp_path: Path) -> None:
         {"id": "a", "references": ["x", "y", "z", good], "prediction": good},
         {"id": "b", "references": ["x", "y", good, "z"], "prediction": good.upper()},
     ]
-    found = score("webnlg", tmp_path, rows)
-    first, second = (one["out"]["multi_bleu_lc"] for one in found["per_example"])
+    scores = score("webnlg", tmp_path, rows)
+    first, second = (example["out"]["multi_bleu_lc"] for example in scores["per_example"])
     assert (first["bleu"], first["ref_len"]) == (0.0, 1)
     assert (second["bleu"], second["ref_len"]) == (100.0, 5)
-    one = METRICS["webnlg_bleu"]
-    assert one.score([good.upper()], [["x", "y", good, "z"]]) == pytest.approx(100.0)
-    assert one.score([good], [["x", "y", "z", good]]) == 0.0
+    bleu = METRICS["webnlg_bleu"]
+    assert bleu.score([good.upper()], [["x", "y", good, "z"]]) == pytest.approx(100.0)
+    assert bleu.score([good], [["x", "y", "z", good]]) == 0.0

@@ -37,22 +37,22 @@ def branches(module: ast.Module, names: set[str]) -> list[str]:
     }
     hits = []
     for node in ast.walk(module):
-        asked: list[ast.AST] = []
+        parts: list[ast.AST] = []
         if isinstance(node, ast.Compare):
-            asked = [node.left, *node.comparators]
+            parts = [node.left, *node.comparators]
         elif isinstance(node, ast.match_case):
-            asked = [node.pattern]
+            parts = [node.pattern]
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ASKS:
-            asked = [node.func.value, *node.args]
+            parts = [node.func.value, *node.args]
         elif isinstance(node, ast.Dict):
-            asked = [key for key in node.keys if key is not None]
+            parts = [key for key in node.keys if key is not None]
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict":
-            asked = [ast.Constant(keyword.arg) for keyword in node.keywords if keyword.arg is not None]
+            parts = [ast.Constant(keyword.arg) for keyword in node.keywords if keyword.arg is not None]
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitAnd | ast.Sub):
-            asked = [side for side in (node.left, node.right) if not isinstance(side, ast.JoinedStr)]
+            parts = [side for side in (node.left, node.right) if not isinstance(side, ast.JoinedStr)]
         elif isinstance(node, ast.Subscript):
-            asked = [node.slice]
-        if any(texts(part, constants) & names for part in asked):
+            parts = [node.slice]
+        if any(texts(part, constants) & names for part in parts):
             hits.append(f"line {getattr(node, 'lineno', 0)}: {ast.unparse(node).splitlines()[0]}")
     return hits
 
@@ -84,8 +84,8 @@ def by_trainable(module: ast.Module) -> list[str]:
             sides = [node.subject]
         elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
             sides = [node.value]
-        asked = any(ast.unparse(side).split(".")[-1] in ("trainable", "TRAINABLES") for side in sides)
-        if asked and texts(node, {}):
+        on_trainable = any(ast.unparse(side).split(".")[-1] in ("trainable", "TRAINABLES") for side in sides)
+        if on_trainable and texts(node, {}):
             hits.append(f"line {getattr(node, 'lineno', 0)}: {ast.unparse(node).splitlines()[0]}")
     return hits
 

@@ -23,7 +23,7 @@ from foreword.study.trial import Trial
 from foreword.tasks import load_task
 from foreword.util.files import write_json
 
-KEPT = Path(__file__).parent / "numbers.json"
+NUMBERS_FILE = Path(__file__).parent / "numbers.json"
 LABELS = {
     "reference-small": ("zero", "few", "icl", "icl:random", "icl:dense", "pt", "ipt", "ipt-fixed", "mt"),
     "reference-t5-adapted": ("zero", "icl", "pt", "mt"),
@@ -52,25 +52,25 @@ def record(name: str, label: str, out: Path) -> Record:
 
 def numbers(name: str, label: str, out: Path) -> dict[str, Any]:
     """What a trial gives: texts as they are, and floats, to be compared within CLOSE."""
-    one = record(name, label, out)
+    trial_record = record(name, label, out)
     return {
-        "outputs": [answer.output for answer in one.answers],
-        "shown": [[shown.id for shown in answer.shown] for answer in one.answers],
-        "tokens": [[answer.prefix_tokens, answer.input_tokens] for answer in one.answers],
+        "outputs": [answer.output for answer in trial_record.answers],
+        "shown": [[shown.id for shown in answer.shown] for answer in trial_record.answers],
+        "tokens": [[answer.prefix_tokens, answer.input_tokens] for answer in trial_record.answers],
         "floats": {
-            "scores": [one.scores[metric] for metric in sorted(one.scores)],
-            "curve": [point[what] for point in one.curve for what in ("loss", "dev")],
-            "similarities": [shown.similarity or 0.0 for answer in one.answers for shown in answer.shown],
+            "scores": [trial_record.scores[metric] for metric in sorted(trial_record.scores)],
+            "curve": [point[what] for point in trial_record.curve for what in ("loss", "dev")],
+            "similarities": [shown.similarity or 0.0 for answer in trial_record.answers for shown in answer.shown],
         },
     }
 
 
 @pytest.mark.parametrize(("name", "label"), [(name, label) for name, labels in LABELS.items() for label in labels])
 def test_the_numbers_are_those_of_this_engine(name: str, label: str, tmp_path: Path) -> None:
-    kept = json.loads(KEPT.read_text(encoding="utf-8"))
+    recorded = json.loads(NUMBERS_FILE.read_text(encoding="utf-8"))
     again = "raise ENGINE in foreword/results/record.py where that is meant, and run `python tests/test_numbers.py`"
-    assert kept["engine"] == ENGINE, f"These numbers are of engine {kept['engine']}; {again}."
-    before, now = kept["numbers"][name][label], json.loads(json.dumps(numbers(name, label, tmp_path)))
+    assert recorded["engine"] == ENGINE, f"These numbers are of engine {recorded['engine']}; {again}."
+    before, now = recorded["numbers"][name][label], json.loads(json.dumps(numbers(name, label, tmp_path)))
     for what, values in before.pop("floats").items():
         assert now["floats"][what] == pytest.approx(values, rel=CLOSE, abs=CLOSE), f"{what} changed; {again}."
     now.pop("floats")
@@ -79,13 +79,13 @@ def test_the_numbers_are_those_of_this_engine(name: str, label: str, tmp_path: P
 
 def test_the_table_holds_every_kind_of_number() -> None:
     """A guard that guards nothing would pass for ever."""
-    kept = json.loads(KEPT.read_text(encoding="utf-8"))["numbers"]
-    assert {name: tuple(rows) for name, rows in kept.items()} == {
+    recorded = json.loads(NUMBERS_FILE.read_text(encoding="utf-8"))["numbers"]
+    assert {name: tuple(rows) for name, rows in recorded.items()} == {
         name: tuple(sorted(LABELS[name])) for name in sorted(LABELS)
     }
-    assert all(any(row["outputs"]) for rows in kept.values() for row in rows.values())
-    assert all(len(kept[name][label]["floats"]["curve"]) >= 6 for name in LABELS for label in ("pt", "mt"))
-    assert any(row["floats"]["similarities"] for row in kept["reference-small"].values())
+    assert all(any(row["outputs"]) for rows in recorded.values() for row in rows.values())
+    assert all(len(recorded[name][label]["floats"]["curve"]) >= 6 for name in LABELS for label in ("pt", "mt"))
+    assert any(row["floats"]["similarities"] for row in recorded["reference-small"].values())
 
 
 if __name__ == "__main__":
@@ -95,4 +95,4 @@ if __name__ == "__main__":
             name: {label: numbers(name, label, Path(folder) / name / label) for label in LABELS[name]}
             for name in LABELS
         }
-    write_json(KEPT, {"engine": ENGINE, "numbers": table})
+    write_json(NUMBERS_FILE, {"engine": ENGINE, "numbers": table})

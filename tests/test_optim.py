@@ -74,11 +74,11 @@ def test_what_has_no_gradient_stays(name: str) -> None:
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_each_group_has_its_rate(name: str) -> None:
-    one, other = torch.zeros(5, requires_grad=True), torch.zeros(5, requires_grad=True)
-    steps = optimizer(name, [{"params": [one], "lr": 0.1}, {"params": [other], "lr": 0.01}], 0.0)
-    one.grad, other.grad = torch.ones(5), torch.ones(5)
+    fast, slow = torch.zeros(5, requires_grad=True), torch.zeros(5, requires_grad=True)
+    steps = optimizer(name, [{"params": [fast], "lr": 0.1}, {"params": [slow], "lr": 0.01}], 0.0)
+    fast.grad, slow.grad = torch.ones(5), torch.ones(5)
     steps.step()
-    assert torch.allclose(one, other * 10) and float(one[0].detach()) == pytest.approx(-0.1, rel=1e-3)
+    assert torch.allclose(fast, slow * 10) and float(fast[0].detach()) == pytest.approx(-0.1, rel=1e-3)
 
 
 def test_unknown_names_are_refused() -> None:
@@ -94,11 +94,11 @@ def test_unknown_names_are_refused() -> None:
 @given(st.sampled_from(sorted(SCHEDULES)), st.integers(1, 300), st.integers(0, 60))
 def test_rates_rise_over_the_warmup_and_never_rise_again(schedule: str, total: int, warmup: int) -> None:
     rates = [rate(schedule, step, total, warmup) for step in range(total)]
-    assert all(0 <= one <= 1 for one in rates)
+    assert all(0 <= factor <= 1 for factor in rates)
     rising, falling = rates[:warmup], rates[warmup:]
     assert rising == sorted(rising) and (not rising or rising[0] > 0)
     assert falling == sorted(falling, reverse=True)
-    assert all(one > 0 for one in rates), "no step is wasted"
+    assert all(factor > 0 for factor in rates), "no step is wasted"
 
 
 def test_corners() -> None:

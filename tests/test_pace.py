@@ -42,12 +42,12 @@ def test_a_pace_is_measured_grows_with_the_work_and_leaves_nothing(tmp_path: Pat
 def test_a_dry_run_says_minutes_and_memory(tmp_path: Path) -> None:
     model = entry.save_model(tmp_path / "model")
     data = entry.save_rows(tmp_path / "own.jsonl", entry.rows(40))
-    given = ("compare", "-m", model, "-d", data, "--methods", "zero", "--max-new-tokens", 4, "--out", tmp_path / "out")
-    out = entry.foreword(*given, "--dry-run")
+    argv = ("compare", "-m", model, "-d", data, "--methods", "zero", "--max-new-tokens", 4, "--out", tmp_path / "out")
+    out = entry.foreword(*argv, "--dry-run")
     assert (
         out.code == 0 and "About " in out.out and "of memory or more; measured on a few steps and answers." in out.out
     )
-    document = entry.foreword(*given, "--dry-run", "--json").json
+    document = entry.foreword(*argv, "--dry-run", "--json").json
     assert document["seconds"] > 0 and document["memory_bytes"] > 0
     assert not (tmp_path / "out").exists()
 

@@ -39,10 +39,10 @@ def write(folder: Path, name: str, rows: list[dict[str, Any]]) -> Path:
 
 def test_a_case_worked_by_hand() -> None:
     """Output "a b", reference "a c", table value "a b": only "c" is not entailed, orders 3 and 4 are empty."""
-    found = parent(words("a b"), [words("a c")], entailing(PAIR), to_tell(PAIR), (None, 0.5, 0.0))
+    scores = parent(words("a b"), [words("a c")], entailing(PAIR), to_tell(PAIR), (None, 0.5, 0.0))
     precision = (1 * 1 * SMALL * SMALL) ** 0.25
     from_reference = (1 * SMALL * 1 * 1) ** 0.25  # "a" told; "a c" not; no order 3 and 4 in the reference
-    for score, recall in zip(found, (from_reference**0.5, from_reference**0.5, from_reference), strict=True):
+    for score, recall in zip(scores, (from_reference**0.5, from_reference**0.5, from_reference), strict=True):
         assert score.precision == pytest.approx(precision)
         assert score.recall == pytest.approx(recall)
         assert score.f == pytest.approx(2 * precision * recall / (precision + recall + 1e-8))
@@ -72,9 +72,11 @@ def test_a_reference_without_table_words_has_recall_one_and_lambda_one() -> None
 
 
 def test_the_reference_with_the_best_f_counts_and_the_first_of_equals() -> None:
-    known, told = entailing(PAIR), to_tell(PAIR)
-    alone = [parent(words("a b c d"), [words(one)], known, told)[0] for one in ("z z z z", "a b c d", "a b x")]
-    (both,) = parent(words("a b c d"), [words("z z z z"), words("a b c d"), words("a b x")], known, told)
+    known, values = entailing(PAIR), to_tell(PAIR)
+    alone = [
+        parent(words("a b c d"), [words(reference)], known, values)[0] for reference in ("z z z z", "a b c d", "a b x")
+    ]
+    (both,) = parent(words("a b c d"), [words("z z z z"), words("a b c d"), words("a b x")], known, values)
     assert both == max(alone, key=lambda score: score.f) == alone[1]
 
 
@@ -105,13 +107,15 @@ texts = st.lists(st.sampled_from("abcde"), max_size=9).map(tuple)
 
 @settings(max_examples=150, deadline=None)
 @given(texts, st.lists(texts, min_size=1, max_size=3), st.lists(texts.filter(bool), min_size=1, max_size=4))
-def test_parent_stays_in_range_and_a_copy_of_the_reference_is_precise(output: Any, references: Any, told: Any) -> None:
-    known = frozenset(word for value in told for word in value)
-    for score in parent(output, references, known, told, (None, 0.5, 0.0)):
+def test_parent_stays_in_range_and_a_copy_of_the_reference_is_precise(
+    output: Any, references: Any, values: Any
+) -> None:
+    known = frozenset(word for value in values for word in value)
+    for score in parent(output, references, known, values, (None, 0.5, 0.0)):
         assert 0.0 <= score.precision <= 1 + 1e-9 and 0.0 < score.recall <= 1 + 1e-9 and 0.0 <= score.f <= 1 + 1e-9
     long = references[0] * 4
     if long:
-        (copy,) = parent(long, [long], known, told)
+        (copy,) = parent(long, [long], known, values)
         assert copy.precision == pytest.approx(1.0)
 
 
@@ -130,13 +134,13 @@ def test_parent_original_reads_lines_as_the_script_does(tmp_path: Path) -> None:
         {"id": "mixed", **case, "table": "name|||A b\ta|||b|||c"},
         {"id": "empty", **case, "table": "name||| \tx|||y"},
     ]
-    found = scorers.score("parent_original", write(tmp_path, "cases.jsonl", rows))
-    outs = {one["id"]: one["out"] for one in found["per_example"]}
+    scores = scorers.score("parent_original", write(tmp_path, "cases.jsonl", rows))
+    outs = {example["id"]: example["out"] for example in scores["per_example"]}
     assert outs["plain"] == outs["empty-last"]
     assert outs["plain"]["lambda_none"]["precision"] == pytest.approx(SMALL**0.5)
     assert outs["mixed"]["lambda_0"] == {"error": "ValueError"}
     assert outs["empty"]["lambda_none"] == {"error": "ZeroDivisionError"}
-    assert found["corpus"]["lambda_none"] == pytest.approx(outs["plain"]["lambda_none"])
+    assert scores["corpus"]["lambda_none"] == pytest.approx(outs["plain"]["lambda_none"])
 
 
 # ToTTo
@@ -173,16 +177,16 @@ def test_tottos_lines() -> None:
 
 def test_the_shelfs_parent_and_bleu_of_totto() -> None:
     facts = {name: EXAMPLE[name] for name in NEEDS}
-    one = METRICS["parent"]
-    assert set(one.needs) == set(NEEDS)
+    parent_metric = METRICS["parent"]
+    assert set(parent_metric.needs) == set(NEEDS)
     good, bad = "Bob won 10 points in the cup", "nothing of it"
     references = [["Bob won 10 points in the Cup."]] * 2
-    rows = one.numbers([good, bad], references, [facts, facts])
-    assert one.per_example(rows)[0] > 70 > 5 > one.per_example(rows)[1]
-    assert one.from_sums(rows.sum(axis=0)) == pytest.approx(one.per_example(rows).mean())
+    rows = parent_metric.numbers([good, bad], references, [facts, facts])
+    assert parent_metric.per_example(rows)[0] > 70 > 5 > parent_metric.per_example(rows)[1]
+    assert parent_metric.from_sums(rows.sum(axis=0)) == pytest.approx(parent_metric.per_example(rows).mean())
     unreadable = {**facts, "highlighted_cells": [], "table_page_title": "<skipped>"}
     with pytest.raises(ForewordError, match=r"Example 1 .*no word in the value"):
-        one.numbers([good, good], references, [facts, unreadable])
+        parent_metric.numbers([good, good], references, [facts, unreadable])
     bleu = METRICS["totto_bleu"]
     # "<null>" is a real reference: an empty output has its three tokens, and no fourth
     assert bleu.statistics([""], [["Bob won ."]]).tolist() == [[3, 3, 3, 2, 1, 0, 3, 2, 1, 0]]
@@ -204,17 +208,17 @@ def test_totto_scores_raw_predictions(tmp_path: Path) -> None:
         {"id": "a", "example_id": 7, "prediction": "Bob won 10 points."},
         {"id": "b", "example_id": 7, "prediction": ""},
     ]
-    found = scorers.score("totto", write(tmp_path, "cases.jsonl", rows))
-    first, second = (one["out"] for one in found["per_example"])
+    scores = scorers.score("totto", write(tmp_path, "cases.jsonl", rows))
+    first, second = (example["out"] for example in scores["per_example"])
     assert first["bleu_single"]["score"] == pytest.approx(100.0)
     assert second["bleu_single"]["counts"] == [3, 2, 1, 0] and second["bleu_single"]["ref_len"] == 3
     assert second["parent"]["recall"] == pytest.approx(100 * SMALL)
-    assert found["corpus"]["parent"]["f"] == pytest.approx((first["parent"]["f"] + second["parent"]["f"]) / 2)
-    assert found["corpus"]["bleu"]["sys_len"] == 5 + 3
+    assert scores["corpus"]["parent"]["f"] == pytest.approx((first["parent"]["f"] + second["parent"]["f"]) / 2)
+    assert scores["corpus"]["bleu"]["sys_len"] == 5 + 3
 
 
 @pytest.mark.parametrize(
-    ("example", "case", "said"),
+    ("example", "case", "message"),
     [
         (EXAMPLE, {"example_id": 8}, r"Line 1 of .*cases.jsonl, field 'example_id': examples.jsonl has no 8"),
         (EXAMPLE, {"example_id": "7"}, r"Line 1 of .*cases.jsonl, field 'example_id'"),
@@ -227,10 +231,10 @@ def test_totto_scores_raw_predictions(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_damaged_totto_file_is_named(tmp_path: Path, example: Any, case: Any, said: str) -> None:
+def test_a_damaged_totto_file_is_named(tmp_path: Path, example: Any, case: Any, message: str) -> None:
     write(tmp_path, "examples.jsonl", [example])
     path = write(tmp_path, "cases.jsonl", [{"id": "a", "example_id": 7, "prediction": "x", **case}])
-    with pytest.raises(ForewordError, match=said):
+    with pytest.raises(ForewordError, match=message):
         scorers.score("totto", path)
 
 
@@ -281,12 +285,12 @@ def test_tottos_preparation_equals_the_recorded_lines() -> None:
         example = json.loads(row)
         ours, theirs = tables(example), example["prepared"]
         assert (ours.full, ours.highlighted) == (theirs["detok_precision_table"], theirs["detok_recall_table"])
-        said = [one["final_sentence"] for one in example["sentence_annotations"]]
-        assert reference_lines(said) == theirs["detok_references"]
+        sentences = [annotation["final_sentence"] for annotation in example["sentence_annotations"]]
+        assert reference_lines(sentences) == theirs["detok_references"]
 
 
 def test_the_mean_of_parent_weights_is_a_geometric_one() -> None:
-    known, told = entailing(PAIR), to_tell(PAIR)
-    none, half, _ = parent(words("a b c"), [words("a x c")], known, told, (0.0, 0.5, 1.0))
-    (table,) = parent(words("a b c"), [words("a x c")], known, told, (1.0,))
+    known, values = entailing(PAIR), to_tell(PAIR)
+    none, half, _ = parent(words("a b c"), [words("a x c")], known, values, (0.0, 0.5, 1.0))
+    (table,) = parent(words("a b c"), [words("a x c")], known, values, (1.0,))
     assert half.recall == pytest.approx(math.sqrt(none.recall * table.recall))

@@ -17,11 +17,11 @@ from foreword.registry import Registry
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[serving.Running]:
-    one, where = tiny.backbone("llama"), tmp_path_factory.mktemp("page")
+    backbone, where = tiny.backbone("llama"), tmp_path_factory.mktemp("page")
     registry = Registry(where / "store")
     for number, name in enumerate(("reviews", "tickets")):
         scores = {"bleu": 41.5}
-        store.save(serving.soft(one, 4, number, scores=scores, task="mini"), where / name)
+        store.save(serving.soft(backbone, 4, number, scores=scores, task="mini"), where / name)
         serving.keep(registry, name, where / name, choices=("red", "green") if number else ())
     registry.tag("reviews@1", "production")
     hostile = entry.rows(3)
@@ -30,7 +30,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[serving.Runnin
     from foreword.registry.adding import NewVersion, writer
 
     registry.add("shown", writer(NewVersion(method="icl:bm25:1", demonstrations=str(pool), max_new_tokens=9)))
-    with serving.server(one, store=registry.folder) as server:
+    with serving.server(backbone, store=registry.folder) as server:
         yield server
 
 
@@ -63,12 +63,12 @@ def test_the_page_asks_and_shows(
     page.locator("#tokens").fill("9")
     page.keyboard.press("Control+Enter")
     page.locator("#recent tbody tr").nth(3).wait_for(timeout=120_000)
-    said = {
+    answers = {
         card.locator("h3").inner_text(): card.locator(".text").inner_text() for card in page.locator("article").all()
     }
     text = "<img src=x onerror=alert(1)> 1"
-    assert said["reviews"].strip() == running.text("reviews", text, max_tokens=9).strip()
-    assert said["tickets"] in ("red", "green")
+    assert answers["reviews"].strip() == running.text("reviews", text, max_tokens=9).strip()
+    assert answers["tickets"] in ("red", "green")
     page.locator("article", has_text="shown").locator("summary").click()
     page.wait_for_selector("article pre")
     assert "onerror" in page.locator("article pre").inner_text() and page.locator("article img").count() == 0

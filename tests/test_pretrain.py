@@ -41,28 +41,28 @@ def words():  # type: ignore[no-untyped-def]
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[TrainingStatus]]:
-    seen: list[TrainingStatus] = []
-    return pretrain(tmp_path_factory.mktemp("whole"), report=seen.append, report_every=5, **MICRO), seen
+def pretrained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[TrainingStatus]]:
+    statuses: list[TrainingStatus] = []
+    return pretrain(tmp_path_factory.mktemp("whole"), report=statuses.append, report_every=5, **MICRO), statuses
 
 
 def weights(folder: Path) -> bytes:
     return (folder / "model.safetensors").read_bytes()
 
 
-def test_the_loss_falls(made: tuple[Path, list[TrainingStatus]]) -> None:
-    _, seen = made
-    assert len(seen) >= 5
-    assert seen[-1].loss < seen[0].loss - 0.3
-    assert all(status.done == status.tokens < status.goal == MICRO["tokens"] for status in seen)
+def test_the_loss_falls(pretrained: tuple[Path, list[TrainingStatus]]) -> None:
+    _, statuses = pretrained
+    assert len(statuses) >= 5
+    assert statuses[-1].loss < statuses[0].loss - 0.3
+    assert all(status.done == status.tokens < status.goal == MICRO["tokens"] for status in statuses)
 
 
 def test_a_broken_off_run_goes_on_to_the_identical_result(
-    made: tuple[Path, list[TrainingStatus]], tmp_path: Path
+    pretrained: tuple[Path, list[TrainingStatus]], tmp_path: Path
 ) -> None:
     for steps in (7, 9):
         assert pretrain(tmp_path / "run", stop_after=steps, **MICRO) == tmp_path / "run"
-    assert weights(pretrain(tmp_path / "run", **MICRO)) == weights(made[0])
+    assert weights(pretrain(tmp_path / "run", **MICRO)) == weights(pretrained[0])
 
 
 def test_another_recipe_is_refused(tmp_path: Path) -> None:
@@ -106,11 +106,11 @@ def test_an_unknown_size_is_refused(tmp_path: Path) -> None:
         pretrain(tmp_path, size="mediun")
 
 
-def test_the_export_loads_as_a_model_folder(made: tuple[Path, list[TrainingStatus]]) -> None:
+def test_the_export_loads_as_a_model_folder(pretrained: tuple[Path, list[TrainingStatus]]) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(made[0])
-    model = AutoModelForCausalLM.from_pretrained(made[0], dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(pretrained[0])
+    model = AutoModelForCausalLM.from_pretrained(pretrained[0], dtype=torch.float32)
     assert tokenizer("Input: a").input_ids == tokenizer("Input: a", add_special_tokens=False).input_ids
     assert tokenizer.eos_token == EOS and tokenizer.pad_token == PAD
     assert model.config.eos_token_id == tokenizer.eos_token_id
@@ -135,8 +135,10 @@ def test_batches_hold_a_document_a_row_and_resume_anywhere(words) -> None:  # ty
         assert ((batch.ids == words.token_to_id(EOS)).sum(axis=1) <= 1).all()  # none in rows that only fill the shape
         assert not batch.counted[batch.ids == words.token_to_id(PAD)].any()
     after = [pair for pair, _ in zip(stream(whole[4][1]), range(7), strict=False)]
-    for (one, _), (other, _) in zip(whole[5:], after, strict=True):
-        assert np.array_equal(one.ids, other.ids) and np.array_equal(one.counted, other.counted)
+    for (whole_batch, _), (resumed_batch, _) in zip(whole[5:], after, strict=True):
+        assert np.array_equal(whole_batch.ids, resumed_batch.ids) and np.array_equal(
+            whole_batch.counted, resumed_batch.counted
+        )
 
 
 def test_batches_have_one_number_of_rows_for_each_width(words) -> None:  # type: ignore[no-untyped-def]
@@ -151,14 +153,14 @@ BOTH = {**MICRO, "size": "t5-micro", "tokens": 20_000}
 
 
 def test_the_encoder_decoder_learns_resumes_and_loads(tmp_path: Path) -> None:
-    seen: list[TrainingStatus] = []
-    whole = pretrain(tmp_path / "whole", report=seen.append, report_every=3, **BOTH)
-    assert seen[-1].loss < seen[0].loss - 0.3
+    statuses: list[TrainingStatus] = []
+    whole = pretrain(tmp_path / "whole", report=statuses.append, report_every=3, **BOTH)
+    assert statuses[-1].loss < statuses[0].loss - 0.3
     pretrain(tmp_path / "run", stop_after=5, **BOTH)
     assert weights(pretrain(tmp_path / "run", **BOTH)) == weights(whole)
-    one = load_backbone(str(whole))
-    assert one.kind == "seq2seq" and one.relative
-    assert SENTINEL_IDS[0] in one.tokenizer.ids("Karo likes <extra_id_0> .", first=True)
+    backbone = load_backbone(str(whole))
+    assert backbone.kind == "seq2seq" and backbone.relative
+    assert SENTINEL_IDS[0] in backbone.tokenizer.ids("Karo likes <extra_id_0> .", first=True)
 
 
 def test_the_loss_of_spans_is_that_of_the_models_own_labels(words) -> None:  # type: ignore[no-untyped-def]
@@ -170,26 +172,28 @@ def test_the_loss_of_spans_is_that_of_the_models_own_labels(words) -> None:  # t
         text = ids[(ids != PAD_ID) & (ids != EOS_ID)]
         if len(text) < 2:
             continue
-        read, told = (torch.from_numpy(np.append(one, EOS_ID))[None] for one in corrupted(text, SENTINEL_IDS, chance))
-        total += float(model(input_ids=read, labels=told).loss.detach()) * told.numel()
-        count += told.numel()
+        read, labels = (
+            torch.from_numpy(np.append(tokens, EOS_ID))[None] for tokens in corrupted(text, SENTINEL_IDS, chance)
+        )
+        total += float(model(input_ids=read, labels=labels).loss.detach()) * labels.numel()
+        count += labels.numel()
     assert float(loss.detach()) == pytest.approx(total / count, rel=1e-5)
 
 
 @pytest.mark.slow
 def test_compiling_changes_no_loss_and_no_gradient(words) -> None:  # type: ignore[no-untyped-def]
     batch, _ = next(batches(words, seed=1, budget=700, share=0.1, drilled=0, place=DocumentPlace()))
-    found = []
+    losses_and_grads = []
     for compiled in (False, True):
         model = init_llama(1200, 48, 3, 4, 64, eos=0, pad=1).train()
         loss = causal(model, half=False, compiled=compiled)(batch)
         loss.backward()
-        found.append([loss.detach(), *(p.grad for p in model.parameters())])
+        losses_and_grads.append([loss.detach(), *(p.grad for p in model.parameters())])
     plain = init_llama(1200, 48, 3, 4, 64, eos=0, pad=1)
     ids = torch.from_numpy(batch.ids)
     labels = torch.where(torch.from_numpy(batch.counted), ids, -100)
-    torch.testing.assert_close(plain(input_ids=ids, labels=labels).loss.detach(), found[0][0])
-    torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(plain(input_ids=ids, labels=labels).loss.detach(), losses_and_grads[0][0])
+    torch.testing.assert_close(losses_and_grads[1], losses_and_grads[0], rtol=1e-4, atol=1e-6)
 
 
 def test_a_fresh_model_looks_back_one_token_and_behind_copies() -> None:
@@ -197,9 +201,9 @@ def test_a_fresh_model_looks_back_one_token_and_behind_copies() -> None:
     model.set_attn_implementation("eager")
     line = torch.randperm(500, generator=torch.Generator().manual_seed(0))[:20] + 50
     with torch.no_grad():
-        seen = model(input_ids=torch.cat([line, line])[None], output_attentions=True).attentions
-    before = seen[0][0, :2, range(1, 40), range(39)].mean()
-    behind = seen[1][0, :2, range(20, 39), range(1, 20)].mean()
+        attentions = model(input_ids=torch.cat([line, line])[None], output_attentions=True).attentions
+    before = attentions[0][0, :2, range(1, 40), range(39)].mean()
+    behind = attentions[1][0, :2, range(20, 39), range(1, 20)].mean()
     assert before > 0.9 and behind > 0.1  # by chance: 0.05 and 0.03
 
 

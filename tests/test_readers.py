@@ -197,18 +197,18 @@ def test_examples_take_the_named_columns_only() -> None:
     assert (first.id, dict(first.fields), first.targets) == ("train-1", {"input": "q1"}, ("a1",))
     assert second.id == "train-2"
     rows = [{"premise": "p", "hypothesis": "h", "gold": "yes", "split": "x"}]
-    (one,) = examples(rows, Columns(target="gold"), fields_needed=["hypothesis", "premise"], choices=["no", "yes"])
-    assert dict(one.fields) == {"hypothesis": "h", "premise": "p"} and one.choices == ("no", "yes")
-    (one,) = examples([{"text": "t", "input": "other", "target": 3}], Columns("text"))
-    assert dict(one.fields) == {"input": "t"} and one.targets == ("3",)
+    (example,) = examples(rows, Columns(target="gold"), fields_needed=["hypothesis", "premise"], choices=["no", "yes"])
+    assert dict(example.fields) == {"hypothesis": "h", "premise": "p"} and example.choices == ("no", "yes")
+    (example,) = examples([{"text": "t", "input": "other", "target": 3}], Columns("text"))
+    assert dict(example.fields) == {"input": "t"} and example.targets == ("3",)
 
 
 def test_references_may_be_a_list_or_a_json_list() -> None:
     rows = [{"input": "q", "target": "a", "refs": ["b", "a", "c"]}, {"input": "r", "target": "d", "refs": '["e"]'}]
-    found = examples(rows, Columns(references="refs"))
-    assert [one.targets for one in found] == [("a", "b", "c"), ("d", "e")]
-    (one,) = examples([{"input": "q", "refs": ["b", 2]}], Columns(references="refs"))
-    assert one.targets == ("b", "2")
+    parsed = examples(rows, Columns(references="refs"))
+    assert [example.targets for example in parsed] == [("a", "b", "c"), ("d", "e")]
+    (example,) = examples([{"input": "q", "refs": ["b", 2]}], Columns(references="refs"))
+    assert example.targets == ("b", "2")
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_a_bad_row_is_named(row: dict[str, object], how: dict[str, object], word
 
 def test_answers_may_be_absent_where_none_are_needed() -> None:
     rows = [{"input": "q"}, {"input": "r", "target": ""}, {"input": "s", "target": "a"}, {"input": "t", "target": None}]
-    assert [one.targets for one in examples(rows, answers_needed=False)] == [(), (), ("a",), ()]
+    assert [example.targets for example in examples(rows, answers_needed=False)] == [(), (), ("a",), ()]
     with pytest.raises(ForewordError, match="holds no rows"):
         examples([])
 
@@ -263,29 +263,29 @@ PAIRS = st.lists(st.tuples(st.integers(0, 9), st.sampled_from("abc")), max_size=
 
 
 @QUICK
-@given(given_=PAIRS, sizes=st.lists(st.integers(0, 4), max_size=3), seed=st.integers(0, 5), data=st.data())
+@given(dataset=PAIRS, sizes=st.lists(st.integers(0, 4), max_size=3), seed=st.integers(0, 5), data=st.data())
 def test_divided_parts_share_no_question_and_lose_no_row(
-    given_: list[Example], sizes: list[int], seed: int, data: st.DataObject
+    dataset: list[Example], sizes: list[int], seed: int, data: st.DataObject
 ) -> None:
-    parts = divided(given_, sizes, seed=seed)
-    assert sorted(one.id for part in parts for one in part) == sorted(one.id for one in given_)
-    asked = [{one.question for one in part} for part in parts]
-    assert sum(map(len, asked)) == len(set().union(*asked))
-    left = len({one.question for one in given_})
-    for part, size in zip(asked, sizes, strict=False):
+    parts = divided(dataset, sizes, seed=seed)
+    assert sorted(example.id for part in parts for example in part) == sorted(example.id for example in dataset)
+    questions = [{example.question for example in part} for part in parts]
+    assert sum(map(len, questions)) == len(set().union(*questions))
+    left = len({example.question for example in dataset})
+    for part, size in zip(questions, sizes, strict=False):
         assert len(part) == min(size, left)
         left -= len(part)
-    other = divided(data.draw(st.permutations(given_)), sizes, seed=seed)
-    assert [{one.id for one in part} for part in other] == [{one.id for one in part} for part in parts]
+    other = divided(data.draw(st.permutations(dataset)), sizes, seed=seed)
+    assert [{example.id for example in part} for part in other] == [{example.id for example in part} for part in parts]
 
 
 @QUICK
-@given(given_=PAIRS)
-def test_merged_keeps_every_answer_of_every_question(given_: list[Example]) -> None:
-    one_each = merged(given_)
-    assert len({one.question for one in one_each}) == len(one_each)
-    pairs = {(one.question, target) for one in one_each for target in one.targets}
-    assert pairs == {(one.question, target) for one in given_ for target in one.targets}
-    assert sum(len(one.targets) for one in one_each) == len(pairs)
-    assert shared_questions(given_, one_each) == len(one_each)
+@given(dataset=PAIRS)
+def test_merged_keeps_every_answer_of_every_question(dataset: list[Example]) -> None:
+    merged_examples = merged(dataset)
+    assert len({example.question for example in merged_examples}) == len(merged_examples)
+    pairs = {(example.question, target) for example in merged_examples for target in example.targets}
+    assert pairs == {(example.question, target) for example in dataset for target in example.targets}
+    assert sum(len(example.targets) for example in merged_examples) == len(pairs)
+    assert shared_questions(dataset, merged_examples) == len(merged_examples)
     assert Columns().target == "target"

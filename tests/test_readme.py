@@ -64,23 +64,23 @@ def written(path: Path, words: list[str]) -> None:
 
 def test_every_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In order and in one folder, as a reader would. A hub model is stood in for by a tiny one; its commands get small limits."""
-    found = list(commands(readme()))
-    assert found, "a README without a command"
+    command_lines = list(commands(readme()))
+    assert command_lines, "a README without a command"
     monkeypatch.chdir(tmp_path)
     tiny = entry.save_model(tmp_path / "tiny model", "gpt2")
     ran, left = 0, []
-    for words in found:
-        verb, given = (words[1] if len(words) > 1 else ""), words[1:]
-        if "reference" in given and not shipped():
+    for words in command_lines:
+        verb, arguments = (words[1] if len(words) > 1 else ""), words[1:]
+        if "reference" in arguments and not shipped():
             left.append(" ".join(words))
             continue
         for flag in ("--data", "-d", "--dev", "--test", "--demonstrations"):
-            if flag in given:
-                written(tmp_path / given[given.index(flag) + 1], given)
-        if any(name in given for name in HUB):
-            given = [str(tiny) if word in HUB else word for word in given] + [*SMALL, *TRAINED.get(verb, ())]
-        told = entry.foreword(*given)
-        assert told.code == 0, f"{' '.join(words)}\n{told.err}"
+            if flag in arguments:
+                written(tmp_path / arguments[arguments.index(flag) + 1], arguments)
+        if any(name in arguments for name in HUB):
+            arguments = [str(tiny) if word in HUB else word for word in arguments] + [*SMALL, *TRAINED.get(verb, ())]
+        result = entry.foreword(*arguments)
+        assert result.code == 0, f"{' '.join(words)}\n{result.err}"
         ran += 1
     if not ran:
         pytest.skip(f"no model is shipped yet for: {'; '.join(left)}")
@@ -90,13 +90,13 @@ def flags() -> dict[str, set[str]]:
     """Every verb and the flags it takes."""
     group = typer.main.get_command(app)
     verbs = group.commands  # type: ignore[attr-defined]
-    return {verb: {flag for one in _with_its_own(command) for flag in one} for verb, command in verbs.items()}
+    return {verb: {flag for options in _with_its_own(command) for flag in options} for verb, command in verbs.items()}
 
 
 def _with_its_own(command: Any) -> list[set[str]]:
     """The flags of a verb, and of the verbs that it has itself."""
     inner = getattr(command, "commands", {}).values()
-    return [{flag for param in one.params for flag in param.opts} | {"--help"} for one in (command, *inner)]
+    return [{flag for param in verb.params for flag in param.opts} | {"--help"} for verb in (command, *inner)]
 
 
 def test_every_verb_and_flag_it_names_is_there() -> None:

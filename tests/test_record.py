@@ -158,9 +158,9 @@ def test_a_run_folder_of_an_older_foreword_is_refused_in_one_sentence(tmp_path: 
     (records / "notes.json").write_text("{}", encoding="utf-8")
     arguments = ("-m", "reference-small", "-d", data, "--limit", 2, "--out", tmp_path / "out")
     for command in (("compare", "--methods", "zero"), ("evaluate", "--method", "zero")):
-        told = entry.foreword(command[0], *arguments, *command[1:])
-        assert told.code == 2 and "written by another version of foreword" in told.err
-        assert "Traceback" not in told.err
+        result = entry.foreword(command[0], *arguments, *command[1:])
+        assert result.code == 2 and "written by another version of foreword" in result.err
+        assert "Traceback" not in result.err
     (records / f"{'a' * 24}.json").unlink()
     assert entry.foreword("evaluate", *arguments, "--method", "zero").code == 0
 
@@ -176,8 +176,8 @@ def test_a_prompt_of_an_older_foreword_is_refused_in_one_sentence(tmp_path: Path
         arguments = ("-m", "reference-small", "-d", data, "--limit", 1, "--max-new-tokens", 2)
         return entry.foreword("generate", *arguments, "--prompt", tmp_path / name)
 
-    told = generated("old")
-    assert told.code == 2 and "made by another version of foreword" in told.err and "Traceback" not in told.err
+    result = generated("old")
+    assert result.code == 2 and "made by another version of foreword" in result.err and "Traceback" not in result.err
     assert generated("emptied").code == generated("new").code == 0
 
 
@@ -205,10 +205,10 @@ def models(folder: Path) -> dict[str, str]:
 
 def bleu(model: str, out: Path, limit: int) -> float:
     """With demonstrations out of as few examples as are scored."""
-    asked = ("--model", model, "--task", "mini-dart", "--method", "icl", "--limit", limit, "--train-limit", limit)
-    told = entry.foreword("evaluate", *asked, "--out", out, "--json")
-    assert told.code == 0, told.err
-    return float(told.json["metrics"]["bleu"]["score"])
+    arguments = ("--model", model, "--task", "mini-dart", "--method", "icl", "--limit", limit, "--train-limit", limit)
+    result = entry.foreword("evaluate", *arguments, "--out", out, "--json")
+    assert result.code == 0, result.err
+    return float(result.json["metrics"]["bleu"]["score"])
 
 
 @pytest.mark.parametrize("limit", [8, pytest.param(30, marks=pytest.mark.slow)])

@@ -34,9 +34,9 @@ def folder(where: Path, seed: int = 0, label: str = "pt") -> Path:
 
 
 def added(at: Path, source: Path, name: str = "p", *more: object) -> dict[str, object]:
-    told = entry.foreword("registry", "add", source, "--name", name, "--store", at, "--json", *more)
-    assert told.code == 0, told.err
-    return told.json  # type: ignore[no-any-return]
+    result = entry.foreword("registry", "add", source, "--name", name, "--store", at, "--json", *more)
+    assert result.code == 0, result.err
+    return result.json  # type: ignore[no-any-return]
 
 
 @pytest.fixture
@@ -62,20 +62,20 @@ def test_the_same_contents_are_the_same_version_and_others_the_next(at: Path, tm
 def test_aliases_move_and_roll_back_and_a_bare_name_is_production(at: Path, tmp_path: Path) -> None:
     for seed in range(3):
         added(at, folder(tmp_path / str(seed), seed))
-    found = Registry(at)
+    registry = Registry(at)
 
     def number(reference: str) -> int:
-        return found.resolve(reference)[1].number
+        return registry.resolve(reference)[1].number
 
     assert number("p") == 3
     for which in ("p@1", "p@2", "p@2"):
         assert entry.foreword("registry", "tag", "-s", at, which, "production").code == 0
     assert number("p") == number("p@production") == 2
-    digest = found.resolve("p@1")[1].digest
+    digest = registry.resolve("p@1")[1].digest
     assert number(f"p@{digest[:8]}") == number("p@v1") == 1
     entry.refused("registry", "rm", "-s", at, "p@2", says=("p@2", "production", "move or untag"))
-    told = entry.foreword("registry", "rollback", "-s", at, "p", "--json")
-    assert told.json["version"] == 1 and number("p") == 1
+    result = entry.foreword("registry", "rollback", "-s", at, "p", "--json")
+    assert result.json["version"] == 1 and number("p") == 1
     entry.refused("registry", "rollback", "-s", at, "p", says=("p@production", "no other version"))
     assert entry.foreword("registry", "untag", "-s", at, "p", "production").code == 0
     assert number("p") == 3
@@ -96,14 +96,16 @@ def test_list_show_diff_and_export(at: Path, tmp_path: Path) -> None:
     shown = entry.foreword("registry", "show", "-s", at, "p@1", "--json").json
     assert shown["virtual_tokens"] == 4 and shown["note"] == "the first" and shown["backbone"] == "a-model"
     assert entry.foreword("registry", "show", "-s", at, "p").code == 0
-    told = entry.foreword("registry", "diff", "-s", at, "p@1", "p@2", "--json").json
-    assert told["settings"] == {"scores.bleu": [10.0, 11.0], "seed": [0, 1]}
-    one, other = (store.load(tmp_path / name).values for name in "ab")
-    assert told["numbers"]["relative_distance"] == pytest.approx(float((one - other).norm() / one.norm()), rel=1e-6)
+    difference = entry.foreword("registry", "diff", "-s", at, "p@1", "p@2", "--json").json
+    assert difference["settings"] == {"scores.bleu": [10.0, 11.0], "seed": [0, 1]}
+    first, second = (store.load(tmp_path / name).values for name in "ab")
+    assert difference["numbers"]["relative_distance"] == pytest.approx(
+        float((first - second).norm() / first.norm()), rel=1e-6
+    )
     assert "cosine" in entry.foreword("registry", "diff", "-s", at, "p@1", "p@2").out
     out = tmp_path / "out"
     assert entry.foreword("registry", "export", "-s", at, "p@2", "--out", out).code == 0
-    assert torch.equal(store.load(out).values, other)
+    assert torch.equal(store.load(out).values, second)
     entry.refused("registry", "export", "-s", at, "p@2", "--out", out, says=("not empty", "--out"))
 
 
@@ -112,8 +114,8 @@ def test_words_only_are_a_version_with_their_pool(at: Path, tmp_path: Path) -> N
     command = ("registry", "add", "--name", "w", "-s", at, "--method", "icl:bm25:2", "--demonstrations", pool)
     assert entry.foreword(*command, "--choices", "none", "--max-new-tokens", 9).code == 0
     index, version = Registry(at).resolve("w")
-    kept = Registry(at).load("w", version)
-    assert kept.prompt is None and kept.method.k == 2 and len(kept.pool) == 5 and kept.max_new_tokens == 9
+    stored = Registry(at).load("w", version)
+    assert stored.prompt is None and stored.method.k == 2 and len(stored.pool) == 5 and stored.max_new_tokens == 9
     assert index.name == "w"
     entry.refused("registry", "add", "--name", "w", "-s", at, "--method", "icl", says=("icl", "--demonstrations FILE"))
     entry.refused("registry", "add", "--name", "w", "-s", at, "--method", "pt", says=("pt", "trains", "tune"))
@@ -121,11 +123,11 @@ def test_words_only_are_a_version_with_their_pool(at: Path, tmp_path: Path) -> N
 
 
 def test_a_prompt_that_shows_demonstrations_is_refused_without_them(at: Path, tmp_path: Path) -> None:
-    made = folder(tmp_path / "ipt", label="ipt")
-    entry.refused("registry", "add", made, "--name", "i", "-s", at, says=("'ipt'", "--demonstrations FILE"))
+    prompt_folder = folder(tmp_path / "ipt", label="ipt")
+    entry.refused("registry", "add", prompt_folder, "--name", "i", "-s", at, says=("'ipt'", "--demonstrations FILE"))
     assert not Registry(at).names()
     pool = entry.save_rows(tmp_path / "train.jsonl", entry.rows(4))
-    assert added(at, made, "i", "--demonstrations", pool)["version"] == 1
+    assert added(at, prompt_folder, "i", "--demonstrations", pool)["version"] == 1
     plain = folder(tmp_path / "pt")
     says = ("'pt'", "shows none")
     entry.refused("registry", "add", plain, "--name", "x", "-s", at, "--demonstrations", pool, says=says)
@@ -157,9 +159,9 @@ def test_what_is_not_there_is_said_with_what_is(at: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize("damage", ["flip", "lose", "more", "gone"])
 def test_a_changed_byte_is_refused_at_load(at: Path, tmp_path: Path, damage: str) -> None:
     added(at, folder(tmp_path / "a"))
-    found = Registry(at)
-    index, version = found.resolve("p")
-    place = found.place("p", version)
+    registry = Registry(at)
+    index, version = registry.resolve("p")
+    place = registry.place("p", version)
     weights = place / store.WEIGHTS
     if damage == "flip":
         whole = bytearray(weights.read_bytes())
@@ -172,19 +174,19 @@ def test_a_changed_byte_is_refused_at_load(at: Path, tmp_path: Path, damage: str
     else:
         shutil.rmtree(place)
     with pytest.raises(ForewordError, match=r"files of p@1 .* restore them from a copy"):
-        found.load(index.name, version)
+        registry.load(index.name, version)
 
 
 def test_pickles_links_and_folders_are_refused(at: Path, tmp_path: Path) -> None:
     for number, extra in enumerate(("adapter_model.bin", "code.py", "inner/x.json", "link.json", ".hidden.json")):
-        made = folder(tmp_path / str(number))
-        (made / extra).parent.mkdir(exist_ok=True)
+        prompt_folder = folder(tmp_path / str(number))
+        (prompt_folder / extra).parent.mkdir(exist_ok=True)
         if extra.startswith("link"):
-            (made / extra).symlink_to(made / store.CONFIG)
+            (prompt_folder / extra).symlink_to(prompt_folder / store.CONFIG)
         else:
-            (made / extra).write_bytes(b"{}")
+            (prompt_folder / extra).write_bytes(b"{}")
         name = Path(extra).parts[0]
-        entry.refused("registry", "add", made, "--name", "p", "-s", at, says=(name, "remove it"))
+        entry.refused("registry", "add", prompt_folder, "--name", "p", "-s", at, says=(name, "remove it"))
     assert not Registry(at).names()
 
 
@@ -214,15 +216,15 @@ def test_versions_are_pushed_and_pulled_as_they_are(at: Path, tmp_path: Path) ->
     added(at, folder(tmp_path / "a"))
     added(at, folder(tmp_path / "b", 1))
     url = f"file://{tmp_path}/there"
-    told = entry.foreword("registry", "push", "-s", at, "p@2", url, "-a", "production", "--json")
-    assert (told.json["version"], told.json["new"]) == (1, True), told.err
+    result = entry.foreword("registry", "push", "-s", at, "p@2", url, "-a", "production", "--json")
+    assert (result.json["version"], result.json["new"]) == (1, True), result.err
     assert Registry(tmp_path / "there").resolve("p@production")[1].digest == Registry(at).resolve("p@2")[1].digest
     assert entry.foreword("registry", "push", "-s", at, "p@1", url, "--json").json["version"] == 2
     assert entry.foreword("registry", "push", "-s", at, "p@2", url, "--json").json["new"] is False
     other = tmp_path / "other"
     other.mkdir()
-    told = entry.foreword("registry", "pull", "-s", other, url, "p", "-a", "here", "--json")
-    assert told.json["new"] and Registry(other).resolve("p@here")[1].digest == Registry(at).resolve("p@2")[1].digest
+    result = entry.foreword("registry", "pull", "-s", other, url, "p", "-a", "here", "--json")
+    assert result.json["new"] and Registry(other).resolve("p@here")[1].digest == Registry(at).resolve("p@2")[1].digest
     assert torch.equal(
         store.load(Registry(other).place("p", Registry(other).resolve("p")[1])).values,
         store.load(tmp_path / "b").values,
@@ -242,35 +244,35 @@ def test_versions_are_pushed_and_pulled_as_they_are(at: Path, tmp_path: Path) ->
 def test_writers_at_once_lose_nothing(at: Path, tmp_path: Path) -> None:
     folders = [folder(tmp_path / f"f{seed}", seed) for seed in range(6)]
     children = [
-        entry.Process(["registry", "add", made, "-n", "p", "-s", at, "-a", f"a-{number}"], tmp_path / f"s{number}")
-        for number, made in enumerate(folders)
+        entry.Process(["registry", "add", source, "-n", "p", "-s", at, "-a", f"a-{number}"], tmp_path / f"s{number}")
+        for number, source in enumerate(folders)
     ]
     assert [child.wait() for child in children] == [0] * 6, [child.err.read_text() for child in children]
     index = Registry(at).index("p")
     assert sorted(version.number for version in index.versions) == [1, 2, 3, 4, 5, 6]
     assert len(index.aliases) == 6
-    for number, made in enumerate(folders):
+    for number, source in enumerate(folders):
         _, version = Registry(at).resolve(f"p@a-{number}")
-        kept = Registry(at).load("p", version).prompt
-        assert kept is not None and torch.equal(kept.values, store.load(made).values)
+        stored_prompt = Registry(at).load("p", version).prompt
+        assert stored_prompt is not None and torch.equal(stored_prompt.values, store.load(source).values)
 
 
 def killed(at: Path, tmp_path: Path, times: int, seed: str) -> None:
     rng = Random(seed)
-    made = [folder(tmp_path / f"k{number}", number) for number in range(times)]
+    sources = [folder(tmp_path / f"k{number}", number) for number in range(times)]
     started = time.monotonic()
-    whole = entry.Process(["registry", "add", made[0], "-n", "p", "-s", at], tmp_path / "whole")
+    whole = entry.Process(["registry", "add", sources[0], "-n", "p", "-s", at], tmp_path / "whole")
     assert whole.wait() == 0
     usual = time.monotonic() - started
-    for number, source in enumerate(made[1:], 1):
+    for number, source in enumerate(sources[1:], 1):
         child = entry.Process(["registry", "add", source, "-n", "p", "-s", at, "-a", "x"], tmp_path / f"s{number}")
         time.sleep(rng.uniform(0.3, 1.05) * usual)
         child.kill()
         assert child.wait() in (0, -signal.SIGKILL)
-        found = Registry(at)
-        for version in found.index("p").versions:
-            assert found.load("p", version).prompt is not None
-    assert entry.foreword("registry", "add", made[-1], "-n", "p", "-s", at).code == 0, "a dead writer's lock is free"
+        registry = Registry(at)
+        for version in registry.index("p").versions:
+            assert registry.load("p", version).prompt is not None
+    assert entry.foreword("registry", "add", sources[-1], "-n", "p", "-s", at).code == 0, "a dead writer's lock is free"
     for path in at.rglob(".*"):
         os.utime(path, (1, 1))
     assert entry.foreword("registry", "gc", "-s", at).code == 0

@@ -29,18 +29,18 @@ class Folder:
 
     def tune(self, name: str, *more: object) -> Path:
         """A prompt below the folder."""
-        told = foreword(
+        result = foreword(
             "tune", "-m", self.model, "-d", self.data, *more, *TRAINING, "--out", self.place / name, "--json"
         )
-        assert told.code == 0, told.err
+        assert result.code == 0, result.err
         return self.place / name
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
     place = tmp_path_factory.mktemp("kept")
-    made = [{"text": row["input"], "label": row["target"]} for row in rows(60, choices=("good", "bad"))]
-    data, test = save_rows(place / "own.jsonl", made[:45]), save_rows(place / "test.jsonl", made[45:])
+    labelled_rows = [{"text": row["input"], "label": row["target"]} for row in rows(60, choices=("good", "bad"))]
+    data, test = save_rows(place / "own.jsonl", labelled_rows[:45]), save_rows(place / "test.jsonl", labelled_rows[45:])
     return Folder(save_model(place / "model"), data, test, place)
 
 
@@ -52,10 +52,10 @@ def test_choices_columns_and_metric_are_asked_for_once(folder: Folder, choices: 
     prompt = folder.tune(f"pt{len(choices)}", *COLUMNS, *choices)
     inputs = folder.place / "inputs.jsonl"
     inputs.write_text("".join(json.dumps({"text": f"lori {n}"}) + "\n" for n in range(6)), encoding="utf-8")
-    told = foreword("generate", "-m", folder.model, "-p", prompt, "-d", inputs, "--json")
-    assert told.code == 0, told.err
-    assert {line["output"] for line in told.lines} <= {"good", "bad"}
-    asked = (
+    result = foreword("generate", "-m", folder.model, "-p", prompt, "-d", inputs, "--json")
+    assert result.code == 0, result.err
+    assert {line["output"] for line in result.lines} <= {"good", "bad"}
+    command = (
         "evaluate",
         "-m",
         folder.model,
@@ -68,8 +68,8 @@ def test_choices_columns_and_metric_are_asked_for_once(folder: Folder, choices: 
         "--json",
     )
     short, long = (
-        foreword(*asked).json,
-        foreword(*asked, *COLUMNS, "--choices", "bad,good", "--metrics", "accuracy").json,
+        foreword(*command).json,
+        foreword(*command, *COLUMNS, "--choices", "bad,good", "--metrics", "accuracy").json,
     )
     assert short["metrics"] == long["metrics"] and list(short["metrics"]) == ["accuracy"]
     assert len(interface.Predictor(str(folder.model), prompt).generate(["lori 1", "tem 2"])) == 2
@@ -79,10 +79,10 @@ def test_what_the_user_says_wins(folder: Folder) -> None:
     prompt = folder.tune("pt2", *COLUMNS, "--choices", "good,bad")
     other = folder.place / "other.jsonl"
     other.write_text("".join(json.dumps({"ask": f"tem {n}"}) + "\n" for n in range(5)), encoding="utf-8")
-    asked = ("generate", "-m", folder.model, "-p", prompt, "-d", other)
-    told = foreword(*asked, "--input-column", "ask", "--choices", "yes,no", "--json")
-    assert {line["output"] for line in told.lines} <= {"yes", "no"}
-    refused(*asked, says=("no column 'text'", "row 1"))
+    command = ("generate", "-m", folder.model, "-p", prompt, "-d", other)
+    result = foreword(*command, "--input-column", "ask", "--choices", "yes,no", "--json")
+    assert {line["output"] for line in result.lines} <= {"yes", "no"}
+    refused(*command, says=("no column 'text'", "row 1"))
     wrong = save_rows(folder.place / "wrong.jsonl", [{"text": "a", "label": "great"}])
     refused("evaluate", "-m", folder.model, "-p", prompt, "--test", wrong, says=("'great'", "none of the choices"))
 
@@ -90,12 +90,12 @@ def test_what_the_user_says_wins(folder: Folder) -> None:
 def test_demonstrations_stand_in_the_folder_and_are_shown_as_they_were(folder: Folder) -> None:
     prompt = folder.tune("ipt", *COLUMNS, "--method", "ipt", "--shots", 2)
     train = task_of(Run(model="x", data=str(folder.data), input_column="text", target_column="label")).train
-    kept = store.load(prompt).worked
-    assert [row["id"] for row in kept] == [example.id for example in train] and len(kept) > 20
-    asked = ("-m", folder.model, "-p", prompt, "--test", folder.test)
-    shown = foreword("show", *asked, "--json").json["pieces"]
+    demonstrations = store.load(prompt).worked
+    assert [row["id"] for row in demonstrations] == [example.id for example in train] and len(demonstrations) > 20
+    arguments = ("-m", folder.model, "-p", prompt, "--test", folder.test)
+    shown = foreword("show", *arguments, "--json").json["pieces"]
     assert [piece["kind"] for piece in shown].count("demonstration") == 2, "as many as it was tuned with"
-    alone = foreword("evaluate", *asked, "--out", folder.place / "a", "--json").json
+    alone = foreword("evaluate", *arguments, "--out", folder.place / "a", "--json").json
     record = json.loads(Path(alone["record"]).read_text(encoding="utf-8"))
     assert all(len(answer["shown"]) == 2 for answer in record["answers"])
     pool = save_rows(folder.place / "pool.jsonl", [{"text": e.fields["input"], "label": e.targets[0]} for e in train])
@@ -109,46 +109,46 @@ def test_demonstrations_stand_in_the_folder_and_are_shown_as_they_were(folder: F
 def test_fixed_demonstrations_are_those_of_the_prompts_own_seed(folder: Folder) -> None:
     prompt = folder.tune("fixed", *COLUMNS, "--method", "ipt-fixed", "--shots", 2, "--seed", 3)
     train = task_of(Run(model="x", data=str(folder.data), input_column="text", target_column="label")).train
-    wanted, others = ([one.fields["input"] for one in fixed(train, 2, seed)] for seed in (3, 0))
-    assert wanted != others
+    expected, others = ([example.fields["input"] for example in fixed(train, 2, seed)] for seed in (3, 0))
+    assert expected != others
     shown = foreword("show", "-m", folder.model, "-p", prompt, "--test", folder.test, "--json").json["pieces"]
     texts = [piece["text"] for piece in shown if piece["kind"] == "demonstration"]
-    assert all(asked in text for asked, text in zip(wanted, texts, strict=True))
+    assert all(question in text for question, text in zip(expected, texts, strict=True))
 
 
 def test_an_ensemble_of_seeds_needs_nothing_more(folder: Folder) -> None:
     prompts = [folder.tune(f"e{seed}", *COLUMNS, "--method", "ipt", "--seed", seed) for seed in (0, 1)]
     flags = [part for prompt in prompts for part in ("-p", prompt)]
-    told = foreword("generate", "-m", folder.model, *flags, "-d", folder.test, "--json")
-    assert told.code == 0, told.err
-    assert all(len(line["votes"]) == 2 for line in told.lines) and len(told.lines) == 15
+    result = foreword("generate", "-m", folder.model, *flags, "-d", folder.test, "--json")
+    assert result.code == 0, result.err
+    assert all(len(line["votes"]) == 2 for line in result.lines) and len(result.lines) == 15
 
 
 def test_demonstrations_that_were_changed_are_refused_and_taken_away_are_asked_for(folder: Folder) -> None:
     prompt = folder.tune("changed", *COLUMNS, "--method", "ipt")
-    asked = ("generate", "-m", folder.model, "-p", prompt, "-d", folder.test)
+    command = ("generate", "-m", folder.model, "-p", prompt, "-d", folder.test)
     file = prompt / store.WORKED
     text = file.read_text(encoding="utf-8")
     assert "holds the training examples" in (prompt / "README.md").read_text(encoding="utf-8")
     file.write_text(text.replace("good", "bad", 1), encoding="utf-8")
-    refused(*asked, says=(store.WORKED, "not those that the prompt was tuned with", "--demonstrations"))
+    refused(*command, says=(store.WORKED, "not those that the prompt was tuned with", "--demonstrations"))
     file.write_text(text[:-5], encoding="utf-8")
-    refused(*asked, says=(store.WORKED, "damaged"))
+    refused(*command, says=(store.WORKED, "damaged"))
     file.unlink()
-    refused(*asked, says=("shows demonstrations and there are none", "--demonstrations FILE"))
+    refused(*command, says=("shows demonstrations and there are none", "--demonstrations FILE"))
 
 
 def test_room_for_an_answer_is_kept_and_may_still_be_raised(folder: Folder, tmp_path: Path) -> None:
     long = "a rather long answer of many words " * 6
     data = save_rows(tmp_path / "long.jsonl", [{"input": f"q {n}", "target": f"{n} {long}"} for n in range(30)])
-    told = foreword("tune", "-m", "reference-small", "-d", data, *TRAINING, "--out", tmp_path / "p", "--json")
-    assert told.code == 0, told.err
+    result = foreword("tune", "-m", "reference-small", "-d", data, *TRAINING, "--out", tmp_path / "p", "--json")
+    assert result.code == 0, result.err
     room = store.load(tmp_path / "p").provenance.settings["max_new_tokens"]
     assert room > 64
-    asked = ("-m", "reference-small", "-p", tmp_path / "p")
+    arguments = ("-m", "reference-small", "-p", tmp_path / "p")
     inputs = save_rows(tmp_path / "in.jsonl", [{"input": "q 1"}])
-    answers = foreword("generate", *asked, "-d", inputs, "--json")
+    answers = foreword("generate", *arguments, "-d", inputs, "--json")
     assert "--max-new-tokens 64" not in answers.err
     longer = save_rows(tmp_path / "longer.jsonl", [{"input": "q 1", "target": f"{long}and more and more and more"}])
-    scores = foreword("evaluate", *asked, "--test", longer, "--out", tmp_path / "o", "--json")
+    scores = foreword("evaluate", *arguments, "--test", longer, "--out", tmp_path / "o", "--json")
     assert any(f"was raised from {room} to" in note for note in scores.json["notes"]), (room, scores.json["notes"])

@@ -34,14 +34,14 @@ STYLE = (Path(charts.__file__).parent / "page.css").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
-def made() -> tuple[Summary, list[Record]]:
-    found = records()
-    return summarise(found, metric), found
+def results() -> tuple[Summary, list[Record]]:
+    trial_records = records()
+    return summarise(trial_records, metric), trial_records
 
 
 @pytest.fixture(scope="module")
-def html(made: tuple[Summary, list[Record]]) -> str:
-    return page(*made)
+def html(results: tuple[Summary, list[Record]]) -> str:
+    return page(*results)
 
 
 def embedded(html: str) -> dict:
@@ -64,8 +64,8 @@ def test_times_are_told_as_people_tell_them(seconds: float, text: str) -> None:
 def test_a_time_as_told_is_near_the_time(seconds: float) -> None:
     sizes = {"µs": 1e-6, "ms": 1e-3, "s": 1, "min": 60, "h": 3600, "d": 86400}
     parts = phrases.duration(seconds).replace(",", "").split()
-    told = sum(float(number) * sizes[unit] for number, unit in zip(parts[::2], parts[1::2], strict=True))
-    assert told == pytest.approx(seconds, rel=0.06)
+    total = sum(float(number) * sizes[unit] for number, unit in zip(parts[::2], parts[1::2], strict=True))
+    assert total == pytest.approx(seconds, rel=0.06)
 
 
 def test_small_differences_keep_a_figure_and_nought_has_no_sign() -> None:
@@ -86,37 +86,37 @@ def printed(summary: Summary, width: int, encoding: str = "utf-8") -> str:
 
 @pytest.mark.parametrize("width", [80, 120])
 @pytest.mark.parametrize("numbers", [25_600, 13_107_200])
-def test_nothing_is_cut_in_the_terminal(made: tuple[Summary, list[Record]], width: int, numbers: int) -> None:
+def test_nothing_is_cut_in_the_terminal(results: tuple[Summary, list[Record]], width: int, numbers: int) -> None:
     trained = {"train_seconds": 35 * 60 + 10}
     rows = tuple(
-        replace(row, trainable_parameters=row.trainable_parameters and numbers, **trained) for row in made[0].rows
+        replace(row, trainable_parameters=row.trainable_parameters and numbers, **trained) for row in results[0].rows
     )
-    out = printed(replace(made[0], rows=rows), width)
+    out = printed(replace(results[0], rows=rows), width)
     assert "…" not in out
     assert max(map(len, out.splitlines())) <= width
     for row in rows:
         line = next(line for line in out.splitlines() if re.match(rf"\W*{row.method} ", line))
-        told = [
+        cells = [
             row.method,
             phrases.score(row.mean),
             phrases.duration(row.seconds_per_answer),
             phrases.whole(row.trainable_parameters),
         ]
-        assert all(text in line for text in told)
-    assert re.search(rf"^ \* {made[0].recommendation.method} ", out, re.M)
-    assert " ".join(made[0].recommendation.reason.split()) in " ".join(out.split())
+        assert all(text in line for text in cells)
+    assert re.search(rf"^ \* {results[0].recommendation.method} ", out, re.M)
+    assert " ".join(results[0].recommendation.reason.split()) in " ".join(out.split())
 
 
-def test_a_long_label_is_folded_not_cut(made: tuple[Summary, list[Record]]) -> None:
+def test_a_long_label_is_folded_not_cut(results: tuple[Summary, list[Record]]) -> None:
     long = "ipt-fixed:dense-of-the-backbone:16"
-    out = printed(replace(made[0], rows=(*made[0].rows, replace(made[0].rows[0], method=long))), 80)
+    out = printed(replace(results[0], rows=(*results[0].rows, replace(results[0].rows[0], method=long))), 80)
     assert "…" not in out
     first = "".join(line[:16].strip(" *") for line in out.splitlines() if line.strip())
     assert long in first
 
 
-def test_a_plain_console_gets_plain_signs(made: tuple[Summary, list[Record]]) -> None:
-    out = printed(made[0], 80, "ascii")
+def test_a_plain_console_gets_plain_signs(results: tuple[Summary, list[Record]]) -> None:
+    out = printed(results[0], 80, "ascii")
     assert "+-" in out
     assert "?" not in out
 
@@ -140,8 +140,8 @@ def test_the_policy_lets_only_the_page_s_own_script_run(html: str) -> None:
     assert f"script-src 'sha256-{digest}';" in html
 
 
-def test_the_page_says_everything(html: str, made: tuple[Summary, list[Record]]) -> None:
-    summary, found = made
+def test_the_page_says_everything(html: str, results: tuple[Summary, list[Record]]) -> None:
+    summary, trial_records = results
     assert f"<h1>Use {summary.recommendation.method}</h1>" in html
     for text in (
         "recommended",
@@ -153,7 +153,7 @@ def test_the_page_says_everything(html: str, made: tuple[Summary, list[Record]])
         *summary.notes,
     ):
         assert text in html
-    assert all(one.key[:16] in html for one in found)
+    assert all(record.key[:16] in html for record in trial_records)
     assert all(signature in html for signature in summary.signatures.values())
     assert html.count("<svg") == 5
     assert html.count('role="img"') == 5
@@ -163,27 +163,28 @@ def test_the_page_says_everything(html: str, made: tuple[Summary, list[Record]])
 
 
 def test_the_same_comparison_gives_the_same_bytes(
-    tmp_path: Path, made: tuple[Summary, list[Record]], html: str
+    tmp_path: Path, results: tuple[Summary, list[Record]], html: str
 ) -> None:
-    write_report(tmp_path / "report.html", *made)
+    write_report(tmp_path / "report.html", *results)
     assert (tmp_path / "report.html").read_bytes() == html.encode()
     assert len(html) < 1_500_000
 
 
 def test_text_of_users_and_models_stays_text() -> None:
-    found = []
-    for one in records(("icl", "pt", "ipt"), (0, 1), 25):
+    hostile_records = []
+    for original in records(("icl", "pt", "ipt"), (0, 1), 25):
         first = replace(
-            one.answers[0],
+            original.answers[0],
             id=NASTY,
             input=NASTY,
             output=NASTY,
             targets=(NASTY,),
             shown=(DemonstrationRef(NASTY, NASTY, 0.5),),
         )
-        found.append(replace(one, label=one.label + NASTY, task=NASTY, backbone=NASTY, hardware=NASTY, notes=(NASTY,),
-                             versions={NASTY: NASTY}, fingerprints={"task": NASTY}, answers=(first, *one.answers[1:])))  # fmt: skip
-    html = page(summarise(found, metric), found)
+        hostile_records.append(replace(original, label=original.label + NASTY, task=NASTY, backbone=NASTY,
+                                       hardware=NASTY, notes=(NASTY,), versions={NASTY: NASTY}, fingerprints={"task": NASTY},
+                                       answers=(first, *original.answers[1:])))  # fmt: skip
+    html = page(summarise(hostile_records, metric), hostile_records)
     assert "<script>alert" not in html
     assert "<img" not in html
     assert html.count("<script") == 2
@@ -191,10 +192,10 @@ def test_text_of_users_and_models_stays_text() -> None:
     assert embedded(html)["examples"][0]["input"] == NASTY
 
 
-def test_the_browser_s_data_is_what_the_records_hold(html: str, made: tuple[Summary, list[Record]]) -> None:
+def test_the_browser_s_data_is_what_the_records_hold(html: str, results: tuple[Summary, list[Record]]) -> None:
     data = embedded(html)
     assert [method["label"] for method in data["methods"]] == ["zero", "icl", "pt", "ipt"]
-    last = [one for one in made[1] if one.label == "ipt"][2].answers[7]
+    last = [record for record in results[1] if record.label == "ipt"][2].answers[7]
     shown = data["examples"][7]["answers"][3][2]
     assert shown["output"] == last.output
     assert data["shown"][shown["shown"][0][0]] == {"id": last.shown[0].id, "text": last.shown[0].text}
@@ -203,59 +204,61 @@ def test_the_browser_s_data_is_what_the_records_hold(html: str, made: tuple[Summ
 
 
 def test_a_large_comparison_embeds_a_said_number_of_examples() -> None:
-    one = record("zero", examples=1, metrics=("exact_match",))
-    many = replace(one, answers=tuple(replace(one.answers[0], id=f"q{n}") for n in range(900)))
-    data, said = examples.browsable([many], ["zero"])
+    zero_record = record("zero", examples=1, metrics=("exact_match",))
+    many = replace(zero_record, answers=tuple(replace(zero_record.answers[0], id=f"q{n}") for n in range(900)))
+    data, sentence = examples.browsable([many], ["zero"])
     assert len(data["examples"]) == 300
-    assert said.startswith("300 of them are here")
+    assert sentence.startswith("300 of them are here")
     places = [int(example["id"][1:]) for example in data["examples"]]
     assert places == sorted(places)
     assert max(places) > 600  # drawn from all of them, not the first
     long = replace(many, answers=tuple(replace(a, input="x" * 50_000, output="y" * 50_000) for a in many.answers))
-    data, said = examples.browsable([long] * 12, ["zero"])
+    data, sentence = examples.browsable([long] * 12, ["zero"])
     assert len(json.dumps(data)) < 1.2 * examples.BUDGET
     assert "cut after 2,000 characters" in data["examples"][0]["input"]
-    assert said.startswith(f"{len(data['examples'])} of them")
+    assert sentence.startswith(f"{len(data['examples'])} of them")
 
 
-def test_without_both_methods_the_similarity_section_says_why(made: tuple[Summary, list[Record]]) -> None:
-    only = [one for one in made[1] if one.label != "pt"]
+def test_without_both_methods_the_similarity_section_says_why(results: tuple[Summary, list[Record]]) -> None:
+    only = [record for record in results[1] if record.label != "pt"]
     assert "pt was not compared" in similarity.gains(only)
-    assert "neither was compared" in similarity.gains([one for one in only if one.label != "ipt"])
+    assert "neither was compared" in similarity.gains([record for record in only if record.label != "ipt"])
     blind = [
         replace(
-            one,
-            answers=tuple(replace(a, shown=tuple(replace(d, similarity=None) for d in a.shown)) for a in one.answers),
+            record,
+            answers=tuple(
+                replace(a, shown=tuple(replace(d, similarity=None) for d in a.shown)) for a in record.answers
+            ),
         )
-        for one in made[1]
+        for record in results[1]
     ]
     assert "gives no similarity" in similarity.gains(blind)
-    assert "only 9 examples" in similarity.gains([replace(one, answers=one.answers[:9]) for one in made[1]])
+    assert "only 9 examples" in similarity.gains([replace(record, answers=record.answers[:9]) for record in results[1]])
     html = page(summarise(only, metric), only)
     assert "When does a demonstration help" not in html, "an empty section is left out"
 
 
-def test_the_gain_is_ipt_minus_pt_of_the_same_example(made: tuple[Summary, list[Record]]) -> None:
-    (gain,) = similarity.gains(made[1])
-    score = {(one.label, one.seed): [a.scores["bleu"] for a in one.answers] for one in made[1]}
+def test_the_gain_is_ipt_minus_pt_of_the_same_example(results: tuple[Summary, list[Record]]) -> None:
+    (gain,) = similarity.gains(results[1])
+    score = {(record.label, record.seed): [a.scores["bleu"] for a in record.answers] for record in results[1]}
     mean = {label: [sum(score[label, seed][n] for seed in (0, 1, 2)) / 3 for n in range(40)] for label in ("pt", "ipt")}
     assert gain.gain == pytest.approx([a - b for a, b in zip(mean["ipt"], mean["pt"], strict=True)])
-    assert sum(one.count for one in gain.bins) == 40
+    assert sum(bucket.count for bucket in gain.bins) == 40
     assert gain.slope > 0
     assert gain.slope_ci95[0] < gain.slope < gain.slope_ci95[1]
     assert gain.line()[1][1] > gain.line()[0][1]
     assert gain.sentence().startswith("For each 0.1 of similarity the demonstration adds ")
     assert " more (" in gain.sentence()
     assert gain.sentence().endswith(" Intervals are over examples, of these 3 prompts of each method alone.")
-    (alone,) = similarity.gains([one for one in made[1] if one.seed == 0])
+    (alone,) = similarity.gains([record for record in results[1] if record.seed == 0])
     assert alone.sentence().endswith(" of this one prompt of each method alone.")
     less = replace(gain, slope=-2.0, slope_ci95=(-3.0, -1.0))
     assert "adds 0.2 points less (95% interval 0.1 to 0.3)" in less.sentence()
 
 
-def test_a_page_of_one_untuned_method_or_of_failures_stands(made: tuple[Summary, list[Record]]) -> None:
-    one = [record("zero", examples=3, metrics=("exact_match",), share=1.0)]
-    html = page(summarise(one, metric), one)
+def test_a_page_of_one_untuned_method_or_of_failures_stands(results: tuple[Summary, list[Record]]) -> None:
+    zero_records = [record("zero", examples=3, metrics=("exact_match",), share=1.0)]
+    html = page(summarise(zero_records, metric), zero_records)
     assert "No method works here" in html
     assert "Learning curves" not in html
     assert "The ring marks" not in html and "recommended</span>" not in html, "nothing is marked"
@@ -276,8 +279,8 @@ def _luminance(colour: str) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-def contrast(one: str, other: str) -> float:
-    light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
+def contrast(colour: str, other: str) -> float:
+    light, dark = sorted((_luminance(colour), _luminance(other)), reverse=True)
     return (light + 0.05) / (dark + 0.05)
 
 
@@ -298,7 +301,7 @@ def test_names_beside_points_do_not_lie_on_each_other(points: list[tuple[float, 
     boxes = [
         labels._box(place, name) for place, name in zip(labels.places(points, names, 400, 270), names, strict=True)
     ]
-    assert all(labels._overlap(one, two) == 0 for n, one in enumerate(boxes) for two in boxes[:n])
+    assert all(labels._overlap(box, earlier) == 0 for n, box in enumerate(boxes) for earlier in boxes[:n])
     assert all(box[0] >= -1 and box[2] <= 401 for box in boxes)
 
 
@@ -307,15 +310,18 @@ def test_a_lone_name_stands_right_beside_its_point() -> None:
     assert labels.places([(395.0, 50.0)], ["pt"], 400, 270)[0].align == "right"
 
 
-def test_what_is_not_significant_is_marked_in_the_table(made: tuple[Summary, list[Record]]) -> None:
-    summary = made[0]
+def test_what_is_not_significant_is_marked_in_the_table(results: tuple[Summary, list[Record]]) -> None:
+    summary = results[0]
     compared = tuple(
-        replace(one, significantly_worse=one.method == "zero", p_adjusted=0.18) for one in summary.comparisons
+        replace(comparison, significantly_worse=comparison.method == "zero", p_adjusted=0.18)
+        for comparison in summary.comparisons
     )
-    html = page(replace(summary, comparisons=compared), made[1])
+    html = page(replace(summary, comparisons=compared), results[1])
     assert html.count("<br>not told apart") == len(compared) - 1
-    prompts = tuple(replace(one, significantly_worse=False, of_prompts=True, p_adjusted=0.001) for one in compared)
-    assert page(replace(summary, comparisons=prompts), made[1]).count("<br>of these prompts") == len(compared)
+    prompts = tuple(
+        replace(comparison, significantly_worse=False, of_prompts=True, p_adjusted=0.001) for comparison in compared
+    )
+    assert page(replace(summary, comparisons=prompts), results[1]).count("<br>of these prompts") == len(compared)
 
 
 def test_every_stand_in_colour_was_replaced(html: str) -> None:
@@ -324,13 +330,17 @@ def test_every_stand_in_colour_was_replaced(html: str) -> None:
 
 
 def test_costs_far_apart_get_a_logarithmic_axis_and_nothing_breaks_at_nought(
-    made: tuple[Summary, list[Record]],
+    results: tuple[Summary, list[Record]],
 ) -> None:
-    rows = [replace(row, train_seconds=3600.0 * (row.method == "ipt"), seconds_per_answer=0.0) for row in made[0].rows]
-    svg = charts.score_against_cost(replace(made[0], rows=tuple(rows)), {row.method: n for n, row in enumerate(rows)})
+    rows = [
+        replace(row, train_seconds=3600.0 * (row.method == "ipt"), seconds_per_answer=0.0) for row in results[0].rows
+    ]
+    svg = charts.score_against_cost(
+        replace(results[0], rows=tuple(rows)), {row.method: n for n, row in enumerate(rows)}
+    )
     assert "NaN" not in svg
     assert ">1 h<" in svg
-    linear = charts.score_against_cost(made[0], {row.method: n for n, row in enumerate(rows)})
+    linear = charts.score_against_cost(results[0], {row.method: n for n, row in enumerate(rows)})
     assert ">0 s<" in linear
 
 
@@ -371,30 +381,30 @@ addEventListener("load", () => {
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: the page is driven only where there is one")
 @pytest.mark.parametrize("width", [1200, 500])
 def test_the_browser_of_answers_works(
-    tmp_path: Path, html: str, made: tuple[Summary, list[Record]], width: int
+    tmp_path: Path, html: str, results: tuple[Summary, list[Record]], width: int
 ) -> None:
     # The page's own policy would rightly refuse the probe, so the probe's copy goes without it.
     copy = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', PROBE, html)
     (tmp_path / "probe.html").write_text(copy, encoding="utf-8")
     (tmp_path / "page.html").write_text(html, encoding="utf-8")
     out, _ = _browse(tmp_path / "probe.html", width)
-    seen = json.loads(re.search(r"<body>PROBE(.*)EBORP", out, re.S)[1].replace("&amp;", "&"))
-    ipt = [one for one in made[1] if one.label == "ipt"]
-    asked = [answer.input for answer in ipt[0].answers]
-    assert seen["first"] == ["1 of 40", asked[0]]
-    assert seen["next"] == ["2 of 40", asked[1]]
-    assert seen["previous"] == seen["first"]
-    assert seen["cards"] == ["zero", "icl", "pt", "ipt"]
-    assert seen["seed"] == ipt[2].answers[0].output
-    assert seen["search"] == ["1 of 1", asked[17]]
-    assert seen["none"][0] == "none found"
-    assert seen["fails"][0] == "none found"
-    assert 1 <= int(seen["best"][0].split()[-1]) < 40
-    assert seen["errors"] == []
-    ranked = sorted(made[0].rows, key=lambda row: -row.mean)
-    assert [name.removesuffix("tie") for name in seen["down"]] == [row.method for row in ranked]
-    assert seen["up"] == seen["down"][::-1]
-    assert seen["wide"] <= 0
+    observations = json.loads(re.search(r"<body>PROBE(.*)EBORP", out, re.S)[1].replace("&amp;", "&"))
+    ipt = [record for record in results[1] if record.label == "ipt"]
+    inputs = [answer.input for answer in ipt[0].answers]
+    assert observations["first"] == ["1 of 40", inputs[0]]
+    assert observations["next"] == ["2 of 40", inputs[1]]
+    assert observations["previous"] == observations["first"]
+    assert observations["cards"] == ["zero", "icl", "pt", "ipt"]
+    assert observations["seed"] == ipt[2].answers[0].output
+    assert observations["search"] == ["1 of 1", inputs[17]]
+    assert observations["none"][0] == "none found"
+    assert observations["fails"][0] == "none found"
+    assert 1 <= int(observations["best"][0].split()[-1]) < 40
+    assert observations["errors"] == []
+    ranked = sorted(results[0].rows, key=lambda row: -row.mean)
+    assert [name.removesuffix("tie") for name in observations["down"]] == [row.method for row in ranked]
+    assert observations["up"] == observations["down"][::-1]
+    assert observations["wide"] <= 0
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: the page is driven only where there is one")

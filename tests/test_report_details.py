@@ -20,18 +20,18 @@ from test_report import printed
 
 
 @pytest.fixture(scope="module")
-def made() -> tuple[Summary, list[Record]]:
-    found = records()
-    return summarise(found, metric), found
+def results() -> tuple[Summary, list[Record]]:
+    trial_records = records()
+    return summarise(trial_records, metric), trial_records
 
 
 @pytest.fixture(scope="module")
-def html(made: tuple[Summary, list[Record]]) -> str:
-    return page(*made)
+def html(results: tuple[Summary, list[Record]]) -> str:
+    return page(*results)
 
 
-def test_no_axis_shows_scores_that_cannot_be(made: tuple[Summary, list[Record]]) -> None:
-    nought = [replace(row, mean=0.0, ci95=(0.0, 3.0), scores_by_seed=[0.0]) for row in made[0].rows]
+def test_no_axis_shows_scores_that_cannot_be(results: tuple[Summary, list[Record]]) -> None:
+    nought = [replace(row, mean=0.0, ci95=(0.0, 3.0), scores_by_seed=[0.0]) for row in results[0].rows]
     assert charts._score_domain(nought)[0] == 0.0
     assert charts._score_domain([replace(nought[0], mean=99.0, ci95=(97.0, 100.0), scores_by_seed=[100.0])])[1] == 100.0
     low = charts._score_domain([replace(nought[0], mean=-20.0, ci95=(-30.0, 10.0), scores_by_seed=[-20.0])])[0]
@@ -39,27 +39,27 @@ def test_no_axis_shows_scores_that_cannot_be(made: tuple[Summary, list[Record]])
 
 
 def test_a_value_is_shown_where_a_reader_rests_and_the_kept_step_is_ringed(
-    html: str, made: tuple[Summary, list[Record]]
+    html: str, results: tuple[Summary, list[Record]]
 ) -> None:
-    ipt = made[0].row("ipt")
+    ipt = results[0].row("ipt")
     title = f"<title>ipt: {phrases.score(ipt.mean)} ({phrases.score(ipt.ci95[0])} to {phrases.score(ipt.ci95[1])}), "
     assert title in html
     assert f"<title>ipt, seed 2: {phrases.score(ipt.scores_by_seed[2])}</title>" in html
     assert "hover:" not in html
-    record = next(one for one in made[1] if one.curve)
-    kept = min(record.curve, key=lambda one: one["dev"])
-    assert charts._chosen(record) == kept["step"] and kept["step"] not in (0, 500), "a kept step that is neither end"
+    record = next(record for record in results[1] if record.curve)
+    best = min(record.curve, key=lambda point: point["dev"])
+    assert charts._chosen(record) == best["step"] and best["step"] not in (0, 500), "a kept step that is neither end"
     assert f"step 0: {record.dev_start:.3g}</title>" in html, "how it scored before the first step"
 
 
-def test_a_logarithmic_axis_says_so(made: tuple[Summary, list[Record]]) -> None:
-    colours = {row.method: n for n, row in enumerate(made[0].rows)}
-    rows = tuple(replace(row, train_seconds=3600.0 * (row.method == "ipt")) for row in made[0].rows)
-    assert "log scale" in charts.score_against_cost(replace(made[0], rows=rows), colours)
-    assert "log scale" not in charts.score_against_cost(made[0], colours)
+def test_a_logarithmic_axis_says_so(results: tuple[Summary, list[Record]]) -> None:
+    colours = {row.method: n for n, row in enumerate(results[0].rows)}
+    rows = tuple(replace(row, train_seconds=3600.0 * (row.method == "ipt")) for row in results[0].rows)
+    assert "log scale" in charts.score_against_cost(replace(results[0], rows=rows), colours)
+    assert "log scale" not in charts.score_against_cost(results[0], colours)
 
 
-ASKED = Invocation(
+INVOCATION = Invocation(
     command="foreword compare model=gpt2 'data=my file.csv'",
     date="2026-01-31",
     wording={"question": "Input: {input}\nOutput:", "stop": ""},
@@ -68,39 +68,41 @@ ASKED = Invocation(
 )
 
 
-def test_the_page_says_what_was_asked_and_what_to_do_next(made: tuple[Summary, list[Record]]) -> None:
-    found = [replace(one, spec=one.spec | {"tuning": {"max_steps": 500, "init_text": ""}}) for one in made[1]]
+def test_the_page_says_what_was_asked_and_what_to_do_next(results: tuple[Summary, list[Record]]) -> None:
+    tuned_records = [
+        replace(record, spec=record.spec | {"tuning": {"max_steps": 500, "init_text": ""}}) for record in results[1]
+    ]
     sizes = {"train": 1_200, "dev": 50, "test": 40}
-    html = page(replace(made[0], invocation=ASKED, sizes=sizes), found)
+    html = page(replace(results[0], invocation=INVOCATION, sizes=sizes), tuned_records)
     for text in (
-        ASKED.next_command, "data=my file.csv", "2026-01-31", "1,200 train, 50 dev and 40 test", "max_steps: 500",
+        INVOCATION.next_command, "data=my file.csv", "2026-01-31", "1,200 train, 50 dev and 40 test", "max_steps: 500",
         "runs/prompts/ipt-seed0", "question: &#x27;Input: {input}\\nOutput:&#x27;", "Tuning of zero, icl, pt and ipt",
     ):  # fmt: skip
         assert text in html, text
-    assert "init_text" not in html and "What to do next" not in page(*made)
+    assert "init_text" not in html and "What to do next" not in page(*results)
 
 
-def test_when_training_is_earned_back_is_said_in_words(made: tuple[Summary, list[Record]]) -> None:
-    chosen = made[0].recommendation.method
+def test_when_training_is_earned_back_is_said_in_words(results: tuple[Summary, list[Record]]) -> None:
+    chosen = results[0].recommendation.method
     quick = [
         replace(row, train_seconds=60.0, seconds_per_answer=0.01) if row.method == chosen else row
-        for row in made[0].rows
+        for row in results[0].rows
     ]
     free = [replace(row, train_seconds=0.0, seconds_per_answer=0.04) if row.method == "icl" else row for row in quick]
-    text = details.break_even(replace(made[0], rows=tuple(free)))
+    text = details.break_even(replace(results[0], rows=tuple(free)))
     assert text == f"{chosen} takes less time than icl, the best without training, from 2,000 answers on."
     slow = tuple(replace(row, seconds_per_answer=0.05) if row.method == chosen else row for row in free)
-    assert "never earns its training back in time against icl" in details.break_even(replace(made[0], rows=slow))
+    assert "never earns its training back in time against icl" in details.break_even(replace(results[0], rows=slow))
 
 
 def answered(label: str, truths: list[str], outputs: list[str]) -> Record:
-    one, each = record(label, examples=len(truths), metrics=("accuracy",)), metric("accuracy")
-    rows = each.statistics(outputs, [(truth,) for truth in truths])
+    original, accuracy = record(label, examples=len(truths), metrics=("accuracy",)), metric("accuracy")
+    rows = accuracy.statistics(outputs, [(truth,) for truth in truths])
     answers = tuple(
         replace(answer, output=output, targets=(truth,), statistics={"accuracy": list(map(float, row))})
-        for answer, output, truth, row in zip(one.answers, outputs, truths, rows, strict=True)
+        for answer, output, truth, row in zip(original.answers, outputs, truths, rows, strict=True)
     )
-    return replace(one, answers=answers, scores={"accuracy": float(each.from_sums(rows.sum(axis=0)))})
+    return replace(original, answers=answers, scores={"accuracy": float(accuracy.from_sums(rows.sum(axis=0)))})
 
 
 def test_many_labels_have_their_macro_f1_and_the_most_frequent_mistakes() -> None:

