@@ -66,12 +66,12 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("family", ("t5", "bart"))
 def test_the_loss_falls_and_the_result_loads(whole: dict[str, Path], models: dict[str, Path], family: str) -> None:
-    base, made = load_backbone(str(models[family])), load_backbone(str(whole[family]))
+    base, adapted = load_backbone(str(models[family])), load_backbone(str(whole[family]))
     facts = json.loads((whole[family] / "recipe.json").read_text())
     curve = [loss for _, loss in facts["curve"]]
     assert (len(curve), facts["steps"]) == (4, 16) and curve[-1] < 0.8 * curve[0]
-    assert facts["base"] == base.fingerprint != made.fingerprint
-    assert made.tokenizer.digest_text() == base.tokenizer.digest_text()
+    assert facts["base"] == base.fingerprint != adapted.fingerprint
+    assert adapted.tokenizer.digest_text() == base.tokenizer.digest_text()
     assert set(OUTPUT) <= set(contents(whole[family]))
     card = (whole[family] / "README.md").read_text()
     assert base.fingerprint in card and f"{facts['tokens']:,}" in card and str(whole[family].parent) not in card
@@ -123,17 +123,17 @@ def test_every_weight_learns_and_parts_of_a_batch_change_no_gradient(
     monkeypatch.setattr(run.optimiser, "step", lambda: None)
     monkeypatch.setattr(run.optimiser, "zero_grad", lambda set_to_none: None)
     rows, place = next(run._stream())
-    found = []
+    gradients = []
     for at_once in (4096, 40):
         monkeypatch.setattr("foreword.train.pretrain.adapt.AT_ONCE", at_once)
         assert (len(list(run._parts(rows))) > 1) == (at_once == 40)
         run.backbone.model.zero_grad()
         run._step(rows, place)
-        found.append({name: value.grad for name, value in run.backbone.model.named_parameters()})
-    assert all(one is not None for grads in found for one in grads.values())
-    largest = max(float(one.abs().max()) for one in found[0].values())
-    for name, one in found[0].items():
-        assert torch.allclose(one, found[1][name], rtol=1e-4, atol=1e-6 * largest), name
+        gradients.append({name: value.grad for name, value in run.backbone.model.named_parameters()})
+    assert all(grad is not None for grads in gradients for grad in grads.values())
+    largest = max(float(grad.abs().max()) for grad in gradients[0].values())
+    for name, grad in gradients[0].items():
+        assert torch.allclose(grad, gradients[1][name], rtol=1e-4, atol=1e-6 * largest), name
 
 
 # -- refusals -------------------------------------------------------------------------------------------------------------
@@ -194,7 +194,7 @@ def test_texts_that_cannot_be_parted_are_refused(models: dict[str, Path], tmp_pa
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
-    def made(width: int) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
+    def model_and_optimiser(width: int) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
         model = torch.nn.Linear(width, 2)
         optimiser = torch.optim.AdamW(model.parameters())
         model(torch.ones(width)).sum().backward()
@@ -202,13 +202,13 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
         return model, optimiser
 
     path = tmp_path / "checkpoint.safetensors"
-    keep(path, *made(3), {"steps": 7})
-    assert put_back(path, *made(3)) == {"steps": 7}
+    keep(path, *model_and_optimiser(3), {"steps": 7})
+    assert put_back(path, *model_and_optimiser(3)) == {"steps": 7}
     with pytest.raises(ForewordError, match="another model's parameters"):
-        put_back(path, *made(4))
+        put_back(path, *model_and_optimiser(4))
     path.write_bytes(path.read_bytes()[:-5])
     with pytest.raises(ForewordError, match="is damaged"):
-        put_back(path, *made(3))
+        put_back(path, *model_and_optimiser(3))
 
 
 # -- text -----------------------------------------------------------------------------------------------------------------
@@ -222,14 +222,14 @@ def test_a_stream_can_be_entered_anywhere(
     tmp_path_factory: pytest.TempPathFactory, lines: list[str], plain: bool, ends: str
 ) -> None:
     path = tmp_path_factory.mktemp("stream") / ("own.txt" if plain else "own.jsonl")
-    kept = lines if plain else [json.dumps({"text": line}) for line in lines]
-    path.write_bytes("".join(line + ends for line in kept).encode())
+    file_lines = lines if plain else [json.dumps({"text": line}) for line in lines]
+    path.write_bytes("".join(line + ends for line in file_lines).encode())
     source = Written(path)
-    seen = list(islice(source.read(Mark()), 2 * len(lines) + 1))
-    texts = [text for text, _ in seen]
+    marked_texts = list(islice(source.read(Mark()), 2 * len(lines) + 1))
+    texts = [text for text, _ in marked_texts]
     assert texts[0] == "\n".join(lines) if plain else texts[: len(lines)] == lines
-    for place, (_, mark) in enumerate(seen[:-1]):
-        assert [text for text, _ in islice(source.read(mark), len(seen) - place - 1)] == texts[place + 1 :]
+    for place, (_, mark) in enumerate(marked_texts[:-1]):
+        assert [text for text, _ in islice(source.read(mark), len(marked_texts) - place - 1)] == texts[place + 1 :]
 
 
 def test_a_long_file_comes_in_blocks_of_paragraphs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,29 +253,29 @@ def test_rows_are_the_text_and_resume_anywhere(data: Path) -> None:
         tuple(backbone.tokenizer.ids(json.loads(line)["text"], first=True)) for line in data.read_text().splitlines()
     }
     pieces = {ids[start : start + 16] for ids in known for start in range(0, len(ids), 16)}
-    seen = list(islice(stream(TextPlace()), 150))
-    assert {place.chunk for _, place in seen} >= {0, 1}
-    for rows, _ in seen:
+    batches = list(islice(stream(TextPlace()), 150))
+    assert {place.chunk for _, place in batches} >= {0, 1}
+    for rows, _ in batches:
         assert all((*row.own, *row.answer[: len(row.answer) - len(backbone.tokenizer.end)]) in pieces for row in rows)
         assert len(rows) * (max(len(row.own) for row in rows) + max(len(row.answer) for row in rows)) <= 200
     for at in (0, 20, 120):
-        assert list(islice(stream(seen[at][1]), 10)) == seen[at + 1 : at + 11]
+        assert list(islice(stream(batches[at][1]), 10)) == batches[at + 1 : at + 11]
 
 
 def test_generated_text_can_be_entered_anywhere() -> None:
-    seen = list(islice(Generated(5).read(Mark()), 6))
-    assert list(islice(Generated(5).read(seen[2][1]), 3)) == seen[3:]
+    marked_texts = list(islice(Generated(5).read(Mark()), 6))
+    assert list(islice(Generated(5).read(marked_texts[2][1]), 3)) == marked_texts[3:]
 
 
 # -- the verb ---------------------------------------------------------------------------------------------------------------
 
 
 def test_the_verb_adapts_on_generated_text_and_its_model_answers(models: dict[str, Path], tmp_path: Path) -> None:
-    told = foreword("adapt", models["t5"], "--out", tmp_path / "run", *FLAGS, "--json")
-    assert (told.code, told.err) == (0, ""), told.err
-    found = told.json
-    assert (found["steps"], found["learning_rate"]) == (4, 0.001) and found["tokens"] > 600
-    used = foreword("generate", "--model", found["folder"], "--data", entry.save_rows(tmp_path / "own.jsonl", entry.rows(4)),
+    result = foreword("adapt", models["t5"], "--out", tmp_path / "run", *FLAGS, "--json")
+    assert (result.code, result.err) == (0, ""), result.err
+    document = result.json
+    assert (document["steps"], document["learning_rate"]) == (4, 0.001) and document["tokens"] > 600
+    used = foreword("generate", "--model", document["folder"], "--data", entry.save_rows(tmp_path / "own.jsonl", entry.rows(4)),
                     "--method", "zero", "--max-new-tokens", 3)  # fmt: skip
     assert used.code == 0, used.err
 
@@ -283,9 +283,9 @@ def test_the_verb_adapts_on_generated_text_and_its_model_answers(models: dict[st
 def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
     models: dict[str, Path], data: Path, tmp_path: Path
 ) -> None:
-    given = ("adapt", models["t5"], "--data", data, "--out", tmp_path / "run", "--tokens", 5000, "--dry-run")
-    plan = foreword(*given, "--json").json
+    command = ("adapt", models["t5"], "--data", data, "--out", tmp_path / "run", "--tokens", 5000, "--dry-run")
+    plan = foreword(*command, "--json").json
     assert (plan["tokens"], plan["steps"], plan["text"], plan["batch"]) == (5000, None, "own.jsonl", 8192)
-    said = foreword(*given)
-    assert said.code == 0 and "tokens: 5000" in said.out and "steps" not in said.out
+    result = foreword(*command)
+    assert result.code == 0 and "tokens: 5000" in result.out and "steps" not in result.out
     assert not list(tmp_path.iterdir())

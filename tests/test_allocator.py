@@ -42,7 +42,7 @@ def test_freed_memory_is_used_again() -> None:
 
 
 # Each of the first steps shows what it takes by itself; from then on freed blocks stay with the process until much more is held.
-GIVEN = """
+GIVE_BACK_SCRIPT = """
 import torch
 from foreword.util.allocator import FIRST, FreedMemory, _resident, keep_freed
 keep_freed()
@@ -67,7 +67,7 @@ print((_resident() - least) // 2**20)
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
 def test_much_more_than_a_step_takes_is_given_back() -> None:
-    assert ran(GIVEN) < 50
+    assert ran(GIVE_BACK_SCRIPT) < 50
 
 
 # What one training left is not taken for what the next one needs.

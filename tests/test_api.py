@@ -40,12 +40,12 @@ def comparison(model: Path, tmp_path_factory: pytest.TempPathFactory) -> forewor
 def test_the_command_line_finds_the_same_trials_finished(comparison: foreword.Comparison, model: Path) -> None:
     """The keys are made of contents, so what was computed from a list is there for the command on the file that was written of it."""
     out = comparison.report.parent
-    told = entry.foreword(
+    result = entry.foreword(
         "compare", "--model", model, "--data", out / "data" / "examples.jsonl", "--out", out, "--methods", "zero,icl,pt",
         "--seeds", "0", "--max-steps", "2", "--prompt-length", "3", "--max-new-tokens", "4",
     )  # fmt: skip
-    assert told.code == 0, told.err
-    assert "trials run 0, found finished 3" in told.out + told.err
+    assert result.code == 0, result.err
+    assert "trials run 0, found finished 3" in result.out + result.err
     assert {row["method"] for row in comparison.rows} == {"zero", "icl", "pt"}
     assert comparison.as_dict()["rows"] == read_json(out / "compare.json", "comparison")["rows"]
 
@@ -72,12 +72,12 @@ def test_a_prompt_made_in_python_answers_as_on_the_command_line(model: Path, tmp
     assert foreword.load_prompt(tmp_path / "prompt").digest == prompt.digest
     texts = [row["input"] for row in ROWS[:6]]
     inputs = entry.save_rows(tmp_path / "inputs.jsonl", [{"input": text} for text in texts])
-    told = entry.foreword(
+    result = entry.foreword(
         "generate", "--model", model, "--prompt", tmp_path / "prompt", "--data", inputs, "--choices", "red,green", "--json"
     )  # fmt: skip
     with foreword.Predictor(model, tmp_path / "prompt", choices=["red", "green"]) as predictor:
         answers = predictor.generate(texts)
-        assert answers == [line["output"] for line in told.lines]
+        assert answers == [line["output"] for line in result.lines]
         assert [predictor.generate(text)[0] for text in texts] == answers
         assert predictor.generate(inputs) == answers, "a path is a file of inputs"
     with foreword.Predictor(model, prompt, choices="red,green") as predictor:
@@ -87,14 +87,14 @@ def test_a_prompt_made_in_python_answers_as_on_the_command_line(model: Path, tmp
 
 
 def test_evaluate_gives_the_scores_of_the_command(model: Path, tmp_path: Path) -> None:
-    made = foreword.evaluate(model, test=ROWS, method="zero", choices="red,green", out=tmp_path / "a")
+    evaluation = foreword.evaluate(model, test=ROWS, method="zero", choices="red,green", out=tmp_path / "a")
     file = entry.save_rows(tmp_path / "test.jsonl", ROWS)
-    told = entry.foreword(
+    result = entry.foreword(
         "evaluate", "--model", model, "--test", file, "--method", "zero", "--choices", "red,green", "--out", tmp_path / "b", "--json"
     )  # fmt: skip
-    assert told.json["metrics"][made.metric]["score"] == made.scores[made.metric]
-    assert told.json["metrics"][made.metric]["ci95"] == list(made.ci95)
-    assert len(made.record.answers) == len(ROWS)
+    assert result.json["metrics"][evaluation.metric]["score"] == evaluation.scores[evaluation.metric]
+    assert result.json["metrics"][evaluation.metric]["ci95"] == list(evaluation.ci95)
+    assert len(evaluation.record.answers) == len(ROWS)
 
 
 def test_a_loaded_model_is_taken_and_given_back_as_it_came(loaded: tuple[Any, Any], model: Path) -> None:
@@ -140,7 +140,7 @@ def test_frames_and_data_sets_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "sentence"),
+    ("arguments", "sentence"),
     [
         ({"data": 3}, "an object of the type int"),
         ({"data": [1, 2]}, "give a file's path"),
@@ -150,9 +150,11 @@ def test_frames_and_data_sets_are_read(tmp_path: Path) -> None:
         ({"data": [{"input": "a", "target": None}] * 9}, "target"),
     ],
 )
-def test_what_cannot_be_used_is_one_sentence(given: dict[str, Any], sentence: str, model: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_used_is_one_sentence(
+    arguments: dict[str, Any], sentence: str, model: Path, tmp_path: Path
+) -> None:
     with pytest.raises(foreword.ForewordError, match=sentence):
-        foreword.compare(model, out=tmp_path / "run", **given)
+        foreword.compare(model, out=tmp_path / "run", **arguments)
 
 
 def test_a_loaded_model_needs_its_tokenizer(loaded: tuple[Any, Any]) -> None:

@@ -32,7 +32,7 @@ def no_model_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     """What can be known without the model is refused before it is loaded."""
     from foreword.study import plan
 
-    def never(*given: object, **more: object) -> None:
+    def never(*args: object, **more: object) -> None:
         raise AssertionError("a model was loaded first")
 
     monkeypatch.setattr(plan, "load_backbone", never)
@@ -144,9 +144,9 @@ def test_an_input_of_generate(model: Path, tmp_path: Path, no_model_is_loaded: N
 
 
 def test_an_input_longer_than_the_window(model: Path, tmp_path: Path) -> None:
-    given = entry.rows(30)
+    rows = entry.rows(30)
     long = [{"id": f"long-{n}", "input": f"{n} " + "ba lo ri " * 80, "target": "na"} for n in range(2)]
-    named = [row | {"id": f"short-{n}"} for n, row in enumerate(given)]
+    named = [row | {"id": f"short-{n}"} for n, row in enumerate(rows)]
     train, dev, test = (tmp_path / f"{name}.jsonl" for name in ("train", "dev", "test"))
     for path, part in ((train, [*named[:20], long[0]]), (dev, named[20:25]), (test, [long[1], *named[25:]])):
         entry.save_rows(path, part)
@@ -169,10 +169,10 @@ def test_an_input_longer_than_the_window(model: Path, tmp_path: Path) -> None:
     )
     run = (*run, "--out", tmp_path / "run", *SMALL)
     refused(*run, says=("long-0", "positions", "--too-long drop"))
-    told = entry.foreword(*run, "--too-long", "drop", "--json")
-    assert told.code == 0, told.err
-    assert told.json["examples"] == 5
-    (note,) = [one for one in told.json["notes"] if one.startswith("Left out")]
+    result = entry.foreword(*run, "--too-long", "drop", "--json")
+    assert result.code == 0, result.err
+    assert result.json["examples"] == 5
+    (note,) = [note for note in result.json["notes"] if note.startswith("Left out")]
     assert "window of 160 positions: 1 of 21 train and 1 of 6 test examples; every method has the same rest." in note
     inputs = ("generate", "-m", model, "-d", test, "--id-column", "id", "--max-new-tokens", 4, "--json")
     refused(*inputs, says=("long-1", "--too-long drop"))
@@ -196,9 +196,9 @@ def test_an_answer_that_leaves_no_room(model: Path, data: Path, tmp_path: Path) 
 def test_a_prompt_of_another_backbone(prompt: Path, data: Path, tmp_path: Path) -> None:
     other = entry.save_model(tmp_path / "other", seed=1)
     wider = entry.save_model(tmp_path / "bloom", family="opt")
-    asked = ("-m", other, "--prompt", prompt, "-d", data)
+    flags = ("-m", other, "--prompt", prompt, "-d", data)
     for verb in ("evaluate", "generate"):
-        refused(verb, *asked, says=("tuned on", "another model", "its own model"))
+        refused(verb, *flags, says=("tuned on", "another model", "its own model"))
     refused(
         "tune",
         "-m",
@@ -235,11 +235,11 @@ def test_a_truncated_prompt(model: Path, data: Path, prompt: Path, tmp_path: Pat
 
 
 def test_a_prompt_that_is_none(model: Path, data: Path, tmp_path: Path, no_model_is_loaded: None) -> None:
-    asked = ("evaluate", "-m", model, "-d", data, "--prompt")
-    refused(*asked, tmp_path / "nowhere", says=("no prompt folder", "nowhere", "foreword tune"))
-    refused(*asked, tmp_path, says=("adapter_config.json", "check the path"))
+    command = ("evaluate", "-m", model, "-d", data, "--prompt")
+    refused(*command, tmp_path / "nowhere", says=("no prompt folder", "nowhere", "foreword tune"))
+    refused(*command, tmp_path, says=("adapter_config.json", "check the path"))
     (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA"}', encoding="utf-8")
-    refused(*asked, tmp_path, says=("LORA", "PROMPT_TUNING"))
+    refused(*command, tmp_path, says=("LORA", "PROMPT_TUNING"))
 
 
 def test_a_damaged_or_missing_model(model: Path, data: Path, tmp_path: Path) -> None:
@@ -291,18 +291,18 @@ def test_a_disk_that_fills_up_while_a_record_is_written(
 ) -> None:
     write = Path.write_text
 
-    def full(path: Path, text: str, *given: Any, **more: Any) -> int:
+    def full(path: Path, text: str, *args: Any, **more: Any) -> int:
         if path.parent.name == "records":
-            write(path, text[:100], *given, **more)
+            write(path, text[:100], *args, **more)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return write(path, text, *given, **more)
+        return write(path, text, *args, **more)
 
     run = ("compare", "-m", model, "-d", data, "--methods", "zero", "--out", tmp_path / "run", "--max-new-tokens", 4)
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_text", full)
-        told = entry.foreword(*run)
-    last = told.err.splitlines(keepends=True)[-1]
-    entry.one_sentence(told.code, last, ("Cannot write", "records", "No space left", "free some space"))
+        result = entry.foreword(*run)
+    last = result.err.splitlines(keepends=True)[-1]
+    entry.one_sentence(result.code, last, ("Cannot write", "records", "No space left", "free some space"))
     assert list((tmp_path / "run" / "records").iterdir()) == [], "no half record is left"
     assert entry.foreword(*run).code == 0, "and with room again the same command finishes"
 
@@ -363,14 +363,14 @@ TOML = {"KEY": 'lerning = 1\nmodel = "x"', "BROKEN": 'model = "x"\nseeds = [1', 
 @pytest.mark.parametrize("case", NAMES)
 def test_names_and_settings(case: str, model: Path, data: Path, tmp_path: Path, no_model_is_loaded: None) -> None:
     argv, says = NAMES[case]
-    given: list[object] = []
+    arguments: list[object] = []
     for word in argv:
         if word in TOML:
             path = tmp_path / f"{word}.toml"
             path.write_text(TOML[str(word)], encoding="utf-8")
             word = path
-        given.append(data if word == "DATA" else word)
-    refused("compare", "-m", model, "--out", tmp_path / "run", *given, says=says)
+        arguments.append(data if word == "DATA" else word)
+    refused("compare", "-m", model, "--out", tmp_path / "run", *arguments, says=says)
     assert not (tmp_path / "run").exists()
 
 
@@ -413,15 +413,15 @@ def test_a_fault_is_said_to_be_one(model: Path, data: Path, tmp_path: Path, monk
     """What is no fault of the input is not blamed on it, and still shows no traceback."""
     from foreword.study import compare
 
-    def broken(*given: object, **more: object) -> None:
+    def broken(*args: object, **more: object) -> None:
         raise RuntimeError("two\nlines")
 
     monkeypatch.setattr(compare, "summarise", broken)
-    told = entry.foreword(
+    result = entry.foreword(
         "compare", "-m", model, "-d", data, "--methods", "zero", "--max-new-tokens", 4, "--out", tmp_path
     )
-    assert told.code == 1 and told.out == ""
-    assert told.err.splitlines()[-1].startswith(
+    assert result.code == 1 and result.out == ""
+    assert result.err.splitlines()[-1].startswith(
         "foreword: This is a fault in foreword, not in your input (RuntimeError: two lines)"
     )
 
@@ -441,14 +441,14 @@ def process(*argv: object, limit: int | None = None) -> subprocess.CompletedProc
 
 
 def test_as_a_process(data: Path, tmp_path: Path) -> None:
-    told = process("compare", "-m", tmp_path / "nowhere", "-d", data, "--out", tmp_path / "run")
-    assert told.stdout == ""
-    entry.one_sentence(told.returncode, told.stderr, ("no model folder", "nowhere"))
+    completed = process("compare", "-m", tmp_path / "nowhere", "-d", data, "--out", tmp_path / "run")
+    assert completed.stdout == ""
+    entry.one_sentence(completed.returncode, completed.stderr, ("no model folder", "nowhere"))
 
 
 def test_a_prompt_that_the_disk_cannot_hold(model: Path, data: Path, tmp_path: Path) -> None:
     """The system's own limit on the size of a file stands for a full disk: the checkpoint does not fit."""
-    told = process(
+    completed = process(
         "tune",
         "-m",
         model,
@@ -463,6 +463,6 @@ def test_a_prompt_that_the_disk_cannot_hold(model: Path, data: Path, tmp_path: P
         2,
         limit=4000,
     )
-    assert told.stdout == ""
-    entry.one_sentence(told.returncode, told.stderr, ("Cannot write", "File too large", "free some space"))
+    assert completed.stdout == ""
+    entry.one_sentence(completed.returncode, completed.stderr, ("Cannot write", "File too large", "free some space"))
     assert not (tmp_path / "p").exists() and not list(tmp_path.rglob("*.part"))

@@ -13,16 +13,16 @@ LENGTHS = st.lists(st.integers(1, 60), max_size=60)
 
 @given(LENGTHS, st.integers(1, 9), st.integers(1, 200) | st.none())
 def test_batches_hold_every_place_once_and_keep_their_limits(lengths: list[int], size: int, budget: int | None) -> None:
-    found = batches(lengths, batch_size=size, token_budget=budget)
-    assert sorted(place for group in found for place in group) == list(range(len(lengths)))
-    for group in found:
+    groups = batches(lengths, batch_size=size, token_budget=budget)
+    assert sorted(place for group in groups for place in group) == list(range(len(lengths)))
+    for group in groups:
         assert 1 <= len(group) <= size
         padded = len(group) * max(lengths[place] for place in group)
         assert budget is None or len(group) == 1 or padded <= budget
-    tops = [max(lengths[place] for place in group) for group in found]
+    tops = [max(lengths[place] for place in group) for group in groups]
     assert tops == sorted(tops, reverse=True), "the longest go first, so that a batch too big fails at once"
-    if found:
-        assert max(lengths) in [lengths[place] for place in found[0]]
+    if groups:
+        assert max(lengths) in [lengths[place] for place in groups[0]]
 
 
 @given(LENGTHS, st.integers(1, 9))
@@ -46,10 +46,10 @@ def test_padding_share() -> None:
 def test_an_epoch_visits_every_place_once(size: int, batch: int, seed: int) -> None:
     width = min(batch, size)
     steps = 2 * size  # width epochs and more
-    seen = [place for step in range(steps) for place in step_places(size, batch, step, seed=seed)]
+    visits = [place for step in range(steps) for place in step_places(size, batch, step, seed=seed)]
     assert all(len(step_places(size, batch, step, seed=seed)) == width for step in range(5))
     for epoch in range(2 * width):
-        assert sorted(seen[epoch * size : (epoch + 1) * size]) == list(range(size))
+        assert sorted(visits[epoch * size : (epoch + 1) * size]) == list(range(size))
 
 
 @given(st.integers(2, 40), st.integers(1, 12), st.integers(0, 30), st.integers(0, 3))
@@ -68,5 +68,5 @@ def test_seeds_and_epochs_go_in_different_orders() -> None:
 
 @given(st.integers(0, 40), st.integers(1, 12), st.integers(0, 30))
 def test_visited_is_what_the_steps_see(size: int, batch: int, steps: int) -> None:
-    seen = {place for step in range(steps) for place in (step_places(size, batch, step, seed=1) if size else [])}
-    assert visited(size, batch, steps, seed=1) == sorted(seen)
+    places = {place for step in range(steps) for place in (step_places(size, batch, step, seed=1) if size else [])}
+    assert visited(size, batch, steps, seed=1) == sorted(places)

@@ -40,7 +40,7 @@ def test_functions_need_one_of_their_words(logic: str, text: str, lacks: list[st
 
 
 @pytest.mark.parametrize(
-    ("number", "text", "said"),
+    ("number", "text", "matches"),
     [
         ("3", "in 1993", True),
         ("3", "a third of it", True),
@@ -63,8 +63,8 @@ def test_functions_need_one_of_their_words(logic: str, text: str, lacks: list[st
         ("3rd", "", True),
     ],
 )
-def test_numbers_match_as_figures_words_or_ordinals(number: str, text: str, said: bool) -> None:
-    assert missing(f"eq {{ x ; {number} }}", text) == ([] if said else [number])
+def test_numbers_match_as_figures_words_or_ordinals(number: str, text: str, matches: bool) -> None:
+    assert missing(f"eq {{ x ; {number} }}", text) == ([] if matches else [number])
 
 
 def test_a_number_that_the_gold_text_lacks_too_is_forgiven() -> None:
@@ -115,8 +115,8 @@ def test_the_lists_equal_the_golden_ones() -> None:
 def test_more_text_never_loses_a_word(tokens: list[str], text: str) -> None:
     logic = " { ".join(tokens)
     before, after = missing(logic, text), missing(logic, text + " top of all")
-    assert [one for one in after if one != "not"] == [one for one in before if one in after and one != "not"]
-    assert all(one == "not" or one in tokens for one in before)
+    assert [word for word in after if word != "not"] == [word for word in before if word in after and word != "not"]
+    assert all(word == "not" or word in tokens for word in before)
 
 
 def test_ten_thousand_answers_take_a_moment() -> None:

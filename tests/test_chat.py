@@ -49,9 +49,9 @@ def start_of(tokenizer: Any) -> tuple[int, ...]:
     return tuple(tokenizer("a").input_ids[: -len(bare)])
 
 
-def chat_of(family: str, **given: Any) -> Chat:
+def chat_of(family: str, **options: Any) -> Chat:
     tokenizer = chats.tokenizer(family)
-    return Chat(tokenizer, start=start_of(tokenizer), name=family, **given)
+    return Chat(tokenizer, start=start_of(tokenizer), name=family, **options)
 
 
 def shown(pairs: Sequence[tuple[str, str]], shared: bool) -> list[Demonstration]:
@@ -62,21 +62,21 @@ def shown(pairs: Sequence[tuple[str, str]], shared: bool) -> list[Demonstration]
 
 
 def messages(family: str, words: str, pairs: Sequence[tuple[str, str]], question: str) -> list[dict[str, str]]:
-    told = [(role, text) for pair in pairs for role, text in zip(("user", "assistant"), pair, strict=True)]
-    told.append(("user", question))
+    turns = [(role, text) for pair in pairs for role, text in zip(("user", "assistant"), pair, strict=True)]
+    turns.append(("user", question))
     if words and family in NO_SYSTEM:
-        told[0] = ("user", f"{words}\n\n{told[0][1]}")
+        turns[0] = ("user", f"{words}\n\n{turns[0][1]}")
     elif words:
-        told.insert(0, ("system", words))
-    return [{"role": role, "content": text} for role, text in told]
+        turns.insert(0, ("system", words))
+    return [{"role": role, "content": text} for role, text in turns]
 
 
-def templated(family: str, conversation: list[dict[str, str]], **given: Any) -> tuple[int, ...]:
+def templated(family: str, conversation: list[dict[str, str]], **options: Any) -> tuple[int, ...]:
     """The library's own tokens."""
-    said = chats.tokenizer(family).apply_chat_template(
-        conversation, tokenize=True, return_dict=False, enable_thinking=False, **given
+    ids = chats.tokenizer(family).apply_chat_template(
+        conversation, tokenize=True, return_dict=False, enable_thinking=False, **options
     )
-    return tuple(said)
+    return tuple(ids)
 
 
 @pytest.mark.parametrize("family", chats.FAMILIES)
@@ -151,12 +151,12 @@ def test_turns_are_the_whole_conversation(family: str) -> None:
     chat = chat_of(family)
     tokens = chat.lay(INSTRUCTION, shown(DEMONSTRATIONS[:1], False), "nasho")
     turns = chat.turns(INSTRUCTION, shown(DEMONSTRATIONS[:1], False), "nasho")
-    told = [role for role, _ in turns]
+    roles = [role for role, _ in turns]
     system = {"gemma2": ["user", "assistant", "user"], "mistral": ["user", "assistant", "system", "user"]}
-    assert told == [*system.get(family, ["system", "user", "assistant", "user"]), "assistant"]
+    assert roles == [*system.get(family, ["system", "user", "assistant", "user"]), "assistant"]
     whole = tuple(i for _, ids in turns for i in ids)
     assert whole == start_of(chat.tokenizer) + tokens.prefix + tokens.own
-    assert "kuder." in chat.text(turns[told.index("assistant")][1])
+    assert "kuder." in chat.text(turns[roles.index("assistant")][1])
 
 
 @pytest.mark.parametrize("family", ["smollm2", "qwen2.5", "granite", "llama3"])
@@ -180,9 +180,9 @@ def test_a_soft_prompt_may_stand_inside_the_first_turn(family: str, words: str) 
     )
     ahead, behind = rendered.split(mark)
     assert start_of(tokenizer) + tokens.ahead == tuple(tokenizer(ahead, add_special_tokens=False).input_ids)
-    said = tokenizer.decode(tokens.prefix + tokens.own, skip_special_tokens=False)
+    decoded = tokenizer.decode(tokens.prefix + tokens.own, skip_special_tokens=False)
     blank = " " if family == "phi3" else ""  # its control tokens swallow what stands behind them
-    assert said.lstrip() == tokenizer.decode(tokenizer(behind, add_special_tokens=False).input_ids).lstrip(), blank
+    assert decoded.lstrip() == tokenizer.decode(tokenizer(behind, add_special_tokens=False).input_ids).lstrip(), blank
     ids = chat.lay(words, shown(DEMONSTRATIONS[:1], True), "derfin")
     assert (ids.ahead, ids.prefix) == (tokens.ahead, tokens.prefix)
 
@@ -201,11 +201,11 @@ def test_an_answer_never_changes_the_tokens_of_the_prompt() -> None:
     tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     chat = Chat(tokenizer, start=start_of(tokenizer))
     conversation = [{"role": "user", "content": "nasho"}]
-    asked = tokenizer.apply_chat_template(conversation, add_generation_prompt=True, return_dict=False)
+    prompt_ids = tokenizer.apply_chat_template(conversation, add_generation_prompt=True, return_dict=False)
     tokens = chat.lay("", [], "nasho")
-    assert [*start_of(tokenizer), *tokens.prefix, *tokens.own] == asked
+    assert [*start_of(tokenizer), *tokens.prefix, *tokens.own] == prompt_ids
     whole = tokenizer.apply_chat_template([*conversation, {"role": "assistant", "content": "kuder"}], return_dict=False)
-    assert whole[: len(asked)] != asked, "the case is the one that is meant"
+    assert whole[: len(prompt_ids)] != prompt_ids, "the case is the one that is meant"
     assert tokenizer.decode(chat.answer_ids("kuder")) == "kuder<|eot_id|>"
 
 
@@ -230,9 +230,9 @@ def with_template(family: str, template: str) -> Any:
 def test_a_template_that_cannot_be_taken_apart_is_refused_in_a_sentence(template: str) -> None:
     with pytest.raises(
         ForewordError, match=r"The chat template of m cannot be taken apart .*; use --chat off\."
-    ) as told:
+    ) as caught:
         Chat(with_template("qwen2.5", template), name="m")
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_words_that_the_template_reads_as_its_own_are_refused() -> None:
@@ -260,39 +260,39 @@ def test_the_digest_is_of_the_template() -> None:
 # -- a model ------------------------------------------------------------------------------------------------------------
 
 
-def backbone(family: str = "smollm2", tokenizer: Any = None) -> Backbone:
+def backbone_of(family: str = "smollm2", tokenizer: Any = None) -> Backbone:
     tokenizer = tokenizer or chats.tokenizer(family)
     return wrap(f"tiny-{family}", chats.llama(tokenizer, 512), tokenizer)
 
 
 def test_every_end_that_the_model_knows_ends_an_answer() -> None:
-    made = backbone("gemma2")
-    made.model.generation_config.eos_token_id = [7, 9]
-    made.model.generation_config.eot_token_id = 11
-    again = wrap("again", made.model, made.tokenizer.hf)
+    backbone = backbone_of("gemma2")
+    backbone.model.generation_config.eos_token_id = [7, 9]
+    backbone.model.generation_config.eot_token_id = 11
+    again = wrap("again", backbone.model, backbone.tokenizer.hf)
     chat = chat_of("gemma2")
     assert again.chatting(chat).eos == (chat.end, again.tokenizer.hf.eos_token_id, 7, 9, 11)
     assert again.chat is None and again.eos[0] != chat.end, "the backbone itself is as it was"
 
 
 def test_a_trials_key_holds_the_template_and_the_ends() -> None:
-    made = backbone("gemma2")
+    backbone = backbone_of("gemma2")
     spec = Spec("zero", METHODS["zero"], 0, Tuning(), 8)
     task = Task("t", (), (), (Example("e", {"input": "a"}, ("b",)),))
     chat = chat_of("gemma2")
-    keys = [spec.key(made, task), spec.key(made.chatting(chat), task)]
+    keys = [spec.key(backbone, task), spec.key(backbone.chatting(chat), task)]
     other = Chat(with_template("gemma2", chats.GEMMA2.replace("model", "bot")), start=chat.start)
-    keys.append(spec.key(made.chatting(other), task))
-    made.model.generation_config.eot_token_id = 11
-    keys.append(spec.key(made.chatting(chat), task))
-    assert len(set(keys)) == 4 and "chat" not in spec.contents(made, task)
+    keys.append(spec.key(backbone.chatting(other), task))
+    backbone.model.generation_config.eot_token_id = 11
+    keys.append(spec.key(backbone.chatting(chat), task))
+    assert len(set(keys)) == 4 and "chat" not in spec.contents(backbone, task)
 
 
 @pytest.mark.parametrize("family", chats.FAMILIES)
 def test_what_the_template_writes_is_no_part_of_an_answer(family: str) -> None:
     """Ends of a turn that the tokenizer does not call special are not taken for a target that comes back as another text, and no blank
     is moved between turns."""
-    view = backbone(family).chatting(chat_of(family))
+    view = backbone_of(family).chatting(chat_of(family))
     rows = (Example("1", {"input": "tem"}, ("fin ost",)),)
     task = Task("t", rows, (), (), Template(question="{input}: ", answer="{target}"))
     assert representable(view, bounded(view, task)) == task
@@ -302,10 +302,10 @@ def test_a_template_without_the_tokenizers_start_gets_none() -> None:
     """TinyLlama's tokenizer puts a start before a text and its chat template does not write one."""
     template = chats.LLAMA3.replace("{{- bos_token }}", "")
     tokenizer = with_template("llama3", template)
-    made = backbone("llama3", tokenizer)
-    chat = Chat(tokenizer, start=made.tokenizer.start)
-    view = made.chatting(chat)
-    assert not chat.begins and made.tokenizer.start
+    backbone = backbone_of("llama3", tokenizer)
+    chat = Chat(tokenizer, start=backbone.tokenizer.start)
+    view = backbone.chatting(chat)
+    assert not chat.begins and backbone.tokenizer.start
     tokens = chat.lay("", [], "nasho")
     expected = tokenizer.apply_chat_template(
         [{"role": "user", "content": "nasho"}], add_generation_prompt=True, return_dict=False
@@ -314,24 +314,24 @@ def test_a_template_without_the_tokenizers_start_gets_none() -> None:
     assert view.generate(None, [Row(tokens.prefix, tokens.own)], 8) == [plain_answer(view, expected, 8)]
 
 
-def plain_answer(made: Backbone, ids: Sequence[int], longest: int) -> list[int]:
+def plain_answer(backbone: Backbone, ids: Sequence[int], longest: int) -> list[int]:
     """The library's own greedy answer."""
-    asked = torch.tensor([list(ids)])
-    said = made.model.generate(
-        asked,
-        attention_mask=torch.ones_like(asked),
+    input_ids = torch.tensor([list(ids)])
+    output = backbone.model.generate(
+        input_ids,
+        attention_mask=torch.ones_like(input_ids),
         max_new_tokens=longest,
         do_sample=False,
-        eos_token_id=list(made.eos),
+        eos_token_id=list(backbone.eos),
         pad_token_id=0,
     )
-    return [int(i) for i in said[0, len(ids) :]]
+    return [int(i) for i in output[0, len(ids) :]]
 
 
 @pytest.mark.parametrize("family", ["smollm2", "gemma2", "mistral", "llama3"])
 def test_answers_are_those_of_generate_on_the_templates_tokens(family: str) -> None:
-    made = backbone(family)
-    view = made.chatting(chat_of(family))
+    backbone = backbone_of(family)
+    view = backbone.chatting(chat_of(family))
     rows = []
     expected = []
     for question in QUESTIONS:
@@ -344,12 +344,12 @@ def test_answers_are_those_of_generate_on_the_templates_tokens(family: str) -> N
 
 def test_a_soft_prompt_inside_the_system_message_is_computed_there() -> None:
     """Made of the embeddings of a text, it gives the logits of that text at that place."""
-    made = backbone("smollm2")
+    backbone = backbone_of("smollm2")
     chat = chat_of("smollm2", inside=True)
-    view = made.chatting(chat)
+    view = backbone.chatting(chat)
     tokens = chat.lay("", [], "nasho ku?")
-    text = made.tokenizer.ids("tem na", first=False)
-    soft = made.embed(text)
+    text = backbone.tokenizer.ids("tem na", first=False)
+    soft = backbone.embed(text)
     answer = chat.answer_ids("fin ost")
     inside = Row(tokens.prefix, tokens.own, answer, before=tokens.ahead)
     plain = Row((), tokens.ahead + text + tokens.prefix + tokens.own, answer)

@@ -30,8 +30,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def tuned(model: Path, data: Path, out: Path, *more: object) -> Path:
-    told = foreword("tune", "-m", model, "-d", data, "--out", out, *TUNE, *more)
-    assert (told.code, told.err) == (0, ""), told.err
+    result = foreword("tune", "-m", model, "-d", data, "--out", out, *TUNE, *more)
+    assert (result.code, result.err) == (0, ""), result.err
     return out
 
 
@@ -45,9 +45,9 @@ def certificate(prompt: Path) -> dict[str, Any]:
 
 
 def shown(*argv: object) -> Any:
-    told = foreword("show", *argv, "--json")
-    assert told.code == 0, told.err
-    return told.json
+    result = foreword("show", *argv, "--json")
+    assert result.code == 0, result.err
+    return result.json
 
 
 # -- turns --------------------------------------------------------------------------------------------------------------
@@ -70,8 +70,8 @@ def test_show_prints_the_turns_and_marks_the_control_tokens(model: Path, data: P
     whole = shown(*wording)
     assert sum(piece["tokens"] for piece in pieces) == whole["tokens"] == len(whole["ids"])
     assert "<|im_end|>" in whole["specials"]
-    told = foreword("show", *wording)
-    assert told.code == 0 and "system turn: words" in told.out and "assistant turn: answer" in told.out
+    result = foreword("show", *wording)
+    assert result.code == 0 and "system turn: words" in result.out and "assistant turn: answer" in result.out
     bare = shown("-m", model, "-d", data, "--method", "zero")["pieces"][-2]["text"]
     assert "Input:" not in bare, "turns tell question from answer: nobody's words are put around them"
 
@@ -80,16 +80,16 @@ def test_show_prints_the_turns_and_marks_the_control_tokens(model: Path, data: P
 @pytest.mark.parametrize("method", ["pt", "pt+instruction", "ipt", "ipt+instruction:2"])
 def test_show_puts_the_soft_prompt_where_it_stands(model: Path, data: Path, place: str, method: str) -> None:
     instructed = ("--instruction", INSTRUCTION) if "+" in method else ()
-    told = shown(
+    document = shown(
         "-m", model, "-d", data, "--method", method, "--soft-place", place, "--prompt-length", 3, *instructed,
     )  # fmt: skip
-    kinds = [piece["kind"] for piece in told["pieces"]]
+    kinds = [piece["kind"] for piece in document["pieces"]]
     at = kinds.index("soft prompt")
     assert at == (1 if place == "system" else 0)
     if place == "system":
-        assert told["pieces"][0]["text"] == "<|im_start|>system\n"
-        assert told["pieces"][2]["text"] == f"{INSTRUCTION if instructed else ''}<|im_end|>\n"
-    assert sum(piece["tokens"] for piece in told["pieces"]) == told["tokens"] == len(told["ids"]) + 3
+        assert document["pieces"][0]["text"] == "<|im_start|>system\n"
+        assert document["pieces"][2]["text"] == f"{INSTRUCTION if instructed else ''}<|im_end|>\n"
+    assert sum(piece["tokens"] for piece in document["pieces"]) == document["tokens"] == len(document["ids"]) + 3
 
 
 # -- comparing ----------------------------------------------------------------------------------------------------------
@@ -97,13 +97,13 @@ def test_show_puts_the_soft_prompt_where_it_stands(model: Path, data: Path, plac
 
 def test_a_comparison_uses_the_template_and_its_records_are_its_own(model: Path, data: Path, tmp_path: Path) -> None:
     methods = "zero,few,icl,pt,pt+instruction,ipt+instruction"
-    told = foreword(
+    result = foreword(
         "compare", "-m", model, "-d", data, "--methods", methods, "--out", tmp_path / "on", "--instruction", INSTRUCTION, *SMALL, "--json",
     )  # fmt: skip
-    assert told.code == 0, told.err
-    assert [row["method"] for row in told.json["rows"]] == methods.split(",")
-    assert any("said by zero, few, icl" in note and "not by pt;" in note for note in told.json["notes"])
-    assert any("through its chat template" in note for note in told.json["notes"])
+    assert result.code == 0, result.err
+    assert [row["method"] for row in result.json["rows"]] == methods.split(",")
+    assert any("said by zero, few, icl" in note and "not by pt;" in note for note in result.json["notes"])
+    assert any("through its chat template" in note for note in result.json["notes"])
     keys = {path.stem for path in (tmp_path / "on" / "records").iterdir()}
     plain = foreword(
         "compare", "-m", model, "-d", data, "--methods", methods, "--out", tmp_path / "off", "--chat", "off", "--instruction",
@@ -115,16 +115,16 @@ def test_a_comparison_uses_the_template_and_its_records_are_its_own(model: Path,
 
 def test_choices_are_compared_behind_the_template(model: Path, tmp_path: Path) -> None:
     rows = entry.save_rows(tmp_path / "rows.jsonl", entry.rows(20, choices=("ba", "bana lori")))
-    told = foreword(
+    result = foreword(
         "compare", "-m", model, "-d", rows, "--methods", "zero,pt", "--choices", "ba,bana lori", "--out", tmp_path, *SMALL, "--json",
     )  # fmt: skip
-    assert told.code == 0, told.err
-    assert told.json["rows"][0]["method"] == "zero"
+    assert result.code == 0, result.err
+    assert result.json["rows"][0]["method"] == "zero"
 
 
 def test_model_tuning_answers_behind_the_template(model: Path, data: Path, tmp_path: Path) -> None:
-    told = foreword("compare", "-m", model, "-d", data, "--methods", "full-ft", "--out", tmp_path, *SMALL, "--json")
-    assert told.code == 0, told.err
+    result = foreword("compare", "-m", model, "-d", data, "--methods", "full-ft", "--out", tmp_path, *SMALL, "--json")
+    assert result.code == 0, result.err
 
 
 # -- prompts ------------------------------------------------------------------------------------------------------------
@@ -133,8 +133,8 @@ def test_model_tuning_answers_behind_the_template(model: Path, data: Path, tmp_p
 def test_a_prompt_is_used_as_it_was_tuned(model: Path, data: Path, prompt: Path, tmp_path: Path) -> None:
     provenance = certificate(prompt)
     assert (len(provenance["chat"]), provenance["place"]) == (64, "front")
-    told = foreword("generate", "-m", model, "-p", prompt, "-d", data, "--limit", 2, "--max-new-tokens", 3, "--json")
-    assert told.code == 0, told.err
+    result = foreword("generate", "-m", model, "-p", prompt, "-d", data, "--limit", 2, "--max-new-tokens", 3, "--json")
+    assert result.code == 0, result.err
     refused(
         "generate", "-m", model, "-p", prompt, "-d", data, "--chat", "off",
         says=("tuned with a chat template", "use --chat on, or leave --chat out"),
@@ -175,8 +175,8 @@ def test_a_prompt_inside_the_system_message_stays_there(model: Path, data: Path,
     assert "PEFT would put it" in json.loads((prompt / "adapter_config.json").read_text())["foreword_place"]
     pieces = shown("-m", model, "-p", prompt, "-d", data)["pieces"]
     assert [piece["kind"] for piece in pieces][:2] == ["words", "soft prompt"]
-    told = foreword("generate", "-m", model, "-p", prompt, "-d", data, "--limit", 3, "--max-new-tokens", 3, "--json")
-    assert told.code == 0, told.err
+    result = foreword("generate", "-m", model, "-p", prompt, "-d", data, "--limit", 3, "--max-new-tokens", 3, "--json")
+    assert result.code == 0, result.err
 
 
 # -- refusals -----------------------------------------------------------------------------------------------------------
@@ -219,10 +219,10 @@ def test_an_instruction_that_nobody_says_is_refused(
         "evaluate": ("-p", prompt, "--out", tmp_path / "out"),
     }
     label = "ipt+instruction:2" if verb == "tune" else "pt+instruction"
-    said = refused(
+    message = refused(
         verb, "-m", model, "-d", data, "--instruction", INSTRUCTION, *how[verb], says=("would not say it", label)
     )
-    assert "--instruction out" in said
+    assert "--instruction out" in message
 
 
 # -- data ---------------------------------------------------------------------------------------------------------------
@@ -242,6 +242,8 @@ def test_conversations_are_read(model: Path, tmp_path: Path) -> None:
     path = entry.save_rows(tmp_path / "talks.jsonl", rows)
     pieces = shown("-m", model, "-d", path, "--method", "few:1")["pieces"]
     assert INSTRUCTION in pieces[0]["text"] and pieces[0]["role"] == "system"
-    told = foreword("compare", "-m", model, "-d", path, "--methods", "pt", "--out", tmp_path / "out", *SMALL, "--json")
-    assert told.code == 0, told.err
-    assert any("said by no method, not by pt" in note for note in told.json["notes"])
+    result = foreword(
+        "compare", "-m", model, "-d", path, "--methods", "pt", "--out", tmp_path / "out", *SMALL, "--json"
+    )
+    assert result.code == 0, result.err
+    assert any("said by no method, not by pt" in note for note in result.json["notes"])

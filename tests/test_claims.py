@@ -74,9 +74,9 @@ def test_a_process_that_died_is_succeeded_at_once(tmp_path: Path) -> None:
 
 def test_the_claims_of_the_dead_can_be_swept(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", DIES, str(tmp_path)], check=False)
-    kept = take(Claims(tmp_path), "alive")
+    claim = take(Claims(tmp_path), "alive")
     Claims(tmp_path).sweep()
-    assert Claims(tmp_path).held() == {"alive": 1} and not kept.lost()
+    assert Claims(tmp_path).held() == {"alive": 1} and not claim.lost()
 
 
 def test_one_without_a_sign_of_life_is_succeeded_and_learns_of_it(tmp_path: Path) -> None:

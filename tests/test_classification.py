@@ -52,19 +52,19 @@ def rows(labels: list[str]) -> dict[str, list[Example]]:
 
 
 def test_few_short_targets_that_repeat_are_choices_and_others_are_not() -> None:
-    def seen(labels: list[str]) -> tuple[str, ...]:
+    def choices_of(labels: list[str]) -> tuple[str, ...]:
         return labelled(rows(labels), ())[0]["train"][0].choices
 
-    assert seen(["b", "a"] * 4) == ("a", "b")
-    assert seen(["No, it is not", "yes"] * 4) == ("No, it is not", "yes"), "a comma is no matter"
-    assert seen([str(n % 30) for n in range(120)]) == tuple(sorted(map(str, range(30))))
+    assert choices_of(["b", "a"] * 4) == ("a", "b")
+    assert choices_of(["No, it is not", "yes"] * 4) == ("No, it is not", "yes"), "a comma is no matter"
+    assert choices_of([str(n % 30) for n in range(120)]) == tuple(sorted(map(str, range(30))))
     many = rows([str(n % 31) for n in range(124)])
     assert labelled(many, ())[0] == many and "31 distinct short targets" in labelled(many, ())[1][0], "31 labels"
     assert labelled(many, ("none",)) == (many, ()), "free text was asked for"
     assert labelled(rows([str(n % 62) for n in range(124)]), ())[1] == (), "62 labels of 2 rows each"
-    assert seen(["a", "b"] * 3 + ["c"]) == (), "7 rows of 3 labels"
-    assert seen(["a"] * 40) == (), "one label is no choice"
-    assert seen(["a" * 41, "b"] * 8) == () and seen(["a\nb", "b"] * 8) == (), "a text is no label"
+    assert choices_of(["a", "b"] * 3 + ["c"]) == (), "7 rows of 3 labels"
+    assert choices_of(["a"] * 40) == (), "one label is no choice"
+    assert choices_of(["a" * 41, "b"] * 8) == () and choices_of(["a\nb", "b"] * 8) == (), "a text is no label"
 
 
 def test_own_choices_and_several_targets_are_left_alone() -> None:
@@ -117,7 +117,7 @@ def test_choices_of_each_example_have_a_chance_and_no_majority() -> None:
 
 def test_free_text_has_a_majority_only_where_an_answer_is_common() -> None:
     def task(train: list[str]) -> Task:
-        return Task("toy", tuple(example(f"t{n}", one) for n, one in enumerate(train)), (), (example("e", "x"),))
+        return Task("toy", tuple(example(f"t{n}", target) for n, target in enumerate(train)), (), (example("e", "x"),))
 
     assert commonest(task([f"text {n}" for n in range(20)])) is None
     assert commonest(task(["same", "same", *(f"text {n}" for n in range(8))])) == "same"
@@ -159,12 +159,12 @@ def test_a_file_of_tickets_end_to_end(tmp_path: Path) -> None:
     summary = outcome.summary
     assert summary.metric == "accuracy" and summary.labels == ("billing", "login", "shipping")
     assert summary.sizes == {"train": 50, "dev": 10, "test": 40}
-    assert [one.name for one in summary.baselines] == ["always 'shipping'", "chance"]
+    assert [baseline.name for baseline in summary.baselines] == ["always 'shipping'", "chance"]
     assert any("taken as the choices of a classification" in note for note in summary.notes)
     for row in summary.rows:
         assert row.classes is not None and sum(map(sum, row.classes.confusion)) == 40 * len(row.seeds)
         assert all(counts[-1] == 0 for counts in row.classes.confusion), "an answer is one of the choices"
-    floor, best = max(one.score for one in summary.baselines), max(row.mean for row in summary.rows)
+    floor, best = max(baseline.score for baseline in summary.baselines), max(row.mean for row in summary.rows)
     assert bool(summary.recommendation.method) == (best > floor)
     page = outcome.report.read_text(encoding="utf-8")
     assert (
@@ -176,4 +176,4 @@ def test_a_file_of_tickets_end_to_end(tmp_path: Path) -> None:
 
 def test_a_file_with_its_own_test_keeps_it(tmp_path: Path) -> None:
     task = task_from_files("t", tickets(tmp_path / "a.csv"), test=tickets(tmp_path / "b.csv", 20))
-    assert {one.choices for one in (*task.train, *task.test)} == {("billing", "login", "shipping")}
+    assert {example.choices for example in (*task.train, *task.test)} == {("billing", "login", "shipping")}

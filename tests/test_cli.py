@@ -25,8 +25,8 @@ HEAVY = "torch transformers numpy scipy pydantic sacrebleu pandas altair dataset
 @pytest.fixture(scope="module")
 def prompt(model: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("prompts") / "mine"
-    told = foreword("tune", "-m", model, "-d", data, "--out", out, *SMALL)
-    assert (told.code, told.err) == (0, ""), told.err
+    result = foreword("tune", "-m", model, "-d", data, "--out", out, *SMALL)
+    assert (result.code, result.err) == (0, ""), result.err
     return out
 
 
@@ -42,25 +42,25 @@ def test_help_loads_nothing_heavy_and_is_fast() -> None:
     best = 9.0
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        told = subprocess.run([sys.executable, "-c", code, "--help"], capture_output=True, text=True, check=True)
+        completed = subprocess.run([sys.executable, "-c", code, "--help"], capture_output=True, text=True, check=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         best = min(best, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-        assert told.stderr.strip() == "[]"
-    assert all(f" {verb} " in told.stdout for verb in VERBS)
+        assert completed.stderr.strip() == "[]"
+    assert all(f" {verb} " in completed.stdout for verb in VERBS)
     assert best < 1.5, "seconds of the processor: half a second on a quiet machine"
 
 
 def test_nothing_said_is_help_asked() -> None:
-    told = foreword()
-    assert (told.code, told.err) == (0, "") and "Usage: foreword" in told.out
+    result = foreword()
+    assert (result.code, result.err) == (0, "") and "Usage: foreword" in result.out
     assert foreword("--version").out.startswith("foreword 0.")
 
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_help_of_each_verb_keeps_its_examples_whole(verb: str) -> None:
-    told = foreword(verb, "--help")
-    assert told.code == 0 and fits(told.out)
-    lines = [line.strip() for line in told.out.splitlines()]
+    result = foreword(verb, "--help")
+    assert result.code == 0 and fits(result.out)
+    lines = [line.strip() for line in result.out.splitlines()]
     examples = [line for line in lines if line.startswith(f"foreword {verb} ")]
     assert examples, "each verb shows how it is used"
     docs = sys.modules[f"foreword.cli.{verb}"].__dict__[verb].__doc__
@@ -85,25 +85,25 @@ def test_usage_errors_are_sentences() -> None:
 
 def test_compare_prints_one_document_and_nothing_else(model: Path, data: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    given = ("compare", "-m", model, "-d", data, "--methods", "zero,icl,pt,ipt", "--seeds", "0,1", "--out", out, *SMALL)
-    told = foreword(*given, "--json")
-    assert told.code == 0 and told.out.count("\n") == 1
-    found = told.json
-    assert [row["method"] for row in found["rows"]] == ["zero", "icl", "pt", "ipt"]
+    argv = ("compare", "-m", model, "-d", data, "--methods", "zero,icl,pt,ipt", "--seeds", "0,1", "--out", out, *SMALL)
+    result = foreword(*argv, "--json")
+    assert result.code == 0 and result.out.count("\n") == 1
+    document = result.json
+    assert [row["method"] for row in document["rows"]] == ["zero", "icl", "pt", "ipt"]
     keys = "method metric mean std ci95 seeds trainable_parameters train_seconds prefix_tokens seconds_per_answer"
-    assert all(set(keys.split()) <= set(row) for row in found["rows"])
-    works = max(row["mean"] for row in found["rows"]) > 0
-    assert (found["recommended"] in ("zero", "icl", "pt", "ipt")) == works, (
+    assert all(set(keys.split()) <= set(row) for row in document["rows"])
+    works = max(row["mean"] for row in document["rows"]) > 0
+    assert (document["recommended"] in ("zero", "icl", "pt", "ipt")) == works, (
         "where nothing scores, nothing is recommended"
     )
-    assert Path(found["report"]).is_file() and json.loads((out / "compare.json").read_text()) == found
-    begun = told.err.splitlines()
+    assert Path(document["report"]).is_file() and json.loads((out / "compare.json").read_text()) == document
+    begun = result.err.splitlines()
     assert all("(the last took " in line and " left)" in line for line in begun[1:])
     assert [line.partition(" (")[0] for line in begun] == [
         f"[{n}/6] {name}"
         for n, name in enumerate(("zero", "icl", "pt seed 0", "pt seed 1", "ipt seed 0", "ipt seed 1"), 1)
     ]
-    again = foreword(*given)
+    again = foreword(*argv)
     assert (again.code, again.err) == (0, "")
     assert "trials run 0, found finished 6" in again.out
     assert all(f" {method} " in again.out for method in ("zero", "icl", "pt", "ipt"))
@@ -114,7 +114,7 @@ def test_compare_prints_one_document_and_nothing_else(model: Path, data: Path, t
 def test_a_dry_run_fits_the_screen_and_writes_nothing(model: Path, data: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     methods = "zero,few:4,icl:random,icl:bm25:3,ipt-fixed:16,ipt:random:2"
-    given = (
+    argv = (
         "compare",
         "-m",
         model,
@@ -129,15 +129,15 @@ def test_a_dry_run_fits_the_screen_and_writes_nothing(model: Path, data: Path, t
         "--max-steps",
         50_000,
     )
-    told = foreword(*given, "--dry-run")
-    assert (told.code, told.err) == (0, "") and not out.exists()
-    table, rest = told.out.split("trials to run", 1)
+    result = foreword(*argv, "--dry-run")
+    assert (result.code, result.err) == (0, "") and not out.exists()
+    table, rest = result.out.split("trials to run", 1)
     assert fits(table[: table.rindex("\n")])
     assert sum(line.split()[:1] == ["ipt-fixed:16"] for line in table.splitlines()) == 3
     assert "training tokens" in rest
-    found = foreword(*given, "--dry-run", "--json").json["trials"]
-    assert len(found) == 14 and {one["finished"] for one in found} == {False}
-    assert [one["seed"] for one in found if one["method"] == "ipt:random:2"] == [0, 1, 2]
+    trials = foreword(*argv, "--dry-run", "--json").json["trials"]
+    assert len(trials) == 14 and {trial["finished"] for trial in trials} == {False}
+    assert [trial["seed"] for trial in trials if trial["method"] == "ipt:random:2"] == [0, 1, 2]
     assert not out.exists()
 
 
@@ -148,10 +148,10 @@ def test_config_overrides_and_flags(model: Path, data: Path, tmp_path: Path) -> 
         f'out = "{tmp_path / "run"}"\n[tuning]\nprompt_length = 2\nmax_steps = 2\n',
         encoding="utf-8",
     )
-    told = foreword(
+    result = foreword(
         "compare", "--config", config, "tuning.prompt_length=5", "tuning.optimizer=adafactor", "--dry-run", "--json"
     )
-    (pt, zero) = told.json["trials"]
+    (pt, zero) = result.json["trials"]
     assert (pt["method"], pt["seed"], pt["trainable_parameters"], pt["max_steps"]) == ("pt", 3, 5 * 32, 2)
     assert (zero["trainable_parameters"], zero["training_tokens"]) == (0, 0)
     flagged = foreword(
@@ -173,12 +173,12 @@ def test_bars_stay_on_the_terminal_and_results_on_stdout(model: Path, data: Path
         stdout=subprocess.PIPE, stderr=slave, env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
     )  # fmt: skip
     os.close(slave)
-    seen: list[bytes] = []
+    chunks: list[bytes] = []
 
     def listen() -> None:
         try:
             while part := os.read(master, 65536):
-                seen.append(part)
+                chunks.append(part)
         except OSError:
             pass
 
@@ -190,18 +190,18 @@ def test_bars_stay_on_the_terminal_and_results_on_stdout(model: Path, data: Path
     ear.join(10)
     os.close(master)
     assert json.loads(out)["rows"][0]["method"] == "pt"
-    assert "pt seed 0: tuning" in b"".join(seen).decode()
+    assert "pt seed 0: tuning" in b"".join(chunks).decode()
 
 
 # -- one prompt -----------------------------------------------------------------------------------------------------------
 
 
 def test_tune_says_what_it_made(model: Path, data: Path, tmp_path: Path) -> None:
-    given = ("tune", "-m", model, "-d", data, "--out", tmp_path / "p", "--method", "ipt:random:2", *SMALL)
-    told = foreword(*given, "--json")
-    assert (told.code, told.err, told.out.count("\n")) == (0, "", 1)
-    made = told.json
-    assert (made["prompt"], made["method"], made["prompt_length"], made["steps"]) == (
+    argv = ("tune", "-m", model, "-d", data, "--out", tmp_path / "p", "--method", "ipt:random:2", *SMALL)
+    result = foreword(*argv, "--json")
+    assert (result.code, result.err, result.out.count("\n")) == (0, "", 1)
+    document = result.json
+    assert (document["prompt"], document["method"], document["prompt_length"], document["steps"]) == (
         str(tmp_path / "p"),
         "ipt:random:2",
         3,
@@ -209,16 +209,16 @@ def test_tune_says_what_it_made(model: Path, data: Path, tmp_path: Path) -> None
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["p"], "nothing is left beside the prompt"
     birth = json.loads((tmp_path / "p" / "foreword.json").read_text(encoding="utf-8"))["birth"]
-    assert birth["scores"] == {"dev_loss": made["dev"]}, "a store of prompts shows how good it is"
-    again = foreword(*given, "--json")
-    assert again.json["digest"] == made["digest"]
-    entry.refused(*given, "--seed", 9, says=("another making", "seed 0", "--out"))
+    assert birth["scores"] == {"dev_loss": document["dev"]}, "a store of prompts shows how good it is"
+    again = foreword(*argv, "--json")
+    assert again.json["digest"] == document["digest"]
+    entry.refused(*argv, "--seed", 9, says=("another making", "seed 0", "--out"))
 
 
 def test_tune_lets_a_dev_file_choose(model: Path, data: Path, tmp_path: Path) -> None:
     dev = entry.save_rows(tmp_path / "dev.jsonl", entry.rows(40)[30:])
-    told = foreword("tune", "-m", model, "-d", data, "--dev", dev, "--out", tmp_path / "p", *SMALL, "--json")
-    assert told.json["notes"] == [], "the dev file is used as it is, nothing is cut from train"
+    result = foreword("tune", "-m", model, "-d", data, "--dev", dev, "--out", tmp_path / "p", *SMALL, "--json")
+    assert result.json["notes"] == [], "the dev file is used as it is, nothing is cut from train"
 
 
 @pytest.mark.parametrize(
@@ -231,17 +231,17 @@ def test_tune_lets_a_dev_file_choose(model: Path, data: Path, tmp_path: Path) ->
     ],
 )
 def test_tune_takes_its_settings(model: Path, data: Path, tmp_path: Path, more: tuple[str, ...]) -> None:
-    told = foreword("tune", "-m", model, "-d", data, "--out", tmp_path / "p", *SMALL, *more)
-    assert (told.code, told.err) == (0, "") and told.out.startswith("Tuned 3 vectors")
+    result = foreword("tune", "-m", model, "-d", data, "--out", tmp_path / "p", *SMALL, *more)
+    assert (result.code, result.err) == (0, "") and result.out.startswith("Tuned 3 vectors")
 
 
 def test_labels_and_carried(model: Path, prompt: Path, tmp_path: Path) -> None:
     data = entry.save_rows(tmp_path / "labels.jsonl", entry.rows(30, choices=("ba", "lo")))
-    told = foreword(
+    result = foreword(
         "tune", "-m", model, "-d", data, "--choices", "ba,lo", "--init", "labels", "--out", tmp_path / "p", *SMALL
     )
-    assert told.code == 0, told.err
-    told = foreword(
+    assert result.code == 0, result.err
+    result = foreword(
         "tune",
         "-m",
         model,
@@ -256,7 +256,7 @@ def test_labels_and_carried(model: Path, prompt: Path, tmp_path: Path) -> None:
         *SMALL,
         "--json",
     )
-    assert told.json["prompt_length"] == 3
+    assert result.json["prompt_length"] == 3
     carried = (
         "tune",
         "-m",
@@ -279,21 +279,21 @@ def test_labels_and_carried(model: Path, prompt: Path, tmp_path: Path) -> None:
 def test_generate_answers_inputs_alone(model: Path, prompt: Path, data: Path, tmp_path: Path) -> None:
     inputs = tmp_path / "inputs.csv"
     inputs.write_text("id,input\na,bana 1 ba\nb,lori 2 naïve\nc,tem 3 ri\n", encoding="utf-8")
-    given = ("generate", "-m", model, "--prompt", prompt, "-d", inputs, "--max-new-tokens", 5)
-    told = foreword(*given, "--json")
+    argv = ("generate", "-m", model, "--prompt", prompt, "-d", inputs, "--max-new-tokens", 5)
+    result = foreword(*argv, "--json")
     ended = "Note: 3 of 3 answers were ended by --max-new-tokens 5, not by the model.\n"
-    assert (told.code, told.err) == (0, ended)
-    assert [sorted(line) for line in told.lines] == [["id", "output"]] * 3
-    assert [line["id"] for line in told.lines] == ["row-1", "row-2", "row-3"], (
+    assert (result.code, result.err) == (0, ended)
+    assert [sorted(line) for line in result.lines] == [["id", "output"]] * 3
+    assert [line["id"] for line in result.lines] == ["row-1", "row-2", "row-3"], (
         "a column is an id only where it is named"
     )
-    named = foreword(*given, "--id-column", "id", "--json")
+    named = foreword(*argv, "--id-column", "id", "--json")
     assert [line["id"] for line in named.lines] == ["a", "b", "c"]
-    kept = tmp_path / "answers.jsonl"
-    said = foreword(*given, "--out", kept, "--batch-size", 1)
-    assert said.out == f"3 answers in {kept}\n"
-    assert [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()] == told.lines
-    table = foreword(*given)
+    answers_path = tmp_path / "answers.jsonl"
+    saved = foreword(*argv, "--out", answers_path, "--batch-size", 1)
+    assert saved.out == f"3 answers in {answers_path}\n"
+    assert [json.loads(line) for line in answers_path.read_text(encoding="utf-8").splitlines()] == result.lines
+    table = foreword(*argv)
     assert fits(table.out) and "naïve" in table.out
     shown = foreword(
         "generate",
@@ -313,17 +313,17 @@ def test_generate_answers_inputs_alone(model: Path, prompt: Path, data: Path, tm
 
 
 def test_evaluate_scores_what_it_is_given(model: Path, prompt: Path, data: Path, tmp_path: Path) -> None:
-    given = ("evaluate", "-m", model, "--prompt", prompt, "--out", tmp_path, "--max-new-tokens", 4)
-    whole = foreword(*given, "--test", data, "--json")
+    argv = ("evaluate", "-m", model, "--prompt", prompt, "--out", tmp_path, "--max-new-tokens", 4)
+    whole = foreword(*argv, "--test", data, "--json")
     assert (whole.code, whole.err, whole.json["examples"]) == (0, "", 30)
-    split = foreword(*given, "-d", data, "--json")
+    split = foreword(*argv, "-d", data, "--json")
     assert split.json["examples"] == 10, "a whole data set is split, and only what was not trained on is scored"
     assert split.json["method"] == "pt" and Path(split.json["record"]).is_file()
     first, *others = split.json["metrics"].values()
-    assert first["ci95"][0] <= first["score"] <= first["ci95"][1] and all(one["ci95"] is None for one in others)
-    assert foreword(*given, "-d", data, "--json").json == split.json, "taken from its record"
-    told = foreword(*given, "-d", data)
-    assert "95% interval" in told.out and fits(told.out[: told.out.index("Note:")])
+    assert first["ci95"][0] <= first["score"] <= first["ci95"][1] and all(metric["ci95"] is None for metric in others)
+    assert foreword(*argv, "-d", data, "--json").json == split.json, "taken from its record"
+    result = foreword(*argv, "-d", data)
+    assert "95% interval" in result.out and fits(result.out[: result.out.index("Note:")])
     zero = foreword("evaluate", "-m", model, "--test", data, "--out", tmp_path, "--max-new-tokens", 4, "--json")
     assert zero.json["method"] == "zero"
 
@@ -332,27 +332,27 @@ def test_evaluate_scores_what_it_is_given(model: Path, prompt: Path, data: Path,
 
 
 def test_show_says_what_is_sent(model: Path, data: Path) -> None:
-    given = ("show", "-m", model, "-d", data, "--method", "ipt:bm25:2", "--prompt-length", 3, "--max-new-tokens", 7)
-    found = foreword(*given, "--json").json
-    kinds = [piece["kind"] for piece in found["pieces"]]
+    argv = ("show", "-m", model, "-d", data, "--method", "ipt:bm25:2", "--prompt-length", 3, "--max-new-tokens", 7)
+    document = foreword(*argv, "--json").json
+    kinds = [piece["kind"] for piece in document["pieces"]]
     assert kinds == ["soft prompt", "demonstration", "demonstration", "question"]
-    assert found["tokens"] == sum(piece["tokens"] for piece in found["pieces"]) == 3 + len(found["ids"])
-    told = foreword(*given)
-    assert "▢▢▢" in told.out and f"{found['tokens']:>6} tokens in all, of a window of 160; 7 kept" in told.out
-    assert fits(told.out)
-    entry.refused(*given, "--example", "nobody", says=("test example 'nobody'", "Known: row-"))
+    assert document["tokens"] == sum(piece["tokens"] for piece in document["pieces"]) == 3 + len(document["ids"])
+    result = foreword(*argv)
+    assert "▢▢▢" in result.out and f"{document['tokens']:>6} tokens in all, of a window of 160; 7 kept" in result.out
+    assert fits(result.out)
+    entry.refused(*argv, "--example", "nobody", says=("test example 'nobody'", "Known: row-"))
 
 
 def test_show_tells_what_the_engine_does_for_a_model(model: Path, data: Path, tmp_path: Path) -> None:
-    found = foreword("show", "--engine", "-m", model, "--json").json
-    assert (found["model_type"], found["kind"], found["notes"]) == ("llama", "causal", [])
-    assert all(row["taken"] and not row["why_not"] for row in found["short_cuts"])
-    told = foreword("show", "--engine", "-m", model)
-    assert " yes  shared_prefix        answers grow beside a prefix that is held once" in told.out and fits(told.out)
+    engine = foreword("show", "--engine", "-m", model, "--json").json
+    assert (engine["model_type"], engine["kind"], engine["notes"]) == ("llama", "causal", [])
+    assert all(row["taken"] and not row["why_not"] for row in engine["short_cuts"])
+    shown = foreword("show", "--engine", "-m", model)
+    assert " yes  shared_prefix        answers grow beside a prefix that is held once" in shown.out and fits(shown.out)
     entry.refused("show", "--engine", says=("--engine is about a model, and none is named; add --model",))
     entry.save_model(tmp_path, "gpt_neo")
-    found = foreword("show", "--engine", "-m", tmp_path, "--json").json
-    off = {row["name"]: row["why_not"] for row in found["short_cuts"] if not row["taken"]}
+    engine = foreword("show", "--engine", "-m", tmp_path, "--json").json
+    off = {row["name"]: row["why_not"] for row in engine["short_cuts"] if not row["taken"]}
     assert off == {
         "packed_sequence": "ValueError: GPTNeoForCausalLM does not let its attention be chosen",
         "shared_prefix": "needs packed_sequence",
@@ -367,25 +367,25 @@ def test_show_tells_what_the_engine_does_for_a_model(model: Path, data: Path, tm
 
 
 def test_show_words_a_task_without_a_model(data: Path) -> None:
-    told = foreword("show", "-d", data)
-    assert (told.code, told.err) == (0, "") and "question: 'Input: {input}\\nOutput:'" in told.out
-    found = foreword("show", "-d", data, "--json").json
-    assert found["splits"] == {"train": 17, "dev": 3, "test": 10} and len(found["examples"]) == 3
-    assert "own: train 17, dev 3, test 10" in told.out
+    result = foreword("show", "-d", data)
+    assert (result.code, result.err) == (0, "") and "question: 'Input: {input}\\nOutput:'" in result.out
+    document = foreword("show", "-d", data, "--json").json
+    assert document["splits"] == {"train": 17, "dev": 3, "test": 10} and len(document["examples"]) == 3
+    assert "own: train 17, dev 3, test 10" in result.out
 
 
 def test_tasks_lists_the_shelf(tmp_path: Path) -> None:
-    told = foreword("tasks", "--data-dir", tmp_path)
-    assert (told.code, told.err) == (0, "")
-    found = foreword("tasks", "--json").json
-    assert {"name", "summary", "where"} <= set(found[0])
-    names = [one["name"] for one in found]
-    assert names == sorted(names) and all(name in told.out for name in names)
+    result = foreword("tasks", "--data-dir", tmp_path)
+    assert (result.code, result.err) == (0, "")
+    tasks = foreword("tasks", "--json").json
+    assert {"name", "summary", "where"} <= set(tasks[0])
+    names = [task["name"] for task in tasks]
+    assert names == sorted(names) and all(name in result.out for name in names)
 
 
 def test_real_tasks_word_themselves(shared: Path) -> None:
-    told = foreword("show", "sst2", "--data-dir", shared / "data", "--json")
-    assert told.json["splits"]["test"] == 1821
+    result = foreword("show", "sst2", "--data-dir", shared / "data", "--json")
+    assert result.json["splits"]["test"] == 1821
 
 
 # -- streams --------------------------------------------------------------------------------------------------------------
@@ -401,21 +401,21 @@ def test_a_reader_that_leaves_is_no_fault() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "w") as gone:
-        told = shell("tasks", "--json", stdout=gone)
-    assert (told.returncode, told.stderr) == (0, "")
+        completed = shell("tasks", "--json", stdout=gone)
+    assert (completed.returncode, completed.stderr) == (0, "")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_a_full_stdout_is_one_sentence() -> None:
     with Path("/dev/full").open("w") as full:
-        told = shell("tasks", "--json", stdout=full)
-    entry.one_sentence(told.returncode, told.stderr, ("No space left", "free space"))
+        completed = shell("tasks", "--json", stdout=full)
+    entry.one_sentence(completed.returncode, completed.stderr, ("No space left", "free space"))
 
 
 def test_json_survives_a_terminal_without_unicode(data: Path, tmp_path: Path) -> None:
     odd = entry.save_rows(tmp_path / "odd.jsonl", [*entry.rows(12), {"input": "naïve 詩", "target": "ba"}])
     plain = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C"}
-    told = shell("show", "-d", odd, "--json", stdout=subprocess.PIPE, env=plain)
-    assert told.returncode == 0 and told.stdout.isascii() and json.loads(told.stdout)["task"] == "odd"
-    told = shell("show", "-d", odd, stdout=subprocess.PIPE, env=plain)
-    assert (told.returncode, told.stderr) == (0, "")
+    completed = shell("show", "-d", odd, "--json", stdout=subprocess.PIPE, env=plain)
+    assert completed.returncode == 0 and completed.stdout.isascii() and json.loads(completed.stdout)["task"] == "odd"
+    completed = shell("show", "-d", odd, stdout=subprocess.PIPE, env=plain)
+    assert (completed.returncode, completed.stderr) == (0, "")

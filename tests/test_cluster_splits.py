@@ -20,7 +20,7 @@ from foreword.util.errors import ForewordError
 ROWS = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 8)), min_size=1, max_size=60)
 
 
-def asked(pairs: list[tuple[int, int]]) -> list[Example]:
+def examples_of(pairs: list[tuple[int, int]]) -> list[Example]:
     """Questions by number, each row of a document by number; 0 stands alone."""
     return [
         Example(str(place), {"input": f"q{question}"}, ("a",), cluster=f"doc: {doc}" if doc else "")
@@ -32,7 +32,7 @@ def asked(pairs: list[tuple[int, int]]) -> list[Example]:
 def test_whole_parts_share_neither_question_nor_cluster(
     pairs: list[tuple[int, int]], sizes: list[int], seed: int, data: st.DataObject
 ) -> None:
-    rows = asked(pairs)
+    rows = examples_of(pairs)
     parts = divided(rows, sizes, seed=seed, whole=True)
     assert sorted(example.id for part in parts for example in part) == sorted(example.id for example in rows)
     for read in (lambda example: example.question, lambda example: example.cluster):
@@ -50,7 +50,7 @@ def test_whole_parts_share_neither_question_nor_cluster(
 
 def test_what_goes_together_is_joined_by_what_lies_between() -> None:
     """q1 and q3 share no document, and q2 shares one with each."""
-    rows = asked([(1, 1), (2, 1), (2, 2), (3, 2), (4, 3), (5, 0), (6, 0)])
+    rows = examples_of([(1, 1), (2, 1), (2, 2), (3, 2), (4, 3), (5, 0), (6, 0)])
     units = {frozenset(unit) for unit in together(rows)}
     of = {number: next(row.question for row in rows if row.fields["input"] == f"q{number}") for number in range(1, 7)}
     assert units == {frozenset({of[1], of[2], of[3]}), frozenset({of[4]}), frozenset({of[5]}), frozenset({of[6]})}
@@ -77,7 +77,7 @@ def test_a_file_in_one_piece_is_cut_between_its_clusters(file: Path) -> None:
 
 def test_a_cluster_that_is_most_of_the_file_stays_in_train() -> None:
     """Whatever its rank: the test split takes clusters that fit it."""
-    rows = asked([(question, 1 if question < 180 else 2 + question % 5) for question in range(200)])
+    rows = examples_of([(question, 1 if question < 180 else 2 + question % 5) for question in range(200)])
     for seed in range(8):
         test, dev, train = divided(rows, [12, 4], seed=seed, whole=True)
         assert {example.cluster for example in train} >= {"doc: 1"}

@@ -331,16 +331,16 @@ def ran(place: tuple[Path, Path], out: Path, *more: object) -> Any:
 def test_a_cluster_column_from_the_command_line_to_the_report(place: tuple[Path, Path], tmp_path: Path) -> None:
     """Records of a run without the column are taken as they are, under the same keys, and then judged by it."""
     plain = ran(place, tmp_path / "out").json
-    kept = {path.name: path.read_bytes() for path in (tmp_path / "out" / "records").iterdir()}
+    recorded = {path.name: path.read_bytes() for path in (tmp_path / "out" / "records").iterdir()}
     wide = ran(place, tmp_path / "out", "--cluster-column", "doc").json
-    assert {path.name: path.read_bytes() for path in (tmp_path / "out" / "records").iterdir()} == kept
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out" / "records").iterdir()} == recorded
     assert (plain["clusters"], wide["clusters"]["by"]) == (None, "doc") and wide["clusters"]["count"] == 12
     assert [row["mean"] for row in wide["rows"]] == [row["mean"] for row in plain["rows"]]
     assert [row["ci95"] for row in wide["rows"]] != [row["ci95"] for row in plain["rows"]]
     assert "clusters (by doc)" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     fresh = ran(place, tmp_path / "fresh", "--cluster-column", "doc").json
     assert [row["ci95"] for row in fresh["rows"]] == [row["ci95"] for row in wide["rows"]]
-    assert {path.name for path in (tmp_path / "fresh" / "records").iterdir()} == set(kept), "the same keys"
+    assert {path.name for path in (tmp_path / "fresh" / "records").iterdir()} == set(recorded), "the same keys"
     again = ran(place, tmp_path / "fresh").json
     assert [row["ci95"] for row in again["rows"]] == [row["ci95"] for row in plain["rows"]], "what is said today holds"
 

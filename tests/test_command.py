@@ -42,12 +42,15 @@ def test_the_command_is_the_run(run: Run) -> None:
 def test_the_next_command_takes_the_prompt_that_was_best_on_dev(tmp_path: Path) -> None:
     run = Run(model="gpt2", data="d.csv", out="runs/a b")
     seeds = [record("pt", seed, 5) for seed in (0, 1)]
-    dev = [min(step["dev"] for step in one.curve) for one in seeds]
-    kept = [type(one)(**vars(one) | {"prompt": f"prompts/pt-seed{one.seed}"}) for one in seeds]
+    dev = [min(step["dev"] for step in seed_record.curve) for seed_record in seeds]
+    with_prompts = [
+        type(seed_record)(**vars(seed_record) | {"prompt": f"prompts/pt-seed{seed_record.seed}"})
+        for seed_record in seeds
+    ]
     best = dev.index(min(dev))
-    assert next_command(run, kept, "pt") == (
+    assert next_command(run, with_prompts, "pt") == (
         f"foreword generate --model gpt2 --prompt 'runs/a b/prompts/pt-seed{best}' --data inputs.jsonl"
     )
     icl = next_command(run, [record("icl", 0, 5)], "icl")
     assert icl == "foreword generate --model gpt2 --method icl --demonstrations train.jsonl --data inputs.jsonl"
-    assert next_command(run, kept, "") == ""
+    assert next_command(run, with_prompts, "") == ""

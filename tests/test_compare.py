@@ -46,12 +46,12 @@ def run(own: Path, out: Path, methods: list[str], seeds: list[int] | None = None
     return Run(model="tiny", methods=methods, seeds=seeds or [0, 1], tuning=tuning, **settings)
 
 
-def planned(given: Run, family: str = "llama", task: Task | None = None) -> Plan:
-    return plan(given, backbone=tiny.backbone(family), task=task)
+def planned(settings: Run, family: str = "llama", task: Task | None = None) -> Plan:
+    return plan(settings, backbone=tiny.backbone(family), task=task)
 
 
-def compare(given: Run, family: str = "llama") -> Outcome:
-    return carry_out(planned(given, family))
+def compare(settings: Run, family: str = "llama") -> Outcome:
+    return carry_out(planned(settings, family))
 
 
 def records(out: Path) -> dict[str, int]:
@@ -59,7 +59,7 @@ def records(out: Path) -> dict[str, int]:
 
 
 def outputs(outcome: Outcome) -> dict[tuple[str, int], list[str]]:
-    return {(one.label, one.seed): [answer.output for answer in one.answers] for one in outcome.records}
+    return {(record.label, record.seed): [answer.output for answer in record.answers] for record in outcome.records}
 
 
 # -- rows -----------------------------------------------------------------------------------------------------------------
@@ -92,37 +92,37 @@ def test_what_is_kept(own: Path, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["compare.json", "prompts", "records", "report.html"]
     page = outcome.report.read_text(encoding="utf-8")
     assert outcome.report == tmp_path / "report.html" and "</html>" in page and "://cdn" not in page
-    found = json.loads((tmp_path / "compare.json").read_text(encoding="utf-8"))
-    assert [row["method"] for row in found["rows"]] == ["zero", "pt"] and found["report"] == str(outcome.report)
+    document = json.loads((tmp_path / "compare.json").read_text(encoding="utf-8"))
+    assert [row["method"] for row in document["rows"]] == ["zero", "pt"] and document["report"] == str(outcome.report)
     for record in outcome.records:
         assert Record.read(tmp_path / "records" / f"{record.key}.json").answers == record.answers
         if record.prompt:
-            kept = store.load(tmp_path / record.prompt)
-            assert kept.digest == record.fingerprints["soft_prompt"] and kept.provenance.scores == record.scores
+            prompt = store.load(tmp_path / record.prompt)
+            assert prompt.digest == record.fingerprints["soft_prompt"] and prompt.provenance.scores == record.scores
 
 
 def test_methods_without_chance_run_once(own: Path, tmp_path: Path) -> None:
     trials = planned(run(own, tmp_path, ALL, [0, 1, 2])).trials
-    counted = {label: sum(one.spec.label == label for one in trials) for label in ALL}
+    counted = {label: sum(planned_trial.spec.label == label for planned_trial in trials) for label in ALL}
     assert counted == {"zero": 1, "icl": 1} | dict.fromkeys(("few:2", "icl:random", "pt", "ipt-fixed", "ipt"), 3)
-    assert len({one.key for one in trials}) == len(trials)
+    assert len({planned_trial.key for planned_trial in trials}) == len(trials)
 
 
 def test_the_order_of_seeds_and_methods_changes_nothing(own: Path, tmp_path: Path) -> None:
-    one = compare(run(own, tmp_path / "a", ["zero", "few", "pt"], [0, 1]))
-    two = compare(run(own, tmp_path / "b", ["pt", "few", "zero"], [1, 0]))
-    score = {row.method: (row.mean, row.std, row.ci95, row.scores_by_seed) for row in one.summary.rows}
-    assert score == {row.method: (row.mean, row.std, row.ci95, row.scores_by_seed) for row in two.summary.rows}
+    first = compare(run(own, tmp_path / "a", ["zero", "few", "pt"], [0, 1]))
+    second = compare(run(own, tmp_path / "b", ["pt", "few", "zero"], [1, 0]))
+    score = {row.method: (row.mean, row.std, row.ci95, row.scores_by_seed) for row in first.summary.rows}
+    assert score == {row.method: (row.mean, row.std, row.ci95, row.scores_by_seed) for row in second.summary.rows}
     assert set(records(tmp_path / "a")) == set(records(tmp_path / "b"))
 
 
 def test_the_batch_size_changes_nothing(own: Path, tmp_path: Path) -> None:
     methods = ["zero", "few:2", "icl", "pt", "ipt"]
-    one = compare(run(own, tmp_path / "one", methods, [0], batch_size=1))
-    many = compare(run(own, tmp_path / "many", methods, [0], batch_size=16))
-    assert outputs(one) == outputs(many)
+    single = compare(run(own, tmp_path / "one", methods, [0], batch_size=1))
+    batched = compare(run(own, tmp_path / "many", methods, [0], batch_size=16))
+    assert outputs(single) == outputs(batched)
     assert set(records(tmp_path / "one")) == set(records(tmp_path / "many"))
-    prompts = [[record.fingerprints.get("soft_prompt") for record in outcome.records] for outcome in (one, many)]
+    prompts = [[record.fingerprints.get("soft_prompt") for record in outcome.records] for outcome in (single, batched)]
     assert prompts[0] == prompts[1]
 
 
@@ -167,9 +167,9 @@ CHANGES: dict[str, tuple[dict[str, Any], set[str]]] = {
 def test_a_key_is_what_decides_the_result(own: Path, tmp_path: Path, change: str) -> None:
     methods = ["zero", "few", "icl", "pt"]
     more, remade = CHANGES[change]
-    before = {one.key for one in planned(run(own, tmp_path, methods)).trials}
+    before = {planned_trial.key for planned_trial in planned(run(own, tmp_path, methods)).trials}
     after = planned(run(own, tmp_path, methods, **more)).trials
-    assert {one.spec.label for one in after if one.key not in before} == remade
+    assert {planned_trial.spec.label for planned_trial in after if planned_trial.key not in before} == remade
 
 
 def test_the_name_of_a_file_decides_nothing(own: Path, tmp_path: Path) -> None:
@@ -183,8 +183,11 @@ def test_the_name_of_a_file_decides_nothing(own: Path, tmp_path: Path) -> None:
 
 
 def test_another_model_is_another_trial(own: Path, tmp_path: Path) -> None:
-    given = run(own, tmp_path, ["zero"])
-    keys = {plan(given, backbone=one).trials[0].key for one in (tiny.backbone("llama"), tiny.backbone("llama", seed=1))}
+    settings = run(own, tmp_path, ["zero"])
+    keys = {
+        plan(settings, backbone=backbone).trials[0].key
+        for backbone in (tiny.backbone("llama"), tiny.backbone("llama", seed=1))
+    }
     assert len(keys) == 2
 
 
@@ -199,12 +202,12 @@ def test_a_limit_is_part_of_the_contents(own: Path, tmp_path: Path) -> None:
 
 
 def test_a_damaged_record_is_named(own: Path, tmp_path: Path) -> None:
-    given = run(own, tmp_path, ["zero"])
-    (record,) = compare(given).records
+    settings = run(own, tmp_path, ["zero"])
+    (record,) = compare(settings).records
     path = tmp_path / "records" / f"{record.key}.json"
     path.write_text(path.read_text(encoding="utf-8")[:200], encoding="utf-8")
     with pytest.raises(ForewordError, match=rf"{record.key}.json is damaged"):
-        compare(given)
+        compare(settings)
 
 
 # -- costs ----------------------------------------------------------------------------------------------------------------
@@ -212,27 +215,27 @@ def test_a_damaged_record_is_named(own: Path, tmp_path: Path) -> None:
 
 def counted_task(choices: tuple[str, ...] = ()) -> Task:
     """Inputs of one token each, whose lengths are told by the wording: nothing is hidden in the tokenizer."""
-    made = [
+    examples = [
         Example(f"e{n}", {"input": text}, (choices[0] if choices else "q",), choices)
         for n, text in enumerate("abcdefghijkl")
     ]
     wording = Template(instruction="i", question="{input}", answer="{target}", separator="|", stop="\n")
-    return Task("toy", tuple(made[:6]), tuple(made[6:8]), tuple(made[8:]), wording, ("exact_match",))
+    return Task("toy", tuple(examples[:6]), tuple(examples[6:8]), tuple(examples[8:]), wording, ("exact_match",))
 
 
 @pytest.mark.parametrize("family", ["llama", "t5", "mamba"])
 def test_costs_are_those_counted_by_hand(own: Path, tmp_path: Path, family: str) -> None:
     """4 questions of 1 token each, answers of 5 tokens at most; instruction and separator have 2 tokens, a demonstration 3."""
     tuning = {"max_steps": 10, "batch_size": 4, "prompt_length": 3}
-    given = run(
+    settings = run(
         own, tmp_path, ["zero", "few:2", "icl:bm25:2", "pt", "ipt-fixed:2"], [0], tuning=tuning, max_new_tokens=5
     )
-    whole = planned(given, family, counted_task())
-    one = whole.backbone
-    ends = one.specials  # of an encoder's input
-    answer = len(one.answer_ids("q"))
-    found = {row.method: row for row in map(estimate, whole.trials)}
-    if one.engine.capabilities.prefix_cache:  # the shared prefix once, then each row
+    whole = planned(settings, family, counted_task())
+    backbone = whole.backbone
+    ends = backbone.specials  # of an encoder's input
+    answer = len(backbone.answer_ids("q"))
+    estimates = {row.method: row for row in map(estimate, whole.trials)}
+    if backbone.engine.capabilities.prefix_cache:  # the shared prefix once, then each row
         answers = {
             "zero": 2 + 4 * 6,
             "few:2": 2 + 6 + 4 * 6,
@@ -250,15 +253,15 @@ def test_costs_are_those_counted_by_hand(own: Path, tmp_path: Path, family: str)
         }
         answers["ipt-fixed:2"] = 4 * (15 + ends)
         training = {"pt": 10 * 4 * (3 + 1 + ends + answer)}
-    assert one.engine.capabilities.prefix_cache == (family == "llama")
-    assert {label: row.answer_tokens for label, row in found.items()} == answers
-    assert found["pt"].training_tokens == training["pt"]
+    assert backbone.engine.capabilities.prefix_cache == (family == "llama")
+    assert {label: row.answer_tokens for label, row in estimates.items()} == answers
+    assert estimates["pt"].training_tokens == training["pt"]
     if "ipt-fixed:2" in training:
-        assert found["ipt-fixed:2"].training_tokens in (training["ipt-fixed:2"], training["ipt-fixed:2"] - 10 * 3)
-    assert found["pt"].tflop == pytest.approx(one.parameters * (4 * training["pt"] + 2 * answers["pt"]) / 1e12)
-    assert found["zero"].training_tokens == 0 and {row.answers for row in found.values()} == {4}
-    assert not any(row.finished for row in found.values()) and not list(tmp_path.iterdir())
-    assert summed(list(found.values())).startswith("5 of 5 trials to run")
+        assert estimates["ipt-fixed:2"].training_tokens in (training["ipt-fixed:2"], training["ipt-fixed:2"] - 10 * 3)
+    assert estimates["pt"].tflop == pytest.approx(backbone.parameters * (4 * training["pt"] + 2 * answers["pt"]) / 1e12)
+    assert estimates["zero"].training_tokens == 0 and {row.answers for row in estimates.values()} == {4}
+    assert not any(row.finished for row in estimates.values()) and not list(tmp_path.iterdir())
+    assert summed(list(estimates.values())).startswith("5 of 5 trials to run")
 
 
 def test_choices_cost_what_they_are_long(own: Path, tmp_path: Path) -> None:
@@ -269,13 +272,13 @@ def test_choices_cost_what_they_are_long(own: Path, tmp_path: Path) -> None:
 
 
 def test_a_dry_run_computes_nothing(own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(*given: object, **more: object) -> None:
+    def never(*args: object, **more: object) -> None:
         raise AssertionError("computed")
 
     for name in ("train", "predict"):
         monkeypatch.setattr(trial, name, never)
     whole = planned(run(own, tmp_path / "run", ALL))
-    assert len([estimate(one) for one in whole.trials]) == len(whole.missing) == 12
+    assert len([estimate(planned_trial) for planned_trial in whole.trials]) == len(whole.missing) == 12
     assert not (tmp_path / "run").exists()
 
 
@@ -289,7 +292,7 @@ def test_a_carried_prompt_is_used_as_it_is(own: Path, tmp_path: Path) -> None:
     still = run(own, tmp_path / "b", ["pt"], [0], tuning=carried | {"max_steps": 0})
     (as_it_is,) = compare(still).records
     assert as_it_is.fingerprints["soft_prompt"] == tuned.fingerprints["soft_prompt"]
-    assert [one.output for one in as_it_is.answers] == [one.output for one in tuned.answers]
+    assert [answer.output for answer in as_it_is.answers] == [answer.output for answer in tuned.answers]
     assert as_it_is.costs.train_seconds == 0
     (warm,) = compare(run(own, tmp_path / "b", ["pt"], [0], tuning=carried)).records
     assert warm.fingerprints["soft_prompt"] != tuned.fingerprints["soft_prompt"] and warm.key != as_it_is.key
@@ -308,7 +311,7 @@ def test_a_prompt_of_another_model_is_not_carried(own: Path, tmp_path: Path) -> 
 @pytest.mark.slow
 @pytest.mark.parametrize("name,task", [("tinystories-656k", "e2e"), ("g2p-bart-us", "g2p")])
 def test_on_real_models(shared: Path, tmp_path: Path, name: str, task: str) -> None:
-    given = (
+    command = (
         "compare",
         "-m",
         shared / "models" / name,
@@ -333,10 +336,10 @@ def test_on_real_models(shared: Path, tmp_path: Path, name: str, task: str) -> N
         "--out",
         tmp_path,
     )
-    told = entry.foreword(*given, *small, "--json")
-    assert told.code == 0, told.err
-    assert [row["method"] for row in told.json["rows"]] == ["zero", "icl", "pt", "ipt"]
-    assert "trials run 0, found finished 6" in entry.foreword(*given, *small).out
+    result = entry.foreword(*command, *small, "--json")
+    assert result.code == 0, result.err
+    assert [row["method"] for row in result.json["rows"]] == ["zero", "icl", "pt", "ipt"]
+    assert "trials run 0, found finished 6" in entry.foreword(*command, *small).out
 
 
 # -- wording ----------------------------------------------------------------------------------------------------------------
@@ -349,5 +352,5 @@ def test_an_encoder_decoder_gets_the_bare_input_where_nobody_worded_it(own: Path
     assert wording["llama"].question == Template().question and wording["llama"].stop == "\n"
     for family in ("t5", "bart"):
         assert (wording[family].question, wording[family].answer, wording[family].stop) == ("{input}", "{target}", "")
-    said = planned(run(own, tmp_path, ["zero"], question="Q {input} A"), "t5").task.template
-    assert said.question == "Q {input} A" and said.answer == Template().answer
+    template = planned(run(own, tmp_path, ["zero"], question="Q {input} A"), "t5").task.template
+    assert template.question == "Q {input} A" and template.answer == Template().answer

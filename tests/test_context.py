@@ -54,46 +54,50 @@ QUESTION = st.text("qr", min_size=1, max_size=8)
 
 @given(contexts(), QUESTION, st.integers(0, 40) | st.none())
 def test_it_never_goes_over_the_room_and_drops_the_farthest_first(
-    made: Context, question: str, room: int | None
+    context: Context, question: str, room: int | None
 ) -> None:
-    given_shown = [one for one in made.segments if isinstance(one, Demonstration)]
-    words = "".join(one.text for one in made.segments if isinstance(one, Instruction))
-    soft = sum(one.length for one in made.segments if isinstance(one, Vectors))
+    demonstrations = [segment for segment in context.segments if isinstance(segment, Demonstration)]
+    words = "".join(segment.text for segment in context.segments if isinstance(segment, Instruction))
+    soft = sum(segment.length for segment in context.segments if isinstance(segment, Vectors))
     bare = soft + 1 + len(words) + len(question)
     if room is not None and bare > room:
         with pytest.raises(
             TooLongError, match=f"Example 'e7' needs {bare} positions .soft prompt {soft}. and the model has {room}"
         ):
-            made.fit(question, LAY, room, name="e7")
+            context.fit(question, LAY, room, name="e7")
         return
-    fitted = made.fit(question, LAY, room, name="e7")
+    fitted = context.fit(question, LAY, room, name="e7")
     size = fitted.soft + len(fitted.prefix) + len(fitted.own)
     assert room is None or size <= room
-    assert fitted.soft == soft == made.soft
-    assert fitted.dropped + len(fitted.shown) == len(given_shown)
-    assert list(fitted.shown) == given_shown[fitted.dropped :], "the best, which stand last, stay longest"
+    assert fitted.soft == soft == context.soft
+    assert fitted.dropped + len(fitted.shown) == len(demonstrations)
+    assert list(fitted.shown) == demonstrations[fitted.dropped :], "the best, which stand last, stay longest"
     if fitted.dropped and room is not None:
-        again = size + len(given_shown[fitted.dropped - 1].text)
+        again = size + len(demonstrations[fitted.dropped - 1].text)
         assert again > room, "no demonstration is dropped that had room"
-    kept = words + "".join(one.text for one in fitted.shown) + question
-    assert read(fitted.prefix + fitted.own) == "^" + kept
+    text = words + "".join(demonstration.text for demonstration in fitted.shown) + question
+    assert read(fitted.prefix + fitted.own) == "^" + text
     assert fitted.question == len(question) + (0 if words or fitted.shown else 1)
     assert fitted.before == size - fitted.question
 
 
 @given(contexts(), QUESTION)
-def test_only_what_every_row_has_is_in_the_prefix(made: Context, question: str) -> None:
-    fitted = made.fit(question, LAY, None, name="e")
-    words = "".join(one.text for one in made.segments if isinstance(one, Instruction))
-    shared = "".join(one.text for one in made.segments if isinstance(one, Demonstration) and one.shared)
-    own = "".join(one.text for one in made.segments if isinstance(one, Demonstration) and not one.shared)
+def test_only_what_every_row_has_is_in_the_prefix(context: Context, question: str) -> None:
+    fitted = context.fit(question, LAY, None, name="e")
+    words = "".join(segment.text for segment in context.segments if isinstance(segment, Instruction))
+    shared = "".join(
+        segment.text for segment in context.segments if isinstance(segment, Demonstration) and segment.shared
+    )
+    own = "".join(
+        segment.text for segment in context.segments if isinstance(segment, Demonstration) and not segment.shared
+    )
     assert read(fitted.prefix).removeprefix("^") == words + shared
     assert read(fitted.own).removeprefix("^") == own + question
 
 
 def test_a_shared_piece_behind_an_own_piece_is_no_prefix() -> None:
-    made = Context((Instruction("w"), shown("a", "own"), shown("b", "shared", shared=True)))
-    fitted = made.fit("q", LAY, None, name="e")
+    context = Context((Instruction("w"), shown("a", "own"), shown("b", "shared", shared=True)))
+    fitted = context.fit("q", LAY, None, name="e")
     assert (read(fitted.prefix), read(fitted.own)) == ("^w", "ownsharedq")
 
 
@@ -104,18 +108,18 @@ def test_a_wholly_bare_context_leaves_the_question_first() -> None:
 
 
 def test_an_unbounded_window_drops_nothing() -> None:
-    made = Context(tuple(shown(str(i), "x" * 1000) for i in range(5)))
-    assert made.fit("q", LAY, None, name="e").dropped == 0
+    context = Context(tuple(shown(str(i), "x" * 1000) for i in range(5)))
+    assert context.fit("q", LAY, None, name="e").dropped == 0
 
 
 def test_the_refusal_says_what_to_do() -> None:
-    with pytest.raises(TooLongError) as told:
+    with pytest.raises(TooLongError) as caught:
         Context((Vectors(20), shown("a", "demonstration"))).fit("question", LAY, 10, name="test-4")
-    assert str(told.value) == (
+    assert str(caught.value) == (
         "Example 'test-4' needs 29 positions (soft prompt 20) and the model has 10 for them; shorten it, "
         "lower --prompt-length or --max-new-tokens, or leave such examples out with --too-long drop."
     )
-    assert re.search(r"\n", str(told.value)) is None
+    assert re.search(r"\n", str(caught.value)) is None
 
 
 @pytest.mark.parametrize(

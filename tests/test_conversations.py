@@ -42,8 +42,8 @@ def test_a_system_message_is_the_instruction(tmp_path: Path) -> None:
     path = tmp_path / "talks.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert task_from_files("talks", path).template.instruction == "Be short."
-    given = task_from_files("talks", path, template=Template(instruction="Be long.")).template
-    assert given.instruction == "Be long.", "what the user says stands above it"
+    template = task_from_files("talks", path, template=Template(instruction="Be long.")).template
+    assert template.instruction == "Be long.", "what the user says stands above it"
 
 
 def test_columns_that_are_asked_for_stand_above_conversations() -> None:
@@ -80,9 +80,9 @@ def test_an_answer_may_be_absent_where_none_is_needed() -> None:
     ],
 )
 def test_anything_else_is_refused_in_a_sentence(row: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(ForewordError, match=sentence) as told:
+    with pytest.raises(ForewordError, match=sentence) as caught:
         flattened([row], "f")
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_system_messages_that_differ_are_refused() -> None:

@@ -63,12 +63,12 @@ def until(child: Process, trial: int) -> None:
 def numbers(out: Path) -> dict[str, Any]:
     """All of an answer that no stop-watch touches."""
     rows = json.loads((out / "compare.json").read_text(encoding="utf-8"))["rows"]
-    kept = ("mean", "std", "ci95", "seeds", "scores_by_seed", "trainable_parameters", "prefix_tokens")
-    found = {row["method"]: [row[name] for name in kept] for row in rows}
+    columns = ("mean", "std", "ci95", "seeds", "scores_by_seed", "trainable_parameters", "prefix_tokens")
+    results = {row["method"]: [row[name] for name in columns] for row in rows}
     for path in sorted((out / "records").glob("*.json")):
         record = Record.read(path)
-        found[path.name] = [record.fingerprints, record.curve, [answer.output for answer in record.answers]]
-    return found
+        results[path.name] = [record.fingerprints, record.curve, [answer.output for answer in record.answers]]
+    return results
 
 
 def times(out: Path) -> dict[str, int]:
@@ -112,8 +112,8 @@ def killed_often(command: list[str], whole: Path, out: Path, moments: list[tuple
         place.mkdir(exist_ok=True)
         (place / ".compare.json.killed.part").write_text("{", encoding="utf-8")
         os.utime(place / ".compare.json.killed.part", (1, 1))
-    told = finish(command, out)
-    assert f"trials run {TRIALS - len(before)}, found finished {len(before)}" in told
+    output = finish(command, out)
+    assert f"trials run {TRIALS - len(before)}, found finished {len(before)}" in output
     after = times(out)
     assert {name: after[name] for name in before} == before and len(after) == TRIALS
     assert litter(out) == [] and not (out / "work").exists()
@@ -148,8 +148,8 @@ def test_ctrl_c_is_one_sentence(command: list[str], tmp_path: Path) -> None:
     assert any(line.startswith("[1/") for line in child.stderr)
     time.sleep(0.3)
     child.send_signal(signal.SIGINT)
-    told, rest = child.communicate(timeout=60)
-    assert (child.returncode, told) == (130, "") and "Traceback" not in rest
+    output, rest = child.communicate(timeout=60)
+    assert (child.returncode, output) == (130, "") and "Traceback" not in rest
     last = rest.splitlines()[-1]
     assert last == "foreword: Stopped. What was finished is kept; the same command goes on from there."
     assert not list((tmp_path / "run").rglob(".*.part")), "an interrupted run cleans up behind itself"
@@ -158,7 +158,7 @@ def test_ctrl_c_is_one_sentence(command: list[str], tmp_path: Path) -> None:
 def test_a_killed_tuning_goes_on(command: list[str], tmp_path: Path) -> None:
     """`tune` keeps its checkpoints beside the prompt's folder, and leaves none when it is done."""
     tune = ["tune", *command[1:5], *SETTINGS[4:], *MORE, "--seed", "1", "--json", "--out"]
-    made = json.loads(finish(tune, tmp_path / "whole" / "p"))
+    unbroken = json.loads(finish(tune, tmp_path / "whole" / "p"))
     child = start(tune, tmp_path / "killed" / "p")
     work = tmp_path / "killed" / ".p.work"
     while child.alive() and not list(work.rglob("checkpoint.safetensors")):
@@ -166,6 +166,6 @@ def test_a_killed_tuning_goes_on(command: list[str], tmp_path: Path) -> None:
     child.kill()
     assert child.wait() == -signal.SIGKILL and work.exists() and not (tmp_path / "killed" / "p").exists()
     again = json.loads(finish(tune, tmp_path / "killed" / "p"))
-    assert again["digest"] == made["digest"]
+    assert again["digest"] == unbroken["digest"]
     for folder in ("killed", "whole"):
         assert [path.name for path in (tmp_path / folder).iterdir() if path.is_dir()] == ["p"]

@@ -16,7 +16,7 @@ from foreword.report.page import page
 from foreword.results.record import Record
 from foreword.results.summary import summarise
 
-ASKED = ("--model", "reference-small", "--task", "mini-dart", "--method", "icl:bm25:2", "--limit", 12)
+FLAGS = ("--model", "reference-small", "--task", "mini-dart", "--method", "icl:bm25:2", "--limit", 12)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def limited(tmp_path_factory: pytest.TempPathFactory) -> dict[int, tuple[dict, R
     runs = {}
     for limit in (14, 15, 200):
         out = tmp_path_factory.mktemp("cut")
-        scores = foreword("evaluate", *ASKED, "--max-new-tokens", limit, "--out", out, "--json").json
+        scores = foreword("evaluate", *FLAGS, "--max-new-tokens", limit, "--out", out, "--json").json
         runs[limit] = (scores, Record.read(Path(scores["record"])))
     return runs
 
@@ -48,28 +48,28 @@ def test_an_answer_is_cut_where_more_room_makes_it_longer_or_lets_it_end(
 
 
 def test_generate_counts_them_too() -> None:
-    answers = foreword("generate", *ASKED, "--max-new-tokens", 14, "--json")
+    answers = foreword("generate", *FLAGS, "--max-new-tokens", 14, "--json")
     assert len(answers.lines) == 12
     assert re.search(r"Note: \d+ of 12 answers were ended by --max-new-tokens 14, not by the model\.", answers.err)
-    assert "ended by" not in foreword("generate", *ASKED, "--max-new-tokens", 200, "--json").err
+    assert "ended by" not in foreword("generate", *FLAGS, "--max-new-tokens", 200, "--json").err
 
 
 def test_a_choice_is_never_cut(tmp_path: Path) -> None:
     rows = [{"input": f"word {n}", "target": ("a long label", "b")[n % 2]} for n in range(40)]
     data = tmp_path / "data.jsonl"
     data.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    asked = ("--model", "reference-small", "--data", data, "--choices", "a long label,b", "--max-new-tokens", 1)
-    scores = foreword("evaluate", *asked, "--too-long", "drop", "--out", tmp_path / "out", "--json").json
+    flags = ("--model", "reference-small", "--data", data, "--choices", "a long label,b", "--max-new-tokens", 1)
+    scores = foreword("evaluate", *flags, "--too-long", "drop", "--out", tmp_path / "out", "--json").json
     assert scores["cut_answers"] == 0
 
 
 def test_the_comparison_says_it_once_a_method_and_only_where_it_happens() -> None:
-    made = report_records.records(examples=10)
-    cut = [replace(a, cut=n < 3) for n, a in enumerate(made[1].answers)]
-    made[1] = replace(made[1], answers=tuple(cut), cut_answers=3, spec={"max_new_tokens": 64})
-    summary = summarise(made, lambda name: METRICS[name])
-    said = [note for note in summary.notes if "--max-new-tokens" in note]
-    assert said == ["icl: 3 of 10 answers were ended by --max-new-tokens 64, not by the model."]
+    records = report_records.records(examples=10)
+    cut = [replace(a, cut=n < 3) for n, a in enumerate(records[1].answers)]
+    records[1] = replace(records[1], answers=tuple(cut), cut_answers=3, spec={"max_new_tokens": 64})
+    summary = summarise(records, lambda name: METRICS[name])
+    notes = [note for note in summary.notes if "--max-new-tokens" in note]
+    assert notes == ["icl: 3 of 10 answers were ended by --max-new-tokens 64, not by the model."]
     assert {row.method: row.cut_answers for row in summary.rows} == {"zero": 0, "icl": 3, "pt": 0, "ipt": 0}
-    html = page(summary, made)
-    assert said[0] in html and html.count('"cut":true') == 3
+    html = page(summary, records)
+    assert notes[0] in html and html.count('"cut":true') == 3

@@ -27,11 +27,11 @@ del VERBS["registry"]  # which has no option of its own
 def test_the_help_of_a_verb_shows_every_default(verb: str) -> None:
     text = foreword(*verb.split(), "--help").out
     parts = re.split(r"│ (?:\*  |   )?(?=--[a-z])", text)  # further in, a flag is a word of a help
-    told = {part.split()[0].split(",")[0]: " ".join(part.replace("│", " ").split()) for part in parts[1:]}
+    help_by_flag = {part.split()[0].split(",")[0]: " ".join(part.replace("│", " ").split()) for part in parts[1:]}
     options = [p for p in VERBS[verb].params if isinstance(p, TyperOption) and p.name != "help"]
     assert options
     for option in options:
-        entry = told[option.opts[0]]
+        entry = help_by_flag[option.opts[0]]
         assert "[default: " in entry or "[required]" in entry, entry
         assert entry.count("[default: ") <= 1, entry
     again = foreword(*verb.split(), "--help").out
@@ -59,7 +59,7 @@ def test_every_option_of_a_setting_is_made_of_its_field() -> None:
         key for key, field in Tuning.model_fields.items() if flag_of(field)
     }
     assert options["train_batch_size"].key == options["batch_size"].key == "batch_size"
-    given = {
+    flag_values = {
         "train_batch_size": 4,
         "batch_size": 7,
         "soft_place": "append",
@@ -67,7 +67,7 @@ def test_every_option_of_a_setting_is_made_of_its_field() -> None:
         "question": "a\\nb",
         "stop": '["x"]',
     }
-    read = settings(given)
+    read = settings(flag_values)
     assert read["tuning"] == {"batch_size": 4, "place": "append"}
     assert (read["batch_size"], read["seeds"], read["question"], read["stop"]) == (7, [1, 2], "a\nb", ["x"])
     shown = {option.name: option for option in VERBS["compare"].params if isinstance(option, TyperOption)}

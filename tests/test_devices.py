@@ -24,7 +24,7 @@ class OneDevice(TorchDispatchMode):
 
     def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name, kwargs = operation._schema.name, kwargs or {}
-        there = {one.device.type for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor) and one.dim()}
+        there = {leaf.device.type for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor) and leaf.dim()}
         assert len(there) < 2 or name in MOVES, f"{operation} on {sorted(there)}"
         if name == "aten::_local_scalar_dense" and args[0].is_meta:
             return torch.zeros((), dtype=args[0].dtype).item()
@@ -35,46 +35,46 @@ class OneDevice(TorchDispatchMode):
 
 def elsewhere(family: str) -> tuple[Backbone, list[Row], Tensor]:
     """A tiny backbone on the meta device, rows, and a soft prompt there; which short cuts are exact was found before it was moved."""
-    one = wrap(family, copy.deepcopy(tiny.model(family)), tiny.tokenizer())
+    backbone = wrap(family, copy.deepcopy(tiny.model(family)), tiny.tokenizer())
     rows = tiny.rows(5, prefix=(5, 6, 7))
-    soft = torch.randn(4, one.hidden)
-    one.loss(soft, rows)
-    one.model.to("meta")
-    return one, rows, soft.to("meta")
+    soft = torch.randn(4, backbone.hidden)
+    backbone.loss(soft, rows)
+    backbone.model.to("meta")
+    return backbone, rows, soft.to("meta")
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_loss_and_its_gradient_stay_on_the_models_device(family: str, checkpointing: bool) -> None:
-    one, rows, soft = elsewhere(family)
+    backbone, rows, soft = elsewhere(family)
     soft.requires_grad_(True)
-    with OneDevice(), one.activation_checkpointing(checkpointing):
-        loss, _ = one.loss(soft, rows)
+    with OneDevice(), backbone.activation_checkpointing(checkpointing):
+        loss, _ = backbone.loss(soft, rows)
         (grad,) = torch.autograd.grad(loss, [soft])
     assert loss.is_meta and grad.is_meta and grad.shape == soft.shape
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_answers_and_scores_are_made_on_the_models_device(family: str) -> None:
-    one, rows, soft = elsewhere(family)
-    other = torch.randn(2, one.hidden, device="meta")
+    backbone, rows, soft = elsewhere(family)
+    other = torch.randn(2, backbone.hidden, device="meta")
     with OneDevice():
-        assert [len(ids) for ids in one.generate(soft, rows, 3)] == [3] * 5
-        assert len(one.generate([soft, other, None, soft, other], rows, 3)) == 5
-        assert len(one.score([soft, other, None, soft, other], rows)) == 5
+        assert [len(ids) for ids in backbone.generate(soft, rows, 3)] == [3] * 5
+        assert len(backbone.generate([soft, other, None, soft, other], rows, 3)) == 5
+        assert len(backbone.score([soft, other, None, soft, other], rows)) == 5
 
 
 @pytest.mark.parametrize("family", ["gpt2", "falcon", "mamba", "t5"])
 def test_a_prefix_that_stands_elsewhere_is_placed_once(family: str) -> None:
     """As a soft prompt comes from its file: on the processor, whatever the model stands on."""
-    one, rows, _ = elsewhere(family)
-    prefix = Prefix.of(torch.randn(4, one.hidden))
+    backbone, rows, _ = elsewhere(family)
+    prefix = Prefix.of(torch.randn(4, backbone.hidden))
     assert prefix is not None
     prefix.digest  # noqa: B018 - of numbers that are at hand
     with OneDevice():
-        assert [len(ids) for ids in one.generate(prefix, rows, 2)] == [2] * 5
-        assert len(one.score([prefix, None, prefix, prefix, None], rows)) == 5
-        assert one.loss(prefix, rows)[0].is_meta
+        assert [len(ids) for ids in backbone.generate(prefix, rows, 2)] == [2] * 5
+        assert len(backbone.score([prefix, None, prefix, prefix, None], rows)) == 5
+        assert backbone.loss(prefix, rows)[0].is_meta
     assert prefix.on(torch.device("meta")) is prefix.on(torch.device("meta"))
 
 

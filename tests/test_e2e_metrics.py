@@ -61,14 +61,14 @@ def test_bleu_of_two_words_by_hand() -> None:
 
 
 def test_missed_orders_halve_again() -> None:
-    found = METRICS["bleu_mteval"].score(["a x b y c"], [["a p b q c"]])
-    assert found == pytest.approx(100 * (3 / 5 * (1 / 2) / 4 * (1 / 4) / 3 * (1 / 8) / 2) ** 0.25)
-    assert m.perl_bleu([perl("a x b y c", "a p b q c")]) == pytest.approx(found / 100)
+    score = METRICS["bleu_mteval"].score(["a x b y c"], [["a p b q c"]])
+    assert score == pytest.approx(100 * (3 / 5 * (1 / 2) / 4 * (1 / 4) / 3 * (1 / 8) / 2) ** 0.25)
+    assert m.perl_bleu([perl("a x b y c", "a p b q c")]) == pytest.approx(score / 100)
 
 
 def test_perl_skips_empty_references_and_python_counts_them() -> None:
-    one = perl("a b", "a b c d e", "")
-    assert (one.nearest, one.lengths) == (5, (5, 0))
+    segment = perl("a b", "a b c d e", "")
+    assert (segment.nearest, segment.lengths) == (5, (5, 0))
     assert python("a b", "a b c d e", "").nearest == 1
     assert m.perl_bleu([]) == m.perl_nist([]) == m.perl_nist([perl("a", "")]) == 0.0
     assert m.perl_bleu([perl("", "a b")]) == 0.0
@@ -173,8 +173,8 @@ def test_words_equal_the_recorded_ones() -> None:
         pytest.skip(f"the golden cases of e2e are not here ({SHARED})")
     cases = [json.loads(row) for row in (SHARED / "cases.jsonl").read_text(encoding="utf-8").split("\n") if row]
     assert tokenised([case["prediction"] for case in cases]) == [case["ptb_prediction"] for case in cases]
-    references = [one for case in cases for one in case["references"]]
-    assert tokenised(references) == [one for case in cases for one in case["ptb_references"]]
+    references = [reference for case in cases for reference in case["references"]]
+    assert tokenised(references) == [reference for case in cases for reference in case["ptb_references"]]
     assert [" ".join(m.tokens(case["prediction"])) for case in cases] == [case["mteval_tokens"] for case in cases]
 
 
@@ -188,24 +188,24 @@ def noisy(size: int = 60) -> tuple[list[str], list[list[str]]]:
     references = [
         [" ".join(rng.choices(words, k=rng.randint(3, 20))) for _ in range(rng.randint(1, 3))] for _ in range(size)
     ]
-    references = [[*one, one[0]] if k % 3 == 0 else one for k, one in enumerate(references)]
-    outputs = [" ".join(word for word in one[0].split() if rng.random() < 0.8) for one in references]
+    references = [[*accepted, accepted[0]] if k % 3 == 0 else accepted for k, accepted in enumerate(references)]
+    outputs = [" ".join(word for word in accepted[0].split() if rng.random() < 0.8) for accepted in references]
     return outputs, references
 
 
 def test_nist_and_cider_of_the_shelf_are_those_of_the_whole_set() -> None:
     outputs, references = noisy()
     segments = [perl(output, *accepted) for output, accepted in zip(outputs, references, strict=True)]
-    words = sum(sum(one.lengths) for one in segments)
-    told = [sum(row) for row in zip(*m._information(segments, words, zero_is_no_prefix=True), strict=True)]
-    totals = [sum(max(0, one.length - n) for one in segments) for n in range(m.NIST_ORDER)]
-    mean = words / sum(len(one.lengths) for one in segments)
-    ratio = sum(one.length for one in segments) / (mean * len(segments))
-    by_hand = sum(a / b for a, b in zip(told, totals, strict=True)) * m._penalty(ratio)
+    words = sum(sum(segment.lengths) for segment in segments)
+    information = [sum(row) for row in zip(*m._information(segments, words, zero_is_no_prefix=True), strict=True)]
+    totals = [sum(max(0, segment.length - n) for segment in segments) for n in range(m.NIST_ORDER)]
+    mean = words / sum(len(segment.lengths) for segment in segments)
+    ratio = sum(segment.length for segment in segments) / (mean * len(segments))
+    by_hand = sum(a / b for a, b in zip(information, totals, strict=True)) * m._penalty(ratio)
     assert 0 < ratio < 1 and by_hand > 1
     assert METRICS["nist_mteval"].score(outputs, references) == pytest.approx(by_hand, rel=1e-12)
-    found = cider(tokenised(outputs), [tokenised(accepted) for accepted in references])
-    assert METRICS["cider_coco"].score(outputs, references) == pytest.approx(sum(found) / len(found), rel=1e-9)
+    scores = cider(tokenised(outputs), [tokenised(accepted) for accepted in references])
+    assert METRICS["cider_coco"].score(outputs, references) == pytest.approx(sum(scores) / len(scores), rel=1e-9)
     once = [list(dict.fromkeys(accepted)) for accepted in references]
     assert METRICS["nist_mteval"].score(outputs, once) != pytest.approx(by_hand, rel=1e-4), (
         "a reference given twice counts"
@@ -216,10 +216,10 @@ def test_a_task_of_e2e_scores_as_the_challenge_does(shared: Path) -> None:
     """630 real outputs against the references as the task reads them: the official program's four numbers."""
     rows = [json.loads(row) for row in (SHARED / "full_test.jsonl").read_text(encoding="utf-8").splitlines()]
     test = tasks.load("e2e", shared / "data").test
-    assert [one.fields["input"] for one in test] == [row["mr"] for row in rows]
+    assert [example.fields["input"] for example in test] == [row["mr"] for row in rows]
     corpora = json.loads((SHARED / "corpus.json").read_text(encoding="utf-8"))["corpora"]
-    official = next(one["scores"] for one in corpora if one["name"] == "full_test")
-    outputs, references = [row["prediction"] for row in rows], [one.targets for one in test]
+    official = next(corpus["scores"] for corpus in corpora if corpus["name"] == "full_test")
+    outputs, references = [row["prediction"] for row in rows], [example.targets for example in test]
     perl = official["mteval_perl"]
     assert METRICS["nist_mteval"].score(outputs, references) == pytest.approx(perl["NIST"], abs=0.00005)
     assert METRICS["bleu_mteval"].score(outputs, references) == pytest.approx(100 * perl["BLEU"], abs=0.005)
@@ -240,15 +240,15 @@ def test_e2e_scores_a_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     ]
     path = tmp_path / "cases.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    found = scorers.score("e2e", path)
-    first, second, third = (one["out"] for one in found["per_example"])
+    scores = scorers.score("e2e", path)
+    first, second, third = (case["out"] for case in scores["per_example"])
     assert first["mteval_perl_single"]["BLEU"] == 1.0
     assert first["pymteval_single"]["bleu"] == pytest.approx(1.0)
     assert first["coco_in_half"]["ROUGE_L"] == 1.0 and first["coco_in_half"]["CIDEr"] > 4
-    assert "METEOR" not in first["coco_in_half"] and "METEOR" in found["absent"][0]
+    assert "METEOR" not in first["coco_in_half"] and "METEOR" in scores["absent"][0]
     assert second["pymteval_single"]["nist"] == {"error": "ZeroDivisionError"}
     assert third["mteval_perl_single"] == {"NIST": 0.0, "BLEU": 0.0}
-    coco = [one["out"]["coco_in_half"] for one in found["per_example"]]
+    coco = [case["out"]["coco_in_half"] for case in scores["per_example"]]
     for name in ("ROUGE_L", "CIDEr"):
-        assert found["corpus"][name] == pytest.approx(sum(one[name] for one in coco) / 3)
-    assert set(found["corpus"]) == {"mteval_perl", "pymteval", "ROUGE_L", "CIDEr"}
+        assert scores["corpus"][name] == pytest.approx(sum(metrics[name] for metrics in coco) / 3)
+    assert set(scores["corpus"]) == {"mteval_perl", "pymteval", "ROUGE_L", "CIDEr"}

@@ -72,57 +72,57 @@ def test_trials_of_different_examples_are_refused() -> None:
 @pytest.mark.parametrize("choices", [(), ("ba", "tem", "lo ri")])
 @pytest.mark.parametrize("family", ["gpt2", "llama", "mamba", "t5"])
 def test_members_in_one_pass_answer_as_they_do_alone(family: str, choices: tuple[str, ...]) -> None:
-    one = tiny.backbone(family)
+    backbone = tiny.backbone(family)
     examples = [Example(f"e{i}", {"input": " ".join(["ba", "lo", "ri"][(i * k) % 3] for k in range(1 + i % 5))}, (), choices)
                 for i in range(9)]  # fmt: skip
     members = []
     for seed, length in enumerate((3, 5, 3, 1)):
-        layout = Layout(one, Template(), METHODS["pt"], soft=length, reserve=5)
-        members.append((tiny.soft(one, length, seed), [layout.lay(example) for example in examples]))
-    alone = [predict(one, Template(), soft, laid, longest=5, batch_size=4).outputs for soft, laid in members]
+        layout = Layout(backbone, Template(), METHODS["pt"], soft=length, reserve=5)
+        members.append((tiny.soft(backbone, length, seed), [layout.lay(example) for example in examples]))
+    alone = [predict(backbone, Template(), soft, laid, longest=5, batch_size=4).outputs for soft, laid in members]
     for batch_size in (1, 4, 16):
-        found = predict_ensemble(one, Template(), members, longest=5, batch_size=batch_size)
-        assert list(found.members) == alone
-        assert list(found.outputs) == [majority([answers[place] for answers in alone]) for place in range(9)]
+        answered = predict_ensemble(backbone, Template(), members, longest=5, batch_size=batch_size)
+        assert list(answered.members) == alone
+        assert list(answered.outputs) == [majority([answers[place] for answers in alone]) for place in range(9)]
     assert choices or len(set(alone)) > 1, "the members must differ"
 
 
 def test_members_of_different_examples_are_refused() -> None:
-    one = tiny.backbone("llama")
-    layout = Layout(one, Template(), METHODS["zero"], soft=0, reserve=3)
+    backbone = tiny.backbone("llama")
+    layout = Layout(backbone, Template(), METHODS["zero"], soft=0, reserve=3)
     some, others = ([layout.lay(Example(name, {"input": "ba"})) for name in names] for names in ("ab", "ac"))
     with pytest.raises(ForewordError, match="differ in 2 examples"):
-        predict_ensemble(one, Template(), [(None, some), (None, others)], longest=3, batch_size=2)
+        predict_ensemble(backbone, Template(), [(None, some), (None, others)], longest=3, batch_size=2)
 
 
 def saved(model: Path, folder: Path, seed: int, length: int = 3, **provenance: object) -> Path:
     """A random soft prompt of this model, as tuning would leave it."""
-    one = load_backbone(str(model), device="cpu")
-    values = tiny.soft(one, length, seed)
+    backbone = load_backbone(str(model), device="cpu")
+    values = tiny.soft(backbone, length, seed)
     assert values is not None
-    given = {"backbone": str(model), "fingerprint": one.fingerprint, "label": "pt", **provenance}
-    store.save(SoftPrompt(values, Provenance(**given)), folder / f"prompt-{seed}")  # type: ignore[arg-type]
+    fields = {"backbone": str(model), "fingerprint": backbone.fingerprint, "label": "pt", **provenance}
+    store.save(SoftPrompt(values, Provenance(**fields)), folder / f"prompt-{seed}")  # type: ignore[arg-type]
     return folder / f"prompt-{seed}"
 
 
 def test_generate_lets_several_prompts_vote(model: Path, tmp_path: Path) -> None:
     inputs = entry.save_rows(tmp_path / "inputs.jsonl", entry.rows(12))
     prompts = [saved(model, tmp_path, seed, length=2 + seed) for seed in range(3)]
-    asked = ("generate", "-m", model, "-d", inputs, "--max-new-tokens", 1, "--json")
-    each = [[line["output"] for line in foreword(*asked, "--prompt", prompt).lines] for prompt in prompts]
-    told = foreword(*asked, *(word for prompt in prompts for word in ("--prompt", prompt)))
+    command = ("generate", "-m", model, "-d", inputs, "--max-new-tokens", 1, "--json")
+    each = [[line["output"] for line in foreword(*command, "--prompt", prompt).lines] for prompt in prompts]
+    result = foreword(*command, *(word for prompt in prompts for word in ("--prompt", prompt)))
     ended = "Note: 36 of 36 answers were ended by --max-new-tokens 1, not by the model.\n"
-    assert (told.code, told.err) == (0, ended)
-    assert [line["votes"] for line in told.lines] == [list(votes) for votes in zip(*each, strict=True)]
-    assert [line["output"] for line in told.lines] == [majority(votes) for votes in zip(*each, strict=True)]
-    assert all(sorted(line) == ["id", "output"] for line in foreword(*asked, "-p", prompts[0]).lines)
+    assert (result.code, result.err) == (0, ended)
+    assert [line["votes"] for line in result.lines] == [list(votes) for votes in zip(*each, strict=True)]
+    assert [line["output"] for line in result.lines] == [majority(votes) for votes in zip(*each, strict=True)]
+    assert all(sorted(line) == ["id", "output"] for line in foreword(*command, "-p", prompts[0]).lines)
 
 
 def test_prompts_of_different_wordings_cannot_vote(model: Path, tmp_path: Path) -> None:
     inputs = entry.save_rows(tmp_path / "inputs.jsonl", entry.rows(3))
     wordings = [Template().as_dict(), Template(question="Q: {input}\nA:").as_dict()]
     prompts = [saved(model, tmp_path, seed, template=wording) for seed, wording in enumerate(wordings)]
-    asked = ("generate", "-m", model, "-d", inputs, "--max-new-tokens", 2, "-p", prompts[0], "-p", prompts[1])
-    entry.refused(*asked, says=("prompt-0", "prompt-1", "different wordings", "--question"))
-    told = foreword(*asked, "--question", "{input}?", "--json")
-    assert (told.code, len(told.lines)) == (0, 3)
+    command = ("generate", "-m", model, "-d", inputs, "--max-new-tokens", 2, "-p", prompts[0], "-p", prompts[1])
+    entry.refused(*command, says=("prompt-0", "prompt-1", "different wordings", "--question"))
+    result = foreword(*command, "--question", "{input}?", "--json")
+    assert (result.code, len(result.lines)) == (0, 3)

@@ -43,9 +43,9 @@ def near(texts: Sequence[str]) -> list[tuple[str, str]]:
     """Pairs of texts that share most of their words in their order."""
     known = [words(text) for text in texts]
     pairs = []
-    for place, one in enumerate(known):
+    for place, tokens in enumerate(known):
         for other in range(place):
-            matcher = difflib.SequenceMatcher(None, one, known[other], autojunk=False)
+            matcher = difflib.SequenceMatcher(None, tokens, known[other], autojunk=False)
             if matcher.real_quick_ratio() > 0.75 and matcher.quick_ratio() > 0.75 and matcher.ratio() > 0.75:
                 pairs.append((texts[place], texts[other]))
     return pairs
@@ -109,9 +109,9 @@ def test_the_settings_of_the_demo_run_from_the_root(tmp_path: Path, monkeypatch:
     """`make demo-llm` with a small model in the place of SmolLM2 and fewer steps: every method, every JSON metric."""
     monkeypatch.chdir(EXAMPLES.parent)
     small = ("-m", "reference-small", "--limit", 4, "--max-steps", 2, "--max-new-tokens", 6, "--too-long", "drop")
-    told = entry.foreword("compare", "--config", "examples/orders.toml", *small, "--out", tmp_path / "run", "--json")
-    assert told.code == 0, told.err
-    assert {row["method"] for row in told.json["rows"]} == {"zero", "few", "icl", "pt", "ipt"}
-    assert told.json["metric"] == "json_fields"
+    result = entry.foreword("compare", "--config", "examples/orders.toml", *small, "--out", tmp_path / "run", "--json")
+    assert result.code == 0, result.err
+    assert {row["method"] for row in result.json["rows"]} == {"zero", "few", "icl", "pt", "ipt"}
+    assert result.json["metric"] == "json_fields"
     settings = load(EXAMPLES / "orders.toml")
     assert settings.model in MODELS and settings.metrics == ["json_fields", "json_exact", "json_valid"]

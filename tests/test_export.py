@@ -21,7 +21,7 @@ from foreword.prompts.soft_prompt import SoftPrompt
 from foreword.registry import Registry
 
 
-def kept(where: Path, family: str = "llama", label: str = "pt", **provenance: Any) -> SoftPrompt:
+def saved_prompt(where: Path, family: str = "llama", label: str = "pt", **provenance: Any) -> SoftPrompt:
     """A prompt in a folder."""
     prompt = serving.soft(tiny.backbone(family), 4, 1, label, **provenance)
     store.save(prompt, where)
@@ -29,13 +29,13 @@ def kept(where: Path, family: str = "llama", label: str = "pt", **provenance: An
 
 
 def exported(source: object, to: str, out: Path, *more: object) -> list[str]:
-    told = entry.foreword("export", source, "--to", to, "--out", out, "--json", *more)
-    assert told.code == 0, told.err
-    return list(told.json["notes"])
+    result = entry.foreword("export", source, "--to", to, "--out", out, "--json", *more)
+    assert result.code == 0, result.err
+    return list(result.json["notes"])
 
 
 def test_numbers_are_the_same_bit_for_bit(tmp_path: Path) -> None:
-    values = kept(tmp_path / "p").values.numpy()
+    values = saved_prompt(tmp_path / "p").values.numpy()
     for to, name in (("numpy", "prompt.npy"), ("vllm", "prompt.npy"), ("sglang", "prompt.npy")):
         exported(tmp_path / "p", to, tmp_path / to)
         assert (np.load(tmp_path / to / name, allow_pickle=False) == values).all()
@@ -48,7 +48,7 @@ def test_numbers_are_the_same_bit_for_bit(tmp_path: Path) -> None:
 
 
 def test_t5x_both_ways(tmp_path: Path) -> None:
-    values = kept(tmp_path / "p", "t5").values.numpy()
+    values = saved_prompt(tmp_path / "p", "t5").values.numpy()
     exported(tmp_path / "p", "t5x", tmp_path / "there")
     array = tmp_path / "there" / "prompt.npy"
     assert np.load(array, allow_pickle=False).dtype == np.float32
@@ -56,7 +56,7 @@ def test_t5x_both_ways(tmp_path: Path) -> None:
     back = store.load(tmp_path / "back")
     assert (back.values.numpy() == values).all() and back.provenance.kind == "seq2seq"
     assert back.provenance.backbone == "google/t5-base-lm-adapt"
-    kept(tmp_path / "causal")
+    saved_prompt(tmp_path / "causal")
     says = ("causal", "numpy or peft")
     entry.refused("export", tmp_path / "causal", "--to", "t5x", "--out", tmp_path / "x", says=says)
 
@@ -91,8 +91,8 @@ def test_files_that_are_no_array_are_refused(tmp_path: Path, damage: str) -> Non
 
 @pytest.mark.parametrize("server", ["vllm", "sglang"])
 def test_a_server_gets_the_embeddings_that_foreword_computes_with(tmp_path: Path, server: str) -> None:
-    one = tiny.backbone("llama")
-    prompt = kept(tmp_path / "p")
+    backbone = tiny.backbone("llama")
+    prompt = saved_prompt(tmp_path / "p")
     notes = exported(tmp_path / "p", server, tmp_path / "v")
     assert any("precision" in note for note in notes)
     assert any("--disable-radix-cache" in note for note in notes) == (server == "sglang")
@@ -105,11 +105,11 @@ def test_a_server_gets_the_embeddings_that_foreword_computes_with(tmp_path: Path
     text = client.worded({"input": "bana 1 lo"})
     assert text == "Q: bana 1 lo\nA:"
     vectors = client.embeddings(embed, tokenizer, text)
-    row = Row((), one.tokenizer.ids(text, first=True))
-    (expected,) = one.generate(prompt.values, [row], 10)
+    row = Row((), backbone.tokenizer.ids(text, first=True))
+    (expected,) = backbone.generate(prompt.values, [row], 10)
     plain = transformers.AutoModelForCausalLM.from_pretrained(model)
-    said = plain.generate(inputs_embeds=vectors.unsqueeze(0), max_new_tokens=10, do_sample=False, pad_token_id=0)[0]
-    assert said.tolist()[: len(expected)] == expected
+    output = plain.generate(inputs_embeds=vectors.unsqueeze(0), max_new_tokens=10, do_sample=False, pad_token_id=0)[0]
+    assert output.tolist()[: len(expected)] == expected
     body = client.body("m", vectors)
     if server == "vllm":
         assert body["cache_salt"] == prompt.digest and body["stop"] == ["\n", "!"] and "prompt" not in body
@@ -125,16 +125,16 @@ def test_a_server_gets_the_embeddings_that_foreword_computes_with(tmp_path: Path
 
 @pytest.mark.parametrize(("server", "name"), [("vllm", "vLLM"), ("sglang", "SGLang")])
 def test_what_a_server_cannot_do_is_refused_and_what_differs_is_said(tmp_path: Path, server: str, name: str) -> None:
-    kept(tmp_path / "ipt", label="ipt")
+    saved_prompt(tmp_path / "ipt", label="ipt")
     says = ("its own demonstrations", f"no {name} client", "foreword serve")
     entry.refused("export", tmp_path / "ipt", "--to", server, "--out", tmp_path / "x", says=says)
-    kept(tmp_path / "t5", "t5")
+    saved_prompt(tmp_path / "t5", "t5")
     entry.refused("export", tmp_path / "t5", "--to", server, "--out", tmp_path / "x", says=(name, "seq2seq"))
     assert any("demonstrations" in note for note in exported(tmp_path / "ipt", "numpy", tmp_path / "n"))
 
 
 def test_a_version_of_a_store_is_exported_by_its_name(tmp_path: Path) -> None:
-    kept(tmp_path / "p")
+    saved_prompt(tmp_path / "p")
     registry = Registry(tmp_path / "store")
     serving.keep(registry, "p", tmp_path / "p", choices=("red", "green"))
     notes = exported("p@1", "numpy", tmp_path / "out", "--store", registry.folder)

@@ -51,52 +51,54 @@ def whole(name: str, long: bool = False, **facts: Any) -> Example:
 
 
 def test_a_built_in_task_leaves_out_what_does_not_fit(root: Path, tmp_path: Path) -> None:
-    given = run(tmp_path, task="boolq", data_dir=str(root), prompt_length=18, instruction="")
-    before = task_of(given)
-    planned = plan(given, backbone=tiny.backbone("llama"))
+    settings = run(tmp_path, task="boolq", data_dir=str(root), prompt_length=18, instruction="")
+    before = task_of(settings)
+    planned = plan(settings, backbone=tiny.backbone("llama"))
     counts = {split: (len(before.split(split)), len(planned.task.split(split))) for split in SPLITS}
-    assert all(0 < kept <= total for total, kept in counts.values())
+    assert all(0 < remaining <= total for total, remaining in counts.values())
     assert counts["test"][1] < counts["test"][0]
     outcome = carry_out(planned)
-    left = {split: total - kept for split, (total, kept) in counts.items() if kept < total}
-    said = [f"{count} of {counts[split][0]} {split}" for split, count in left.items()]
-    (note,) = [one for one in outcome.summary.notes if one.startswith("Left out")]
-    assert "window of 160 positions" in note and all(one in note for one in said)
+    left = {split: total - remaining for split, (total, remaining) in counts.items() if remaining < total}
+    phrases = [f"{count} of {counts[split][0]} {split}" for split, count in left.items()]
+    (note,) = [note for note in outcome.summary.notes if note.startswith("Left out")]
+    assert "window of 160 positions" in note and all(phrase in note for phrase in phrases)
     assert outcome.summary.examples == counts["test"][1]
-    asked = {tuple(answer.id for answer in record.answers) for record in outcome.records}
-    assert asked == {tuple(one.id for one in planned.task.test)}, "every method answers the same examples"
+    answered_ids = {tuple(answer.id for answer in record.answers) for record in outcome.records}
+    assert answered_ids == {tuple(example.id for example in planned.task.test)}, (
+        "every method answers the same examples"
+    )
     for record in outcome.records:
-        kept = Record.read(tmp_path / "records" / f"{record.key}.json")
-        assert note in kept.notes and set(planned.task.remarks) <= set(kept.notes)
+        saved = Record.read(tmp_path / "records" / f"{record.key}.json")
+        assert note in saved.notes and set(planned.task.remarks) <= set(saved.notes)
     assert note in outcome.report.read_text(encoding="utf-8")
     assert json.loads((tmp_path / "compare.json").read_text(encoding="utf-8"))["notes"].count(note) == 1
     with pytest.raises(TooLongError, match="--too-long drop"):
-        plan(given.model_copy(update={"too_long": "refuse"}), backbone=tiny.backbone("llama"))
+        plan(settings.model_copy(update={"too_long": "refuse"}), backbone=tiny.backbone("llama"))
 
 
 def test_where_nothing_fits_one_sentence_says_what_to_do(root: Path, tmp_path: Path) -> None:
-    given = run(tmp_path, task="totto", data_dir=str(root))
+    settings = run(tmp_path, task="totto", data_dir=str(root))
     with pytest.raises(ForewordError, match=r"No example of the train split fits .* \(160 positions\).*larger window"):
-        plan(given, backbone=tiny.backbone("llama"))
+        plan(settings, backbone=tiny.backbone("llama"))
 
 
 def test_a_users_own_are_refused_unless_they_say_otherwise(tmp_path: Path) -> None:
     path = tmp_path / "own.jsonl"
     rows = [{"input": f"{LONG if n == 7 else 'ba'} {n}", "target": "na"} for n in range(40)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    given = run(tmp_path / "out", data=str(path))
+    settings = run(tmp_path / "out", data=str(path))
     with pytest.raises(TooLongError, match="Example 'row-8' needs"):
-        plan(given, backbone=tiny.backbone("llama"))
-    task = plan(given.model_copy(update={"too_long": "drop"}), backbone=tiny.backbone("llama")).task
+        plan(settings, backbone=tiny.backbone("llama"))
+    task = plan(settings.model_copy(update={"too_long": "drop"}), backbone=tiny.backbone("llama")).task
     assert sum(len(task.split(split)) for split in SPLITS) == 39
 
 
 def test_a_group_is_left_out_whole(tmp_path: Path) -> None:
     test = tuple(whole(f"q{n}.{k}", long=(n, k) == (2, 1), group=f"q{n}") for n in range(4) for k in range(3))
     task = Task("t", (whole("a"),), (whole("b"),), test)
-    kept = fitting(run(tmp_path, task="multirc"), tiny.backbone("llama"), task, [METHODS["zero"]])
-    assert [one.id for one in kept.test] == [one.id for one in test if one.group != "q2"]
-    assert "3 of 12 test examples" in kept.notes[-1] and "train" not in kept.notes[-1]
+    fitted = fitting(run(tmp_path, task="multirc"), tiny.backbone("llama"), task, [METHODS["zero"]])
+    assert [example.id for example in fitted.test] == [example.id for example in test if example.group != "q2"]
+    assert "3 of 12 test examples" in fitted.notes[-1] and "train" not in fitted.notes[-1]
 
 
 def test_the_longest_of_the_methods_decides(tmp_path: Path) -> None:
@@ -114,26 +116,26 @@ def test_a_choice_keeps_room_for_the_longest_choice_only(tmp_path: Path) -> None
     """No token of a choice is generated: 100 tokens that an answer may have are no reason to leave an input out."""
     backbone = tiny.backbone("llama")
     free = [whole("ba " * n) for n in range(1, 160, 5)]
-    closed = [replace(one, choices=("na", "lo ri")) for one in free]
-    given = run(tmp_path, task="x", max_new_tokens=100)
+    closed = [replace(example, choices=("na", "lo ri")) for example in free]
+    settings = run(tmp_path, task="x", max_new_tokens=100)
     sizes = [
-        len(fitting(given, backbone, Task("t", (whole("a"),), (whole("b"),), tuple(one)), [METHODS["zero"]]).test)
-        for one in (free, closed)
+        len(fitting(settings, backbone, Task("t", (whole("a"),), (whole("b"),), tuple(test)), [METHODS["zero"]]).test)
+        for test in (free, closed)
     ]
     assert 0 < sizes[0] < sizes[1] < len(free)
     layout = Layout(backbone, Template(), METHODS["zero"], soft=0, reserve=100)
     assert layout.answer_room(free[0]) == 100
-    assert layout.answer_room(closed[0]) == max(len(backbone.answer_ids(f" {one}")) for one in ("na", "lo ri"))
+    assert layout.answer_room(closed[0]) == max(len(backbone.answer_ids(f" {choice}")) for choice in ("na", "lo ri"))
 
 
 def test_show_takes_the_first_example_that_is_answered(root: Path, tmp_path: Path) -> None:
     model = entry.save_model(tmp_path / "model")
-    asked = ("show", "-m", model, "-t", "boolq", "--data-dir", root, "--method", "pt", "--prompt-length", 21)
-    told = entry.foreword(*asked, "--json")
-    assert told.code == 0, told.err
+    command = ("show", "-m", model, "-t", "boolq", "--data-dir", root, "--method", "pt", "--prompt-length", 21)
+    result = entry.foreword(*command, "--json")
+    assert result.code == 0, result.err
     first = task_of(run(tmp_path, task="boolq", data_dir=str(root))).test[0].id
-    assert told.json["example"] != first and told.json["tokens"] + told.json["reserve"] <= 160
-    entry.refused(*asked, "--example", first, says=(first, "positions"))
+    assert result.json["example"] != first and result.json["tokens"] + result.json["reserve"] <= 160
+    entry.refused(*command, "--example", first, says=(first, "positions"))
 
 
 def test_named_subsets_have_scores_of_their_own(tmp_path: Path) -> None:
@@ -143,8 +145,8 @@ def test_named_subsets_have_scores_of_their_own(tmp_path: Path) -> None:
         for n in range(9)
     ]
     task = Task("t", (whole("a"),), (whole("b"),), tuple(test))
-    given = run(tmp_path, task="x")
-    outcome = carry_out(plan(given, backbone=tiny.backbone("llama"), task=task))
+    settings = run(tmp_path, task="x")
+    outcome = carry_out(plan(settings, backbone=tiny.backbone("llama"), task=task))
     assert outcome.summary.subsets == {"even": 5, "odd": 4}
     for record in outcome.records:
         assert [answer.subset for answer in record.answers] == ["even", "odd"] * 4 + ["even"]
@@ -152,8 +154,8 @@ def test_named_subsets_have_scores_of_their_own(tmp_path: Path) -> None:
         for name, size in outcome.summary.subsets.items():
             right = [answer.output == answer.targets[0] for answer in record.answers if answer.subset == name]
             assert len(right) == size and row.subsets[name] == pytest.approx(100 * sum(right) / size)
-    found = json.loads((tmp_path / "compare.json").read_text(encoding="utf-8"))
-    assert found["subsets"] == {"even": 5, "odd": 4} and set(found["rows"][0]["subsets"]) == {"even", "odd"}
+    document = json.loads((tmp_path / "compare.json").read_text(encoding="utf-8"))
+    assert document["subsets"] == {"even": 5, "odd": 4} and set(document["rows"][0]["subsets"]) == {"even", "odd"}
     assert "even (5 examples)" in outcome.report.read_text(encoding="utf-8")
     page = io.StringIO()
     Console(file=page, width=80).print(render(outcome.summary))

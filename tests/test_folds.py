@@ -37,25 +37,28 @@ def whole(count: int, seed: int = 0) -> Task:
 
 @pytest.mark.parametrize(("count", "folds"), [(4, 2), (23, 5), (60, 10)])
 def test_every_question_is_scored_once_and_never_trained_on_in_its_fold(count: int, folds: int) -> None:
-    made = folds_of(whole(count), folds)
-    scored = [example.question for fold in made for example in fold.test]
+    fold_tasks = folds_of(whole(count), folds)
+    scored = [example.question for fold in fold_tasks for example in fold.test]
     assert len(scored) == len(set(scored)) == count
-    assert {len(fold.test) for fold in made} <= {count // folds, count // folds + 1}
-    for fold in made:
+    assert {len(fold.test) for fold in fold_tasks} <= {count // folds, count // folds + 1}
+    for fold in fold_tasks:
         parts = [{example.question for example in fold.split(split)} for split in ("train", "dev", "test")]
         assert all(parts) and sum(map(len, parts)) == len(set.union(*parts)) == count
-    references = {example.question: len(example.targets) for fold in made for example in fold.test}
+    references = {example.question: len(example.targets) for fold in fold_tasks for example in fold.test}
     assert sum(references.values()) == len(whole(count).test), (
         "two rows of one question are one example with two answers"
     )
 
 
 def test_the_order_of_the_rows_decides_nothing() -> None:
-    def told(task: Task) -> list[list[set[str]]]:
+    def questions(task: Task) -> list[list[set[str]]]:
         folds = folds_of(task, 4)
-        return [[{one.question for one in fold.split(split)} for split in ("train", "dev", "test")] for fold in folds]
+        return [
+            [{example.question for example in fold.split(split)} for split in ("train", "dev", "test")]
+            for fold in folds
+        ]
 
-    assert told(whole(30, seed=0)) == told(whole(30, seed=1))
+    assert questions(whole(30, seed=0)) == questions(whole(30, seed=1))
 
 
 def test_too_many_folds_are_refused() -> None:
@@ -78,18 +81,18 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, Path, tuple[obj
     """A comparison in three folds, its folder, and the command."""
     folder = tmp_path_factory.mktemp("folds")
     model, data = save_model(folder / "model"), save_rows(folder / "own.jsonl", rows(31))
-    asked = (
+    command = (
         "compare", "-m", model, "-d", data, "--methods", "zero,icl,pt", "--seeds", "0,1", "--folds", 3, "--max-steps", 2,
         "--prompt-length", 2, "--max-new-tokens", 4, "--too-long", "drop", "--choices", "none", "--out", folder / "out",
     )  # fmt: skip
-    told = foreword(*asked, "--json")
-    assert told.code == 0, told.err
-    assert "pt seed 1 fold 3" in told.err
-    return told.json, folder / "out", asked
+    result = foreword(*command, "--json")
+    assert result.code == 0, result.err
+    assert "pt seed 1 fold 3" in result.err
+    return result.json, folder / "out", command
 
 
 def test_all_folds_together_are_one_row_a_method(run: tuple[dict, Path, tuple[object, ...]]) -> None:
-    document, out, asked = run
+    document, out, command = run
     records = [Record.read(path) for path in (out / "records").glob("*.json")]
     assert len(records) == (1 + 1 + 2) * 3, "a fold's trial is its own record"
     assert (document["folds"], document["examples"]) == (3, 31)
@@ -102,7 +105,7 @@ def test_all_folds_together_are_one_row_a_method(run: tuple[dict, Path, tuple[ob
             measure = METRICS[document["metric"]]
             assert score == pytest.approx(measure.score([a.output for a in answers], [a.targets for a in answers]))
     assert len(document["prompts"]) == 6 and all(Path(path).is_dir() for path in document["prompts"].values())
-    again = foreword(*asked)
+    again = foreword(*command)
     assert "trials run 0, found finished 12" in again.out
     words = " ".join(again.out.split())
     assert "31 test examples in 3 folds of 19 train, 2 dev and 10 test" in words
@@ -114,7 +117,7 @@ def test_no_demonstration_comes_out_of_its_own_fold(run: tuple[dict, Path, tuple
     records = [Record.read(path) for path in (run[1] / "records").glob("*.json")]
     for record in (each for each in records if each.label == "icl"):
         scored = {answer.id for answer in record.answers}
-        shown = {one.id for answer in record.answers for one in answer.shown}
+        shown = {demonstration.id for answer in record.answers for demonstration in answer.shown}
         assert shown and not shown & scored
 
 

@@ -13,7 +13,7 @@ from fuzz import bases, cases, guard, targets
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/clear_refs").exists(), reason="memory is counted as Linux counts it"
 )
-KEPT = cases.kept()
+CORPUS = cases.kept()
 FEW = 60
 
 
@@ -24,11 +24,11 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[cases.Runner]:
 
 def test_what_ever_failed_fails_no_more(runner: cases.Runner) -> None:
     """Each input of the corpus is answered or refused in one sentence, within the limits."""
-    assert len(KEPT) >= 40
+    assert len(CORPUS) >= 40
     wrong = {
-        f"{case.target} {case.base} {case.file} (once: {why})": found
-        for case, why in KEPT
-        if (found := runner.fault(case))
+        f"{case.target} {case.base} {case.file} (once: {why})": fault
+        for case, why in CORPUS
+        if (fault := runner.fault(case))
     }
     assert not wrong, wrong
 
@@ -42,7 +42,7 @@ def test_a_few_new_inputs_of_each_kind(target: str, runner: cases.Runner) -> Non
         folder = runner._folder(name)
         targets.FOLDERS[target](folder, file)
     few = 3 if target == "model" else FEW
-    wrong = {number: found for number in range(few) if (found := runner.fault(cases.drawn(0, number, (target,))))}
+    wrong = {number: fault for number in range(few) if (fault := runner.fault(cases.drawn(0, number, (target,))))}
     assert not wrong, wrong
 
 

@@ -85,8 +85,8 @@ def test_every_answer_is_json_by_a_schema(model: Path, prompt: Path, tmp_path: P
     schema.write_text(json.dumps(SCHEMA), encoding="utf-8")
     data = entry.save_rows(tmp_path / "in.jsonl", [{"input": f"bana {number}"} for number in range(5)])
     for more in ((), ("--temperature", 1.5), ("-p", prompt)):
-        given = ("generate", "-m", model, "-d", data, "--json-schema", schema, "--json", *more)
-        ran = entry.foreword(*given, "--max-new-tokens", 60)
+        command = ("generate", "-m", model, "-d", data, "--json-schema", schema, "--json", *more)
+        ran = entry.foreword(*command, "--max-new-tokens", 60)
         assert (ran.code, ran.err, len(ran.lines)) == (0, "", 5)
         for line in ran.lines:
             jsonschema.validate(json.loads(line["output"]), SCHEMA)

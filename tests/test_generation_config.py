@@ -58,25 +58,25 @@ def greedy() -> list[int]:
 
 
 def changes() -> dict[str, Any]:
-    said = greedy()
+    answer = greedy()
     return {
         "repetition_penalty": 9.0,
         "no_repeat_ngram_size": 1,
-        "bad_words_ids": [[said[0]]],
-        "suppress_tokens": [said[0]],
-        "begin_suppress_tokens": [said[0]],
-        "sequence_bias": [[[said[0]], -1e4]],
+        "bad_words_ids": [[answer[0]]],
+        "suppress_tokens": [answer[0]],
+        "begin_suppress_tokens": [answer[0]],
+        "sequence_bias": [[[answer[0]], -1e4]],
     }
 
 
 @pytest.mark.parametrize("name", changes())
 def test_what_would_change_an_answer_is_named(name: str) -> None:
-    value, said = changes()[name], greedy()
-    assert library_answer(model_with(), ROW) == said
-    assert library_answer(model_with(**{name: value}), ROW) != said
-    with wrap("asking", model_with(**{name: value}), tiny.tokenizer()) as one:
-        assert one.generate(None, [ROW], FIRST)[0] == said, "the default answer stays the likeliest tokens"
-        (note,) = [note for note in one.notes if "generation config" in note]
+    value, answer = changes()[name], greedy()
+    assert library_answer(model_with(), ROW) == answer
+    assert library_answer(model_with(**{name: value}), ROW) != answer
+    with wrap("asking", model_with(**{name: value}), tiny.tokenizer()) as backbone:
+        assert backbone.generate(None, [ROW], FIRST)[0] == answer, "the default answer stays the likeliest tokens"
+        (note,) = [note for note in backbone.notes if "generation config" in note]
         assert f"{name} {value}"[:40] in note and "not used" in note
 
 
@@ -96,9 +96,9 @@ def test_the_note_is_printed_and_recorded(tmp_path: Path) -> None:
     path = model / "generation_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"repetition_penalty": 1.3}), encoding="utf-8")
     data = entry.save_rows(tmp_path / "in.jsonl", entry.rows(3))
-    given = ("--model", model, "--method", "zero", "--max-new-tokens", 6)
-    assert entry.foreword("generate", *given, "--data", data).err.count("repetition_penalty 1.3") == 1
-    told = entry.foreword("evaluate", *given, "--test", data, "--out", tmp_path / "out", "--json")
-    notes = json.loads(Path(told.json["record"]).read_text(encoding="utf-8"))["notes"]
-    for said in (notes, told.json["notes"]):
-        assert len([note for note in said if "repetition_penalty 1.3" in note]) == 1
+    flags = ("--model", model, "--method", "zero", "--max-new-tokens", 6)
+    assert entry.foreword("generate", *flags, "--data", data).err.count("repetition_penalty 1.3") == 1
+    result = entry.foreword("evaluate", *flags, "--test", data, "--out", tmp_path / "out", "--json")
+    notes = json.loads(Path(result.json["record"]).read_text(encoding="utf-8"))["notes"]
+    for reported in (notes, result.json["notes"]):
+        assert len([note for note in reported if "repetition_penalty 1.3" in note]) == 1
