@@ -25,12 +25,12 @@ def talked(monkeypatch: pytest.MonkeyPatch, text: str, *argv: object) -> entry.T
 
 def test_lines_are_answered_as_generate_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = entry.save_model(tmp_path / "model")
-    with load_backbone(str(folder)) as one:
-        store.save(serving.soft(one, 4, 1), tmp_path / "p")
-        with Predictor(one, tmp_path / "p", max_new_tokens=9) as predictor:
+    with load_backbone(str(folder)) as backbone:
+        store.save(serving.soft(backbone, 4, 1), tmp_path / "p")
+        with Predictor(backbone, tmp_path / "p", max_new_tokens=9) as predictor:
             expected = predictor.generate(["bana 1 lo", "x"])
-    told = talked(monkeypatch, "bana 1 lo\n\nx\n", "-m", folder, "-p", tmp_path / "p", "--max-new-tokens", 9)
-    assert (told.code, told.out) == (0, "".join(f"{answer}\n" for answer in expected)), told.err
+    result = talked(monkeypatch, "bana 1 lo\n\nx\n", "-m", folder, "-p", tmp_path / "p", "--max-new-tokens", 9)
+    assert (result.code, result.out) == (0, "".join(f"{answer}\n" for answer in expected)), result.err
     drawn = [
         talked(monkeypatch, "x", "-m", folder, "--temperature", 2, "--seed", seed, "--max-new-tokens", 5).out
         for seed in (1, 2, 1)
@@ -41,9 +41,9 @@ def test_lines_are_answered_as_generate_does(tmp_path: Path, monkeypatch: pytest
         (("--system", "Be brief."), ("not spoken to in turns",)),
         (("-p", tmp_path / "nothing"), ("nothing",)),
     ):
-        given = ("-p", tmp_path / "p", *argv) if argv[0] != "-p" else argv
-        told = talked(monkeypatch, "x\n", "-m", folder, *given)
-        entry.one_sentence(told.code, told.err, words)
+        arguments = ("-p", tmp_path / "p", *argv) if argv[0] != "-p" else argv
+        result = talked(monkeypatch, "x\n", "-m", folder, *arguments)
+        entry.one_sentence(result.code, result.err, words)
 
 
 def test_turns_are_remembered_until_a_new_beginning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,9 +56,9 @@ def test_turns_are_remembered_until_a_new_beginning(tmp_path: Path, monkeypatch:
     transformers.LlamaForCausalLM(config).save_pretrained(tmp_path / "m")
     tokenizer.save_pretrained(tmp_path / "m")
     more = ("-m", tmp_path / "m", "--max-new-tokens", 6, "--system", "Be brief.")
-    told = talked(monkeypatch, "bana\nlo\n/new\nlo\nbana\n/quit\nno\n", *more).out.split("\n")
+    lines = talked(monkeypatch, "bana\nlo\n/new\nlo\nbana\n/quit\nno\n", *more).out.split("\n")
     alone = [talked(monkeypatch, text, *more).out for text in ("bana\n", "lo\n")]
-    text = "\n".join(told)
+    text = "\n".join(lines)
     assert text.startswith(alone[0]) and alone[1] in text
     again = talked(monkeypatch, "bana\nlo\n", *more).out
     assert text.startswith(again) and again != "".join(alone), "what was said before is read too"

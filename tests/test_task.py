@@ -38,9 +38,9 @@ def test_one_file_is_split_by_question(tmp_path: Path) -> None:
     path = write(tmp_path / "mine.jsonl", [{**row, "target": f"{row['target']} {n % 2}"} for n, row in enumerate(rows)])
     task = task_from_files("mine", path)
     assert (len(task.train), len(task.dev), len(task.test)) == (114, 10, 33)
-    assert all(len(one.targets) == 2 for one in (*task.dev, *task.test))
-    asked = [{one.question for one in task.split(split)} for split in ("train", "dev", "test")]
-    assert sum(map(len, asked)) == len(set().union(*asked)) == 100
+    assert all(len(example.targets) == 2 for example in (*task.dev, *task.test))
+    questions = [{example.question for example in task.split(split)} for split in ("train", "dev", "test")]
+    assert sum(map(len, questions)) == len(set().union(*questions)) == 100
     assert task.metrics == ("bleu", "chrf", "rouge_l", "exact_match", "token_f1")
     assert str(path) in task.source and len(task.notes) == 4
     assert task_from_files("mine", path).fingerprint == task.fingerprint
@@ -104,14 +104,19 @@ def test_ids_of_the_user_are_kept_where_they_are_distinct(tmp_path: Path) -> Non
     rows = [{**row, "id": n} for n, row in enumerate(rows_of(6))]
     train, dev = write(tmp_path / "a.jsonl", rows[:4]), write(tmp_path / "b.jsonl", rows[4:])
     columns = Columns(id="id")
-    assert [one.id for one in task_from_files("mine", train, dev, dev, columns=columns).train] == [
+    assert [example.id for example in task_from_files("mine", train, dev, dev, columns=columns).train] == [
         "train-0",
         "train-1",
         "train-2",
         "train-3",
     ]
     test = write(tmp_path / "c.jsonl", [{**row, "id": f"t{n}"} for n, row in enumerate(rows_of(2, 70))])
-    assert [one.id for one in task_from_files("mine", train, dev, test, columns=columns).train] == ["0", "1", "2", "3"]
+    assert [example.id for example in task_from_files("mine", train, dev, test, columns=columns).train] == [
+        "0",
+        "1",
+        "2",
+        "3",
+    ]
 
 
 def test_metrics_follow_from_the_answers(tmp_path: Path) -> None:
@@ -201,9 +206,9 @@ def test_a_limit_keeps_groups_whole() -> None:
     task = Task("t", (), (), tuple(rows))
     for limit in (1, 7, 30, 99, 100, 1000):
         test = task.limited({"test": limit}).test
-        kept = {one.group for one in test}
-        assert test == tuple(one for one in rows if one.group in kept), "whole groups, in their order"
-        assert len(kept) == 1 or limit - 4 < len(test) <= limit or test == task.test
+        groups = {example.group for example in test}
+        assert test == tuple(example for example in rows if example.group in groups), "whole groups, in their order"
+        assert len(groups) == 1 or limit - 4 < len(test) <= limit or test == task.test
     assert task.limited({"test": 30}).test == task.limited({"test": 30}).test
     plain = Task("t", (), (), tuple(Example(str(n), {"input": str(n)}, ("x",)) for n in range(50)))
     assert len(plain.limited({"test": 7}).test) == 7

@@ -46,7 +46,7 @@ def test_the_contract_of_every_task(name: str) -> None:
     task, seconds = loaded(name)
     assert seconds < 8
     assert task.name.replace("_", "-") == name and task.source and task.metrics
-    ids = [one.id for split in SPLITS for one in task.split(split)]
+    ids = [example.id for split in SPLITS for example in task.split(split)]
     assert len(set(ids)) == len(ids)
     for split in SPLITS:
         assert task.split(split), split
@@ -88,33 +88,35 @@ def test_counts(name: str) -> None:
 
 def test_references_are_all_kept() -> None:
     dart, _ = loaded("dart")
-    assert sum(len(one.targets) for one in dart.test) == 12551  # 12,552 of which one is empty
-    assert all(len(one.targets) == 1 for one in dart.train)
+    assert sum(len(example.targets) for example in dart.test) == 12551  # 12,552 of which one is empty
+    assert all(len(example.targets) == 1 for example in dart.train)
     assert dart.test[0].fields["input"].startswith("Hawaii Five-O : notes : Episode: The Flight of the Jewels | ")
     assert "approximate" in dart.source and any("approximate" in note for note in dart.notes)
     e2e, _ = loaded("e2e")
-    assert max(len(one.targets) for one in e2e.test) > 1 and e2e.test[0].fields["input"].startswith("name[")
+    assert max(len(example.targets) for example in e2e.test) > 1 and e2e.test[0].fields["input"].startswith("name[")
 
 
 def test_g2p_is_written_in_the_output_alphabet() -> None:
     task, _ = loaded("g2p")
-    words = [one.fields["input"] for split in SPLITS for one in task.split(split)]
+    words = [example.fields["input"] for split in SPLITS for example in task.split(split)]
     assert len(set(words)) == 5500 and all(word.isascii() and word.islower() and 2 <= len(word) <= 24 for word in words)
     assert "15,178" in task.notes[0]
     tokenizer = SHARED / "models" / "g2p-bart-us" / "phonemes" / "tokenizer.json"
     if not tokenizer.is_file():
         pytest.skip("the shared model is not here")
     alphabet = set(json.loads(tokenizer.read_text())["model"]["vocab"])
-    assert {letter for split in SPLITS for one in task.split(split) for letter in one.targets[0]} <= alphabet
+    assert {letter for split in SPLITS for example in task.split(split) for letter in example.targets[0]} <= alphabet
     letters = json.loads((tokenizer.parents[1] / "tokenizer.json").read_text())["model"]["vocab"]
     assert {letter for word in words for letter in word} <= set(letters)
 
 
 def test_spider_shows_the_schema() -> None:
     task, _ = loaded("spider")
-    (one,) = [one for one in task.test if one.id == "test-1"]
-    assert one.fields["question"] == "How many singers do we have?" and one.targets == ("select count(*) from singer",)
-    assert one.fields["schema"].startswith("concert_singer | stadium : stadium_id , location , name , capacity")
+    (example,) = [example for example in task.test if example.id == "test-1"]
+    assert example.fields["question"] == "How many singers do we have?" and example.targets == (
+        "select count(*) from singer",
+    )
+    assert example.fields["schema"].startswith("concert_singer | stadium : stadium_id , location , name , capacity")
 
 
 def test_listing_imports_no_task_and_no_model_library() -> None:
@@ -166,7 +168,7 @@ def test_the_environment_names_the_data_folder(tmp_path: Path, monkeypatch: pyte
         tasks.load_task("cr", input_column="text")
 
 
-def made(folder: Path, files: dict[str, str]) -> Path:
+def write_files(folder: Path, files: dict[str, str]) -> Path:
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -186,10 +188,10 @@ DART = json.dumps(
 
 def test_the_official_train_file_comes_first(tmp_path: Path) -> None:
     names = ["train", "dev", "test"]
-    made(tmp_path, {f"dart/dart-v1.1.1-full-{name}.json": DART.replace('"b"', f'"{name}"') for name in names})
-    made(tmp_path, {"dart/dart-train.approx_rebuilt.json": "damaged"})
+    write_files(tmp_path, {f"dart/dart-v1.1.1-full-{name}.json": DART.replace('"b"', f'"{name}"') for name in names})
+    write_files(tmp_path, {"dart/dart-train.approx_rebuilt.json": "damaged"})
     task = tasks.load("dart", tmp_path)
-    assert [one.fields["input"] for one in task.train] == ["a : is : train | a : has : c"] * 2
+    assert [example.fields["input"] for example in task.train] == ["a : is : train | a : has : c"] * 2
     assert "approximate" not in task.source and task.test[0].targets == ("A is b.", "A b.")
 
 
@@ -208,8 +210,8 @@ def test_the_official_train_file_comes_first(tmp_path: Path) -> None:
     ],
 )
 def test_damaged_json_names_the_row_and_the_field(tmp_path: Path, content: str, words: str) -> None:
-    made(tmp_path, {f"dart/dart-v1.1.1-full-{name}.json": DART for name in ("dev", "test")})
-    made(tmp_path, {"dart/dart-v1.1.1-full-train.json": content})
+    write_files(tmp_path, {f"dart/dart-v1.1.1-full-{name}.json": DART for name in ("dev", "test")})
+    write_files(tmp_path, {"dart/dart-v1.1.1-full-train.json": content})
     with pytest.raises(ForewordError, match=words):
         tasks.load("dart", tmp_path)
 
@@ -251,9 +253,9 @@ def test_damaged_json_names_the_row_and_the_field(tmp_path: Path, content: str, 
 )
 def test_damaged_task_files_are_refused(tmp_path: Path, name: str, files: dict[str, str], words: str) -> None:
     with pytest.raises(ForewordError, match=words) as caught:
-        made(tmp_path, files)
-        made(tmp_path, {f"sst2/stsa.binary.{split}": "1 x\n" for split in ("dev", "test")})
-        made(tmp_path, {"mrpc/msr_paraphrase_test.txt": "head\n"})
+        write_files(tmp_path, files)
+        write_files(tmp_path, {f"sst2/stsa.binary.{split}": "1 x\n" for split in ("dev", "test")})
+        write_files(tmp_path, {"mrpc/msr_paraphrase_test.txt": "head\n"})
         tasks.load(name, tmp_path)
     assert "\n" not in str(caught.value)
 
@@ -262,7 +264,7 @@ def test_mtop_in_its_official_layout(tmp_path: Path) -> None:
     line = "1\tIN:CALL\tslots\tcall Ann's mum\tcalling\ten_XX\t[IN:CALL [SL:WHO Ann 's mum ] ]\t" + json.dumps(
         {"tokens": ["call", "Ann", "'s", "mum"]}
     )
-    made(
+    write_files(
         tmp_path / "mtop", {f"en/{split}.txt": line.replace("Ann", split) + "\n" for split in ("train", "eval", "test")}
     )
     task = tasks.load("mtop", tmp_path)
@@ -276,7 +278,9 @@ def test_mtop_scored_on_eval_cuts_dev_from_train(tmp_path: Path) -> None:
         cells = [f"1\tIN:A\t\t\t\t\t[IN:A {word} ]\t{json.dumps({'tokens': ['say', word]})}" for word in words]
         return "\n".join(cells) + "\n"
 
-    made(tmp_path / "mtop", {f"en/{split}.txt": rows(split, size) for split, size in (("train", 12), ("eval", 5))})
+    write_files(
+        tmp_path / "mtop", {f"en/{split}.txt": rows(split, size) for split, size in (("train", 12), ("eval", 5))}
+    )
     task = tasks.load("mtop-dev", tmp_path)
     assert [len(task.split(split)) for split in SPLITS] == [9, 3, 5]
     assert [example.id for example in task.test] == [f"eval-{number}" for number in range(1, 6)]
@@ -287,7 +291,7 @@ def test_mtop_scored_on_eval_cuts_dev_from_train(tmp_path: Path) -> None:
 
 
 def test_xsemplr_s_part_of_mtop_has_no_eval_split_to_score(tmp_path: Path) -> None:
-    made(tmp_path / "mtop", {f"{split}.en.compact.tsv": "utterance\tparse\n" for split in ("dev", "test")})
+    write_files(tmp_path / "mtop", {f"{split}.en.compact.tsv": "utterance\tparse\n" for split in ("dev", "test")})
     assert not tasks.about("mtop-dev", tmp_path).ready
     with pytest.raises(ForewordError, match=r"has no en/train\.txt or train\.txt"):
         tasks.load("mtop-dev", tmp_path)

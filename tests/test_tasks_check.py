@@ -30,8 +30,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(*words: str) -> tuple[int, str]:
-    found = CliRunner().invoke(app, ["tasks", *words])
-    return found.exit_code, found.stdout
+    result = CliRunner().invoke(app, ["tasks", *words])
+    return result.exit_code, result.stdout
 
 
 @pytest.mark.parametrize("name", FILED)
@@ -39,15 +39,15 @@ def test_what_is_here_is_right(name: str) -> None:
     """Counts and digests of every file of the shared folder; one task at a time, the largest files once."""
     if not DATA.is_dir() or tasks.place(name, DATA) is None:
         pytest.skip("the real files are not here")
-    found = tasks.module(name)
+    module = tasks.module(name)
     folder = tasks.place(name, DATA)
     assert folder is not None
-    looked = _check._looked(found, folder)
-    there = [one for one in looked if one.word != "missing"]
-    assert there and all(one.word == "right" for one in there), [(one.name, one.word) for one in there]
-    assert all(one.digest for one in there if set(one.counts) != {"files"})
-    known = [one for one in there if one.digest]
-    places = (found.PLACE, *getattr(found, "ALSO", ()))
+    looked = _check._looked(module, folder)
+    there = [file for file in looked if file.word != "missing"]
+    assert there and all(file.word == "right" for file in there), [(file.name, file.word) for file in there]
+    assert all(file.digest for file in there if set(file.counts) != {"files"})
+    known = [file for file in there if file.digest]
+    places = (module.PLACE, *getattr(module, "ALSO", ()))
     assert all(any(key.startswith(f"{place}/") for place in places for key in _check.digests()) for _ in known)
 
 
@@ -55,10 +55,10 @@ def test_what_is_here_is_right(name: str) -> None:
 def test_the_whole_check_on_real_files() -> None:
     if not DATA.is_dir():
         pytest.skip("the shared data folder is not here")
-    code, told = run("--check", "--json", "--data-dir", str(DATA))
-    document = json.loads(told)
+    code, output = run("--check", "--json", "--data-dir", str(DATA))
+    document = json.loads(output)
     assert code == 0 and document["right"]
-    words = {one["name"]: one["word"] for one in document["tasks"]}
+    words = {task["name"]: task["word"] for task in document["tasks"]}
     assert words["mrpc"] == "Present and official." and words["mrqa-race"].startswith(
         "Missing: RACE.jsonl.gz. To have it, put"
     )
@@ -66,30 +66,30 @@ def test_the_whole_check_on_real_files() -> None:
 
 
 def test_a_file_of_another_size_is_wrong(root: Path) -> None:
-    code, told = run("mrpc", "--check", "--data-dir", str(root))
+    code, output = run("mrpc", "--check", "--data-dir", str(root))
     assert code == 2
-    assert "mrpc: WRONG. msr_paraphrase_train.txt: 48 rows where 4,076 are expected." in told
-    code, told = run("mrpc", "--check", "--json", "--data-dir", str(root))
-    document = json.loads(told)
+    assert "mrpc: WRONG. msr_paraphrase_train.txt: 48 rows where 4,076 are expected." in output
+    code, output = run("mrpc", "--check", "--json", "--data-dir", str(root))
+    document = json.loads(output)
     assert code == 2 and not document["right"] and document["tasks"][0]["wrong"]
-    assert [one["examples"] for one in document["tasks"][0]["splits"]] == [36, 12, 12]
+    assert [split["examples"] for split in document["tasks"][0]["splits"]] == [36, 12, 12]
 
 
 def test_a_changed_file_of_the_right_size_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = lookalike.write(tmp_path, "subj")
+    folder = lookalike.write(tmp_path, "subj")
     module = tasks.module("subj")
     monkeypatch.setattr(module, "FILES", (File("all", "subj.all", {"rows": 60}),))
-    _, digest = examined(module.FILES[0], made / "subj", {})
+    _, digest = examined(module.FILES[0], folder / "subj", {})
     monkeypatch.setattr(_check, "digests", lambda: {"subj/subj.all": digest})
-    assert tasks.check("subj", made).word == "Present and official." and not tasks.check("subj", made).wrong
-    assert run("subj", "--check", "--data-dir", str(made))[0] == 0
-    path = made / "subj" / "subj.all"
+    assert tasks.check("subj", folder).word == "Present and official." and not tasks.check("subj", folder).wrong
+    assert run("subj", "--check", "--data-dir", str(folder))[0] == 0
+    path = folder / "subj" / "subj.all"
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
-    assert not tasks.check("subj", made).wrong, "other line ends are the same content"
+    assert not tasks.check("subj", folder).wrong, "other line ends are the same content"
     path.write_text(path.read_text().replace("1 ", "0 ", 1))
-    found = tasks.check("subj", made)
-    assert found.wrong and "its content differs from the copy on record" in found.word
-    assert "subj.all" in found.word and found.files[0].digest in found.word
+    checked = tasks.check("subj", folder)
+    assert checked.wrong and "its content differs from the copy on record" in checked.word
+    assert "subj.all" in checked.word and checked.files[0].digest in checked.word
 
 
 def test_json_digests_go_by_values(tmp_path: Path) -> None:
@@ -99,14 +99,16 @@ def test_json_digests_go_by_values(tmp_path: Path) -> None:
         "\n\n".join(json.dumps(row, ensure_ascii=False, sort_keys=True) for row in rows)
     )
     (tmp_path / "three.jsonl.gz").write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode()))
-    found = {examined(File("x", name, {"rows": 2}), tmp_path, {}) [1] for name in ("one.json", "two.jsonl", "three.jsonl.gz")}  # fmt: skip
-    assert len(found) == 1
+    digests = {
+        examined(File("x", name, {"rows": 2}), tmp_path, {})[1] for name in ("one.json", "two.jsonl", "three.jsonl.gz")
+    }
+    assert len(digests) == 1
 
 
 def test_missing_files_have_a_clear_word(tmp_path: Path) -> None:
-    found = tasks.check("totto", tmp_path)
-    assert not found.wrong and found.where == "" and found.splits == ()
-    assert found.word.startswith(
+    checked = tasks.check("totto", tmp_path)
+    assert not checked.wrong and checked.where == "" and checked.splits == ()
+    assert checked.word.startswith(
         "Missing: totto_train_data.jsonl, totto_dev_data.jsonl. To have it, put totto_data.zip"
     )
     assert run("totto", "--check", "--data-dir", str(tmp_path))[0] == 0
@@ -119,56 +121,56 @@ def test_missing_files_have_a_clear_word(tmp_path: Path) -> None:
 
 
 def test_a_damaged_file_fails_the_check(tmp_path: Path) -> None:
-    made = lookalike.write(tmp_path, "gsm8k")
-    path = made / "gsm8k" / "train.jsonl"
+    folder = lookalike.write(tmp_path, "gsm8k")
+    path = folder / "gsm8k" / "train.jsonl"
     path.write_text(path.read_text()[:-20])
-    code, told = run("gsm8k", "--check", "--data-dir", str(made))
-    assert code == 2 and "Line 48 of" in told
+    code, output = run("gsm8k", "--check", "--data-dir", str(folder))
+    assert code == 2 and "Line 48 of" in output
 
 
 def test_files_that_are_not_on_record_are_named(tmp_path: Path) -> None:
-    made = lookalike.write(tmp_path, "cr")
-    (made / "cr" / "mine.txt").write_text("x")
-    (made / "cr" / "LICENSE").write_text("x")
-    assert tasks.check("cr", made).others == ("mine.txt",)
+    folder = lookalike.write(tmp_path, "cr")
+    (folder / "cr" / "mine.txt").write_text("x")
+    (folder / "cr" / "LICENSE").write_text("x")
+    assert tasks.check("cr", folder).others == ("mine.txt",)
 
 
 def test_the_list_names_sizes_licence_metrics_and_what_is_here(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FOREWORD_DATA", raising=False)
-    code, told = run("--json", "--data-dir", str(root))
-    listed = {one["name"]: one for one in json.loads(told)}
+    code, output = run("--json", "--data-dir", str(root))
+    listed = {task["name"]: task for task in json.loads(output)}
     assert code == 0 and set(listed) == set(tasks.names())
-    for one in listed.values():
-        assert one["ready"] and one["metrics"] and one["summary"]
-        assert one["where"] == "made here" or (one["licence"] and one["splits"] and one["download"])
-    dart = {one["split"]: one for one in listed["dart"]["splits"]}
+    for task in listed.values():
+        assert task["ready"] and task["metrics"] and task["summary"]
+        assert task["where"] == "made here" or (task["licence"] and task["splits"] and task["download"])
+    dart = {split["split"]: split for split in listed["dart"]["splits"]}
     assert dart["train"]["official"] == 30526 and dart["test"]["file"] == "dart-v1.1.1-full-test.xml"
-    code, told = run("dart")
-    assert code == 0 and "train 30,526, dev 2,768, test 5,097 entries" in told and "to be downloaded" in told
+    code, output = run("dart")
+    assert code == 0 and "train 30,526, dev 2,768, test 5,097 entries" in output and "to be downloaded" in output
     assert run("dartt")[0] != 0
     assert run("--check", "--examples")[0] != 0
 
 
 def test_the_examples_flag_prints_the_page_of_a_task(root: Path) -> None:
-    code, told = run("gsm8k", "--examples", "--data-dir", str(root))
-    assert code == 0 and "## gsm8k" in told and "Solve the problem and give the final number." in told
+    code, output = run("gsm8k", "--examples", "--data-dir", str(root))
+    assert code == 0 and "## gsm8k" in output and "Solve the problem and give the final number." in output
 
 
-def asked(name: str, *words: str) -> Example:
-    return Example(name, {f"f{k}": one for k, one in enumerate(words)}, ("x",))
+def example_of(name: str, *words: str) -> Example:
+    return Example(name, {f"f{k}": word for k, word in enumerate(words)}, ("x",))
 
 
 def test_leaks_are_exact_alike_or_near() -> None:
     train = [
-        asked("t1", "What is the Time, in Rome?", "clock"),
-        asked("t2", "one two three four five six seven eight nine ten", "a b"),
+        example_of("t1", "What is the Time, in Rome?", "clock"),
+        example_of("t2", "one two three four five six seven eight nine ten", "a b"),
     ]
     scored = [
-        asked("s1", "What is the Time, in Rome?", "clock"),
-        asked("s2", "what is the time in rome", "Clock!"),
-        asked("s3", "ten two three four five six seven eight nine one zero", "a b"),
-        asked("s4", "one two three four five six seven eight nine ten", "c d"),
-        asked("s5", "what is the time in paris", "clock"),
+        example_of("s1", "What is the Time, in Rome?", "clock"),
+        example_of("s2", "what is the time in rome", "Clock!"),
+        example_of("s3", "ten two three four five six seven eight nine one zero", "a b"),
+        example_of("s4", "one two three four five six seven eight nine ten", "c d"),
+        example_of("s5", "what is the time in paris", "clock"),
     ]
     assert leaks(train, scored) == [Leak("s1", "t1", "exact"), Leak("s2", "t1", "alike"), Leak("s3", "t2", "near")]
     assert leaks([], scored) == [] and leaks(train, []) == []
@@ -184,24 +186,29 @@ def test_no_near_pair_is_missed() -> None:
         base = list(rng.choice(bases))
         for _ in range(rng.randrange(4)):
             base[rng.randrange(20)] = rng.choice(words)
-        return asked(name, " ".join(base), rng.choice(("u v", "u w")))
+        return example_of(name, " ".join(base), rng.choice(("u v", "u w")))
 
     train, scored = [near(f"t{n}") for n in range(120)], [near(f"s{n}") for n in range(60)]
-    found = {one.scored for one in leaks(train, scored)}
+    leaked = {leak.scored for leak in leaks(train, scored)}
 
-    def overlap(one: Example, two: Example) -> float:
-        sets = [(set(a.split()), set(b.split())) for a, b in zip(one.fields.values(), two.fields.values(), strict=True)]
+    def overlap(first: Example, second: Example) -> float:
+        sets = [
+            (set(a.split()), set(b.split())) for a, b in zip(first.fields.values(), second.fields.values(), strict=True)
+        ]
         return min(len(a & b) / len(a | b) for a, b in sets)
 
-    expected = {one.id for one in scored if max(overlap(one, other) for other in train) >= NEAR}
-    assert found == expected and 5 < len(expected) < 60
+    expected = {example.id for example in scored if max(overlap(example, other) for other in train) >= NEAR}
+    assert leaked == expected and 5 < len(expected) < 60
 
 
 def test_retrieval_never_shows_an_exact_leak() -> None:
     from foreword.prompts.retrieve import make
 
-    train = [asked("t1", "the same question", "x"), asked("t2", "another one", "y")]
-    assert [one.example.id for one in make("bm25", train).find(asked("s1", "the same question", "x"), 2)] == ["t2"]
+    train = [example_of("t1", "the same question", "x"), example_of("t2", "another one", "y")]
+    assert [
+        demonstration.example.id
+        for demonstration in make("bm25", train).find(example_of("s1", "the same question", "x"), 2)
+    ] == ["t2"]
 
 
 DAMAGE = [
@@ -299,48 +306,48 @@ DAMAGE = [
 
 
 @pytest.mark.parametrize(
-    ("name", "file", "damage", "words"), DAMAGE, ids=[f"{one[0]}-{k}" for k, one in enumerate(DAMAGE)]
+    ("name", "file", "damage", "words"), DAMAGE, ids=[f"{case[0]}-{k}" for k, case in enumerate(DAMAGE)]
 )
 def test_damage_is_named_by_file_line_and_field(tmp_path: Path, name, file, damage, words) -> None:  # type: ignore[no-untyped-def]
-    made = lookalike.write(tmp_path, file.split("/")[0])
-    tasks.load(name, made)
-    path = made / file
+    folder = lookalike.write(tmp_path, file.split("/")[0])
+    tasks.load(name, folder)
+    path = folder / file
     path.write_text(damage(path.read_text()))
     with pytest.raises(ForewordError, match=words) as caught:
-        tasks.load(name, made)
+        tasks.load(name, folder)
     assert "\n" not in str(caught.value) and str(caught.value).endswith((".", ". "))
 
 
 def test_a_database_that_is_none_is_named(tmp_path: Path) -> None:
-    made = lookalike.write(tmp_path, "spider")
-    path = made / "spider/database/shop/shop.sqlite"
+    folder = lookalike.write(tmp_path, "spider")
+    path = folder / "spider/database/shop/shop.sqlite"
     before = path.read_bytes()
-    tasks.load("spider-with-cells", made)
-    assert path.read_bytes() == before and sorted(one.name for one in path.parent.iterdir()) == ["shop.sqlite"]
+    tasks.load("spider-with-cells", folder)
+    assert path.read_bytes() == before and sorted(file.name for file in path.parent.iterdir()) == ["shop.sqlite"]
     path.write_bytes(b"this is no database at all, but a line of text" * 40)
     with pytest.raises(
         ForewordError,
         match=r"column 'Name' of the table 'Seller' in .*shop.sqlite cannot be read \(file is not a database\)",
     ):
-        tasks.load("spider-with-cells", made)
+        tasks.load("spider-with-cells", folder)
     path.unlink()
     sqlite3.connect(path).close()
     with pytest.raises(ForewordError, match="no such table"):
-        tasks.load("spider-with-cells", made)
+        tasks.load("spider-with-cells", folder)
     path.unlink()
     with pytest.raises(ForewordError, match=r"There is no database .*shop.sqlite"):
-        tasks.load("spider-with-cells", made)
+        tasks.load("spider-with-cells", folder)
 
 
 def test_a_gzip_that_breaks_off_is_named(tmp_path: Path) -> None:
-    made = lookalike.write(tmp_path, "mrqa", "squad")
-    path = made / "mrqa/RACE.jsonl.gz"
+    folder = lookalike.write(tmp_path, "mrqa", "squad")
+    path = folder / "mrqa/RACE.jsonl.gz"
     path.write_bytes(path.read_bytes()[:-12])
     with pytest.raises(ForewordError, match=r"RACE.jsonl.gz is not a whole gzip file"):
-        tasks.load("mrqa-race", made)
+        tasks.load("mrqa-race", folder)
     path.write_bytes(gzip.compress(b'{"header": {}}\n{"context": "x", "qas": [{"question"\n'))
     with pytest.raises(ForewordError, match=r"Line 2 of .*RACE.jsonl.gz is not JSON"):
-        tasks.load("mrqa-race", made)
+        tasks.load("mrqa-race", folder)
 
 
 def test_a_logicnlg_table_without_a_header_is_named(tmp_path: Path) -> None:

@@ -44,15 +44,17 @@ def loaded(name: str) -> Task:
 def test_the_official_layout_of_every_task_is_read(name: str) -> None:
     task = loaded(name)
     assert tasks.about(name, root()).ready
-    ids = [one.id for split in SPLITS for one in task.split(split)]
+    ids = [example.id for split in SPLITS for example in task.split(split)]
     assert len(set(ids)) == len(ids) and all(task.split(split) for split in SPLITS)
     assert all(
-        one.targets and all(target.strip() for target in one.targets) for split in SPLITS for one in task.split(split)
+        example.targets and all(target.strip() for target in example.targets)
+        for split in SPLITS
+        for example in task.split(split)
     )
     assert task.metrics == tuple(tasks.module(name).METRICS) and tasks.module(name).LICENCE
     assert not any("absent" in note for note in task.notes), "the look-alikes have the official files"
-    assert {one.question for one in task.train}.isdisjoint(
-        one.question for split in SPLITS[1:] for one in task.split(split)
+    assert {example.question for example in task.train}.isdisjoint(
+        example.question for split in SPLITS[1:] for example in task.split(split)
     )
 
 
@@ -68,13 +70,14 @@ def other(examples: tuple[Example, ...], place: int) -> str:
 
 def scored(task: Task, name: str) -> tuple[float, float]:
     """(the references against themselves, the references of others)."""
-    given, best = task.test, [one.targets[0] for one in task.test]
-    worst = [other(given, k) for k in range(len(given))]
+    examples, best = task.test, [example.targets[0] for example in task.test]
+    worst = [other(examples, k) for k in range(len(examples))]
     if name == "wsc":  # where the referent is not the one meant, naming nobody is right
         best, worst = (
-            [one.targets[0] if one.facts["label"] == which else "nobody" for one in given] for which in (1, 0)
+            [example.targets[0] if example.facts["label"] == which else "nobody" for example in examples]
+            for which in (1, 0)
         )
-    references, facts = [one.targets for one in given], [one.facts for one in given]
+    references, facts = [example.targets for example in examples], [example.facts for example in examples]
     return metric(name).score(best, references, facts), metric(name).score(worst, references, facts)
 
 
@@ -106,13 +109,13 @@ def test_the_same_on_real_files(name: str) -> None:
 
 
 def test_the_page_of_tasks_is_current() -> None:
-    made = page(tasks.names(), root())
+    generated = page(tasks.names(), root())
     written = (ROOT / "docs" / "tasks.md").read_text(encoding="utf-8")
-    assert made == written, "docs/tasks.md is not current: python tests/lookalike.py"
+    assert generated == written, "docs/tasks.md is not current: python tests/lookalike.py"
     for name in tasks.names():
-        part = made.split(f"\n## {name}\n")[1].split("\n## ")[0]
-        for one in loaded(name).test[:3]:
-            assert loaded(name).template.ask(one) + loaded(name).template.reply(one.targets[0]) in part
+        part = generated.split(f"\n## {name}\n")[1].split("\n## ")[0]
+        for example in loaded(name).test[:3]:
+            assert loaded(name).template.ask(example) + loaded(name).template.reply(example.targets[0]) in part
 
 
 def by_id(name: str, split: str, which: int = 0) -> Example:
@@ -120,17 +123,17 @@ def by_id(name: str, split: str, which: int = 0) -> Example:
 
 
 def test_totto_shows_highlighted_cells_with_the_headers_over_and_left_of_them() -> None:
-    one = by_id("totto", "test")
-    year, made, place = "1900", *[cell.split()[0] for cell in one.fields["table"].split("<cell> ")[1:]]
-    page_title = one.facts["table_page_title"]
+    example = by_id("totto", "test")
+    year, work, place = "1900", *[cell.split()[0] for cell in example.fields["table"].split("<cell> ")[1:]]
+    page_title = example.facts["table_page_title"]
     head = "<col_header> Work </col_header> <row_header> 1900 </row_header> </cell>"
-    assert one.fields["table"] == (
+    assert example.fields["table"] == (
         f"<page_title> {page_title} </page_title> <section_title> Works </section_title> <table> "
-        f"<cell> {made} {head} <cell> {place} {head} </table>"
+        f"<cell> {work} {head} <cell> {place} {head} </table>"
     )
-    assert len(one.targets) == 2 and year in one.targets[0]
+    assert len(example.targets) == 2 and year in example.targets[0]
     assert all(len(row.targets) == 1 and not row.facts for row in loaded("totto").train)
-    assert Counter(one.subset for one in loaded("totto").test) == {"overlap": 4, "nonoverlap": 4}
+    assert Counter(example.subset for example in loaded("totto").test) == {"overlap": 4, "nonoverlap": 4}
 
 
 def test_totto_keeps_a_sentence_that_two_annotators_wrote(tmp_path: Path) -> None:
@@ -145,8 +148,8 @@ def test_totto_keeps_a_sentence_that_two_annotators_wrote(tmp_path: Path) -> Non
 
 
 def test_webnlg_tells_seen_categories_from_unseen_ones() -> None:
-    assert Counter(one.subset for one in loaded("webnlg").test) == {"seen": 6, "unseen": 2}
-    assert not any(one.facts for split in ("train", "dev") for one in loaded("webnlg").split(split))
+    assert Counter(example.subset for example in loaded("webnlg").test) == {"seen": 6, "unseen": 2}
+    assert not any(example.facts for split in ("train", "dev") for example in loaded("webnlg").split(split))
 
 
 def test_totto_headers_are_found_by_columns_not_by_places() -> None:
@@ -180,10 +183,10 @@ def test_dart_reads_xml_as_json(tmp_path: Path) -> None:
     from_xml = tasks.load("dart", tmp_path).test
     whole = [
         {
-            "tripleset": [cells.split(" : ") for cells in one.fields["input"].split(" | ")],
-            "annotations": [{"text": t} for t in one.targets],
+            "tripleset": [cells.split(" : ") for cells in example.fields["input"].split(" | ")],
+            "annotations": [{"text": t} for t in example.targets],
         }
-        for one in from_xml
+        for example in from_xml
     ]
     (folder / "dart-v1.1.1-full-test.xml").unlink()
     (folder / "dart-v1.1.1-full-test.json").write_text(json.dumps(whole))
@@ -191,10 +194,10 @@ def test_dart_reads_xml_as_json(tmp_path: Path) -> None:
 
 
 def test_logic2text_in_both_layouts(tmp_path: Path) -> None:
-    one = by_id("logic2text", "test")
-    assert one.fields["logic"].startswith("eq { count {") and one.facts["logic_str"] == one.fields["logic"]
-    assert one.fields["table"].startswith("Caption: ") and one.fields["table"].endswith(" | place, sold")
-    assert " ; structured knowledge: Caption: " in loaded("logic2text").template.ask(one)
+    example = by_id("logic2text", "test")
+    assert example.fields["logic"].startswith("eq { count {") and example.facts["logic_str"] == example.fields["logic"]
+    assert example.fields["table"].startswith("Caption: ") and example.fields["table"].endswith(" | place, sold")
+    assert " ; structured knowledge: Caption: " in loaded("logic2text").template.ask(example)
     folder = tmp_path / "logic2text"
     (folder / "all_csv").mkdir(parents=True)
     (folder / "all_csv" / "t.csv").write_text("place#sold#year\nArden#3#1900\nKelso#5#1901\n")
@@ -231,11 +234,11 @@ def test_spider_with_and_without_cell_values() -> None:
 
 
 def test_spider_gives_each_level_of_hardness_its_score() -> None:
-    assert {one.subset for one in loaded("spider").test} <= {"easy", "medium", "hard", "extra"}
+    assert {example.subset for example in loaded("spider").test} <= {"easy", "medium", "hard", "extra"}
     if not DATA.is_dir():
         pytest.skip("the real files are not here")
-    found = Counter(one.subset for one in tasks.load("spider", DATA).test)
-    assert found == {"easy": 248, "medium": 446, "hard": 174, "extra": 166}
+    counts = Counter(example.subset for example in tasks.load("spider", DATA).test)
+    assert counts == {"easy": 248, "medium": 446, "hard": 174, "extra": 166}
 
 
 def test_cell_values_are_whole_words_and_never_common_ones() -> None:
@@ -249,20 +252,24 @@ def test_cell_values_are_whole_words_and_never_common_ones() -> None:
 
 def test_t5_wording_of_the_reading_tasks() -> None:
     multirc = by_id("multirc", "test")
-    asked = loaded("multirc").template.ask(multirc)
-    assert asked.startswith("question: What is told? answer: ") and " paragraph: Sent 1: " in asked and "<" not in asked
+    question = loaded("multirc").template.ask(multirc)
+    assert (
+        question.startswith("question: What is told? answer: ")
+        and " paragraph: Sent 1: " in question
+        and "<" not in question
+    )
     assert multirc.choices == ("False", "True") and multirc.group
-    assert len({one.group for one in loaded("multirc").test}) * 2 == len(loaded("multirc").test)
+    assert len({example.group for example in loaded("multirc").test}) * 2 == len(loaded("multirc").test)
     record = by_id("record", "test")
-    asked = loaded("record").template.ask(record)
-    assert asked.startswith("query: In case 0 @placeholder began. entities: ") and "@highlight" not in asked
+    question = loaded("record").template.ask(record)
+    assert question.startswith("query: In case 0 @placeholder began. entities: ") and "@highlight" not in question
     assert record.fields["passage"].endswith("spoke first") and record.targets == tuple(sorted(record.targets))
-    assert len(record.targets) == 2 and all(len(one.targets) == 1 for one in loaded("record").train)
-    assert any(one.id.endswith(".2") for one in loaded("record").train), "one train row per gold answer"
+    assert len(record.targets) == 2 and all(len(example.targets) == 1 for example in loaded("record").train)
+    assert any(example.id.endswith(".2") for example in loaded("record").train), "one train row per gold answer"
     wsc = by_id("wsc", "test")
     assert " because *she* asked" in wsc.fields["text"] and len(loaded("wsc").test) == 12
-    assert {one.facts["label"] for one in loaded("wsc").test} == {0, 1}
-    assert {one.facts["label"] for one in loaded("wsc").train} == {1}, "trained on right referents only"
+    assert {example.facts["label"] for example in loaded("wsc").test} == {0, 1}
+    assert {example.facts["label"] for example in loaded("wsc").train} == {1}, "trained on right referents only"
     squad = by_id("squad", "test")
     assert squad.fields["question"] == "When did it happen ?" and ' left " ' in squad.fields["context"]
     assert by_id("mrqa-race", "test").fields["context"].startswith("[ PAR ] Note 0")
@@ -290,7 +297,9 @@ def test_highlight_marks_and_padding_as_t5_has_them() -> None:
 def test_passages_stay_in_one_split() -> None:
     for name, field in (("squad", "context"), ("multirc", "paragraph"), ("record", "passage")):
         task = loaded(name)
-        assert {one.fields[field] for one in task.train}.isdisjoint(one.fields[field] for one in task.dev), name
+        assert {example.fields[field] for example in task.train}.isdisjoint(
+            example.fields[field] for example in task.dev
+        ), name
 
 
 def test_glue_rows_with_a_missing_cell_are_left_out() -> None:

@@ -31,38 +31,38 @@ def fresh(family: str) -> Backbone:
 def plain_logits(model: Any) -> Tensor:
     """The model's own pass over ids, whatever foreword has put into it."""
     ids = torch.tensor([tiny.ids(9, "plain"), tiny.ids(9, "other")])
-    given = {"decoder_input_ids": ids} if model.config.is_encoder_decoder else {}
+    decoder_inputs = {"decoder_input_ids": ids} if model.config.is_encoder_decoder else {}
     with torch.no_grad():
-        return model(input_ids=ids, **given).logits  # type: ignore[no-any-return]
+        return model(input_ids=ids, **decoder_inputs).logits  # type: ignore[no-any-return]
 
 
-def calls(one: Backbone, count: int) -> list[Callable[[], Any]]:
+def calls(backbone: Backbone, count: int) -> list[Callable[[], Any]]:
     """Losses with their gradients (with and without activation checkpointing), scores, answers and plain passes, mixed by a seed."""
     rng = Random("calls")
-    softs = [tiny.soft(one, 1 + seed, seed) for seed in range(4)]
+    softs = [tiny.soft(backbone, 1 + seed, seed) for seed in range(4)]
     rows = [tiny.rows(2 + seed, seed=f"call {seed}", longest=6) for seed in range(4)]
-    asked = [tiny.rows(2 + seed, seed=f"call {seed}", longest=6, answer=0) for seed in range(4)]
+    questions = [tiny.rows(2 + seed, seed=f"call {seed}", longest=6, answer=0) for seed in range(4)]
 
     def loss(soft: Tensor, which: int, checkpointing: bool) -> list[float]:
         start = soft.clone().requires_grad_(True)
-        with one.activation_checkpointing(checkpointing):
-            value, _ = one.loss(start, rows[which])
+        with backbone.activation_checkpointing(checkpointing):
+            value, _ = backbone.loss(start, rows[which])
             (grad,) = torch.autograd.grad(value, start)
         return [float(value), *grad.flatten().tolist()]
 
-    made: list[Callable[[], Any]] = []
+    work: list[Callable[[], Any]] = []
     for _ in range(count):
         soft, which, kind = softs[rng.randrange(4)], rng.randrange(4), rng.randrange(5)
         assert soft is not None
         if kind < 2:
-            made.append(lambda soft=soft, which=which, kind=kind: loss(soft, which, kind == 1))
+            work.append(lambda soft=soft, which=which, kind=kind: loss(soft, which, kind == 1))
         elif kind == 2:
-            made.append(lambda soft=soft, which=which: one.score(soft, rows[which]))
+            work.append(lambda soft=soft, which=which: backbone.score(soft, rows[which]))
         elif kind == 3:
-            made.append(lambda soft=soft, which=which: one.generate(soft, asked[which], 4))
+            work.append(lambda soft=soft, which=which: backbone.generate(soft, questions[which], 4))
         else:
-            made.append(lambda: plain_logits(one.model).flatten().tolist())
-    return made
+            work.append(lambda: plain_logits(backbone.model).flatten().tolist())
+    return work
 
 
 def assert_equal(result: Any, expected: Any) -> None:
@@ -76,32 +76,32 @@ def assert_equal(result: Any, expected: Any) -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_four_threads_compute_what_one_does(family: str) -> None:
     before = plain_logits(tiny.model(family))
-    one = fresh(family)
-    assert plain_logits(one.model).equal(before)
-    work = calls(one, 200)
+    backbone = fresh(family)
+    assert plain_logits(backbone.model).equal(before)
+    work = calls(backbone, 200)
     expected = [call() for call in work]
-    one.forget()
+    backbone.forget()
     with ThreadPoolExecutor(4) as threads:
         turns = [threads.submit(lambda: [call() for call in work]) for _ in range(4)]
         for turn in turns:
             for result, single in zip(turn.result(), expected, strict=True):
                 assert_equal(result, single)
-    assert plain_logits(one.model).equal(before)
-    one.close()
-    assert plain_logits(one.model).equal(before)
-    assert not any("forward" in vars(module) for module in one.model.modules())
-    assert not any(module._forward_pre_hooks for module in one.model.modules())
-    assert one.model.config._attn_implementation == tiny.model(family).config._attn_implementation
+    assert plain_logits(backbone.model).equal(before)
+    backbone.close()
+    assert plain_logits(backbone.model).equal(before)
+    assert not any("forward" in vars(module) for module in backbone.model.modules())
+    assert not any(module._forward_pre_hooks for module in backbone.model.modules())
+    assert backbone.model.config._attn_implementation == tiny.model(family).config._attn_implementation
 
 
 @pytest.mark.parametrize("family", ["llama", "bloom"])
 def test_tasks_of_one_thread_do_not_see_each_others_pass(family: str) -> None:
-    one = fresh(family)
-    work = calls(one, 24)
+    backbone = fresh(family)
+    work = calls(backbone, 24)
     expected = [call() for call in work]
 
     async def turn(call: Callable[[], Any]) -> Any:
-        with one.activation_checkpointing(True):
+        with backbone.activation_checkpointing(True):
             await asyncio.sleep(0)
             return call()
 
@@ -110,27 +110,27 @@ def test_tasks_of_one_thread_do_not_see_each_others_pass(family: str) -> None:
 
     for result, single in zip(asyncio.run(every()), expected, strict=True):
         assert_equal(result, single)
-    assert not one.checkpointing
+    assert not backbone.checkpointing
 
 
 def test_another_models_pass_is_not_its_own() -> None:
     """A model that runs inside another's pass (a draft model, a second backbone) computes what it always does."""
     outer, inner = fresh("llama"), fresh("gpt2")
-    wanted = inner.score(None, tiny.rows(3))
-    seen: list[list[float]] = []
+    expected = inner.score(None, tiny.rows(3))
+    inner_scores: list[list[float]] = []
     handle = outer.model.get_output_embeddings().register_forward_pre_hook(
-        lambda *_: seen.append(inner.score(None, tiny.rows(3)))
+        lambda *_: inner_scores.append(inner.score(None, tiny.rows(3)))
     )
     outer.loss(tiny.soft(outer, 3), tiny.rows(2))
     handle.remove()
-    assert seen and all(scores == pytest.approx(wanted, rel=1e-6) for scores in seen)
+    assert inner_scores and all(scores == pytest.approx(expected, rel=1e-6) for scores in inner_scores)
 
 
 def test_two_backbones_of_one_model_and_a_copy() -> None:
     model = copy.deepcopy(tiny.model("llama"))
     before = plain_logits(model)
     first, second = wrap("a", model, tiny.tokenizer()), wrap("b", model, tiny.tokenizer(True))
-    wanted = second.score(None, tiny.rows(3))
+    expected = second.score(None, tiny.rows(3))
     twin = copy.deepcopy(model)
     wrap("twin", twin, tiny.tokenizer()).close()
     assert not any("forward" in vars(module) or module._forward_pre_hooks for module in twin.modules())
@@ -140,22 +140,22 @@ def test_two_backbones_of_one_model_and_a_copy() -> None:
     pickle.dumps(model.config)
     first.close()
     first.close()
-    assert second.score(None, tiny.rows(3)) == wanted
+    assert second.score(None, tiny.rows(3)) == expected
     with pytest.raises(ForewordError, match="was closed; load the model again"):
         first.score(None, tiny.rows(3))
     with second:
         pass
     assert plain_logits(model).equal(before)
-    assert wrap("c", model, tiny.tokenizer(True)).score(None, tiny.rows(3)) == wanted
+    assert wrap("c", model, tiny.tokenizer(True)).score(None, tiny.rows(3)) == expected
 
 
 def test_a_failure_leaves_the_model_as_it_was() -> None:
-    one = fresh("llama")
-    before = plain_logits(one.model)
+    backbone = fresh("llama")
+    before = plain_logits(backbone.model)
     with pytest.raises((RuntimeError, ForewordError)):
-        one.loss(torch.zeros(3, one.hidden + 1), tiny.rows(2))
-    assert plain_logits(one.model).equal(before)
-    assert one.model.config._attn_implementation != "foreword"
+        backbone.loss(torch.zeros(3, backbone.hidden + 1), tiny.rows(2))
+    assert plain_logits(backbone.model).equal(before)
+    assert backbone.model.config._attn_implementation != "foreword"
 
 
 def test_models_are_loaded_in_several_threads_at_once(tmp_path: Path) -> None:

@@ -43,12 +43,12 @@ def tuning_of(name: str, **settings: Any) -> Tuning:
     return tuning_for(run, name)
 
 
-def run(name: str, folder: Path, backbone: Backbone, **given: Any) -> tuple[Backbone, Tuned]:
+def run(name: str, folder: Path, backbone: Backbone, **options: Any) -> tuple[Backbone, Tuned]:
     """Train on the rows above, scored by the loss over the same rows."""
-    tuning = given.pop("tuning", None) or tuning_of(name)
-    score = given.pop("score", lambda answering: dev_loss(answering, rows_of(), 8))
+    tuning = options.pop("tuning", None) or tuning_of(name)
+    score = options.pop("score", lambda answering: dev_loss(answering, rows_of(), 8))
     setup = Setup(backbone, tuning, 3, InitSource())
-    return train(TRAINABLES[name], setup, rows_of(), score, folder=folder, **given)
+    return train(TRAINABLES[name], setup, rows_of(), score, folder=folder, **options)
 
 
 def loss_of(answering: Backbone, tuned: Tuned) -> float:
@@ -56,9 +56,9 @@ def loss_of(answering: Backbone, tuned: Tuned) -> float:
     return dev_loss(answering, rows_of(), 8)(tuned.best.get("prompt"))
 
 
-def same(one: tuple[Backbone, Tuned], other: tuple[Backbone, Tuned]) -> bool:
+def same(first: tuple[Backbone, Tuned], second: tuple[Backbone, Tuned]) -> bool:
     """Whether two trainings came to the identical result."""
-    (answering, tuned), (again, also) = one, other
+    (answering, tuned), (again, also) = first, second
     equal = tuned.best.keys() == also.best.keys() and all(
         torch.equal(value, also.best[key]) for key, value in tuned.best.items()
     )
@@ -126,12 +126,18 @@ def test_the_setting_that_it_names_is_its_rate_and_no_other_ones(name: str) -> N
 
 @each
 def test_settings_of_others_change_nothing_of_it(name: str) -> None:
-    given: dict[str, Any] = {"prompt_length": 9, "init": "text", "init_text": "a b", "place": "front", "mlp_width": 3}
-    given["reparameterisation"] = "mlp"
-    tuning = tuning_for(Run.model_validate({"model": "m", "tuning": given | {"max_steps": 7}}), name)
+    settings: dict[str, Any] = {
+        "prompt_length": 9,
+        "init": "text",
+        "init_text": "a b",
+        "place": "front",
+        "mlp_width": 3,
+    }
+    settings["reparameterisation"] = "mlp"
+    tuning = tuning_for(Run.model_validate({"model": "m", "tuning": settings | {"max_steps": 7}}), name)
     plain = tuning_for(Run.model_validate({"model": "m", "tuning": {"max_steps": 7}}), name)
-    read = {key for key in given if getattr(tuning, key) != getattr(plain, key)}
-    assert read == given.keys() & TRAINABLES[name].settings and tuning.max_steps == 7
+    read = {key for key in settings if getattr(tuning, key) != getattr(plain, key)}
+    assert read == settings.keys() & TRAINABLES[name].settings and tuning.max_steps == 7
 
 
 @each
@@ -233,9 +239,9 @@ def test_its_flops_are_those_of_the_plain_computation(name: str, family: str) ->
     with FlopCounterMode(display=False) as step:
         torch.autograd.grad(computed(), list(training.named.values()), allow_unused=True)
     ratio = step.get_total_flops() / forward.get_total_flops()
-    wanted = entry.flops(backbone) / (2 * backbone.parameters)
+    expected = entry.flops(backbone) / (2 * backbone.parameters)
     spared = 0.2 if name == "lora" else 0.01  # of so few layers the first, into which no gradient goes, is a large part
-    assert wanted * (1 - spared) <= ratio <= wanted * 1.01
+    assert expected * (1 - spared) <= ratio <= expected * 1.01
 
 
 @each
@@ -247,9 +253,9 @@ def test_it_keeps_what_it_says(name: str, tmp_path: Path) -> None:
         return
     artifact = entry.artifact(tuned.best, Provenance(backbone="tiny", fingerprint=backbone.fingerprint))
     store.save(artifact, tmp_path / "kept")
-    kept = store.load(tmp_path / "kept")
-    assert kept.digest == artifact.digest
-    assert dev_loss(backbone, rows_of(), 8)(kept.values) == loss_of(answering, tuned)
+    loaded = store.load(tmp_path / "kept")
+    assert loaded.digest == artifact.digest
+    assert dev_loss(backbone, rows_of(), 8)(loaded.values) == loss_of(answering, tuned)
 
 
 def test_every_entry_is_a_trainable() -> None:

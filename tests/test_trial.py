@@ -21,7 +21,7 @@ from foreword.prompts.methods import parse
 from foreword.prompts.retrieve import RETRIEVERS
 from foreword.prompts.soft_prompt import SoftPrompt
 from foreword.results.record import Record
-from foreword.study import trial
+from foreword.study import trial as trial_module
 from foreword.study.spec import Spec
 from foreword.study.trial import Trial
 from foreword.util.errors import ForewordError
@@ -33,33 +33,35 @@ SYLLABLES = ("ba", "lo", "ri", "tem", "na", "sho", "ku", "der", "fin", "ost")
 
 @functools.cache
 def task(choices: tuple[str, ...] = ()) -> Task:
-    made = []
+    examples = []
     for index in range(36):
         words = [SYLLABLES[(index * 3 + place * place) % 10] for place in range(2 + index % 4)]
         text = f"{' '.join(words)} {index}"
         target = choices[index % len(choices)] if choices else words[-1]
-        made.append(Example(f"e{index}", {"input": text}, (target,), choices))
+        examples.append(Example(f"e{index}", {"input": text}, (target,), choices))
     template = Template(instruction="Say the last word.", question="Input: {input}\nOutput:")
-    return Task("toy", tuple(made[:24]), tuple(made[24:30]), tuple(made[30:]), template, ("exact_match", "token_f1"))
+    return Task(
+        "toy", tuple(examples[:24]), tuple(examples[24:30]), tuple(examples[30:]), template, ("exact_match", "token_f1")
+    )
 
 
-def spec(label: str, seed: int = 0, **given: Any) -> Spec:
+def spec(label: str, seed: int = 0, **options: Any) -> Spec:
     row = parse(label, shots=1, retriever="bm25", retrievers=list(RETRIEVERS))
-    return Spec(label, row, seed, given.pop("tuning", TUNING), given.pop("longest", 4), **given)
+    return Spec(label, row, seed, options.pop("tuning", TUNING), options.pop("longest", 4), **options)
 
 
-def make(family: str, label: str, out: Path, seed: int = 0, toy: Task | None = None, **given: Any) -> Trial:
-    return Trial(spec(label, seed, **given), tiny.backbone(family), toy or task(), out)
+def make(family: str, label: str, out: Path, seed: int = 0, toy: Task | None = None, **options: Any) -> Trial:
+    return Trial(spec(label, seed, **options), tiny.backbone(family), toy or task(), out)
 
 
 @pytest.mark.parametrize("family", ["llama", "t5"])
 @pytest.mark.parametrize("label", LABELS)
 def test_every_method_leaves_a_whole_record(family: str, label: str, tmp_path: Path) -> None:
-    one = make(family, label, tmp_path)
-    record = one.run()
-    row, toy = one.spec.method, task()
+    trial = make(family, label, tmp_path)
+    record = trial.run()
+    row, toy = trial.spec.method, task()
     assert [answer.id for answer in record.answers] == [example.id for example in toy.test]
-    assert record.key == one.key and one.path.is_file() and Record.read(one.path) == record
+    assert record.key == trial.key and trial.path.is_file() and Record.read(trial.path) == record
     assert (record.label, record.method, record.task) == (label, label.split(":")[0], "toy")
     assert record.primary == "exact_match" and set(record.scores) == {"exact_match", "token_f1"}
     assert record.deterministic == (not row.random())
@@ -79,9 +81,9 @@ def test_every_method_leaves_a_whole_record(family: str, label: str, tmp_path: P
     assert record.costs.prefix_tokens == pytest.approx(np.mean([answer.prefix_tokens for answer in record.answers]))
     assert record.costs.prefix_tokens >= (3 if row.soft else 0) + (1 if row.demonstrations != "none" else 0)
     assert record.costs.seconds_per_answer > 0
-    assert record.costs.trainable_parameters == (3 * one.backbone.hidden if row.soft else 0)
+    assert record.costs.trainable_parameters == (3 * trial.backbone.hidden if row.soft else 0)
     assert (record.costs.train_seconds > 0) == row.soft == bool(record.curve) == bool(record.prompt)
-    assert record.fingerprints["backbone"] == one.backbone.fingerprint
+    assert record.fingerprints["backbone"] == trial.backbone.fingerprint
     assert record.versions["torch"] != "absent" and record.hardware and record.metric_signatures["exact_match"]
     assert not (tmp_path / "work").exists() or not list((tmp_path / "work").iterdir())
 
@@ -96,30 +98,32 @@ def test_choices_are_answered_by_choices(tmp_path: Path) -> None:
 def test_a_second_run_computes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = {label: make("llama", label, tmp_path).run() for label in ("zero", "ipt")}
 
-    def never(*given: object, **more: object) -> None:
+    def never(*arguments: object, **more: object) -> None:
         raise AssertionError("computed again")
 
     for name in ("train", "predict", "make"):
-        monkeypatch.setattr(trial, name, never)
+        monkeypatch.setattr(trial_module, name, never)
     for label, record in first.items():
-        one = make("llama", label, tmp_path)
-        before = one.path.read_bytes()
-        assert one.run() == record
-        assert one.path.read_bytes() == before
+        trial = make("llama", label, tmp_path)
+        before = trial.path.read_bytes()
+        assert trial.run() == record
+        assert trial.path.read_bytes() == before
 
 
 def test_a_record_written_twice_is_the_same_bytes(tmp_path: Path) -> None:
-    one = make("llama", "icl", tmp_path)
-    record = one.run()
+    trial = make("llama", "icl", tmp_path)
+    record = trial.run()
     record.write(tmp_path / "again.json")
     Record.read(tmp_path / "again.json").write(tmp_path / "and again.json")
-    assert (tmp_path / "again.json").read_bytes() == one.path.read_bytes() == (tmp_path / "and again.json").read_bytes()
+    assert (
+        (tmp_path / "again.json").read_bytes() == trial.path.read_bytes() == (tmp_path / "and again.json").read_bytes()
+    )
 
 
 def plain(record: Record) -> dict[str, Any]:
     """All of a record but its stop-watch readings."""
-    kept = {name: value for name, value in vars(record).items() if name != "costs"}
-    return kept | {"prefix": record.costs.prefix_tokens, "trained": record.costs.trainable_parameters}
+    fields = {name: value for name, value in vars(record).items() if name != "costs"}
+    return fields | {"prefix": record.costs.prefix_tokens, "trained": record.costs.trainable_parameters}
 
 
 @pytest.mark.parametrize("label", ["icl:random", "ipt", "zero"])
@@ -141,11 +145,11 @@ def test_a_kill_at_any_moment_changes_nothing(family: str, moment: tuple[str, in
         if what.endswith(moment[0]) and done == moment[1]:
             raise Killed
 
-    one = make(family, "ipt", tmp_path / "killed")
+    trial = make(family, "ipt", tmp_path / "killed")
     with pytest.raises(Killed):
-        Trial(one.spec, one.backbone, one.task, one.out, progress=progress).run()
-    assert one.finished() is None
-    assert plain(one.run()) == plain(whole)
+        Trial(trial.spec, trial.backbone, trial.task, trial.out, progress=progress).run()
+    assert trial.finished() is None
+    assert plain(trial.run()) == plain(whole)
     saved = [store.load(tmp_path / name / whole.prompt) for name in ("whole", "killed")]
     assert saved[0].digest == saved[1].digest
 
@@ -159,9 +163,9 @@ def test_a_saved_prompt_answers_as_its_trial_did(tmp_path: Path) -> None:
     still = TUNING.model_copy(update={"max_steps": 0})
     again = make("llama", "ipt", tmp_path, start_prompt=prompt, tuning=still)
     assert again.key != record.key
-    found = again.run()
-    assert [answer.output for answer in found.answers] == [answer.output for answer in record.answers]
-    assert found.scores == record.scores and found.costs.train_seconds == 0
+    repeated = again.run()
+    assert [answer.output for answer in repeated.answers] == [answer.output for answer in record.answers]
+    assert repeated.scores == record.scores and repeated.costs.train_seconds == 0
 
 
 def test_a_given_prompt_of_another_model_is_refused(tmp_path: Path) -> None:
@@ -172,11 +176,11 @@ def test_a_given_prompt_of_another_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_warm_start_starts_from_the_given_prompt(tmp_path: Path) -> None:
-    given = SoftPrompt(tiny.soft(tiny.backbone("llama"), 5), store.Provenance(backbone="x"))  # type: ignore[arg-type]
-    one = make("llama", "pt", tmp_path, start_prompt=given)
-    record = one.run()
+    prompt = SoftPrompt(tiny.soft(tiny.backbone("llama"), 5), store.Provenance(backbone="x"))  # type: ignore[arg-type]
+    trial = make("llama", "pt", tmp_path, start_prompt=prompt)
+    record = trial.run()
     assert store.load(tmp_path / record.prompt).length == 5
-    assert record.spec["given"] == given.digest
+    assert record.spec["given"] == prompt.digest
 
 
 def test_select_by_metric(tmp_path: Path) -> None:
@@ -193,9 +197,9 @@ def test_a_small_window_drops_whole_demonstrations_and_counts_them(
 ) -> None:
     roomy = make("llama", "icl:4", tmp_path / "roomy").run()
     assert roomy.dropped_demonstrations == 0
-    one = make("llama", "icl:4", tmp_path / "tight")
-    monkeypatch.setattr(one.backbone, "window", 60)
-    tight = one.run()
+    trial = make("llama", "icl:4", tmp_path / "tight")
+    monkeypatch.setattr(trial.backbone, "window", 60)
+    tight = trial.run()
     assert tight.dropped_demonstrations == sum(answer.dropped for answer in tight.answers) > 0
     for before, after in zip(roomy.answers, tight.answers, strict=True):
         assert after.shown == before.shown[after.dropped :], "the farthest go first"
@@ -204,11 +208,11 @@ def test_a_small_window_drops_whole_demonstrations_and_counts_them(
 
 
 def test_an_input_beyond_the_window_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    one = make("llama", "pt", tmp_path)
-    monkeypatch.setattr(one.backbone, "window", 12)
+    trial = make("llama", "pt", tmp_path)
+    monkeypatch.setattr(trial.backbone, "window", 12)
     with pytest.raises(ForewordError, match=r"Example 'e\d+' needs \d+ positions \(soft prompt 3\) and the model has"):
-        one.run()
-    assert one.finished() is None
+        trial.run()
+    assert trial.finished() is None
 
 
 # -- keys -----------------------------------------------------------------------------------------------------------------
@@ -226,7 +230,7 @@ def test_the_key_follows_the_contents(tmp_path: Path) -> None:
         make("llama", "ipt", tmp_path, toy=task().limited({"test": 3})),
         make("llama", "ipt", tmp_path, split="dev"),
     ]
-    keys = [one.key for one in (base, *others)]
+    keys = [trial.key for trial in (base, *others)]
     assert len(set(keys)) == len(keys)
     assert make("llama", "ipt:bm25:1", tmp_path).key == base.key, "the same row under another label is the same trial"
 
@@ -248,11 +252,11 @@ def test_a_task_without_the_split_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_damaged_record_is_refused(tmp_path: Path) -> None:
-    one = make("llama", "zero", tmp_path)
-    one.run()
-    one.path.write_text(one.path.read_text(encoding="utf-8")[:-30], encoding="utf-8")
+    trial = make("llama", "zero", tmp_path)
+    trial.run()
+    trial.path.write_text(trial.path.read_text(encoding="utf-8")[:-30], encoding="utf-8")
     with pytest.raises(ForewordError, match=r"The record at .* is damaged"):
-        one.run()
+        trial.run()
 
 
 def backbones_are_left_alone() -> list[Backbone]:
@@ -260,7 +264,7 @@ def backbones_are_left_alone() -> list[Backbone]:
 
 
 def test_trials_leave_the_backbone_as_it_was(tmp_path: Path) -> None:
-    before = [one.weights_digest() for one in backbones_are_left_alone()]
+    before = [backbone.weights_digest() for backbone in backbones_are_left_alone()]
     for family in ("llama", "t5"):
         make(family, "ipt-fixed", tmp_path).run()
-    assert [one.weights_digest() for one in backbones_are_left_alone()] == before
+    assert [backbone.weights_digest() for backbone in backbones_are_left_alone()] == before

@@ -37,7 +37,7 @@ TWO += [("lovely shop", "positive"), ("lovely shop", "negative")]
 
 
 def write(path: Path, pairs: list[tuple[str, str]]) -> Path:
-    return save_rows(path, [{"input": asked, "target": answer} for asked, answer in pairs])
+    return save_rows(path, [{"input": question, "target": answer} for question, answer in pairs])
 
 
 # -- one input, different labels ----------------------------------------------------------------------------------------
@@ -46,20 +46,20 @@ def write(path: Path, pairs: list[tuple[str, str]]) -> Path:
 def test_conflicting_test_labels_are_each_scored(tmp_path: Path) -> None:
     """Whatever label stands at an input, half of its two rows are right: 50.0 on 4, never 100.0 on 2."""
     path = write(tmp_path / "f.jsonl", TWO)
-    told = foreword(
+    document = foreword(
         "evaluate", "--model", "reference-small", "--test", path, "--choices", "positive,negative",
         "--method", "zero", "--out", tmp_path / "o", "--json",
     ).json  # fmt: skip
-    assert (told["examples"], told["metrics"]["accuracy"]["score"]) == (4, 50.0)
+    assert (document["examples"], document["metrics"]["accuracy"]["score"]) == (4, 50.0)
     assert any(
-        "4 of 4 test rows have an input that other rows give another label (2 inputs)" in n for n in told["notes"]
+        "4 of 4 test rows have an input that other rows give another label (2 inputs)" in n for n in document["notes"]
     )
 
 
 def test_rows_of_one_input_without_choices_are_one_example_and_counted(tmp_path: Path) -> None:
     pairs = [(f"question {n // 2}", f"a long answer with words {n}") for n in range(60)]
     task = task_from_files("mine", write(tmp_path / "a.jsonl", pairs))
-    assert len(task.test) == 10 and all(len(one.targets) == 2 for one in task.test)
+    assert len(task.test) == 10 and all(len(example.targets) == 2 for example in task.test)
     assert any(
         note.startswith("20 test rows ask 10 questions: the 20 rows that share an input are 10 ") for note in task.notes
     )
@@ -84,29 +84,29 @@ FORMS = [
 @pytest.mark.parametrize("retriever", ["bm25", "random", "dense"])
 def test_a_twin_in_another_form_is_never_shown(form: str, retriever: str) -> None:
     pool = [Example("t1", {"input": form}, ("yes",)), Example("t2", {"input": "What else?"}, ("no",))]
-    asked = Example("x1", {"input": FORMS[0]}, ("?",))
+    example = Example("x1", {"input": FORMS[0]}, ("?",))
 
     def encode(texts: Any) -> Any:
         import numpy as np
 
         return np.ones((len(texts), 2), dtype=np.float32)
 
-    shown = make(retriever, pool, encode=encode).find(asked, 2)
-    assert [one.example.id for one in shown] == ["t2"]
-    assert shared_questions(pool, [asked]) == 1
+    shown = make(retriever, pool, encode=encode).find(example, 2)
+    assert [demonstration.example.id for demonstration in shown] == ["t2"]
+    assert shared_questions(pool, [example]) == 1
 
 
 def test_forms_of_one_question_land_in_one_split() -> None:
     rows = [Example(f"{n}-{k}", {"input": f"{form} {n}"}, ("x",)) for n in range(20) for k, form in enumerate(FORMS)]
     for part in divided(rows, [5, 5], seed=1):
-        asked = {one.fields["input"].rpartition(" ")[2] for one in part}
-        assert len(part) == len(asked) * len(FORMS)
+        questions = {example.fields["input"].rpartition(" ")[2] for example in part}
+        assert len(part) == len(questions) * len(FORMS)
 
 
 def test_forms_are_scored_as_they_are_written() -> None:
     """Only what is equal character by character is one example: a scored row is never changed."""
     rows = [Example(str(n), {"input": form}, (str(n),)) for n, form in enumerate(FORMS)]
-    assert [one.fields["input"] for one in merged(rows)] == FORMS
+    assert [example.fields["input"] for example in merged(rows)] == FORMS
 
 
 def test_a_trailing_blank_does_not_leak_the_answer(tmp_path: Path) -> None:
@@ -127,10 +127,12 @@ def test_a_trailing_blank_does_not_leak_the_answer(tmp_path: Path) -> None:
     ]
     rows = []
     for _ in range(60):
-        asked, answer = " ".join(r.sample(names, 4)), " ".join(r.sample(names, 2))
-        rows += [(asked, answer), (asked + " ", answer)]
+        question, answer = " ".join(r.sample(names, 4)), " ".join(r.sample(names, 2))
+        rows += [(question, answer), (question + " ", answer)]
     task = task_from_files("dup", write(tmp_path / "dup.jsonl", rows))
-    splits = {name: {one.fields["input"].strip() for one in task.split(name)} for name in ("train", "dev", "test")}
+    splits = {
+        name: {example.fields["input"].strip() for example in task.split(name)} for name in ("train", "dev", "test")
+    }
     assert not splits["train"] & (splits["dev"] | splits["test"])
     assert [len(splits[name]) for name in ("train", "dev", "test")] == [34, 6, 20]
 
@@ -153,31 +155,35 @@ def test_near_twins_are_counted(tmp_path: Path) -> None:
 
 def test_a_trailing_blank_in_the_question_costs_nothing(tmp_path: Path) -> None:
     scores = []
-    for number, (asked, answer) in enumerate(
+    for number, (question, answer) in enumerate(
         [("Input: {input}\nOutput: ", "{target}"), ("Input: {input}\nOutput:", " {target}")]
     ):
-        told = foreword(
+        document = foreword(
             "evaluate", "--model", "reference-small", "--task", "mini-dart", "--method", "icl", "--limit", 12, "--train-limit", 60,
-            "--question", asked, "--answer", answer, "--max-new-tokens", 24, "--out", tmp_path / str(number), "--json",
+            "--question", question, "--answer", answer, "--max-new-tokens", 24, "--out", tmp_path / str(number), "--json",
         ).json  # fmt: skip
-        scores.append(told["metrics"]["bleu"]["score"])
-        assert (number == 0) == any("blank between question and answer was moved" in note for note in told["notes"])
+        scores.append(document["metrics"]["bleu"]["score"])
+        assert (number == 0) == any("blank between question and answer was moved" in note for note in document["notes"])
     assert scores[0] == scores[1] > 0
 
 
 @pytest.mark.parametrize("model", ["reference-small", "tinystories"])
-@pytest.mark.parametrize(("asked", "answer"), [("In: {input}\nOut: ", "{target}"), ("In: {input}\nOut:", " {target}")])
+@pytest.mark.parametrize(
+    ("question", "answer"), [("In: {input}\nOut: ", "{target}"), ("In: {input}\nOut:", " {target}")]
+)
 def test_a_demonstrations_answer_has_the_trained_answers_tokens(
-    model: str, asked: str, answer: str, request: pytest.FixtureRequest
+    model: str, question: str, answer: str, request: pytest.FixtureRequest
 ) -> None:
     folder = request.getfixturevalue("shared") / "models" / "tinystories-656k" if model == "tinystories" else model
     backbone = load_backbone(str(folder))
     rows = tuple(Example(str(n), {"input": f"the dog {n}"}, (f"a cat {n}",)) for n in range(6))
-    task = bounded(backbone, Task("t", rows[:4], (), rows[4:], Template(question=asked, answer=answer)))
+    task = bounded(backbone, Task("t", rows[:4], (), rows[4:], Template(question=question, answer=answer)))
     layout = Trial(Spec("few", replace(METHODS["few"], k=1), 0, Tuning(), 8), backbone, task, Path()).layout()
     ids = layout.lay(task.test[0]).row().prefix
     (shown,) = [
-        one for one in task.train if task.template.demonstration(one) == layout.context(task.test[0]).segments[0].text
+        example
+        for example in task.train
+        if task.template.demonstration(example) == layout.context(task.test[0]).segments[0].text
     ]  # type: ignore[union-attr]
     trained = layout.training_row(shown).answer[:-1]
     assert any(ids[at : at + len(trained)] == trained for at in range(len(ids)))
@@ -205,12 +211,12 @@ def test_users_text_is_never_a_control_token() -> None:
 
 def test_a_doubled_start_is_dropped_and_show_marks_specials(shared: Path, tmp_path: Path) -> None:
     path = write(tmp_path / "t.jsonl", [("once upon </s> a time", "yes")])
-    told = foreword(
+    document = foreword(
         "show", "--model", shared / "models" / "stories260k", "--test", path, "--method", "zero", "--instruction", "<s>Say.", "--json"
     ).json  # fmt: skip
-    assert told["ids"][0] == 1 and told["ids"].count(1) == 1 and 2 not in told["ids"]
-    assert len(told["ids"]) == told["tokens"] == sum(piece["tokens"] for piece in told["pieces"])
-    assert [piece["controls"] for piece in told["pieces"]] == [["<s>"], [], []]
+    assert document["ids"][0] == 1 and document["ids"].count(1) == 1 and 2 not in document["ids"]
+    assert len(document["ids"]) == document["tokens"] == sum(piece["tokens"] for piece in document["pieces"])
+    assert [piece["controls"] for piece in document["pieces"]] == [["<s>"], [], []]
     text = foreword(
         "show", "--model", shared / "models" / "stories260k", "--test", path, "--method", "zero", "--question", "{input}</s>\nOut:"
     ).out  # fmt: skip
@@ -245,7 +251,7 @@ def test_a_wording_that_cannot_be_read_back_is_said(tmp_path: Path) -> None:
     pairs = [(f"q {n}", f"e.g. this {n}" if n % 2 else f"something else {n}") for n in range(60)]
     template = Template(answer=" {target}.")
     task = task_from_files("mine", write(tmp_path / "a.jsonl", pairs), template=template)
-    (note,) = [one for one in task.remarks if "cannot be read back" in one]
+    (note,) = [remark for remark in task.remarks if "cannot be read back" in remark]
     assert "' is read as 'e.g'" in note and "' {target}'" in note and note.startswith("30 targets")
 
 
@@ -334,7 +340,9 @@ def test_a_similarity_never_exceeds_one() -> None:
     pool = [Example("1", {"input": "rain " * 20}, ("a",)), Example("2", {"input": "sun and clouds"}, ("b",))]
     pool += [Example(str(n), {"input": f"other words {n}"}, ("c",)) for n in range(3, 9)]
     shown = make("bm25", pool).find(Example("x", {"input": "rain today"}, ("?",)), 2)
-    assert shown[-1].example.id == "1" and all(0 <= one.similarity <= 1 for one in shown if one.similarity is not None)
+    assert shown[-1].example.id == "1" and all(
+        0 <= demonstration.similarity <= 1 for demonstration in shown if demonstration.similarity is not None
+    )
 
 
 # -- official scores of nothing -----------------------------------------------------------------------------------------
@@ -349,10 +357,10 @@ def test_an_empty_prediction_is_dropped_as_the_official_tool_does(prediction: st
     cases = save_rows(
         tmp_path / "cases.jsonl", [{"id": "1", "db_id": "d", "gold": "SELECT a FROM t", "prediction": prediction}]
     )
-    told = foreword("score", "spider_match", cases, "--json")
-    assert told.code == 0, told.err
+    result = foreword("score", "spider_match", cases, "--json")
+    assert result.code == 0, result.err
     if not prediction.strip():
-        assert told.json["per_example"][0]["out"] == {"error": "dropped_blank_line"}
+        assert result.json["per_example"][0]["out"] == {"error": "dropped_blank_line"}
 
 
 def test_no_zip_of_a_shifted_copy_can_fail_on_nothing() -> None:
@@ -394,7 +402,7 @@ def test_a_choice_that_begins_another_needs_an_end() -> None:
 def test_targets_that_cannot_be_written_are_counted_by_every_verb(shared: Path, tmp_path: Path) -> None:
     model = shared / "models" / "tinystories-656k"
     path = write(tmp_path / "t.jsonl", [(f"story {n}", f"the end {n}" if n % 3 else f"好 {n}") for n in range(30)])
-    told = foreword(
+    document = foreword(
         "evaluate",
         "--model",
         model,
@@ -408,14 +416,14 @@ def test_targets_that_cannot_be_written_are_counted_by_every_verb(shared: Path, 
         tmp_path / "o",
         "--json",
     ).json
-    (note,) = [one for one in told["notes"] if "cannot be written by the tokenizer" in one]
+    (note,) = [note for note in document["notes"] if "cannot be written by the tokenizer" in note]
     assert note.startswith("10 of 30 distinct targets") and "'好 0' comes back as" in note
     assert (
         "cannot be written by the tokenizer"
         in foreword("generate", "--model", model, "--data", path, "--limit", 2, "--json").err
     )
     tuned = foreword("tune", "--model", model, "--data", path, "--max-steps", 1, "--out", tmp_path / "p", "--json").json
-    assert any("cannot be written by the tokenizer" in one for one in tuned["notes"])
+    assert any("cannot be written by the tokenizer" in note for note in tuned["notes"])
 
 
 def test_targets_longer_than_the_limit_are_counted_before_anything_runs(tmp_path: Path) -> None:
@@ -441,14 +449,14 @@ def test_targets_longer_than_the_limit_are_counted_before_anything_runs(tmp_path
         says=("1 target of dev and test has more than --max-new-tokens 20", "'row-8'", "give --max-new-tokens"),
     )
     assert not (tmp_path / "o").exists()
-    told = foreword(*ask, "--max-new-tokens", 20, "--too-long", "drop", "--json").json
-    assert any("1 target of dev and test has more than --max-new-tokens 20" in note for note in told["notes"])
-    told = foreword(*ask, "--json").json
-    assert any(note.startswith("--max-new-tokens was raised from 64 to ") for note in told["notes"])
+    document = foreword(*ask, "--max-new-tokens", 20, "--too-long", "drop", "--json").json
+    assert any("1 target of dev and test has more than --max-new-tokens 20" in note for note in document["notes"])
+    document = foreword(*ask, "--json").json
+    assert any(note.startswith("--max-new-tokens was raised from 64 to ") for note in document["notes"])
 
 
 def test_a_limit_on_what_is_scored_leaves_the_pool(tmp_path: Path) -> None:
-    told = foreword(
+    document = foreword(
         "show", "--model", "reference-small", "--task", "mini-dart", "--method", "icl", "--limit", 2, "--json"
     ).json
     whole = foreword(
@@ -460,10 +468,10 @@ def test_a_limit_on_what_is_scored_leaves_the_pool(tmp_path: Path) -> None:
         "--method",
         "icl",
         "--example",
-        told["example"],
+        document["example"],
         "--json",
     ).json
-    assert told["pieces"] == whole["pieces"]
+    assert document["pieces"] == whole["pieces"]
     run = load(None, flags={"model": "none", "task": "mini-dart", "limit": 3})
     assert len(scored_task(run, whole_pool=True).train) == len(task_of(run.model_copy(update={"limit": None})).train)
     assert len(scored_task(run, whole_pool=True).test) == len(task_of(run).train) == 3
@@ -473,12 +481,12 @@ def test_dropped_demonstrations_are_printed_and_one_is_one(tmp_path: Path) -> No
     model = save_model(tmp_path / "model")
     train = write(tmp_path / "a.jsonl", [(f"{'ba lo ri ' * 16}{n}", f"na {n}") for n in range(8)])
     test = write(tmp_path / "t.jsonl", [("tem " * 9, "na")])
-    told = foreword(
+    result = foreword(
         "evaluate", "--model", model, "--data", train, "--dev", train, "--test", test, "--method", "icl:bm25:3", "--max-new-tokens", 8,
         "--out", tmp_path / "o",
     )  # fmt: skip
-    assert told.code == 0 and ", 1 example\n" in told.out, told
-    assert "demonstrations did not fit the window and were left out" in " ".join(told.out.split())
+    assert result.code == 0 and ", 1 example\n" in result.out, result
+    assert "demonstrations did not fit the window and were left out" in " ".join(result.out.split())
 
 
 def test_a_tokenizer_that_knows_more_tokens_than_the_model_has_vectors(tmp_path: Path) -> None:
@@ -502,8 +510,8 @@ def test_a_tokenizer_that_knows_more_tokens_than_the_model_has_vectors(tmp_path:
         "--max-new-tokens",
         4,
     ]
-    told = foreword(*ask, "--method", "icl:dense", "--out", tmp_path / "o", "--json")
-    assert told.code == 0, told.err
+    result = foreword(*ask, "--method", "icl:dense", "--out", tmp_path / "o", "--json")
+    assert result.code == 0, result.err
     refused(
         *ask,
         "--question",

@@ -61,14 +61,14 @@ def test_a_link_is_followed_and_stays_a_link(tmp_path: Path) -> None:
 
 
 def test_a_pipe_and_a_device_are_written_through(tmp_path: Path) -> None:
-    pipe, got = tmp_path / "pipe", []
+    pipe, received = tmp_path / "pipe", []
     os.mkfifo(pipe)
-    reader = threading.Thread(target=lambda: got.append(pipe.read_text(encoding="utf-8")))
+    reader = threading.Thread(target=lambda: received.append(pipe.read_text(encoding="utf-8")))
     reader.start()
     files.may_write_file(pipe)
     files.write_text(pipe, "answer\n" * 20_000)
     reader.join(60)
-    assert got == ["answer\n" * 20_000] and stat.S_ISFIFO(pipe.stat().st_mode)
+    assert received == ["answer\n" * 20_000] and stat.S_ISFIFO(pipe.stat().st_mode)
     files.write_text(Path("/dev/null"), "x")
     assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
     assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
@@ -127,11 +127,11 @@ def test_an_input_is_never_the_place_of_the_output(model: Path, data: Path, tmp_
     prompt = tmp_path / "prompt"
     assert foreword("tune", "-m", model, "-d", data, "--out", prompt, *SMALL).code == 0
     before = {path: path.read_bytes() for path in (own, *prompt.iterdir(), *model.iterdir())}
-    given = ("generate", "-m", model, "-d", own)
-    refused(*given, "--out", own, says=("is what --data names", "another name"))
-    refused(*given, "--out", tmp_path / "link", says=("is what --data names",))
-    refused(*given, "-p", prompt, "--out", prompt / "README.md", says=("lies inside --prompt",))
-    refused(*given, "--out", model / "config.json", says=("lies inside --model",))
+    argv = ("generate", "-m", model, "-d", own)
+    refused(*argv, "--out", own, says=("is what --data names", "another name"))
+    refused(*argv, "--out", tmp_path / "link", says=("is what --data names",))
+    refused(*argv, "-p", prompt, "--out", prompt / "README.md", says=("lies inside --prompt",))
+    refused(*argv, "--out", model / "config.json", says=("lies inside --model",))
     refused("compare", "-m", model, "-d", data, "--out", model, says=("is what --model names",))
     refused("evaluate", "-m", model, "-d", data, "-p", prompt, "--out", prompt, says=("is what --prompt names",))
     refused(
@@ -232,9 +232,9 @@ def checkpoint_at(path: Path) -> dict[str, torch.Tensor]:
 def test_a_checkpoint_comes_back_whole_and_only_to_its_own(tmp_path: Path) -> None:
     path = tmp_path / "c.safetensors"
     tensors = checkpoint_at(path)
-    kept = checkpoint.read(path, mark="mine")
-    assert kept is not None and kept[1] == {"step": 3, "curve": [{"dev": 0.5}]}
-    assert all(torch.equal(kept[0][name], value) for name, value in tensors.items())
+    loaded = checkpoint.read(path, mark="mine")
+    assert loaded is not None and loaded[1] == {"step": 3, "curve": [{"dev": 0.5}]}
+    assert all(torch.equal(loaded[0][name], value) for name, value in tensors.items())
     assert checkpoint.read(path, mark="another") is None
 
 
@@ -332,7 +332,7 @@ def raw_controls(text: str) -> str:
 def test_no_verb_prints_a_control_character_of_the_data(model: Path, tmp_path: Path) -> None:
     rows = [row | {"input": f"{row['input']} {HOSTILE}", "id": f"{HOSTILE}{n}"} for n, row in enumerate(entry.rows(24))]
     own = entry.save_rows(tmp_path / f"own{HOSTILE[:5]}.jsonl", rows)
-    told = [
+    results = [
         foreword("generate", "-m", model, "-d", own, "--limit", 2, "--max-new-tokens", 2, "--id-column", "id"),
         foreword(
             "generate", "-m", model, "-d", own, "--limit", 2, "--max-new-tokens", 2, "--id-column", "id", "--json"
@@ -348,11 +348,11 @@ def test_no_verb_prints_a_control_character_of_the_data(model: Path, tmp_path: P
         foreword(HOSTILE),
         foreword("compare", f"--{HOSTILE}" + "y" * 100_000),
     ]
-    assert [one.code for one in told] == [0, 0, 0, 0, 0, 2, 2, 2, 2, 2], [one.err for one in told]
-    for one in told:
-        assert raw_controls(one.out + one.err).isprintable(), repr(one.out + one.err)
-        assert len(one.err) < 2500
-    assert json.loads(told[1].out.splitlines()[0])["id"].startswith("\x1b]0;owned"), "JSON is the same value"
+    assert [result.code for result in results] == [0, 0, 0, 0, 0, 2, 2, 2, 2, 2], [result.err for result in results]
+    for result in results:
+        assert raw_controls(result.out + result.err).isprintable(), repr(result.out + result.err)
+        assert len(result.err) < 2500
+    assert json.loads(results[1].out.splitlines()[0])["id"].startswith("\x1b]0;owned"), "JSON is the same value"
 
 
 # -- equal runs, failing trials, prompts that are gone ------------------------------------------------------------------
@@ -373,8 +373,8 @@ def test_no_clock_decides_between_equals() -> None:
         del whole["reason"]
         return whole
 
-    one, other = document(False), document(True)
-    assert one == other and one["recommended"] == "zero"
+    first, second = document(False), document(True)
+    assert first == second and first["recommended"] == "zero"
 
 
 @pytest.fixture
@@ -423,24 +423,24 @@ def test_a_trial_that_fails_leaves_the_others(own: Path, tmp_path: Path, monkeyp
 
 def test_the_exit_code_says_that_a_trial_failed(model: Path, own: Path, tmp_path: Path) -> None:
     """A learning rate beyond all bounds, as a user may give it: the weights overflow."""
-    given = ("compare", "-m", model, "-d", own, "--seeds", 0, "--out", tmp_path / "run", *SMALL[:4], "--max-steps", 4)
+    argv = ("compare", "-m", model, "-d", own, "--seeds", 0, "--out", tmp_path / "run", *SMALL[:4], "--max-steps", 4)
     far = ("model_learning_rate=1e30", "tuning.max_grad_norm=0", "tuning.warmup_steps=0", "tuning.eval_every=1")
-    told = foreword(*given, "--methods", "zero,full-ft", *far)
-    assert told.code == 3, told.err
-    said = " ".join(told.out.split())
+    result = foreword(*argv, "--methods", "zero,full-ft", *far)
+    assert result.code == 3, result.err
+    output = " ".join(result.out.split())
     assert (
-        "full-ft failed" in said
-        and "seed 0 failed, so full-ft has no row" in said
-        and "lower model_learning_rate" in said
+        "full-ft failed" in output
+        and "seed 0 failed, so full-ft has no row" in output
+        and "lower model_learning_rate" in output
     )
-    told = foreword(*given, "--methods", "pt", "--learning-rate", 1e38, *far)
-    last = told.err.splitlines()[-1]
-    assert told.code == 2 and "No method could be finished" in last and "lower the learning rate" in last
+    result = foreword(*argv, "--methods", "pt", "--learning-rate", 1e38, *far)
+    last = result.err.splitlines()[-1]
+    assert result.code == 2 and "No method could be finished" in last and "lower the learning rate" in last
 
 
 def test_a_prompt_that_was_deleted_is_made_again_and_said(own: Path, tmp_path: Path) -> None:
     first, _ = compared(own, tmp_path / "run", ["zero", "pt"], seeds=[0])
-    (record,) = [one for one in first.records if one.prompt]
+    (record,) = [record for record in first.records if record.prompt]
     folder = tmp_path / "run" / record.prompt
     shutil.rmtree(tmp_path / "run" / "prompts")
     second, heard = compared(own, tmp_path / "run", ["zero", "pt"], seeds=[0])
@@ -462,11 +462,11 @@ def test_the_report_of_another_study_is_kept(own: Path, tmp_path: Path) -> None:
     before = [(out / name).read_bytes() for name in ("report.html", "compare.json")]
     other = entry.save_rows(tmp_path / "other.jsonl", entry.rows(30))
     _, heard = compared(other, out, ["zero", "icl"])
-    (kept,) = (out / "earlier").iterdir()
-    assert kept.name.startswith("own-") and len(heard) == 1 and str(kept) in heard[0]
-    assert [(kept / name).read_bytes() for name in ("report.html", "compare.json")] == before
+    (folder,) = (out / "earlier").iterdir()
+    assert folder.name.startswith("own-") and len(heard) == 1 and str(folder) in heard[0]
+    assert [(folder / name).read_bytes() for name in ("report.html", "compare.json")] == before
     compared(other, out, ["zero", "icl"])
-    assert list((out / "earlier").iterdir()) == [kept], "the same study again keeps nothing"
+    assert list((out / "earlier").iterdir()) == [folder], "the same study again keeps nothing"
     (out / "compare.json").write_text("[1]", encoding="utf-8")
     _, heard = compared(other, out, ["zero", "icl"])
     assert len(heard) == 1 and len(list((out / "earlier").iterdir())) == 2, "what cannot be read is kept too"
@@ -474,8 +474,8 @@ def test_the_report_of_another_study_is_kept(own: Path, tmp_path: Path) -> None:
 
 def test_tune_says_where_it_writes(model: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    told = foreword("tune", "-m", model, "-d", data, *SMALL)
-    assert told.code == 0 and told.err == f"No --out is given: the prompt will stand in {tmp_path / 'prompt'}.\n"
+    result = foreword("tune", "-m", model, "-d", data, *SMALL)
+    assert result.code == 0 and result.err == f"No --out is given: the prompt will stand in {tmp_path / 'prompt'}.\n"
     assert (tmp_path / "prompt" / "foreword.json").is_file()
 
 

@@ -47,8 +47,8 @@ def refusal(load: Callable[[], object]) -> str:
     return str(caught.value)
 
 
-def loading(folder: Path, **given: Any) -> Callable[[], object]:
-    return lambda: load_backbone(str(folder), device="cpu", **given)
+def loading(folder: Path, **options: Any) -> Callable[[], object]:
+    return lambda: load_backbone(str(folder), device="cpu", **options)
 
 
 def edit(path: Path, **entries: Any) -> None:
@@ -61,17 +61,17 @@ def edit(path: Path, **entries: Any) -> None:
 
 def test_every_call_that_can_run_a_models_code_says_whether_it_may() -> None:
     """The model library takes a missing argument for a question on stdin."""
-    seen, silent = 0, []
+    count, silent = 0, []
     for path in sorted(SOURCE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Call):
                 continue
             called = [node.func, *node.args] if ast.unparse(node.func).endswith("partial") else [node.func]
             if any(isinstance(part, ast.Attribute) and part.attr in LOADERS for part in called):
-                seen += 1
+                count += 1
                 if "trust_remote_code" not in {keyword.arg for keyword in node.keywords}:
                     silent.append(f"{path.relative_to(SOURCE)}:{node.lineno} {ast.unparse(node)[:80]}")
-    assert seen >= 7
+    assert count >= 7
     assert not silent, "\n".join(silent)
 
 
@@ -99,7 +99,7 @@ def bring_code(folder: Path, mark: Path, file: str = "config.json") -> None:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def questions_asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The questions put to the user, each answered with yes."""
     questions: list[str] = []
     monkeypatch.setattr(builtins, "input", lambda question="": questions.append(question) or "y")
@@ -108,32 +108,32 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
 def test_a_models_own_code_never_runs_unasked_nor_is_asked_for(
-    file: str, folder: Path, tmp_path: Path, asked: list[str]
+    file: str, folder: Path, tmp_path: Path, questions_asked: list[str]
 ) -> None:
     bring_code(folder, tmp_path / "mark", file)
     refused = refusal(loading(folder))
     assert "brings its own code; add --trust-remote-code if you trust its authors" in refused
-    assert not asked and not (tmp_path / "mark").exists()
+    assert not questions_asked and not (tmp_path / "mark").exists()
     assert load_backbone(str(folder), device="cpu", trust_remote_code=True).hidden == 32
     assert (tmp_path / "mark").exists(), "with the flag it does run"
 
 
-def test_the_command_line_refuses_a_models_own_code(folder: Path, tmp_path: Path, asked: list[str]) -> None:
+def test_the_command_line_refuses_a_models_own_code(folder: Path, tmp_path: Path, questions_asked: list[str]) -> None:
     bring_code(folder, tmp_path / "mark")
     data = entry.save_rows(tmp_path / "in.jsonl", [{"input": "ba"}])
-    given = ("generate", "--model", folder, "--data", data, "--max-new-tokens", 2)
-    entry.refused(*given, says=("brings its own code", "--trust-remote-code"))
-    assert not asked and not (tmp_path / "mark").exists()
-    assert entry.foreword(*given, "--trust-remote-code").code == 0
+    argv = ("generate", "--model", folder, "--data", data, "--max-new-tokens", 2)
+    entry.refused(*argv, says=("brings its own code", "--trust-remote-code"))
+    assert not questions_asked and not (tmp_path / "mark").exists()
+    assert entry.foreword(*argv, "--trust-remote-code").code == 0
 
 
 @pytest.mark.parametrize("load", [load_backbone, load_trainable])
-def test_a_second_tokenizers_own_code_never_runs_unasked(load: Any, tmp_path: Path, asked: list[str]) -> None:
+def test_a_second_tokenizers_own_code_never_runs_unasked(load: Any, tmp_path: Path, questions_asked: list[str]) -> None:
     folder = entry.save_model(tmp_path / "t5", "t5")
     tiny.tokenizer().save_pretrained(folder / "target")
     bring_code(folder / "target", tmp_path / "mark", "tokenizer_config.json")
     assert "--trust-remote-code" in refusal(lambda: load(str(folder), device="cpu"))
-    assert not asked and not (tmp_path / "mark").exists()
+    assert not questions_asked and not (tmp_path / "mark").exists()
 
 
 # -- pickles, and files that lie elsewhere (D.3) ---------------------------------------------------------------------------
@@ -226,9 +226,9 @@ def test_a_model_of_the_hub_is_held_to_the_same(folder: Path, tmp_path: Path, mo
     publish(tmp_path / "hub", "someone/model", folder)
     (folder / "model.safetensors").rename(tmp_path / "blob")
     (folder / "model.safetensors").symlink_to(tmp_path / "blob")
-    one = load_backbone("someone/model", device="cpu")
-    assert one.fingerprint == tiny.backbone("llama").fingerprint
-    assert one.stored is not None and (one.stored.source, one.stored.revision) == ("someone/model", "")
+    backbone = load_backbone("someone/model", device="cpu")
+    assert backbone.fingerprint == tiny.backbone("llama").fingerprint
+    assert backbone.stored is not None and (backbone.stored.source, backbone.stored.revision) == ("someone/model", "")
     (folder / "adapter_config.json").write_text(
         '{"peft_type": "LORA", "base_model_name_or_path": "x/y"}', encoding="utf-8"
     )
@@ -273,7 +273,9 @@ def test_a_sentence_encoder_reads_no_pickle(encoder: Path) -> None:
         path.with_name("pytorch_model.bin").rename(path)
 
 
-def test_a_sentence_encoders_adapter_and_code_are_refused(encoder: Path, tmp_path: Path, asked: list[str]) -> None:
+def test_a_sentence_encoders_adapter_and_code_are_refused(
+    encoder: Path, tmp_path: Path, questions_asked: list[str]
+) -> None:
     (encoder / "adapter_config.json").write_text('{"peft_type": "LORA"}', encoding="utf-8")
     assert "adapter_config.json: LORA" in refusal(encoding(encoder))
     (encoder / "adapter_config.json").unlink()
@@ -282,4 +284,4 @@ def test_a_sentence_encoders_adapter_and_code_are_refused(encoder: Path, tmp_pat
     modules[1]["type"] = "own.OwnModel"
     (encoder / "modules.json").write_text(json.dumps(modules), encoding="utf-8")
     assert "brings its own code; add --trust-remote-code" in refusal(encoding(encoder))
-    assert not asked and not (tmp_path / "mark").exists()
+    assert not questions_asked and not (tmp_path / "mark").exists()

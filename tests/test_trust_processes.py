@@ -61,15 +61,15 @@ def err(child: Process) -> str:
 def test_compares_on_one_folder_share_the_work(base: list[str], tmp_path: Path) -> None:
     """Two of the same, started at once: each trial is run by one of them, and both say the same in the end."""
     out = tmp_path / "run"
-    given = ("compare", *base, "--methods", "zero,pt,ipt", "--seeds", "0,1", "--max-steps", "20", *TINY, "--out", out)
-    pair = [start(tmp_path / "streams", *given) for _ in range(2)]
+    argv = ("compare", *base, "--methods", "zero,pt,ipt", "--seeds", "0,1", "--max-steps", "20", *TINY, "--out", out)
+    pair = [start(tmp_path / "streams", *argv) for _ in range(2)]
     assert [child.wait() for child in pair] == [0, 0], [err(child) for child in pair]
     counts = [
         child.out.read_text(encoding="utf-8").rpartition("trials run ")[2].split()[0].strip(",") for child in pair
     ]
     assert sum(map(int, counts)) == 5, "none is run twice, and none is lost"
     records = [Record.read(path) for path in (out / "records").glob("*.json")]
-    assert len(records) == 5 and all((out / one.prompt).is_dir() for one in records if one.prompt)
+    assert len(records) == 5 and all((out / record.prompt).is_dir() for record in records if record.prompt)
     assert hidden(out) == [] and not (out / "work").exists() and not (out / "earlier").exists()
     assert "free some space" not in err(pair[0]) + err(pair[1])
 
@@ -81,33 +81,33 @@ def test_two_studies_in_one_folder_keep_both_reports(base: list[str], tmp_path: 
         for each in ("zero", "few")
     ]
     assert [child.wait() for child in pair] == [0, 0], [err(child) for child in pair]
-    (kept,) = (out / "earlier").iterdir()
-    documents = [json.loads((folder / "compare.json").read_text(encoding="utf-8")) for folder in (out, kept)]
+    (earlier,) = (out / "earlier").iterdir()
+    documents = [json.loads((folder / "compare.json").read_text(encoding="utf-8")) for folder in (out, earlier)]
     assert {row["method"] for document in documents for row in document["rows"]} == {"zero", "few"}
     assert sum("held the report of another study" in err(child) for child in pair) == 1
 
 
 def test_two_prompts_into_one_new_folder_lose_neither_in_silence(base: list[str], tmp_path: Path) -> None:
     out = tmp_path / "p"
-    given = ("tune", *base, "--max-steps", "60", *TINY, "--out", out)
-    first = start(tmp_path / "streams", *given, "--seed", "0")
+    argv = ("tune", *base, "--max-steps", "60", *TINY, "--out", out)
+    first = start(tmp_path / "streams", *argv, "--seed", "0")
     until(first, (tmp_path / ".p.work").exists)
-    second = start(tmp_path / "streams", *given, "--seed", "1")
+    second = start(tmp_path / "streams", *argv, "--seed", "1")
     assert (first.wait(), second.wait()) == (0, 2), err(first) + err(second)
-    told = err(second)
-    assert "is tuning a prompt into" in told or "holds a prompt of another making" in told
+    stderr = err(second)
+    assert "is tuning a prompt into" in stderr or "holds a prompt of another making" in stderr
     assert store.load(out).provenance.seed == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["p", "streams"]
 
 
 def test_a_lock_dies_with_its_process(base: list[str], tmp_path: Path) -> None:
     out = tmp_path / "p"
-    given = ("tune", *base, "--max-steps", "60", *TINY, "--out", out)
-    killed = start(tmp_path / "streams", *given)
+    argv = ("tune", *base, "--max-steps", "60", *TINY, "--out", out)
+    killed = start(tmp_path / "streams", *argv)
     until(killed, lambda: bool(list((tmp_path / ".p.work").rglob("checkpoint.safetensors"))))
     killed.kill()
     killed.wait()
-    again = start(tmp_path / "streams", *given)
+    again = start(tmp_path / "streams", *argv)
     assert again.wait() == 0, err(again)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["p", "streams"]
 
@@ -119,19 +119,19 @@ def test_an_adaptation_that_was_killed_leaves_no_part(tmp_path: Path) -> None:
     """Killed whenever a part is seen, which is as large as the model."""
     model = entry.save_model(tmp_path / "model", "t5")
     out = tmp_path / "out"
-    given = ("adapt", model, "--out", out, "--steps", "6", "--batch", "256", "--length", "32", "--threads", "1")
-    seen = 0
+    argv = ("adapt", model, "--out", out, "--steps", "6", "--batch", "256", "--length", "32", "--threads", "1")
+    parts_left = 0
     for _ in range(2):
-        child = start(tmp_path / "streams", *given)
+        child = start(tmp_path / "streams", *argv)
         until(child, lambda: bool(list(out.glob(".*.part"))))
         child.kill()
         child.wait()
-        seen += bool(list(out.glob(".*.part")))
+        parts_left += bool(list(out.glob(".*.part")))
     for path in out.glob(".*.part"):
         os.utime(path, (4e9, 4e9))
     (out / ".checkpoint.safetensors.dead.part").write_bytes(b"x" * 1000)
     os.utime(out / ".checkpoint.safetensors.dead.part", (1, 1))
-    last = start(tmp_path / "streams", *given)
+    last = start(tmp_path / "streams", *argv)
     assert last.wait() == 0, err(last)
     assert hidden(out) == [] and (out / "model" / "config.json").is_file()
 
@@ -176,24 +176,28 @@ LINES = {
 @pytest.mark.parametrize("case", LINES)
 def test_streams_that_end_or_are_closed(case: str) -> None:
     line, code = LINES[case]
-    told = shell(line)
-    assert told.stdout.splitlines()[-1].endswith(code), told
-    assert "Traceback" not in told.stderr and "Exception ignored" not in told.stderr and "fault in" not in told.stderr
-    assert told.stderr.count("\n") <= 1, told.stderr
+    result = shell(line)
+    assert result.stdout.splitlines()[-1].endswith(code), result
+    assert (
+        "Traceback" not in result.stderr
+        and "Exception ignored" not in result.stderr
+        and "fault in" not in result.stderr
+    )
+    assert result.stderr.count("\n") <= 1, result.stderr
 
 
 def test_a_closed_stdout_is_no_place_for_a_file(tmp_path: Path) -> None:
     """The next file that is opened would get its number, and what is printed would go into that file."""
-    kept = tmp_path / "kept"
-    code = f"import foreword.__main__ as front; front._stand_in(); f = open('{kept}', 'w'); print('lost'); f.close()"
+    path = tmp_path / "kept"
+    code = f"import foreword.__main__ as front; front._stand_in(); f = open('{path}', 'w'); print('lost'); f.close()"
     done = shell(f'{sys.executable} -c "{code}" >&-')
-    assert (done.returncode, done.stderr, kept.read_text(encoding="utf-8")) == (0, "", "")
+    assert (done.returncode, done.stderr, path.read_text(encoding="utf-8")) == (0, "", "")
 
 
 def test_answers_may_go_to_stdout_by_its_name(base: list[str]) -> None:
-    told = shell(f"$F generate {' '.join(base)} --limit 2 --max-new-tokens 2 --out /dev/stdout | cat")
-    assert told.returncode == 0 and "Traceback" not in told.stderr
-    assert [set(json.loads(line)) for line in told.stdout.splitlines()] == [{"id", "output"}] * 2
+    result = shell(f"$F generate {' '.join(base)} --limit 2 --max-new-tokens 2 --out /dev/stdout | cat")
+    assert result.returncode == 0 and "Traceback" not in result.stderr
+    assert [set(json.loads(line)) for line in result.stdout.splitlines()] == [{"id", "output"}] * 2
     assert Path("/dev/stdout").is_symlink()
 
 
@@ -212,9 +216,9 @@ def test_ctrl_c_while_it_loads_is_no_traceback(seconds: float) -> None:
     assert child.stdout is not None and child.stdout.readline() == "begun\n"
     time.sleep(seconds)
     child.send_signal(signal.SIGINT)
-    _, told = child.communicate(timeout=120)
-    assert child.returncode in (0, 130, -signal.SIGINT), told
-    assert told in ("", "foreword: Stopped. What was finished is kept; the same command goes on from there.\n")
+    _, stderr = child.communicate(timeout=120)
+    assert child.returncode in (0, 130, -signal.SIGINT), stderr
+    assert stderr in ("", "foreword: Stopped. What was finished is kept; the same command goes on from there.\n")
 
 
 @pytest.mark.parametrize("ending", ["atexit", "finaliser"])
@@ -228,5 +232,5 @@ def test_ctrl_c_while_the_interpreter_ends_is_no_traceback(ending: str) -> None:
     assert child.stdout is not None and any(line == "ending\n" for line in child.stdout)
     time.sleep(0.1)
     child.send_signal(signal.SIGINT)
-    _, told = child.communicate(timeout=25)
-    assert (child.returncode, told) == (-signal.SIGINT, "")
+    _, stderr = child.communicate(timeout=25)
+    assert (child.returncode, stderr) == (-signal.SIGINT, "")

@@ -41,9 +41,9 @@ def refusal(folder: Path) -> str:
     return str(caught.value)
 
 
-def foreign(folder: Path, one: Backbone | None = None, **entries: Any) -> Path:
+def foreign(folder: Path, backbone: Backbone | None = None, **entries: Any) -> Path:
     """A prompt as PEFT leaves it: no certificate."""
-    values = torch.ones(3, 32) if one is None else tiny.soft(one, 3)
+    values = torch.ones(3, 32) if backbone is None else tiny.soft(backbone, 3)
     assert values is not None
     store.save(SoftPrompt(values, Provenance(backbone="org/model", base="org/model")), folder)
     (folder / "foreword.json").unlink()
@@ -87,42 +87,42 @@ def test_pefts_own_classifier_with_a_prompt_is_refused(tmp_path: Path) -> None:
     [("SEQ_2_SEQ_LM", "llama", "encoder-decoder model and"), ("CAUSAL_LM", "t5", "decoder-only model and")],
 )
 def test_a_prompt_for_another_kind_of_model_is_refused(task: str, family: str, words: str, tmp_path: Path) -> None:
-    one, own = tiny.backbone(family), {"llama": "CAUSAL_LM", "t5": "SEQ_2_SEQ_LM"}[family]
-    prompt = store.load(foreign(tmp_path / "p", one, task_type=task))
+    backbone, own = tiny.backbone(family), {"llama": "CAUSAL_LM", "t5": "SEQ_2_SEQ_LM"}[family]
+    prompt = store.load(foreign(tmp_path / "p", backbone, task_type=task))
     with pytest.raises(ForewordError, match=words):
-        suits(RUN, one, prompt)
+        suits(RUN, backbone, prompt)
     for known in (own, None):
         edit(tmp_path / "p", task_type=known)
-        suits(RUN, one, store.load(tmp_path / "p"))
+        suits(RUN, backbone, store.load(tmp_path / "p"))
 
 
 def test_another_base_models_name_is_noted(tmp_path: Path) -> None:
-    one = load_backbone(str(entry.save_model(tmp_path / "model")), device="cpu")
-    prompt = foreign(tmp_path / "p", one)
-    (note,) = suits(RUN, one, store.load(prompt))
+    backbone = load_backbone(str(entry.save_model(tmp_path / "model")), device="cpu")
+    prompt = foreign(tmp_path / "p", backbone)
+    (note,) = suits(RUN, backbone, store.load(prompt))
     assert note.startswith("The soft prompt says that it was tuned on org/model and is used on ")
-    for same in (one.name, str(tmp_path / "model"), str(tmp_path / "p" / ".." / "model")):
+    for same in (backbone.name, str(tmp_path / "model"), str(tmp_path / "p" / ".." / "model")):
         edit(prompt, base_model_name_or_path=same)
-        assert suits(RUN, one, store.load(prompt)) == ()
+        assert suits(RUN, backbone, store.load(prompt)) == ()
 
 
 def test_another_base_models_name_is_noted_by_every_verb(tmp_path: Path) -> None:
     model = entry.save_model(tmp_path / "model")
     prompt = foreign(tmp_path / "p", tiny.backbone("llama"))
     data = entry.save_rows(tmp_path / "in.jsonl", entry.rows(4))
-    given = ("--model", model, "--prompt", prompt, "--max-new-tokens", 6)
-    assert "tuned on org/model" in entry.foreword("generate", *given, "--data", data).err
-    told = entry.foreword("evaluate", *given, "--test", data, "--out", tmp_path / "out", "--json")
-    assert [note for note in told.json["notes"] if "tuned on org/model" in note]
-    kept = next((tmp_path / "out" / "prompts").iterdir())
-    assert store.load(kept).provenance.origin == "peft", "what is used as it is keeps its birth"
-    assert "Tuned by foreword" not in (kept / "README.md").read_text(encoding="utf-8")
+    flags = ("--model", model, "--prompt", prompt, "--max-new-tokens", 6)
+    assert "tuned on org/model" in entry.foreword("generate", *flags, "--data", data).err
+    result = entry.foreword("evaluate", *flags, "--test", data, "--out", tmp_path / "out", "--json")
+    assert [note for note in result.json["notes"] if "tuned on org/model" in note]
+    folder = next((tmp_path / "out" / "prompts").iterdir())
+    assert store.load(folder).provenance.origin == "peft", "what is used as it is keeps its birth"
+    assert "Tuned by foreword" not in (folder / "README.md").read_text(encoding="utf-8")
 
 
 # -- what PEFT users get (M12) ---------------------------------------------------------------------------------------------
 
 
-def kept(tmp_path: Path, **provenance: Any) -> tuple[dict[str, Any], dict[str, Any], str]:
+def written_files(tmp_path: Path, **provenance: Any) -> tuple[dict[str, Any], dict[str, Any], str]:
     """adapter_config.json, the model card's front matter and its text, of a prompt with this birth."""
     store.save(SoftPrompt(torch.ones(3, 8), Provenance(**provenance)), tmp_path / "p")
     card = (tmp_path / "p" / "README.md").read_text(encoding="utf-8")
@@ -133,22 +133,22 @@ def kept(tmp_path: Path, **provenance: Any) -> tuple[dict[str, Any], dict[str, A
 @pytest.mark.parametrize("name", ["my: model", "- [odd", "quo\"te's", "#x", "ünï{code}", "two\nlines", "tiny"])
 def test_a_local_model_is_named_by_its_path_and_no_hub_id(name: str, tmp_path: Path) -> None:
     base = str((tmp_path / name).absolute())
-    config, front, text = kept(tmp_path, backbone=name, base=base, task="a: task\n# more")
+    config, front, text = written_files(tmp_path, backbone=name, base=base, task="a: task\n# more")
     assert config["base_model_name_or_path"] == base and config["revision"] is None
     assert "base_model" not in front and front["tags"] == ["prompt-tuning", "foreword"]
     assert " ".join(name.split()) in text and "\n# more" not in text
 
 
 def test_a_hub_model_is_named_with_its_revision(tmp_path: Path) -> None:
-    config, front, text = kept(tmp_path, backbone="org/a.model-1", base="org/a.model-1", revision="v2.0")
+    config, front, text = written_files(tmp_path, backbone="org/a.model-1", base="org/a.model-1", revision="v2.0")
     assert (config["base_model_name_or_path"], config["revision"]) == ("org/a.model-1", "v2.0")
     assert front["base_model"] == "org/a.model-1" and "base_model:adapter:org/a.model-1" in front["tags"]
     assert "org/a.model-1 at revision v2.0" in text
 
 
 def test_a_model_card_claims_no_hub_id_that_it_does_not_know(tmp_path: Path) -> None:
-    assert "base_model" not in kept(tmp_path, backbone="tiny")[1]
-    assert "base_model" not in kept(tmp_path, backbone="tiny", base="tiny", origin="peft")[1]
+    assert "base_model" not in written_files(tmp_path, backbone="tiny")[1]
+    assert "base_model" not in written_files(tmp_path, backbone="tiny", base="tiny", origin="peft")[1]
 
 
 @pytest.fixture(scope="module")
@@ -160,9 +160,9 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     entry.save_rows(folder / "in.jsonl", entry.rows(3))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        given = ("--model", "my: model", "--data", "train.jsonl", "--max-steps", 2, "--prompt-length", 3)
-        told = entry.foreword("tune", *given, "--train-batch-size", 4, "--max-new-tokens", 4, "--out", "prompt")
-        assert told.code == 0, told.err
+        flags = ("--model", "my: model", "--data", "train.jsonl", "--max-steps", 2, "--prompt-length", 3)
+        result = entry.foreword("tune", *flags, "--train-batch-size", 4, "--max-new-tokens", 4, "--out", "prompt")
+        assert result.code == 0, result.err
     return folder
 
 
@@ -182,12 +182,12 @@ def test_a_prompt_tuned_on_a_folder_opens_in_peft_from_anywhere(
 
 def test_the_prompt_names_its_model(tuned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    given = ("--prompt", tuned / "prompt", "--data", tuned / "in.jsonl", "--max-new-tokens", 4, "--json")
-    wanted = entry.foreword("generate", "--model", tuned / "my: model", *given)
-    told = entry.foreword("generate", *given)
-    assert told.code == 0, told.err
-    assert told.lines == wanted.lines and len(told.lines) == 3
-    assert entry.foreword("generate", "-p", tuned / "prompt", *given).lines[0]["votes"], "two members, one model"
+    flags = ("--prompt", tuned / "prompt", "--data", tuned / "in.jsonl", "--max-new-tokens", 4, "--json")
+    expected = entry.foreword("generate", "--model", tuned / "my: model", *flags)
+    result = entry.foreword("generate", *flags)
+    assert result.code == 0, result.err
+    assert result.lines == expected.lines and len(result.lines) == 3
+    assert entry.foreword("generate", "-p", tuned / "prompt", *flags).lines[0]["votes"], "two members, one model"
     scored = ("--prompt", tuned / "prompt", "--test", tuned / "in.jsonl", "--out", "out", "--json")
     assert entry.foreword("evaluate", *scored).json["backbone"] == str((tuned / "my: model").resolve())
     assert entry.foreword("show", *scored[:4], "--json").code == 0
@@ -197,17 +197,17 @@ def test_a_model_that_is_given_goes_before_the_prompts(tuned: Path, tmp_path: Pa
     other = entry.save_model(tmp_path / "other", seed=1)
     config = tmp_path / "c.toml"
     config.write_text(f"model = {json.dumps(str(other))}\n", encoding="utf-8")
-    given = ("generate", "--prompt", tuned / "prompt", "--data", tuned / "in.jsonl")
-    entry.refused(*given, "--model", other, says=("is another model (what differs: weights)", "--allow-other-base"))
-    entry.refused(*given, "--config", config, says=("is another model (what differs: weights)",))
+    argv = ("generate", "--prompt", tuned / "prompt", "--data", tuned / "in.jsonl")
+    entry.refused(*argv, "--model", other, says=("is another model (what differs: weights)", "--allow-other-base"))
+    entry.refused(*argv, "--config", config, says=("is another model (what differs: weights)",))
 
 
 def test_a_prompt_that_names_no_model_or_one_that_is_gone_is_refused(tuned: Path, tmp_path: Path) -> None:
-    asked = ("generate", "--data", tuned / "in.jsonl", "--prompt")
-    entry.refused(*asked, foreign(tmp_path / "p", base_model_name_or_path=None), says=("does not say", "--model"))
+    argv = ("generate", "--data", tuned / "in.jsonl", "--prompt")
+    entry.refused(*argv, foreign(tmp_path / "p", base_model_name_or_path=None), says=("does not say", "--model"))
     edit(tmp_path / "p", base_model_name_or_path=str(tmp_path / "gone"))
-    entry.refused(*asked, tmp_path / "p", says=("gone, which is not there any more", "--model"))
-    entry.refused(*asked, tmp_path / "p", "-p", tuned / "prompt", says=("gone and", "my: model", "give --model"))
+    entry.refused(*argv, tmp_path / "p", says=("gone, which is not there any more", "--model"))
+    entry.refused(*argv, tmp_path / "p", "-p", tuned / "prompt", says=("gone and", "my: model", "give --model"))
 
 
 def test_the_revision_comes_with_the_model(tuned: Path, tmp_path: Path) -> None:
@@ -224,15 +224,15 @@ def test_the_revision_comes_with_the_model(tuned: Path, tmp_path: Path) -> None:
 
 def test_a_prompt_crosses_to_another_base_only_where_the_user_says_so(tuned: Path, tmp_path: Path) -> None:
     twin = entry.save_model(tmp_path / "twin", seed=1)
-    given = ("--model", twin, "--prompt", tuned / "prompt", "--allow-other-base", "--max-new-tokens", 4)
-    told = entry.foreword("evaluate", *given, "--test", tuned / "in.jsonl", "--out", tmp_path / "out", "--json")
-    assert told.code == 0, told.err
-    assert [note for note in told.json["notes"] if "what differs: weights), as --allow-other-base says" in note]
-    outputs = [answer["output"] for answer in json.loads(Path(told.json["record"]).read_text())["answers"]]
-    answered = entry.foreword("generate", *given, "--data", tuned / "in.jsonl", "--json")
+    flags = ("--model", twin, "--prompt", tuned / "prompt", "--allow-other-base", "--max-new-tokens", 4)
+    result = entry.foreword("evaluate", *flags, "--test", tuned / "in.jsonl", "--out", tmp_path / "out", "--json")
+    assert result.code == 0, result.err
+    assert [note for note in result.json["notes"] if "what differs: weights), as --allow-other-base says" in note]
+    outputs = [answer["output"] for answer in json.loads(Path(result.json["record"]).read_text())["answers"]]
+    answered = entry.foreword("generate", *flags, "--data", tuned / "in.jsonl", "--json")
     assert [line["output"] for line in answered.lines] == outputs and "what differs: weights" in answered.err
     entry.save_model(tmp_path / "wide", "opt")
-    wide = ("generate", "--model", tmp_path / "wide", *given[2:], "--data", tuned / "in.jsonl")
+    wide = ("generate", "--model", tmp_path / "wide", *flags[2:], "--data", tuned / "in.jsonl")
     entry.refused(*wide, says=("This prompt has 32 columns and the model", "is 24 wide"))
 
 
@@ -275,10 +275,10 @@ def test_a_prompt_is_taken_by_its_hub_id(
     monkeypatch.chdir(tmp_path)
     publish(hub, "someone/prompt", tuned / "prompt")
     assert store.load(store.located("someone/prompt")).digest == store.load(tuned / "prompt").digest
-    given = ("--data", tuned / "in.jsonl", "--max-new-tokens", 4, "--json")
-    told = entry.foreword("generate", "--prompt", "someone/prompt", *given)
-    assert told.code == 0, told.err
-    assert told.lines == entry.foreword("generate", "--prompt", tuned / "prompt", *given).lines
+    flags = ("--data", tuned / "in.jsonl", "--max-new-tokens", 4, "--json")
+    result = entry.foreword("generate", "--prompt", "someone/prompt", *flags)
+    assert result.code == 0, result.err
+    assert result.lines == entry.foreword("generate", "--prompt", tuned / "prompt", *flags).lines
 
 
 def test_a_hub_id_may_name_a_revision(tuned: Path, hub: Path) -> None:

@@ -37,7 +37,7 @@ def text(path: Path, content: str) -> Path:
     return path
 
 
-def said(path: Path, content: str, **how: Any) -> str:
+def refusal(path: Path, content: str, **how: Any) -> str:
     with pytest.raises(ForewordError) as caught:
         read_rows(text(path, content), **how)
     return str(caught.value)
@@ -56,15 +56,15 @@ def test_a_stray_quote_swallows_no_rows_of_a_tsv(tmp_path: Path) -> None:
     path = text(tmp_path / "f.tsv", stray("\t"))
     rows = read_rows(path)
     assert len(rows) == 40 and rows[5] == {"input": '"Late again', "target": "negative"}
-    told = foreword(
+    document = foreword(
         "evaluate", "--model", "reference-small", "--test", path, "--choices", "positive,negative", "--method", "zero",
         "--too-long", "drop", "--out", tmp_path / "o", "--json",
     ).json  # fmt: skip
-    assert told["examples"] == 40
+    assert document["examples"] == 40
 
 
 def test_a_stray_quote_in_a_csv_is_refused(tmp_path: Path) -> None:
-    sentence = said(tmp_path / "f.csv", stray(","))
+    sentence = refusal(tmp_path / "f.csv", stray(","))
     assert (
         "Line 7 of" in sentence
         and "holds 28 lines, each of which could be a row" in sentence
@@ -131,7 +131,7 @@ def test_one_object_over_several_lines_is_one_row(tmp_path: Path) -> None:
 
 
 def test_squads_own_file_gives_one_row_a_question(tmp_path: Path) -> None:
-    asked = [
+    questions = [
         {
             "id": "1",
             "question": "who?",
@@ -140,22 +140,22 @@ def test_squads_own_file_gives_one_row_a_question(tmp_path: Path) -> None:
     ]
     path = text(
         tmp_path / "s.json",
-        json.dumps({"version": "1", "data": [{"title": "t", "paragraphs": [{"context": "c", "qas": asked}]}]}),
+        json.dumps({"version": "1", "data": [{"title": "t", "paragraphs": [{"context": "c", "qas": questions}]}]}),
     )
     (row,) = read_rows(path)
-    (one,) = examples([row], Columns("question", references="answers"))
-    assert one.targets == ("Ada", "Ada L.") and row["context"] == "c"
-    (one,) = examples(
+    (example,) = examples([row], Columns("question", references="answers"))
+    assert example.targets == ("Ada", "Ada L.") and row["context"] == "c"
+    (example,) = examples(
         [{"question": "who?", "answers": {"text": ["Ada"], "answer_start": [0]}}],
         Columns("question", references="answers"),
     )
-    assert one.targets == ("Ada",)
+    assert example.targets == ("Ada",)
 
 
 def test_chats_of_one_question_are_read() -> None:
     turns = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
-    (one,) = examples([{"messages": turns}])
-    assert (dict(one.fields), one.targets) == ({"input": "q"}, ("a",))
+    (example,) = examples([{"messages": turns}])
+    assert (dict(example.fields), example.targets) == ({"input": "q"}, ("a",))
 
 
 @pytest.mark.parametrize(
@@ -173,19 +173,19 @@ def test_a_known_shape_names_its_flags(row: dict[str, Any], flags: str) -> None:
 
 
 def test_two_lists_and_uneven_columns_are_refused(tmp_path: Path) -> None:
-    assert "'train' and 'test'" in said(tmp_path / "a.json", json.dumps({"train": PAIR, "test": PAIR}))
-    assert "different lengths (input 2, target 1)" in said(
+    assert "'train' and 'test'" in refusal(tmp_path / "a.json", json.dumps({"train": PAIR, "test": PAIR}))
+    assert "different lengths (input 2, target 1)" in refusal(
         tmp_path / "b.json", '{"input": ["a", "b"], "target": ["c"]}'
     )
-    assert "names differ in blanks" in said(tmp_path / "c.jsonl", '{"input": "a", "input ": "b"}\n')
+    assert "names differ in blanks" in refusal(tmp_path / "c.jsonl", '{"input": "a", "input ": "b"}\n')
 
 
 def test_options_say_how_a_table_is_written(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes("café~x\nthé~y\n".encode("latin-1"))
     flags = ["--test", path, "--delimiter", "~", "--encoding", "latin-1", "--header", "input,target"]
-    told = foreword("show", *flags, "--json").json
-    assert [one["targets"] for one in told["examples"]] == [["x"], ["y"]] and "café" in told["examples"][0]["text"]
+    shown = foreword("show", *flags, "--json").json
+    assert [row["targets"] for row in shown["examples"]] == [["x"], ["y"]] and "café" in shown["examples"][0]["text"]
     refused("show", "--test", path, says=("UTF-8", "--encoding"))
     refused("show", "--test", path, "--encoding", "klingon", says=("klingon", "latin-1"))
     refused("show", "--test", path, "--encoding", "latin-1", "--delimiter", "ab", says=("'ab'", "one character"))
@@ -197,7 +197,7 @@ def test_sheets_shards_and_saved_folders(tmp_path: Path) -> None:
     for cells in (("input", "target"), ("a", 1), ("c", 2.5)):
         book.active.append(cells)
     book.save(tmp_path / "a.xlsx")
-    assert [one.targets for one in examples(read_rows(tmp_path / "a.xlsx"))] == [("1",), ("2.5",)]
+    assert [example.targets for example in examples(read_rows(tmp_path / "a.xlsx"))] == [("1",), ("2.5",)]
     book.create_sheet("other").append(("x",))
     book.save(tmp_path / "b.xlsx")
     with pytest.raises(ForewordError, match="Sheet, other"):
@@ -252,10 +252,12 @@ def test_stdin_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_numbers_stand_as_they_are_written(tmp_path: Path) -> None:
     written = ["0.000001", "1.50", "1e400", "12345678901234567", "0.12345678901234567", "-0", "1E5"]
     path = text(
-        tmp_path / "a.jsonl", "".join(f'{{"input": "q {n}", "target": {one}}}\n' for n, one in enumerate(written))
+        tmp_path / "a.jsonl", "".join(f'{{"input": "q {n}", "target": {number}}}\n' for n, number in enumerate(written))
     )
-    assert [one.targets for one in examples(read_rows(path, as_written=True))] == [(one,) for one in written]
-    assert [one.targets[0] for one in task_from_files("t", path, path, path).test] == written
+    assert [example.targets for example in examples(read_rows(path, as_written=True))] == [
+        (number,) for number in written
+    ]
+    assert [example.targets[0] for example in task_from_files("t", path, path, path).test] == written
     table = pyarrow.table({"input": ["q"], "target": pyarrow.array([0.1], pyarrow.float32()), "small": [0.000001]})
     parquet.write_table(table, tmp_path / "a.parquet")
     (row,) = read_rows(tmp_path / "a.parquet", as_written=True)
@@ -264,13 +266,13 @@ def test_numbers_stand_as_they_are_written(tmp_path: Path) -> None:
 
 
 def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
-    assert "the key 'input' stands twice" in said(tmp_path / "a.jsonl", '{"input":"d","input":"e","target":1}\n')
-    assert "the key 'input' stands twice" in said(tmp_path / "a.json", '[{"input":"d","input":"e","target":1}]')
+    assert "the key 'input' stands twice" in refusal(tmp_path / "a.jsonl", '{"input":"d","input":"e","target":1}\n')
+    assert "the key 'input' stands twice" in refusal(tmp_path / "a.json", '[{"input":"d","input":"e","target":1}]')
 
 
 def test_a_choice_may_be_written_as_another_number() -> None:
     rows = [{"input": "q", "target": 0.0}, {"input": "r", "target": "1.0"}, {"input": "s", "target": np.nan}]
-    assert [one.targets for one in examples(rows[:2], choices=["0", "1"])] == [("0",), ("1",)]
+    assert [example.targets for example in examples(rows[:2], choices=["0", "1"])] == [("0",), ("1",)]
     with pytest.raises(ForewordError, match="is null"):
         examples(rows, choices=["0", "1"])
 
@@ -288,21 +290,21 @@ def test_plain_values_are_text() -> None:
         (1e300, "1e+300"),
     ]
     rows = [{"input": "q", "target": value} for value, _ in values]
-    assert [one.targets[0] for one in examples(rows)] == [written for _, written in values]
+    assert [example.targets[0] for example in examples(rows)] == [written for _, written in values]
 
 
 def test_answers_have_no_white_space_at_their_ends(tmp_path: Path) -> None:
     rows = [{"input": "q", "target": "yes "}, {"input": "r", "target": "\xa0no\n"}]
-    assert [one.targets for one in examples(rows, choices=[" yes", "no "])] == [("yes",), ("no",)]
-    assert [one.targets for one in examples(rows)] == [("yes",), ("no",)]
-    (one,) = examples([{"input": "q", "refs": ["a ", " a"]}], Columns(references="refs"))
-    assert one.targets == ("a",)
+    assert [example.targets for example in examples(rows, choices=[" yes", "no "])] == [("yes",), ("no",)]
+    assert [example.targets for example in examples(rows)] == [("yes",), ("no",)]
+    (example,) = examples([{"input": "q", "refs": ["a ", " a"]}], Columns(references="refs"))
+    assert example.targets == ("a",)
     path = text(tmp_path / "t.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
-    told = foreword(
+    scores = foreword(
         "evaluate", "--model", "reference-small", "--test", path, "--method", "zero", "--choices", "yes,no", "--metrics",
         "accuracy,exact_match", "--out", tmp_path / "o", "--json",
     ).json["metrics"]  # fmt: skip
-    assert told["accuracy"]["score"] == told["exact_match"]["score"]
+    assert scores["accuracy"]["score"] == scores["exact_match"]["score"]
 
 
 # -- choices ------------------------------------------------------------------------------------------------------------
@@ -324,15 +326,18 @@ def test_each_row_may_have_its_own_choices() -> None:
         {"input": "q", "options": ["red", "green"], "target": "1"},
         {"input": "r", "options": '["0", "1", "2"]', "target": 0},
     ]
-    found = examples(rows, Columns(choices="options", index=0))
-    assert [(one.choices, one.targets) for one in found] == [(("red", "green"), ("green",)), (("0", "1", "2"), ("0",))]
-    (one,) = examples([rows[0] | {"target": "2"}], Columns(choices="options", index=1))
-    assert one.targets == ("green",)
-    (one,) = examples(
+    parsed = examples(rows, Columns(choices="options", index=0))
+    assert [(example.choices, example.targets) for example in parsed] == [
+        (("red", "green"), ("green",)),
+        (("0", "1", "2"), ("0",)),
+    ]
+    (example,) = examples([rows[0] | {"target": "2"}], Columns(choices="options", index=1))
+    assert example.targets == ("green",)
+    (example,) = examples(
         [{"input": "q", "target": "B", "choices": {"text": ["x", "y"], "label": ["A", "B"]}}],
         Columns(choices="choices"),
     )
-    assert one.targets == ("y",)
+    assert example.targets == ("y",)
     with pytest.raises(
         ForewordError, match=r"no place among its 2 choices, which are counted from 0 to 1.*--target-index 1"
     ):
@@ -346,11 +351,11 @@ def test_each_row_may_have_its_own_choices() -> None:
 def test_rows_with_their_own_choices_are_scored(tmp_path: Path) -> None:
     rows = [{"q": f"n {n}", "opts": ["ba", "lo", f"ri {n}"], "gold": n % 3} for n in range(6)]
     path = text(tmp_path / "t.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
-    told = foreword(
+    document = foreword(
         "evaluate", "--model", "reference-small", "--test", path, "--input-column", "q", "--target-column", "gold",
         "--choices-column", "opts", "--target-index", 0, "--method", "zero", "--out", tmp_path / "o", "--json",
     ).json  # fmt: skip
-    assert told["examples"] == 6 and next(iter(told["metrics"])) == "accuracy"
+    assert document["examples"] == 6 and next(iter(document["metrics"])) == "accuracy"
 
 
 # -- empty answers, answers taken out -----------------------------------------------------------------------------------
@@ -360,16 +365,20 @@ def test_an_empty_answer_is_legal_where_the_user_says_so(tmp_path: Path) -> None
     rows = [{"input": f"q {n}", "target": "" if n % 2 else "an answer of words"} for n in range(40)]
     path = text(tmp_path / "a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     refused("show", "--test", path, says=("empty", "--allow-empty"))
-    told = foreword("show", "--test", path, "--allow-empty", "--json").json
-    assert [one["targets"] for one in told["examples"]] == [["an answer of words"], [""], ["an answer of words"]]
+    document = foreword("show", "--test", path, "--allow-empty", "--json").json
+    assert [example["targets"] for example in document["examples"]] == [
+        ["an answer of words"],
+        [""],
+        ["an answer of words"],
+    ]
     template = Template(empty_answers=True)
     assert template.read(template.reply("") + "\n\nInput: more") == "" == template.read("\n\nInput: more")
     assert Template().read("\n\nyes\n") == "yes"
-    told = foreword(
+    result = foreword(
         "evaluate", "--model", "reference-small", "--test", path, "--allow-empty", "--method", "zero", "--metrics", "exact_match",
         "--out", tmp_path / "o", "--json",
     )  # fmt: skip
-    assert told.code == 0
+    assert result.code == 0
 
 
 def test_an_answer_is_taken_out_by_an_expression(tmp_path: Path) -> None:
@@ -392,15 +401,17 @@ def test_an_answer_is_taken_out_by_an_expression(tmp_path: Path) -> None:
 
 def own(tmp_path: Path, targets: list[str], **how: Any) -> Task:
     path = tmp_path / "own.jsonl"
-    path.write_text("".join(json.dumps({"input": f"q {n}", "target": one}) + "\n" for n, one in enumerate(targets)))
+    path.write_text(
+        "".join(json.dumps({"input": f"q {n}", "target": target}) + "\n" for n, target in enumerate(targets))
+    )
     return task_from_files("own", path, **how)
 
 
 def test_one_long_target_does_not_choose_the_metric(tmp_path: Path) -> None:
     task = own(tmp_path, ["yes"] * 59 + ["an answer of seven words in all"])
     assert task.metrics[0] == "exact_match"
-    perfect = [one.targets[0] for one in task.test]
-    assert all(METRICS[name].score(perfect, [one.targets for one in task.test]) == 100 for name in task.metrics)
+    perfect = [example.targets[0] for example in task.test]
+    assert all(METRICS[name].score(perfect, [example.targets for example in task.test]) == 100 for name in task.metrics)
 
 
 @pytest.mark.parametrize(
@@ -423,7 +434,7 @@ def test_sentences_of_every_script_get_metrics_that_perfect_answers_reach(
     assert task.metrics[0] == first and len(task.metrics) == 5
     for name in task.metrics:
         assert METRICS[name].score(
-            [one.targets[0] for one in task.test], [one.targets for one in task.test]
+            [example.targets[0] for example in task.test], [example.targets for example in task.test]
         ) == pytest.approx(100)
 
 
@@ -447,7 +458,7 @@ def test_perfect_answers_of_every_script_score_full_marks(text: str) -> None:
 def test_bleu_by_language_is_sacrebleus(tmp_path: Path) -> None:
     outputs, references = ["他昨天去了北京 today", "书店在那里"], [["他昨天去了上海 today"], ["书店就在那里"]]
     for name, tokenizer in (("bleu_zh", "zh"), ("bleu_char", "char"), ("bleu_intl", "intl")):
-        official = sacrebleu.corpus_bleu(outputs, [[one[0] for one in references]], tokenize=tokenizer)
+        official = sacrebleu.corpus_bleu(outputs, [[targets[0] for targets in references]], tokenize=tokenizer)
         assert METRICS[name].score(outputs, references) == pytest.approx(official.score, abs=1e-9)
         assert f"tok:{tokenizer}" in METRICS[name].signature()
 
@@ -472,14 +483,14 @@ def test_few_short_targets_are_taken_as_choices_and_said(tmp_path: Path) -> None
     free = own(tmp_path, targets, choices=["none"])
     assert free.metrics[0] == "exact_match" and not free.test[0].choices
     assert settings({"choices": "none"}) == {"choices": ["none"]}
-    told = foreword(
+    result = foreword(
         "compare", "--model", "reference-small", "--data", tmp_path / "own.jsonl", "--methods", "zero", "--dry-run"
     )
-    assert "are taken as the choices" in " ".join(told.out.split())
-    told = foreword(
+    assert "are taken as the choices" in " ".join(result.out.split())
+    result = foreword(
         "compare", "--model", "reference-small", "--data", tmp_path / "own.jsonl", "--methods", "zero", "--dry-run", "--choices", "none"
     )  # fmt: skip
-    assert "taken as the choices" not in " ".join(told.out.split())
+    assert "taken as the choices" not in " ".join(result.out.split())
     rare = ["yes", "no"] * 30 + ["maybe"]
     for other in (["yes"] * 60, [f"label {n}" for n in range(60)], [f"{n % 2} {'x' * 40}" for n in range(60)], rare):
         assert not own(tmp_path, other).test[0].choices

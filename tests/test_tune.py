@@ -34,8 +34,8 @@ FAST: dict[str, Any] = {
 KINDS = [("adamw", "none"), ("adafactor", "none"), ("adamw", "mlp"), ("adafactor", "mlp")]
 
 
-def settings(**given: Any) -> Tuning:
-    return Tuning(**(FAST | given))
+def settings(**changes: Any) -> Tuning:
+    return Tuning(**(FAST | changes))
 
 
 def rows_of(count: int = 7) -> list[Row]:
@@ -47,22 +47,22 @@ def run(
     folder: Path,
     tuning: Tuning,
     *,
-    one: Backbone | None = None,
+    backbone: Backbone | None = None,
     rows: list[Row] | None = None,
     evaluate: Callable[[Tensor], float] | None = None,
     progress: Any = room.silent,
     seed: int = 3,
 ) -> Tuned:
-    one = one or tiny.backbone("llama")
+    backbone = backbone or tiny.backbone("llama")
     rows = rows if rows is not None else rows_of()
-    start = tiny.soft(one, tuning.prompt_length)
+    start = tiny.soft(backbone, tuning.prompt_length)
     assert start is not None
-    scored = evaluate or dev_loss(one, rows, 8)
-    setup = Setup(one, tuning, seed, InitSource(prompt=SoftPrompt(start, Provenance(backbone=one.name))))
+    scored = evaluate or dev_loss(backbone, rows, 8)
+    setup = Setup(backbone, tuning, seed, InitSource(prompt=SoftPrompt(start, Provenance(backbone=backbone.name))))
     answering, tuned = train(
         TRAINABLES["prompt"], setup, rows, lambda backbone: scored, folder=folder, progress=progress
     )
-    assert answering is one
+    assert answering is backbone
     return tuned
 
 
@@ -73,98 +73,98 @@ def values(tuned: Tuned) -> Tensor:
 
 @pytest.mark.parametrize("family", ["llama", "opt", "bloom", "gemma", "t5", "bart", "mamba"])
 def test_only_the_prompt_moves(family: str, tmp_path: Path) -> None:
-    one = tiny.backbone(family)
-    before = one.weights_digest()
-    found = run(tmp_path, settings(max_steps=4), one=one)
-    assert one.weights_digest() == before
-    start = tiny.soft(one, 4)
-    assert start is not None and float((values(found) - start).abs().max()) > 0
+    backbone = tiny.backbone(family)
+    before = backbone.weights_digest()
+    tuned = run(tmp_path, settings(max_steps=4), backbone=backbone)
+    assert backbone.weights_digest() == before
+    start = tiny.soft(backbone, 4)
+    assert start is not None and float((values(tuned) - start).abs().max()) > 0
 
 
 def test_the_digest_sees_one_number(tmp_path: Path) -> None:
-    one = tiny.backbone("llama", 7)
-    before = one.weights_digest()
-    value = next(iter(one.model.parameters()))
+    backbone = tiny.backbone("llama", 7)
+    before = backbone.weights_digest()
+    value = next(iter(backbone.model.parameters()))
     with torch.no_grad():
         value.view(-1)[5] += 1e-6
-        assert one.weights_digest() != before
+        assert backbone.weights_digest() != before
         value.view(-1)[5] -= 1e-6
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma", "t5"])
 @pytest.mark.parametrize(("optimizer", "shape"), KINDS)
 def test_it_learns_with_one_rate_in_every_family(family: str, optimizer: str, shape: str, tmp_path: Path) -> None:
-    one = tiny.backbone(family)
-    before = dev_loss(one, rows_of(), 8)(tiny.soft(one, 4))  # type: ignore[arg-type]
+    backbone = tiny.backbone(family)
+    before = dev_loss(backbone, rows_of(), 8)(tiny.soft(backbone, 4))  # type: ignore[arg-type]
     rate = 0.3
-    found = run(
+    tuned = run(
         tmp_path,
         settings(max_steps=20, eval_every=20, optimizer=optimizer, reparameterisation=shape, learning_rate=rate),
-        one=one,
+        backbone=backbone,
     )
-    assert found.curve[-1]["dev"] < before - 0.5
-    assert dev_loss(one, rows_of(), 8)(values(found)) == pytest.approx(found.curve[-1]["dev"], rel=1e-6)
+    assert tuned.curve[-1]["dev"] < before - 0.5
+    assert dev_loss(backbone, rows_of(), 8)(values(tuned)) == pytest.approx(tuned.curve[-1]["dev"], rel=1e-6)
 
 
 def test_dev_loss_does_not_depend_on_its_batches() -> None:
-    one, rows = tiny.backbone("llama"), tiny.rows(9, seed="dev")
-    soft = tiny.soft(one, 4)
+    backbone, rows = tiny.backbone("llama"), tiny.rows(9, seed="dev")
+    soft = tiny.soft(backbone, 4)
     assert soft is not None
-    assert dev_loss(one, rows, 1)(soft) == pytest.approx(dev_loss(one, rows, 9)(soft), rel=1e-5)
+    assert dev_loss(backbone, rows, 1)(soft) == pytest.approx(dev_loss(backbone, rows, 9)(soft), rel=1e-5)
 
 
 # -- which prompt is kept, and when it ends -------------------------------------------------------------------------------
 
 
 def test_the_best_is_kept(tmp_path: Path) -> None:
-    seen: list[Tensor] = []
+    prefixes: list[Tensor] = []
     scores = iter([9.0, 5.0, 2.0, 3.0, 2.0])
 
     def evaluate(prefix: Tensor) -> float:
-        seen.append(prefix.clone())
+        prefixes.append(prefix.clone())
         return next(scores)
 
-    found = run(tmp_path, settings(), evaluate=evaluate)
-    assert found.step == 6
-    assert torch.equal(values(found), seen[2])
-    assert found.start == 9.0
+    tuned = run(tmp_path, settings(), evaluate=evaluate)
+    assert tuned.step == 6
+    assert torch.equal(values(tuned), prefixes[2])
+    assert tuned.start == 9.0
     torch.testing.assert_close(
-        seen[0], tiny.soft(tiny.backbone("llama"), 4), rtol=2e-7, atol=0
+        prefixes[0], tiny.soft(tiny.backbone("llama"), 4), rtol=2e-7, atol=0
     )  # divided by the unit, and back
-    assert [one["dev"] for one in found.curve] == [5.0, 2.0, 3.0, 2.0]
-    assert [one["step"] for one in found.curve] == [3, 6, 9, 12]
+    assert [entry["dev"] for entry in tuned.curve] == [5.0, 2.0, 3.0, 2.0]
+    assert [entry["step"] for entry in tuned.curve] == [3, 6, 9, 12]
 
 
 def test_the_curve_holds_the_mean_loss_since_the_last_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     losses: list[float] = []
     step = room._step
 
-    def heard(*given: Any) -> float:
-        losses.append(step(*given))
+    def heard(*arguments: Any) -> float:
+        losses.append(step(*arguments))
         return losses[-1]
 
     monkeypatch.setattr(room, "_step", heard)
-    found = run(tmp_path, settings(max_steps=8))
-    wanted = [sum(part) / len(part) for part in (losses[:3], losses[3:6], losses[6:])]
-    assert [one["loss"] for one in found.curve] == pytest.approx(wanted)
+    tuned = run(tmp_path, settings(max_steps=8))
+    expected = [sum(part) / len(part) for part in (losses[:3], losses[3:6], losses[6:])]
+    assert [entry["loss"] for entry in tuned.curve] == pytest.approx(expected)
 
 
 def test_patience_ends_it(tmp_path: Path) -> None:
     scores = iter([1.5, 5.0, 2.0, 3.0, 4.0, 1.0])
-    found = run(tmp_path, settings(max_steps=30, patience=2), evaluate=lambda values: next(scores))
-    assert [one["step"] for one in found.curve] == [3, 6, 9, 12]
-    assert found.step == 6
+    tuned = run(tmp_path, settings(max_steps=30, patience=2), evaluate=lambda values: next(scores))
+    assert [entry["step"] for entry in tuned.curve] == [3, 6, 9, 12]
+    assert tuned.step == 6
 
 
 def test_the_last_step_is_evaluated_though_it_is_not_due(tmp_path: Path) -> None:
-    assert [one["step"] for one in run(tmp_path, settings(max_steps=5)).curve] == [3, 5]
+    assert [entry["step"] for entry in run(tmp_path, settings(max_steps=5)).curve] == [3, 5]
 
 
 def test_no_steps_leave_the_prompt_as_it_is(tmp_path: Path) -> None:
     start = tiny.soft(tiny.backbone("llama"), 4)
-    found = run(tmp_path, settings(max_steps=0))
-    assert torch.equal(values(found), start)  # type: ignore[arg-type]
-    assert found.curve == () and found.seconds == 0.0 and not list(tmp_path.iterdir())
+    tuned = run(tmp_path, settings(max_steps=0))
+    assert torch.equal(values(tuned), start)  # type: ignore[arg-type]
+    assert tuned.curve == () and tuned.seconds == 0.0 and not list(tmp_path.iterdir())
 
 
 def test_numbers_trained_are_counted(tmp_path: Path) -> None:
@@ -210,15 +210,15 @@ def test_a_killed_run_resumes_to_the_identical_result(optimizer: str, shape: str
     same(run(folder, tuning), whole)
 
 
-def same(found: Tuned, wanted: Tuned) -> None:
-    assert torch.equal(values(found), values(wanted))
-    assert found.curve == wanted.curve
-    assert (found.step, found.parameters) == (wanted.step, wanted.parameters)
+def same(tuned: Tuned, expected: Tuned) -> None:
+    assert torch.equal(values(tuned), values(expected))
+    assert tuned.curve == expected.curve
+    assert (tuned.step, tuned.parameters) == (expected.step, expected.parameters)
 
 
 def test_a_run_killed_while_it_evaluates_resumes_too(tmp_path: Path) -> None:
-    one = tiny.backbone("llama")
-    score = dev_loss(one, rows_of(), 8)
+    backbone = tiny.backbone("llama")
+    score = dev_loss(backbone, rows_of(), 8)
     calls = 0
 
     def evaluate(values: Tensor) -> float:
@@ -299,9 +299,9 @@ def test_a_damaged_checkpoint_is_refused_in_one_sentence(damage: str, tmp_path: 
 
 @pytest.mark.parametrize("family", ["llama", "t5"])
 def test_a_batch_in_parts_gives_the_same_step(family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    one, tuning = tiny.backbone(family), settings(max_steps=2, batch_size=7, warmup_steps=0)
+    backbone, tuning = tiny.backbone(family), settings(max_steps=2, batch_size=7, warmup_steps=0)
     rows = tiny.rows(7, seed="micro", longest=12)
-    whole = run(tmp_path / "whole", tuning, one=one, rows=rows)
+    whole = run(tmp_path / "whole", tuning, backbone=backbone, rows=rows)
     parts: list[int] = []
     loss = Backbone.loss
 
@@ -311,21 +311,21 @@ def test_a_batch_in_parts_gives_the_same_step(family: str, tmp_path: Path, monke
 
     monkeypatch.setattr(room, "PROCESSOR_TOKENS", 24)
     monkeypatch.setattr(Backbone, "loss", counted)
-    found = run(tmp_path / "parts", tuning, one=one, rows=rows, evaluate=lambda values: 0.0)
+    tuned = run(tmp_path / "parts", tuning, backbone=backbone, rows=rows, evaluate=lambda values: 0.0)
     assert max(parts) < 7
-    assert found.curve[0]["loss"] == pytest.approx(whole.curve[0]["loss"], rel=1e-5)
-    moved = values(whole) - tiny.soft(one, 4)  # type: ignore[operator]
+    assert tuned.curve[0]["loss"] == pytest.approx(whole.curve[0]["loss"], rel=1e-5)
+    moved = values(whole) - tiny.soft(backbone, 4)  # type: ignore[operator]
     assert (
-        float((values(found) - values(whole)).norm() / moved.norm()) < 1e-2
+        float((values(tuned) - values(whole)).norm() / moved.norm()) < 1e-2
     )  # Adam divides small gradients by themselves
 
 
 def test_the_gradient_of_parts_adds_up_to_the_whole_batchs(monkeypatch: pytest.MonkeyPatch) -> None:
-    one, rows = tiny.backbone("llama"), tiny.rows(7, seed="micro", longest=12)
+    backbone, rows = tiny.backbone("llama"), tiny.rows(7, seed="micro", longest=12)
     grads = []
     for budget in (16_384, 24):
         monkeypatch.setattr(room, "PROCESSOR_TOKENS", budget)
-        prompt = Prompt(one, tiny.soft(one, 4), settings(), 0)  # type: ignore[arg-type]
+        prompt = Prompt(backbone, tiny.soft(backbone, 4), settings(), 0)  # type: ignore[arg-type]
         stay = torch.optim.SGD(prompt.named.values(), lr=0.0)
         room._step(prompt, rows, stay, 0.0)
         grads.append(prompt.named["prompt"].grad)
@@ -346,32 +346,34 @@ def test_the_rate_is_in_units_of_what_the_first_block_hands_on(tmp_path: Path) -
         for layer in longer.model.layers:
             layer.self_attn.o_proj.weight.mul_(16)
             layer.mlp.down_proj.weight.mul_(16)
-    one, other = wrap("one", model, tiny.tokenizer()), wrap("other", longer, tiny.tokenizer())
-    assert unit_of(other) == pytest.approx(16 * unit_of(one), rel=0.05)  # both to two digits
+    backbone, other = wrap("one", model, tiny.tokenizer()), wrap("other", longer, tiny.tokenizer())
+    assert unit_of(other) == pytest.approx(16 * unit_of(backbone), rel=0.05)  # both to two digits
     tuning = settings(max_steps=6, eval_every=6, max_grad_norm=0.0)
-    found = run(tmp_path / "one", tuning, one=one)
-    exact = tuning.learning_rate * 16 * unit_of(one) / unit_of(other)  # the units are measured to two digits
-    scaled = run(tmp_path / "other", tuning.model_copy(update={"learning_rate": exact}), one=other)
-    assert scaled.curve[0]["dev"] == pytest.approx(found.curve[0]["dev"], rel=1e-4)
-    assert float((values(scaled) / 16 - values(found)).abs().max()) < 1e-3 * unit_of(one)
+    tuned = run(tmp_path / "one", tuning, backbone=backbone)
+    exact = tuning.learning_rate * 16 * unit_of(backbone) / unit_of(other)  # the units are measured to two digits
+    scaled = run(tmp_path / "other", tuning.model_copy(update={"learning_rate": exact}), backbone=other)
+    assert scaled.curve[0]["dev"] == pytest.approx(tuned.curve[0]["dev"], rel=1e-4)
+    assert float((values(scaled) / 16 - values(tuned)).abs().max()) < 1e-3 * unit_of(backbone)
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "t5", "gemma3", "bloom"])
 def test_the_unit_is_measured_behind_the_first_block(family: str) -> None:
     """The hook on the block itself sees what the model hands out as its hidden states."""
-    one = tiny.backbone(family)
-    body = one.model.get_encoder() if one.kind == "seq2seq" else one.model
+    backbone = tiny.backbone(family)
+    body = backbone.model.get_encoder() if backbone.kind == "seq2seq" else backbone.model
     first = next(
-        m for m in body.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == one.model.config.num_hidden_layers
+        m
+        for m in body.modules()
+        if isinstance(m, torch.nn.ModuleList) and len(m) == backbone.model.config.num_hidden_layers
     )[0]
-    seen: list[torch.Tensor] = []
+    outputs: list[torch.Tensor] = []
     hook = first.register_forward_hook(
-        lambda _, args, out: seen.append((out[0] if isinstance(out, tuple) else out).detach())
+        lambda _, args, out: outputs.append((out[0] if isinstance(out, tuple) else out).detach())
     )
-    body(input_ids=torch.tensor([one.tokenizer.frequent(32)[:32]]))
+    body(input_ids=torch.tensor([backbone.tokenizer.frequent(32)[:32]]))
     hook.remove()
-    median = float(seen[0][0].square().mean(dim=-1).sqrt().median())
-    assert unit_of(one) == float(f"{median:.2g}")
+    median = float(outputs[0][0].square().mean(dim=-1).sqrt().median())
+    assert unit_of(backbone) == float(f"{median:.2g}")
 
 
 # -- refusals -------------------------------------------------------------------------------------------------------------
@@ -388,6 +390,6 @@ def test_a_dev_score_that_is_no_number_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_loss_that_is_no_number_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "_step", lambda *given: float("nan"))
+    monkeypatch.setattr(room, "_step", lambda *arguments: float("nan"))
     with pytest.raises(ForewordError, match="training loss is no longer a number at step 0; lower --learning-rate"):
         run(tmp_path, settings())

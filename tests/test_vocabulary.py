@@ -68,7 +68,7 @@ def test_a_letter_has_one_meaning_and_is_used() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "seen"),
+    ("text", "expected"),
     [
         ("# [B, P + T, H]", "BPTH"),
         ("logits [N, V] of rows [n K, C, D]", "NVnKCD"),
@@ -78,5 +78,5 @@ def test_a_letter_has_one_meaning_and_is_used() -> None:
         ("rows[i], `x[B]`, [start, end), a list [first, last]", ""),
     ],
 )
-def test_the_letters_of_a_shape(text: str, seen: str) -> None:
-    assert letters(text) == set(seen)
+def test_the_letters_of_a_shape(text: str, expected: str) -> None:
+    assert letters(text) == set(expected)

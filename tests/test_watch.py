@@ -33,8 +33,8 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     where = tmp_path_factory.mktemp("watched")
     entry.save_model(where / "model")
     entry.save_rows(where / "data.jsonl", HERE)
-    given = ("--model", where / "model", "--data", where / "data.jsonl", "--max-steps", "1", "--prompt-length", "2")
-    ran = entry.foreword("tune", *given, "--max-new-tokens", "4", "--out", where / "prompt")
+    flags = ("--model", where / "model", "--data", where / "data.jsonl", "--max-steps", "1", "--prompt-length", "2")
+    ran = entry.foreword("tune", *flags, "--max-new-tokens", "4", "--out", where / "prompt")
     assert ran.code == 0, ran.err
     added = entry.foreword("registry", "add", where / "prompt", "--name", "colours", "--store", where / "store")
     assert added.code == 0, added.err
@@ -117,14 +117,14 @@ def test_a_prompt_without_a_profile_says_to_give_data(running: serving.Running, 
 
 
 def test_the_endpoint_tells_the_same(running: serving.Running, tuned: Path) -> None:
-    seen = running.get("/v1/foreword/watch").json()
-    (stream,) = seen["prompts"]
+    document = running.get("/v1/foreword/watch").json()
+    (stream,) = document["prompts"]
     assert (stream["prompt"], stream["requests"], stream["waiting"]) == ("colours@1", 60, 0)
     assert stream["against"] == "what colours@1 was tuned on"
     assert [window["alarm"] for window in stream["windows"]] == [False, False, True]
-    assert len(seen["requests"]) == 20 and seen["requests"][0]["status"] == 200
-    assert OTHER[:9] not in json.dumps(seen)
-    assert running.get("/v1/foreword/watch").json()["prompts"] == seen["prompts"]
+    assert len(document["requests"]) == 20 and document["requests"][0]["status"] == 200
+    assert OTHER[:9] not in json.dumps(document)
+    assert running.get("/v1/foreword/watch").json()["prompts"] == document["prompts"]
 
 
 def test_a_key_sees_its_own_requests_and_prompts(tuned: Path, tmp_path: Path) -> None:
@@ -137,9 +137,9 @@ def test_a_key_sees_its_own_requests_and_prompts(tuned: Path, tmp_path: Path) ->
         body = {"model": "colours", "prompt": "bana 1 lo", "max_tokens": 2}
         assert server.post("/v1/completions", body, headers=heads["a"]).status_code == 200
         assert server.get("/v1/foreword/watch").status_code == 401
-        seen = {name: server.get("/v1/foreword/watch", headers=head).json() for name, head in heads.items()}
-    assert {name: len(each["requests"]) for name, each in seen.items()} == {"a": 1, "b": 0, "boss": 1}
-    assert {name: len(each["prompts"]) for name, each in seen.items()} == {"a": 1, "b": 0, "boss": 1}
+        documents = {name: server.get("/v1/foreword/watch", headers=head).json() for name, head in heads.items()}
+    assert {name: len(each["requests"]) for name, each in documents.items()} == {"a": 1, "b": 0, "boss": 1}
+    assert {name: len(each["prompts"]) for name, each in documents.items()} == {"a": 1, "b": 0, "boss": 1}
 
 
 def test_words_alone_are_watched_by_their_answers(tmp_path: Path) -> None:

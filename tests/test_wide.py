@@ -16,21 +16,21 @@ from foreword.engine import Backbone, Row, load_backbone, wrap
 from foreword.util.errors import ForewordError
 
 
-def gradient(one: Backbone, soft: torch.Tensor, rows: list[Row]) -> torch.Tensor:
-    given = soft.clone().requires_grad_(True)
-    one.loss(given, rows)[0].backward()  # type: ignore[no-untyped-call]
-    assert given.grad is not None
-    return given.grad
+def gradient(backbone: Backbone, soft: torch.Tensor, rows: list[Row]) -> torch.Tensor:
+    leaf = soft.clone().requires_grad_(True)
+    backbone.loss(leaf, rows)[0].backward()  # type: ignore[no-untyped-call]
+    assert leaf.grad is not None
+    return leaf.grad
 
 
-def same(one: Backbone, other: Backbone) -> None:
+def same(backbone: Backbone, other: Backbone) -> None:
     """Loss, gradient, scores and answers of both are equal, alone and in a batch."""
     rows, soft = tiny.rows(5, seed="wide", prefix=tiny.ids(3, "wide")), tiny.soft(other, 3)
     assert soft is not None
-    wanted = other.generate(soft, rows, 5)
-    assert one.generate(soft, rows, 5) == [one.generate(soft, [row], 5)[0] for row in rows] == wanted
-    assert one.score(soft, rows) == pytest.approx(other.score(soft, rows), rel=1e-5)
-    apart = gradient(one, soft, rows) - gradient(other, soft, rows)
+    expected = other.generate(soft, rows, 5)
+    assert backbone.generate(soft, rows, 5) == [backbone.generate(soft, [row], 5)[0] for row in rows] == expected
+    assert backbone.score(soft, rows) == pytest.approx(other.score(soft, rows), rel=1e-5)
+    apart = gradient(backbone, soft, rows) - gradient(other, soft, rows)
     assert float(apart.norm() / gradient(other, soft, rows).norm()) < 1e-4
 
 
@@ -45,26 +45,28 @@ def test_a_model_that_accelerate_spreads_gives_the_same_numbers(family: str) -> 
     parts = {name: torch.device("cpu") for name, part in model.named_modules() if not list(part.children())}
     spread = accelerate.dispatch_model(model, parts, main_device="cpu", force_hooks=True)
     assert all(hasattr(part, "_hf_hook") for name, part in spread.named_modules() if name in parts)
-    one = wrap("spread", spread, tiny.tokenizer())
-    assert vars(one.engine.capabilities) == vars(tiny.backbone(family).engine.capabilities), one.engine.reasons
-    same(one, tiny.backbone(family))
+    backbone = wrap("spread", spread, tiny.tokenizer())
+    assert vars(backbone.engine.capabilities) == vars(tiny.backbone(family).engine.capabilities), (
+        backbone.engine.reasons
+    )
+    same(backbone, tiny.backbone(family))
 
 
 def test_a_folder_is_spread_over_the_devices_that_there_are(tmp_path: Path) -> None:
     pytest.importorskip("accelerate", reason="accelerate is not installed")
     copy.deepcopy(tiny.model("llama")).save_pretrained(tmp_path)
     tiny.tokenizer().save_pretrained(tmp_path)
-    one = load_backbone(str(tmp_path), device="spread", dtype="float32")
-    same(one, tiny.backbone("llama"))
+    backbone = load_backbone(str(tmp_path), device="spread", dtype="float32")
+    same(backbone, tiny.backbone("llama"))
 
 
 # -- compiled -------------------------------------------------------------------------------------------------------------
 
 
 def test_a_compiled_model_is_run_as_it_was() -> None:
-    one = wrap("compiled", torch.compile(copy.deepcopy(tiny.model("llama"))), tiny.tokenizer())
-    assert vars(one.engine.capabilities) == vars(tiny.backbone("llama").engine.capabilities)
-    same(one, tiny.backbone("llama"))
+    backbone = wrap("compiled", torch.compile(copy.deepcopy(tiny.model("llama"))), tiny.tokenizer())
+    assert vars(backbone.engine.capabilities) == vars(tiny.backbone("llama").engine.capabilities)
+    same(backbone, tiny.backbone("llama"))
 
 
 # -- eight bits -----------------------------------------------------------------------------------------------------------
@@ -77,17 +79,17 @@ def int8(config: str) -> Any:
     return model
 
 
-def tuned(one: Backbone, folder: Path) -> None:
+def tuned(backbone: Backbone, folder: Path) -> None:
     rows = tiny.rows(4, seed="int8")
-    before = float(one.loss(one.embed(one.tokenizer.frequent(200)[:3]), rows)[0].detach())
-    found = training.tuned(one, rows, folder, length=3, steps=20)
-    assert found.curve[-1]["dev"] < before / sum(len(row.answer) for row in rows)
+    before = float(backbone.loss(backbone.embed(backbone.tokenizer.frequent(200)[:3]), rows)[0].detach())
+    result = training.tuned(backbone, rows, folder, length=3, steps=20)
+    assert result.curve[-1]["dev"] < before / sum(len(row.answer) for row in rows)
 
 
 @torch.no_grad()
 def test_weights_in_eight_bits_keep_the_invariants() -> None:
-    one = wrap("int8", int8("Int8WeightOnlyConfig"), tiny.tokenizer())
-    capabilities, reasons = one.engine.capabilities, one.engine.reasons
+    backbone = wrap("int8", int8("Int8WeightOnlyConfig"), tiny.tokenizer())
+    capabilities, reasons = backbone.engine.capabilities, backbone.engine.reasons
     assert (
         capabilities.prefix_cache
         and capabilities.packed_sequence
@@ -97,29 +99,29 @@ def test_weights_in_eight_bits_keep_the_invariants() -> None:
     assert not capabilities.fused_lm_head_loss and "addmm_" in reasons["fused_lm_head_loss"], (
         "its kernel has no product into a sum, and says so"
     )
-    rows, soft = tiny.rows(5, seed="int8"), tiny.soft(one, 3)
-    alone = [one.generate(soft, [row], 5)[0] for row in rows]
-    assert one.generate(soft, rows, 5) == alone
-    assert one.score(soft, rows) == pytest.approx([one.score(soft, [row])[0] for row in rows], rel=1e-5)
+    rows, soft = tiny.rows(5, seed="int8"), tiny.soft(backbone, 3)
+    alone = [backbone.generate(soft, [row], 5)[0] for row in rows]
+    assert backbone.generate(soft, rows, 5) == alone
+    assert backbone.score(soft, rows) == pytest.approx([backbone.score(soft, [row])[0] for row in rows], rel=1e-5)
 
 
 def test_a_prompt_is_tuned_on_weights_in_eight_bits(tmp_path: Path) -> None:
-    one = wrap("int8", int8("Int8WeightOnlyConfig"), tiny.tokenizer())
-    one.fingerprint = "int8"  # type: ignore[misc]
-    tuned(one, tmp_path)
+    backbone = wrap("int8", int8("Int8WeightOnlyConfig"), tiny.tokenizer())
+    backbone.fingerprint = "int8"  # type: ignore[misc]
+    tuned(backbone, tmp_path)
 
 
 def test_activations_in_eight_bits_are_computed_row_by_row_and_not_tuned(tmp_path: Path) -> None:
     """What is rounded on the way turns the last bits of a sum into whole steps, so rows do not share a pass."""
-    one = wrap("int8", int8("Int8DynamicActivationInt8WeightConfig"), tiny.tokenizer())
-    assert "rows may not share a pass: logits differ by" in one.engine.reasons["prefix_cache"]
-    rows, soft = tiny.rows(5, seed="int8"), tiny.soft(one, 3)
-    assert one.score(soft, rows) == [one.score(soft, [row])[0] for row in rows]
-    assert one.generate(soft, rows, 5) == [one.generate(soft, [row], 5)[0] for row in rows]
+    backbone = wrap("int8", int8("Int8DynamicActivationInt8WeightConfig"), tiny.tokenizer())
+    assert "rows may not share a pass: logits differ by" in backbone.engine.reasons["prefix_cache"]
+    rows, soft = tiny.rows(5, seed="int8"), tiny.soft(backbone, 3)
+    assert backbone.score(soft, rows) == [backbone.score(soft, [row])[0] for row in rows]
+    assert backbone.generate(soft, rows, 5) == [backbone.generate(soft, [row], 5)[0] for row in rows]
     with torch.no_grad():
-        assert float(one.loss(soft, rows)[0]) == pytest.approx(-sum(one.score(soft, rows)), rel=1e-5)
+        assert float(backbone.loss(soft, rows)[0]) == pytest.approx(-sum(backbone.score(soft, rows)), rel=1e-5)
     with pytest.raises(ForewordError, match="Nothing can be trained on int8: no gradient reaches the soft prompt"):
-        tuned(one, tmp_path)
+        tuned(backbone, tmp_path)
 
 
 def test_four_bits_of_bitsandbytes_answer_and_are_tuned_only_where_a_gradient_comes_through(tmp_path: Path) -> None:
@@ -137,15 +139,15 @@ def test_four_bits_of_bitsandbytes_answer_and_are_tuned_only_where_a_gradient_co
                 )
                 packed.weight = bits.nn.Params4bit(child.weight.detach().clone(), requires_grad=False)
                 setattr(part, name, packed.to("cpu"))
-    one = wrap("bits", model, tiny.tokenizer())
-    one.fingerprint = "bits"  # type: ignore[misc]
+    backbone = wrap("bits", model, tiny.tokenizer())
+    backbone.fingerprint = "bits"  # type: ignore[misc]
     rows = tiny.rows(4, seed="bits")
-    assert one.score(None, rows) == pytest.approx([one.score(None, [row])[0] for row in rows], rel=1e-5)
-    if "gradient" not in one.engine.reasons:
-        tuned(one, tmp_path)
+    assert backbone.score(None, rows) == pytest.approx([backbone.score(None, [row])[0] for row in rows], rel=1e-5)
+    if "gradient" not in backbone.engine.reasons:
+        tuned(backbone, tmp_path)
         return
     with pytest.raises(ForewordError, match="Nothing can be trained on bits: no gradient reaches the soft prompt"):
-        tuned(one, tmp_path)
+        tuned(backbone, tmp_path)
 
 
 # -- half precision -------------------------------------------------------------------------------------------------------
@@ -154,11 +156,11 @@ def test_four_bits_of_bitsandbytes_answer_and_are_tuned_only_where_a_gradient_co
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2", "bloom", "t5"])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_is_right_within_its_rounding(family: str, dtype: torch.dtype) -> None:
-    one, whole = wrap("half", copy.deepcopy(tiny.model(family)).to(dtype), tiny.tokenizer()), tiny.backbone(family)
-    assert "gradient" not in one.engine.reasons
+    half, whole = wrap("half", copy.deepcopy(tiny.model(family)).to(dtype), tiny.tokenizer()), tiny.backbone(family)
+    assert "gradient" not in half.engine.reasons
     rows, soft = tiny.rows(4, seed="half"), tiny.soft(whole, 3)
     assert soft is not None
-    assert one.score(soft, rows) == pytest.approx(whole.score(soft, rows), rel=0.15, abs=0.5)
-    wanted = gradient(whole, soft, rows)
-    near = torch.nn.functional.cosine_similarity(gradient(one, soft, rows).flatten(), wanted.flatten(), dim=0)
+    assert half.score(soft, rows) == pytest.approx(whole.score(soft, rows), rel=0.15, abs=0.5)
+    expected = gradient(whole, soft, rows)
+    near = torch.nn.functional.cosine_similarity(gradient(half, soft, rows).flatten(), expected.flatten(), dim=0)
     assert float(near) > 0.9

@@ -26,9 +26,9 @@ def test_a_seed_gives_the_same_documents_from_any_start() -> None:
 
 
 def test_documents_are_short_and_varied() -> None:
-    found = texts(1, 2000)
-    assert max(map(len, found)) < 2500
-    assert len(set(found)) == len(found)
+    document_texts = texts(1, 2000)
+    assert max(map(len, document_texts)) < 2500
+    assert len(set(document_texts)) == len(document_texts)
 
 
 def test_answers_are_spans_of_the_text_in_order() -> None:
@@ -59,8 +59,8 @@ def test_what_a_drill_counts_stands_before_it(seed: int) -> None:
 
 def test_rewording_replaces_a_word_throughout_and_keeps_the_answers_apart() -> None:
     plain = Document("Input: the red house Karo\nOutput: Karo is red", ((33, 45),))
-    seen = {reworded(plain, Random(f"reword/{number}")).text for number in range(40)}
-    assert len(seen) > 20
+    rewordings = {reworded(plain, Random(f"reword/{number}")).text for number in range(40)}
+    assert len(rewordings) > 20
     for number in range(40):
         new = reworded(plain, Random(f"reword/{number}"))
         words = re.findall(r"\w+", new.text)
