@@ -273,9 +273,9 @@ def tokenizer(family: str) -> Any:
     roles = {"bos_token": bos or (eos if family == "olmo2" else "<|bos|>"), "eos_token": eos, "pad_token": "<pad>"}
     if kind != "bytes":
         roles["unk_token"] = "<unk>"
-    made = transformers.PreTrainedTokenizerFast(tokenizer_object=core, **roles)
-    made.chat_template = template
-    return made
+    family_tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=core, **roles)
+    family_tokenizer.chat_template = template
+    return family_tokenizer
 
 
 def copied(family: str) -> Any:

@@ -75,9 +75,9 @@ def foreword(*argv: object) -> Told:
 
 def refused(*argv: object, says: tuple[str, ...]) -> str:
     """The one sentence of a command that must be refused; `says` are words that must stand in it."""
-    told = foreword(*argv)
-    assert told.out == "", told.out
-    return one_sentence(told.code, told.err, says)
+    completed = foreword(*argv)
+    assert completed.out == "", completed.out
+    return one_sentence(completed.code, completed.err, says)
 
 
 def one_sentence(code: int, err: str, says: tuple[str, ...]) -> str:
@@ -147,16 +147,16 @@ def save_model(folder: Path, family: str = "llama", seed: int = 0) -> Path:
 
 def rows(count: int, *, choices: tuple[str, ...] = ()) -> list[dict[str, str]]:
     """Distinct little questions with their answers."""
-    made = []
+    examples = []
     for index in range(count):
         rng = random.Random(f"entry/{index}")
-        name, thing = rng.choice(NAMES), rng.choice(THINGS)
-        target = rng.choice(choices) if choices else f"{thing} {name}"
-        made.append({"input": f"{name} {index} {thing}", "target": target})
-    return made
+        name, syllable = rng.choice(NAMES), rng.choice(THINGS)
+        target = rng.choice(choices) if choices else f"{syllable} {name}"
+        examples.append({"input": f"{name} {index} {syllable}", "target": target})
+    return examples
 
 
-def save_rows(path: Path, given: list[dict[str, Any]]) -> Path:
+def save_rows(path: Path, rows: list[dict[str, Any]]) -> Path:
     """A JSONL file."""
-    path.write_text("".join(json.dumps(row) + "\n" for row in given), encoding="utf-8")
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path

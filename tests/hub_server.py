@@ -43,10 +43,10 @@ class Repository:
 
 @dataclass
 class Hub:
-    """Repositories by their id. asked: methods and paths, in order. refuse: a status for every commit, 0 for none."""
+    """Repositories by their id. requests: methods and paths, in order. refuse: a status for every commit, 0 for none."""
 
     repositories: dict[str, Repository] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
     refuse: int = 0
     url: str = ""
 
@@ -56,7 +56,7 @@ class Hub:
 
         @app.middleware("http")
         async def remember(request: Request, call_next: Any) -> Any:
-            self.asked.append(f"{request.method} {request.url.path}")
+            self.requests.append(f"{request.method} {request.url.path}")
             return await call_next(request)
 
         self._changing(app)
@@ -117,10 +117,10 @@ class Hub:
 
         @app.post("/api/models/{owner}/{name}/tag/{revision}")
         async def tag(owner: str, name: str, revision: str, request: Request) -> Response:
-            repository, wanted = self.repositories[f"{owner}/{name}"], (await request.json())["tag"]
-            if wanted in repository.refs:
+            repository, tag_name = self.repositories[f"{owner}/{name}"], (await request.json())["tag"]
+            if tag_name in repository.refs:
                 return JSONResponse({"error": "there"}, 409)
-            repository.refs[wanted] = repository.at(revision) or ""
+            repository.refs[tag_name] = repository.at(revision) or ""
             return JSONResponse({})
 
         @app.delete("/api/models/{owner}/{name}/tag/{tag}")

@@ -71,7 +71,7 @@ SIZES = {"train": 48, "dev": 8, "test": 8}
 MAKERS: dict[str, Callable[[Path, Random], None]] = {}
 
 
-def made(folder: str) -> Callable[[Callable[[Path, Random], None]], Callable[[Path, Random], None]]:
+def maker_of(folder: str) -> Callable[[Callable[[Path, Random], None]], Callable[[Path, Random], None]]:
     """Marks the maker of one folder of files."""
 
     def keep(make: Callable[[Path, Random], None]) -> Callable[[Path, Random], None]:
@@ -132,23 +132,23 @@ def sentence(rng: Random) -> str:
 
 def several(rng: Random, count: int) -> list[str]:
     """So many different sentences."""
-    found: dict[str, None] = {}
-    while len(found) < count:
-        found[sentence(rng)] = None
-    return list(found)
+    sentences: dict[str, None] = {}
+    while len(sentences) < count:
+        sentences[sentence(rng)] = None
+    return list(sentences)
 
 
-@made("squad")
+@maker_of("squad")
 def _squad(folder: Path, rng: Random) -> None:
     for split, size in (("train", 24), ("dev", 6)):
         paragraphs = []
         for n in range(size):
             a, p, t = rng.choice(NAMES), rng.choice(PLACES), rng.choice(THINGS)
             context = f'In {1800 + n}, {a} left "{p}" with a {t}-maker.'
-            asked = [("When did it happen?", str(1800 + n)), (f"Who left {p}?", a)]
+            questions = [("When did it happen?", str(1800 + n)), (f"Who left {p}?", a)]
             qas = [
                 {"id": f"{split}{n}{k}", "question": q, "answers": [{"text": x, "answer_start": context.index(x)}]}
-                for k, (q, x) in enumerate(asked)
+                for k, (q, x) in enumerate(questions)
             ]
             paragraphs.append({"context": context, "qas": qas})
         text(
@@ -157,7 +157,7 @@ def _squad(folder: Path, rng: Random) -> None:
         )
 
 
-@made("mrqa")
+@maker_of("mrqa")
 def _mrqa(folder: Path, rng: Random) -> None:
     for name in ("BioASQ", "DROP", "DuoRC.ParaphraseRC", "RACE", "RelationExtraction", "TextbookQA"):
         rows: list[dict[str, Any]] = [{"header": {"dataset": name, "split": "dev"}}]
@@ -176,7 +176,7 @@ def _triples(rng: Random, n: int) -> tuple[list[list[str]], list[str]]:
     return triples, [f"{a} of {p} owns {t} {n}.", f"{t.capitalize()} number {n} belongs to {a}, who lives in {p}."]
 
 
-@made("dart")
+@maker_of("dart")
 def _dart(folder: Path, rng: Random) -> None:
     for split, size in SIZES.items():
         rows = [_triples(rng, n + 100 * len(split)) for n in range(size)]
@@ -184,7 +184,8 @@ def _dart(folder: Path, rng: Random) -> None:
             text(folder / "dart-v1.1.1-full-test.xml", _benchmark(rows))
         else:
             whole = [
-                {"tripleset": one, "annotations": [{"source": "x", "text": said} for said in two]} for one, two in rows
+                {"tripleset": triples, "annotations": [{"source": "x", "text": reference} for reference in references]}
+                for triples, references in rows
             ]
             text(folder / f"dart-v1.1.1-full-{split}.json", json.dumps(whole))
 
@@ -192,10 +193,12 @@ def _dart(folder: Path, rng: Random) -> None:
 def _benchmark(rows: Iterable[tuple[list[list[str]], list[str]]], inner: bool = False, kind: str = "Town") -> str:
     entries = []
     for number, (triples, texts) in enumerate(rows, 1):
-        shown = "".join(f"<mtriple>{' | '.join(one)}</mtriple>" for one in triples)
-        said = "".join(f'<lex lid="{k}">{f"<text>{one}</text>" if inner else one}</lex>' for k, one in enumerate(texts))
+        shown = "".join(f"<mtriple>{' | '.join(triple)}</mtriple>" for triple in triples)
+        lexes = "".join(
+            f'<lex lid="{k}">{f"<text>{lex}</text>" if inner else lex}</lex>' for k, lex in enumerate(texts)
+        )
         entries.append(
-            f'<entry category="{kind}" eid="Id{number}"><modifiedtripleset>{shown}</modifiedtripleset>{said}</entry>'
+            f'<entry category="{kind}" eid="Id{number}"><modifiedtripleset>{shown}</modifiedtripleset>{lexes}</entry>'
         )
     return (
         "<?xml version='1.0' encoding='utf-8'?>\n<benchmark><entries>\n"
@@ -204,7 +207,7 @@ def _benchmark(rows: Iterable[tuple[list[list[str]], list[str]]], inner: bool = 
     )
 
 
-@made("webnlg")
+@maker_of("webnlg")
 def _webnlg(folder: Path, rng: Random) -> None:
     for split, size in SIZES.items():
         rows = [_triples(rng, n + 100 * len(split)) for n in range(size)]
@@ -212,7 +215,7 @@ def _webnlg(folder: Path, rng: Random) -> None:
             text(folder / "data/v1.6/en" / split / "2triples" / f"{kind}.xml", _benchmark(part, inner=True, kind=kind))
 
 
-@made("e2e_nlg")
+@maker_of("e2e_nlg")
 def _e2e(folder: Path, rng: Random) -> None:
     names = {"train": ("trainset.csv", "train-fixed.no-ol.csv"), "dev": ("devset.csv", "devel-fixed.no-ol.csv")}
     names["test"] = ("testset_w_refs.csv", "test-fixed.csv")
@@ -220,11 +223,11 @@ def _e2e(folder: Path, rng: Random) -> None:
         rows = []
         for n in range(size):
             p, price = PLACES[n % 12], rng.choice(("cheap", "moderate", "high"))
-            told = f"name[The {rng.choice(THINGS).title()} {n + len(split)}], priceRange[{price}], near[{p}]"
-            place = told[5 : told.index("]")]
+            meaning = f"name[The {rng.choice(THINGS).title()} {n + len(split)}], priceRange[{price}], near[{p}]"
+            place = meaning[5 : meaning.index("]")]
             rows += [
-                [told, f"{place} near {p} has {price} prices."],
-                [told, f"You find the {price} house {place} close to {p}."],
+                [meaning, f"{place} near {p} has {price} prices."],
+                [meaning, f"You find the {price} house {place} close to {p}."],
             ]
         table(folder / names[split][0], ["mr", "ref"], rows)
         table(
@@ -234,7 +237,7 @@ def _e2e(folder: Path, rng: Random) -> None:
         )
 
 
-@made("totto")
+@maker_of("totto")
 def _totto(folder: Path, rng: Random) -> None:
     for split, size in (("train", 48), ("dev", 8)):
         rows = []
@@ -244,7 +247,7 @@ def _totto(folder: Path, rng: Random) -> None:
             cells = [
                 [{"value": v, "is_header": h, "column_span": s, "row_span": 1} for v, h, s in line] for line in grid
             ]
-            said = [f"In {1900 + n}, {a} made a {t}.", f"{a} built the {t} of {p} in {1900 + n}."][
+            sentences = [f"In {1900 + n}, {a} made a {t}.", f"{a} built the {t} of {p} in {1900 + n}."][
                 : 1 if split == "train" else 2
             ]
             row = {
@@ -256,13 +259,13 @@ def _totto(folder: Path, rng: Random) -> None:
             }
             row |= {
                 "highlighted_cells": [[1, 1], [1, 2]],
-                "sentence_annotations": [{"final_sentence": one} for one in said],
+                "sentence_annotations": [{"final_sentence": final_sentence} for final_sentence in sentences],
             }
             rows.append(row | ({"overlap_subset": n % 2 == 0} if split == "dev" else {}))
         lines(folder / f"totto_{split}_data.jsonl", rows)
 
 
-@made("logic2text")
+@maker_of("logic2text")
 def _logic2text(folder: Path, rng: Random) -> None:
     for split, size in (("train", 48), ("valid", 8), ("test", 8)):
         rows = []
@@ -280,7 +283,7 @@ def _logic2text(folder: Path, rng: Random) -> None:
         text(folder / "dataset" / f"{split}.json", json.dumps(rows))
 
 
-@made("spider")
+@maker_of("spider")
 def _spider(folder: Path, rng: Random) -> None:
     schema = {"db_id": "shop", "table_names_original": ["Seller", "Item"], "table_names": ["seller", "item"]}
     schema["foreign_keys"] = []
@@ -292,18 +295,18 @@ def _spider(folder: Path, rng: Random) -> None:
         "DROP TABLE IF EXISTS Seller; DROP TABLE IF EXISTS Item; CREATE TABLE Seller (Name, Town); CREATE TABLE Item (Kind, Price)"
     )
     base.executemany("INSERT INTO Seller VALUES (?, ?)", list(zip(NAMES, PLACES, strict=False)))
-    base.executemany("INSERT INTO Item VALUES (?, ?)", [(thing, n) for n, thing in enumerate(THINGS)])
+    base.executemany("INSERT INTO Item VALUES (?, ?)", [(kind, n) for n, kind in enumerate(THINGS)])
     base.commit()
     base.close()
     for split, size in (("train_spider", 48), ("dev", 8)):
         rows = []
         for n in range(size):
             p, k = rng.choice(PLACES), n + 100 * len(split)
-            asked, query = (
+            question, query = (
                 (f"Who sells in {p}, list at most {k}?", f"SELECT  Name FROM Seller WHERE Town = '{p}' LIMIT {k}"),
                 (f"How many items cost more than {k}?", f"SELECT count(*) , max(Price) FROM Item WHERE Price > {k}"),
             )[n % 2]
-            rows.append({"db_id": "shop", "question": asked, "query": query})
+            rows.append({"db_id": "shop", "question": question, "query": query})
         text(folder / f"{split}.json", json.dumps(rows))
 
 
@@ -314,7 +317,7 @@ def _form(rng: Random, n: int) -> tuple[list[str], str]:
     return words, parse
 
 
-@made("mtop")
+@maker_of("mtop")
 def _mtop(folder: Path, rng: Random) -> None:
     for split, size in (("train", 48), ("eval", 8), ("test", 8)):
         rows = []
@@ -324,16 +327,16 @@ def _mtop(folder: Path, rng: Random) -> None:
         lines(folder / "en" / f"{split}.txt", rows)
 
 
-@made("topv2")
+@maker_of("topv2")
 def _topv2(folder: Path, rng: Random) -> None:
     for k, domain in enumerate(("alarm", "event", "messaging", "music", "navigation", "reminder", "timer", "weather")):
         for split, size in (("train", 6), ("eval", 2), ("test", 2)):
-            found = [_form(rng, n + 100 * len(split) + 1000 * k) for n in range(size)]
-            rows = [f"{domain}\t{' '.join(words)}\t{parse}" for words, parse in found]
+            forms = [_form(rng, n + 100 * len(split) + 1000 * k) for n in range(size)]
+            rows = [f"{domain}\t{' '.join(words)}\t{parse}" for words, parse in forms]
             lines(folder / f"{domain}_{split}.tsv", ["domain\tutterance\tsemantic_parse", *rows])
 
 
-@made("wikisql")
+@maker_of("wikisql")
 def _wikisql(folder: Path, rng: Random) -> None:
     for split, name in (("train", "train.compact10000"), ("dev", "dev.compact2000"), ("test", "test.compact2000")):
         rows = []
@@ -346,34 +349,34 @@ def _wikisql(folder: Path, rng: Random) -> None:
         lines(folder / f"{name}.jsonl", rows)
 
 
-@made("commongen")
+@maker_of("commongen")
 def _commongen(folder: Path, rng: Random) -> None:
     for split, size in (("train", 48), ("dev", 12)):
-        found = [
+        concepts = [
             (rng.choice(NAMES).lower(), rng.choice(THINGS), p.lower()) for p in (PLACES[n % 12] for n in range(size))
         ]
         lines(
             folder / f"commongen.{split}.src_alpha.txt",
-            (" ".join(sorted(one)) + (" dusk" if split == "dev" else "") for one in found),
+            (" ".join(sorted(words)) + (" dusk" if split == "dev" else "") for words in concepts),
         )
         shapes = ("{} brings a {} to {} .", "Nobody told {} that the {} is still in {} .", "See {} mend the {} of {} .")
-        lines(folder / f"commongen.{split}.tgt.txt", (shapes[n % 3].format(*one) for n, one in enumerate(found)))
+        lines(folder / f"commongen.{split}.tgt.txt", (shapes[n % 3].format(*words) for n, words in enumerate(concepts)))
 
 
-@made("gsm8k")
+@maker_of("gsm8k")
 def _gsm8k(folder: Path, rng: Random) -> None:
     for split, size in (("train", 48), ("test", 8)):
         rows = []
         for n in range(size):
             a, t, k = rng.choice(NAMES), rng.choice(THINGS), rng.randint(2, 900)
-            told = f"{a} has {k} {t}s and buys {n + len(split)} more. How many {t}s are there?"
+            question = f"{a} has {k} {t}s and buys {n + len(split)} more. How many {t}s are there?"
             rows.append(
-                {"question": told, "answer": f"{k} and {n + len(split)} are more.\n#### {k + n + len(split):,}"}
+                {"question": question, "answer": f"{k} and {n + len(split)} are more.\n#### {k + n + len(split):,}"}
             )
         lines(folder / f"{split}.jsonl", rows)
 
 
-@made("geoquery")
+@maker_of("geoquery")
 def _geoquery(folder: Path, rng: Random) -> None:
     for split, size in SIZES.items():
         rows = []
@@ -388,7 +391,7 @@ def _geoquery(folder: Path, rng: Random) -> None:
         text(folder / f"xsemplr_mgeoquery_{split}.json", json.dumps(rows))
 
 
-@made("g2p")
+@maker_of("g2p")
 def _g2p(folder: Path, rng: Random) -> None:
     parts = [f"{c}{v}" for c in "bdfgklmnprst" for v in "aeiou"]
     words = sorted({"".join(rng.choices(parts, k=3)) for _ in range(6600)})[:5600]

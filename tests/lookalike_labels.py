@@ -6,78 +6,84 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from lookalike import NAMES, PLACES, SIZES, THINGS, TONES, lines, made, several, table, text
+from lookalike import NAMES, PLACES, SIZES, THINGS, TONES, lines, maker_of, several, table, text
 
 
 def judged(rng: Random, count: int, low: str, high: str) -> list[str]:
     """Lines of `label sentence`, half of them 0."""
-    said = several(rng, count)
+    sentences = several(rng, count)
     return [
-        f"{n % 2} {one} , a {rng.choice(TONES[n % 2])} thing for {low if n % 2 else high} ."
-        for n, one in enumerate(said)
+        f"{n % 2} {sentence} , a {rng.choice(TONES[n % 2])} thing for {low if n % 2 else high} ."
+        for n, sentence in enumerate(sentences)
     ]
 
 
-@made("sst2")
+@maker_of("sst2")
 def _sst2(folder: Path, rng: Random) -> None:
     for split, size in SIZES.items():
         lines(folder / f"stsa.binary.{split}", judged(rng, size, "all", "none"))
 
 
-@made("mr")
+@maker_of("mr")
 def _mr(folder: Path, rng: Random) -> None:
-    text(folder / "rt-polarity.all", "".join(f"{one}\n" for one in judged(rng, 60, "a café", "an attic")), "latin-1")
+    text(folder / "rt-polarity.all", "".join(f"{line}\n" for line in judged(rng, 60, "a café", "an attic")), "latin-1")
 
 
-@made("cr")
+@maker_of("cr")
 def _cr(folder: Path, rng: Random) -> None:
     lines(folder / "custrev.all", judged(rng, 60, "the desk", "the shelf"))
 
 
-@made("subj")
+@maker_of("subj")
 def _subj(folder: Path, rng: Random) -> None:
     lines(folder / "subj.all", judged(rng, 60, "a film", "a plot"))
 
 
-@made("trec")
+@maker_of("trec")
 def _trec(folder: Path, rng: Random) -> None:
-    asked = (
+    questions = (
         "How does a {} work ?",
         "What is a {} made of ?",
         "What does {} stand for ?",
         "Who owned the {} ?",
         "Where is the {} ?",
     )
-    asked += ("How many of the {} are left ?",)
+    questions += ("How many of the {} are left ?",)
     for split, size in (("train", 48), ("test", 12)):
         rows = [
-            f"{n % 6} {asked[n % 6].format(f'{rng.choice(THINGS)} of {PLACES[n % 12]} {n // 12}')}" for n in range(size)
+            f"{n % 6} {questions[n % 6].format(f'{rng.choice(THINGS)} of {PLACES[n % 12]} {n // 12}')}"
+            for n in range(size)
         ]
         lines(folder / f"TREC.{split}.all", rows if split == "train" else [row.replace(" of ", " in ") for row in rows])
 
 
-@made("ag_news")
+@maker_of("ag_news")
 def _ag_news(folder: Path, rng: Random) -> None:
     for split, size in (("train", 48), ("test", 12)):
-        rows = [[str(n % 4 + 1), f"Item {n + len(split)}", one + "."] for n, one in enumerate(several(rng, size))]
+        rows = [
+            [str(n % 4 + 1), f"Item {n + len(split)}", sentence + "."] for n, sentence in enumerate(several(rng, size))
+        ]
         table(folder / f"{split}.csv", ["Class Index", "Title", "Description"], rows)
 
 
-@made("superglue")
+@maker_of("superglue")
 def _superglue(folder: Path, rng: Random) -> None:
     for split, size in (("train", 48), ("val", 12)):
-        one, two, three = several(rng, size), several(rng, size), several(rng, size)
+        first, second, third = several(rng, size), several(rng, size), several(rng, size)
         where = lambda task, split=split: folder / task / f"{split}.jsonl"  # noqa: E731
         rows = range(size)
         lines(
-            where("BoolQ"), ({"question": f"did {one[n]}", "passage": f"{two[n]}.", "label": n % 2 == 0} for n in rows)
+            where("BoolQ"),
+            ({"question": f"did {first[n]}", "passage": f"{second[n]}.", "label": n % 2 == 0} for n in rows),
         )
         three_way = ("entailment", "contradiction", "neutral")
-        lines(where("CB"), ({"premise": f"{one[n]}.", "hypothesis": two[n], "label": three_way[n % 3]} for n in rows))
+        lines(
+            where("CB"), ({"premise": f"{first[n]}.", "hypothesis": second[n], "label": three_way[n % 3]} for n in rows)
+        )
         lines(
             where("RTE"),
             (
-                {"premise": f"{one[n]}.", "hypothesis": two[n], "label": ("entailment", "not_entailment")[n % 2]}
+                {"premise": f"{first[n]}.", "hypothesis": second[n], "label": ("entailment", "not_entailment")[n % 2]}
                 for n in rows
             ),
         )
@@ -85,9 +91,9 @@ def _superglue(folder: Path, rng: Random) -> None:
             where("COPA"),
             (
                 {
-                    "premise": one[n],
-                    "choice1": two[n],
-                    "choice2": three[n],
+                    "premise": first[n],
+                    "choice1": second[n],
+                    "choice2": third[n],
                     "question": ("cause", "effect")[n % 2],
                     "label": n % 2,
                 }
@@ -95,19 +101,20 @@ def _superglue(folder: Path, rng: Random) -> None:
             ),
         )
         lines(
-            where("WiC"), ({"word": "the", "sentence1": one[n], "sentence2": two[n], "label": n % 2 == 1} for n in rows)
+            where("WiC"),
+            ({"word": "the", "sentence1": first[n], "sentence2": second[n], "label": n % 2 == 1} for n in rows),
         )
-        lines(where("MultiRC"), (_multirc(n, one[n], two[n], three[n]) for n in rows))
+        lines(where("MultiRC"), (_multirc(n, first[n], second[n], third[n]) for n in rows))
         lines(where("ReCoRD"), (_record(n, rng) for n in rows))
         lines(where("WSC"), (_wsc(n, rng) for n in rows))
 
 
-def _multirc(n: int, one: str, two: str, three: str) -> dict[str, Any]:
-    answers = [{"text": three, "label": n % 2, "idx": 2 * n}, {"text": two, "label": 1 - n % 2, "idx": 2 * n + 1}]
+def _multirc(n: int, first: str, second: str, third: str) -> dict[str, Any]:
+    answers = [{"text": third, "label": n % 2, "idx": 2 * n}, {"text": second, "label": 1 - n % 2, "idx": 2 * n + 1}]
     return {
         "idx": n,
         "passage": {
-            "text": f"<b>Sent 1: </b>{one}.<br>{two}.",
+            "text": f"<b>Sent 1: </b>{first}.<br>{second}.",
             "questions": [{"question": "What is told?", "answers": answers, "idx": n}],
         },
     }
@@ -130,8 +137,8 @@ def _record(n: int, rng: Random) -> dict[str, Any]:
 
 def _wsc(n: int, rng: Random) -> dict[str, Any]:
     a, b = rng.sample(NAMES, 2)
-    thing = rng.choice(THINGS)
-    words = f"{a} gave {b} the {thing} number {n} because she asked for it.".split()
+    gift = rng.choice(THINGS)
+    words = f"{a} gave {b} the {gift} number {n} because she asked for it.".split()
     target = {
         "span1_text": b if n % 2 else a,
         "span2_text": "she",
@@ -141,19 +148,22 @@ def _wsc(n: int, rng: Random) -> dict[str, Any]:
     return {"text": " ".join(words), "target": target, "idx": n, "label": n % 2 == 1}
 
 
-@made("mrpc")
+@maker_of("mrpc")
 def _mrpc(folder: Path, rng: Random) -> None:
     for split, size in (("train", 48), ("test", 12)):
-        rows = [f"{n % 2}\t{n}\t{n + 1}\t{one} .\t{one} , they say ." for n, one in enumerate(several(rng, size))]
+        rows = [
+            f"{n % 2}\t{n}\t{n + 1}\t{sentence} .\t{sentence} , they say ."
+            for n, sentence in enumerate(several(rng, size))
+        ]
         lines(folder / f"msr_paraphrase_{split}.txt", ["Quality\t#1 ID\t#2 ID\t#1 String\t#2 String", *rows])
 
 
-@made("QQP")
+@maker_of("QQP")
 def _qqp(folder: Path, rng: Random) -> None:
     for split, size in (("train", 48), ("dev", 12)):
         rows = [
-            f"{n}\t{n}\t{n}\tIs it true that {one}?\tIs it so that {one}?\t{n % 2}"
-            for n, one in enumerate(several(rng, size))
+            f"{n}\t{n}\t{n}\tIs it true that {sentence}?\tIs it so that {sentence}?\t{n % 2}"
+            for n, sentence in enumerate(several(rng, size))
         ]
         lines(
             folder / f"{split}.tsv", ["id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate", *rows, "7\t7\tbroken row"]

@@ -22,7 +22,7 @@ METHODS: dict[str, tuple[float, int, float, float, float, bool]] = {
 
 
 def _target(rng: Random) -> tuple[str, str]:
-    place, food, price, area = (rng.choice(one) for one in (PLACES, FOODS, PRICES, AREAS))
+    place, food, price, area = (rng.choice(names) for names in (PLACES, FOODS, PRICES, AREAS))
     text = f"name[{place}], food[{food}], priceRange[{price}], area[{area}]"
     return text, f"{place} serves {food} food in the {price} price range and can be found in the {area} area."
 
@@ -34,27 +34,31 @@ def _spoilt(text: str, share: float, rng: Random) -> str:
 
 def answers(label: str, seed: int, examples: int, share: float, metrics: tuple[str, ...]) -> tuple[Answer, ...]:
     """One method's answers with one seed: worse ones where the demonstration is far, if it was given one."""
-    made = []
+    trial_answers = []
     for n in range(examples):
         rng = Random(f"question/{n}")
         question, target = _target(rng)
-        other, told = _target(rng)
+        other, other_target = _target(rng)
         targets = (target, target.replace("can be found", "is located")) if n % 3 else (target,)
         similarity = round(rng.betavariate(5, 2), 4)
-        given = label.split(":")[0] in ("icl", "ipt")
+        has_demonstration = label.split(":")[0] in ("icl", "ipt")
         rng = Random(f"{label}/{seed}/{n}")
-        own = share * (1.7 - similarity) if given else share
+        own = share * (1.7 - similarity) if has_demonstration else share
         output = _spoilt(target, own, rng)
-        shown = (DemonstrationRef(f"train-{n * 7}", f"{other}\n{told}", similarity),) if given else ()
+        shown = (
+            (DemonstrationRef(f"train-{n * 7}", f"{other}\n{other_target}", similarity),) if has_demonstration else ()
+        )
         scores, statistics = {}, {}
         for name in metrics:
             rows = metric(name).statistics([output], [targets])
             scores[name] = float(metric(name).per_example(rows)[0])
             statistics[name] = [float(value) for value in rows[0]]
-        made.append(
-            Answer(f"test-{n}", question, output, targets, scores, statistics, shown, 0, 58 if given else 0, 31)
+        trial_answers.append(
+            Answer(
+                f"test-{n}", question, output, targets, scores, statistics, shown, 0, 58 if has_demonstration else 0, 31
+            )
         )
-    return tuple(made)
+    return tuple(trial_answers)
 
 
 def record(
@@ -69,11 +73,11 @@ def record(
     spoils, numbers, train, before, each, same = METHODS[name]
     rng = Random(f"{label}/{seed}")
     own = max(0.0, spoils + rng.gauss(0, 0.012)) if share is None else share
-    found = answers(label, seed, examples, own, metrics)
+    trial_answers = answers(label, seed, examples, own, metrics)
     scores = {}
-    for one in metrics:
-        sums = sum(metric(one).statistics([a.output], [a.targets])[0] for a in found)
-        scores[one] = float(metric(one).from_sums(sums))
+    for metric_name in metrics:
+        sums = sum(metric(metric_name).statistics([a.output], [a.targets])[0] for a in trial_answers)
+        scores[metric_name] = float(metric(metric_name).from_sums(sums))
     curve = tuple(
         {
             "step": step,
@@ -101,12 +105,12 @@ def record(
             train_flop=1e12 * train,
             answer_flop=1e12 * each,
         ),
-        answers=found,
+        answers=trial_answers,
         spec={"label": label, "seed": seed},
         fingerprints={"task": "2f61c09d17", "backbone": "9b0e4427aa"},
         versions={"foreword": "0.1.0", "torch": "2.13.0", "transformers": "5.1.0"},
         hardware="2 CPU cores, float32",
-        metric_signatures={one: metric(one).signature() for one in metrics},
+        metric_signatures={metric_name: metric(metric_name).signature() for metric_name in metrics},
         dropped_demonstrations=3 if name == "ipt" else 0,
         curve=curve[1:],
         dev_start=curve[0]["dev"] if curve else None,
@@ -118,8 +122,8 @@ def records(
     labels: tuple[str, ...] = ("zero", "icl", "pt", "ipt"), seeds: tuple[int, ...] = (0, 1, 2), examples: int = 40
 ) -> list[Record]:
     """A whole comparison: one record for a method that no seed changes, else one a seed."""
-    made = []
+    comparison = []
     for label in labels:
         for seed in seeds[:1] if METHODS[label.split(":")[0]][-1] else seeds:
-            made.append(record(label, seed, examples))
-    return made
+            comparison.append(record(label, seed, examples))
+    return comparison

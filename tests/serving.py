@@ -43,32 +43,35 @@ def backbone() -> Backbone:
     return load_backbone(MODEL)
 
 
-def soft(one: Backbone, length: int, seed: int, label: str = "pt", **provenance: Any) -> SoftPrompt:
+def soft(backbone: Backbone, length: int, seed: int, label: str = "pt", **provenance: Any) -> SoftPrompt:
     """A random soft prompt with its certificate."""
-    values = torch.randn((length, one.hidden), generator=torch.Generator().manual_seed(seed)) * one.scale
+    values = torch.randn((length, backbone.hidden), generator=torch.Generator().manual_seed(seed)) * backbone.scale
     row = parse(label, shots=1, retriever="bm25", retrievers=list(RETRIEVERS))
-    given: dict[str, Any] = {"template": TEMPLATES[seed % len(TEMPLATES)].as_dict(), "kind": one.kind} | provenance
-    known = Provenance(one.name, one.fingerprint, label=label, method=row.as_dict(), seed=seed, **given)
+    fields: dict[str, Any] = {
+        "template": TEMPLATES[seed % len(TEMPLATES)].as_dict(),
+        "kind": backbone.kind,
+    } | provenance
+    known = Provenance(backbone.name, backbone.fingerprint, label=label, method=row.as_dict(), seed=seed, **fields)
     return SoftPrompt(values, known)
 
 
-def keep(registry: Registry, name: str, folder: Path, **given: Any) -> Version:
+def keep(registry: Registry, name: str, folder: Path, **settings: Any) -> Version:
     """Add a prompt's folder to a store."""
-    return registry.add(name, writer(NewVersion(folder=folder, **given)))[0]
+    return registry.add(name, writer(NewVersion(folder=folder, **settings)))[0]
 
 
-def filled(one: Backbone, where: Path) -> Registry:
+def filled(backbone: Backbone, where: Path) -> Registry:
     """A store with prompts of every kind."""
     registry = Registry(where / "store")
     for number, name in enumerate(("a", "b", "c")):
-        store.save(soft(one, 3 + 4 * number, number), where / name)
+        store.save(soft(backbone, 3 + 4 * number, number), where / name)
         keep(registry, name, where / name)
     pool = entry.save_rows(where / "pool.jsonl", entry.rows(12))
-    store.save(soft(one, 5, 4, "ipt:bm25:2", template={}), where / "ipt")
+    store.save(soft(backbone, 5, 4, "ipt:bm25:2", template={}), where / "ipt")
     keep(registry, "ipt", where / "ipt", demonstrations=str(pool))
-    store.save(soft(one, 5, 5, "pt", template={}), where / "labels")
+    store.save(soft(backbone, 5, 5, "pt", template={}), where / "labels")
     keep(registry, "labels", where / "labels", choices=("red", "green", "blue"))
-    store.save(soft(one, 4, 6, "pt", template=Template(question="{one} and {two} =>").as_dict()), where / "two")
+    store.save(soft(backbone, 4, 6, "pt", template=Template(question="{one} and {two} =>").as_dict()), where / "two")
     keep(registry, "two", where / "two")
     for name in ("icl:bm25:2", "few:2", "zero"):
         words = NewVersion(method=name, demonstrations="" if name == "zero" else str(pool), max_new_tokens=9)
@@ -106,7 +109,7 @@ class Running:
         served = self.service.shelf.get(model)
         assert served.template is not None and served.stored is not None
         example = Example("request", {"input": text}, (), served.stored.choices)
-        asked = worded(served, example, longest)
+        input_row = worded(served, example, longest)
         layout = served.layout
         assert layout is not None
         other = layout.placed(layout.append)
@@ -115,18 +118,18 @@ class Running:
             {} if served.retriever is None else {"request": served.retriever.find(example, served.stored.method.k)}
         )
         laid = other.lay(example)
-        assert laid.row() == asked.row
+        assert laid.row() == input_row.row
         soft = None if served.stored.prompt is None else served.stored.prompt.values
         model_ = self.service.views.model(served.chat)
         return predict(model_, served.template, soft, [laid], longest=longest, batch_size=1).outputs[0]
 
 
 @contextlib.contextmanager
-def server(one: Backbone, **settings: Any) -> Iterator[Running]:
+def server(backbone: Backbone, **settings: Any) -> Iterator[Running]:
     """The server, until the block ends."""
-    service = Service(one, Settings(**settings))
-    given: dict[str, Any] = {"port": 0, "log_config": None, "lifespan": "on", "timeout_graceful_shutdown": 5}
-    config = uvicorn.Config(app_of(service, "test"), timeout_keep_alive=KEEP_ALIVE, **given)
+    service = Service(backbone, Settings(**settings))
+    options: dict[str, Any] = {"port": 0, "log_config": None, "lifespan": "on", "timeout_graceful_shutdown": 5}
+    config = uvicorn.Config(app_of(service, "test"), timeout_keep_alive=KEEP_ALIVE, **options)
     inside = uvicorn.Server(config)
     thread = threading.Thread(target=inside.run, daemon=True)
     thread.start()

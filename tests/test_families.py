@@ -34,9 +34,12 @@ def looked_at(name: str, similarity: float | None = None) -> Task:
 @functools.cache
 def nearest(name: str, similarity: float | None = None) -> list[tuple[Example, Example, float]]:
     """(test example, its nearest training example, their BM25 score)."""
-    made = looked_at(name, similarity)
-    found = retrieve.make("bm25", made.train).find_all(made.test, 1)
-    return [(asked, one[0].example, one[0].similarity or 0.0) for asked, one in zip(made.test, found, strict=True)]
+    mini_task = looked_at(name, similarity)
+    retrieved = retrieve.make("bm25", mini_task.train).find_all(mini_task.test, 1)
+    return [
+        (test_example, demonstrations[0].example, demonstrations[0].similarity or 0.0)
+        for test_example, demonstrations in zip(mini_task.test, retrieved, strict=True)
+    ]
 
 
 def words(text: str) -> list[str]:
@@ -44,8 +47,8 @@ def words(text: str) -> list[str]:
 
 
 def fours(text: str) -> set[tuple[str, ...]]:
-    found = words(text)
-    return set(zip(found, found[1:], found[2:], found[3:], strict=False))
+    tokens = words(text)
+    return set(zip(tokens, tokens[1:], tokens[2:], tokens[3:], strict=False))
 
 
 # Kept out of pre-training
@@ -68,29 +71,29 @@ class Held:
 
     def said_in(self, text: str) -> list[object]:
         lower = text.lower()
-        found: list[object] = [mark for mark in self.marks if mark in text]
-        found += self.fours & fours(text)
-        found += [one for one, (part, whole) in self.wordings.items() if part in lower and whole.search(lower)]
-        return found
+        hits: list[object] = [mark for mark in self.marks if mark in text]
+        hits += self.fours & fours(text)
+        hits += [wording for wording, (part, whole) in self.wordings.items() if part in lower and whole.search(lower)]
+        return hits
 
 
-def told(count: int) -> list[str]:
+def hits_in_pretraining(count: int) -> list[str]:
     """What the first documents of seed 0 say of the families."""
     held = Held(FAMILIES.values())
     return [
-        f"{found} in {document.text!r}"
+        f"{hit} in {document.text!r}"
         for document in itertools.islice(documents(0), count)
-        for found in held.said_in(document.text)
+        for hit in held.said_in(document.text)
     ]
 
 
 def test_the_families_never_occur_in_pretraining() -> None:
-    assert told(3_000) == []
+    assert hits_in_pretraining(3_000) == []
 
 
 @pytest.mark.slow
 def test_the_families_never_occur_in_more_of_pretraining() -> None:
-    assert told(30_000) == []
+    assert hits_in_pretraining(30_000) == []
 
 
 @pytest.mark.parametrize("name", sorted(FAMILIES))
@@ -99,7 +102,7 @@ def test_what_is_held_out_is_what_a_family_says(name: str) -> None:
     family = FAMILIES[name]
     held, spoken = Held([family]), looked_at(name).train[:150]
     assert len(held.marks) >= 1 and len(held.wordings) >= 2
-    assert all(held.said_in(f"{one.text} {one.targets[0]}") for one in spoken)
+    assert all(held.said_in(f"{example.text} {example.targets[0]}") for example in spoken)
     values = {word for kind in names._LISTS.values() for word in kind}
     fed = values | {
         "and",
@@ -114,15 +117,15 @@ def test_what_is_held_out_is_what_a_family_says(name: str) -> None:
     fed |= {word for columns, numbers in spider.TABLES.values() for word in (*columns, *numbers)}
     fed |= {*mtop.THINGS}
     parts = sorted({p.strip() for w in family.wordings for p in SLOT.split(w)} | {*family.marks}, key=len, reverse=True)
-    for one in spoken:
-        said = " ".join(one.targets) if name in ("mini-totto", "mini-dart", "mini-logic2text") else one.text
-        said = said.split(" ; structured knowledge")[0]
+    for example in spoken:
+        text = " ".join(example.targets) if name in ("mini-totto", "mini-dart", "mini-logic2text") else example.text
+        text = text.split(" ; structured knowledge")[0]
         for part in parts:
-            said = re.sub(rf"(?<!\w){re.escape(part)}(?!\w)", " ", said) if part else said
+            text = re.sub(rf"(?<!\w){re.escape(part)}(?!\w)", " ", text) if part else text
         left = [
-            word for word in re.findall(r"\w+", said) if word not in fed and not re.fullmatch(r"[A-Z]\w+|\d+", word)
+            word for word in re.findall(r"\w+", text) if word not in fed and not re.fullmatch(r"[A-Z]\w+|\d+", word)
         ]
-        assert left == [], one
+        assert left == [], example
 
 
 def test_the_guard_is_no_blind_one() -> None:
@@ -138,9 +141,11 @@ def test_the_guard_is_no_blind_one() -> None:
 @pytest.mark.parametrize("name", sorted(FAMILIES))
 def test_an_example_fits_a_small_window(name: str) -> None:
     tokenizer = Tokenizer.from_file(str(reference.folder("medium") / "tokenizer.json"))
-    made = looked_at(name)
-    wordy = [made.template.ask(one) + made.template.reply(one.targets[0]) for one in made.train]
-    assert max(len(one.ids) for one in tokenizer.encode_batch(wordy)) <= 250
+    mini_task = looked_at(name)
+    wordy = [
+        mini_task.template.ask(example) + mini_task.template.reply(example.targets[0]) for example in mini_task.train
+    ]
+    assert max(len(encoding.ids) for encoding in tokenizer.encode_batch(wordy)) <= 250
 
 
 # The contract
@@ -148,21 +153,21 @@ def test_an_example_fits_a_small_window(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(FAMILIES))
 def test_a_family_keeps_the_contract_of_a_task(name: str) -> None:
-    made = task(FAMILIES[name])
-    assert (len(made.train), len(made.dev), len(made.test)) == (1000, 100, 200)
-    every = [*made.train, *made.dev, *made.test]
+    mini_task = task(FAMILIES[name])
+    assert (len(mini_task.train), len(mini_task.dev), len(mini_task.test)) == (1000, 100, 200)
+    every = [*mini_task.train, *mini_task.dev, *mini_task.test]
     assert len({example.question for example in every}) == len(every)
     assert all(example.targets and all(example.targets) for example in every)
-    assert made.fingerprint == task(FAMILIES[name]).fingerprint
-    assert made.fingerprint != task(FAMILIES[name], seed=2).fingerprint
-    for one in made.metrics:
-        best = metric(one).score([example.targets[0] for example in made.test], *scored(made.test))
-        assert best == pytest.approx(100.0), one
+    assert mini_task.fingerprint == task(FAMILIES[name]).fingerprint
+    assert mini_task.fingerprint != task(FAMILIES[name], seed=2).fingerprint
+    for metric_name in mini_task.metrics:
+        best = metric(metric_name).score([example.targets[0] for example in mini_task.test], *scored(mini_task.test))
+        assert best == pytest.approx(100.0), metric_name
 
 
 def scored(examples: Iterable[Example]) -> tuple[list[tuple[str, ...]], list[object]]:
     every = list(examples)
-    return [one.targets for one in every], [one.facts for one in every]
+    return [example.targets for example in every], [example.facts for example in every]
 
 
 @pytest.mark.parametrize("name", sorted(FAMILIES))
@@ -174,9 +179,9 @@ def test_the_dial_turns_the_similarity_of_the_nearest_training_example(name: str
 
 
 def test_a_family_that_runs_out_of_examples_says_so() -> None:
-    one = Family("mini-one", lambda rng: lambda rng: Drawn("always", ("the same",)), ("bleu",))
+    family = Family("mini-one", lambda rng: lambda rng: Drawn("always", ("the same",)), ("bleu",))
     with pytest.raises(ForewordError, match="no 5 different examples for train"):
-        task(one, train=5, dev=0, test=0)
+        task(family, train=5, dev=0, test=0)
 
 
 # A near demonstration helps, a random one shows the form alone, and neither is the answer
@@ -184,9 +189,11 @@ def test_a_family_that_runs_out_of_examples_says_so() -> None:
 
 def copied(name: str, retriever: str) -> float:
     """The score of answering each test example with its demonstration's answer."""
-    made = looked_at(name, 1.0)
-    found = retrieve.make(retriever, made.train).find_all(made.test, 1)
-    return metric(made.metrics[0]).score([one[0].example.targets[0] for one in found], *scored(made.test))
+    mini_task = looked_at(name, 1.0)
+    retrieved = retrieve.make(retriever, mini_task.train).find_all(mini_task.test, 1)
+    return metric(mini_task.metrics[0]).score(
+        [demonstrations[0].example.targets[0] for demonstrations in retrieved], *scored(mini_task.test)
+    )
 
 
 @pytest.mark.parametrize("name", ["mini-totto", "mini-dart", "mini-logic2text", "mini-spider"])
@@ -196,8 +203,8 @@ def test_a_near_demonstration_is_nearer_to_the_answer_than_a_random_one(name: st
 
 @pytest.mark.parametrize("name", PAIRS)
 def test_the_nearest_pair_does_not_tell_the_label(name: str) -> None:
-    share = sum(one.targets[0] == "duplicate" for one in looked_at(name).train) / 1000
-    agree = sum(asked.targets == shown.targets for asked, shown, _ in nearest(name, 1.0)) / 200
+    share = sum(example.targets[0] == "duplicate" for example in looked_at(name).train) / 1000
+    agree = sum(test_example.targets == shown.targets for test_example, shown, _ in nearest(name, 1.0)) / 200
     assert abs(agree - (share**2 + (1 - share) ** 2)) < 0.12
 
 
@@ -209,35 +216,35 @@ def test_the_nearest_passage_does_not_tell_the_answer(name: str) -> None:
 # Each is a small image of its original
 
 
-def relations(one: Example) -> set[str]:
-    return {triple.split(" :: ")[1] for triple in one.text.split(" | ")}
+def relations(example: Example) -> set[str]:
+    return {triple.split(" :: ")[1] for triple in example.text.split(" | ")}
 
 
 def test_dart_has_one_to_three_of_a_kinds_relations_and_three_references() -> None:
-    made = looked_at("mini-dart")
-    assert {len(relations(one)) for one in made.train} == {1, 2, 3}
-    assert len(set().union(*map(relations, made.train))) == 12 == sum(map(len, dart.KINDS.values()))
-    for one in made.test:
+    mini_task = looked_at("mini-dart")
+    assert {len(relations(example)) for example in mini_task.train} == {1, 2, 3}
+    assert len(set().union(*map(relations, mini_task.train))) == 12 == sum(map(len, dart.KINDS.values()))
+    for example in mini_task.test:
         values = [
-            part for triple in one.text.split(" | ") for part in (triple.split(" :: ")[0], triple.split(" :: ")[2])
+            part for triple in example.text.split(" | ") for part in (triple.split(" :: ")[0], triple.split(" :: ")[2])
         ]
-        assert len(one.targets) == 3 and all(value in said for said in one.targets for value in values)
-    covered = [relations(asked) <= relations(shown) for asked, shown, _ in nearest("mini-dart", 1.0)]
+        assert len(example.targets) == 3 and all(value in target for target in example.targets for value in values)
+    covered = [relations(test_example) <= relations(shown) for test_example, shown, _ in nearest("mini-dart", 1.0)]
     assert 0.2 < sum(covered) / len(covered) < 0.8, "a near demonstration shows some of what is needed, not all"
 
 
 def test_totto_tells_its_writer_only_by_a_page() -> None:
-    made = looked_at("mini-totto", 1.0)
-    opening = {one.text.split(" <cell>")[0]: one.targets[0].split()[:2] for one in made.train}
-    known = [one for one in made.test if one.text.split(" <cell>")[0] in opening]
-    assert len(known) == len(made.test), "with the dial at 1 every page stands in train"
-    assert all(one.targets[0].split()[:2] == opening[one.text.split(" <cell>")[0]] for one in known)
+    mini_task = looked_at("mini-totto", 1.0)
+    opening = {example.text.split(" <cell>")[0]: example.targets[0].split()[:2] for example in mini_task.train}
+    known = [example for example in mini_task.test if example.text.split(" <cell>")[0] in opening]
+    assert len(known) == len(mini_task.test), "with the dial at 1 every page stands in train"
+    assert all(example.targets[0].split()[:2] == opening[example.text.split(" <cell>")[0]] for example in known)
 
 
 def test_logic2text_says_what_blec_looks_for_and_its_forms_are_whole() -> None:
-    for one in looked_at("mini-logic2text").test:
-        logic, table = one.text.split(" ; structured knowledge: ")
-        assert one.facts["logic_str"] == logic and logic.endswith(" = true") and table.startswith("Caption: ")
+    for example in looked_at("mini-logic2text").test:
+        logic, table = example.text.split(" ; structured knowledge: ")
+        assert example.facts["logic_str"] == logic and logic.endswith(" = true") and table.startswith("Caption: ")
         assert logic.count("{") == logic.count("}") >= 1
         assert all(
             column in table
@@ -247,42 +254,42 @@ def test_logic2text_says_what_blec_looks_for_and_its_forms_are_whole() -> None:
 
 
 def test_spider_queries_name_columns_of_the_schema_and_values_of_the_question() -> None:
-    seen = set()
-    for one in looked_at("mini-spider").test:
-        question, schema = one.text.split(" ; structured knowledge: ")
-        query = one.targets[0]
-        columns = {column for _, column in one.facts["schema"]["column_names_original"][1:]}
+    query_forms = set()
+    for example in looked_at("mini-spider").test:
+        question, schema = example.text.split(" ; structured knowledge: ")
+        query = example.targets[0]
+        columns = {column for _, column in example.facts["schema"]["column_names_original"][1:]}
         assert columns == set(schema.rsplit(" : ", 1)[1].split(" , "))
         assert all(value in question for value in re.findall(r'" (.*?) "|> (\d+)', query)[0:1] for value in value)
         signs = dict.fromkeys(columns, "c") | dict.fromkeys(spider.PEOPLE, "who")
-        seen.add(re.sub(r'" .*? "|\d+', "v", " ".join(signs.get(word, word) for word in query.split())))
-    assert len(seen) == len(spider.TABLES) * len(spider.ACTS) * len(spider.DEMANDS)
+        query_forms.add(re.sub(r'" .*? "|\d+', "v", " ".join(signs.get(word, word) for word in query.split())))
+    assert len(query_forms) == len(spider.TABLES) * len(spider.ACTS) * len(spider.DEMANDS)
 
 
 def test_a_data_base_names_its_people_one_way() -> None:
     habits: dict[str, set[str]] = {}
-    for one in looked_at("mini-spider").train:
-        asked = re.match(r"select (name|id) ", one.targets[0])
-        base = one.text.split(" structured knowledge: | ")[1].split(" | ")[0]
-        habits.setdefault(base, set()).update(asked.groups() if asked else ())
+    for example in looked_at("mini-spider").train:
+        match = re.match(r"select (name|id) ", example.targets[0])
+        base = example.text.split(" structured knowledge: | ")[1].split(" | ")[0]
+        habits.setdefault(base, set()).update(match.groups() if match else ())
     assert set().union(*habits.values()) == set(spider.PEOPLE)
     assert sum(len(ways) > 1 for ways in habits.values()) <= 2, "two data bases may bear one name"
 
 
 def test_mtop_labels_what_was_said_in_the_order_of_the_utterance() -> None:
     known = {slot for phrases in mtop.THINGS.values() for slot in phrases}
-    for one in looked_at("mini-mtop").test:
-        assert template(one.targets[0]) is not None
-        slots = re.findall(r"\[sl:(\w+) (.*?) \]", one.targets[0])
-        places = [one.text.index(f" {value}") for _, value in slots]
+    for example in looked_at("mini-mtop").test:
+        assert template(example.targets[0]) is not None
+        slots = re.findall(r"\[sl:(\w+) (.*?) \]", example.targets[0])
+        places = [example.text.index(f" {value}") for _, value in slots]
         assert 1 <= len(slots) <= 3 and places == sorted(places) and {slot for slot, _ in slots} <= known
 
 
 @pytest.mark.parametrize(("name", "share"), [("mini-qqp", 0.37), ("mini-mrpc", 0.68)])
 def test_pairs_are_as_balanced_as_their_originals(name: str, share: float) -> None:
-    made = looked_at(name)
-    assert abs(sum(one.targets[0] == pairs.LABELS[1] for one in made.train) / 1000 - share) < 0.04
-    assert all(one.choices == pairs.LABELS for one in made.train)
+    mini_task = looked_at(name)
+    assert abs(sum(example.targets[0] == pairs.LABELS[1] for example in mini_task.train) / 1000 - share) < 0.04
+    assert all(example.choices == pairs.LABELS for example in mini_task.train)
 
 
 VALUES = {"name": r"[A-Z]\w+(?: [A-Z]\w+)*", "place": r"[A-Z]\w+(?: [A-Z]\w+)*", "count": r"\d+"}
@@ -290,7 +297,7 @@ VALUES = {"name": r"[A-Z]\w+(?: [A-Z]\w+)*", "place": r"[A-Z]\w+(?: [A-Z]\w+)*",
 
 def values_of(text: str, topics: tuple[pairs.Topic, ...]) -> tuple[int, int, dict[str, str]]:
     """(topic, relation, values) of a text, by the only wording that fits."""
-    found = []
+    matches = []
     for place, topic in enumerate(topics):
         for relation, wordings in enumerate(topic.relations):
             for wording in wordings:
@@ -298,23 +305,23 @@ def values_of(text: str, topics: tuple[pairs.Topic, ...]) -> tuple[int, int, dic
                 parts = re.split(r"\{(\w+)\}", wording)
                 pattern = "".join(f"(?P<{p}>{kinds[p]})" if i % 2 else re.escape(p) for i, p in enumerate(parts))
                 hit = re.fullmatch(pattern, text)
-                found += [(place, relation, hit.groupdict())] if hit else []
-    assert len(found) == 1, text
-    return found[0]
+                matches += [(place, relation, hit.groupdict())] if hit else []
+    assert len(matches) == 1, text
+    return matches[0]
 
 
 @pytest.mark.parametrize(("name", "topics"), [("mini-qqp", pairs.QUESTIONS), ("mini-mrpc", pairs.STATEMENTS)])
 def test_a_pair_is_a_duplicate_where_it_means_the_same(name: str, topics: tuple[pairs.Topic, ...]) -> None:
     kinds = {"same": 0, "value": 0, "relation": 0}
-    for one in looked_at(name).train:
-        first, second = re.split(r" ?(?:question|sentence)[12]: ", one.text)[1:]
+    for example in looked_at(name).train:
+        first, second = re.split(r" ?(?:question|sentence)[12]: ", example.text)[1:]
         assert first != second
         (topic, relation, values), other = values_of(first, topics), values_of(second, topics)
         assert topic == other[0]
         differ = sum(values[slot] != other[2][slot] for slot in values)
         kind = "value" if differ else "same" if relation == other[1] else "relation"
         assert differ <= 1 and not (differ and relation != other[1])
-        assert (one.targets[0] == "duplicate") == (kind == "same")
+        assert (example.targets[0] == "duplicate") == (kind == "same")
         kinds[kind] += 1
     assert min(kinds.values()) > 50
 
@@ -330,17 +337,17 @@ def content(name: str) -> set[str]:
 
 @pytest.mark.parametrize(("home", "away"), [PAIRS, PASSAGES])
 def test_the_domains_of_a_pair_of_tasks_differ_in_words(home: str, away: str) -> None:
-    one, other = content(home), content(away)
-    assert len(one & other) / len(one | other) < 0.2
+    home_words, away_words = content(home), content(away)
+    assert len(home_words & away_words) / len(home_words | away_words) < 0.2
     assert not set(FAMILIES[home].wordings) & set(FAMILIES[away].wordings)
 
 
 @pytest.mark.parametrize("name", PASSAGES)
 def test_an_answer_stands_in_its_passage_once(name: str) -> None:
     lengths = []
-    for one in looked_at(name).train:
-        question, passage = one.text.removeprefix("question: ").split(" context: ")
-        assert f" {passage} ".count(f" {one.targets[0]} ") == 1 and one.targets[0] not in question.split()
+    for example in looked_at(name).train:
+        question, passage = example.text.removeprefix("question: ").split(" context: ")
+        assert f" {passage} ".count(f" {example.targets[0]} ") == 1 and example.targets[0] not in question.split()
         lengths.append((len(passage.split()), len(re.findall(r" \.", passage))))
     assert max(size for size, _ in lengths) <= 100
     least, most = min(count for _, count in lengths), max(count for _, count in lengths)
@@ -348,7 +355,7 @@ def test_an_answer_stands_in_its_passage_once(name: str) -> None:
 
 
 def test_the_news_are_longer() -> None:
-    home, away = (sum(len(one.text.split()) for one in looked_at(name).train) / 1000 for name in PASSAGES)
+    home, away = (sum(len(example.text.split()) for example in looked_at(name).train) / 1000 for name in PASSAGES)
     assert away > 1.3 * home
 
 

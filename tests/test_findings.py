@@ -25,35 +25,37 @@ from recipes.findings import studies  # noqa: E402
 from recipes.findings.lab import Lab  # noqa: E402
 from recipes.findings.numbers import score  # noqa: E402
 from recipes.findings.page import write as write_page  # noqa: E402
-from recipes.findings.studies import LENGTHS, SIZES, STUDIES, T5, TASKS, TWO, Told  # noqa: E402
+from recipes.findings.studies import LENGTHS, SIZES, STUDIES, T5, TASKS, TWO, Findings  # noqa: E402
 
 EXAMPLES = 60
 
 
-def record(label: str, task: str, right: float, seed: int = 0, *, rising: float = 0.0, **given: Any) -> Record:
+def record_of(label: str, task: str, right: float, seed: int = 0, *, rising: float = 0.0, **settings: Any) -> Record:
     """A trial that gets this share of its examples right: more of those with a similar demonstration, where it is `rising`."""
     answers = []
     for place in range(EXAMPLES):
         similarity = place / EXAMPLES
         chance = Random(f"{task}/{label}/{seed}/{place}").random()
-        said = "yes" if chance < right + rising * (similarity - 0.5) else "no"
-        rows = metric("exact_match").statistics([said], [("yes",)])
+        output = "yes" if chance < right + rising * (similarity - 0.5) else "no"
+        rows = metric("exact_match").statistics([output], [("yes",)])
         shown = (DemonstrationRef("d", "text", similarity),) if label in ("icl", "ipt") else ()
-        own = {"exact_match": 100.0 * (said == "yes")}
-        answers.append(Answer(f"e{place}", "", said, ("yes",), own, {"exact_match": list(map(float, rows[0]))}, shown))
-    length, steps, carried = given.pop("length", 20), given.pop("steps", 250), given.pop("carried", None)
+        own = {"exact_match": 100.0 * (output == "yes")}
+        answers.append(
+            Answer(f"e{place}", "", output, ("yes",), own, {"exact_match": list(map(float, rows[0]))}, shown)
+        )
+    length, steps, carried = settings.pop("length", 20), settings.pop("steps", 250), settings.pop("carried", None)
     tuning = {"prompt_length": length, "max_steps": steps}
-    name = f"{label}/{task}/{seed}/{length}/{steps}/{carried}/{given.get('backbone')}"
+    name = f"{label}/{task}/{seed}/{length}/{steps}/{carried}/{settings.get('backbone')}"
     return Record(
         key=name,
         label=label,
         method=label.split(":")[0],
         task=task,
-        backbone=given.pop("backbone", SIZES[1]),
+        backbone=settings.pop("backbone", SIZES[1]),
         seed=seed,
         deterministic=False,
         primary="exact_match",
-        scores={"exact_match": sum(one.output == "yes" for one in answers) / EXAMPLES * 100},
+        scores={"exact_match": sum(answer.output == "yes" for answer in answers) / EXAMPLES * 100},
         costs=Costs(7, 1.0, 2.0, 0.1),
         answers=tuple(answers),
         spec={"tuning": tuning if label in ("pt", "ipt", "full-ft") else None, "given": carried, "max_new_tokens": 48},
@@ -65,12 +67,12 @@ def record(label: str, task: str, right: float, seed: int = 0, *, rising: float 
     )
 
 
-def told(name: str, found: list[Record], tmp_path: Path) -> Told:
-    return STUDIES[name].told(Lab(tmp_path), found)
+def findings_of(name: str, records: list[Record], tmp_path: Path) -> Findings:
+    return STUDIES[name].findings(Lab(tmp_path), records)
 
 
-def counts(found: Told) -> list[tuple[int, int, int | None]]:
-    return [(one.holds, one.of, one.needed) for one in found.verdicts]
+def counts(findings: Findings) -> list[tuple[int, int, int | None]]:
+    return [(verdict.holds, verdict.of, verdict.needed) for verdict in findings.verdicts]
 
 
 # -- verdicts are counted from the answers --------------------------------------------------------------------------------
@@ -81,62 +83,66 @@ def test_the_order_is_judged_task_by_task(tmp_path: Path) -> None:
     usual = {"zero": 0.0, "icl:random": 0.2, "icl": 0.5, "pt": 0.8, "ipt": 0.9}
     other = {"zero": 0.9, "icl:random": 0.8, "icl": 0.5, "pt": 0.2, "ipt": 0.1}
     shares = {task: other if task == TASKS[0] else usual for task in TASKS}
-    found = [record(label, task, shares[task][label], seed) for task in TASKS for label in usual for seed in range(3)]
-    made = told("order", found, tmp_path)
-    assert counts(made) == [(4, 5, 4), (4, 5, 4), (4, 5, 4), (4, 5, 5)]
-    assert [str(one).endswith("shown).") for one in made.verdicts] == [True] * 4
-    assert [str(one).endswith("not shown).") for one in made.verdicts] == [False, False, False, True]
-    scores, above = made.tables
+    records = [
+        record_of(label, task, shares[task][label], seed) for task in TASKS for label in usual for seed in range(3)
+    ]
+    findings = findings_of("order", records, tmp_path)
+    assert counts(findings) == [(4, 5, 4), (4, 5, 4), (4, 5, 4), (4, 5, 5)]
+    assert [str(verdict).endswith("shown).") for verdict in findings.verdicts] == [True] * 4
+    assert [str(verdict).endswith("not shown).") for verdict in findings.verdicts] == [False, False, False, True]
+    scores, above = findings.tables
     assert [row[0] for row in scores.rows] == [f"{task} (exact match)" for task in TASKS]
     cell = scores.rows[1][4]
-    wanted = [one.scores["exact_match"] for one in found if one.task == TASKS[1] and one.label == "pt"]
-    assert cell.mean == pytest.approx(sum(wanted) / 3) and cell.seeds == 3 and cell.ci95[0] < cell.mean < cell.ci95[1]
+    pt_scores = [record.scores["exact_match"] for record in records if record.task == TASKS[1] and record.label == "pt"]
+    assert (
+        cell.mean == pytest.approx(sum(pt_scores) / 3) and cell.seeds == 3 and cell.ci95[0] < cell.mean < cell.ci95[1]
+    )
     assert above.rows[0][2].points < 0 < above.rows[1][2].points
 
 
 def test_a_slope_counts_only_where_it_is_sure(tmp_path: Path) -> None:
-    found = [
-        record(label, task, 0.5, seed, rising=0.9 if label == "ipt" and task in TASKS[:2] else 0.0)
+    records = [
+        record_of(label, task, 0.5, seed, rising=0.9 if label == "ipt" and task in TASKS[:2] else 0.0)
         for task in TASKS
         for label in ("pt", "ipt")
         for seed in range(3)
     ]
-    made = told("similarity", found, tmp_path)
-    assert counts(made) == [(2, 5, 3)]
-    slopes, bins = made.tables
+    findings = findings_of("similarity", records, tmp_path)
+    assert counts(findings) == [(2, 5, 3)]
+    slopes, bins = findings.tables
     assert len(slopes.rows) == 5 and {row[0] for row in bins.rows} == set(TASKS)
     assert sum(row[2] for row in bins.rows) == 5 * EXAMPLES
 
 
 def test_spread_is_told_for_every_length(tmp_path: Path) -> None:
     """IPT always answers the same; PT does so at one length."""
-    found = [
-        record(label, task, 0.5, seed if label == "pt" and length != LENGTHS[0] else 0, length=length)
+    records = [
+        record_of(label, task, 0.5, seed if label == "pt" and length != LENGTHS[0] else 0, length=length)
         for task in TWO
         for length in LENGTHS
         for label in ("pt", "ipt")
         for seed in range(5)
     ]
-    made = told("variance", found, tmp_path)
-    assert counts(made) == [(6, 8, None)] and len(made.tables[0].rows) == 8
-    assert all(row[2].std > 0 == row[3].std for row in made.tables[0].rows if row[1] != LENGTHS[0])
+    findings = findings_of("variance", records, tmp_path)
+    assert counts(findings) == [(6, 8, None)] and len(findings.tables[0].rows) == 8
+    assert all(row[2].std > 0 == row[3].std for row in findings.tables[0].rows if row[1] != LENGTHS[0])
 
 
 def test_transfer_counts_pairs_and_knows_each_prompts_source(tmp_path: Path) -> None:
     """PT prompts help on every task but one, IPT prompts on all; seeds are those of the source's prompt."""
-    found = []
+    records = []
     for task in TASKS:
-        found.append(record("icl", task, 0.4))
-        made = [record(label, task, 0.5, seed) for label in ("pt", "ipt") for seed in range(2)]
-        found += made
-        for source in made:
+        records.append(record_of("icl", task, 0.4))
+        source_records = [record_of(label, task, 0.5, seed) for label in ("pt", "ipt") for seed in range(2)]
+        records += source_records
+        for source in source_records:
             for target in TASKS:
                 share = 0.9 if target != TASKS[4] or source.label == "ipt" else 0.1
-                given = {"steps": 0, "carried": source.fingerprints["soft_prompt"]}
-                found += [record("ipt", target, share, source.seed, **given)] if target != task else []
-    made = told("transfer", found, tmp_path)
-    assert counts(made) == [(16, 20, 10), (20, 20, 10)]
-    table = made.tables[0]
+                settings = {"steps": 0, "carried": source.fingerprints["soft_prompt"]}
+                records += [record_of("ipt", target, share, source.seed, **settings)] if target != task else []
+    findings = findings_of("transfer", records, tmp_path)
+    assert counts(findings) == [(16, 20, 10), (20, 20, 10)]
+    table = findings.tables[0]
     assert "significantly higher in 16 pairs, significantly lower in 4" in table.caption
     assert [row[1 + place] for place, row in enumerate(table.rows)] == [""] * 5
     assert table.rows[0][1:] != [""] * 5 and all(row[5].points < 0 for row in table.rows[:4])
@@ -144,38 +150,40 @@ def test_transfer_counts_pairs_and_knows_each_prompts_source(tmp_path: Path) -> 
 
 def test_the_gap_is_told_at_each_size_that_is_there(tmp_path: Path) -> None:
     gaps = {SIZES[0]: 0.5, SIZES[1]: 0.3, SIZES[2]: 0.1}
-    found = [
-        record(label, task, 0.4 + (gaps[size] if label == "full-ft" else 0.0), seed, backbone=size)
+    records = [
+        record_of(label, task, 0.4 + (gaps[size] if label == "full-ft" else 0.0), seed, backbone=size)
         for task in TWO
         for size in SIZES
         for label in ("pt", "full-ft")
         for seed in range(2)
     ]
-    made = told("scale", found, tmp_path)
-    assert counts(made) == [(2, 2, None)] and len(made.tables[0].rows) == 6
-    medium = told("scale", [one for one in found if one.backbone == SIZES[1]], tmp_path)
+    findings = findings_of("scale", records, tmp_path)
+    assert counts(findings) == [(2, 2, None)] and len(findings.tables[0].rows) == 6
+    medium = findings_of("scale", [record for record in records if record.backbone == SIZES[1]], tmp_path)
     assert counts(medium) == [(0, 0, None)] and len(medium.tables[0].rows) == 2
     assert "not judged" in str(medium.verdicts[0])
 
 
 def test_adaptation_is_judged_where_both_models_are_there(tmp_path: Path) -> None:
-    found = [
-        record("pt", task, 0.8 if model == T5[1] and length == 20 else 0.2, seed, backbone=model, length=length)
+    records = [
+        record_of("pt", task, 0.8 if model == T5[1] and length == 20 else 0.2, seed, backbone=model, length=length)
         for task in TWO
         for model in T5
         for length in (1, 20)
         for seed in range(3)
     ]
-    assert counts(told("t5", found, tmp_path)) == [(2, 4, 4)]
-    assert counts(told("t5", [one for one in found if one.backbone == T5[0]], tmp_path)) == [(0, 0, 0)]
+    assert counts(findings_of("t5", records, tmp_path)) == [(2, 4, 4)]
+    assert counts(findings_of("t5", [record for record in records if record.backbone == T5[0]], tmp_path)) == [
+        (0, 0, 0)
+    ]
 
 
 def test_other_examples_are_not_compared() -> None:
-    one, other = record("pt", TASKS[0], 0.5), record("icl", TASKS[0], 0.5)
-    fewer = Record(**(vars(other) | {"answers": other.answers[:9]}))
+    pt, icl = record_of("pt", TASKS[0], 0.5), record_of("icl", TASKS[0], 0.5)
+    fewer = Record(**(vars(icl) | {"answers": icl.answers[:9]}))
     with pytest.raises(ForewordError, match="The records of icl on mini-totto answer other examples"):
-        difference_of([one], [fewer])
-    assert score([one]).mean == pytest.approx(one.scores["exact_match"])
+        difference_of([pt], [fewer])
+    assert score([pt]).mean == pytest.approx(pt.scores["exact_match"])
 
 
 # -- the command ----------------------------------------------------------------------------------------------------------
@@ -232,7 +240,7 @@ def test_a_small_run_of_everything_is_done_once(
     write_page(Lab(tmp_path), tmp_path / "new.md")
     assert (tmp_path / "new.md").read_text(encoding="utf-8").count("Not run.") == 1
     write_json(tmp_path / "order.json", order)
-    assert [one["of"] for one in order["verdicts"]] == [2, 2, 2, 2] and order["measured"]["seeds"] == [0]
+    assert [verdict["of"] for verdict in order["verdicts"]] == [2, 2, 2, 2] and order["measured"]["seeds"] == [0]
     assert {"mean", "ci95", "text"} <= order["tables"][0]["rows"][0][1].keys()
     assert command.main(smoke(model, tmp_path, "--dry-run")) == 0
     assert "all: 0 of " in capsys.readouterr().out
@@ -246,8 +254,8 @@ def test_a_missing_model_is_named_and_the_rest_is_done(tmp_path: Path, capsys: p
     if not missing:
         pytest.skip("every model of this study is shipped")
     assert command.main(["--only", "t5", "--dry-run", "--out", str(tmp_path)]) == 2
-    told = capsys.readouterr()
-    assert all(f"The model {name} is missing" in told.err for name in missing) and "all: " in told.out
+    streams = capsys.readouterr()
+    assert all(f"The model {name} is missing" in streams.err for name in missing) and "all: " in streams.out
 
 
 def test_wrong_words_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -263,8 +271,10 @@ def test_several_at_once_give_the_same(model: Path, tmp_path: Path, monkeypatch:
     for jobs in ("1", "2"):
         argv = [*smoke(model, tmp_path / jobs, "--only", "order"), "--jobs", jobs]
         assert command.main(argv) == 0
-    one, two = (json.loads((tmp_path / jobs / "order.json").read_text(encoding="utf-8")) for jobs in ("1", "2"))
-    assert one["tables"] == two["tables"] and one["verdicts"] == two["verdicts"]
+    sequential, parallel = (
+        json.loads((tmp_path / jobs / "order.json").read_text(encoding="utf-8")) for jobs in ("1", "2")
+    )
+    assert sequential["tables"] == parallel["tables"] and sequential["verdicts"] == parallel["verdicts"]
 
 
 def test_a_run_of_one_part_leaves_the_rest_of_the_committed_page(tmp_path: Path) -> None:

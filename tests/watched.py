@@ -46,7 +46,7 @@ def line(number: int, *, seed: str = "usual", shift: float = 0.0, **more: Any) -
 
 def save_log(path: Path, lines: Sequence[dict[str, Any]]) -> Path:
     """A log of these lines."""
-    path.write_text("".join(json.dumps(one) + "\n" for one in lines), encoding="utf-8")
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     return path
 
 

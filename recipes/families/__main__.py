@@ -46,26 +46,26 @@ def load(family: str) -> Backbone:
 
 def rows() -> list[dict[str, Any]]:
     """For each family its traits, and why the others do not hold."""
-    found = []
+    family_rows = []
     for family in shapes.FAMILIES:
         backbone = load(family)
         engine = backbone.engine
-        kept = {
+        row = {
             "family": family,
             "kind": backbone.kind,
             "capabilities": vars(engine.capabilities),
             "reasons": engine.reasons,
         }
-        found.append(kept | {"factor": engine.factor})
-    return found
+        family_rows.append(row | {"factor": engine.factor})
+    return family_rows
 
 
-def page(found: Sequence[dict[str, Any]]) -> str:
+def page(family_rows: Sequence[dict[str, Any]]) -> str:
     """The page: one table for decoder-only models and one for encoder-decoders, the reasons below."""
     parts = [HEAD.format(version=transformers.__version__)]
     titles = {"causal": "Decoder-only", "seq2seq": "Encoder-decoders"}
     for kind, title in titles.items():
-        some = [row for row in found if row["kind"] == kind]
+        some = [row for row in family_rows if row["kind"] == kind]
         names = NAMES if kind == "causal" else ("logits_to_keep", "incremental_decoding", "fused_lm_head_loss")
         parts.append(f"## {title} ({len(some)})\n\n| family | {' | '.join(names)} |\n|---|{'---|' * len(names)}\n")
         for row in some:
@@ -74,7 +74,7 @@ def page(found: Sequence[dict[str, Any]]) -> str:
             )
         parts.append("\n")
     parts.append("## Why not\n\n")
-    for row in found:
+    for row in family_rows:
         names = NAMES if row["kind"] == "causal" else ("logits_to_keep", "incremental_decoding", "fused_lm_head_loss")
         why = [f"{name}: {row['reasons'][name]}" for name in names if not row["capabilities"][name]]
         why += [f"input vectors are multiplied by {row['factor']:.4g}"] if row["factor"] != 1.0 else []
@@ -82,9 +82,9 @@ def page(found: Sequence[dict[str, Any]]) -> str:
     return "".join(parts)
 
 
-def table(found: Sequence[dict[str, Any]]) -> str:
+def table(family_rows: Sequence[dict[str, Any]]) -> str:
     """model_type to the traits that hold, as JSON."""
-    held = {row["family"]: [name for name in NAMES if row["capabilities"][name]] for row in found}
+    held = {row["family"]: [name for name in NAMES if row["capabilities"][name]] for row in family_rows}
     lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(held[name])}" for name in sorted(held))
     return f"{{\n{lines}\n}}\n"
 
@@ -94,18 +94,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m recipes.families", description=__doc__)
     parser.add_argument("--page", type=Path, default=PAGE)
     parser.add_argument("--table", type=Path, default=TABLE)
-    given = parser.parse_args(argv)
+    args = parser.parse_args(argv)
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     try:
-        found = rows()
+        family_rows = rows()
     except ForewordError as error:
         print(f"families: {error}", file=sys.stderr)
         return 2
-    for path, text in ((given.page, page(found)), (given.table, table(found))):
+    for path, text in ((args.page, page(family_rows)), (args.table, table(family_rows))):
         with whole_file(path) as part:
             part.write_text(text, encoding="utf-8")
-    print(f"{len(found)} families")
+    print(f"{len(family_rows)} families")
     return 0
 
 

@@ -229,8 +229,8 @@ def config(family: str) -> Any:
     """The config of a tiny model of this family."""
     kind = configuration_auto.CONFIG_MAPPING[family]
     settings = inspect.signature(kind.__init__).parameters
-    given = {name: value for name, value in SMALL.items() if name in settings or hasattr(kind, name)}
-    given |= FAMILIES[family]
+    arguments = {name: value for name, value in SMALL.items() if name in settings or hasattr(kind, name)}
+    arguments |= FAMILIES[family]
     if family == "t5gemma":
         module = transformers.T5GemmaModuleConfig
         inner = {name: value for name, value in SMALL.items() if hasattr(module, name) and name != "initializer_range"}
@@ -239,8 +239,8 @@ def config(family: str) -> Any:
             "layer_types": ["sliding_attention", "full_attention"],
             "query_pre_attn_scalar": 8,
         }
-        given |= {"encoder": module(**inner), "decoder": module(**inner, is_decoder=True)}
-    return kind(**{name: value for name, value in given.items() if value is not None})
+        arguments |= {"encoder": module(**inner), "decoder": module(**inner, is_decoder=True)}
+    return kind(**{name: value for name, value in arguments.items() if value is not None})
 
 
 def model(family: str, seed: int = 0) -> Any:

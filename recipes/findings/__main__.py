@@ -22,12 +22,12 @@ PAGE = Path(__file__).parents[2] / "docs" / "findings.md"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code 0; 2 where something that was asked for is missing or refused."""
-    given = _parser().parse_args(argv)
-    seeds = tuple(given.seeds)
-    lab = Lab(given.out, given.model, seeds, given.steps, given.limit, given.jobs, given.device)
-    names = given.only or list(STUDIES)
+    args = _parser().parse_args(argv)
+    seeds = tuple(args.seeds)
+    lab = Lab(args.out, args.model, seeds, args.steps, args.limit, args.jobs, args.device)
+    names = args.only or list(STUDIES)
     try:
-        _price(lab, names) if given.dry_run else _carry_out(lab, names, given.page or _place(lab))
+        _price(lab, names) if args.dry_run else _carry_out(lab, names, args.page or _place(lab))
     except ForewordError as error:
         print(f"findings: {error}", file=sys.stderr)
         return 2
@@ -54,11 +54,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _names(text: str) -> list[str]:
-    found = text.split(",")
-    unknown = [name for name in found if name not in STUDIES]
+    names = text.split(",")
+    unknown = [name for name in names if name not in STUDIES]
     if unknown:
         raise argparse.ArgumentTypeError(f"there is no study '{unknown[0]}'; known: {', '.join(STUDIES)}")
-    return found
+    return names
 
 
 def _numbers(text: str) -> list[int]:
@@ -70,15 +70,15 @@ def _place(lab: Lab) -> Path:
 
 
 def _price(lab: Lab, names: Sequence[str]) -> None:
-    whole = []
+    all_estimates = []
     for name in names:
         study = STUDIES[name]
         first = study.first(lab)
-        found = lab.price([*first, *study.then(lab, lab.finished(first))])
-        whole += found
-        print(f"{name}: {summed(found)}")
-    seconds = sum(one.tflop for one in whole if not one.finished) / TFLOPS / lab.jobs
-    print(f"all: {summed(whole)}")
+        estimates = lab.price([*first, *study.then(lab, lab.finished(first))])
+        all_estimates += estimates
+        print(f"{name}: {summed(estimates)}")
+    seconds = sum(estimate.tflop for estimate in all_estimates if not estimate.finished) / TFLOPS / lab.jobs
+    print(f"all: {summed(all_estimates)}")
     print(f"About {duration(seconds)} on a CPU at {TFLOPS} TFLOP a second for each of {lab.jobs} jobs.")
 
 
@@ -86,11 +86,11 @@ def _carry_out(lab: Lab, names: Sequence[str], place: Path) -> None:
     for name in names:
         study = STUDIES[name]
         first = lab.records(name, study.first(lab))
-        found = [*first, *lab.records(name, study.then(lab, first))]
-        told = study.told(lab, found)
-        page.keep(lab, name, told, found)
+        records = [*first, *lab.records(name, study.then(lab, first))]
+        findings = study.findings(lab, records)
+        page.keep(lab, name, findings, records)
         page.write(lab, place)
-        for verdict in told.verdicts:
+        for verdict in findings.verdicts:
             print(f"{name}: {str(verdict).replace('**', '')}")
     print(f"page: {place}")
 

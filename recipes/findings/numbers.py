@@ -58,11 +58,11 @@ def score(records: Sequence[Record]) -> Score:
     return Score(mean, std, ends, len(records))
 
 
-def of(records: Sequence[Record], **wanted: Any) -> list[Record]:
+def of(records: Sequence[Record], **conditions: Any) -> list[Record]:
     """The records whose task, label, backbone or `length` of soft prompt are these."""
-    return [record for record in records if all(_has(record, name, value) for name, value in wanted.items())]
+    return [record for record in records if all(_has(record, name, value) for name, value in conditions.items())]
 
 
 def _has(record: Record, name: str, value: Any) -> bool:
-    found = (record.spec["tuning"] or {}).get("prompt_length") if name == "length" else getattr(record, name)
-    return bool(found == value)
+    actual = (record.spec["tuning"] or {}).get("prompt_length") if name == "length" else getattr(record, name)
+    return bool(actual == value)

@@ -11,7 +11,7 @@ from typing import Any
 from foreword.results.record import Record
 from foreword.util.files import read_json, write_json, write_text
 from recipes.findings.lab import Lab
-from recipes.findings.studies import STUDIES, Told
+from recipes.findings.studies import STUDIES, Findings
 
 HEAD = """# Findings on the reference models
 
@@ -22,41 +22,41 @@ Verdicts are counted from the tables under them.
 """
 
 
-def keep(lab: Lab, name: str, told: Told, found: Sequence[Record]) -> None:
+def keep(lab: Lab, name: str, findings: Findings, records: Sequence[Record]) -> None:
     """Write what a study found, with where its numbers come from, to the folder of results."""
     tables = [
         {"caption": table.caption, "head": table.head, "rows": [list(map(_plain, row)) for row in table.rows]}
-        for table in told.tables
+        for table in findings.tables
     ]
-    verdicts = [asdict(one) | {"sentence": str(one)} for one in told.verdicts]
+    verdicts = [asdict(verdict) | {"sentence": str(verdict)} for verdict in findings.verdicts]
     missing = [model for model in STUDIES[name].models if not lab.there(model)]
     write_json(
         lab.out / f"{name}.json",
-        {"verdicts": verdicts, "missing": missing, "tables": tables, "measured": _measured(lab, found)},
+        {"verdicts": verdicts, "missing": missing, "tables": tables, "measured": _measured(lab, records)},
     )
 
 
-def _measured(lab: Lab, found: Sequence[Record]) -> dict[str, Any]:
+def _measured(lab: Lab, records: Sequence[Record]) -> dict[str, Any]:
     """When, on what and how; the date is that of the last trial."""
-    days = [(lab.out / "records" / f"{record.key}.json").stat().st_mtime for record in found]
+    days = [(lab.out / "records" / f"{record.key}.json").stat().st_mtime for record in records]
     return {
         "date": [datetime.fromtimestamp(max(days), UTC).date().isoformat()] if days else [],
-        "trials": len(found),
-        "models": sorted({f"{record.backbone} ({record.fingerprints['backbone'][:12]})" for record in found}),
-        "test examples": sorted({len(record.answers) for record in found}),
-        "seeds": sorted({record.seed for record in found}),
+        "trials": len(records),
+        "models": sorted({f"{record.backbone} ({record.fingerprints['backbone'][:12]})" for record in records}),
+        "test examples": sorted({len(record.answers) for record in records}),
+        "seeds": sorted({record.seed for record in records}),
         "limit": lab.limit,
-        "max_new_tokens": sorted({record.spec["max_new_tokens"] for record in found}),
-        **_tuning(found),
-        "hours of training": round(sum(record.costs.train_seconds for record in found) / 3600, 2),
-        "hardware": sorted({record.hardware for record in found}),
-        "versions": sorted({f"{name} {one}" for record in found for name, one in record.versions.items()}),
+        "max_new_tokens": sorted({record.spec["max_new_tokens"] for record in records}),
+        **_tuning(records),
+        "hours of training": round(sum(record.costs.train_seconds for record in records) / 3600, 2),
+        "hardware": sorted({record.hardware for record in records}),
+        "versions": sorted({f"{name} {version}" for record in records for name, version in record.versions.items()}),
     }
 
 
-def _tuning(found: Sequence[Record]) -> dict[str, Any]:
+def _tuning(records: Sequence[Record]) -> dict[str, Any]:
     """The settings of tuning, all values that occur."""
-    rows = [record.spec["tuning"] for record in found if record.spec["tuning"]]
+    rows = [record.spec["tuning"] for record in records if record.spec["tuning"]]
     names = (
         "max_steps",
         "batch_size",
@@ -98,18 +98,21 @@ def _parts(path: Path) -> dict[str, str]:
     return {part.partition("\n")[0]: f"## {part.rstrip()}\n" for part in parts}
 
 
-def _section(found: dict[str, Any]) -> list[str]:
-    said, measured = ["\n".join(f"- {one['sentence']}" for one in found["verdicts"])], found["measured"]
-    if found["missing"]:
-        said.append(f"Not shipped, so not run: {', '.join(found['missing'])}.")
+def _section(finding: dict[str, Any]) -> list[str]:
+    paragraphs, measured = (
+        ["\n".join(f"- {verdict['sentence']}" for verdict in finding["verdicts"])],
+        finding["measured"],
+    )
+    if finding["missing"]:
+        paragraphs.append(f"Not shipped, so not run: {', '.join(finding['missing'])}.")
     if measured["limit"]:
-        said.append(f"**A smoke run on {measured['limit']} examples: no finding.**")
+        paragraphs.append(f"**A smoke run on {measured['limit']} examples: no finding.**")
     if not measured["trials"]:
-        return said
+        return paragraphs
     first = ("date", "models", "trials", "test examples", "seeds", "steps")
     names = sorted(measured, key=lambda name: first.index(name) if name in first else len(first))
-    told = "; ".join(f"{name} {_listed(measured[name])}" for name in names if measured[name] is not None)
-    return [*said, *map(_table, found["tables"]), f"*{told}.*"]
+    conditions = "; ".join(f"{name} {_listed(measured[name])}" for name in names if measured[name] is not None)
+    return [*paragraphs, *map(_table, finding["tables"]), f"*{conditions}.*"]
 
 
 def _table(table: dict[str, Any]) -> str:

@@ -101,9 +101,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m recipes.simulations", description=__doc__)
     parser.add_argument("--draws", type=int, default=2000, help="studies of each kind (2000; BLEU a quarter)")
     parser.add_argument("--page", type=Path, default=PAGE, help="where the page is written (docs/statistics.md)")
-    given = parser.parse_args(argv)
-    write_text(given.page, written(given.draws))
-    print(f"written: {given.page}")
+    args = parser.parse_args(argv)
+    write_text(args.page, written(args.draws))
+    print(f"written: {args.page}")
     return 0
 
 

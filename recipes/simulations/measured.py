@@ -51,21 +51,21 @@ def rate(draws: int, happens: Callable[[int], bool]) -> Rate:
 def first_kind(N: int, spread: float, draws: int, truth: float = 50.0) -> Rate:
     """Two equal methods with three seeds each: how often p is below 0.05."""
 
-    def told(n: int) -> bool:
+    def significant(n: int) -> bool:
         rng = generator("first kind", N, spread, truth, n)
         return _pair(answers(rng, [Method(truth)] * 2, N, SEEDS, spread)).p < 0.05
 
-    return rate(draws, told)
+    return rate(draws, significant)
 
 
 def power(N: int, spread: float, gap: float, draws: int) -> Rate:
     """A method that is truly `gap` points above another, three seeds each: how often p is below 0.05."""
 
-    def told(n: int) -> bool:
+    def significant(n: int) -> bool:
         rng = generator("power", N, spread, gap, n)
         return _pair(answers(rng, [Method(50.0 + gap), Method(50.0)], N, SEEDS, spread)).p < 0.05
 
-    return rate(draws, told)
+    return rate(draws, significant)
 
 
 def coverage(N: int, spread: float, draws: int, truth: float = 50.0) -> Rate:
@@ -120,12 +120,12 @@ def cluster_first_kind(sizes: Sequence[int], named: bool, draws: int, truth: flo
     """How often two equal methods are told apart at 5 % where examples come in clusters of these sizes, each method right or wrong in
     clusters of its own."""
 
-    def told(n: int) -> bool:
+    def significant(n: int) -> bool:
         rng = generator("clusters, two methods", tuple(sizes), truth, n)
         numbers = [clustered(rng, truth, sizes, CORRELATION) for _ in range(2)]
         return stats.difference(*stats.samples(numbers, mean, [True, True], _names(sizes) if named else ())).p < 0.05
 
-    return rate(draws, told)
+    return rate(draws, significant)
 
 
 def _names(sizes: Sequence[int]) -> list[str]:
@@ -150,11 +150,11 @@ def bleu_first_kind(N: int, spread: float, draws: int) -> Rate:
     """Two equal methods scored by BLEU, which is no mean: how often p is below 0.05."""
     from_sums = metric("bleu").from_sums
 
-    def told(n: int) -> bool:
+    def significant(n: int) -> bool:
         numbers = translations(generator("bleu", N, spread, n), [1.0, 1.0], N, SEEDS, spread)
         return stats.difference(*stats.samples(numbers, from_sums, [False] * 2, ())).p < 0.05
 
-    return rate(draws, told)
+    return rate(draws, significant)
 
 
 def bleu_coverage(N: int, spread: float, draws: int) -> Rate:

@@ -74,10 +74,10 @@ def translations(rng: np.random.Generator, levels: Sequence[float], N: int, J: i
         own = 0.5 * rng.standard_normal(N)
         place = level + spread * rng.standard_normal((J, 1)) + hard + own + 0.5 * rng.standard_normal((J, N))
         word = 1.0 / (1.0 + np.exp(-place))
-        said = np.maximum(4, length + rng.integers(-3, 4, size=(J, N)))
-        total = np.stack([said - n for n in range(4)], axis=-1)
-        right = np.stack([rng.binomial(said - n, word ** (n + 1)) for n in range(4)], axis=-1)
-        lengths = np.stack([said, np.broadcast_to(length, said.shape)], axis=-1)
+        hypothesis_lengths = np.maximum(4, length + rng.integers(-3, 4, size=(J, N)))
+        total = np.stack([hypothesis_lengths - n for n in range(4)], axis=-1)
+        right = np.stack([rng.binomial(hypothesis_lengths - n, word ** (n + 1)) for n in range(4)], axis=-1)
+        lengths = np.stack([hypothesis_lengths, np.broadcast_to(length, hypothesis_lengths.shape)], axis=-1)
         studies.append(np.concatenate([lengths, right, total], axis=-1).astype(np.float64))
     return studies
 

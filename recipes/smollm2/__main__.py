@@ -21,24 +21,24 @@ PAGE = Path(__file__).parents[2] / "docs" / "smollm2.md"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code 0; 2 where something that was asked for is refused."""
-    given = _parser().parse_args(argv)
-    lay = Lay(given.model, given.out, given.data_dir, given.dtype)
-    unknown = sorted(set(given.tasks.split(",")) - set(Lay.tasks))
+    args = _parser().parse_args(argv)
+    lay = Lay(args.model, args.out, args.data_dir, args.dtype)
+    unknown = sorted(set(args.tasks.split(",")) - set(Lay.tasks))
     if unknown:
         print(
             f"smollm2: the table has no task {', '.join(unknown)}; give some of {', '.join(Lay.tasks)}.",
             file=sys.stderr,
         )
         return 2
-    lay = replace(lay, tasks=tuple(given.tasks.split(",")))
-    lay = replace(lay, test=given.limit or lay.test, steps=given.steps or lay.steps)
-    if given.threads:
-        torch.set_num_threads(given.threads)
+    lay = replace(lay, tasks=tuple(args.tasks.split(",")))
+    lay = replace(lay, test=args.limit or lay.test, steps=args.steps or lay.steps)
+    if args.threads:
+        torch.set_num_threads(args.threads)
     bench = Bench()
     try:
-        if not given.only_page:
-            _run(lay, bench, given.transfer)
-        page.write(lay, bench, given.page)
+        if not args.only_page:
+            _run(lay, bench, args.transfer)
+        page.write(lay, bench, args.page)
     except ForewordError as error:
         print(f"smollm2: {error}", file=sys.stderr)
         return 2

@@ -99,7 +99,9 @@ class Lay:
         """Each source task's first PT prompt, not trained further, before a retrieved demonstration of every target task; and, to hold it
         against, the rows of that length which were never tuned."""
         prompts = {
-            one.task: str(self.out / one.prompt) for one in records if one.label == "pt" and one.seed == self.seeds[0]
+            record.task: str(self.out / record.prompt)
+            for record in records
+            if record.label == "pt" and record.seed == self.seeds[0]
         }
         first = self.seeds[:1]
         never = [(setting, self.run(setting, ["ipt"], seeds=first, max_steps=0)) for setting in self.settings]

@@ -44,7 +44,10 @@ BLEC needs the logical forms, which were not at hand: it is scored by BLEU, so t
 
 def write(lay: Lay, bench: Bench, path: Path) -> None:
     """The page of every record that is there."""
-    cells = {setting: _there(bench, [run for one, run in lay.main() if one == setting]) for setting in SETTINGS}
+    cells = {
+        setting: _there(bench, [run for cell_setting, run in lay.main() if cell_setting == setting])
+        for setting in SETTINGS
+    }
     every = [record for records in cells.values() for record in records]
     carried = [(setting, _there(bench, [run])) for setting, run in lay.transfer(every)] if every else []
     parts = [HEAD, _scores(cells), _paper(), _words(cells), _costs(cells), _others(cells), _bins(cells)]
@@ -65,13 +68,16 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _scores(cells: Cells) -> str:
-    head = ["method", *(f"{one.task} ({phrases.title(one.metrics[0])})" for one in SETTINGS)]
+    head = ["method", *(f"{setting.task} ({phrases.title(setting.metrics[0])})" for setting in SETTINGS)]
     return "## Scores\n\n" + _grid(head, cells, lambda records: str(score(records)))
 
 
 def _grid(head: Sequence[str], cells: Cells, cell: Callable[[list[Record]], str]) -> str:
     rows = [
-        [f"`{label}`", *(cell(rows) if (rows := of(cells[one], label=label)) else "not run" for one in SETTINGS)]
+        [
+            f"`{label}`",
+            *(cell(rows) if (rows := of(cells[setting], label=label)) else "not run" for setting in SETTINGS),
+        ]
         for label in METHODS
     ]
     return _table(head, rows)
@@ -83,16 +89,16 @@ def _paper() -> str:
 
 
 def _gaps(cells: Cells) -> dict[tuple[str, str], dict[str, AdjustedDifference]]:
-    found = {}
+    gaps = {}
     for pair in PAIRS:
-        both = {one.task: [of(cells[one], label=label) for label in pair] for one in SETTINGS}
-        found[pair] = adjusted({task: difference_of(*two) for task, two in both.items() if all(two)})
-    return found
+        both = {setting.task: [of(cells[setting], label=label) for label in pair] for setting in SETTINGS}
+        gaps[pair] = adjusted({task: difference_of(*two) for task, two in both.items() if all(two)})
+    return gaps
 
 
 def _words(cells: Cells) -> str:
     gaps = _gaps(cells)
-    said = []
+    lines = []
     for pair, tasks in gaps.items():
         above = [task for task, gap in tasks.items() if gap.above]
         below = [task for task, gap in tasks.items() if gap.ci95[1] < 0]
@@ -102,14 +108,16 @@ def _words(cells: Cells) -> str:
             for name, some in (("yes on", above), ("no on", below), ("undecided on", open_))
             if some
         ]
-        said.append(f"- {CLAIMS[pair]}: {'; '.join(parts) if parts else 'not run'}.")
-    rows = [[f"{a} above {b}", *(str(gaps[a, b].get(one.task, "not run")) for one in SETTINGS)] for a, b in PAIRS]
-    table = _table(["points", *(one.task for one in SETTINGS)], rows)
+        lines.append(f"- {CLAIMS[pair]}: {'; '.join(parts) if parts else 'not run'}.")
+    rows = [
+        [f"{a} above {b}", *(str(gaps[a, b].get(setting.task, "not run")) for setting in SETTINGS)] for a, b in PAIRS
+    ]
+    table = _table(["points", *(setting.task for setting in SETTINGS)], rows)
     text = (
         "Decided by the interval of the paired difference; intervals and p are adjusted over the row (Holm), and * marks p < 0.05. On one "
         "seed an interval is over examples alone, and speaks of that prompt."
     )
-    return "## What of the paper's order shows\n\n" + "\n".join(said) + f"\n\n{text}\n\n{table}"
+    return "## What of the paper's order shows\n\n" + "\n".join(lines) + f"\n\n{text}\n\n{table}"
 
 
 def _costs(cells: Cells) -> str:
@@ -118,39 +126,45 @@ def _costs(cells: Cells) -> str:
         mean = [
             sum(values) / len(costs)
             for values in zip(
-                *((one.prefix_tokens, one.train_seconds, one.seconds_per_answer) for one in costs), strict=True
+                *(
+                    (trial_costs.prefix_tokens, trial_costs.train_seconds, trial_costs.seconds_per_answer)
+                    for trial_costs in costs
+                ),
+                strict=True,
             )
         ]
         trained = f", {phrases.duration(mean[1])}" if mean[1] else ""
         return f"{mean[0]:.0f}{trained}, {mean[2]:.2f} s"
 
-    head = ["method", *(one.task for one in SETTINGS)]
+    head = ["method", *(setting.task for setting in SETTINGS)]
     text = "Tokens before the input, time of training, seconds an answer (shared machine, so times are upper bounds):"
     return f"## Costs\n\n{text}\n\n" + _grid(head, cells, cost)
 
 
 def _others(cells: Cells) -> str:
     parts = []
-    for one in SETTINGS:
+    for setting in SETTINGS:
         rows = []
         for label in METHODS:
-            records = of(cells[one], label=label)
-            means = [sum(r.scores[name] for r in records) / len(records) for name in one.metrics] if records else []
+            records = of(cells[setting], label=label)
+            means = [sum(r.scores[name] for r in records) / len(records) for name in setting.metrics] if records else []
             if means:
                 rows.append([f"`{label}`", str(len(records)), *(phrases.score(mean) for mean in means)])
         if rows:
-            parts.append(f"{one.task}:\n\n" + _table(["method", "trials", *map(phrases.title, one.metrics)], rows))
+            parts.append(
+                f"{setting.task}:\n\n" + _table(["method", "trials", *map(phrases.title, setting.metrics)], rows)
+            )
     return "## Each task by its other metrics\n\n" + "\n\n".join(parts) if parts else ""
 
 
 def _bins(cells: Cells) -> str:
     parts = []
-    for one in SETTINGS:
-        made = gains([record for record in cells[one] if record.label in ("pt", "ipt")])
-        if isinstance(made, str):
-            parts.append(f"{one.task}: {made}")
+    for setting in SETTINGS:
+        task_gains = gains([record for record in cells[setting] if record.label in ("pt", "ipt")])
+        if isinstance(task_gains, str):
+            parts.append(f"{setting.task}: {task_gains}")
             continue
-        gain = made[0]
+        gain = task_gains[0]
         rows = [
             [
                 f"{part.low:.2f} to {part.high:.2f}",
@@ -164,7 +178,9 @@ def _bins(cells: Cells) -> str:
             ]
             for part in reversed(gain.bins)
         ]
-        parts.append(f"{one.task}: {gain.sentence()}\n\n" + _table(["similarity", "examples", "IPT minus PT"], rows))
+        parts.append(
+            f"{setting.task}: {gain.sentence()}\n\n" + _table(["similarity", "examples", "IPT minus PT"], rows)
+        )
     text = (
         "IPT's score of an example minus PT's, by the similarity of the demonstration that it was shown (BM25 as a part of what the "
         "question scores with itself). In the paper IPT gains where it is high, and loses where it is low on DART and MTOP."
@@ -198,7 +214,7 @@ def _transfer(lay: Lay, cells: Cells, carried: Sequence[tuple[Setting, list[Reco
 
 
 def _square(gaps: dict[tuple[str, str], AdjustedDifference]) -> str:
-    tasks = [one.task for one in SETTINGS]
+    tasks = [setting.task for setting in SETTINGS]
     rows = [[source, *(str(gaps.get((source, target), "")) for target in tasks)] for source in tasks]
     return _table(["from, to", *tasks], rows)
 
@@ -206,11 +222,11 @@ def _square(gaps: dict[tuple[str, str], AdjustedDifference]) -> str:
 def _how(lay: Lay, every: Sequence[Record]) -> str:
     if not every:
         return "## How\n\nNothing is finished yet."
-    one = every[0]
-    asked = (
+    record = every[0]
+    examples = (
         f"{lay.test} test examples a task, drawn by a fixed seed; the demonstrations come from the whole training split"
     )
     tuned = f"P = {lay.length}, {lay.steps} steps of {lay.batch}, the checkpoint with the least loss on 64 dev examples"
-    told = f"{lay.dtype}, chat template of the model, seeds {', '.join(map(str, lay.seeds))}"
-    versions = ", ".join(f"{name} {value}" for name, value in sorted(one.versions.items()))
-    return f"## How\n\n{asked}; {tuned}; {told}. {len(every)} trials finished. {one.hardware}; {versions}."
+    settings = f"{lay.dtype}, chat template of the model, seeds {', '.join(map(str, lay.seeds))}"
+    versions = ", ".join(f"{name} {value}" for name, value in sorted(record.versions.items()))
+    return f"## How\n\n{examples}; {tuned}; {settings}. {len(every)} trials finished. {record.hardware}; {versions}."

@@ -17,8 +17,8 @@ class Order(BaseModel):
 
 
 url, prompt, text = sys.argv[1:]
-given = {"base_url": f"{url}/v1", "api_key": "none", "model": prompt, "max_retries": 0, "temperature": 0}
-chat = ChatOpenAI(**given, max_tokens=12)
+options = {"base_url": f"{url}/v1", "api_key": "none", "model": prompt, "max_retries": 0, "temperature": 0}
+chat = ChatOpenAI(**options, max_tokens=12)
 whole = chat.invoke(text)
 results = {
     "invoke": whole.content,
@@ -26,14 +26,14 @@ results = {
     "stream": "".join(chunk.content for chunk in chat.stream(text)),
     "batch": [answer.content for answer in chat.batch([text, text])],
     "async": asyncio.run(chat.ainvoke(text)).content,
-    "completion": OpenAI(**given, max_tokens=12).invoke(text),
-    "order": ChatOpenAI(**given, max_tokens=120)
+    "completion": OpenAI(**options, max_tokens=12).invoke(text),
+    "order": ChatOpenAI(**options, max_tokens=120)
     .with_structured_output(Order, method="json_schema")
     .invoke(text)
     .model_dump(),
 }
 try:
-    ChatOpenAI(**(given | {"model": "nobody"})).invoke(text)
+    ChatOpenAI(**(options | {"model": "nobody"})).invoke(text)
 except openai.NotFoundError as error:
     results["missing"] = error.code
 print(json.dumps(results))

@@ -8,9 +8,9 @@ import litellm
 
 url, prompt, text = sys.argv[1:]
 litellm.suppress_debug_info = True
-given = {"api_base": f"{url}/v1", "api_key": "none", "max_tokens": 12, "num_retries": 0, "max_retries": 0}
+options = {"api_base": f"{url}/v1", "api_key": "none", "max_tokens": 12, "num_retries": 0, "max_retries": 0}
 messages = [{"role": "user", "content": text}]
-chat = given | {"model": f"openai/{prompt}", "messages": messages}
+chat = options | {"model": f"openai/{prompt}", "messages": messages}
 whole = litellm.completion(**chat)
 stream = litellm.completion(**chat, stream=True, stream_options={"include_usage": True})
 pieces = [chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices]
@@ -19,7 +19,7 @@ results = {
     "tokens": [whole.usage.prompt_tokens, whole.usage.completion_tokens],
     "stream": "".join(pieces),
     "async": asyncio.run(litellm.acompletion(**chat)).choices[0].message.content,
-    "completion": litellm.text_completion(**given, model=f"text-completion-openai/{prompt}", prompt=text)
+    "completion": litellm.text_completion(**options, model=f"text-completion-openai/{prompt}", prompt=text)
     .choices[0]
     .text,
 }

@@ -27,7 +27,7 @@ STUCK = 60.0  # seconds of the clock after which a process that says nothing is 
 LINE = 10.0  # seconds between two lines
 
 
-def _work(seed: int, only: tuple[str, ...], numbers: list[int], at: Any, found: Any, root: str) -> None:
+def _work(seed: int, only: tuple[str, ...], numbers: list[int], at: Any, fault_queue: Any, root: str) -> None:
     """A process: every input of these numbers, the one that runs told in `at`, each fault in the queue."""
     os.environ["FOREWORD_CACHE"] = f"{root}/cache"
     runner = cases.Runner(Path(root))
@@ -38,7 +38,7 @@ def _work(seed: int, only: tuple[str, ...], numbers: list[int], at: Any, found: 
         at.value = place
         wrong = runner.fault(cases.drawn(seed, number, only))
         if wrong:
-            found.put((number, wrong))
+            fault_queue.put((number, wrong))
     at.value = len(numbers)
 
 
@@ -51,34 +51,34 @@ class Hand:
     at: Any = None
     process: Any = None
     done: int = 0
-    told: tuple[int, float] = field(default_factory=lambda: (-1, time.monotonic()))
+    last_progress: tuple[int, float] = field(default_factory=lambda: (-1, time.monotonic()))
 
 
-def _start(hand: Hand, seed: int, only: tuple[str, ...], found: Any) -> None:
+def _start(hand: Hand, seed: int, only: tuple[str, ...], fault_queue: Any) -> None:
     kind = multiprocessing.get_context("fork")
     hand.at = kind.Value("q", 0, lock=False)
     hand.process = kind.Process(
-        target=_work, args=(seed, only, hand.numbers[hand.done :], hand.at, found, hand.root), daemon=True
+        target=_work, args=(seed, only, hand.numbers[hand.done :], hand.at, fault_queue, hand.root), daemon=True
     )
-    hand.told = (-1, time.monotonic())
+    hand.last_progress = (-1, time.monotonic())
     hand.process.start()
 
 
-def _watched(hands: list[Hand], seed: int, only: tuple[str, ...], found: Any) -> Iterator[tuple[int, str]]:
+def _watched(hands: list[Hand], seed: int, only: tuple[str, ...], fault_queue: Any) -> Iterator[tuple[int, str]]:
     """(number, fault) as they come, until all is done; a process that died or is stuck is started again behind its input."""
     first = {id(hand): 0 for hand in hands}
     while any(hand.process is not None for hand in hands):
         time.sleep(0.05)
-        while not found.empty():
-            yield found.get()
+        while not fault_queue.empty():
+            yield fault_queue.get()
         for hand in hands:
             if hand.process is None:
                 continue
             at = hand.at.value
             hand.done = first[id(hand)] + at
-            if at != hand.told[0]:
-                hand.told = (at, time.monotonic())
-            stuck = time.monotonic() - hand.told[1] > STUCK
+            if at != hand.last_progress[0]:
+                hand.last_progress = (at, time.monotonic())
+            stuck = time.monotonic() - hand.last_progress[1] > STUCK
             if hand.process.is_alive() and not stuck:
                 continue
             if stuck:
@@ -95,9 +95,9 @@ def _watched(hands: list[Hand], seed: int, only: tuple[str, ...], found: Any) ->
                 )
                 first[id(hand)] = hand.done = hand.done + 1
                 if hand.done < len(hand.numbers):
-                    _start(hand, seed, only, found)
-    while not found.empty():
-        yield found.get()
+                    _start(hand, seed, only, fault_queue)
+    while not fault_queue.empty():
+        yield fault_queue.get()
 
 
 def run(
@@ -105,16 +105,18 @@ def run(
 ) -> list[tuple[cases.Case, str]]:
     """The inputs that failed, each with its fault."""
     bases.bases()
-    found = multiprocessing.get_context("fork").SimpleQueue()
+    fault_queue = multiprocessing.get_context("fork").SimpleQueue()
     hands = [Hand(list(range(worker, count, workers)), f"{root}/{worker}") for worker in range(workers)]
     for hand in hands:
-        _start(hand, seed, only, found)
+        _start(hand, seed, only, fault_queue)
     faults: list[tuple[cases.Case, str]] = []
     kinds: Counter[str] = Counter()
     began = last = time.monotonic()
     with contextlib.ExitStack() as stack:
         stack.callback(lambda: [hand.process.kill() for hand in hands if hand.process is not None])
-        for number, wrong in _with_lines(_watched(hands, seed, only, found), hands, count, began, kinds, say, last):
+        for number, wrong in _with_lines(
+            _watched(hands, seed, only, fault_queue), hands, count, began, kinds, say, last
+        ):
             case = cases.drawn(seed, number, only)
             kind = f"{case.target}: {wrong[:70]}"
             kinds[kind] += 1
@@ -166,13 +168,11 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2, help="processes (2)")
     parser.add_argument("--only", nargs="*", default=[], choices=list(cases.SHARES), help="kinds of input (all)")
     parser.add_argument("--keep", action="store_true", help="add the first fault of each kind to the corpus")
-    given = parser.parse_args()
+    args = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as root:
-        faults = run(
-            given.count, given.seed, given.workers, root, lambda line: print(line, flush=True), tuple(given.only)
-        )
-    if given.keep:
+        faults = run(args.count, args.seed, args.workers, root, lambda line: print(line, flush=True), tuple(args.only))
+    if args.keep:
         _keep(faults)
     return 1 if faults else 0
 

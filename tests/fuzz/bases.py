@@ -221,7 +221,7 @@ def _read(folder: Path) -> Files:
     }
 
 
-def _made(make: Callable[[Path], Any]) -> Files:
+def _files_written(make: Callable[[Path], Any]) -> Files:
     with tempfile.TemporaryDirectory() as folder:
         make(Path(folder))
         return _read(Path(folder))
@@ -279,7 +279,7 @@ def peft_prompt() -> Files:
     """A prompt without a certificate, as PEFT writes it."""
     return {
         name: content
-        for name, content in _made(lambda folder: store.save(_prompt(), folder / "prompt")).items()
+        for name, content in _files_written(lambda folder: store.save(_prompt(), folder / "prompt")).items()
         if "foreword" not in name
     }
 
@@ -323,8 +323,8 @@ def _tune_checkpoint(folder: Path) -> None:
 
 def task() -> Task:
     """Two examples to score, four to show."""
-    made = [Example(f"e{n}", {"input": f"ba lo {n}"}, (f"ri {n}",)) for n in range(6)]
-    return Task("toy", tuple(made[:4]), (), tuple(made[4:]), Template(), ("exact_match",))
+    examples = [Example(f"e{n}", {"input": f"ba lo {n}"}, (f"ri {n}",)) for n in range(6)]
+    return Task("toy", tuple(examples[:4]), (), tuple(examples[4:]), Template(), ("exact_match",))
 
 
 def _record(folder: Path) -> None:
@@ -336,7 +336,7 @@ def _record(folder: Path) -> None:
 
 def records() -> Files:
     """The record of a finished trial, alone."""
-    (content,) = (content for name, content in _made(_record).items() if name.endswith(".json"))
+    (content,) = (content for name, content in _files_written(_record).items() if name.endswith(".json"))
     return {"record.json": content}
 
 
@@ -361,22 +361,23 @@ def bases() -> dict[str, Base]:
     """Every folder by its name, `table/data.csv`, `task/totto`, `model/t5`."""
     with tempfile.TemporaryDirectory() as folder:
         lookalike.write(Path(folder))
-        given = {name: _read(Path(folder) / name) for name in lookalike.MAKERS}
-    found = {f"table/{name}": base for name, base in tables()}
-    found |= {f"task/{name}": Base.whole(files) for name, files in given.items()}
-    found |= {f"golden/{name}": Base.whole(files) for name, files in GOLDEN.items()}
-    found |= {
-        f"model/{family}": Base.whole(_made(functools.partial(entry.save_model, family=family))) for family in MODELS
+        task_files = {name: _read(Path(folder) / name) for name in lookalike.MAKERS}
+    named_bases = {f"table/{name}": base for name, base in tables()}
+    named_bases |= {f"task/{name}": Base.whole(files) for name, files in task_files.items()}
+    named_bases |= {f"golden/{name}": Base.whole(files) for name, files in GOLDEN.items()}
+    named_bases |= {
+        f"model/{family}": Base.whole(_files_written(functools.partial(entry.save_model, family=family)))
+        for family in MODELS
     }
-    found["config/run"] = Base.whole({"run.toml": CONFIG.encode()})
-    found["prompt/own"] = Base.whole(_made(lambda folder: store.save(_prompt(), folder / "prompt")))
-    found["prompt/peft"] = Base.whole(peft_prompt())
-    found["record/icl"] = Base.whole(records())
-    found["checkpoint/pretrain"] = Base.whole(_made(_checkpoint))
-    found["checkpoint/tune"] = Base.whole(_made(_tune_checkpoint))
-    found["saved/dataset"] = Base.whole(_made(_saved))
-    found["texts/plain"] = Base.whole(_texts())
+    named_bases["config/run"] = Base.whole({"run.toml": CONFIG.encode()})
+    named_bases["prompt/own"] = Base.whole(_files_written(lambda folder: store.save(_prompt(), folder / "prompt")))
+    named_bases["prompt/peft"] = Base.whole(peft_prompt())
+    named_bases["record/icl"] = Base.whole(records())
+    named_bases["checkpoint/pretrain"] = Base.whole(_files_written(_checkpoint))
+    named_bases["checkpoint/tune"] = Base.whole(_files_written(_tune_checkpoint))
+    named_bases["saved/dataset"] = Base.whole(_files_written(_saved))
+    named_bases["texts/plain"] = Base.whole(_texts())
     return {
         name: replace(base, changed=tuple(file for file in base.changed if not file.endswith((".md", ".lock"))))
-        for name, base in found.items()
+        for name, base in named_bases.items()
     }

@@ -48,11 +48,11 @@ class Case:
 def kept() -> list[tuple[Case, str]]:
     """The corpus: each input with how it once failed."""
     lines = CORPUS.read_text(encoding="utf-8").splitlines() if CORPUS.is_file() else []
-    found = []
+    corpus = []
     for line in map(json.loads, lines):
         content = zlib.decompress(base64.b85decode(line["content"])) if line["content"] else None
-        found.append((Case(line["target"], line["base"], line["file"], content), line["why"]))
-    return found
+        corpus.append((Case(line["target"], line["base"], line["file"], content), line["why"]))
+    return corpus
 
 
 def drawn(seed: int, number: int, only: tuple[str, ...] = ()) -> Case:

@@ -69,8 +69,8 @@ def named_task(folder: Path, file: str) -> None:
 
 
 def _places(task: str) -> tuple[str, ...]:
-    found = tasks.module(task)
-    return tuple(at for at in (getattr(found, "PLACE", ""), *getattr(found, "ALSO", ())) if at)
+    module = tasks.module(task)
+    return tuple(at for at in (getattr(module, "PLACE", ""), *getattr(module, "ALSO", ())) if at)
 
 
 def golden_cases(folder: Path, file: str) -> None:
@@ -80,15 +80,15 @@ def golden_cases(folder: Path, file: str) -> None:
 
 def config(folder: Path, file: str) -> None:
     """A TOML file, as far as a run goes before it opens its data."""
-    _asked(load(folder / file))
+    _resolve(load(folder / file))
 
 
 def overrides(text: str) -> None:
     """`key=value` words."""
-    _asked(load(None, json.loads(text), defaults={"model": "x", "data": "nowhere.jsonl"}))
+    _resolve(load(None, json.loads(text), defaults={"model": "x", "data": "nowhere.jsonl"}))
 
 
-def _asked(run: Run) -> None:
+def _resolve(run: Run) -> None:
     run = checked(run)
     for label in run.methods:
         row_of(run, label)
@@ -102,11 +102,11 @@ def _asked(run: Run) -> None:
 
 def wording(text: str) -> None:
     """The parts of a template, said and read back."""
-    given = json.loads(text)
-    given["stop"] = tuple(given["stop"]) if isinstance(given.get("stop"), list) else given.get("stop", "\n")
+    parts = json.loads(text)
+    parts["stop"] = tuple(parts["stop"]) if isinstance(parts.get("stop"), list) else parts.get("stop", "\n")
     run = Run.model_validate(
         {"model": "x", "data": "x"}
-        | {key: list(value) if isinstance(value, tuple) else value for key, value in given.items()}
+        | {key: list(value) if isinstance(value, tuple) else value for key, value in parts.items()}
     )
     _worded(worded(Template(), run))
 
@@ -134,10 +134,10 @@ def label(text: str) -> None:
 
 def form(text: str) -> None:
     """The form of a table of text, with a table read by it."""
-    given: dict[str, Any] = json.loads(text)
-    header = tuple(given.pop("header", ()))
-    Run.model_validate({"model": "x", **given})
-    read_rows(SAMPLE, form=Form(header=header, **given))
+    settings: dict[str, Any] = json.loads(text)
+    header = tuple(settings.pop("header", ()))
+    Run.model_validate({"model": "x", **settings})
+    read_rows(SAMPLE, form=Form(header=header, **settings))
 
 
 def choices(text: str) -> None:
@@ -147,9 +147,9 @@ def choices(text: str) -> None:
 
 def prompt(folder: Path, file: str) -> None:
     """A prompt's folder, with what is made of its certificate."""
-    found = store.load(folder / "prompt")
-    found.fits(name="some/model", fingerprint=found.provenance.fingerprint, hidden=4)
-    found.provenance.as_dict()
+    soft_prompt = store.load(folder / "prompt")
+    soft_prompt.fits(name="some/model", fingerprint=soft_prompt.provenance.fingerprint, hidden=4)
+    soft_prompt.provenance.as_dict()
 
 
 def record(folder: Path, file: str) -> None:
@@ -302,14 +302,14 @@ def drawn(target: str, rng: Random) -> str:
         }
         value = {key: part for key, part in whole.items() if rng.random() < 0.6}
         for key in rng.sample(["question", "answer", "stop", "separator", "extract"], rng.choice((0, 1, 1, 2))):
-            said = value.get(key) if isinstance(value.get(key), str) else "{input} {target}"
-            at = rng.randrange(len(said) + 1)
+            template_part = value.get(key) if isinstance(value.get(key), str) else "{input} {target}"
+            at = rng.randrange(len(template_part) + 1)
             value[key] = (
-                said[:at]
+                template_part[:at]
                 + rng.choice(
                     ("{", "}", "{}", "{{", "}}", "{target}", _odd_text(rng), "{input:d}", "{input!x}", "{:>9}")
                 )
-                + said[at + rng.choice((0, 0, 1)) :]
+                + template_part[at + rng.choice((0, 0, 1)) :]
             )
     elif target == "label":
         value = ":".join(
