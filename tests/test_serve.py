@@ -32,19 +32,19 @@ PROMPTS = ("a", "b", "c", "ipt", "icl", "few", "zero", "labels")
 
 
 @pytest.fixture(scope="module")
-def one() -> Iterator[Backbone]:
+def backbone() -> Iterator[Backbone]:
     with serving.backbone() as backbone:
         yield backbone
 
 
 @pytest.fixture(scope="module")
-def registry(one: Backbone, tmp_path_factory: pytest.TempPathFactory) -> Registry:
-    return serving.filled(one, tmp_path_factory.mktemp("serve"))
+def registry(backbone: Backbone, tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    return serving.filled(backbone, tmp_path_factory.mktemp("serve"))
 
 
 @pytest.fixture(scope="module")
-def running(one: Backbone, registry: Registry) -> Iterator[Running]:
-    with serving.server(one, store=registry.folder, max_rows=12, admin=True) as server:
+def running(backbone: Backbone, registry: Registry) -> Iterator[Running]:
+    with serving.server(backbone, store=registry.folder, max_rows=12, admin=True) as server:
         yield server
 
 
@@ -55,9 +55,9 @@ def events(url: str, path: str, body: dict[str, Any]) -> list[Any]:
         assert answer.headers["content-type"].startswith("text/event-stream")
         lines = [line for line in answer.iter_lines() if line]
     assert all(line.startswith("data: ") for line in lines)
-    told = [line.removeprefix("data: ") for line in lines]
-    assert told[-1] == "[DONE]"
-    return [json.loads(line) for line in told[:-1]]
+    payloads = [line.removeprefix("data: ") for line in lines]
+    assert payloads[-1] == "[DONE]"
+    return [json.loads(line) for line in payloads[:-1]]
 
 
 def refusal(answer: httpx.Response, status: int, param: str | None) -> str:
@@ -72,34 +72,36 @@ def refusal(answer: httpx.Response, status: int, param: str | None) -> str:
 
 
 @pytest.mark.parametrize("name", PROMPTS)
-def test_a_prompt_answers_as_a_predictor_does(running: Running, registry: Registry, one: Backbone, name: str) -> None:
-    given, label, more = registry.folder.parent / name, None, {}
+def test_a_prompt_answers_as_a_predictor_does(
+    running: Running, registry: Registry, backbone: Backbone, name: str
+) -> None:
+    prompt, label, more = registry.folder.parent / name, None, {}
     if name in ("icl", "few", "zero"):
-        given, label = None, registry.resolve(name) and running.service.shelf.get(name).stored.provenance.label  # type: ignore[union-attr]
+        prompt, label = None, registry.resolve(name) and running.service.shelf.get(name).stored.provenance.label  # type: ignore[union-attr]
     if name in ("ipt", "icl", "few"):
         more["demonstrations"] = str(registry.folder.parent / "pool.jsonl")
     if name == "labels":
         more["choices"] = ["red", "green", "blue"]
-    with Predictor(one, given, method=label, max_new_tokens=12, **more) as predictor:
+    with Predictor(backbone, prompt, method=label, max_new_tokens=12, **more) as predictor:
         answers = predictor.generate(list(INPUTS))
     for text, expected in zip(INPUTS, answers, strict=True):
         assert running.text(name, text, max_tokens=12) == expected
         body = {"model": name, "messages": [{"role": "user", "content": text}], "max_tokens": 12}
-        told = running.post("/v1/chat/completions", body).json()
-        assert told["choices"][0]["message"]["content"] == expected
+        completion = running.post("/v1/chat/completions", body).json()
+        assert completion["choices"][0]["message"]["content"] == expected
 
 
 def test_the_command_line_says_the_same(running: Running, registry: Registry, tmp_path: Path) -> None:
     data = entry.save_rows(tmp_path / "in.jsonl", [{"input": text} for text in INPUTS])
     more = ("--demonstrations", registry.folder.parent / "pool.jsonl", "--max-new-tokens", 12, "--json")
-    told = entry.foreword("generate", "-m", serving.MODEL, "-p", registry.folder.parent / "ipt", "-d", data, *more)
-    assert told.code == 0, told.err
-    assert [line["output"] for line in told.lines] == [running.text("ipt", text, max_tokens=12) for text in INPUTS]
+    result = entry.foreword("generate", "-m", serving.MODEL, "-p", registry.folder.parent / "ipt", "-d", data, *more)
+    assert result.code == 0, result.err
+    assert [line["output"] for line in result.lines] == [running.text("ipt", text, max_tokens=12) for text in INPUTS]
 
 
 def test_an_answer_is_the_same_alone_in_any_mix_streamed_and_behind_a_cache_hit(running: Running) -> None:
     rng = Random("mix")
-    asked: list[dict[str, Any]] = []
+    bodies: list[dict[str, Any]] = []
     for number in range(28):
         body: dict[str, Any] = {
             "model": rng.choice([*PROMPTS, "base", "a@1"]),
@@ -111,32 +113,32 @@ def test_an_answer_is_the_same_alone_in_any_mix_streamed_and_behind_a_cache_hit(
                 [{}, {"temperature": 0.9, "seed": number}, {"temperature": 1.2, "top_p": 0.8, "seed": 1, "n": 2}]
             )
             body |= rng.choice([{}, {"stop": ["e", "na"]}, {"logprobs": 2}])
-        asked.append(body)
-    alone = [running.post("/v1/completions", body).json() for body in asked]
-    order = list(range(len(asked)))
+        bodies.append(body)
+    alone = [running.post("/v1/completions", body).json() for body in bodies]
+    order = list(range(len(bodies)))
     rng.shuffle(order)
     with ThreadPoolExecutor(24) as pool:
         mixed = dict(
-            zip(order, pool.map(lambda at: running.post("/v1/completions", asked[at]).json(), order), strict=True)
+            zip(order, pool.map(lambda at: running.post("/v1/completions", bodies[at]).json(), order), strict=True)
         )
-        streamed = list(pool.map(lambda body: events(running.url, "/v1/completions", body), asked))
-    for at, body in enumerate(asked):
-        wanted = {choice["index"]: choice for choice in alone[at]["choices"]}
-        texts = dict.fromkeys(wanted, "")
+        streamed = list(pool.map(lambda body: events(running.url, "/v1/completions", body), bodies))
+    for at, body in enumerate(bodies):
+        expected_choices = {choice["index"]: choice for choice in alone[at]["choices"]}
+        texts = dict.fromkeys(expected_choices, "")
         reasons: dict[int, str] = {}
         for chunk in streamed[at]:
             (choice,) = chunk["choices"]
             texts[choice["index"]] += choice["text"]
             if choice["finish_reason"]:
                 reasons[choice["index"]] = choice["finish_reason"]
-        assert texts == {place: choice["text"] for place, choice in wanted.items()}, body
-        assert reasons == {place: choice["finish_reason"] for place, choice in wanted.items()}, body
+        assert texts == {place: choice["text"] for place, choice in expected_choices.items()}, body
+        assert reasons == {place: choice["finish_reason"] for place, choice in expected_choices.items()}, body
         for choice in mixed[at]["choices"]:
-            expected = wanted[choice["index"]]
+            expected = expected_choices[choice["index"]]
             assert (choice["text"], choice["finish_reason"]) == (expected["text"], expected["finish_reason"]), body
             if expected["logprobs"]:
-                told, right = (each["logprobs"]["token_logprobs"] for each in (choice, expected))
-                assert told == pytest.approx(right, abs=1e-4)
+                logprobs, right = (each["logprobs"]["token_logprobs"] for each in (choice, expected))
+                assert logprobs == pytest.approx(right, abs=1e-4)
         assert mixed[at]["usage"] == alone[at]["usage"]
 
 
@@ -164,8 +166,8 @@ def test_virtual_tokens_stand_in_no_count_and_are_reported_apart(running: Runnin
     assert soft["foreword"]["prompt"] == "c@1" and soft["foreword"]["virtual_tokens"] == 11
 
 
-def test_token_ids_and_their_text_answer_alike(running: Running, one: Backbone) -> None:
-    ids = list(one.tokenizer.ids("bana 1 lo", first=True))
+def test_token_ids_and_their_text_answer_alike(running: Running, backbone: Backbone) -> None:
+    ids = list(backbone.tokenizer.ids("bana 1 lo", first=True))
     assert running.text("b", ids, max_tokens=9) == running.text("b", "bana 1 lo", max_tokens=9, raw=True)
     both = running.complete("b", ["bana 1 lo", "x"], max_tokens=5, n=2, temperature=1.0, seed=3)
     assert [choice["index"] for choice in both["choices"]] == [0, 1, 2, 3]
@@ -189,16 +191,16 @@ def test_stop_texts_end_an_answer_and_are_no_part_of_it(running: Running) -> Non
         first = min(whole.find(each) for each in ([stop] if isinstance(stop, str) else stop))
         answer = running.complete("base", "bana 1 lo", max_tokens=20, stop=stop)
         assert answer["choices"][0]["text"] == whole[:first] and answer["choices"][0]["finish_reason"] == "stop"
-        told = events(
+        chunks = events(
             running.url, "/v1/completions", {"model": "base", "prompt": "bana 1 lo", "max_tokens": 20, "stop": stop}
         )
-        assert "".join(chunk["choices"][0]["text"] for chunk in told) == whole[:first]
+        assert "".join(chunk["choices"][0]["text"] for chunk in chunks) == whole[:first]
 
 
-def test_log_probabilities_are_the_models(running: Running, one: Backbone) -> None:
+def test_log_probabilities_are_the_models(running: Running, backbone: Backbone) -> None:
     answer = running.complete("base", [5, 6, 7], max_tokens=4, logprobs=3, return_token_ids=True)["choices"][0]
     ids = tuple(answer["token_ids"])
-    (score,) = one.score(None, [Row((), (5, 6, 7), ids)])
+    (score,) = backbone.score(None, [Row((), (5, 6, 7), ids)])
     assert sum(answer["logprobs"]["token_logprobs"]) == pytest.approx(score, abs=1e-3)
     assert all(len(top) in (3, 4) for top in answer["logprobs"]["top_logprobs"])
     echoed = running.complete("base", [5, 6, 7, *ids], max_tokens=0, echo=True, logprobs=0)["choices"][0]["logprobs"]
@@ -206,7 +208,7 @@ def test_log_probabilities_are_the_models(running: Running, one: Backbone) -> No
     assert echoed["token_logprobs"][3:] == pytest.approx(answer["logprobs"]["token_logprobs"], abs=1e-3)
     both = running.complete("c", [5, 6, 7], max_tokens=2, echo=True, logprobs=0)["choices"][0]["logprobs"]
     soft = running.service.shelf.get("c").prefix
-    (score,) = one.score(soft, [Row((), (5,), (6, 7))])
+    (score,) = backbone.score(soft, [Row((), (5,), (6, 7))])
     assert sum(both["token_logprobs"][1:3]) == pytest.approx(score, abs=1e-3)
     body = {
         "model": "b",
@@ -319,8 +321,8 @@ def test_a_body_that_is_no_request_is_refused(running: Running, body: bytes) -> 
 
 
 def test_messages_that_are_no_single_turn_are_refused_where_there_are_no_turns(running: Running) -> None:
-    user, told = {"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}
-    for messages in ([], [told], [user, user], [user, told], [{"role": "tool", "content": "x"}], [user, told, user]):
+    user, reply = {"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}
+    for messages in ([], [reply], [user, user], [user, reply], [{"role": "tool", "content": "x"}], [user, reply, user]):
         refusal(running.post("/v1/chat/completions", {"model": "a", "messages": messages}), 400, "messages")
     body = {"model": "base", "messages": [user]}
     assert "no chat template" in refusal(running.post("/v1/chat/completions", body), 400, "model")
@@ -369,9 +371,9 @@ def test_the_async_openai_client(running: Running) -> None:
     async def both() -> list[str]:
         async with openai.AsyncOpenAI(base_url=f"{running.url}/v1", api_key="none", max_retries=0) as client:
             jobs = [client.completions.create(model="b", prompt=text, max_tokens=12) for text in INPUTS]
-            told = [answer.choices[0].text for answer in await asyncio.gather(*jobs)]
+            texts = [answer.choices[0].text for answer in await asyncio.gather(*jobs)]
             stream = await client.completions.create(model="b", prompt=INPUTS[0], max_tokens=12, stream=True)
-            return [*told, "".join([chunk.choices[0].text async for chunk in stream])]
+            return [*texts, "".join([chunk.choices[0].text async for chunk in stream])]
 
     expected = [running.expected("b", text) for text in INPUTS]
     assert asyncio.run(both()) == [*expected, expected[0]]
@@ -381,10 +383,10 @@ def test_the_async_openai_client(running: Running) -> None:
 
 
 def test_versions_and_aliases_are_served_as_the_store_has_them(
-    running: Running, registry: Registry, one: Backbone, tmp_path: Path
+    running: Running, registry: Registry, backbone: Backbone, tmp_path: Path
 ) -> None:
     for seed in (10, 13):
-        store.save(serving.soft(one, 6, seed), tmp_path / str(seed))
+        store.save(serving.soft(backbone, 6, seed), tmp_path / str(seed))
         serving.keep(registry, "moving", tmp_path / str(seed))
     first, second = (running.text(f"moving@{number}", raw=True) for number in (1, 2))
     assert first != second == running.text("moving", raw=True)
@@ -404,16 +406,18 @@ def test_versions_and_aliases_are_served_as_the_store_has_them(
 
 
 def test_a_prompt_of_another_model_or_with_a_changed_byte_is_refused(
-    running: Running, registry: Registry, one: Backbone, tmp_path: Path
+    running: Running, registry: Registry, backbone: Backbone, tmp_path: Path
 ) -> None:
-    born = serving.soft(one, 3, 1)
-    fingerprint = one.fingerprint.replace(one.fingerprint[-1], "0" if one.fingerprint[-1] != "0" else "1")
+    born = serving.soft(backbone, 3, 1)
+    fingerprint = backbone.fingerprint.replace(
+        backbone.fingerprint[-1], "0" if backbone.fingerprint[-1] != "0" else "1"
+    )
     other = SoftPrompt(born.values, type(born.provenance)(**(born.provenance.as_dict() | {"fingerprint": fingerprint})))
     store.save(other, tmp_path / "other")
     serving.keep(registry, "other", tmp_path / "other")
     message = refusal(running.post("/v1/completions", {"model": "other", "prompt": "x"}), 400, "prompt")
     assert "another model" in message
-    store.save(serving.soft(one, 3, 2), tmp_path / "damaged")
+    store.save(serving.soft(backbone, 3, 2), tmp_path / "damaged")
     version = serving.keep(registry, "damaged", tmp_path / "damaged")
     path = registry.place("damaged", version) / "README.md"
     path.write_text("changed", encoding="utf-8")
@@ -424,11 +428,11 @@ def test_a_prompt_of_another_model_or_with_a_changed_byte_is_refused(
 
 
 def test_prompts_are_loaded_and_unloaded_while_others_answer(
-    running: Running, registry: Registry, one: Backbone, tmp_path: Path
+    running: Running, registry: Registry, backbone: Backbone, tmp_path: Path
 ) -> None:
     expected = {name: running.text(name, max_tokens=14) for name in ("a", "b", "c")}
     for number in (20, 21):
-        store.save(serving.soft(one, 5, number), tmp_path / str(number))
+        store.save(serving.soft(backbone, 5, number), tmp_path / str(number))
 
     def change(step: int) -> int:
         time.sleep(0.1 * step)
@@ -458,19 +462,19 @@ def test_prompts_are_loaded_and_unloaded_while_others_answer(
 
 
 def test_a_prompt_that_takes_long_to_index_holds_nobody_else_up(
-    running: Running, registry: Registry, one: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    running: Running, registry: Registry, backbone: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pool = entry.save_rows(tmp_path / "pool.jsonl", entry.rows(12))
     for kind in ("bm25", "dense"):
-        store.save(serving.soft(one, 5, 4, f"ipt:{kind}:2", template={}), tmp_path / kind)
+        store.save(serving.soft(backbone, 5, 4, f"ipt:{kind}:2", template={}), tmp_path / kind)
         serving.keep(registry, f"slow-{kind}", tmp_path / kind, demonstrations=str(pool))
     indexed, begun, go_on = [], threading.Event(), threading.Event()
 
-    def slow(name: str, *given: Any, **more: Any) -> Any:
+    def slow(name: str, *arguments: Any, **more: Any) -> Any:
         indexed.append(name)
         begun.set()
         assert go_on.wait(30)
-        return make(name, *given, **more)
+        return make(name, *arguments, **more)
 
     monkeypatch.setattr("foreword.serve.shelf.make", slow)
     with ThreadPoolExecutor(4) as callers:
@@ -503,7 +507,7 @@ def test_a_request_that_breaks_a_step_fails_alone(running: Running, monkeypatch:
     monkeypatch.setattr(Session, "step", breaking)
     expected = running.text("b", max_tokens=40, raw=True)
 
-    def asked(name: str) -> tuple[int, str]:
+    def answer_of(name: str) -> tuple[int, str]:
         if name == "bad":
             answer = running.post("/v1/completions", {"model": "base", "prompt": [9, 9, 9], "max_tokens": 4})
             return answer.status_code, answer.json()["error"]["type"]
@@ -512,8 +516,8 @@ def test_a_request_that_breaks_a_step_fails_alone(running: Running, monkeypatch:
 
     with ThreadPoolExecutor(8) as pool:
         names = ["b", "b", "bad", "b", "bad", "b"]
-        told = list(pool.map(asked, names))
-    assert told == [(500, "server_error") if name == "bad" else (200, expected) for name in names]
+        answers = list(pool.map(answer_of, names))
+    assert answers == [(500, "server_error") if name == "bad" else (200, expected) for name in names]
     assert running.service.engine.load == 0 and running.text("b", max_tokens=40, raw=True) == expected
 
 

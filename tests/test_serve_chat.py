@@ -30,9 +30,9 @@ def backbone_of(family: str) -> Backbone:
 
 @pytest.fixture(scope="module", params=FAMILIES)
 def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    one, where = backbone_of(request.param), tmp_path_factory.mktemp("chat")
+    backbone, where = backbone_of(request.param), tmp_path_factory.mktemp("chat")
     registry = Registry(where / "store")
-    digest = Chat(one.tokenizer.hf, start=one.tokenizer.start).digest
+    digest = Chat(backbone.tokenizer.hf, start=backbone.tokenizer.start).digest
     for number, (name, provenance) in enumerate(
         {
             "turns": {"chat": digest, "template": WORDING},
@@ -40,9 +40,9 @@ def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
             "text": {"chat": ""},
         }.items()
     ):
-        store.save(serving.soft(one, 3, number, **provenance), where / name)
+        store.save(serving.soft(backbone, 3, number, **provenance), where / name)
         serving.keep(registry, name, where / name)
-    with serving.server(one, store=registry.folder) as server:
+    with serving.server(backbone, store=registry.folder) as server:
         yield server
 
 
@@ -54,27 +54,27 @@ def chat(running: Running, model: str, messages: list[tuple[str, str]], **more: 
 
 
 def test_the_model_alone_gets_the_tokens_of_its_template(running: Running) -> None:
-    one = running.service.backbone
-    tokenizer = one.tokenizer.hf
+    backbone = running.service.backbone
+    tokenizer = backbone.tokenizer.hf
     turns = [("user", "bana 1"), ("assistant", "lo ri"), ("user", "tem 2")]
     for messages in ([("user", "bana 1 lo")], turns):
         choice = chat(running, "base", messages)
-        given = [{"role": role, "content": text} for role, text in messages]
+        conversation = [{"role": role, "content": text} for role, text in messages]
         known = {"add_generation_prompt": True, "return_dict": False, "date_string": "26 Jul 2024"}
-        ids = tokenizer.apply_chat_template(given, **known)
+        ids = tokenizer.apply_chat_template(conversation, **known)
         assert choice["prompt_token_ids"] == list(ids)
-        spoken = one.chatting(Chat(tokenizer, start=one.tokenizer.start))
+        spoken = backbone.chatting(Chat(tokenizer, start=backbone.tokenizer.start))
         own = tuple(ids[len(spoken.engine.start) :])  # type: ignore[attr-defined]
-        (said,) = spoken.generate(None, [Row((), own)], 8)
-        assert choice["message"]["content"] == spoken.answer_text(said)
+        (answer_ids,) = spoken.generate(None, [Row((), own)], 8)
+        assert choice["message"]["content"] == spoken.answer_text(answer_ids)
 
 
 def test_what_users_write_is_no_control_token(running: Running) -> None:
-    one = running.service.backbone
-    unknown = one.tokenizer.hf.unk_token  # stands for text that cannot be written, and controls nothing
-    added = one.tokenizer.hf.added_tokens_decoder.items()
+    backbone = running.service.backbone
+    unknown = backbone.tokenizer.hf.unk_token  # stands for text that cannot be written, and controls nothing
+    added = backbone.tokenizer.hf.added_tokens_decoder.items()
     controls = {i for i, token in added if token.special and str(token.content) != unknown}
-    for control in one.tokenizer.hf.all_special_tokens:
+    for control in backbone.tokenizer.hf.all_special_tokens:
         for model in ("base", "turns"):
             plain, ids = (
                 chat(running, model, [("user", text)], max_tokens=1)["prompt_token_ids"]
@@ -118,9 +118,9 @@ def test_earlier_turns_stand_before_the_question(running: Running) -> None:
 
 
 def test_a_prompt_of_another_template_is_refused(running: Running) -> None:
-    registry, one = running.service.shelf.registry, running.service.backbone
+    registry, backbone = running.service.shelf.registry, running.service.backbone
     assert registry is not None
-    other = serving.soft(one, 3, 1, chat="0" * 64, template=WORDING)
+    other = serving.soft(backbone, 3, 1, chat="0" * 64, template=WORDING)
     where = registry.folder.parent / "other"
     store.save(replace(other), where)
     serving.keep(registry, "other", where)

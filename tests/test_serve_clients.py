@@ -66,10 +66,10 @@ def python(package: str) -> str:
 
 def client(command: list[object], **more: str) -> Any:
     """What a client printed, as JSON."""
-    given = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "OPENAI_"))}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "OPENAI_"))}
     alone = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "NO_PROXY": "*", "OPENAI_API_KEY": "none"}
     words = [str(word) for word in command]
-    ran = subprocess.run(words, capture_output=True, text=True, env=given | alone | more, timeout=900)
+    ran = subprocess.run(words, capture_output=True, text=True, env=inherited | alone | more, timeout=900)
     assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr[-4000:]
     return json.loads(ran.stdout.strip().splitlines()[-1])
 
@@ -136,12 +136,12 @@ def test_the_score_of_lm_eval_is_forewords(running: Running, backbone: Backbone,
     tasks.mkdir()
     chosen = [row | {"choices": list(COLOURS), "label": COLOURS.index(row["target"])} for row in rows]
     prompt = running.service.shelf.registry.folder.parent / "p"  # type: ignore[union-attr]
-    given = [row["input"] for row in rows]
+    inputs = [row["input"] for row in rows]
     with Predictor(backbone, prompt, max_new_tokens=8, choices="none") as predictor:
-        texts = predictor.generate(given)
+        texts = predictor.generate(inputs)
     target = [text if at % 3 else "never" for at, text in enumerate(texts)]
     data = entry.save_rows(
-        tmp_path / "rows.jsonl", [row | {"said": said} for row, said in zip(chosen, target, strict=True)]
+        tmp_path / "rows.jsonl", [row | {"said": output} for row, output in zip(chosen, target, strict=True)]
     )
     common = (
         f"dataset_path: json\ndataset_kwargs:\n  data_files:\n    test: {data}\ntest_split: test\n"
@@ -161,7 +161,7 @@ def test_the_score_of_lm_eval_is_forewords(running: Running, backbone: Backbone,
     )
     ran = client([interpreter, CLIENTS / "lm_eval_client.py", running.url, "p", folder, tasks])
     with Predictor(backbone, prompt, choices=list(COLOURS)) as predictor:
-        picked = predictor.generate(given)
+        picked = predictor.generate(inputs)
     right = [float(answer == row["target"]) for answer, row in zip(picked, rows, strict=True)]
     assert [each[1] for each in sorted(ran["samples"]["picked"])] == right
     assert ran["scores"]["picked"]["acc,none"] == pytest.approx(sum(right) / len(right)) and 0 < sum(right) < len(right)

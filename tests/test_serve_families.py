@@ -19,28 +19,28 @@ TEXTS = ("bana 1 lo", "tem 2", "a b c d e f")
 
 @pytest.mark.parametrize("family", ["t5", "bart", "mamba", "falcon", "gpt2"])
 def test_mixed_requests_are_answered_as_a_predictor_does(family: str, tmp_path: Path) -> None:
-    one = tiny.backbone(family)
+    backbone = tiny.backbone(family)
     registry = Registry(tmp_path / "store")
     pool = entry.save_rows(tmp_path / "pool.jsonl", entry.rows(6))
     place = "behind" if family == "bart" else "front"
     labels = {"p": "pt", "q": "pt", "shown": "ipt:dense:1"}
     for number, (name, label) in enumerate(labels.items()):
-        store.save(serving.soft(one, 3 + number, number, label, place=place), tmp_path / name)
+        store.save(serving.soft(backbone, 3 + number, number, label, place=place), tmp_path / name)
         serving.keep(registry, name, tmp_path / name, demonstrations=str(pool) if name == "shown" else "")
     expected: dict[tuple[str, str], str] = {}
     for name in labels:
         more = {"demonstrations": str(pool)} if name == "shown" else {}
-        with Predictor(one, tmp_path / name, max_new_tokens=7, **more) as predictor:  # type: ignore[arg-type]
+        with Predictor(backbone, tmp_path / name, max_new_tokens=7, **more) as predictor:  # type: ignore[arg-type]
             expected |= {
                 (name, text): answer for text, answer in zip(TEXTS, predictor.generate(list(TEXTS)), strict=True)
             }
-    with serving.server(one, store=registry.folder, max_rows=4) as running:
-        asked = [(name, text) for text in TEXTS for name in labels]
+    with serving.server(backbone, store=registry.folder, max_rows=4) as running:
+        pairs = [(name, text) for text in TEXTS for name in labels]
         with ThreadPoolExecutor(9) as callers:
-            told = list(callers.map(lambda pair: running.text(*pair, max_tokens=7), asked))
-        assert told == [expected[pair] for pair in asked]
+            answers = list(callers.map(lambda pair: running.text(*pair, max_tokens=7), pairs))
+        assert answers == [expected[pair] for pair in pairs]
         plain = running.complete("base", [5, 6, 7], max_tokens=4, return_token_ids=True, logprobs=1)["choices"][0]
         assert len(plain["logprobs"]["token_logprobs"]) == len(plain["token_ids"]) <= 4
-        if one.kind == "seq2seq":
+        if backbone.kind == "seq2seq":
             body = {"model": "base", "prompt": "x", "echo": True, "logprobs": 1, "max_tokens": 1}
             assert running.post("/v1/completions", body).json()["error"]["param"] == "echo"

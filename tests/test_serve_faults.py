@@ -32,7 +32,7 @@ BASE = "tiny-llama-0"
 
 
 @pytest.fixture(scope="module")
-def one() -> Backbone:
+def backbone() -> Backbone:
     return tiny.backbone("llama")
 
 
@@ -42,12 +42,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def running(one: Backbone, place: Path) -> Iterator[serving.Running]:
+def running(backbone: Backbone, place: Path) -> Iterator[serving.Running]:
     registry = Registry(place / "store")
     registry.add("words", writer(NewVersion(method="zero", max_new_tokens=4)))
     pair = NewVersion(method="zero", template={"question": "{one} and {two} =>"}, max_new_tokens=4)
     registry.add("pair", writer(pair))
-    with serving.server(one, store=registry.folder, log=place / "log.jsonl", admin=True) as server:
+    with serving.server(backbone, store=registry.folder, log=place / "log.jsonl", admin=True) as server:
         yield server
 
 
@@ -167,8 +167,8 @@ def test_a_fault_leaves_its_traceback_on_the_standard_error(
     assert "Traceback" in printed and "in _laid" in printed
 
 
-def test_the_engine_outlives_a_fault_of_its_own(one: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = Engine(one)
+def test_the_engine_outlives_a_fault_of_its_own(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(backbone)
     events: dict[str, list[Event]] = {"first": [], "second": [], "third": [], "alone": []}
     news, cancelled = threading.Event(), threading.Event()
 
@@ -180,8 +180,8 @@ def test_the_engine_outlives_a_fault_of_its_own(one: Backbone, monkeypatch: pyte
             events[name] += new
             news.set()
 
-        text = Row((), tuple(one.tokenizer.ids("a b c", first=True)))
-        job = Job(one, [Request(text, None, tokens, ended=ended)], tell)
+        text = Row((), tuple(backbone.tokenizer.ids("a b c", first=True)))
+        job = Job(backbone, [Request(text, None, tokens, ended=ended)], tell)
         engine.submit(job)
         return job
 
@@ -213,10 +213,10 @@ def test_the_engine_outlives_a_fault_of_its_own(one: Backbone, monkeypatch: pyte
         engine.close()
 
 
-def test_a_prompt_by_the_models_own_name_is_told_when_the_server_starts(one: Backbone, tmp_path: Path) -> None:
+def test_a_prompt_by_the_models_own_name_is_told_when_the_server_starts(backbone: Backbone, tmp_path: Path) -> None:
     registry = Registry(tmp_path / "store")
     registry.add("base", writer(NewVersion(method="zero", max_new_tokens=2)))
-    with serving.server(one, store=registry.folder) as server:
+    with serving.server(backbone, store=registry.folder) as server:
         (sentence,) = server.service.check_store()
         assert "base@VERSION" in sentence
         assert server.complete("base", "x", max_tokens=1)["foreword"]["prompt"] is None
@@ -226,11 +226,11 @@ def test_a_prompt_by_the_models_own_name_is_told_when_the_server_starts(one: Bac
 # -- the log ----------------------------------------------------------------------------------------------------------------
 
 
-def test_a_full_disk_leaves_whole_lines_and_no_answer_without_one(one: Backbone, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_whole_lines_and_no_answer_without_one(backbone: Backbone, tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     body = {"model": BASE, "prompt": "x", "max_tokens": 1}
-    with serving.server(one, log=path) as running:
+    with serving.server(backbone, log=path) as running:
         running.complete(BASE, "x", max_tokens=1)
         before = path.read_bytes()
         resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 40, limits[1]))  # forty bytes of a line fit

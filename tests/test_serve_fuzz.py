@@ -85,14 +85,14 @@ def answered_or_refused(running: serving.Running, data: st.DataObject) -> None:
         body[data.draw(st.sampled_from([*body, "unknown"]))] = data.draw(JSON)
     path = "/v1/chat/completions" if chat else "/v1/completions"
     answer = httpx.post(f"{running.url}{path}", content=json.dumps(body), timeout=60)
-    told = answer.text
+    text = answer.text
     if answer.status_code == 200 and answer.headers["content-type"].startswith("text/event-stream"):
-        assert told.endswith("data: [DONE]\n\n") or '"error"' in told, told
-        assert "fault in the server" not in told, told
+        assert text.endswith("data: [DONE]\n\n") or '"error"' in text, text
+        assert "fault in the server" not in text, text
         return
     values = answer.json()
     if answer.status_code == 200:
         assert values["choices"] and values["usage"]["total_tokens"] > 0
     else:
-        assert answer.status_code in (400, 404, 408), told
+        assert answer.status_code in (400, 404, 408), text
         assert set(values["error"]) == {"message", "type", "param", "code"} and values["error"]["message"]

@@ -29,11 +29,11 @@ def free_port() -> int:
         return int(taken.getsockname()[1])
 
 
-def served(given: list[str], place: Path) -> tuple[entry.Process, str]:
+def served(arguments: list[str], place: Path) -> tuple[entry.Process, str]:
     """The server of the guide, on a free port."""
     port = free_port()
-    given = [str(port) if word == "8000" else word for word in given]
-    child = entry.Process(given, place / "serving")
+    arguments = [str(port) if word == "8000" else word for word in arguments]
+    child = entry.Process(arguments, place / "serving")
     url = f"http://127.0.0.1:{port}"
     end = time.monotonic() + 240
     while True:
@@ -52,15 +52,15 @@ def test_the_guide_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys:
     child, ran = None, 0
     try:
         for words in commands(text):
-            given = ["reference-small" if word == "reference" else word for word in words[1:]]
-            if given[0] == "serve":
-                child, url = served(given, tmp_path)
+            arguments = ["reference-small" if word == "reference" else word for word in words[1:]]
+            if arguments[0] == "serve":
+                child, url = served(arguments, tmp_path)
                 for block in PYTHON.findall(text):
                     exec(compile(block.replace("http://127.0.0.1:8000", url), str(GUIDE), "exec"), {})
                 continue
-            more = ["--max-steps", "2", "--limit", "8", "--prompt-length", "4"] if given[0] == "tune" else []
-            told = entry.foreword(*given, *more)
-            assert told.code == 0, f"{' '.join(words)}\n{told.err}"
+            more = ["--max-steps", "2", "--limit", "8", "--prompt-length", "4"] if arguments[0] == "tune" else []
+            result = entry.foreword(*arguments, *more)
+            assert result.code == 0, f"{' '.join(words)}\n{result.err}"
             ran += 1
         assert ran >= 10 and child is not None and "4" in capsys.readouterr().out
         os.kill(child.pid, signal.SIGTERM)

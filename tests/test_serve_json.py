@@ -156,15 +156,15 @@ def test_an_answer_is_json_by_the_schema(running: Running, model: str) -> None:
 
 
 def test_streams_and_mixes_say_the_same_and_others_what_they_say_alone(running: Running) -> None:
-    asked: list[dict[str, Any]] = []
+    bodies: list[dict[str, Any]] = []
     for number in range(20):
         body: dict[str, Any] = {"model": ("a", "worded", "base", "icl")[number % 4], "prompt": f"bana {number}"}
         body |= {"max_tokens": 50, "temperature": 0.0 if number % 3 else 1.1, "seed": number}
-        asked.append(body | (by(SCHEMAS[number // 2 % 4]) if number % 2 else {}))
-    alone = [running.post("/v1/completions", body).json() for body in asked]
+        bodies.append(body | (by(SCHEMAS[number // 2 % 4]) if number % 2 else {}))
+    alone = [running.post("/v1/completions", body).json() for body in bodies]
     with ThreadPoolExecutor(20) as pool:
-        mixed = list(pool.map(lambda body: running.post("/v1/completions", body).json(), asked))
-        streamed = list(pool.map(lambda body: events(running.url, "/v1/completions", body), asked))
+        mixed = list(pool.map(lambda body: running.post("/v1/completions", body).json(), bodies))
+        streamed = list(pool.map(lambda body: events(running.url, "/v1/completions", body), bodies))
     for first, second, chunks in zip(alone, mixed, streamed, strict=True):
         assert first["choices"] == second["choices"]
         assert "".join(chunk["choices"][0]["text"] for chunk in chunks) == first["choices"][0]["text"]

@@ -58,7 +58,7 @@ def test_everything_but_health_is_behind_the_keys(
         serving.keep(registry, name, tmp_path / name)
     with serving.server(backbone, keys=path, store=registry.folder, admin=True) as running:
 
-        def asked(key: str, model: str = BASE) -> httpx.Response:
+        def response_for(key: str, model: str = BASE) -> httpx.Response:
             body = {"model": model, "prompt": "x", "max_tokens": 1}
             return running.post("/v1/completions", body, headers={"Authorization": f"Bearer {key}"})
 
@@ -68,15 +68,15 @@ def test_everything_but_health_is_behind_the_keys(
         for route in ("/v1/completions", "/v1/chat/completions", "/v1/foreword/load", "/v1/foreword/unload"):
             assert running.post(route, {}).json()["error"]["code"] == "missing_api_key"
         assert running.get("/health").status_code == running.get("/ready").status_code == 200
-        assert asked("fw-wrong").status_code == asked(key_of["all"][:-1]).status_code == 401
-        assert asked(key_of["all"]).status_code == asked(key_of["all"], "a").status_code == 200
-        assert asked(key_of["few"], "b@1").status_code == asked(key_of["few"], "base").status_code == 200
-        assert asked(key_of["few"], "a").status_code == 403
+        assert response_for("fw-wrong").status_code == response_for(key_of["all"][:-1]).status_code == 401
+        assert response_for(key_of["all"]).status_code == response_for(key_of["all"], "a").status_code == 200
+        assert response_for(key_of["few"], "b@1").status_code == response_for(key_of["few"], "base").status_code == 200
+        assert response_for(key_of["few"], "a").status_code == 403
         cards = running.get("/v1/models", headers={"Authorization": f"Bearer {key_of['few']}"}).json()["data"]
         assert {card["id"].partition("@")[0] for card in cards} == {BASE, "b"}
-        codes = [asked(key_of["slow"]).status_code for _ in range(3)]
+        codes = [response_for(key_of["slow"]).status_code for _ in range(3)]
         assert codes == [200, 200, 429]
-        assert 1 <= int(asked(key_of["slow"]).headers["retry-after"]) <= 60
+        assert 1 <= int(response_for(key_of["slow"]).headers["retry-after"]) <= 60
         for name, status in (("all", 403), ("boss", 200)):
             headers = {"Authorization": f"Bearer {key_of[name]}"}
             assert running.post("/v1/foreword/unload", {"model": "a"}, headers=headers).status_code == status
@@ -139,11 +139,11 @@ def test_a_limited_key_sees_the_metrics_of_its_prompts_alone(
         assert all(complete(running, key_of["all"], model).status_code == 200 for model in ("a", "b", BASE))
         assert complete(running, "fw-wrong").status_code == 401
         whole, limited = (running.get("/metrics", headers=bearer(key_of[name])).text for name in ("all", "few"))
-    seen = [
+    prompts = [
         {line.split('prompt="')[1].partition('"')[0] for line in text.splitlines() if 'prompt="' in line}
         for text in (whole, limited)
     ]
-    assert seen == [{"a@1", "b@1", BASE, ""}, {"b@1", BASE}]
+    assert prompts == [{"a@1", "b@1", BASE, ""}, {"b@1", BASE}]
     assert "foreword_requests_running" in limited
 
 

@@ -37,7 +37,7 @@ LONG = {"model": BASE, "prompt": [5, 6, 7], "max_tokens": 140}
 
 
 @pytest.fixture(scope="module")
-def one() -> Backbone:
+def backbone() -> Backbone:
     return tiny.backbone("llama")
 
 
@@ -73,13 +73,13 @@ def idle(running: Running) -> bool:
 # -- queue, deadline, callers that leave ------------------------------------------------------------------------------------
 
 
-def test_more_than_the_queue_holds_are_told_when_to_come_again(one: Backbone) -> None:
+def test_more_than_the_queue_holds_are_told_when_to_come_again(backbone: Backbone) -> None:
     short = LONG | {"max_tokens": 30}
-    with serving.server(one, max_rows=2, max_waiting=2) as running, ThreadPoolExecutor(12) as pool:
+    with serving.server(backbone, max_rows=2, max_waiting=2) as running, ThreadPoolExecutor(12) as pool:
         with serving.held(running):
-            asked = [pool.submit(running.post, "/v1/completions", short) for _ in range(12)]
-            waited(lambda: sum(each.done() for each in asked) == 8)
-        answers = [each.result() for each in asked]
+            futures = [pool.submit(running.post, "/v1/completions", short) for _ in range(12)]
+            waited(lambda: sum(each.done() for each in futures) == 8)
+        answers = [each.result() for each in futures]
         refused = [answer for answer in answers if answer.status_code == 429]
         assert len(refused) == 8
         texts = {answer.json()["choices"][0]["text"] for answer in answers if answer.status_code == 200}
@@ -90,22 +90,22 @@ def test_more_than_the_queue_holds_are_told_when_to_come_again(one: Backbone) ->
         assert running.post("/v1/completions", short).status_code == 200
 
 
-def test_a_deadline_ends_an_answer(one: Backbone) -> None:
-    with serving.server(one) as running, slowly(running):
+def test_a_deadline_ends_an_answer(backbone: Backbone) -> None:
+    with serving.server(backbone) as running, slowly(running):
         answer = running.post("/v1/completions", LONG | {"timeout": 0.2})
         assert answer.status_code == 408 and answer.json()["error"]["code"] == "deadline"
         with httpx.stream(
             "POST", f"{running.url}/v1/completions", json=LONG | {"timeout": 0.4, "stream": True}
-        ) as told:
-            lines = [line for line in told.iter_lines() if line]
+        ) as response:
+            lines = [line for line in response.iter_lines() if line]
         assert json.loads(lines[-1].removeprefix("data: "))["error"]["code"] == "deadline"
         waited(lambda: idle(running))
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_caller_that_leaves_is_forgotten(one: Backbone, stream: bool, tmp_path: Path) -> None:
+def test_a_caller_that_leaves_is_forgotten(backbone: Backbone, stream: bool, tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
-    with serving.server(one, log=log) as running, slowly(running, 0.05):
+    with serving.server(backbone, log=log) as running, slowly(running, 0.05):
         port = int(running.url.rpartition(":")[2])
         body = json.dumps(LONG | {"stream": stream}).encode()
         head = f"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode()
@@ -123,7 +123,7 @@ def test_a_caller_that_leaves_is_forgotten(one: Backbone, stream: bool, tmp_path
 
 
 @pytest.mark.parametrize("path", ["/v1/completions", "/v1/chat/completions", "/v1/foreword/load"])
-def test_a_caller_that_leaves_before_its_body_is_there_is_no_fault(one: Backbone, path: str) -> None:
+def test_a_caller_that_leaves_before_its_body_is_there_is_no_fault(backbone: Backbone, path: str) -> None:
     scope = {
         "type": "http",
         "method": "POST",
@@ -144,7 +144,7 @@ def test_a_caller_that_leaves_before_its_body_is_there_is_no_fault(one: Backbone
     async def send(message: Any) -> None:
         sent.append(message)
 
-    with contextlib.closing(Service(one, Settings(admin=True))) as service:
+    with contextlib.closing(Service(backbone, Settings(admin=True))) as service:
         asyncio.run(app_of(service, "test")(scope, receive, send))
     assert sent[0]["status"] == 499 and not received
 
@@ -152,14 +152,14 @@ def test_a_caller_that_leaves_before_its_body_is_there_is_no_fault(one: Backbone
 # -- who may ask -------------------------------------------------------------------------------------------------------
 
 
-def test_loading_and_unloading_are_off_unless_asked_for(one: Backbone) -> None:
-    with serving.server(one) as running:
+def test_loading_and_unloading_are_off_unless_asked_for(backbone: Backbone) -> None:
+    with serving.server(backbone) as running:
         for route in ("/v1/foreword/load", "/v1/foreword/unload"):
             assert running.post(route, {"model": "a"}).status_code == 404
 
 
-def test_pages_of_other_places_may_not_ask_through_a_browser(one: Backbone) -> None:
-    with serving.server(one) as running:
+def test_pages_of_other_places_may_not_ask_through_a_browser(backbone: Backbone) -> None:
+    with serving.server(backbone) as running:
         body = {"model": BASE, "prompt": "x", "max_tokens": 1}
         for headers, code in (
             ({"Origin": "https://example.org"}, "other_origin"),
@@ -185,15 +185,15 @@ def test_an_open_door_is_refused(tmp_path: Path) -> None:
 # -- the log ----------------------------------------------------------------------------------------------------------------
 
 
-def test_the_log_says_what_happened_and_not_what_was_said(one: Backbone, tmp_path: Path) -> None:
+def test_the_log_says_what_happened_and_not_what_was_said(backbone: Backbone, tmp_path: Path) -> None:
     for content in (False, True):
         log = tmp_path / f"{content}.jsonl"
-        with serving.server(one, log=log, log_content=content) as running:
+        with serving.server(backbone, log=log, log_content=content) as running:
             answer = running.complete(BASE, "bana secret", max_tokens=5, user="alice", temperature=1.0, seed=7)
             body = {"model": BASE, "prompt": "bana secret", "max_tokens": 6, "stream": True}
-            with httpx.stream("POST", f"{running.url}/v1/completions", json=body) as told:
-                streamed = told.read().decode()
-                name = told.headers["x-request-id"]
+            with httpx.stream("POST", f"{running.url}/v1/completions", json=body) as response:
+                streamed = response.read().decode()
+                name = response.headers["x-request-id"]
             assert running.post("/v1/completions", {"model": "nobody", "prompt": "x"}).status_code == 404
         first, second, refused = lines_of(log)
         assert (refused["status"], refused["model"], refused["param"]) == (404, "nobody", "model")
@@ -213,8 +213,8 @@ def test_a_log_is_put_aside_when_it_is_full_and_loses_no_line(tmp_path: Path) ->
     log.close()
     files = sorted(tmp_path.glob("log-*.jsonl"))
     assert len(files) > 3 and all(file.stat().st_size <= 500 for file in [*files, path])
-    told = [line["id"] for file in [*files, path] for line in lines_of(file)]
-    assert told == list(range(60))
+    ids = [line["id"] for file in [*files, path] for line in lines_of(file)]
+    assert ids == list(range(60))
 
 
 def test_half_a_line_of_a_killed_server_is_cut_off(tmp_path: Path) -> None:
@@ -258,13 +258,13 @@ def test_sigterm_lets_answers_end_and_the_command_end_well(folder: Path, tmp_pat
     child, url = started(folder, tmp_path / "s", "--log", tmp_path / "log.jsonl")
     streams: list[list[str]] = [[], [], []]
 
-    def asked(lines: list[str]) -> None:
+    def read_stream(lines: list[str]) -> None:
         body = {"model": "model", "prompt": [5, 6], "max_tokens": 150, "stream": True}
         with httpx.stream("POST", f"{url}/v1/completions", json=body, timeout=60) as answer:
             for line in answer.iter_lines():
                 lines.append(line)
 
-    callers = [threading.Thread(target=asked, args=[lines]) for lines in streams]
+    callers = [threading.Thread(target=read_stream, args=[lines]) for lines in streams]
     for caller in callers:
         caller.start()
     waited(lambda: all(streams))  # each caller's answer has begun: one that comes later finds no server
@@ -329,10 +329,10 @@ def test_killed_under_load_twenty_times(folder: Path, tmp_path: Path) -> None:
 def test_without_its_libraries_the_command_says_what_to_install(tmp_path: Path) -> None:
     (tmp_path / "uvicorn.py").write_text("raise ModuleNotFoundError('no', name='uvicorn')\n", encoding="utf-8")
     path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "foreword", "serve", "-m", "x"],
         env=os.environ | {"PYTHONPATH": path},
         capture_output=True,
         text=True,
     )
-    assert told.returncode == 2 and re.search(r"pip install 'foreword\[serve\]'", told.stderr), told.stderr
+    assert result.returncode == 2 and re.search(r"pip install 'foreword\[serve\]'", result.stderr), result.stderr

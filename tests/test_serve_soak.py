@@ -31,7 +31,7 @@ MORE = 60_000_000  # bytes
 def bodies(count: int, prompts: int, seed: object = "soak") -> list[dict[str, Any]]:
     """Requests of mixed prompts, lengths and samplings, token ids all."""
     rng = Random(seed)
-    made = []
+    request_bodies = []
     for number in range(count):
         body: dict[str, Any] = {
             "model": f"p{rng.randrange(prompts)}",
@@ -39,12 +39,14 @@ def bodies(count: int, prompts: int, seed: object = "soak") -> list[dict[str, An
             "max_tokens": rng.randint(1, 24),
             "return_token_ids": True,
         }
-        made.append(body | rng.choice([{}, {"temperature": rng.choice([0.7, 1.3]), "seed": number, "top_p": 0.9}]))
-    return made
+        request_bodies.append(
+            body | rng.choice([{}, {"temperature": rng.choice([0.7, 1.3]), "seed": number, "top_p": 0.9}])
+        )
+    return request_bodies
 
 
 async def soaked(
-    running: serving.Running, asked: list[dict[str, Any]], rate: float, seed: object = "arrivals"
+    running: serving.Running, request_bodies: list[dict[str, Any]], rate: float, seed: object = "arrivals"
 ) -> dict[int, Any]:
     """The answers of those that were not cancelled, by place: Poisson arrivals, every third caller leaves."""
     rng = Random(seed)
@@ -52,25 +54,27 @@ async def soaked(
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(timeout=600, limits=limits) as client:
 
-        async def one(place: int, delay: float, leaves: float | None) -> None:
+        async def caller(place: int, delay: float, leaves: float | None) -> None:
             await asyncio.sleep(delay)
             try:
                 async with asyncio.timeout(leaves):
-                    answer = await client.post(f"{running.url}/v1/completions", content=json.dumps(asked[place]))
+                    answer = await client.post(
+                        f"{running.url}/v1/completions", content=json.dumps(request_bodies[place])
+                    )
             except TimeoutError:
                 return
             answers[place] = answer
 
         at, jobs = 0.0, []
-        for place in range(len(asked)):
+        for place in range(len(request_bodies)):
             at += rng.expovariate(rate)
-            jobs.append(one(place, at, rng.uniform(0.0, 0.5) if place % 3 == 0 else None))
+            jobs.append(caller(place, at, rng.uniform(0.0, 0.5) if place % 3 == 0 else None))
 
         async def change() -> None:
             for number in range(2):
                 await asyncio.sleep(at / 4)
-                told = await client.post(f"{running.url}/v1/foreword/load", json={"model": f"late{number}"})
-                assert told.status_code == 200, told.text
+                response = await client.post(f"{running.url}/v1/foreword/load", json={"model": f"late{number}"})
+                assert response.status_code == 200, response.text
             await client.post(f"{running.url}/v1/foreword/unload", json={"model": "late0"})
 
         await asyncio.gather(change(), *jobs)
@@ -79,38 +83,40 @@ async def soaked(
 
 def filled(where: Path, prompts: int) -> Registry:
     """A store of so many prompts, and two that are loaded later."""
-    one, registry = tiny.backbone("llama"), Registry(where / "store")
+    backbone, registry = tiny.backbone("llama"), Registry(where / "store")
     for number in range(prompts + 2):
         name = f"p{number}" if number < prompts else f"late{number - prompts}"
-        store.save(serving.soft(one, 1 + number % 9, number), where / name)
+        store.save(serving.soft(backbone, 1 + number % 9, number), where / name)
         serving.keep(registry, name, where / name)
     return registry
 
 
-def compared(running: serving.Running, asked: list[dict[str, Any]], answers: dict[int, Any]) -> None:
+def compared(running: serving.Running, request_bodies: list[dict[str, Any]], answers: dict[int, Any]) -> None:
     """Every answer is the one that its request gets alone, none is lost, and nothing is left behind."""
-    one = tiny.backbone("llama")
-    assert len(answers) >= len(asked) * 2 // 3 and all(answer.status_code == 200 for answer in answers.values())
+    backbone = tiny.backbone("llama")
+    assert len(answers) >= len(request_bodies) * 2 // 3 and all(
+        answer.status_code == 200 for answer in answers.values()
+    )
     assert running.service.engine.load == 0
     for place, answer in answers.items():
-        body = asked[place]
+        body = request_bodies[place]
         served = running.service.shelf.get(body["model"])
         sampling = Sampling(body.get("temperature", 0.0), top_p=body.get("top_p", 1.0), seed=body.get("seed", 0))
         alone = Request(Row((), tuple(body["prompt"])), served.prefix, body["max_tokens"], sampling=sampling)
-        (ids,) = one.answer([alone])
-        while ids and ids[-1] in one.eos:
+        (ids,) = backbone.answer([alone])
+        while ids and ids[-1] in backbone.eos:
             ids.pop()
         assert answer.json()["choices"][0]["token_ids"] == ids, body
     assert running.post("/v1/completions", {"model": "late0", "prompt": [5]}).status_code == 404
 
 
 def soak(tmp_path: Path, *, prompts: int, requests: int, rate: float) -> None:
-    registry, asked = filled(tmp_path, prompts), bodies(requests, prompts)
+    registry, request_bodies = filled(tmp_path, prompts), bodies(requests, prompts)
     with serving.server(tiny.backbone("llama"), store=registry.folder, **SETTINGS) as running:
-        answers = asyncio.run(soaked(running, asked, rate))
+        answers = asyncio.run(soaked(running, request_bodies, rate))
         before = psutil.Process().memory_info().rss
-        compared(running, asked, answers)
-        asyncio.run(soaked(running, asked, rate))
+        compared(running, request_bodies, answers)
+        asyncio.run(soaked(running, request_bodies, rate))
         assert psutil.Process().memory_info().rss < before + 200_000_000, "the memory stays as it is"
 
 
@@ -130,21 +136,21 @@ def main() -> int:
     parser.add_argument("--prompts", type=int, default=64)
     parser.add_argument("--requests", type=int, default=300, help="of a round")
     parser.add_argument("--rate", type=float, default=60.0, help="arrivals a second")
-    given = parser.parse_args()
-    end, held, finished, number = time.monotonic() + 60 * given.minutes, [], 0, 0
+    args = parser.parse_args()
+    end, held, finished, number = time.monotonic() + 60 * args.minutes, [], 0, 0
     with tempfile.TemporaryDirectory() as folder:
-        registry = filled(Path(folder), given.prompts)
+        registry = filled(Path(folder), args.prompts)
         with serving.server(tiny.backbone("llama"), store=registry.folder, **SETTINGS) as running:
             while time.monotonic() < end or number <= WARM:
-                asked = bodies(given.requests, given.prompts, f"soak/{number}")
+                request_bodies = bodies(args.requests, args.prompts, f"soak/{number}")
                 begun = time.monotonic()
-                answers = asyncio.run(soaked(running, asked, given.rate, f"arrivals/{number}"))
+                answers = asyncio.run(soaked(running, request_bodies, args.rate, f"arrivals/{number}"))
                 seconds = time.monotonic() - begun
-                compared(running, asked, answers)
+                compared(running, request_bodies, answers)
                 number, finished = number + 1, finished + len(answers)
                 held.append(psutil.Process().memory_info().rss)
                 print(
-                    f"round {number}: {len(answers)} of {len(asked)} finished in {seconds:.1f} s, each the same as alone; "
+                    f"round {number}: {len(answers)} of {len(request_bodies)} finished in {seconds:.1f} s, each the same as alone; "
                     f"{held[-1] / 1e6:,.0f} MB",
                     flush=True,
                 )

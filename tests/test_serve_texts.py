@@ -44,19 +44,21 @@ def model(kind: str) -> Backbone:
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_pieces_are_the_whole(kind: str, data: st.DataObject) -> None:
-    one = model(kind)
+    backbone = model(kind)
     likely = [
-        i for text in ("=> ba lo\n\nSo: a;", "##\n###\n ba; lo") for i in one.target_tokenizer.ids(text, first=False)
+        i
+        for text in ("=> ba lo\n\nSo: a;", "##\n###\n ba; lo")
+        for i in backbone.target_tokenizer.ids(text, first=False)
     ]
-    token = st.one_of(st.sampled_from(likely), st.integers(3, len(one.tokenizer.hf) - 1))
-    ids = [i for i in data.draw(st.lists(token, min_size=1, max_size=14)) if i not in one.eos]
+    token = st.one_of(st.sampled_from(likely), st.integers(3, len(backbone.tokenizer.hf) - 1))
+    ids = [i for i in data.draw(st.lists(token, min_size=1, max_size=14)) if i not in backbone.eos]
     ends = data.draw(st.booleans())
-    ids = [*ids, one.eos[0]] if ends or not ids else ids
+    ids = [*ids, backbone.eos[0]] if ends or not ids else ids
     template = data.draw(st.sampled_from(TEMPLATES))
     stops = data.draw(st.sampled_from([(), ("lo",), ("a", "\n\n"), ("ba lo", ";")]))
-    answer = Answer(one, template, stops)
+    answer = Answer(backbone, template, stops)
     pieces = [answer.take(i, place == len(ids) - 1) for place, i in enumerate(ids)]
-    text = one.answer_text(ids)
+    text = backbone.answer_text(ids)
     whole = text if template is None else template.read(text)
     cuts = [place for place in (whole.find(stop) for stop in stops) if place >= 0]
     assert "".join(pieces) == whole[: min(cuts, default=len(whole))]

@@ -22,7 +22,7 @@ TASK = ("task", "metrics", "limit", "train_limit", "too_long", "data_dir", "inst
 MODEL = ("model", "dtype", "chat", "revision", "retriever", "encoder", "shots")
 
 
-def asked(run: Run, start: SoftPrompt | None = None) -> dict[str, tuple[str, str, int]]:
+def trials_by_key(run: Run, start: SoftPrompt | None = None) -> dict[str, tuple[str, str, int]]:
     """What the key of each trial of a run is made of beside the contents of model and task, digested, with its name."""
     names = run.model_dump(include={*TASK, *MODEL})
     return {_key(names, spec): (run.task, spec.label, spec.seed) for spec in specs_of(run, start)}
@@ -30,9 +30,9 @@ def asked(run: Run, start: SoftPrompt | None = None) -> dict[str, tuple[str, str
 
 def _key(names: dict[str, Any], spec: Spec) -> str:
     row, seed = spec.method, spec.seed if spec.method.random() else None
-    given = spec.start_prompt.digest if spec.start_prompt is not None else ""
+    start_digest = spec.start_prompt.digest if spec.start_prompt is not None else ""
     tuning = spec._tuning() if row.trains else None
-    return key_of({"of": [names, row.as_dict(), seed, tuning, given, spec.max_new_tokens, spec.choice_score]})
+    return key_of({"of": [names, row.as_dict(), seed, tuning, start_digest, spec.max_new_tokens, spec.choice_score]})
 
 
 def of_cell(cell: CellSpec) -> set[str]:
@@ -41,7 +41,7 @@ def of_cell(cell: CellSpec) -> set[str]:
         tuning = run.tuning.model_copy(update={"init": "warm_start", "init_prompt": "elsewhere", "max_steps": 0})
         run = run.model_copy(update={"tuning": tuning})
     alone = run.model_copy(update={"methods": [cell.at.label], "seeds": [cell.at.seed]})
-    return set(asked(alone, DIGEST if cell.carries else None))
+    return set(trials_by_key(alone, DIGEST if cell.carries else None))
 
 
 def of_preset(name: str) -> set[str]:
@@ -50,7 +50,7 @@ def of_preset(name: str) -> set[str]:
 
 
 def test_the_main_table_asks_for_every_trial_of_the_recipe() -> None:
-    recipe = {key: name for _, run in Lay().main() for key, name in asked(run).items()}
+    recipe = {key: name for _, run in Lay().main() for key, name in trials_by_key(run).items()}
     assert len(recipe) == 5 * (2 + 1 + 1 + 2 * 2), (
         "five tasks: random, retrieved, three retrieved, and PT and IPT twice"
     )
@@ -62,7 +62,9 @@ def test_the_main_table_asks_for_every_trial_of_the_recipe() -> None:
 @pytest.mark.parametrize("name", ["sun2023-similarity", "sun2023-length"])
 def test_other_studies_share_its_tuned_trials(name: str, task: str) -> None:
     lay = Lay(tasks=(task,))
-    tuned = {key for _, run in lay.main() for key, (_, label, _) in asked(run).items() if label in ("pt", "ipt")}
+    tuned = {
+        key for _, run in lay.main() for key, (_, label, _) in trials_by_key(run).items() if label in ("pt", "ipt")
+    }
     assert len(tuned) == 4 and tuned <= of_preset(name)
 
 
@@ -76,7 +78,7 @@ def test_the_transfer_grid_asks_for_every_trial_of_the_recipe() -> None:
     assert len(runs) == 5 + 5 * 4
     recipe = {}
     for _, run in runs:
-        recipe |= asked(run, DIGEST if run.tuning.init == "warm_start" else None)
+        recipe |= trials_by_key(run, DIGEST if run.tuning.init == "warm_start" else None)
     ours = of_preset("sun2023-transfer")
     assert [name for key, name in recipe.items() if key not in ours] == []
 

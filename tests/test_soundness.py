@@ -42,8 +42,8 @@ def spread(model: Any, std: float = 0.15) -> Any:
     return model.eval()
 
 
-def llama(**given: Any) -> Any:
-    return spread(transformers.LlamaForCausalLM(transformers.LlamaConfig(**LLAMA | given)))
+def llama(**overrides: Any) -> Any:
+    return spread(transformers.LlamaForCausalLM(transformers.LlamaConfig(**LLAMA | overrides)))
 
 
 def refused(model: Any, tokenizer: Any = None) -> str:
@@ -54,9 +54,9 @@ def refused(model: Any, tokenizer: Any = None) -> str:
 
 
 @torch.no_grad()
-def plain_score(one: Backbone, row: Row) -> float:
-    ids = torch.tensor([[*one.tokenizer.start, *row.prefix, *row.own, *row.answer]])
-    logits = one.model(input_ids=ids).logits[0, -len(row.answer) - 1 : -1]
+def plain_score(backbone: Backbone, row: Row) -> float:
+    ids = torch.tensor([[*backbone.tokenizer.start, *row.prefix, *row.own, *row.answer]])
+    logits = backbone.model(input_ids=ids).logits[0, -len(row.answer) - 1 : -1]
     return -float(functional.cross_entropy(logits, torch.tensor(row.answer), reduction="sum"))
 
 
@@ -82,25 +82,25 @@ def test_a_scale_that_is_applied_to_ids_alone_is_applied_to_vectors_too(kind: st
         eos_token_id=2,
     )
     model = spread(getattr(transformers, f"{kind}ForConditionalGeneration")(config))
-    one = wrap("p", model, tiny.tokenizer())
+    backbone = wrap("p", model, tiny.tokenizer())
     ids, answer = tiny.ids(6, "scale"), (40, 41, 42)
     decoder_ids = torch.tensor([[2, *answer[:-1]]])
     logits = model(input_ids=torch.tensor([ids]), decoder_input_ids=decoder_ids).logits[0]
-    wanted = -float(functional.cross_entropy(logits, torch.tensor(answer), reduction="sum"))
-    assert one.score(None, [Row((), ids, answer)]) == pytest.approx([wanted], rel=1e-5)
-    assert one.score(one.embed(ids[:3]), [Row((), ids[3:], answer)]) == pytest.approx([wanted], rel=1e-5)
-    rows = one.model.get_input_embeddings()(torch.tensor(ids))
-    unit = float(one.embed(ids).norm() / rows.norm())
-    assert unit == pytest.approx(one.engine.factor, rel=1e-5), "a soft prompt lives where the first layer reads"
+    expected = -float(functional.cross_entropy(logits, torch.tensor(answer), reduction="sum"))
+    assert backbone.score(None, [Row((), ids, answer)]) == pytest.approx([expected], rel=1e-5)
+    assert backbone.score(backbone.embed(ids[:3]), [Row((), ids[3:], answer)]) == pytest.approx([expected], rel=1e-5)
+    rows = backbone.model.get_input_embeddings()(torch.tensor(ids))
+    unit = float(backbone.embed(ids).norm() / rows.norm())
+    assert unit == pytest.approx(backbone.engine.factor, rel=1e-5), "a soft prompt lives where the first layer reads"
 
 
 class Shifted(transformers.LlamaForCausalLM):
     """Reads ids through a table that it turns round."""
 
-    def forward(self, input_ids: Any = None, inputs_embeds: Any = None, **given: Any) -> Any:
+    def forward(self, input_ids: Any = None, inputs_embeds: Any = None, **kwargs: Any) -> Any:
         if input_ids is not None:
             inputs_embeds = self.model.embed_tokens(input_ids).flip(-1)
-        return super().forward(inputs_embeds=inputs_embeds, **given)
+        return super().forward(inputs_embeds=inputs_embeds, **kwargs)
 
 
 class Unread(transformers.LlamaForCausalLM):
@@ -129,44 +129,44 @@ def phi3(kind: str) -> Any:
 
 
 def test_frequencies_that_depend_on_the_longest_row_are_each_rows_own() -> None:
-    one = wrap("phi3", phi3("longrope"), tiny.tokenizer())
+    backbone = wrap("phi3", phi3("longrope"), tiny.tokenizer())
     rows = [Row((), tiny.ids(size, f"rope {size}"), (40, 41)) for size in (10, 80, 20, 60)]
-    wanted = [plain_score(one, row) for row in rows]
-    assert one.score(None, rows) == pytest.approx(wanted, rel=1e-5)
-    assert [one.score(None, [row])[0] for row in rows] == pytest.approx(wanted, rel=1e-5)
+    expected = [plain_score(backbone, row) for row in rows]
+    assert backbone.score(None, rows) == pytest.approx(expected, rel=1e-5)
+    assert [backbone.score(None, [row])[0] for row in rows] == pytest.approx(expected, rel=1e-5)
     with torch.no_grad():
-        assert float(one.loss(None, rows)[0]) == pytest.approx(-sum(wanted), rel=1e-5)
+        assert float(backbone.loss(None, rows)[0]) == pytest.approx(-sum(expected), rel=1e-5)
     text = tiny.ids(4, "rope text")
-    behind = [plain_score(one, Row(text, row.own, row.answer)) for row in rows]
-    assert one.score(one.embed(text), rows) == pytest.approx(behind, rel=1e-5)
+    behind = [plain_score(backbone, Row(text, row.own, row.answer)) for row in rows]
+    assert backbone.score(backbone.embed(text), rows) == pytest.approx(behind, rel=1e-5)
 
 
 @torch.no_grad()
 def test_an_answer_that_grows_across_the_switch_is_the_plain_one() -> None:
-    one = wrap("phi3", phi3("longrope"), tiny.tokenizer())
+    backbone = wrap("phi3", phi3("longrope"), tiny.tokenizer())
     rows = [Row((), tiny.ids(size, f"grow {size}")) for size in (10, 29, 60)]
-    answers = one.generate(None, rows, 8)
-    assert [one.generate(None, [row], 8)[0] for row in rows] == answers
+    answers = backbone.generate(None, rows, 8)
+    assert [backbone.generate(None, [row], 8)[0] for row in rows] == answers
     for row, ids in zip(rows, answers, strict=True):
-        said: list[int] = []
-        while len(said) < 8 and (not said or said[-1] not in one.eos):
-            said.append(int(one.model(input_ids=torch.tensor([[*row.own, *said]])).logits[0, -1].argmax()))
-        assert ids == said
+        greedy: list[int] = []
+        while len(greedy) < 8 and (not greedy or greedy[-1] not in backbone.eos):
+            greedy.append(int(backbone.model(input_ids=torch.tensor([[*row.own, *greedy]])).logits[0, -1].argmax()))
+        assert ids == greedy
     short, long = "ba lo", "tem na sho ku der fin ost " * 6
-    alone = [one.states([text])[0] for text in (short, long)]
-    assert abs(one.states([short, long]) - alone).max() < 1e-5
+    alone = [backbone.states([text])[0] for text in (short, long)]
+    assert abs(backbone.states([short, long]) - alone).max() < 1e-5
 
 
 def test_frequencies_that_depend_on_what_was_read_before_are_refused_beyond_the_switch() -> None:
     rope = {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 4.0, "original_max_position_embeddings": 32}
-    one = wrap("dynamic", llama(max_position_embeddings=32, rope_parameters=rope), tiny.tokenizer())
+    backbone = wrap("dynamic", llama(max_position_embeddings=32, rope_parameters=rope), tiny.tokenizer())
     rows = [Row((), tiny.ids(size, f"dynamic {size}"), (40, 41)) for size in (8, 25)]
-    assert one.score(None, rows) == pytest.approx([plain_score(one, row) for row in rows], rel=1e-5)
+    assert backbone.score(None, rows) == pytest.approx([plain_score(backbone, row) for row in rows], rel=1e-5)
     row = Row((), tiny.ids(40, "dynamic"), (40,))
     with pytest.raises(ForewordError, match="depend on what it read before once an input has more than 32 tokens"):
-        one.score(None, [row])
+        backbone.score(None, [row])
     with pytest.raises(ForewordError, match=r"A request needs 44 positions .* and the model dynamic has 32"):
-        one.generate(None, [row], 4)
+        backbone.generate(None, [row], 4)
 
 
 @pytest.mark.parametrize("kind", ["BertLMHeadModel", "RobertaForCausalLM"])
@@ -215,8 +215,8 @@ def test_weights_under_a_foreign_prefix_are_refused(tmp_path: Path) -> None:
         folder / "model.safetensors",
         metadata={"format": "pt"},
     )
-    told = refusal(folder)
-    assert "lack " in told and "they hold base_model." in told
+    message = refusal(folder)
+    assert "lack " in message and "they hold base_model." in message
 
 
 def test_a_model_of_another_kind_is_refused_as_such(tmp_path: Path) -> None:
@@ -244,17 +244,17 @@ def large(layers: int = 2) -> Any:
 
 def test_a_model_whose_numbers_overflow_is_refused() -> None:
     assert wrap("float32", large(), tiny.tokenizer()).score(None, [Row((), (5, 6), (7,))])
-    told = refused(large().to(torch.float16))
-    assert "not finite in float16; use --dtype float32 or bfloat16" in told
+    message = refused(large().to(torch.float16))
+    assert "not finite in float16; use --dtype float32 or bfloat16" in message
 
 
 def test_numbers_that_overflow_while_answering_are_refused() -> None:
-    one = wrap("late", llama(), tiny.tokenizer())
+    backbone = wrap("late", llama(), tiny.tokenizer())
     with torch.no_grad():
-        one.model.get_input_embeddings().weight[77] = float("nan")
+        backbone.model.get_input_embeddings().weight[77] = float("nan")
     bad, good = Row((), (50, 77), (40,)), Row((), (50, 51), (40,))
-    one.score(None, [good])
-    for call in (lambda: one.score(None, [good, bad]), lambda: one.generate(None, [good, bad], 3)):
+    backbone.score(None, [good])
+    for call in (lambda: backbone.score(None, [good, bad]), lambda: backbone.generate(None, [good, bad], 3)):
         with pytest.raises(ForewordError, match="logits are not finite in float32 while it answers"):
             call()
 
@@ -269,24 +269,24 @@ def deaf_to_prompts() -> Any:
     return model
 
 
-def tuned(one: Backbone, folder: Path) -> Any:
+def tuned(backbone: Backbone, folder: Path) -> Any:
     rows = [
-        Row((), one.tokenizer.ids(f"Input: {word}\nOutput:", first=True), one.answer_ids(" ba"))
+        Row((), backbone.tokenizer.ids(f"Input: {word}\nOutput:", first=True), backbone.answer_ids(" ba"))
         for word in ("lo", "ri")
     ]
-    return training.tuned(one, rows, folder, length=5, steps=2)
+    return training.tuned(backbone, rows, folder, length=5, steps=2)
 
 
 def test_a_model_without_a_gradient_can_answer_and_not_be_tuned(tmp_path: Path) -> None:
-    one = wrap("deaf", deaf_to_prompts(), tiny.tokenizer())
-    assert one.engine.reasons["gradient"] == "no gradient reaches the soft prompt"
-    assert any(note.startswith("No prompt can be tuned on this model") for note in one.notes)
-    assert one.generate(None, [Row((), (5, 6, 7))], 3)
+    backbone = wrap("deaf", deaf_to_prompts(), tiny.tokenizer())
+    assert backbone.engine.reasons["gradient"] == "no gradient reaches the soft prompt"
+    assert any(note.startswith("No prompt can be tuned on this model") for note in backbone.notes)
+    assert backbone.generate(None, [Row((), (5, 6, 7))], 3)
     with pytest.raises(ForewordError, match="Nothing can be trained on deaf: no gradient reaches the soft prompt"):
-        tuned(one, tmp_path)
-    one.engine.reasons.clear()  # a kernel that loses its gradient after the check
+        tuned(backbone, tmp_path)
+    backbone.engine.reasons.clear()  # a kernel that loses its gradient after the check
     with pytest.raises(ForewordError, match="No gradient reaches what is to be trained on deaf"):
-        tuned(one, tmp_path)
+        tuned(backbone, tmp_path)
 
 
 class Bent(torch.autograd.Function):
@@ -308,16 +308,16 @@ def test_a_kernel_with_a_wrong_gradient_is_found(tmp_path: Path) -> None:
     for layer in model.model.layers:
         part = layer.mlp.down_proj
         part.forward = lambda hidden, part=part: Bent.apply(hidden, part.weight)
-    one = wrap("bent", model, tiny.tokenizer())
-    assert "a step along the gradient changes the loss by" in one.engine.reasons["gradient"]
+    backbone = wrap("bent", model, tiny.tokenizer())
+    assert "a step along the gradient changes the loss by" in backbone.engine.reasons["gradient"]
     with pytest.raises(ForewordError, match="Nothing can be trained on bent: a step along the gradient"):
-        tuned(one, tmp_path)
+        tuned(backbone, tmp_path)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_gradient_that_is_right_is_trusted_in_every_precision(dtype: torch.dtype) -> None:
-    one = wrap("right", copy.deepcopy(llama()).to(dtype), tiny.tokenizer())
-    assert "gradient" not in one.engine.reasons
+    backbone = wrap("right", copy.deepcopy(llama()).to(dtype), tiny.tokenizer())
+    assert "gradient" not in backbone.engine.reasons
     soft = torch.ones(3, 4)
     assert wrong_gradient(lambda value: value.square().sum(), soft, dtype) == ""
     assert wrong_gradient(lambda value: (value.detach().square() + value * 0.3).sum(), soft, dtype)
@@ -331,23 +331,23 @@ def test_a_tokenizer_with_more_tokens_than_the_model_has_vectors(family: str) ->
     tokenizer = copy.deepcopy(tiny.tokenizer())
     tokenizer.add_special_tokens({"pad_token": "[PAD]"})
     tokenizer.add_tokens(["<cat>"])
-    one = wrap("more", copy.deepcopy(tiny.model(family)), tokenizer)
+    backbone = wrap("more", copy.deepcopy(tiny.model(family)), tokenizer)
     whole = tiny.backbone(family)
-    assert vars(one.engine.capabilities) == vars(whole.engine.capabilities), "no short cut is lost"
+    assert vars(backbone.engine.capabilities) == vars(whole.engine.capabilities), "no short cut is lost"
     rows = tiny.rows(4, seed="beyond")
-    assert one.score(None, rows) == pytest.approx(whole.score(None, rows), rel=1e-5)
-    assert one.states(["ba lo", "tem na sho"]).shape == (2, 32)
+    assert backbone.score(None, rows) == pytest.approx(whole.score(None, rows), rel=1e-5)
+    assert backbone.states(["ba lo", "tem na sho"]).shape == (2, 32)
     for call in (
-        lambda: one.tokenizer.ids("a <cat>", first=True),
-        lambda: one.answer_ids(" <cat>"),
-        lambda: one.states(["<cat>"]),
+        lambda: backbone.tokenizer.ids("a <cat>", first=True),
+        lambda: backbone.answer_ids(" <cat>"),
+        lambda: backbone.states(["<cat>"]),
     ):
         with pytest.raises(
             ForewordError, match=r"holds '<cat>', token 321 of the tokenizer, and the model has vectors"
         ):
             call()
     row = Row((), (5, 321), (6,))
-    for verb in (one.loss, one.score, lambda soft, rows: one.generate(soft, rows, 2)):
+    for verb in (backbone.loss, backbone.score, lambda soft, rows: backbone.generate(soft, rows, 2)):
         with pytest.raises(
             ForewordError, match="A row holds token 321, and the model has vectors for 320 tokens alone"
         ):
@@ -377,20 +377,20 @@ def mbart() -> Any:
 def test_an_answer_begins_with_what_generation_is_made_to_begin_with() -> None:
     model = mbart()
     model.generation_config.forced_bos_token_id = 77
-    one = wrap("m", model, tiny.tokenizer())
-    ids = one.answer_ids("ba lo")
-    assert ids[0] == 77 == one.generate(None, [Row((), (50, 60))], 3)[0][0]
-    assert one.target_tokenizer.text(ids[1:]).strip() == "ba lo"
+    backbone = wrap("m", model, tiny.tokenizer())
+    ids = backbone.answer_ids("ba lo")
+    assert ids[0] == 77 == backbone.generate(None, [Row((), (50, 60))], 3)[0][0]
+    assert backbone.target_tokenizer.text(ids[1:]).strip() == "ba lo"
 
 
 class Targeted(transformers.PreTrainedTokenizerFast):
     """Writes a target between another mark and an end with that mark behind it, as translation tokenizers do."""
 
-    def __call__(self, text: Any = None, text_target: Any = None, **given: Any) -> Any:
+    def __call__(self, text: Any = None, text_target: Any = None, **kwargs: Any) -> Any:
         if text_target is None:
-            return super().__call__(text, **given)
-        out = super().__call__(text_target, **given)
-        if given.get("add_special_tokens", True):
+            return super().__call__(text, **kwargs)
+        out = super().__call__(text_target, **kwargs)
+        if kwargs.get("add_special_tokens", True):
             out["input_ids"] = [88, *out["input_ids"], 2, 88]
         return out
 
@@ -398,9 +398,9 @@ class Targeted(transformers.PreTrainedTokenizerFast):
 def test_an_answer_is_written_as_the_tokenizer_writes_a_target() -> None:
     plain = tiny.tokenizer()
     tokenizer = Targeted(tokenizer_object=plain.backend_tokenizer, pad_token="<pad>", eos_token="</s>")
-    one = wrap("m", mbart(), tokenizer)
-    assert one.tokenizer.start == () and one.tokenizer.end == ()
-    assert one.answer_ids("ba") == (88, *one.tokenizer.ids("ba", first=True), 2)
+    backbone = wrap("m", mbart(), tokenizer)
+    assert backbone.tokenizer.start == () and backbone.tokenizer.end == ()
+    assert backbone.answer_ids("ba") == (88, *backbone.tokenizer.ids("ba", first=True), 2)
 
 
 def test_in_16_bits_equal_means_equal_up_to_what_rounding_does_to_this_model() -> None:

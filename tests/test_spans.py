@@ -19,26 +19,26 @@ def text(length: int, seed: int) -> np.ndarray:
     return np.random.default_rng([seed, 1]).integers(0, 1000, length)
 
 
-def put_together(asked: list[int], said: list[int]) -> list[int]:
+def put_together(inputs: list[int], targets: list[int]) -> list[int]:
     """The text that T5 would make of an input and a target: each sentinel replaced by what stands behind it in the target."""
     spans: dict[int, list[int]] = {}
-    for token in said:
+    for token in targets:
         if token in MARKS:
             spans[token] = []
         else:
             spans[list(spans)[-1]].append(token)
-    return [one for token in asked for one in (spans[token] if token in MARKS else [token])]
+    return [original for token in inputs for original in (spans[token] if token in MARKS else [token])]
 
 
 @given(lengths, seeds)
 def test_nothing_is_lost_and_sentinels_stand_in_order(length: int, seed: int) -> None:
     ids = text(length, seed)
-    asked, said = corrupted(ids, MARKS, np.random.default_rng(seed))
-    assert put_together(asked.tolist(), said.tolist()) == ids.tolist()
-    for part in (asked, said):
+    inputs, targets = corrupted(ids, MARKS, np.random.default_rng(seed))
+    assert put_together(inputs.tolist(), targets.tolist()) == ids.tolist()
+    for part in (inputs, targets):
         marks = [token for token in part.tolist() if token in MARKS]
         assert marks == list(MARKS[: len(marks)])
-    assert said[0] == MARKS[0] and asked[0] == ids[0], "text comes first"
+    assert targets[0] == MARKS[0] and inputs[0] == ids[0], "text comes first"
 
 
 @given(lengths, seeds)
@@ -59,13 +59,13 @@ def test_any_share_and_length_leaves_some_of_both(length: int, noise: float, spa
 
 def test_every_way_to_cut_is_equally_likely() -> None:
     """Six tokens of which three are noise in two spans: 2 x 2 masks."""
-    seen: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for seed in range(2000):
         mask = noise_mask(6, np.random.default_rng(seed), noise=0.5, span=1.5)
-        key = "".join("x" if one else "." for one in mask)
-        seen[key] = seen.get(key, 0) + 1
-    assert set(seen) == {".x..xx", ".xx..x", "..x.xx", "..xx.x"}
-    assert all(400 < count < 600 for count in seen.values())
+        key = "".join("x" if noisy else "." for noisy in mask)
+        counts[key] = counts.get(key, 0) + 1
+    assert set(counts) == {".x..xx", ".xx..x", "..x.xx", "..xx.x"}
+    assert all(400 < count < 600 for count in counts.values())
 
 
 def test_too_few_sentinels_are_named() -> None:
@@ -76,9 +76,9 @@ def test_too_few_sentinels_are_named() -> None:
 @given(lengths, seeds)
 def test_a_prefix_and_its_rest_are_the_text(length: int, seed: int) -> None:
     ids = text(length, seed)
-    asked, said = halved(ids, np.random.default_rng(seed))
-    assert len(asked) and len(said)
-    assert [*asked, *said] == ids.tolist()
+    prefix, rest = halved(ids, np.random.default_rng(seed))
+    assert len(prefix) and len(rest)
+    assert [*prefix, *rest] == ids.tolist()
 
 
 def test_every_point_is_cut_at() -> None:

@@ -49,8 +49,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def right(folder: Path, gold: str, *predictions: str) -> list[bool]:
     """Which of the predictions return what the gold query does."""
-    one, count = metric("spider_execution"), len(predictions)
-    rows = one.numbers(list(predictions), [[gold]] * count, [{"database_path": str(folder)}] * count)
+    execution_metric, count = metric("spider_execution"), len(predictions)
+    rows = execution_metric.numbers(list(predictions), [[gold]] * count, [{"database_path": str(folder)}] * count)
     return [bool(row) for row in rows[:, 0]]
 
 
@@ -67,8 +67,10 @@ def as_defined(gold: list[Any], ours: list[Any], in_order: bool) -> bool:
         return True
     if len(gold) != len(ours) or len(gold[0]) != len(ours[0]):
         return False
-    one, other = ([tuple(sorted(row, key=lambda x: str(x) + str(type(x)))) for row in rows] for rows in (gold, ours))
-    if one != other if in_order else set(one) != set(other):
+    sorted_gold, sorted_ours = (
+        [tuple(sorted(row, key=lambda x: str(x) + str(type(x)))) for row in rows] for rows in (gold, ours)
+    )
+    if sorted_gold != sorted_ours if in_order else set(sorted_gold) != set(sorted_ours):
         return False
     for order in itertools.permutations(range(len(gold[0]))):
         moved = [tuple(row[k] for k in order) for row in ours]
@@ -169,10 +171,10 @@ def test_order_distinct_values_and_types(folder: Path) -> None:
 
 
 def test_any_of_several_references_will_do(folder: Path) -> None:
-    one = metric("spider_execution")
+    execution_metric = metric("spider_execution")
     facts = [{"database_path": str(folder)}]
-    assert one.score(["select 3"], [["select 2", "select 1 + 2"]], facts) == 100.0
-    assert one.score(["select 4"], [["select 2", "select 1 + 2"]], facts) == 0.0
+    assert execution_metric.score(["select 3"], [["select 2", "select 1 + 2"]], facts) == 100.0
+    assert execution_metric.score(["select 4"], [["select 2", "select 1 + 2"]], facts) == 0.0
 
 
 def test_every_database_of_a_test_suite_is_asked(tmp_path: Path) -> None:
@@ -218,7 +220,7 @@ def test_sql_that_does_more_than_read_is_wrong_and_does_nothing(folder: Path) ->
     there = set(Path.cwd().iterdir())
     assert right(folder, "select count(*) from t", *HOSTILE, "select 5") == [*[False] * len(HOSTILE), True]
     assert path.read_bytes() == before and path.stat().st_mtime_ns == changed
-    assert [one.name for one in folder.iterdir()] == ["shop.sqlite"] and set(Path.cwd().iterdir()) == there
+    assert [file.name for file in folder.iterdir()] == ["shop.sqlite"] and set(Path.cwd().iterdir()) == there
 
 
 LIMITS = """
@@ -239,51 +241,55 @@ def test_what_takes_too_long_or_too_much_is_wrong(folder: Path) -> None:
         "WITH n(x) AS (SELECT zeroblob(900000) FROM t, t, t) SELECT count(*) FROM (SELECT x FROM n ORDER BY random())",
         endless.format(" LIMIT 5"),
     ]
-    told = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", LIMITS, str(folder), "select 5", *predictions],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert json.loads(told.stdout) == [0.0, 0.0, 0.0, 1.0]
-    told = subprocess.run(
+    assert json.loads(completed.stdout) == [0.0, 0.0, 0.0, 1.0]
+    completed = subprocess.run(
         [sys.executable, "-c", LIMITS, str(folder), predictions[0], "x"], capture_output=True, text=True
     )
-    said = told.stderr.splitlines()[-1]
-    assert "example 0 (counted from 0) fails on" in said and "(it takes more than 20,000,000 steps)" in said
+    message = completed.stderr.splitlines()[-1]
+    assert "example 0 (counted from 0) fails on" in message and "(it takes more than 20,000,000 steps)" in message
 
 
 def test_a_gold_query_that_fails_is_refused_with_its_example_and_database(folder: Path, tmp_path: Path) -> None:
-    one, facts = metric("spider_execution"), {"database_path": str(folder)}
+    execution_metric, facts = metric("spider_execution"), {"database_path": str(folder)}
     with pytest.raises(
         ForewordError,
         match=r"reference query of example 1 \(counted from 0\) fails on .*shop\.sqlite \(no such column: d\)",
     ) as caught:
-        one.numbers(["select 1", "select 1"], [["select 1"], ["select d from t"]], [facts, facts])
+        execution_metric.numbers(["select 1", "select 1"], [["select 1"], ["select d from t"]], [facts, facts])
     assert "\n" not in str(caught.value)
     with pytest.raises(
         ForewordError, match=r"There is no database in .*none; put the folder 'database' of spider\.zip"
     ):
-        one.score(["select 1"], [["select 1"]], [{"database_path": str(tmp_path / "none")}])
+        execution_metric.score(["select 1"], [["select 1"]], [{"database_path": str(tmp_path / "none")}])
     with pytest.raises(ForewordError, match="'spider_execution' reads the fact 'database_path'"):
-        one.score(["select 1"], [["select 1"]], [{}])
+        execution_metric.score(["select 1"], [["select 1"]], [{}])
 
 
-@pytest.mark.parametrize("kept", [b"no database at all, but a long line of text" * 40, "half"])
-def test_a_file_that_is_no_whole_database_is_named(kept: bytes | str, folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("contents", [b"no database at all, but a long line of text" * 40, "half"])
+def test_a_file_that_is_no_whole_database_is_named(contents: bytes | str, folder: Path, tmp_path: Path) -> None:
     whole = (folder / "shop.sqlite").read_bytes()
-    (tmp_path / "shop.sqlite").write_bytes(kept if isinstance(kept, bytes) else whole[: len(whole) // 2])
+    (tmp_path / "shop.sqlite").write_bytes(contents if isinstance(contents, bytes) else whole[: len(whole) // 2])
     with pytest.raises(ForewordError, match=r"shop\.sqlite is no whole SQLite database \(.*\); download it again"):
         right(tmp_path, "select a from t", "select a from t")
 
 
 def test_the_metric_keeps_the_contract_of_the_shelf(folder: Path) -> None:
-    one, facts, gold = METRICS["spider_execution"], {"database_path": str(folder)}, "select a, b from t"
-    rows = one.numbers([gold, "False"], [[gold]] * 2, [facts] * 2)
-    assert rows.shape == (2, 2) and one.per_example(rows).tolist() == [100.0, 0.0]
-    assert one.from_sums(rows.sum(axis=0)) == 50.0 and one.best == 100.0
-    assert one.numbers([], [], []).shape == (0, 2)
-    assert "\n" not in one.signature() and sqlite3.sqlite_version in one.signature() and len(one.source) > 20
+    execution_metric, facts, gold = METRICS["spider_execution"], {"database_path": str(folder)}, "select a, b from t"
+    rows = execution_metric.numbers([gold, "False"], [[gold]] * 2, [facts] * 2)
+    assert rows.shape == (2, 2) and execution_metric.per_example(rows).tolist() == [100.0, 0.0]
+    assert execution_metric.from_sums(rows.sum(axis=0)) == 50.0 and execution_metric.best == 100.0
+    assert execution_metric.numbers([], [], []).shape == (0, 2)
+    assert (
+        "\n" not in execution_metric.signature()
+        and sqlite3.sqlite_version in execution_metric.signature()
+        and len(execution_metric.source) > 20
+    )
 
 
 # The task
@@ -299,10 +305,13 @@ def test_the_task_is_scored_by_execution_where_its_databases_are(name: str, tmp_
     task = tasks.load(name, tmp_path)
     assert task.metrics == ("spider_match", "spider_execution", "exact_match")
     for split in SPLITS:
-        given = task.split(split)
-        golds, facts = [one.targets for one in given], [one.facts for one in given]
+        examples = task.split(split)
+        golds, facts = [example.targets for example in examples], [example.facts for example in examples]
         for which in task.metrics:
-            assert metric(which).score([one.targets[0] for one in given], golds, facts) == 100.0, (split, which)
+            assert metric(which).score([example.targets[0] for example in examples], golds, facts) == 100.0, (
+                split,
+                which,
+            )
 
 
 def test_without_databases_the_task_says_where_to_put_them(tmp_path: Path) -> None:
@@ -316,21 +325,21 @@ def test_without_databases_the_task_says_where_to_put_them(tmp_path: Path) -> No
         "'database' of spider.zip beside tables.json."
     )
     assert not any("Execution" in note for note in whole.notes)
-    assert [one.targets for one in task.test] == [one.targets for one in whole.test]
+    assert [example.targets for example in task.test] == [example.targets for example in whole.test]
 
 
 def test_the_fingerprint_knows_the_databases_and_not_their_place(tmp_path: Path) -> None:
     folder = spider(tmp_path / "one")
     shutil.copytree(tmp_path / "one", tmp_path / "two")
-    one, two = (tasks.load("spider", tmp_path / name) for name in ("one", "two"))
-    assert one.fingerprint == two.fingerprint
-    assert one.test[0].facts["database_path"] == str((folder / "database/shop").resolve())
-    assert one.test[0].facts["database_path"] != two.test[0].facts["database_path"]
+    task, copied_task = (tasks.load("spider", tmp_path / name) for name in ("one", "two"))
+    assert task.fingerprint == copied_task.fingerprint
+    assert task.test[0].facts["database_path"] == str((folder / "database/shop").resolve())
+    assert task.test[0].facts["database_path"] != copied_task.test[0].facts["database_path"]
     base = sqlite3.connect(folder / "database/shop/shop.sqlite")
     base.execute("UPDATE Item SET Price = 0")
     base.commit()
     base.close()
-    assert tasks.load("spider", tmp_path / "one").fingerprint != one.fingerprint
+    assert tasks.load("spider", tmp_path / "one").fingerprint != task.fingerprint
 
 
 def test_a_task_is_read_again_only_when_a_file_has_changed(tmp_path: Path) -> None:

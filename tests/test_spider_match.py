@@ -125,8 +125,8 @@ def test_what_the_grammar_takes(query: str) -> None:
 def test_what_it_does_not_take_names_the_tools_error(query: str, error: str) -> None:
     assert kind(query) == error
     if query:
-        found = verdict("SELECT name FROM singer", query)
-        assert found.parse_error and not found.exact
+        judgement = verdict("SELECT name FROM singer", query)
+        assert judgement.parse_error and not judgement.exact
     with pytest.raises(SqlError):
         verdict(query, "SELECT name FROM singer")
 
@@ -193,33 +193,33 @@ DIFFERENT = [
 
 @pytest.mark.parametrize(("gold", "prediction"), SAME)
 def test_these_are_the_same(gold: str, prediction: str) -> None:
-    for one, other in ((gold, prediction), (prediction, gold)):
-        found = verdict(one, other)
-        assert found.exact and not found.parse_error and all(map(found.right, COMPONENTS))
+    for reference, candidate in ((gold, prediction), (prediction, gold)):
+        judgement = verdict(reference, candidate)
+        assert judgement.exact and not judgement.parse_error and all(map(judgement.right, COMPONENTS))
 
 
 @pytest.mark.parametrize(("gold", "prediction", "wrong"), DIFFERENT)
 def test_these_differ_in_their_components(gold: str, prediction: str, wrong: tuple[str, ...]) -> None:
-    found = verdict(gold, prediction)
-    assert not found.exact and not found.parse_error
-    assert tuple(one for one in COMPONENTS if not found.right(one)) == wrong
+    judgement = verdict(gold, prediction)
+    assert not judgement.exact and not judgement.parse_error
+    assert tuple(component for component in COMPONENTS if not judgement.right(component)) == wrong
 
 
 def test_an_unreadable_prediction_is_an_empty_query() -> None:
-    found = verdict("SELECT name FROM singer", "nonsense")
-    assert found.parse_error and not found.exact
-    assert [one for one in COMPONENTS if found.right(one)] == [
+    judgement = verdict("SELECT name FROM singer", "nonsense")
+    assert judgement.parse_error and not judgement.exact
+    assert [component for component in COMPONENTS if judgement.right(component)] == [
         "where", "where(no OP)", "group(no Having)", "group", "order", "and/or", "IUEN", "keywords",
     ]  # fmt: skip
-    assert found.totals["select"] == (1, 0, 0)
+    assert judgement.totals["select"] == (1, 0, 0)
 
 
 def test_conditions_that_do_not_alternate_stop_the_tool() -> None:
     bad = "SELECT name FROM singer WHERE age = 1 id = 2 OR id = 3"
     for gold, prediction, error in ((bad, bad, "IndexError"), ("SELECT name FROM singer", bad, "ValueError")):
-        with pytest.raises(SqlError) as told:
+        with pytest.raises(SqlError) as caught:
             verdict(gold, prediction)
-        assert told.value.kind == error
+        assert caught.value.kind == error
 
 
 def test_foreign_keys_are_gathered_in_their_order() -> None:
@@ -269,28 +269,28 @@ def test_the_forks_read_more() -> None:
 
 def test_the_metric_takes_the_schema_from_the_facts() -> None:
     row = {"table_names_original": ["Singer"], "column_names_original": [[-1, "*"], [0, "Name"]], "foreign_keys": []}
-    one, gold = metric("spider_match"), "SELECT name FROM singer"
-    rows = one.numbers(["select Name from Singer", "x"], [[gold]] * 2, [{"schema": row}] * 2)
-    assert one.per_example(rows).tolist() == [100.0, 0.0]
+    match_metric, gold = metric("spider_match"), "SELECT name FROM singer"
+    rows = match_metric.numbers(["select Name from Singer", "x"], [[gold]] * 2, [{"schema": row}] * 2)
+    assert match_metric.per_example(rows).tolist() == [100.0, 0.0]
     with pytest.raises(ForewordError, match="cannot read the reference query 'nonsense'"):
-        one.score([gold], [["nonsense"]], [{"schema": row}])
+        match_metric.score([gold], [["nonsense"]], [{"schema": row}])
     with pytest.raises(ForewordError, match="no Spider schema"):
-        one.score([gold], [[gold]], [{"schema": {}}])
+        match_metric.score([gold], [[gold]], [{"schema": {}}])
 
 
 def test_any_text_is_judged() -> None:
     rng = random.Random("spider")
-    queries = [one for pair in SAME for one in pair] + [one for row in DIFFERENT for one in row[:2]]
+    queries = [query for pair in SAME for query in pair] + [query for row in DIFFERENT for query in row[:2]]
     bits = [bit for query in queries for bit in query.split()] + ["(", ")", '"', "none", "'a'", "1e5", "nan", ";"]
     exact = 0
     for number in range(3000):
         gold = queries[number % len(queries)]
-        found = gold.split()
+        prediction_bits = gold.split()
         for _ in range(rng.randint(0, 3)):
-            found.insert(rng.randrange(len(found) + 1), rng.choice(bits))
-            found.pop(rng.randrange(len(found)))
+            prediction_bits.insert(rng.randrange(len(prediction_bits) + 1), rng.choice(bits))
+            prediction_bits.pop(rng.randrange(len(prediction_bits)))
         try:
-            exact += verdict(gold, " ".join(found)).exact
+            exact += verdict(gold, " ".join(prediction_bits)).exact
         except SqlError as error:
             assert error.kind in ("ValueError", "TypeError", "IndexError")
     assert 700 < exact < 2500

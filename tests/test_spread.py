@@ -66,10 +66,10 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[str]]:
     start = _spread._started
 
     def counted(work: Any) -> subprocess.Popen[str] | None:
-        found = start(work)
-        assert found is not None
-        started.append(found)
-        return found
+        worker = start(work)
+        assert worker is not None
+        started.append(worker)
+        return worker
 
     monkeypatch.setattr(_spread, "_cores", lambda: 3)
     monkeypatch.setattr(_spread, "_started", counted)
@@ -77,21 +77,21 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[str]]:
 
 
 @pytest.mark.parametrize(
-    ("name", "module", "made"), [("parent", totto, tables), ("spider_match", spider_match, queries)]
+    ("name", "module", "make_examples"), [("parent", totto, tables), ("spider_match", spider_match, queries)]
 )
 def test_several_processes_give_the_numbers_of_one(
-    name: str, module: Any, made: Any, workers: list[subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
+    name: str, module: Any, make_examples: Any, workers: list[subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = made(100)
-    one = METRICS[name]
-    alone = one.numbers(*given)
+    examples = make_examples(100)
+    metric = METRICS[name]
+    alone = metric.numbers(*examples)
     assert not workers, "a hundred examples are not worth a process"
     monkeypatch.setattr(module, "LEAST", 30)
-    together = one.numbers(*given)
+    together = metric.numbers(*examples)
     assert len(workers) == 2 and all(worker.returncode == 0 for worker in workers)
     assert np.array_equal(alone, together) and alone.shape == (100, 2)
     assert 0 < alone[:, 0].mean() < 1
-    assert one.numbers([], [], []).shape == (0, 2)
+    assert metric.numbers([], [], []).shape == (0, 2)
 
 
 def test_what_one_process_refuses_several_refuse(
@@ -153,8 +153,8 @@ def test_what_a_worker_cannot_do_is_done_here_or_refused(
 ) -> None:
     jobs: Sequence[int] = range(9)
     assert spread(getattr(work, name), list(jobs), least=2) == [job / 3 for job in jobs]
-    said = {"dies": "exit status 3", "fails": "exit status 1, after 'KeyError: 'nothing of that name''"}[name]
-    with pytest.raises(ForewordError, match=f"scores apart from this one stopped: {said}"):
+    reason = {"dies": "exit status 3", "fails": "exit status 1, after 'KeyError: 'nothing of that name''"}[name]
+    with pytest.raises(ForewordError, match=f"scores apart from this one stopped: {reason}"):
         spread(getattr(work, name), list(jobs), least=100, apart=True)
     assert len(workers) == 3 and all(worker.poll() is not None for worker in workers)
 
@@ -180,7 +180,7 @@ def test_it_does_not_matter_what_started_it(how: str, tmp_path: Path) -> None:
     expected = METRICS["spider_match"].numbers(outputs, references, facts)[:, 0].sum()
     (tmp_path / "script.py").write_text(SCRIPT)
     command = {"-c": ["-c", SCRIPT], "-i": ["-q", "-i"], "file": [str(tmp_path / "script.py")]}[how]
-    told = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, *command],
         input=SCRIPT if how == "-i" else None,
         stdin=subprocess.DEVNULL if how != "-i" else None,
@@ -190,7 +190,7 @@ def test_it_does_not_matter_what_started_it(how: str, tmp_path: Path) -> None:
         env={**os.environ, "GIVEN": json.dumps([outputs, references, facts])},
         check=True,
     )
-    assert told.stdout.split() == ["scored", str(expected)], told.stderr
+    assert completed.stdout.split() == ["scored", str(expected)], completed.stderr
 
 
 def test_one_of_a_pool_scores_alone() -> None:
@@ -207,5 +207,5 @@ if __name__ == "__main__":
 """
     if sys.platform == "win32":
         pytest.skip("processes are not forked there")
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
-    assert told.stdout.strip() == "1"
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert completed.stdout.strip() == "1"

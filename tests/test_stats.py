@@ -89,7 +89,7 @@ def test_the_statistic_is_of_the_sums_not_a_mean_of_scores() -> None:
 def test_no_answer_depends_on_the_order_of_the_examples(rows: list[Any], seed: int, rng: Any) -> None:
     mixed = rng.sample(rows, len(rows))
     (a, b), (c, d) = np.array(rows).T, np.array(mixed).T
-    asked: list[Callable[[Any, Any], Any]] = [
+    statistics: list[Callable[[Any, Any], Any]] = [
         lambda x, y: bootstrap(counted([x, y]), ratio, resamples=50, seed=seed),
         lambda x, y: crossed(x, y).interval(),
         lambda x, y: crossed(x, y).p,
@@ -99,8 +99,8 @@ def test_no_answer_depends_on_the_order_of_the_examples(rows: list[Any], seed: i
         lambda x, y: bins(x, y, edges=3, resamples=50, seed=seed),
         lambda x, y: mean_std(x),
     ]
-    for ask in asked:
-        assert ask(a, b) == ask(c, d)
+    for statistic in statistics:
+        assert statistic(a, b) == statistic(c, d)
 
 
 @settings(max_examples=40, deadline=None)
@@ -242,12 +242,12 @@ def test_the_interval_of_a_score_stays_on_the_scale_and_is_never_empty() -> None
 
 def test_seeds_that_differ_widen_the_interval() -> None:
     scores = np.random.default_rng(4).normal(50, 10, size=100)
-    one, same, wide = (Sample(np.array(rows)) for rows in ([scores], [scores] * 3, [scores - 9, scores, scores + 9]))
-    assert interval(same, highest=100.0) == pytest.approx(interval(one, highest=100.0))
-    widths = [high - low for low, high in (interval(one, highest=100.0), interval(wide, highest=100.0))]
+    single, same, wide = (Sample(np.array(rows)) for rows in ([scores], [scores] * 3, [scores - 9, scores, scores + 9]))
+    assert interval(same, highest=100.0) == pytest.approx(interval(single, highest=100.0))
+    widths = [high - low for low, high in (interval(single, highest=100.0), interval(wide, highest=100.0))]
     assert widths[1] > 3 * widths[0]
-    assert one.one_seed and not same.one_seed and not Sample(np.array([scores]), fixed=True).one_seed
-    assert difference(one, same).of_prompts and not difference(same, wide).of_prompts
+    assert single.one_seed and not same.one_seed and not Sample(np.array([scores]), fixed=True).one_seed
+    assert difference(single, same).of_prompts and not difference(same, wide).of_prompts
 
 
 def test_chances_of_being_best_add_up_and_follow_the_scores() -> None:
@@ -283,11 +283,11 @@ def test_what_it_takes_to_tell_a_difference_is_what_it_takes() -> None:
     assert units_needed(gap, size) == 0
     more = units_needed(gap, size / 2)
     assert more is not None and 290 <= more <= 310, "half the difference takes four times as many"
-    told = 0
+    significant = 0
     for _ in range(400):
         a, b = rng.normal(size=(2, 1, 100))
-        told += crossed(a + size, b, fixed=True).p < 0.05
-    assert 0.7 <= told / 400 <= 0.9, "four times in five"
+        significant += crossed(a + size, b, fixed=True).p < 0.05
+    assert 0.7 <= significant / 400 <= 0.9, "four times in five"
     spread = crossed(rng.normal(size=(3, 100)) + np.array([[-1.0], [0.0], [1.0]]), rng.normal(size=(3, 100)))
     assert units_needed(spread, 0.1) is None
     seeds = seeds_needed(spread, 1.0, 3)
@@ -297,7 +297,7 @@ def test_what_it_takes_to_tell_a_difference_is_what_it_takes() -> None:
 def test_holm_s_factor_makes_the_interval_agree() -> None:
     p = [0.01, 0.04, 0.03, 0.005]
     assert holm_factors(p) == pytest.approx([3.0, 1.5, 2.0, 4.0])
-    assert [one * factor for one, factor in zip(p, holm_factors(p), strict=True)] == pytest.approx(holm(p))
+    assert [p_value * factor for p_value, factor in zip(p, holm_factors(p), strict=True)] == pytest.approx(holm(p))
     assert holm_factors([0.0, 0.5]) == [2.0, 1.0]
 
 
@@ -329,11 +329,11 @@ def test_a_slope_is_the_least_squares_one_at_any_scale() -> None:
     rng = np.random.default_rng(9)
     x = rng.random(200)
     y = 3 * x + rng.normal(0, 0.5, size=200)
-    found = slope(x, y)
-    assert found is not None and found[1] < found[0] < found[2]
-    assert found[0] == pytest.approx(np.polyfit(x, y, 1)[0])
+    fit = slope(x, y)
+    assert fit is not None and fit[1] < fit[0] < fit[2]
+    assert fit[0] == pytest.approx(np.polyfit(x, y, 1)[0])
     far = slope(1e6 + 1e-3 * x, y)
-    assert far is not None and far == pytest.approx([1e3 * one for one in found], rel=1e-4)
+    assert far is not None and far == pytest.approx([1e3 * coefficient for coefficient in fit], rel=1e-4)
 
 
 def test_the_interval_of_a_slope_covers_the_truth() -> None:
@@ -341,9 +341,9 @@ def test_the_interval_of_a_slope_covers_the_truth() -> None:
     hits = 0
     for k in range(200):
         x = rng.random(80)
-        found = slope(x, 2 * x + rng.normal(size=80), resamples=300, seed=k)
-        assert found is not None
-        hits += found[1] <= 2.0 <= found[2]
+        fit = slope(x, 2 * x + rng.normal(size=80), resamples=300, seed=k)
+        assert fit is not None
+        hits += fit[1] <= 2.0 <= fit[2]
     assert 0.88 <= hits / 200 <= 0.99
 
 
@@ -357,16 +357,18 @@ def test_bins_hold_every_example_once() -> None:
     rng = np.random.default_rng(11)
     x, y = rng.random(300), rng.normal(size=300)
     groups = bins(x, y, edges=4)
-    assert [one.count for one in groups] == np.histogram(x, 4)[0].tolist()
+    assert [group.count for group in groups] == np.histogram(x, 4)[0].tolist()
     assert [(a.high, b.low) for a, b in itertools.pairwise(groups)] == [(a.high, a.high) for a in groups[:-1]]
     assert (groups[0].low, groups[-1].high) == (x.min(), x.max())
-    assert sum(one.count * (one.mean or 0.0) for one in groups) == pytest.approx(y.sum())
-    assert all(one.lo is not None and one.hi is not None and one.lo <= (one.mean or 0) <= one.hi for one in groups)
+    assert sum(group.count * (group.mean or 0.0) for group in groups) == pytest.approx(y.sum())
+    assert all(
+        group.lo is not None and group.hi is not None and group.lo <= (group.mean or 0) <= group.hi for group in groups
+    )
 
 
 def test_bins_at_the_edges() -> None:
     groups = bins([0.0, 0.5, 1.0], [1.0, 2.0, 4.0], edges=[0.0, 0.5, 0.75, 1.0])
-    assert [(one.count, one.mean, one.lo) for one in groups] == [(1, 1.0, None), (1, 2.0, None), (1, 4.0, None)]
+    assert [(group.count, group.mean, group.lo) for group in groups] == [(1, 1.0, None), (1, 2.0, None), (1, 4.0, None)]
     empty = bins([0.0, 1.0], [1.0, 3.0], edges=3)[1]
     assert (empty.count, empty.mean, empty.lo, empty.hi) == (0, None, None, None)
     (same,) = bins([0.7, 0.7], [1.0, 3.0])

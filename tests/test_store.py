@@ -40,10 +40,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_round_trip_keeps_everything(folder: Path) -> None:
-    found, wanted = store.load(folder), prompt()
-    assert torch.equal(found.values, wanted.values)
-    assert found.provenance == wanted.provenance
-    assert found.digest == wanted.digest
+    loaded, expected = store.load(folder), prompt()
+    assert torch.equal(loaded.values, expected.values)
+    assert loaded.provenance == expected.provenance
+    assert loaded.digest == expected.digest
     assert sorted(path.name for path in folder.iterdir()) == sorted(
         ["adapter_config.json", "adapter_model.safetensors", "foreword.json", "README.md"]
     )
@@ -82,7 +82,7 @@ def test_a_second_save_takes_the_firsts_place(folder: Path) -> None:
 
 
 def test_a_save_that_fails_leaves_the_old_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*given: object, **more: object) -> None:
+    def full(*arguments: object, **more: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(store, "serialised", full)
@@ -95,9 +95,9 @@ def test_a_save_that_fails_leaves_the_old_one(folder: Path, monkeypatch: pytest.
 def test_numbers_in_bfloat16_are_read(folder: Path) -> None:
     (folder / "foreword.json").unlink()
     save_file({"prompt_embeddings": prompt().values.bfloat16()}, folder / "adapter_model.safetensors")
-    found = store.load(folder)
-    assert found.values.dtype == torch.float32 and torch.allclose(found.values, prompt().values, atol=0.02)
-    assert found.provenance == Provenance(backbone="some/model", base="some/model", origin="peft")
+    loaded = store.load(folder)
+    assert loaded.values.dtype == torch.float32 and torch.allclose(loaded.values, prompt().values, atol=0.02)
+    assert loaded.provenance == Provenance(backbone="some/model", base="some/model", origin="peft")
 
 
 def test_the_second_half_of_an_encoder_decoders_rows_is_left_out(folder: Path) -> None:
@@ -186,9 +186,9 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
 def test_a_damaged_folder_is_refused(name: str, folder: Path) -> None:
     damage, sentence = DAMAGES[name]
     damage(folder)
-    with pytest.raises(ForewordError, match=sentence) as told:
+    with pytest.raises(ForewordError, match=sentence) as caught:
         store.load(folder)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
@@ -200,17 +200,17 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_prompt_serves_no_other_backbone(tmp_path: Path) -> None:
-    one, other, wider = tiny.backbone("llama"), tiny.backbone("llama", 1), tiny.backbone("opt")
-    assert one.fingerprint != other.fingerprint
-    values = tiny.soft(one, 3)
+    backbone, other, wider = tiny.backbone("llama"), tiny.backbone("llama", 1), tiny.backbone("opt")
+    assert backbone.fingerprint != other.fingerprint
+    values = tiny.soft(backbone, 3)
     assert values is not None
-    store.save(SoftPrompt(values, Provenance(backbone=one.name, fingerprint=one.fingerprint)), tmp_path / "p")
-    found = store.load(tmp_path / "p")
-    found.fits(name=one.name, fingerprint=one.fingerprint, hidden=one.hidden)
+    store.save(SoftPrompt(values, Provenance(backbone=backbone.name, fingerprint=backbone.fingerprint)), tmp_path / "p")
+    loaded = store.load(tmp_path / "p")
+    loaded.fits(name=backbone.name, fingerprint=backbone.fingerprint, hidden=backbone.hidden)
     with pytest.raises(ForewordError, match=r"was tuned on tiny-llama-0, and tiny-llama-1 is another model"):
-        found.fits(name=other.name, fingerprint=other.fingerprint, hidden=other.hidden)
+        loaded.fits(name=other.name, fingerprint=other.fingerprint, hidden=other.hidden)
     with pytest.raises(ForewordError, match=r"has 32 columns and the model tiny-opt-0 is 24 wide"):
-        found.fits(name=wider.name, fingerprint=wider.fingerprint, hidden=wider.hidden)
+        loaded.fits(name=wider.name, fingerprint=wider.fingerprint, hidden=wider.hidden)
 
 
 def test_a_prompt_without_a_certificate_is_held_to_its_width_only() -> None:
@@ -229,8 +229,8 @@ def test_a_prompt_is_a_matrix_with_rows(values: torch.Tensor) -> None:
 def test_the_digest_sees_shape_and_every_number() -> None:
     values = torch.arange(6.0).reshape(2, 3)
     digests = {
-        SoftPrompt(one, Provenance("x")).digest
-        for one in (values, values.reshape(3, 2), values + torch.eye(2, 3) * 1e-6)
+        SoftPrompt(vectors, Provenance("x")).digest
+        for vectors in (values, values.reshape(3, 2), values + torch.eye(2, 3) * 1e-6)
     }
     assert len(digests) == 3
 

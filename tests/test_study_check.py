@@ -40,15 +40,15 @@ def test_the_published_prompts_are_scored_by_every_metric(
         preset(NAME), "full", Given(models=(str(model),), run={"limit": 4, "data_dir": str(shared / "data")})
     )
     tally = carry_out(study, Job(tmp_path / "out", NAME))
-    kept = stored.read(tmp_path / "out", NAME)
-    assert not tally.failed, [cell.cause for cell in kept.cells if cell.cause]
-    records = {cell.at.task: cell.record for cell in kept.cells if cell.record is not None}
+    stored_study = stored.read(tmp_path / "out", NAME)
+    assert not tally.failed, [cell.cause for cell in stored_study.cells if cell.cause]
+    records = {cell.at.task: cell.record for cell in stored_study.cells if cell.record is not None}
     assert {task: record.spec["split"] for task, record in records.items()} == {
         "sst2": "dev",
         "mrpc": "test",
         "rte": "test",
     }
-    (table,) = answers(kept.cells, kept.preset, tmp_path / "out")["published"]
+    (table,) = answers(stored_study.cells, stored_study.preset, tmp_path / "out")["published"]
     assert isinstance(table, Table)
     entries = [value for row in table.rows for value in row.entries if isinstance(value, Entry)]
     numbers = [paper("lester2021").number(NAME, each.paper) for each in entries]

@@ -134,8 +134,8 @@ def test_a_multi_task_row_shares_one_training() -> None:
 
 
 def test_what_a_user_gives_wins() -> None:
-    given = Given(models=("gpt2", "mine"), seeds=(7,), tasks=("dart",), run={"limit": 5})
-    cells = lay_out(preset("sun2023-main"), "smoke", given).cells
+    overrides = Given(models=("gpt2", "mine"), seeds=(7,), tasks=("dart",), run={"limit": 5})
+    cells = lay_out(preset("sun2023-main"), "smoke", overrides).cells
     assert {cell.at.model for cell in cells} == {"gpt2", "mine"} and {cell.at.task for cell in cells} == {"mini-dart"}
     assert {cell.paper["model"] for cell in cells} == {"bloom-1b1", "opt-1.3b"}
     assert {cell.at.seed for cell in cells} == {7} and {cell.settings().limit for cell in cells} == {5}

@@ -34,8 +34,8 @@ def test_every_command_of_the_guide_runs(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     ran = 0
     for words in commands(PUBLISHED.sub("", text)):
-        told = entry.foreword(*words[1:])
-        assert told.code == 0, f"{' '.join(words)}\n{told.err}"
+        result = entry.foreword(*words[1:])
+        assert result.code == 0, f"{' '.join(words)}\n{result.err}"
         ran += 1
     assert ran == 7 and (tmp_path / "site" / "index.html").is_file()
     assert "24 done" in entry.foreword("study", "show", "runs/papers").out

@@ -57,19 +57,19 @@ def record(method: str, task: str, right: float, seed: int, metrics: tuple[str, 
     )
 
 
-def cell(method: str, task: str, right: float, seed: int = 0, **given: Any) -> Cell:
-    metrics = given.pop("metrics", ("accuracy", "qqp_f1"))
-    rising = given.pop("rising", 0.0)
-    at = {"model": given.pop("model", "t5-xxl"), "task": task, "method": method} | given.pop("paper", {})
+def cell(method: str, task: str, right: float, seed: int = 0, **options: Any) -> Cell:
+    metrics = options.pop("metrics", ("accuracy", "qqp_f1"))
+    rising = options.pop("rising", 0.0)
+    at = {"model": options.pop("model", "t5-xxl"), "task": task, "method": method} | options.pop("paper", {})
     place = Coordinates("grid", f"our-{at['model']}", f"mini-{task}", method, seed)
     id_ = hashlib.sha256(str([place, at]).encode()).hexdigest()[:24]
-    shape = given.pop("shape", {})
+    shape = options.pop("shape", {})
     return Cell(
         id_, place, at, "done", record(method, f"mini-{task}", right, seed, metrics, rising), "", EXAMPLES, shape
     )
 
 
-def asked(question: str, cells: list[Cell], study: str) -> tuple[Any, ...]:
+def answers_to(question: str, cells: list[Cell], study: str) -> tuple[Any, ...]:
     return QUESTIONS[question](cells, preset(study), Path("nowhere"))
 
 
@@ -85,7 +85,7 @@ def test_every_metric_of_paraphrase_transfer_stands_beside_the_papers() -> None:
         for method in ("pt", "full-ft")
         for seed in (0, 1)
     ]
-    table, claim = asked("paraphrase", cells, "lester2021-paraphrase")
+    table, claim = answers_to("paraphrase", cells, "lester2021-paraphrase")
     values = [number.value for numbers in held(table, "lester2021-paraphrase").values() for number in numbers]
     assert sorted(values) == [69.7, 70.9, 73.1, 74.9, 75.4, 76.3, 81.2, 84.3], "all of table 2"
     assert all(e.ci95 is not None for row in table.rows for e in row.entries), "F1's interval too, from the answers"
@@ -95,7 +95,7 @@ def test_every_metric_of_paraphrase_transfer_stands_beside_the_papers() -> None:
 def test_every_metric_of_an_ensemble_stands_beside_the_papers() -> None:
     metrics = ("accuracy", "cb_f1")
     cells = [cell("pt", task, 0.7, seed, metrics=("accuracy",)) for task in ("boolq", "rte") for seed in range(5)]
-    table, above, best = asked("ensemble", cells, "lester2021-ensemble")
+    table, above, best = answers_to("ensemble", cells, "lester2021-ensemble")
     numbers = held(table, "lester2021-ensemble")
     assert [n.value for n in numbers["our-t5-xxl", "mini-boolq", "accuracy"]] == [91.1, 91.3, 91.7]
     assert [n.value for n in numbers["our-t5-xxl", "all", "mean over tasks"]] == [90.5, 91.0, 91.3]
@@ -110,7 +110,7 @@ def test_every_metric_of_an_ensemble_stands_beside_the_papers() -> None:
         "accuracy",
     ]
     alike = [replace(cells[0], at=replace(cells[0].at, seed=n)) for n in range(5)]
-    _, above, _ = asked("ensemble", alike, "lester2021-ensemble")
+    _, above, _ = answers_to("ensemble", alike, "lester2021-ensemble")
     assert above.holds is None, "what no test tells is not claimed"
 
 
@@ -142,14 +142,14 @@ def test_bins_of_one_seed_say_that_they_speak_of_one_prompt() -> None:
             for task in tasks for method in ("pt", "ipt") for seed in seeds
         ]  # fmt: skip
 
-    bins, slope = asked("similarity", grid((0,)), "sun2023-similarity")
+    bins, slope = answers_to("similarity", grid((0,)), "sun2023-similarity")
     assert isinstance(bins, Bins) and "one prompt of each method" in bins.panels[0].note
     assert slope.ci95[0] > 0 and slope.holds is None and "one seed speaks of its prompt alone" in slope.note
     page = replace(study_pages.similarity(), answers={"similarity": (bins,)})
     assert study_page([page]).count("These bins speak of one prompt of each method") == 2, (
         "below the title and the table"
     )
-    bins, *slopes = asked("similarity", grid((0, 1), ("dart", "mtop")), "sun2023-similarity")
+    bins, *slopes = answers_to("similarity", grid((0, 1), ("dart", "mtop")), "sun2023-similarity")
     assert "over examples and the 2 seeds" in bins.panels[0].note
     assert [each.holds for each in slopes] == [True, True] and "97.5%, Bonferroni over 2 panels" in slopes[0].note
 
@@ -161,7 +161,7 @@ def test_an_ablation_is_tested_and_not_only_drawn() -> None:
         for init, right in (("random", 0.1), ("vocab", 0.1), ("labels", 0.9))
         for seed in (0, 1)
     ]
-    curve, labels, vocab = asked("init-scale", cells, "lester2021-init")
+    curve, labels, vocab = answers_to("init-scale", cells, "lester2021-init")
     assert isinstance(curve, Curve) and [s.name for s in curve.panels[0].series] == [
         "random uniform", "sampled vocabulary", "class labels",
     ]  # fmt: skip
@@ -170,14 +170,14 @@ def test_an_ablation_is_tested_and_not_only_drawn() -> None:
         and labels.holds
     )
     assert vocab.holds is None and "undecided in 2" in vocab.note
-    _, alone, _ = asked("init-scale", [c for c in cells if c.at.seed == 0], "lester2021-init")
+    _, alone, _ = answers_to("init-scale", [c for c in cells if c.at.seed == 0], "lester2021-init")
     assert alone.holds is None and "one seed speaks of its prompt alone" in alone.note
 
 
 def test_a_share_of_parameters_is_counted() -> None:
     def of(parameters: int) -> Test:
         measured = cell("pt", "rte", 0.5, shape={"parameters": parameters, "layers": 2, "hidden": 4})
-        return asked("parameters", [measured], "lester2021-parameters")[1]  # type: ignore[no-any-return]
+        return answers_to("parameters", [measured], "lester2021-parameters")[1]  # type: ignore[no-any-return]
 
     assert of(2_000_000_000).holds and of(1000).holds is None and "no model here" in of(1000).note
 

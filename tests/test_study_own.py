@@ -51,8 +51,8 @@ def save(folder: Path, *changes: tuple[str, str], model: str = "reference", task
     return path
 
 
-def laid(path: Path, given: Given | None = None) -> Study:
-    return lay_out(preset(str(path)), "smoke", given)
+def laid(path: Path, overrides: Given | None = None) -> Study:
+    return lay_out(preset(str(path)), "smoke", overrides)
 
 
 SMOKE = "[smoke]\n"

@@ -23,7 +23,7 @@ EXAMPLES = 60
 NOWHERE = Path("nowhere")
 
 
-def record(label: str, task: str, right: float, seed: int, rising: float = 0.0, **given: Any) -> Record:
+def record(label: str, task: str, right: float, seed: int, rising: float = 0.0, **options: Any) -> Record:
     """A trial that gets this share of its examples right: more of those with a similar demonstration, where it is `rising`."""
     answers = []
     for place in range(EXAMPLES):
@@ -38,7 +38,7 @@ def record(label: str, task: str, right: float, seed: int, rising: float = 0.0, 
         )
     whole = sum(answer.output == "yes" for answer in answers) / EXAMPLES * 100
     return Record(
-        key=hashlib.sha256(f"{label}{task}{seed}{given}".encode()).hexdigest()[:24],
+        key=hashlib.sha256(f"{label}{task}{seed}{options}".encode()).hexdigest()[:24],
         label=label,
         method=label.split(":")[0],
         task=task,
@@ -47,31 +47,33 @@ def record(label: str, task: str, right: float, seed: int, rising: float = 0.0, 
         deterministic=label in ("icl", "zero"),
         primary="exact_match",
         scores={"exact_match": whole},
-        costs=given.pop("costs", Costs(7, 8.0, 2.0, 0.1)),
+        costs=options.pop("costs", Costs(7, 8.0, 2.0, 0.1)),
         answers=tuple(answers),
         spec={},
         fingerprints={},
         versions={},
         hardware="",
         metric_signatures={},
-        curve=given.pop("curve", ()),
+        curve=options.pop("curve", ()),
     )
 
 
-def cell(method: str, task: str, right: float | None, seed: int = 0, *, model: str = "bloom-1b1", **given: Any) -> Cell:
+def cell(
+    method: str, task: str, right: float | None, seed: int = 0, *, model: str = "bloom-1b1", **options: Any
+) -> Cell:
     """A finished cell; one that is waiting where `right` is None."""
-    part, label = given.pop("part", "grid"), {"icl-1": "icl", "icl-random-1": "icl:random"}.get(method, method)
-    length = given.pop("length", 25 if method in ("pt", "ipt") else None)
-    paper = {"model": model, "task": task, "method": method} | given.pop("paper", {})
+    part, label = options.pop("part", "grid"), {"icl-1": "icl", "icl-random-1": "icl:random"}.get(method, method)
+    length = options.pop("length", 25 if method in ("pt", "ipt") else None)
+    paper = {"model": model, "task": task, "method": method} | options.pop("paper", {})
     at = Coordinates(part, f"our-{model}", f"mini-{task}", label, seed, length)
-    shape, cause = given.pop("shape", {}), given.pop("cause", "")
-    done = None if right is None else record(label, task, right, seed, **given)
+    shape, cause = options.pop("shape", {}), options.pop("cause", "")
+    done = None if right is None else record(label, task, right, seed, **options)
     state: Any = "done" if done else "failed" if cause else "waiting"
     id_ = hashlib.sha256(str([at, paper]).encode()).hexdigest()[:24]
     return Cell(id_, at, paper, state, done, cause, None if done is None else EXAMPLES, shape)
 
 
-def asked(name: str, cells: list[Cell], study: str = "sun2023-main") -> tuple[Any, ...]:
+def answers_to(name: str, cells: list[Cell], study: str = "sun2023-main") -> tuple[Any, ...]:
     return QUESTIONS[name](cells, preset(study), NOWHERE)
 
 
@@ -107,7 +109,7 @@ def test_the_main_table_and_its_claims() -> None:
         for method in usual
         for seed in ((0,) if method == "icl-1" else (0, 1, 2))
     ]
-    table, *claims = asked("main", cells)
+    table, *claims = answers_to("main", cells)
     assert isinstance(table, Table) and table.columns == ("mini-totto", "mini-dart", "mini-mtop")
     assert [row.head for row in table.rows] == [("our-bloom-1b1", method) for method in usual]
     assert all(isinstance(each, Entry) and each.score is not None for row in table.rows for each in row.entries)
@@ -117,23 +119,23 @@ def test_the_main_table_and_its_claims() -> None:
         ("ipt is above icl-1 on every model and task", (2, 3), False),
         ("ipt is above pt on every model and task", (2, 3), False),
     ]
-    _, *claims = asked("main", [each for each in cells if each.paper["task"] != "mtop"])
+    _, *claims = answers_to("main", [each for each in cells if each.paper["task"] != "mtop"])
     assert all(each.holds and each.p < 0.05 for each in claims)
-    _, *claims = asked("main", [*cells, cell("pt", "spider", None), cell("icl-1", "spider", 0.5)])
+    _, *claims = answers_to("main", [*cells, cell("pt", "spider", None), cell("icl-1", "spider", 0.5)])
     assert claims[1].holds is None and "1 not run" in claims[1].note
 
 
 def test_spread_over_seeds_is_counted() -> None:
     cells = [cell("pt", "dart", right, seed) for seed, right in enumerate((0.1, 0.5, 0.9))]
     cells += [cell("ipt", "dart", 0.5, seed) for seed in range(3)]
-    table, claim = asked("variance", cells)[:2]
+    table, claim = answers_to("variance", cells)[:2]
     (row,) = table.rows
     spreads = [entry(choose(cells, label=label)).spread for label in ("pt", "ipt")]
     assert row.head == ("our-bloom-1b1", "mini-dart", "", "3") and row.entries == tuple(
         f"{each:.1f}" for each in spreads
     )
     assert spreads[0] > spreads[1] and claim.cases == (1, 1)
-    assert asked("variance", [cell("pt", "dart", 0.5), cell("ipt", "dart", 0.5)])[1].holds is None
+    assert answers_to("variance", [cell("pt", "dart", 0.5), cell("ipt", "dart", 0.5)])[1].holds is None
 
 
 def test_curves_by_length_have_the_line_as_a_level() -> None:
@@ -141,7 +143,7 @@ def test_curves_by_length_have_the_line_as_a_level() -> None:
     cells += [
         cell(method, "dart", 0.5, seed, length=rows) for method in ("pt", "ipt") for rows in (25, 1) for seed in (0, 1)
     ]
-    (curve,) = asked("length", cells)
+    (curve,) = answers_to("length", cells)
     assert isinstance(curve, Curve)
     (panel,) = curve.panels
     assert [(line.name, line.level, [x for x, _ in line.points]) for line in panel.series] == [
@@ -155,14 +157,14 @@ def test_curves_by_length_have_the_line_as_a_level() -> None:
 def test_bins_run_from_the_most_similar_down() -> None:
     cells = [cell("pt", "dart", 0.5, seed) for seed in (0, 1)]
     cells += [cell("ipt", "dart", 0.5, seed, rising=0.9) for seed in (0, 1)]
-    bins, slope = asked("similarity", cells)
+    bins, slope = answers_to("similarity", cells)
     assert isinstance(bins, Bins) and isinstance(slope, Test)
     (panel,) = bins.panels
     assert len(panel.counts) == 6 and sum(panel.counts) == EXAMPLES and list(panel.edges) == sorted(panel.edges)[::-1]
     first, last = (panel.series["ipt"][place] for place in (0, 5))
     assert first is not None and last is not None and first[0] > last[0] + 30
     assert slope.holds and slope.estimate is not None and slope.estimate > 30
-    (empty,) = asked("similarity", [cell("pt", "dart", None), cell("ipt", "dart", None)])
+    (empty,) = answers_to("similarity", [cell("pt", "dart", None), cell("ipt", "dart", None)])
     assert empty.panels[0].cause
 
 
@@ -177,14 +179,14 @@ def test_transfer_is_held_against_icl_and_against_untuned_rows() -> None:
         return cells
 
     cells = grid((0, 1))
-    matrix, claim = asked("transfer", cells)
+    matrix, claim = answers_to("transfer", cells)
     assert isinstance(matrix, Matrix) and matrix.columns == ("mini-dart", "mini-totto")
     assert matrix.rows == ("mini-totto", "mini-dart") and "(our-bloom-1b1)" in claim.claim
     assert matrix.above == ((True, False), (False, False)) and matrix.entries[0][1] is None
     assert claim.cases == (1, 2) and claim.holds is False and "surely below in 1, undecided in 0" in claim.note
-    alone, claim = asked("transfer", grid((0,)))
+    alone, claim = answers_to("transfer", grid((0,)))
     assert not any(map(any, alone.above)) and claim.holds is None and "one seed speaks of its prompt" in claim.note
-    against, _ = asked("transfer-untuned", cells)
+    against, _ = answers_to("transfer-untuned", cells)
     base = against.baseline[0]
     assert base is not None and base.score == pytest.approx(
         entry(choose(cells, part="untuned", paper_task="dart")).score
@@ -203,7 +205,7 @@ def test_scale_takes_the_mean_over_tasks_and_says_whether_the_gap_closes() -> No
         for task in ("boolq", "rte")
         for method in ("pt", "full-ft")
     ]
-    curve, claim = asked("scale", cells, "lester2021-scale")
+    curve, claim = answers_to("scale", cells, "lester2021-scale")
     (panel,) = curve.panels
     assert curve.logarithmic and [line.name for line in panel.series] == ["pt", "full-ft"]
     assert [x for x, _ in panel.series[0].points] == [10.0, 1000.0]
@@ -212,15 +214,15 @@ def test_scale_takes_the_mean_over_tasks_and_says_whether_the_gap_closes() -> No
     assert held.score == pytest.approx(sum(filter(None, parts)) / 4) and held.paper["task"] == "superglue"
     assert claim.holds and claim.estimate is not None and claim.estimate > 20 and claim.ci95[0] > 0
     assert "on our-t5-small" in claim.note, "what stood in does not go by the paper's name"
-    _, alone = asked("scale", [each for each in cells if each.at.seed == 0], "lester2021-scale")
+    _, alone = answers_to("scale", [each for each in cells if each.at.seed == 0], "lester2021-scale")
     assert alone.holds is None and "one seed" in alone.note
-    _, flat = asked("scale", [cell(*each, model=m) for m in gaps for each in FLAT], "lester2021-scale")
+    _, flat = answers_to("scale", [cell(*each, model=m) for m in gaps for each in FLAT], "lester2021-scale")
     assert flat.holds is None and flat.ci95[0] < 0 < flat.ci95[1], "no difference is no finding"
 
 
 def test_what_is_not_done_leaves_no_mean() -> None:
     cells = [cell("pt", "boolq", 0.5, model="t5-small"), cell("pt", "rte", None, model="t5-small")]
-    curve, _ = asked("scale", cells, "lester2021-scale")
+    curve, _ = answers_to("scale", cells, "lester2021-scale")
     (_, mean_entry) = curve.panels[0].series[0].points[0]
     assert mean_entry.score is None and "mini-rte: not run" in mean_entry.cause
 
@@ -232,14 +234,14 @@ def test_shift_is_a_row_a_task() -> None:
         for method, right in zip(("pt", "full-ft"), rights, strict=True)
         for seed in (0, 1)
     ]
-    table, claim = asked("domain-shift", cells, "lester2021-domain-shift")
+    table, claim = answers_to("domain-shift", cells, "lester2021-domain-shift")
     assert [row.head for row in table.rows] == [("our-t5-xxl", "mini-squad"), ("our-t5-xxl", "mini-bioasq")]
     assert claim.holds and claim.cases == (1, 1), "the task that was trained on is not counted"
 
 
 def test_the_vote_of_five_is_scored() -> None:
     cells = [cell("pt", "boolq", 0.7, seed, model="t5-xxl") for seed in range(5)]
-    table, above, claim = asked("ensemble", cells, "lester2021-ensemble")
+    table, above, claim = answers_to("ensemble", cells, "lester2021-ensemble")
     assert above.claim == "The majority's answer is above the prompts' average on every task" and above.holds
     mean, best, voted = table.rows[0].entries
     records = [each.record for each in cells if each.record]
@@ -254,10 +256,10 @@ def test_costs_are_counted_and_timed() -> None:
     curve = tuple({"step": float(step), "dev": dev} for step, dev in ((2, -10.0), (4, -49.6), (6, -40.0), (8, -50.0)))
     measured = cell("pt", "boolq", 0.5, model="t5-small", length=5, curve=curve, shape={"layers": 3, "hidden": 4})
     assert measured.record is not None and near(measured.record) == pytest.approx(8.0 * 4 / 8)
-    times, sooner = asked("convergence", [measured], "lester2021-convergence")
+    times, sooner = answers_to("convergence", [measured], "lester2021-convergence")
     assert sooner.holds is None and sooner.note == "not run", "one length is no comparison"
     assert times.rows[0].entries[0].score == pytest.approx(4.0) and times.rows[0].entries[0].unit == "s"
-    table, _ = asked("parameters", [measured], "lester2021-parameters")
+    table, _ = answers_to("parameters", [measured], "lester2021-parameters")
     assert [(row.head, row.entries[0].score) for row in table.rows] == [
         (("pt", "5"), 7.0),
         (("prefix tuning (counted)", "5"), 2 * 3 * 4 * 5),
@@ -280,10 +282,10 @@ def test_other_examples_are_not_compared() -> None:
 
 def test_what_no_test_tells_is_not_denied() -> None:
     cells = [cell(method, task, 0.5, seed) for method in ("pt", "ipt") for task in ("totto", "dart") for seed in (0, 1)]
-    _, *claims = asked("main", cells)
+    _, *claims = answers_to("main", cells)
     (claim,) = (each for each in claims if each.claim.startswith("ipt is above pt"))
     assert claim.holds is None and claim.p is None and "undecided in 2" in claim.note
-    _, slope = asked("similarity", [each for each in cells if each.paper["task"] == "dart"])
+    _, slope = answers_to("similarity", [each for each in cells if each.paper["task"] == "dart"])
     assert slope.holds is None and slope.ci95[0] < 0 < slope.ci95[1]
 
 

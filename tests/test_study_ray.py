@@ -61,9 +61,9 @@ def test_a_cluster_that_loses_a_node_finishes_every_cell(tmp_path: Path) -> None
         ray.shutdown()
         cluster.shutdown()
     assert killed and killed[0] < 24
-    for one, other_cell in zip(read(tmp_path / "inline", "mine").cells, read(out, "mine").cells, strict=True):
-        assert one.record is not None and other_cell.record is not None, other_cell.cause
-        assert (one.record.scores, one.record.answers) == (other_cell.record.scores, other_cell.record.answers)
+    for expected, actual in zip(read(tmp_path / "inline", "mine").cells, read(out, "mine").cells, strict=True):
+        assert expected.record is not None and actual.record is not None, actual.cause
+        assert (expected.record.scores, expected.record.answers) == (actual.record.scores, actual.record.answers)
 
 
 def test_without_ray_the_sentence_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from foreword.results.cells import Bins, Curve, Entry, Table
 from foreword.results.papers import paper
 from foreword.util.errors import ForewordError
 
-Made = Callable[[], StudyPage]
+PageBuilder = Callable[[], StudyPage]
 
 
 @pytest.fixture(scope="module")
@@ -36,26 +36,26 @@ def html(main: StudyPage) -> str:
     return study_page([main])
 
 
-@pytest.mark.parametrize("made", study_pages.EVERY, ids=lambda made: made.__name__)
-def test_a_page_of_every_form_needs_nothing_from_outside_and_says_what_was_asked(made: Made) -> None:
-    page = made()
+@pytest.mark.parametrize("build_page", study_pages.EVERY, ids=lambda build_page: build_page.__name__)
+def test_a_page_of_every_form_needs_nothing_from_outside_and_says_what_was_asked(build_page: PageBuilder) -> None:
+    page = build_page()
     html = study_page([page])
     assert not re.search(r"(?:src|href)=\"(?!#|data:|index)", html), "no address"
     assert "#a1b2" not in html, "every stand-in colour was replaced"
     assert html.count("<h1") == 1 and html.count("<main") == 1
     assert page.command in html
-    assert study_page([made()]) == html, "the same study gives the same bytes"
-    drawn = [one for every in page.answers.values() for one in every if isinstance(one, Table | Curve | Bins)]
-    expected = sum(len(pictures(one, page.name)) for one in drawn)
+    assert study_page([build_page()]) == html, "the same study gives the same bytes"
+    drawn = [answer for every in page.answers.values() for answer in every if isinstance(answer, Table | Curve | Bins)]
+    expected = sum(len(pictures(answer, page.name)) for answer in drawn)
     assert html.count("<svg") == expected
-    if made not in (study_pages.transfer, study_pages.own):
+    if build_page not in (study_pages.transfer, study_pages.own):
         assert expected and "the paper's own" in html, "the paper's points stand behind ours"
 
 
 def test_a_cell_says_all_that_it_rests_on(html: str, main: StudyPage) -> None:
     row = main.answers["main"][0].rows[2].entries[0]  # type: ignore[union-attr]
     assert (row.paper["model"], row.paper["method"], row.paper["task"]) == ("bloom-1b1", "pt", "totto")
-    cell = next(one for one in re.findall(r"<td.*?</td>", html) if f'href="#c-{row.cells[0]}"' in one)
+    cell = next(html_cell for html_cell in re.findall(r"<td.*?</td>", html) if f'href="#c-{row.cells[0]}"' in html_cell)
     text = re.sub(r"<[^>]+>", " ", cell)
     for part in (f"{row.score:.1f} ± 1.3", "2 of 2 seeds, 12 of 12 examples", "paper 36.3 ± 0.3 (seen)",
                  "reference for bloom-1b1; mini-totto for totto", "cannot say"):  # fmt: skip
@@ -103,9 +103,9 @@ def test_ties_and_what_scores_vary_by_are_told(html: str, main: StudyPage) -> No
     first = next(place for place in there if place.name == "reference, mini-dart")
     best, *tied = stats.tied_with_best(first.samples)
     row = next(
-        one
-        for one in re.findall(r"<tr>.*?</tr>", html)
-        if one.startswith('<tr><th scope="row">reference, mini-dart</th>')
+        table_row
+        for table_row in re.findall(r"<tr>.*?</tr>", html)
+        if table_row.startswith('<tr><th scope="row">reference, mini-dart</th>')
     )
     cells = [re.sub(r"<[^>]+>", "", cell) for cell in re.findall(r"<td.*?</td>", row)]
     assert cells[0] == best and cells[1] == (", ".join(tied) or "none") and float(cells[3]) > 0
@@ -227,12 +227,12 @@ def test_finished_studies_become_a_site_by_one_command(tmp_path: Path) -> None:
 def opened(browser: Any, path: Path, width: int, scheme: str) -> tuple[Any, list[str], list[str]]:
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     complaints: list[str] = []
-    asked: list[str] = []
+    addresses: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
+    page.on("request", lambda request: addresses.append(request.url))
     page.goto(path.as_uri())
-    return page, complaints, asked
+    return page, complaints, addresses
 
 
 OUT_OF_COLUMN = """[...document.querySelectorAll('table')].filter((table) => table.tHead && table.offsetParent).flatMap((table) =>
@@ -248,10 +248,10 @@ OUT_OF_COLUMN = """[...document.querySelectorAll('table')].filter((table) => tab
     ("width", "scheme", "shown"), [(1280, "light", study_pages.EVERY[1:4]), (390, "dark", study_pages.EVERY[3:])]
 )
 def test_the_page_is_silent_asks_nobody_and_fits(
-    browser: Any, tmp_path: Path, width: int, scheme: str, shown: tuple[Made, ...]
+    browser: Any, tmp_path: Path, width: int, scheme: str, shown: tuple[PageBuilder, ...]
 ) -> None:
-    write_study(tmp_path / "s.html", [made() for made in shown])
-    page, complaints, asked = opened(browser, tmp_path / "s.html", width, scheme)
+    write_study(tmp_path / "s.html", [build_page() for build_page in shown])
+    page, complaints, addresses = opened(browser, tmp_path / "s.html", width, scheme)
     page.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     cut = page.evaluate(
@@ -266,10 +266,10 @@ def test_the_page_is_silent_asks_nobody_and_fits(
     axe = pytest.importorskip("axe_playwright_python.base", reason="axe-playwright-python is not installed")
     page.evaluate(axe.AXE_SCRIPT)
     faults = page.evaluate("axe.run()")
-    serious = [one["id"] for one in faults["violations"] if one["impact"] in ("serious", "critical")]
-    assert serious == [], [(one["id"], one["nodes"][0]["html"][:200]) for one in faults["violations"]]
+    serious = [violation["id"] for violation in faults["violations"] if violation["impact"] in ("serious", "critical")]
+    assert serious == [], [(violation["id"], violation["nodes"][0]["html"][:200]) for violation in faults["violations"]]
     assert faults["passes"], "axe looked at something"
-    assert complaints == [] and asked == [(tmp_path / "s.html").as_uri()]
+    assert complaints == [] and addresses == [(tmp_path / "s.html").as_uri()]
     page.close()
 
 
@@ -355,10 +355,10 @@ def test_a_smoke_run_says_that_it_is_one(main: StudyPage) -> None:
 
 def test_times_of_the_paper_are_said_as_times() -> None:
     page = replace(study_pages.length(), name="lester2021-convergence")
-    one = (
+    series = (
         next(answer for every in page.answers.values() for answer in every if isinstance(answer, Curve))
         .panels[0]
         .series[0]
     )
-    entry = replace(one.points[0][1], unit="s", paper={"length": "100", "model": "t5-small"})
+    entry = replace(series.points[0][1], unit="s", paper={"length": "100", "model": "t5-small"})
     assert hold(entry, paper("lester2021"), page.name).theirs == "16 min 25 s"

@@ -164,10 +164,12 @@ def test_all_tasks_together_are_trained_once(model: Path, tmp_path: Path) -> Non
     out = tmp_path / "out"
     run(path, out)
     records = [cell.record for cell in read(out, "mine").cells]
-    one, other = records
-    assert one is not None and other is not None
-    assert one.spec["trained_by"] == other.spec["trained_by"] and one.curve == other.curve and one.key != other.key
-    assert one.answers[0].input.startswith("Input: mini-dart:") or one.answers[0].input.startswith("mini-dart:")
+    first, other = records
+    assert first is not None and other is not None
+    assert (
+        first.spec["trained_by"] == other.spec["trained_by"] and first.curve == other.curve and first.key != other.key
+    )
+    assert first.answers[0].input.startswith("Input: mini-dart:") or first.answers[0].input.startswith("mini-dart:")
 
 
 def test_a_gate_takes_each_answer_from_one_of_the_two(model: Path, tmp_path: Path) -> None:
@@ -199,14 +201,14 @@ def test_the_certainty_of_an_answer_is_its_mean_log_probability(model: Path, tmp
     bench, cells = Bench(out), laid(path).cells
     gated = next(cell for cell in cells if cell.gates)
     for trial in bench.gated(gated):
-        one = gate.side(trial)
+        side = gate.side(trial)
         examples = trial.task.test
-        laid_out = one.laid(examples)
-        outputs = [answer.output for answer in one.record.answers]
-        sure = one.certainty(laid_out, outputs)
+        laid_out = side.laid(examples)
+        outputs = [answer.output for answer in side.record.answers]
+        sure = side.certainty(laid_out, outputs)
         for place, (row, output) in enumerate(zip(laid_out, outputs, strict=True)):
             ids = trial.backbone.answer_ids(trial.task.template.replied(output))
-            loss, count = trial.backbone.loss(one.prompt.values.to(trial.backbone.device), [row.row(ids)])
+            loss, count = trial.backbone.loss(side.prompt.values.to(trial.backbone.device), [row.row(ids)])
             assert sure[place] == pytest.approx(-float(loss) / count, rel=1e-4) and count == len(ids)
 
 

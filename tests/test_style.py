@@ -120,5 +120,5 @@ BROKEN: dict[Rule, tuple[str, ...]] = {
 def test_a_rule_sees_what_breaks_it(rule: Rule) -> None:
     for text in BROKEN[rule]:
         assert list(rule(text, ast.parse(text))), text
-    kept = '"""What this file is, in one sentence."""\n\n\ndef verb() -> None:\n    """What it does."""\n'
-    assert not list(rule(kept, ast.parse(kept)))
+    clean = '"""What this file is, in one sentence."""\n\n\ndef verb() -> None:\n    """What it does."""\n'
+    assert not list(rule(clean, ast.parse(clean)))
