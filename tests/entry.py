@@ -28,7 +28,7 @@ SMALL = ("--max-new-tokens", 4, "--prompt-length", 3, "--max-steps", 2)
 
 
 @dataclass(frozen=True)
-class Told:
+class CommandResult:
     """What a command left: its exit code and both streams."""
 
     code: int
@@ -53,7 +53,7 @@ def _streams() -> Iterator[tuple[io.TextIOWrapper, io.TextIOWrapper]]:
         yield out, err
 
 
-def foreword(*argv: object) -> Told:
+def foreword(*argv: object) -> CommandResult:
     """`foreword ...`, through the same door as the installed command."""
     handlers = list(logging.getLogger().handlers)
     with (
@@ -70,7 +70,7 @@ def foreword(*argv: object) -> Told:
     for stream in (out, err):
         stream.flush()
         texts.append(stream.buffer.getvalue().decode())  # type: ignore[attr-defined]
-    return Told(code, *texts)
+    return CommandResult(code, *texts)
 
 
 def refused(*argv: object, says: tuple[str, ...]) -> str:

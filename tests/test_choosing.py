@@ -22,7 +22,7 @@ from foreword.infer.choosing import choice_ids
 from foreword.infer.predict import predict
 from foreword.prompts.layout import Laid, Layout
 from foreword.prompts.methods import METHODS
-from foreword.prompts.retrieve import Found
+from foreword.prompts.retrieve import RetrievedExample
 from foreword.study.plan import plan
 from foreword.study.resolve import task_of
 from foreword.util.errors import ForewordError
@@ -124,7 +124,7 @@ def test_the_input_is_left_out_behind_the_same_demonstrations() -> None:
     backbone = tiny.backbone("llama")
     pool = [Example(f"d{i}", {"input": "ba lo ri tem " * 4}, ("ba",), CHOICES) for i in range(9)]
     (example,) = questions(1)
-    retrieved = {example.id: [Found(shown, 0.5) for shown in pool]}
+    retrieved = {example.id: [RetrievedExample(shown, 0.5) for shown in pool]}
     method = METHODS["icl"].__class__(soft=False, demonstrations="retrieved", instruction=False, k=9, retriever="bm25")
     layout = Layout(backbone, TEMPLATE, method, soft=0, reserve=6, retrieved=retrieved, calibrated=True)
     one_laid = layout.lay(example)

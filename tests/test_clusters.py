@@ -31,7 +31,7 @@ from foreword.study.measure import entry as entry_of
 from foreword.tasks import load
 from foreword.util.errors import ForewordError
 from foreword.util.files import canonical, write_json
-from test_summary import hits, made
+from test_summary import hits, record_of
 from test_tasks_lookalike import root
 
 Numbers = Any
@@ -238,7 +238,7 @@ DOCS = [f"doc: {n}" for n in range(6)]
 
 
 def test_an_old_record_is_read_and_its_clusters_are_those_of_today(tmp_path: Path) -> None:
-    record = replace(made("pt", hits(30, 60)), key="0" * 24 + f"-v{ENGINE}")
+    record = replace(record_of("pt", hits(30, 60)), key="0" * 24 + f"-v{ENGINE}")
     contents = json.loads(canonical(asdict(record)))
     for answer in contents["answers"]:
         del answer["cluster"]
@@ -254,7 +254,7 @@ def test_an_old_record_is_read_and_its_clusters_are_those_of_today(tmp_path: Pat
 
 
 def test_records_of_one_task_share_what_any_of_them_says() -> None:
-    new, old = clustered(made("pt", hits(30, 60)), *DOCS), made("icl", hits(20, 60))
+    new, old = clustered(record_of("pt", hits(30, 60)), *DOCS), record_of("icl", hits(20, 60))
     assert clusters_of([old, new], ["q7", "q0", "elsewhere"]) == ("doc: 1", "doc: 0", "")
     assert shared_out([old, new]) == [clustered(old, *DOCS), new]
     other = replace(old, fingerprints={"task": "another"})
@@ -267,7 +267,7 @@ def test_records_of_one_task_share_what_any_of_them_says() -> None:
 
 def test_a_comparison_says_that_it_rests_on_clusters() -> None:
     names = [f"data base: {n}" for n in range(20)]
-    pair = [made("icl", hits(100, 200), same=True), made("few", hits(104, 200), same=True)]
+    pair = [record_of("icl", hits(100, 200), same=True), record_of("few", hits(104, 200), same=True)]
     plain, wide = (summarise(records, metric) for records in (pair, [clustered(pair[0], *sorted(names * 10)), pair[1]]))
     assert [row.mean for row in wide.rows] == [row.mean for row in plain.rows]
     for narrow, row in zip(plain.rows, wide.rows, strict=True):
@@ -286,7 +286,7 @@ def test_a_comparison_says_that_it_rests_on_clusters() -> None:
 
 
 def test_one_cluster_and_few_are_said_to_be_so() -> None:
-    record = made("icl", hits(60, 80), same=True)
+    record = record_of("icl", hits(60, 80), same=True)
     single = scored(clustered(record, "page: a"))
     assert single["metrics"]["exact_match"]["ci95"] == [0.0, 100.0]
     assert "All 80 test examples are of one page, which says nothing of others" in single["notes"][0]
@@ -299,7 +299,9 @@ def test_one_cluster_and_few_are_said_to_be_so() -> None:
 
 
 def test_a_study_s_numbers_rest_on_clusters() -> None:
-    a, b = (clustered(made(label, hits(n, 120), seed=0), *sorted(DOCS * 20)) for label, n in (("pt", 60), ("ipt", 80)))
+    a, b = (
+        clustered(record_of(label, hits(n, 120), seed=0), *sorted(DOCS * 20)) for label, n in (("pt", 60), ("ipt", 80))
+    )
     plain_a, plain_b = clustered(a, ""), clustered(b, "")
     narrow, wide = difference_of([plain_b], [plain_a]), difference_of([b], [plain_a])
     assert wide.points == pytest.approx(narrow.points) and wide.p > narrow.p and wide.reach > narrow.reach

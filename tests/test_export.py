@@ -113,11 +113,11 @@ def test_a_server_gets_the_embeddings_that_foreword_computes_with(tmp_path: Path
     body = client.body("m", vectors)
     if server == "vllm":
         assert body["cache_salt"] == prompt.digest and body["stop"] == ["\n", "!"] and "prompt" not in body
-        assert (client.ROUTE, client.said({"choices": [{"text": "x"}]})) == ("/v1/completions", "x")
+        assert (client.ROUTE, client.text_of({"choices": [{"text": "x"}]})) == ("/v1/completions", "x")
     else:
         assert body["sampling_params"] == {"temperature": 0, "max_new_tokens": 64, "stop": ["\n", "!"]}
         assert torch.equal(torch.tensor(body["input_embeds"]), vectors), "numbers come back as they were"
-        assert (client.ROUTE, client.said({"text": "x", "meta_info": {}})) == ("/generate", "x")
+        assert (client.ROUTE, client.text_of({"text": "x", "meta_info": {}})) == ("/generate", "x")
     json.dumps(body)
     assert client.read(" red! and more") == "red"
     assert json.loads((tmp_path / "v" / "settings.json").read_text(encoding="utf-8"))["virtual_tokens"] == 4

@@ -13,7 +13,7 @@ from fuzz import bases, cases, guard, targets
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/clear_refs").exists(), reason="memory is counted as Linux counts it"
 )
-CORPUS = cases.kept()
+CORPUS = cases.corpus_cases()
 FEW = 60
 
 

@@ -36,7 +36,7 @@ def prompt(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def generated(monkeypatch: pytest.MonkeyPatch, text: str, *argv: object, verb: str = "generate") -> entry.Told:
+def generated(monkeypatch: pytest.MonkeyPatch, text: str, *argv: object, verb: str = "generate") -> entry.CommandResult:
     monkeypatch.setattr("sys.stdin", io.StringIO(text))
     ran = entry.foreword(verb, *argv, "--max-new-tokens", 9)
     assert ran.code == 0, ran.err

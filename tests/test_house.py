@@ -86,7 +86,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "layout",
     ),
     "registry": (
-        "kept names",
+        "names stored_prompt",
         "adding compare index",
         "registry",
         "hub remote",

@@ -16,7 +16,7 @@ from foreword.plugins import contracts
 from foreword.prompts import methods
 from foreword.prompts.context import Demonstration, Instruction, Vectors
 from foreword.prompts.methods import FORMER, METHODS, REFERENCES, Method, context, current, parse, renames
-from foreword.prompts.retrieve import RETRIEVERS, Found, make
+from foreword.prompts.retrieve import RETRIEVERS, RetrievedExample, make
 from foreword.util.errors import ForewordError
 
 TEMPLATE = Template(instruction="Answer.", question="Q: {input}", answer=" A: {target}", separator="\n")
@@ -135,7 +135,7 @@ def test_the_seed_matters_where_something_is_drawn() -> None:
 # -- contexts -------------------------------------------------------------------------------------------------------------
 
 
-def find(query: Example, k: int) -> list[Found]:
+def find(query: Example, k: int) -> list[RetrievedExample]:
     return make("bm25", POOL).find(query, k)
 
 

@@ -168,7 +168,7 @@ def test_each_input_of_a_request_is_an_observation() -> None:
     ]
 
 
-def run(tmp_path: Path, lines: list[dict], *more: object) -> entry.Told:
+def run(tmp_path: Path, lines: list[dict], *more: object) -> entry.CommandResult:
     path = watched.save_log(tmp_path / "requests.jsonl", lines)
     earlier = watched.save_log(tmp_path / "earlier.jsonl", watched.usual(150, seed="reference"))
     return entry.foreword("monitor", path, "--against", earlier, *more)

@@ -42,7 +42,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield where
 
 
-def watched(place: Path, *more: object) -> entry.Told:
+def watched(place: Path, *more: object) -> entry.CommandResult:
     options = ("--model", serving.MODEL, "--prompt", "dart", "--window", SIZE, "--baseline", 0, "--json")
     return entry.foreword("monitor", place / "requests.jsonl", *options, *more)
 

@@ -172,7 +172,7 @@ def test_a_prompt_of_an_older_foreword_is_refused_in_one_sentence(tmp_path: Path
         provenance = Provenance(backbone="reference-small", fingerprint=fingerprint, label="pt")
         store.save(SoftPrompt(model.embed([40, 41]), provenance), tmp_path / name)
 
-    def generated(name: str) -> entry.Told:
+    def generated(name: str) -> entry.CommandResult:
         arguments = ("-m", "reference-small", "-d", data, "--limit", 1, "--max-new-tokens", 2)
         return entry.foreword("generate", *arguments, "--prompt", tmp_path / name)
 

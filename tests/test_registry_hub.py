@@ -42,7 +42,7 @@ def registry(tmp_path: Path) -> Registry:
     return registry
 
 
-def run_registry(*argv: object) -> entry.Told:
+def run_registry(*argv: object) -> entry.CommandResult:
     answer = entry.foreword("registry", *argv, "--json")
     assert answer.code == 0, answer.err
     return answer

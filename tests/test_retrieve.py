@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foreword.data.examples import Example
-from foreword.prompts.retrieve import RETRIEVERS, Found, Pool, Retriever, bm25, fixed, make, vectors
+from foreword.prompts.retrieve import RETRIEVERS, Pool, RetrievedExample, Retriever, bm25, fixed, make, vectors
 from foreword.util.errors import ForewordError, MissingExtraError
 
 SHARED = Path(__file__).parents[2] / "shared"
@@ -55,7 +55,7 @@ def allowed(pool: Sequence[Example], query: Example) -> set[str]:
     }
 
 
-def as_tuples(hits: Sequence[Found]) -> list[tuple[str, str, float | None]]:
+def as_tuples(hits: Sequence[RetrievedExample]) -> list[tuple[str, str, float | None]]:
     return [(hit.example.id, hit.example.question, hit.similarity) for hit in hits]
 
 

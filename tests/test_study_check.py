@@ -12,7 +12,7 @@ from foreword.results.cells import Entry, Table
 from foreword.results.papers import paper
 from foreword.study import stored
 from foreword.study.executors import Job
-from foreword.study.grid import Given, lay_out
+from foreword.study.grid import Overrides, lay_out
 from foreword.study.preset import preset
 from foreword.study.questions import answers
 from foreword.study.running import carry_out
@@ -37,7 +37,7 @@ def test_the_published_prompts_are_scored_by_every_metric(
         assert imported.code == 0, imported.err
     monkeypatch.chdir(tmp_path)
     study = lay_out(
-        preset(NAME), "full", Given(models=(str(model),), run={"limit": 4, "data_dir": str(shared / "data")})
+        preset(NAME), "full", Overrides(models=(str(model),), run={"limit": 4, "data_dir": str(shared / "data")})
     )
     tally = carry_out(study, Job(tmp_path / "out", NAME))
     stored_study = stored.read(tmp_path / "out", NAME)
@@ -67,7 +67,7 @@ def test_the_published_prompts_are_scored_by_every_metric(
 def test_without_the_prompts_it_says_which_folder_is_missing(shared: Path, tmp_path: Path) -> None:
     model = entry.save_model(tmp_path / "t5", "t5")
     study = lay_out(
-        preset(NAME), "full", Given(models=(str(model),), run={"limit": 4, "data_dir": str(shared / "data")})
+        preset(NAME), "full", Overrides(models=(str(model),), run={"limit": 4, "data_dir": str(shared / "data")})
     )
     assert carry_out(study, Job(tmp_path / "out", NAME)).failed == 3
     causes = [cell.cause for cell in stored.read(tmp_path / "out", NAME).cells]

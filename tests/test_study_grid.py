@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from foreword.config.run import Run
-from foreword.study.grid import CellSpec, Given, lay_out, spec_of, units_of
+from foreword.study.grid import CellSpec, Overrides, lay_out, spec_of, units_of
 from foreword.study.preset import names, preset
 from foreword.study.price import SHAPES, settings
 from foreword.study.questions import QUESTIONS
@@ -134,12 +134,12 @@ def test_a_multi_task_row_shares_one_training() -> None:
 
 
 def test_what_a_user_gives_wins() -> None:
-    overrides = Given(models=("gpt2", "mine"), seeds=(7,), tasks=("dart",), run={"limit": 5})
+    overrides = Overrides(models=("gpt2", "mine"), seeds=(7,), tasks=("dart",), run={"limit": 5})
     cells = lay_out(preset("sun2023-main"), "smoke", overrides).cells
     assert {cell.at.model for cell in cells} == {"gpt2", "mine"} and {cell.at.task for cell in cells} == {"mini-dart"}
     assert {cell.paper["model"] for cell in cells} == {"bloom-1b1", "opt-1.3b"}
     assert {cell.at.seed for cell in cells} == {7} and {cell.settings().limit for cell in cells} == {5}
-    more = lay_out(preset("sun2023-length"), "smoke", Given(models=("a", "b"))).cells
+    more = lay_out(preset("sun2023-length"), "smoke", Overrides(models=("a", "b"))).cells
     assert {cell.paper["model"] for cell in more} == {"bloom-1b1", "b"}, "a second model stands for itself"
 
 
@@ -180,7 +180,7 @@ def test_unknown_names_are_refused() -> None:
     with pytest.raises(ForewordError, match="There is no question of sun2023-main 'length'"):
         lay_out(preset("sun2023-main"), "smoke", only=["length"])
     with pytest.raises(ForewordError, match="There is no task of sun2023-main 'webnlg'"):
-        lay_out(preset("sun2023-main"), "smoke", Given(tasks=("webnlg",)))
+        lay_out(preset("sun2023-main"), "smoke", Overrides(tasks=("webnlg",)))
 
 
 def test_settings_of_a_preset_are_those_of_a_run() -> None:

@@ -23,7 +23,7 @@ from foreword.results.judged import metric_key
 from foreword.results.papers import PAPERS, paper
 from foreword.results.record import Answer, DemonstrationRef, Record
 from foreword.study import stored
-from foreword.study.grid import Given, lay_out
+from foreword.study.grid import Overrides, lay_out
 from foreword.study.measure import combined, entry
 from foreword.study.preset import names, preset
 from foreword.study.price import price, settings
@@ -268,7 +268,7 @@ def test_a_folder_of_a_study_is_asked_in_its_own_words(tmp_path: Path) -> None:
 
 
 def test_a_model_of_unknown_size_has_no_time() -> None:
-    priced = price(lay_out(preset("lester2021-nearest"), "smoke", Given(models=("nomodel",))), Path("nowhere"))
+    priced = price(lay_out(preset("lester2021-nearest"), "smoke", Overrides(models=("nomodel",))), Path("nowhere"))
     text = " ".join(priced.sentences())
     assert "about 0 s" not in text and "1 line of nomodel, whose size is not known" in text and "0 scored" not in text
 

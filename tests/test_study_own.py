@@ -12,7 +12,7 @@ import pytest
 import entry
 from foreword.config.run import Run
 from foreword.study.executors import Job
-from foreword.study.grid import Given, Study, lay_out
+from foreword.study.grid import Overrides, Study, lay_out
 from foreword.study.preset import names, preset
 from foreword.study.running import carry_out
 from foreword.study.stored import read
@@ -51,7 +51,7 @@ def save(folder: Path, *changes: tuple[str, str], model: str = "reference", task
     return path
 
 
-def laid(path: Path, overrides: Given | None = None) -> Study:
+def laid(path: Path, overrides: Overrides | None = None) -> Study:
     return lay_out(preset(str(path)), "smoke", overrides)
 
 
@@ -97,7 +97,7 @@ def test_what_a_file_says_and_nothing_has_is_refused(old: str, new: str, says: s
 
 def test_one_model_named_twice_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ForewordError, match="--models names 'a' twice"):
-        laid(save(tmp_path), Given(models=("a", "a")))
+        laid(save(tmp_path), Overrides(models=("a", "a")))
 
 
 def test_an_unknown_question_is_refused_before_anything_is_priced(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_an_unknown_question_is_refused_before_anything_is_priced(tmp_path: Path
 
 
 def test_some_of_a_studys_tasks_are_still_trained_on_its_own() -> None:
-    shift = lay_out(preset("lester2021-domain-shift"), "smoke", Given(tasks=("textbookqa",)))
+    shift = lay_out(preset("lester2021-domain-shift"), "smoke", Overrides(tasks=("textbookqa",)))
     assert {cell.at.task for cell in shift.cells} == {"mini-news"}
     assert {cell.train_on for cell in shift.cells} == {("mini-squad",)}, "not the real SQuAD"
 

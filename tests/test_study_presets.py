@@ -12,7 +12,7 @@ import entry
 from foreword.results.cells import Entry, Table
 from foreword.study import stored
 from foreword.study.executors import Job
-from foreword.study.grid import Given, lay_out
+from foreword.study.grid import Overrides, lay_out
 from foreword.study.page import write
 from foreword.study.preset import names, preset
 from foreword.study.price import price
@@ -50,7 +50,7 @@ def test_a_preset_runs_to_its_page(name: str, models: dict[str, Path], tmp_path:
     scale = loaded.at("smoke")
     named = dict.fromkeys(scale.models, model) if name in SEQ2SEQ else {next(iter(scale.models)): model}
     loaded = loaded.model_copy(update={"smoke": scale.model_copy(update={"models": named})})
-    study = lay_out(loaded, "smoke", Given(seeds=(0, 1) if name == "lester2021-ensemble" else (0,), run=TINY))
+    study = lay_out(loaded, "smoke", Overrides(seeds=(0, 1) if name == "lester2021-ensemble" else (0,), run=TINY))
     lines: list[str] = []
     out = tmp_path / "out"
     tally = carry_out(study, Job(out, name), say=lines.append)

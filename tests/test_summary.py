@@ -21,7 +21,7 @@ from foreword.util.errors import ForewordError
 METRIC = "exact_match"
 
 
-def made(
+def record_of(
     label: str,
     hits: list[bool],
     seed: int = 0,
@@ -58,8 +58,8 @@ def summary_of(*records: Record, answers: int = 1000) -> Summary:
 
 
 def test_a_row_holds_what_the_records_hold() -> None:
-    records = [made("pt", hits(right), seed, train=60.0 + seed) for seed, right in ((2, 90), (0, 100), (1, 95))]
-    summary = summary_of(made("zero", hits(20), same=True), *records)
+    records = [record_of("pt", hits(right), seed, train=60.0 + seed) for seed, right in ((2, 90), (0, 100), (1, 95))]
+    summary = summary_of(record_of("zero", hits(20), same=True), *records)
     assert [row.method for row in summary.rows] == ["zero", "pt"]
     row = summary.row("pt")
     assert row.seeds == [0, 1, 2]
@@ -76,11 +76,11 @@ def test_a_row_holds_what_the_records_hold() -> None:
 
 def test_full_fine_tuning_stands_beside_and_is_never_recommended() -> None:
     two = [
-        made(label, hits(right), s, train=t)
+        record_of(label, hits(right), s, train=t)
         for label, right, t in (("pt", 120, 60.0), ("full-ft", 180, 90.0))
         for s in (0, 1)
     ]
-    records = [made("zero", hits(20), same=True), *two]
+    records = [record_of("zero", hits(20), same=True), *two]
     summary = summary_of(*records)
     assert summary.recommendation.method == "pt" and summary.row("full-ft").mean == pytest.approx(90.0)
     assert summary.recommendation.reason.startswith(
@@ -100,7 +100,8 @@ def test_silence_is_no_proof_the_highest_is_taken_and_a_tie_is_called_one() -> N
     first = [n % 2 == 0 for n in range(200)]
     second = [n % 2 == 1 or n < 6 for n in range(200)]
     summary = summary_of(
-        *(made("pt", first, s, train=60) for s in (0, 1)), *(made("ipt", second, s, train=150) for s in (0, 1))
+        *(record_of("pt", first, s, train=60) for s in (0, 1)),
+        *(record_of("ipt", second, s, train=150) for s in (0, 1)),
     )
     assert summary.recommendation.method == "ipt"
     assert summary.recommendation.tied == ("pt",)
@@ -118,7 +119,7 @@ def test_silence_is_no_proof_the_highest_is_taken_and_a_tie_is_called_one() -> N
 def test_a_cheaper_method_is_taken_when_it_is_shown_to_lie_within_the_margin() -> None:
     best = [n < 1000 for n in range(2000)]
     near = [5 < n < 1000 for n in range(2000)]  # six right answers fewer: 0.3 points
-    records = [made("pt", near, same=True, train=60.0), made("ipt", best, same=True, train=150.0)]
+    records = [record_of("pt", near, same=True, train=60.0), record_of("ipt", best, same=True, train=150.0)]
     summary = summary_of(*records)
     assert summary.best.method == "ipt"
     assert summary.recommendation.method == "pt" and summary.recommendation.margin == 2.0
@@ -133,15 +134,15 @@ def test_a_cheaper_method_is_taken_when_it_is_shown_to_lie_within_the_margin() -
 
 
 def test_the_margin_is_the_smaller_of_two_points_and_a_twentieth_of_the_score() -> None:
-    low = summary_of(made("a", hits(20, 200), same=True), made("b", hits(2, 200), same=True))
+    low = summary_of(record_of("a", hits(20, 200), same=True), record_of("b", hits(2, 200), same=True))
     assert low.recommendation.margin == pytest.approx(0.5)
 
 
 def test_the_best_is_taken_when_every_cheaper_one_is_significantly_worse() -> None:
     summary = summary_of(
-        made("zero", hits(10), same=True),
-        *(made("pt", hits(150), s, train=60) for s in (0, 1)),
-        made("few", hits(60), same=True),
+        record_of("zero", hits(10), same=True),
+        *(record_of("pt", hits(150), s, train=60) for s in (0, 1)),
+        record_of("few", hits(60), same=True),
     )
     assert summary.recommendation.method == "pt"
     assert all(comparison.significantly_worse for comparison in summary.comparisons)
@@ -153,8 +154,10 @@ def test_the_best_is_taken_when_every_cheaper_one_is_significantly_worse() -> No
 
 
 def test_many_comparisons_need_more_than_one_needs() -> None:
-    best = made("pt", hits(100), same=True, train=60.0)  # six examples more, all one way: p = 2 / 2**6 by sign flips
-    first, second = made("a", hits(94), same=True), made("b", [5 < n < 100 for n in range(200)], same=True)
+    best = record_of(
+        "pt", hits(100), same=True, train=60.0
+    )  # six examples more, all one way: p = 2 / 2**6 by sign flips
+    first, second = record_of("a", hits(94), same=True), record_of("b", [5 < n < 100 for n in range(200)], same=True)
     alone = summary_of(best, first).comparisons[0]
     assert alone.p == pytest.approx(1 / 32, rel=0.1)
     assert alone.significantly_worse
@@ -167,7 +170,7 @@ def test_many_comparisons_need_more_than_one_needs() -> None:
 @given(st.lists(st.lists(st.booleans(), min_size=12, max_size=12), min_size=4, max_size=8))
 def test_p_and_interval_never_contradict_each_other(rows: list[list[bool]]) -> None:
     summary = summary_of(
-        *(made(f"m{n // 2}", row, n % 2, train=1.0) for n, row in enumerate(rows[: len(rows) // 2 * 2]))
+        *(record_of(f"m{n // 2}", row, n % 2, train=1.0) for n, row in enumerate(rows[: len(rows) // 2 * 2]))
     )
     for comparison in summary.comparisons:
         excludes_zero = comparison.ci95[0] > 0 or comparison.ci95[1] < 0
@@ -177,7 +180,7 @@ def test_p_and_interval_never_contradict_each_other(rows: list[list[bool]]) -> N
 
 
 def test_one_seed_never_makes_a_method_better() -> None:
-    best, other = made("pt", hits(150), train=60.0), made("zero", hits(20), same=True)
+    best, other = record_of("pt", hits(150), train=60.0), record_of("zero", hits(20), same=True)
     summary = summary_of(best, other)
     (comparison,) = summary.comparisons
     assert comparison.p_adjusted < 0.001 and comparison.of_prompts and not comparison.significantly_worse
@@ -187,13 +190,13 @@ def test_one_seed_never_makes_a_method_better() -> None:
         "pt ran with one seed: what is said of it holds for that prompt, not for the method; give more seeds." in reason
     )
     assert "is significantly worse" not in reason
-    two = summary_of(best, made("pt", hits(148), 1, train=60.0), other)
+    two = summary_of(best, record_of("pt", hits(148), 1, train=60.0), other)
     assert two.comparisons[0].significantly_worse and not two.comparisons[0].of_prompts
 
 
 def test_seeds_that_spread_widely_are_no_proof() -> None:
-    seeds = [made("pt", hits(right), seed, train=60.0) for seed, right in enumerate((60, 100, 140))]
-    summary = summary_of(*seeds, made("zero", hits(70), same=True))
+    seeds = [record_of("pt", hits(right), seed, train=60.0) for seed, right in enumerate((60, 100, 140))]
+    summary = summary_of(*seeds, record_of("zero", hits(70), same=True))
     assert not summary.comparisons[0].significantly_worse, "the examples alone would say so: p < 0.001"
     assert "the seeds spread too widely for more examples to tell a difference" in summary.recommendation.reason
 
@@ -202,7 +205,7 @@ TRIVIAL = [Trivial("always 'no'", {f"q{n}": np.array([float(n % 2), 1.0]) for n 
 
 
 def test_nothing_is_marked_that_is_not_above_the_trivial_answer() -> None:
-    low, lower = made("icl", hits(90), same=True), made("zero", hits(60), same=True)
+    low, lower = record_of("icl", hits(90), same=True), record_of("zero", hits(60), same=True)
     summary = summarise([low, lower], metric, trivial=TRIVIAL)
     assert summary.recommendation.method == "" and summary.recommendation.headline == "No method works here"
     assert summary.recommendation.reason.startswith(
@@ -214,7 +217,7 @@ def test_nothing_is_marked_that_is_not_above_the_trivial_answer() -> None:
 
 
 def test_barely_above_the_trivial_answer_is_said_and_what_is_below_is_never_taken() -> None:
-    best, below = made("icl", hits(104), same=True, each=1.0), made("zero", hits(99), same=True)
+    best, below = record_of("icl", hits(104), same=True, each=1.0), record_of("zero", hits(99), same=True)
     summary = summarise([best, below], metric, trivial=TRIVIAL, margin=50.0)
     assert summary.recommendation.method == "icl", (
         "zero is cheaper and within the margin, but no better than one answer"
@@ -225,21 +228,21 @@ def test_barely_above_the_trivial_answer_is_said_and_what_is_below_is_never_take
 
 
 def test_a_method_that_always_says_the_same_is_named() -> None:
-    summary = summary_of(made("zero", hits(200), same=True), made("icl", hits(50), same=True))
+    summary = summary_of(record_of("zero", hits(200), same=True), record_of("icl", hits(50), same=True))
     assert "zero always answers 'yes'." in summary.notes and not any(
         note.startswith("icl always") for note in summary.notes
     )
 
 
 def test_the_number_of_answers_decides_what_is_cheap() -> None:
-    slow = made("icl", hits(100), same=True, each=1.0)
-    fast = made("few", hits(100), same=True, each=0.1, train=50.0)
+    slow = record_of("icl", hits(100), same=True, each=1.0)
+    fast = record_of("few", hits(100), same=True, each=0.1, train=50.0)
     assert summary_of(slow, fast, answers=10).recommendation.method == "icl"
     assert summary_of(slow, fast, answers=1000).recommendation.method == "few"
 
 
 def test_best_and_cheapest() -> None:
-    summary = summary_of(made("zero", hits(150), same=True), made("icl", hits(20), same=True, each=1.0))
+    summary = summary_of(record_of("zero", hits(150), same=True), record_of("icl", hits(20), same=True, each=1.0))
     assert summary.recommendation.method == "zero"
     assert summary.recommendation.reason.startswith(
         "Use zero: its exact match of 75.0 is the highest, and the one other method, icl, is significantly worse (by 65.0"
@@ -249,59 +252,62 @@ def test_best_and_cheapest() -> None:
 
 
 def test_equal_scores_go_to_the_cheaper_and_equal_costs_to_the_first() -> None:
-    cheap, dear = made("a", hits(90), same=True), made("b", hits(90), same=True, each=0.5)
+    cheap, dear = record_of("a", hits(90), same=True), record_of("b", hits(90), same=True, each=0.5)
     assert summary_of(dear, cheap).recommendation.method == "a"
-    assert summary_of(made("b", hits(90), same=True), cheap).recommendation.method == "b"
-    assert summary_of(made("b", hits(90), same=True), cheap).comparisons[0].p_adjusted == 1.0
+    assert summary_of(record_of("b", hits(90), same=True), cheap).recommendation.method == "b"
+    assert summary_of(record_of("b", hits(90), same=True), cheap).comparisons[0].p_adjusted == 1.0
 
 
 def test_one_method_alone() -> None:
-    summary = summary_of(made("icl", hits(30), same=True))
+    summary = summary_of(record_of("icl", hits(30), same=True))
     assert summary.comparisons == ()
     assert summary.recommendation.reason == "Use icl: exact match 15.0. It is the only method that was compared."
 
 
 @pytest.mark.parametrize("labels", [("zero",), ("zero", "icl")])
 def test_nothing_works_is_said(labels: tuple[str, ...]) -> None:
-    summary = summary_of(*(made(label, hits(0), same=True) for label in labels))
+    summary = summary_of(*(record_of(label, hits(0), same=True) for label in labels))
     assert summary.recommendation.method == ""
     assert ("does not work here" if len(labels) == 1 else "No method works here") in summary.recommendation.reason
     assert "Use " not in summary.recommendation.reason
 
 
 def test_one_seed_and_few_examples_are_said() -> None:
-    summary = summary_of(made("pt", hits(9, 12), train=3.0), made("zero", hits(0, 12), same=True))
+    summary = summary_of(record_of("pt", hits(9, 12), train=3.0), record_of("zero", hits(0, 12), same=True))
     reason = summary.recommendation.reason
     assert "This rests on 12 examples only" in reason
     assert (
         "pt ran with one seed: what is said of it holds for that prompt, not for the method; give more seeds." in reason
     )
     assert summary.row("pt").std == 0.0
-    enough = summary_of(*(made("pt", hits(90), s, train=3.0) for s in (0, 1)), made("zero", hits(0), same=True))
+    enough = summary_of(
+        *(record_of("pt", hits(90), s, train=3.0) for s in (0, 1)), record_of("zero", hits(0), same=True)
+    )
     assert "one seed" not in enough.recommendation.reason
     assert "This rests" not in enough.recommendation.reason
 
 
 def test_answers_are_aligned_by_id_not_by_position() -> None:
     right, other = hits(20, 60), hits(26, 60)
-    plain = summary_of(made("a", right, same=True), made("b", other, same=True, each=0.2))
-    turned = made("b", other, same=True, each=0.2, order=list(reversed(range(60))))
-    assert summary_of(made("a", right, same=True), turned) == plain
+    plain = summary_of(record_of("a", right, same=True), record_of("b", other, same=True, each=0.2))
+    turned = record_of("b", other, same=True, each=0.2, order=list(reversed(range(60))))
+    assert summary_of(record_of("a", right, same=True), turned) == plain
 
 
 BAD = {
     "no finished trial": [],
-    "answers 199 examples and they are not the 200": [made("a", hits(5)), made("b", hits(5, 199))],
-    "more than one task (toy, other)": [made("a", hits(5)), replace(made("b", hits(5)), task="other")],
-    "more than one backbone": [made("a", hits(5)), replace(made("b", hits(5)), backbone="other")],
-    "more than one deciding metric": [made("a", hits(5)), replace(made("b", hits(5)), primary="bleu")],
-    "two records of 'a' with seed 0": [made("a", hits(5)), made("a", hits(6))],
-    "answers one example twice": [replace(made("a", hits(5)), answers=made("a", hits(5)).answers * 2)],
-    "says 2.5000 but its answers give 5.0000": [replace(made("a", hits(10)), scores={METRIC: 2.5})],
-    "holds no answers": [made("a", [])],
+    "answers 199 examples and they are not the 200": [record_of("a", hits(5)), record_of("b", hits(5, 199))],
+    "more than one task (toy, other)": [record_of("a", hits(5)), replace(record_of("b", hits(5)), task="other")],
+    "more than one backbone": [record_of("a", hits(5)), replace(record_of("b", hits(5)), backbone="other")],
+    "more than one deciding metric": [record_of("a", hits(5)), replace(record_of("b", hits(5)), primary="bleu")],
+    "two records of 'a' with seed 0": [record_of("a", hits(5)), record_of("a", hits(6))],
+    "answers one example twice": [replace(record_of("a", hits(5)), answers=record_of("a", hits(5)).answers * 2)],
+    "says 2.5000 but its answers give 5.0000": [replace(record_of("a", hits(10)), scores={METRIC: 2.5})],
+    "holds no answers": [record_of("a", [])],
     "lacks the per-example numbers": [
         replace(
-            record := made("a", hits(5)), answers=tuple(replace(answer, statistics={}) for answer in record.answers)
+            record := record_of("a", hits(5)),
+            answers=tuple(replace(answer, statistics={}) for answer in record.answers),
         )
     ],
 }
@@ -316,9 +322,9 @@ def test_records_that_cannot_stand_together_are_refused(sentence: str) -> None:
 
 
 def test_what_differs_between_records_is_noted() -> None:
-    zero = replace(made("zero", hits(5), same=True), notes=("checked by hand.",))
+    zero = replace(record_of("zero", hits(5), same=True), notes=("checked by hand.",))
     pt = replace(
-        made("pt", hits(9), train=2.0), hardware="a GPU", dropped_demonstrations=4, versions={"foreword": "0.2.0"}
+        record_of("pt", hits(9), train=2.0), hardware="a GPU", dropped_demonstrations=4, versions={"foreword": "0.2.0"}
     )
     summary = summary_of(zero, replace(pt, fingerprints={"task": "a", "prompt": "b"}))
     assert summary.hardware == "1 core; a GPU"
@@ -336,12 +342,14 @@ def test_what_differs_between_records_is_noted() -> None:
 
 
 def test_a_fingerprint_that_differs_is_not_shown_as_one() -> None:
-    first, second = made("a", hits(5)), replace(made("b", hits(5)), fingerprints={"task": "z"})
+    first, second = record_of("a", hits(5)), replace(record_of("b", hits(5)), fingerprints={"task": "z"})
     assert summary_of(first, second).fingerprints == {}
 
 
 def test_json_is_plain_and_whole() -> None:
-    summary = summary_of(made("zero", hits(10), same=True), *(made("pt", hits(150), s, train=60) for s in (0, 1)))
+    summary = summary_of(
+        record_of("zero", hits(10), same=True), *(record_of("pt", hits(150), s, train=60) for s in (0, 1))
+    )
     document = as_json(summary, "out/report.html")
     assert json.loads(json.dumps(document, allow_nan=False)) == document
     expected = {"method", "metric", "mean", "std", "ci95", "seeds", "trainable_parameters", "train_seconds", "prefix_tokens",
@@ -353,7 +361,7 @@ def test_json_is_plain_and_whole() -> None:
 
 
 def test_json_has_no_number_that_json_does_not_know() -> None:
-    summary = summary_of(made("zero", hits(10), same=True))
+    summary = summary_of(record_of("zero", hits(10), same=True))
     broken = replace(summary, rows=(replace(summary.rows[0], train_seconds=math.inf, ci95=(math.nan, 1.0)),))
     row = as_json(broken, "r")["rows"][0]
     assert row["train_seconds"] is None
@@ -369,7 +377,7 @@ def test_the_choice_is_the_best_or_shown_to_be_as_good_and_cheaper(
     methods: list[tuple[int, float, float]], runs: int
 ) -> None:
     records = [
-        made(f"m{n}", hits(right, 30), seed, train=train, each=each)
+        record_of(f"m{n}", hits(right, 30), seed, train=train, each=each)
         for n, (right, train, each) in enumerate(methods)
         for seed in range(runs)
     ]

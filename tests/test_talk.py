@@ -18,7 +18,7 @@ from foreword.engine import load_backbone
 from foreword.prompts import store
 
 
-def talked(monkeypatch: pytest.MonkeyPatch, text: str, *argv: object) -> entry.Told:
+def talked(monkeypatch: pytest.MonkeyPatch, text: str, *argv: object) -> entry.CommandResult:
     monkeypatch.setattr("sys.stdin", io.StringIO(text))
     return entry.foreword("chat", *argv)
 

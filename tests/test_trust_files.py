@@ -37,7 +37,7 @@ from foreword.util.errors import ForewordError, TrialFailedError, brief, visible
 from foreword.util.files import canonical
 from test_compare import run as run_of
 from test_record import TASK, spec
-from test_summary import hits, made
+from test_summary import hits, record_of
 
 # -- what stands where something is to be written ------------------------------------------------------------------------
 
@@ -364,7 +364,7 @@ def test_no_clock_decides_between_equals() -> None:
     def document(swapped: bool) -> dict[str, Any]:
         records = []
         for n, label in enumerate(("zero", "few", "icl", "pt")):
-            record = made(label, hits(150), same=True, each=0.01 * (n + 1))
+            record = record_of(label, hits(150), same=True, each=0.01 * (n + 1))
             slow = 0.05 - record.costs.seconds_per_answer if swapped else record.costs.seconds_per_answer
             records.append(replace(record, costs=replace(record.costs, seconds_per_answer=slow)))
         whole = as_json(summarise(records, lambda name: METRICS[name]), "r")

@@ -45,7 +45,7 @@ class Case:
         return {"target": self.target, "base": self.base, "file": self.file, "content": packed, "why": why}
 
 
-def kept() -> list[tuple[Case, str]]:
+def corpus_cases() -> list[tuple[Case, str]]:
     """The corpus: each input with how it once failed."""
     lines = CORPUS.read_text(encoding="utf-8").splitlines() if CORPUS.is_file() else []
     corpus = []

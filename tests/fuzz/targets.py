@@ -20,7 +20,7 @@ from foreword.engine import Row, load_backbone
 from foreword.metrics import scorers
 from foreword.prompts import store
 from foreword.prompts.methods import context
-from foreword.prompts.retrieve import Found
+from foreword.prompts.retrieve import RetrievedExample
 from foreword.results.record import Record
 from foreword.study.resolve import checked, described, form_of, row_of, shares_of, task_of, worded
 from foreword.train.loop import _resume
@@ -128,7 +128,7 @@ def label(text: str) -> None:
     run = Run(model="x", data="x")
     row = row_of(run, json.loads(text))
     row_of(run, (row.retriever and "icl:" + row.retriever) or "zero")
-    find = lambda example, count: [Found(EXAMPLE, 1.0)] * min(count, 3)  # noqa: E731
+    find = lambda example, count: [RetrievedExample(EXAMPLE, 1.0)] * min(count, 3)  # noqa: E731
     context(row, Template(), Example("c", {"input": "x"}, ("y",)), soft=2, fixed=[EXAMPLE], find=find)
 
 

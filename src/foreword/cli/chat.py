@@ -66,12 +66,12 @@ def chat(
 
 
 def _stored(prompt: str | None, store: Path | None) -> Any:
-    from foreword.registry import Registry, load_kept
+    from foreword.registry import Registry, load_stored_prompt
 
     if prompt is None:
         return None
     if store is None or Path(prompt).is_dir():
-        return load_kept(Path(prompt))
+        return load_stored_prompt(Path(prompt))
     registry = Registry(store)
     index, version = registry.resolve(prompt)
     return registry.load(index.name, version)

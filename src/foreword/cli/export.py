@@ -58,7 +58,7 @@ def export(
 
 def _source(prompt: str, at: Path | None, model: str) -> Source:
     from foreword.export import Source, read_array
-    from foreword.registry import Kept, Registry, load_kept
+    from foreword.registry import Registry, StoredPrompt, load_stored_prompt
     from foreword.util.errors import ForewordError
 
     path = Path(prompt)
@@ -66,13 +66,13 @@ def _source(prompt: str, at: Path | None, model: str) -> Source:
         if not model:
             raise ForewordError(f"{prompt} does not say which model it was tuned on; give --model NAME.")
         array = read_array(path, model=model)
-        return Source(path.stem, Kept(array.provenance, array), array, array.digest)
+        return Source(path.stem, StoredPrompt(array.provenance, array), array, array.digest)
     if model:
         raise ForewordError(
             f"--model is for .npy files, and {prompt} brings its model's name along; leave --model out."
         )
     if path.is_dir() or at is None:
-        stored, name = load_kept(path), path.name
+        stored, name = load_stored_prompt(path), path.name
     else:
         registry = Registry(at)
         index, version = registry.resolve(prompt)

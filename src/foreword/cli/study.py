@@ -15,8 +15,8 @@ from foreword.cli.talk import Bars, print_json, print_table, say
 
 if TYPE_CHECKING:
     from foreword.study.executors import Job
-    from foreword.study.grid import Given, Study
-    from foreword.study.stored import Kept
+    from foreword.study.grid import Overrides, Study
+    from foreword.study.stored import StoredStudy
 
 ALL, SHOW = "all", "show"
 
@@ -113,8 +113,8 @@ def _listed(text: str | None) -> list[str]:
     return [part.strip() for part in (text or "").split(",") if part.strip()]
 
 
-def _overrides(flags: dict[str, Any]) -> Given:
-    from foreword.study.grid import Given
+def _overrides(flags: dict[str, Any]) -> Overrides:
+    from foreword.study.grid import Overrides
     from foreword.util.errors import ForewordError
 
     seeds = _listed(flags["seeds"])
@@ -123,7 +123,7 @@ def _overrides(flags: dict[str, Any]) -> Given:
         raise ForewordError(f"--seeds holds '{wrong[0]}', but must be whole numbers with commas, such as 0,1,2.")
     models = [flags["model"]] if flags["model"] else _listed(flags["models"])
     run = {name: flags[name] for name in ("limit", "data_dir") if flags[name] is not None}
-    return Given(tuple(models), tuple(map(int, seeds)), tuple(_listed(flags["tasks"])), run)
+    return Overrides(tuple(models), tuple(map(int, seeds)), tuple(_listed(flags["tasks"])), run)
 
 
 def _job(flags: dict[str, Any], scale: str) -> Job:
@@ -139,7 +139,7 @@ def _job(flags: dict[str, Any], scale: str) -> Job:
     )
 
 
-def _laid(names: list[str], scale: str, overrides: Given, only: list[str]) -> list[Study]:
+def _laid(names: list[str], scale: str, overrides: Overrides, only: list[str]) -> list[Study]:
     """All studies, laid out before the first runs, so that what is refused is refused at once. `all`: those that have the scale."""
     from foreword.study import preset as presets
     from foreword.study.grid import lay_out
@@ -227,7 +227,7 @@ def _show(out: Path, name: str, only: list[str], as_json: bool) -> None:
     _failures(there)
 
 
-def _failures(there: Kept) -> None:
+def _failures(there: StoredStudy) -> None:
     from foreword.study.running import title
 
     failed = [cell for cell in there.cells if cell.state == "failed"]

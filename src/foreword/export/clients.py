@@ -71,7 +71,7 @@ def body(model, vectors, max_tokens=64):
     }
 
 
-def said(answer):
+def text_of(answer):
     """What was generated."""
     return answer["choices"][0]["text"]
 
@@ -90,7 +90,7 @@ def body(model, vectors, max_tokens=64):
     }
 
 
-def said(answer):
+def text_of(answer):
     """What was generated."""
     return answer["text"]
 
@@ -119,7 +119,7 @@ def main():
         {"Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request) as answer:
-        print(read(said(json.load(answer))))
+        print(read(text_of(json.load(answer))))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from foreword.data.template import Template
 from foreword.export.clients import client_files
 from foreword.prompts import store
 from foreword.prompts.soft_prompt import SoftPrompt
-from foreword.registry import Kept
+from foreword.registry import StoredPrompt
 from foreword.util.errors import ForewordError, unknown
 from foreword.util.files import whole_folder
 
@@ -26,7 +26,7 @@ class Source:
     """What is exported. name: for people, such as `dart@2`. salt: of the contents, for caches."""
 
     name: str
-    stored: Kept
+    stored: StoredPrompt
     prompt: SoftPrompt
     salt: str
 

@@ -17,7 +17,7 @@ from foreword.monitor.observations import Observation, is_log, of_prompt, read_l
 from foreword.monitor.profile import Profile, drawn_of, profile_of, read_profile
 from foreword.monitor.shift import FEWEST
 from foreword.monitor.windows import Reference, reference_of
-from foreword.registry import Kept, Registry, load_kept
+from foreword.registry import Registry, StoredPrompt, load_stored_prompt
 from foreword.util.errors import ForewordError
 
 
@@ -38,7 +38,7 @@ class Against:
     what: str
     values: Reference
     vectors: str = ""
-    stored: Kept | None = None
+    stored: StoredPrompt | None = None
     name: str = ""
     answers: bool = False
 
@@ -64,11 +64,11 @@ def against(source: str, *, store: Path | None = None, encoder: Encoder | None =
 
 
 def of_folder(
-    folder: Path, what: str, encoder: Encoder | None = None, *, stored: Kept | None = None, name: str = ""
+    folder: Path, what: str, encoder: Encoder | None = None, *, stored: StoredPrompt | None = None, name: str = ""
 ) -> Against:
     """What a prompt's folder says: its profile, or the demonstrations that it keeps. what: the prompt in words. stored: its contents, where
     they are read already. Raises ForewordError where it keeps neither."""
-    stored = stored or load_kept(folder)
+    stored = stored or load_stored_prompt(folder)
     reads_texts = encoder is not None and encoder.texts
     profile = None if reads_texts else read_profile(folder)
     if profile is None and len(stored.pool) < FEWEST:
@@ -98,7 +98,7 @@ def _of_examples(
     reference_examples: Sequence[Example],
     what: str,
     encoder: Encoder | None,
-    stored: Kept | None = None,
+    stored: StoredPrompt | None = None,
     name: str = "",
 ) -> Against:
     if len(reference_examples) < FEWEST:

@@ -19,7 +19,7 @@ from foreword.metrics.own import as_metric, rehearse
 from foreword.prompts.context import Demonstration
 from foreword.prompts.inits import Init, InitSource
 from foreword.prompts.methods import DEMONSTRATIONS, Method, context
-from foreword.prompts.retrieve import Found, Kind, Pool
+from foreword.prompts.retrieve import Kind, Pool, RetrievedExample
 from foreword.train.trainables import TRAINABLES
 
 TEXTS = ("the cat sat", "a dog ran", "the cat ran", "birds sing", "a bird sat", "dogs bark", "the sun", "rain falls")
@@ -121,8 +121,8 @@ def method(row: Method) -> None:
     _must(row.trains or not row.soft, "a soft prompt is trained, and no trainable is named")
     pool = [Example(f"e{place}", {"input": text}, ("yes",)) for place, text in enumerate(TEXTS)]
 
-    def find(example: Example, k: int) -> list[Found]:
-        return [Found(other, None) for other in pool if other.id != example.id][:k]
+    def find(example: Example, k: int) -> list[RetrievedExample]:
+        return [RetrievedExample(other, None) for other in pool if other.id != example.id][:k]
 
     for example in pool:
         segments = context(row, Template(instruction="Say."), example, soft=4, fixed=pool, find=find).segments

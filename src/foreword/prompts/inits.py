@@ -29,8 +29,6 @@ class InitSource:
     prompt: SoftPrompt | None = None
 
 
-Given = InitSource  # the name of earlier versions
-
 Init = Callable[[Backbone, int, Random, InitSource], Tensor]
 
 

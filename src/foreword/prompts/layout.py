@@ -15,7 +15,7 @@ from foreword.engine import Backbone, Row
 from foreword.prompts.chat import Chat
 from foreword.prompts.context import Context, Demonstration, Fitted, TokenizedContext, TooLongError, in_a_row
 from foreword.prompts.methods import Method, context
-from foreword.prompts.retrieve import Found
+from foreword.prompts.retrieve import RetrievedExample
 from foreword.util.errors import ForewordError
 from foreword.util.text import Text, plain
 
@@ -53,7 +53,7 @@ class Layout:
         soft: int,
         reserve: int,
         fixed: Sequence[Example] = (),
-        retrieved: Mapping[str, list[Found]] | None = None,
+        retrieved: Mapping[str, list[RetrievedExample]] | None = None,
         append: bool = False,
         inside: bool = False,
         calibrated: bool = False,

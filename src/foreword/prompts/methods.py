@@ -9,7 +9,7 @@ from typing import Any
 from foreword.data.examples import Example
 from foreword.data.template import Template
 from foreword.prompts.context import Context, Demonstration, Instruction, Segment, Vectors
-from foreword.prompts.retrieve import Found, seeded
+from foreword.prompts.retrieve import RetrievedExample, seeded
 from foreword.util.errors import ForewordError, unknown
 from foreword.util.plugins import Plugin, Shelf
 
@@ -163,7 +163,7 @@ def context(
     *,
     soft: int = 0,
     fixed: Sequence[Example] = (),
-    find: Callable[[Example, int], list[Found]] | None = None,
+    find: Callable[[Example, int], list[RetrievedExample]] | None = None,
 ) -> Context:
     """What this method puts before this example. soft: the soft prompt's length. fixed: the trial's fixed demonstrations.
     find: the retriever's verb."""

@@ -14,7 +14,17 @@ from foreword.data.readers import read_rows
 from foreword.data.template import Template
 from foreword.prompts.methods import parse
 from foreword.prompts.retrieve import RETRIEVERS
-from foreword.registry.kept import FREE, POOL, Use, digests_of, load_kept, read_use, words_only, write_pool, write_use
+from foreword.registry.stored_prompt import (
+    FREE,
+    POOL,
+    Use,
+    digests_of,
+    load_stored_prompt,
+    read_use,
+    words_only,
+    write_pool,
+    write_use,
+)
 from foreword.util.errors import ForewordError
 
 
@@ -50,7 +60,7 @@ def writer(new: NewVersion) -> Callable[[Path], None]:
         )
     source = new.folder
     digests_of(source)
-    stored = load_kept(source)
+    stored = load_stored_prompt(source)
     pool = _pool(new, stored.template(Template()))
     if pool and stored.method.demonstrations == "none":
         raise ForewordError(

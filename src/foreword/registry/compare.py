@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-from foreword.registry.kept import Kept
+from foreword.registry.stored_prompt import StoredPrompt
 
 
-def described(stored: Kept) -> dict[str, Any]:
+def described(stored: StoredPrompt) -> dict[str, Any]:
     """What a version keeps, as plain values."""
     prompt = stored.prompt
     values = stored.provenance.as_dict() | {
@@ -24,7 +24,7 @@ def described(stored: Kept) -> dict[str, Any]:
     return values
 
 
-def difference(first: Kept, second: Kept) -> dict[str, Any]:
+def difference(first: StoredPrompt, second: StoredPrompt) -> dict[str, Any]:
     """settings: for each dotted name that differs, both values. numbers: of the soft prompts, where both have one of the same shape, the
     root mean square of the difference as a part of the first's, and the cosine of their angle. demonstrations: how many each has alone, and
     both."""
@@ -41,7 +41,7 @@ def difference(first: Kept, second: Kept) -> dict[str, Any]:
     }
 
 
-def _numbers(first: Kept, second: Kept) -> dict[str, float] | None:
+def _numbers(first: StoredPrompt, second: StoredPrompt) -> dict[str, float] | None:
     if first.prompt is None or second.prompt is None or first.prompt.values.shape != second.prompt.values.shape:
         return None
     a, b = first.prompt.values.double().flatten(), second.prompt.values.double().flatten()

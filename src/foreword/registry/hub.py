@@ -15,9 +15,9 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import RevisionNotFoundError
 
 from foreword.registry.index import Version
-from foreword.registry.kept import ENDINGS
 from foreword.registry.names import checked_alias, checked_name
 from foreword.registry.registry import Registry
+from foreword.registry.stored_prompt import ENDINGS
 from foreword.util.errors import ForewordError
 
 SCHEME = "hf://"

@@ -16,8 +16,8 @@ from filelock import FileLock, Timeout
 
 from foreword.prompts.store import CERTIFICATE
 from foreword.registry.index import Index, Version
-from foreword.registry.kept import FREE, Kept, digest_of, digests_of, load_kept, read_use
 from foreword.registry.names import checked_alias, checked_name, parse_reference
+from foreword.registry.stored_prompt import FREE, StoredPrompt, digest_of, digests_of, load_stored_prompt, read_use
 from foreword.util.errors import ForewordError, nearest
 from foreword.util.files import read_json, tidy, whole_folder
 
@@ -72,7 +72,7 @@ class Registry:
         """Where a version's files lie."""
         return self.folder / name / VERSIONS / version.digest
 
-    def load(self, name: str, version: Version) -> Kept:
+    def load(self, name: str, version: Version) -> StoredPrompt:
         """A version, each file checked against its digest in the index. Raises ForewordError where a byte is another."""
         folder = self.place(name, version)
         if not folder.is_dir():
@@ -89,7 +89,7 @@ class Registry:
                 f"The files of {name}@{version.number} in {folder} are not those that were added (changed: {', '.join(changed)}); restore "
                 "them from a copy."
             )
-        return load_kept(folder)
+        return load_stored_prompt(folder)
 
     def summary(self, name: str, version: Version) -> dict[str, Any]:
         """What a list says of a version, by its certificate; its other files are not read."""
@@ -133,7 +133,7 @@ class Registry:
             with whole_folder(incoming) as part:
                 write(part)
                 files = digests_of(part)
-                load_kept(part).refuse_unusable()
+                load_stored_prompt(part).refuse_unusable()
             try:
                 digest = digest_of(files)
                 version = index.by_digest(digest)

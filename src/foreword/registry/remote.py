@@ -13,9 +13,9 @@ from typing import Any
 from fsspec.core import url_to_fs
 
 from foreword.registry.index import FILE, Index, Version
-from foreword.registry.kept import digests_of
 from foreword.registry.names import parse_reference
 from foreword.registry.registry import VERSIONS, Registry
+from foreword.registry.stored_prompt import digests_of
 from foreword.util.errors import ForewordError
 
 

@@ -15,7 +15,7 @@ from foreword.data.readers import Rows, read_rows
 from foreword.engine import Backbone
 from foreword.infer.predict import predict
 from foreword.metrics import metric as metric_of
-from foreword.registry import Kept, Registry, Version
+from foreword.registry import Registry, StoredPrompt, Version
 from foreword.results.stats import Difference, difference, samples, units_needed
 from foreword.serve.shelf import Served, Shelf, demonstrated
 from foreword.serve.views import Views
@@ -104,7 +104,7 @@ class Gate:
             )
 
 
-def sides(gate: Gate) -> tuple[str, tuple[Version, Kept], tuple[Version, Kept]]:
+def sides(gate: Gate) -> tuple[str, tuple[Version, StoredPrompt], tuple[Version, StoredPrompt]]:
     """The name, the new version and the one that the alias points to. Raises ForewordError where they are one, or there is no alias."""
     registry = Registry(gate.store)
     index, candidate = registry.resolve(gate.candidate)

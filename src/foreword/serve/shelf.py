@@ -16,7 +16,7 @@ from foreword.infer.choosing import choice_ids
 from foreword.prompts.layout import Layout
 from foreword.prompts.retrieve import Encode, Retriever, fixed, make, sentence_encoder
 from foreword.prompts.retrieve.pool import Vectors
-from foreword.registry import Kept, Registry, Version
+from foreword.registry import Registry, StoredPrompt, Version
 from foreword.serve.views import Views
 from foreword.study.boundary import bounded
 from foreword.util.errors import ForewordError
@@ -56,7 +56,7 @@ class Served:
     name: str
     chat: bool
     version: Version | None = None
-    stored: Kept | None = None
+    stored: StoredPrompt | None = None
     prefix: Prefix | None = None
     template: Template | None = None
     layout: Layout | None = None
@@ -87,7 +87,7 @@ class Shelf:
         self.views, self.registry, self.base = views, registry, base
         self._base = {chat: Served(base, chat) for chat in (False, True)}
         self._loaded: OrderedDict[tuple[str, str], Served] = OrderedDict()
-        self._fetched: dict[tuple[str, str], tuple[Kept, Retriever | None]] = {}
+        self._fetched: dict[tuple[str, str], tuple[StoredPrompt, Retriever | None]] = {}
         self._unloaded: set[tuple[str, str]] = set()
         self._lock, self._fetching = threading.RLock(), threading.Lock()
 
@@ -178,7 +178,7 @@ class Shelf:
         return self.registry
 
     def served(
-        self, name: str, stored: Kept, version: Version | None = None, retriever: Retriever | None = None
+        self, name: str, stored: StoredPrompt, version: Version | None = None, retriever: Retriever | None = None
     ) -> Served:
         """What answers with a prompt, checked against the model. retriever: where it was made already. Raises ForewordError for a prompt of
         another model."""
@@ -202,7 +202,7 @@ class Shelf:
         retriever = retriever or self._indexed(stored, chat, self.views.laying)
         return Served(name, chat, version, stored, prefix, template, layout, retriever, tuple(choices))
 
-    def _checked(self, stored: Kept) -> bool:
+    def _checked(self, stored: StoredPrompt) -> bool:
         """Whether a prompt is spoken to through a chat template. Raises ForewordError where it does not fit the model."""
         stored.refuse_unusable()
         chat = self._speaks(stored)
@@ -213,7 +213,7 @@ class Shelf:
             self._same_kind(stored, model)
         return chat
 
-    def _speaks(self, stored: Kept) -> bool:
+    def _speaks(self, stored: StoredPrompt) -> bool:
         """Whether a prompt is spoken to through the model's chat template: as it was tuned, else where there is one."""
         tuned = stored.prompt is not None and stored.provenance.fingerprint
         chat = bool(stored.provenance.chat) if tuned else self.views.chats
@@ -224,13 +224,13 @@ class Shelf:
         return chat
 
     @staticmethod
-    def _same_kind(stored: Kept, model: Backbone) -> None:
+    def _same_kind(stored: StoredPrompt, model: Backbone) -> None:
         if stored.provenance.kind != model.kind:
             raise ForewordError(
                 f"This prompt was made for a {stored.provenance.kind} model, and {model.name} is {model.kind}."
             )
 
-    def _indexed(self, stored: Kept, chat: bool, view: Callable[[bool], Backbone]) -> Retriever | None:
+    def _indexed(self, stored: StoredPrompt, chat: bool, view: Callable[[bool], Backbone]) -> Retriever | None:
         """A retriever over what a prompt may show, if it retrieves. view: what texts are indexed with here; inputs are compared in the
         thread that lays out."""
         if stored.method.demonstrations != "retrieved":
@@ -263,7 +263,7 @@ def question_of(served: Served, example: Example) -> str:
     return plain(served.template.question_runs(example))
 
 
-def _worded(stored: Kept, model: Backbone) -> Template:
+def _worded(stored: StoredPrompt, model: Backbone) -> Template:
     """The wording of a prompt; where it does not say one, the one that this kind of model gets, as `foreword generate` has it."""
     template = stored.template(Template())
     if stored.prompt is not None and {"question", "answer"} & set(stored.provenance.template):

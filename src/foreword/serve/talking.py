@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 from foreword.engine import Backbone
 from foreword.prompts.context import Demonstration
-from foreword.registry import Kept
+from foreword.registry import StoredPrompt
 from foreword.serve.answering import Call
 from foreword.serve.engine import Engine
 from foreword.serve.protocol import ChatRequest, read
@@ -25,7 +25,7 @@ class Talk:
     def __init__(
         self,
         backbone: Backbone,
-        stored: Kept | None,
+        stored: StoredPrompt | None,
         *,
         system: str = "",
         longest: int | None = None,

@@ -29,7 +29,7 @@ from foreword.util.files import held, remove_empty, tidy, writable_folder, write
 from foreword.util.locks import taken
 from foreword.util.progress import Progress, silent
 
-Told = Callable[[Trial, bool], None]
+OnTrial = Callable[[Trial, bool], None]
 Noted = Callable[[str], None]
 
 
@@ -46,7 +46,7 @@ class Outcome:
 
 
 def carry_out(
-    plan: Plan, *, on_trial: Told = lambda trial, there: None, noted: Noted = lambda sentence: None
+    plan: Plan, *, on_trial: OnTrial = lambda trial, there: None, noted: Noted = lambda sentence: None
 ) -> Outcome:
     """Run the missing trials, then write report.html and compare.json. on_trial: called for each trial, with whether it was
     finished before. noted: gets a sentence on what a user would not expect.

@@ -64,7 +64,7 @@ def spec_of(values: Mapping[str, Any]) -> CellSpec:
 
 
 @dataclass(frozen=True)
-class Given:
+class Overrides:
     """What a user sets beside the preset. models: in the place of the scale's, in their order. run: settings of every run that win."""
 
     models: tuple[str, ...] = ()
@@ -82,10 +82,10 @@ class Study:
     cells: tuple[CellSpec, ...]
 
 
-def lay_out(preset: Preset, scale: str, overrides: Given | None = None, only: Sequence[str] = ()) -> Study:
+def lay_out(preset: Preset, scale: str, overrides: Overrides | None = None, only: Sequence[str] = ()) -> Study:
     """The cells of a preset. only: the questions that are to be answered, of the preset's own. Raises ForewordError for an unknown scale,
     task or question, and for a preset that contradicts itself."""
-    overrides = overrides or Given()
+    overrides = overrides or Overrides()
     for question in only:
         if question not in preset.questions:
             raise unknown(f"question of {preset.name}", question, preset.questions)
@@ -100,7 +100,7 @@ def lay_out(preset: Preset, scale: str, overrides: Given | None = None, only: Se
             cells |= {cell.id: cell for cell in _cells(preset, merged, filled, overrides, cells)}
     if not cells:
         raise ForewordError(f"The study {preset.name} has no cell at the scale {scale}; give other models or tasks.")
-    if overrides == Given(run=overrides.run):
+    if overrides == Overrides(run=overrides.run):
         _refuse_empty(preset, scale, cells.values())
     return Study(preset, scale, tuple(cells.values()))
 
@@ -115,7 +115,7 @@ def _refuse_empty(preset: Preset, scale: str, cells: Collection[CellSpec]) -> No
             )
 
 
-def _filled(preset: Preset, scale: Scale, overrides: Given) -> Scale:
+def _filled(preset: Preset, scale: Scale, overrides: Overrides) -> Scale:
     models = scale.models
     if overrides.models:
         twice = [model for place, model in enumerate(overrides.models) if model in overrides.models[:place]]
@@ -127,7 +127,7 @@ def _filled(preset: Preset, scale: Scale, overrides: Given) -> Scale:
     return scale.model_copy(update={"models": models, "seeds": list(overrides.seeds) or scale.seeds})
 
 
-def _chosen(preset: Preset, scale: Scale, overrides: Given) -> list[str]:
+def _chosen(preset: Preset, scale: Scale, overrides: Overrides) -> list[str]:
     """The tasks that are scored, by the paper's names: all of the scale, or those that the user names."""
     names = {*scale.tasks, *scale.tasks.values()}
     other = next((name for name in overrides.tasks if name not in names), None)
@@ -145,7 +145,7 @@ def _at_scale(part: Part, scale: Scale) -> Part | None:
 
 
 def _cells(
-    preset: Preset, part: Part, scale: Scale, overrides: Given, before: Mapping[str, CellSpec]
+    preset: Preset, part: Part, scale: Scale, overrides: Overrides, before: Mapping[str, CellSpec]
 ) -> Iterator[CellSpec]:
     models = part.models or [name for name in scale.models if "@" not in name]
     chosen = _chosen(preset, scale, overrides)
@@ -189,7 +189,7 @@ def _variant(model: str, variant: str, values: Mapping[str, int | str], scale: S
 
 
 def _run(
-    part: Part, scale: Scale, overrides: Given, model: str, task: str, values: Mapping[str, int | str]
+    part: Part, scale: Scale, overrides: Overrides, model: str, task: str, values: Mapping[str, int | str]
 ) -> dict[str, Any]:
     """The settings of a run, each later one winning: the scale's, the task's, the part's, the axes', the user's. task: the paper's name.
     A task without labels has other words to start from where its own settings say so, also where the axis says labels."""
@@ -232,7 +232,7 @@ def _gated(part: Part, cells: Sequence[CellSpec], method: str) -> Iterator[CellS
         yield replace(ipt, id=id_, unit=id_, at=at, paper=paper, gates=(pt.id, ipt.id))
 
 
-def _seeds(part: Part, scale: Scale, overrides: Given) -> list[int]:
+def _seeds(part: Part, scale: Scale, overrides: Overrides) -> list[int]:
     if overrides.seeds:
         return list(overrides.seeds)
     return list(range(part.seeds)) if part.seeds else list(scale.seeds)

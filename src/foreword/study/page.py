@@ -8,12 +8,12 @@ from pathlib import Path
 from foreword.report.study import StudyPage, write_study
 from foreword.study import stored
 from foreword.study.questions import answers
-from foreword.study.stored import Kept
+from foreword.study.stored import StoredStudy
 
 PAGE = "report.html"
 
 
-def page_of(there: Kept) -> StudyPage:
+def page_of(there: StoredStudy) -> StudyPage:
     """Everything that the page of one study says."""
     preset = there.preset
     dates = [there.folder.ended_at(cell.id) for cell in there.cells if cell.state == "done"]

@@ -49,7 +49,7 @@ from foreword.util.progress import Progress, silent
 
 
 @dataclass(frozen=True)
-class Made:
+class FittedPrompt:
     """A prompt that was fitted. dev: its best dev score (loss in nats an answer token, or the metric's negative)."""
 
     prompt: str
@@ -81,7 +81,7 @@ class Made:
         )
 
 
-def tune_one(run: Run, *, progress: Progress = silent, backbone: Backbone | None = None) -> Made:
+def tune_one(run: Run, *, progress: Progress = silent, backbone: Backbone | None = None) -> FittedPrompt:
     """Fit the soft prompt that the run describes (its first method and seed) and write it to run.out. A killed run goes on from
     its last checkpoint. Raises ForewordError for a method without a soft prompt, or when run.out holds something else."""
     out = Path(run.out)
@@ -109,7 +109,7 @@ def tune_one(run: Run, *, progress: Progress = silent, backbone: Backbone | None
             shutil.rmtree(work, ignore_errors=True)
         finally:
             remove_empty(work / "work", work)
-    return Made(
+    return FittedPrompt(
         prompt=str(out),
         backbone=planned.backbone.name,
         task=planned.task.name,

@@ -130,7 +130,7 @@ def keep(out: Path, study: Study, command: str) -> None:
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredStudy:
     """A study as its folder has it."""
 
     out: Path
@@ -173,7 +173,7 @@ def read_specs(out: Path, name: str) -> tuple[dict[str, Any], tuple[CellSpec, ..
         ) from error
 
 
-def read(out: Path, name: str) -> Kept:
+def read(out: Path, name: str) -> StoredStudy:
     """A study with the records of its cells, whatever is done of it; no model is loaded. Raises ForewordError where there is none."""
     document, specs = read_specs(out, name)
     folder = Folder(out)
@@ -182,10 +182,10 @@ def read(out: Path, name: str) -> Kept:
     cells = [_cell(folder, spec, claimed) for spec in specs]
     records = iter(shared_out([cell.record for cell in cells if cell.record is not None]))
     cells = [cell if cell.record is None else replace(cell, record=next(records)) for cell in cells]
-    return Kept(out, preset, document["scale"], document["command"], specs, tuple(cells))
+    return StoredStudy(out, preset, document["scale"], document["command"], specs, tuple(cells))
 
 
-def as_json(stored: Kept) -> dict[str, Any]:
+def as_json(stored: StoredStudy) -> dict[str, Any]:
     """A study as plain values: its cells with their scores, and how many have ended."""
     return {
         "study": stored.preset.name,

@@ -24,7 +24,7 @@ from foreword.metrics.scores import Scores, scores_of
 from foreword.prompts import store
 from foreword.prompts.inits import InitSource, vocab
 from foreword.prompts.layout import Laid, Layout
-from foreword.prompts.retrieve import Found, fixed, make
+from foreword.prompts.retrieve import RetrievedExample, fixed, make
 from foreword.prompts.soft_prompt import Provenance, SoftPrompt, profile_digest, worked_digest
 from foreword.results.record import Answer, Costs, DemonstrationRef, Record
 from foreword.study.positions import FORWARD, answering, parted
@@ -150,7 +150,7 @@ class Trial:
         """How this trial words its examples, demonstrations found for every example it will need."""
         row, task, spec = self.spec.method, self.task, self.spec
         shown = fixed(task.train, row.k, spec.seed) if row.demonstrations == "fixed" else []
-        retrieved: dict[str, list[Found]] | None = None
+        retrieved: dict[str, list[RetrievedExample]] | None = None
         if row.demonstrations == "retrieved":
             needed = list(task.split(spec.split))
             if row.trains and spec.tuning.max_steps > 0:

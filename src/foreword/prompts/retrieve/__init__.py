@@ -11,17 +11,17 @@ from types import ModuleType
 from typing import Any
 
 from foreword.data.examples import Example
-from foreword.prompts.retrieve.pool import Encode, Found, Kind, Pool, Ranked, Retriever, at_least_one, by_id
+from foreword.prompts.retrieve.pool import Encode, Kind, Pool, Ranked, RetrievedExample, Retriever, at_least_one, by_id
 from foreword.prompts.retrieve.vectors import sentence_encoder
 from foreword.util.plugins import Plugin, Shelf, own_items
 
 __all__ = [
     "RETRIEVERS",
     "Encode",
-    "Found",
     "Kind",
     "Pool",
     "Ranked",
+    "RetrievedExample",
     "Retriever",
     "fixed",
     "make",

@@ -20,7 +20,7 @@ Rank: TypeAlias = Callable[[Sequence[Example], Sequence[Sequence[int]], int], li
 
 
 @dataclass(frozen=True)
-class Found:
+class RetrievedExample:
     """A training example to show.
 
     similarity: on the retriever's own scale (BM25 score as a part of the question's own, cosine); None where nothing is compared.
@@ -37,10 +37,10 @@ class Retriever(Protocol):
     def name(self) -> str:
         """Its name on the shelf."""
 
-    def find(self, example: Example, k: int) -> list[Found]:
+    def find(self, example: Example, k: int) -> list[RetrievedExample]:
         """The k training examples to show before `example`. Raises ForewordError where k < 1."""
 
-    def find_all(self, examples: Sequence[Example], k: int) -> list[list[Found]]:
+    def find_all(self, examples: Sequence[Example], k: int) -> list[list[RetrievedExample]]:
         """For each example what `find` gives for it alone, in fewer passes."""
 
 
@@ -117,17 +117,17 @@ class Ranked:
     pool: Pool
     rank: Rank
 
-    def find(self, example: Example, k: int) -> list[Found]:
+    def find(self, example: Example, k: int) -> list[RetrievedExample]:
         """See Retriever."""
         return self.find_all([example], k)[0]
 
-    def find_all(self, examples: Sequence[Example], k: int) -> list[list[Found]]:
+    def find_all(self, examples: Sequence[Example], k: int) -> list[list[RetrievedExample]]:
         """See Retriever."""
         at_least_one(k)
         barred = [self.pool.barred(example) for example in examples]
         rankings = self.rank(examples, barred, k)
         return [
-            [Found(self.pool.shown(number, example), similarity) for number, similarity in reversed(ranking)]
+            [RetrievedExample(self.pool.shown(number, example), similarity) for number, similarity in reversed(ranking)]
             for example, ranking in zip(examples, rankings, strict=True)
         ]
 

@@ -30,7 +30,7 @@ MOST = 2**31  # bytes of a folder
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredPrompt:
     """A prompt with all that it needs to be used. prompt: None where there is no soft prompt. pool: what it
     demonstrates, or draws from. choices: what it chooses between, none for free text. max_new_tokens: of an answer,
     None where it does not say."""
@@ -83,7 +83,7 @@ class Use:
     encoder: str = ""
 
 
-def load_kept(folder: Path) -> Kept:
+def load_stored_prompt(folder: Path) -> StoredPrompt:
     """Read a version's folder, or one that `foreword tune` or PEFT wrote. Raises ForewordError where it is damaged."""
     if (folder / store.CONFIG).is_file() or not (folder / USE).is_file():
         prompt: SoftPrompt | None = store.load(folder)
@@ -96,7 +96,7 @@ def load_kept(folder: Path) -> Kept:
     choices = use.choices or settings.get("choices") or []
     longest = use.max_new_tokens or settings.get("max_new_tokens")
     pool = next((read_pool(folder / name) for name in (POOL, WORKED) if (folder / name).is_file()), ())
-    return Kept(
+    return StoredPrompt(
         provenance,
         prompt,
         pool,
