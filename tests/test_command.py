@@ -29,6 +29,10 @@ RUNS = [
         choices=["1", "2"],
         tuning=Tuning(max_steps=7, learning_rate=0.05, init="text", init_text="a 'b' c"),
     ),
+    Run(model="x", task="mini-dart", max_new_tokens=64),  # the default, which is raised where nobody says it
+    Run(model="x", task="mini-dart", stop="none", instruction="None"),
+    Run(model="x", task="mini-dart", stop="[1]", answer="[{target}]"),
+    Run(model="x", task="mini-dart", stop=["a", "b"]),
 ]
 
 
@@ -36,7 +40,9 @@ RUNS = [
 def test_the_command_is_the_run(run: Run) -> None:
     verb, *words = shlex.split(command(run))[0:1] + shlex.split(command(run))[2:]
     assert verb == "foreword" and command(run).startswith("foreword compare ")
-    assert load(None, words) == run
+    again = load(None, words)
+    assert again == run
+    assert ("max_new_tokens" in again.model_fields_set) == ("max_new_tokens" in run.model_fields_set)
 
 
 def test_the_next_command_takes_the_prompt_that_was_best_on_dev(tmp_path: Path) -> None:

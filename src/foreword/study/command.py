@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import date
 from typing import Any
 
 from foreword.config.run import Run
+from foreword.config.settings import fields_of, kinds_of
 from foreword.data.task import Task
 from foreword.results.record import Record
 from foreword.results.rows import Invocation
@@ -29,10 +30,12 @@ def invocation(run: Run, task: Task, records: Sequence[Record], method: str) -> 
 
 
 def command(run: Run) -> str:
-    """The comparison as one line: every setting that is not the default, as `key=value`."""
-    return " ".join(
-        ["foreword compare", *(shlex.quote(part) for part in _settings("", run.model_dump(exclude_defaults=True)))]
-    )
+    """The comparison as one line: every setting that is not the default, as `key=value`; the room for an answer also where it is, for it
+    is raised where nobody says it."""
+    values = run.model_dump(exclude_defaults=True)
+    if "max_new_tokens" in run.model_fields_set:
+        values["max_new_tokens"] = run.max_new_tokens
+    return " ".join(["foreword compare", *(shlex.quote(part) for part in _settings("", values))])
 
 
 def next_command(run: Run, records: Sequence[Record], method: str) -> str:
@@ -62,23 +65,25 @@ def _lowest_dev(record: Record) -> float:
 
 def _settings(prefix: str, values: Mapping[str, Any]) -> list[str]:
     parts: list[str] = []
+    fields = dict(fields_of(Run))
     for key, value in values.items():
         if isinstance(value, Mapping):
             parts += _settings(f"{prefix}{key}.", value)
         else:
-            parts.append(f"{prefix}{key}={_text(value)}")
+            parts.append(f"{prefix}{key}={_text(value, kinds_of(fields[prefix + key].annotation))}")
     return parts
 
 
-def _text(value: Any) -> str:
-    """A value as an override is written: bare where it can be, else as in TOML."""
+def _text(value: Any, kinds: Set[Any]) -> str:
+    """A value as an override is written: bare where it can be, else as in TOML. kinds: that its setting may be, so that no text is read
+    as a list or as `none`, and no list as a text."""
     if isinstance(value, list):
-        plain = all(
+        plain = str not in kinds and all(
             isinstance(part, int) or part.replace("-", "").replace("_", "").replace(":", "").isalnum() for part in value
         )
         return ",".join(map(str, value)) if plain else json.dumps(value, ensure_ascii=False)
     if isinstance(value, str) and (
-        value != value.strip() or not value.isprintable() or value[:1] in "\"'" or not value
+        value != value.strip() or not value.isprintable() or value[:1] in "\"'[" or value.lower() in ("", "none")
     ):
         return json.dumps(value, ensure_ascii=False)
     return str(value).lower() if isinstance(value, bool) else str(value)
