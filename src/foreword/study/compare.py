@@ -138,7 +138,7 @@ def conclude(
 def _failure(trial: Trial, cause: str, finished: Sequence[tuple[Trial, Record]]) -> Failure:
     others = [record for other, record in finished if other.spec.label == trial.spec.label]
     seed = trial.spec.seed if trial.spec.method.random() else None
-    return Failure(trial.spec.label, seed, cause, [record.scores[record.primary] for record in others])
+    return Failure(trial.spec.label, seed, cause, [record.scores[record.primary] for record in others], trial.spec.fold)
 
 
 def compare(run: Run, *, progress: Progress = silent, backbone: Backbone | None = None) -> Outcome:
