@@ -92,6 +92,26 @@ def test_records_of_a_study_tell_each_other_what_their_examples_share(model: Pat
     assert entry_of([again]).clusters == entry_of([second]).clusters < 150
 
 
+def test_a_cluster_column_that_is_named_later_counts(model: Path, tmp_path: Path) -> None:
+    """No key holds clusters, so that the records of before are taken: they are judged by what the study says today, and no file of them
+    changes."""
+    lines = [{"input": f"{row['input']} {n}", "target": "ba", "doc": f"d{n % 4}"} for n, row in enumerate(entry.rows(9))]
+    train, test = (entry.save_rows(tmp_path / f"{name}.jsonl", lines) for name in ("train", "test"))
+    path, out = tmp_path / "mine.toml", tmp_path / "out"
+    clusters, files = {}, []
+    for column in ("", "doc", "input"):
+        run_of = f'{{ dev = "{test}", test = "{test}", cluster_column = "{column}", max_new_tokens = 4, choices = ["ba", "lo"] }}'
+        smoke = f'[smoke]\nmodels = {{ m = "{model}" }}\ntasks = {{ a = "{train}" }}\nrun = {run_of}\n'
+        path.write_text(f'{HEAD}[[parts]]\nname = "grid"\nmethods = ["zero", "icl-1"]\n{smoke}', encoding="utf-8")
+        run(path, out)
+        cells = read(out, "mine").cells
+        assert [cell.cause for cell in cells] == ["", ""]
+        clusters[column] = [entry_of([cell]).clusters for cell in cells]
+        files.append(dates(out))
+    assert files[0] == files[1] == files[2], "the trials are the same"
+    assert clusters == {"": [0, 0], "doc": [4, 4], "input": [0, 0]}
+
+
 def dates(out: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in (out / "records").iterdir()}
 

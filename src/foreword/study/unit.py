@@ -18,7 +18,8 @@ from foreword.data.task import Task
 from foreword.engine import Backbone
 from foreword.engine.memory import out_of_memory
 from foreword.results.cells import Scored
-from foreword.results.record import ENGINE
+from foreword.results.clusters import renamed_in
+from foreword.results.record import ENGINE, Record
 from foreword.study import gate
 from foreword.study.composed import generated, prefixed, relabelled, together
 from foreword.study.grid import CellSpec
@@ -246,13 +247,20 @@ def _run(bench: Bench, folder: Folder, cells: Sequence[CellSpec], claim: Claim) 
 
 def _done(bench: Bench, folder: Folder, cell: CellSpec, trial: Trial, key: str = "") -> None:
     """A cell's record is there, under the trial's key or another."""
-    run, examples = cell.settings(), len(trial.task.split(trial.spec.split))
-    scored = scored_of(run, examples, len(bench._task(cell, cell.at.task).split(trial.spec.split)), trial.spec.split)
-    shape = _shape(trial.backbone)
-    folder.end(
-        cell.id,
-        State("done", key or trial.key, "", stamp(cell), examples, shape, None if scored is None else asdict(scored)),
+    key, run, answered = key or trial.key, cell.settings(), trial.task.split(trial.spec.split)
+    before = len(bench._task(cell, cell.at.task).split(trial.spec.split))
+    scored = scored_of(run, len(answered), before, trial.spec.split)
+    clusters = renamed_in(Record.read(folder.record_path(key)), answered)
+    state = State(
+        state="done",
+        key=key,
+        stamp=stamp(cell),
+        examples=len(answered),
+        shape=_shape(trial.backbone),
+        scored=None if scored is None else asdict(scored),
+        clusters=clusters,
     )
+    folder.end(cell.id, state)
 
 
 def scored_of(run: Run, examples: int, before: int, of: str = "test") -> Scored | None:
