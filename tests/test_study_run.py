@@ -140,6 +140,19 @@ def test_other_files_of_the_model_are_looked_at_and_known_by_their_contents(mode
     assert len(run(path, out)) == 2 and dates(out) == first, "the same model, for all that its files have another date"
 
 
+def test_another_metric_in_the_same_file_is_another_trial(model: Path, tmp_path: Path) -> None:
+    own, out = tmp_path / "mine.py", tmp_path / "out"
+    path = grid(model, tmp_path, '"zero"')
+    text = path.read_text(encoding="utf-8").replace("limit = 3", f'metrics = ["{own}:score"], limit = 3')
+    path.write_text(text, encoding="utf-8")
+    for value in (1.0, 0.25):
+        own.write_text(f"def score(output, references):\n    return {value}\n", encoding="utf-8")
+        assert len(run(path, out)) == 2
+        cells = read(out, "mine").cells
+        assert not any(cell.cause for cell in cells), cells[0].cause
+        assert [list(cell.record.scores.values()) for cell in cells if cell.record] == [[100 * value]] * 2
+
+
 def test_a_cell_that_fails_leaves_the_others(model: Path, tmp_path: Path) -> None:
     absent, out = tmp_path / "absent", tmp_path / "out"
     path = save(tmp_path, '[[parts]]\nname = "grid"\nmethods = ["icl-1"]\n', f'{{ m = "{model}", n = "{absent}" }}')

@@ -17,6 +17,8 @@ from foreword.config.run import Run
 from foreword.data.task import Task
 from foreword.engine import Backbone
 from foreword.engine.memory import out_of_memory
+from foreword.metrics import named
+from foreword.metrics.own import file_of
 from foreword.results.cells import Scored
 from foreword.results.clusters import renamed_in
 from foreword.results.record import ENGINE, Record
@@ -119,6 +121,8 @@ class Bench:
         key = canonical([run.model_dump(exclude={"model", "methods", "seeds", "tuning"}), cell.generated])
 
         def load() -> Task:
+            for metric in run.metrics:
+                named(metric)
             task = task_of(run)
             return generated(task) if cell.generated else task
 
@@ -170,9 +174,10 @@ def stamp(cell: CellSpec) -> str:
     """A digest of the files that model and data are read from, by name, size and date: where it is another than before, a finished cell
     is looked at again, and known by the contents of model and task."""
     run, tasks = cell.settings(), (cell.at.task, *cell.train_on)
-    named = [run.model, run.target_tokenizer, run.dev, run.test, run.encoder, run.tuning.init_prompt]
-    named += [name for name in tasks if "data" in settings_of_task(name)]
-    places = [Path(name) for name in named if name and stands(name)]
+    paths = [run.model, run.target_tokenizer, run.dev, run.test, run.encoder, run.tuning.init_prompt]
+    paths += [name for name in tasks if "data" in settings_of_task(name)]
+    paths += [str(file) for name in run.metrics if (file := file_of(name)) is not None]
+    places = [Path(name) for name in paths if name and stands(name)]
     for name in tasks:
         if "task" in settings_of_task(name) and hasattr(module(name), "PLACE"):
             folder = place(name, run.data_dir or None)
