@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import entry
 from foreword.config.run import Run
 from foreword.study.executors import Job
+from foreword.study.executors.processes import _devices
 from foreword.study.grid import Overrides, Study, lay_out
 from foreword.study.preset import names, preset
 from foreword.study.running import carry_out
@@ -211,3 +213,11 @@ def test_a_study_whose_cells_all_failed_has_its_page_and_site(tmp_path: Path) ->
     assert ran.code == 3 and "5 failed; --retry-failed" in ran.out
     assert "What failed" in (out / "report.html").read_text(encoding="utf-8")
     assert entry.foreword("report", out, "--out", tmp_path / "site").code == 0
+
+
+def test_a_device_that_is_named_is_that_of_every_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    devices = [_devices(Job(Path("out"), "mine", device, workers=n)) for device, n in (("cuda:1", 2), ("cuda", 5), ("", 0))]
+    assert devices[0] == ["cuda:1", "cuda:1"]
+    assert devices[1:] == [["cuda:0", "cuda:1", "cuda:2", "cuda:3", "cuda:0"], ["cuda:0", "cuda:1", "cuda:2", "cuda:3"]]
