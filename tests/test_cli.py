@@ -77,6 +77,7 @@ def test_usage_errors_are_sentences() -> None:
     entry.refused("compare", "--modle", "x", says=("--modle", "--model", "foreword compare --help"))
     entry.refused("compare", "--limit", "many", says=("--limit", "integer"))
     entry.refused("compare", "--seeds", "0,one", says=("--seeds", "one"))
+    entry.refused("compare", "-m", "x", "--seeds", "0,1", "--seed", 5, says=("--seeds and --seed", "keep the one"))
     entry.refused("compare", "--limit", says=("--limit", "argument"))
 
 
