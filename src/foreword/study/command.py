@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import fields
 from datetime import date
 from typing import Any
 
 from foreword.config.run import Run
-from foreword.config.settings import fields_of, kinds_of
+from foreword.config.settings import fields_of, flag_of, kinds_of
 from foreword.data.task import Task
+from foreword.data.template import Template
 from foreword.results.record import Record
 from foreword.results.rows import Invocation
+from foreword.train.trainables import usable
 
 
 def invocation(run: Run, task: Task, records: Sequence[Record], method: str) -> Invocation:
@@ -24,7 +27,7 @@ def invocation(run: Run, task: Task, records: Sequence[Record], method: str) -> 
         date=date.today().isoformat(),
         wording=task.template.as_dict(),
         prompts=prompts,
-        next_command=next_command(run, records, method),
+        next_command=next_command(run, task, records, method),
         trials=keys,
     )
 
@@ -38,9 +41,19 @@ def command(run: Run) -> str:
     return " ".join(["foreword compare", *(shlex.quote(part) for part in _settings("", values))])
 
 
-def next_command(run: Run, records: Sequence[Record], method: str) -> str:
-    """How to answer new inputs with that method: with the prompt that was the best on the dev split; empty without a method."""
-    mine = [record for record in records if record.label == method]
+# Settings of an answer that a soft prompt's folder does not keep; and those that it keeps, which are asked for where there is no prompt.
+WORDING = tuple(field.name for field in fields(Template))
+UNKEPT = ("dtype", "revision", "trust_remote_code", "target_tokenizer", "choice_score")
+KEPT = (
+    *("shots", "retriever", "encoder", "max_new_tokens", "chat", "input_column", "target_column", "choices_column"),
+    *("target_index", *WORDING),
+)
+
+
+def next_command(run: Run, task: Task, records: Sequence[Record], method: str) -> str:
+    """How to answer new inputs with that method as it was compared: with the prompt that was the best on the dev split, or in the words of
+    the task; empty without a method, and for one of which nothing is kept."""
+    mine = [record for record in records if record.label == method and usable(method)]
     if not mine:
         return ""
     best = min(mine, key=_lowest_dev)
@@ -48,10 +61,38 @@ def next_command(run: Run, records: Sequence[Record], method: str) -> str:
     if best.prompt:
         parts += ["--prompt", f"{run.out}/{best.prompt}"]
     else:
-        parts += ["--method", method]
+        parts += ["--method", method, *([] if best.deterministic or not best.seed else ["--seed", str(best.seed)])]
     if any(answer.shown for answer in best.answers) and not best.prompt:
         parts += ["--demonstrations", "train.jsonl"]
-    return " ".join(map(shlex.quote, [*parts, "--data", "inputs.jsonl"]))
+    return " ".join(map(shlex.quote, [*parts, "--data", "inputs.jsonl", *_options(run, task, prompted=bool(best.prompt))]))
+
+
+def _options(run: Run, task: Task, *, prompted: bool) -> list[str]:
+    """The options that say what `generate` would not take by itself: a run's settings that are not the default, and, without a soft prompt,
+    which keeps them, the wording and the choices of its task."""
+    values = {name: getattr(run, name) for name in (UNKEPT if prompted else (*UNKEPT, *KEPT))}
+    if run.task and not prompted:
+        template, usual = vars(task.template), vars(Template())
+        values |= {name: value for name in WORDING if (value := template[name]) != usual[name]}
+        values |= {name: template[name] for name in ("question", "answer")}  # a chat asks the bare input where nobody words it
+    choices = {example.choices for example in task.test}
+    if len(choices) == 1 and not prompted:
+        values["choices"] = list(*choices)
+    parts: list[str] = []
+    for name, value in values.items():
+        if value is not False and value != Run.model_fields[name].default:
+            flag = flag_of(Run.model_fields[name])
+            flag_name = (flag.name if flag is not None else "") or f"--{name.replace('_', '-')}"
+            parts += [flag_name] if value is True else [flag_name, _flag_text(value)]
+    return parts
+
+
+def _flag_text(value: Any) -> str:
+    """A value as an option is written: a list as JSON, a line end and a tab as `\\n` and `\\t`."""
+    if isinstance(value, list | tuple):
+        plain = all(part.isalnum() for part in value)
+        return ",".join(value) if plain else json.dumps(value, ensure_ascii=False)
+    return str(value).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def _named(record: Record, *, seeded: bool = True) -> str:
@@ -65,12 +106,12 @@ def _lowest_dev(record: Record) -> float:
 
 def _settings(prefix: str, values: Mapping[str, Any]) -> list[str]:
     parts: list[str] = []
-    fields = dict(fields_of(Run))
+    known = dict(fields_of(Run))
     for key, value in values.items():
         if isinstance(value, Mapping):
             parts += _settings(f"{prefix}{key}.", value)
         else:
-            parts.append(f"{prefix}{key}={_text(value, kinds_of(fields[prefix + key].annotation))}")
+            parts.append(f"{prefix}{key}={_text(value, kinds_of(known[prefix + key].annotation))}")
     return parts
 
 
