@@ -24,6 +24,7 @@ from foreword.study.executors.base import ATTEMPTS, attempt
 from foreword.study.grid import Study, lay_out
 from foreword.study.measure import entry as entry_of
 from foreword.study.preset import preset
+from foreword.study.questions import answers, nearest
 from foreword.study.running import carry_out
 from foreword.study.stored import Folder, keep, names, read
 from foreword.study.unit import Bench, run_unit
@@ -151,6 +152,24 @@ def test_another_metric_in_the_same_file_is_another_trial(model: Path, tmp_path:
         cells = read(out, "mine").cells
         assert not any(cell.cause for cell in cells), cells[0].cause
         assert [list(cell.record.scores.values()) for cell in cells if cell.record] == [[100 * value]] * 2
+
+
+def test_a_prompt_is_held_against_the_model_as_the_study_loads_it(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, out = grid(model, tmp_path, '"pt"'), tmp_path / "out"
+    text = path.read_text(encoding="utf-8").replace('"main"', '"nearest"')
+    path.write_text(text.replace("limit = 3", 'dtype = "bfloat16", limit = 3'), encoding="utf-8")
+    run(path, out)
+    there, loaded = read(out, "mine"), []
+    load = nearest.backbone_of
+    monkeypatch.setattr(nearest, "backbone_of", lambda run: loaded.append(run.dtype) or load(run))
+    tables = answers(there.cells, there.preset, out)["nearest"]
+    assert loaded == ["bfloat16"] and len(tables[0].rows) == 2
+    other = entry.save_model(tmp_path / "other", "bloom", seed=5)
+    monkeypatch.setattr(nearest, "backbone_of", lambda run: load(run.model_copy(update={"model": str(other)})))
+    (refusal,) = answers(there.cells, there.preset, out)["nearest"]
+    assert refusal.holds is None and "other" in refusal.note
 
 
 def test_a_cell_that_fails_leaves_the_others(model: Path, tmp_path: Path) -> None:
