@@ -14,6 +14,9 @@ FORMER = {"prepend": "front", "append": "behind", "warm_start": "carried"}
 finished; a run may still say either."""
 _TODAY = {former: today for today, former in FORMER.items()}
 
+READS = {"random": "", "vocab": "", "labels": "", "text": "init_text", "warm_start": "init_prompt"}
+"""Which setting an init strategy of foreword's own starts from; one of another package may read any."""
+
 
 def today(word: Any) -> Any:
     """A setting's word of today; anything else as it is."""
