@@ -38,7 +38,7 @@ RUNS = [
     Run(model="x", task="mini-dart", max_new_tokens=64),  # the default, which is raised where nobody says it
     Run(model="x", task="mini-dart", stop="none", instruction="None"),
     Run(model="x", task="mini-dart", stop="[1]", answer="[{target}]"),
-    Run(model="x", task="mini-dart", stop=["a", "b"]),
+    Run(model="x", task="mini-dart", stop=["a", "b\x7f"], out="a\x7f"),
 ]
 
 

@@ -122,9 +122,14 @@ def _text(value: Any, kinds: Set[Any]) -> str:
         plain = str not in kinds and all(
             isinstance(part, int) or part.replace("-", "").replace("_", "").replace(":", "").isalnum() for part in value
         )
-        return ",".join(map(str, value)) if plain else json.dumps(value, ensure_ascii=False)
+        return ",".join(map(str, value)) if plain else _quoted(value)
     if isinstance(value, str) and (
         value != value.strip() or not value.isprintable() or value[:1] in "\"'[" or value.lower() in ("", "none")
     ):
-        return json.dumps(value, ensure_ascii=False)
+        return _quoted(value)
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _quoted(value: Any) -> str:
+    """JSON that TOML reads too, which takes no DEL as it is."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
