@@ -81,6 +81,8 @@ ROOM = ("max_new_tokens = 4, ", "")
         ('"line"', '"line"\ntasks = ["u"]', "There is no entry of tasks of any scale 'u'. Known: t."),
         ('"line"', '"line"\ntrain_on = "u"', "There is no task that the part line could be trained on, 'u'"),
         ('"line"', '"line"\ncarries = "lengths"', "There is no part before 'line' that it could carry, 'lengths'."),
+        ('"pt", "ipt"', '"pt", "ipt", "gate-similarity"]\nsplit = "dev"\nmodels = ["m"', 'says split = "dev", and a gate'),
+        ('"pt", "ipt"', '"pt", "ipt", "gate-certainty"]\ntrain_on = "t"\nmodels = ["m"', "gate-certainty and says train_on"),
         ('"lengths"', '"lengths"\ncarries = "line"', "The part lengths has no cell at the scale smoke"),
         (SMOKE, SMOKE + "parts = { lnes = { skip = true } }\n", "did you mean 'line'"),
         (SMOKE, SMOKE + "each = { u = { limit = 3 } }\n", "There is no task of the scale smoke 'u'"),

@@ -12,7 +12,7 @@ from foreword.metrics import named
 from foreword.prompts.methods import Method
 from foreword.results.cells import Coordinates
 from foreword.results.record import key_of
-from foreword.study.consistent import consistent
+from foreword.study.consistent import consistent, gateable
 from foreword.study.preset import GATE, GATED, LABELS, Part, Preset, Scale, settings_of_task
 from foreword.study.resolve import row_of
 from foreword.tasks import module
@@ -144,7 +144,7 @@ def _at_scale(part: Part, scale: Scale) -> Part | None:
     if scale.leaves_out(part.name):
         return None
     other = {key: value for key, value in scale.parts.get(part.name, {}).items() if key != "skip"}
-    return Part.model_validate(part.model_dump() | other)
+    return gateable(Part.model_validate(part.model_dump() | other))
 
 
 def _cells(
