@@ -240,7 +240,20 @@ def test_what_cannot_begin_is_refused_before_another_trial_runs(model: Path, tmp
     lines = [{"input": row["input"], "target": row["target"].split()[0]} for row in entry.rows(40)]
     data, out = entry.save_rows(tmp_path / "labels.jsonl", lines), tmp_path / "out"
     labels = ("--init", "labels", "--prompt-length", 2, "--choices", ",".join(sorted({row["target"] for row in lines})))
-    argv = ("compare", "-m", model, "-d", data, "--methods", "zero,pt", "--max-steps", 2, "--max-new-tokens", 4, *labels)
+    argv = (
+        "compare",
+        "-m",
+        model,
+        "-d",
+        data,
+        "--methods",
+        "zero,pt",
+        "--max-steps",
+        2,
+        "--max-new-tokens",
+        4,
+        *labels,
+    )
     entry.refused(*argv, "--out", out, says=("labels for 2 positions", "raise --prompt-length"))
     entry.refused(*argv, "--out", out, "--folds", 2, says=("labels for 2 positions", "raise --prompt-length"))
     assert not (out / "records").exists()

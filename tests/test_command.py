@@ -66,7 +66,9 @@ def test_the_next_command_takes_the_prompt_that_was_best_on_dev(tmp_path: Path) 
     icl = next_command(run, PLAIN, [record("icl", 0, 5)], "icl")
     assert icl == "foreword generate --model gpt2 --method icl --demonstrations train.jsonl --data inputs.jsonl"
     assert next_command(run, PLAIN, with_prompts, "") == ""
-    assert next_command(run, PLAIN, [replace(record("pt", 0, 5), label="full-ft")], "full-ft") == "", "nothing of it is kept"
+    assert next_command(run, PLAIN, [replace(record("pt", 0, 5), label="full-ft")], "full-ft") == "", (
+        "nothing of it is kept"
+    )
 
 
 def test_the_next_command_answers_as_the_method_was_compared() -> None:
@@ -76,7 +78,8 @@ def test_the_next_command_answers_as_the_method_was_compared() -> None:
     labels = replace(PLAIN, test=(Example("e", {"input": "x"}, ("a b",), ("a b", "c")),))
     few = next_command(run, labels, [replace(record("icl", 5, 5), label="few", deterministic=False)], "few")
     assert (
-        "--method few --seed 5 --demonstrations" in few and "--choice-score mean --shots 3 --question 'Q {input}\\nA:'" in few
+        "--method few --seed 5 --demonstrations" in few
+        and "--choice-score mean --shots 3 --question 'Q {input}\\nA:'" in few
     )
     assert few.endswith("""--choices '["a b", "c"]'""") and "allow-empty" not in few
     with_prompt = next_command(run, labels, [replace(record("pt", 5, 5), prompt="prompts/pt")], "pt")
@@ -84,5 +87,7 @@ def test_the_next_command_answers_as_the_method_was_compared() -> None:
     worded = replace(PLAIN, template=Template("Say it.", "{input} =>", " {target}", stop=("a", "b\n")))
     zero = next_command(Run(model="m", task="mini-dart"), worded, [record("zero", 0, 5)], "zero")
     options = dict(zip((words := shlex.split(zero))[2::2], words[3::2], strict=True))
-    read = settings({flag.removeprefix("--"): text for flag, text in options.items() if flag.removeprefix("--") in WORDING})
+    read = settings(
+        {flag.removeprefix("--"): text for flag, text in options.items() if flag.removeprefix("--") in WORDING}
+    )
     assert Template(**read | {"stop": tuple(read["stop"])}) == worded.template

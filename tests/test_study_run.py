@@ -96,7 +96,9 @@ def test_records_of_a_study_tell_each_other_what_their_examples_share(model: Pat
 def test_a_cluster_column_that_is_named_later_counts(model: Path, tmp_path: Path) -> None:
     """No key holds clusters, so that the records of before are taken: they are judged by what the study says today, and no file of them
     changes."""
-    lines = [{"input": f"{row['input']} {n}", "target": "ba", "doc": f"d{n % 4}"} for n, row in enumerate(entry.rows(9))]
+    lines = [
+        {"input": f"{row['input']} {n}", "target": "ba", "doc": f"d{n % 4}"} for n, row in enumerate(entry.rows(9))
+    ]
     train, test = (entry.save_rows(tmp_path / f"{name}.jsonl", lines) for name in ("train", "test"))
     path, out = tmp_path / "mine.toml", tmp_path / "out"
     clusters, files = {}, []

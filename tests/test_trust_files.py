@@ -436,7 +436,9 @@ def test_a_fold_that_fails_is_named_and_other_folds_are_no_seeds(
     (failure,) = outcome.summary.failures
     assert (failure.method, failure.seed, failure.fold, len(failure.others)) == ("pt", 0, 2, 2)
     assert failure.sentence().startswith("pt seed 0 fold 2 failed, so pt has no row: The training loss")
-    assert "Its other trials (a fold of a seed each) scored " in failure.sentence() and "seeds" not in failure.sentence()
+    assert (
+        "Its other trials (a fold of a seed each) scored " in failure.sentence() and "seeds" not in failure.sentence()
+    )
 
 
 def test_the_exit_code_says_that_a_trial_failed(model: Path, own: Path, tmp_path: Path) -> None:

@@ -88,7 +88,9 @@ class Failure:
         name = self.method if self.seed is None else f"{self.method} seed {self.seed}"
         name += f" fold {self.fold}" if self.fold else ""
         trials = "trials (a fold of a seed each)" if self.fold else "seeds"
-        known = f" Its other {trials} scored {', '.join(f'{score:.1f}' for score in self.others)}." if self.others else ""
+        known = (
+            f" Its other {trials} scored {', '.join(f'{score:.1f}' for score in self.others)}." if self.others else ""
+        )
         return f"{name} failed, so {self.method} has no row: {self.cause}{known}"
 
 

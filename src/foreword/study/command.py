@@ -43,8 +43,8 @@ def command(run: Run) -> str:
 
 # Settings of an answer that a soft prompt's folder does not keep; and those that it keeps, which are asked for where there is no prompt.
 WORDING = tuple(field.name for field in fields(Template))
-UNKEPT = ("dtype", "revision", "trust_remote_code", "target_tokenizer", "choice_score")
-KEPT = (
+OF_ANY_METHOD = ("dtype", "revision", "trust_remote_code", "target_tokenizer", "choice_score")
+OF_WORDS_ALONE = (
     *("shots", "retriever", "encoder", "max_new_tokens", "chat", "input_column", "target_column", "choices_column"),
     *("target_index", *WORDING),
 )
@@ -64,17 +64,21 @@ def next_command(run: Run, task: Task, records: Sequence[Record], method: str) -
         parts += ["--method", method, *([] if best.deterministic or not best.seed else ["--seed", str(best.seed)])]
     if any(answer.shown for answer in best.answers) and not best.prompt:
         parts += ["--demonstrations", "train.jsonl"]
-    return " ".join(map(shlex.quote, [*parts, "--data", "inputs.jsonl", *_options(run, task, prompted=bool(best.prompt))]))
+    return " ".join(
+        map(shlex.quote, [*parts, "--data", "inputs.jsonl", *_options(run, task, prompted=bool(best.prompt))])
+    )
 
 
 def _options(run: Run, task: Task, *, prompted: bool) -> list[str]:
     """The options that say what `generate` would not take by itself: a run's settings that are not the default, and, without a soft prompt,
     which keeps them, the wording and the choices of its task."""
-    values = {name: getattr(run, name) for name in (UNKEPT if prompted else (*UNKEPT, *KEPT))}
+    values = {name: getattr(run, name) for name in (OF_ANY_METHOD if prompted else (*OF_ANY_METHOD, *OF_WORDS_ALONE))}
     if run.task and not prompted:
         template, usual = vars(task.template), vars(Template())
         values |= {name: value for name in WORDING if (value := template[name]) != usual[name]}
-        values |= {name: template[name] for name in ("question", "answer")}  # a chat asks the bare input where nobody words it
+        values |= {
+            name: template[name] for name in ("question", "answer")
+        }  # a chat asks the bare input where nobody words it
     choices = {example.choices for example in task.test}
     if len(choices) == 1 and not prompted:
         values["choices"] = list(*choices)

@@ -58,8 +58,8 @@ def _methods(part: Part) -> None:
 
 
 def gateable(part: Part) -> Part:
-    """The part as a scale has it. Raises ForewordError where it has a gate, and its PT and IPT are not trained on the task that they answer,
-    or answer the dev examples that a gate's threshold is fitted on."""
+    """The part as a scale has it. Raises ForewordError where it has a gate, and its PT and IPT are not trained on the task that they
+    answer, or answer the dev examples that a gate's threshold is fitted on."""
     method = next((method for method in part.methods if method in GATES), None)
     other = next((name for name in ("train_on", "together", "carries") if getattr(part, name)), None)
     other = other or ('split = "dev"' if part.split == "dev" else None)

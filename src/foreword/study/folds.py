@@ -41,8 +41,8 @@ def folds_of(task: Task, count: int) -> tuple[Task, ...]:
         if not dev or not train:
             more = "give 3 folds, or more rows" if len(units) >= 6 else "give more rows"
             raise ForewordError(
-                f"{count} folds are asked for, and beside what fold {n + 1} scores there is one cluster alone, where training and the choice "
-                f"of a checkpoint each need one; {more}."
+                f"{count} folds are asked for, and beside what fold {n + 1} scores there is one cluster alone, where training and the "
+                f"choice of a checkpoint each need one; {more}."
             )
         folds.append(replace(task, train=tuple(train), dev=tuple(merged(dev)), test=tuple(merged(part))))
     return tuple(folds)

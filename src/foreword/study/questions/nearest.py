@@ -31,7 +31,15 @@ COLUMNS = (
     "vectors in clusters",
 )
 SHOWN = 6  # vectors of each prompt whose words are shown
-LOADED = {"model", "dtype", "device", "revision", "target_tokenizer", "trust_remote_code", "chat"}  # what makes a backbone
+LOADED = {
+    "model",
+    "dtype",
+    "device",
+    "revision",
+    "target_tokenizer",
+    "trust_remote_code",
+    "chat",
+}  # what makes a backbone
 MOST_TARGETS = 10  # more distinct ones are free text, not labels
 
 
