@@ -18,7 +18,7 @@ from foreword.prompts import store
 from foreword.prompts.methods import parse
 from foreword.prompts.retrieve import RETRIEVERS
 from foreword.prompts.soft_prompt import Provenance, SoftPrompt
-from foreword.registry import Registry, parse_reference
+from foreword.registry import Registry, Version, parse_reference
 from foreword.util.errors import ForewordError
 
 
@@ -177,6 +177,29 @@ def test_a_changed_byte_is_refused_at_load(at: Path, tmp_path: Path, damage: str
         registry.load(index.name, version)
 
 
+@pytest.mark.parametrize("damage", ["byte", "file", "folder"])
+def test_adding_the_same_prompt_again_mends_a_damaged_version(at: Path, tmp_path: Path, damage: str) -> None:
+    registry = Registry(at)
+    added(at, folder(tmp_path / "a"))
+    place = registry.place("p", registry.resolve("p")[1])
+    weights = place / store.WEIGHTS
+    if damage == "byte":
+        weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    elif damage == "file":
+        weights.unlink()
+    else:
+        shutil.rmtree(place)
+    entry.refused("registry", "show", "-s", at, "p", says=("p@1", "add the same prompt again"))
+    again = added(at, folder(tmp_path / "copy"))
+    assert (again["version"], again["new"]) == (1, False)
+    assert torch.equal(registry.load(*resolved(registry, "p")).prompt.values, store.load(tmp_path / "a").values)
+
+
+def resolved(registry: Registry, reference: str) -> tuple[str, Version]:
+    index, version = registry.resolve(reference)
+    return index.name, version
+
+
 def test_pickles_links_and_folders_are_refused(at: Path, tmp_path: Path) -> None:
     for number, extra in enumerate(("adapter_model.bin", "code.py", "inner/x.json", "link.json", ".hidden.json")):
         prompt_folder = folder(tmp_path / str(number))
@@ -239,6 +262,20 @@ def test_versions_are_pushed_and_pulled_as_they_are(at: Path, tmp_path: Path) ->
     index["versions"][0]["files"] = {"../../../evil.json": "0" * 64}
     (tmp_path / "there" / "p" / "index.json").write_text(json.dumps(index), encoding="utf-8")
     entry.refused("registry", "pull", "-s", other, url, "p@1", says=("damaged", "lies elsewhere"))
+
+
+@pytest.mark.parametrize("damage", ["byte", "file"])
+def test_a_second_push_says_so_and_mends_what_is_damaged_there(at: Path, tmp_path: Path, damage: str) -> None:
+    added(at, folder(tmp_path / "a"))
+    url, there = tmp_path / "there", Registry(tmp_path / "there")
+    run_push = ("registry", "push", "-s", at, "p", url, "--json")
+    assert [entry.foreword(*run_push).json["new"] for _ in range(2)] == [True, False], "the newest is there already too"
+    weights = there.place(*resolved(there, "p")) / store.WEIGHTS
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x") if damage == "byte" else weights.unlink()
+    entry.refused("registry", "pull", "-s", tmp_path / "other", url, "p", says=("push",))
+    again = entry.foreword(*run_push).json
+    assert (again["version"], again["new"]) == (1, False)
+    assert entry.foreword("registry", "pull", "-s", tmp_path / "other", url, "p").code == 0
 
 
 def test_writers_at_once_lose_nothing(at: Path, tmp_path: Path) -> None:

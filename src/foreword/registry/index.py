@@ -89,6 +89,17 @@ class Index:
         """The version with this whole digest."""
         return next((version for version in self.versions if version.digest == digest), None)
 
+    def holding(self, version: Version) -> tuple[Index, Version]:
+        """The same with a version, and that as it stands here: under the next number, or, where its contents are there already, under theirs
+        with these files (whose cards may be others)."""
+        known = self.by_digest(version.digest)
+        if known is None:
+            here = replace(version, number=self.next)
+            return replace(self, next=self.next + 1, versions=(*self.versions, here)), here
+        here = replace(known, files=version.files)
+        versions = tuple(here if other is known else other for other in self.versions)
+        return replace(self, versions=versions), here
+
     def resolve(self, reference: Reference) -> Version:
         """The version that a reference means: a bare name is its alias `production`, else the newest. Raises ForewordError."""
         if reference.number is not None:

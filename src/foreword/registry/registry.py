@@ -77,7 +77,7 @@ class Registry:
         folder = self.place(name, version)
         if not folder.is_dir():
             raise ForewordError(
-                f"The files of {name}@{version.number} are gone from {folder}; restore them from a copy."
+                f"The files of {name}@{version.number} are gone from {folder}; restore them from a copy, or add the same prompt again."
             )
         try:
             files = digests_of(folder)
@@ -87,7 +87,7 @@ class Registry:
             changed = sorted(path for path in {*files, *version.files} if files.get(path) != version.files.get(path))
             raise ForewordError(
                 f"The files of {name}@{version.number} in {folder} are not those that were added (changed: {', '.join(changed)}); restore "
-                "them from a copy."
+                "them from a copy, or add the same prompt again."
             )
         return load_stored_prompt(folder)
 
@@ -118,7 +118,7 @@ class Registry:
         aliases: Sequence[str] = (),
     ) -> tuple[Version, bool]:
         """Keep what `write` puts into a folder as a version of a name; the version, and whether it is new: contents that are there already
-        stay the version that they are. parents: references to versions in this store. aliases: that are to point to it. Raises
+        stay the version that they are, whose files are put in place again where they are gone or damaged. parents: references to versions in this store. aliases: that are to point to it. Raises
         ForewordError where what was written cannot be used."""
         checked_name(name)
         other = next((known for known in self.names() if known != name and known.lower() == name.lower()), None)
@@ -138,10 +138,9 @@ class Registry:
                 digest = digest_of(files)
                 version = index.by_digest(digest)
                 new = version is None
-                if version is None:
+                if version is None or not self._whole(folder / VERSIONS / digest, version):
                     added = datetime.now(UTC).isoformat(timespec="seconds")
-                    version = Version(index.next, digest, files, added, known_parents, note)
-                    index = replace(index, next=index.next + 1, versions=(*index.versions, version))
+                    index, version = index.holding(Version(0, digest, files, added, known_parents, note))
                     self._move_in(incoming, folder / VERSIONS / digest)
                 for alias in aliases:
                     index = index.pointed(alias, version)
@@ -260,6 +259,14 @@ class Registry:
         self.index(name)
         with self._writing(name) as folder:
             yield folder, self.index(name)
+
+    @staticmethod
+    def _whole(folder: Path, version: Version) -> bool:
+        """Whether a version's files are those that were added."""
+        try:
+            return digests_of(folder) == version.files
+        except (OSError, ForewordError):  # gone, or something was put among them
+            return False
 
     @staticmethod
     def _move_in(incoming: Path, place: Path) -> None:
