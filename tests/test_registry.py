@@ -83,6 +83,16 @@ def test_aliases_move_and_roll_back_and_a_bare_name_is_production(at: Path, tmp_
     assert added(at, tmp_path / "2")["version"] == 4, "a number is never given twice"
 
 
+def test_a_rollback_never_ends_where_it_began(at: Path, tmp_path: Path) -> None:
+    """The version between is gone: before and behind it the alias pointed to the same."""
+    for seed in range(2):
+        added(at, folder(tmp_path / str(seed), seed))
+    for which in ("p@1", "p@2", "p@1"):
+        assert entry.foreword("registry", "tag", "-s", at, which, "production").code == 0
+    assert entry.foreword("registry", "rm", "-s", at, "p@2").code == 0
+    entry.refused("registry", "rollback", "-s", at, "p", says=("p@production", "no other version"))
+
+
 def test_list_show_diff_and_export(at: Path, tmp_path: Path) -> None:
     added(at, folder(tmp_path / "a"), "p", "--alias", "production", "--note", "the first")
     added(at, folder(tmp_path / "b", 1), "p", "--parent", "p@1")

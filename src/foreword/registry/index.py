@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -143,7 +144,8 @@ class Index:
         """The same with an alias where it pointed before. Raises ForewordError where it has pointed nowhere else."""
         if alias not in self.aliases:
             self.without_alias(alias)
-        before = [digest for digest in self.aliases[alias][:-1] if self.by_digest(digest) is not None]
+        there = [digest for digest in self.aliases[alias] if self.by_digest(digest) is not None]
+        before = [digest for digest, _ in itertools.groupby(there)][:-1]  # before and behind one that is gone is one place
         if not before:
             raise ForewordError(
                 f"The alias {self.name}@{alias} has pointed to no other version that is still there; move it with `foreword registry tag`."
