@@ -111,7 +111,7 @@ def keys(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The file of keys; made if it is not there.")],
     name: Annotated[str, typer.Option("--name", "-n", help="Whose key it is.")],
     prompts: Annotated[
-        str | None, typer.Option("--prompts", help="Comma list of prompts and models that it may ask; else all.")
+        str | None, typer.Option("--prompts", help="Comma list of the prompts that it may ask, base for the model alone; else all.")
     ] = None,
     rate: Annotated[int, typer.Option("--rate", min=0, help="Requests a minute; 0: any number.")] = 0,
     admin: Annotated[bool, typer.Option("--admin", help="It may load and unload prompts.")] = False,
@@ -130,7 +130,7 @@ def keys(
 
     library = _library("foreword.serve.keys")
     if drop:
-        if prompts or rate or admin:
+        if prompts is not None or rate or admin:
             raise ForewordError("--drop takes a key out; leave --prompts, --rate and --admin away.")
         library.drop_key(file, name)
         if as_json:
@@ -139,6 +139,8 @@ def keys(
             say(f"{name} is no longer in {file}.")
         return
     allowed = tuple(part.strip() for part in (prompts or "").split(",") if part.strip())
+    if prompts is not None and not allowed:
+        raise ForewordError("--prompts is given and names none; name some, or leave it out for a key that may ask all.")
     key = library.new_key(file, name, prompts=allowed, rate=rate, admin=admin)
     if as_json:
         print_json({"name": name, "key": key})

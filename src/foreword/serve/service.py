@@ -74,11 +74,12 @@ class Service:
 
     def __post_init__(self) -> None:
         settings = self.settings
-        self.keys = Keys(settings.keys)
+        base = _base_name(self.backbone.name)
+        self.keys = Keys(settings.keys, base)
         self.log = None if settings.log is None else RequestLog(settings.log, settings.log_bytes)
         self.views = Views(self.backbone)
         registry = None if settings.store is None else Registry(settings.store)
-        self.shelf = Shelf(self.views, registry, base=_base_name(self.backbone.name))
+        self.shelf = Shelf(self.views, registry, base=base)
         words = self.views.laying(False).tokenizer
         self.watch = Watch(registry, Sketch(self.backbone, words, whole=True) if settings.log_features else None)
         self.engine = Engine(
