@@ -92,10 +92,15 @@ class Registry:
         return load_stored_prompt(folder)
 
     def summary(self, name: str, version: Version) -> dict[str, Any]:
-        """What a list says of a version, by its certificate; its other files are not read."""
+        """What a list says of a version, by its certificate; its other files are not read. Raises ForewordError where that is gone or
+        damaged."""
         path = self.place(name, version) / CERTIFICATE
-        raw = read_json(path, "prompt's certificate") if CERTIFICATE in version.files else {}
-        provenance = raw.get("birth", {}) if isinstance(raw, dict) else {}
+        raw = read_json(path, "prompt's certificate") if CERTIFICATE in version.files else {"birth": {}}
+        provenance = raw.get("birth") if isinstance(raw, dict) else None
+        if not isinstance(provenance, dict) or not isinstance(provenance.get("settings", {}), dict):
+            raise ForewordError(
+                f"The certificate {path} is not the one that was added; restore it from a copy, or add the same prompt again."
+            )
         use = read_use(self.place(name, version)).choices
         chooses = use or provenance.get("settings", {}).get("choices")
         return {
