@@ -205,6 +205,19 @@ def test_truth_is_joined_when_it_comes(tmp_path: Path) -> None:
     assert run(tmp_path, lines, "--truth", scores, "--json").json["scores"][0]["score"] == pytest.approx(40.5)
 
 
+def test_the_newest_whole_window_alarms_beside_truth_of_requests_behind_it(tmp_path: Path) -> None:
+    """`--last 1` looked at the 50 requests behind the last whole window alone, of which nothing is tested: the alarm was silent."""
+    lines = [*watched.usual(100), *watched.usual(150, 100, shift=0.8)]
+    assert run(tmp_path, lines, "--last", "1").code == 3
+    rows = [{"id": f"cmpl-{number}", "score": number % 2} for number in range(250)]
+    truth = ("--truth", entry.save_rows(tmp_path / "truth.jsonl", rows))
+    ran = run(tmp_path, lines, "--last", "1", *truth, "--json")
+    assert ran.code == 3 and all(alarm.startswith("Requests 101 to 200: inputs ") for alarm in ran.json["alarms"][:1])
+    low = run(tmp_path, lines, "--last", "1", *truth, "--min-score", "90", "--json").json["alarms"]
+    below = [alarm.partition(":")[0] for alarm in low if "below 90" in alarm]
+    assert below == ["Requests 101 to 200", "Requests 201 to 250"]
+
+
 def test_what_to_label_next_is_the_most_unlike_and_the_least_certain() -> None:
     lines = watched.usual(60)
     lines[7]["inputs"][0]["vector"] = [9.0] * 4
