@@ -136,9 +136,9 @@ def _truth(settings: MonitorSettings, observations: Sequence[Observation]) -> Tr
         return None
     stored = settings.against.stored
     metric = settings.metric or (stored.metrics[0] if stored is not None and stored.metrics else "exact_match")
-    return read_truth(
-        settings.truth, observations, metric_name=metric, choices=() if stored is None else stored.choices
-    )
+    another = settings.against.name and settings.against.name != observations[-1].name  # its choices may be others
+    choices = () if stored is None or another else stored.choices
+    return read_truth(settings.truth, observations, metric_name=metric, choices=choices)
 
 
 def _notes(
