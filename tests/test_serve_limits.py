@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,10 +26,16 @@ import pytest
 import entry
 import serving
 import tiny
+from foreword.data.examples import Example
 from foreword.engine import Backbone
+from foreword.registry import Registry
+from foreword.registry.adding import NewVersion, writer
 from foreword.serve.app import app_of
 from foreword.serve.log import RequestLog, lines_of
+from foreword.serve.rows import worded
 from foreword.serve.service import Service, Settings
+from foreword.serve.shelf import Shelf
+from foreword.serve.views import Views
 from foreword.util.errors import ForewordError
 from serving import Running
 
@@ -88,6 +95,24 @@ def test_more_than_the_queue_holds_are_told_when_to_come_again(backbone: Backbon
             assert answer.json()["error"]["code"] == "queue_full" and int(answer.headers["retry-after"]) >= 1
         waited(lambda: idle(running))
         assert running.post("/v1/completions", short).status_code == 200
+
+
+def test_inputs_are_not_kept_for_ever(backbone: Backbone, tmp_path: Path) -> None:
+    """Memory grew with every input that was not asked before."""
+    registry = Registry(tmp_path / "store")
+    registry.add("words", writer(NewVersion(method="zero")))
+    served = Shelf(Views(backbone), registry, base=BASE).get("words")
+
+    def grown(numbers: range) -> int:
+        before = tracemalloc.get_traced_memory()[0]
+        for number in numbers:
+            worded(served, Example("x", {"input": f"bana {number} lo {number}"}), 4)
+        return tracemalloc.get_traced_memory()[0] - before
+
+    tracemalloc.start()
+    first, later = grown(range(600)), grown(range(1_000, 1_600))
+    tracemalloc.stop()
+    assert later < first / 4, "the newest inputs take the place of the first"
 
 
 def test_a_deadline_ends_an_answer(backbone: Backbone) -> None:
