@@ -21,7 +21,7 @@ from foreword.registry import Registry
 from foreword.serve.answering import Call
 from foreword.serve.cards import cards_of
 from foreword.serve.engine import Engine
-from foreword.serve.errors import HttpError, as_http
+from foreword.serve.errors import WINDOW, HttpError, as_http
 from foreword.serve.keys import Key, Keys, allowed
 from foreword.serve.log import LogError, RequestLog
 from foreword.serve.metrics import Metrics
@@ -36,6 +36,7 @@ from foreword.util.errors import ForewordError
 
 Result = TypeVar("Result")
 NO_TRACE: Mapping[str, str] = {}
+LONGEST = 32_768  # tokens of an answer by a model without a window: memory is taken for all of them at once
 GONE = 499  # what a request whose caller left is logged as
 
 
@@ -166,6 +167,13 @@ class Service:
             served = None if self.shelf.is_base(body.model) else self.shelf.held(body.model)
             own = None if served is None or served.stored is None else served.stored.max_new_tokens
             longest = own or self.settings.max_new_tokens
+        if self.backbone.window is None and longest > LONGEST:  # else the window bounds it
+            raise HttpError(
+                400,
+                f"An answer of {longest:,} tokens was asked for, and this server gives {LONGEST:,} at most; ask for fewer.",
+                param="max_tokens",
+                code=WINDOW,
+            )
         if isinstance(body, ChatRequest):
             inputs = chat_rows(self.shelf, body, longest)
         else:
