@@ -250,11 +250,12 @@ class Service:
             _, inputs = await self.laying(lambda: self._laid(body), deadline=self._deadline(body))
         except Exception as error:  # every failure is an error object, with its status
             raise as_http(error, param="prompt") from error
+        words = self.views.reading(False).tokenizer.hf  # an encoder-decoder may write answers with another
         return [
             {
                 "virtual_tokens": input_row.served.virtual_tokens,
                 "text": input_row.text,
-                "tokens": [self._text([i]) for i in input_row.ids],
+                "tokens": [str(words.decode([i], skip_special_tokens=False)) for i in input_row.ids],
                 "demonstrations": [
                     {"id": shown.id, "text": shown.text, "similarity": shown.similarity} for shown in input_row.shown
                 ],
