@@ -274,6 +274,7 @@ def test_what_to_label_next_is_the_most_unlike_and_the_least_certain() -> None:
             ("log keeps no answers", "--log-content"),
         ),
         (("requests.jsonl", "--against", "earlier.jsonl", "--min-score", "3"), ("no truth", "--truth FILE")),
+        (("requests.jsonl", "--against", "earlier.jsonl", "--metric", "bleu"), ("bleu", "no truth", "--truth FILE")),
         (("requests.jsonl", "--against", "earlier.jsonl", "--encoder", "backbone:mean"), ("give --model",)),
         (("requests.jsonl", "--against", "earlier.jsonl", "--window", "3"), ("give 20 or more",)),
     ],

@@ -133,6 +133,8 @@ def _truth(settings: MonitorSettings, observations: Sequence[Observation]) -> Tr
     if settings.truth is None:
         if settings.least is not None:
             raise ForewordError("A least score was asked for and there is no truth; give --truth FILE.")
+        if settings.metric:
+            raise ForewordError(f"The metric {settings.metric} was asked for and there is no truth; give --truth FILE.")
         return None
     stored = settings.against.stored
     metric = settings.metric or (stored.metrics[0] if stored is not None and stored.metrics else "exact_match")
