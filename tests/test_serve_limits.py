@@ -194,12 +194,21 @@ def test_pages_of_other_places_may_not_ask_through_a_browser(backbone: Backbone)
             answer = running.post("/v1/completions", body, headers=headers)
             assert (answer.status_code, answer.json()["error"]["code"]) == (403, code)
         assert running.post("/v1/completions", body, headers={"Origin": running.url}).status_code == 200
+        for host in ("localhost:8000", "127.0.0.2:8000", "[::1]:8000"):  # --host 127.0.0.2 listens here alone too
+            assert running.post("/v1/completions", body, headers={"Host": host}).status_code == 200
 
 
 def test_an_open_door_is_refused(tmp_path: Path) -> None:
     for host in ("0.0.0.0", "::", "192.0.2.1", "example.org"):
         entry.refused("serve", "-m", "x", "--host", host, says=(host, "--api-keys FILE", "foreword keys"))
     entry.refused("serve", "-m", "x", "--prompts", tmp_path / "none", says=("no store", "foreword registry add"))
+    for argv, says in (
+        (("--log-content",), ("--log-content", "neither --log nor --otlp")),
+        (("--log-bytes", 5000), ("--log-bytes", "no --log")),
+        (("--log", tmp_path), (str(tmp_path), "it is a folder")),
+        (("--api-keys", tmp_path / "none.json"), ("no file of API keys", "none.json")),
+    ):  # before a model is loaded
+        entry.refused("serve", "-m", "no-such-model", *argv, says=says)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -86,6 +86,9 @@ def serve(
     running.refuse_open(host, settings.keys is not None)
     if settings.store is not None:
         Registry(settings.store).refuse_missing()
+    _refuse_log(settings, otlp, flags["log_bytes"])
+    if settings.keys is not None:
+        _library("foreword.serve.keys").read_keys(settings.keys)
     telemetry = _library("foreword.serve.telemetry").Telemetry.to(otlp, __version__) if otlp else None
     bound = running.listening(host, port)
     service = inside.Service(loaded(o.settings({name: flags[name] for name in MODEL})), settings, telemetry)
@@ -105,6 +108,23 @@ def serve(
         running.run(app_of(service, __version__), bound, grace=grace, started=started)
     finally:
         service.close()
+
+
+def _refuse_log(settings: Any, otlp: str | None, log_bytes: int | None) -> None:
+    """Raises ForewordError for a log that cannot be written, and for what says how to keep one that there is not, before a model is
+    loaded."""
+    from foreword.util.errors import ForewordError
+    from foreword.util.files import may_write_file
+
+    if settings.log is not None:
+        may_write_file(settings.log)
+        return
+    if log_bytes is not None:
+        raise ForewordError("--log-bytes says when a log is put aside, and there is no --log; give one, or leave it out.")
+    if settings.log_content and not otlp:
+        raise ForewordError(
+            "--log-content keeps what was said in a log, and there is neither --log nor --otlp; give one, or leave it out."
+        )
 
 
 def keys(
