@@ -120,7 +120,9 @@ def _refuse_log(settings: Any, otlp: str | None, log_bytes: int | None) -> None:
         may_write_file(settings.log)
         return
     if log_bytes is not None:
-        raise ForewordError("--log-bytes says when a log is put aside, and there is no --log; give one, or leave it out.")
+        raise ForewordError(
+            "--log-bytes says when a log is put aside, and there is no --log; give one, or leave it out."
+        )
     if settings.log_content and not otlp:
         raise ForewordError(
             "--log-content keeps what was said in a log, and there is neither --log nor --otlp; give one, or leave it out."
@@ -131,7 +133,10 @@ def keys(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The file of keys; made if it is not there.")],
     name: Annotated[str, typer.Option("--name", "-n", help="Whose key it is.")],
     prompts: Annotated[
-        str | None, typer.Option("--prompts", help="Comma list of the prompts that it may ask, base for the model alone; else all.")
+        str | None,
+        typer.Option(
+            "--prompts", help="Comma list of the prompts that it may ask, base for the model alone; else all."
+        ),
     ] = None,
     rate: Annotated[int, typer.Option("--rate", min=0, help="Requests a minute; 0: any number.")] = 0,
     admin: Annotated[bool, typer.Option("--admin", help="It may load and unload prompts.")] = False,

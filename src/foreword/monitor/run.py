@@ -165,9 +165,7 @@ def _notes(
     return notes
 
 
-def _alarms(
-    settings: MonitorSettings, count: int, windows: Sequence[Window], scores: Sequence[Score]
-) -> list[str]:
+def _alarms(settings: MonitorSettings, count: int, windows: Sequence[Window], scores: Sequence[Score]) -> list[str]:
     """What alarms, in sentences. count: of the requests."""
     whole = [window.number for window in windows]  # the score of requests that are no window yet stands behind these
     newest = max(whole or [score.window for score in scores], default=0)
@@ -180,9 +178,9 @@ def _alarms(
                 sentences.append(f"{place}: {meaning(test.feature)} (adjusted p = {test.adjusted:.2g}).")
     for score in scores:
         if score.alarm and score.window >= first:
+            place = _place(score.window, settings.rule, count)
             sentences.append(
-                f"{_place(score.window, settings.rule, count)}: the score is {score.score:.1f} ({score.low:.1f} to {score.high:.1f}), below "
-                f"{settings.least:g}."
+                f"{place}: the score is {score.score:.1f} ({score.low:.1f} to {score.high:.1f}), below {settings.least:g}."
             )
     return sentences
 

@@ -64,7 +64,9 @@ class Layout:
         self.soft, self.reserve, self.fixed, self.retrieved = soft, reserve, fixed, retrieved
         self.append, self.inside, self.calibrated = append, inside and method.soft, calibrated
         self._longest = functools.lru_cache(maxsize=1_000)(self._longest_of)
-        self._ids = functools.lru_cache(maxsize=remembered)(lambda text, first: backbone.tokenizer.ids(text, first=first))
+        self._ids = functools.lru_cache(maxsize=remembered)(
+            lambda text, first: backbone.tokenizer.ids(text, first=first)
+        )
         self.chat = self._chat()
         self._tokens = in_a_row(self._ids) if self.chat is None else self._in_turns
 

@@ -91,8 +91,8 @@ class Index:
         return next((version for version in self.versions if version.digest == digest), None)
 
     def holding(self, version: Version) -> tuple[Index, Version]:
-        """The same with a version, and that as it stands here: under the next number, or, where its contents are there already, under theirs
-        with these files (whose cards may be others)."""
+        """The same with a version, and that as it stands here: under the next number, or, where its contents are there already, under
+        theirs with these files (whose cards may be others)."""
         known = self.by_digest(version.digest)
         if known is None:
             here = replace(version, number=self.next)
@@ -145,7 +145,9 @@ class Index:
         if alias not in self.aliases:
             self.without_alias(alias)
         there = [digest for digest in self.aliases[alias] if self.by_digest(digest) is not None]
-        before = [digest for digest, _ in itertools.groupby(there)][:-1]  # before and behind one that is gone is one place
+        before = [digest for digest, _ in itertools.groupby(there)][
+            :-1
+        ]  # before and behind one that is gone is one place
         if not before:
             raise ForewordError(
                 f"The alias {self.name}@{alias} has pointed to no other version that is still there; move it with `foreword registry tag`."

@@ -123,8 +123,8 @@ class Registry:
         aliases: Sequence[str] = (),
     ) -> tuple[Version, bool]:
         """Keep what `write` puts into a folder as a version of a name; the version, and whether it is new: contents that are there already
-        stay the version that they are, whose files are put in place again where they are gone or damaged. parents: references to versions in this store. aliases: that are to point to it. Raises
-        ForewordError where what was written cannot be used."""
+        stay the version that they are, whose files are put in place again where they are gone or damaged. parents: references
+        to versions in this store. aliases: that are to point to it. Raises ForewordError where what was written cannot be used."""
         checked_name(name)
         other = next((known for known in self.names() if known != name and known.lower() == name.lower()), None)
         if other is not None:

@@ -48,7 +48,8 @@ class Remote:
 
     def push(self, registry: Registry, reference: str, *, aliases: Sequence[str] = ()) -> tuple[Version, bool]:
         """Copy a version there; it has the next number there, unless it is there already, and then what is damaged of its files is written
-        anew; the version there, and whether it is new. The index goes last, so a push that is broken off changes nothing. Two that push to one name at once, on a place without locks, may lose one's index entry: push again."""
+        anew; the version there, and whether it is new. The index goes last, so a push that is broken off changes nothing. Two that push
+        to one name at once, on a place without locks, may lose one's index entry: push again."""
         local, version = registry.resolve(reference)
         name = local.name
         registry.load(name, version)

@@ -26,7 +26,9 @@ from foreword.serve.protocol import ChatRequest, CompletionRequest, Strict, read
 from foreword.serve.service import Service
 
 PAGE = Path(__file__).parent / "page.html"
-HERE = "localhost"  # what a server without keys is asked as, or by an address of this machine's own: it listens here alone
+HERE = (
+    "localhost"  # what a server without keys is asked as, or by an address of this machine's own: it listens here alone
+)
 STREAMED: dict[int | str, dict[str, Any]] = {200: {"content": {"application/json": {}, "text/event-stream": {}}}}
 EXAMPLES: dict[type[BaseModel], dict[str, Any]] = {
     CompletionRequest: {"model": "base", "prompt": "Once upon a time", "max_tokens": 8},

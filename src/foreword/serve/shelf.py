@@ -26,7 +26,6 @@ MOST_LOADED = 256  # prompts that are held at once; the one not asked for longes
 REMEMBERED = 512  # texts of a prompt whose tokens are kept: its demonstrations come again, most inputs never do
 
 
-
 class UnknownModelError(ForewordError):
     """There is no such prompt here."""
 

@@ -41,7 +41,9 @@ def dense_retriever(pool: Pool) -> Retriever:
     encode = pool.encode
     distinct = sorted(set(pool.texts))  # so that the pool's order cannot change a vector's last digits
     rows: dict[str, Vectors] = dict(zip(distinct, _unit(encode, distinct), strict=True))
-    others: OrderedDict[bytes, Vectors] = OrderedDict()  # of texts outside the pool, by their digests: the newest of them
+    others: OrderedDict[bytes, Vectors] = (
+        OrderedDict()
+    )  # of texts outside the pool, by their digests: the newest of them
     vectors = np.stack([rows[text] for text in pool.texts])  # [N, H]
     search = _searcher(vectors)
 
