@@ -269,9 +269,10 @@ def test_versions_are_pushed_and_pulled_as_they_are(at: Path, tmp_path: Path) ->
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
     entry.refused("registry", "pull", "-s", other, url, "p@2", says=("is not p@2", "pull it again"))
     index = json.loads((tmp_path / "there" / "p" / "index.json").read_text(encoding="utf-8"))
-    index["versions"][0]["files"] = {"../../../evil.json": "0" * 64}
-    (tmp_path / "there" / "p" / "index.json").write_text(json.dumps(index), encoding="utf-8")
-    entry.refused("registry", "pull", "-s", other, url, "p@1", says=("damaged", "lies elsewhere"))
+    for elsewhere in ("../../../evil.json", "..", ".", "..\\..\\evil.json", ""):
+        index["versions"][0]["files"] = {elsewhere: "0" * 64}
+        (tmp_path / "there" / "p" / "index.json").write_text(json.dumps(index), encoding="utf-8")
+        entry.refused("registry", "pull", "-s", other, url, "p@1", says=("damaged", "lies elsewhere"))
 
 
 @pytest.mark.parametrize("damage", ["byte", "file"])

@@ -14,6 +14,7 @@ from foreword.util.files import read_json, write_json
 
 FILE, LAYOUT = "index.json", 1
 WHOLE = re.compile(r"[0-9a-f]{64}")
+PLAIN = re.compile(r"[^./\\:][^/\\:]*")  # a file's name that leads nowhere else, on any system
 DEFAULT = "production"  # the alias that a bare name means, where it is set
 
 
@@ -63,7 +64,7 @@ class Index:
             decisions = tuple(dict(decision) for decision in raw.get("decisions", ()))
             index = cls(str(raw["name"]), int(raw["next"]), versions, aliases, decisions)
             files = [name for version in versions for name in version.files]
-            if not all(WHOLE.fullmatch(version.digest) for version in versions) or any("/" in name for name in files):
+            if not all(WHOLE.fullmatch(version.digest) for version in versions) or not all(map(PLAIN.fullmatch, files)):
                 raise ValueError("a digest is none, or a file lies elsewhere")
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ForewordError(
