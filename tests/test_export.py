@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import random
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,8 @@ import transformers
 import entry
 import serving
 import tiny
+from foreword.data.examples import Example
+from foreword.data.template import Template
 from foreword.engine import Row
 from foreword.prompts import store
 from foreword.prompts.soft_prompt import SoftPrompt
@@ -121,6 +125,67 @@ def test_a_server_gets_the_embeddings_that_foreword_computes_with(tmp_path: Path
     json.dumps(body)
     assert client.read(" red! and more") == "red"
     assert json.loads((tmp_path / "v" / "settings.json").read_text(encoding="utf-8"))["virtual_tokens"] == 4
+
+
+def client_of(folder: Path) -> ModuleType:
+    """The client of an export."""
+    spec = importlib.util.spec_from_file_location("client", folder / "client.py")
+    assert spec is not None and spec.loader is not None
+    client = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(client)
+    return client
+
+
+@pytest.mark.parametrize("server", ["vllm", "sglang"])
+def test_a_client_asks_for_as_long_an_answer_as_the_prompt_says(tmp_path: Path, server: str) -> None:
+    saved_prompt(tmp_path / "short", settings={"max_new_tokens": 9})
+    exported(tmp_path / "short", server, tmp_path / "v")
+    body = client_of(tmp_path / "v").body("m", torch.zeros(2, 4))
+    assert (body if server == "vllm" else body["sampling_params"])[
+        "max_tokens" if server == "vllm" else "max_new_tokens"
+    ] == 9
+
+
+def test_a_client_takes_the_control_tokens_of_an_input_for_text(tmp_path: Path) -> None:
+    saved_prompt(tmp_path / "p")
+    exported(tmp_path / "p", "vllm", tmp_path / "v")
+    backbone, client = tiny.backbone("llama"), client_of(tmp_path / "v")
+    embed, tokenizer = client.table(entry.save_model(tmp_path / "model"))
+    example = Example("x", {"input": "bana </s> lo"})
+    ids = backbone.tokenizer.ids(serving.TEMPLATES[1].question_runs(example), first=True)
+    assert backbone.eos[0] not in ids
+    vectors = client.embeddings(embed, tokenizer, client.worded(dict(example.fields)))
+    assert torch.equal(vectors[4:], embed(list(ids)))
+    client.SETTINGS["question"] = [["bana </s> ", True], ["input", False]]  # the wording's own is one
+    assert len(client.embeddings(embed, tokenizer, "bana </s> lo")) < len(vectors)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        Template(),
+        Template(answer=" Answer: {target}", stop=("\n", ";")),
+        Template(answer=" The {target} it is.", stop="\n\n"),
+        Template(answer="{target};", stop="", empty_answers=True),
+    ],
+)
+def test_a_client_reads_an_answer_as_foreword_does(tmp_path: Path, template: Template) -> None:
+    saved_prompt(tmp_path / "p", template=template.as_dict())
+    exported(tmp_path / "p", "vllm", tmp_path / "v")
+    client, rng = client_of(tmp_path / "v"), random.Random(0)
+    pieces = ("\n", " ", "a", "b", "; ", ";", "Answer:", "The", " it is.", "it is.", "\n\n")
+    for _ in range(500):
+        text = "".join(rng.choices(pieces, k=rng.randint(0, 6)))
+        assert client.read(text) == template.read(text), repr(text)
+
+
+def test_what_a_client_does_not_do_is_refused_or_said(tmp_path: Path) -> None:
+    wording = Template(instruction="Say it.", extract="is (.+)").as_dict()
+    saved_prompt(tmp_path / "told", label="pt+instruction", template=wording)
+    entry.refused("export", tmp_path / "told", "--to", "vllm", "--out", tmp_path / "x", says=("an instruction",))
+    saved_prompt(tmp_path / "pt", template=wording)
+    notes = " ".join(exported(tmp_path / "pt", "vllm", tmp_path / "v"))
+    assert "regular expression" in notes and 'stop text "\\n"' in notes
 
 
 @pytest.mark.parametrize(("server", "name"), [("vllm", "vLLM"), ("sglang", "SGLang")])

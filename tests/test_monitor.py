@@ -19,6 +19,8 @@ from foreword.monitor.labelling import label_next
 from foreword.monitor.observations import observations_of, read_log
 from foreword.monitor.shift import categories, discrepancy, distributions, permutations_for
 from foreword.monitor.windows import Reference, reference_of
+from foreword.registry import Registry
+from foreword.registry.adding import NewVersion, writer
 from foreword.results.stats.resampling import generator
 from foreword.util.errors import ForewordError
 
@@ -205,6 +207,37 @@ def test_truth_is_joined_when_it_comes(tmp_path: Path) -> None:
     assert run(tmp_path, lines, "--truth", scores, "--json").json["scores"][0]["score"] == pytest.approx(40.5)
 
 
+def test_the_newest_whole_window_alarms_beside_truth_of_requests_behind_it(tmp_path: Path) -> None:
+    """`--last 1` looked at the 50 requests behind the last whole window alone, of which nothing is tested: the alarm was silent."""
+    lines = [*watched.usual(100), *watched.usual(150, 100, shift=0.8)]
+    assert run(tmp_path, lines, "--last", "1").code == 3
+    rows = [{"id": f"cmpl-{number}", "score": number % 2} for number in range(250)]
+    truth = ("--truth", entry.save_rows(tmp_path / "truth.jsonl", rows))
+    ran = run(tmp_path, lines, "--last", "1", *truth, "--json")
+    assert ran.code == 3 and all(alarm.startswith("Requests 101 to 200: inputs ") for alarm in ran.json["alarms"][:1])
+    low = run(tmp_path, lines, "--last", "1", *truth, "--min-score", "90", "--json").json["alarms"]
+    below = [alarm.partition(":")[0] for alarm in low if "below 90" in alarm]
+    assert below == ["Requests 101 to 200", "Requests 201 to 250"]
+
+
+def test_the_number_of_a_choice_is_read_by_the_version_that_answered(tmp_path: Path) -> None:
+    """The other version has the same choices in another order: every right answer was scored as wrong."""
+    registry, choices = Registry(tmp_path / "store"), ("yes", "no")
+    data = str(entry.save_rows(tmp_path / "data.jsonl", entry.rows(30, choices=choices)))
+    for order in (choices, choices[::-1]):
+        registry.add("dart", writer(NewVersion(method="icl:bm25:2", demonstrations=data, choices=order)))
+    lines = watched.usual(100, version=2)
+    for line_ in lines:
+        line_["choices"][0]["choice"] = 1  # yes, as version 2 counts
+    log = watched.save_log(tmp_path / "log.jsonl", lines)
+    rows = [{"id": f"cmpl-{number}", "target": "yes"} for number in range(100)]
+    argv = ("monitor", log, "--store", registry.folder, "--truth", entry.save_rows(tmp_path / "truth.jsonl", rows))
+    ran = entry.foreword(*argv, "--against", "dart@2", "--json")
+    assert ran.json["scores"][0]["score"] == 100.0
+    entry.refused(*argv, "--against", "dart@1", says=("number of the choice", "--against dart@2", "`answer`"))
+    entry.refused(*argv, "--against", data, "--prompt", "dart", says=("number of the choice", "--against dart@2"))
+
+
 def test_what_to_label_next_is_the_most_unlike_and_the_least_certain() -> None:
     lines = watched.usual(60)
     lines[7]["inputs"][0]["vector"] = [9.0] * 4
@@ -241,6 +274,7 @@ def test_what_to_label_next_is_the_most_unlike_and_the_least_certain() -> None:
             ("log keeps no answers", "--log-content"),
         ),
         (("requests.jsonl", "--against", "earlier.jsonl", "--min-score", "3"), ("no truth", "--truth FILE")),
+        (("requests.jsonl", "--against", "earlier.jsonl", "--metric", "bleu"), ("bleu", "no truth", "--truth FILE")),
         (("requests.jsonl", "--against", "earlier.jsonl", "--encoder", "backbone:mean"), ("give --model",)),
         (("requests.jsonl", "--against", "earlier.jsonl", "--window", "3"), ("give 20 or more",)),
     ],

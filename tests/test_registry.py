@@ -18,7 +18,7 @@ from foreword.prompts import store
 from foreword.prompts.methods import parse
 from foreword.prompts.retrieve import RETRIEVERS
 from foreword.prompts.soft_prompt import Provenance, SoftPrompt
-from foreword.registry import Registry, parse_reference
+from foreword.registry import Registry, Version, parse_reference
 from foreword.util.errors import ForewordError
 
 
@@ -81,6 +81,16 @@ def test_aliases_move_and_roll_back_and_a_bare_name_is_production(at: Path, tmp_
     assert number("p") == 3
     assert entry.foreword("registry", "rm", "-s", at, "p@3").code == 0 and number("p") == 2
     assert added(at, tmp_path / "2")["version"] == 4, "a number is never given twice"
+
+
+def test_a_rollback_never_ends_where_it_began(at: Path, tmp_path: Path) -> None:
+    """The version between is gone: before and behind it the alias pointed to the same."""
+    for seed in range(2):
+        added(at, folder(tmp_path / str(seed), seed))
+    for which in ("p@1", "p@2", "p@1"):
+        assert entry.foreword("registry", "tag", "-s", at, which, "production").code == 0
+    assert entry.foreword("registry", "rm", "-s", at, "p@2").code == 0
+    entry.refused("registry", "rollback", "-s", at, "p", says=("p@production", "no other version"))
 
 
 def test_list_show_diff_and_export(at: Path, tmp_path: Path) -> None:
@@ -177,6 +187,29 @@ def test_a_changed_byte_is_refused_at_load(at: Path, tmp_path: Path, damage: str
         registry.load(index.name, version)
 
 
+@pytest.mark.parametrize("damage", ["byte", "file", "folder"])
+def test_adding_the_same_prompt_again_mends_a_damaged_version(at: Path, tmp_path: Path, damage: str) -> None:
+    registry = Registry(at)
+    added(at, folder(tmp_path / "a"))
+    place = registry.place("p", registry.resolve("p")[1])
+    weights = place / store.WEIGHTS
+    if damage == "byte":
+        weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    elif damage == "file":
+        weights.unlink()
+    else:
+        shutil.rmtree(place)
+    entry.refused("registry", "show", "-s", at, "p", says=("p@1", "add the same prompt again"))
+    again = added(at, folder(tmp_path / "copy"))
+    assert (again["version"], again["new"]) == (1, False)
+    assert torch.equal(registry.load(*resolved(registry, "p")).prompt.values, store.load(tmp_path / "a").values)
+
+
+def resolved(registry: Registry, reference: str) -> tuple[str, Version]:
+    index, version = registry.resolve(reference)
+    return index.name, version
+
+
 def test_pickles_links_and_folders_are_refused(at: Path, tmp_path: Path) -> None:
     for number, extra in enumerate(("adapter_model.bin", "code.py", "inner/x.json", "link.json", ".hidden.json")):
         prompt_folder = folder(tmp_path / str(number))
@@ -236,9 +269,24 @@ def test_versions_are_pushed_and_pulled_as_they_are(at: Path, tmp_path: Path) ->
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
     entry.refused("registry", "pull", "-s", other, url, "p@2", says=("is not p@2", "pull it again"))
     index = json.loads((tmp_path / "there" / "p" / "index.json").read_text(encoding="utf-8"))
-    index["versions"][0]["files"] = {"../../../evil.json": "0" * 64}
-    (tmp_path / "there" / "p" / "index.json").write_text(json.dumps(index), encoding="utf-8")
-    entry.refused("registry", "pull", "-s", other, url, "p@1", says=("damaged", "lies elsewhere"))
+    for elsewhere in ("../../../evil.json", "..", ".", "..\\..\\evil.json", ""):
+        index["versions"][0]["files"] = {elsewhere: "0" * 64}
+        (tmp_path / "there" / "p" / "index.json").write_text(json.dumps(index), encoding="utf-8")
+        entry.refused("registry", "pull", "-s", other, url, "p@1", says=("damaged", "lies elsewhere"))
+
+
+@pytest.mark.parametrize("damage", ["byte", "file"])
+def test_a_second_push_says_so_and_mends_what_is_damaged_there(at: Path, tmp_path: Path, damage: str) -> None:
+    added(at, folder(tmp_path / "a"))
+    url, there = tmp_path / "there", Registry(tmp_path / "there")
+    run_push = ("registry", "push", "-s", at, "p", url, "--json")
+    assert [entry.foreword(*run_push).json["new"] for _ in range(2)] == [True, False], "the newest is there already too"
+    weights = there.place(*resolved(there, "p")) / store.WEIGHTS
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x") if damage == "byte" else weights.unlink()
+    entry.refused("registry", "pull", "-s", tmp_path / "other", url, "p", says=("push",))
+    again = entry.foreword(*run_push).json
+    assert (again["version"], again["new"]) == (1, False)
+    assert entry.foreword("registry", "pull", "-s", tmp_path / "other", url, "p").code == 0
 
 
 def test_writers_at_once_lose_nothing(at: Path, tmp_path: Path) -> None:

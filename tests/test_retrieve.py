@@ -305,6 +305,21 @@ def test_a_question_of_another_width_is_refused() -> None:
         retriever.find(example("q", "c"), 1)
 
 
+def test_dense_keeps_few_vectors_of_questions_outside_the_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server asks it for as long as it runs."""
+    monkeypatch.setattr("foreword.prompts.retrieve.vectors.OUTSIDE", 2)
+    texts: list[str] = []
+
+    def counting(some: Sequence[str]) -> np.ndarray:
+        texts.extend(some)
+        return np.array([[len(text), 1.0] for text in some])
+
+    retriever = make("dense", [example(1, "a"), example(2, "bb")], encode=counting)
+    for text in ("q1", "q2", "q1", "q3", "q1", "q2", "a"):
+        retriever.find(example("q", text), 1)
+    assert texts == ["a", "bb", "q1", "q2", "q3", "q2"], "what was asked longest ago is encoded anew"
+
+
 def test_dense_without_an_encoder_says_what_to_pass() -> None:
     with pytest.raises(ForewordError, match="nothing was given that makes them; pass --encoder with"):
         make("dense", [example(1, "a")])

@@ -25,6 +25,7 @@ from foreword.prompts import store
 from foreword.prompts.retrieve import make
 from foreword.prompts.soft_prompt import SoftPrompt
 from foreword.registry import Registry
+from foreword.registry.adding import NewVersion, writer
 from serving import Running
 
 INPUTS = ("bana 1 lo", "tem 3 na and a longer one that goes on", "x")
@@ -249,6 +250,22 @@ def test_a_prompt_of_choices_tells_their_log_probabilities_and_draws_by_them(run
     assert drawn[0] == running.text("labels", "bana 1 lo", temperature=50.0, seed=0)
     body = {"model": "labels", "prompt": "x", "top_p": 0.5}
     assert "choices" in refusal(running.post("/v1/completions", body), 400, "top_p")
+
+
+def test_the_order_of_fields_changes_no_demonstration(backbone: Backbone, tmp_path: Path) -> None:
+    """Vectors are made of the fields as the prompt's own examples have them: in another order they are of another text."""
+    registry = Registry(tmp_path / "store")
+    rows = [{"one": f"bana {number}", "two": f"lo {number % 3}", "target": "x"} for number in range(9)]
+    wording, pool = {"question": "{one} and {two} =>"}, str(entry.save_rows(tmp_path / "pool.jsonl", rows))
+    words = NewVersion(method="icl:dense:2", template=wording, demonstrations=pool, encoder="backbone:mean")
+    registry.add("near", writer(words))
+    with serving.server(backbone, store=registry.folder) as running:
+        fields = {"one": "bana 4", "two": "ri 1"}
+        both = [
+            running.complete("near", "", fields=dict(order), max_tokens=1)["foreword"]["inputs"]
+            for order in (fields.items(), reversed(fields.items()))
+        ]
+    assert both[0] == both[1] and both[0][0]["demonstrations"][0]["similarity"] is not None
 
 
 def test_fields_of_a_wording_are_named(running: Running) -> None:

@@ -11,6 +11,7 @@ import entry
 import serving
 import tiny
 from foreword.api.predictor import Predictor
+from foreword.engine import load_backbone
 from foreword.prompts import store
 from foreword.registry import Registry
 
@@ -44,3 +45,24 @@ def test_mixed_requests_are_answered_as_a_predictor_does(family: str, tmp_path: 
         if backbone.kind == "seq2seq":
             body = {"model": "base", "prompt": "x", "echo": True, "logprobs": 1, "max_tokens": 1}
             assert running.post("/v1/completions", body).json()["error"]["param"] == "echo"
+
+
+def test_what_a_model_gets_is_shown_in_its_own_letters(shared: Path) -> None:
+    """Not in those of its answers, where these are others."""
+    with (
+        load_backbone(str(shared / "models" / "g2p-bart-us"), device="cpu") as backbone,
+        serving.server(backbone) as running,
+    ):
+        shown = running.post("/v1/foreword/show", {"model": "base", "prompt": "table"}).json()["inputs"][0]
+    assert "".join(shown["tokens"][1:-1]) == shown["text"] == "table"
+
+
+@pytest.mark.parametrize("family", ["t5", "bloom"])
+def test_no_answer_is_longer_than_its_memory_can_be(family: str) -> None:
+    """Of a model without a window: memory for the whole answer is taken at once, and a fault of that began everybody's answers anew."""
+    with serving.server(tiny.backbone(family)) as running:
+        answer = running.post("/v1/completions", {"model": "base", "prompt": "x", "max_tokens": 10**10})
+        error = answer.json()["error"]
+        assert (answer.status_code, error["param"], error["code"]) == (400, "max_tokens", "context_length_exceeded")
+        assert "32,768 at most" in error["message"]
+        assert running.text("base", max_tokens=2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import resource
+import shutil
 import socket
 import threading
 import time
@@ -224,6 +225,25 @@ def test_a_prompt_by_the_models_own_name_is_told_when_the_server_starts(backbone
 
 
 # -- the log ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("damage", ["gone", '{"birth": null}', '{"birth": {"settings": []}}', "[]", "no JSON"])
+def test_a_damaged_version_is_left_out_of_the_list_of_models(backbone: Backbone, tmp_path: Path, damage: str) -> None:
+    """It took the whole list with it, and with that the playground."""
+    registry = Registry(tmp_path / "store")
+    registry.add("a", writer(NewVersion(method="zero", max_new_tokens=4)))
+    for length in (4, 5):
+        registry.add("b", writer(NewVersion(method="zero", max_new_tokens=length)), aliases=["newest"])
+    place = registry.place("b", registry.resolve("b@2")[1])
+    if damage == "gone":
+        shutil.rmtree(place)
+    else:
+        (place / "foreword.json").write_text(damage, encoding="utf-8")
+    with serving.server(backbone, store=registry.folder) as running:
+        answer = running.get("/v1/models")
+        assert answer.status_code == 200, answer.text
+        assert [card["id"] for card in answer.json()["data"]] == [BASE, "a@1", "a", "b@1"]
+    entry.refused("registry", "list", "--store", registry.folder, says=("foreword.json",))
 
 
 def test_a_full_disk_leaves_whole_lines_and_no_answer_without_one(backbone: Backbone, tmp_path: Path) -> None:

@@ -82,6 +82,31 @@ def test_everything_but_health_is_behind_the_keys(
             assert running.post("/v1/foreword/unload", {"model": "a"}, headers=headers).status_code == status
 
 
+def test_a_key_for_base_may_ask_the_model_by_either_name(backbone: Backbone, tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    key = entry.foreword("keys", path, "--name", "plain", "--prompts", "base", "--json").json["key"]
+    with serving.server(backbone, keys=path) as running:
+        assert [complete(running, key, model).status_code for model in ("base", BASE)] == [200, 200]
+        assert complete(running, key, "b").status_code == 403
+        assert [card["id"] for card in running.get("/v1/models", headers=bearer(key)).json()["data"]] == [BASE]
+        entry.foreword("keys", path, "--name", "other")
+        assert complete(running, key, BASE).status_code == 200, "also when the file is read again"
+
+
+@pytest.mark.parametrize("prompts", ["", " , "])
+def test_a_limit_that_names_nothing_is_no_key_for_all(tmp_path: Path, prompts: str) -> None:
+    """As a script's empty variable gives it."""
+    path = tmp_path / "keys.json"
+    entry.refused("keys", path, "--name", "a", "--prompts", prompts, says=("--prompts", "names none", "leave it out"))
+    assert not path.exists()
+
+
+def test_a_limit_to_a_version_is_refused_for_names_alone_count(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    entry.refused("keys", path, "--name", "a", "--prompts", "dart@2", says=("'dart@2'", "whatever version", "'dart'"))
+    assert not path.exists()
+
+
 def test_files_of_keys_that_are_none_are_refused(tmp_path: Path, keyed: tuple[Path, dict[str, str]]) -> None:
     path, _ = keyed
     entry.refused("keys", path, "--name", "all", says=("has a key named 'all'",))

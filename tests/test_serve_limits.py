@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,10 +26,16 @@ import pytest
 import entry
 import serving
 import tiny
+from foreword.data.examples import Example
 from foreword.engine import Backbone
+from foreword.registry import Registry
+from foreword.registry.adding import NewVersion, writer
 from foreword.serve.app import app_of
 from foreword.serve.log import RequestLog, lines_of
+from foreword.serve.rows import worded
 from foreword.serve.service import Service, Settings
+from foreword.serve.shelf import Shelf
+from foreword.serve.views import Views
 from foreword.util.errors import ForewordError
 from serving import Running
 
@@ -88,6 +95,24 @@ def test_more_than_the_queue_holds_are_told_when_to_come_again(backbone: Backbon
             assert answer.json()["error"]["code"] == "queue_full" and int(answer.headers["retry-after"]) >= 1
         waited(lambda: idle(running))
         assert running.post("/v1/completions", short).status_code == 200
+
+
+def test_inputs_are_not_kept_for_ever(backbone: Backbone, tmp_path: Path) -> None:
+    """Memory grew with every input that was not asked before."""
+    registry = Registry(tmp_path / "store")
+    registry.add("words", writer(NewVersion(method="zero")))
+    served = Shelf(Views(backbone), registry, base=BASE).get("words")
+
+    def grown(numbers: range) -> int:
+        before = tracemalloc.get_traced_memory()[0]
+        for number in numbers:
+            worded(served, Example("x", {"input": f"bana {number} lo {number}"}), 4)
+        return tracemalloc.get_traced_memory()[0] - before
+
+    tracemalloc.start()
+    first, later = grown(range(600)), grown(range(1_000, 1_600))
+    tracemalloc.stop()
+    assert later < first / 4, "the newest inputs take the place of the first"
 
 
 def test_a_deadline_ends_an_answer(backbone: Backbone) -> None:
@@ -169,12 +194,21 @@ def test_pages_of_other_places_may_not_ask_through_a_browser(backbone: Backbone)
             answer = running.post("/v1/completions", body, headers=headers)
             assert (answer.status_code, answer.json()["error"]["code"]) == (403, code)
         assert running.post("/v1/completions", body, headers={"Origin": running.url}).status_code == 200
+        for host in ("localhost:8000", "127.0.0.2:8000", "[::1]:8000"):  # --host 127.0.0.2 listens here alone too
+            assert running.post("/v1/completions", body, headers={"Host": host}).status_code == 200
 
 
 def test_an_open_door_is_refused(tmp_path: Path) -> None:
     for host in ("0.0.0.0", "::", "192.0.2.1", "example.org"):
         entry.refused("serve", "-m", "x", "--host", host, says=(host, "--api-keys FILE", "foreword keys"))
     entry.refused("serve", "-m", "x", "--prompts", tmp_path / "none", says=("no store", "foreword registry add"))
+    for argv, says in (
+        (("--log-content",), ("--log-content", "neither --log nor --otlp")),
+        (("--log-bytes", 5000), ("--log-bytes", "no --log")),
+        (("--log", tmp_path), (str(tmp_path), "it is a folder")),
+        (("--api-keys", tmp_path / "none.json"), ("no file of API keys", "none.json")),
+    ):  # before a model is loaded
+        entry.refused("serve", "-m", "no-such-model", *argv, says=says)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

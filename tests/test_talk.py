@@ -46,6 +46,11 @@ def test_lines_are_answered_as_generate_does(tmp_path: Path, monkeypatch: pytest
         entry.one_sentence(result.code, result.err, words)
 
 
+def test_a_system_message_that_nothing_says_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = talked(monkeypatch, "x\n", "-m", entry.save_model(tmp_path / "model"), "--system", "Be brief.")
+    entry.one_sentence(result.code, result.err, ("--system", "no chat template", "leave it out"))
+
+
 def test_turns_are_remembered_until_a_new_beginning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tokenizer = chats.tokenizer("smollm2")
     torch.manual_seed(0)

@@ -86,6 +86,9 @@ def serve(
     running.refuse_open(host, settings.keys is not None)
     if settings.store is not None:
         Registry(settings.store).refuse_missing()
+    _refuse_log(settings, otlp, flags["log_bytes"])
+    if settings.keys is not None:
+        _library("foreword.serve.keys").read_keys(settings.keys)
     telemetry = _library("foreword.serve.telemetry").Telemetry.to(otlp, __version__) if otlp else None
     bound = running.listening(host, port)
     service = inside.Service(loaded(o.settings({name: flags[name] for name in MODEL})), settings, telemetry)
@@ -107,11 +110,33 @@ def serve(
         service.close()
 
 
+def _refuse_log(settings: Any, otlp: str | None, log_bytes: int | None) -> None:
+    """Raises ForewordError for a log that cannot be written, and for what says how to keep one that there is not, before a model is
+    loaded."""
+    from foreword.util.errors import ForewordError
+    from foreword.util.files import may_write_file
+
+    if settings.log is not None:
+        may_write_file(settings.log)
+        return
+    if log_bytes is not None:
+        raise ForewordError(
+            "--log-bytes says when a log is put aside, and there is no --log; give one, or leave it out."
+        )
+    if settings.log_content and not otlp:
+        raise ForewordError(
+            "--log-content keeps what was said in a log, and there is neither --log nor --otlp; give one, or leave it out."
+        )
+
+
 def keys(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The file of keys; made if it is not there.")],
     name: Annotated[str, typer.Option("--name", "-n", help="Whose key it is.")],
     prompts: Annotated[
-        str | None, typer.Option("--prompts", help="Comma list of prompts and models that it may ask; else all.")
+        str | None,
+        typer.Option(
+            "--prompts", help="Comma list of the prompts that it may ask, base for the model alone; else all."
+        ),
     ] = None,
     rate: Annotated[int, typer.Option("--rate", min=0, help="Requests a minute; 0: any number.")] = 0,
     admin: Annotated[bool, typer.Option("--admin", help="It may load and unload prompts.")] = False,
@@ -130,7 +155,7 @@ def keys(
 
     library = _library("foreword.serve.keys")
     if drop:
-        if prompts or rate or admin:
+        if prompts is not None or rate or admin:
             raise ForewordError("--drop takes a key out; leave --prompts, --rate and --admin away.")
         library.drop_key(file, name)
         if as_json:
@@ -139,6 +164,8 @@ def keys(
             say(f"{name} is no longer in {file}.")
         return
     allowed = tuple(part.strip() for part in (prompts or "").split(",") if part.strip())
+    if prompts is not None and not allowed:
+        raise ForewordError("--prompts is given and names none; name some, or leave it out for a key that may ask all.")
     key = library.new_key(file, name, prompts=allowed, rate=rate, admin=admin)
     if as_json:
         print_json({"name": name, "key": key})

@@ -43,10 +43,19 @@ def worded(fields):
     return "".join(text if literal else fields[text] for text, literal in SETTINGS["question"])
 
 
+def controls(tokenizer):
+    """The texts of the tokenizer's control tokens."""
+    added = [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special]
+    return {*added, *tokenizer.all_special_tokens}
+
+
 @torch.no_grad()
 def embeddings(embed, tokenizer, text):
-    """[P + T, H]: the soft prompt, then the text with the tokenizer's own start."""
-    vectors = embed(tokenizer(text).input_ids)
+    """[P + T, H]: the soft prompt, then the text with the tokenizer's own start. What looks like a control token is text, unless the
+    wording itself has one."""
+    wording = "".join(part for part, literal in SETTINGS["question"] if literal)
+    plain = not any(control in wording for control in controls(tokenizer))
+    vectors = embed(tokenizer(text, split_special_tokens=plain).input_ids)
     soft = torch.from_numpy(numpy.load(HERE / "prompt.npy", allow_pickle=False)).to(vectors.dtype)
     return torch.cat([soft, vectors])
 
@@ -57,7 +66,7 @@ VLLM = '''\
 ROUTE = "/v1/completions"
 
 
-def body(model, vectors, max_tokens=64):
+def body(model, vectors, max_tokens=SETTINGS["max_tokens"]):
     """The body of /v1/completions."""
     stream = io.BytesIO()
     torch.save(vectors, stream)
@@ -82,7 +91,7 @@ SGLANG = '''\
 ROUTE = "/generate"
 
 
-def body(model, vectors, max_tokens=64):
+def body(model, vectors, max_tokens=SETTINGS["max_tokens"]):
     """The body of /generate, whose server has one model."""
     return {
         "input_embeds": vectors.float().tolist(),
@@ -99,13 +108,28 @@ def text_of(answer):
 
 TAIL = '''\
 def read(text):
-    """The answer in what was generated."""
-    opening = SETTINGS["opening"]
-    text = text.lstrip()
-    text = text[len(opening) :] if opening and text.startswith(opening) else text
+    """The answer in what was generated: its wording taken off, cut at the first stop text behind its leading blanks."""
+    before, after = SETTINGS["answer"].split("{target}")
+    opening, led = before.strip(), text.lstrip()
+    if opening and led.startswith(opening):
+        following = led[len(opening) :]
+        if not before[-1].isspace() or not following or following[0].isspace():
+            text = following
+    text = text if SETTINGS["empty_answers"] else text.lstrip()
     for stop in SETTINGS["stop"]:
         text = text.split(stop, 1)[0]
-    return text.strip()
+    return closed(text.strip(), after.strip()).strip()
+
+
+def closed(text, end):
+    """The text before the wording's closing words, where they stand before a blank or at its end, else where they stand first."""
+    at = text.find(end) if end else -1
+    while at >= 0:
+        following = text[at + len(end) :]
+        if not following or following[0].isspace():
+            return text[:at]
+        at = text.find(end, at + 1)
+    return text.split(end, 1)[0] if end else text
 
 
 def main():
@@ -140,8 +164,10 @@ SERVERS = {  # the body of a request, the server's name and how it is started, a
 }
 
 
-def client_files(server: str, prompt: SoftPrompt, template: Template, name: str, salt: str) -> dict[str, str]:
-    """The files beside the array: the client of a server and its settings."""
+def client_files(
+    server: str, prompt: SoftPrompt, template: Template, name: str, salt: str, longest: int
+) -> dict[str, str]:
+    """The files beside the array: the client of a server and its settings. longest: tokens of an answer."""
     question: list[tuple[str, bool]] = []
     for literal, field in template.parts:
         question += [(literal, True)] if literal else []
@@ -152,8 +178,10 @@ def client_files(server: str, prompt: SoftPrompt, template: Template, name: str,
         "fingerprint": prompt.provenance.fingerprint,
         "virtual_tokens": prompt.length,
         "question": question,
-        "opening": template.answer.partition("{target}")[0].strip(),
+        "answer": template.answer,
+        "empty_answers": template.empty_answers,
         "stop": list(template.stops),
+        "max_tokens": longest,
         "cache_salt": salt,
     }
     body, started, cache = SERVERS[server]

@@ -109,7 +109,7 @@ def monitored(settings: MonitorSettings) -> Monitored:
         "" if truth is None else truth.metric,
         level,
         tuple(label_next(observations, reference, settings.label, () if truth is None else truth.by_id)),
-        tuple(_alarms(settings, windows, scores)),
+        tuple(_alarms(settings, len(observations), windows, scores)),
         tuple(notes),
     )
 
@@ -133,12 +133,14 @@ def _truth(settings: MonitorSettings, observations: Sequence[Observation]) -> Tr
     if settings.truth is None:
         if settings.least is not None:
             raise ForewordError("A least score was asked for and there is no truth; give --truth FILE.")
+        if settings.metric:
+            raise ForewordError(f"The metric {settings.metric} was asked for and there is no truth; give --truth FILE.")
         return None
     stored = settings.against.stored
     metric = settings.metric or (stored.metrics[0] if stored is not None and stored.metrics else "exact_match")
-    return read_truth(
-        settings.truth, observations, metric_name=metric, choices=() if stored is None else stored.choices
-    )
+    another = settings.against.name and settings.against.name != observations[-1].name  # its choices may be others
+    choices = () if stored is None or another else stored.choices
+    return read_truth(settings.truth, observations, metric_name=metric, choices=choices)
 
 
 def _notes(
@@ -163,21 +165,22 @@ def _notes(
     return notes
 
 
-def _alarms(settings: MonitorSettings, windows: Sequence[Window], scores: Sequence[Score]) -> list[str]:
-    newest = max([window.number for window in windows] + [score.window for score in scores], default=0)
+def _alarms(settings: MonitorSettings, count: int, windows: Sequence[Window], scores: Sequence[Score]) -> list[str]:
+    """What alarms, in sentences. count: of the requests."""
+    whole = [window.number for window in windows]  # the score of requests that are no window yet stands behind these
+    newest = max(whole or [score.window for score in scores], default=0)
     first = 0 if settings.last is None else newest - settings.last + 1
     sentences = []
     for window in windows:
         for test in window.tests:
             if test.alarm and window.number >= first:
-                sentences.append(
-                    f"{_place(window.number, settings.rule)}: {meaning(test.feature)} (adjusted p = {test.adjusted:.2g})."
-                )
+                place = _place(window.number, settings.rule, count)
+                sentences.append(f"{place}: {meaning(test.feature)} (adjusted p = {test.adjusted:.2g}).")
     for score in scores:
         if score.alarm and score.window >= first:
+            place = _place(score.window, settings.rule, count)
             sentences.append(
-                f"{_place(score.window, settings.rule)}: the score is {score.score:.1f} ({score.low:.1f} to {score.high:.1f}), below "
-                f"{settings.least:g}."
+                f"{place}: the score is {score.score:.1f} ({score.low:.1f} to {score.high:.1f}), below {settings.least:g}."
             )
     return sentences
 
@@ -188,5 +191,5 @@ def meaning(feature: str) -> str:
     return f"{whose} unlike the reference by {feature}"
 
 
-def _place(number: int, rule: Rule) -> str:
-    return f"Requests {number * rule.size + 1:,} to {(number + 1) * rule.size:,}"
+def _place(number: int, rule: Rule, count: int) -> str:
+    return f"Requests {number * rule.size + 1:,} to {min((number + 1) * rule.size, count):,}"

@@ -127,6 +127,11 @@ def _answer(row: dict[str, Any], observation: Observation, choices: Sequence[str
         return observation.output
     if observation.choice is not None and observation.choice < len(choices):
         return choices[observation.choice]
+    if observation.choice is not None:
+        raise ForewordError(
+            f"Row {number} of {path} cannot be scored: the log keeps the number of the choice alone, and {observation.name} says which one "
+            f"that is; give --against {observation.name} with --store, or the column `answer`."
+        )
     raise ForewordError(
         f"Row {number} of {path} cannot be scored: the log keeps no answers. Serve with --log-content, or give the column `answer`, or "
         "`score` instead of `target`."

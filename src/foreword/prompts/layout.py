@@ -42,7 +42,8 @@ class Layout:
     """How one method lays out examples for one backbone. soft: the soft prompt's length. fixed: the trial's fixed demonstrations.
     retrieved: for each example's id, its retrieved demonstrations. reserve: positions kept free for an answer that is generated.
     calibrated: the scores of choices are compared with those for a content-free input.
-    behind: the soft prompt stands behind the encoder's input. inside: it stands inside the first turn of a chat, not before it."""
+    behind: the soft prompt stands behind the encoder's input. inside: it stands inside the first turn of a chat, not before it.
+    remembered: texts whose tokens are kept, the newest."""
 
     def __init__(
         self,
@@ -57,12 +58,15 @@ class Layout:
         append: bool = False,
         inside: bool = False,
         calibrated: bool = False,
+        remembered: int = 100_000,
     ) -> None:
         self.backbone, self.template, self.method = backbone, template, method
         self.soft, self.reserve, self.fixed, self.retrieved = soft, reserve, fixed, retrieved
         self.append, self.inside, self.calibrated = append, inside and method.soft, calibrated
         self._longest = functools.lru_cache(maxsize=1_000)(self._longest_of)
-        self._ids = functools.lru_cache(maxsize=100_000)(lambda text, first: backbone.tokenizer.ids(text, first=first))
+        self._ids = functools.lru_cache(maxsize=remembered)(
+            lambda text, first: backbone.tokenizer.ids(text, first=first)
+        )
         self.chat = self._chat()
         self._tokens = in_a_row(self._ids) if self.chat is None else self._in_turns
 

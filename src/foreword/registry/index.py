@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from foreword.util.files import read_json, write_json
 
 FILE, LAYOUT = "index.json", 1
 WHOLE = re.compile(r"[0-9a-f]{64}")
+PLAIN = re.compile(r"[^./\\:][^/\\:]*")  # a file's name that leads nowhere else, on any system
 DEFAULT = "production"  # the alias that a bare name means, where it is set
 
 
@@ -62,7 +64,7 @@ class Index:
             decisions = tuple(dict(decision) for decision in raw.get("decisions", ()))
             index = cls(str(raw["name"]), int(raw["next"]), versions, aliases, decisions)
             files = [name for version in versions for name in version.files]
-            if not all(WHOLE.fullmatch(version.digest) for version in versions) or any("/" in name for name in files):
+            if not all(WHOLE.fullmatch(version.digest) for version in versions) or not all(map(PLAIN.fullmatch, files)):
                 raise ValueError("a digest is none, or a file lies elsewhere")
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ForewordError(
@@ -88,6 +90,17 @@ class Index:
     def by_digest(self, digest: str) -> Version | None:
         """The version with this whole digest."""
         return next((version for version in self.versions if version.digest == digest), None)
+
+    def holding(self, version: Version) -> tuple[Index, Version]:
+        """The same with a version, and that as it stands here: under the next number, or, where its contents are there already, under
+        theirs with these files (whose cards may be others)."""
+        known = self.by_digest(version.digest)
+        if known is None:
+            here = replace(version, number=self.next)
+            return replace(self, next=self.next + 1, versions=(*self.versions, here)), here
+        here = replace(known, files=version.files)
+        versions = tuple(here if other is known else other for other in self.versions)
+        return replace(self, versions=versions), here
 
     def resolve(self, reference: Reference) -> Version:
         """The version that a reference means: a bare name is its alias `production`, else the newest. Raises ForewordError."""
@@ -132,7 +145,10 @@ class Index:
         """The same with an alias where it pointed before. Raises ForewordError where it has pointed nowhere else."""
         if alias not in self.aliases:
             self.without_alias(alias)
-        before = [digest for digest in self.aliases[alias][:-1] if self.by_digest(digest) is not None]
+        there = [digest for digest in self.aliases[alias] if self.by_digest(digest) is not None]
+        before = [digest for digest, _ in itertools.groupby(there)][
+            :-1
+        ]  # before and behind one that is gone is one place
         if not before:
             raise ForewordError(
                 f"The alias {self.name}@{alias} has pointed to no other version that is still there; move it with `foreword registry tag`."

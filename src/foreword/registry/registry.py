@@ -77,7 +77,7 @@ class Registry:
         folder = self.place(name, version)
         if not folder.is_dir():
             raise ForewordError(
-                f"The files of {name}@{version.number} are gone from {folder}; restore them from a copy."
+                f"The files of {name}@{version.number} are gone from {folder}; restore them from a copy, or add the same prompt again."
             )
         try:
             files = digests_of(folder)
@@ -87,15 +87,20 @@ class Registry:
             changed = sorted(path for path in {*files, *version.files} if files.get(path) != version.files.get(path))
             raise ForewordError(
                 f"The files of {name}@{version.number} in {folder} are not those that were added (changed: {', '.join(changed)}); restore "
-                "them from a copy."
+                "them from a copy, or add the same prompt again."
             )
         return load_stored_prompt(folder)
 
     def summary(self, name: str, version: Version) -> dict[str, Any]:
-        """What a list says of a version, by its certificate; its other files are not read."""
+        """What a list says of a version, by its certificate; its other files are not read. Raises ForewordError where that is gone or
+        damaged."""
         path = self.place(name, version) / CERTIFICATE
-        raw = read_json(path, "prompt's certificate") if CERTIFICATE in version.files else {}
-        provenance = raw.get("birth", {}) if isinstance(raw, dict) else {}
+        raw = read_json(path, "prompt's certificate") if CERTIFICATE in version.files else {"birth": {}}
+        provenance = raw.get("birth") if isinstance(raw, dict) else None
+        if not isinstance(provenance, dict) or not isinstance(provenance.get("settings", {}), dict):
+            raise ForewordError(
+                f"The certificate {path} is not the one that was added; restore it from a copy, or add the same prompt again."
+            )
         use = read_use(self.place(name, version)).choices
         chooses = use or provenance.get("settings", {}).get("choices")
         return {
@@ -118,8 +123,8 @@ class Registry:
         aliases: Sequence[str] = (),
     ) -> tuple[Version, bool]:
         """Keep what `write` puts into a folder as a version of a name; the version, and whether it is new: contents that are there already
-        stay the version that they are. parents: references to versions in this store. aliases: that are to point to it. Raises
-        ForewordError where what was written cannot be used."""
+        stay the version that they are, whose files are put in place again where they are gone or damaged. parents: references
+        to versions in this store. aliases: that are to point to it. Raises ForewordError where what was written cannot be used."""
         checked_name(name)
         other = next((known for known in self.names() if known != name and known.lower() == name.lower()), None)
         if other is not None:
@@ -138,10 +143,9 @@ class Registry:
                 digest = digest_of(files)
                 version = index.by_digest(digest)
                 new = version is None
-                if version is None:
+                if version is None or not self._whole(folder / VERSIONS / digest, version):
                     added = datetime.now(UTC).isoformat(timespec="seconds")
-                    version = Version(index.next, digest, files, added, known_parents, note)
-                    index = replace(index, next=index.next + 1, versions=(*index.versions, version))
+                    index, version = index.holding(Version(0, digest, files, added, known_parents, note))
                     self._move_in(incoming, folder / VERSIONS / digest)
                 for alias in aliases:
                     index = index.pointed(alias, version)
@@ -260,6 +264,14 @@ class Registry:
         self.index(name)
         with self._writing(name) as folder:
             yield folder, self.index(name)
+
+    @staticmethod
+    def _whole(folder: Path, version: Version) -> bool:
+        """Whether a version's files are those that were added."""
+        try:
+            return digests_of(folder) == version.files
+        except (OSError, ForewordError):  # gone, or something was put among them
+            return False
 
     @staticmethod
     def _move_in(incoming: Path, place: Path) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import posixpath
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,26 +47,27 @@ class Remote:
         return Index.of(raw, f"{self.url}/{name}/{FILE}")
 
     def push(self, registry: Registry, reference: str, *, aliases: Sequence[str] = ()) -> tuple[Version, bool]:
-        """Copy a version there; it has the next number there, unless it is there already. The index goes last, so a push that is broken off
-        changes nothing. Two that push to one name at once, on a place without locks, may lose one's index entry: push again."""
+        """Copy a version there; it has the next number there, unless it is there already, and then what is damaged of its files is written
+        anew; the version there, and whether it is new. The index goes last, so a push that is broken off changes nothing. Two that push
+        to one name at once, on a place without locks, may lose one's index entry: push again."""
         local, version = registry.resolve(reference)
         name = local.name
         registry.load(name, version)
         index = self.index(name) or Index(name)
         there = index.by_digest(version.digest)
-        if there is None:
+        new = there is None
+        if there is None or not self._whole(name, there):
             folder = self._path(name, VERSIONS, version.digest)
             with self._reached():
                 self.system.makedirs(folder, exist_ok=True)
             for file in version.files:
                 self._write(posixpath.join(folder, file), (registry.place(name, version) / file).read_bytes())
-            there = replace(version, number=index.next)
-            index = replace(index, next=index.next + 1, versions=(*index.versions, there))
+            index, there = index.holding(version)
         for alias in aliases:
             index = index.pointed(alias, there)
         whole = json.dumps(index.as_dict(), sort_keys=True, ensure_ascii=False, indent=1) + "\n"
         self._write(self._path(name, FILE), whole.encode())
-        return there, there.number == index.next - 1
+        return there, new
 
     def pull(self, registry: Registry, reference: str, *, aliases: Sequence[str] = ()) -> tuple[Version, bool]:
         """Copy a version from there into a store here. Raises ForewordError where a file is not what its index says."""
@@ -85,6 +86,15 @@ class Remote:
                 )
 
         return registry.add(parsed.name, write, note=version.note, aliases=aliases)
+
+    def _whole(self, name: str, version: Version) -> bool:
+        """Whether every file of a version is there as its index says."""
+        for file, digest in version.files.items():
+            path = self._path(name, VERSIONS, version.digest, file)
+            with self._reached():
+                if not self.system.exists(path) or hashlib.sha256(self.system.cat_file(path)).hexdigest() != digest:
+                    return False
+        return True
 
     def _path(self, *parts: str) -> str:
         return posixpath.join(self.root, *parts)

@@ -1,5 +1,5 @@
 """What /v1/models tells: the base model, then each prompt of the store with its versions and aliases; it leaves out a name whose index is
-damaged."""
+damaged, and a version whose certificate is."""
 
 from __future__ import annotations
 
@@ -35,12 +35,20 @@ def cards_of(shelf: Shelf, *, window: int | None, started: int) -> list[dict[str
         except ForewordError:  # who asks for it is told
             continue
         dates = {version.digest: int(datetime.fromisoformat(version.added).timestamp()) for version in index.versions}
+        read: set[str] = set()  # digests of versions
         for version in index.versions:
+            try:
+                summary = registry.summary(name, version)
+            except ForewordError:  # who asks for it is told
+                continue
+            read.add(version.digest)
             parent = version.parents[0] if version.parents else base
-            details = {"digest": version.digest, "aliases": index.aliases_of(version)} | registry.summary(name, version)
+            details = {"digest": version.digest, "aliases": index.aliases_of(version)} | summary
             cards.append(card(f"{name}@{version.number}", parent, dates[version.digest]) | {"foreword": details})
         for reference in (name, *(f"{name}@{alias}" for alias in sorted(index.aliases))):
             version = index.resolve(parse_reference(reference))
+            if version.digest not in read:
+                continue
             points_to = {"version": f"{name}@{version.number}"}
             cards.append(card(reference, base, dates[version.digest]) | {"foreword": points_to})
     return cards

@@ -21,6 +21,7 @@ from foreword.util.errors import ForewordError, unknown
 from foreword.util.files import may_write_file, read_json, write_json
 
 MINUTE = 60.0
+BASE = "base"  # the model alone, beside its own name
 LIMITED_ADMIN = "a key that loads and unloads prompts may reach them all, and cannot be limited to some"
 
 
@@ -57,20 +58,27 @@ class Key:
 
 class Keys:
     """The keys of a file; none where there is no file, and then everybody may ask. A file that has changed is read again, so that a key
-    that was taken out is refused at once; while it is damaged or gone nobody is known."""
+    that was taken out is refused at once; while it is damaged or gone nobody is known. base: the model's own name, which a key that may
+    ask `base` may ask too."""
 
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
+    def __init__(self, path: Path | None, base: str = BASE) -> None:
+        self._path, self._base = path, base
         self._state = None if path is None else _state(path)
-        self._keys = [] if path is None else read_keys(path)
+        self._keys = [] if path is None else self._read(path)
         self.required = path is not None
+
+    def _read(self, path: Path) -> list[Key]:
+        keys = read_keys(path)
+        for key in keys:
+            key.prompts += (self._base,) if BASE in key.prompts else ()
+        return keys
 
     def _current(self) -> list[Key]:
         """The keys as the file is now; who has asked in the last minute is not forgotten. Raises HttpError where it cannot be read."""
         if self._path is not None and (state := _state(self._path)) != self._state:
             counted = {(key.name, key.sha256): key._times for key in self._keys}
             try:
-                keys = read_keys(self._path)
+                keys = self._read(self._path)
             except ForewordError as error:
                 raise HttpError(
                     503, "The file of API keys cannot be read just now, so nobody is known here.", code="no_api_keys"
@@ -151,9 +159,15 @@ def read_keys(path: Path) -> list[Key]:
 
 def new_key(path: Path, name: str, *, prompts: tuple[str, ...] = (), rate: int = 0, admin: bool = False) -> str:
     """Add a key to a file, which is made if it is not there; the key, of which the file keeps the digest alone. Raises ForewordError for
-    a name that has one, and for an administrator that is limited to some prompts."""
+    a name that has one, for an administrator that is limited to some prompts, and for a limit to one version."""
     if not name.strip():
         raise ForewordError("The key has no name; say whose it is by --name.")
+    versions = [prompt for prompt in prompts if "@" in prompt]
+    if versions:
+        raise ForewordError(
+            f"A key is limited to prompts by their names, whatever version, and '{versions[0]}' names one; write "
+            f"'{versions[0].partition('@')[0]}'."
+        )
     if admin and prompts:
         raise ForewordError(f"Both --admin and --prompts are given, but {LIMITED_ADMIN}; make two keys.")
     may_write_file(path)

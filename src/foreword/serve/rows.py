@@ -173,8 +173,9 @@ def _example(served: Served, text: str, fields: dict[str, str] | None) -> Exampl
             '"fields": {NAME: TEXT}.',
             param="fields",
         )
-    for value in values.values():
-        _encodable(value)
+    values = {
+        name: _encodable(values[name]) for name in names
+    }  # in the order in which the prompt's own examples have them
     name = hashlib.sha256("\0".join(f"{key}={values[key]}" for key in sorted(values)).encode()).hexdigest()[:16]
     return Example(f"request-{name}", values, (), served.stored.choices)
 

@@ -21,7 +21,7 @@ from foreword.registry import Registry
 from foreword.serve.answering import Call
 from foreword.serve.cards import cards_of
 from foreword.serve.engine import Engine
-from foreword.serve.errors import HttpError, as_http
+from foreword.serve.errors import WINDOW, HttpError, as_http
 from foreword.serve.keys import Key, Keys, allowed
 from foreword.serve.log import LogError, RequestLog
 from foreword.serve.metrics import Metrics
@@ -36,6 +36,7 @@ from foreword.util.errors import ForewordError
 
 Result = TypeVar("Result")
 NO_TRACE: Mapping[str, str] = {}
+LONGEST = 32_768  # tokens of an answer by a model without a window: memory is taken for all of them at once
 GONE = 499  # what a request whose caller left is logged as
 
 
@@ -74,11 +75,12 @@ class Service:
 
     def __post_init__(self) -> None:
         settings = self.settings
-        self.keys = Keys(settings.keys)
+        base = _base_name(self.backbone.name)
+        self.keys = Keys(settings.keys, base)
         self.log = None if settings.log is None else RequestLog(settings.log, settings.log_bytes)
         self.views = Views(self.backbone)
         registry = None if settings.store is None else Registry(settings.store)
-        self.shelf = Shelf(self.views, registry, base=_base_name(self.backbone.name))
+        self.shelf = Shelf(self.views, registry, base=base)
         words = self.views.laying(False).tokenizer
         self.watch = Watch(registry, Sketch(self.backbone, words, whole=True) if settings.log_features else None)
         self.engine = Engine(
@@ -165,6 +167,13 @@ class Service:
             served = None if self.shelf.is_base(body.model) else self.shelf.held(body.model)
             own = None if served is None or served.stored is None else served.stored.max_new_tokens
             longest = own or self.settings.max_new_tokens
+        if self.backbone.window is None and longest > LONGEST:  # else the window bounds it
+            raise HttpError(
+                400,
+                f"An answer of {longest:,} tokens was asked for, and this server gives {LONGEST:,} at most; ask for fewer.",
+                param="max_tokens",
+                code=WINDOW,
+            )
         if isinstance(body, ChatRequest):
             inputs = chat_rows(self.shelf, body, longest)
         else:
@@ -241,11 +250,12 @@ class Service:
             _, inputs = await self.laying(lambda: self._laid(body), deadline=self._deadline(body))
         except Exception as error:  # every failure is an error object, with its status
             raise as_http(error, param="prompt") from error
+        words = self.views.reading(False).tokenizer.hf  # an encoder-decoder may write answers with another
         return [
             {
                 "virtual_tokens": input_row.served.virtual_tokens,
                 "text": input_row.text,
-                "tokens": [self._text([i]) for i in input_row.ids],
+                "tokens": [str(words.decode([i], skip_special_tokens=False)) for i in input_row.ids],
                 "demonstrations": [
                     {"id": shown.id, "text": shown.text, "similarity": shown.similarity} for shown in input_row.shown
                 ],

@@ -23,6 +23,7 @@ from foreword.util.errors import ForewordError
 from foreword.util.text import plain
 
 MOST_LOADED = 256  # prompts that are held at once; the one not asked for longest goes, and is loaded again when it is
+REMEMBERED = 512  # texts of a prompt whose tokens are kept: its demonstrations come again, most inputs never do
 
 
 class UnknownModelError(ForewordError):
@@ -194,6 +195,7 @@ class Shelf:
             fixed=fixed(stored.pool, row.k, stored.provenance.seed) if row.demonstrations == "fixed" else (),
             append=stored.provenance.place == "behind",
             inside=stored.provenance.place == "system",
+            remembered=REMEMBERED,
         )
         choices = (
             zip(stored.choices, choice_ids(model, template, stored.choices), strict=True) if stored.choices else ()

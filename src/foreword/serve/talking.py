@@ -14,6 +14,7 @@ from foreword.serve.protocol import ChatRequest, read
 from foreword.serve.rows import InputRow, as_it_is, in_turns, spoken
 from foreword.serve.shelf import Shelf
 from foreword.serve.views import Views
+from foreword.util.errors import ForewordError
 
 FOREVER = 10**6  # seconds
 
@@ -40,6 +41,10 @@ class Talk:
         self.turns: list[Demonstration] = []
         values = {"model": "prompt", "messages": [{"role": "user", "content": "x"}], **settings}
         self._body = read(json.dumps(values).encode(), ChatRequest)
+        if system and self.served is None and not self.chat:
+            raise ForewordError(
+                f"A system message is given by --system, and {backbone.name} has no chat template that says it; leave it out."
+            )
         if system:
             self._input_row("x")
         self.engine = Engine(backbone)
