@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import chats
 import entry
 import foreword
 from foreword.api.data import path_of, rows_of
@@ -170,3 +171,27 @@ def test_importing_foreword_stays_light() -> None:
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
     )
+
+
+def test_a_predictor_that_is_refused_gives_a_loaded_model_back(loaded: tuple[Any, Any]) -> None:
+    whole, tokenizer = loaded
+    before = [sorted(vars(module)) for module in whole.modules()]
+    for settings in ({"prompt_lenght": 3}, {"method": "pt"}):
+        with pytest.raises(foreword.ForewordError):
+            foreword.Predictor(whole, tokenizer=tokenizer, **settings)
+        assert [sorted(vars(module)) for module in whole.modules()] == before, settings
+
+
+def test_a_predictor_speaks_to_a_chat_model_as_its_prompt_was_tuned(tmp_path: Path) -> None:
+    """As `foreword generate -p` does: a prompt for running text is used on running text."""
+    folder, tokenizer = tmp_path / "chat", chats.tokenizer("qwen2.5")
+    chats.llama(tokenizer).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    quick = {"max_steps": 1, "prompt_length": 3, "choices": "red,green"}
+    prompts = {chat: foreword.tune(folder, ROWS, out=tmp_path / chat, chat=chat, **quick) for chat in ("on", "off")}
+    inputs = entry.save_rows(tmp_path / "inputs.jsonl", [{"input": row["input"]} for row in ROWS[:6]])
+    for chat, prompt in prompts.items():
+        assert bool(prompt.provenance.chat) == (chat == "on")
+        result = entry.foreword("generate", "--prompt", tmp_path / chat, "--data", inputs, "--json")
+        with foreword.Predictor(folder, prompt) as predictor:
+            assert predictor.generate(inputs) == [line["output"] for line in result.lines], chat
