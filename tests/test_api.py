@@ -15,6 +15,7 @@ import chats
 import entry
 import foreword
 from foreword.api.data import path_of, rows_of
+from foreword.api.settings import run_of
 from foreword.util.files import read_json
 
 QUICK = {"methods": "zero,icl,pt", "seeds": [0], "max_steps": 2, "prompt_length": 3, "max_new_tokens": 4}
@@ -149,6 +150,11 @@ def test_frames_and_data_sets_are_read(tmp_path: Path) -> None:
         ({"data": ROWS, "prompt_lenght": 3}, "prompt_length"),
         ({"data": ROWS, "methods": "zero,ptt"}, "did you mean"),
         ({"data": [{"input": "a", "target": None}] * 9}, "target"),
+        ({"data": ROWS, "seeds": 3.5}, "seeds is 3.5"),
+        ({"data": ROWS, "metrics": 3}, "metrics is 3"),
+        ({"data": ROWS, "tuning": 3}, "tuning is 3"),
+        ({"data": ROWS, "seeds": [0, 1], "seed": 2}, "seeds is given twice, once as seed"),
+        ({"data": ROWS, "method": "pt", "methods": "icl"}, "methods is given twice, once as methods"),
     ],
 )
 def test_what_cannot_be_used_is_one_sentence(
@@ -195,3 +201,24 @@ def test_a_predictor_speaks_to_a_chat_model_as_its_prompt_was_tuned(tmp_path: Pa
         result = entry.foreword("generate", "--prompt", tmp_path / chat, "--data", inputs, "--json")
         with foreword.Predictor(folder, prompt) as predictor:
             assert predictor.generate(inputs) == [line["output"] for line in result.lines], chat
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [({"methods": "icl"}, "give method=... here"), ({"seeds": [3, 4]}, "give seed=... here")],
+)
+def test_what_takes_a_single_method_does_not_drop_several(
+    settings: dict[str, Any], sentence: str, model: Path, tmp_path: Path
+) -> None:
+    """`evaluate(methods="icl")` scored zero, and of several seeds the first."""
+    for call in (foreword.evaluate, foreword.tune):
+        with pytest.raises(foreword.ForewordError, match=sentence):
+            call(model, ROWS, out=tmp_path / "out", **settings)
+    with pytest.raises(foreword.ForewordError, match=sentence):
+        foreword.Predictor(model, **settings)
+
+
+def test_seeds_are_read_in_every_form() -> None:
+    for seeds in ("0,2", [0, 2], range(0, 4, 2), np.array([0, 2]), "0, 2,"):
+        assert run_of(model="m", seeds=seeds).seeds == [0, 2], seeds
+    assert run_of(model="m", seed=np.int64(5)).seeds == [5]

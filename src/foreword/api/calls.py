@@ -11,7 +11,7 @@ from typing import Any
 from foreword.api.comparison import Comparison
 from foreword.api.data import Data, path_of
 from foreword.api.models import in_use
-from foreword.api.settings import run_of
+from foreword.api.settings import refuse_several, run_of
 from foreword.config.run import Run
 from foreword.prompts import store
 from foreword.prompts.soft_prompt import SoftPrompt
@@ -61,6 +61,7 @@ def tune(
 ) -> SoftPrompt:
     """Fit one soft prompt, keep it as a PEFT folder at `out`, and give it back. The arguments are those of `compare`. Raises
     ForewordError, also where `out` holds a prompt of another making."""
+    refuse_several(settings)
     with in_use(model, tokenizer) as (name, backbone):
         run = run_of(model=name, out=out, methods=[method], seeds=[seed], **settings)
         beside = Path(out).with_name(f"{Path(out).name}-data")
@@ -93,6 +94,7 @@ def evaluate(
 ) -> Evaluation:
     """Score a prompt, or words only, on the test split of the data (or on `test`). prompt: a folder or a SoftPrompt. The other
     arguments are those of `compare`. Raises ForewordError."""
+    refuse_several(settings)
     with in_use(model, tokenizer) as (name, backbone), tempfile.TemporaryDirectory() as scratch:
         run = _with_data(run_of(model=name, **settings), data, None, test)
         _, record = score(run, folder_of(prompt, Path(scratch)), method, progress=progress, backbone=backbone)

@@ -12,7 +12,7 @@ from typing import Any
 from foreword.api.calls import Place, folder_of
 from foreword.api.data import Data, path_of, texts_as_rows
 from foreword.api.models import in_use
-from foreword.api.settings import run_of
+from foreword.api.settings import refuse_several, run_of
 from foreword.prompts.soft_prompt import SoftPrompt
 from foreword.study import single
 from foreword.study.plan import backbone_of
@@ -39,6 +39,7 @@ class Predictor:
         progress: Progress = silent,
         **settings: Any,
     ) -> None:
+        refuse_several(settings)
         with ExitStack() as opened:  # a refusal below gives a loaded model back, too
             self._folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="foreword-")))
             name, backbone = opened.enter_context(in_use(model, tokenizer))
