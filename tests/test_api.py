@@ -141,6 +141,16 @@ def test_frames_and_data_sets_are_read(tmp_path: Path) -> None:
     assert Path(plain).read_text(encoding="utf-8") == '{"a": "2026-01-02", "b": "1.50", "c": null, "d": ["x", 0.5]}\n'
 
 
+def test_splits_of_other_data_are_not_read_with_these(tmp_path: Path) -> None:
+    """A dev split that an earlier call left in the run's folder became part of the next data."""
+    rows = [{"input": "a", "target": "b"}]
+    whole = {"train": rows, "validation": rows, "test": rows}
+    assert path_of(whole, tmp_path, "examples") == path_of(whole, tmp_path, "examples")
+    with pytest.raises(foreword.ForewordError, match=r"holds validation\.jsonl of other data"):
+        path_of({"train": rows, "test": rows}, tmp_path, "examples")
+    assert path_of({"train": rows, "test": rows}, tmp_path / "new", "examples")
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -150,6 +160,7 @@ def test_frames_and_data_sets_are_read(tmp_path: Path) -> None:
         ({"data": ROWS, "prompt_lenght": 3}, "prompt_length"),
         ({"data": ROWS, "methods": "zero,ptt"}, "did you mean"),
         ({"data": [{"input": "a", "target": None}] * 9}, "target"),
+        ({"data": [{"input": "\ud83d", "target": "x"}]}, "half of a surrogate pair"),
         ({"data": ROWS, "seeds": 3.5}, "seeds is 3.5"),
         ({"data": ROWS, "metrics": 3}, "metrics is 3"),
         ({"data": ROWS, "tuning": 3}, "tuning is 3"),
