@@ -180,6 +180,17 @@ def test_a_loaded_model_needs_its_tokenizer(loaded: tuple[Any, Any]) -> None:
         foreword.Predictor(loaded[0])
 
 
+def test_what_says_how_to_load_is_not_dropped_for_a_loaded_model(loaded: tuple[Any, Any], model: Path) -> None:
+    """`dtype="bfloat16"` beside a model in float32 answered in float32."""
+    whole, tokenizer = loaded
+    for call in (foreword.compare, foreword.tune, foreword.evaluate, foreword.Predictor):
+        for settings in ({"dtype": "bfloat16"}, {"device": "cpu"}, {"revision": "main"}, {"target_tokenizer": "x"}):
+            with pytest.raises(foreword.ForewordError, match=f"{next(iter(settings))} says how a model is loaded"):
+                call(whole, tokenizer=tokenizer, **settings)
+    with pytest.raises(foreword.ForewordError, match="which has its own"):
+        foreword.evaluate(foreword.load_backbone(str(model)), ROWS, tokenizer=tokenizer)
+
+
 def test_importing_foreword_stays_light() -> None:
     import subprocess
     import sys

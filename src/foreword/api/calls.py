@@ -42,7 +42,7 @@ def compare(
     Everything is kept below `out`, data in memory too, so that the command line can repeat it. What is finished is not run
     again. Raises ForewordError, with one sentence, for input that cannot be used.
     """
-    with in_use(model, tokenizer) as (name, backbone):
+    with in_use(model, tokenizer, settings) as (name, backbone):
         run = _with_data(run_of(model=name, **settings), data, dev, test)
         return Comparison(run_comparison(run, progress=progress, backbone=backbone))
 
@@ -62,7 +62,7 @@ def tune(
     """Fit one soft prompt, keep it as a PEFT folder at `out`, and give it back. The arguments are those of `compare`. Raises
     ForewordError, also where `out` holds a prompt of another making."""
     refuse_several(settings)
-    with in_use(model, tokenizer) as (name, backbone):
+    with in_use(model, tokenizer, settings) as (name, backbone):
         run = run_of(model=name, out=out, methods=[method], seeds=[seed], **settings)
         beside = Path(out).with_name(f"{Path(out).name}-data")
         tuned = tune_one(_with_data(run, data, dev, None, beside), progress=progress, backbone=backbone)
@@ -95,7 +95,7 @@ def evaluate(
     """Score a prompt, or words only, on the test split of the data (or on `test`). prompt: a folder or a SoftPrompt. The other
     arguments are those of `compare`. Raises ForewordError."""
     refuse_several(settings)
-    with in_use(model, tokenizer) as (name, backbone), tempfile.TemporaryDirectory() as scratch:
+    with in_use(model, tokenizer, settings) as (name, backbone), tempfile.TemporaryDirectory() as scratch:
         run = _with_data(run_of(model=name, **settings), data, None, test)
         _, record = score(run, folder_of(prompt, Path(scratch)), method, progress=progress, backbone=backbone)
     details = scored(record)

@@ -42,7 +42,7 @@ class Predictor:
         refuse_several(settings)
         with ExitStack() as opened:  # a refusal below gives a loaded model back, too
             self._folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="foreword-")))
-            name, backbone = opened.enter_context(in_use(model, tokenizer))
+            name, backbone = opened.enter_context(in_use(model, tokenizer, settings))
             run = checked(run_of(model=name, **settings))
             several: Sequence[Any] = prompt if isinstance(prompt, list | tuple) else [] if prompt is None else [prompt]
             self._prompts = [folder_of(member, self._folder) for member in several]
