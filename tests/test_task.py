@@ -243,6 +243,19 @@ def test_a_hub_dataset_with_class_labels_and_hidden_answers(offline: Path) -> No
     assert task.notes[0] == "The answers of the test split are hidden, so that split is left out."
 
 
+def test_a_file_beside_a_dataset_is_not_dropped(offline: Path) -> None:
+    """The dataset's own test split was scored, and `--test FILE` had no effect."""
+    import datasets
+
+    rows = [{"input": f"text {n}", "target": "yes" if n % 2 else "no"} for n in range(40)]
+    datasets.Dataset.from_list(rows).save_to_disk(offline / "set")
+    assert load_task(offline / "set").test
+    for data in (offline / "set", "hub:somebody/set", "somebody/set"):
+        for split in ("dev", "test"):
+            with pytest.raises(ForewordError, match=rf"^--{split} mine\.jsonl is given beside the dataset"):
+                load_task(data, **{split: "mine.jsonl"})
+
+
 def test_a_hub_dataset_that_cannot_be_had(offline: Path) -> None:
     with pytest.raises(ForewordError, match=r"'nobody/nothing' .* could not be had from the hub") as caught:
         load_task("nobody/nothing")

@@ -247,16 +247,29 @@ def load_task(
     path = Path(text).expanduser()
     if text == STDIN:
         return task_from_files("stdin", text, dev, test, form=form, **options)
-    if stands(path, folder=True) and saved(path):
-        return task_from_hub(str(path), name=path.resolve().stem, **options)
-    if stands(path) or readable(path):
+    on_disk = stands(path, folder=True) and saved(path)
+    if not on_disk and (stands(path) or readable(path)):
         return task_from_files(path.resolve().stem, path, dev, test, form=form, **options)
+    if on_disk or text.startswith("hub:") or text.count("/") == 1:
+        _refuse_beside(text, dev, test)
+    if on_disk:
+        return task_from_hub(str(path), name=path.resolve().stem, **options)
     if text.startswith("hub:") or text.count("/") == 1:
         dataset, _, config = text.removeprefix("hub:").partition(":")
         return task_from_hub(dataset, config or None, **options)
     raise ForewordError(
         f"There is no file, folder or task '{text}'; for the hub's dataset of that name give hub:{text}{nearest(text, names())}"
     )
+
+
+def _refuse_beside(dataset: str, dev: Path | str | None, test: Path | str | None) -> None:
+    """Raises ForewordError for a dev or test file beside a dataset, whose splits are its own."""
+    beside = next((f"--{split} {path}" for split, path in (("dev", dev), ("test", test)) if path), None)
+    if beside is not None:
+        raise ForewordError(
+            f"{beside} is given beside the dataset {dataset}, whose splits are its own or are cut from it; leave it out, or give a train "
+            "file beside it."
+        )
 
 
 def _reworded(task: Task, template: Template | None, metrics: Sequence[str] | None) -> Task:
