@@ -20,6 +20,8 @@ from foreword import tasks
 from foreword.config.tuning import Tuning
 from foreword.data.task import Task
 from foreword.metrics import METRICS, metric, named, own
+from foreword.metrics.scores import rehearsed
+from foreword.plugins import contracts
 from foreword.plugins.stubs import STUBS
 from foreword.prompts.inits import INITS
 from foreword.prompts.methods import ROWS, parse
@@ -321,6 +323,56 @@ def test_a_function_that_cannot_be_a_score_is_refused_before_a_model_is_loaded(
     )
     assert re.search(sentence, text), text
     assert not (tmp_path / "out" / "records").exists()
+
+
+METRICS_OF_A_PACKAGE = """
+import json
+import numpy as np
+from foreword.metrics import Metric
+
+def of(value):
+    def statistics(outputs, references, facts=()):
+        return np.array([[value(o, r, f), 1.0] for o, r, f in zip(outputs, references, facts or [{}] * len(outputs))])
+    return statistics
+
+def mean(sums):
+    return 100 * sums[..., 0] / sums[..., 1]
+
+def measure(value, **more):
+    return Metric("mine", 100.0, "mine", of(value), mean, lambda: "1", **more)
+
+facts = measure(lambda o, r, f: float(o in r and f["table"] == "t"), needs=("table",))
+fails = measure(lambda o, r, f: {"a": 1.0}[o])
+beyond = measure(lambda o, r, f: 5.0)
+none = measure(lambda o, r, f: float("nan"))
+
+def score(output, references):
+    return float(json.loads(output) == references[0])
+"""
+
+
+def test_a_whole_metric_is_rehearsed_as_a_function_is(tmp_path: Path) -> None:
+    """One that reads facts was refused wherever it was named, one that fails was a traceback, and none was held to its range."""
+    path = str(tmp_path / "mine.py")
+    (tmp_path / "mine.py").write_text(METRICS_OF_A_PACKAGE)
+    rehearsed([named(f"{path}:facts").name], [("a",), ("b",)], [{"table": "t"}, {"table": "t"}])
+    contracts.metric(named(f"{path}:facts"), [("a",), ("b",)], [{"table": "t"}, {"table": "t"}])
+    for attribute, sentence in (
+        ("fails", "failed on the output '' .KeyError: ''.; mend it"),
+        ("beyond", "gave 500 for the output 'a', and its scores are to lie from 0 to 100"),
+        ("none", "gave nan for the output 'a'"),
+        ("facts", "reads the fact 'table'"),
+    ):
+        with pytest.raises(ForewordError, match=sentence):
+            rehearsed([named(f"{path}:{attribute}").name], [("a",)])
+
+
+def test_the_line_that_failed_is_of_the_users_file(tmp_path: Path) -> None:
+    """Not of the library that it calls."""
+    (tmp_path / "mine.py").write_text(METRICS_OF_A_PACKAGE)
+    line = METRICS_OF_A_PACKAGE.split("\n").index("    return float(json.loads(output) == references[0])") + 1
+    with pytest.raises(ForewordError, match=rf"JSONDecodeError: .*, line {line}\); mend the function"):
+        rehearsed([named(f"{tmp_path}/mine.py:score").name], [("a",)])
 
 
 def test_no_file_and_no_function_are_refused(tmp_path: Path) -> None:
