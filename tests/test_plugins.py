@@ -443,6 +443,8 @@ def test_a_stub_is_refused_where_it_cannot_stand(tmp_path: Path) -> None:
     entry.refused("new", "metrics", "mine", says=("There is no kind of item 'metrics'; did you mean 'metric'?",))
     entry.refused("new", "metric", "bleu", says=("There is a metric 'bleu' already",))
     entry.refused("new", "metric", "My Metric", says=("cannot be the name of a metric",))
+    for name in ("email", "numpy", "foreword"):  # its test imported the other module, and failed as it stood
+        entry.refused("new", "task", name, "-o", tmp_path / name, says=(f"a module '{name}' already", f"my-{name}"))
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").touch()
     entry.refused("new", "metric", "mine", "-o", tmp_path / "full", says=("is there and not empty",))
