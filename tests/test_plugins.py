@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from foreword.plugins import contracts
 from foreword.plugins.stubs import STUBS
 from foreword.prompts.inits import INITS
 from foreword.prompts.methods import ROWS, parse
-from foreword.prompts.retrieve import RETRIEVERS, make, signature
+from foreword.prompts.retrieve import RETRIEVERS, Kind, Pool, Ranked, make, signature
 from foreword.study.remembered import recalled
 from foreword.study.spec import Spec
 from foreword.train.trainables import TRAINABLES, tuning_for
@@ -437,6 +438,26 @@ def test_every_stub_keeps_its_contract_and_runs_once_it_is_installed(tmp_path: P
         cwd=tmp_path,
     )
     assert ran.returncode == 0 and f"{len(STUBS)} passed" in ran.stdout, ran.stdout
+
+
+def test_the_contract_of_a_retriever_holds_it_to_any_order_of_the_pool() -> None:
+    """Where the seed draws, as the contract says; foreword's own keep it."""
+    for name in RETRIEVERS:
+        contracts.retriever(RETRIEVERS[name])
+
+    def by_place(pool: Pool) -> Ranked:
+        def rank(examples: Any, barred: Any, k: int) -> Any:
+            free = [[number for number in range(len(pool.groups)) if number not in bars] for bars in barred]
+            drawn = [
+                Random(f"{pool.seed}/{example.id}").sample(numbers, k)
+                for example, numbers in zip(examples, free, strict=True)
+            ]
+            return [[(number, None) for number in numbers] for numbers in drawn]
+
+        return Ranked("by-place", pool, rank)
+
+    with pytest.raises(AssertionError, match="the order of the pool"):
+        contracts.retriever(Kind("by-place", by_place, lambda: "1", seeded=True))
 
 
 def test_a_stub_is_refused_where_it_cannot_stand(tmp_path: Path) -> None:
