@@ -305,6 +305,21 @@ def test_a_question_of_another_width_is_refused() -> None:
         retriever.find(example("q", "c"), 1)
 
 
+def test_dense_holds_no_vector_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server asks another question each time, and the vector of each stayed in memory."""
+    calls: list[str] = []
+
+    def counting(texts: Sequence[str]) -> np.ndarray:
+        calls.extend(texts)
+        return encode(texts)
+
+    monkeypatch.setattr(vectors, "RECENT", 5, raising=False)
+    retriever = make("dense", [example(number, f"a {number}") for number in range(4)], encode=counting)
+    for number in (0, *range(10), 0):
+        retriever.find(example(f"q{number}", f"b {number}"), 2)
+    assert calls.count("b 0") == 2, "once while it was among the last, and again when it no longer was"
+
+
 def test_dense_without_an_encoder_says_what_to_pass() -> None:
     with pytest.raises(ForewordError, match="nothing was given that makes them; pass --encoder with"):
         make("dense", [example(1, "a")])

@@ -21,6 +21,7 @@ from foreword.util.files import read_json
 Search: TypeAlias = Callable[[Vectors, int], tuple[Vectors, np.ndarray[Any, Any]]]
 WEIGHTS, PICKLE = "model.safetensors", "pytorch_model.bin"
 DECIMALS = 6  # at which cosines are compared
+RECENT = 1_000  # vectors of questions outside the pool that are held, the last ones: a server asks without end
 _HELD = 1 << 23  # scores held at once by a search over all vectors
 
 
@@ -41,10 +42,13 @@ def dense_retriever(pool: Pool) -> Retriever:
     vectors = np.stack([rows[text] for text in pool.texts])  # [N, H]
     search = _searcher(vectors)
 
+    @functools.lru_cache(maxsize=RECENT)
+    def alone(text: str) -> Vectors:
+        row: Vectors = _unit(encode, [text], width=vectors.shape[1])[0]
+        return row
+
     def vector(text: str) -> Vectors:
-        if text not in rows:
-            rows.update(zip([text], _unit(encode, [text], width=vectors.shape[1]), strict=True))
-        return rows[text]
+        return rows[text] if text in rows else alone(text)
 
     def rank(examples: Sequence[Example], barred: Sequence[Sequence[int]], k: int) -> list[Ranking]:
         step = max(1, _HELD // len(vectors))
