@@ -35,7 +35,9 @@ class Tuning(Settings):
     init: Annotated[str, Field(min_length=1), BeforeValidator(today)] = option(
         "vocab", TUNE, "random, vocab, text, labels or warm_start."
     )
-    init_text: str = option("", TUNE, "The text for --init text.", default_text="the instruction")
+    init_text: str = option(
+        "", TUNE, "The text that --init text starts from; an instruction, say.", default_text="none"
+    )
     init_prompt: str = option("", TUNE, "The prompt folder for --init warm_start.", default_text="none")
     reparameterisation: Literal["none", "mlp"] = Field(
         default="none", description="mlp fits the rows through two layers of width mlp_width, folded away at save."
