@@ -16,6 +16,7 @@ import entry
 import foreword
 from foreword.api.data import path_of, rows_of
 from foreword.api.settings import run_of
+from foreword.cli.options import settings_options
 from foreword.util.files import read_json
 
 QUICK = {"methods": "zero,icl,pt", "seeds": [0], "max_steps": 2, "prompt_length": 3, "max_new_tokens": 4}
@@ -238,6 +239,17 @@ def test_what_takes_a_single_method_does_not_drop_several(
             call(model, ROWS, out=tmp_path / "out", **settings)
     with pytest.raises(foreword.ForewordError, match=sentence):
         foreword.Predictor(model, **settings)
+
+
+def test_every_option_of_the_command_line_has_its_name_in_python() -> None:
+    """`soft_place` and `allow_empty` were no settings."""
+    run = run_of(model="m", soft_place="system", train_batch_size=3, allow_empty=True, batch_size=5, learning_rate=0.5)
+    assert (run.tuning.place, run.tuning.batch_size, run.empty_answers, run.batch_size) == ("system", 3, True, 5)
+    for name, option in settings_options().items():
+        default = option.field.get_default(call_default_factory=True)
+        if not option.field.is_required() and default is not None:
+            values = run_of(model="m", **{name: default})
+            assert getattr(values.tuning if option.tuning else values, option.key) == default, name
 
 
 def test_seeds_are_read_in_every_form() -> None:

@@ -7,23 +7,34 @@ from os import PathLike
 from typing import Any
 
 from foreword.config.run import Run
+from foreword.config.settings import Settings, flag_of
 from foreword.config.tuning import Tuning
 from foreword.util.errors import ForewordError
 
 LISTS = ("methods", "metrics", "choices", "header")
-OTHERWISE = {"train_batch_size": "batch_size", "method": "methods", "seed": "seeds"}
+
+
+def _by_flag(model: type[Settings]) -> dict[str, str]:
+    """The settings that the command line calls otherwise, by the names of their flags: `soft_place` is place."""
+    flags = {key: flag_of(field) for key, field in model.model_fields.items()}
+    return {flag.name.removeprefix("--").replace("-", "_"): key for key, flag in flags.items() if flag and flag.name}
+
+
+OTHERWISE = {"method": "methods", "seed": "seeds"} | _by_flag(Run)
+TUNING_OTHERWISE = _by_flag(Tuning)
 
 
 def run_of(**settings: Any) -> Run:
-    """The Run of keyword arguments; None means what is not given. `train_batch_size` is the tuning's batch. Raises ForewordError for a
-    name that neither Run nor Tuning has, for a setting under two names, and for a value that is not accepted."""
+    """The Run of keyword arguments; None means what is not given. A setting may have its flag's name: `train_batch_size` is the tuning's
+    batch, `soft_place` its place. Raises ForewordError for a name that neither Run nor Tuning has, for a setting under two names, and for
+    a value that is not accepted."""
     run: dict[str, Any] = {}
     tuning: dict[str, Any] = {}
     for name, value in settings.items():
         if value is None:
             continue
-        if name == "train_batch_size" or (name in Tuning.model_fields and name not in Run.model_fields):
-            tuning[OTHERWISE.get(name, name)] = value
+        if name in TUNING_OTHERWISE or (name in Tuning.model_fields and name not in Run.model_fields):
+            tuning[TUNING_OTHERWISE.get(name, name)] = value
         elif name == "tuning" and isinstance(value, Mapping | Tuning):
             tuning |= value if isinstance(value, Mapping) else value.model_dump(exclude_unset=True)
         else:
