@@ -341,6 +341,14 @@ NAMES: dict[str, tuple[tuple[object, ...], tuple[str, ...]]] = {
     "device": (("-d", "DATA", "--device", "gpu"), ("device 'gpu'", "Known", "cuda")),
     "init": (("-d", "DATA", "--init", "zeros"), ("init", "'zeros'", "Known: labels, random, text, vocab")),
     "init text": (("-d", "DATA", "--init", "text"), ("init_text is empty", "words")),
+    "a text that no init reads": (
+        ("-d", "DATA", "--init-text", "ba lo"),
+        ("--init-text", "--init vocab", "give --init text"),
+    ),
+    "a prompt that no init reads": (
+        ("-d", "DATA", "--init-prompt", "p", "--init", "random"),
+        ("--init-prompt", "--init random", "give --init warm_start"),
+    ),
     "init labels": (("-d", "DATA", "--init", "labels"), ("labels", "--choices")),
     "init carried": (("-d", "DATA", "--init", "carried"), ("init_prompt is empty", "folder")),
     "setting": (("-d", "DATA", "tuning.lerning_rate=1"), ("setting 'tuning.lerning_rate'", "'tuning.learning_rate'")),

@@ -77,6 +77,7 @@ def test_usage_errors_are_sentences() -> None:
     entry.refused("compare", "--modle", "x", says=("--modle", "--model", "foreword compare --help"))
     entry.refused("compare", "--limit", "many", says=("--limit", "integer"))
     entry.refused("compare", "--seeds", "0,one", says=("--seeds", "one"))
+    entry.refused("compare", "-m", "x", "--seeds", "0,1", "--seed", 5, says=("--seeds and --seed", "keep the one"))
     entry.refused("compare", "--limit", says=("--limit", "argument"))
 
 
@@ -233,6 +234,29 @@ def test_tune_lets_a_dev_file_choose(model: Path, data: Path, tmp_path: Path) ->
 def test_tune_takes_its_settings(model: Path, data: Path, tmp_path: Path, more: tuple[str, ...]) -> None:
     result = foreword("tune", "-m", model, "-d", data, "--out", tmp_path / "p", *SMALL, *more)
     assert (result.code, result.err) == (0, "") and result.out.startswith("Tuned 3 vectors")
+
+
+def test_what_cannot_begin_is_refused_before_another_trial_runs(model: Path, tmp_path: Path) -> None:
+    lines = [{"input": row["input"], "target": row["target"].split()[0]} for row in entry.rows(40)]
+    data, out = entry.save_rows(tmp_path / "labels.jsonl", lines), tmp_path / "out"
+    labels = ("--init", "labels", "--prompt-length", 2, "--choices", ",".join(sorted({row["target"] for row in lines})))
+    argv = (
+        "compare",
+        "-m",
+        model,
+        "-d",
+        data,
+        "--methods",
+        "zero,pt",
+        "--max-steps",
+        2,
+        "--max-new-tokens",
+        4,
+        *labels,
+    )
+    entry.refused(*argv, "--out", out, says=("labels for 2 positions", "raise --prompt-length"))
+    entry.refused(*argv, "--out", out, "--folds", 2, says=("labels for 2 positions", "raise --prompt-length"))
+    assert not (out / "records").exists()
 
 
 def test_labels_and_carried(model: Path, prompt: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from foreword.config.run import Run
 from foreword.data.examples import Columns, Example, divided, examples, together
+from foreword.data.task import Task
 from foreword.study.folds import folds_of
 from foreword.study.resolve import task_of
 from foreword.tasks._own import task_from_files
@@ -96,6 +97,19 @@ def test_folds_are_cut_between_clusters(file: Path) -> None:
         ForewordError, match="24 folds are asked for and the data have 40 clusters; give 20 folds at most"
     ):
         folds_of(task, 24)
+
+
+def test_a_fold_that_leaves_one_cluster_to_train_on_is_refused_before_anything_runs() -> None:
+    """A cluster that is half of the data fills one of two folds, and beside the other fold there is it alone."""
+    big = [("big", n) for n in range(20)]
+    for alone, advice in ((3, "; give more rows."), (19, "; give 3 folds, or more rows.")):
+        pairs = [*big, *((f"own {n}", 100 + n) for n in range(alone))]
+        examples = [Example(f"r{n}", {"input": f"q {n}"}, ("y",), cluster=cluster) for cluster, n in pairs]
+        with pytest.raises(ForewordError, match="there is one cluster alone") as refused:
+            folds_of(Task("t", (), (), tuple(examples)), 2)
+        assert str(refused.value).endswith(advice)
+    for fold in folds_of(Task("t", (), (), tuple(examples)), 3):
+        assert fold.train and fold.dev and fold.test
 
 
 def test_too_few_clusters_are_refused(tmp_path: Path) -> None:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from foreword.cli.options import settings
 from foreword.config.run import Run, load
 from foreword.config.tuning import Tuning
-from foreword.study.command import command, next_command
+from foreword.data.examples import Example
+from foreword.data.task import Task
+from foreword.data.template import Template
+from foreword.study.command import WORDING, command, next_command
 from report_records import record
 
+PLAIN = Task("t", (), (), (Example("e", {"input": "x"}, ("y",)),))
 RUNS = [
     Run(model="gpt2", data="my file.csv", seeds=[0, 3], methods=["icl:bm25:3", "pt"]),
     Run(
@@ -29,6 +35,10 @@ RUNS = [
         choices=["1", "2"],
         tuning=Tuning(max_steps=7, learning_rate=0.05, init="text", init_text="a 'b' c"),
     ),
+    Run(model="x", task="mini-dart", max_new_tokens=64),  # the default, which is raised where nobody says it
+    Run(model="x", task="mini-dart", stop="none", instruction="None"),
+    Run(model="x", task="mini-dart", stop="[1]", answer="[{target}]"),
+    Run(model="x", task="mini-dart", stop=["a", "b\x7f"], out="a\x7f"),
 ]
 
 
@@ -36,7 +46,9 @@ RUNS = [
 def test_the_command_is_the_run(run: Run) -> None:
     verb, *words = shlex.split(command(run))[0:1] + shlex.split(command(run))[2:]
     assert verb == "foreword" and command(run).startswith("foreword compare ")
-    assert load(None, words) == run
+    again = load(None, words)
+    assert again == run
+    assert ("max_new_tokens" in again.model_fields_set) == ("max_new_tokens" in run.model_fields_set)
 
 
 def test_the_next_command_takes_the_prompt_that_was_best_on_dev(tmp_path: Path) -> None:
@@ -48,9 +60,34 @@ def test_the_next_command_takes_the_prompt_that_was_best_on_dev(tmp_path: Path) 
         for seed_record in seeds
     ]
     best = dev.index(min(dev))
-    assert next_command(run, with_prompts, "pt") == (
+    assert next_command(run, PLAIN, with_prompts, "pt") == (
         f"foreword generate --model gpt2 --prompt 'runs/a b/prompts/pt-seed{best}' --data inputs.jsonl"
     )
-    icl = next_command(run, [record("icl", 0, 5)], "icl")
+    icl = next_command(run, PLAIN, [record("icl", 0, 5)], "icl")
     assert icl == "foreword generate --model gpt2 --method icl --demonstrations train.jsonl --data inputs.jsonl"
-    assert next_command(run, with_prompts, "") == ""
+    assert next_command(run, PLAIN, with_prompts, "") == ""
+    assert next_command(run, PLAIN, [replace(record("pt", 0, 5), label="full-ft")], "full-ft") == "", (
+        "nothing of it is kept"
+    )
+
+
+def test_the_next_command_answers_as_the_method_was_compared() -> None:
+    run = Run(
+        model="m", data="d.csv", shots=3, seeds=[5], choice_score="mean", question="Q {input}\nA:", empty_answers=False
+    )
+    labels = replace(PLAIN, test=(Example("e", {"input": "x"}, ("a b",), ("a b", "c")),))
+    few = next_command(run, labels, [replace(record("icl", 5, 5), label="few", deterministic=False)], "few")
+    assert (
+        "--method few --seed 5 --demonstrations" in few
+        and "--choice-score mean --shots 3 --question 'Q {input}\\nA:'" in few
+    )
+    assert few.endswith("""--choices '["a b", "c"]'""") and "allow-empty" not in few
+    with_prompt = next_command(run, labels, [replace(record("pt", 5, 5), prompt="prompts/pt")], "pt")
+    assert with_prompt.endswith("--data inputs.jsonl --choice-score mean"), "its folder keeps the rest"
+    worded = replace(PLAIN, template=Template("Say it.", "{input} =>", " {target}", stop=("a", "b\n")))
+    zero = next_command(Run(model="m", task="mini-dart"), worded, [record("zero", 0, 5)], "zero")
+    options = dict(zip((words := shlex.split(zero))[2::2], words[3::2], strict=True))
+    read = settings(
+        {flag.removeprefix("--"): text for flag, text in options.items() if flag.removeprefix("--") in WORDING}
+    )
+    assert Template(**read | {"stop": tuple(read["stop"])}) == worded.template

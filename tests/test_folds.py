@@ -178,6 +178,10 @@ def test_folds_of_what_has_its_own_splits_are_refused(tmp_path: Path) -> None:
     config.write_text("folds = 3\nmodel = 'x'\n", encoding="utf-8")
     data = save_rows(tmp_path / "own.jsonl", rows(20))
     refused("tune", "-c", config, "-d", data, says=("Folds are for `foreword compare`",))
+    refused("evaluate", "-c", config, "--test", data, says=("Folds are for `foreword compare`",))
+    refused(
+        "evaluate", "-m", "x", "--test", data, "--split", "60/20/20", says=("--test brings its own", "leave --split")
+    )
 
 
 @pytest.mark.parametrize(("total", "scored"), [(3, 1), (30, 10), (299, 99), (300, 100), (900, 100), (2000, 200)])

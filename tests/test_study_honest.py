@@ -109,6 +109,15 @@ def test_every_metric_of_an_ensemble_stands_beside_the_papers() -> None:
         "em",
         "accuracy",
     ]
+    two = [cell("pt", "qqp", 0.55, seed, metrics=("qqp_f1", "accuracy")) for seed in range(3)]
+    two = [
+        replace(each, record=replace(each.record, scores=dict(sorted(each.record.scores.items()))))
+        for each in two
+        if each.record is not None
+    ]  # as a file has them
+    table, _, counts = answers_to("ensemble", two, "lester2021-ensemble")
+    at_least = {row.head[2]: row.entries[2].score >= row.entries[1].score for row in table.rows}
+    assert at_least == {"accuracy": True, "F1": False} and counts.cases == (0, 1), "the deciding metric decides"
     alike = [replace(cells[0], at=replace(cells[0].at, seed=n)) for n in range(5)]
     _, above, _ = answers_to("ensemble", alike, "lester2021-ensemble")
     assert above.holds is None, "what no test tells is not claimed"
@@ -256,6 +265,10 @@ def test_a_folder_of_a_study_is_asked_in_its_own_words(tmp_path: Path) -> None:
     cli.refused(
         "study", "show", tmp_path / "runs", "--only", "nope", says=("question of the studies in", "'nope'", "nearest")
     )
+    cli.refused("study", "sun2023-main", "--model", "a", "--models", "b", says=("--model and --models", "keep the one"))
+    cli.refused("study", "sun2023-main", "--jobs", 2, says=("--jobs 2 is for", "run by inline", "--executor processes"))
+    cli.refused("study", "all", "--executor", "processes", "--gpus", 1, says=("--gpus 1.0 is for the executor ray",))
+    cli.refused("study", "lester2021-nearest", "--dry-run", "--device", "cude", says=("device 'cude'",))
     cli.refused("study", "all", "sun2023-main", "--dry-run", says=("`all` is every study", "sun2023-main"))
     state = tmp_path / "runs" / "cells" / f"{laid.cells[0].id}.json"
     state.parent.mkdir()

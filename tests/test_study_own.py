@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import entry
 from foreword.config.run import Run
 from foreword.study.executors import Job
+from foreword.study.executors.processes import _devices
 from foreword.study.grid import Overrides, Study, lay_out
 from foreword.study.preset import names, preset
 from foreword.study.running import carry_out
@@ -79,6 +81,16 @@ ROOM = ("max_new_tokens = 4, ", "")
         ('"line"', '"line"\ntasks = ["u"]', "There is no entry of tasks of any scale 'u'. Known: t."),
         ('"line"', '"line"\ntrain_on = "u"', "There is no task that the part line could be trained on, 'u'"),
         ('"line"', '"line"\ncarries = "lengths"', "There is no part before 'line' that it could carry, 'lengths'."),
+        (
+            '"pt", "ipt"',
+            '"pt", "ipt", "gate-similarity"]\nsplit = "dev"\nmodels = ["m"',
+            'says split = "dev", and a gate',
+        ),
+        (
+            '"pt", "ipt"',
+            '"pt", "ipt", "gate-certainty"]\ntrain_on = "t"\nmodels = ["m"',
+            "gate-certainty and says train_on",
+        ),
         ('"lengths"', '"lengths"\ncarries = "line"', "The part lengths has no cell at the scale smoke"),
         (SMOKE, SMOKE + "parts = { lnes = { skip = true } }\n", "did you mean 'line'"),
         (SMOKE, SMOKE + "each = { u = { limit = 3 } }\n", "There is no task of the scale smoke 'u'"),
@@ -211,3 +223,13 @@ def test_a_study_whose_cells_all_failed_has_its_page_and_site(tmp_path: Path) ->
     assert ran.code == 3 and "5 failed; --retry-failed" in ran.out
     assert "What failed" in (out / "report.html").read_text(encoding="utf-8")
     assert entry.foreword("report", out, "--out", tmp_path / "site").code == 0
+
+
+def test_a_device_that_is_named_is_that_of_every_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    devices = [
+        _devices(Job(Path("out"), "mine", device, workers=n)) for device, n in (("cuda:1", 2), ("cuda", 5), ("", 0))
+    ]
+    assert devices[0] == ["cuda:1", "cuda:1"]
+    assert devices[1:] == [["cuda:0", "cuda:1", "cuda:2", "cuda:3", "cuda:0"], ["cuda:0", "cuda:1", "cuda:2", "cuda:3"]]

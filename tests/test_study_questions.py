@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -168,6 +170,24 @@ def test_bins_run_from_the_most_similar_down() -> None:
     assert empty.panels[0].cause
 
 
+def test_a_slope_goes_through_the_answers_a_few_times_and_not_once_an_example() -> None:
+    class Walked(tuple[Answer, ...]):
+        times = 0
+
+        def __iter__(self) -> Iterator[Answer]:
+            Walked.times += 1
+            return super().__iter__()
+
+    cells = [cell("pt", "dart", 0.5), cell("ipt", "dart", 0.5, rising=0.9)]
+    cells = [
+        replace(each, record=replace(each.record, answers=Walked(each.record.answers)))
+        for each in cells
+        if each.record is not None
+    ]
+    _, slope = answers_to("similarity", cells)
+    assert slope.estimate is not None and 0 < Walked.times < EXAMPLES
+
+
 def test_transfer_is_held_against_icl_and_against_untuned_rows() -> None:
     def grid(seeds: tuple[int, ...]) -> list[Cell]:
         cells = []
@@ -214,6 +234,8 @@ def test_scale_takes_the_mean_over_tasks_and_says_whether_the_gap_closes() -> No
     assert held.score == pytest.approx(sum(filter(None, parts)) / 4) and held.paper["task"] == "superglue"
     assert claim.holds and claim.estimate is not None and claim.estimate > 20 and claim.ci95[0] > 0
     assert "on our-t5-small" in claim.note, "what stood in does not go by the paper's name"
+    _, turned = answers_to("scale", cells[::-1], "lester2021-scale")
+    assert turned.estimate == pytest.approx(claim.estimate) and turned.note == claim.note, "by size, in any order"
     _, alone = answers_to("scale", [each for each in cells if each.at.seed == 0], "lester2021-scale")
     assert alone.holds is None and "one seed" in alone.note
     _, flat = answers_to("scale", [cell(*each, model=m) for m in gaps for each in FLAT], "lester2021-scale")

@@ -24,6 +24,7 @@ from foreword.study.executors.base import ATTEMPTS, attempt
 from foreword.study.grid import Study, lay_out
 from foreword.study.measure import entry as entry_of
 from foreword.study.preset import preset
+from foreword.study.questions import answers, nearest
 from foreword.study.running import carry_out
 from foreword.study.stored import Folder, keep, names, read
 from foreword.study.unit import Bench, run_unit
@@ -92,6 +93,28 @@ def test_records_of_a_study_tell_each_other_what_their_examples_share(model: Pat
     assert entry_of([again]).clusters == entry_of([second]).clusters < 150
 
 
+def test_a_cluster_column_that_is_named_later_counts(model: Path, tmp_path: Path) -> None:
+    """No key holds clusters, so that the records of before are taken: they are judged by what the study says today, and no file of them
+    changes."""
+    lines = [
+        {"input": f"{row['input']} {n}", "target": "ba", "doc": f"d{n % 4}"} for n, row in enumerate(entry.rows(9))
+    ]
+    train, test = (entry.save_rows(tmp_path / f"{name}.jsonl", lines) for name in ("train", "test"))
+    path, out = tmp_path / "mine.toml", tmp_path / "out"
+    clusters, files = {}, []
+    for column in ("", "doc", "input"):
+        run_of = f'{{ dev = "{test}", test = "{test}", cluster_column = "{column}", max_new_tokens = 4, choices = ["ba", "lo"] }}'
+        smoke = f'[smoke]\nmodels = {{ m = "{model}" }}\ntasks = {{ a = "{train}" }}\nrun = {run_of}\n'
+        path.write_text(f'{HEAD}[[parts]]\nname = "grid"\nmethods = ["zero", "icl-1"]\n{smoke}', encoding="utf-8")
+        run(path, out)
+        cells = read(out, "mine").cells
+        assert [cell.cause for cell in cells] == ["", ""]
+        clusters[column] = [entry_of([cell]).clusters for cell in cells]
+        files.append(dates(out))
+    assert files[0] == files[1] == files[2], "the trials are the same"
+    assert clusters == {"": [0, 0], "doc": [4, 4], "input": [0, 0]}
+
+
 def dates(out: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in (out / "records").iterdir()}
 
@@ -118,6 +141,37 @@ def test_other_files_of_the_model_are_looked_at_and_known_by_their_contents(mode
     first = dates(out)
     os.utime(model / "config.json", (5, 5))
     assert len(run(path, out)) == 2 and dates(out) == first, "the same model, for all that its files have another date"
+
+
+def test_another_metric_in_the_same_file_is_another_trial(model: Path, tmp_path: Path) -> None:
+    own, out = tmp_path / "mine.py", tmp_path / "out"
+    path = grid(model, tmp_path, '"zero"')
+    text = path.read_text(encoding="utf-8").replace("limit = 3", f'metrics = ["{own}:score"], limit = 3')
+    path.write_text(text, encoding="utf-8")
+    for value in (1.0, 0.25):
+        own.write_text(f"def score(output, references):\n    return {value}\n", encoding="utf-8")
+        assert len(run(path, out)) == 2
+        cells = read(out, "mine").cells
+        assert not any(cell.cause for cell in cells), cells[0].cause
+        assert [list(cell.record.scores.values()) for cell in cells if cell.record] == [[100 * value]] * 2
+
+
+def test_a_prompt_is_held_against_the_model_as_the_study_loads_it(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, out = grid(model, tmp_path, '"pt"'), tmp_path / "out"
+    text = path.read_text(encoding="utf-8").replace('"main"', '"nearest"')
+    path.write_text(text.replace("limit = 3", 'dtype = "bfloat16", limit = 3'), encoding="utf-8")
+    run(path, out)
+    there, loaded = read(out, "mine"), []
+    load = nearest.backbone_of
+    monkeypatch.setattr(nearest, "backbone_of", lambda run: loaded.append(run.dtype) or load(run))
+    tables = answers(there.cells, there.preset, out)["nearest"]
+    assert loaded == ["bfloat16"] and len(tables[0].rows) == 2
+    other = entry.save_model(tmp_path / "other", "bloom", seed=5)
+    monkeypatch.setattr(nearest, "backbone_of", lambda run: load(run.model_copy(update={"model": str(other)})))
+    (refusal,) = answers(there.cells, there.preset, out)["nearest"]
+    assert refusal.holds is None and "other" in refusal.note
 
 
 def test_a_cell_that_fails_leaves_the_others(model: Path, tmp_path: Path) -> None:

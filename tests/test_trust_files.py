@@ -421,6 +421,26 @@ def test_a_trial_that_fails_leaves_the_others(own: Path, tmp_path: Path, monkeyp
     assert not (out / "earlier").exists(), "the study is the same, and now it is whole"
 
 
+def test_a_fold_that_fails_is_named_and_other_folds_are_no_seeds(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit = Trial._trained
+
+    def astray(trial: Trial, layout: Any) -> Any:
+        if (trial.spec.label, trial.spec.fold) == ("pt", 2):
+            raise TrialFailedError("The training loss is no longer a number at step 3; lower --learning-rate (0.3).")
+        return fit(trial, layout)
+
+    monkeypatch.setattr(Trial, "_trained", astray)
+    outcome, _ = compared(own, tmp_path / "run", ["pt", "zero"], folds=3, seeds=[0])
+    (failure,) = outcome.summary.failures
+    assert (failure.method, failure.seed, failure.fold, len(failure.others)) == ("pt", 0, 2, 2)
+    assert failure.sentence().startswith("pt seed 0 fold 2 failed, so pt has no row: The training loss")
+    assert (
+        "Its other trials (a fold of a seed each) scored " in failure.sentence() and "seeds" not in failure.sentence()
+    )
+
+
 def test_the_exit_code_says_that_a_trial_failed(model: Path, own: Path, tmp_path: Path) -> None:
     """A learning rate beyond all bounds, as a user may give it: the weights overflow."""
     argv = ("compare", "-m", model, "-d", own, "--seeds", 0, "--out", tmp_path / "run", *SMALL[:4], "--max-steps", 4)

@@ -12,6 +12,7 @@ import typer
 import typer.main
 
 from foreword.cli.reading import READERS
+from foreword.util.errors import ForewordError
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -175,14 +176,18 @@ def _parser(verb: Callable[..., None], parameters: Sequence[inspect.Parameter]) 
 
 
 def settings(flags: Mapping[str, Any]) -> dict[str, Any]:
-    """The given flags as settings of a Run: absent ones left out, each text read as its setting's flag says."""
+    """The given flags as settings of a Run: absent ones left out, each text read as its setting's flag says. Raises ForewordError where
+    one setting is given by two of them."""
     values: dict[str, Any] = {}
     tuning: dict[str, Any] = {}
     for name, value in flags.items():
         if value is None:
             continue
         if name in ALONE:
-            values[ALONE[name][0]] = [value]
+            key = ALONE[name][0]
+            if flags.get(key) is not None:
+                raise ForewordError(f"Both --{key} and --{name} are given; keep the one you mean.")
+            values[key] = [value]
             continue
         option = settings_options()[name]
         read = READERS[option.flag.reads](value, option.name) if option.flag.reads else value

@@ -13,11 +13,28 @@ if TYPE_CHECKING:
 
 
 def run_of(flags: dict[str, Any], *, config: str | None = None, overrides: Sequence[str] = (), **defaults: Any) -> Run:
-    """The Run: defaults of the verb, then the TOML file, then `key=value` overrides, then flags; the later wins."""
+    """The Run: defaults of the verb, then the TOML file, then `key=value` overrides, then flags; the later wins. Raises ForewordError for a
+    flag that the others make say nothing."""
     from foreword.config.run import load
 
     flag_settings = settings(flags)
-    return load(Path(config) if config else None, list(overrides), flags=flag_settings, defaults=defaults)
+    run = load(Path(config) if config else None, list(overrides), flags=flag_settings, defaults=defaults)
+    _refuse_unread(run, flags)
+    return run
+
+
+def _refuse_unread(run: Run, flags: dict[str, Any]) -> None:
+    """Raises ForewordError for a text or a prompt to start from that the init strategy does not read."""
+    from foreword.config.tuning import READS
+    from foreword.util.errors import ForewordError
+
+    for init, name in READS.items():
+        if name and flags.get(name) and READS.get(run.tuning.init, name) != name:
+            flag = f"--{name.replace('_', '-')}"
+            raise ForewordError(
+                f"{flag} is given and the soft prompt starts by --init {run.tuning.init}, which does not read it; give --init {init}, or "
+                f"leave {flag} out."
+            )
 
 
 def run_with(prompts: Sequence[str], flags: dict[str, Any], *, config: str | None = None, **defaults: Any) -> Run:

@@ -94,6 +94,7 @@ def study(
     if names[0] == SHOW:
         _show_all(names[1:] or [flags["out"] or "runs/study-smoke"], only, as_json)
         return
+    _refuse_unused(flags)
     scale = flags["scale"] or "smoke"
     job = _job(flags, scale)
     failed = False
@@ -111,6 +112,21 @@ def study(
 
 def _listed(text: str | None) -> list[str]:
     return [part.strip() for part in (text or "").split(",") if part.strip()]
+
+
+def _refuse_unused(flags: dict[str, Any]) -> None:
+    """Raises ForewordError for an option that another one makes say nothing."""
+    from foreword.util.errors import ForewordError
+
+    if flags["model"] and flags["models"]:
+        raise ForewordError("Both --model and --models are given; keep the one you mean.")
+    executor = flags["executor"] or "inline"
+    for name, users in (("jobs", ("processes", "ray")), ("address", ("ray",)), ("gpus", ("ray",))):
+        if flags[name] is not None and executor in {"inline", "processes"} - {*users}:
+            raise ForewordError(
+                f"--{name} {flags[name]} is for the {'executors' if len(users) > 1 else 'executor'} {' and '.join(users)}, and the study "
+                f"is run by {executor}; give --executor {users[0]}, or leave --{name} out."
+            )
 
 
 def _overrides(flags: dict[str, Any]) -> Overrides:
@@ -249,7 +265,7 @@ def _price(laid: Study, job: Job, as_json: bool) -> None:
     from foreword.study.price import HEADS, price
 
     with Bars().waiting("counting"):
-        priced = price(laid, job.out)
+        priced = price(laid, job.out, job.device)
     if as_json:
         print_json(priced.as_dict())
         return

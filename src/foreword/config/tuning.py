@@ -14,6 +14,9 @@ FORMER = {"prepend": "front", "append": "behind", "warm_start": "carried"}
 finished; a run may still say either."""
 _TODAY = {former: today for today, former in FORMER.items()}
 
+READS = {"random": "", "vocab": "", "labels": "", "text": "init_text", "warm_start": "init_prompt"}
+"""Which setting an init strategy of foreword's own starts from; one of another package may read any."""
+
 
 def today(word: Any) -> Any:
     """A setting's word of today; anything else as it is."""
@@ -35,9 +38,7 @@ class Tuning(Settings):
     init: Annotated[str, Field(min_length=1), BeforeValidator(today)] = option(
         "vocab", TUNE, "random, vocab, text, labels or warm_start."
     )
-    init_text: str = option(
-        "", TUNE, "The text that --init text starts from; an instruction, say.", default_text="none"
-    )
+    init_text: str = option("", TUNE, "The text for --init text.", default_text="none")
     init_prompt: str = option("", TUNE, "The prompt folder for --init warm_start.", default_text="none")
     reparameterisation: Literal["none", "mlp"] = Field(
         default="none", description="mlp fits the rows through two layers of width mlp_width, folded away at save."

@@ -30,6 +30,12 @@ def in_file(name: str) -> bool:
     return _FILE.fullmatch(name) is not None
 
 
+def file_of(name: str) -> Path | None:
+    """The file of a metric's name; None where it names no file."""
+    match = _FILE.fullmatch(name)
+    return None if match is None else Path(match[1]).expanduser()
+
+
 def read(name: str) -> Metric:
     """The metric of a function of a file, which is run. Raises ForewordError: see `foreword.metrics.named`."""
     match = _FILE.fullmatch(name)

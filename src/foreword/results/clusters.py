@@ -70,7 +70,21 @@ def described(names: Sequence[str]) -> Clusters | None:
 def as_in(record: Record, examples: Iterable[Example]) -> Record:
     """The record with its examples in the clusters that they are of today: no key and no digest of a task holds them, so that a record may
     be older than what its task says of them."""
+    return named_anew(record, renamed_in(record, examples))
+
+
+def renamed_in(record: Record, examples: Iterable[Example]) -> dict[str, str]:
+    """The cluster of today of each of these examples for which the record has another name, or none."""
     name_of = {example.id: example.cluster for example in examples}
+    return {
+        answer.id: name_of[answer.id]
+        for answer in record.answers
+        if answer.cluster != name_of.get(answer.id, answer.cluster)
+    }
+
+
+def named_anew(record: Record, name_of: Mapping[str, str]) -> Record:
+    """The record with some of its examples in other clusters."""
     return _named(record, {**{answer.id: answer.cluster for answer in record.answers}, **name_of})
 
 

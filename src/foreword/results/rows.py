@@ -74,17 +74,23 @@ class MethodRow:
 @dataclass(frozen=True)
 class Failure:
     """A trial that could not be finished. seed: None where it changes nothing. others: scores of the method's other seeds, which make
-    no row, since those that fail are not left out by chance."""
+    no row, since those that fail are not left out by chance. fold: its number, the others being those of other folds too; 0 where nothing
+    is folded."""
 
     method: str
     seed: int | None
     cause: str
     others: list[float] = field(default_factory=list)
+    fold: int = 0
 
     def sentence(self) -> str:
         """What failed, why, and what of the method is known all the same."""
         name = self.method if self.seed is None else f"{self.method} seed {self.seed}"
-        known = f" Its other seeds scored {', '.join(f'{score:.1f}' for score in self.others)}." if self.others else ""
+        name += f" fold {self.fold}" if self.fold else ""
+        trials = "trials (a fold of a seed each)" if self.fold else "seeds"
+        known = (
+            f" Its other {trials} scored {', '.join(f'{score:.1f}' for score in self.others)}." if self.others else ""
+        )
         return f"{name} failed, so {self.method} has no row: {self.cause}{known}"
 
 

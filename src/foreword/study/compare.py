@@ -12,6 +12,7 @@ from foreword.config.run import Run
 from foreword.data.task import SPLITS
 from foreword.engine import Backbone
 from foreword.metrics import metric
+from foreword.prompts.inits import INITS, initial
 from foreword.report.page import write_report
 from foreword.results.classes import labels_of
 from foreword.results.record import Record
@@ -54,6 +55,7 @@ def carry_out(
     A trial that fails for a reason of its own is left out, with its method's row, and the others go on. Raises ForewordError where
     none is left, and for reasons that are not one trial's own.
     """
+    _refuse_start(plan)
     out = writable_folder(Path(plan.run.out))
     _sweep(plan, out)
     finished: list[tuple[Trial, Record]] = []
@@ -74,6 +76,18 @@ def carry_out(
             noted(f"{trial.name} failed: {error}")
     _sweep(plan, out)
     return conclude(plan, finished, causes, out, newly_computed, noted)
+
+
+def _refuse_start(plan: Plan) -> None:
+    """Raises ForewordError where soft prompts cannot begin as the run says (more labels than positions, say), before another trial runs."""
+    begun: set[int] = set()  # folds
+    for trial in plan.missing:
+        spec = trial.spec
+        if spec.method.soft and spec.start_prompt is None and spec.fold not in begun:
+            begun.add(spec.fold)
+            if not INITS.identity(spec.tuning.init):  # another package's may take long
+                source = spec.starts_from(trial.task)
+                initial(spec.tuning.init, trial.backbone, spec.tuning.prompt_length, seed=spec.seed, source=source)
 
 
 def _sweep(plan: Plan, out: Path) -> None:
@@ -138,7 +152,7 @@ def conclude(
 def _failure(trial: Trial, cause: str, finished: Sequence[tuple[Trial, Record]]) -> Failure:
     others = [record for other, record in finished if other.spec.label == trial.spec.label]
     seed = trial.spec.seed if trial.spec.method.random() else None
-    return Failure(trial.spec.label, seed, cause, [record.scores[record.primary] for record in others])
+    return Failure(trial.spec.label, seed, cause, [record.scores[record.primary] for record in others], trial.spec.fold)
 
 
 def compare(run: Run, *, progress: Progress = silent, backbone: Backbone | None = None) -> Outcome:

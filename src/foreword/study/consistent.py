@@ -57,6 +57,20 @@ def _methods(part: Part) -> None:
     _once(f"methods of the part {part.name}", [(LABELS.get(name, name), name == "multi-task") for name in part.methods])
 
 
+def gateable(part: Part) -> Part:
+    """The part as a scale has it. Raises ForewordError where it has a gate, and its PT and IPT are not trained on the task that they
+    answer, or answer the dev examples that a gate's threshold is fitted on."""
+    method = next((method for method in part.methods if method in GATES), None)
+    other = next((name for name in ("train_on", "together", "carries") if getattr(part, name)), None)
+    other = other or ('split = "dev"' if part.split == "dev" else None)
+    if method is not None and other is not None:
+        raise ForewordError(
+            f"The part {part.name} has the method {method} and says {other}, and a gate chooses between prompts of the scored task's own, "
+            "with a threshold from its dev examples; leave one of the two out."
+        )
+    return part
+
+
 def _scale(preset: Preset, name: str, scale: Scale) -> None:
     """One scale: what it says of parts and tasks is said of those that are there, and each axis has values."""
     names = [part.name for part in preset.parts]

@@ -38,6 +38,12 @@ def folds_of(task: Task, count: int) -> tuple[Task, ...]:
         others = [example for example in task.test if example.id not in scored]
         questions = len({example.question for example in others})
         dev, train = divided(others, [max(1, round(questions * DEV_SHARE))], seed=n + 1, whole=True)
+        if not dev or not train:
+            more = "give 3 folds, or more rows" if len(units) >= 6 else "give more rows"
+            raise ForewordError(
+                f"{count} folds are asked for, and beside what fold {n + 1} scores there is one cluster alone, where training and the "
+                f"choice of a checkpoint each need one; {more}."
+            )
         folds.append(replace(task, train=tuple(train), dev=tuple(merged(dev)), test=tuple(merged(part))))
     return tuple(folds)
 

@@ -8,10 +8,11 @@ from itertools import product
 from typing import Any
 
 from foreword.config.run import Run
+from foreword.metrics import named
 from foreword.prompts.methods import Method
 from foreword.results.cells import Coordinates
 from foreword.results.record import key_of
-from foreword.study.consistent import consistent
+from foreword.study.consistent import consistent, gateable
 from foreword.study.preset import GATE, GATED, LABELS, Part, Preset, Scale, settings_of_task
 from foreword.study.resolve import row_of
 from foreword.tasks import module
@@ -84,7 +85,7 @@ class Study:
 
 def lay_out(preset: Preset, scale: str, overrides: Overrides | None = None, only: Sequence[str] = ()) -> Study:
     """The cells of a preset. only: the questions that are to be answered, of the preset's own. Raises ForewordError for an unknown scale,
-    task or question, and for a preset that contradicts itself."""
+    task, metric or question, and for a preset that contradicts itself. A metric of the user's own file is read."""
     overrides = overrides or Overrides()
     for question in only:
         if question not in preset.questions:
@@ -102,6 +103,8 @@ def lay_out(preset: Preset, scale: str, overrides: Overrides | None = None, only
         raise ForewordError(f"The study {preset.name} has no cell at the scale {scale}; give other models or tasks.")
     if overrides == Overrides(run=overrides.run):
         _refuse_empty(preset, scale, cells.values())
+    for metric in dict.fromkeys(name for cell in cells.values() for name in cell.run.get("metrics", ())):
+        named(metric)
     return Study(preset, scale, tuple(cells.values()))
 
 
@@ -141,7 +144,7 @@ def _at_scale(part: Part, scale: Scale) -> Part | None:
     if scale.leaves_out(part.name):
         return None
     other = {key: value for key, value in scale.parts.get(part.name, {}).items() if key != "skip"}
-    return Part.model_validate(part.model_dump() | other)
+    return gateable(Part.model_validate(part.model_dump() | other))
 
 
 def _cells(

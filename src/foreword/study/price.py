@@ -196,12 +196,12 @@ def at_hand(run: Run) -> bool:
     return here and (stands(run.data) if run.data else about(run.task, run.data_dir or None).ready)
 
 
-def price(study: Study, out: Path) -> Priced:
+def price(study: Study, out: Path, device: str = "") -> Priced:
     """What the cells of a study cost, those included that are finished. Where model and data are at hand, a few steps and answers run, and
-    nothing of them is kept."""
+    nothing of them is kept. device: where they run; each run's own where it is empty."""
     units = units_of(study.cells)
     lines: list[Line] = []
-    bench = Bench(out, pricing=True)
+    bench = Bench(out, device, pricing=True)
     for group in grouped(units.values(), lambda cells: cells[0].at.model).values():
         ready = all(at_hand(_with_task(cell, name)) for cells in group for cell in cells for name in _tasks(cell))
         lines += _measured(bench, group) if ready else _counted(study, group)

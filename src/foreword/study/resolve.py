@@ -148,6 +148,8 @@ def scored_task(run: Run, *, whole_pool: bool = False) -> Task:
     """The task that is scored: the run's own, or a test file alone, of which every example is scored and none demonstrated."""
     if run.task or run.data or not run.test:
         return task_of(run, whole_pool=whole_pool)
+    refuse_folds(run.folds)
+    shares_of(run)
     template = worded(Template(), run)
     rows = read_rows(run.test, form=form_of(run), as_written=True)
     template = template.instructed(system_message(rows, run.test, run.input_column, run.target_column))

@@ -9,7 +9,7 @@ from foreword.config.tuning import Tuning
 from foreword.data.task import Task
 from foreword.engine import Backbone
 from foreword.metrics import metric
-from foreword.prompts.inits import INITS
+from foreword.prompts.inits import INITS, InitSource
 from foreword.prompts.methods import Method
 from foreword.prompts.retrieve import signature
 from foreword.prompts.soft_prompt import SoftPrompt
@@ -66,6 +66,11 @@ class Spec:
             }
             | self._plugins()
         )
+
+    def starts_from(self, task: Task) -> InitSource:
+        """What a soft prompt's init strategy may start from."""
+        labels = list(dict.fromkeys(choice for example in task.train for choice in example.choices))
+        return InitSource(self.tuning.init_text or task.template.instruction, labels, self.start_prompt)
 
     def _tuning(self) -> dict[str, Any]:
         """The settings of the tuning. A start prompt is known by its digest: where its folder lies is no part of what it is."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from foreword.results.cells import Cell, Scored
-from foreword.results.clusters import shared_out
+from foreword.results.clusters import named_anew, shared_out
 from foreword.results.record import ENGINE, Record
 from foreword.study.grid import CellSpec, Study, spec_of
 from foreword.study.preset import Preset
@@ -22,7 +22,8 @@ STUDIES, CELLS, CLAIMS = "studies", "cells", "claims"
 @dataclass(frozen=True)
 class State:
     """How a cell ended. key: of its record. cause: why there is none. stamp: of the files that it was made of, by which a later run sees
-    whether model or data are still the same. examples, shape, scored: see Cell."""
+    whether model or data are still the same. examples, shape, scored: see Cell. clusters: those of today's task by the ids of the
+    examples for which the record has another name, or none, as no key holds them."""
 
     state: Literal["done", "failed"]
     key: str = ""
@@ -31,6 +32,7 @@ class State:
     examples: int | None = None
     shape: dict[str, int] = field(default_factory=dict)
     scored: dict[str, Any] | None = None
+    clusters: dict[str, str] = field(default_factory=dict)
 
 
 class Folder:
@@ -215,6 +217,7 @@ def _cell(folder: Folder, spec: CellSpec, claimed: dict[str, int]) -> Cell:
     scored = None if state.scored is None else Scored(**state.scored)
     limit = spec.run.get("train_limit") or spec.run.get("limit")
     record = folder.record(spec.id)
+    record = None if record is None else named_anew(record, state.clusters)
     return Cell(spec.id, spec.at, spec.paper, "done", record, "", state.examples, state.shape, scored, limit)
 
 

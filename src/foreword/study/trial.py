@@ -220,12 +220,10 @@ class Trial:
         spec = self.spec
         if not spec.method.trains:
             return self.backbone, None, None
-        labels = list(dict.fromkeys(choice for example in self.task.train for choice in example.choices))
-        source = InitSource(spec.tuning.init_text or self.task.template.instruction, labels, spec.start_prompt)
         trainable = TRAINABLES[spec.method.trainable]
         answering, tuned = train(
             trainable,
-            Setup(self.backbone, spec.tuning, spec.seed, source),
+            Setup(self.backbone, spec.tuning, spec.seed, spec.starts_from(self.task)),
             layout.training_rows(self.task.train),
             lambda backbone: replace(self, backbone=backbone)._dev_score(layout),
             folder=self.work,

@@ -17,8 +17,11 @@ from foreword.config.run import Run
 from foreword.data.task import Task
 from foreword.engine import Backbone
 from foreword.engine.memory import out_of_memory
+from foreword.metrics import named
+from foreword.metrics.own import file_of
 from foreword.results.cells import Scored
-from foreword.results.record import ENGINE
+from foreword.results.clusters import renamed_in
+from foreword.results.record import ENGINE, Record
 from foreword.study import gate
 from foreword.study.composed import generated, prefixed, relabelled, together
 from foreword.study.grid import CellSpec
@@ -118,6 +121,8 @@ class Bench:
         key = canonical([run.model_dump(exclude={"model", "methods", "seeds", "tuning"}), cell.generated])
 
         def load() -> Task:
+            for metric in run.metrics:
+                named(metric)
             task = task_of(run)
             return generated(task) if cell.generated else task
 
@@ -169,9 +174,10 @@ def stamp(cell: CellSpec) -> str:
     """A digest of the files that model and data are read from, by name, size and date: where it is another than before, a finished cell
     is looked at again, and known by the contents of model and task."""
     run, tasks = cell.settings(), (cell.at.task, *cell.train_on)
-    named = [run.model, run.target_tokenizer, run.dev, run.test, run.encoder, run.tuning.init_prompt]
-    named += [name for name in tasks if "data" in settings_of_task(name)]
-    places = [Path(name) for name in named if name and stands(name)]
+    paths = [run.model, run.target_tokenizer, run.dev, run.test, run.encoder, run.tuning.init_prompt]
+    paths += [name for name in tasks if "data" in settings_of_task(name)]
+    paths += [str(file) for name in run.metrics if (file := file_of(name)) is not None]
+    places = [Path(name) for name in paths if name and stands(name)]
     for name in tasks:
         if "task" in settings_of_task(name) and hasattr(module(name), "PLACE"):
             folder = place(name, run.data_dir or None)
@@ -246,13 +252,20 @@ def _run(bench: Bench, folder: Folder, cells: Sequence[CellSpec], claim: Claim) 
 
 def _done(bench: Bench, folder: Folder, cell: CellSpec, trial: Trial, key: str = "") -> None:
     """A cell's record is there, under the trial's key or another."""
-    run, examples = cell.settings(), len(trial.task.split(trial.spec.split))
-    scored = scored_of(run, examples, len(bench._task(cell, cell.at.task).split(trial.spec.split)), trial.spec.split)
-    shape = _shape(trial.backbone)
-    folder.end(
-        cell.id,
-        State("done", key or trial.key, "", stamp(cell), examples, shape, None if scored is None else asdict(scored)),
+    key, run, answered = key or trial.key, cell.settings(), trial.task.split(trial.spec.split)
+    before = len(bench._task(cell, cell.at.task).split(trial.spec.split))
+    scored = scored_of(run, len(answered), before, trial.spec.split)
+    clusters = renamed_in(Record.read(folder.record_path(key)), answered)
+    state = State(
+        state="done",
+        key=key,
+        stamp=stamp(cell),
+        examples=len(answered),
+        shape=_shape(trial.backbone),
+        scored=None if scored is None else asdict(scored),
+        clusters=clusters,
     )
+    folder.end(cell.id, state)
 
 
 def scored_of(run: Run, examples: int, before: int, of: str = "test") -> Scored | None:

@@ -59,7 +59,7 @@ REFERENCES: Mapping[str, Reference] = MappingProxyType(
                 "t5",
                 "an encoder-decoder, by span corruption alone",
                 3_001_792,
-                "373421c5f75bfa629c2827e9eb26c1e6daee9ea07c2bcb71f4c836e6e4986d0c",
+                "fe9b6ebe582a19bb921e932e984c368881cb5d9db37623c319c6a0dcb5626081",
                 6_142_955,
             ),
             Reference(
@@ -67,7 +67,7 @@ REFERENCES: Mapping[str, Reference] = MappingProxyType(
                 "t5-adapted",
                 "the same after LM adaptation",
                 3_001_792,
-                "185864f87fc91d617edb74576e3b1350aa1915e48e2cd57d1863f81f884db486",
+                "213c264b74ec2315be798fc0a9ceb8e00fd420621d4c2544f9cba1a22a3fad2c",
                 6_143_003,
             ),
         )

@@ -55,6 +55,8 @@ def _devices(job: Job) -> list[str]:
     if job.device.partition(":")[0] not in ("", "auto", "cuda") or not torch.cuda.is_available():
         cores = os.cpu_count() or 1
         return [job.device] * (job.workers or max(min(2, cores), cores // CORES))
+    if ":" in job.device:  # one of them, which all workers share
+        return [job.device] * (job.workers or 1)
     count = torch.cuda.device_count()
     return [f"cuda:{place % count}" for place in range(job.workers or count)]
 

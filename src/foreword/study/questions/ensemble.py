@@ -40,11 +40,12 @@ def ensemble(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered
                 continue
             planned += 1
             done = records_of(own)
-            by_metric = [_three(own, name) for name in (done[0].scores if done else [""])]
+            names = list(done[0].scores) if done else [""]
+            by_metric = [_three(own, name) for name in names]
             head = (named(own, "model", preset), named(own, "task", preset))
             rows += [Row((*head, phrases.title(each[0].metric) if done else ""), each) for each in by_metric]
             by_task.append(tuple(_mean(column) for column in zip(*by_metric, strict=True)))
-            _, best, voted = by_metric[0]
+            _, best, voted = by_metric[names.index(done[0].primary) if done else 0]
             if best.score is not None and voted.score is not None:
                 counted += 1
                 at_least += voted.score >= best.score

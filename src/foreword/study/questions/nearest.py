@@ -17,9 +17,11 @@ from foreword.prompts.inspect import Inspected, Vocabulary, inspect
 from foreword.results import stats
 from foreword.results.cells import Answered, Cell, Row, Table, Test
 from foreword.study.measure import choose, grouped, named
-from foreword.study.plan import backbone_of
+from foreword.study.plan import backbone_of, suits
 from foreword.study.preset import Preset
+from foreword.study.stored import read_specs
 from foreword.util.errors import ForewordError
+from foreword.util.files import canonical
 
 COLUMNS = (
     "cosine among the nearest 5",
@@ -29,6 +31,15 @@ COLUMNS = (
     "vectors in clusters",
 )
 SHOWN = 6  # vectors of each prompt whose words are shown
+LOADED = {
+    "model",
+    "dtype",
+    "device",
+    "revision",
+    "target_tokenizer",
+    "trust_remote_code",
+    "chat",
+}  # what makes a backbone
 MOST_TARGETS = 10  # more distinct ones are free text, not labels
 
 
@@ -37,9 +48,11 @@ def nearest(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered,
     own = choose(cells, label="pt")
     done = [cell for cell in own if cell.record is not None and cell.record.prompt]
     looked: list[tuple[Cell, Inspected]] = []
-    for model, group in grouped(done, lambda cell: cell.at.model).items():
-        with backbone_of(Run(model=model)) as backbone:
-            looked += zip(group, _inspected(group, backbone, out), strict=True)
+    run_of = {spec.id: spec.settings() for spec in read_specs(out, preset.name)[1]} if done else {}
+    for group in grouped(done, lambda cell: canonical(run_of[cell.id].model_dump(include=LOADED))).values():
+        run = run_of[group[0].id]
+        with backbone_of(run) as backbone:
+            looked += zip(group, _inspected(group, run, backbone, out), strict=True)
     rows = [Row(_head(cell, preset), _numbers(each)) for cell, each in looked]
     heads = ("task", "init", "prompt")
     words = [
@@ -105,8 +118,9 @@ def _numbers(each: Inspected) -> tuple[str, ...]:
     )
 
 
-def _inspected(cells: Sequence[Cell], backbone: Backbone, out: Path) -> list[Inspected]:
-    """Each cell's soft prompt held against the model's vocabulary. Raises ForewordError where a prompt is not there any more."""
+def _inspected(cells: Sequence[Cell], run: Run, backbone: Backbone, out: Path) -> list[Inspected]:
+    """Each cell's soft prompt held against the model's vocabulary. Raises ForewordError where a prompt is not there any more, or is of
+    another model than the one that is there now."""
     prompts, labels = {}, {}
     for cell in cells:
         assert cell.record is not None
@@ -115,7 +129,9 @@ def _inspected(cells: Sequence[Cell], backbone: Backbone, out: Path) -> list[Ins
             raise ForewordError(
                 f"The soft prompt {folder} is not there any more; run the study again, and it is made anew."
             )
-        prompts[cell.id] = store.load(folder).values.numpy()
+        prompt = store.load(folder)
+        suits(run, backbone, prompt, as_it_is=False)
+        prompts[cell.id] = prompt.values.numpy()
         targets = dict.fromkeys(answer.targets[0] for answer in cell.record.answers if answer.targets)
         if len(targets) <= MOST_TARGETS:
             labels[cell.id] = {label: list(backbone.target_tokenizer.ids(label, first=True)) for label in targets}

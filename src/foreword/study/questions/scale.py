@@ -127,7 +127,7 @@ def _closing(cells: Sequence[Cell], preset: Preset) -> Test:
     claim = "Model tuning (full-ft) is less far above PT on the largest model than on the smallest"
     gaps: list[tuple[str, float, float]] = []
     fewest = 2
-    for model in values(cells, "model"):
+    for model in sorted(values(cells, "model"), key=lambda name: _parameters(choose(cells, paper_model=name))):
         at = choose(cells, paper_model=model)
         groups = [choose(at, paper_method=name) for name in ("full-ft", "pt")]
         if not all(groups):

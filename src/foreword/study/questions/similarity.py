@@ -89,8 +89,8 @@ def _score(records: Sequence[Record], ids: Sequence[str]) -> Number | None:
 
 def _slope(pt: Sequence[Record], ipt: Sequence[Record], name: str, of: int) -> Test:
     """Whether the gain of IPT over PT rises with similarity, of so many such claims that are made together."""
-    near = _similar(ipt)
-    ids = [id_ for id_ in near if all(id_ in {a.id for a in r.answers} for r in pt[:1])]
+    near, answered = _similar(ipt), {answer.id for answer in pt[0].answers}
+    ids = [id_ for id_ in near if id_ in answered]
     claim = f"IPT minus PT grows with similarity ({name})"
     if len(ids) < 2:
         return Test(claim, None, note="too few examples with a similarity")
