@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+import chats
 import entry
 import foreword
 from foreword.api.data import path_of, rows_of
+from foreword.api.settings import run_of
+from foreword.cli.options import settings_options
 from foreword.util.files import read_json
 
 QUICK = {"methods": "zero,icl,pt", "seeds": [0], "max_steps": 2, "prompt_length": 3, "max_new_tokens": 4}
@@ -139,6 +142,16 @@ def test_frames_and_data_sets_are_read(tmp_path: Path) -> None:
     assert Path(plain).read_text(encoding="utf-8") == '{"a": "2026-01-02", "b": "1.50", "c": null, "d": ["x", 0.5]}\n'
 
 
+def test_splits_of_other_data_are_not_read_with_these(tmp_path: Path) -> None:
+    """A dev split that an earlier call left in the run's folder became part of the next data."""
+    rows = [{"input": "a", "target": "b"}]
+    whole = {"train": rows, "validation": rows, "test": rows}
+    assert path_of(whole, tmp_path, "examples") == path_of(whole, tmp_path, "examples")
+    with pytest.raises(foreword.ForewordError, match=r"holds validation\.jsonl of other data"):
+        path_of({"train": rows, "test": rows}, tmp_path, "examples")
+    assert path_of({"train": rows, "test": rows}, tmp_path / "new", "examples")
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -148,6 +161,12 @@ def test_frames_and_data_sets_are_read(tmp_path: Path) -> None:
         ({"data": ROWS, "prompt_lenght": 3}, "prompt_length"),
         ({"data": ROWS, "methods": "zero,ptt"}, "did you mean"),
         ({"data": [{"input": "a", "target": None}] * 9}, "target"),
+        ({"data": [{"input": "\ud83d", "target": "x"}]}, "half of a surrogate pair"),
+        ({"data": ROWS, "seeds": 3.5}, "seeds is 3.5"),
+        ({"data": ROWS, "metrics": 3}, "metrics is 3"),
+        ({"data": ROWS, "tuning": 3}, "tuning is 3"),
+        ({"data": ROWS, "seeds": [0, 1], "seed": 2}, "seeds is given twice, once as seed"),
+        ({"data": ROWS, "method": "pt", "methods": "icl"}, "methods is given twice, once as methods"),
     ],
 )
 def test_what_cannot_be_used_is_one_sentence(
@@ -162,6 +181,17 @@ def test_a_loaded_model_needs_its_tokenizer(loaded: tuple[Any, Any]) -> None:
         foreword.Predictor(loaded[0])
 
 
+def test_what_says_how_to_load_is_not_dropped_for_a_loaded_model(loaded: tuple[Any, Any], model: Path) -> None:
+    """`dtype="bfloat16"` beside a model in float32 answered in float32."""
+    whole, tokenizer = loaded
+    for call in (foreword.compare, foreword.tune, foreword.evaluate, foreword.Predictor):
+        for settings in ({"dtype": "bfloat16"}, {"device": "cpu"}, {"revision": "main"}, {"target_tokenizer": "x"}):
+            with pytest.raises(foreword.ForewordError, match=f"{next(iter(settings))} says how a model is loaded"):
+                call(whole, tokenizer=tokenizer, **settings)
+    with pytest.raises(foreword.ForewordError, match="which has its own"):
+        foreword.evaluate(foreword.load_backbone(str(model)), ROWS, tokenizer=tokenizer)
+
+
 def test_importing_foreword_stays_light() -> None:
     import subprocess
     import sys
@@ -170,3 +200,59 @@ def test_importing_foreword_stays_light() -> None:
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
     )
+
+
+def test_a_predictor_that_is_refused_gives_a_loaded_model_back(loaded: tuple[Any, Any]) -> None:
+    whole, tokenizer = loaded
+    before = [sorted(vars(module)) for module in whole.modules()]
+    for settings in ({"prompt_lenght": 3}, {"method": "pt"}):
+        with pytest.raises(foreword.ForewordError):
+            foreword.Predictor(whole, tokenizer=tokenizer, **settings)
+        assert [sorted(vars(module)) for module in whole.modules()] == before, settings
+
+
+def test_a_predictor_speaks_to_a_chat_model_as_its_prompt_was_tuned(tmp_path: Path) -> None:
+    """As `foreword generate -p` does: a prompt for running text is used on running text."""
+    folder, tokenizer = tmp_path / "chat", chats.tokenizer("qwen2.5")
+    chats.llama(tokenizer).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    quick = {"max_steps": 1, "prompt_length": 3, "choices": "red,green"}
+    prompts = {chat: foreword.tune(folder, ROWS, out=tmp_path / chat, chat=chat, **quick) for chat in ("on", "off")}
+    inputs = entry.save_rows(tmp_path / "inputs.jsonl", [{"input": row["input"]} for row in ROWS[:6]])
+    for chat, prompt in prompts.items():
+        assert bool(prompt.provenance.chat) == (chat == "on")
+        result = entry.foreword("generate", "--prompt", tmp_path / chat, "--data", inputs, "--json")
+        with foreword.Predictor(folder, prompt) as predictor:
+            assert predictor.generate(inputs) == [line["output"] for line in result.lines], chat
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [({"methods": "icl"}, "give method=... here"), ({"seeds": [3, 4]}, "give seed=... here")],
+)
+def test_what_takes_a_single_method_does_not_drop_several(
+    settings: dict[str, Any], sentence: str, model: Path, tmp_path: Path
+) -> None:
+    """`evaluate(methods="icl")` scored zero, and of several seeds the first."""
+    for call in (foreword.evaluate, foreword.tune):
+        with pytest.raises(foreword.ForewordError, match=sentence):
+            call(model, ROWS, out=tmp_path / "out", **settings)
+    with pytest.raises(foreword.ForewordError, match=sentence):
+        foreword.Predictor(model, **settings)
+
+
+def test_every_option_of_the_command_line_has_its_name_in_python() -> None:
+    """`soft_place` and `allow_empty` were no settings."""
+    run = run_of(model="m", soft_place="system", train_batch_size=3, allow_empty=True, batch_size=5, learning_rate=0.5)
+    assert (run.tuning.place, run.tuning.batch_size, run.empty_answers, run.batch_size) == ("system", 3, True, 5)
+    for name, option in settings_options().items():
+        default = option.field.get_default(call_default_factory=True)
+        if not option.field.is_required() and default is not None:
+            values = run_of(model="m", **{name: default})
+            assert getattr(values.tuning if option.tuning else values, option.key) == default, name
+
+
+def test_seeds_are_read_in_every_form() -> None:
+    for seeds in ("0,2", [0, 2], range(0, 4, 2), np.array([0, 2]), "0, 2,"):
+        assert run_of(model="m", seeds=seeds).seeds == [0, 2], seeds
+    assert run_of(model="m", seed=np.int64(5)).seeds == [5]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 import torch
-from tokenizers import pre_tokenizers
+import transformers
+from tokenizers import Tokenizer, pre_tokenizers
 from transformers.utils import chat_template_utils
 
 import chats
@@ -163,6 +165,27 @@ def test_turns_are_the_whole_conversation(family: str) -> None:
 def test_a_system_message_of_the_templates_own_is_a_turn(family: str) -> None:
     role, ids = chat_of(family).turns("", [], "nasho")[0]
     assert role == "system" and "nasho" not in chat_of(family).text(ids)
+
+
+def test_an_end_of_turn_with_the_id_0_closes_a_default_system_message() -> None:
+    """Granite's is the first of its vocabulary; the message was shown as part of the user's turn."""
+    tokenizer = chats.copied("granite")
+    end = tokenizer.eos_token
+    core = json.loads(tokenizer.backend_tokenizer.to_str())
+    core["model"]["vocab"] = {end: 0, **{piece: i + 1 for piece, i in core["model"]["vocab"].items()}}
+    others = [added for added in core["added_tokens"] if added["content"] != end]
+    for place, added in enumerate(others, len(core["model"]["vocab"])):
+        added["id"] = place
+    first = next(added for added in core["added_tokens"] if added["content"] == end)
+    core["added_tokens"] = [first | {"id": 0}, *others]
+    moved = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(json.dumps(core)), **tokenizer.special_tokens_map
+    )
+    moved.chat_template = tokenizer.chat_template
+    chat, plain = Chat(moved), chat_of("granite")
+    assert (chat.end, moved.eos_token_id) == (0, 0)
+    turns = [(role, chat.text(ids)) for role, ids in chat.turns("", [], "nasho")]
+    assert turns == [(role, plain.text(ids)) for role, ids in plain.turns("", [], "nasho")]
 
 
 @pytest.mark.parametrize("family", [name for name in chats.FAMILIES if name not in LATE_SYSTEM])

@@ -15,6 +15,7 @@ from foreword.cli.options import settings, settings_options
 from foreword.config.run import Run
 from foreword.config.settings import flag_of
 from foreword.config.tuning import Tuning
+from foreword.util.errors import ForewordError
 
 GROUP = typer.main.get_command(app)
 VERBS = dict(GROUP.commands)  # type: ignore[attr-defined]
@@ -45,6 +46,10 @@ def test_a_default_is_the_settings_own() -> None:
     assert default_of("compare", "methods") == ",".join(Run(model="x").methods)
     assert default_of("compare", "max_new_tokens").startswith(f"{Run(model='x').max_new_tokens},")
     assert (default_of("compare", "out"), default_of("tune", "out")) == ("runs", "prompt")
+    for name, init in (("init_text", "text"), ("init_prompt", "warm_start")):
+        with pytest.raises(ForewordError, match=f"{name} is empty"):
+            Tuning(init=init)
+        assert default_of("tune", name) == "none", "what is refused where it is left out has no default"
     assert not WORDS.keys() & settings_options().keys(), "what a setting's default is stands with the setting"
     for name, option in settings_options().items():
         words = option.flag.default_text

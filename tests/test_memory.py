@@ -5,14 +5,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tiny
+from foreword.engine import Backbone, Row
 from foreword.engine.memory import Budget, out_of_memory
+from foreword.train.loop import dev_loss
 from foreword.util.errors import ForewordError
 
 TESTS = Path(__file__).parent
@@ -82,6 +87,26 @@ def test_another_error_is_raised_as_it_is() -> None:
 
     with pytest.raises(ValueError, match="something else"):
         list(Budget(1000).run([7, 3], work, batch_size=2))
+
+
+def test_a_dev_evaluation_goes_on_in_smaller_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a training step does: its batches are of a size that no setting lowers."""
+    backbone, rows = tiny.backbone("gpt2"), tiny.rows(12)
+    soft, loss = tiny.soft(backbone, 3), Backbone.loss
+    whole = dev_loss(backbone, rows, 64)(soft)
+    sizes: list[int] = []
+
+    def short(self: Backbone, prefix: Any, rows: Sequence[Row]) -> Any:
+        sizes.append(len(rows))
+        if len(rows) > 5:
+            raise full()
+        return loss(self, prefix, rows)
+
+    monkeypatch.setattr(Backbone, "loss", short)
+    evaluate = dev_loss(backbone, rows, 64)
+    assert evaluate(soft) == pytest.approx(whole, rel=1e-6) and sizes[0] == 12
+    sizes.clear()
+    assert evaluate(soft) == pytest.approx(whole, rel=1e-6) and max(sizes) <= 5, "the next one knows it"
 
 
 SHORT = """

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -20,10 +21,12 @@ from foreword import tasks
 from foreword.config.tuning import Tuning
 from foreword.data.task import Task
 from foreword.metrics import METRICS, metric, named, own
+from foreword.metrics.scores import rehearsed
+from foreword.plugins import contracts
 from foreword.plugins.stubs import STUBS
 from foreword.prompts.inits import INITS
 from foreword.prompts.methods import ROWS, parse
-from foreword.prompts.retrieve import RETRIEVERS, make, signature
+from foreword.prompts.retrieve import RETRIEVERS, Kind, Pool, Ranked, make, signature
 from foreword.study.remembered import recalled
 from foreword.study.spec import Spec
 from foreword.train.trainables import TRAINABLES, tuning_for
@@ -323,6 +326,56 @@ def test_a_function_that_cannot_be_a_score_is_refused_before_a_model_is_loaded(
     assert not (tmp_path / "out" / "records").exists()
 
 
+METRICS_OF_A_PACKAGE = """
+import json
+import numpy as np
+from foreword.metrics import Metric
+
+def of(value):
+    def statistics(outputs, references, facts=()):
+        return np.array([[value(o, r, f), 1.0] for o, r, f in zip(outputs, references, facts or [{}] * len(outputs))])
+    return statistics
+
+def mean(sums):
+    return 100 * sums[..., 0] / sums[..., 1]
+
+def measure(value, **more):
+    return Metric("mine", 100.0, "mine", of(value), mean, lambda: "1", **more)
+
+facts = measure(lambda o, r, f: float(o in r and f["table"] == "t"), needs=("table",))
+fails = measure(lambda o, r, f: {"a": 1.0}[o])
+beyond = measure(lambda o, r, f: 5.0)
+none = measure(lambda o, r, f: float("nan"))
+
+def score(output, references):
+    return float(json.loads(output) == references[0])
+"""
+
+
+def test_a_whole_metric_is_rehearsed_as_a_function_is(tmp_path: Path) -> None:
+    """One that reads facts was refused wherever it was named, one that fails was a traceback, and none was held to its range."""
+    path = str(tmp_path / "mine.py")
+    (tmp_path / "mine.py").write_text(METRICS_OF_A_PACKAGE)
+    rehearsed([named(f"{path}:facts").name], [("a",), ("b",)], [{"table": "t"}, {"table": "t"}])
+    contracts.metric(named(f"{path}:facts"), [("a",), ("b",)], [{"table": "t"}, {"table": "t"}])
+    for attribute, sentence in (
+        ("fails", "failed on the output '' .KeyError: ''.; mend it"),
+        ("beyond", "gave 500 for the output 'a', and its scores are to lie from 0 to 100"),
+        ("none", "gave nan for the output 'a'"),
+        ("facts", "reads the fact 'table'"),
+    ):
+        with pytest.raises(ForewordError, match=sentence):
+            rehearsed([named(f"{path}:{attribute}").name], [("a",)])
+
+
+def test_the_line_that_failed_is_of_the_users_file(tmp_path: Path) -> None:
+    """Not of the library that it calls."""
+    (tmp_path / "mine.py").write_text(METRICS_OF_A_PACKAGE)
+    line = METRICS_OF_A_PACKAGE.split("\n").index("    return float(json.loads(output) == references[0])") + 1
+    with pytest.raises(ForewordError, match=rf"JSONDecodeError: .*, line {line}\); mend the function"):
+        rehearsed([named(f"{tmp_path}/mine.py:score").name], [("a",)])
+
+
 def test_no_file_and_no_function_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ForewordError, match="cannot be read: No such file"):
         named(f"{tmp_path}/none.py:score")
@@ -387,10 +440,32 @@ def test_every_stub_keeps_its_contract_and_runs_once_it_is_installed(tmp_path: P
     assert ran.returncode == 0 and f"{len(STUBS)} passed" in ran.stdout, ran.stdout
 
 
+def test_the_contract_of_a_retriever_holds_it_to_any_order_of_the_pool() -> None:
+    """Where the seed draws, as the contract says; foreword's own keep it."""
+    for name in RETRIEVERS:
+        contracts.retriever(RETRIEVERS[name])
+
+    def by_place(pool: Pool) -> Ranked:
+        def rank(examples: Any, barred: Any, k: int) -> Any:
+            free = [[number for number in range(len(pool.groups)) if number not in bars] for bars in barred]
+            drawn = [
+                Random(f"{pool.seed}/{example.id}").sample(numbers, k)
+                for example, numbers in zip(examples, free, strict=True)
+            ]
+            return [[(number, None) for number in numbers] for numbers in drawn]
+
+        return Ranked("by-place", pool, rank)
+
+    with pytest.raises(AssertionError, match="the order of the pool"):
+        contracts.retriever(Kind("by-place", by_place, lambda: "1", seeded=True))
+
+
 def test_a_stub_is_refused_where_it_cannot_stand(tmp_path: Path) -> None:
     entry.refused("new", "metrics", "mine", says=("There is no kind of item 'metrics'; did you mean 'metric'?",))
     entry.refused("new", "metric", "bleu", says=("There is a metric 'bleu' already",))
     entry.refused("new", "metric", "My Metric", says=("cannot be the name of a metric",))
+    for name in ("email", "numpy", "foreword"):  # its test imported the other module, and failed as it stood
+        entry.refused("new", "task", name, "-o", tmp_path / name, says=(f"a module '{name}' already", f"my-{name}"))
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").touch()
     entry.refused("new", "metric", "mine", "-o", tmp_path / "full", says=("is there and not empty",))

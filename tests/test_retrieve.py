@@ -305,19 +305,19 @@ def test_a_question_of_another_width_is_refused() -> None:
         retriever.find(example("q", "c"), 1)
 
 
-def test_dense_keeps_few_vectors_of_questions_outside_the_pool(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server asks it for as long as it runs."""
-    monkeypatch.setattr("foreword.prompts.retrieve.vectors.OUTSIDE", 2)
-    texts: list[str] = []
+def test_dense_holds_no_vector_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server asks another question each time, and the vector of each stayed in memory."""
+    calls: list[str] = []
 
-    def counting(some: Sequence[str]) -> np.ndarray:
-        texts.extend(some)
-        return np.array([[len(text), 1.0] for text in some])
+    def counting(texts: Sequence[str]) -> np.ndarray:
+        calls.extend(texts)
+        return encode(texts)
 
-    retriever = make("dense", [example(1, "a"), example(2, "bb")], encode=counting)
-    for text in ("q1", "q2", "q1", "q3", "q1", "q2", "a"):
-        retriever.find(example("q", text), 1)
-    assert texts == ["a", "bb", "q1", "q2", "q3", "q2"], "what was asked longest ago is encoded anew"
+    monkeypatch.setattr(vectors, "RECENT", 5, raising=False)
+    retriever = make("dense", [example(number, f"a {number}") for number in range(4)], encode=counting)
+    for number in (0, *range(10), 0):
+        retriever.find(example(f"q{number}", f"b {number}"), 2)
+    assert calls.count("b 0") == 2, "once while it was among the last, and again when it no longer was"
 
 
 def test_dense_without_an_encoder_says_what_to_pass() -> None:

@@ -6,6 +6,7 @@ import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -243,3 +244,39 @@ def test_line_ends_inside_demonstrations_stay_what_they_are(tmp_path: Path) -> N
     provenance = Provenance("m", label="ipt", settings={"demonstrations": soft_prompt.worked_digest(rows)})
     store.save(SoftPrompt(values, provenance, rows), tmp_path / "p")
     assert store.load(tmp_path / "p").worked == rows
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"choices": "yes"}, "choices is 'yes' .text., but must be a list"),
+        ({"shots": "x"}, "shots is 'x' .text., but must be a whole number"),
+        ({"encoder": 5}, "encoder is 5, but must be text"),
+        ({"metrics": [3]}, "metrics holds 3"),
+        ({"max_new_tokens": -3}, "max_new_tokens is -3"),
+    ],
+)
+def test_settings_of_another_kind_are_refused(settings: dict[str, Any], sentence: str, tmp_path: Path) -> None:
+    """They become the run's: the choices `yes` answered `s`, others were tracebacks."""
+    store.save(SoftPrompt(torch.ones((2, 4)), Provenance("m", settings=settings)), tmp_path / "p")
+    with pytest.raises(ForewordError, match=rf"does not have the shape this version writes \({sentence}"):
+        store.load(tmp_path / "p")
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"id": None}, "id: "),
+        ({"fields": {"input": 3}}, "fields.input: "),
+        ({"targets": []}, "targets: "),
+        ({"choices": "yes"}, "choices: "),
+        (None, "it is no object"),
+    ],
+)
+def test_demonstrations_of_another_shape_are_refused(changed: Any, sentence: str, tmp_path: Path) -> None:
+    row = {"id": "1", "fields": {"input": "a"}, "targets": ["b"], "choices": []}
+    rows: tuple[Any, ...] = ([1, 2],) if changed is None else (row | changed,)
+    provenance = Provenance("m", label="ipt", settings={"demonstrations": soft_prompt.worked_digest(rows)})
+    store.save(SoftPrompt(torch.ones((2, 4)), provenance, rows), tmp_path / "p")
+    with pytest.raises(ForewordError, match=rf"demonstrations\.jsonl is damaged \({sentence}"):
+        store.load(tmp_path / "p")

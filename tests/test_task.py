@@ -243,6 +243,32 @@ def test_a_hub_dataset_with_class_labels_and_hidden_answers(offline: Path) -> No
     assert task.notes[0] == "The answers of the test split are hidden, so that split is left out."
 
 
+def test_shares_are_not_asked_of_a_dataset_with_splits(offline: Path) -> None:
+    """`--split 60/20/20` had no effect on a dataset of the hub that has them."""
+    import datasets
+
+    rows = [{"input": f"text {n}", "target": "yes" if n % 2 else "no"} for n in range(40)]
+    whole = datasets.Dataset.from_list(rows)
+    datasets.DatasetDict({"train": whole, "test": whole}).save_to_disk(offline / "both")
+    whole.save_to_disk(offline / "train")
+    with pytest.raises(ForewordError, match="brings its own test split; leave --split out"):
+        task_from_hub(str(offline / "both"), dev_share=0.2, test_share=0.2)
+    assert len(task_from_hub(str(offline / "train"), dev_share=0.2, test_share=0.2).test) == 8
+
+
+def test_a_file_beside_a_dataset_is_not_dropped(offline: Path) -> None:
+    """The dataset's own test split was scored, and `--test FILE` had no effect."""
+    import datasets
+
+    rows = [{"input": f"text {n}", "target": "yes" if n % 2 else "no"} for n in range(40)]
+    datasets.Dataset.from_list(rows).save_to_disk(offline / "set")
+    assert load_task(offline / "set").test
+    for data in (offline / "set", "hub:somebody/set", "somebody/set"):
+        for split in ("dev", "test"):
+            with pytest.raises(ForewordError, match=rf"^--{split} mine\.jsonl is given beside the dataset"):
+                load_task(data, **{split: "mine.jsonl"})
+
+
 def test_a_hub_dataset_that_cannot_be_had(offline: Path) -> None:
     with pytest.raises(ForewordError, match=r"'nobody/nothing' .* could not be had from the hub") as caught:
         load_task("nobody/nothing")

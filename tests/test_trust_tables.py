@@ -348,6 +348,15 @@ def test_each_row_may_have_its_own_choices() -> None:
         examples([rows[0] | {"options": ["red", "red "]}], Columns(choices="options"))
 
 
+def test_a_place_among_choices_needs_choices() -> None:
+    """`--target-index` had no effect without them: the numbers were the answers."""
+    for index in (0, 1):
+        with pytest.raises(ForewordError, match=r"row 1 of the data is to be a place .* --target-index out"):
+            examples([{"input": "a", "target": "1"}], Columns(index=index))
+    (without_answer,) = examples([{"input": "a"}], Columns(index=0), answers_needed=False)
+    assert without_answer.targets == ()
+
+
 def test_rows_with_their_own_choices_are_scored(tmp_path: Path) -> None:
     rows = [{"q": f"n {n}", "opts": ["ba", "lo", f"ri {n}"], "gold": n % 3} for n in range(6)]
     path = text(tmp_path / "t.jsonl", "".join(json.dumps(row) + "\n" for row in rows))

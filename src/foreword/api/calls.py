@@ -11,7 +11,7 @@ from typing import Any
 from foreword.api.comparison import Comparison
 from foreword.api.data import Data, path_of
 from foreword.api.models import in_use
-from foreword.api.settings import run_of
+from foreword.api.settings import refuse_several, run_of
 from foreword.config.run import Run
 from foreword.prompts import store
 from foreword.prompts.soft_prompt import SoftPrompt
@@ -42,7 +42,7 @@ def compare(
     Everything is kept below `out`, data in memory too, so that the command line can repeat it. What is finished is not run
     again. Raises ForewordError, with one sentence, for input that cannot be used.
     """
-    with in_use(model, tokenizer) as (name, backbone):
+    with in_use(model, tokenizer, settings) as (name, backbone):
         run = _with_data(run_of(model=name, **settings), data, dev, test)
         return Comparison(run_comparison(run, progress=progress, backbone=backbone))
 
@@ -61,7 +61,8 @@ def tune(
 ) -> SoftPrompt:
     """Fit one soft prompt, keep it as a PEFT folder at `out`, and give it back. The arguments are those of `compare`. Raises
     ForewordError, also where `out` holds a prompt of another making."""
-    with in_use(model, tokenizer) as (name, backbone):
+    refuse_several(settings)
+    with in_use(model, tokenizer, settings) as (name, backbone):
         run = run_of(model=name, out=out, methods=[method], seeds=[seed], **settings)
         beside = Path(out).with_name(f"{Path(out).name}-data")
         tuned = tune_one(_with_data(run, data, dev, None, beside), progress=progress, backbone=backbone)
@@ -93,7 +94,8 @@ def evaluate(
 ) -> Evaluation:
     """Score a prompt, or words only, on the test split of the data (or on `test`). prompt: a folder or a SoftPrompt. The other
     arguments are those of `compare`. Raises ForewordError."""
-    with in_use(model, tokenizer) as (name, backbone), tempfile.TemporaryDirectory() as scratch:
+    refuse_several(settings)
+    with in_use(model, tokenizer, settings) as (name, backbone), tempfile.TemporaryDirectory() as scratch:
         run = _with_data(run_of(model=name, **settings), data, None, test)
         _, record = score(run, folder_of(prompt, Path(scratch)), method, progress=progress, backbone=backbone)
     details = scored(record)

@@ -20,13 +20,21 @@ Data = Any  # one of KINDS: the libraries are known by what their objects can do
 
 def path_of(data: Data, folder: Path, name: str) -> str:
     """The path of a file (a folder, where data has splits) with the same examples: a path as it is, data in memory as JSONL below
-    `folder`, which is made. Raises ForewordError for anything else, and for a value that JSON cannot hold."""
+    `folder`, which is made. Raises ForewordError for anything else, for a value that JSON cannot hold, and where the splits of other data
+    stand in that place: they would be read with these."""
     if isinstance(data, str | PathLike):
         return str(data)
     if _splits(data):
+        splits = writable_folder(folder / name)
+        others = sorted(path.name for path in splits.glob("*.jsonl") if path.stem not in data)
+        if others:
+            raise ForewordError(
+                f"The data have the splits {', '.join(data)}, and {splits} holds {', '.join(others)} of other data, which would be read "
+                "with them; give out= a new folder, or delete that."
+            )
         for split, rows in data.items():
-            _write(rows_of(rows), writable_folder(folder / name) / f"{split}.jsonl")
-        return str(folder / name)
+            _write(rows_of(rows), splits / f"{split}.jsonl")
+        return str(splits)
     path = writable_folder(folder) / f"{name}.jsonl"
     _write(rows_of(data), path)
     return str(path)
@@ -61,7 +69,12 @@ def _splits(data: Any) -> bool:
 
 def _write(rows: list[dict[str, Any]], path: Path) -> None:
     lines = (json.dumps(_plain(row), ensure_ascii=False, allow_nan=False) for row in rows)
-    write_text(path, "".join(line + "\n" for line in lines))
+    try:
+        write_text(path, "".join(line + "\n" for line in lines))
+    except UnicodeEncodeError as error:
+        raise ForewordError(
+            "An example holds half of a surrogate pair, which is no character; take it out of the text."
+        ) from error
 
 
 def _plain(value: Any) -> Any:

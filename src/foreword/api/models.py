@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from os import PathLike
 from typing import Any
 
 from foreword.engine import Backbone, wrap
 from foreword.util.errors import ForewordError
+
+LOADING = ("dtype", "device", "revision", "target_tokenizer")  # settings by which a model is loaded
 
 
 def taken(model: Any, tokenizer: Any = None) -> tuple[str, Backbone | None]:
@@ -21,6 +23,10 @@ def taken(model: Any, tokenizer: Any = None) -> tuple[str, Backbone | None]:
             )
         return str(model), None
     if isinstance(model, Backbone):
+        if tokenizer is not None:
+            raise ForewordError(
+                f"A tokenizer is given beside the Backbone {model.name}, which has its own; leave it out."
+            )
         return model.name, model
     if tokenizer is None:
         raise ForewordError(
@@ -31,8 +37,16 @@ def taken(model: Any, tokenizer: Any = None) -> tuple[str, Backbone | None]:
 
 
 @contextmanager
-def in_use(model: Any, tokenizer: Any = None) -> Iterator[tuple[str, Backbone | None]]:
-    """The same for the time of one call: what the engine put into a loaded model is taken out at the end."""
+def in_use(
+    model: Any, tokenizer: Any = None, settings: Mapping[str, Any] | None = None
+) -> Iterator[tuple[str, Backbone | None]]:
+    """The same for the time of one call: what the engine put into a loaded model is taken out at the end. settings: of the call. Raises
+    ForewordError also where they say how to load a model that is loaded already."""
+    loading = [key for key in LOADING if (settings or {}).get(key) is not None]
+    if loading and not isinstance(model, str | PathLike):
+        raise ForewordError(
+            f"{loading[0]} says how a model is loaded, and the one given is loaded already; load it so, or give its name."
+        )
     name, backbone = taken(model, tokenizer)
     try:
         yield name, backbone

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from foreword.api.calls import Place, folder_of
 from foreword.api.data import Data, path_of, texts_as_rows
-from foreword.api.models import taken
-from foreword.api.settings import run_of
+from foreword.api.models import in_use
+from foreword.api.settings import refuse_several, run_of
 from foreword.prompts.soft_prompt import SoftPrompt
 from foreword.study import single
 from foreword.study.plan import backbone_of
@@ -38,33 +39,36 @@ class Predictor:
         progress: Progress = silent,
         **settings: Any,
     ) -> None:
-        self._scratch = tempfile.TemporaryDirectory(prefix="foreword-")
-        folder = Path(self._scratch.name)
-        name, backbone = taken(model, tokenizer)
-        self._run = checked(run_of(model=name, **settings))
-        self._model = model
-        several: Sequence[Any] = prompt if isinstance(prompt, list | tuple) else [] if prompt is None else [prompt]
-        self._prompts = [folder_of(member, folder) for member in several]
-        self._method = method
-        self._demonstrations = "" if demonstrations is None else path_of(demonstrations, folder, "demonstrations")
-        self._progress = progress
-        self._backbone = backbone_of(self._run, progress) if backbone is None else backbone
+        refuse_several(settings)
+        with ExitStack() as opened:  # a refusal below gives a loaded model back, too
+            self._folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="foreword-")))
+            name, backbone = opened.enter_context(in_use(model, tokenizer, settings))
+            run = checked(run_of(model=name, **settings))
+            several: Sequence[Any] = prompt if isinstance(prompt, list | tuple) else [] if prompt is None else [prompt]
+            self._prompts = [folder_of(member, self._folder) for member in several]
+            self._demonstrations = (
+                "" if demonstrations is None else path_of(demonstrations, self._folder, "demonstrations")
+            )
+            as_prompted = single.with_prompt(run, next(iter(self._prompts), ""), method)[0]
+            if backbone is None:
+                backbone = backbone_of(as_prompted, progress)
+                opened.callback(backbone.close)
+            self._run, self._column, self._method = run, as_prompted.input_column, method
+            self._backbone, self._progress = backbone, progress
+            self._opened = opened.pop_all()
 
     def generate(self, inputs: Data) -> list[str]:
         """One answer for each input, in order. inputs: texts, or examples as `foreword.compare` takes them (their answers need not be
         there; a text alone is one input, and never a path). Raises ForewordError for an input that does not fit."""
-        column = single.with_prompt(self._run, next(iter(self._prompts), ""), self._method)[0].input_column
-        rows = texts_as_rows(inputs, column)
-        with tempfile.TemporaryDirectory(dir=self._scratch.name) as folder:
+        rows = texts_as_rows(inputs, self._column)
+        with tempfile.TemporaryDirectory(dir=self._folder) as folder:
             run = self._run.model_copy(update={"data": path_of(rows, Path(folder), "inputs")})
             questions = single.inputs(run, self._prompts, self._method, self._demonstrations)
             return list(single.answer(questions, progress=self._progress, backbone=self._backbone).outputs)
 
     def close(self) -> None:
         """Take what the engine needs out of the model, unless a Backbone was given, and remove what was kept for this object."""
-        if self._backbone is not self._model:
-            self._backbone.close()
-        self._scratch.cleanup()
+        self._opened.close()
 
     def __enter__(self) -> Predictor:
         return self

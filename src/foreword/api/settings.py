@@ -2,41 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from os import PathLike
 from typing import Any
 
 from foreword.config.run import Run
+from foreword.config.settings import Settings, flag_of
 from foreword.config.tuning import Tuning
+from foreword.util.errors import ForewordError
 
 LISTS = ("methods", "metrics", "choices", "header")
-OTHERWISE = {"train_batch_size": "batch_size", "method": "methods", "seed": "seeds"}
+
+
+def _by_flag(model: type[Settings]) -> dict[str, str]:
+    """The settings that the command line calls otherwise, by the names of their flags: `soft_place` is place."""
+    flags = {key: flag_of(field) for key, field in model.model_fields.items()}
+    return {flag.name.removeprefix("--").replace("-", "_"): key for key, flag in flags.items() if flag and flag.name}
+
+
+OTHERWISE = {"method": "methods", "seed": "seeds"} | _by_flag(Run)
+TUNING_OTHERWISE = _by_flag(Tuning)
 
 
 def run_of(**settings: Any) -> Run:
-    """The Run of keyword arguments; None means what is not given. `train_batch_size` is the tuning's batch. Raises ForewordError for a
-    name that neither Run nor Tuning has, and for a value that is not accepted."""
+    """The Run of keyword arguments; None means what is not given. A setting may have its flag's name: `train_batch_size` is the tuning's
+    batch, `soft_place` its place. Raises ForewordError for a name that neither Run nor Tuning has, for a setting under two names, and for
+    a value that is not accepted."""
     run: dict[str, Any] = {}
     tuning: dict[str, Any] = {}
     for name, value in settings.items():
         if value is None:
             continue
-        if name == "train_batch_size" or (name in Tuning.model_fields and name not in Run.model_fields):
-            tuning[OTHERWISE.get(name, name)] = value
-        elif name == "tuning":
+        if name in TUNING_OTHERWISE or (name in Tuning.model_fields and name not in Run.model_fields):
+            tuning[TUNING_OTHERWISE.get(name, name)] = value
+        elif name == "tuning" and isinstance(value, Mapping | Tuning):
             tuning |= value if isinstance(value, Mapping) else value.model_dump(exclude_unset=True)
         else:
             key = OTHERWISE.get(name, name)
-            run[key] = _list(value) if key in (*LISTS, "seeds") else _text(value)
+            if key in run:
+                raise ForewordError(f"{key} is given twice, once as {name}; keep the one you mean.")
+            run[key] = _seeds(value) if key == "seeds" else _list(value) if key in LISTS else _text(value)
     if tuning:
-        run["tuning"] = tuning
+        run.setdefault("tuning", tuning)
     return Run.model_validate(run)
 
 
-def _list(value: Any) -> list[Any]:
+def refuse_several(settings: Mapping[str, Any]) -> None:
+    """Raises ForewordError where a call that takes one method and one seed is given those of a comparison."""
+    for key, single in (("methods", "method"), ("seeds", "seed")):
+        if settings.get(key) is not None:
+            raise ForewordError(f"{key} is a setting of compare, which runs several; give {single}=... here.")
+
+
+def _list(value: Any) -> Any:
+    """The parts of a comma text, or of anything else that has parts; what has none is left for the Run to refuse."""
     if isinstance(value, str):
-        return [part.strip() for part in value.split(",")]
-    return [value] if isinstance(value, int) else list(value)
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return list(value) if isinstance(value, Iterable) else value
+
+
+def _seeds(value: Any) -> Any:
+    """Seeds from a comma text, a number, or numbers, numpy's as Python's."""
+    value = value.tolist() if hasattr(value, "tolist") else value
+    seeds = [value] if isinstance(value, int) else _list(value)
+    if not isinstance(seeds, list):
+        return seeds
+    return [int(seed) if isinstance(seed, str) and seed.isdecimal() else seed for seed in seeds]
 
 
 def _text(value: Any) -> Any:

@@ -160,6 +160,11 @@ def examples(
         fields = {name: _text(row, columns.input if name == "input" else name, where) for name in names}
         own = _choices(row, columns.choices, where) if columns.choices else shared
         targets = _targets(row, columns, where, answers_needed, empty_answers)
+        if columns.index is not None and targets and not own:
+            raise ForewordError(
+                f"The target in {where} is to be a place among choices, from {columns.index} on, and there are none; give --choices or "
+                "--choices-column, or leave --target-index out."
+            )
         targets = tuple(_chosen(target, own, row, columns, where) for target in targets) if own else targets
         name = _text(row, columns.id, where) if columns.id else f"{prefix}-{number}"
         if name in row_of:

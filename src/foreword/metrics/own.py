@@ -21,6 +21,7 @@ from foreword.util.errors import ForewordError
 
 SOURCE = "the user's own function"
 _FILE = re.compile(r"(.+\.py)(?::([A-Za-z_]\w*)?)?")
+ROUNDING = 1e-6  # by which a perfect score may miss the best value
 _READ: dict[str, Metric] = {}  # the functions that the user has named in this process, as they were read the last time
 
 
@@ -86,13 +87,15 @@ def as_metric(brought: Any, name: str, identity: str) -> Metric | None:
     return values_metric(name, needs=(), values=values, source=SOURCE, signature=lambda: f"mean|{identity}")
 
 
-def rehearse(measure: Metric, references: Iterable[Sequence[str]]) -> None:
-    """Score some references against themselves, an empty output and a long one, before anything is trained or answered. Raises
-    ForewordError where the metric fails, leaves its range, or gives another score the second time."""
-    for accepted in references:
+def rehearse(measure: Metric, references: Iterable[Sequence[str]], facts: Sequence[Mapping[str, Any]] = ()) -> None:
+    """Score some references against themselves, an empty output and a long one, before anything is trained or answered. facts: of the
+    same examples, for a metric that reads some. Raises ForewordError where the metric fails, leaves its range, or gives another score
+    the second time."""
+    for place, accepted in enumerate(references):
         outputs = [accepted[0], "", f"{accepted[0]} {accepted[0]} and more"]
-        scores = [measure.score([output], [accepted]) for output in outputs]
-        again = [measure.score([output], [accepted]) for output in outputs]
+        scores, again = (
+            [_rehearsed(measure, output, accepted, facts[place : place + 1]) for output in outputs] for _ in range(2)
+        )
         if scores != again:
             place = next(place for place, score in enumerate(scores) if score != again[place])
             raise ForewordError(
@@ -101,13 +104,31 @@ def rehearse(measure: Metric, references: Iterable[Sequence[str]]) -> None:
             )
 
 
+def _rehearsed(measure: Metric, output: str, references: Sequence[str], facts: Sequence[Mapping[str, Any]]) -> float:
+    """The score of one output, of a set of its own."""
+    try:
+        score = measure.score([output], [references], facts)
+    except ForewordError:
+        raise
+    except Exception as error:  # the code of others may fail in any way; the sentence keeps the reason
+        raise ForewordError(
+            f"The metric '{measure.name}' failed on the output {output[:60]!r} ({type(error).__name__}: {error}); mend it."
+        ) from error
+    if not measure.of_set and not measure.worst - ROUNDING <= score <= measure.best + ROUNDING:
+        raise ForewordError(
+            f"The metric '{measure.name}' gave {score:g} for the output {output[:60]!r}, and its scores are to lie from "
+            f"{measure.worst:g} to {measure.best:g}; mend it."
+        )
+    return score
+
+
 def _value(name: str, function: Callable[[str, list[str]], Any], output: str, references: Sequence[str]) -> float:
     try:
         value = function(output, list(references))
     except Exception as error:  # the code of others may fail in any way; the sentence keeps the reason and the line
-        line = traceback.extract_tb(error.__traceback__)[-1].lineno
         raise ForewordError(
-            f"The metric '{name}' failed on the output {output[:60]!r} ({type(error).__name__}: {error}, line {line}); mend the function."
+            f"The metric '{name}' failed on the output {output[:60]!r} ({type(error).__name__}: {error}{_line(function, error)}); mend the "
+            "function."
         ) from error
     number = float(value) if isinstance(value, Real) else math.nan
     if not 0 <= number <= 1:
@@ -115,6 +136,13 @@ def _value(name: str, function: Callable[[str, list[str]], Any], output: str, re
             f"The metric '{name}' gave {str(value)[:60]} for the output {output[:60]!r}, and a score must be a number from 0 to 1."
         )
     return number
+
+
+def _line(function: Callable[..., Any], error: Exception) -> str:
+    """The line of the function's own file that failed, or called what failed; empty where none did."""
+    file = getattr(getattr(function, "__code__", None), "co_filename", None)
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return f", line {lines[-1]}" if lines else ""
 
 
 class _Source(SourceFileLoader):

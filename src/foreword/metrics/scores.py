@@ -31,12 +31,14 @@ def decides(names: Sequence[str]) -> None:
         raise ForewordError(f"The metric '{names[0]}' decides here and cannot run: {absence}")
 
 
-def rehearsed(names: Sequence[str], references: Sequence[Sequence[str]]) -> None:
-    """Tries those of the metrics that are a user's own or another package's on references alone, before anything is computed. Raises
-    ForewordError where one fails."""
+def rehearsed(
+    names: Sequence[str], references: Sequence[Sequence[str]], facts: Sequence[Mapping[str, Any]] = ()
+) -> None:
+    """Tries those of the metrics that are a user's own or another package's on references, and on the facts of their examples, before
+    anything is computed. Raises ForewordError where one fails."""
     for name in names:
         if foreign(name):
-            rehearse(metric(name), references)
+            rehearse(metric(name), references, facts)
 
 
 def scores_of(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -31,9 +31,14 @@ def _must(holds: bool, sentence: str) -> None:
         raise AssertionError(sentence)
 
 
-def metric(measure: Metric | Callable[[str, list[str]], float], references: Iterable[Sequence[str]] = ()) -> None:
+def metric(
+    measure: Metric | Callable[[str, list[str]], float],
+    references: Iterable[Sequence[str]] = (),
+    facts: Sequence[Mapping[str, Any]] = (),
+) -> None:
     """A perfect answer scores the best value; scores lie in range, do not depend on the order of the examples, and are the same the
-    second time. references: some of the form that it takes, [N][r]; a few plain texts, where none are given."""
+    second time. references: some of the form that it takes, [N][r]; a few plain texts, where none are given. facts: of the same
+    examples, [N], for a metric that reads some."""
     entry = as_metric(measure, getattr(measure, "name", "metric"), "tested")
     _must(entry is not None, "it is neither a Metric nor a function of an output and its references")
     assert entry is not None
@@ -41,20 +46,20 @@ def metric(measure: Metric | Callable[[str, list[str]], float], references: Iter
     known = known or [(text,) for text in entry.samples or entry.labels or TEXTS]
     perfect = [accepted[0] for accepted in known]
     if not entry.of_set:
-        best = entry.score(perfect, known)
+        best = entry.score(perfect, known, facts)
         _must(abs(best - entry.best) < 1e-9, f"perfect answers score {best:g}, and {entry.best:g} is the best")
     outputs = [perfect[0], *reversed(perfect[1:])]
-    rows = entry.numbers(outputs, known)
+    rows = entry.numbers(outputs, known, facts)
     _must(
         rows.ndim == 2 and len(rows) == len(known),
         f"its statistics are {list(rows.shape)}, one row an example is [N, d]",
     )
-    score = entry.score(outputs, known)
+    score = entry.score(outputs, known, facts)
     _must(bool(np.isfinite(score)) and entry.worst <= score <= entry.best, f"{score:g} is out of its range")
-    backwards = entry.score(outputs[::-1], known[::-1])
+    backwards = entry.score(outputs[::-1], known[::-1], facts[::-1])
     _must(abs(score - backwards) < 1e-9, f"the order of the examples changes {score:g} to {backwards:g}")
     _must(bool(entry.signature()), "its signature is empty")
-    rehearse(entry, known)
+    rehearse(entry, known, facts)
 
 
 def task(entry: Any, folder: Path | None = None) -> Task:
@@ -102,7 +107,10 @@ def retriever(kind: Kind) -> None:
         )
         _must(shown == finder.find(example, 3), "alone, an example gets other demonstrations than in a batch")
     _must(together == kind.make(Pool(pool, 0, _bag_of_letters)).find_all(questions, 3), "made again, it shows others")
-    if not kind.seeded:
+    if kind.seeded:
+        backwards = kind.make(Pool(pool[::-1], 0, _bag_of_letters)).find_all(questions, 3)
+        _must(together == backwards, "the order of the pool changes what the seed draws")
+    else:
         other = kind.make(Pool(pool, 1, _bag_of_letters)).find_all(questions, 3)
         _must(together == other, "another seed shows others: say seeded=True, or a record of one seed stands for all")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import keyword
 import re
 from collections.abc import Mapping
@@ -165,7 +166,8 @@ STUBS = {
 
 def write_stub(kind: str, name: str, folder: Path) -> Path:
     """A package's folder for an item of this kind: `pyproject.toml`, the item's file, its test. Gives the item's file. Raises
-    ForewordError for an unknown kind, a name that is taken or cannot be one, and a folder that is not empty."""
+    ForewordError for an unknown kind, a name that is taken or cannot be one, also for that of a module that Python would import in the
+    item's stead, and a folder that is not empty."""
     if kind not in STUBS:
         raise unknown("kind of item", kind, STUBS)
     module = name.replace("-", "_")
@@ -175,6 +177,11 @@ def write_stub(kind: str, name: str, folder: Path) -> Path:
         )
     if name in SHELVES[kind]:
         raise ForewordError(f"There is a {kind} '{name}' already; choose another name.")
+    spec = importlib.util.find_spec(module)
+    if spec is not None and spec.origin is not None:  # a folder of that name is no module
+        raise ForewordError(
+            f"Python has a module '{module}' already and would import that one; choose another name, such as my-{name}."
+        )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ForewordError(f"{folder} is there and not empty; give --out a new folder.")
     text, attribute = STUBS[kind]

@@ -231,7 +231,8 @@ class Chat:
         turns: list[tuple[str, tuple[int, ...]]] = []
         if self.inside:
             turns += [(roles[0], ahead), ("", ())]
-        default = spans[0].text.rfind(self._controls.get(self.end or -1, "\0"))
+        closing = "" if self.end is None else self._controls[self.end]
+        default = spans[0].text.rfind(closing) if closing else -1
         done = 0
         if default > 0:  # a system message of the template's own
             done = self._reach([self._closed(spans[0].text[default:], spans[0].text[:default])], ids)

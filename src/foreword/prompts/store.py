@@ -8,13 +8,14 @@ import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import huggingface_hub
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialised
 
+from foreword.config.run import Run
 from foreword.prompts.soft_prompt import Provenance, SoftPrompt, profile_digest, worked_digest
 from foreword.util import phrases
 from foreword.util.errors import ForewordError
@@ -144,9 +145,12 @@ def _worked(path: Path) -> tuple[dict[str, Any], ...]:
         return ()
     try:
         lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")  # a text may hold other line ends
-        return tuple(json.loads(line) for line in lines)
+        rows: tuple[dict[str, Any], ...] = tuple(json.loads(line) for line in lines)
+        for row in rows:
+            _WorkedExample.model_validate(row)
     except (OSError, ValueError, RecursionError) as error:
-        raise ForewordError(f"The file {path} is damaged ({error}); copy the whole folder again.") from error
+        raise ForewordError(f"The file {path} is damaged ({_reason(error)}); copy the whole folder again.") from error
+    return rows
 
 
 def _profile(path: Path) -> dict[str, Any]:
@@ -194,6 +198,26 @@ def _few(names: Iterable[str], shown: int = 3) -> str:
     return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
 
 
+def _reason(error: Exception) -> str:
+    """What is wrong, in a line."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors()[0]
+    place = ".".join(map(str, first["loc"]))
+    return f"{place}: {first['msg']}" if place else "it is no object"
+
+
+class _WorkedExample(BaseModel):
+    """A row of a file of worked examples."""
+
+    model_config = ConfigDict(strict=True)
+
+    id: str
+    fields: dict[str, str]
+    targets: Annotated[list[str], Field(min_length=1)]
+    choices: list[str]
+
+
 class _Wording(BaseModel):
     """The template's parts, as a certificate holds them; nothing else may stand among them, for they become settings."""
 
@@ -224,10 +248,11 @@ def _certified(folder: Path, config: dict[str, Any], kind: str) -> tuple[Provena
         if provenance.kind not in (*KINDS, "") or provenance.place not in PLACES:
             raise ValueError(f"kind '{provenance.kind}', place '{provenance.place}'")
         _Wording.model_validate(provenance.template)
-    except (KeyError, TypeError, ValueError) as error:
-        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        known = {name: value for name, value in provenance.settings.items() if name in Run.model_fields}
+        Run.model_validate({"model": "any", **known})  # they become settings, too
+    except (KeyError, TypeError, ValueError, ForewordError) as error:
         raise ForewordError(
-            f"The certificate {path} does not have the shape this version writes ({reason}); tune the prompt again."
+            f"The certificate {path} does not have the shape this version writes ({_reason(error).rstrip('.')}); tune the prompt again."
         ) from error
     sealed = raw.get("contents")
     if sealed != _contents_digest(raw) and (sealed is not None or provenance.fingerprint.startswith(f"{SCHEME}:")):

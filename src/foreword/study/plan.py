@@ -205,7 +205,8 @@ def plan_of(
     specs = specs_of(run, start)
     task = task or task_of(run, pooled=run.folds is not None)
     decides(task.metrics)
-    rehearsed(task.metrics, [example.targets for example in task.test[:REHEARSED]])
+    tried = task.test[:REHEARSED]
+    rehearsed(task.metrics, [example.targets for example in tried], [example.facts for example in tried])
     if run.tuning.init == "labels" and not any(example.choices for example in task.train or task.test):
         raise ForewordError(
             "Init 'labels' needs a task with answers to choose from; give --choices, or use --init vocab."

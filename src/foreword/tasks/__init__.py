@@ -225,8 +225,7 @@ def load_task(
     A Path is never a name of the shelf. `-` is the standard input. A hub id is `owner/name`, `owner/name:config` or `hub:name`.
     choices: the word `none` alone makes answers free text where few short targets would be taken as choices. choices_column,
     target_index, cluster_column: see `Columns`. form: how a table of text is written. seed cuts the splits that are not given; test_share
-    None: see `_own.test_questions`. pooled: nothing is cut, every row is in test. On a task of the shelf
-    only template and metrics can be given; its columns, choices and splits are its own.
+    None: see `_own.test_questions`. pooled: nothing is cut, every row is in test. A task of the shelf takes template and metrics alone.
     """
     columns = Columns(
         input_column, target_column, references_column, id_column, choices_column, target_index, cluster_column
@@ -248,15 +247,27 @@ def load_task(
     if text == STDIN:
         return task_from_files("stdin", text, dev, test, form=form, **options)
     if stands(path, folder=True) and saved(path):
+        _refuse_beside(text, dev, test)
         return task_from_hub(str(path), name=path.resolve().stem, **options)
     if stands(path) or readable(path):
         return task_from_files(path.resolve().stem, path, dev, test, form=form, **options)
     if text.startswith("hub:") or text.count("/") == 1:
+        _refuse_beside(text, dev, test)
         dataset, _, config = text.removeprefix("hub:").partition(":")
         return task_from_hub(dataset, config or None, **options)
     raise ForewordError(
         f"There is no file, folder or task '{text}'; for the hub's dataset of that name give hub:{text}{nearest(text, names())}"
     )
+
+
+def _refuse_beside(dataset: str, dev: Path | str | None, test: Path | str | None) -> None:
+    """Raises ForewordError for a dev or test file beside a dataset, whose splits are its own."""
+    beside = next((f"--{split} {path}" for split, path in (("dev", dev), ("test", test)) if path), None)
+    if beside is not None:
+        raise ForewordError(
+            f"{beside} is given beside the dataset {dataset}, whose splits are its own or are cut from it; leave it out, or give a train "
+            "file beside it."
+        )
 
 
 def _reworded(task: Task, template: Template | None, metrics: Sequence[str] | None) -> Task:

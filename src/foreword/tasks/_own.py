@@ -101,11 +101,16 @@ def task_from_hub(
     A folder that `save_to_disk` of the library wrote is read as it is. Numbered class labels become their names, which are then the
     choices; a split whose answers are hidden is left out, and the notes say so; splits that are not there are made as by
     `task_from_files`. Dataset scripts are never run. Raises MissingExtraError without the `datasets` library, ForewordError where
-    the dataset cannot be had.
+    the dataset cannot be had, or brings splits where shares are asked for.
     """
     columns = columns or Columns()
     splits, labels, notes = hub_splits(dataset, config, target=columns.target)
     origin = f"{dataset}:{config}" if config else dataset
+    if test_share is not None and len(splits) > 1:
+        raise ForewordError(
+            f"Shares of train, dev and test are asked for, but {origin} brings its own {' and '.join(list(splits)[1:])} split; leave "
+            "--split out."
+        )
     rows = {split: (f"{split} of {origin}", split_rows) for split, split_rows in splits.items()}
     source = f"Hugging Face hub: {origin}"
     parts = (dev_share, test_share)

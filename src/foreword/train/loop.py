@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from foreword.engine import Backbone, Row
-from foreword.engine.batching import batches, step_places, visited
+from foreword.engine.batching import step_places, visited
 from foreword.engine.memory import Budget
 from foreword.train import checkpoint
 from foreword.train.optim import optimizer, rate
@@ -235,14 +235,21 @@ def _evaluate(state: State, training: Training, evaluate: Callable[[], float], r
 
 
 def dev_loss(backbone: Backbone, rows: Sequence[Row], batch_size: int) -> Callable[[PrefixLike], float]:
-    """A function from what stands before every row to the mean loss in nats an answer token over these rows."""
-    groups = batches([row.length for row in rows], batch_size=batch_size, token_budget=MICRO_TOKENS)
+    """A function from what stands before every row to the mean loss in nats an answer token over these rows. Rows that the memory does
+    not hold together go again in smaller batches."""
+    lengths, budget = [row.length for row in rows], Budget(MICRO_TOKENS)
 
     @torch.no_grad()
     def evaluate(values: PrefixLike) -> float:
         prefix = values.to(backbone.device) if isinstance(values, Tensor) else values
-        parts = [backbone.loss(prefix, [rows[place] for place in group]) for group in groups]
-        return sum(float(loss) for loss, _ in parts) / sum(count for _, count in parts)
+
+        def work(places: list[int]) -> tuple[float, int]:
+            loss, count = backbone.loss(prefix, [rows[place] for place in places])
+            return float(loss), count
+
+        batches = budget.run(lengths, work, batch_size=batch_size, free=backbone.forget)
+        parts = [part for _, part in batches]
+        return sum(loss for loss, _ in parts) / sum(count for _, count in parts)
 
     return evaluate
 

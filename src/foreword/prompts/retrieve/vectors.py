@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import importlib
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -23,7 +21,7 @@ from foreword.util.files import read_json
 Search: TypeAlias = Callable[[Vectors, int], tuple[Vectors, np.ndarray[Any, Any]]]
 WEIGHTS, PICKLE = "model.safetensors", "pytorch_model.bin"
 DECIMALS = 6  # at which cosines are compared
-OUTSIDE = 10_000  # texts outside the pool whose vectors are kept
+RECENT = 10_000  # vectors of questions outside the pool that are held, the last ones: a server asks without end
 _HELD = 1 << 23  # scores held at once by a search over all vectors
 
 
@@ -41,22 +39,16 @@ def dense_retriever(pool: Pool) -> Retriever:
     encode = pool.encode
     distinct = sorted(set(pool.texts))  # so that the pool's order cannot change a vector's last digits
     rows: dict[str, Vectors] = dict(zip(distinct, _unit(encode, distinct), strict=True))
-    others: OrderedDict[bytes, Vectors] = (
-        OrderedDict()
-    )  # of texts outside the pool, by their digests: the newest of them
     vectors = np.stack([rows[text] for text in pool.texts])  # [N, H]
     search = _searcher(vectors)
 
+    @functools.lru_cache(maxsize=RECENT)
+    def alone(text: str) -> Vectors:
+        row: Vectors = _unit(encode, [text], width=vectors.shape[1])[0]
+        return row
+
     def vector(text: str) -> Vectors:
-        if text in rows:
-            return rows[text]
-        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-        if digest not in others:
-            others[digest] = _unit(encode, [text], width=vectors.shape[1])[0]
-        others.move_to_end(digest)
-        while len(others) > OUTSIDE:
-            others.popitem(last=False)
-        return others[digest]
+        return rows[text] if text in rows else alone(text)
 
     def rank(examples: Sequence[Example], barred: Sequence[Sequence[int]], k: int) -> list[Ranking]:
         step = max(1, _HELD // len(vectors))
