@@ -11,7 +11,8 @@ from foreword.config.tuning import Tuning
 from foreword.results.record import Record
 
 WHOLE = 10**9
-METHODS = ("icl:random", "icl", "icl:bm25:3", "pt", "ipt")
+UNTUNED, TUNED = ("zero", "icl:random", "icl", "icl:bm25:3"), ("pt", "ipt")
+METHODS = (*UNTUNED, *TUNED)
 
 
 @dataclass(frozen=True)
@@ -83,13 +84,11 @@ class Lay:
 
     def untuned(self) -> list[tuple[Setting, Run]]:
         """The main table's rows that need no tuning, of all tasks."""
-        return [(setting, self.run(setting, METHODS[:3], seeds=self.seeds)) for setting in self.settings]
+        return [(setting, self.run(setting, UNTUNED, seeds=self.seeds)) for setting in self.settings]
 
     def tuned(self, seed: int) -> list[tuple[Setting, Run]]:
         """PT and IPT of each task with one seed."""
-        return [
-            (setting, self.run(setting, [method], seeds=[seed])) for setting in self.settings for method in METHODS[3:]
-        ]
+        return [(setting, self.run(setting, [method], seeds=[seed])) for setting in self.settings for method in TUNED]
 
     def main(self) -> list[tuple[Setting, Run]]:
         """The whole main table."""
