@@ -213,7 +213,9 @@ def test_tune_says_what_it_made(model: Path, data: Path, tmp_path: Path) -> None
     assert birth["scores"] == {"dev_loss": document["dev"]}, "a store of prompts shows how good it is"
     again = foreword(*argv, "--json")
     assert again.json["digest"] == document["digest"]
-    entry.refused(*argv, "--seed", 9, says=("another making", "seed 0", "--out"))
+    entry.refused(*argv, "--seed", 9, says=("another making", "seed 0", "what differs: the seed", "--out"))
+    entry.refused(*argv, "--dtype", "bfloat16", says=("another making", "dtype"))
+    entry.refused(*argv, "--max-new-tokens", 5, says=("another making", "--max-new-tokens"))
 
 
 def test_tune_lets_a_dev_file_choose(model: Path, data: Path, tmp_path: Path) -> None:

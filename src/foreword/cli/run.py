@@ -19,20 +19,20 @@ def run_of(flags: dict[str, Any], *, config: str | None = None, overrides: Seque
 
     flag_settings = settings(flags)
     run = load(Path(config) if config else None, list(overrides), flags=flag_settings, defaults=defaults)
-    _refuse_unread(run, flags)
+    _refuse_unread(run.tuning.init, [name for name in ("init_text", "init_prompt") if flags.get(name)])
     return run
 
 
-def _refuse_unread(run: Run, flags: dict[str, Any]) -> None:
-    """Raises ForewordError for a text or a prompt to start from that the init strategy does not read."""
+def _refuse_unread(strategy: str, flags: Sequence[str]) -> None:
+    """Raises ForewordError for a text or a prompt to start from that the init strategy does not read. flags: those of them that are set."""
     from foreword.config.tuning import READS
     from foreword.util.errors import ForewordError
 
     for init, name in READS.items():
-        if name and flags.get(name) and READS.get(run.tuning.init, name) != name:
+        if name in flags and READS.get(strategy, name) != name:
             flag = f"--{name.replace('_', '-')}"
             raise ForewordError(
-                f"{flag} is given and the soft prompt starts by --init {run.tuning.init}, which does not read it; give --init {init}, or "
+                f"{flag} is given and the soft prompt starts by --init {strategy}, which does not read it; give --init {init}, or "
                 f"leave {flag} out."
             )
 

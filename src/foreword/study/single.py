@@ -43,6 +43,7 @@ from foreword.study.spec import Spec
 from foreword.study.trial import Trial
 from foreword.train.loop import Tuned
 from foreword.train.trainables import TRAINABLES, usable
+from foreword.util import phrases
 from foreword.util.errors import ForewordError
 from foreword.util.files import held, may_write, refuse_input, remove_empty, tidy, unwritable, writable_folder
 from foreword.util.progress import Progress, silent
@@ -129,10 +130,11 @@ def tune_one(run: Run, *, progress: Progress = silent, backbone: Backbone | None
 def _fitted(trial: Trial, out: Path) -> tuple[Tuned, SoftPrompt]:
     """Tune the trial's prompt and keep it. Raises ForewordError where a prompt of another making stands there by now."""
     there = _prompt_at(out)
-    if there is not None and not _same_making(there, trial):
+    if there is not None and (differs := _differs(there, trial)):
         raise ForewordError(
             f"{out} holds a prompt of another making ({there.provenance.label or 'pt'} for "
-            f"{there.provenance.task or 'a task unknown here'}, seed {there.provenance.seed}); give --out a new folder, or delete that one."
+            f"{there.provenance.task or 'a task unknown here'}, seed {there.provenance.seed}; what differs: {differs}); give --out a new "
+            "folder, or delete that one."
         )
     tuned, prompt = trial.fit()
     assert tuned is not None and prompt is not None, "a method with a soft prompt trains and keeps one"
@@ -153,24 +155,21 @@ def _prompt_at(out: Path) -> SoftPrompt | None:
     return store.load(out)
 
 
-def _same_making(there: SoftPrompt, trial: Trial) -> bool:
-    """Whether a prompt came of this very training, so that to make it again changes nothing."""
+def _differs(there: SoftPrompt, trial: Trial) -> str:
+    """In what a prompt's making differs from this one; empty where it came of this very training, so that to make it again changes
+    nothing. A prompt of an earlier version does not keep its trial's key."""
     provenance, spec = there.provenance, trial.spec
-    made_by = (
-        provenance.fingerprint,
-        provenance.task_fingerprint,
-        provenance.method,
-        provenance.tuning,
-        provenance.seed,
-    )
-    expected = (
-        trial.backbone.fingerprint,
-        trial.task.fingerprint,
-        spec.method.as_dict(),
-        spec.tuning.stored(),
-        spec.seed,
-    )
-    return made_by == expected
+    pairs = {
+        "the model": (provenance.fingerprint, trial.backbone.fingerprint),
+        "the task": (provenance.task_fingerprint, trial.task.fingerprint),
+        "the method": (provenance.method, spec.method.as_dict()),
+        "settings of tuning": (provenance.tuning, spec.tuning.stored()),
+        "the seed": (provenance.seed, spec.seed),
+    }
+    names = [name for name, (before, now) in pairs.items() if before != now]
+    if not names and provenance.settings.get("trial", trial.key) != trial.key:
+        names = ["what else a trial rests on, such as dtype, encoder, metrics or --max-new-tokens"]
+    return phrases.listed(names) if names else ""
 
 
 def with_prompt(run: Run, folder: str, label: str | None) -> tuple[Run, SoftPrompt | None]:

@@ -288,7 +288,8 @@ class Trial:
             chat="" if self.backbone.chat is None else self.backbone.chat.digest,
             base="" if self.backbone.stored is None else self.backbone.stored.source,
             revision="" if self.backbone.stored is None else self.backbone.stored.revision,
-            settings=self.keeps | {"demonstrations": worked_digest(self._worked()), "profile": profile_digest(profile)},
+            settings=self.keeps
+            | {"demonstrations": worked_digest(self._worked()), "profile": profile_digest(profile), "trial": self.key},
         )
 
     def _score(
