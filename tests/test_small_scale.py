@@ -51,8 +51,8 @@ def of_preset(name: str) -> set[str]:
 
 def test_the_main_table_asks_for_every_trial_of_the_recipe() -> None:
     recipe = {key: name for _, run in Lay().main() for key, name in trials_by_key(run).items()}
-    assert len(recipe) == 5 * (2 + 1 + 1 + 2 * 2), (
-        "five tasks: random, retrieved, three retrieved, and PT and IPT twice"
+    assert len(recipe) == 5 * (1 + 2 + 1 + 1 + 2 * 2), (
+        "five tasks: zero, random twice, retrieved, three retrieved, and PT and IPT twice"
     )
     ours = of_preset("sun2023-main")
     assert [name for key, name in recipe.items() if key not in ours] == []
