@@ -4,7 +4,6 @@ object."""
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,12 +22,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from foreword.serve.errors import HttpError, as_http
 from foreword.serve.keys import Key
 from foreword.serve.protocol import ChatRequest, CompletionRequest, Strict, read
+from foreword.serve.running import is_loopback
 from foreword.serve.service import Service
 
 PAGE = Path(__file__).parent / "page.html"
-HERE = (
-    "localhost"  # what a server without keys is asked as, or by an address of this machine's own: it listens here alone
-)
 STREAMED: dict[int | str, dict[str, Any]] = {200: {"content": {"application/json": {}, "text/event-stream": {}}}}
 EXAMPLES: dict[type[BaseModel], dict[str, Any]] = {
     CompletionRequest: {"model": "base", "prompt": "Once upon a time", "max_tokens": 8},
@@ -85,18 +82,10 @@ class Guard:
             return HttpError(400, "The header Host or Origin names no place; send the server's own.", code="bad_host")
         if page != host:
             return HttpError(403, f"A page of {page[:200] or origin} may not ask this server.", code="other_origin")
-        if not self._service.keys.required and not _here(name):
-            what = f"This server is asked as {HERE} or 127.0.0.1 or ::1, and not as '{name[:200]}'."
+        if not self._service.keys.required and not is_loopback(name):  # it listens here alone
+            what = f"This server is asked as localhost or 127.0.0.1 or ::1, and not as '{name[:200]}'."
             return HttpError(403, what, code="other_host")
         return None
-
-
-def _here(name: str) -> bool:
-    """Whether a host can be nothing but this machine: an address leads nowhere else, as a name of somebody's may."""
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return name == HERE
 
 
 def app_of(service: Service, version: str) -> FastAPI:

@@ -19,7 +19,7 @@ KEEP_ALIVE = 30  # seconds that an idle connection is held
 
 def refuse_open(host: str, keys: bool) -> None:
     """Raises ForewordError where anybody on the network could ask without a key."""
-    if keys or _loopback(host):
+    if keys or is_loopback(host):
         return
     raise ForewordError(
         f"--host {host} can be reached from other machines, and no --api-keys FILE is given; make one with `foreword keys`, or leave "
@@ -27,7 +27,8 @@ def refuse_open(host: str, keys: bool) -> None:
     )
 
 
-def _loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host can be nothing but this machine: an address leads nowhere else, as a name of somebody's may."""
     if host == "localhost":
         return True
     try:
