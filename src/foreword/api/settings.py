@@ -17,7 +17,7 @@ LISTS = ("methods", "metrics", "choices", "header")
 def _by_flag(model: type[Settings]) -> dict[str, str]:
     """The settings that the command line calls otherwise, by the names of their flags: `soft_place` is place."""
     flags = {key: flag_of(field) for key, field in model.model_fields.items()}
-    return {flag.name.removeprefix("--").replace("-", "_"): key for key, flag in flags.items() if flag and flag.name}
+    return {flag.argument(key): key for key, flag in flags.items() if flag and flag.name}
 
 
 OTHERWISE = {"method": "methods", "seed": "seeds"} | _by_flag(Run)

@@ -92,7 +92,7 @@ class Option:
     @property
     def name(self) -> str:
         """The flag that it is known by."""
-        return self.flag.name or f"--{self.key.replace('_', '-')}"
+        return self.flag.option(self.key)
 
     def annotation(self) -> Any:
         """What the parser makes the option of; absent unless the user gives it."""
@@ -119,8 +119,7 @@ def settings_options() -> Mapping[str, Option]:
         for key, field in model.model_fields.items():
             flag = flag_of(field)
             if flag is not None:
-                named = flag.name.removeprefix("--").replace("-", "_") if model is Tuning else ""
-                options[named or key] = Option(key, field, flag, model is Tuning)
+                options[flag.argument(key) if model is Tuning else key] = Option(key, field, flag, model is Tuning)
     return options
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from foreword.cli.options import settings
+from foreword.cli.options import settings, settings_options
 
 if TYPE_CHECKING:
     from foreword.config.run import Run
@@ -30,7 +30,7 @@ def _refuse_unread(strategy: str, flags: Sequence[str]) -> None:
 
     for init, name in READS.items():
         if name in flags and READS.get(strategy, name) != name:
-            flag = f"--{name.replace('_', '-')}"
+            flag = settings_options()[name].name
             raise ForewordError(
                 f"{flag} is given and the soft prompt starts by --init {strategy}, which does not read it; give --init {init}, or "
                 f"leave {flag} out."

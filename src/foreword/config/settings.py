@@ -44,6 +44,14 @@ class Flag:
     default_text: str = ""
     reads: str = ""
 
+    def option(self, key: str) -> str:
+        """The flag by which a setting of this name is known: `--train-batch-size`."""
+        return self.name or f"--{key.replace('_', '-')}"
+
+    def argument(self, key: str) -> str:
+        """The same as a name in Python: `train_batch_size`."""
+        return self.option(key).removeprefix("--").replace("-", "_")
+
 
 def option(
     default: Any,

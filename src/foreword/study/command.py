@@ -75,10 +75,8 @@ def _options(run: Run, task: Task, *, prompted: bool) -> list[str]:
     values = {name: getattr(run, name) for name in (OF_ANY_METHOD if prompted else (*OF_ANY_METHOD, *OF_WORDS_ALONE))}
     if run.task and not prompted:
         template, usual = vars(task.template), vars(Template())
-        values |= {name: value for name in WORDING if (value := template[name]) != usual[name]}
-        values |= {
-            name: template[name] for name in ("question", "answer")
-        }  # a chat asks the bare input where nobody words it
+        always = ("question", "answer")  # a chat asks the bare input where nobody words it
+        values |= {name: template[name] for name in WORDING if name in always or template[name] != usual[name]}
     choices = {example.choices for example in task.test}
     if len(choices) == 1 and not prompted:
         values["choices"] = list(*choices)
@@ -86,8 +84,8 @@ def _options(run: Run, task: Task, *, prompted: bool) -> list[str]:
     for name, value in values.items():
         if value is not False and value != Run.model_fields[name].default:
             flag = flag_of(Run.model_fields[name])
-            flag_name = (flag.name if flag is not None else "") or f"--{name.replace('_', '-')}"
-            parts += [flag_name] if value is True else [flag_name, _flag_text(value)]
+            assert flag is not None, "each of these is an option"
+            parts += [flag.option(name)] if value is True else [flag.option(name), _flag_text(value)]
     return parts
 
 
