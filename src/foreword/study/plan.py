@@ -37,6 +37,11 @@ def backbone_of(run: Run, progress: Progress = silent) -> Backbone:
     return spoken(run, loaded(run, progress))
 
 
+def model_key(run: Run) -> tuple[str | bool | None, ...]:
+    """The settings that decide which backbone `backbone_of` gives."""
+    return (run.model, run.dtype, run.device, run.revision, run.chat, run.target_tokenizer, run.trust_remote_code)
+
+
 def loaded(run: Run, progress: Progress = silent) -> Backbone:
     """The backbone that a run names, loaded and frozen, read as it is."""
     return load_backbone(

@@ -25,7 +25,7 @@ from foreword.results.record import ENGINE, Record
 from foreword.study import gate
 from foreword.study.composed import generated, prefixed, relabelled, together
 from foreword.study.grid import CellSpec
-from foreword.study.plan import Plan, backbone_of, plan, renamed
+from foreword.study.plan import Plan, backbone_of, model_key, plan, renamed
 from foreword.study.preset import settings_of_task
 from foreword.study.resolve import task_of
 from foreword.study.stored import Folder, State, ended
@@ -136,7 +136,7 @@ class Bench:
 
     def backbone(self, run: Run) -> Backbone:
         """The run's model, loaded; the one before is let go."""
-        key = (run.model, run.dtype, run.device, run.revision, run.chat, run.target_tokenizer, run.trust_remote_code)
+        key = model_key(run)
         if self._model is None or self._model[0] != key:
             self._model = None
             self._plans.clear()

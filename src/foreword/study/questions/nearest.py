@@ -17,11 +17,10 @@ from foreword.prompts.inspect import Inspected, Vocabulary, inspect
 from foreword.results import stats
 from foreword.results.cells import Answered, Cell, Row, Table, Test
 from foreword.study.measure import choose, grouped, named
-from foreword.study.plan import backbone_of, suits
+from foreword.study.plan import backbone_of, model_key, suits
 from foreword.study.preset import Preset
 from foreword.study.stored import read_specs
 from foreword.util.errors import ForewordError
-from foreword.util.files import canonical
 
 COLUMNS = (
     "cosine among the nearest 5",
@@ -31,15 +30,6 @@ COLUMNS = (
     "vectors in clusters",
 )
 SHOWN = 6  # vectors of each prompt whose words are shown
-LOADED = {
-    "model",
-    "dtype",
-    "device",
-    "revision",
-    "target_tokenizer",
-    "trust_remote_code",
-    "chat",
-}  # what makes a backbone
 MOST_TARGETS = 10  # more distinct ones are free text, not labels
 
 
@@ -49,7 +39,7 @@ def nearest(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered,
     done = [cell for cell in own if cell.record is not None and cell.record.prompt]
     looked: list[tuple[Cell, Inspected]] = []
     run_of = {spec.id: spec.settings() for spec in read_specs(out, preset.name)[1]} if done else {}
-    for group in grouped(done, lambda cell: canonical(run_of[cell.id].model_dump(include=LOADED))).values():
+    for group in grouped(done, lambda cell: model_key(run_of[cell.id])).values():
         run = run_of[group[0].id]
         with backbone_of(run) as backbone:
             looked += zip(group, _inspected(group, run, backbone, out), strict=True)
