@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -146,19 +146,48 @@ def server(backbone: Backbone, **settings: Any) -> Iterator[Running]:
         assert not thread.is_alive()
 
 
+def waited(true: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it never held"
+        time.sleep(0.01)
+
+
 @contextlib.contextmanager
-def held(running: Running) -> Iterator[None]:
-    """Until the block ends, the engine takes no step, whatever is asked of it."""
-    engine, free = running.service.engine, threading.Event()
+def _before_each_step(running: Running, wait: Callable[[], object]) -> Iterator[None]:
+    """Something happens before each step of the engine, until the block ends."""
+    engine = running.service.engine
     step = engine._step
 
-    def waiting(key: int, session: Any) -> None:
-        assert free.wait(120)
+    def later(key: int, session: Any) -> None:
+        wait()
         step(key, session)
 
-    engine._step = waiting  # type: ignore[method-assign]
+    engine._step = later  # type: ignore[method-assign]
     try:
         yield
     finally:
-        free.set()
         engine._step = step  # type: ignore[method-assign]
+
+
+@contextlib.contextmanager
+def slowly(running: Running, seconds: float = 0.02) -> Iterator[None]:
+    """Each step of the engine takes at least so long."""
+    with _before_each_step(running, lambda: time.sleep(seconds)):
+        yield
+
+
+@contextlib.contextmanager
+def held(running: Running) -> Iterator[None]:
+    """Until the block ends, the engine takes no step, whatever is asked of it."""
+    free = threading.Event()
+
+    def wait() -> None:
+        assert free.wait(120)
+
+    with _before_each_step(running, wait):
+        try:
+            yield
+        finally:
+            free.set()

@@ -83,8 +83,7 @@ def test_the_openai_client_comes_again_when_it_is_told_to(backbone: Backbone) ->
         patient = openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=8)
         with serving.held(server):
             first = pool.submit(server.complete, "base", [5, 6], max_tokens=20)
-            while not server.service.engine.load:
-                time.sleep(0.01)
+            serving.waited(lambda: server.service.engine.load > 0)
             with pytest.raises(openai.RateLimitError) as refused:
                 impatient.completions.create(model="base", prompt=TEXT, max_tokens=3)
             later = pool.submit(patient.completions.create, model="base", prompt=TEXT, max_tokens=3)

@@ -14,7 +14,6 @@ import sys
 import threading
 import time
 import tracemalloc
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
@@ -37,7 +36,7 @@ from foreword.serve.service import Service, Settings
 from foreword.serve.shelf import Shelf
 from foreword.serve.views import Views
 from foreword.util.errors import ForewordError
-from serving import Running
+from serving import Running, slowly, waited
 
 BASE = "tiny-llama-0"
 LONG = {"model": BASE, "prompt": [5, 6, 7], "max_tokens": 140}
@@ -46,31 +45,6 @@ LONG = {"model": BASE, "prompt": [5, 6, 7], "max_tokens": 140}
 @pytest.fixture(scope="module")
 def backbone() -> Backbone:
     return tiny.backbone("llama")
-
-
-def waited(true: Any, seconds: float = 30.0) -> None:
-    """Wait until something holds."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it never held"
-        time.sleep(0.01)
-
-
-@contextlib.contextmanager
-def slowly(running: Running, seconds: float = 0.02) -> Iterator[None]:
-    """Each step of the engine takes at least so long."""
-    engine = running.service.engine
-    step = engine._step
-
-    def slow(key: int, session: Any) -> None:
-        time.sleep(seconds)
-        step(key, session)
-
-    engine._step = slow  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        engine._step = step  # type: ignore[method-assign]
 
 
 def idle(running: Running) -> bool:

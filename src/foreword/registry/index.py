@@ -146,9 +146,8 @@ class Index:
         if alias not in self.aliases:
             self.without_alias(alias)
         there = [digest for digest in self.aliases[alias] if self.by_digest(digest) is not None]
-        before = [digest for digest, _ in itertools.groupby(there)][
-            :-1
-        ]  # before and behind one that is gone is one place
+        places = [digest for digest, _ in itertools.groupby(there)]  # before and behind one that is gone is one place
+        before = places[:-1]
         if not before:
             raise ForewordError(
                 f"The alias {self.name}@{alias} has pointed to no other version that is still there; move it with `foreword registry tag`."

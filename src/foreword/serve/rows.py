@@ -173,9 +173,8 @@ def _example(served: Served, text: str, fields: dict[str, str] | None) -> Exampl
             '"fields": {NAME: TEXT}.',
             param="fields",
         )
-    values = {
-        name: _encodable(values[name]) for name in names
-    }  # in the order in which the prompt's own examples have them
+    # In the order in which the prompt's own examples have them.
+    values = {name: _encodable(values[name]) for name in names}
     name = hashlib.sha256("\0".join(f"{key}={values[key]}" for key in sorted(values)).encode()).hexdigest()[:16]
     return Example(f"request-{name}", values, (), served.stored.choices)
 
