@@ -50,10 +50,11 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "task",
     ),
     "engine": (
+        "half_products",
         "batch batching cache capabilities gguf gradient head numbers passes prefix residual sampling truth unused vocabulary whole",
         "attention decoding inputs known memory rounding stored tokenizer_adapter",
         "blocks constrained decoders identity install packed_attention session",
-        "activation_checkpointing cohorts core fused shared_prefix_decoder skippable",
+        "activation_checkpointing cohorts core fused half_layers shared_prefix_decoder skippable",
         "causal seq2seq",
         "sound switch",
         "check",

@@ -58,7 +58,7 @@ DryRun = Annotated[
 @o.takes(
     {"scale": Scale, "model": None, "models": Models, "tasks": Tasks, "seeds": None, "limit": None},
     {"data_dir": None, "only": Only, "out": None, "executor": Executor, "jobs": Jobs, "address": Address},
-    {"gpus": Gpus, "device": None},
+    {"gpus": Gpus, "dtype": None, "device": None},
 )
 def study(
     names: Annotated[
@@ -138,7 +138,7 @@ def _overrides(flags: dict[str, Any]) -> Overrides:
     if wrong:
         raise ForewordError(f"--seeds holds '{wrong[0]}', but must be whole numbers with commas, such as 0,1,2.")
     models = [flags["model"]] if flags["model"] else _listed(flags["models"])
-    run = {name: flags[name] for name in ("limit", "data_dir") if flags[name] is not None}
+    run = {name: flags[name] for name in ("limit", "data_dir", "dtype") if flags[name] is not None}
     return Overrides(tuple(models), tuple(map(int, seeds)), tuple(_listed(flags["tasks"])), run)
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from transformers import AttentionInterface
 
+from foreword.engine.half_products import half_on_processor
 from foreword.engine.passes import Kind, SequenceLayout, current
 
 CACHED = 2**17  # scores in float32 that a processor's cache holds beside their softmax
@@ -67,11 +68,6 @@ def _interface(
 
 
 AttentionInterface.register(NAME, _interface)
-
-
-def half_on_processor(states: Tensor) -> bool:
-    """Whether numbers of half the width are worked on by a processor, whose library and caches then want another order of work."""
-    return states.device.type == "cpu" and states.dtype.itemsize == 2
 
 
 def softmax(scores: Tensor) -> Tensor:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from foreword.engine.attention import half_on_processor, in_one_dtype, softmax, without_autocast
+from foreword.engine.attention import in_one_dtype, softmax, without_autocast
 from foreword.engine.cache import PrefixState, length_of
+from foreword.engine.half_products import bmm, half_on_processor
 from foreword.engine.passes import Kind
 
 SCORES = 2**24  # of some queries of a layer, at most: 64 MiB in float32
@@ -199,9 +200,9 @@ class Stretch:
             before = before.view(K, n, t, G, past).transpose(0, 1)
             scores = torch.cat([_shaped(before, kind, 0, past_unseen), scores], dim=-1)
         weights = softmax(scores)
-        attended = torch.bmm(weights[..., past:].reshape(n * K, t * G, columns), values).view(n, K, t, G, -1)
+        attended = bmm(weights[..., past:].reshape(n * K, t * G, columns), values).view(n, K, t, G, -1)
         if past:
-            attended_prefix = torch.bmm(weights[..., :past].transpose(0, 1).reshape(K, n * t * G, past), v_past)
+            attended_prefix = bmm(weights[..., :past].transpose(0, 1).reshape(K, n * t * G, past), v_past)
             attended += attended_prefix.view(K, n, t, G, -1).transpose(0, 1)
         return attended
 
@@ -232,8 +233,8 @@ def _products(queries: Tensor, keys: Tensor) -> Tensor:
     """Of queries [B, N, D] with keys [B, C, D]: [B, N, C]. A processor's library reorders what stands second and turned, in bfloat16 for
     several times as long as it multiplies: there, few queries stand second, and the product has the same bits."""
     if half_on_processor(queries) and queries.shape[1] <= FEW:
-        return torch.bmm(keys, queries.transpose(1, 2)).transpose(1, 2).contiguous()
-    return torch.bmm(queries, keys.transpose(1, 2))
+        return bmm(keys, queries.transpose(1, 2)).transpose(1, 2).contiguous()
+    return bmm(queries, keys.transpose(1, 2))
 
 
 def _shaped(scores: Tensor, kind: Kind, first: int, unseen: Tensor | None) -> Tensor:

@@ -11,6 +11,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from foreword.engine.half_products import detour, linear
+
 LOGITS = (
     2**19
 )  # made at once, 2 MiB in float32: they stay in the processor's cache, as do the weights of their vocabulary entries
@@ -36,7 +38,7 @@ class Head:
 
     def logits(self, hidden: Tensor, entries: slice = slice(None)) -> Tensor:
         """[N, H] to [N, V], or to some of the V entries."""
-        logits = functional.linear(hidden, self.weight[entries], None if self.bias is None else self.bias[entries])
+        logits = linear(hidden, self.weight[entries], None if self.bias is None else self.bias[entries])
         if self.scale != 1.0:
             logits *= self.scale
         return logits if self.cap is None else logits.div_(self.cap).tanh_().mul_(self.cap)
@@ -114,8 +116,8 @@ class _Loss(torch.autograd.Function):
 
 def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
     """total += left @ right, in the numbers of `right`."""
-    if total.dtype == right.dtype:
-        total.addmm_(left, right)
+    if total.dtype == right.dtype or (left.dtype == total.dtype and detour(right)):
+        total.addmm_(left, right.to(total.dtype))
     else:
         total += left.to(right.dtype) @ right
 

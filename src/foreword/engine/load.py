@@ -17,6 +17,7 @@ from foreword.engine.check import batch_mates, causal_capabilities, seq2seq_capa
 from foreword.engine.core import Backbone
 from foreword.engine.fused import patch_fused
 from foreword.engine.gguf import converted, file_in
+from foreword.engine.half_layers import patch_half_layers
 from foreword.engine.install import Installation
 from foreword.engine.known import notes_on
 from foreword.engine.seq2seq import Seq2SeqEngine
@@ -180,6 +181,7 @@ def install(model: Any) -> Installation:
     """Put into a model's modules, once, what the engine needs there; outside foreword's passes the model computes what it did."""
     installation = Installation.of(model)
     if installation.users == 1:
+        patch_half_layers(installation)
         patch_fused(installation)
         if not model.config.is_encoder_decoder:
             patch_skippable(installation)

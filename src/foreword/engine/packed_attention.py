@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from foreword.engine.attention import half_on_processor, in_one_dtype, softmax, without_autocast
+from foreword.engine.attention import in_one_dtype, softmax, without_autocast
+from foreword.engine.half_products import detour, half_on_processor
 from foreword.engine.passes import Kind
 
 SCORES = 2**21  # of a group of rows, at most: 8 MiB in float32
@@ -81,8 +82,10 @@ class Packing:
     def attend(self, module: object, query: Tensor, key: Tensor, value: Tensor, kind: Kind) -> Tensor:
         """[1, heads, S + R, D] to [1, S + R, heads, D], with gradients."""
         query, key, value = in_one_dtype(query, key, value)
+        dtype, worked = query.dtype, torch.float32 if detour(query) else query.dtype
         with without_autocast(query.device):
-            return _Attention.apply(query, key, value, self, kind)  # type: ignore[no-any-return,no-untyped-call]
+            states = (values.to(worked) for values in (query, key, value))
+            return _Attention.apply(*states, self, kind).to(dtype)  # type: ignore[no-any-return,no-untyped-call]
 
     def masked(self, first: int, last: int, window: int | None, like: Tensor) -> Tensor:
         """What is added to the scores of the queries at positions `first` to `last` with the keys up to there [last - first, last]: 0,

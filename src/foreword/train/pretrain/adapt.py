@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from foreword.engine import Row
+from foreword.engine.half_products import slow_on_processor
 from foreword.engine.trainable import load_trainable, save_trainable
 from foreword.train.pretrain.checkpoint import keep, put_back, workplace
 from foreword.train.pretrain.loop import TrainingStatus
@@ -79,7 +80,9 @@ class Adaptation:
                 f"Pieces of {length} tokens do not fit {model}, which has room for {room}; use --length {room} or less."
             )
         self.base = self.backbone.fingerprint
-        self.recipe = Recipe(self.base, self.texts.digest, seed, batch, length, learning_rate, dtype != "float32")
+        self.recipe = Recipe(
+            self.base, self.texts.digest, seed, batch, length, learning_rate, _half(dtype, self.backbone.device)
+        )
         self.optimiser = torch.optim.Adafactor(self.backbone.model.parameters(), lr=learning_rate)
         self.tokens, self.steps, self.place = 0, 0, TextPlace()
         self.curve: list[tuple[int, float]] = []
@@ -250,6 +253,13 @@ class Adaptation:
             f"- matrix products in {'bfloat16' if recipe.half else 'float32'}, weights trained in float32\n\n"
             f"| tokens | loss (nats a token) |\n|---|---|\n{points}"
         )
+
+
+def _half(dtype: str, device: torch.device) -> bool:
+    """Whether matrix products are in bfloat16: as asked for, else (auto) wherever they are not slower so."""
+    if dtype != "auto":
+        return dtype == "bfloat16"
+    return device.type != "cpu" or not slow_on_processor(torch.bfloat16)
 
 
 def _checked(steps: int | None, tokens: int | None, learning_rate: float, batch: int, length: int, dtype: str) -> None:

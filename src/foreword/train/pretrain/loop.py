@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer
 
+from foreword.engine.half_products import slow_on_processor
 from foreword.train.pretrain.batches import Batch, DocumentPlace, batches
 from foreword.train.pretrain.checkpoint import keep, put_back, workplace
 from foreword.train.pretrain.init_model import init_llama, init_t5, save, save_tokenizer
@@ -61,8 +62,8 @@ SIZES = {
 class Recipe:
     """What a run depends on. peak: AdamW's rate, a shape's own unless another is given. budget: padded tokens of a batch. share:
     see `batches`. warm, decay: parts of the tokens in which the rate rises from and falls to nothing, in straight lines.
-    drilled: documents in which copy drills stand first. half: bfloat16 where PyTorch deems it safe. compiled: by torch.compile,
-    where a C++ compiler is at hand. texts: documents that the tokenizer learns from."""
+    drilled: documents in which copy drills stand first. half: bfloat16 where PyTorch deems it safe, on a processor that multiplies it fast.
+    compiled: by torch.compile, where a C++ compiler is at hand. texts: documents that the tokenizer learns from."""
 
     size: str
     seed: int
@@ -72,7 +73,7 @@ class Recipe:
     warm: int = 40_000
     decay: float = 0.3
     drilled: int = 9_000
-    half: bool = True
+    half: bool = field(default_factory=lambda: not slow_on_processor(torch.bfloat16))
     compiled: bool = field(default_factory=lambda: which("g++") is not None)
     texts: int = 15_000
 
