@@ -63,3 +63,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A user's JSONL file of 30 examples."""
     return entry.save_rows(tmp_path_factory.mktemp("data") / "own.jsonl", entry.rows(30))
+
+
+@pytest.fixture
+def no_model_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What can be known without the model is refused before it is loaded."""
+    from foreword.study import plan
+
+    def never(*args: object, **more: object) -> None:
+        raise AssertionError("a model was loaded first")
+
+    monkeypatch.setattr(plan, "load_backbone", never)

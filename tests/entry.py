@@ -160,3 +160,19 @@ def save_rows(path: Path, rows: list[dict[str, Any]]) -> Path:
     """A JSONL file."""
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
+
+
+def save_pairs(path: Path, pairs: list[tuple[str, str]]) -> Path:
+    """A JSONL file of inputs and their targets."""
+    return save_rows(path, [{"input": question, "target": answer} for question, answer in pairs])
+
+
+def save_text(path: Path, content: str) -> Path:
+    """A file of any text."""
+    path.write_text(content, encoding="utf-8")
+    return path
+
+
+def fits(text: str, width: int = 80) -> bool:
+    """Whether no line of a command's output is wider than the terminal."""
+    return all(len(line) <= width for line in text.splitlines())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -191,3 +192,23 @@ def held(running: Running) -> Iterator[None]:
             yield
         finally:
             free.set()
+
+
+def events(url: str, path: str, body: dict[str, Any]) -> list[Any]:
+    """The chunks of a stream, which must end with [DONE]."""
+    with httpx.stream("POST", f"{url}{path}", json=body | {"stream": True}, timeout=60) as answer:
+        assert answer.status_code == 200, answer.read()
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        lines = [line for line in answer.iter_lines() if line]
+    assert all(line.startswith("data: ") for line in lines)
+    payloads = [line.removeprefix("data: ") for line in lines]
+    assert payloads[-1] == "[DONE]"
+    return [json.loads(line) for line in payloads[:-1]]
+
+
+def refusal(answer: httpx.Response, status: int, param: str | None) -> str:
+    """The message of an error object in OpenAI's shape."""
+    assert answer.status_code == status, answer.text
+    error = answer.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"} and error["param"] == param, error
+    return str(error["message"])

@@ -24,8 +24,7 @@ from foreword.engine import Backbone, JsonWriter, Request, Sampling
 from foreword.engine.sampling import choose, ruled_out
 from foreword.prompts import store
 from foreword.util.errors import ForewordError
-from serving import Running
-from test_serve import events, refusal
+from serving import Running, events, refusal
 
 ORDER: dict[str, Any] = {
     "type": "object",

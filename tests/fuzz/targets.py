@@ -27,7 +27,7 @@ from foreword.train.loop import _resume
 from foreword.train.pretrain.checkpoint import put_back
 from foreword.train.pretrain.texts import Mark, Written
 from foreword.util.errors import ForewordError
-from fuzz import bases, mutate
+from fuzz import bases, oddities
 
 EXAMPLE = Example("a", {"input": "some words", "text": "others"}, ("an answer",))
 
@@ -249,7 +249,7 @@ _PARTS = (
     "0",
     "-1",
     "1e3",
-    mutate.DIGITS,
+    oddities.DIGITS,
     "",
     " 3",
     "3 ",
@@ -278,7 +278,7 @@ _PATTERNS = (
 
 
 def _odd_text(rng: Random) -> str:
-    odd = rng.choice(mutate.ODD)
+    odd = rng.choice(oddities.ODD)
     return odd if isinstance(odd, str) else json.dumps(odd)
 
 
@@ -286,7 +286,7 @@ def drawn(target: str, rng: Random) -> str:
     """An input of words: as JSON, in which half of a surrogate pair (a byte that is no UTF-8, on a command line) can stand."""
     value: Any
     if target == "override":
-        values = (*mutate.TOML, *_LABELS, "none", "1,2", "-", "icl:²,few:①")
+        values = (*oddities.TOML, *_LABELS, "none", "1,2", "-", "icl:²,few:①")
         value = [
             f"{rng.choice(_KEYS)}{rng.choice(('=', '=', '=', '', ' = '))}{rng.choice(values) if rng.random() < 0.7 else _odd_text(rng)}"
             for _ in range(rng.choice((1, 2)))
@@ -322,7 +322,7 @@ def drawn(target: str, rng: Random) -> str:
         whole = {
             "quoting": rng.choice(("auto", "standard", "none")),
             "delimiter": rng.choice((",", ";", "tab", "", _odd_text(rng))),
-            "encoding": rng.choice((*mutate.ENCODINGS, "latin-1", _odd_text(rng))),
+            "encoding": rng.choice((*oddities.ENCODINGS, "latin-1", _odd_text(rng))),
             "header": rng.choice((["a", "b"], ["a"], ["a", "a"], [""], [_odd_text(rng), "b"])),
         }
         value = {key: part for key, part in whole.items() if rng.random() < 0.6}
@@ -337,8 +337,8 @@ def drawn(target: str, rng: Random) -> str:
                 "[1, 2]",
                 '["a", "a"]',
                 "[[" * 9_000,
-                f"[{mutate.DIGITS}]",
-                f"[1e400, {mutate.DIGITS}.5]",
+                f"[{oddities.DIGITS}]",
+                f"[1e400, {oddities.DIGITS}.5]",
                 "\0",
                 "x" * 5_000,
                 '["\\ud800"]',

@@ -1,0 +1,60 @@
+"""The slope of a trend and the bins of a curve: least squares at any scale, intervals that cover, each example once."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from foreword.results.stats import bins, slope
+
+
+def test_a_slope_is_the_least_squares_one_at_any_scale() -> None:
+    rng = np.random.default_rng(9)
+    x = rng.random(200)
+    y = 3 * x + rng.normal(0, 0.5, size=200)
+    fit = slope(x, y)
+    assert fit is not None and fit[1] < fit[0] < fit[2]
+    assert fit[0] == pytest.approx(np.polyfit(x, y, 1)[0])
+    far = slope(1e6 + 1e-3 * x, y)
+    assert far is not None and far == pytest.approx([1e3 * coefficient for coefficient in fit], rel=1e-4)
+
+
+def test_the_interval_of_a_slope_covers_the_truth() -> None:
+    rng = np.random.default_rng(10)
+    hits = 0
+    for k in range(200):
+        x = rng.random(80)
+        fit = slope(x, 2 * x + rng.normal(size=80), resamples=300, seed=k)
+        assert fit is not None
+        hits += fit[1] <= 2.0 <= fit[2]
+    assert 0.88 <= hits / 200 <= 0.99
+
+
+def test_a_slope_without_variation_is_none() -> None:
+    assert slope([0.5, 0.5, 0.5], [1.0, 2.0, 3.0]) is None
+    assert slope([1.0], [1.0]) is None
+    assert slope([0.0] * 9 + [1.0], list(range(10))) is None  # a third of the resamples never meet the one that differs
+
+
+def test_bins_hold_every_example_once() -> None:
+    rng = np.random.default_rng(11)
+    x, y = rng.random(300), rng.normal(size=300)
+    groups = bins(x, y, edges=4)
+    assert [group.count for group in groups] == np.histogram(x, 4)[0].tolist()
+    assert [(a.high, b.low) for a, b in itertools.pairwise(groups)] == [(a.high, a.high) for a in groups[:-1]]
+    assert (groups[0].low, groups[-1].high) == (x.min(), x.max())
+    assert sum(group.count * (group.mean or 0.0) for group in groups) == pytest.approx(y.sum())
+    assert all(
+        group.lo is not None and group.hi is not None and group.lo <= (group.mean or 0) <= group.hi for group in groups
+    )
+
+
+def test_bins_at_the_edges() -> None:
+    groups = bins([0.0, 0.5, 1.0], [1.0, 2.0, 4.0], edges=[0.0, 0.5, 0.75, 1.0])
+    assert [(group.count, group.mean, group.lo) for group in groups] == [(1, 1.0, None), (1, 2.0, None), (1, 4.0, None)]
+    empty = bins([0.0, 1.0], [1.0, 3.0], edges=3)[1]
+    assert (empty.count, empty.mean, empty.lo, empty.hi) == (0, None, None, None)
+    (same,) = bins([0.7, 0.7], [1.0, 3.0])
+    assert (same.low, same.high, same.count, same.mean) == (0.7, 0.7, 2, 2.0)
