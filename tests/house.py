@@ -9,7 +9,6 @@ from collections import Counter
 
 import walk
 from test_house import FLOORS, INSIDE, below, files, functions, module, room, tree, where
-from test_words import CEILINGS, WATCHED, count
 
 
 def rooms() -> list[str]:
@@ -60,17 +59,6 @@ def names() -> Counter[str]:
     )
 
 
-def words() -> list[str]:
-    """A line a room: how often each word that says nothing is a name in it, and its ceiling."""
-    lines = []
-    for name in (name for names in reversed(FLOORS) for name in names):
-        some = count(name)
-        ceiling = CEILINGS.get(name, "none")
-        parts = "  ".join(f"{word} {some[word]:,}" for word in WATCHED if some[word])
-        lines.append(f"    {name:<10} {sum(some.values()):>5,} (ceiling {ceiling})  {parts}".rstrip())
-    return lines
-
-
 def main() -> int:
     """Print the map; 1 where there is a circle."""
     print("floor, room, size, the rooms that it imports; below it the floors inside the room\n")
@@ -78,8 +66,6 @@ def main() -> int:
     crooked = circles()
     print(f"\ncircles: {len(crooked)}", *crooked, sep="\n  " if crooked else "")
     print("\n".join(longest()))
-    print("\nwords that say nothing, as names; the most that the room may have\n")
-    print("\n".join(words()))
     print("\n" + str(walk.walk()))
     print("\nmost used:", ", ".join(f"{name} {number:,}" for name, number in names().most_common(25)))
     return 1 if crooked else 0
