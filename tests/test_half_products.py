@@ -169,3 +169,18 @@ def test_pretraining_and_adaptation_take_bfloat16_only_where_it_is_multiplied_fa
     cpu = torch.device("cpu")
     assert _half("auto", cpu) is not slow and _half("auto", torch.device("cuda"))
     assert _half("bfloat16", cpu) and not _half("float32", cpu)
+
+
+class Packed(Tensor):
+    """Weights of another class, which call themselves bfloat16."""
+
+
+def test_weights_of_another_class_keep_their_own_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_units(monkeypatch)
+    model = copy.deepcopy(tiny.model("llama")).to(torch.bfloat16)
+    for part in [part for part in model.modules() if isinstance(part, torch.nn.Linear)]:
+        part.weight = torch.nn.Parameter(part.weight.detach().as_subclass(Packed), requires_grad=False)
+    backbone = wrap("packed", model, tiny.tokenizer())
+    assert not any(patched.label == HALF_LAYERS for patched in installed(backbone))
+    monkeypatch.setattr(half_products._Linear, "apply", None)
+    assert len(backbone.score(None, tiny.rows(3, seed="half"))) == 3

@@ -34,9 +34,11 @@ def half_on_processor(states: Tensor) -> bool:
     return states.device.type == "cpu" and states.dtype.itemsize == 2
 
 
-def detour(states: Tensor) -> bool:
-    """Whether products of these numbers are better computed in float32 and rounded."""
-    return half_on_processor(states) and slow_on_processor(states.dtype)
+def detour(factor: Tensor) -> bool:
+    """Whether products with these numbers are better computed in float32 and rounded. A tensor of another class (weights in eight bits
+    that call themselves bfloat16) has products of its own."""
+    plain = type(factor) in (Tensor, torch.nn.Parameter)
+    return plain and half_on_processor(factor) and slow_on_processor(factor.dtype)
 
 
 def bmm(left: Tensor, right: Tensor) -> Tensor:
@@ -48,7 +50,7 @@ def linear(states: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """`functional.linear` of states [.., I], frozen weights [O, I] and bias [O], by the detour where it is better. One row alone is not
     multiplied faster by it: its weights would be read twice."""
     rows = states.numel() // max(1, states.shape[-1])
-    if rows < 2 or states.dtype != weight.dtype or not detour(states):
+    if rows < 2 or states.dtype != weight.dtype or not detour(weight):
         return functional.linear(states, weight, bias)
     return _Linear.apply(states, weight, bias)  # type: ignore[no-any-return,no-untyped-call]
 
