@@ -28,6 +28,7 @@ from foreword.config.settings import (
 from foreword.config.tuning import Tuning
 from foreword.util.errors import ForewordError
 
+ANSWER_TOKENS = 64  # of an answer at most, where neither the user nor a prompt says
 FORMER_KEYS = {
     "answers": "amortize_over"
 }  # keys of earlier versions, which a file, an override and a call may still say
@@ -182,7 +183,7 @@ class Run(Settings):
     )
     train_limit: Count | None = option(None, RUNNING, "At most so many training examples.", default_text="all")
     max_new_tokens: Count = option(
-        64, RUNNING, "Tokens of an answer at most.", default_text="{}, or the longest target"
+        ANSWER_TOKENS, RUNNING, "Tokens of an answer at most.", default_text="{}, or the longest target"
     )
     batch_size: Count = option(128, RUNNING, "Inputs answered together; changes no answer.")
     too_long: Literal["auto", "refuse", "drop"] = option(
