@@ -16,7 +16,9 @@ import entry
 import foreword
 from foreword.api.data import path_of, rows_of
 from foreword.api.settings import run_of
+from foreword.cli import options
 from foreword.cli.options import settings_options
+from foreword.config.run import load
 from foreword.util.files import read_json
 
 QUICK = {"methods": "zero,icl,pt", "seeds": [0], "max_steps": 2, "prompt_length": 3, "max_new_tokens": 4}
@@ -152,6 +154,22 @@ def test_splits_of_other_data_are_not_read_with_these(tmp_path: Path) -> None:
     assert path_of({"train": rows, "test": rows}, tmp_path / "new", "examples")
 
 
+def test_choices_are_read_as_the_command_line_reads_them(tmp_path: Path) -> None:
+    """The path of a file was a choice, and a JSON list was cut at its commas; so was the path in an override."""
+    lines, listed = tmp_path / "labels.txt", tmp_path / "labels.json"
+    lines.write_text("yes, it is\nno\n", encoding="utf-8")
+    listed.write_text('["yes, it is", "no"]', encoding="utf-8")
+    for text in ('["yes, it is", "no"]', str(lines), str(listed)):
+        assert options.settings({"choices": text})["choices"] == ["yes, it is", "no"], text
+        assert run_of(model="m", choices=text).choices == ["yes, it is", "no"], text
+        assert load(None, ["model=m", f"choices={text}"]).choices == ["yes, it is", "no"], text
+    assert run_of(model="m", choices=lines).choices == run_of(model="m", choices=listed).choices == ["yes, it is", "no"]
+    assert run_of(model="m", choices=["yes, it is", "no"]).choices == ["yes, it is", "no"], "a list is what it says"
+    for text in ("red, green", "none"):
+        plain = options.settings({"choices": text})["choices"]
+        assert run_of(model="m", choices=text).choices == load(None, ["model=m", f"choices={text}"]).choices == plain
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -165,6 +183,10 @@ def test_splits_of_other_data_are_not_read_with_these(tmp_path: Path) -> None:
         ({"data": ROWS, "seeds": 3.5}, "seeds is 3.5"),
         ({"data": ROWS, "metrics": 3}, "metrics is 3"),
         ({"data": ROWS, "tuning": 3}, "tuning is 3"),
+        ({"data": ROWS, "choices": 3}, "choices is 3"),
+        ({"data": ROWS, "choices": Path("absent.txt")}, "choices is the path absent.txt, where no file is"),
+        ({"data": ROWS, "choices": '["a", '}, "choices .* is no JSON list"),
+        ({"data": ROWS, "choices": "[1, {}]"}, "choices .* is no list of texts"),
         ({"data": ROWS, "seeds": [0, 1], "seed": 2}, "seeds is given twice, once as seed"),
         ({"data": ROWS, "method": "pt", "methods": "icl"}, "methods is given twice, once as methods"),
     ],

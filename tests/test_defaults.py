@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 
 import pytest
@@ -12,11 +13,13 @@ from entry import foreword
 from foreword.cli.app import app
 from foreword.cli.defaults import WORDS, default_of
 from foreword.cli.options import settings, settings_options
-from foreword.config.run import Run
+from foreword.config.run import ANSWER_TOKENS, Run
 from foreword.config.settings import flag_of
 from foreword.config.tuning import Tuning
 from foreword.util.errors import ForewordError
+from test_house import files, tree
 
+LIMIT = re.compile("max_new_tokens|longest", re.IGNORECASE)
 GROUP = typer.main.get_command(app)
 VERBS = dict(GROUP.commands)  # type: ignore[attr-defined]
 for group in ("models", "registry"):
@@ -55,6 +58,21 @@ def test_a_default_is_the_settings_own() -> None:
         words = option.flag.default_text
         if words and not option.field.is_required() and "{}" not in words:
             assert option.field.get_default(call_default_factory=True) in (None, "", []), name
+
+
+def test_the_tokens_of_an_answer_where_nobody_says_are_one_number() -> None:
+    """No file has a number of its own for them: neither as a default, nor behind an `or`, nor in the words of a help."""
+    assert Run(model="x").max_new_tokens == ANSWER_TOKENS
+    for verb in ("chat", "add", "eval-gate", "serve"):
+        assert "{}" in WORDS[f"{verb}.max_new_tokens"]
+        assert default_of(verb, "max_new_tokens").endswith(str(ANSWER_TOKENS))
+    own = []
+    for path in files():
+        for node in ast.walk(tree(path)):
+            value = node.values[-1] if isinstance(node, ast.BoolOp) else getattr(node, "value", None)
+            if isinstance(value, ast.Constant) and value.value == ANSWER_TOKENS and LIMIT.search(ast.unparse(node)):
+                own.append(f"{path.name}: {ast.unparse(node)}")
+    assert own == []
 
 
 def test_every_option_of_a_setting_is_made_of_its_field() -> None:

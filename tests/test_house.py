@@ -18,7 +18,8 @@ SOURCE = ROOT / "src" / "foreword"
 # Ground floor first. A room (a folder, or a file at the top) imports only rooms that lie below its own floor.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("util",),
-    ("config", "data", "models"),
+    ("data", "models"),
+    ("config",),
     ("metrics", "engine", "synthetic"),
     ("prompts",),
     ("registry",),
@@ -39,7 +40,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "predictor",
     ),
     "config": (
-        "settings",
+        "choices settings",
         "tuning",
         "run",
     ),

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import entry
 import tiny
-from foreword.metrics import metric, named, own
+from foreword.data.task import Task
+from foreword.metrics import metric, own, read_named
 from foreword.metrics.scores import rehearsed
 from foreword.plugins import contracts
 from foreword.study.remembered import recalled
@@ -24,16 +26,16 @@ def written(folder: Path, body: str, name: str = "my_metric.py") -> str:
 
 def test_a_users_function_is_a_metric_known_by_its_text(tmp_path: Path) -> None:
     name = written(tmp_path, "def score(output, references):\n    return float(output in references)\n")
-    measure = named(name)
+    measure = own.read(name)
     assert measure.score(["a", "b"], [["a", "c"], ["a"]]) == 50.0 and metric(name) is measure
     again = written(tmp_path, "def score(output, references):\n    return float(output in references) \n")
-    assert again == name and named(name).signature() != measure.signature()
+    assert again == name and own.read(name).signature() != measure.signature()
     assert not list(tmp_path.glob("__pycache__")), "nothing is written beside the user's file"
     written(
         tmp_path,
         "import dataclasses\n@dataclasses.dataclass\nclass Half:\n    x: float = 0.5\ndef score(o, r):\n    return Half().x\n",
     )
-    assert named(name).score(["a"], [["b"]]) == 50.0
+    assert own.read(name).score(["a"], [["b"]]) == 50.0
 
 
 @pytest.mark.parametrize(
@@ -52,7 +54,7 @@ def test_a_users_function_is_a_metric_known_by_its_text(tmp_path: Path) -> None:
 )
 def test_a_file_that_holds_no_metric_is_refused(body: str, sentence: str, tmp_path: Path) -> None:
     with pytest.raises(ForewordError, match=sentence):
-        named(written(tmp_path, body))
+        own.read(written(tmp_path, body))
 
 
 @pytest.mark.parametrize(
@@ -111,8 +113,8 @@ def test_a_whole_metric_is_rehearsed_as_a_function_is(tmp_path: Path) -> None:
     """One that reads facts was refused wherever it was named, one that fails was a traceback, and none was held to its range."""
     path = str(tmp_path / "mine.py")
     (tmp_path / "mine.py").write_text(METRICS_OF_A_PACKAGE)
-    rehearsed([named(f"{path}:facts").name], [("a",), ("b",)], [{"table": "t"}, {"table": "t"}])
-    contracts.metric(named(f"{path}:facts"), [("a",), ("b",)], [{"table": "t"}, {"table": "t"}])
+    rehearsed([own.read(f"{path}:facts").name], [("a",), ("b",)], [{"table": "t"}, {"table": "t"}])
+    contracts.metric(own.read(f"{path}:facts"), [("a",), ("b",)], [{"table": "t"}, {"table": "t"}])
     for attribute, sentence in (
         ("fails", "failed on the output '' .KeyError: ''.; mend it"),
         ("beyond", "gave 500 for the output 'a', and its scores are to lie from 0 to 100"),
@@ -120,7 +122,7 @@ def test_a_whole_metric_is_rehearsed_as_a_function_is(tmp_path: Path) -> None:
         ("facts", "reads the fact 'table'"),
     ):
         with pytest.raises(ForewordError, match=sentence):
-            rehearsed([named(f"{path}:{attribute}").name], [("a",)])
+            rehearsed([own.read(f"{path}:{attribute}").name], [("a",)])
 
 
 def test_the_line_that_failed_is_of_the_users_file(tmp_path: Path) -> None:
@@ -128,17 +130,25 @@ def test_the_line_that_failed_is_of_the_users_file(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(METRICS_OF_A_PACKAGE)
     line = METRICS_OF_A_PACKAGE.split("\n").index("    return float(json.loads(output) == references[0])") + 1
     with pytest.raises(ForewordError, match=rf"JSONDecodeError: .*, line {line}\); mend the function"):
-        rehearsed([named(f"{tmp_path}/mine.py:score").name], [("a",)])
+        rehearsed([own.read(f"{tmp_path}/mine.py:score").name], [("a",)])
 
 
 def test_no_file_and_no_function_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ForewordError, match="cannot be read: No such file"):
-        named(f"{tmp_path}/none.py:score")
+        own.read(f"{tmp_path}/none.py:score")
     name = written(tmp_path, "def score(output, references): return 1")
     with pytest.raises(
         ForewordError, match=r"the file is named without its function; write my_metric.py:FUNCTION; it has score"
     ):
-        named(name.removesuffix(":score"))
+        own.read(name.removesuffix(":score"))
+
+
+def test_all_that_a_user_names_are_read_and_the_unknown_refused(tmp_path: Path) -> None:
+    name = written(tmp_path, "def score(output, references):\n    return 1.0\n")
+    read_named([name, "bleu"])
+    assert metric(name).score(["a"], [["b"]]) == 100.0
+    with pytest.raises(ForewordError, match="There is no metric 'blue'"):
+        read_named(iter([name, "blue"]))
 
 
 def test_a_prompts_folder_runs_no_file(tmp_path: Path) -> None:
@@ -149,8 +159,11 @@ def test_a_prompts_folder_runs_no_file(tmp_path: Path) -> None:
     name = written(
         tmp_path, f"import pathlib\npathlib.Path({str(tmp_path / 'ran')!r}).touch()\ndef score(o, r): return 1\n"
     )
-    with pytest.raises(ForewordError, match=f"runs only where you name it; give --metrics {name}"):
-        metric(name)
+    task = Task("mine", (), (), (), metrics=(name,))
+    entry_of_task = SimpleNamespace(NAME="mine", SUMMARY="A task.", load=lambda folder: task)
+    for reads in (lambda: metric(name), lambda: contracts.task(entry_of_task)):
+        with pytest.raises(ForewordError, match=f"runs only where you name it; give --metrics {name}"):
+            reads()
     values = tiny.soft(tiny.backbone("gpt2"), 2)
     assert values is not None
     prompt = SoftPrompt(values, Provenance(backbone="m", settings={"metrics": [name, "bleu"]}))

@@ -93,6 +93,34 @@ def test_a_rollback_never_ends_where_it_began(at: Path, tmp_path: Path) -> None:
     entry.refused("registry", "rollback", "-s", at, "p", says=("p@production", "no other version"))
 
 
+@pytest.mark.parametrize("way", ["copied", "renamed"])
+def test_a_copied_or_renamed_folder_is_a_name_of_its_own(way: str, at: Path, tmp_path: Path) -> None:
+    """Its index kept the old name: what was asked of the copy was looked for in, or done to, the first."""
+    first = added(at, folder(tmp_path / "a"))
+    added(at, folder(tmp_path / "b", 1), "p", "--alias", "production")
+    if way == "copied":
+        shutil.copytree(at / "p", at / "q")
+    else:
+        (at / "p").rename(at / "q")
+    registry = Registry(at)
+    index, version = registry.resolve("q@1")
+    assert (index.name, version.digest) == ("q", first["digest"])
+    whole = entry.foreword("registry", "show", "q@1", "--store", at, "--json").json
+    assert (whole["name"], whole["folder"]) == ("q", str(registry.place("q", version)))
+    assert entry.foreword("registry", "export", "q@1", "--store", at, "--out", tmp_path / "out").code == 0
+    entry.refused("registry", "untag", "q", "newest", "--store", at, says=("The prompt 'q' has no alias 'newest'",))
+    child = added(at, folder(tmp_path / "c", 2), "child", "--parent", "q@1")
+    assert child["parents"] == [f"q@{first['digest']}"]
+    url = f"file://{tmp_path / 'elsewhere'}"
+    assert entry.foreword("registry", "push", "q@1", url, "--store", at).code == 0
+    assert (tmp_path / "elsewhere" / "q" / "versions" / str(first["digest"])).is_dir()
+    registry.tag("q@1", "production")
+    assert json.loads((at / "q" / "index.json").read_text())["name"] == "q", "and so for versions that read it there"
+    assert registry.resolve("q")[1].number == 1
+    if way == "copied":
+        assert registry.resolve("p")[1].number == 2, "what is done to the copy is not done to the first"
+
+
 def test_list_show_diff_and_export(at: Path, tmp_path: Path) -> None:
     added(at, folder(tmp_path / "a"), "p", "--alias", "production", "--note", "the first")
     added(at, folder(tmp_path / "b", 1), "p", "--parent", "p@1")

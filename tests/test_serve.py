@@ -208,6 +208,12 @@ def test_versions_and_aliases_are_served_as_the_store_has_them(
     assert (
         cards["moving@1"]["foreword"]["aliases"] == ["production"] and cards["moving@2"]["parent"] == "reference-small"
     )
+    for way in ("moving@v1", f"moving@{digest[:10]}", "moving@1"):
+        assert running.get(f"/v1/models/{way}").json() == cards["moving@1"], "as a request may say it"
+    assert running.get("/v1/models/moving@production").json() == cards["moving@production"]
+    own = running.get("/v1/models/reference-small").json()
+    assert running.get("/v1/models/base").json() == own == cards["reference-small"]
+    assert running.get("/v1/models/moving@7").status_code == 404
     registry.remove_all("moving")
     refusal(running.post("/v1/completions", {"model": "moving", "prompt": "x"}), 404, "model")
 

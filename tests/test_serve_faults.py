@@ -222,6 +222,9 @@ def test_a_prompt_by_the_models_own_name_is_told_when_the_server_starts(backbone
         assert "base@VERSION" in sentence
         assert server.complete("base", "x", max_tokens=1)["foreword"]["prompt"] is None
         assert server.complete("base@1", "x", max_tokens=1)["foreword"]["prompt"] == "base@1"
+        ids = [card["id"] for card in server.get("/v1/models").json()["data"]]
+        assert ids == [BASE, "base@1"], "a bare name that a request takes for the model's is not listed as the prompt's"
+        assert [server.get(f"/v1/models/{name}").json()["id"] for name in ("base", "base@1")] == ids
 
 
 # -- the log ----------------------------------------------------------------------------------------------------------------

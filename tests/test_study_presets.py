@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import entry
+from foreword.engine import load_backbone
 from foreword.results.cells import Entry, Table
 from foreword.study import stored
 from foreword.study.executors import Job
@@ -65,8 +66,9 @@ def test_a_preset_runs_to_its_page(name: str, models: dict[str, Path], tmp_path:
     assert loaded.title in write(out).read_text(encoding="utf-8")
     if name in QUICK:
         priced = price(study, tmp_path / "priced")
-        assert sum(line.cells for line in priced.lines) >= len(study.cells) and all(
-            line.measured for line in priced.lines
-        )
+        assert sum(line.cells for line in priced.lines) == len(study.cells)
+        assert all(line.measured for line in priced.lines)
+        every_weight = 6 * load_backbone(model).parameters  # operations of a token forward and backward
+        assert all(0 < line.flop <= every_weight * line.tokens for line in priced.lines), "each training counted once"
         assert all(line.train > 0 and line.scored > 0 for line in priced.lines), "the sizes of the line's own task"
         assert not (tmp_path / "priced").exists() and any("Measured" in line for line in priced.sentences())

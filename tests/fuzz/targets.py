@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 from foreword import tasks
-from foreword.cli.reading import choices_of
+from foreword.config.choices import choices_of
 from foreword.config.run import Run, load
 from foreword.data.examples import Example, examples
 from foreword.data.readers import Form, read_rows
@@ -142,7 +142,7 @@ def form(text: str) -> None:
 
 def choices(text: str) -> None:
     """`--choices`."""
-    choices_of(json.loads(text))
+    choices_of(json.loads(text), "--choices")
 
 
 def prompt(folder: Path, file: str) -> None:

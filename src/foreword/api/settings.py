@@ -1,17 +1,20 @@
-"""Keyword arguments become a Run: the names of `Run`, those of `Tuning` beside them, and lists also as comma text."""
+"""Keyword arguments become a Run: the names of `Run`, those of `Tuning` beside them, lists also as comma text, choices also as the command
+line reads them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from os import PathLike
+from collections.abc import Callable, Iterable, Mapping
+from os import PathLike, fspath
+from pathlib import Path
 from typing import Any
 
+from foreword.config.choices import choices_of
 from foreword.config.run import Run
 from foreword.config.settings import Settings, flag_of
 from foreword.config.tuning import Tuning
 from foreword.util.errors import ForewordError
 
-LISTS = ("methods", "metrics", "choices", "header")
+LISTS = ("methods", "metrics", "header")
 
 
 def _by_flag(model: type[Settings]) -> dict[str, str]:
@@ -41,7 +44,7 @@ def run_of(**settings: Any) -> Run:
             key = OTHERWISE.get(name, name)
             if key in run:
                 raise ForewordError(f"{key} is given twice, once as {name}; keep the one you mean.")
-            run[key] = _seeds(value) if key == "seeds" else _list(value) if key in LISTS else _text(value)
+            run[key] = READERS.get(key, _text)(value)
     if tuning:
         run.setdefault("tuning", tuning)
     return Run.model_validate(run)
@@ -70,5 +73,18 @@ def _seeds(value: Any) -> Any:
     return [int(seed) if isinstance(seed, str) and seed.isdecimal() else seed for seed in seeds]
 
 
+def _choices(value: Any) -> Any:
+    """The choices that a text names as `--choices` does, or those of a file; of anything else its parts. Raises ForewordError for a path
+    of no file."""
+    if isinstance(value, PathLike) and not Path(value).is_file():
+        raise ForewordError(
+            f"choices is the path {fspath(value)}, where no file is; give a file with one choice a line, or a list."
+        )
+    return choices_of(fspath(value), "choices") if isinstance(value, str | PathLike) else _list(value)
+
+
 def _text(value: Any) -> Any:
     return str(value) if isinstance(value, PathLike) else value
+
+
+READERS: Mapping[str, Callable[[Any], Any]] = {"seeds": _seeds, "choices": _choices, **dict.fromkeys(LISTS, _list)}

@@ -44,7 +44,8 @@ def chat(
 ) -> None:
     """Answer line by line, as `foreword serve` does; with a chat template the earlier turns are remembered.
 
-    `/new` begins anew, `/quit` or the end of the input ends it.
+    `/new` begins anew, `/quit` or the end of the input ends it; a blank line asks nothing, also in a pipe (`foreword generate -`
+    answers line for line).
 
     Examples:
 

@@ -34,7 +34,9 @@ SETTINGS = {
     "max_rows": _flag(int, "--max-rows", "Rows answered at once.", min=1),
     "max_tokens": _flag(int, "--max-tokens-held", "Tokens of rows answered at once.", min=1),
     "max_waiting": _flag(int, "--max-waiting", "Requests that may wait beside those; more are told 429.", min=0),
-    "max_new_tokens": _flag(int, "--max-new-tokens", "Tokens of an answer, where the request does not say.", min=1),
+    "max_new_tokens": _flag(
+        int, "--max-new-tokens", "Tokens of an answer, where neither request nor prompt says.", min=1
+    ),
     "deadline": _flag(float, "--deadline", "Seconds for one answer.", min=0.1),
     "log": _flag(Path, "--log", "A file for a JSON line a request."),
     "log_content": _flag(bool, "--log-content", "Log what was asked and answered, too."),

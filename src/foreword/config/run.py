@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import Field, model_validator
 from pydantic.fields import FieldInfo
 
+from foreword.config.choices import choices_of
 from foreword.config.settings import (
     HOW,
     RUNNING,
@@ -20,6 +21,7 @@ from foreword.config.settings import (
     Whole,
     described,
     fields_of,
+    flag_of,
     kinds_of,
     option,
     quoted,
@@ -28,6 +30,7 @@ from foreword.config.settings import (
 from foreword.config.tuning import Tuning
 from foreword.util.errors import ForewordError
 
+ANSWER_TOKENS = 64  # of an answer at most, where neither the user nor a prompt says
 FORMER_KEYS = {
     "answers": "amortize_over"
 }  # keys of earlier versions, which a file, an override and a call may still say
@@ -182,7 +185,7 @@ class Run(Settings):
     )
     train_limit: Count | None = option(None, RUNNING, "At most so many training examples.", default_text="all")
     max_new_tokens: Count = option(
-        64, RUNNING, "Tokens of an answer at most.", default_text="{}, or the longest target"
+        ANSWER_TOKENS, RUNNING, "Tokens of an answer at most.", default_text="{}, or the longest target"
     )
     batch_size: Count = option(128, RUNNING, "Inputs answered together; changes no answer.")
     too_long: Literal["auto", "refuse", "drop"] = option(
@@ -273,9 +276,9 @@ def load(
     """The Run of a TOML file (or of none) with `key=value` overrides and flags.
 
     The later wins: defaults (a verb's own), the file, overrides in their order, flags (values as they are). A value of an
-    override is written as in TOML; a bare word is text, a list may be bare with commas (`seeds=0,1`), `none` unsets what may
-    be unset, and text needs quotes only for escapes (`stop="\\n"`). Raises ForewordError where the file is absent or
-    broken, and for an unknown key or a value that is not accepted.
+    override is written as in TOML; a bare word is text, a list may be bare with commas (`seeds=0,1`), choices may be the path
+    of a file, `none` unsets what may be unset, and text needs quotes only for escapes (`stop="\\n"`). Raises ForewordError
+    where the file is absent or broken, and for an unknown key or a value that is not accepted.
     """
     today: Any = Run._keys_of_today  # a class method once more, as pydantic leaves it
     values = _over({} if defaults is None else defaults, {} if path is None else today(load_toml(path)))
@@ -347,6 +350,9 @@ def _value(field: FieldInfo, text: str) -> Any:
     kinds = kinds_of(field.annotation)
     if type(None) in kinds and text.lower() == "none":
         return None
+    flag = flag_of(field)
+    if flag is not None and flag.reads == "choices" and not text.startswith(("[", '"', "'")):
+        return choices_of(text, "choices")
     if list in kinds and (str not in kinds or text.startswith("[")):
         return _listed(text, int if int in kinds_of(get_args(field.annotation)[0]) else str)
     return _scalar(text, str if str in kinds else float)

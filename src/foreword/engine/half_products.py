@@ -47,8 +47,8 @@ def bmm(left: Tensor, right: Tensor) -> Tensor:
 
 
 def linear(states: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """`functional.linear` of states [.., I], frozen weights [O, I] and bias [O], by the detour where it is better. One row alone is not
-    multiplied faster by it: its weights would be read twice."""
+    """`functional.linear` of states, frozen weights and bias, by the detour where it is better. One row alone is not multiplied faster by
+    it: its weights would be read twice."""
     rows = states.numel() // max(1, states.shape[-1])
     if rows < 2 or states.dtype != weight.dtype or not detour(weight):
         return functional.linear(states, weight, bias)

@@ -39,8 +39,8 @@ class Request:
     `stop`. constraint: which tokens may come at all."""
 
     row: Row
-    prefix: Prefix | None = None
-    max_new_tokens: int = 64
+    prefix: Prefix | None
+    max_new_tokens: int
     stop: tuple[str, ...] = ()
     sampling: Sampling = GREEDY
     top_logprobs: int | None = None

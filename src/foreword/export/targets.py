@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from foreword.config.run import ANSWER_TOKENS
 from foreword.data.template import Template
 from foreword.export.clients import client_files
 from foreword.prompts import store
@@ -19,7 +20,6 @@ from foreword.util.errors import ForewordError, unknown
 from foreword.util.files import whole_folder
 
 ARRAY = "prompt.npy"
-LONGEST = 64  # tokens of an answer where the prompt does not say, as the server has it
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def _to_server(server: str, source: Source, part: Path) -> None:
         raise ForewordError(
             f"{source.name} was tuned in front of an instruction, which this client does not send; serve it with `foreword serve`."
         )
-    longest = source.stored.max_new_tokens or LONGEST
+    longest = source.stored.max_new_tokens or ANSWER_TOKENS
     for path, text in client_files(server, source.prompt, template, source.name, source.salt, longest).items():
         (part / path).write_text(text, encoding="utf-8")
     np.save(part / ARRAY, source.prompt.values.numpy(), allow_pickle=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from foreword.util.plugins import Plugin, Shelf, own_items
 if TYPE_CHECKING:
     from foreword.metrics.base import Metric
 
-__all__ = ["METRICS", "Metric", "foreign", "metric", "named"]
+__all__ = ["METRICS", "Metric", "foreign", "metric", "read_named"]
 
 
 @functools.cache
@@ -42,7 +42,7 @@ def __getattr__(name: str) -> Any:
 
 
 def metric(name: str) -> Metric:
-    """The metric of that name; of a user's file, once `named` has read it. Raises ForewordError with the nearest known name."""
+    """The metric of that name; of a user's file, once `read_named` has read it. Raises ForewordError with the nearest known name."""
     if ".py" in name:
         own = importlib.import_module(f"{__name__}.own")
         if own.in_file(name):
@@ -57,12 +57,13 @@ def foreign(name: str) -> bool:
     return in_file or METRICS.plugin(name) is not None
 
 
-def named(name: str) -> Metric:
-    """The metric that the user names, which may be a function of a Python file of theirs, `my_metric.py:score`: the file is run. No
-    other name than one that the user wrote may be given. Raises ForewordError for a file that cannot be run or holds no such
-    function."""
+def read_named(names: Iterable[str]) -> None:
+    """Read the metrics that the user names, each of which may be a function of a Python file of theirs, `my_metric.py:score`: the file is
+    run. No other names than those that the user wrote may be given. Raises ForewordError for an unknown name, and for a file that cannot
+    be run or holds no such function."""
     own = importlib.import_module(f"{__name__}.own")
-    if own.in_file(name):
-        entry: Metric = own.read(name)
-        return entry
-    return METRICS.named(name)
+    for name in names:
+        if own.in_file(name):
+            own.read(name)
+        else:
+            METRICS.named(name)

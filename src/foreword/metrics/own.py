@@ -37,7 +37,7 @@ def file_of(name: str) -> Path | None:
 
 
 def read(name: str) -> Metric:
-    """The metric of a function of a file, which is run. Raises ForewordError: see `foreword.metrics.named`."""
+    """The metric of a function of a file, which is run. Raises ForewordError: see `foreword.metrics.read_named`."""
     match = _FILE.fullmatch(name)
     assert match is not None
     path, function = Path(match[1]).expanduser(), match[2]

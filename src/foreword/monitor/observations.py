@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import json
 import math
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from foreword.util.errors import ForewordError, nearest
 
@@ -111,19 +113,57 @@ def is_log(path: Path) -> bool:
     return isinstance(raw, dict) and {"v", "id", "status"} <= set(raw)
 
 
-def rotated(path: Path) -> list[Path]:
-    """A log with the parts that were put aside when it was full, the oldest first."""
-    earlier = sorted(path.parent.glob(f"{glob.escape(path.stem)}-[0-9]*T[0-9]*{glob.escape(path.suffix)}"))
-    return [*earlier, *([path] if path.is_file() else [])]
+def _opened(path: Path) -> tuple[list[Path], BinaryIO | None]:
+    """The parts of a log that were put aside, the oldest first, and the file that is being written, None where there is none: both of one
+    moment, for where the log is put aside between the two looks, they are taken again."""
+    aside = f"{glob.escape(path.stem)}-[0-9]*T[0-9]*{glob.escape(path.suffix)}"
+    while True:
+        try:
+            stream = path.open("rb") if path.is_file() else None
+        except FileNotFoundError:  # put aside between the two
+            continue
+        earlier = sorted(path.parent.glob(aside))
+        if _still(path, stream):
+            return earlier, stream
+        if stream is not None:
+            stream.close()
+
+
+def _still(path: Path, stream: BinaryIO | None) -> bool:
+    """Whether the file of this name is the one that was opened, or there is still none."""
+    try:
+        return not path.is_file() if stream is None else os.path.samestat(path.stat(), os.fstat(stream.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+def _lines_of(path: Path) -> Iterator[tuple[Path, int, bytes]]:
+    """The whole lines of a log that was there at a moment after the call, each once and in order, with their file and number. Raises
+    ForewordError where there is no log."""
+    try:
+        earlier, current = _opened(path)
+        if not earlier and current is None:
+            raise ForewordError(f"There is no log at {path}; give the file that `foreword serve --log` writes.")
+        with current or contextlib.nullcontext():
+            for part in earlier:
+                with part.open("rb") as stream:
+                    yield from _whole(part, stream)
+            if current is not None:
+                yield from _whole(path, current)
+    except OSError as error:
+        raise ForewordError(f"The log {path} cannot be read ({error.strerror}); check its name and rights.") from error
+
+
+def _whole(path: Path, stream: BinaryIO) -> Iterator[tuple[Path, int, bytes]]:
+    for number, line in enumerate(stream, 1):
+        if line.endswith(b"\n"):
+            yield path, number, line
 
 
 def read_log(path: Path) -> list[Observation]:
-    """The answered inputs of a log, in order, those of its parts that were put aside first; a line that is being written is left out.
-    Raises ForewordError where there is no log, or a line is none of it."""
-    parts = rotated(path)
-    if not parts:
-        raise ForewordError(f"There is no log at {path}; give the file that `foreword serve --log` writes.")
-    observations = [observation for part in parts for observation in _of_file(part)]
+    """The answered inputs of a log, in order, those of its parts that were put aside first, also while it is put aside; a line that is
+    being written is left out. Raises ForewordError where there is no log, or a line is none of it."""
+    observations = [each for part, number, line in _lines_of(path) for each in _of_line(line, number, part)]
     sizes: dict[str, int] = {}
     for observation in observations:
         size = len(observation.vector or ())
@@ -133,16 +173,6 @@ def read_log(path: Path) -> list[Observation]:
                 f"{observation.id}), so it was changed; restore it from a copy."
             )
     return observations
-
-
-def _of_file(path: Path) -> Iterator[Observation]:
-    try:
-        with path.open("rb") as stream:
-            for number, line in enumerate(stream, 1):
-                if line.endswith(b"\n"):
-                    yield from _of_line(line, number, path)
-    except OSError as error:
-        raise ForewordError(f"The log {path} cannot be read ({error.strerror}); check its name and rights.") from error
 
 
 def _of_line(line: bytes, number: int, path: Path) -> Iterable[Observation]:

@@ -13,7 +13,7 @@ from foreword.data.examples import Example
 from foreword.data.task import SPLITS, Task
 from foreword.data.template import Template
 from foreword.engine import load_backbone
-from foreword.metrics import named
+from foreword.metrics import metric as metric_of
 from foreword.metrics.base import Metric
 from foreword.metrics.own import as_metric, rehearse
 from foreword.prompts.context import Demonstration
@@ -72,7 +72,7 @@ def task(entry: Any, folder: Path | None = None) -> Task:
     _must(whole.fingerprint == again.fingerprint, "read twice, it is not the same task")
     _must(bool(entry.SUMMARY) and "\n" not in entry.SUMMARY, "SUMMARY is not one line")
     for name in whole.metrics:
-        named(name)
+        metric_of(name)
     for split in SPLITS:
         _must(bool(whole.split(split)), f"the {split} split is empty")
         for example in whole.split(split):

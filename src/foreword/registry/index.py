@@ -33,8 +33,9 @@ class Version:
 
 @dataclass(frozen=True)
 class Index:
-    """What is known of a name. next: the number of the version that comes next. aliases: for each the digests that it has pointed to, the
-    last of which is where it points. decisions: of gates before an alias, with their numbers, the oldest first."""
+    """What is known of a name, which is its folder's: one that was copied or renamed has a name of its own. next: the number of the
+    version that comes next. aliases: for each the digests that it has pointed to, the last of which is where it points. decisions: of
+    gates before an alias, with their numbers, the oldest first."""
 
     name: str
     next: int = 1
@@ -48,11 +49,11 @@ class Index:
         path = folder / FILE
         if not path.is_file():
             return None
-        return cls.of(read_json(path, "registry's index"), str(path))
+        return cls.of(read_json(path, "registry's index"), folder.name, str(path))
 
     @classmethod
-    def of(cls, raw: Any, where: str) -> Index:
-        """An index by the values of its file. where: for refusals. Raises ForewordError for damaged ones."""
+    def of(cls, raw: Any, name: str, where: str) -> Index:
+        """The index of a name by the values of its file. where: for refusals. Raises ForewordError for damaged ones."""
         try:
             if raw["layout"] != LAYOUT:
                 raise ForewordError(
@@ -62,7 +63,7 @@ class Index:
             versions = tuple(Version(**{**entry, "parents": tuple(entry["parents"])}) for entry in raw["versions"])
             aliases = {str(alias): tuple(map(str, digests)) for alias, digests in raw["aliases"].items()}
             decisions = tuple(dict(decision) for decision in raw.get("decisions", ()))
-            index = cls(str(raw["name"]), int(raw["next"]), versions, aliases, decisions)
+            index = cls(name, int(raw["next"]), versions, aliases, decisions)
             files = [name for version in versions for name in version.files]
             if not all(WHOLE.fullmatch(version.digest) for version in versions) or not all(map(PLAIN.fullmatch, files)):
                 raise ValueError("a digest is none, or a file lies elsewhere")

@@ -44,7 +44,7 @@ class Remote:
             raise ForewordError(
                 f"The registry's index {self.url}/{name} is damaged ({error}); restore it from a copy."
             ) from error
-        return Index.of(raw, f"{self.url}/{name}/{FILE}")
+        return Index.of(raw, name, f"{self.url}/{name}/{FILE}")
 
     def push(self, registry: Registry, reference: str, *, aliases: Sequence[str] = ()) -> tuple[Version, bool]:
         """Copy a version there; it has the next number there, unless it is there already, and then what is damaged of its files is written

@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from foreword.serve.cards import card_of
 from foreword.serve.errors import HttpError, as_http
 from foreword.serve.keys import Key
 from foreword.serve.protocol import ChatRequest, CompletionRequest, Strict, read
@@ -177,8 +178,7 @@ def _answers(app: FastAPI, service: Service) -> None:
     @app.get("/v1/models/{name:path}")
     async def model(name: str, request: Request) -> dict[str, Any]:
         key = _caller(request, service)
-        cards = await asyncio.to_thread(service.models, key)
-        card = next((card for card in cards if card["id"] == name), None)
+        card = await asyncio.to_thread(lambda: card_of(service.shelf, service.models(key), name))
         if card is None:
             raise HttpError(404, f"There is no model '{name[:200]}' here.", param="model", code="model_not_found")
         return card

@@ -1,13 +1,14 @@
 """What /v1/models tells: the base model, then each prompt of the store with its versions and aliases; it leaves out a name whose index is
-damaged, and a version whose certificate is."""
+damaged, a version whose certificate is, and a prompt's bare name that a request takes for the model's own."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from foreword.registry import parse_reference
-from foreword.serve.shelf import Shelf
+from foreword.serve.shelf import Shelf, UnknownModelError
 from foreword.util.errors import ForewordError
 
 
@@ -45,10 +46,25 @@ def cards_of(shelf: Shelf, *, window: int | None, started: int) -> list[dict[str
             parent = version.parents[0] if version.parents else base
             details = {"digest": version.digest, "aliases": index.aliases_of(version)} | summary
             cards.append(card(f"{name}@{version.number}", parent, dates[version.digest]) | {"foreword": details})
-        for reference in (name, *(f"{name}@{alias}" for alias in sorted(index.aliases))):
+        bare = () if shelf.is_base(name) else (name,)
+        for reference in (*bare, *(f"{name}@{alias}" for alias in sorted(index.aliases))):
             version = index.resolve(parse_reference(reference))
             if version.digest not in read:
                 continue
             points_to = {"version": f"{name}@{version.number}"}
             cards.append(card(reference, base, dates[version.digest]) | {"foreword": points_to})
     return cards
+
+
+def card_of(shelf: Shelf, cards: Sequence[dict[str, Any]], model: str) -> dict[str, Any] | None:
+    """The card of what a request's `model` means, in any of its ways to say it; None where none of these cards is."""
+    by_id = {card["id"]: card for card in cards}
+    if shelf.is_base(model):
+        return by_id.get(shelf.base)
+    if model in by_id:
+        return by_id[model]
+    try:
+        name, version = shelf.resolve(model)
+    except UnknownModelError:
+        return None
+    return by_id.get(f"{name}@{version.number}")

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from foreword.config.run import ANSWER_TOKENS
 from foreword.data.examples import Columns, Example, examples
 from foreword.data.readers import Rows, read_rows
 from foreword.engine import Backbone
@@ -203,7 +204,7 @@ def _answers(
     """What a version answers, laid out as for a request."""
     stored, template = served.stored, served.template
     assert stored is not None and template is not None
-    longest = gate.longest or stored.max_new_tokens or 64
+    longest = gate.longest or stored.max_new_tokens or ANSWER_TOKENS
     laid = [demonstrated(served, example, longest).lay(example) for example in test_examples]
     model = shelf.views.model(served.chat)
     return predict(

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from foreword.config.run import ANSWER_TOKENS
 from foreword.engine import Backbone
 from foreword.monitor import Sketch
 from foreword.registry import Registry
@@ -43,15 +44,14 @@ GONE = 499  # what a request whose caller left is logged as
 @dataclass(frozen=True)
 class Settings:
     """How a server runs. store: of prompts, None for the model alone. max_rows, max_tokens: answered at once. max_waiting: beside those.
-    max_new_tokens: of an answer that does not say. deadline: seconds for one answer. admin: whether prompts may be loaded and unloaded over
-    HTTP. log: the file of requests; log_content: with what was said;
-    log_features: with what a monitor compares."""
+    max_new_tokens: of an answer, where neither request nor prompt says. deadline: seconds for one answer. admin: whether prompts may be
+    loaded and unloaded over HTTP. log: the file of requests; log_content: with texts; log_features: with what a monitor compares."""
 
     store: Path | None = None
     max_rows: int = 32
     max_tokens: int | None = None
     max_waiting: int = 256
-    max_new_tokens: int = 64
+    max_new_tokens: int = ANSWER_TOKENS
     deadline: float = 600.0
     max_body: int = 4_000_000
     admin: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 
+from foreword.config.run import ANSWER_TOKENS
 from foreword.engine import Backbone
 from foreword.prompts.context import Demonstration
 from foreword.registry import StoredPrompt
@@ -37,7 +38,7 @@ class Talk:
         self.served = None if stored is None else self.shelf.served("prompt", stored)
         self.chat = self.views.chats if self.served is None else self.served.chat
         own = None if stored is None else stored.max_new_tokens
-        self.longest, self.system = longest or own or 64, system
+        self.longest, self.system = longest or own or ANSWER_TOKENS, system
         self.turns: list[Demonstration] = []
         values = {"model": "prompt", "messages": [{"role": "user", "content": "x"}], **settings}
         self._body = read(json.dumps(values).encode(), ChatRequest)

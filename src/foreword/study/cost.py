@@ -54,7 +54,7 @@ def estimate(trial: Trial) -> Estimate:
     """Count a sample of the trial's rows, their demonstrations retrieved within the sample; nothing runs but a dense retriever's
     encoder."""
     spec, task, backbone = trial.spec, trial.task, trial.backbone
-    sampled = replace(task.limited({"train": SAMPLE, "dev": 1, "test": SAMPLE}))
+    sampled = task.limited({"train": SAMPLE, "dev": 1, "test": 1} | {spec.split: SAMPLE})
     long = spec.tuning.model_copy(update={"max_steps": SAMPLE}) if spec.tuning.max_steps else spec.tuning
     layout = replace(
         trial, task=sampled, spec=replace(spec, tuning=long)

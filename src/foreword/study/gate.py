@@ -83,6 +83,14 @@ def side(trial: Trial) -> Side:
     return Side(trial, record, store.load(trial.out / record.prompt))
 
 
+def weighed(label: str, trial: Trial) -> Trial:
+    """The trial of one of the two methods on the examples that a gate of this label sends through it."""
+    if RULES[label].over != "dev":
+        return trial
+    task = trial.task.limited({"dev": trial.spec.tuning.dev_limit})
+    return replace(trial, task=task, spec=replace(trial.spec, split="dev"))
+
+
 def by_similarity(pt: Side, ipt: Side) -> tuple[list[bool], dict[str, float]]:
     """IPT's answer where the demonstration's similarity reaches the threshold that scores highest on dev; of equally good ones the highest,
     which retrieves the least."""
@@ -111,8 +119,18 @@ def by_certainty(pt: Side, ipt: Side) -> tuple[list[bool], dict[str, float]]:
     return [b > a for a, b in zip(*sure, strict=True)], {}
 
 
-Rule = Callable[[Side, Side], tuple[list[bool], dict[str, float]]]
-RULES: Mapping[str, Rule] = MappingProxyType({"gate:similarity": by_similarity, "gate:certainty": by_certainty})
+@dataclass(frozen=True)
+class Rule:
+    """How a gate chooses. takes_ipt: whether it takes IPT's answer, for each input, and what was fitted for that. over: the examples that
+    go through both methods once more for it, `dev`, which they answer, or `scored`, whose answers they weigh."""
+
+    takes_ipt: Callable[[Side, Side], tuple[list[bool], dict[str, float]]]
+    over: str
+
+
+RULES: Mapping[str, Rule] = MappingProxyType(
+    {"gate:similarity": Rule(by_similarity, "dev"), "gate:certainty": Rule(by_certainty, "scored")}
+)
 
 
 def key(label: str, pt: Trial, ipt: Trial) -> str:
@@ -122,7 +140,7 @@ def key(label: str, pt: Trial, ipt: Trial) -> str:
 
 def gated(label: str, pt: Side, ipt: Side) -> Record:
     """The record of a gate: each answer is one of the two methods', with all that stands beside it there. Its costs are those of both."""
-    takes_ipt, fitted = RULES[label](pt, ipt)
+    takes_ipt, fitted = RULES[label].takes_ipt(pt, ipt)
     own = {answer.id: answer for answer in pt.record.answers}
     answers = tuple(
         answer if taken else own[answer.id] for answer, taken in zip(ipt.record.answers, takes_ipt, strict=True)

@@ -8,7 +8,7 @@ from itertools import product
 from typing import Any
 
 from foreword.config.run import Run
-from foreword.metrics import named
+from foreword.metrics import read_named
 from foreword.prompts.methods import Method
 from foreword.results.cells import Coordinates
 from foreword.results.record import key_of
@@ -103,8 +103,7 @@ def lay_out(preset: Preset, scale: str, overrides: Overrides | None = None, only
         raise ForewordError(f"The study {preset.name} has no cell at the scale {scale}; give other models or tasks.")
     if overrides == Overrides(run=overrides.run):
         _refuse_empty(preset, scale, cells.values())
-    for metric in dict.fromkeys(name for cell in cells.values() for name in cell.run.get("metrics", ())):
-        named(metric)
+    read_named(dict.fromkeys(name for cell in cells.values() for name in cell.run.get("metrics", ())))
     return Study(preset, scale, tuple(cells.values()))
 
 

@@ -17,12 +17,13 @@ from foreword.models import MODELS
 from foreword.models.cache import converted_folder, model_folder
 from foreword.models.shipped import here_by_name
 from foreword.prompts.methods import Method
+from foreword.study import gate
 from foreword.study.cost import Estimate, estimate
 from foreword.study.grid import CellSpec, Study, units_of
 from foreword.study.measure import grouped
 from foreword.study.pace import pace
 from foreword.study.positions import FORWARD
-from foreword.study.preset import settings_of_task
+from foreword.study.preset import GATED, settings_of_task
 from foreword.study.resolve import row_of, task_of
 from foreword.study.trial import Trial
 from foreword.study.unit import Bench, on_task
@@ -243,16 +244,19 @@ def _measured(bench: Bench, units: Sequence[Sequence[CellSpec]]) -> list[Line]:
     costs: list[tuple[CellSpec, Trial, Estimate]] = []
     own: dict[str, Trial] = {}
     for cells in units:
-        if cells[0].gates:  # the answers of others, chosen between
+        if cells[0].gates:
+            (cell,) = cells
+            both = bench.gated(cell)
+            own[cell.id] = both[1]
+            costs += [(cell, trial, _answers(trial)) for trial in (gate.weighed(cell.at.label, each) for each in both)]
             continue
         trainer, scoring = bench.trials(cells)
         own |= {cell.id: trial for cell, trial in zip(cells, scoring, strict=True)}
         if trainer not in scoring:
             trainer = replace(trainer, spec=replace(trainer.spec, split="dev"))
-            costs.append((cells[0], trainer, replace(estimate(trainer), answer_tokens=1)))
+            costs.append((cells[0], trainer, _training(trainer)))
         for cell, trial in zip(cells, scoring, strict=True):
-            cost = estimate(trial)
-            costs.append((cell, trial, cost if trial is trainer else replace(cost, training_tokens=0)))
+            costs.append((cell, trial, estimate(trial) if trial is trainer else _answers(trial)))
     estimates = [replace(cost, finished=False) for _, _, cost in costs]
     measured = pace([trial for _, trial, _ in costs], estimates)
     assert measured is not None, "none of these counts as finished"
@@ -263,7 +267,7 @@ def _measured(bench: Bench, units: Sequence[Sequence[CellSpec]]) -> list[Line]:
         trial = own[group[0][0].id]
         lines.append(
             _line(
-                [cell for cell, _, _ in group],
+                list({cell.id: cell for cell, _, _ in group}.values()),
                 trains=any(cost.training_tokens for _, _, cost in group),
                 train=len(trial.task.train),
                 scored=len(trial.task.split(trial.spec.split)),
@@ -275,6 +279,19 @@ def _measured(bench: Bench, units: Sequence[Sequence[CellSpec]]) -> list[Line]:
             )
         )
     return lines
+
+
+def _training(trial: Trial) -> Estimate:
+    """What it costs to train alone, choosing checkpoints left out."""
+    cost = estimate(trial)
+    answers = FORWARD * trial.backbone.parameters * cost.answer_tokens / 1e12
+    return replace(cost, answer_tokens=1, tflop=cost.tflop - answers)
+
+
+def _answers(trial: Trial) -> Estimate:
+    """What its answers cost alone."""
+    cost = estimate(trial)
+    return replace(cost, training_tokens=0, tflop=FORWARD * trial.backbone.parameters * cost.answer_tokens / 1e12)
 
 
 # -- where they are not -------------------------------------------------------------------------------------------------
@@ -308,12 +325,22 @@ def _counted(study: Study, units: Sequence[Sequence[CellSpec]]) -> list[Line]:
 def _of_cell(study: Study, cell: CellSpec, first: bool) -> tuple[int, int, float]:
     """(training tokens, answer tokens, operations for each parameter). first: of its unit, whose training is counted once."""
     run, row = cell.settings(), _row(cell)
-    long, answer = study.preset.tokens
-    each = (cell.at.length or 0) + long * (1 + row.k) + answer
+    if cell.gates:  # the answers of others, chosen between by what goes through both methods once more
+        each = sum(_positions(study, run.tuning.prompt_length, row_of(run, label)) for label in GATED)
+        sizes = run.tuning.dev_limit if gate.RULES[cell.at.label].over == "dev" else _sizes(cell)[1]
+        answers = min(sizes, run.limit or 10**12) * each
+        return 0, answers, FORWARD * answers
+    each = _positions(study, cell.at.length or 0, row)
     trains = row.trains and not cell.needs and first
     training = run.tuning.max_steps * run.tuning.batch_size * each if trains else 0
     answers = min(_sizes(cell)[1], run.limit or 10**12) * each
     return training, answers, _flops(row) * training + FORWARD * answers
+
+
+def _positions(study: Study, soft: int, row: Method) -> int:
+    """Of an input and its answer at full length, with what stands before them. soft: of a soft prompt."""
+    long, answer = study.preset.tokens
+    return soft + long * (1 + row.k) + answer
 
 
 def _row(cell: CellSpec) -> Method:

@@ -12,7 +12,7 @@ from foreword.data.examples import Columns, examples, merged
 from foreword.data.readers import Form, read_rows
 from foreword.data.task import SPLITS, Task
 from foreword.data.template import Template
-from foreword.metrics import metric, named
+from foreword.metrics import metric, read_named
 from foreword.prompts.methods import Method, current, parse
 from foreword.prompts.retrieve import RETRIEVERS
 from foreword.tasks import load_task
@@ -41,8 +41,7 @@ def checked(run: Run) -> Run:
     run = run.model_copy(update={"methods": methods})
     for label in run.methods:
         row_of(run, label)
-    for name in run.metrics:
-        named(name)
+    read_named(run.metrics)
     RETRIEVERS.named(run.retriever)
     if run.device.partition(":")[0] not in DEVICES:
         raise unknown("device", run.device, DEVICES)

@@ -17,7 +17,7 @@ from foreword.config.run import Run
 from foreword.data.task import Task
 from foreword.engine import Backbone
 from foreword.engine.memory import out_of_memory
-from foreword.metrics import named
+from foreword.metrics import read_named
 from foreword.metrics.own import file_of
 from foreword.results.cells import Scored
 from foreword.results.clusters import renamed_in
@@ -121,8 +121,7 @@ class Bench:
         key = canonical([run.model_dump(exclude={"model", "methods", "seeds", "tuning"}), cell.generated])
 
         def load() -> Task:
-            for metric in run.metrics:
-                named(metric)
+            read_named(run.metrics)
             task = task_of(run)
             return generated(task) if cell.generated else task
 
