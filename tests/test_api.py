@@ -168,6 +168,8 @@ def test_choices_are_read_as_the_command_line_reads_them(tmp_path: Path) -> None
     for text in ("red, green", "none"):
         plain = options.settings({"choices": text})["choices"]
         assert run_of(model="m", choices=text).choices == load(None, ["model=m", f"choices={text}"]).choices == plain
+    for text, meant in (("[1, 2.50]", ["1", "2.50"]), ('["a\\/b", "c"]', ["a/b", "c"]), ("['x', 'y']", ["x", "y"])):
+        assert load(None, ["model=m", f"choices={text}"]).choices == meant, "JSON, else a list as in TOML"
 
 
 @pytest.mark.parametrize(

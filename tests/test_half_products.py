@@ -73,7 +73,7 @@ def test_products_of_batches_are_the_exact_ones_rounded_once(
     assert product.dtype == dtype and in_places(product, left.double() @ right.double()) <= 0.51
 
 
-def test_one_row_other_numbers_and_processors_with_units_are_multiplied_as_ever(
+def test_few_rows_other_numbers_and_processors_with_units_are_multiplied_as_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     states, weight = drawn(6, 24).bfloat16(), drawn(40, 24, seed=1).bfloat16()
@@ -83,12 +83,22 @@ def test_one_row_other_numbers_and_processors_with_units_are_multiplied_as_ever(
 
     monkeypatch.setattr(half_products._Linear, "apply", refuse)
     without_units(monkeypatch)
-    assert torch.equal(linear(states[:1], weight, None), functional.linear(states[:1], weight))
+    assert torch.equal(linear(states[:4], weight, None), functional.linear(states[:4], weight))
     assert torch.equal(linear(states.float(), weight.float(), None), functional.linear(states.float(), weight.float()))
     with pytest.raises(AssertionError, match="the detour is taken"):
         linear(states, weight, None)
     without_units(monkeypatch, slow=False)
     assert torch.equal(linear(states, weight, None), functional.linear(states, weight))
+
+
+def test_what_comes_out_may_be_changed_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OLMo clips queries, keys and values so."""
+    without_units(monkeypatch)
+    states, weight = drawn(2, 5, 24).bfloat16().requires_grad_(True), drawn(40, 24, seed=1).bfloat16()
+    linear(states, weight, None).clamp_(min=0.0).sum().backward()  # type: ignore[no-untyped-call]
+    exact = states.detach().double().requires_grad_(True)
+    functional.linear(exact, weight.double()).clamp(min=0.0).sum().backward()  # type: ignore[no-untyped-call]
+    assert states.grad is not None and exact.grad is not None and in_places(states.grad, exact.grad) <= 0.51
 
 
 def halved(monkeypatch: pytest.MonkeyPatch, family: str, slow: bool) -> Backbone:

@@ -276,8 +276,8 @@ def load(
     """The Run of a TOML file (or of none) with `key=value` overrides and flags.
 
     The later wins: defaults (a verb's own), the file, overrides in their order, flags (values as they are). A value of an
-    override is written as in TOML; a bare word is text, a list may be bare with commas (`seeds=0,1`), choices may be the path
-    of a file, `none` unsets what may be unset, and text needs quotes only for escapes (`stop="\\n"`). Raises ForewordError
+    override is written as in TOML; a bare word is text, a list may be bare with commas (`seeds=0,1`), choices may be a JSON list or
+    the path of a file, `none` unsets what may be unset, and text needs quotes only for escapes (`stop="\\n"`). Raises ForewordError
     where the file is absent or broken, and for an unknown key or a value that is not accepted.
     """
     today: Any = Run._keys_of_today  # a class method once more, as pydantic leaves it
@@ -351,8 +351,12 @@ def _value(field: FieldInfo, text: str) -> Any:
     if type(None) in kinds and text.lower() == "none":
         return None
     flag = flag_of(field)
-    if flag is not None and flag.reads == "choices" and not text.startswith(("[", '"', "'")):
-        return choices_of(text, "choices")
+    if flag is not None and flag.reads == "choices" and not text.startswith(('"', "'")):
+        try:
+            return choices_of(text, "choices")
+        except ForewordError:
+            if not text.startswith("["):
+                raise  # else no JSON: a list as in TOML
     if list in kinds and (str not in kinds or text.startswith("[")):
         return _listed(text, int if int in kinds_of(get_args(field.annotation)[0]) else str)
     return _scalar(text, str if str in kinds else float)

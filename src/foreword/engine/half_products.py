@@ -13,6 +13,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 WEIGHTS = 2**22  # turned to float32 at once, at most: 16 MiB
+FEWEST_ROWS = 5  # a layer of 2,048 to 8,192 entries is multiplied as fast by the library's own loops for fewer
 HAS_PRODUCTS = {torch.bfloat16: "_is_mkldnn_bf16_supported", torch.float16: "_is_mkldnn_fp16_supported"}
 
 
@@ -47,36 +48,37 @@ def bmm(left: Tensor, right: Tensor) -> Tensor:
 
 
 def linear(states: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """`functional.linear` of states, frozen weights and bias, by the detour where it is better. One row alone is not multiplied faster by
-    it: its weights would be read twice."""
+    """`functional.linear` of states, frozen weights and bias, by the detour where it is better: not for a few rows, for which the weights
+    are read once more than they are multiplied."""
     rows = states.numel() // max(1, states.shape[-1])
-    if rows < 2 or states.dtype != weight.dtype or not detour(weight):
+    if rows < FEWEST_ROWS or states.dtype != weight.dtype or not detour(weight):
         return functional.linear(states, weight, bias)
-    return _Linear.apply(states, weight, bias)  # type: ignore[no-any-return,no-untyped-call]
+    product: Tensor = _Linear.apply(states.reshape(-1, states.shape[-1]), weight, bias)  # type: ignore[no-untyped-call]
+    return product.view(*states.shape[:-1], len(weight))
 
 
 class _Linear(torch.autograd.Function):
-    """A part of the weights in float32 at a time, so that a large layer costs no copy of its own."""
+    """Of states [N, H]: a part of the weights in float32 at a time, so that a large layer costs no copy of its own. What comes out is no
+    view, so that a model may change it in place."""
 
     @staticmethod
     def forward(ctx: Any, states: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(weight)
-        rows = states.reshape(-1, states.shape[-1]).float()
+        rows = states.float()
         product = states.new_empty((len(rows), len(weight)))
         for part in _parts(weight):
             added = None if bias is None else bias[part].float()
             product[:, part] = functional.linear(rows, weight[part].float(), added)
-        return product.view(*states.shape[:-1], len(weight))
+        return product
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         (weight,) = ctx.saved_tensors
-        rows = grad.reshape(-1, grad.shape[-1])
-        states_grad = torch.zeros((len(rows), weight.shape[1]), device=grad.device)
+        states_grad = torch.zeros((len(grad), weight.shape[1]), device=grad.device)
         for part in _parts(weight):
-            states_grad.addmm_(rows[:, part].float(), weight[part].float())
-        return states_grad.to(grad.dtype).view(*grad.shape[:-1], -1), None, None
+            states_grad.addmm_(grad[:, part].float(), weight[part].float())
+        return states_grad.to(grad.dtype), None, None
 
 
 def _parts(weight: Tensor) -> Iterator[slice]:
