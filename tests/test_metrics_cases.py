@@ -123,13 +123,18 @@ def objects(path: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (GOLDEN / path).read_text(encoding="utf-8").split("\n") if line]
 
 
+def answered(squad_metric: Any, cases: dict[str, Any]) -> Any:
+    """What a metric counts of each case's prediction against its answers."""
+    return squad_metric.statistics(
+        [case["prediction"] for case in cases.values()], [case["answers"] for case in cases.values()]
+    )
+
+
 def test_squad_equals_the_official_script() -> None:
     cases, corpora = golden("squad_mrqa")
     for name, key in (("squad_em", "exact_match"), ("token_f1", "f1")):
         squad_metric = METRICS[name]
-        rows = squad_metric.statistics(
-            [c["prediction"] for c in cases.values()], [c["answers"] for c in cases.values()]
-        )
+        rows = answered(squad_metric, cases)
         theirs = [c["out"]["squad_v1.1"][key] for c in cases.values()]
         assert len(theirs) > 300
         assert squad_metric.per_example(rows) == pytest.approx(theirs, rel=1e-9, abs=1e-9)
@@ -175,9 +180,7 @@ def test_record_equals_t5s_squad() -> None:
     cases, _ = golden("record")
     for name, key in (("squad_em", "em"), ("token_f1", "f1")):
         squad_metric = METRICS[name]
-        rows = squad_metric.statistics(
-            [c["prediction"] for c in cases.values()], [c["answers"] for c in cases.values()]
-        )
+        rows = answered(squad_metric, cases)
         theirs = [case["out"]["t5"][key] for case in cases.values()]
         assert squad_metric.per_example(rows) == pytest.approx(theirs, rel=1e-9, abs=1e-9)
 

@@ -13,6 +13,7 @@ from foreword.config.run import Run
 from foreword.config.settings import Settings, flag_of
 from foreword.config.tuning import Tuning
 from foreword.util.errors import ForewordError
+from foreword.util.text import comma_list
 
 LISTS = ("methods", "metrics", "header")
 
@@ -60,7 +61,7 @@ def refuse_several(settings: Mapping[str, Any]) -> None:
 def _list(value: Any) -> Any:
     """The parts of a comma text, or of anything else that has parts; what has none is left for the Run to refuse."""
     if isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
+        return comma_list(value)
     return list(value) if isinstance(value, Iterable) else value
 
 

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from foreword.util.errors import ForewordError
+from foreword.util.text import comma_list
 
 
 def listed(text: str, flag: str) -> list[str]:
     """The parts of a comma list."""
-    return [part.strip() for part in text.split(",") if part.strip()]
+    return comma_list(text)
 
 
 def numbers_of(text: str, flag: str) -> list[int]:

@@ -12,6 +12,7 @@ import typer
 
 from foreword.cli import options as o
 from foreword.cli.talk import Bars, print_json, say
+from foreword.util.text import comma_list
 
 SERVING = "Serving"
 LIBRARIES = ("fastapi", "uvicorn", "starlette", "prometheus_client")
@@ -165,7 +166,7 @@ def keys(
         else:
             say(f"{name} is no longer in {file}.")
         return
-    allowed = tuple(part.strip() for part in (prompts or "").split(",") if part.strip())
+    allowed = tuple(comma_list(prompts or ""))
     if prompts is not None and not allowed:
         raise ForewordError("--prompts is given and names none; name some, or leave it out for a key that may ask all.")
     key = library.new_key(file, name, prompts=allowed, rate=rate, admin=admin)

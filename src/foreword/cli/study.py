@@ -12,6 +12,7 @@ import typer
 from foreword.cli import options as o
 from foreword.cli.compare import FAILED
 from foreword.cli.talk import Bars, print_json, print_table, say
+from foreword.util.text import comma_list
 
 if TYPE_CHECKING:
     from foreword.study.executors import Job
@@ -87,7 +88,7 @@ def study(
 
       foreword study show runs/gpt2
     """
-    only = _listed(flags["only"])
+    only = comma_list(flags["only"] or "")
     if listing or not names:
         _list(as_json)
         return
@@ -110,10 +111,6 @@ def study(
         raise typer.Exit(FAILED)
 
 
-def _listed(text: str | None) -> list[str]:
-    return [part.strip() for part in (text or "").split(",") if part.strip()]
-
-
 def _refuse_unused(flags: dict[str, Any]) -> None:
     """Raises ForewordError for an option that another one makes say nothing."""
     from foreword.util.errors import ForewordError
@@ -133,13 +130,13 @@ def _overrides(flags: dict[str, Any]) -> Overrides:
     from foreword.study.grid import Overrides
     from foreword.util.errors import ForewordError
 
-    seeds = _listed(flags["seeds"])
+    seeds = comma_list(flags["seeds"] or "")
     wrong = [seed for seed in seeds if not seed.isdecimal()]
     if wrong:
         raise ForewordError(f"--seeds holds '{wrong[0]}', but must be whole numbers with commas, such as 0,1,2.")
-    models = [flags["model"]] if flags["model"] else _listed(flags["models"])
+    models = [flags["model"]] if flags["model"] else comma_list(flags["models"] or "")
     run = {name: flags[name] for name in ("limit", "data_dir", "dtype") if flags[name] is not None}
-    return Overrides(tuple(models), tuple(map(int, seeds)), tuple(_listed(flags["tasks"])), run)
+    return Overrides(tuple(models), tuple(map(int, seeds)), tuple(comma_list(flags["tasks"] or "")), run)
 
 
 def _job(flags: dict[str, Any], scale: str) -> Job:

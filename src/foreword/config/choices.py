@@ -8,6 +8,7 @@ from pathlib import Path
 from foreword.data.readers import read_lines
 from foreword.util.errors import ForewordError
 from foreword.util.jsontext import parsed
+from foreword.util.text import comma_list
 
 
 def choices_of(text: str, name: str) -> list[str]:
@@ -21,7 +22,7 @@ def choices_of(text: str, name: str) -> list[str]:
             return [line.strip() for line in text.split("\n") if line.strip()]
     if text.lstrip().startswith("["):
         return texts_of(text, name)
-    return [part.strip() for part in text.split(",") if part.strip()]
+    return comma_list(text)
 
 
 def texts_of(text: str, name: str) -> list[str]:

@@ -29,6 +29,7 @@ from foreword.config.settings import (
 )
 from foreword.config.tuning import Tuning
 from foreword.util.errors import ForewordError
+from foreword.util.text import comma_list
 
 ANSWER_TOKENS = 64  # of an answer at most, where neither the user nor a prompt says
 FORMER_KEYS = {
@@ -367,7 +368,7 @@ def _listed(text: str, kind: type) -> Any:
         return _toml(text, text)
     if text.startswith(('"', "'")):
         return _toml(f"[{text}]", text)
-    return [_scalar(part.strip(), kind) for part in text.split(",") if part.strip()]
+    return [_scalar(part, kind) for part in comma_list(text)]
 
 
 def _scalar(text: str, kind: type) -> Any:

@@ -82,6 +82,10 @@ class _Linear(torch.autograd.Function):
 
 
 def _parts(weight: Tensor) -> Iterator[slice]:
-    size = max(1, WEIGHTS // max(1, weight.shape[1]))
-    for at in range(0, len(weight), size):
+    return slices(len(weight), max(1, WEIGHTS // max(1, weight.shape[1])))
+
+
+def slices(count: int, size: int) -> Iterator[slice]:
+    """So many entries in parts of at most a size, in order."""
+    for at in range(0, count, size):
         yield slice(at, at + size)

@@ -3,7 +3,7 @@ full table of logits."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from foreword.engine.half_products import detour, linear
+from foreword.engine.half_products import detour, linear, slices
 
 LOGITS = (
     2**19
@@ -80,11 +80,11 @@ class _Loss(torch.autograd.Function):
     def forward(ctx: Any, hidden: Tensor, labels: Tensor, head: Head) -> Tensor:
         kind = torch.promote_types(hidden.dtype, torch.float32)
         grad, losses = torch.empty_like(hidden), []
-        for rows in _parts(len(hidden), ROWS):
+        for rows in slices(len(hidden), ROWS):
             states, row_labels = hidden[rows], labels[rows].unsqueeze(1)  # [N, H], [N, 1]
             top = torch.full(row_labels.shape, float("-inf"), dtype=kind, device=hidden.device)
             total, at, slope = torch.zeros_like(top), torch.zeros_like(top), torch.zeros_like(states, dtype=kind)
-            for entries in _parts(len(head.weight), max(ENTRIES, LOGITS // len(states))):
+            for entries in slices(len(head.weight), max(ENTRIES, LOGITS // len(states))):
                 logits = head.logits(states, entries).to(kind)  # [N, entries]
                 bent = head.bent(logits) if ctx.needs_input_grad[0] else None
                 here = row_labels - entries.start
@@ -115,13 +115,8 @@ class _Loss(torch.autograd.Function):
 
 
 def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
-    """total += left @ right, in the numbers of `right`."""
-    if total.dtype == right.dtype or (left.dtype == total.dtype and detour(right)):
+    """total += left @ right, in the numbers of `right`, or by the detour in those of the other two, which are the same."""
+    if total.dtype == right.dtype or detour(right):
         total.addmm_(left, right.to(total.dtype))
     else:
         total += left.to(right.dtype) @ right
-
-
-def _parts(count: int, size: int) -> Iterator[slice]:
-    for at in range(0, count, size):
-        yield slice(at, at + size)
