@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer
 
 from foreword.engine import load_backbone
 from foreword.models import reference
 from foreword.synthetic import names
+from foreword.train import checkpoint
 from foreword.train.pretrain import SIZES, TrainingStatus, pretrain
 from foreword.train.pretrain.batches import DocumentPlace, batches
 from foreword.train.pretrain.init_model import init_llama, init_t5
 from foreword.train.pretrain.loop import Recipe
 from foreword.train.pretrain.objective import causal, spans_of
 from foreword.train.pretrain.spans import corrupted
+from foreword.train.pretrain.start import start_of
 from foreword.train.pretrain.tokenizer import EOS, EOS_ID, PAD, PAD_ID, SENTINEL_IDS, train_tokenizer
 from foreword.util.errors import ForewordError
 from foreword.util.files import read_json
@@ -65,6 +69,61 @@ def test_a_broken_off_run_goes_on_to_the_identical_result(
     assert weights(pretrain(tmp_path / "run", **MICRO)) == weights(pretrained[0])
 
 
+LONGER = {**{name: MICRO[name] for name in ("half", "compiled", "threads")}, "tokens": 20_000}
+
+
+def test_a_model_is_trained_further_on_text_that_it_has_not_read(
+    pretrained: tuple[Path, list[TrainingStatus]], tmp_path: Path
+) -> None:
+    before = read_json(pretrained[0] / "recipe.json", "recipe")
+    through = pretrain(tmp_path / "through", stop_after=before["steps"], **{**MICRO, "tokens": 20_000})
+    _, state = checkpoint.read(through / "checkpoint.safetensors")
+    assert asdict(start_of(pretrained[0]).place(Tokenizer.from_file(str(through / "tokenizer.json")))) == dict(
+        zip(("chunk", "batch"), state["place"], strict=True)
+    )
+    statuses: list[TrainingStatus] = []
+    longer = pretrain(tmp_path / "longer", start=pretrained[0], report=statuses.append, report_every=1, **LONGER)
+    after = read_json(longer / "recipe.json", "recipe")
+    assert statuses[0].step == before["steps"] + 1 and statuses[-1].step == after["steps"]
+    assert after["earlier"] == before["tokens"] < statuses[0].tokens < after["tokens"]
+    assert after["curve"][: len(before["curve"])] == before["curve"]
+    rates = [status.rate for status in statuses]
+    highest = rates.index(max(rates))
+    assert max(rates) == 1.0 and rates[:highest] == sorted(rates[:highest]) and rates[-1] < 0.2
+    assert statuses[0].loss < before["curve"][0][1] - 0.3  # of these weights, and of no new ones
+
+
+def test_a_longer_training_that_is_broken_off_goes_on_to_the_identical_result(
+    pretrained: tuple[Path, list[TrainingStatus]], tmp_path: Path
+) -> None:
+    whole = pretrain(tmp_path / "whole", start=pretrained[0], **LONGER)
+    for steps in (3, 4):
+        pretrain(tmp_path / "run", start=pretrained[0], stop_after=steps, **LONGER)
+    assert weights(pretrain(tmp_path / "run", start=pretrained[0], **LONGER)) == weights(whole)
+
+
+def test_a_longer_training_of_other_text_or_of_no_such_model_is_refused(
+    pretrained: tuple[Path, list[TrainingStatus]], tmp_path: Path
+) -> None:
+    start = pretrained[0]
+    with pytest.raises(
+        ForewordError, match=r"with size small and seed 3 is asked for, and it was made with size micro and"
+    ):
+        pretrain(tmp_path, start=start, size="small", seed=3, **LONGER)
+    with pytest.raises(ForewordError, match=r"has read 12,\d+; give a larger --tokens"):
+        pretrain(tmp_path, start=start, **{**LONGER, "tokens": 12_000})
+    with pytest.raises(ForewordError, match="holds no model that foreword pretrain made; name the sub-folder 'model'"):
+        pretrain(tmp_path, start=start.parent, **LONGER)
+    pretrain(tmp_path, start=start, stop_after=1, **LONGER)
+    with pytest.raises(ForewordError, match="another recipe, with"):
+        pretrain(tmp_path, **{**MICRO, "tokens": 20_000})
+    damaged = tmp_path / "damaged"
+    shutil.copytree(start, damaged)
+    (damaged / "model.safetensors").write_bytes(weights(start)[:-100])
+    with pytest.raises(ForewordError, match="holds no whole model of size micro"):
+        pretrain(tmp_path / "other", start=damaged, **LONGER)
+
+
 def test_another_recipe_is_refused(tmp_path: Path) -> None:
     pretrain(tmp_path, stop_after=1, **MICRO)
     with pytest.raises(ForewordError, match="another recipe, with budget 512 and not 256; choose another folder"):
@@ -98,8 +157,9 @@ def test_a_size_is_trained_as_the_model_of_it_that_ships(size: str, monkeypatch:
     monkeypatch.setattr("foreword.train.pretrain.loop.slow_on_processor", lambda dtype: False)
     shipped = read_json(reference.folder(size) / "recipe.json", "recipe")
     recipe = asdict(Recipe(size=size, seed=0, peak=SIZES[size].peak))
-    assert {name: shipped[name] for name in recipe if name != "compiled"} == {
-        name: value for name, value in recipe.items() if name != "compiled"
+    here = {"compiled", "half", "start", "earlier"} if shipped.get("start") else {"compiled"}
+    assert {name: shipped.get(name) for name in recipe if name not in here} == {
+        name: value for name, value in recipe.items() if name not in here
     }
 
 

@@ -14,18 +14,23 @@ def pretrain(
     out: Annotated[
         str, typer.Option("--out", "-o", help="Folder for checkpoints; the model lands in its sub-folder 'model'.")
     ],
-    size: Annotated[str, typer.Option("--size", help="micro, small, medium, large or t5.")] = "medium",
+    size: Annotated[str | None, typer.Option("--size", help="micro, small, medium, large or t5.")] = None,
     tokens: Annotated[
-        int | None, typer.Option("--tokens", min=1, help="How many tokens of generated text it reads.")
+        int | None, typer.Option("--tokens", min=1, help="How many tokens of generated text it reads, in all.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of the text and the start.")] = 0,
+    seed: Annotated[int | None, typer.Option("--seed", help="Of the text and the first weights.")] = None,
+    start: Annotated[
+        str | None, typer.Option("--start", help="A model that pretrain made, to be trained further on new text.")
+    ] = None,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Processor threads.")] = None,
 ) -> None:
-    """Train a small language model from nothing on the generated world; a killed run goes on from its last checkpoint.
+    """Train a small language model on the generated world, from nothing or from a --start; a killed run goes on from its last checkpoint.
 
     Examples:
 
       foreword pretrain --size medium --out runs/reference
+
+      foreword pretrain --start runs/reference/model --tokens 30000000 --out runs/longer
 
       foreword compare --model runs/reference/model --task mini-dart
     """
@@ -36,8 +41,9 @@ def pretrain(
 
     def report(status: TrainingStatus) -> None:
         note = f"loss {status.loss:.3f}, {status.speed:,.0f} tokens/s"
-        bars(f"pre-training {size}", status.done, status.goal, note)
+        bars("pre-training", status.done, status.goal, note)
 
     with bars.shown():
-        folder = train(Path(out), size=size, tokens=tokens, seed=seed, threads=threads, report=report)
+        begun = None if start is None else Path(start).expanduser()
+        folder = train(Path(out), size=size, tokens=tokens, seed=seed, start=begun, threads=threads, report=report)
     say(f"The model is in {folder}: foreword compare --model {folder} --task mini-dart")

@@ -19,6 +19,7 @@ from foreword.train.pretrain.checkpoint import keep, put_back, workplace
 from foreword.train.pretrain.init_model import init_llama, init_t5, save, save_tokenizer
 from foreword.train.pretrain.objective import causal, spans_of
 from foreword.train.pretrain.spans import SENTINELS
+from foreword.train.pretrain.start import Start, start_of
 from foreword.train.pretrain.tokenizer import EOS, EOS_ID, PAD, PAD_ID, SENTINEL_IDS, train_tokenizer
 from foreword.util import phrases
 from foreword.util.errors import ForewordError, unknown
@@ -63,7 +64,8 @@ class Recipe:
     """What a run depends on. peak: AdamW's rate, a shape's own unless another is given. budget: padded tokens of a batch. share:
     see `batches`. warm, decay: parts of the tokens in which the rate rises from and falls to nothing, in straight lines.
     drilled: documents in which copy drills stand first. half: bfloat16 where PyTorch deems it safe, on a processor that multiplies it fast.
-    compiled: by torch.compile, where a C++ compiler is at hand. texts: documents that the tokenizer learns from."""
+    compiled: by torch.compile, where a C++ compiler is at hand. texts: documents that the tokenizer learns from. start: digest of the
+    weights that it went on from, earlier: the tokens that these had read; None for a model from nothing."""
 
     size: str
     seed: int
@@ -76,6 +78,8 @@ class Recipe:
     half: bool = field(default_factory=lambda: not slow_on_processor(torch.bfloat16))
     compiled: bool = field(default_factory=lambda: which("g++") is not None)
     texts: int = 15_000
+    start: str | None = None
+    earlier: int | None = None
 
 
 @dataclass(frozen=True)
@@ -95,9 +99,10 @@ class TrainingStatus:
 def pretrain(
     out: Path,
     *,
-    size: str = "medium",
+    size: str | None = None,
     tokens: int | None = None,
-    seed: int = 0,
+    seed: int | None = None,
+    start: Path | None = None,
     threads: int | None = None,
     save_every: float = 180.0,
     report: Callable[[TrainingStatus], None] = lambda progress: None,
@@ -105,14 +110,23 @@ def pretrain(
     stop_after: int | None = None,
     **recipe: Any,
 ) -> Path:
-    """Train a model of a size on `tokens` tokens of the world (its shape's own number where None) and export it to `out`/model;
-    returns that folder.
+    """Train a model of a size (None: medium) on `tokens` tokens of the world (its shape's own number where None) and export it to
+    `out`/model; returns that folder.
 
-    A killed run goes on from its last checkpoint (`save_every` seconds apart) to the identical result; `tokens` may be changed
+    start: a folder that this exported, whose model is trained further instead of a new one, on the text after what it has read and as
+    its recipe says; `tokens` counts what it has read. Its rate rises and falls once more (as in WSD-S, Wen et al. 2024, arXiv
+    2410.05192). A killed run goes on from its last checkpoint (`save_every` seconds apart) to the identical result; `tokens` may be changed
     between two calls as long as the decay has not begun. stop_after: leave after so many steps of this call (then nothing is
-    exported). Raises ForewordError for an unknown size, tokens below 1, a checkpoint of another recipe, or one whose decay has begun for
-    other tokens.
+    exported). Raises ForewordError for an unknown size, tokens below 1 or not above what the start has read, a start of another kind or of
+    other text than is asked for, a checkpoint of another recipe, or one whose decay has begun for other tokens.
     """
+    recipe |= {"size": size, "seed": seed}
+    begun = None if start is None else start_of(start)
+    if begun:
+        recipe = begun.same_text(recipe) | {"start": begun.digest, "earlier": begun.tokens}
+    else:
+        recipe |= {"size": size or "medium", "seed": seed or 0}
+    size = str(recipe["size"])
     if size not in SIZES:
         raise unknown("size", size, SIZES)
     if threads:
@@ -120,8 +134,12 @@ def pretrain(
     tokens = SIZES[size].tokens if tokens is None else tokens
     if tokens < 1:
         raise ForewordError(f"A training on {tokens:,} tokens is asked for; give --tokens 1 or more.")
+    if begun and tokens <= begun.tokens:
+        raise ForewordError(
+            f"A training on {tokens:,} tokens in all is asked for, and {start} has read {begun.tokens:,}; give a larger --tokens."
+        )
     with workplace(out):
-        run = _Run(out, Recipe(size=size, seed=seed, **{"peak": SIZES[size].peak, **recipe}), tokens)
+        run = _Run(out, Recipe(**{"peak": SIZES[size].peak, **recipe}), tokens, begun)
         _go_on(run, tokens, save_every, report, report_every, stop_after)
         return run.export(out / "model") if run.tokens >= tokens else out
 
@@ -158,8 +176,8 @@ def _go_on(
 class _Run:
     """A run in memory: model, optimiser, place in the stream."""
 
-    def __init__(self, folder: Path, recipe: Recipe, goal: int) -> None:
-        self.folder, self.recipe, self.goal = folder, recipe, goal
+    def __init__(self, folder: Path, recipe: Recipe, goal: int, start: Start | None = None) -> None:
+        self.folder, self.recipe, self.goal, self.earlier = folder, recipe, goal, recipe.earlier or 0
         self.tokens, self.steps, self.place = 0, 0, DocumentPlace()
         self.curve: list[tuple[int, float]] = []
         shape = SIZES[recipe.size]
@@ -175,7 +193,12 @@ class _Run:
             betas=(0.9, 0.98),
             fused=True,
         )
-        self._resume()
+        if self._checkpoint.exists():
+            self._resume()
+        elif start:
+            start.put_into(self.model)
+            self.tokens, self.steps, self.curve = start.tokens, start.steps, start.curve
+            self.place = start.place(self.tokenizer)
 
     def _words(self, shape: Shape) -> Tokenizer:
         path = self.folder / "tokenizer.json"
@@ -205,16 +228,14 @@ class _Run:
             )
 
     def _resume(self) -> None:
-        """Go on from the checkpoint, if there is one. Raises ForewordError where it was on its way to another number of tokens and the rate
+        """Go on from the checkpoint. Raises ForewordError where it was on its way to another number of tokens and the rate
         has begun to fall for that, or would have for this one."""
-        if not self._checkpoint.exists():
-            return
         plain = put_back(self._checkpoint, self.model, self.optimiser)
         self.tokens, self.steps = plain["tokens"], plain["steps"]
         self.place = DocumentPlace(*plain["place"])
         self.curve = [tuple(point) for point in plain["curve"]]
         before = plain.get("goal")  # an earlier version did not keep it
-        falls = min(self.goal, before or self.goal) * (1.0 - self.recipe.decay)
+        falls = self.earlier + (min(self.goal, before or self.goal) - self.earlier) * (1.0 - self.recipe.decay)
         unknown_goal = before is None and self.tokens >= self.goal and not (self.folder / "model").is_dir()
         if unknown_goal or (before not in (None, self.goal) and self.tokens > falls):
             goal = "another number" if before is None else f"{before:,}"
@@ -252,10 +273,9 @@ class _Run:
 
     def rate(self) -> float:
         """The part of the peak rate at which the run stands: up, flat, down to nothing."""
-        falling = self.goal * self.recipe.decay
-        return max(
-            0.0, min(1.0, (self.tokens + 1000) / self.recipe.warm, (self.goal - self.tokens) / max(falling, 1.0))
-        )
+        falling = (self.goal - self.earlier) * self.recipe.decay
+        read = self.tokens - self.earlier
+        return max(0.0, min(1.0, (read + 1000) / self.recipe.warm, (self.goal - self.tokens) / max(falling, 1.0)))
 
     def step(self, batch: Batch, place: DocumentPlace) -> float:
         """One update; returns the loss."""
