@@ -33,17 +33,19 @@ class Start:
     steps: int
     curve: list[tuple[int, float]]
 
-    def same_text(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """The recipe of a run that goes on: this one's with the rate of `asked`. Raises ForewordError where something is asked for of which
+    def same_text(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """The recipe of a run that goes on: this one's with the rate of `settings`. Raises ForewordError where something is asked for of which
         the text follows, and it is another."""
-        names = [name for name in TEXT if asked.get(name) not in (None, self.recipe[name])]
+        names = [name for name in TEXT if settings.get(name) not in (None, self.recipe[name])]
         if names:
-            other = phrases.listed([f"{name} {asked[name]}" for name in names])
+            other = phrases.listed([f"{name} {settings[name]}" for name in names])
             its = phrases.listed([f"{name} {self.recipe[name]}" for name in names])
             raise ForewordError(
                 f"Going on from {self.folder} with {other} is asked for, and it was made with {its}; leave that out."
             )
-        return {name: self.recipe[name] for name in (*TEXT, *RATE)} | {n: v for n, v in asked.items() if v is not None}
+        return {name: self.recipe[name] for name in (*TEXT, *RATE)} | {
+            n: v for n, v in settings.items() if v is not None
+        }
 
     def put_into(self, model: Any) -> None:
         """Give a model of the shape these weights. Raises ForewordError when they are damaged or of another shape."""
