@@ -28,7 +28,13 @@ MODEL = ("model", *o.LOADED)
 COMPARED = {
     "prompt": Annotated[
         str | None,
-        typer.Option("--prompt", "-p", help="Whose requests: NAME\\[@VERSION], or base.", rich_help_panel=COMPARING),
+        typer.Option(
+            "--prompt",
+            "-p",
+            help="Whose requests: NAME (its version that answered last), NAME@ and a version's number, 8 characters of its digest or its "
+            "alias in --store, or base; else those of --against NAME.",
+            rich_help_panel=COMPARING,
+        ),
     ],
     "store": Annotated[
         Path | None,
@@ -50,8 +56,8 @@ COMPARED = {
 }
 TRUE = {
     "truth": _flag(Path, "--truth", "A file with a request's `id` and its `target` (or its `score`, 0 to 100).", TRUTH),
-    "metric": _flag(str, "--metric", "By which truth is scored.", TRUTH),
-    "min_score": _flag(float, "--min-score", "Alarm where a window's whole interval lies below it.", TRUTH),
+    "metric": _flag(str, "--metric", "By which `target` is scored; the prompt's own where not given.", TRUTH),
+    "min_score": _flag(float, "--min-score", "Alarm where the whole interval of a whole window lies below it.", TRUTH),
     "label_next": _flag(int, "--label-next", "Name so many requests whose truth would tell most.", TRUTH, min=0),
 }
 
@@ -80,13 +86,15 @@ def monitor(
     """
     from foreword.monitor import MonitorSettings, Rule, monitored
     from foreword.monitor.against import against as reference_of
+    from foreword.monitor.against import without_alias
     from foreword.monitor.page import write_page
 
+    flags["prompt"] = without_alias(flags["prompt"] or "", flags["store"])
     options = {name: value for name, value in flags.items() if value is not None}
     rules = {"window": "size", "alpha": "alpha", "horizon": "horizon"}
     rule = Rule(**{field: options[name] for name, field in rules.items() if name in options})
     encoder = _encoder(flags, flags["encoder"])
-    reference = reference_of(against, store=flags["store"], encoder=encoder, prompt=flags["prompt"] or "")
+    reference = reference_of(against, store=flags["store"], encoder=encoder, prompt=flags["prompt"])
     fields = {"prompt": "prompt", "baseline": "baseline", "last": "last", "truth": "truth", "metric": "metric"}
     fields |= {"min_score": "least", "label_next": "label"}
     more = {field: options[name] for name, field in fields.items() if name in options}

@@ -17,7 +17,7 @@ from foreword.monitor.observations import Observation, is_log, of_prompt, read_l
 from foreword.monitor.profile import Profile, drawn_of, profile_of, read_profile
 from foreword.monitor.shift import FEWEST
 from foreword.monitor.windows import Reference, reference_of
-from foreword.registry import Registry, StoredPrompt, load_stored_prompt
+from foreword.registry import Registry, StoredPrompt, load_stored_prompt, parse_reference
 from foreword.util.errors import ForewordError
 
 
@@ -32,8 +32,8 @@ class Encoder:
 
 @dataclass(frozen=True)
 class Against:
-    """A reference. what: in words. values: of each feature. vectors: the kind of its vectors. stored, name: the prompt, and its name in a
-    store, where it is one. answers: whether the answers of the reference are known."""
+    """A reference. what: in words. values: of each feature. vectors: the kind of its vectors. stored: the prompt, where it is one. name,
+    digest: `name@version` and the version's digest, of one in a store. answers: whether the answers of the reference are known."""
 
     what: str
     values: Reference
@@ -41,6 +41,7 @@ class Against:
     stored: StoredPrompt | None = None
     name: str = ""
     answers: bool = False
+    digest: str = ""
 
 
 def against(source: str, *, store: Path | None = None, encoder: Encoder | None = None, prompt: str = "") -> Against:
@@ -60,7 +61,19 @@ def against(source: str, *, store: Path | None = None, encoder: Encoder | None =
     stored = registry.load(index.name, version)
     place = registry.place(index.name, version)
     name = f"{index.name}@{version.number}"
-    return of_folder(place, name, encoder, stored=stored, name=name)
+    return replace(of_folder(place, name, encoder, stored=stored, name=name), digest=version.digest)
+
+
+def without_alias(prompt: str, store: Path | None) -> str:
+    """A prompt's name, `name@alias` as the `name@digest` that it points to. Raises ForewordError where that is not known."""
+    if not prompt or not parse_reference(prompt).alias:
+        return prompt
+    if store is None:
+        raise ForewordError(
+            f"--prompt {prompt} names an alias, which a store keeps; give --store too, or the version's number."
+        )
+    index, version = Registry(store).resolve(prompt)
+    return f"{index.name}@{version.digest}"
 
 
 def of_folder(
@@ -123,7 +136,7 @@ def _data(path: Path, encoder: Encoder | None) -> Against:
 
 
 def _log(path: Path, prompt: str, encoder: Encoder | None) -> Against:
-    earlier = of_prompt(read_log(path), prompt.partition("@")[0], str(path))
+    earlier = of_prompt(read_log(path), prompt, str(path))
     if encoder is not None and encoder.texts:
         earlier = encoded(earlier, encoder, str(path))
     kind = next((observation.vectors for observation in reversed(earlier) if observation.vectors), "")

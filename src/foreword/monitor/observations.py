@@ -9,13 +9,15 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from foreword.registry.names import Reference, parse_reference
 from foreword.util.errors import ForewordError, nearest
 
 REFUSED = "refused-"  # how the id of a request that came to nothing begins
+SHOWN = 10  # characters of a digest in a sentence, which do not read as a number
 
 
 @dataclass(frozen=True)
@@ -185,23 +187,40 @@ def _of_line(line: bytes, number: int, path: Path) -> Iterable[Observation]:
         ) from error
 
 
-def of_prompt(observations: Sequence[Observation], name: str, where: str) -> list[Observation]:
-    """Those that one version of a prompt answered. name: `prompt`, whose version is the one that answered last; `prompt@version`; `base`;
-    empty where the log has one prompt alone. Raises ForewordError for a name that answered nothing, and for an empty one where there are
-    several prompts."""
+def of_prompt(observations: Sequence[Observation], name: str, where: str, digest: str = "") -> list[Observation]:
+    """Those that one version of a prompt answered. name: `prompt`, whose version is the one that answered last; `prompt@` and a version's
+    number or the beginning of its digest; `base`; empty where the log has one prompt alone. digest: the version's, in the place of its
+    number. Raises ForewordError for a name that answered nothing or means several versions, and for an empty one where there are several
+    prompts."""
     if not observations:
         raise ForewordError(f"The log {where} holds no answered request; ask the server something first.")
     prompts = Counter("base" if observation.prompt is None else observation.prompt for observation in observations)
     if not name and len(prompts) > 1:
         counts = ", ".join(f"{prompt} ({count})" for prompt, count in prompts.most_common())
         raise ForewordError(f"The log {where} holds requests of several prompts: {counts}; name one by --prompt.")
-    prompt, _, version = (name or next(iter(prompts))).partition("@")
-    mine = [observation for observation in observations if (observation.prompt or "base") == prompt]
+    reference = parse_reference(name) if name else Reference(next(iter(prompts)))
+    mine = [observation for observation in observations if (observation.prompt or "base") == reference.name]
     if not mine:
-        raise ForewordError(f"The log {where} holds no answer of '{prompt}'{nearest(prompt, prompts)}")
-    which = version.removeprefix("v") or str(mine[-1].version)
-    chosen = [observation for observation in mine if which in (str(observation.version), observation.digest)]
-    if not chosen:
-        known = sorted({str(observation.version) for observation in mine})
-        raise ForewordError(f"The log {where} holds no answer of {prompt}@{version}; its versions: {', '.join(known)}.")
+        raise ForewordError(f"The log {where} holds no answer of '{reference.name}'{nearest(reference.name, prompts)}")
+    if digest or reference.digest:
+        chosen = [
+            each for each in mine if each.digest is not None and each.digest.startswith(digest or reference.digest)
+        ]
+    elif reference.number or reference.alias:
+        chosen = [each for each in mine if each.version == reference.number]
+    else:
+        chosen = [each for each in mine if (each.version, each.digest) == (mine[-1].version, mine[-1].digest)]
+    if len({each.digest for each in chosen}) != 1:
+        known = ", ".join(
+            sorted({each.name if each.digest is None else _shown(each.name, each.digest) for each in mine})
+        )
+        which = _shown(name, digest) if digest else str(replace(reference, digest=reference.digest[:SHOWN]))
+        matching = "answers of several versions that are" if chosen else "no answer of"
+        raise ForewordError(
+            f"The log {where} holds {matching} {which}; it has {known}: name one by --prompt, by its number or digest."
+        )
     return chosen
+
+
+def _shown(name: str, digest: str) -> str:
+    return f"{name} ({digest[:SHOWN]})"

@@ -12,16 +12,19 @@ from foreword.monitor.labelling import ToLabel, label_next
 from foreword.monitor.observations import Observation, of_prompt, read_log
 from foreword.monitor.shift import FEWEST
 from foreword.monitor.truth import Score, Truth, read_truth
-from foreword.monitor.windows import ANSWERS, NAMES, Reference, Rule, Window, reference_of, windows_of
+from foreword.monitor.windows import ANSWERS, INPUTS, NAMES, Reference, Rule, Window, reference_of, windows_of
 from foreword.util.errors import ForewordError
+from foreword.util.phrases import listed
+
+UNKNOWN = "the log and the reference know nothing of them in common"
 
 
 @dataclass(frozen=True)
 class MonitorSettings:
-    """What is asked of a log. prompt: whose answers, as `of_prompt` has it. baseline: so many requests at the beginning of the log are the
-    reference of the answers where `against` has none. last: only so many of the newest windows may alarm, None for all. truth: a file.
-    metric: by which it is scored, that of the prompt where empty. least: a score below which a window's interval alarms. label: how many
-    requests to name for labelling."""
+    """What is asked of a log. prompt: whose answers, as `of_prompt` has it; where empty, those of `against`, where that is of a store.
+    baseline: so many requests at the beginning of the log are the reference of the answers where `against` has none. last: only so many
+    of the newest windows may alarm, None for all. truth: a file. metric: by which it is scored, that of the prompt where empty. least: a
+    score below which the interval of a whole window alarms. label: how many requests to name for labelling."""
 
     log: Path
     against: Against
@@ -79,9 +82,8 @@ class Monitored:
 def monitored(settings: MonitorSettings) -> Monitored:
     """Test each window of the log, join the truth, and choose what to label. Raises ForewordError where there is nothing to compare."""
     against = settings.against
-    observations = of_prompt(
-        read_log(settings.log), settings.prompt or against.name.partition("@")[0], str(settings.log)
-    )
+    whose = (settings.prompt, "") if settings.prompt else (against.name, against.digest)
+    observations = of_prompt(read_log(settings.log), whose[0], str(settings.log), whose[1])
     if settings.encoder is not None and settings.encoder.texts:
         observations = encoded(observations, settings.encoder, str(settings.log))
     observations, notes = _of_one_kind(observations, against)
@@ -90,12 +92,12 @@ def monitored(settings: MonitorSettings) -> Monitored:
         baseline = settings.baseline
         reference |= reference_of(observations[:baseline], (ANSWERS,))
     windows = windows_of(observations, reference, settings.rule, baseline=baseline)
-    notes += _notes(settings, observations, windows, reference)
+    notes += _notes(settings, observations, windows)
     truth = _truth(settings, observations)
     level = 1.0 - (2.0 * settings.rule.level if settings.least is not None else 0.05)
     scores = [] if truth is None else truth.scores(observations, settings.rule.size, level=level, least=settings.least)
-    if truth is not None and truth.unknown:
-        notes.append(f"{truth.unknown} ids of {settings.truth} are of no request of this prompt and were left out.")
+    to_label = label_next(observations, reference, settings.label, () if truth is None else truth.by_id)
+    notes += _notes_of_truth(settings, truth, bool(to_label), bool(scores) and scores[-1].window == len(windows))
     return Monitored(
         str(settings.log),
         observations[-1].name,
@@ -108,8 +110,8 @@ def monitored(settings: MonitorSettings) -> Monitored:
         tuple(scores),
         "" if truth is None else truth.metric,
         level,
-        tuple(label_next(observations, reference, settings.label, () if truth is None else truth.by_id)),
-        tuple(_alarms(settings, len(observations), windows, scores)),
+        tuple(to_label),
+        tuple(_alarms(settings, windows, scores)),
         tuple(notes),
     )
 
@@ -137,48 +139,76 @@ def _truth(settings: MonitorSettings, observations: Sequence[Observation]) -> Tr
             raise ForewordError(f"The metric {settings.metric} was asked for and there is no truth; give --truth FILE.")
         return None
     stored = settings.against.stored
-    metric = settings.metric or (stored.metrics[0] if stored is not None and stored.metrics else "exact_match")
-    another = settings.against.name and settings.against.name != observations[-1].name  # its choices may be others
+    default = stored.metrics[0] if stored is not None and stored.metrics else "exact_match"
+    digest = settings.against.digest
+    another = digest and digest != observations[-1].digest  # its choices may be others
     choices = () if stored is None or another else stored.choices
-    return read_truth(settings.truth, observations, metric_name=metric, choices=choices)
+    return read_truth(settings.truth, observations, metric_name=settings.metric, default=default, choices=choices)
 
 
-def _notes(
-    settings: MonitorSettings, observations: Sequence[Observation], windows: Sequence[Window], reference: Reference
-) -> list[str]:
-    notes = []
+def _notes(settings: MonitorSettings, observations: Sequence[Observation], windows: Sequence[Window]) -> list[str]:
+    """What was compared and what was not, by the tests that there are."""
     if not windows:
-        notes.append(
+        return [
             f"The log holds {len(observations)} requests of {observations[-1].name}, and a window takes {settings.rule.size}: nothing was "
             "tested yet."
+        ]
+    tested = {test.feature for window in windows for test in window.tests}
+    inputs = [name for name, feature in NAMES.items() if name in tested and feature.side == INPUTS]
+    notes = []
+    if not inputs:
+        notes.append(f"Inputs were not compared: {UNKNOWN}; give --against an earlier log.")
+    elif "input vectors" not in inputs:
+        logged = any(observation.vectors for observation in observations)
+        advice = "" if logged else "; serve with --log-features to compare vectors too"
+        notes.append(f"Inputs were compared by {listed(inputs)} alone{advice}.")
+    answers = tested - set(inputs)
+    baseline = settings.baseline
+    if settings.against.answers:
+        sentence = "" if answers else f"Answers were not compared: {UNKNOWN}."
+    elif answers:
+        sentence = f"Answers were compared with those of the first {baseline:,} of these requests."
+    elif baseline < FEWEST:
+        sentence = f"Answers were not compared: the baseline is {baseline}, and {FEWEST} or more are needed; give --baseline more."
+    elif windows[-1].first < baseline:
+        sentence = (
+            f"Answers were not compared yet: those of the first {baseline:,} requests are what later ones are compared with, and no whole "
+            "window lies behind these."
         )
-    elif not any(window.tests for window in windows):
+    else:
+        sentence = f"Answers were not compared: {UNKNOWN}."
+    return [*notes, sentence] if sentence else notes
+
+
+def _notes_of_truth(settings: MonitorSettings, truth: Truth | None, labels: bool, unfinished: bool) -> list[str]:
+    """labels: whether requests are named for labelling. unfinished: whether the last score is of no whole window."""
+    notes = []
+    if truth is not None and truth.unknown:
+        notes.append(f"{truth.unknown} ids of {settings.truth} are of no request of this prompt and were left out.")
+    if settings.least is not None and unfinished:
         notes.append(
-            "The log and the reference know no feature in common: nothing was tested; give --against an earlier log."
+            f"The last score is of a window that is not whole yet ({settings.rule.size} requests), and does not alarm."
         )
-    elif not settings.against.answers and settings.baseline >= FEWEST:
+    if labels:
         notes.append(
-            f"Answers were compared with those of the log's first {min(settings.baseline, len(observations))} requests."
+            "The requests to label next are chosen for being unlike or uncertain, so a score that counts them is not that of all requests; "
+            "for --truth, label requests that are drawn by chance."
         )
-    if windows and "input vectors" not in {test.feature for window in windows for test in window.tests}:
-        notes.append("Inputs were compared by their lengths alone; serve with --log-features to compare vectors too.")
     return notes
 
 
-def _alarms(settings: MonitorSettings, count: int, windows: Sequence[Window], scores: Sequence[Score]) -> list[str]:
-    """What alarms, in sentences. count: of the requests."""
-    whole = [window.number for window in windows]  # the score of requests that are no window yet stands behind these
-    newest = max(whole or [score.window for score in scores], default=0)
-    first = 0 if settings.last is None else newest - settings.last + 1
+def _alarms(settings: MonitorSettings, windows: Sequence[Window], scores: Sequence[Score]) -> list[str]:
+    """What alarms, in sentences; only whole windows do."""
+    first = 0 if settings.last is None else len(windows) - settings.last
     sentences = []
     for window in windows:
         for test in window.tests:
             if test.alarm and window.number >= first:
-                place = _place(window.number, settings.rule, count)
+                place = _place(window.number, settings.rule)
                 sentences.append(f"{place}: {meaning(test.feature)} (adjusted p = {test.adjusted:.2g}).")
     for score in scores:
         if score.alarm and score.window >= first:
-            place = _place(score.window, settings.rule, count)
+            place = _place(score.window, settings.rule)
             sentences.append(
                 f"{place}: the score is {score.score:.1f} ({score.low:.1f} to {score.high:.1f}), below {settings.least:g}."
             )
@@ -191,5 +221,5 @@ def meaning(feature: str) -> str:
     return f"{whose} unlike the reference by {feature}"
 
 
-def _place(number: int, rule: Rule, count: int) -> str:
-    return f"Requests {number * rule.size + 1:,} to {min((number + 1) * rule.size, count):,}"
+def _place(number: int, rule: Rule) -> str:
+    return f"Requests {number * rule.size + 1:,} to {(number + 1) * rule.size:,}"

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from foreword.data.readers import read_rows
+from foreword.data.readers.cells import text_of
 from foreword.metrics import metric
-from foreword.metrics.base import Numbers
+from foreword.metrics.base import Metric, Numbers
 from foreword.monitor.observations import Observation
 from foreword.results.stats import interval, samples
 from foreword.util.errors import ForewordError
@@ -48,8 +49,8 @@ class Truth:
     def scores(
         self, observations: Sequence[Observation], size: int, *, level: float, least: float | None = None
     ) -> list[Score]:
-        """Of each window of `size` observations, the last one whole or not. level: of the intervals. least: a window whose whole interval
-        lies below it alarms."""
+        """Of each window of `size` observations, the last one whole or not. level: of the intervals. least: a whole window whose whole
+        interval lies below it alarms."""
         worst, best, from_sums = _scale(self.metric)
         scores = []
         for start in range(0, len(observations), size):
@@ -61,7 +62,7 @@ class Truth:
                 [np.array([rows])], from_sums, [True], ()
             )  # a log does not say which requests go together
             low, high = interval(sample, level=level, lowest=worst, highest=best)
-            alarm = least is not None and high < least
+            alarm = least is not None and len(members) == size and high < least
             ends = members[0].time, members[-1].time
             scores.append(Score(start // size, *ends, len(rows), sample.score, low, high, alarm))
         return scores
@@ -75,33 +76,58 @@ def _scale(name: str) -> tuple[float, float, Any]:
 
 
 def read_truth(
-    path: Path, observations: Sequence[Observation], *, metric_name: str = "exact_match", choices: Sequence[str] = ()
+    path: Path,
+    observations: Sequence[Observation],
+    *,
+    metric_name: str = "",
+    default: str = "exact_match",
+    choices: Sequence[str] = (),
 ) -> Truth:
     """Join a file with `id` (of a request) and `target`, and `answer` where the log keeps no contents and the prompt does not choose; or
-    with `id` and `score` (0 to 100). Raises ForewordError naming the row that cannot be scored."""
+    with `id` and `score` (0 to 100). metric_name: by which targets are scored, `default` where empty. Raises ForewordError naming the
+    row that cannot be scored, for two rows of one request, and for a metric that cannot score them window by window."""
     rows = read_rows(path, as_written=True)
     if "id" not in rows[0] or not ({"target", "score"} & set(rows[0])):
         raise ForewordError(
             f"{path} has the columns {', '.join(map(str, rows[0]))}; truth is joined by `id`, a request's, and is `target` or `score`."
         )
     by_id = {observation.id: observation for observation in observations}
-    scored = "score" in rows[0]
-    known: dict[str, Numbers] = {}
-    unknown = 0
+    known: dict[str, int] = {}  # the number of its row
     for number, row in enumerate(rows, 1):
-        observation = by_id.get(str(row.get("id")))
-        if observation is None:
-            unknown += 1
-        elif scored:
-            known[observation.id] = np.array([_number(row.get("score"), number, path), 1.0])
-        else:
-            answer = _answer(row, observation, choices, number, path)
-            known[observation.id] = metric(metric_name).numbers([answer], [[_target(row, number, path)]])[0]
+        name = str(row.get("id"))
+        if name in known:
+            raise ForewordError(
+                f"Rows {known[name]} and {number} of {path} are both of the request {name}; keep one of them."
+            )
+        if name in by_id:
+            known[name] = number
     if not known:
         raise ForewordError(
             f"None of the {len(rows)} ids in {path} is of a request of this log; ids stand in each answer and in its header X-Request-Id."
         )
-    return Truth("score" if scored else metric_name, known, unknown)
+    unknown = len(rows) - len(known)
+    if "score" in rows[0]:
+        if metric_name:
+            raise ForewordError(
+                f"The metric {metric_name} was asked for and {path} brings its own scores, which no metric changes; leave out --metric or "
+                "the column `score`."
+            )
+        own = {name: np.array([_number(rows[at - 1].get("score"), at, path), 1.0]) for name, at in known.items()}
+        return Truth("score", own, unknown)
+    measure = _by_window(metric(metric_name or default))
+    answers = [_answer(rows[at - 1], by_id[name], choices, at, path) for name, at in known.items()]
+    targets = [[_target(rows[at - 1], at, path)] for at in known.values()]
+    return Truth(measure.name, dict(zip(known, measure.numbers(answers, targets), strict=True)), unknown)
+
+
+def _by_window(measure: Metric) -> Metric:
+    """The metric. Raises ForewordError for one of whole sets."""
+    if measure.of_set:
+        raise ForewordError(
+            f"Truth was to be scored by {measure.name}, which weighs words by all the targets of a set, so that the scores of two windows "
+            "are on different scales; give --metric another, such as bleu."
+        )
+    return measure
 
 
 def _number(value: Any, number: int, path: Path) -> float:
@@ -115,14 +141,14 @@ def _number(value: Any, number: int, path: Path) -> float:
 
 
 def _target(row: dict[str, Any], number: int, path: Path) -> str:
-    if row.get("target") is None:
-        raise ForewordError(f"Row {number} of {path} has no target; write the right answer, or leave the row out.")
-    return str(row["target"])
+    return text_of(
+        row.get("target"), f"'target' in row {number} of {path}", todo="write the right answer, or leave the row out"
+    )
 
 
 def _answer(row: dict[str, Any], observation: Observation, choices: Sequence[str], number: int, path: Path) -> str:
     if row.get("answer") is not None:
-        return str(row["answer"])
+        return text_of(row["answer"], f"'answer' in row {number} of {path}", empty=True)
     if observation.output is not None:
         return observation.output
     if observation.choice is not None and observation.choice < len(choices):

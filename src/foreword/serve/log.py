@@ -3,6 +3,8 @@ and to keep what was said unless it is told to."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import sys
@@ -18,20 +20,20 @@ if sys.platform != "win32":
 
 SCHEME = 1  # of a line's names
 BLOCK = 1 << 16
+FULL = (errno.ENOSPC, errno.EDQUOT)  # of a disk, or of a user's share of it
 
 
 class LogError(ForewordError):
-    """A line cannot be written: the disk is full, or gone."""
+    """A line cannot be written: the disk is full or gone, or another server writes there."""
 
 
 class RequestLog:
-    """A log in one file. most: bytes after which it is put aside under the time's name and a new one begun. Every answer that a caller got
-    whole has its line: a killed server loses at most a line whose answer nobody got whole. Raises ForewordError where another server writes
-    there."""
+    """A log in one file. most: bytes after which it is put aside under the time's name and a new one begun; one that was moved or deleted
+    is begun anew, too. Every answer that a caller got whole has its line: a killed server loses at most a line whose answer nobody got
+    whole. Raises LogError where another server writes there."""
 
     def __init__(self, path: Path, most: int = 100_000_000) -> None:
         self.path, self.most = path, most
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._file = self._opened()
 
     def write(self, values: dict[str, Any]) -> None:
@@ -39,47 +41,64 @@ class RequestLog:
         line = (json.dumps({"v": SCHEME} | values, ensure_ascii=False, allow_nan=False) + "\n").encode(
             "utf-8", "replace"
         )
+        begun: int | None = None  # the size before the line
         try:
-            if self._size and self._size + len(line) > self.most:
+            size = self._size_in_place()
+            if size is None:
+                self._renew()
+            elif size and size + len(line) > self.most:
                 self._rotate()
-            done = 0
+            done, begun = 0, os.fstat(self._file).st_size
             while done < len(line):
                 done += os.write(self._file, line[done:])
         except OSError as error:
-            os.ftruncate(self._file, self._size)  # a log that stays whole
+            if begun is not None:
+                os.ftruncate(self._file, begun)  # a log that stays whole
+            cure = "free some space" if error.errno in FULL else "check that its folder can be written to"
             raise LogError(
-                f"The log {self.path} cannot be written ({error.strerror}), and no answer goes out without its line; free some space."
+                f"The log {self.path} cannot be written ({error.strerror}), and no answer goes out without its line; {cure}."
             ) from error
-        self._size += len(line)
 
     def close(self) -> None:
         """Write nothing more."""
         os.close(self._file)
 
+    def _size_in_place(self) -> int | None:
+        """The size of the file that is written; None where it is no longer the one of this name."""
+        held = os.fstat(self._file)
+        try:
+            return held.st_size if os.path.samestat(self.path.stat(), held) else None
+        except FileNotFoundError:
+            return None
+
     def _opened(self) -> int:
         """The file, held against other servers, behind its last whole line."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o640)
-        if sys.platform != "win32":
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                os.close(handle)
-                raise ForewordError(f"Another server writes the log {self.path}; give --log another file.") from error
-        self._size = _mended(handle)
+        try:
+            _hold(handle, self.path)
+            _mend(handle)
+        except (OSError, LogError):
+            os.close(handle)
+            raise
         return handle
+
+    def _renew(self) -> None:
+        """Go on in the file of this name, made where there is none; in the old one where that fails."""
+        before, self._file = self._file, self._opened()
+        os.close(before)
 
     def _rotate(self) -> None:
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
         aside = self.path.with_name(f"{self.path.stem}-{stamp}{self.path.suffix}")
-        self.path.replace(aside)
-        full, size = self._file, self._size
+        with contextlib.suppress(FileNotFoundError):  # moved or deleted meanwhile
+            self.path.replace(aside)
         try:
-            self._file = self._opened()
-        except (OSError, ForewordError):
-            aside.replace(self.path)
-            self._size = size
+            self._renew()
+        except (OSError, LogError):
+            with contextlib.suppress(FileNotFoundError):
+                aside.replace(self.path)
             raise
-        os.close(full)
 
 
 def lines_of(path: Path) -> Iterator[dict[str, Any]]:
@@ -90,8 +109,18 @@ def lines_of(path: Path) -> Iterator[dict[str, Any]]:
                 yield json.loads(line)
 
 
-def _mended(handle: int) -> int:
-    """The size of a log that ends in a whole line: what a kill left of a line is cut off."""
+def _hold(handle: int, path: Path) -> None:
+    """Keep other servers out. Raises LogError where one is in."""
+    if sys.platform == "win32":
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise LogError(f"Another server writes the log {path}; give --log another file.") from error
+
+
+def _mend(handle: int) -> None:
+    """Cut off what a kill left of a log's last line."""
     size = os.fstat(handle).st_size
     end = size
     while end:
@@ -103,4 +132,3 @@ def _mended(handle: int) -> int:
         end = start
     if end < size:
         os.ftruncate(handle, end)
-    return end
