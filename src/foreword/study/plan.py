@@ -201,15 +201,22 @@ def plan(run: Run, *, progress: Progress = silent, task: Task | None = None, bac
 
 
 def plan_of(
-    run: Run, *, progress: Progress = silent, task: Task | None = None, backbone: Backbone | None = None
+    run: Run,
+    *,
+    progress: Progress = silent,
+    task: Task | None = None,
+    backbone: Backbone | None = None,
+    scores: bool = True,
 ) -> Plan:
     """Load task and backbone of a run that is `checked`, see that everything fits, and lay out the grid. Nothing is computed or
-    written."""
+    written. scores: whether the test examples are to be scored."""
     run, start = with_init_prompt(run)
     INITS.named(run.tuning.init)
     specs = specs_of(run, start)
     task = task or task_of(run, pooled=run.folds is not None)
     decides(task.metrics)
+    if start is not None and scores:
+        task = replace(task, notes=(*task.notes, *remembered.seen_before(run, start, task)))
     tried = task.test[:REHEARSED]
     rehearsed(task.metrics, [example.targets for example in tried], [example.facts for example in tried])
     if run.tuning.init == "labels" and not any(example.choices for example in task.train or task.test):

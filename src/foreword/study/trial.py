@@ -232,7 +232,7 @@ class Trial:
         )
         prompt = None
         if trainable.artifact is not None:
-            profile = profiled(self.backbone, self.task, layout)
+            profile = profiled(self.backbone, self.task, layout, spec.start_prompt)
             dev = tuned.dev_scores("" if spec.tuning.select_by == "loss" else self.task.metrics[0])
             prompt = trainable.artifact(tuned.best, self._provenance(layout, profile, dev))
             prompt = None if prompt is None else replace(prompt, worked=self._worked(), profile=profile)
