@@ -214,6 +214,7 @@ def _answers(
         laid,
         longest=longest,
         batch_size=gate.batch_size,
+        choice_score=stored.choice_score,
         name=f"{served.id}: answering",
         progress=progress,
     ).outputs

@@ -14,7 +14,7 @@ from foreword.data.task import SPLITS, Task
 from foreword.metrics.own import in_file
 from foreword.prompts.retrieve import seeded
 from foreword.prompts.soft_prompt import SoftPrompt
-from foreword.tasks._labels import OFF
+from foreword.tasks._labels import OFF, free
 from foreword.util.errors import ForewordError
 from foreword.util.files import stands
 
@@ -38,17 +38,19 @@ def settings_of(run: Run, task: Task) -> dict[str, Any]:
             name for name in task.metrics if not in_file(name)
         ],  # a file's code runs only where the user names it
         "max_new_tokens": run.max_new_tokens,
+        "choice_score": run.choice_score,
     }
 
 
 def recalled(run: Run, prompt: SoftPrompt) -> Run:
-    """The run with what the prompt keeps wherever the user says nothing. Columns and choices are for a user's own data; metrics also for
-    the task that the prompt was tuned on. The seed is the prompt's own where it draws demonstrations. max_new_tokens counts as not
-    given, so that it may still be raised for longer targets."""
+    """The run with what the prompt keeps wherever the user says nothing. Columns and choices are for a user's own data; metrics, and how
+    choices are compared, also for the task that the prompt was tuned on. The seed is the prompt's own where it draws demonstrations.
+    max_new_tokens counts as not given, so that it may still be raised for longer targets."""
     settings, by_user = prompt.provenance.settings, set(run.model_fields_set)
     names = {*RETRIEVAL, "max_new_tokens"}
     names |= set() if run.task else {*COLUMNS, "choices"}
-    names |= {"metrics"} if not run.task or run.task == prompt.provenance.task else set()
+    names |= {"metrics", "choice_score"} if not run.task or run.task == prompt.provenance.task else set()
+    names -= {"choice_score"} if free(run.choices) else set()
     update = {
         name: value
         for name, value in settings.items()
