@@ -65,6 +65,17 @@ class StoredPrompt:
                 f"The certificate words the prompt by what this version does not know ({error}); tune the prompt again."
             ) from error
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What who serves it should know."""
+        column = self.provenance.settings.get("choices_column")
+        if not column or self.choices:
+            return ()
+        return (
+            f"The prompt was tuned on examples with choices of their own (column '{column}'), which a request does not bring, so that a "
+            "server answers with free text; where all inputs have the same choices, add it with --choices.",
+        )
+
     def refuse_unusable(self) -> None:
         """Raises ForewordError where what the method shows is not kept."""
         if self.method.demonstrations != "none" and not self.pool:
