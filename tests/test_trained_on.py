@@ -1,4 +1,4 @@
-"""No prompt is scored on what it was tuned on without a word: data are cut as they were then, and what it has seen is refused or counted."""
+"""No prompt is scored on what it was tuned on without a word: data are cut as they were then, what it has seen is refused or counted."""
 
 from __future__ import annotations
 

@@ -130,7 +130,9 @@ class Layout:
         if not (self.calibrated and example.choices):
             return laid
         without_examples = (*(part for part in context.segments if not isinstance(part, Demonstration)), *fitted.shown)
-        blank = Context(without_examples).fit(self.template.question_runs(unsaid(example)), self._tokens, room, name=example.id)
+        blank = Context(without_examples).fit(
+            self.template.question_runs(unsaid(example)), self._tokens, room, name=example.id
+        )
         return dataclasses.replace(laid, blank=dataclasses.replace(laid, fitted=blank).row())
 
     def training_row(self, example: Example) -> Row:

@@ -161,7 +161,9 @@ def _profile(path: Path) -> dict[str, Any]:
     try:
         _QUESTIONS.validate_python(raw.get("questions", {}), strict=True)
     except (AttributeError, ValidationError) as error:
-        raise ForewordError(f"The file {path} is damaged (it holds no profile); copy the whole folder again.") from error
+        raise ForewordError(
+            f"The file {path} is damaged (it holds no profile); copy the whole folder again."
+        ) from error
     return raw
 
 

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from foreword.config.run import ANSWER_TOKENS
-from foreword.data.examples import Columns, Example, examples
+from foreword.data.examples import Columns, Example, examples, merged
 from foreword.data.readers import Rows, read_rows
 from foreword.engine import Backbone
 from foreword.infer.predict import predict
 from foreword.metrics import metric as metric_of
+from foreword.metrics.scores import scorable
 from foreword.registry import Registry, StoredPrompt, Version
 from foreword.results.stats import Difference, difference, samples, units_needed
 from foreword.serve.shelf import Served, Shelf, demonstrated
@@ -24,7 +25,13 @@ from foreword.util import phrases
 from foreword.util.errors import ForewordError
 from foreword.util.progress import Progress, silent
 
-COLUMNS = {"input": "input_column", "target": "target_column", "references": "references_column"}
+COLUMNS = {
+    "input": "input_column",
+    "target": "target_column",
+    "references": "references_column",
+    "choices": "choices_column",
+    "index": "target_index",
+}  # as `examples` calls them, and as a prompt keeps them
 
 
 @dataclass(frozen=True)
@@ -103,6 +110,8 @@ class Gate:
             raise ForewordError(
                 f"The margin is {self.margin:g} and alpha {self.alpha:g}; give a margin above 0 and an alpha between 0 and 0.5."
             )
+        if self.longest is not None and self.longest < 1:
+            raise ForewordError(f"An answer may have {self.longest} tokens; give --max-new-tokens 1 or more.")
 
 
 def sides(gate: Gate) -> tuple[str, tuple[Version, StoredPrompt], tuple[Version, StoredPrompt]]:
@@ -130,17 +139,17 @@ def decide(gate: Gate, backbone: Backbone, *, progress: Progress = silent) -> De
     measure = metric_of(gate.metric or next(iter((*old.metrics, *new.metrics)), "exact_match"))
     rows = read_rows(gate.test, as_written=True)
     shelf = Shelf(Views(backbone), None, base=backbone.name)
-    numbers, clusters = [], [""] * len(rows)
-    for version, stored in ((candidate, new), (production, old)):
-        served = shelf.served(name, stored, version)
-        test_examples = _examples(rows, served, str(gate.test), gate.cluster_column)
-        clusters = [example.cluster for example in test_examples]
-        outputs = _answers(shelf, served, test_examples, gate, progress)
-        numbers.append(
-            measure.numbers(
-                outputs, [example.targets for example in test_examples], [example.facts for example in test_examples]
-            )[None]
-        )
+    served = [shelf.served(name, stored, version) for version, stored in ((candidate, new), (production, old))]
+    asked = [_examples(rows, each, str(gate.test), gate.cluster_column) for each in served]
+    clusters = _clusters(gate, asked)
+    for test_examples in asked:
+        scorable([measure.name], [example.targets for example in test_examples])
+    numbers = [
+        measure.numbers(
+            _answers(shelf, each, test_examples, gate, progress), [example.targets for example in test_examples]
+        )[None]
+        for each, test_examples in zip(served, asked, strict=True)
+    ]
     first, second = samples(numbers, measure.from_sums, [True, True], clusters)
     span = measure.best - measure.worst
     gap = difference(first, second, span=span if span < float("inf") else 100.0)
@@ -153,7 +162,7 @@ def decide(gate: Gate, backbone: Backbone, *, progress: Progress = silent) -> De
         production=production.number,
         production_digest=production.digest,
         metric=measure.name,
-        examples=len(rows),
+        examples=len(clusters),
         candidate_score=first.score,
         production_score=second.score,
         difference=gap.observed,
@@ -181,21 +190,41 @@ def _more(gap: Difference, gate: Gate) -> int:
 
 
 def _examples(rows: Rows, served: Served, origin: str, cluster_column: str = "") -> list[Example]:
-    """The test file as a version words it."""
+    """The test file as a version words it, rows that ask one question as one example."""
     stored, template = served.stored, served.template
     assert stored is not None and template is not None
     known = {name: stored.provenance.settings.get(setting) for name, setting in COLUMNS.items()}
     columns = replace(
-        Columns(**{name: column for name, column in known.items() if column}), cluster=cluster_column or None
+        Columns(**{name: column for name, column in known.items() if column not in (None, "")}),
+        cluster=cluster_column or None,
     )
-    return examples(
-        rows,
-        columns,
-        choices=stored.choices,
-        empty_answers=template.empty_answers,
-        origin=origin,
-        fields_needed=template.names(),
+    return merged(
+        examples(
+            rows,
+            columns,
+            choices=() if columns.choices else stored.choices,
+            empty_answers=template.empty_answers,
+            origin=origin,
+            fields_needed=template.names(),
+        )
     )
+
+
+def _clusters(gate: Gate, asked: Sequence[Sequence[Example]]) -> list[str]:
+    """The cluster of each example: what its column names, else its question, which those with choices may share. Raises ForewordError
+    where the two versions ask different questions of the same rows, so that answers cannot be paired."""
+    firsts: list[list[tuple[str, str]]] = []
+    for test_examples in asked:
+        first: dict[str, str] = {}
+        firsts.append([(example.id, first.setdefault(example.question, example.id)) for example in test_examples])
+    if firsts[0] != firsts[1]:
+        new, old = (len({question for _, question in own}) for own in firsts)
+        raise ForewordError(
+            f"The new version makes {len(firsts[0]):,} examples with {new:,} questions of {gate.test} and the one in production "
+            f"{len(firsts[1]):,} with {old:,}, so that their answers cannot be paired; give a test file in which no two rows ask the same "
+            "by either."
+        )
+    return [example.cluster or question for example, (_, question) in zip(asked[0], firsts[0], strict=True)]
 
 
 def _answers(

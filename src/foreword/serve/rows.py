@@ -150,7 +150,9 @@ def worded(served: Served, example: Example, longest: int) -> InputRow:
     row = laid.row()
     ids = _ids(layout, row)
     text, fitted = layout.backbone.tokenizer.text(ids), laid.fitted
-    return InputRow(served, row, False, ids, text, fitted.shown, fitted.dropped, question=example.text, blank=laid.blank)
+    return InputRow(
+        served, row, False, ids, text, fitted.shown, fitted.dropped, question=example.text, blank=laid.blank
+    )
 
 
 def _example(served: Served, text: str, fields: dict[str, str] | None) -> Example:

@@ -82,9 +82,7 @@ def cut_as_tuned(run: Run, prompt: SoftPrompt) -> Run:
 def questions_of(task: Task, start: SoftPrompt | None = None) -> dict[str, list[str]]:
     """Digests of the questions of train and dev, those of the prompt that the training began from among them."""
     before: dict[str, list[str]] = {} if start is None else start.profile.get("questions", {})
-    return {
-        split: sorted({*map(_question, task.split(split)), *before.get(split, ())}) for split in ("train", "dev")
-    }
+    return {split: sorted({*map(_question, task.split(split)), *before.get(split, ())}) for split in ("train", "dev")}
 
 
 def _question(example: Example) -> str:
