@@ -105,3 +105,14 @@ def test_evaluate_asks_for_it_once(tmp_path: Path) -> None:
     assert alone["record"] == said["record"] != other["record"]
     free = entry.foreword("generate", *own, "-p", tmp_path / "p", "--choices", "none", "--limit", 2, "--json")
     assert free.code == 0, free.err
+
+
+def test_a_column_in_which_all_choices_are_the_same_is_read_again(tmp_path: Path) -> None:
+    labelled = [row | {"options": list(LONG)} for row in entry.rows(40, choices=LONG)]
+    own = ("-m", entry.save_model(tmp_path / "model"), "-d", entry.save_rows(tmp_path / "own.jsonl", labelled))
+    tuned = ("tune", *own, "--choices-column", "options", *("--max-steps", 1, "--prompt-length", 2))
+    assert entry.foreword(*tuned, "--out", tmp_path / "p").code == 0
+    command = ("evaluate", *own, "-p", tmp_path / "p", "--out", tmp_path / "out", "--json")
+    for more in ((), ("--choices", ",".join(LONG))):
+        result = entry.foreword(*command, *more)
+        assert result.code == 0 and "accuracy" in result.json["metrics"], result.err

@@ -56,6 +56,8 @@ def recalled(run: Run, prompt: SoftPrompt) -> Run:
         for name, value in settings.items()
         if name in names and name not in by_user and ALIKE.get(name) not in by_user
     }
+    if update.get("choices_column"):
+        update.pop("choices", None)  # which all of its rows had
     if "metrics" in update:
         update["metrics"] = [name for name in update["metrics"] if not in_file(name)]
     method = prompt.provenance.method
