@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,16 @@ import pytest
 import entry
 import serving
 import tiny
+from foreword.data.examples import Example
+from foreword.data.task import Task
 from foreword.data.template import Template
 from foreword.prompts import store
+from foreword.prompts.soft_prompt import profile_digest
 from foreword.registry import Registry
 from foreword.serve.gate import Gate, _answers, _examples, decide
 from foreword.serve.shelf import Shelf
 from foreword.serve.views import Views
+from foreword.study.remembered import questions_of
 from foreword.util.errors import ForewordError
 
 LONGEST, OWN = 6, ("ba", "lo")
@@ -133,6 +138,21 @@ def test_rows_that_ask_the_same_are_no_more_proof_than_one(place: tuple[Path, Pa
         decide(Gate(store_of.folder, "q@2", often, dry_run=True), tiny.backbone("llama"))
     with pytest.raises(ForewordError, match="'blec' reads the fact 'logic_str'"):
         decide(Gate(place[0], "colours@4", often, metric="blec", dry_run=True), tiny.backbone("llama"))
+
+
+def test_what_a_version_was_trained_on_is_counted(place: tuple[Path, Path], tmp_path: Path) -> None:
+    backbone, registry = tiny.backbone("llama"), Registry(tmp_path / "store")
+    train = tuple(Example(f"t{n}", {"input": row["input"]}, ("x",)) for n, row in enumerate(entry.rows(5)))
+    profile = {"questions": questions_of(Task("t", train, (), ()))}
+    sealed = {"profile": profile_digest(profile)}
+    store.save(replace(serving.soft(backbone, 4, 7, settings=sealed, template={}), profile=profile), tmp_path / "p")
+    serving.keep(registry, "colours", place[0].parent / "p0")
+    serving.keep(registry, "colours", tmp_path / "p")
+    registry.tag("colours@1", "production")
+    test = entry.save_rows(tmp_path / "test.jsonl", entry.rows(8))
+    decision = decide(Gate(registry.folder, "colours@2", test, dry_run=True), backbone)
+    assert decision.trained_on == 5 and "one of them was trained on 5 of these" in decision.sentence()
+    assert decided(place, "colours@4", dry_run=True).trained_on == 0
 
 
 def test_choices_and_targets_are_read_from_the_columns_that_the_prompt_keeps(tmp_path: Path) -> None:

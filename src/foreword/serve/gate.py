@@ -21,6 +21,7 @@ from foreword.registry import Registry, StoredPrompt, Version
 from foreword.results.stats import Difference, difference, samples, units_needed
 from foreword.serve.shelf import Served, Shelf, demonstrated
 from foreword.serve.views import Views
+from foreword.study.remembered import trained_on
 from foreword.util import phrases
 from foreword.util.errors import ForewordError
 from foreword.util.progress import Progress, silent
@@ -40,7 +41,7 @@ class Decision:
     that is worse by the margin. difference: new less production, with the ends of its interval at the level 1 - 2 alpha; promoted where
     `low` lies above -margin. clusters: how many the examples come in, over which the interval is; 0 where each stands alone. more:
     examples, or clusters of them, that would decide between equal versions four times in five, 0 where these do. test: the sha256 of the
-    file."""
+    file. trained_on: examples whose question one of the versions was trained on, as far as they keep that."""
 
     name: str
     alias: str
@@ -63,6 +64,7 @@ class Decision:
     time: str
     dry_run: bool = False
     clusters: int = 0
+    trained_on: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as the store's history keeps them."""
@@ -78,6 +80,8 @@ class Decision:
             f"{self.production_score:.1f} over {examples}: a difference of {self.difference:.1f} ({self.low:.1f} to "
             f"{self.high:.1f}, {1 - 2 * self.alpha:.0%} interval)"
         )
+        if self.trained_on:
+            scores += f"; one of them was trained on {self.trained_on:,} of these, so that others would tell more"
         if self.promoted:
             done = "would move" if self.dry_run else "points to it now"
             return f"{scores}. It is not worse by {self.margin:g} or more: {self.name}@{self.alias} {done}."
@@ -176,6 +180,7 @@ def decide(gate: Gate, backbone: Backbone, *, progress: Progress = silent) -> De
         time=datetime.now(UTC).isoformat(timespec="seconds"),
         dry_run=gate.dry_run,
         clusters=gap.units if gap.clustered else 0,
+        trained_on=sum(map(any, zip(*map(trained_on, (new.prompt, old.prompt), asked), strict=True))),
     )
     if not gate.dry_run:
         registry = Registry(gate.store)

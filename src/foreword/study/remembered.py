@@ -91,14 +91,21 @@ def _question(example: Example) -> str:
     return hashlib.sha256(example.question.encode()).hexdigest()[:16]
 
 
+def trained_on(prompt: SoftPrompt | None, examples: Sequence[Example]) -> list[bool]:
+    """For each example, whether the prompt was trained on its question; one that keeps no digests, or none, says nothing."""
+    known = set(() if prompt is None else prompt.profile.get("questions", {}).get("train", ()))
+    return [_question(example) in known for example in examples]
+
+
 def seen_before(run: Run, prompt: SoftPrompt, task: Task) -> tuple[str, ...]:
     """Notes on test examples that the prompt was trained on, or chosen by. Raises ForewordError for the first where they were cut from
     the user's own data, otherwise than when it was tuned. What stands in the task's own train, too, the task says; a prompt that keeps
     no digests says nothing."""
-    train, dev = (set(prompt.profile.get("questions", {}).get(split, ())) for split in ("train", "dev"))
-    own, test = set(map(_question, task.train)), [_question(example) for example in task.test]
-    trained = sum(question in train and question not in own for question in test)
-    chosen = sum(question in dev and question not in train for question in test)
+    own, test = {example.question for example in task.train}, task.test
+    dev = set(prompt.profile.get("questions", {}).get("dev", ()))
+    seen = trained_on(prompt, test)
+    trained = sum(there and example.question not in own for there, example in zip(seen, test, strict=True))
+    chosen = sum(not there and _question(example) in dev for there, example in zip(seen, test, strict=True))
     name = run.tuning.init_prompt
     if trained and run.data and not run.test and not stands(run.data, folder=True):
         raise ForewordError(
