@@ -99,10 +99,10 @@ def test_evaluate_asks_for_it_once(tmp_path: Path) -> None:
     tuned = ("tune", *own, "--choice-score", "mean", *("--max-steps", 1, "--prompt-length", 2), "--out", tmp_path / "p")
     assert entry.foreword(*tuned).code == 0
     command = ("evaluate", *own, "-p", tmp_path / "p", "--out", tmp_path / "out", "--json")
-    alone, said, other = (
+    alone, named, other = (
         entry.foreword(*command, *more).json for more in ((), ("--choice-score", "mean"), ("--choice-score", "sum"))
     )
-    assert alone["record"] == said["record"] != other["record"]
+    assert alone["record"] == named["record"] != other["record"]
     free = entry.foreword("generate", *own, "-p", tmp_path / "p", "--choices", "none", "--limit", 2, "--json")
     assert free.code == 0, free.err
 

@@ -158,9 +158,9 @@ def test_what_a_version_was_trained_on_is_counted(place: tuple[Path, Path], tmp_
 def test_choices_and_targets_are_read_from_the_columns_that_the_prompt_keeps(tmp_path: Path) -> None:
     """A target that is a place from 0 on, among choices of each row's own or of all."""
     backbone, registry = tiny.backbone("llama"), Registry(tmp_path / "store")
-    kept = {"choices_column": "options", "target_index": 0, "input_column": "input", "references_column": ""}
+    columns = {"choices_column": "options", "target_index": 0, "input_column": "input", "references_column": ""}
     for number in range(4):
-        own = kept if number < 2 else {**kept, "choices_column": ""}
+        own = columns if number < 2 else {**columns, "choices_column": ""}
         settings = own | {"choices": [] if number == 0 else list(OWN), "metrics": ["accuracy"]}
         store.save(serving.soft(backbone, 3, number % 2, settings=settings), tmp_path / f"p{number}")
         serving.keep(registry, "rows" if number < 2 else "all", tmp_path / f"p{number}")

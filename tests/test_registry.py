@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import time
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -170,45 +169,6 @@ def test_a_prompt_that_shows_demonstrations_is_refused_without_them(at: Path, tm
     plain = folder(tmp_path / "pt")
     says = ("'pt'", "shows none")
     entry.refused("registry", "add", plain, "--name", "x", "-s", at, "--demonstrations", pool, says=says)
-
-
-def test_an_option_that_would_change_no_answer_is_refused(at: Path, tmp_path: Path) -> None:
-    pool, plain = entry.save_rows(tmp_path / "train.jsonl", entry.rows(4)), folder(tmp_path / "pt")
-    words = ("registry", "add", "--name", "w", "-s", at, "--method")
-    shown = ("--demonstrations", pool)
-    entry.refused(*words, "zero", *shown, says=("Demonstrations are given", "'zero' shows none", "leave them out"))
-    entry.refused(*words, "zero", "--encoder", "backbone:last", says=("'zero' reads none", "leave --encoder out"))
-    entry.refused(*words, "icl:bm25:2", *shown, "--encoder", "backbone:last", says=("'icl:bm25:2' reads none",))
-    entry.refused(*words, "icl:bm25:2", *shown, "--seed", 1, says=("'icl:bm25:2' draws nothing", "--seed"))
-    for longest in (0, -4):
-        entry.refused(*words, "zero", "--max-new-tokens", longest, says=(f"--max-new-tokens is {longest}", "1 or more"))
-    kept = ("registry", "add", plain, "--name", "p", "-s", at)
-    entry.refused(*kept, "--seed", 0, says=("brings its method, wording and seed", "--seed, or the folder"))
-    entry.refused(*kept, "--encoder", "backbone:last", says=("'pt', which reads none", "leave --encoder out"))
-    entry.refused(*kept, "--max-new-tokens", 0, says=("--max-new-tokens is 0",))
-    assert not Registry(at).names()
-    for number, more in enumerate((("few:2", "--seed", 5), ("icl:dense:2", "--encoder", "backbone:last")), 1):
-        assert entry.foreword(*words, *more, *shown).code == 0
-        assert Registry(at).resolve("w")[1].number == number
-
-
-def test_what_an_added_version_does_not_take_up_is_said(at: Path, tmp_path: Path) -> None:
-    plain = folder(tmp_path / "a")
-    assert added(at, plain, "p", "--note", "first")["notes"] == []
-    again = added(at, plain, "p", "--note", "second")
-    assert (again["note"], again["notes"]) == (
-        "first",
-        ["Its note and parents stay as they were, for a version never changes."],
-    )
-    said = entry.foreword("registry", "add", plain, "--name", "p", "--store", at, "--parent", "p@1").out
-    assert "is there already" in said and "stay as they were" in said
-    assert added(at, plain)["notes"] == []
-    prompt = store.load(plain)
-    own = replace(prompt.provenance, settings={"choices_column": "options", "choices": []})
-    store.save(replace(prompt, provenance=own), tmp_path / "own")
-    (note,) = added(at, tmp_path / "own")["notes"]  # type: ignore[misc]
-    assert "(column 'options')" in note and "answers with free text" in note
-    assert added(at, tmp_path / "own", "p", "--choices", "a,b")["notes"] == []
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "a@b", ".hidden", "ä", "a b", "-x", "x" * 101, "a\n"])

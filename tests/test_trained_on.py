@@ -42,9 +42,9 @@ def test_data_are_cut_as_they_were_when_the_prompt_was_tuned(place: Path, cut: t
     prompt = tuned(place, *cut, name=cut[0].strip("-"))
     data = ("-d", place / "rows.jsonl")
     alone = foreword(*evaluation(place, prompt, *data))
-    said = foreword(*evaluation(place, prompt, *data, *cut))
+    named = foreword(*evaluation(place, prompt, *data, *cut))
     assert alone.code == 0, alone.err
-    assert alone.json == said.json and not any("trained on" in note for note in alone.json["notes"])
+    assert alone.json == named.json and not any("trained on" in note for note in alone.json["notes"])
     other = ("--split", "5/5/90")
     refused(*evaluation(place, prompt, *data, *other), says=("test examples were trained on by", "give --test FILE"))
 
@@ -55,8 +55,8 @@ def test_what_was_trained_on_is_refused_where_it_is_cut_from_the_same_file(place
     refused(*evaluation(place, prompt, *train), says=("18 of 18 test examples were trained on by", "--dev"))
     chosen = foreword(*evaluation(place, prompt, *train, "--dev", place / "dev.jsonl"))
     assert f"6 of 6 test examples ask a question by which {prompt} was chosen." in chosen.json["notes"]
-    seen = foreword(*evaluation(place, prompt, "--test", place / "seen.jsonl"))
-    assert f"10 of 10 test examples ask a question that {prompt} was trained on." in seen.json["notes"]
+    known = foreword(*evaluation(place, prompt, "--test", place / "seen.jsonl"))
+    assert f"10 of 10 test examples ask a question that {prompt} was trained on." in known.json["notes"]
 
 
 def test_prompts_of_a_comparison_and_of_a_warm_start_know_it_too(place: Path) -> None:

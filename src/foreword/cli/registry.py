@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -97,13 +98,17 @@ def add(
     notes = _store(store).load(name, version).remarks
     if not new and (note or parent):
         notes = (*notes, "Its note and parents stay as they were, for a version never changes.")
+    _added(name, version, new, notes, as_json)
+
+
+def _added(name: str, version: Version, new: bool, notes: Sequence[str], as_json: bool) -> None:
     if as_json:
         print_json(_plain(name, version) | {"new": new, "notes": notes})
         return
     had = "" if new else " is there already:"
     say(f"{name}@{version.number}{had} {version.digest[:12]}")
-    for each in notes:
-        say(f"Note: {each}", style="dim")
+    for note in notes:
+        say(f"Note: {note}", style="dim")
 
 
 @registry.command("list", cls=Verb)

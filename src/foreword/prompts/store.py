@@ -157,7 +157,7 @@ def _profile(path: Path) -> dict[str, Any]:
     """The values of a profile; none where there is none, for the user may have taken it away."""
     if not path.is_file():
         return {}
-    raw = read_json(path, "prompt's profile")
+    raw: dict[str, Any] = read_json(path, "prompt's profile")
     try:
         _QUESTIONS.validate_python(raw.get("questions", {}), strict=True)
     except (AttributeError, ValidationError) as error:

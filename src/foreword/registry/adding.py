@@ -117,8 +117,8 @@ def _refuse_unread(new: NewVersion, row: Method, who: str) -> None:
         "An encoder is": (new.encoder and row.retriever != "dense", "reads none; leave --encoder out, or use dense"),
         "A seed is": (new.seed is not None and not row.random(), "draws nothing; leave --seed out"),
     }
-    for what, (given, why) in unread.items():
-        if given:
+    for what, (present, why) in unread.items():
+        if present:
             raise ForewordError(f"{what} given, and {who} {why}.")
 
 

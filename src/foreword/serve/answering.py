@@ -229,8 +229,8 @@ class Call:
         served = input_row.served
         assert served.stored is not None
         model, how = self.views.model(served.chat), served.stored.choice_score
-        asked = [input_row.row] + ([input_row.blank] if how == "calibrated" and input_row.blank is not None else [])
-        rows = [replace(row, answer=ids) for row in asked for _, ids in served.choices]
+        inputs = [input_row.row] + ([input_row.blank] if how == "calibrated" and input_row.blank is not None else [])
+        rows = [replace(row, answer=ids) for row in inputs for _, ids in served.choices]
         sums = await self._called(lambda: model.score([served.prefix] * len(rows), rows))
         count = len(served.choices)
         by = compared(how, sums[:count], [len(ids) for _, ids in served.choices], sums[count:])

@@ -144,15 +144,15 @@ def decide(gate: Gate, backbone: Backbone, *, progress: Progress = silent) -> De
     rows = read_rows(gate.test, as_written=True)
     shelf = Shelf(Views(backbone), None, base=backbone.name)
     served = [shelf.served(name, stored, version) for version, stored in ((candidate, new), (production, old))]
-    asked = [_examples(rows, each, str(gate.test), gate.cluster_column) for each in served]
-    clusters = _clusters(gate, asked)
-    for test_examples in asked:
+    examples_by_version = [_examples(rows, each, str(gate.test), gate.cluster_column) for each in served]
+    clusters = _clusters(gate, examples_by_version)
+    for test_examples in examples_by_version:
         scorable([measure.name], [example.targets for example in test_examples])
     numbers = [
         measure.numbers(
             _answers(shelf, each, test_examples, gate, progress), [example.targets for example in test_examples]
         )[None]
-        for each, test_examples in zip(served, asked, strict=True)
+        for each, test_examples in zip(served, examples_by_version, strict=True)
     ]
     first, second = samples(numbers, measure.from_sums, [True, True], clusters)
     span = measure.best - measure.worst
@@ -180,7 +180,7 @@ def decide(gate: Gate, backbone: Backbone, *, progress: Progress = silent) -> De
         time=datetime.now(UTC).isoformat(timespec="seconds"),
         dry_run=gate.dry_run,
         clusters=gap.units if gap.clustered else 0,
-        trained_on=sum(map(any, zip(*map(trained_on, (new.prompt, old.prompt), asked), strict=True))),
+        trained_on=sum(map(any, zip(*map(trained_on, (new.prompt, old.prompt), examples_by_version), strict=True))),
     )
     if not gate.dry_run:
         registry = Registry(gate.store)
@@ -215,11 +215,11 @@ def _examples(rows: Rows, served: Served, origin: str, cluster_column: str = "")
     )
 
 
-def _clusters(gate: Gate, asked: Sequence[Sequence[Example]]) -> list[str]:
+def _clusters(gate: Gate, examples_by_version: Sequence[Sequence[Example]]) -> list[str]:
     """The cluster of each example: what its column names, else its question, which those with choices may share. Raises ForewordError
     where the two versions ask different questions of the same rows, so that answers cannot be paired."""
     firsts: list[list[tuple[str, str]]] = []
-    for test_examples in asked:
+    for test_examples in examples_by_version:
         first: dict[str, str] = {}
         firsts.append([(example.id, first.setdefault(example.question, example.id)) for example in test_examples])
     if firsts[0] != firsts[1]:
@@ -229,7 +229,9 @@ def _clusters(gate: Gate, asked: Sequence[Sequence[Example]]) -> list[str]:
             f"{len(firsts[1]):,} with {old:,}, so that their answers cannot be paired; give a test file in which no two rows ask the same "
             "by either."
         )
-    return [example.cluster or question for example, (_, question) in zip(asked[0], firsts[0], strict=True)]
+    return [
+        example.cluster or question for example, (_, question) in zip(examples_by_version[0], firsts[0], strict=True)
+    ]
 
 
 def _answers(

@@ -275,8 +275,8 @@ def _continued(served: Served, words: str, turns: list[Demonstration], example: 
     if words and own and words != own:
         raise HttpError(400, f"The prompt {served.id} has its own system message; send none.", param="messages")
     rows = []
-    for asked in (example, unsaid(example)) if layout.calibrated else (example,):
-        question = "".join(text for text, _ in served.template.question_runs(asked))
+    for query in (example, unsaid(example)) if layout.calibrated else (example,):
+        question = "".join(text for text, _ in served.template.question_runs(query))
         tokens = layout.chat.lay(own or words, [*shown, *turns], question)
         rows.append(Row(tokens.prefix, tokens.own, (), layout.append, tokens.ahead))
     row = rows[0]

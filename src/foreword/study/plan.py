@@ -200,10 +200,10 @@ def plan(run: Run, *, progress: Progress = silent, task: Task | None = None, bac
     return plan_of(checked(run), progress=progress, task=task, backbone=backbone)
 
 
-def _measured(run: Run, task: Task) -> None:
-    """Raises ForewordError where a metric cannot score the task's examples, before anything is computed."""
+def _measured(task: Task, dev: bool) -> None:
+    """Raises ForewordError where a metric cannot score the task's test examples, or those of dev, before anything is computed."""
     decides(task.metrics)
-    scored = (*task.test, *(task.dev if run.tuning.select_by == "metric" else ()))
+    scored = (*task.test, *(task.dev if dev else ()))
     for each, examples in ((scorable, scored), (rehearsed, task.test[:REHEARSED])):
         each(task.metrics, [example.targets for example in examples], [example.facts for example in examples])
 
@@ -222,7 +222,7 @@ def plan_of(
     INITS.named(run.tuning.init)
     specs = specs_of(run, start)
     task = task or task_of(run, pooled=run.folds is not None)
-    _measured(run, task)
+    _measured(task, run.tuning.select_by == "metric")
     if start is not None and scores:
         task = replace(task, notes=(*task.notes, *remembered.seen_before(run, start, task)))
     if run.tuning.init == "labels" and not any(example.choices for example in task.train or task.test):

@@ -9,15 +9,12 @@ from foreword.engine import Backbone
 from foreword.monitor.profile import profile_of
 from foreword.monitor.sketch import Sketch
 from foreword.prompts.layout import Layout
-from foreword.prompts.soft_prompt import SoftPrompt
-from foreword.study.remembered import questions_of
 
 
-def profiled(backbone: Backbone, task: Task, layout: Layout, start: SoftPrompt | None = None) -> dict[str, Any]:
+def profiled(backbone: Backbone, task: Task, layout: Layout) -> dict[str, Any]:
     """Lengths and vectors of training inputs, as plain values; similarities to the nearest demonstration of dev inputs, which are in no
-    pool; digests of the questions of both. start: the prompt that the training began from."""
+    pool."""
     sketch, retrieved = Sketch(backbone), layout.retrieved or {}
     similarities = [[shown.similarity for shown in retrieved.get(example.id, ())] for example in task.dev]
     nearest = [max(known) for row in similarities if (known := [value for value in row if value is not None])]
-    profile = profile_of(task.train, sketch.vector, sketch.kind, nearest).as_dict()
-    return profile | {"questions": questions_of(task, start)}
+    return profile_of(task.train, sketch.vector, sketch.kind, nearest).as_dict()

@@ -77,8 +77,8 @@ def cut_as_tuned(run: Run, prompt: SoftPrompt) -> Run:
     names = [name for name in CUT if name not in run.model_fields_set]
     if stands(run.data, folder=True) and "split" in names:
         names.remove("split")  # a folder brings its own
-    kept = prompt.provenance.settings
-    return run.model_copy(update={name: kept[name] for name in names if kept.get(name)})
+    settings = prompt.provenance.settings
+    return run.model_copy(update={name: settings[name] for name in names if settings.get(name)})
 
 
 def questions_of(task: Task, start: SoftPrompt | None = None) -> dict[str, list[str]]:
@@ -103,9 +103,9 @@ def seen_before(run: Run, prompt: SoftPrompt, task: Task) -> tuple[str, ...]:
     no digests says nothing."""
     own, test = {example.question for example in task.train}, task.test
     dev = set(prompt.profile.get("questions", {}).get("dev", ()))
-    seen = trained_on(prompt, test)
-    trained = sum(there and example.question not in own for there, example in zip(seen, test, strict=True))
-    chosen = sum(not there and _question(example) in dev for there, example in zip(seen, test, strict=True))
+    known = trained_on(prompt, test)
+    trained = sum(there and example.question not in own for there, example in zip(known, test, strict=True))
+    chosen = sum(not there and _question(example) in dev for there, example in zip(known, test, strict=True))
     name = run.tuning.init_prompt
     if trained and run.data and not run.test and not stands(run.data, folder=True):
         raise ForewordError(
