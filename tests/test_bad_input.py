@@ -309,3 +309,21 @@ def test_a_prompt_that_the_disk_cannot_hold(model: Path, data: Path, tmp_path: P
     assert completed.stdout == ""
     entry.one_sentence(completed.returncode, completed.stderr, ("Cannot write", "File too large", "free some space"))
     assert not (tmp_path / "p").exists() and not list(tmp_path.rglob("*.part"))
+
+
+@pytest.mark.parametrize(
+    ("metrics", "says"),
+    [
+        ("exact_match,blec", ("'blec' reads the fact 'logic_str'", "example 1", "leave it out of --metrics")),
+        ("accuracy,mrpc_f1", ("'mrpc_f1' takes the labels not_equivalent, equivalent", "leave it out of --metrics")),
+        ("mrpc_f1", ("'mrpc_f1' takes the labels", "'ba", "none of them", "score this task with another metric")),
+    ],
+)
+def test_a_metric_that_cannot_score_the_data_is_refused_before_a_model_is_loaded(
+    tmp_path: Path, metrics: str, says: tuple[str, ...]
+) -> None:
+    data = entry.save_rows(tmp_path / "own.jsonl", entry.rows(30, choices=("ba", "bana")))
+    own = ("-m", tmp_path / "no-model", "-d", data, "--metrics", metrics, "--out", tmp_path / "out")
+    refused("evaluate", *own, "--method", "zero", says=says)
+    refused("compare", *own, "--methods", "pt", "--dry-run", says=says)
+    assert not (tmp_path / "out").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,19 @@ import pytest
 import entry
 import serving
 import tiny
+from foreword.data.examples import Example
+from foreword.data.task import Task
 from foreword.data.template import Template
 from foreword.prompts import store
+from foreword.prompts.soft_prompt import profile_digest
 from foreword.registry import Registry
-from foreword.serve.gate import Gate, decide
+from foreword.serve.gate import Gate, _answers, _examples, decide
 from foreword.serve.shelf import Shelf
 from foreword.serve.views import Views
+from foreword.study.remembered import questions_of
 from foreword.util.errors import ForewordError
 
-LONGEST = 6
+LONGEST, OWN = 6, ("ba", "lo")
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +43,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     registry.tag("colours@1", "production")
     shelf = Shelf(Views(backbone), registry, base="tiny")
     rows = entry.rows(64)
-    from foreword.serve.gate import _answers, _examples
-
     served = shelf.get("colours@1")
     gate = Gate(registry.folder, "colours@2", where)
     outputs = _answers(shelf, served, _examples(rows, served, "rows"), gate, lambda *_: None)
@@ -111,6 +114,67 @@ def test_examples_of_one_document_are_no_more_proof_than_it(place: tuple[Path, P
     entry.refused(*argv, "dok", says=("no column 'dok'", "did you mean 'doc'"))
 
 
+def test_rows_that_ask_the_same_are_no_more_proof_than_one(place: tuple[Path, Path], tmp_path: Path) -> None:
+    """8 inputs in 8 rows each are 8 examples; with choices they stay rows, in 8 clusters."""
+    rows = [json.loads(line) for line in place[1].read_text(encoding="utf-8").splitlines()][:8]
+    often = entry.save_rows(tmp_path / "often.jsonl", [row | {"note": f"n{n}"} for n in range(8) for row in rows])
+    decision = decide(Gate(place[0], "colours@4", often, margin=8.0, dry_run=True), tiny.backbone("llama"))
+    assert (decision.examples, decision.promoted, decision.difference) == (8, False, 0.0)
+    stored, store_of = place[0].parent, Registry(tmp_path / "store")
+    answers = ("ba", "lo", "ri")
+    for name in ("p0", "twin"):
+        serving.keep(store_of, "p", stored / name, choices=answers)
+    store_of.tag("p@1", "production")
+    labelled = [row | {"target": answers[n % 3]} for row in rows for n in range(8)]
+    test = entry.save_rows(tmp_path / "labelled.jsonl", labelled)
+    chosen = decide(Gate(store_of.folder, "p@2", test, margin=8.0, dry_run=True), tiny.backbone("llama"))
+    assert (chosen.examples, chosen.clusters, chosen.promoted, chosen.difference) == (64, 8, False, 0.0)
+    template = Template(question="{note} {input}").as_dict()
+    store.save(serving.soft(tiny.backbone("llama"), 4, 0, template=template), tmp_path / "other")
+    serving.keep(store_of, "q", stored / "p0")
+    serving.keep(store_of, "q", tmp_path / "other")
+    store_of.tag("q@1", "production")
+    with pytest.raises(ForewordError, match=r"64 examples with 64 questions of .* and the one in production 8 with 8"):
+        decide(Gate(store_of.folder, "q@2", often, dry_run=True), tiny.backbone("llama"))
+    with pytest.raises(ForewordError, match="'blec' reads the fact 'logic_str'"):
+        decide(Gate(place[0], "colours@4", often, metric="blec", dry_run=True), tiny.backbone("llama"))
+
+
+def test_what_a_version_was_trained_on_is_counted(place: tuple[Path, Path], tmp_path: Path) -> None:
+    backbone, registry = tiny.backbone("llama"), Registry(tmp_path / "store")
+    train = tuple(Example(f"t{n}", {"input": row["input"]}, ("x",)) for n, row in enumerate(entry.rows(5)))
+    profile = {"questions": questions_of(Task("t", train, (), ()))}
+    sealed = {"profile": profile_digest(profile)}
+    store.save(replace(serving.soft(backbone, 4, 7, settings=sealed, template={}), profile=profile), tmp_path / "p")
+    serving.keep(registry, "colours", place[0].parent / "p0")
+    serving.keep(registry, "colours", tmp_path / "p")
+    registry.tag("colours@1", "production")
+    test = entry.save_rows(tmp_path / "test.jsonl", entry.rows(8))
+    decision = decide(Gate(registry.folder, "colours@2", test, dry_run=True), backbone)
+    assert decision.trained_on == 5 and "one of them was trained on 5 of these" in decision.sentence()
+    assert decided(place, "colours@4", dry_run=True).trained_on == 0
+
+
+def test_choices_and_targets_are_read_from_the_columns_that_the_prompt_keeps(tmp_path: Path) -> None:
+    """A target that is a place from 0 on, among choices of each row's own or of all."""
+    backbone, registry = tiny.backbone("llama"), Registry(tmp_path / "store")
+    columns = {"choices_column": "options", "target_index": 0, "input_column": "input", "references_column": ""}
+    for number in range(4):
+        own = columns if number < 2 else {**columns, "choices_column": ""}
+        settings = own | {"choices": [] if number == 0 else list(OWN), "metrics": ["accuracy"]}
+        store.save(serving.soft(backbone, 3, number % 2, settings=settings), tmp_path / f"p{number}")
+        serving.keep(registry, "rows" if number < 2 else "all", tmp_path / f"p{number}")
+    rows: list[dict[str, Any]] = [row | {"options": list(OWN), "target": n % 2} for n, row in enumerate(entry.rows(8))]
+    test = entry.save_rows(tmp_path / "test.jsonl", rows)
+    for name in ("rows", "all"):
+        registry.tag(f"{name}@1", "production")
+        decision = decide(Gate(registry.folder, f"{name}@2", test, dry_run=True), backbone)
+        assert (decision.metric, decision.examples) == ("accuracy", 8)
+        served = Shelf(Views(backbone), registry, base="tiny").get(f"{name}@1")
+        read = _examples(rows, served, "rows")
+        assert [(example.targets, example.choices) for example in read] == [(("ba",), OWN), (("lo",), OWN)] * 4
+
+
 def test_what_is_as_good_is_promoted(place: tuple[Path, Path]) -> None:
     """A twin with the same numbers answers all 60 the same, which shows that it is not worse by 8 points: the two added examples of the
     paired interval see to it that 60 are needed."""
@@ -143,6 +207,7 @@ def test_the_command_exits_with_3_where_the_alias_stays(place: tuple[Path, Path]
         (("colours@2", "--margin", "0"), ("margin above 0",)),
         (("colours@2", "--alpha", "0.7"), ("alpha between 0 and 0.5",)),
         (("colours@9",), ("no such version",)),
+        (("colours@2", "--max-new-tokens", "0"), ("may have 0 tokens", "--max-new-tokens 1 or more")),
     ],
 )
 def test_what_cannot_be_decided_is_refused(

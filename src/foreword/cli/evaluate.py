@@ -26,7 +26,8 @@ def evaluate(
 ) -> None:
     """Score a prompt, or words only, on a test split: every metric of the task, for the deciding one with its 95% interval.
 
-    `--data` is split as for tune and compare, so what was trained on is not scored; `--test FILE` alone is scored whole.
+    `--data` is split as when the prompt was tuned, and refused where that would score what the prompt was trained on. `--test FILE` alone
+    is scored whole.
 
     Examples:
 

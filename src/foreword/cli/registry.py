@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -84,7 +85,7 @@ def add(
     new_version = NewVersion(
         folder=folder,
         method=method or "",
-        seed=seed or 0,
+        seed=seed,
         template={key: value for key, value in read.items() if key in wording},
         demonstrations=demonstrations or "",
         choices=read.get("choices", []),
@@ -94,11 +95,20 @@ def add(
     version, new = _store(store).add(
         name, writer(new_version), parents=parent or (), note=note or "", aliases=alias or ()
     )
+    notes = _store(store).load(name, version).remarks
+    if not new and (note or parent):
+        notes = (*notes, "Its note and parents stay as they were, for a version never changes.")
+    _added(name, version, new, notes, as_json)
+
+
+def _added(name: str, version: Version, new: bool, notes: Sequence[str], as_json: bool) -> None:
     if as_json:
-        print_json(_plain(name, version) | {"new": new})
+        print_json(_plain(name, version) | {"new": new, "notes": notes})
         return
     had = "" if new else " is there already:"
     say(f"{name}@{version.number}{had} {version.digest[:12]}")
+    for note in notes:
+        say(f"Note: {note}", style="dim")
 
 
 @registry.command("list", cls=Verb)

@@ -57,13 +57,20 @@ def choose(
         scores = sums[at : at + len(laid_example.example.choices)]
         own = rows[at : at + len(scores)]
         at += len(scores)
-        if score == "mean":
-            scores = [value / len(row.answer) for value, row in zip(scores, own, strict=True)]
-        if score == "calibrated":
-            against = [sums[bare[_without_input(soft, laid_example, row)]] for row in own]
-            scores = [value - less if value > -math.inf else value for value, less in zip(scores, against, strict=True)]
+        against = [sums[bare[_without_input(soft, laid_example, row)]] for row in own] if bare else []
+        scores = compared(score, scores, [len(row.answer) for row in own], against)
         chosen.append(_likeliest(laid_example.example.choices, scores))
     return chosen
+
+
+def compared(score: str, sums: Sequence[float], lengths: Sequence[int], bare: Sequence[float]) -> list[float]:
+    """What choices are compared by, of their log-probabilities. lengths: tokens of each. bare: the same where the input says nothing, for
+    `calibrated`."""
+    if score == "mean":
+        return [value / length for value, length in zip(sums, lengths, strict=True)]
+    if score == "calibrated":
+        return [value - less if value > -math.inf else value for value, less in zip(sums, bare, strict=True)]
+    return list(sums)
 
 
 def _without_input(soft: Prefix | None, laid: Laid, row: Row) -> tuple[int, Row]:

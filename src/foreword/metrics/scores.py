@@ -31,6 +31,29 @@ def decides(names: Sequence[str]) -> None:
         raise ForewordError(f"The metric '{names[0]}' decides here and cannot run: {absence}")
 
 
+def scorable(
+    names: Sequence[str], references: Sequence[Sequence[str]], facts: Sequence[Mapping[str, Any]] = ()
+) -> None:
+    """Raises ForewordError for the first of these metrics that cannot score such examples: they lack a fact that it reads, or have another
+    answer than its labels. One that cannot run here scores nothing anyway."""
+    for place, name in enumerate(names):
+        measure = metric(name)
+        if measure.absence():
+            continue
+        for number, (accepted, known) in enumerate(zip(references, facts or [{}] * len(references), strict=True), 1):
+            lacks = [fact for fact in measure.needs if fact not in known]
+            if lacks:
+                wrong = f"reads the fact '{lacks[0]}' of every example, and example {number} of those that are scored has none"
+            elif measure.labels and accepted[0] not in measure.labels:
+                wrong = (
+                    f"takes the labels {', '.join(measure.labels)}, and the reference {accepted[0]!r} is none of them"
+                )
+            else:
+                continue
+            other = "leave it out of --metrics" if place else "score this task with another metric"
+            raise ForewordError(f"The metric '{name}' {wrong}; {other}.")
+
+
 def rehearsed(
     names: Sequence[str], references: Sequence[Sequence[str]], facts: Sequence[Mapping[str, Any]] = ()
 ) -> None:

@@ -38,6 +38,11 @@ class Laid:
         return Row(self.fitted.prefix, self.fitted.own, answer, self.append, self.fitted.ahead)
 
 
+def unsaid(example: Example) -> Example:
+    """The example with an input that says nothing."""
+    return dataclasses.replace(example, fields=dict.fromkeys(example.fields, UNSAID))
+
+
 class Layout:
     """How one method lays out examples for one backbone. soft: the soft prompt's length. fixed: the trial's fixed demonstrations.
     retrieved: for each example's id, its retrieved demonstrations. reserve: positions kept free for an answer that is generated.
@@ -124,9 +129,10 @@ class Layout:
         laid = Laid(example, plain(question), fitted, self.append)
         if not (self.calibrated and example.choices):
             return laid
-        unsaid = dataclasses.replace(example, fields=dict.fromkeys(example.fields, UNSAID))
         without_examples = (*(part for part in context.segments if not isinstance(part, Demonstration)), *fitted.shown)
-        blank = Context(without_examples).fit(self.template.question_runs(unsaid), self._tokens, room, name=example.id)
+        blank = Context(without_examples).fit(
+            self.template.question_runs(unsaid(example)), self._tokens, room, name=example.id
+        )
         return dataclasses.replace(laid, blank=dataclasses.replace(laid, fitted=blank).row())
 
     def training_row(self, example: Example) -> Row:

@@ -41,7 +41,7 @@ def save(prompt: SoftPrompt, folder: Path) -> None:
     """Write the folder whole or not at all: adapter_config.json and adapter_model.safetensors as PEFT reads them (one tensor
     `prompt_embeddings` [P, H], float32), foreword.json (the birth certificate), README.md (the model card),
     of a method that shows demonstrations, demonstrations.jsonl (the examples that it may show), and, of one that was tuned here,
-    profile.json (how the inputs that it was tuned on are distributed)."""
+    profile.json (how the inputs that it was tuned on are distributed, and digests of their questions)."""
     with whole_folder(folder) as part:
         (part / CONFIG).write_text(json.dumps(_peft_config(prompt), indent=2, sort_keys=True) + "\n", encoding="utf-8")
         (part / WEIGHTS).write_bytes(serialised({KEY: prompt.values}, metadata={"format": "pt"}))
@@ -157,9 +157,13 @@ def _profile(path: Path) -> dict[str, Any]:
     """The values of a profile; none where there is none, for the user may have taken it away."""
     if not path.is_file():
         return {}
-    raw = read_json(path, "prompt's profile")
-    if not isinstance(raw, dict):
-        raise ForewordError(f"The file {path} is damaged (it holds no object); copy the whole folder again.")
+    raw: dict[str, Any] = read_json(path, "prompt's profile")
+    try:
+        _QUESTIONS.validate_python(raw.get("questions", {}), strict=True)
+    except (AttributeError, ValidationError) as error:
+        raise ForewordError(
+            f"The file {path} is damaged (it holds no profile); copy the whole folder again."
+        ) from error
     return raw
 
 
@@ -263,7 +267,7 @@ def _certified(folder: Path, config: dict[str, Any], kind: str) -> tuple[Provena
     return provenance, digest
 
 
-_PROVENANCE = TypeAdapter(Provenance)
+_PROVENANCE, _QUESTIONS = TypeAdapter(Provenance), TypeAdapter(dict[str, list[str]])
 
 
 def _contents_digest(certificate: dict[str, Any]) -> str:

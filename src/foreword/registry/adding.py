@@ -12,7 +12,7 @@ from typing import Any
 from foreword.data.examples import Columns, Example, examples
 from foreword.data.readers import read_rows
 from foreword.data.template import Template
-from foreword.prompts.methods import parse
+from foreword.prompts.methods import Method, parse
 from foreword.prompts.retrieve import RETRIEVERS
 from foreword.registry.stored_prompt import (
     FREE,
@@ -32,12 +32,12 @@ from foreword.util.errors import ForewordError
 class NewVersion:
     """What a user gives to be kept. folder: a prompt that `foreword tune`, `compare` or PEFT wrote; None without a soft
     prompt, where `method` then names. template: the parts of the template that are given, without a soft prompt.
-    demonstrations: a file of worked examples."""
+    demonstrations: a file of worked examples. seed: of what is drawn, 0 where none is given."""
 
     folder: Path | None = None
     method: str = ""
     shots: int = 1
-    seed: int = 0
+    seed: int | None = None
     template: Mapping[str, Any] = field(default_factory=dict)
     demonstrations: str = ""
     choices: Sequence[str] = ()
@@ -47,12 +47,16 @@ class NewVersion:
 
 def writer(new: NewVersion) -> Callable[[Path], None]:
     """What writes a version's folder. Raises ForewordError for what cannot be meant, before anything is written."""
+    if new.max_new_tokens is not None and new.max_new_tokens < 1:
+        raise ForewordError(
+            f"--max-new-tokens is {new.max_new_tokens}, and an answer has at least one token; give 1 or more."
+        )
     if new.folder is None:
         return _words(new)
-    if new.method or new.template:
+    if new.method or new.template or new.seed is not None:
         raise ForewordError(
-            "A prompt's folder brings its method and wording along; leave out --method, --question, --answer, --instruction, --separator "
-            "and --stop, or the folder."
+            "A prompt's folder brings its method, wording and seed along; leave out --method, --question, --answer, --instruction, "
+            "--separator, --stop and --seed, or the folder."
         )
     if not new.folder.is_dir():
         raise ForewordError(
@@ -61,11 +65,8 @@ def writer(new: NewVersion) -> Callable[[Path], None]:
     source = new.folder
     digests_of(source)
     stored = load_stored_prompt(source)
+    _refuse_unread(new, stored.method, f"the prompt was made by '{stored.provenance.label or 'pt'}', which")
     pool = _pool(new, stored.template(Template()))
-    if pool and stored.method.demonstrations == "none":
-        raise ForewordError(
-            f"Demonstrations are given, and the prompt was made by '{stored.provenance.label or 'pt'}', which shows none; leave them out."
-        )
     if pool and stored.pool:
         raise ForewordError(
             f"The folder {source} keeps its own demonstrations and others are given; leave --demonstrations out."
@@ -96,16 +97,29 @@ def _words(new: NewVersion) -> Callable[[Path], None]:
         raise ForewordError(
             f"The method '{new.method}' trains something; give the folder that `foreword tune` wrote, or name zero, few or icl."
         )
+    _refuse_unread(new, row, f"the method '{new.method}'")
     wording: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in new.template.items()}
     template = Template(**wording)
     pool = _pool(new, template)
     use = Use(list(new.choices), [], new.max_new_tokens, new.encoder)
 
     def write(part: Path) -> None:
-        words_only(part, new.method, row, new.template, new.seed)
+        words_only(part, new.method, row, new.template, new.seed or 0)
         _complete(part, pool, use, always=True)
 
     return write
+
+
+def _refuse_unread(new: NewVersion, row: Method, who: str) -> None:
+    """Raises ForewordError for what is given and would change no answer of a method."""
+    unread = {
+        "Demonstrations are": (new.demonstrations and row.demonstrations == "none", "shows none; leave them out"),
+        "An encoder is": (new.encoder and row.retriever != "dense", "reads none; leave --encoder out, or use dense"),
+        "A seed is": (new.seed is not None and not row.random(), "draws nothing; leave --seed out"),
+    }
+    for what, (present, why) in unread.items():
+        if present:
+            raise ForewordError(f"{what} given, and {who} {why}.")
 
 
 def _complete(part: Path, pool: Sequence[Example], use: Use, *, always: bool = False) -> None:

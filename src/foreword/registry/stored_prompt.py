@@ -32,8 +32,8 @@ MOST = 2**31  # bytes of a folder
 @dataclass(frozen=True)
 class StoredPrompt:
     """A prompt with all that it needs to be used. prompt: None where there is no soft prompt. pool: what it
-    demonstrates, or draws from. choices: what it chooses between, none for free text. max_new_tokens: of an answer,
-    None where it does not say."""
+    demonstrates, or draws from. choices: what it chooses between, none for free text; choice_score: how they
+    are compared. max_new_tokens: of an answer, None where it does not say."""
 
     provenance: Provenance
     prompt: SoftPrompt | None
@@ -42,6 +42,7 @@ class StoredPrompt:
     metrics: tuple[str, ...] = ()
     max_new_tokens: int | None = None
     encoder: str = ""
+    choice_score: str = "sum"
 
     @property
     def method(self) -> Method:
@@ -63,6 +64,17 @@ class StoredPrompt:
             raise ForewordError(
                 f"The certificate words the prompt by what this version does not know ({error}); tune the prompt again."
             ) from error
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What who serves it should know."""
+        column = self.provenance.settings.get("choices_column")
+        if not column or self.choices:
+            return ()
+        return (
+            f"The prompt was tuned on examples with choices of their own (column '{column}'), which a request does not bring, so that a "
+            "server answers with free text; where all inputs have the same choices, add it with --choices.",
+        )
 
     def refuse_unusable(self) -> None:
         """Raises ForewordError where what the method shows is not kept."""
@@ -104,6 +116,7 @@ def load_stored_prompt(folder: Path) -> StoredPrompt:
         tuple(use.metrics or settings.get("metrics") or ()),
         longest,
         use.encoder or str(settings.get("encoder") or ""),
+        str(settings.get("choice_score") or "sum"),
     )
 
 

@@ -10,12 +10,13 @@ import math
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TypeVar
 
-from foreword.engine import Request, Row, Sampling
-from foreword.serve.echo import Token, finite, prompt_tokens
+from foreword.engine import Request, Sampling
+from foreword.infer.choosing import compared
+from foreword.serve.echo import NEVER, Token, finite, prompt_tokens
 from foreword.serve.engine import Engine, Event, Job
 from foreword.serve.errors import HttpError
 from foreword.serve.protocol import Common
@@ -222,21 +223,26 @@ class Call:
     # -- what is no running batch -----------------------------------------------------------------------------------
 
     async def _chosen(self, place: int) -> Delta:
-        """The likeliest of a prompt's choices, the first among equals; at a temperature one drawn by their probabilities."""
+        """The likeliest of a prompt's choices, compared as when it was tuned, the first among equals; at a temperature one drawn by their
+        probabilities."""
         input_row = self.inputs[place // self.n]
         served = input_row.served
-        row, model = input_row.row, self.views.model(served.chat)
-        rows = [Row(row.prefix, row.own, ids, row.append, row.before) for _, ids in served.choices]
+        assert served.stored is not None
+        model, how = self.views.model(served.chat), served.stored.choice_score
+        inputs = [input_row.row] + ([input_row.blank] if how == "calibrated" and input_row.blank is not None else [])
+        rows = [replace(row, answer=ids) for row in inputs for _, ids in served.choices]
         sums = await self._called(lambda: model.score([served.prefix] * len(rows), rows))
-        scores = [finite(score) for score in sums]
+        count = len(served.choices)
+        by = compared(how, sums[:count], [len(ids) for _, ids in served.choices], sums[count:])
+        scores = [min(finite(score), -NEVER) for score in by]
         at = scores.index(max(scores))
         if self.temperature:
             weights = [math.exp((score - max(scores)) / self.temperature) for score in scores]
             rng = Random(f"{self._sampling[place % self.n].seed}/choice")
             (at,) = rng.choices(range(len(scores)), weights)
         choice = self.choices[place]
-        choice.scores = dict(zip((text for text, _ in served.choices), scores, strict=True))
-        choice.completion_tokens, choice.logprob = len(served.choices[at][1]), scores[at]
+        choice.scores = {text: finite(score) for (text, _), score in zip(served.choices, sums[:count], strict=True)}
+        choice.completion_tokens, choice.logprob = len(served.choices[at][1]), finite(sums[at])
         return Delta(place, served.choices[at][0], finish_reason="stop")
 
     async def _echoed(self, place: int) -> Delta:

@@ -11,20 +11,28 @@ from pathlib import Path
 from typing import Any
 
 from foreword.config.run import ANSWER_TOKENS
-from foreword.data.examples import Columns, Example, examples
+from foreword.data.examples import Columns, Example, examples, merged
 from foreword.data.readers import Rows, read_rows
 from foreword.engine import Backbone
 from foreword.infer.predict import predict
 from foreword.metrics import metric as metric_of
+from foreword.metrics.scores import scorable
 from foreword.registry import Registry, StoredPrompt, Version
 from foreword.results.stats import Difference, difference, samples, units_needed
 from foreword.serve.shelf import Served, Shelf, demonstrated
 from foreword.serve.views import Views
+from foreword.study.remembered import trained_on
 from foreword.util import phrases
 from foreword.util.errors import ForewordError
 from foreword.util.progress import Progress, silent
 
-COLUMNS = {"input": "input_column", "target": "target_column", "references": "references_column"}
+COLUMNS = {
+    "input": "input_column",
+    "target": "target_column",
+    "references": "references_column",
+    "choices": "choices_column",
+    "index": "target_index",
+}  # as `examples` calls them, and as a prompt keeps them
 
 
 @dataclass(frozen=True)
@@ -33,7 +41,7 @@ class Decision:
     that is worse by the margin. difference: new less production, with the ends of its interval at the level 1 - 2 alpha; promoted where
     `low` lies above -margin. clusters: how many the examples come in, over which the interval is; 0 where each stands alone. more:
     examples, or clusters of them, that would decide between equal versions four times in five, 0 where these do. test: the sha256 of the
-    file."""
+    file. trained_on: examples whose question one of the versions was trained on, as far as they keep that."""
 
     name: str
     alias: str
@@ -56,6 +64,7 @@ class Decision:
     time: str
     dry_run: bool = False
     clusters: int = 0
+    trained_on: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as the store's history keeps them."""
@@ -71,6 +80,8 @@ class Decision:
             f"{self.production_score:.1f} over {examples}: a difference of {self.difference:.1f} ({self.low:.1f} to "
             f"{self.high:.1f}, {1 - 2 * self.alpha:.0%} interval)"
         )
+        if self.trained_on:
+            scores += f"; one of them was trained on {self.trained_on:,} of these, so that others would tell more"
         if self.promoted:
             done = "would move" if self.dry_run else "points to it now"
             return f"{scores}. It is not worse by {self.margin:g} or more: {self.name}@{self.alias} {done}."
@@ -103,6 +114,8 @@ class Gate:
             raise ForewordError(
                 f"The margin is {self.margin:g} and alpha {self.alpha:g}; give a margin above 0 and an alpha between 0 and 0.5."
             )
+        if self.longest is not None and self.longest < 1:
+            raise ForewordError(f"An answer may have {self.longest} tokens; give --max-new-tokens 1 or more.")
 
 
 def sides(gate: Gate) -> tuple[str, tuple[Version, StoredPrompt], tuple[Version, StoredPrompt]]:
@@ -130,17 +143,17 @@ def decide(gate: Gate, backbone: Backbone, *, progress: Progress = silent) -> De
     measure = metric_of(gate.metric or next(iter((*old.metrics, *new.metrics)), "exact_match"))
     rows = read_rows(gate.test, as_written=True)
     shelf = Shelf(Views(backbone), None, base=backbone.name)
-    numbers, clusters = [], [""] * len(rows)
-    for version, stored in ((candidate, new), (production, old)):
-        served = shelf.served(name, stored, version)
-        test_examples = _examples(rows, served, str(gate.test), gate.cluster_column)
-        clusters = [example.cluster for example in test_examples]
-        outputs = _answers(shelf, served, test_examples, gate, progress)
-        numbers.append(
-            measure.numbers(
-                outputs, [example.targets for example in test_examples], [example.facts for example in test_examples]
-            )[None]
-        )
+    served = [shelf.served(name, stored, version) for version, stored in ((candidate, new), (production, old))]
+    examples_by_version = [_examples(rows, each, str(gate.test), gate.cluster_column) for each in served]
+    clusters = _clusters(gate, examples_by_version)
+    for test_examples in examples_by_version:
+        scorable([measure.name], [example.targets for example in test_examples])
+    numbers = [
+        measure.numbers(
+            _answers(shelf, each, test_examples, gate, progress), [example.targets for example in test_examples]
+        )[None]
+        for each, test_examples in zip(served, examples_by_version, strict=True)
+    ]
     first, second = samples(numbers, measure.from_sums, [True, True], clusters)
     span = measure.best - measure.worst
     gap = difference(first, second, span=span if span < float("inf") else 100.0)
@@ -153,7 +166,7 @@ def decide(gate: Gate, backbone: Backbone, *, progress: Progress = silent) -> De
         production=production.number,
         production_digest=production.digest,
         metric=measure.name,
-        examples=len(rows),
+        examples=len(clusters),
         candidate_score=first.score,
         production_score=second.score,
         difference=gap.observed,
@@ -167,6 +180,7 @@ def decide(gate: Gate, backbone: Backbone, *, progress: Progress = silent) -> De
         time=datetime.now(UTC).isoformat(timespec="seconds"),
         dry_run=gate.dry_run,
         clusters=gap.units if gap.clustered else 0,
+        trained_on=sum(map(any, zip(*map(trained_on, (new.prompt, old.prompt), examples_by_version), strict=True))),
     )
     if not gate.dry_run:
         registry = Registry(gate.store)
@@ -181,21 +195,43 @@ def _more(gap: Difference, gate: Gate) -> int:
 
 
 def _examples(rows: Rows, served: Served, origin: str, cluster_column: str = "") -> list[Example]:
-    """The test file as a version words it."""
+    """The test file as a version words it, rows that ask one question as one example."""
     stored, template = served.stored, served.template
     assert stored is not None and template is not None
     known = {name: stored.provenance.settings.get(setting) for name, setting in COLUMNS.items()}
     columns = replace(
-        Columns(**{name: column for name, column in known.items() if column}), cluster=cluster_column or None
+        Columns(**{name: column for name, column in known.items() if column not in (None, "")}),
+        cluster=cluster_column or None,
     )
-    return examples(
-        rows,
-        columns,
-        choices=stored.choices,
-        empty_answers=template.empty_answers,
-        origin=origin,
-        fields_needed=template.names(),
+    return merged(
+        examples(
+            rows,
+            columns,
+            choices=() if columns.choices else stored.choices,
+            empty_answers=template.empty_answers,
+            origin=origin,
+            fields_needed=template.names(),
+        )
     )
+
+
+def _clusters(gate: Gate, examples_by_version: Sequence[Sequence[Example]]) -> list[str]:
+    """The cluster of each example: what its column names, else its question, which those with choices may share. Raises ForewordError
+    where the two versions ask different questions of the same rows, so that answers cannot be paired."""
+    firsts: list[list[tuple[str, str]]] = []
+    for test_examples in examples_by_version:
+        first: dict[str, str] = {}
+        firsts.append([(example.id, first.setdefault(example.question, example.id)) for example in test_examples])
+    if firsts[0] != firsts[1]:
+        new, old = (len({question for _, question in own}) for own in firsts)
+        raise ForewordError(
+            f"The new version makes {len(firsts[0]):,} examples with {new:,} questions of {gate.test} and the one in production "
+            f"{len(firsts[1]):,} with {old:,}, so that their answers cannot be paired; give a test file in which no two rows ask the same "
+            "by either."
+        )
+    return [
+        example.cluster or question for example, (_, question) in zip(examples_by_version[0], firsts[0], strict=True)
+    ]
 
 
 def _answers(
@@ -214,6 +250,7 @@ def _answers(
         laid,
         longest=longest,
         batch_size=gate.batch_size,
+        choice_score=stored.choice_score,
         name=f"{served.id}: answering",
         progress=progress,
     ).outputs

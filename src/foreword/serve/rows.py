@@ -11,7 +11,7 @@ from foreword.data.examples import Example
 from foreword.data.template import Template
 from foreword.engine import Backbone, JsonGrammar, Row
 from foreword.prompts.context import Demonstration, TooLongError
-from foreword.prompts.layout import Layout
+from foreword.prompts.layout import Layout, unsaid
 from foreword.serve.errors import WINDOW, HttpError
 from foreword.serve.protocol import MOST_PROMPTS, ChatRequest, CompletionRequest, Message
 from foreword.serve.shelf import Served, Shelf, demonstrated
@@ -21,7 +21,8 @@ from foreword.serve.shelf import Served, Shelf, demonstrated
 class InputRow:
     """One input in tokens. raw: read as it is. ids: all tokens that the model reads, virtual ones left out. text: what they
     say. shown: the demonstrations, with their similarity. dropped: those that did not fit. grammar: of JSON that is to be answered.
-    question: the input as it came. vector: of the question, where features are logged."""
+    question: the input as it came. vector: of the question, where features are logged. blank: the same with an input that says nothing,
+    where choices are held against it."""
 
     served: Served
     row: Row
@@ -33,6 +34,7 @@ class InputRow:
     question: str = ""
     vector: tuple[float, ...] | None = None
     grammar: JsonGrammar | None = None
+    blank: Row | None = None
 
     @property
     def template(self) -> Template | None:
@@ -148,7 +150,9 @@ def worded(served: Served, example: Example, longest: int) -> InputRow:
     row = laid.row()
     ids = _ids(layout, row)
     text, fitted = layout.backbone.tokenizer.text(ids), laid.fitted
-    return InputRow(served, row, False, ids, text, fitted.shown, fitted.dropped, question=example.text)
+    return InputRow(
+        served, row, False, ids, text, fitted.shown, fitted.dropped, question=example.text, blank=laid.blank
+    )
 
 
 def _example(served: Served, text: str, fields: dict[str, str] | None) -> Example:
@@ -270,8 +274,12 @@ def _continued(served: Served, words: str, turns: list[Demonstration], example: 
     own = served.template.instruction if layout.method.instruction else ""
     if words and own and words != own:
         raise HttpError(400, f"The prompt {served.id} has its own system message; send none.", param="messages")
-    question = "".join(text for text, _ in served.template.question_runs(example))
-    tokens = layout.chat.lay(own or words, [*shown, *turns], question)
-    row = Row(tokens.prefix, tokens.own, (), layout.append, tokens.ahead)
+    rows = []
+    for query in (example, unsaid(example)) if layout.calibrated else (example,):
+        question = "".join(text for text, _ in served.template.question_runs(query))
+        tokens = layout.chat.lay(own or words, [*shown, *turns], question)
+        rows.append(Row(tokens.prefix, tokens.own, (), layout.append, tokens.ahead))
+    row = rows[0]
     ids = _ids(layout, row)
-    return InputRow(served, row, False, ids, layout.backbone.tokenizer.text(ids), tuple(shown), question=example.text)
+    text = layout.backbone.tokenizer.text(ids)
+    return InputRow(served, row, False, ids, text, tuple(shown), question=example.text, blank=rows[-1])

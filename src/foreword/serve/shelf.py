@@ -195,6 +195,7 @@ class Shelf:
             fixed=fixed(stored.pool, row.k, stored.provenance.seed) if row.demonstrations == "fixed" else (),
             append=stored.provenance.place == "behind",
             inside=stored.provenance.place == "system",
+            calibrated=stored.choice_score == "calibrated",
             remembered=REMEMBERED,
         )
         choices = (

@@ -8,7 +8,7 @@ from pathlib import Path
 from foreword.config.run import Run
 from foreword.data.task import Task
 from foreword.engine import Backbone, encoder_fingerprint, load_backbone
-from foreword.metrics.scores import decides, rehearsed
+from foreword.metrics.scores import decides, rehearsed, scorable
 from foreword.prompts import store
 from foreword.prompts.chat import Chat, has_template
 from foreword.prompts.inits import INITS
@@ -200,18 +200,31 @@ def plan(run: Run, *, progress: Progress = silent, task: Task | None = None, bac
     return plan_of(checked(run), progress=progress, task=task, backbone=backbone)
 
 
+def _measured(task: Task, dev: bool) -> None:
+    """Raises ForewordError where a metric cannot score the task's test examples, or those of dev, before anything is computed."""
+    decides(task.metrics)
+    scored = (*task.test, *(task.dev if dev else ()))
+    for each, examples in ((scorable, scored), (rehearsed, task.test[:REHEARSED])):
+        each(task.metrics, [example.targets for example in examples], [example.facts for example in examples])
+
+
 def plan_of(
-    run: Run, *, progress: Progress = silent, task: Task | None = None, backbone: Backbone | None = None
+    run: Run,
+    *,
+    progress: Progress = silent,
+    task: Task | None = None,
+    backbone: Backbone | None = None,
+    scores: bool = True,
 ) -> Plan:
     """Load task and backbone of a run that is `checked`, see that everything fits, and lay out the grid. Nothing is computed or
-    written."""
+    written. scores: whether the test examples are to be scored."""
     run, start = with_init_prompt(run)
     INITS.named(run.tuning.init)
     specs = specs_of(run, start)
     task = task or task_of(run, pooled=run.folds is not None)
-    decides(task.metrics)
-    tried = task.test[:REHEARSED]
-    rehearsed(task.metrics, [example.targets for example in tried], [example.facts for example in tried])
+    _measured(task, run.tuning.select_by == "metric")
+    if start is not None and scores:
+        task = replace(task, notes=(*task.notes, *remembered.seen_before(run, start, task)))
     if run.tuning.init == "labels" and not any(example.choices for example in task.train or task.test):
         raise ForewordError(
             "Init 'labels' needs a task with answers to choose from; give --choices, or use --init vocab."

@@ -26,7 +26,7 @@ from foreword.results.remarks import cut
 from foreword.study.fitting import fitting_split
 from foreword.study.places import inputs_of, may_write_folder
 from foreword.study.plan import Plan, backbone_of, encoder_of, plainly, plan_of, renamed, spoken, suits
-from foreword.study.remembered import pool_of, recalled
+from foreword.study.remembered import cut_as_tuned, pool_of, recalled
 from foreword.study.representable import representable, uneven
 from foreword.study.resolve import (
     checked,
@@ -105,7 +105,7 @@ def tune_one(run: Run, *, progress: Progress = silent, backbone: Backbone | None
                 f"Another process is tuning a prompt into {out} now; give --out another folder, or wait until it is done."
             )
         try:
-            planned = plan_of(run, task=task, progress=progress, backbone=backbone)
+            planned = plan_of(run, task=task, progress=progress, backbone=backbone, scores=False)
             tuned, prompt = _fitted(replace(planned.trials[0], out=work), out)
             shutil.rmtree(work, ignore_errors=True)
         finally:
@@ -215,7 +215,7 @@ def score(
 ) -> tuple[Plan, Record]:
     """Answer and score the test split with a given prompt (or with words only); a finished record is taken as it is."""
     run, soft = with_prompt(run, prompt, label)
-    run = checked(run.model_copy(update={"seeds": run.seeds[:1]}))
+    run = checked((run if soft is None else cut_as_tuned(run, soft)).model_copy(update={"seeds": run.seeds[:1]}))
     task = scored_task(run, whole_pool=True)
     task = task if task.train else replace(task, train=pool_of([soft], task.test))
     _needs_pool(run, task.train, "--data FILE")

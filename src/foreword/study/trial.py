@@ -29,7 +29,7 @@ from foreword.prompts.soft_prompt import Provenance, SoftPrompt, profile_digest,
 from foreword.results.record import Answer, Costs, DemonstrationRef, Record
 from foreword.study.positions import FORWARD, answering, parted
 from foreword.study.profiled import profiled
-from foreword.study.remembered import worked_rows
+from foreword.study.remembered import questions_of, worked_rows
 from foreword.study.spec import Spec
 from foreword.train.loop import Tuned, dev_loss, train
 from foreword.train.trainables import TRAINABLES, PrefixLike, Setup
@@ -233,6 +233,7 @@ class Trial:
         prompt = None
         if trainable.artifact is not None:
             profile = profiled(self.backbone, self.task, layout)
+            profile["questions"] = questions_of(self.task, spec.start_prompt)
             dev = tuned.dev_scores("" if spec.tuning.select_by == "loss" else self.task.metrics[0])
             prompt = trainable.artifact(tuned.best, self._provenance(layout, profile, dev))
             prompt = None if prompt is None else replace(prompt, worked=self._worked(), profile=profile)
