@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import re
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -148,10 +150,44 @@ def test_splits_of_other_data_are_not_read_with_these(tmp_path: Path) -> None:
     """A dev split that an earlier call left in the run's folder became part of the next data."""
     rows = [{"input": "a", "target": "b"}]
     whole = {"train": rows, "validation": rows, "test": rows}
-    assert path_of(whole, tmp_path, "examples") == path_of(whole, tmp_path, "examples")
-    with pytest.raises(foreword.ForewordError, match=r"holds validation\.jsonl of other data"):
-        path_of({"train": rows, "test": rows}, tmp_path, "examples")
-    assert path_of({"train": rows, "test": rows}, tmp_path / "new", "examples")
+    first = path_of(whole, tmp_path, "examples")
+    assert path_of(whole, tmp_path, "examples") == first
+    second = Path(path_of({"train": rows, "test": rows}, tmp_path, "examples"))
+    assert sorted(path.name for path in second.iterdir()) == ["test.jsonl", "train.jsonl"]
+    assert sorted(path.name for path in Path(first).iterdir()) == ["test.jsonl", "train.jsonl", "validation.jsonl"]
+
+
+def test_data_that_stand_there_are_kept(tmp_path: Path) -> None:
+    """The data of a prompt that was kept were replaced by those of a call that was refused."""
+    rows = [[{"input": f"{name} {n}", "target": "b"}] for n, name in enumerate("ab")]
+    first, second = (Path(path_of(row, tmp_path, "examples")) for row in rows)
+    assert first.name == "examples.jsonl" and re.fullmatch(r"examples-[0-9a-f]{8}\.jsonl", second.name)
+    for row, path in zip(rows, (first, second), strict=True):
+        assert path.read_text(encoding="utf-8") == json.dumps(row[0]) + "\n"
+        assert path_of(row, tmp_path, "examples") == str(path), "the same data have the same place"
+
+
+def test_class_labels_and_short_numbers_of_data_in_memory(tmp_path: Path) -> None:
+    """A hidden answer was the class '-1', and 0.1 in single precision was 0.10000000149011612."""
+    array = np.array([0.1, 2.5], dtype=np.float32)
+    row = {"a": array[0], "b": array, "c": np.float16(0.1), "d": np.float32("nan"), "e": np.float64(0.1)}
+    path = Path(path_of([row], tmp_path, "plain"))
+    assert json.loads(path.read_text(encoding="utf-8")) == {"a": 0.1, "b": [0.1, 2.5], "c": 0.1, "d": None, "e": 0.1}
+    if importlib.util.find_spec("pandas"):
+        import pandas
+
+        frame = pandas.DataFrame({"x": array, "y": pandas.array([0.1, None], dtype="Float32")})
+        assert [row["x"] for row in rows_of(frame)] == [0.1, 2.5] and rows_of(frame)[0]["y"] == 0.1
+    datasets = pytest.importorskip("datasets")
+    value = datasets.Value("float32")
+    features = {"label": datasets.ClassLabel(names=["bad", "good"]), "x": value, "many": datasets.List(value)}
+    columns = {"label": [1, -1, None], "x": [0.1, None, 2.0], "many": [[0.1], [], None]}
+    labelled = datasets.Dataset.from_dict(columns, features=datasets.Features(features))
+    assert rows_of(labelled) == [
+        {"label": "good", "x": 0.1, "many": [0.1]},
+        {"label": None, "x": None, "many": []},
+        {"label": None, "x": 2.0, "many": None},
+    ]
 
 
 def test_choices_are_read_as_the_command_line_reads_them(tmp_path: Path) -> None:
@@ -177,6 +213,11 @@ def test_choices_are_read_as_the_command_line_reads_them(tmp_path: Path) -> None
     [
         ({"data": 3}, "an object of the type int"),
         ({"data": [1, 2]}, "give a file's path"),
+        (
+            {"data": {"train": ROWS, "validaton": ROWS, "holdout": ROWS}},
+            "validaton and holdout name no split .known: train",
+        ),
+        ({"data": {"input": ["a"], "target": ["b"]}}, "input and target name no split .* columns as a DataFrame"),
         ({"data": [{"input": object(), "target": "x"}]}, "an object of the type object"),
         ({"data": ROWS, "prompt_lenght": 3}, "prompt_length"),
         ({"data": ROWS, "methods": "zero,ptt"}, "did you mean"),

@@ -23,7 +23,7 @@ from foreword.metrics.labels import macro_f1
 from foreword.results.trivial import chance, commonest, majority, trivial_answers
 from foreword.study.compare import carry_out
 from foreword.study.plan import plan
-from foreword.study.resolve import task_of
+from foreword.study.resolve import scored_task, task_of
 from foreword.tasks import task_from_files
 from foreword.tasks._labels import labelled
 from foreword.util.errors import ForewordError
@@ -73,6 +73,22 @@ def test_own_choices_and_several_targets_are_left_alone() -> None:
     several = {"train": [Example(str(n), {"input": "q"}, ("a", "b")) for n in range(20)]}
     assert labelled(several, ()) == (several, ())
     assert labelled(rows(["a", "b"] * 10), ("none",)) == (rows(["a", "b"] * 10), ())
+
+
+def test_a_test_file_alone_is_read_as_beside_train(tmp_path: Path) -> None:
+    """The same file was a classification as --data and free text as --test."""
+    path = tickets(tmp_path / "t.csv")
+    alone = scored_task(Run(model="x", test=str(path)))
+    whole = task_of(Run(model="x", data=str(path)))
+    assert alone.test[0].choices == whole.test[0].choices == ("billing", "login", "shipping")
+    assert alone.metrics == whole.metrics == ("accuracy",)
+    assert any("taken as the choices of a classification" in note for note in alone.notes)
+    named = scored_task(Run(model="x", test=str(path), choices=["shipping", "login", "billing", "other"]))
+    assert named.test[0].choices == ("shipping", "login", "billing", "other"), (
+        "what is said, or recalled, stands above it"
+    )
+    free = scored_task(Run(model="x", test=str(path), choices=["none"]))
+    assert free.test[0].choices == () and free.metrics[0] == "exact_match"
 
 
 def test_the_split_is_cut_as_asked(tmp_path: Path) -> None:

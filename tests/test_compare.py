@@ -84,7 +84,7 @@ def test_every_row_is_complete(own: Path, tmp_path: Path, family: str) -> None:
     best = max(row.mean for row in rows.values())
     assert (outcome.summary.recommendation.method in ALL) == (best > 0), "random weights score nothing: none is marked"
     assert outcome.summary.sizes == {"train": 23, "dev": 4, "test": 13}
-    assert "There is no dev file: 4 questions were cut from train by seed 0." in outcome.summary.notes
+    assert "There is no dev split: 4 questions were cut from train by seed 0." in outcome.summary.notes
 
 
 def test_what_is_kept(own: Path, tmp_path: Path) -> None:

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from foreword.config.run import Run
 from foreword.data.conversations import flattened, system_message
 from foreword.data.examples import examples
 from foreword.data.template import Template
+from foreword.study.resolve import scored_task
 from foreword.tasks import task_from_files
 from foreword.util.errors import ForewordError
 
@@ -89,3 +91,38 @@ def test_system_messages_that_differ_are_refused() -> None:
     rows = [{"messages": [SYSTEM, USER, ASSISTANT]}, {"messages": [USER, ASSISTANT]}]
     with pytest.raises(ForewordError, match="The system messages of rows 1 and 2 of f differ"):
         system_message(rows, "f")
+
+
+def talks(path: Path, system: str, count: int = 20) -> Path:
+    def row(n: int) -> dict[str, Any]:
+        return {
+            "messages": [
+                {"role": "system", "content": system},
+                {"role": "user", "content": f"{path.stem} {n}"},
+                ASSISTANT,
+            ]
+        }
+
+    path.write_text("".join(json.dumps(row(n)) + "\n" for n in range(count)), encoding="utf-8")
+    return path
+
+
+def test_system_messages_that_differ_between_splits_are_refused(tmp_path: Path) -> None:
+    """Each test row was asked with the system message of train, and all with that of the dev file of a folder."""
+    train, test = (
+        talks(tmp_path / "train.jsonl", "Answer in French."),
+        talks(tmp_path / "test.jsonl", "Answer in Dutch."),
+    )
+    for place in ((train, None, test), (tmp_path,)):
+        with pytest.raises(
+            ForewordError, match=r"system messages of \S*(train|test).jsonl and \S*(train|test).jsonl differ"
+        ):
+            task_from_files("talks", *place)
+    task = task_from_files("talks", train, None, test, template=Template(instruction="Answer in French."))
+    assert task.template.instruction == "Answer in French."
+    assert task.notes[0] == f"The system messages of {test} are not used, for another instruction is given."
+    alone = scored_task(Run(model="m", test=str(test), instruction="Be short."))
+    assert alone.notes[0].startswith(f"The system messages of {test} are not used")
+    talks(train, "Answer in Dutch.")
+    task = task_from_files("talks", train, None, test)
+    assert task.template.instruction == "Answer in Dutch." and not any("system" in note for note in task.notes)

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from foreword.api.data import path_of
 from foreword.data.examples import Columns, Example
 from foreword.data.task import SPLITS, Task
 from foreword.data.template import Template
@@ -241,6 +242,75 @@ def test_a_hub_dataset_with_class_labels_and_hidden_answers(offline: Path) -> No
     assert task.metrics == ("accuracy",) and task.train[0].choices == ("bad", "good")
     assert task.test[1].targets == ("good",) and dict(task.test[1].fields) == {"input": "text 21"}
     assert task.notes[0] == "The answers of the test split are hidden, so that split is left out."
+
+
+def test_class_labels_and_hidden_answers_by_every_route(offline: Path) -> None:
+    """The hub's own shards and data in memory were scored against '-1', and single precision read as 0.10000000149011612."""
+    import datasets
+
+    kinds = {
+        "text": datasets.Value("string"),
+        "label": datasets.ClassLabel(names=["bad", "good"]),
+        "x": datasets.Value("float32"),
+    }
+
+    def part(start: int, count: int, label: int | None = None) -> Any:
+        rows = range(start, start + count)
+        labels = [n % 2 if label is None else label for n in rows]
+        columns = {"text": [f"text {n}" for n in rows], "label": labels, "x": [0.1] * count}
+        return datasets.Dataset.from_dict(columns, features=datasets.Features(kinds))
+
+    whole = datasets.DatasetDict({"train": part(0, 40), "validation": part(40, 12), "test": part(60, 12, -1)})
+    whole.save_to_disk(offline / "saved")
+    (offline / "shards").mkdir()
+    for split, rows in whole.items():
+        rows.to_parquet(offline / "shards" / f"{split}-00000-of-00001.parquet")
+    memory = path_of(whole, offline, "memory")
+    tasks = [load_task(place, input_column="text", target_column="label") for place in (
+        offline / "saved", offline / "shards", Path(memory), f"hub:{offline / 'shards'}"
+    )]  # fmt: skip
+    for task in tasks:
+        assert task.fingerprint == tasks[0].fingerprint
+        assert task.train[0].choices == ("bad", "good") and {t for e in task.test for t in e.targets} == {"bad", "good"}
+        assert task.notes[0] == "The answers of the test split are hidden, so that split is left out."
+    for place in (offline / "saved", offline / "shards", Path(memory)):
+        assert load_task(place, input_column="text", target_column="x").test[0].targets == ("0.1",)
+        columns = {"input_column": "text", "target_column": "label", "choices": ["bad", "good"], "target_index": 0}
+        assert load_task(place, **columns).train[0].targets == ("bad",), "a label that is named needs no place"
+
+
+def test_a_test_file_that_is_named_is_not_left_out(tmp_path: Path) -> None:
+    train = write(tmp_path / "train.jsonl", rows_of(20))
+    hidden = [{"input": f"question {n}", "target": None} for n in range(100, 105)]
+    test = write(tmp_path / "test.jsonl", hidden)
+    with pytest.raises(ForewordError, match=r"'target' in row 1 of \S*test.jsonl is null"):
+        task_from_files("t", train, None, test)
+    assert task_from_files("t", tmp_path).notes[0].startswith("The answers of the test split are hidden")
+    references = [{"input": f"question {n}", "answers": ["an answer"]} for n in range(100, 105)]
+    write(tmp_path / "test.jsonl", references)
+    write(train, [{"input": f"question {n}", "answers": ["an answer"]} for n in range(20)])
+    assert len(task_from_files("t", tmp_path, columns=Columns(references="answers")).test) == 5, (
+        "nothing is hidden here"
+    )
+
+
+def test_what_is_not_read_is_named(offline: Path) -> None:
+    """Official splits of other names were left unread, and a note said that there were none."""
+    import datasets
+
+    parts = {
+        name: datasets.Dataset.from_list(rows_of(20, start)) for start, name in ((0, "train"), (20, "test_matched"))
+    }
+    datasets.DatasetDict(parts).save_to_disk(offline / "saved")
+    notes = load_task(offline / "saved").notes
+    assert notes[0].startswith("The split test_matched is not read (known names: train, training, dev,")
+    assert "There is no test split: 6 questions were cut from train by seed 0." in notes
+    (offline / "folder").mkdir()
+    for name in ("train", "test_matched", "holdout"):
+        write(offline / "folder" / f"{name}.jsonl", rows_of(20))
+    assert (
+        load_task(offline / "folder").notes[0].startswith("The files holdout.jsonl and test_matched.jsonl are not read")
+    )
 
 
 def test_shares_are_not_asked_of_a_dataset_with_splits(offline: Path) -> None:

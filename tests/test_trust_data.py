@@ -18,6 +18,7 @@ from foreword.metrics.spider_match import elementai, suite
 from foreword.prompts.retrieve import make
 from foreword.prompts.retrieve.bm25 import pieces
 from foreword.tasks import task_from_files
+from foreword.tasks._leaks import leaks
 from foreword.util.errors import ForewordError
 
 TWO = [("the parcel came late", "negative"), ("the parcel came late", "positive")]
@@ -132,6 +133,22 @@ def test_near_twins_are_counted(tmp_path: Path) -> None:
         write(tmp_path / "t.jsonl", test),
     )
     assert any(note.startswith("1 of 2 test examples have a near twin in train") for note in task.notes)
+
+
+def test_signs_that_carry_the_meaning_are_no_twins() -> None:
+    """Any two strings of brackets were alike, and so were 10 + 12, 10 - 12 and 10 * 12."""
+
+    def questions(*texts: str) -> list[Example]:
+        return [Example(text, {"input": text}, ("x",)) for text in texts]
+
+    rng = random.Random(0)
+    brackets = questions(*{"".join(rng.choices("()[]{}", k=12)) for _ in range(200)})
+    assert leaks(brackets[:100], brackets[100:]) == []
+    assert leaks(brackets, questions(f" {brackets[0].id} "))[0].how == "alike", "blanks are still put aside"
+    others = questions("10 - 12", "10 * 12", "10/12", "10 ^ 12", "10 < 12", "-10 12", "10 € 12")
+    assert leaks(questions("10 + 12"), others) == []
+    assert [leak.how for leak in leaks(questions("10 + 12"), questions("10+12", "(10 + 12)?"))] == ["alike", "alike"]
+    assert len(leaks(questions("covid-19 - is it over?", "a/b"), questions("Covid 19: is it over", "a - b"))) == 2
 
 
 # -- wording ------------------------------------------------------------------------------------------------------------

@@ -19,8 +19,10 @@ from pyarrow import parquet
 
 from entry import foreword, refused
 from entry import save_text as text
+from foreword.config.run import Run
 from foreword.data.examples import Columns, examples
 from foreword.data.readers import Form, read_rows
+from foreword.study.resolve import checked
 from foreword.tasks import load_task, task_from_files
 from foreword.util.errors import ForewordError
 
@@ -179,6 +181,50 @@ def test_options_say_how_a_table_is_written(tmp_path: Path) -> None:
     refused("show", "--test", path, says=("UTF-8", "--encoding"))
     refused("show", "--test", path, "--encoding", "klingon", says=("klingon", "latin-1"))
     refused("show", "--test", path, "--encoding", "latin-1", "--delimiter", "ab", says=("'ab'", "one character"))
+
+
+def test_a_header_line_is_no_example(tmp_path: Path) -> None:
+    """With --header, the file's own header line became an example, and its label a class."""
+    body = "".join(f"some text {n},{'good' if n % 2 else 'bad'}\n" for n in range(20))
+    form = Form(header=("input", "target"))
+    for line in ("text,label", "Review text,Verdict"):
+        path = text(tmp_path / "h.csv", f"{line}\n{body}")
+        with pytest.raises(ForewordError, match=r"Line 1 of \S*h.csv looks like a header line .*; leave --header out"):
+            read_rows(path, form=form)
+    with pytest.raises(ForewordError, match="looks like a header line"):
+        read_rows(text(tmp_path / "q.csv", "Question,Answer\nWho?,Ann\nWhere?,Rome\n"), form=form)
+    for line in ("a good one,good", "word,good", "what of it?,neutral", "cat,good"):
+        assert len(read_rows(text(tmp_path / "h.csv", f"{line}\n{body}"), form=form)) == 21, line
+    assert len(read_rows(text(tmp_path / "w.csv", "text\nword\nword\n"), form=Form(header=("input",)))) == 3
+
+
+def test_an_option_that_holds_for_nothing_is_refused(tmp_path: Path) -> None:
+    lines = text(tmp_path / "a.jsonl", '{"input": "a", "target": "b"}\n')
+    table = text(tmp_path / "a.csv", "input;target\na;b\n")
+    options = {"delimiter": ";", "quoting": "none", "header": ["x"], "encoding": "latin-1"}
+    for option, value in options.items():
+        sources: list[dict[str, str]] = [
+            {"data": "a.parquet"},
+            {"data": "a.xlsx"},
+            {"data": "owner/name"},
+            {"task": "dart"},
+        ]
+        sources += [] if option == "encoding" else [{"data": str(lines)}, {"data": "no.json.gz"}, {"test": str(lines)}]
+        for source in sources:
+            with pytest.raises(ForewordError, match=f"^--{option} is given, .*; leave it out.$"):
+                checked(Run(model="m", **source, **{option: value}))
+        for source in (
+            {"data": str(table)},
+            {"data": str(lines), "test": str(table)},
+            {"data": str(tmp_path)},
+            {"data": "-"},
+        ):
+            assert checked(Run(model="m", **source, **{option: value}))
+        assert checked(Run(model="m", data=str(lines), **{option: value}), beside=[str(table)])
+    checked(Run(model="m", task="dart", quoting="auto", encoding="UTF-8", delimiter="", header=[]))
+    with pytest.raises(ForewordError, match=r"^--data-dir x is for built-in tasks"):
+        checked(Run(model="m", data=str(lines), data_dir="x"))
+    refused("show", "--test", lines, "--delimiter", ";", says=("--delimiter", "CSV and TSV", "leave it out"))
 
 
 def test_sheets_shards_and_saved_folders(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ SHAPES: tuple[Any, ...] = (
     [{"input": n / 3, "target": n % 3} for n in range(16)],
 )
 CONFIG = """model = "x"
-data = "data.jsonl"
+data = "data.csv"
 methods = ["zero", "icl:bm25:3", "few:4", "pt+instruction"]
 seeds = [0, 1]
 shots = 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,8 +12,11 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from foreword.data.readers.features import label_names, shortest, single_floats, spelled
+from foreword.tasks._splits import SPLIT_NAMES
 from foreword.util.errors import ForewordError
-from foreword.util.files import writable_folder, write_text
+from foreword.util.files import canonical, unwritable, writable_folder, write_text
+from foreword.util.phrases import listed
 
 KINDS = "a file's path, a list of dicts, a pandas or polars DataFrame, or a datasets.Dataset or DatasetDict"
 Data = Any  # one of KINDS: the libraries are known by what their objects can do, and need not be installed
@@ -20,34 +24,36 @@ Data = Any  # one of KINDS: the libraries are known by what their objects can do
 
 def path_of(data: Data, folder: Path, name: str) -> str:
     """The path of a file (a folder, where data has splits) with the same examples: a path as it is, data in memory as JSONL below
-    `folder`, which is made. Raises ForewordError for anything else, for a value that JSON cannot hold, and where the splits of other data
-    stand in that place: they would be read with these."""
+    `folder`, which is made, under `name`, with a digest of the data behind it where others stand there, which are kept. Raises
+    ForewordError for anything else, for a value that JSON cannot hold, and for splits of unknown names."""
     if isinstance(data, str | PathLike):
         return str(data)
-    if _splits(data):
-        splits = writable_folder(folder / name)
-        others = sorted(path.name for path in splits.glob("*.jsonl") if path.stem not in data)
-        if others:
-            raise ForewordError(
-                f"The data have the splits {', '.join(data)}, and {splits} holds {', '.join(others)} of other data, which would be read "
-                "with them; give out= a new folder, or delete that."
-            )
-        for split, rows in data.items():
-            _write(rows_of(rows), splits / f"{split}.jsonl")
-        return str(splits)
-    path = writable_folder(folder) / f"{name}.jsonl"
-    _write(rows_of(data), path)
-    return str(path)
+    splits = _splits(data)
+    ending = "" if splits else ".jsonl"
+    contents = (
+        {f"{split}.jsonl": _lines(rows_of(rows)) for split, rows in data.items()}
+        if splits
+        else {"": _lines(rows_of(data))}
+    )
+    place = writable_folder(folder) / f"{name}{ending}"
+    if any(contents.get(part) != there for part, there in _standing(place).items()):
+        place = folder / f"{name}-{hashlib.sha256(canonical(contents).encode()).hexdigest()[:8]}{ending}"
+    if splits:
+        writable_folder(place)
+    for part, text in contents.items():
+        write_text(place / part, text)
+    return str(place)
 
 
 def rows_of(data: Any) -> list[dict[str, Any]]:
-    """The examples as dicts, column to value."""
+    """The examples as dicts, column to value: class labels by their names (None for a number that has none, as where an answer is
+    hidden), numbers of single precision in their fewest digits."""
     if hasattr(data, "to_dicts"):  # polars
-        return list(data.to_dicts())
+        return spelled(data.to_dicts(), kinds=dict(zip(data.columns, data.dtypes, strict=True)))
     if hasattr(data, "to_list") and hasattr(data, "column_names"):  # datasets
-        return list(data.to_list())
+        return spelled(data.to_list(), labels=label_names(data.features), kinds=data.features)
     if hasattr(data, "to_dict") and hasattr(data, "columns"):  # pandas
-        return list(data.to_dict(orient="records"))
+        return spelled(data.to_dict(orient="records"), kinds=dict(data.dtypes))
     rows = list(data) if isinstance(data, Iterable) and not isinstance(data, Mapping | str | bytes) else None
     if rows is None or not all(isinstance(row, Mapping) for row in rows):
         raise ForewordError(f"The data are {_named(data)}; give {KINDS}.")
@@ -64,17 +70,38 @@ def texts_as_rows(inputs: Any, column: str) -> Any:
 
 
 def _splits(data: Any) -> bool:
-    return isinstance(data, Mapping) and bool(data) and all(isinstance(name, str) for name in data)
+    """Whether data has splits. Raises ForewordError for a mapping of anything else, and for splits that would not be read."""
+    if not isinstance(data, Mapping) or not data:
+        return False
+    unknown = [str(name) for name in data if str(name) not in SPLIT_NAMES]
+    if unknown:
+        raise ForewordError(
+            f"The data are a mapping in which {listed(unknown[:8])} {'names' if len(unknown) == 1 else 'name'} no split (known: "
+            f"{', '.join(SPLIT_NAMES)}); rename or leave out such a split, and give columns as a DataFrame or a list of dicts, one a row."
+        )
+    return True
 
 
-def _write(rows: list[dict[str, Any]], path: Path) -> None:
-    lines = (json.dumps(_plain(row), ensure_ascii=False, allow_nan=False) for row in rows)
+def _standing(place: Path) -> dict[str, str]:
+    """The examples that stand in a place, by their files in it; of a file by \"\"."""
     try:
-        write_text(path, "".join(line + "\n" for line in lines))
+        if place.is_dir():
+            return {path.name: path.read_bytes().decode(errors="replace") for path in place.glob("*.jsonl")}
+        return {"": place.read_bytes().decode(errors="replace")} if place.exists() else {}
+    except OSError as error:
+        raise unwritable(place, error) from error
+
+
+def _lines(rows: list[dict[str, Any]]) -> str:
+    """The rows as JSON lines."""
+    text = "".join(json.dumps(_plain(row), ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+    try:
+        text.encode()
     except UnicodeEncodeError as error:
         raise ForewordError(
             "An example holds half of a surrogate pair, which is no character; take it out of the text."
         ) from error
+    return text
 
 
 def _plain(value: Any) -> Any:
@@ -84,7 +111,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
     if hasattr(value, "tolist"):  # numpy
-        return _plain(value.tolist())
+        packed = single_floats({"": getattr(value, "dtype", "")}).get("")
+        return _plain(shortest(value.tolist(), packed) if packed else value.tolist())
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, str | bool | int):

@@ -63,7 +63,7 @@ def generate(
     from foreword.study.resolve import checked
 
     decoded = {name: flags.pop(name) for name in DECODING}
-    run = checked(run_with(prompt or (), flags, config=config))
+    run = checked(run_with(prompt or (), flags, config=config), beside=[demonstrations] if demonstrations else [])
     if out:
         may_write_answers(out, run, config, prompt or (), demonstrations or "")
     texts = [] if text is None else _texts(text, run)

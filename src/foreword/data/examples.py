@@ -212,7 +212,7 @@ def _choices(row: Mapping[str, Any], column: str, where: str) -> tuple[str, ...]
 
 def _chosen(target: str, choices: tuple[str, ...], row: Mapping[str, Any], columns: Columns, where: str) -> str:
     """The choice that a target names: itself, by its place, by its label in a column of choices with labels, or as a number."""
-    if columns.index is not None:
+    if columns.index is not None and (target.isdecimal() or target not in choices):
         place = int(target) - columns.index if target.isdecimal() and len(target) < 10 else -1
         if not 0 <= place < len(choices):
             last = columns.index + len(choices) - 1

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from foreword.config.run import Run
-from foreword.data.conversations import system_message
 from foreword.data.examples import Columns, examples, merged
-from foreword.data.readers import Form, read_rows
+from foreword.data.readers import Form, options_of, read_rows
 from foreword.data.task import SPLITS, Task
 from foreword.data.template import Template
 from foreword.metrics import metric, read_named
@@ -17,7 +17,9 @@ from foreword.prompts.methods import Method, current, parse
 from foreword.prompts.retrieve import RETRIEVERS
 from foreword.tasks import load_task
 from foreword.tasks._fit import default_metrics, repeated_inputs, unreached
-from foreword.tasks._labels import free
+from foreword.tasks._labels import free, labelled
+from foreword.tasks._own import instructed
+from foreword.tasks._splits import files_of
 from foreword.util.errors import ForewordError, unknown
 from foreword.util.files import stands
 from foreword.util.phrases import listed
@@ -32,8 +34,9 @@ def row_of(run: Run, label: str) -> Method:
     return parse(label, shots=run.shots, retriever=run.retriever, retrievers=list(RETRIEVERS))
 
 
-def checked(run: Run) -> Run:
-    """The run, every name in it known and methods under their names of today. Raises ForewordError for the first that is not."""
+def checked(run: Run, *, beside: Sequence[str] = ()) -> Run:
+    """The run, every name in it known and methods under their names of today. Raises ForewordError for the first that is not, and for what
+    is said of data and holds for none of these. beside: other files that are read."""
     methods = [current(label) for label in run.methods]
     twice = next((label for place, label in enumerate(methods) if label in methods[:place]), None)
     if twice is not None:
@@ -46,7 +49,24 @@ def checked(run: Run) -> Run:
     if run.device.partition(":")[0] not in DEVICES:
         raise unknown("device", run.device, DEVICES)
     pooling_of(run.encoder)
+    paths = [path for path in (run.data, run.dev, run.test, *beside) if path]
+    if run.data_dir and paths and not run.task:
+        raise ForewordError(
+            f"--data-dir {run.data_dir} is for built-in tasks, and own data are given ({listed(paths)}); leave it out."
+        )
+    _refuse_unheeded(form_of(run), paths or [f"the task {run.task}"] * bool(run.task))
     return run
+
+
+def _refuse_unheeded(form: Form, data: list[str]) -> None:
+    """Raises ForewordError for an option of tables where none of these files, datasets and tasks is such a table."""
+    heeded = {option for path in data for file in files_of(path) for option in options_of(file)}
+    unheeded = [option for option in form.options if option not in heeded]
+    if unheeded and data:
+        kind = "files of text" if unheeded[0] == "encoding" else "CSV and TSV files"
+        raise ForewordError(
+            f"--{unheeded[0]} is given, which is for {kind}, and the data are {listed(data)}; leave it out."
+        )
 
 
 def heard(run: Run) -> Run:
@@ -149,9 +169,8 @@ def scored_task(run: Run, *, whole_pool: bool = False) -> Task:
         return task_of(run, whole_pool=whole_pool)
     refuse_folds(run.folds)
     shares_of(run)
-    template = worded(Template(), run)
     rows = read_rows(run.test, form=form_of(run), as_written=True)
-    template = template.instructed(system_message(rows, run.test, run.input_column, run.target_column))
+    template, unheard = instructed(worded(Template(), run), {"test": (run.test, rows)}, columns_of(run))
     scored_examples = examples(
         rows,
         columns_of(run),
@@ -160,9 +179,11 @@ def scored_task(run: Run, *, whole_pool: bool = False) -> Task:
         origin=run.test,
         fields_needed=template.names(),
     )
+    read, labels_note = labelled({"test": scored_examples}, run.choices)
+    scored_examples = read["test"]
     test = merged(scored_examples)
     metrics = tuple(run.metrics) or default_metrics(scored_examples, test)
-    notes = (*repeated_inputs("test", scored_examples, test), *unreached(run.metrics, test))
+    notes = (*unheard, *labels_note, *repeated_inputs("test", scored_examples, test), *unreached(run.metrics, test))
     task = Task(Path(run.test).resolve().stem, (), (), tuple(test), template, metrics, source=run.test, notes=notes)
     return task.limited({"test": run.limit})
 

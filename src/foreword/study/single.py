@@ -249,7 +249,8 @@ def inputs(run: Run, prompts: Sequence[str], label: str | None, demonstrations: 
     prompts: folders, none for words only. demonstrations: a file of worked examples, else the built-in task's training split. No
     model is loaded. Raises ForewordError for a method that needs what is not given, and for prompts that want different wordings."""
     with_prompts = [with_prompt(run, folder, label) for folder in prompts or ("",)]
-    members = tuple((checked(member_run), soft) for member_run, soft in with_prompts)
+    beside = [demonstrations] if demonstrations else []
+    members = tuple((checked(member_run, beside=beside), soft) for member_run, soft in with_prompts)
     run = members[0][0]
     for (member_run, _), folder in zip(members, prompts, strict=False):
         if member_run.model_copy(update={"methods": run.methods, "tuning": run.tuning, "seeds": run.seeds}) != run:

@@ -17,7 +17,8 @@ from foreword.data.readers import STDIN, Form, readable
 from foreword.data.task import Task
 from foreword.data.template import Template
 from foreword.tasks._check import Checked, Held, checked, held, scored_of
-from foreword.tasks._own import saved, task_from_files, task_from_hub
+from foreword.tasks._own import task_from_files, task_from_hub
+from foreword.tasks._splits import saved
 from foreword.util.errors import ForewordError, nearest
 from foreword.util.files import stands
 from foreword.util.plugins import Plugin, Shelf

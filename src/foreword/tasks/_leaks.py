@@ -1,8 +1,8 @@
 """Which scored questions also stand in train, exactly or nearly; they are counted and named, not dropped.
 
-Near means, field by field: the same words once case, marks and blanks are put aside (`alike`), or a Jaccard overlap of the
-fields' word sets of at least NEAR (`near`). Candidates come from an inverted index of each question's rarest words, which by
-the prefix principle (Chaudhuri et al. 2006; Bayardo et al. 2007) misses no pair of that overlap.
+Near means, field by field: the same words and signs once case, other marks and blanks are put aside (`alike`), or a Jaccard overlap
+of the fields' sets of these of at least NEAR (`near`). Candidates come from an inverted index of each question's rarest, which by the
+prefix principle (Chaudhuri et al. 2006; Bayardo et al. 2007) misses no pair of that overlap.
 """
 
 from __future__ import annotations
@@ -12,10 +12,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import regex
+
 from foreword.data.examples import Example
-from foreword.util.folding import pieces
+from foreword.util.folding import folded, pieces
 
 NEAR = 0.9
+# Signs with a meaning: of mathematics, of money, pictures; - * / between numbers, and the minus of a number.
+_SIGN = regex.compile(r"[\p{Sm}\p{Sc}\p{So}^]|[-*/](?<=\d\s*[-*/])(?=\s*\d)|-(?<!\w-)(?=\d)")
 Words = tuple[frozenset[str], ...]
 
 
@@ -52,13 +56,19 @@ def leaks(train: Iterable[Example], scored: Sequence[Example]) -> list[Leak]:
 
 
 def _plain(fields: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(" ".join(pieces(fields[name])) for name in sorted(fields))
+    return tuple(" ".join(_parts(fields[name])) for name in sorted(fields))
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    """The words of a text and its signs, each in order; of a text of other marks alone, such as brackets, the text itself."""
+    parts = (*pieces(text), *_SIGN.findall(text))
+    return parts or tuple(filter(None, [folded(text)]))
 
 
 def _words(example: Example) -> Words:
     """The word set of each field."""
     fields = example.fields
-    return tuple(frozenset(pieces(fields[name])) for name in sorted(fields))
+    return tuple(frozenset(_parts(fields[name])) for name in sorted(fields))
 
 
 def _near(train: Sequence[Example], scored: Sequence[Example]) -> list[tuple[Example, Example]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,21 +9,18 @@ from typing import Any
 
 from foreword.data.conversations import conversational, system_message
 from foreword.data.examples import Columns, Example, counted, divided, examples, merged, shared_kind, together
-from foreword.data.readers import Form, Rows, endings, limits, read_rows, readable
+from foreword.data.readers import Form, Rows, read_rows
+from foreword.data.readers.cells import blank
 from foreword.data.task import SPLITS, Task
 from foreword.data.template import Template
 from foreword.tasks._fit import default_metrics, near_twins, repeated_inputs, unreached
 from foreword.tasks._labels import free, labelled
-from foreword.util.errors import ForewordError, MissingExtraError
+from foreword.tasks._splits import hub_splits, split_files
+from foreword.util.errors import ForewordError
 from foreword.util.files import stands
+from foreword.util.phrases import listed
 
 TEST_SHARE, FEWEST_SCORED = 0.1, 100
-SPLIT_WORDS = {
-    "train": ("train", "training"),
-    "dev": ("dev", "validation", "valid", "val", "eval"),
-    "test": ("test",),
-}
-_SHARD = re.compile(r"(\w+?)-(\d{5})-of-(\d{5})(?:-[0-9a-f]+)?")
 
 
 def task_from_files(
@@ -50,28 +46,36 @@ def task_from_files(
     is cut from train; with a dev file and no test file, dev is what is scored and a new dev is cut from train. Rows of dev and
     test that ask the same question, character by character, become one example with several references, unless they have choices; in
     train every row stays. Where no choices are given and the targets are few, short and often repeated, they are taken as
-    choices; `choices=["none"]` makes answers free text. Ids: the id column, or split-row. pooled: nothing is cut, every row is in
-    test, for folds to be made of. Raises ForewordError for an unreadable file, a missing column, an empty answer, an empty split.
+    choices; `choices=["none"]` makes answers free text. A dev or test file of a folder whose answers are hidden is left out, and the
+    notes say so. Ids: the id column, or split-row. pooled: nothing is cut, every row is in test, for folds to be made of. Raises
+    ForewordError for an unreadable file, a missing column, an empty answer, an empty split, system messages that differ between splits.
     """
-    paths_of = {"train": [train], "dev": [dev] if dev else [], "test": [test] if test else []}
-    if stands(train, folder=True):
+    paths_of: Mapping[str, Sequence[Path | str]] = {
+        "train": [train], "dev": [dev] if dev else [], "test": [test] if test else []
+    }  # fmt: skip
+    columns, template = columns or Columns(), template or Template()
+    notes: list[str] = []
+    folder = stands(train, folder=True)
+    if folder:
         if dev or test:
             raise ForewordError(
                 f"{train} is a folder with its own splits; name a train file beside --dev and --test files."
             )
-        paths_of = {split: list(paths) for split, paths in split_files(Path(train)).items()}
+        paths_of, notes = split_files(Path(train))
     rows = {
         split: (_named_together(paths), [row for path in paths for row in read_rows(path, form=form, as_written=True)])
         for split, paths in paths_of.items()
         if paths
     }
-    source = ", ".join(origin for origin, _ in rows.values())
+    if folder:
+        rows, hidden = _answered(rows, columns, template)
+        notes += hidden
     return _task(
         name,
         rows,
-        source,
-        (),
-        columns or Columns(),
+        ", ".join(origin for origin, _ in rows.values()),
+        notes,
+        columns,
         template,
         metrics,
         choices,
@@ -103,22 +107,24 @@ def task_from_hub(
     `task_from_files`. Dataset scripts are never run. Raises MissingExtraError without the `datasets` library, ForewordError where
     the dataset cannot be had, or brings splits where shares are asked for.
     """
-    columns = columns or Columns()
+    columns, template = columns or Columns(), template or Template()
     splits, labels, notes = hub_splits(dataset, config, target=columns.target)
     origin = f"{dataset}:{config}" if config else dataset
-    if test_share is not None and len(splits) > 1:
+    rows, hidden = _answered(
+        {split: (f"{split} of {origin}", split_rows) for split, split_rows in splits.items()}, columns, template
+    )
+    if test_share is not None and len(rows) > 1:
         raise ForewordError(
-            f"Shares of train, dev and test are asked for, but {origin} brings its own {' and '.join(list(splits)[1:])} split; leave "
+            f"Shares of train, dev and test are asked for, but {origin} brings its own {' and '.join(list(rows)[1:])} split; leave "
             "--split out."
         )
-    rows = {split: (f"{split} of {origin}", split_rows) for split, split_rows in splits.items()}
     source = f"Hugging Face hub: {origin}"
     parts = (dev_share, test_share)
     return _task(
         name or origin,
         rows,
         source,
-        notes,
+        [*notes, *hidden],
         columns,
         template,
         metrics,
@@ -129,125 +135,30 @@ def task_from_hub(
     )
 
 
-def split_files(folder: Path) -> Mapping[str, Sequence[Path]]:
-    """The train, dev and test files of a folder or of `data` in it, by their names (dev: also validation, valid, val, eval); the
-    shards of one split (`train-00000-of-00002.parquet`) in their order. Raises ForewordError where a split has two files, where a
-    shard is missing, and where there is no train file."""
-    files_of: dict[str, list[Path]] = {}
-    for path in sorted(folder.iterdir()):
-        split = _split_of(path)
-        if split and path.is_file() and readable(path):
-            files_of.setdefault(split, []).append(path)
-    for split, paths in files_of.items():
-        shards = [_SHARD.fullmatch(_stem(path)) for path in paths]
-        if len(paths) > 1 and not all(shards):
-            raise ForewordError(
-                f"The folder {folder} has two {split} files, {paths[0].name} and {paths[1].name}; leave one there."
-            )
-        whole = int(shards[0].group(3)) if shards[0] else 1
-        if len(paths) != whole:
-            raise ForewordError(
-                f"The folder {folder} has {len(paths)} of the {whole} shards of its {split} split; download the others."
-            )
-    if "train" not in files_of and (folder / "data").is_dir():
-        return split_files(folder / "data")
-    if "train" not in files_of:
-        there = ", ".join(path.name for path in sorted(folder.iterdir())[:8]) or "nothing"
-        raise ForewordError(
-            f"The folder {folder} has no train file, but {there}; put train, dev and test files there "
-            f"({', '.join('train' + end for end in endings())})."
-        )
-    return files_of
+def _answered(
+    rows: Mapping[str, tuple[str, Rows]], columns: Columns, template: Template
+) -> tuple[dict[str, tuple[str, Rows]], list[str]]:
+    """The splits without those, train apart, of which no row has an answer, and a note for each of these."""
+    hidden = [
+        split
+        for split, (_, split_rows) in rows.items()
+        if split != "train" and split_rows and not any(_has_answer(row, columns, template) for row in split_rows)
+    ]
+    notes = [f"The answers of the {split} split are hidden, so that split is left out." for split in hidden]
+    return {split: part for split, part in rows.items() if split not in hidden}, notes
 
 
-def _stem(path: Path) -> str:
-    """The name without its endings."""
-    return path.name.removesuffix(".gz").rpartition(".")[0].lower()
-
-
-def _split_of(path: Path) -> str:
-    """The split that a file's name names; empty where it names none."""
-    shard = _SHARD.fullmatch(_stem(path))
-    word = shard.group(1) if shard else _stem(path)
-    return next((split for split, words in SPLIT_WORDS.items() if word in words), "")
+def _has_answer(row: Mapping[str, Any], columns: Columns, template: Template) -> bool:
+    if conversational(row, columns.input, columns.target):
+        return True
+    answers = [row.get(column) for column in (columns.target, columns.references) if column]
+    if template.empty_answers and "" in answers:
+        return True
+    return not all(blank(answer.get("text") if isinstance(answer, dict) else answer) for answer in answers)
 
 
 def _named_together(paths: Sequence[Path | str]) -> str:
     return str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
-
-
-def saved(folder: Path) -> bool:
-    """Whether `save_to_disk` of the library `datasets` wrote this folder."""
-    return any((folder / name).is_file() for name in ("dataset_dict.json", "state.json"))
-
-
-def _reason(error: Exception) -> str:
-    return re.sub(r"\s+", " ", str(error)).strip().rstrip(".")[:240] or type(error).__name__
-
-
-def hub_splits(
-    dataset: str, config: str | None = None, *, target: str | None = None
-) -> tuple[dict[str, Rows], tuple[str, ...], tuple[str, ...]]:
-    """(train, dev and test rows, names of the class labels of the target column, notes) of a hub dataset."""
-    try:
-        import datasets
-    except ImportError as error:
-        raise MissingExtraError(f"Reading the hub dataset '{dataset}'", "hub") from error
-    try:
-        if saved(Path(dataset)):
-            loaded = datasets.load_from_disk(dataset)
-            loaded = loaded if hasattr(loaded, "keys") else {"train": loaded}
-        else:
-            loaded = datasets.load_dataset(dataset, config)
-    except Exception as error:
-        raise ForewordError(
-            f"The dataset '{dataset}' (config {config}) could not be had from the hub ({_reason(error)}); "
-            "check its id and config and the network, or give the files."
-        ) from error
-    splits: dict[str, Rows] = {}
-    notes: list[str] = []
-    labels: tuple[str, ...] = ()
-    for split, words in SPLIT_WORDS.items():
-        word = next((word for word in words if word in loaded), None)
-        if word is None:
-            continue
-        names = getattr(loaded[word].features.get(target), "names", None) if target else None
-        labels = tuple(names) if names else labels
-        try:
-            limits.rows(len(loaded[word]), Path(dataset))
-            rows = [_named(dict(row), target, names) for row in loaded[word]]
-        except ForewordError:
-            raise
-        except MemoryError as error:
-            raise ForewordError(
-                f"{dataset} needs more memory than there is when it is read, or is damaged; copy it again, or give a smaller one."
-            ) from error
-        except (
-            Exception
-        ) as error:  # the values of a damaged file; the library raises many kinds, and the reason is kept
-            raise ForewordError(
-                f"The {word} split of the dataset '{dataset}' cannot be read ({_reason(error)}); write or download it again."
-            ) from error
-        if (
-            split != "train"
-            and target
-            and rows
-            and not conversational(rows[0])
-            and all(row.get(target) in (None, "") for row in rows)
-        ):
-            notes.append(f"The answers of the {word} split are hidden, so that split is left out.")
-        else:
-            splits[split] = rows
-    if "train" not in splits:
-        raise ForewordError(f"The dataset '{dataset}' has no train split, but {', '.join(loaded)}; choose another one.")
-    return splits, labels, tuple(notes)
-
-
-def _named(row: dict[str, Any], target: str | None, names: Sequence[str] | None) -> dict[str, Any]:
-    if target and names:
-        number = row[target]
-        row[target] = names[number] if number is not None and 0 <= number < len(names) else None
-    return row
 
 
 def _task(
@@ -256,16 +167,14 @@ def _task(
     source: str,
     notes: Sequence[str],
     columns: Columns,
-    template: Template | None,
+    template: Template,
     metrics: Sequence[str] | None,
     choices: Sequence[str],
     seed: int,
     shares: tuple[float, float | None],
     pooled: bool,
 ) -> Task:
-    template = template or Template()
-    for origin, split_rows in rows.values():
-        template = template.instructed(system_message(split_rows, origin, columns.input, columns.target))
+    template, unheard = instructed(template, rows, columns)
     scored_split = next(split for split in ("test", "dev", "train") if split in rows)
     rows_of = {
         split: examples(
@@ -296,8 +205,34 @@ def _task(
         template=template,
         metrics=tuple(metrics or default_metrics(every, test)),
         source=source,
-        notes=(*notes, *labels_note, *remarks),
+        notes=(*notes, *unheard, *labels_note, *remarks),
     )
+
+
+def instructed(
+    template: Template, rows: Mapping[str, tuple[str, Rows]], columns: Columns
+) -> tuple[Template, tuple[str, ...]]:
+    """The template with the system message of the conversations as its instruction; where it has another of its own, a note says so.
+    rows: where each split's rows come from, and the rows. Raises ForewordError where the messages of two splits differ."""
+    messages = {
+        origin: system_message(split_rows, origin, columns.input, columns.target)
+        for origin, split_rows in rows.values()
+        if any(conversational(row, columns.input, columns.target) for row in split_rows)
+    }
+    if template.instruction:
+        unused = [origin for origin, message in messages.items() if message not in ("", template.instruction)]
+        note = (
+            f"The system messages of {listed(unused)} are not used, for another instruction is given." if unused else ""
+        )
+        return template, (note,) if note else ()
+    for origin, message in messages.items():
+        first = next(iter(messages))
+        if message != messages[first]:
+            raise ForewordError(
+                f"The system messages of {first} and {origin} differ, and a task has one instruction; put what changes into the user's "
+                "messages, or give --instruction, which stands in place of all."
+            )
+    return template.instructed(next(iter(messages.values()), "")), ()
 
 
 def _if_there(columns: Columns, rows: Rows) -> Columns:
@@ -375,6 +310,6 @@ def completed(
         count = len({example.question for example in part})
         cut_out = f"{counted(count, 'question')} {'were' if count > 1 else 'was'} cut from train"
         notes.append(
-            f"There is no {split} file: {cut_out} by seed {seed}{', no cluster in both' if clustered else ''}."
+            f"There is no {split} split: {cut_out} by seed {seed}{', no cluster in both' if clustered else ''}."
         )
     return parts, notes

@@ -12,7 +12,7 @@ from foreword.data.readers import read_lines, read_rows
 from foreword.data.task import Task
 from foreword.data.template import Template
 from foreword.tasks._files import json_value
-from foreword.tasks._own import hub_splits
+from foreword.tasks._splits import hub_splits
 from foreword.util.errors import ForewordError, nearest
 
 

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from foreword.data.readers import binary, limits
 from foreword.data.readers.delimited import table
-from foreword.data.readers.form import Form
+from foreword.data.readers.form import OPTIONS, Form
 from foreword.data.readers.shapes import hint, of_object
 from foreword.util.errors import ForewordError
 from foreword.util.jsontext import parsed
@@ -27,6 +27,7 @@ __all__ = [
     "endings",
     "hint",
     "limits",
+    "options_of",
     "read_bytes",
     "read_lines",
     "read_rows",
@@ -37,6 +38,7 @@ __all__ = [
 
 Rows = list[dict[str, Any]]
 STDIN = "-"
+BINARY = (".parquet", ".xlsx")
 _HALVES = re.compile("[\ud800-\udfff]")
 
 
@@ -48,7 +50,7 @@ def read_rows(
 
     Text is UTF-8 unless the form says otherwise; a byte-order mark and either kind of line end are taken as they come. Names of
     columns are stripped. form: how a table of text is written. quoted: its quoting alone, standard or none. as_written: numbers of
-    JSON files stay the text that stands there, and float32 columns get their shortest text. Raises ForewordError naming the file,
+    JSON files stay the text that stands there; of Parquet files see `binary.parquet`. Raises ForewordError naming the file,
     the line and what is wrong there, and for more bytes, rows or characters than `limits` allows; a file is read whole or not at all.
     """
     form = form or Form("auto" if quoted is None else "standard" if quoted else "none")
@@ -116,6 +118,14 @@ def _ending(path: Path) -> str:
 def readable(path: Path | str) -> bool:
     """Whether `read_rows` knows the ending of this path."""
     return _ending(Path(path)) in _READERS
+
+
+def options_of(path: Path | str) -> frozenset[str]:
+    """Which options of a Form the reader of this path heeds."""
+    ending = _ending(Path(path))
+    if str(path) == STDIN or ending in (".csv", ".tsv"):
+        return frozenset(OPTIONS)
+    return frozenset({"encoding"} if ending in _READERS and ending not in BINARY else ())
 
 
 def endings() -> list[str]:

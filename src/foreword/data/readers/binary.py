@@ -9,6 +9,7 @@ from typing import Any
 
 from foreword.data.readers import limits
 from foreword.data.readers.cells import Unreadable
+from foreword.data.readers.features import features_of, label_names, named, shortest, single_floats
 from foreword.data.readers.form import Form
 from foreword.util.errors import ForewordError, MissingExtraError
 
@@ -17,8 +18,9 @@ _BATCH = 256  # rows of a Parquet file that are unpacked at once
 
 
 def parquet(raw: bytes, path: Path, form: Form, as_written: bool) -> Rows:
-    """The rows of a Parquet file. as_written: columns of float32 and float16 as their shortest text (0.1, not
-    0.10000000149011612). A value that Python cannot hold (a date after the year 9999) is refused where it is used."""
+    """The rows of a Parquet file. as_written: columns of float32 and float16 in their fewest digits (0.1, not 0.10000000149011612), class
+    labels by the names that the library `datasets` keeps in the file, None for a number that has none. A value that Python cannot hold (a
+    date after the year 9999) is refused where it is used."""
     try:
         import pyarrow
         from pyarrow import parquet as library
@@ -32,13 +34,17 @@ def parquet(raw: bytes, path: Path, form: Form, as_written: bool) -> Rows:
         for name in names:
             if names.count(name) > 1:
                 raise ForewordError(f"{path} has the column '{name}' twice; give every column its own name.")
+        columns = dict(zip(names, map(_values, table.columns), strict=True))
         if as_written:
-            table = _short_floats(table)
-        columns = [_values(column) for column in table.columns]
+            for name, packed in single_floats({field.name: field.type for field in table.schema}).items():
+                columns[name] = [shortest(value, packed) for value in columns[name]]
+            for name, labels in label_names(features_of(file.schema_arrow.metadata)).items():
+                if name in columns:
+                    columns[name] = [named(value, labels) for value in columns[name]]
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ForewordError(f"{path} is not a whole Parquet file ({reason}); write or download it again.") from error
-    return [dict(zip(names, cells, strict=True)) for cells in zip(*columns, strict=True)]
+    return [dict(zip(names, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
 
 
 def _batches(file: Any, path: Path) -> list[Any]:
@@ -69,16 +75,6 @@ def _value(cell: Any) -> Any:
         return cell.as_py()
     except Exception as error:  # as above; the sentence reaches the user of the cell
         return Unreadable(" ".join(str(error).split())[:200] or type(error).__name__)
-
-
-def _short_floats(table: Any) -> Any:
-    import pyarrow
-
-    for place, field in enumerate(table.schema):
-        if pyarrow.types.is_float32(field.type) or pyarrow.types.is_float16(field.type):
-            texts = table.column(place).cast(pyarrow.float32()).cast(pyarrow.string())
-            table = table.set_column(place, field.name, texts)
-    return table
 
 
 def excel(raw: bytes, path: Path, form: Form, as_written: bool) -> Rows:

@@ -6,6 +6,8 @@ import contextlib
 import csv
 import io
 import itertools
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +15,12 @@ from typing import Any, Literal, NoReturn
 
 from foreword.data.readers import limits
 from foreword.data.readers.form import Form
+from foreword.data.readers.shapes import KNOWN
 from foreword.util.errors import ForewordError
 
 Rows = list[dict[str, Any]]
 _OTHERS = (";", "\t", "|")
+_NAME = re.compile(r"[^\W\d][\w.-]*(?: [\w.-]+)?")
 _NO_QUOTES = "or give --quoting none where quotation marks are plain letters"
 
 
@@ -79,6 +83,8 @@ def _rows(
     if records and not header:
         start, cells = records.pop(0)
         header = _header(cells, path, start, indexed=_counts([row[0] for _, row in records]))
+    if len(form.header) > 1 and records:
+        _no_header_line(records, path)
     width = len(header)
     for start, cells in records:
         if len(cells) != width:
@@ -143,6 +149,22 @@ def _whole(line: str, delimiter: str, width: int) -> bool:
     """Whether a line by itself could be a row: as many cells as the header, none blank, none behind a blank as in a sentence."""
     cells = line.split(delimiter)
     return len(cells) == width and all(cell.strip() and not cell.startswith(" ") for cell in cells)
+
+
+def _no_header_line(records: Sequence[tuple[int, list[str]]], path: Path) -> None:
+    """Refuses a first row that looks like a header line: names that columns are known to have, or names of which one is another than the
+    values of its column, each of which stands there several times."""
+    start, first = records[0]
+    names = [cell.strip().lower() for cell in first]
+    looks = all(_NAME.fullmatch(name) for name in names) and len(set(names)) == len(names)
+    columns = [Counter(column[1:]) for column in zip(*(cells for _, cells in records), strict=False)]
+    labels = any(
+        len(counts) > 1 and min(counts.values()) > 1 and first[k] not in counts for k, counts in enumerate(columns)
+    )
+    if set(names) <= KNOWN or (looks and labels):
+        wrong = f"looks like a header line ({', '.join(first)[:80]}), and --header names the columns as of a file without one"
+        todo = "leave --header out and name columns by --input-column and --target-column, or delete that line (an example: move it down)"
+        _refuse(path, start, wrong, todo)
 
 
 def _counts(cells: Sequence[str]) -> bool:

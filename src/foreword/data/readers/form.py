@@ -8,6 +8,7 @@ from typing import Literal
 
 from foreword.util.errors import ForewordError
 
+OPTIONS = ("delimiter", "quoting", "header", "encoding")
 Quoting = Literal["auto", "standard", "none"]
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "\\t": "\t"}
 
@@ -27,6 +28,12 @@ class Form:
     encoding: str = "utf-8"
     header: tuple[str, ...] = ()
 
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What it says that is not the default, by the names of the flags."""
+        default = Form()
+        return tuple(option for option in OPTIONS if getattr(self, option) != getattr(default, option))
+
     def __post_init__(self) -> None:
         try:
             text_codec = codecs.lookup(self.encoding)
@@ -34,6 +41,8 @@ class Form:
             raise ForewordError(
                 f"There is no encoding '{self.encoding}'; give e.g. --encoding utf-8, latin-1, cp1252 or utf-16."
             ) from error
+        if text_codec.name == "utf-8":
+            object.__setattr__(self, "encoding", "utf-8")
         if not getattr(text_codec, "_is_text_encoding", True):
             raise ForewordError(f"'{self.encoding}' is no encoding of text; give e.g. --encoding latin-1.")
         object.__setattr__(self, "delimiter", DELIMITERS.get(self.delimiter, self.delimiter))

@@ -17,6 +17,15 @@ PAIRS = (
     ("query", "answer"), ("query", "response"), ("article", "highlights"), ("review", "label"), ("content", "label"),
     ("text", "summary"), ("input", "output"), ("input", "label"), ("text", "target"),
 )  # fmt: skip
+KNOWN = frozenset(name for pair in PAIRS for name in pair) | {
+    "id",
+    "idx",
+    "index",
+    "class",
+    "category",
+    "references",
+    "choices",
+}
 _EXAMPLE = 'write a list of objects, e.g. [{"input": "...", "target": "..."}]'
 
 
