@@ -91,6 +91,21 @@ def test_a_prompt_made_in_python_answers_as_on_the_command_line(model: Path, tmp
         assert voters.generate(texts) == answers
 
 
+def test_a_predictor_answers_every_input_and_keeps_the_notes(model: Path) -> None:
+    """With `limit=2` or `too_long="drop"` three inputs got two answers, and that one was cut or its demonstration dropped was not said."""
+    for settings, name in (({"limit": 2}, "limit"), ({"too_long": "drop"}, "too_long='drop'")):
+        with pytest.raises(foreword.ForewordError, match=f"one answer for each input, and {name} would leave some out"):
+            foreword.Predictor(model, **settings)
+    shown = [{"input": "tem 1", "target": "ba " * 600}]
+    with foreword.Predictor(model, method="few", demonstrations=shown, max_new_tokens=2) as predictor:
+        assert predictor.notes == ()
+        assert len(predictor.generate(["tem 2", "tem 3"])) == 2
+        assert [note for note in predictor.notes if "were left out, 2 in all" in note], predictor.notes
+        assert [note for note in predictor.notes if "by --max-new-tokens 2" in note], predictor.notes
+        with pytest.raises(foreword.ForewordError, match=r"row-2. needs .* has 158 for them"):
+            predictor.generate(["tem 2", "ba " * 4000])
+
+
 def test_evaluate_gives_the_scores_of_the_command(model: Path, tmp_path: Path) -> None:
     evaluation = foreword.evaluate(model, test=ROWS, method="zero", choices="red,green", out=tmp_path / "a")
     file = entry.save_rows(tmp_path / "test.jsonl", ROWS)

@@ -76,19 +76,9 @@ def generate(
             run = _with_texts(run, texts, prompt or (), method, Path(folder)) if texts else run
             inputs = single.inputs(run, prompt or (), method, demonstrations or "")
         answered = single.answer(inputs, decoding=decoding, progress=bars)
-    for note in _notes(answered, len(inputs.task.test)):
+    for note in answered.remarks:
         bars.say(f"Note: {note}")
     _print(answered, out, as_json, text)
-
-
-def _notes(answered: Answered, inputs: int) -> list[str]:
-    """What a reader of the answers should know, of so many inputs."""
-    notes = []
-    if answered.left_out:
-        notes.append(f"{answered.left_out} of {inputs} inputs do not fit the window and were left out.")
-    if answered.dropped:
-        notes.append(f"demonstrations that do not fit the window were left out, {answered.dropped} in all.")
-    return [*notes, *answered.notes]
 
 
 def _texts(text: str, run: Run) -> list[str]:
