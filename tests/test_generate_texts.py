@@ -77,7 +77,7 @@ def test_an_answer_of_a_line_is_its_text_with_line_ends_alone_escaped(
 def test_the_example_of_the_help_sends_a_line_end_when_it_is_copied() -> None:
     """It was in double quotes, where a shell leaves a backslash and an n."""
     (line,) = [line for line in entry.foreword("generate", "--help").out.splitlines() if "Text:" in line]
-    shell = ["bash", "-c", f"set -- {line}; printf %s \"$3\""]
+    shell = ["bash", "-c", f'set -- {line}; printf %s "$3"']
     assert subprocess.run(shell, capture_output=True, text=True, check=True).stdout == "Facts: ...\nText:"
 
 
