@@ -206,6 +206,19 @@ def test_choices_are_read_as_the_command_line_reads_them(tmp_path: Path) -> None
         ({"data": ROWS, "choices": "[1, {}]"}, "choices .* is no list of texts"),
         ({"data": ROWS, "seeds": [0, 1], "seed": 2}, "seeds is given twice, once as seed"),
         ({"data": ROWS, "method": "pt", "methods": "icl"}, "methods is given twice, once as methods"),
+        (
+            {"data": ROWS, "max_steps": 20, "tuning": {"max_steps": 5}},
+            "max_steps is given twice, once as tuning's max_steps",
+        ),
+        (
+            {"data": ROWS, "tuning": foreword.Tuning(max_steps=5), "max_steps": 20},
+            "max_steps is given twice, once as max_steps",
+        ),
+        ({"data": ROWS, "place": "auto", "soft_place": "append"}, "place is given twice, once as soft_place"),
+        (
+            {"data": ROWS, "train_batch_size": 2, "tuning": {"batch_size": 4}},
+            "batch_size is given twice, once as tuning's batch_size",
+        ),
     ],
 )
 def test_what_cannot_be_used_is_one_sentence(
