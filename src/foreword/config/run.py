@@ -351,6 +351,8 @@ def _value(field: FieldInfo, text: str) -> Any:
     kinds = kinds_of(field.annotation)
     if type(None) in kinds and text.lower() == "none":
         return None
+    if bool in kinds and text in ("True", "False"):  # as Python writes them
+        return text == "True"
     flag = flag_of(field)
     if flag is not None and flag.reads == "choices" and not text.startswith(('"', "'")):
         try:
