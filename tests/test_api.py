@@ -214,6 +214,11 @@ def test_choices_are_read_as_the_command_line_reads_them(tmp_path: Path) -> None
             {"data": ROWS, "tuning": foreword.Tuning(max_steps=5), "max_steps": 20},
             "max_steps is given twice, once as max_steps",
         ),
+        ({"data": ROWS, "init_text": "ba"}, "init_text is given and tuning.init is 'vocab', which does not read it"),
+        (
+            {"data": ROWS, "init_prompt": "p", "init": "random"},
+            "init_prompt is given and tuning.init is 'random', which does not read it",
+        ),
         ({"data": ROWS, "place": "auto", "soft_place": "append"}, "place is given twice, once as soft_place"),
         (
             {"data": ROWS, "train_batch_size": 2, "tuning": {"batch_size": 4}},

@@ -11,7 +11,7 @@ from typing import Any
 from foreword.config.choices import choices_of
 from foreword.config.run import Run
 from foreword.config.settings import Settings, flag_of
-from foreword.config.tuning import Tuning
+from foreword.config.tuning import Tuning, refuse_unread
 from foreword.util.errors import ForewordError
 from foreword.util.text import comma_list
 
@@ -46,6 +46,7 @@ def run_of(**settings: Any) -> Run:
         else:
             key = OTHERWISE.get(name, name)
             _put(run, key, READERS.get(key, _text)(value), name)
+    refuse_unread(tuning)
     if tuning:
         run.setdefault("tuning", tuning)
     return Run.model_validate(run)
