@@ -93,6 +93,21 @@ def test_a_prompt_made_in_python_answers_as_on_the_command_line(model: Path, tmp
         assert voters.generate(texts) == answers
 
 
+def test_a_predictor_answers_every_input_and_keeps_the_notes(model: Path) -> None:
+    """With `limit=2` or `too_long="drop"` three inputs got two answers, and that one was cut or its demonstration dropped was not said."""
+    for settings, name in (({"limit": 2}, "limit"), ({"too_long": "drop"}, "too_long='drop'")):
+        with pytest.raises(foreword.ForewordError, match=f"one answer for each input, and {name} would leave some out"):
+            foreword.Predictor(model, **settings)
+    shown = [{"input": "tem 1", "target": "ba " * 600}]
+    with foreword.Predictor(model, method="few", demonstrations=shown, max_new_tokens=2) as predictor:
+        assert predictor.notes == ()
+        assert len(predictor.generate(["tem 2", "tem 3"])) == 2
+        assert [note for note in predictor.notes if "were left out, 2 in all" in note], predictor.notes
+        assert [note for note in predictor.notes if "by --max-new-tokens 2" in note], predictor.notes
+        with pytest.raises(foreword.ForewordError, match=r"row-2. needs .* has 158 for them"):
+            predictor.generate(["tem 2", "ba " * 4000])
+
+
 def test_evaluate_gives_the_scores_of_the_command(model: Path, tmp_path: Path) -> None:
     evaluation = foreword.evaluate(model, test=ROWS, method="zero", choices="red,green", out=tmp_path / "a")
     file = entry.save_rows(tmp_path / "test.jsonl", ROWS)
@@ -232,6 +247,24 @@ def test_choices_are_read_as_the_command_line_reads_them(tmp_path: Path) -> None
         ({"data": ROWS, "choices": "[1, {}]"}, "choices .* is no list of texts"),
         ({"data": ROWS, "seeds": [0, 1], "seed": 2}, "seeds is given twice, once as seed"),
         ({"data": ROWS, "method": "pt", "methods": "icl"}, "methods is given twice, once as methods"),
+        (
+            {"data": ROWS, "max_steps": 20, "tuning": {"max_steps": 5}},
+            "max_steps is given twice, once as tuning's max_steps",
+        ),
+        (
+            {"data": ROWS, "tuning": foreword.Tuning(max_steps=5), "max_steps": 20},
+            "max_steps is given twice, once as max_steps",
+        ),
+        ({"data": ROWS, "init_text": "ba"}, "init_text is given and tuning.init is 'vocab', which does not read it"),
+        (
+            {"data": ROWS, "init_prompt": "p", "init": "random"},
+            "init_prompt is given and tuning.init is 'random', which does not read it",
+        ),
+        ({"data": ROWS, "place": "auto", "soft_place": "append"}, "place is given twice, once as soft_place"),
+        (
+            {"data": ROWS, "train_batch_size": 2, "tuning": {"batch_size": 4}},
+            "batch_size is given twice, once as tuning's batch_size",
+        ),
     ],
 )
 def test_what_cannot_be_used_is_one_sentence(

@@ -178,11 +178,16 @@ NAMES: dict[str, tuple[tuple[object, ...], tuple[str, ...]]] = {
     "init text": (("-d", "DATA", "--init", "text"), ("init_text is empty", "words")),
     "a text that no init reads": (
         ("-d", "DATA", "--init-text", "ba lo"),
-        ("--init-text", "--init vocab", "give --init text"),
+        ("tuning.init_text is given", "tuning.init is 'vocab'", "(--init text)"),
     ),
     "a prompt that no init reads": (
         ("-d", "DATA", "--init-prompt", "p", "--init", "random"),
-        ("--init-prompt", "--init random", "give --init warm_start"),
+        ("tuning.init_prompt is given", "tuning.init is 'random'", "(--init warm_start)"),
+    ),
+    "a text of an override": (("-d", "DATA", "tuning.init_text=ba"), ("tuning.init_text is given", "(--init text)")),
+    "a text of another override": (
+        ("-d", "DATA", "tuning.init_text=ba", "tuning.init=random"),
+        ("tuning.init_text is given", "'random'", "(--init text)"),
     ),
     "init labels": (("-d", "DATA", "--init", "labels"), ("labels", "--choices")),
     "init carried": (("-d", "DATA", "--init", "carried"), ("init_prompt is empty", "folder")),

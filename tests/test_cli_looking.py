@@ -13,6 +13,8 @@ import pytest
 
 import entry
 from entry import fits, foreword
+from foreword.config.run import load
+from foreword.study.resolve import task_of
 
 # -- looking --------------------------------------------------------------------------------------------------------------
 
@@ -27,6 +29,19 @@ def test_show_says_what_is_sent(model: Path, data: Path) -> None:
     assert "▢▢▢" in result.out and f"{document['tokens']:>6} tokens in all, of a window of 160; 7 kept" in result.out
     assert fits(result.out)
     entry.refused(*argv, "--example", "nobody", says=("test example 'nobody'", "Known: row-"))
+
+
+def test_show_sends_what_a_comparison_with_a_dev_file_or_a_limit_of_training_sends(model: Path, tmp_path: Path) -> None:
+    """It had neither --dev nor --train-limit, so that the pool was another; nor did it say what a comparison remarks of the data."""
+    rows = entry.rows(40)
+    data, dev = entry.save_rows(tmp_path / "in.jsonl", rows), entry.save_rows(tmp_path / "dev.jsonl", rows[:3])
+    argv = ("show", "-m", model, "-d", data, "--dev", dev, "--train-limit", 1, "--method", "icl", "--max-new-tokens", 7)
+    document = foreword(*argv, "--json").json
+    run = load(None, flags={"model": str(model), "data": str(data), "dev": str(dev), "train_limit": 1})
+    (only,) = task_of(run).train
+    assert [piece["source"] for piece in document["pieces"] if piece["kind"] == "demonstration"] == [only.id]
+    assert document["notes"] == list(task_of(run).remarks) != []
+    assert f"Note: {document['notes'][0]}" in foreword(*argv).out
 
 
 def test_show_tells_what_the_engine_does_for_a_model(model: Path, data: Path, tmp_path: Path) -> None:

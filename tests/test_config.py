@@ -165,6 +165,16 @@ def test_every_setting_is_explained() -> None:
             ["tuning.init=carried"],
             "tuning.init is 'warm_start' and tuning.init_prompt is empty; give the folder of a prompt to start from.",
         ),
+        (
+            ["tuning.gradient_checkpointing=yes"],
+            "tuning.gradient_checkpointing is 'yes' (text), but must be true or false.",
+        ),
+        (["empty_answers=1"], "empty_answers is 1, but must be true or false or none."),
+        (
+            ["tuning.init_text=Say it:"],
+            "tuning.init_text is given and tuning.init is 'vocab', which does not read it; set tuning.init to 'text' (--init text), or "
+            "leave init_text empty.",
+        ),
         (["tuning=5"], "'tuning' is a table of settings; set one of them, e.g. tuning.learning_rate=0.3."),
         (["shots"], "The override 'shots' is not key=value; write e.g. tuning.learning_rate=0.3."),
         (["=3"], "The override '=3' is not key=value; write e.g. tuning.learning_rate=0.3."),
@@ -172,6 +182,23 @@ def test_every_setting_is_explained() -> None:
 )
 def test_the_sentence_of_each_refusal(overrides: list[str], sentence: str) -> None:
     assert refusal(None, ["model=tiny", *overrides]) == sentence
+
+
+def test_a_text_to_start_from_is_read_or_refused_and_what_comes_later_may_start_otherwise(tmp_path: Path) -> None:
+    """Without `init`, it was dropped for the default. A later layer that says another init means it."""
+    for start in ("", 'init = "random"\n'):
+        sentence = refusal(written(tmp_path, f'model = "tiny"\n[tuning]\n{start}init_text = "Say it:"\n'))
+        assert sentence.startswith("tuning.init_text is given and tuning.init is "), sentence
+    both = written(tmp_path, 'model = "tiny"\n[tuning]\ninit = "text"\ninit_text = "Say it:"\n')
+    assert load(both, ["tuning.init=random"]).tuning.init == "random"
+    bare = written(tmp_path, 'model = "tiny"\n[tuning]\ninit_text = "Say it:"\n')
+    assert load(bare, flags={"tuning": {"init": "text"}}).tuning.init == "text"
+
+
+@pytest.mark.parametrize(("text", "value"), [("true", True), ("True", True), ("false", False), ("False", False)])
+def test_a_truth_value_is_written_as_in_toml_or_in_python(text: str, value: bool) -> None:
+    run = load(None, ["model=tiny", f"tuning.gradient_checkpointing={text}", f"empty_answers={text}"])
+    assert (run.tuning.gradient_checkpointing, run.empty_answers) == (value, value)
 
 
 def test_a_run_without_a_model_says_how_to_name_one() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 from pathlib import Path
 
 import jsonschema
@@ -58,6 +59,26 @@ def test_a_text_and_lines_are_answered_as_a_file_is(
         assert lines.out == "".join(f"{answer}\n" for answer in expected)
     ran = generated(monkeypatch, "bana 1 lo\nx", "-", "-m", model, "-p", prompt, "--json")
     assert [line["output"] for line in ran.lines] == expected
+
+
+def test_an_answer_of_a_line_is_its_text_with_line_ends_alone_escaped(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every backslash was doubled, so that an answer in JSON was none any more; a carriage return went through as it is."""
+    for choices in (['{"a": "\\"b\\\\"}', '{"a": "\\"c\\\\"}'], ["ba\nlo\r\nri", "na\nku\r\nlo"]):
+        flags = ("-", "-m", model, "--choices", json.dumps(choices))
+        answers = [line["output"] for line in generated(monkeypatch, "bana\nx\n", *flags, "--json").lines]
+        assert set(answers) <= set(choices)
+        expected = [answer.replace("\n", "\\n").replace("\r", "\\r") for answer in answers]
+        assert generated(monkeypatch, "bana\nx\n", *flags).out == "".join(f"{line}\n" for line in expected)
+        assert "{" not in choices[0] or expected == answers
+
+
+def test_the_example_of_the_help_sends_a_line_end_when_it_is_copied() -> None:
+    """It was in double quotes, where a shell leaves a backslash and an n."""
+    (line,) = [line for line in entry.foreword("generate", "--help").out.splitlines() if "Text:" in line]
+    shell = ["bash", "-c", f'set -- {line}; printf %s "$3"']
+    assert subprocess.run(shell, capture_output=True, text=True, check=True).stdout == "Facts: ...\nText:"
 
 
 def test_a_sampled_text_is_what_the_server_draws_and_inputs_of_a_file_differ(

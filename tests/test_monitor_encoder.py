@@ -43,7 +43,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def watched(place: Path, *more: object) -> entry.CommandResult:
-    options = ("--model", serving.MODEL, "--prompt", "dart", "--window", SIZE, "--baseline", 0, "--json")
+    options = ("--prompt", "dart", "--window", SIZE, "--baseline", 0, "--json")
     return entry.foreword("monitor", place / "requests.jsonl", *options, *more)
 
 
@@ -57,8 +57,12 @@ def sentence_encoder() -> str:
 @pytest.mark.slow
 @pytest.mark.parametrize("encoder", ["backbone:mean", "backbone:last", "sentences"])
 def test_vectors_of_texts_tell_another_domain_and_only_that(place: Path, encoder: str) -> None:
-    encoder = sentence_encoder() if encoder == "sentences" else encoder
-    ran = watched(place, "--against", place / "train.jsonl", "--encoder", encoder)
+    chosen = (
+        ("--encoder", sentence_encoder())
+        if encoder == "sentences"
+        else ("--encoder", encoder, "--model", serving.MODEL)
+    )
+    ran = watched(place, "--against", place / "train.jsonl", *chosen)
     assert ran.code == 3, ran.err
     windows = ran.json["windows"]
     alarmed = [{test["feature"] for test in window["tests"] if test["alarm"]} for window in windows]
@@ -71,3 +75,17 @@ def test_what_an_encoder_cannot_read_is_refused(place: Path) -> None:
     says = ("--encoder", "keeps no texts", "--against DATA")
     where = ("--against", place / "prompt", "--encoder", "backbone:mean", "--model", serving.MODEL)
     entry.refused("monitor", place / "requests.jsonl", *where, says=says)
+
+
+def test_the_flags_beside_a_sentence_encoder_are_used_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """--trust-remote-code was not passed on, so that the refusal told to add what was there; --model, --dtype and --device were dropped."""
+    calls: list[dict[str, object]] = []
+    monkeypatch.setattr("foreword.prompts.retrieve.sentence_encoder", lambda name, **more: calls.append(more))
+    command = ("requests.jsonl", "--against", "nowhere.jsonl", "--encoder", "some/encoder")
+    entry.refused("monitor", *command, "--trust-remote-code", "--device", "cpu", says=("nowhere.jsonl",))
+    entry.refused("monitor", *command, "--device", "auto", says=("nowhere.jsonl",))
+    assert calls == [{"device": "cpu", "trust_remote_code": True}, {"device": None, "trust_remote_code": False}]
+    for flag, value in (("--model", "m"), ("--dtype", "float32"), ("--revision", "main")):
+        entry.refused(
+            "monitor", *command, flag, value, says=("some/encoder", f"{flag} is given", "leave one of them out")
+        )

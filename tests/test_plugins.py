@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
 import os
@@ -78,7 +79,7 @@ POINTS = {
 
 
 def distribution(folder: Path, points: dict[str, tuple[str, str]], name: str = "acme", **files: str) -> Path:
-    """A package as pip leaves it: modules, and a dist-info with entry points."""
+    """A package as pip leaves it: modules, and a dist-info with entry points and a list of the modules and of the folders beside."""
     info = folder / f"{name}-1.2.dist-info"
     info.mkdir(parents=True, exist_ok=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n")
@@ -86,6 +87,10 @@ def distribution(folder: Path, points: dict[str, tuple[str, str]], name: str = "
     (info / "entry_points.txt").write_text("\n".join(groups))
     for module, text in files.items():
         (folder / f"{module}.py").write_text(text)
+    listed = [folder / f"{module}.py" for module in files] + [
+        path for path in folder.glob("*/*") if path.parent != info
+    ]
+    (info / "RECORD").write_text("".join(f"{path.relative_to(folder).as_posix()},,\n" for path in listed))
     return folder
 
 
@@ -254,6 +259,63 @@ def test_a_package_is_known_by_all_its_files(installed: Path) -> None:
     (folder / "words.txt").write_text("b")
     forget()
     assert METRICS.identity("acme-pack") != first
+
+
+def identity_now(name: str) -> str:
+    forget()
+    return METRICS.identity(name)
+
+
+SCORE = "import acme_rest\n\n\ndef score(output, references):\n    return 1\n"
+
+
+def test_a_package_of_several_modules_is_known_by_all_of_them(installed: Path) -> None:
+    """It was known by the file of its entry point alone, so that a finished record stood for an edited helper."""
+    distribution(installed, {"metric": ("acme-score", "acme_score:score")}, acme_score=SCORE)
+    alone = identity_now("acme-score")
+    (installed / "strangers.py").write_text("")
+    assert identity_now("acme-score") == alone == f"acme==1.2|sha256:{digest_of('.', SCORE)}", "as in earlier versions"
+    distribution(installed, {"metric": ("acme-score", "acme_score:score")}, acme_score=SCORE, acme_rest="A = 1\n")
+    both = identity_now("acme-score")
+    (installed / "acme_rest.py").write_text("A = 2\n")
+    assert len({alone, both, identity_now("acme-score")}) == 3
+    (installed / "acme-1.2.dist-info" / "RECORD").unlink()
+    with pytest.raises(
+        ForewordError, match=r"brings the metric 'acme-score' and no list of its files \(RECORD\).* with pip"
+    ):
+        identity_now("acme-score")
+
+
+def digest_of(name: str, text: str) -> str:
+    contents = hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(f"{name}\n{contents}\n".encode()).hexdigest()[:24]
+
+
+def test_a_package_used_from_its_source_is_known_by_what_stands_beside(
+    installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `pip install -e` leaves a stub: its folder on the path, and on the list nothing but the file that says so."""
+    source = tmp_path / "source"
+    source.mkdir()
+    monkeypatch.syspath_prepend(str(source))
+    distribution(installed, {"metric": ("acme-score", "acme_score:score")})
+    (source / "acme_score.py").write_text(SCORE)
+    identities = [identity_now("acme-score")]
+    assert identities == [f"acme==1.2|sha256:{digest_of('.', SCORE)}"], "as in earlier versions"
+    (source / "test_acme_score.py").write_text("B = 1\n")
+    (source / "tests").mkdir()
+    (source / "tests" / "__init__.py").write_text("B = 1\n")
+    assert identity_now("acme-score") == identities[0], "a test changes no number"
+    (source / "acme_pack").mkdir()
+    for name, text in (
+        ("acme_rest.py", "A = 1"),
+        ("acme_rest.py", "A = 2"),
+        ("acme_pack/__init__.py", ""),
+        ("acme_pack/a.txt", "a"),
+    ):
+        (source / name).write_text(text)
+        identities.append(identity_now("acme-score"))
+    assert len(set(identities)) == 5
 
 
 # -- stubs ---------------------------------------------------------------------------------------------------------------

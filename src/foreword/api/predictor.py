@@ -17,6 +17,7 @@ from foreword.prompts.soft_prompt import SoftPrompt
 from foreword.study import single
 from foreword.study.plan import backbone_of
 from foreword.study.resolve import checked
+from foreword.util.errors import ForewordError
 from foreword.util.progress import Progress, silent
 
 
@@ -25,7 +26,8 @@ class Predictor:
 
     model: a name, a Backbone, or a loaded transformers model with its tokenizer. prompt: a folder or a SoftPrompt; several
     vote. method: a label, where it is not the prompt's own. demonstrations: worked examples for few, icl and ipt. settings:
-    as of `foreword.compare`. Raises ForewordError. `close()`, or the end of a `with`, gives a loaded model back as it came.
+    as of `foreword.compare`. notes: what a reader of the last answers should know, such as that one was cut. Raises ForewordError, also
+    for a setting that would leave inputs out. `close()`, or the end of a `with`, gives a loaded model back as it came.
     """
 
     def __init__(
@@ -44,6 +46,12 @@ class Predictor:
             self._folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="foreword-")))
             name, backbone = opened.enter_context(in_use(model, tokenizer, settings))
             run = checked(run_of(model=name, **settings))
+            for setting, loses in (("limit", run.limit is not None), ("too_long='drop'", run.too_long == "drop")):
+                if loses:
+                    raise ForewordError(
+                        f"A Predictor gives one answer for each input, and {setting} would leave some out; leave it out, and give "
+                        "`generate` the inputs that are to be answered."
+                    )
             several: Sequence[Any] = prompt if isinstance(prompt, list | tuple) else [] if prompt is None else [prompt]
             self._prompts = [folder_of(member, self._folder) for member in several]
             self._demonstrations = (
@@ -55,6 +63,7 @@ class Predictor:
                 opened.callback(backbone.close)
             self._run, self._column, self._method = run, as_prompted.input_column, method
             self._backbone, self._progress = backbone, progress
+            self.notes: tuple[str, ...] = ()
             self._opened = opened.pop_all()
 
     def generate(self, inputs: Data) -> list[str]:
@@ -64,7 +73,9 @@ class Predictor:
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
             run = self._run.model_copy(update={"data": path_of(rows, Path(folder), "inputs")})
             questions = single.inputs(run, self._prompts, self._method, self._demonstrations)
-            return list(single.answer(questions, progress=self._progress, backbone=self._backbone).outputs)
+            answered = single.answer(questions, progress=self._progress, backbone=self._backbone)
+        self.notes = answered.remarks
+        return list(answered.outputs)
 
     def close(self) -> None:
         """Take what the engine needs out of the model, unless a Backbone was given, and remove what was kept for this object."""

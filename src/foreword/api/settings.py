@@ -11,7 +11,7 @@ from typing import Any
 from foreword.config.choices import choices_of
 from foreword.config.run import Run
 from foreword.config.settings import Settings, flag_of
-from foreword.config.tuning import Tuning
+from foreword.config.tuning import Tuning, refuse_unread
 from foreword.util.errors import ForewordError
 from foreword.util.text import comma_list
 
@@ -38,17 +38,25 @@ def run_of(**settings: Any) -> Run:
         if value is None:
             continue
         if name in TUNING_OTHERWISE or (name in Tuning.model_fields and name not in Run.model_fields):
-            tuning[TUNING_OTHERWISE.get(name, name)] = value
+            _put(tuning, TUNING_OTHERWISE.get(name, name), value, name)
         elif name == "tuning" and isinstance(value, Mapping | Tuning):
-            tuning |= value if isinstance(value, Mapping) else value.model_dump(exclude_unset=True)
+            table = value if isinstance(value, Mapping) else value.model_dump(exclude_unset=True)
+            for key, inner in table.items():
+                _put(tuning, key, inner, f"tuning's {key}")
         else:
             key = OTHERWISE.get(name, name)
-            if key in run:
-                raise ForewordError(f"{key} is given twice, once as {name}; keep the one you mean.")
-            run[key] = READERS.get(key, _text)(value)
+            _put(run, key, READERS.get(key, _text)(value), name)
+    refuse_unread(tuning)
     if tuning:
         run.setdefault("tuning", tuning)
     return Run.model_validate(run)
+
+
+def _put(settings: dict[str, Any], key: str, value: Any, name: str) -> None:
+    """One setting more, which the call knows by this name. Raises ForewordError where it is there already."""
+    if key in settings:
+        raise ForewordError(f"{key} is given twice, once as {name}; keep the one you mean.")
+    settings[key] = value
 
 
 def refuse_several(settings: Mapping[str, Any]) -> None:

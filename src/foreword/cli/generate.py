@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @o.takes(o.SOURCE, o.DEMONSTRATIONS, o.MACHINE, o.ANSWERING, o.WORDING, ("allow_other_base",), DECODING)
 def generate(
     text: Annotated[
-        str | None, typer.Argument(metavar="[TEXT]", help="One input; - for the lines of the standard input.")
+        str | None, typer.Argument(metavar="[TEXT]", help="One input, as it is; - for the lines of the standard input.")
     ] = None,
     prompt: o.PromptFolders = None,
     method: o.MethodName = None,
@@ -46,9 +46,11 @@ def generate(
     """Answer a text, the lines of the standard input (-), or every input of a file (its answers need not be there): by the likeliest
     tokens, or sampled by a seed; the same answer alone and in any batch.
 
+    Of lines (-), each answer is one line: a line end in it is written \\n or \\r, all else as it is; --json tells the exact text.
+
     Examples:
 
-      foreword generate "Facts: ...\\nText:" -p prompts/mine --temperature 0.8
+      foreword generate $'Facts: ...\\nText:' -p prompts/mine --temperature 0.8
 
       cut -f2 notes.tsv | foreword generate - -p prompts/mine
 
@@ -76,19 +78,9 @@ def generate(
             run = _with_texts(run, texts, prompt or (), method, Path(folder)) if texts else run
             inputs = single.inputs(run, prompt or (), method, demonstrations or "")
         answered = single.answer(inputs, decoding=decoding, progress=bars)
-    for note in _notes(answered, len(inputs.task.test)):
+    for note in answered.remarks:
         bars.say(f"Note: {note}")
     _print(answered, out, as_json, text)
-
-
-def _notes(answered: Answered, inputs: int) -> list[str]:
-    """What a reader of the answers should know, of so many inputs."""
-    notes = []
-    if answered.left_out:
-        notes.append(f"{answered.left_out} of {inputs} inputs do not fit the window and were left out.")
-    if answered.dropped:
-        notes.append(f"demonstrations that do not fit the window were left out, {answered.dropped} in all.")
-    return [*notes, *answered.notes]
 
 
 def _texts(text: str, run: Run) -> list[str]:
@@ -135,7 +127,7 @@ def _print(answered: Answered, out: str | None, as_json: bool, text: str | None)
         say(f"{counted(len(plain), 'answer')} in {out}")
     elif text is not None:
         for line in plain:  # of lines one each, so that the next program gets as many
-            answer = line["output"] if text != "-" else line["output"].replace("\\", "\\\\").replace("\n", "\\n")
+            answer = line["output"] if text != "-" else line["output"].replace("\n", "\\n").replace("\r", "\\r")
             sys.stdout.write(shown(answer) + "\n")
     else:
         rows = [[example.id, example.text, output] for example, output in pairs]

@@ -110,7 +110,8 @@ def monitor(
 
 
 def _encoder(flags: dict[str, Any], name: str | None) -> Encoder | None:
-    """What makes vectors of texts, where a model is given for it. Raises ForewordError for an encoder of states without a model."""
+    """What makes vectors of texts, where a model is given for it. Raises ForewordError for an encoder of states without a model, and for a
+    sentence encoder beside one."""
     from functools import partial
 
     from foreword.monitor import Encoder, Sketch
@@ -119,7 +120,15 @@ def _encoder(flags: dict[str, Any], name: str | None) -> Encoder | None:
 
     own = name is None or name.partition(":")[0] == "backbone"
     if name is not None and not own:
-        return Encoder(sentence_encoder(name), f"encoder/{name}", texts=True)
+        unread = next((flag for flag in ("model", "dtype", "revision") if flags.get(flag) is not None), None)
+        if unread is not None:
+            raise ForewordError(
+                f"--encoder {name} is a sentence encoder, and --{unread} is given, which is about a model; leave one of them out, or take "
+                "--encoder backbone:mean."
+            )
+        device = None if flags.get("device") == "auto" else flags.get("device")
+        encode = sentence_encoder(name, device=device, trust_remote_code=bool(flags.get("trust_remote_code")))
+        return Encoder(encode, f"encoder/{name}", texts=True)
     if not flags.get("model"):
         if name is not None:
             raise ForewordError(f"--encoder {name} takes the states of a model; give --model NAME too.")

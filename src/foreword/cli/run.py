@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from foreword.cli.options import settings, settings_options
+from foreword.cli.options import settings
 
 if TYPE_CHECKING:
     from foreword.config.run import Run
@@ -14,27 +14,16 @@ if TYPE_CHECKING:
 
 def run_of(flags: dict[str, Any], *, config: str | None = None, overrides: Sequence[str] = (), **defaults: Any) -> Run:
     """The Run: defaults of the verb, then the TOML file, then `key=value` overrides, then flags; the later wins. Raises ForewordError for a
-    flag that the others make say nothing."""
+    text or a prompt to start from that the init strategy does not read."""
     from foreword.config.run import load
+    from foreword.config.tuning import refuse_unread
 
     flag_settings = settings(flags)
     run = load(Path(config) if config else None, list(overrides), flags=flag_settings, defaults=defaults)
-    _refuse_unread(run.tuning.init, [name for name in ("init_text", "init_prompt") if flags.get(name)])
+    pairs = (override.partition("=") for override in overrides)
+    values = {key.strip().removeprefix("tuning."): text for key, _, text in pairs} | flag_settings.get("tuning", {})
+    refuse_unread(values | {"init": run.tuning.init})
     return run
-
-
-def _refuse_unread(strategy: str, flags: Sequence[str]) -> None:
-    """Raises ForewordError for a text or a prompt to start from that the init strategy does not read. flags: those of them that are set."""
-    from foreword.config.tuning import READS
-    from foreword.util.errors import ForewordError
-
-    for init, name in READS.items():
-        if name in flags and READS.get(strategy, name) != name:
-            flag = settings_options()[name].name
-            raise ForewordError(
-                f"{flag} is given and the soft prompt starts by --init {strategy}, which does not read it; give --init {init}, or "
-                f"leave {flag} out."
-            )
 
 
 def run_with(prompts: Sequence[str], flags: dict[str, Any], *, config: str | None = None, **defaults: Any) -> Run:

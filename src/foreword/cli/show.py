@@ -26,7 +26,7 @@ STYLES = {
 
 @o.takes(
     o.SOURCE,
-    ("test", "prompt_length", "soft_place"),
+    ("dev", "test", "train_limit", "prompt_length", "soft_place"),
     o.DEMONSTRATIONS,
     o.MACHINE,
     o.WORDING,
@@ -163,3 +163,5 @@ def _print(shown: RenderedExample) -> None:
     if shown.dropped:
         say(f"{shown.dropped:>6,} demonstrations dropped: they did not fit")
     say(f"accepted: {' | '.join(shown.targets)}")
+    for note in shown.notes:
+        say(f"Note: {note}", style="dim")

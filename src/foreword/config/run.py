@@ -27,7 +27,7 @@ from foreword.config.settings import (
     quoted,
     unknown_key,
 )
-from foreword.config.tuning import Tuning
+from foreword.config.tuning import Tuning, refuse_unread
 from foreword.util.errors import ForewordError
 from foreword.util.text import comma_list
 
@@ -282,7 +282,9 @@ def load(
     where the file is absent or broken, and for an unknown key or a value that is not accepted.
     """
     today: Any = Run._keys_of_today  # a class method once more, as pydantic leaves it
-    values = _over({} if defaults is None else defaults, {} if path is None else today(load_toml(path)))
+    file = {} if path is None else today(load_toml(path))
+    refuse_unread(file.get("tuning"))
+    values = _over(defaults or {}, file)
     for override in overrides:
         key, equals, text = override.partition("=")
         key = FORMER_KEYS.get(key.strip(), key.strip())
@@ -351,6 +353,8 @@ def _value(field: FieldInfo, text: str) -> Any:
     kinds = kinds_of(field.annotation)
     if type(None) in kinds and text.lower() == "none":
         return None
+    if bool in kinds and text in ("True", "False"):  # as Python writes them
+        return text == "True"
     flag = flag_of(field)
     if flag is not None and flag.reads == "choices" and not text.startswith(('"', "'")):
         try:

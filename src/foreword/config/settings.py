@@ -197,5 +197,5 @@ def _accepted(annotation: Any, metadata: Sequence[Any]) -> str:
         return (
             "text that is not empty" if any(isinstance(bound, annotated_types.MinLen) for bound in metadata) else "text"
         )
-    names = {int: "a whole number", float: "a number", type(None): "none"}
+    names = {bool: "true or false", int: "a whole number", float: "a number", type(None): "none"}
     return names.get(annotation, "a table of settings") + above

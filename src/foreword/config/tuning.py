@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -21,6 +22,17 @@ READS = {"random": "", "vocab": "", "labels": "", "text": "init_text", "warm_sta
 def today(word: Any) -> Any:
     """A setting's word of today; anything else as it is."""
     return _TODAY.get(word, word) if isinstance(word, str) else word
+
+
+def refuse_unread(tuning: Any) -> None:
+    """Raises ForewordError where a table of settings gives an init strategy and a text or a prompt to start from that it does not read."""
+    strategy = today(tuning.get("init")) if isinstance(tuning, Mapping) else None
+    for init, key in READS.items() if isinstance(strategy, str) else ():
+        if key and str(tuning.get(key, "")).strip() and READS.get(strategy, key) != key:
+            raise ForewordError(
+                f"tuning.{key} is given and tuning.init is '{strategy}', which does not read it; set tuning.init to '{init}' "
+                f"(--init {init}), or leave {key} empty."
+            )
 
 
 class Tuning(Settings):
@@ -81,6 +93,8 @@ class Tuning(Settings):
                 raise ForewordError(
                     f"tuning.init is '{init}' and tuning.{key} is empty; give the {what} to start from."
                 )
+        if "init" not in self.model_fields_set:
+            refuse_unread(self.model_dump())
         return self
 
     def stored(self) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class Piece:
 @dataclass(frozen=True)
 class RenderedExample:
     """One example as it is sent. ids: its tokens, the tokenizer's own start and end included, the soft prompt's positions not.
-    specials: texts in it that are control tokens, as they stand in the pieces of a chat."""
+    specials: texts in it that are control tokens, as they stand in the pieces of a chat. notes: what the task's data show."""
 
     example: str
     method: str
@@ -55,6 +55,7 @@ class RenderedExample:
     targets: tuple[str, ...]
     ids: tuple[int, ...]
     specials: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -141,6 +142,7 @@ def show_input(
         targets=chosen.targets,
         ids=start + fitted.ahead + fitted.prefix + fitted.own + end,
         specials=() if layout.chat is None else layout.chat.controls,
+        notes=task.remarks,
     )
 
 

@@ -313,6 +313,16 @@ class Answered:
     notes: tuple[str, ...] = ()
     probabilities: tuple[dict[str, float], ...] = ()
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What was left out, then the notes."""
+        inputs, lost = len(self.examples) + self.left_out, []
+        if self.left_out:
+            lost.append(f"{self.left_out} of {inputs} inputs do not fit the window and were left out.")
+        if self.dropped:
+            lost.append(f"demonstrations that do not fit the window were left out, {self.dropped} in all.")
+        return (*lost, *self.notes)
+
 
 def answer(
     questions: Inputs, *, decoding: Decoding = GREEDY, progress: Progress = silent, backbone: Backbone | None = None

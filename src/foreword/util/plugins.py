@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.util
+import os
 import pkgutil
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -24,6 +25,7 @@ KINDS = {
     "init": "foreword.inits",
     "trainable": "foreword.trainables",
 }
+INFO = ".dist-info"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")  # `:`, `+`, `,` and `/` have meanings where names are written
 
 Item = TypeVar("Item")
@@ -90,11 +92,47 @@ class Plugin:
     def identity(self) -> str:
         """The package, its version and a digest of all its files but bytecode: what may change a number is in it."""
         dist = self.point.dist
-        return f"{dist.name if dist else ''}=={dist.version if dist else ''}|sha256:{_digest(self.point.module)}"
+        return f"{dist.name if dist else ''}=={dist.version if dist else ''}|sha256:{self._digest()}"
+
+    def _digest(self) -> str:
+        """A digest of paths and contents: of the folder, or the one file, that the module belongs to, and of what else the package has."""
+        origin, root = _place(self.point.module)
+        own = [root] if root.is_file() else sorted(path for path in root.rglob("*") if path.is_file())
+        archive = root.is_file() and root != origin
+        digest = hashlib.sha256()
+        for path in [*own, *([] if archive else self._beside(origin, root))]:
+            if path.suffix not in (".pyc", ".pyo"):
+                contents = hashlib.sha256(path.read_bytes()).hexdigest()
+                digest.update(f"{Path(os.path.relpath(path, root)).as_posix()}\n{contents}\n".encode())
+        return digest.hexdigest()[:24]
+
+    def _beside(self, origin: Path, root: Path) -> list[Path]:
+        """The package's files outside the folder, or the one file, of the module: those on the list of an installed package, else (it is
+        used from its source folder) the modules and packages that stand beside, without tests. Raises ForewordError where neither tells."""
+        dist = self.point.dist
+        if dist is not None and dist.read_text("RECORD") is not None:
+            base = Path(str(dist.locate_file(""))).resolve()
+            listed = [part for part in dist.files or [] if ".." not in part.parts and not part.parts[0].endswith(INFO)]
+            paths = {base.joinpath(*part.parts) for part in listed}
+            if origin in paths:
+                return sorted(path for path in paths if path != root and root not in path.parents and path.is_file())
+        if any(root.parent.glob(f"*{INFO}")):
+            raise ForewordError(
+                f"{self.package} brings the {self.kind} '{self.point.name}' and no list of its files (RECORD), by all of which it is to be "
+                "known; install it with pip."
+            )
+        modules = [
+            path for path in root.parent.glob("*.py") if not path.name.startswith(("test_", "conftest.", "setup."))
+        ]
+        packages = [
+            path.parent for path in root.parent.glob("*/__init__.py") if path.parent.name not in ("test", "tests")
+        ]
+        inner = [path for package in packages if package != root for path in package.rglob("*") if path.is_file()]
+        return sorted(path for path in (*modules, *inner) if path != root)
 
 
-def _digest(module: str) -> str:
-    """A digest of the package, or the one file, that a module belongs to: paths and contents, bytecode left out."""
+def _place(module: str) -> tuple[Path, Path]:
+    """A module's file, and the folder of the package that it belongs to, or the file itself; of what lies in a zip archive, the archive."""
     parts = module.split(".")
     spec = importlib.util.find_spec(parts[0])
     for end in range(2, len(parts) + 1):  # a namespace package is shared by strangers: what lies below it counts
@@ -103,18 +141,11 @@ def _digest(module: str) -> str:
         spec = importlib.util.find_spec(".".join(parts[:end]))
     if spec is None or spec.origin is None:
         raise ForewordError(f"The module '{module}' of a plug-in has no file to be known by; install it as files.")
-    origin = Path(spec.origin)
+    origin = Path(spec.origin).parent.resolve() / Path(spec.origin).name
     root = origin.parent if spec.submodule_search_locations is not None else origin
     while not root.exists():  # in a zip archive: the archive
         root = root.parent
-    paths = sorted(path for path in root.rglob("*") if path.is_file()) if root.is_dir() else [root]
-    digest = hashlib.sha256()
-    for path in paths:
-        if path.suffix in (".pyc", ".pyo"):
-            continue
-        contents = hashlib.sha256(path.read_bytes()).hexdigest()
-        digest.update(f"{path.relative_to(root).as_posix()}\n{contents}\n".encode())
-    return digest.hexdigest()[:24]
+    return origin, root
 
 
 @functools.cache
