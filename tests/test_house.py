@@ -83,8 +83,8 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "page",
     ),
     "prompts": (
-        "context inspect retrieve soft_prompt",
-        "chat inits methods store",
+        "context retrieve soft_prompt",
+        "chat inits inspect methods store",
         "layout",
     ),
     "registry": (
