@@ -71,7 +71,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "predict",
     ),
     "models": (
-        "cache reference vetted",
+        "cache one_load reference vetted",
         "fetch list shipped",
     ),
     "monitor": (

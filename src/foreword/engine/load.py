@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -29,13 +28,12 @@ from foreword.engine.unused import unused_settings
 from foreword.engine.whole import refuse_made_up, refuse_odd_values, refuse_unready
 from foreword.models import MODELS, reference
 from foreword.models.cache import located
+from foreword.models.one_load import one_load
 from foreword.models.vetted import ADAPTER, refuse_adapter, refuse_unsafe
 from foreword.util.errors import ForewordError, unknown
 from foreword.util.progress import Progress, silent
 
 SPREAD = "spread"  # over all devices, as accelerate places the parts
-# The model library keeps the state of a load in its modules: a second one at once loses weights.
-_LOADING = threading.Lock()
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -97,7 +95,7 @@ def load_backbone(
 
 def _read(kind: Any, source: str, *, trust_remote_code: bool, **options: Any) -> Any:
     """What a model class of the library reads from a source; one thread at a time."""
-    with _LOADING:
+    with one_load():
         return kind.from_pretrained(source, trust_remote_code=trust_remote_code, **options)
 
 
