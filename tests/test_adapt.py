@@ -151,20 +151,20 @@ def test_another_recipe_is_refused(models: dict[str, Path], data: Path, tmp_path
 
 
 def test_less_than_was_made_is_refused(models: dict[str, Path], data: Path, tmp_path: Path) -> None:
-    def asked(**goal: int) -> Path:
+    def adapted(**goal: int) -> Path:
         return Adaptation(str(models["t5"]), data=data, **{**SMALL, "steps": None, **goal}).train(tmp_path)
 
-    made = contents(asked(steps=3))
-    tokens = json.loads(made["recipe.json"])["tokens"]
+    first = contents(adapted(steps=3))
+    tokens = json.loads(first["recipe.json"])["tokens"]
     with pytest.raises(ForewordError, match=r"adaptation of 3 steps and 2 are asked for; give --steps 3 or more, or"):
-        asked(steps=2)
+        adapted(steps=2)
     with pytest.raises(
         ForewordError, match=rf"{tokens:,} tokens and 100 are asked for; give --tokens {tokens} or more"
     ):
-        asked(tokens=100)
+        adapted(tokens=100)
     for goal in (tokens, tokens - 1):  # the last batch passes a goal in tokens
-        assert contents(asked(tokens=goal)) == made
-    assert contents(asked(steps=3)) == made
+        assert contents(adapted(tokens=goal)) == first
+    assert contents(adapted(steps=3)) == first
 
 
 @pytest.mark.parametrize(

@@ -33,10 +33,10 @@ class OneDevice(TorchDispatchMode):
             return torch.zeros((), dtype=args[0].dtype).item()
         if name == "aten::_to_copy" and args[0].is_meta and kwargs.get("device") == torch.device("cpu"):
             return torch.zeros(args[0].shape, dtype=kwargs.get("dtype") or args[0].dtype)
-        given = operation(*args, **kwargs)
-        wide = [leaf for leaf in tree_leaves(given) if isinstance(leaf, Tensor) and leaf.is_meta]
+        result = operation(*args, **kwargs)
+        wide = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor) and leaf.is_meta]
         assert all(leaf.dtype != torch.float64 for leaf in wide), f"{operation} gives float64"
-        return given
+        return result
 
 
 def elsewhere(family: str) -> tuple[Backbone, list[Row], Tensor]:

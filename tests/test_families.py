@@ -344,15 +344,15 @@ def test_the_domains_of_a_pair_of_tasks_differ_in_words(home: str, away: str) ->
 
 
 def test_what_the_tasks_say_of_themselves_is_counted() -> None:
-    said = {entry.NAME: entry.__doc__ or "" for entry in mini_tasks.TASKS}
-    made = {name: task(FAMILIES[name]) for name in ("mini-logic2text", "mini-mtop", "mini-totto")}
-    kinds = {example.text.split()[0] for example in made["mini-logic2text"].train}
-    assert len(kinds) == 4 and "of four of its seven kinds" in said["mini-logic2text"]
-    intents = {example.targets[0].split()[0] for example in made["mini-mtop"].train}
-    assert len(intents) == 10 and "Ten intents, two verbs with each of five things" in said["mini-mtop"]
-    known = {example.cluster for example in made["mini-totto"].train}
-    near = sum(example.cluster in known for example in made["mini-totto"].test)
-    assert 90 <= near <= 110 and "about half of the test examples have one" in said["mini-totto"]
+    about = {entry.NAME: entry.__doc__ or "" for entry in mini_tasks.TASKS}
+    tasks = {name: task(FAMILIES[name]) for name in ("mini-logic2text", "mini-mtop", "mini-totto")}
+    kinds = {example.text.split()[0] for example in tasks["mini-logic2text"].train}
+    assert len(kinds) == 4 and "of four of its seven kinds" in about["mini-logic2text"]
+    intents = {example.targets[0].split()[0] for example in tasks["mini-mtop"].train}
+    assert len(intents) == 10 and "Ten intents, two verbs with each of five things" in about["mini-mtop"]
+    known = {example.cluster for example in tasks["mini-totto"].train}
+    near = sum(example.cluster in known for example in tasks["mini-totto"].test)
+    assert 90 <= near <= 110 and "about half of the test examples have one" in about["mini-totto"]
 
 
 @pytest.mark.parametrize("name", PASSAGES)

@@ -128,12 +128,12 @@ def own_code(folder: Path, by: float) -> Backbone:
 
 
 def test_what_a_models_own_code_imports_from_beside_it_counts(tmp_path: Path) -> None:
-    one, same, other = (own_code(tmp_path / name, by) for name, by in (("one", 1.0), ("same", 1.0), ("other", 2.0)))
-    assert one.model.config.model_type == "own" and type(one.tokenizer.hf).__name__ == "OwnTokenizer"
-    assert one.fingerprint == same.fingerprint
-    parts = zip(one.fingerprint.split("."), other.fingerprint.split("."), strict=True)
+    first, same, other = (own_code(tmp_path / name, by) for name, by in (("one", 1.0), ("same", 1.0), ("other", 2.0)))
+    assert first.model.config.model_type == "own" and type(first.tokenizer.hf).__name__ == "OwnTokenizer"
+    assert first.fingerprint == same.fingerprint
+    parts = zip(first.fingerprint.split("."), other.fingerprint.split("."), strict=True)
     assert [a != b for a, b in parts] == [False, True, True], "weights, config with code, tokenizer"
-    prints = [encoder_fingerprint(backbone.model) for backbone in (one, same, other)]
+    prints = [encoder_fingerprint(backbone.model) for backbone in (first, same, other)]
     assert prints[0] == prints[1] != prints[2]
 
 

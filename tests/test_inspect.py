@@ -61,9 +61,9 @@ def test_labels_are_looked_for_among_the_neighbours() -> None:
     table = words()
     (prompt,) = inspect({"p": table.values[[3, 9, 3]]}, table, labels={"p": {"yes": [8], "no": [200]}}).prompts
     assert prompt.labels["yes"] == [0, 2]
-    said = " ".join(sentences(prompt, inspect({"p": table.values[[3]]}, table)))
+    text = " ".join(sentences(prompt, inspect({"p": table.values[[3]]}, table)))
     assert (
-        f"yes (w3): vectors 0, 2 (as many random vectors: {prompt.chance['yes']:.0%})" in said
+        f"yes (w3): vectors 0, 2 (as many random vectors: {prompt.chance['yes']:.0%})" in text
         and prompt.chance["yes"] > 0
     )
 

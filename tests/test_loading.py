@@ -231,7 +231,10 @@ def test_a_folder_of_the_name_of_a_model_of_forewords_is_not_passed_over(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     shutil.copytree(folder, tmp_path / name)
-    assert f"'{name}' is a model of foreword's and a folder" in (said := refusal(name)) and f"--model ./{name}" in said
+    assert (
+        f"'{name}' is a model of foreword's and a folder" in (message := refusal(name))
+        and f"--model ./{name}" in message
+    )
     assert load_backbone(f"./{name}", device="cpu").fingerprint == tiny.backbone("llama").fingerprint
 
 

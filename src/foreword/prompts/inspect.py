@@ -147,15 +147,15 @@ def label_ids(backbone: Backbone, prompt: SoftPrompt, labels: Sequence[str]) -> 
     answer = prompt.provenance.template.get("answer")
     template = Template() if answer is None else Template(answer=answer)
     answers = backbone.target_tokenizer
-    said = {
+    trained = {
         label: [i for i in backbone.answer_ids(template.replied(label), end=False) if answers.text([i]).strip()]
         for label in labels
     }
     begun = {label: backbone.tokenizer.ids(((label, False),), first=True) for label in labels}
     known: dict[str, list[int]] = {}
-    for label in said:
-        others = {i for other in said if other != label for i in (*said[other], *begun[other])}
-        first = [i for i in said[label] if i not in others][:1]
+    for label in trained:
+        others = {i for other in trained if other != label for i in (*trained[other], *begun[other])}
+        first = [i for i in trained[label] if i not in others][:1]
         alone = [i for i in begun[label] if len(begun[label]) == 1 and i not in (*others, *first)]
         known[label] = first + alone
     return known
