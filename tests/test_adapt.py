@@ -150,6 +150,23 @@ def test_another_recipe_is_refused(models: dict[str, Path], data: Path, tmp_path
         Adaptation(str(models["t5"]), data=data, **{**SMALL, "seed": 4}).train(tmp_path)
 
 
+def test_less_than_was_made_is_refused(models: dict[str, Path], data: Path, tmp_path: Path) -> None:
+    def adapted(**goal: int) -> Path:
+        return Adaptation(str(models["t5"]), data=data, **{**SMALL, "steps": None, **goal}).train(tmp_path)
+
+    first = contents(adapted(steps=3))
+    tokens = json.loads(first["recipe.json"])["tokens"]
+    with pytest.raises(ForewordError, match=r"adaptation of 3 steps and 2 are asked for; give --steps 3 or more, or"):
+        adapted(steps=2)
+    with pytest.raises(
+        ForewordError, match=rf"{tokens:,} tokens and 100 are asked for; give --tokens {tokens} or more"
+    ):
+        adapted(tokens=100)
+    for goal in (tokens, tokens - 1):  # the last batch passes a goal in tokens
+        assert contents(adapted(tokens=goal)) == first
+    assert contents(adapted(steps=3)) == first
+
+
 @pytest.mark.parametrize(
     ("flags", "says"),
     (

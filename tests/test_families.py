@@ -19,6 +19,7 @@ from foreword.models import reference
 from foreword.prompts import retrieve
 from foreword.synthetic import documents, names
 from foreword.synthetic.families import FAMILIES, Drawn, Family, dart, logic2text, mtop, pairs, spider, task
+from foreword.tasks import mini_tasks
 from foreword.util.errors import ForewordError
 
 SLOT = re.compile(r"\{\w+\}")
@@ -340,6 +341,18 @@ def test_the_domains_of_a_pair_of_tasks_differ_in_words(home: str, away: str) ->
     home_words, away_words = content(home), content(away)
     assert len(home_words & away_words) / len(home_words | away_words) < 0.2
     assert not set(FAMILIES[home].wordings) & set(FAMILIES[away].wordings)
+
+
+def test_what_the_tasks_say_of_themselves_is_counted() -> None:
+    about = {entry.NAME: entry.__doc__ or "" for entry in mini_tasks.TASKS}
+    tasks = {name: task(FAMILIES[name]) for name in ("mini-logic2text", "mini-mtop", "mini-totto")}
+    kinds = {example.text.split()[0] for example in tasks["mini-logic2text"].train}
+    assert len(kinds) == 4 and "of four of its seven kinds" in about["mini-logic2text"]
+    intents = {example.targets[0].split()[0] for example in tasks["mini-mtop"].train}
+    assert len(intents) == 10 and "Ten intents, two verbs with each of five things" in about["mini-mtop"]
+    known = {example.cluster for example in tasks["mini-totto"].train}
+    near = sum(example.cluster in known for example in tasks["mini-totto"].test)
+    assert 90 <= near <= 110 and "about half of the test examples have one" in about["mini-totto"]
 
 
 @pytest.mark.parametrize("name", PASSAGES)

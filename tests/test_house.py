@@ -71,7 +71,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "predict",
     ),
     "models": (
-        "cache reference vetted",
+        "cache one_load reference vetted",
         "fetch list shipped",
     ),
     "monitor": (
@@ -83,8 +83,8 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "page",
     ),
     "prompts": (
-        "context inspect retrieve soft_prompt",
-        "chat inits methods store",
+        "context retrieve soft_prompt",
+        "chat inits inspect methods store",
         "layout",
     ),
     "registry": (

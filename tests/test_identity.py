@@ -19,9 +19,9 @@ from safetensors.torch import load_file, save_file
 
 import entry
 import tiny
-from changed_models import CHANGES, SAME, UP, measure, one_number, outcome, resharded, small, weights, write
+from changed_models import CHANGES, SAME, UP, edit_json, measure, one_number, outcome, resharded, small, weights, write
 from foreword.config.run import Run
-from foreword.engine import encoder_fingerprint, load_backbone, stored, wrap
+from foreword.engine import Backbone, encoder_fingerprint, load_backbone, stored, wrap
 from foreword.engine.identity import GENERATION
 from foreword.engine.numbers import combined, digests, state
 from foreword.engine.stored import weight_files
@@ -95,6 +95,46 @@ def test_what_is_committed_names_the_models_by_todays_fingerprints() -> None:
     base = load_backbone("reference-t5").fingerprint
     assert json.loads((adapted / "recipe.json").read_text(encoding="utf-8"))["base"] == base
     assert f"fingerprint `{base[:19]}`" in (adapted / "README.md").read_text(encoding="utf-8")
+
+
+# -- code that a model brings ---------------------------------------------------------------------------------------------
+
+OWN = """
+import transformers
+from .ops import scaled
+class OwnConfig(transformers.LlamaConfig):
+    model_type = "own"
+class OwnModel(transformers.LlamaForCausalLM):
+    config_class = OwnConfig
+    def forward(self, *args, **options):
+        out = super().forward(*args, **options)
+        out.logits = scaled(out.logits)
+        return out
+class OwnTokenizer(transformers.PreTrainedTokenizerFast):
+    pass
+"""
+
+
+def own_code(folder: Path, by: float) -> Backbone:
+    """A model and a tokenizer whose code imports from a file beside it, in which a number stands."""
+    write(folder, "llama")
+    (folder / "own.py").write_text(OWN, encoding="utf-8")
+    (folder / "ops.py").write_text(f"def scaled(x):\n    return x * {by}\n", encoding="utf-8")
+    own = {"AutoConfig": "own.OwnConfig", "AutoModelForCausalLM": "own.OwnModel"}
+    edit_json("config.json", lambda c: c.update(auto_map=own, model_type="own"))(folder)
+    own = {"AutoTokenizer": [None, "own.OwnTokenizer"]}
+    edit_json("tokenizer_config.json", lambda c: c.update(auto_map=own, tokenizer_class="OwnTokenizer"))(folder)
+    return load_backbone(str(folder), trust_remote_code=True)
+
+
+def test_what_a_models_own_code_imports_from_beside_it_counts(tmp_path: Path) -> None:
+    first, same, other = (own_code(tmp_path / name, by) for name, by in (("one", 1.0), ("same", 1.0), ("other", 2.0)))
+    assert first.model.config.model_type == "own" and type(first.tokenizer.hf).__name__ == "OwnTokenizer"
+    assert first.fingerprint == same.fingerprint
+    parts = zip(first.fingerprint.split("."), other.fingerprint.split("."), strict=True)
+    assert [a != b for a, b in parts] == [False, True, True], "weights, config with code, tokenizer"
+    prints = [encoder_fingerprint(backbone.model) for backbone in (first, same, other)]
+    assert prints[0] == prints[1] != prints[2]
 
 
 # -- weights that are no parameters ---------------------------------------------------------------------------------------

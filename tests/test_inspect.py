@@ -12,8 +12,9 @@ import pytest
 import entry
 import serving
 import tiny
+from foreword.engine import load_backbone
 from foreword.prompts import store
-from foreword.prompts.inspect import Vocabulary, clusters, inspect, likeness
+from foreword.prompts.inspect import Vocabulary, clusters, inspect, label_ids, likeness
 from foreword.report.inspected import inspected_page, sentences
 from foreword.util.errors import ForewordError
 from test_readme import commands, flags
@@ -60,7 +61,43 @@ def test_labels_are_looked_for_among_the_neighbours() -> None:
     table = words()
     (prompt,) = inspect({"p": table.values[[3, 9, 3]]}, table, labels={"p": {"yes": [8], "no": [200]}}).prompts
     assert prompt.labels["yes"] == [0, 2]
-    assert "yes: vectors 0, 2" in " ".join(sentences(prompt, inspect({"p": table.values[[3]]}, table)))
+    text = " ".join(sentences(prompt, inspect({"p": table.values[[3]]}, table)))
+    assert (
+        f"yes (w3): vectors 0, 2 (as many random vectors: {prompt.chance['yes']:.0%})" in text
+        and prompt.chance["yes"] > 0
+    )
+
+
+@pytest.mark.parametrize("model", ["reference-small", "reference-t5"])
+def test_a_label_is_known_by_a_token_that_is_trained_and_that_no_other_has(model: str) -> None:
+    with load_backbone(model) as backbone:
+        prompt = serving.soft(backbone, 2, 0)
+        known = label_ids(backbone, prompt, ["not_duplicate", "duplicate"])
+        assert {label: backbone.tokenizer.pieces(ids) for label, ids in known.items()} == {
+            "not_duplicate": ["Ġn"],
+            "duplicate": ["Ġd"],
+        }
+        assert all(known[label][0] in backbone.answer_ids(f" {label}") for label in known)
+        whole = next(
+            piece[1:] for piece in backbone.tokenizer.pieces(range(400, 900)) if len(piece) > 4 and piece[0] == "Ġ"
+        )
+        assert not label_ids(backbone, prompt, [whole, f"{whole} too"])[whole], "every token of it is the other's too"
+
+
+def test_a_label_that_begins_a_text_as_one_token_is_known_by_that_too() -> None:
+    """As init `labels` lays it in: without the blank that stands before an answer of a left-to-right model."""
+    backbone = tiny.backbone("llama")
+    known = label_ids(backbone, serving.soft(backbone, 2, 0), ["ba", "der"])
+    assert {label: backbone.tokenizer.pieces(ids) for label, ids in known.items()} == {
+        "ba": ["Ġba", "ba"],
+        "der": ["Ġder", "der"],
+    }
+
+
+def test_a_label_without_a_token_of_its_own_is_said_to_be_untold() -> None:
+    table = words()
+    inspection = inspect({"p": table.values[[3]]}, table, labels={"p": {"yes": []}})
+    assert "yes: cannot be told" in " ".join(sentences(inspection.prompts[0], inspection))
 
 
 def test_likeness_of_a_prompt_with_itself_is_whole_and_the_map_holds_every_vector() -> None:
@@ -105,6 +142,14 @@ def test_the_command_shows_neighbours_and_writes_a_page(tmp_path: Path) -> None:
     assert [len(prompt["neighbours"]) for prompt in report["prompts"]] == [4, 4]
     assert len(report["likeness"]["of_means"]) == 2 and report["vocabulary"]["mean"] > 0
     assert "Nearest items" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    chooser = serving.soft(tiny.backbone("llama"), 4, 0, settings={"choices": ["bana", "lori"]})
+    store.save(chooser.unbound(), tmp_path / "chooser")
+    shown = entry.foreword("inspect", tmp_path / "chooser", "--model", folder)
+    assert (
+        shown.code == 0
+        and "Labels among the neighbours" in shown.out
+        and shown.out.count("as many random vectors") == 2
+    )
     shown = entry.foreword("inspect", tmp_path / "a", "--no-vocabulary")
     assert shown.code == 0 and "4 vectors" in shown.out and "cluster" in shown.out
     entry.refused("inspect", tmp_path / "a", "--no-vocabulary", "--model", folder, says=("leave one of them out",))

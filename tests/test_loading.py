@@ -9,12 +9,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import numpy as np
 import pytest
+import torch
 import transformers
 
+import entry
 import tiny
 from foreword.engine import Row, load_backbone, wrap
+from foreword.prompts import store
+from foreword.prompts.soft_prompt import Provenance, SoftPrompt
+from foreword.study.base import base_of
 from foreword.util.errors import ForewordError
 
 # -- broken models: the check at load switches the short cut off, and the answers stay exact -------------------------------
@@ -203,6 +209,47 @@ def test_a_folder_is_loaded(folder: Path) -> None:
         (2,),
     )
     assert backbone.fingerprint == tiny.backbone("llama").fingerprint
+
+
+@pytest.mark.parametrize("beside", ["a checkpoint", "a copy", "another"])
+def test_the_output_alphabet_is_no_checkpoints_tokenizer_nor_a_copy(beside: str, tmp_path: Path) -> None:
+    folder = entry.save_model(tmp_path / "t5", "t5")
+    alone = load_backbone(str(folder), device="cpu")
+    if beside == "a checkpoint":  # as a Trainer leaves one in its output folder; its tokenizer may be of another moment
+        entry.save_model(folder / "checkpoint-500", "t5")
+        tiny.tokenizer(bos=True).save_pretrained(folder / "checkpoint-500")
+    else:
+        tiny.tokenizer(bos=beside == "another").save_pretrained(folder / "target")
+    with_it = load_backbone(str(folder), device="cpu")
+    assert (with_it.fingerprint == alone.fingerprint) == (beside != "another")
+    assert any("Answers are written" in note for note in with_it.notes) == (beside == "another")
+
+
+@pytest.mark.parametrize("name", ["reference", "reference-small", "smollm2"])
+def test_a_folder_of_the_name_of_a_model_of_forewords_is_not_passed_over(
+    name: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(folder, tmp_path / name)
+    assert (
+        f"'{name}' is a model of foreword's and a folder" in (message := refusal(name))
+        and f"--model ./{name}" in message
+    )
+    assert load_backbone(f"./{name}", device="cpu").fingerprint == tiny.backbone("llama").fingerprint
+
+
+def test_a_name_like_one_of_forewords_is_a_folder_or_a_hub_id(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    assert "on the hub (did you mean 'reference-small'?)" in refusal("reference-smal")
+    shutil.copytree(folder, tmp_path / "reference-mine")
+    assert load_backbone("reference-mine", device="cpu").fingerprint == tiny.backbone("llama").fingerprint
+    born = Provenance(backbone="reference-mine", base=str(tmp_path / "reference-mine"))
+    store.save(SoftPrompt(torch.ones(2, 32), born), tmp_path / "prompt")
+    assert base_of([str(tmp_path / "prompt")]).model == str(tmp_path / "reference-mine"), "from another folder too"
+    assert load_backbone("reference-medium", device="cpu").hidden == load_backbone("reference", device="cpu").hidden
 
 
 def refusal(name: str, **options: Any) -> str:

@@ -110,8 +110,11 @@ def test_another_model_or_a_damaged_source_leaves_nothing(as_from_the_wheel: Pat
     with pytest.raises(ForewordError, match="are not those of this version of foreword"):
         take("reference-small", [other])
     (other / "model.safetensors").unlink()
-    with pytest.raises(ForewordError, match=r"has no model.safetensors; give foreword's source"):
-        take("reference-small", [other])
+    empty = as_from_the_wheel / "empty.tar.gz"
+    tarfile.open(empty, "w:gz").close()
+    for source, lacks in ((other, "model.safetensors"), (ROOT / "docs", "config.json"), (empty, "config.json")):
+        with pytest.raises(ForewordError, match=f"The source {source} has no {lacks}; give foreword's source"):
+            take("reference-small", [source])
     (as_from_the_wheel / "broken.tar.gz").write_bytes(b"no archive")
     with pytest.raises(ForewordError, match="is not a whole source archive"):
         take("reference-small", [as_from_the_wheel / "broken.tar.gz"])

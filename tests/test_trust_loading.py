@@ -7,6 +7,7 @@ import ast
 import builtins
 import importlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -19,8 +20,10 @@ import transformers
 
 import entry
 import tiny
+from foreword.__main__ import QUIET
 from foreword.engine import load_backbone
 from foreword.engine.trainable import load_trainable
+from foreword.models.one_load import NO_ROBOT
 from foreword.prompts.retrieve import sentence_encoder
 from foreword.util.errors import ForewordError
 from hub import publish
@@ -237,6 +240,30 @@ def test_a_model_of_the_hub_is_held_to_the_same(folder: Path, tmp_path: Path, mo
     (folder / "adapter_config.json").unlink()
     edit(folder / "model.safetensors.index.json", weight_map={"a": "pytorch_model.bin"})
     assert "foreword reads no pickles" in refusal(lambda: load_backbone("someone/model", device="cpu"))
+
+
+@pytest.mark.parametrize("set_to", [None, "0"])
+def test_no_robot_is_asked_for_a_conversion_from_python_either(
+    set_to: str | None, folder: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command line sets the variable for its process; what the user has set stays."""
+    library, during = importlib.import_module("sentence_transformers"), []
+    for owner, name in ((transformers.AutoModelForCausalLM, "from_pretrained"), (library, "SentenceTransformer")):
+        own = getattr(owner, name)
+
+        def spied(*args: Any, own: Any = own, **options: Any) -> Any:
+            during.append(os.environ.get(NO_ROBOT))
+            return own(*args, **options)
+
+        monkeypatch.setattr(owner, name, spied)
+    monkeypatch.delenv(NO_ROBOT, raising=False)
+    if set_to is not None:
+        monkeypatch.setenv(NO_ROBOT, set_to)
+    load_backbone(str(folder), device="cpu")
+    sentence_encoder(str(encoder), device="cpu")
+    assert during == [set_to or "1"] * 2
+    assert os.environ.get(NO_ROBOT) == set_to, "it is put back"
+    assert NO_ROBOT in QUIET
 
 
 # -- sentence encoders -----------------------------------------------------------------------------------------------------

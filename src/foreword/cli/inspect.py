@@ -96,18 +96,19 @@ def _one_model(prompts: dict[str, SoftPrompt]) -> None:
 def _vocabulary(
     prompts: dict[str, SoftPrompt], model: str | None
 ) -> tuple[Vocabulary, dict[str, dict[str, list[int]]], str]:
-    """The vocabulary of the model that the prompts name, or of --model, and the tokens of each label that a prompt chooses between."""
+    """The vocabulary of the model that the prompts name, or of --model, and the ids of each label that a prompt chooses between."""
     from foreword.config.run import Run
-    from foreword.prompts.inspect import Vocabulary
+    from foreword.prompts.inspect import Vocabulary, label_ids
     from foreword.study.base import Base, base_of
-    from foreword.study.plan import backbone_of
+    from foreword.study.plan import loaded, spoken
     from foreword.util.errors import ForewordError
 
     base = Base(model) if model else base_of(list(prompts))
     bars = Bars()
     try:
         with bars.shown(), bars.waiting("loading model"):
-            backbone = backbone_of(Run(model=base.model, revision=base.revision), bars)
+            run = Run(model=base.model, revision=base.revision)
+            backbone = loaded(run, bars)
     except ForewordError as error:
         raise ForewordError(f"{error} (--no-vocabulary inspects the prompts without their model.)") from error
     with backbone:
@@ -118,7 +119,7 @@ def _vocabulary(
         ids = backbone.tokenizer.frequent(backbone.vocab)
         vocabulary = Vocabulary(backbone.embed(ids).cpu().numpy(), backbone.tokenizer.pieces(ids), ids)
         labels = {
-            folder: {label: list(backbone.target_tokenizer.ids(label, first=True)) for label in _choices(prompt)}
+            folder: label_ids(spoken(run, backbone) if prompt.provenance.chat else backbone, prompt, _choices(prompt))
             for folder, prompt in prompts.items()
         }
         return vocabulary, labels, backbone.name

@@ -22,6 +22,7 @@ import torch
 import transformers
 
 from foreword.models.cache import converted_folder, file_digest, room_for
+from foreword.models.one_load import one_load
 from foreword.util.errors import ForewordError, MissingExtraError
 from foreword.util.files import tidy, whole_folder, write_json
 from foreword.util.progress import Progress, silent
@@ -136,9 +137,10 @@ def _unpacked() -> dict[str, Any]:
 
 def _read(path: Path, header: Header, kind: Any, **options: Any) -> Any:
     try:
-        return kind.from_pretrained(
-            str(path.parent), gguf_file=path.name, local_files_only=True, trust_remote_code=False, **options
-        )
+        with one_load():
+            return kind.from_pretrained(
+                str(path.parent), gguf_file=path.name, local_files_only=True, trust_remote_code=False, **options
+            )
     except MemoryError:
         raise
     except Exception as error:  # the library raises many kinds for what it does not know; the user gets one sentence

@@ -52,13 +52,13 @@ def fingerprint(
     """`v3:weights.config.tokenizer`: three digests, so that a refusal can say what differs.
 
     weights: every number of weights and persistent buffers as float32 holds them (the dtype of loading and the division into files do
-    not matter), and the model's own code, where it brings some. config: every entry that is not in UNREAD and not None, which says the
-    same as absence; of the generation config, what foreword reads. tokenizer: see `tokenizer_text`. stored: the files that the model
+    not matter). config: every entry that is not in UNREAD and not None, which says the same as absence; of the generation config, what
+    foreword reads; and the model's own code, where it brings some. tokenizer: see `tokenizer_text`. stored: the files that the model
     was loaded from; without them the numbers in memory are read. Raises ForewordError where numbers are not at hand.
     """
     settings: dict[str, Any] = {
         "class": type(model).__name__,
-        "code": source_digests({type(part) for part in model.modules()}),
+        "code": source_digests({type(part) for part in (*model.modules(), model.config)}),
         "config": config_contents(model.config),
     }
     weights = combined(digests(state(model))) if stored is None else stored.weights_digest(model, settings)
@@ -77,14 +77,16 @@ def config_contents(config: Any) -> Any:
 
 
 def encoder_fingerprint(encoder: torch.nn.Module) -> str:
-    """Identifies a sentence encoder (sentence-transformers) by contents: its numbers, each part's settings and configuration, its
-    tokenizer, and the prompt that stands before every text."""
-    parts = []
+    """Identifies a sentence encoder (sentence-transformers) by contents: its numbers, each part's settings and configuration, the code
+    that it brings, its tokenizer, and the prompt that stands before every text."""
+    parts: list[Any] = []
     for name, part in encoder.named_modules():
         settings: dict[str, Any] = getattr(part, "get_config_dict", dict)()
         config = getattr(part, "config", None)
         contents = config_contents(config) if hasattr(config, "to_json_string") else None
         parts.append([name, type(part).__name__, _read(settings), contents, getattr(part, "max_seq_length", None)])
+    code = source_digests({type(part) for part in encoder.modules()})
+    parts += [code] if code else []
     prompts = [getattr(encoder, "prompts", None), getattr(encoder, "default_prompt_name", None)]
     tokenizer = getattr(encoder, "tokenizer", None)
     text = tokenizer_text(tokenizer) if hasattr(tokenizer, "all_special_ids") else repr(type(tokenizer))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -26,16 +26,16 @@ from foreword.engine.stored import Stored, file_of
 from foreword.engine.switch import SwitchEngine, switch_of
 from foreword.engine.tokenizer_adapter import TokenizerAdapter
 from foreword.engine.unused import unused_settings
+from foreword.engine.vocabulary import tokenizer_text
 from foreword.engine.whole import refuse_made_up, refuse_odd_values, refuse_unready
 from foreword.models import MODELS, reference
 from foreword.models.cache import located
+from foreword.models.one_load import one_load
 from foreword.models.vetted import ADAPTER, refuse_adapter, refuse_unsafe
 from foreword.util.errors import ForewordError, unknown
 from foreword.util.progress import Progress, silent
 
 SPREAD = "spread"  # over all devices, as accelerate places the parts
-# The model library keeps the state of a load in its modules: a second one at once loses weights.
-_LOADING = threading.Lock()
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -78,6 +78,8 @@ def load_backbone(
         second = _second_tokenizer(source, target_tokenizer) if config.is_encoder_decoder else None
         if second is not None:
             output = transformers.AutoTokenizer.from_pretrained(second, trust_remote_code=trust_remote_code)
+            if tokenizer_text(output) == tokenizer_text(tokenizer):
+                output, second = tokenizer, None
     except ForewordError:
         raise
     except (
@@ -97,7 +99,7 @@ def load_backbone(
 
 def _read(kind: Any, source: str, *, trust_remote_code: bool, **options: Any) -> Any:
     """What a model class of the library reads from a source; one thread at a time."""
-    with _LOADING:
+    with one_load():
         return kind.from_pretrained(source, trust_remote_code=trust_remote_code, **options)
 
 
@@ -224,8 +226,13 @@ def _dtype(name: str, device: torch.device) -> torch.dtype:
 
 
 def _source(name: str, progress: Progress = silent) -> str:
-    if name == "reference" or name.startswith("reference-"):
-        return str(reference.folder(name.removeprefix("reference").removeprefix("-") or "medium"))
+    own = reference.folder_name(name)
+    if (own or name in MODELS) and [*Path(name).glob("config.json"), *Path(name).glob("*.gguf")]:
+        raise ForewordError(
+            f"'{name}' is a model of foreword's and a folder with a model here; write --model ./{name} for the folder, or rename it."
+        )
+    if own:
+        return str(reference.folder(own))
     path = located(name) if name in MODELS else Path(name).expanduser()
     packed = file_in(path) if path.is_dir() else path if path.is_file() and path.suffix.lower() == ".gguf" else None
     if packed is not None:
@@ -253,6 +260,9 @@ def _second_tokenizer(source: str, folder: str) -> str | None:
     if not Path(source).is_dir():
         return None
     folders = [file.parent for file in sorted(Path(source).glob("*/tokenizer.json"))]
+    folders = [
+        path for path in folders if not (path / "config.json").is_file()
+    ]  # a model of its own, as a checkpoint is
     return str(folders[0]) if len(folders) == 1 else None
 
 
@@ -293,7 +303,12 @@ def _refusal(name: str, error: BaseException) -> ForewordError:
             "Repository Not Found",
         )
     ):
+        close = difflib.get_close_matches(
+            name, [*(known.name for known in reference.REFERENCES.values()), *MODELS], n=1
+        )
+        hint = f" (did you mean '{close[0]}'?)" if close else ""
         return ForewordError(
-            f"The model '{name}' is neither a folder here nor reachable on the hub; check the name, the network, or download it first."
+            f"The model '{name}' is neither a folder here nor reachable on the hub{hint}; check the name, the network, or download it "
+            "first."
         )
     return ForewordError(f"The model {name} could not be loaded ({text[:300]}); check that its files are whole.")

@@ -61,10 +61,10 @@ def choose(logits: Tensor, sampling: Sampling, position: int, previous: Sequence
         logits = _penalised(logits, sampling.repetition_penalty, previous)
     if sampling.temperature == 0.0:
         return int(logits.max(dim=-1).indices)
-    logits = _truncated(logits.double() / sampling.temperature, sampling)
+    logits = _truncated(logits.cpu().double() / sampling.temperature, sampling)  # some accelerators have no float64
     possible = torch.nonzero(torch.isfinite(logits)).flatten()  # [K], K of the V tokens
-    noise = _gumbel(f"{sampling.seed}/{position}", len(logits), possible.cpu().numpy())
-    return int(possible[(logits[possible] + torch.from_numpy(noise).to(logits.device)).argmax()])
+    noise = _gumbel(f"{sampling.seed}/{position}", len(logits), possible.numpy())
+    return int(possible[(logits[possible] + torch.from_numpy(noise)).argmax()])
 
 
 def _gumbel(key: str, size: int, tokens: NDArray[np.int64]) -> NDArray[np.float64]:

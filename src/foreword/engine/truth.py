@@ -38,7 +38,7 @@ def plain_logits(model: Any, ids: Sequence[int], decoder_ids: Sequence[int] = ()
 def apart(logits: Tensor, truth: Tensor) -> float:
     """Root mean square of the error of logits [.., V] over the vocabulary, as a part of that position's own spread: the largest of all
     positions. Words that the model never says (their logit is the lowest number there is) are left out where both leave them out."""
-    logits, truth = logits.detach().to(truth.device), truth.detach()
+    logits, truth = logits.detach().cpu(), truth.detach().cpu()  # some accelerators have no float64
     lowest = torch.finfo(truth.dtype).min / 2
     never = (truth <= lowest) & (logits <= lowest)
     error = (logits.double() - truth.double()).masked_fill(never, 0.0).square().mean(dim=-1).sqrt()

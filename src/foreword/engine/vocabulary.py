@@ -10,6 +10,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from transformers.dynamic_module_utils import get_relative_import_files
+
 # Arguments of a tokenizer that change no token of a text: where it came from, and what only padding or chats read.
 UNREAD = frozenset(
     (
@@ -46,8 +48,9 @@ SPECIALS = (
 
 def tokenizer_text(tokenizer: Any) -> str:
     """Everything of a tokenizer that its tokens and texts depend on. A fast one: its own serialisation (normaliser, pre-tokenizer,
-    model with merges, decoder, added tokens), without the padding and truncation that a call may have set. A slow one: its class and
-    arguments, its vocabulary and the contents of its vocabulary files. The chat template does not count."""
+    model with merges, decoder, added tokens), without the padding and truncation that a call may have set, and the code that it brings.
+    A slow one: its class, code and arguments, its vocabulary and the contents of its vocabulary files. The chat template does not
+    count."""
     whole: dict[str, Any] = {
         "specials": {name: getattr(tokenizer, name, None) for name in SPECIALS},
         "special_ids": sorted(int(i) for i in tokenizer.all_special_ids),
@@ -57,16 +60,22 @@ def tokenizer_text(tokenizer: Any) -> str:
     if backend is not None:
         rules = json.loads(backend.to_str())
         whole["rules"] = {name: rules[name] for name in rules if name not in ("padding", "truncation")}
+        code = source_digests(set(type(tokenizer).__mro__))
+        whole |= {"code": code} if code else {}
     else:
         whole["slow"] = _slow(tokenizer)
     return json.dumps(whole, sort_keys=True, ensure_ascii=False)
 
 
 def source_digests(classes: set[type]) -> dict[str, str]:
-    """A digest of the source file of each class that came with a model (`--trust-remote-code`), by its file's name."""
-    modules = sorted({cls.__module__ for cls in classes if cls.__module__.startswith("transformers_modules")})
+    """A digest of the source file of each class that came with a model (`--trust-remote-code`), and of each file that those import from
+    beside them, by its name (parts of an encoder may bring several files of one name)."""
+    modules = {cls.__module__ for cls in classes if cls.__module__.startswith("transformers_modules")}
     files = [getattr(sys.modules.get(module), "__file__", None) for module in modules]
-    return {Path(path).name: hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in files if path}
+    digests: dict[str, set[str]] = {}
+    for path in [part for file in files if file for part in (file, *get_relative_import_files(file))]:
+        digests.setdefault(Path(path).name, set()).add(hashlib.sha256(Path(path).read_bytes()).hexdigest())
+    return {name: " ".join(sorted(digests[name])) for name in sorted(digests)}
 
 
 def _slow(tokenizer: Any) -> dict[str, Any]:

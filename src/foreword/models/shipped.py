@@ -18,13 +18,14 @@ PAPERS = ("README.md", "recipe.json")
 BY_NAME = {model.name: model for model in REFERENCES.values()}
 
 
-def digest_of(place: Path) -> str:
-    """A digest of a model's files by name and contents, in hexadecimal. Raises ForewordError where one is not there."""
+def digest_of(place: Path, source: Path | None = None) -> str:
+    """A digest of a model's files by name and contents, in hexadecimal. source: what they were taken out of, to be named. Raises
+    ForewordError where one is not there."""
     lines = []
     for name in FILES:
         if not (place / name).is_file():
             raise ForewordError(
-                f"The folder {place} has no {name}; give foreword's source, or the model's folder in it."
+                f"The source {source or place} has no {name}; give foreword's source, or the model's folder in it."
             )
         lines.append(f"{name} {file_digest(place / name)}\n")
     return hashlib.sha256("".join(lines).encode()).hexdigest()
@@ -53,7 +54,7 @@ def take(name: str, sources: Sequence[Path] = ()) -> Path:
             raise ForewordError(
                 f"There is no foreword source at {source}; give a clone's folder or a source archive (.tar.gz)."
             )
-        if digest_of(part) != model.digest:
+        if digest_of(part, source) != model.digest:
             raise ForewordError(
                 f"The files of '{name}' in {source} are not those of this version of foreword; give the source of the same version."
             )

@@ -6,13 +6,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 
+from foreword.data.template import Template
 from foreword.util.errors import ForewordError
+
+if TYPE_CHECKING:
+    from foreword.engine import Backbone
+    from foreword.prompts.soft_prompt import SoftPrompt
 
 Matrix = NDArray[np.float32]
 TOGETHER = 0.5  # cosine from which vectors count as one cluster (average linkage)
@@ -63,8 +68,9 @@ class Inspected:
     """One prompt. norms: of its vectors, [P]. neighbours: [P][k], nearest first. near: of the prompt; random: of random vectors of the same
     width; items: of vocabulary items against the others. above: how many vectors lie nearer to an item than 95 % of random vectors do.
     clusters: the positions that lie together, largest first, those of one left out. repeated: how many vectors have the nearest item of
-    an earlier one. labels: of each label that the prompt chooses between, the positions that have it among their neighbours; chance: how
-    likely as many random vectors would have it there."""
+    an earlier one. label_items: the items by which each label that the prompt chooses between is known (see `label_ids`), none where no
+    item is its alone; labels: the positions that have one of them among their neighbours; chance: how likely one of as many random vectors
+    would have one there."""
 
     name: str
     length: int
@@ -77,6 +83,7 @@ class Inspected:
     items: Near | None = None
     above: int = 0
     repeated: int = 0
+    label_items: dict[str, list[str]] = field(default_factory=dict)
     labels: dict[str, list[int]] = field(default_factory=dict)
     chance: dict[str, float] = field(default_factory=dict)
 
@@ -113,8 +120,8 @@ def inspect(
     neighbours: int = 5,
     labels: Mapping[str, Mapping[str, Sequence[int]]] | None = None,
 ) -> Inspection:
-    """prompts: name to vectors [P, H], all of one width. labels: of each prompt, the token ids of each label that it chooses between.
-    Raises ForewordError where widths differ."""
+    """prompts: name to vectors [P, H], all of one width. labels: of each prompt, the ids by which each label that it chooses between is
+    known. Raises ForewordError where widths differ."""
     width = {int(values.shape[1]) for values in prompts.values()} | (
         {vocabulary.values.shape[1]} if vocabulary else set()
     )
@@ -131,6 +138,27 @@ def inspect(
     ]
     lengths = _spread(np.linalg.norm(vocabulary.values, axis=1)) if vocabulary else None
     return Inspection(model, parts, likeness(prompts), lengths, neighbours)
+
+
+def label_ids(backbone: Backbone, prompt: SoftPrompt, labels: Sequence[str]) -> dict[str, list[int]]:
+    """The ids by which each label is known among the neighbours: the first token of it, as the prompt is trained to say it, that is no
+    white space and that no other label has; and where the label is one token at the beginning of a text, as init `labels` lays it in, that
+    one too, if it is its alone."""
+    answer = prompt.provenance.template.get("answer")
+    template = Template() if answer is None else Template(answer=answer)
+    answers = backbone.target_tokenizer
+    trained = {
+        label: [i for i in backbone.answer_ids(template.replied(label), end=False) if answers.text([i]).strip()]
+        for label in labels
+    }
+    begun = {label: backbone.tokenizer.ids(((label, False),), first=True) for label in labels}
+    known: dict[str, list[int]] = {}
+    for label in trained:
+        others = {i for other in trained if other != label for i in (*trained[other], *begun[other])}
+        first = [i for i in trained[label] if i not in others][:1]
+        alone = [i for i in begun[label] if len(begun[label]) == 1 and i not in (*others, *first)]
+        known[label] = first + alone
+    return known
 
 
 @dataclass(frozen=True)
@@ -182,6 +210,7 @@ def _inspected(
         for pair in zip(places, cosines, strict=True)
     ]
     first = [row[0].id for row in rows]
+    pieces = dict(zip(vocabulary.ids, vocabulary.pieces, strict=True)) if labels else {}
     return Inspected(
         **vars(alone) | {
             "neighbours": rows,
@@ -190,6 +219,9 @@ def _inspected(
             "items": anchors.items,
             "above": int((cosines[:, 0] > anchors.far).sum()),
             "repeated": len(first) - len(set(first)),
+            "label_items": {
+                label: [pieces[id_] for id_ in ids if id_ in pieces] for label, ids in labels.items()
+            },
             "labels": {
                 label: [n for n, row in enumerate(rows) if {near.id for near in row} & set(ids)]
                 for label, ids in labels.items()

@@ -58,8 +58,7 @@ def sentences(prompt: Inspected, inspection: Inspection) -> list[str]:
             f"{prompt.repeated} of {prompt.length} vectors have a nearest item that an earlier vector has too."
         )
     if prompt.labels:
-        persistent = [f"{label}: {_positions(places)}" for label, places in prompt.labels.items()]
-        parts.append(f"Labels among the neighbours: {'; '.join(persistent)}.")
+        parts.append(f"Labels among the neighbours, by a token that is theirs alone: {'; '.join(_labels(prompt))}.")
     groups = prompt.clusters
     inside = sum(map(len, groups))
     parts.append(
@@ -67,6 +66,16 @@ def sentences(prompt: Inspected, inspection: Inspection) -> list[str]:
         + (f"; the largest: {_positions(groups[0])}." if groups else ".")
     )
     return parts
+
+
+def _labels(prompt: Inspected) -> list[str]:
+    """Each label with its items, where they are among the neighbours, and how likely random vectors have them there."""
+    return [
+        f"{label} ({', '.join(prompt.label_items[label])}): {_positions(places)} (as many random vectors: {prompt.chance[label]:.0%})"
+        if prompt.label_items[label]
+        else f"{label}: cannot be told, as no item is its alone"
+        for label, places in prompt.labels.items()
+    ]
 
 
 def _positions(places: Sequence[int]) -> str:

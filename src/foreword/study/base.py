@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foreword.engine import Backbone
-from foreword.models import MODELS
+from foreword.models import MODELS, reference
 from foreword.prompts import store
 from foreword.prompts.soft_prompt import Provenance, SoftPrompt
 from foreword.util.errors import ForewordError
@@ -39,7 +39,7 @@ def base_of(prompts: Sequence[str]) -> Base:
 
 
 def _named(folder: str, provenance: Provenance) -> Base:
-    named = provenance.backbone in MODELS or provenance.backbone.partition("-")[0] == "reference"
+    named = provenance.backbone in MODELS or reference.folder_name(provenance.backbone)
     name = provenance.backbone if named or not provenance.base else provenance.base
     if not name:
         raise ForewordError(f"The prompt {folder} does not say which model it was tuned on; give --model.")

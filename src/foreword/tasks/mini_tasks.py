@@ -37,7 +37,7 @@ Three kinds of things with four relations each, one to three of them in an examp
         "a logical form to text (generated, after Logic2Text)",
         """A logical form over a made-up table to a sentence, after Logic2Text; generated, no file is needed.
 
-The forms are Logic2Text's own, of six of its seven kinds, so that BLEC decides, as in the original; as a copy of the
+The forms are Logic2Text's own, of four of its seven kinds, so that BLEC decides, as in the original; as a copy of the
 form would pass BLEC too, BLEU stands beside it.
 """,
     ),
@@ -55,7 +55,8 @@ one value, or in what they say of the same values.
         "an utterance to a bracketed parse (generated, after MTOP)",
         """An utterance to a bracketed parse, after MTOP; generated, no file is needed.
 
-Five intents with three slots each, one to three of them in an utterance, none inside another.
+Ten intents, two verbs with each of five things, and three slots for each thing, one to three of them in an utterance, none
+inside another.
 """,
     ),
     _mini(
@@ -99,7 +100,7 @@ Three kinds of things; a passage has three to five sentences, and the answer sta
         """Highlighted cells of a made-up table to a sentence, after ToTTo; generated, no file is needed.
 
 A page has a section of one of three kinds and one of two writers, whom only another example of the page gives away:
-four test examples in five have one in the training split.
+about half of the test examples have one in the training split.
 """,
     ),
 )

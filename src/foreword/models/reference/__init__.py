@@ -75,6 +75,12 @@ REFERENCES: Mapping[str, Reference] = MappingProxyType(
 )
 
 
+def folder_name(name: str) -> str:
+    """The folder of the reference model that --model takes by this name; empty where none has it."""
+    own = "medium" if name == "reference" else name.removeprefix("reference-")
+    return own if own != name and own in REFERENCES else ""
+
+
 def kept_folder(model: Reference) -> Path:
     """Where one that was fetched lies."""
     return cache_folder() / "models" / model.name

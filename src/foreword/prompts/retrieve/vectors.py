@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from foreword.data.examples import Example
+from foreword.models.one_load import one_load
 from foreword.models.vetted import INDEX, refuse_unsafe
 from foreword.prompts.retrieve.pool import Encode, Kind, Pool, Ranked, Ranking, Retriever, Vectors
 from foreword.util.errors import ForewordError, MissingExtraError
@@ -172,12 +173,13 @@ def sentence_encoder(
         raise MissingExtraError(f"The sentence encoder '{name_or_path}'", "sentence") from error
     try:
         _refuse_pickles(name_or_path, library)
-        model = library.SentenceTransformer(
-            name_or_path,
-            device=device,
-            trust_remote_code=trust_remote_code,
-            model_kwargs={"use_safetensors": True},
-        )
+        with one_load():
+            model = library.SentenceTransformer(
+                name_or_path,
+                device=device,
+                trust_remote_code=trust_remote_code,
+                model_kwargs={"use_safetensors": True},
+            )
     except ForewordError:
         raise
     except Exception as error:  # the library and the hub raise many kinds

@@ -13,7 +13,7 @@ from scipy.stats import mannwhitneyu
 from foreword.config.run import Run
 from foreword.engine import Backbone
 from foreword.prompts import store
-from foreword.prompts.inspect import Inspected, Vocabulary, inspect
+from foreword.prompts.inspect import Inspected, Vocabulary, inspect, label_ids
 from foreword.results import stats
 from foreword.results.cells import Answered, Cell, Row, Table, Test
 from foreword.study.measure import choose, grouped, named
@@ -124,7 +124,8 @@ def _inspected(cells: Sequence[Cell], run: Run, backbone: Backbone, out: Path) -
         prompts[cell.id] = prompt.values.numpy()
         targets = dict.fromkeys(answer.targets[0] for answer in cell.record.answers if answer.targets)
         if len(targets) <= MOST_TARGETS:
-            labels[cell.id] = {label: list(backbone.target_tokenizer.ids(label, first=True)) for label in targets}
+            known = label_ids(backbone, prompt, list(targets))
+            labels[cell.id] = known if all(known.values()) else {}  # labels that share every token are not looked for
     ids = backbone.tokenizer.frequent(backbone.vocab)
     vocabulary = Vocabulary(backbone.embed(ids).cpu().numpy(), backbone.tokenizer.pieces(ids), ids)
     return inspect(prompts, vocabulary, model=backbone.name, labels=labels).prompts

@@ -85,6 +85,7 @@ class Adaptation:
         )
         self.optimiser = torch.optim.Adafactor(self.backbone.model.parameters(), lr=learning_rate)
         self.tokens, self.steps, self.place = 0, 0, TextPlace()
+        self.step_tokens = 0  # tokens of the last step
         self.curve: list[tuple[int, float]] = []
         self.window: list[float] = []
 
@@ -122,8 +123,8 @@ class Adaptation:
         """Train to the goal and write the model to `out`/model; returns that folder, which transformers loads.
 
         A killed run goes on from its last checkpoint (`save_every` seconds apart) to the identical result; a finished one may be
-        asked for more steps. stop_after: leave after so many steps of this call (then nothing is written but a checkpoint). Raises
-        ForewordError for a checkpoint of another recipe, and when the loss is no longer a number.
+        asked for more steps, not for fewer. stop_after: leave after so many steps of this call (then nothing is written but a checkpoint).
+        Raises ForewordError for a checkpoint of another recipe or past the goal, and when the loss is no longer a number.
         """
         if threads:
             torch.set_num_threads(threads)
@@ -140,6 +141,7 @@ class Adaptation:
         stop_after: int | None,
     ) -> Path:
         self._resume(out)
+        self._refuse_longer(out)
         saved = began = time.monotonic()
         before = self.tokens
         for steps, (rows, place) in enumerate(self._stream()):
@@ -186,7 +188,8 @@ class Adaptation:
             )
         self.optimiser.step()  # type: ignore[no-untyped-call]
         self.optimiser.zero_grad(set_to_none=True)
-        self.tokens += sum(len(row.own) for row in rows) + answer_tokens
+        self.step_tokens = sum(len(row.own) for row in rows) + answer_tokens
+        self.tokens += self.step_tokens
         self.steps += 1
         self.place = place
         return total / answer_tokens
@@ -212,15 +215,26 @@ class Adaptation:
             )
         plain = put_back(path, self.backbone.model, self.optimiser)
         self.tokens, self.steps, self.window = plain["tokens"], plain["steps"], plain["window"]
+        self.step_tokens = plain.get("step_tokens", recipe["batch"])  # earlier versions did not keep it
         chunk, batch, offset, line = plain["place"]
         self.place = TextPlace(chunk, batch, Mark(offset, line))
         self.curve = [(tokens, loss) for tokens, loss in plain["curve"]]
+
+    def _refuse_longer(self, out: Path) -> None:
+        """Raises ForewordError where more was made than is asked for: a step before the last had reached the goal."""
+        done, last, unit = (self.tokens, self.step_tokens, "tokens") if self.goal is None else (self.steps, 1, "steps")
+        goal = self._progress()[1]
+        if self.steps and done - last >= goal:
+            raise ForewordError(
+                f"{out} holds an adaptation of {done:,} {unit} and {goal:,} are asked for; give --{unit} {done} or more, or another folder."
+            )
 
     def _checkpoint(self, out: Path) -> None:
         place = self.place
         plain = {
             "tokens": self.tokens,
             "steps": self.steps,
+            "step_tokens": self.step_tokens,
             "window": self.window,
             "place": [place.chunk, place.batch, place.mark.offset, place.mark.line],
             "curve": self.curve,
