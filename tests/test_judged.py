@@ -82,6 +82,22 @@ def test_one_run_of_what_no_seed_changes_is_enough() -> None:
     assert judge(once, PRINTED, tuned=False).word == "agrees"
 
 
+def test_a_published_prompt_that_nobody_trained_further_has_no_seed() -> None:
+    at = {"model": "t5-base", "method": "pt", "task": "sst2", "length": "100", "metric": "accuracy"}
+    number = paper("lester2021").number("lester2021-check", at)
+    recipe = {"length": "100", "init": "warm_start", "place": "front"}
+    own = replace(
+        ENTRY, score=95.0, ci95=(93.4, 96.3), spread=None, seeds=1, seeds_planned=1, examples=872, examples_planned=872,
+        model="google/t5-base-lm-adapt", task="sst2", paper=at, metric="accuracy", recipes={"sst2": recipe},
+        scored=(Scored("sst2", "dev", 872, 872, "rows"),),
+    )  # fmt: skip
+    assert judge(own, number).word == "agrees"
+    assert judge(replace(own, score=85.0, ci95=(82.5, 87.2)), number).word == "differs"
+    for recipes in ({"sst2": recipe | {"steps": "40"}}, {}):
+        assert judge(replace(own, recipes=recipes), number).reason == "one seed speaks of its prompt alone"
+    assert "a published prompt, scored as it is, has no seed" in rule()
+
+
 def test_a_count_is_the_paper_s_or_is_not_and_times_are_of_two_machines() -> None:
     number = paper("lester2021").number("lester2021-parameters", {"method": "pt", "length": "100", "model": "t5-small"})
     count = replace(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import entry
-from foreword.results.cells import Entry, Table
+from foreword.results.cells import Entry, Scored, Table
+from foreword.results.judged import judge
 from foreword.results.papers import paper
 from foreword.study import stored
 from foreword.study.executors import Job
@@ -60,6 +62,10 @@ def test_the_published_prompts_are_scored_by_every_metric(
         ("mrpc", "mrpc_f1", 89.7),
         ("rte", "accuracy", 68.6),
     ]
+    sst2 = replace(entries[0], model="google/t5-base-lm-adapt", scored=(Scored("sst2", "dev", 872, 872, "examples"),))
+    assert sst2.seeds == 1 and judge(sst2, numbers[0]).word == "differs", (
+        "a random prompt is far off, and it has no seed"
+    )
     for each in entries:
         assert each.score == pytest.approx(records[each.task].scores[each.metric])
 

@@ -28,6 +28,7 @@ from foreword.study.measure import combined, entry
 from foreword.study.preset import names, preset
 from foreword.study.price import price, settings
 from foreword.study.questions import QUESTIONS
+from foreword.study.questions.scale import over_tasks
 from foreword.study.recorded import numbers_of
 
 LABELS = ("duplicate", "not_duplicate")
@@ -135,6 +136,34 @@ def test_the_numbers_of_another_metric_are_counted_from_the_answers() -> None:
     assert numbers_of(replace(done, scores=done.scores | {"qqp_f1": 1.0}), "qqp_f1") is None, (
         "another score is not explained"
     )
+
+
+def test_seeds_without_the_same_metrics_leave_a_cause_and_no_number() -> None:
+    """As where a metric could not run on the machine that ran one of them."""
+    for first in (True, False):
+        cells = [
+            cell(
+                "pt",
+                "qqp",
+                0.7,
+                seed,
+                metrics=("accuracy", "qqp_f1")[: 1 + ((seed == 0) != first)],
+                paper={"source": "qqp"},
+            )
+            for seed in (0, 1)
+        ]
+        for question, study in (("ensemble", "lester2021-ensemble"), ("paraphrase", "lester2021-paraphrase")):
+            table = answers_to(question, cells, study)[0]
+            by_metric = {row.head[2]: row.entries for row in table.rows}
+            assert list(by_metric) in (["accuracy", "F1"], ["F1", "accuracy"])
+            assert all(e.score is not None for e in by_metric["accuracy"])
+            assert {(e.score, e.ci95, e.cause) for e in by_metric["F1"]} == {
+                (None, None, "1 of 2 cells is not scored by qqp_f1")
+            }
+        (published,) = answers_to("published", cells, "lester2021-check")
+        assert [row.entries[0].score is None for row in published.rows] == [False, True]
+        mean = over_tasks(cells, {})
+        assert mean.score is None and "1 of 2 cells is not scored by qqp_f1" in mean.cause
 
 
 def test_a_mean_over_tasks_stays_inside_the_scale_and_needs_every_interval() -> None:

@@ -108,9 +108,21 @@ def test_ties_and_what_scores_vary_by_are_told(html: str, main: StudyPage) -> No
         if table_row.startswith('<tr><th scope="row">reference, mini-dart</th>')
     )
     cells = [re.sub(r"<[^>]+>", "", cell) for cell in re.findall(r"<td.*?</td>", row)]
-    assert cells[0] == best and cells[1] == (", ".join(tied) or "none") and float(cells[3]) > 0
+    assert cells[0] == best and cells[1] == (", ".join(tied) or "none")
+    ranked = sorted(first.samples.values(), key=lambda sample: -sample.score)
+    adjusted = stats.all_pairs(ranked, span=first.width)[0, 1]
+    assert adjusted.factor > 1.0 and cells[3] == f"{adjusted.reach:.1f}", "of the test that is judged by"
     assert html.count("of one seed.</p>") >= 1 and "Training seeds apart from items" in html
     assert places(study_pages.own()) == []
+
+
+def test_one_training_counts_once_on_however_many_tasks_it_is_scored() -> None:
+    pt, ipt = study_pages.record("pt", "dart", 0), study_pages.record("ipt", "dart", 0)
+    elsewhere = replace(pt, key="other", spec=pt.spec | {"trained_by": pt.key})
+    gate = replace(ipt, key="gate", spec={"gate": "gate:similarity", "of": [pt.key, ipt.key]})
+    trained = pt.costs.train_seconds + ipt.costs.train_seconds
+    for there in ([pt, ipt], [pt, elsewhere, ipt, gate, pt], [elsewhere, gate, ipt]):
+        assert setting.training_seconds(there) == trained > 0
 
 
 def test_ghosts_stand_where_the_paper_s_models_do() -> None:

@@ -23,9 +23,10 @@ RULE = (
     "reparameterisation, place, optimizer, learning rate, batch size, steps, what the checkpoint is chosen by, training examples, "
     "retriever, number of demonstrations; as far as the paper's are known), "
     "where ours is scored on another split than the paper's or on a part of the official split, where seeds or "
-    "examples are missing, or of one seed of a tuned method. Not compared: the wording, the decoding, the precision, the retriever's "
-    "encoder, the unit of the learning rate, its schedule, the weight decay, the clipping of gradients, on how many dev examples and how "
-    "often a checkpoint is judged, the model's revision, and whether the files of the training split are whole."
+    "examples are missing, or of one seed of a tuned method (a published prompt, scored as it is, has no seed). Not compared: the wording, "
+    "the decoding, the precision, the retriever's encoder, the unit of the learning rate, its schedule, the weight decay, the clipping of "
+    "gradients, on how many dev examples and how often a checkpoint is judged, the model's revision, and whether the files of the training "
+    "split are whole."
 )
 
 
@@ -167,9 +168,14 @@ def _not_comparable(entry: Entry, number: Number, tuned: bool) -> str:
         return f"{entry.seeds} of {entry.seeds_planned} seeds are done"
     if entry.examples_planned is not None and entry.examples < entry.examples_planned:
         return f"{entry.examples:,} of {entry.examples_planned:,} examples are done"
-    if tuned and entry.seeds < 2:
+    if tuned and entry.seeds < 2 and not _as_published(entry, number):
         return "one seed speaks of its prompt alone"
     return ""
+
+
+def _as_published(entry: Entry, number: Number) -> bool:
+    """Whether both are of a published prompt, which was not trained further."""
+    return number.published and bool(entry.recipes) and not any("steps" in own for own in entry.recipes.values())
 
 
 def _other_examples(entry: Entry, number: Number) -> str:

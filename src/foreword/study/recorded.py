@@ -15,7 +15,9 @@ from foreword.metrics import Metric, metric
 from foreword.results import stats
 from foreword.results.cells import Cell, Entry
 from foreword.results.clusters import clusters_of
+from foreword.results.collected import distinct
 from foreword.results.record import Record
+from foreword.util import phrases
 from foreword.util.errors import ForewordError
 
 Array = NDArray[np.float64]
@@ -79,9 +81,22 @@ def numbers_of(record: Record, name: str) -> Array | None:
     return numbers if alike else None
 
 
+def metrics_of(records: Sequence[Record]) -> list[str]:
+    """The metrics by which any of these records is scored, for a number of each; one that some of them lack has a cause instead."""
+    return distinct(name for record in records for name in record.scores)
+
+
 def scored_by(blank: Entry, records: Sequence[Record], names: Sequence[str], title: str) -> Entry:
     """The mean over seeds of the mean of some metrics of records that answer the same examples, with its spread; and its interval over
-    seeds and examples, where the numbers of all these metrics are known. title: what the entry's metric is called."""
+    seeds and examples, where the numbers of all these metrics are known. There is no number where a record is not scored by one of them.
+    title: what the entry's metric is called."""
+    lacking = [record for record in records if not record.scores.keys() >= set(names)]
+    if lacking:
+        missing = phrases.listed([name for name in names if any(name not in record.scores for record in lacking)])
+        be = "is" if len(lacking) == 1 else "are"
+        cause = f"{len(lacking)} of {phrases.plural(len(records), 'cell')} {be} not scored by {missing}"
+        cause = "; ".join(filter(None, (blank.cause, cause)))
+        return replace(blank, score=None, spread=None, ci95=None, metric=title, cause=cause)
     scores = [sum(record.scores[name] for name in names) / len(names) for record in records]
     mean, spread = stats.mean_std(scores)
     entry = replace(

@@ -141,8 +141,15 @@ def provenance(page: StudyPage) -> str:
         for name, pairs in tables.items()
         if pairs
     )
-    hours = sum(record.costs.train_seconds for record in finished)
-    return f'<dl class="measured">{body}<div><dt>Training in all</dt><dd>{phrases.duration(hours)}</dd></div></dl>'
+    seconds = phrases.duration(training_seconds(finished))
+    return f'<dl class="measured">{body}<div><dt>Training in all</dt><dd>{seconds}</dd></div></dl>'
+
+
+def training_seconds(finished: Sequence[Record]) -> float:
+    """The seconds of every training once, on however many tasks it was scored; a gate trains nothing itself."""
+    trained = [record for record in finished if "gate" not in record.spec]
+    once = {record.spec.get("trained_by", record.key): record.costs.train_seconds for record in trained}
+    return sum(once.values())
 
 
 def failures(page: StudyPage) -> str:

@@ -1,9 +1,11 @@
 """A static site of several studies: an index, a page each, every figure as SVG and PNG, a summary in Markdown; it refuses to write into a
-folder that holds something else."""
+folder that holds something else, and leaves there what others put into a site's."""
 
 from __future__ import annotations
 
+import itertools
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -24,7 +26,10 @@ from foreword.util import phrases
 from foreword.util.errors import ForewordError
 from foreword.util.files import whole_folder
 
-MARK = "foreword-site.txt"  # says that a folder is a site of foreword's, which may be written anew
+MARK = "foreword-site.txt"  # says that a folder is a site of foreword's, and which files of it may be written anew
+MARKED = "A site that `foreword report` wrote; it may write these files anew:"
+FIGURES = "figures"
+ANY_SITE = re.compile(rf"{re.escape(MARK)}|summary\.md|[^/]+\.html|{FIGURES}/[^/]+\.(?:svg|png)")
 
 
 @dataclass(frozen=True)
@@ -47,23 +52,73 @@ def write_site(folder: Path, runs: Mapping[str, Sequence[StudyPage]], *, baselin
     entries = listed(runs)
     if not entries:
         raise ForewordError("There is no study to report; give a folder that `foreword study --out` wrote.")
+    others = _others(folder)
     with whole_folder(folder) as part:
-        (part / MARK).write_text("A site that `foreword report` wrote; it may write it anew.\n", encoding="utf-8")
         (part / "index.html").write_text(index(entries, baseline or next(iter(runs))), encoding="utf-8")
         (part / "summary.md").write_text(markdown(entries), encoding="utf-8")
         for entry in entries:
             (part / f"{entry.name}.html").write_text(study_page([entry.page], home="index.html"), encoding="utf-8")
-            _draw(entry, part / "figures")
+            _draw(entry, part / FIGURES)
+        own = sorted([MARK, *(_name(part, path) for path in _there(part))])
+        (part / MARK).write_text("\n".join([MARKED, *own, ""]), encoding="utf-8")
+        for path in others:
+            _carry(path, part / _name(folder, path))
+
+
+def _there(folder: Path) -> list[Path]:
+    """What stands in a site's folder and among its figures."""
+    parents = [
+        path for path in (folder, folder / FIGURES) if path.is_dir() and (path == folder or not path.is_symlink())
+    ]
+    return [path for parent in parents for path in parent.iterdir() if path not in parents]
+
+
+def _name(folder: Path, path: Path) -> str:
+    return path.relative_to(folder).as_posix()
+
+
+def _others(folder: Path) -> list[Path]:
+    """What stands in a site's folder and is none of its files. Raises ForewordError where the site is of a version that did not say which
+    are, and something stands there that no site has."""
+    if not (folder / MARK).is_file():
+        return []
+    first, *own = (folder / MARK).read_text(encoding="utf-8", errors="replace").split("\n")
+    if first == MARKED:
+        return [path for path in _there(folder) if path.is_dir() or _name(folder, path) not in own]
+    others = [path for path in _there(folder) if path.is_dir() or not ANY_SITE.fullmatch(_name(folder, path))]
+    if others:
+        names = phrases.listed(sorted(_name(folder, path) for path in others))
+        raise ForewordError(
+            f"{folder} holds {names} beside a site of an earlier version, which did not say which files are its own; move what is "
+            "yours elsewhere and delete the folder, or give --out a new one."
+        )
+    return []
+
+
+def _carry(path: Path, to: Path) -> None:
+    """Take what is not the site's along. Raises ForewordError where a file of the new site has its name."""
+    if to.exists():
+        raise ForewordError(
+            f"{path} is none of the site's files, and the new site has one of that name; move it elsewhere, or give --out another folder."
+        )
+    to.parent.mkdir(exist_ok=True)
+    if path.is_dir() and not path.is_symlink():
+        shutil.copytree(path, to, symlinks=True)
+    else:
+        shutil.copy2(path, to, follow_symlinks=False)
 
 
 def listed(runs: Mapping[str, Sequence[StudyPage]]) -> list[Entry]:
-    """The studies with a name of their own each."""
+    """The studies with a name of their own each, upper case or lower, which is not the index's."""
     entries: list[Entry] = []
+    taken = {"index"}
     for run, pages in runs.items():
         for page in pages:
             stem = re.sub(r"[^\w.-]+", "-", page.name).strip("-.") or "study"
-            taken = sum(entry.name == stem or entry.name.startswith(f"{stem}--") for entry in entries)
-            entries.append(Entry(f"{stem}--{taken + 1}" if taken else stem, run, page))
+            names = (f"{stem}--{n}" if n > 1 else stem for n in itertools.count(1))
+            name = next(name for name in names if name.casefold() not in taken)
+            taken.add(name.casefold())
+            entries.append(Entry(name, run, page))
     return entries
 
 

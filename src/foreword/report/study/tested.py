@@ -84,7 +84,8 @@ def tested(page: StudyPage) -> str:
     vary = [_vary_row(place.name, label, sample) for place in compared for label, sample in place.samples.items()]
     note = (
         '<p class="small">Pairs of one row are tested together (Holm). A method of one seed is never told from another, for it speaks of '
-        "its prompt. The last column is the difference that the test of the best against the runner-up tells four times in five.</p>"
+        "its prompt. The last column is the difference that the test of the best against the runner-up, adjusted so, tells four times in "
+        "five.</p>"
     )
     more = (
         '<p class="small">Training seeds apart from items: the standard deviation of a score between seeds, over a whole population of '
@@ -108,11 +109,10 @@ def tested(page: StudyPage) -> str:
 def _tied_row(place: Place) -> str:
     best, *tied = stats.tied_with_best(place.samples, span=place.width)
     others = [label for label in place.samples if label != best and label not in tied]
-    ranked = sorted((label for label in place.samples if label != best), key=lambda label: -place.samples[label].score)
-    gap = stats.difference(place.samples[best], place.samples[ranked[0]], span=place.width)
+    ranked = sorted(place.samples.values(), key=lambda sample: -sample.score)  # as `tied_with_best` ranks them
+    reach = stats.all_pairs(ranked, span=place.width)[0, 1].reach
     cells = [best, _listed(tied), _listed(others)]
     texts = "".join(f'<td class="words">{escape(text)}</td>' for text in cells)
-    reach = stats.detectable(gap)
     return f'<tr><th scope="row">{escape(place.name)}</th>{texts}<td data-sort="{reach!r}">{phrases.points(reach)}</td></tr>'
 
 

@@ -28,7 +28,8 @@ class Number:
     in the whole table. std: over the paper's runs, where it says one. error: half of the last printed digit, or how far a reading off a
     figure may be wrong. rough: read off by more than that. place: of the paper. runs: over how many it is a mean, where std is given.
     split: that the paper scored, `test` or `dev`; empty where that is not known. recipe: how the paper came by it: setting to its value, or
-    to the value for each task (`length`, `init`, `steps`, `batch size`, `retriever`, `training examples`, ...)."""
+    to the value for each task (`length`, `init`, `steps`, `batch size`, `retriever`, `training examples`, ...). published: whether it is of
+    a prompt that was published, so that who has that prompt has nothing to train."""
 
     value: float
     std: float | None
@@ -42,6 +43,7 @@ class Number:
     held: dict[str, str] = field(default_factory=dict)
     split: str = ""
     recipe: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
+    published: bool = False
 
     def recipe_of(self, task: str) -> dict[str, str]:
         """How the paper came by it on one task, as far as that is known: its own coordinates before what holds of the method."""
@@ -130,7 +132,7 @@ def paper(name: str) -> Paper:
     plain = {key: _numbers(key, table, runs, scored) for key, table in raw["tables"].items()}
     trained_on = {n.at["task"]: f"{n.value:.0f}" for n in plain.get("splits", ()) if n.at["split"] == "train"}
     tables = {
-        key: tuple(numbers if raw["tables"][key].get("recipe") == "none" else _with_recipes(numbers, raw, trained_on))
+        key: tuple(numbers if raw["tables"][key].get("recipe") else _with_recipes(numbers, raw, trained_on))
         for key, numbers in plain.items()
     }
     return Paper(
@@ -215,6 +217,7 @@ def _number(table: dict[str, Any], at: dict[str, str], cell: Any, runs: int) -> 
         rough=bool(parts["rough"]),
         runs=1 if std is None else runs,
         held=table.get("held", {}),
+        published=table.get("recipe") == "published",
     )
 
 

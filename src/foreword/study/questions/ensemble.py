@@ -19,7 +19,7 @@ from foreword.results.record import Record
 from foreword.results.stats import AdjustedDifference, adjusted
 from foreword.study.measure import choose, combined, cube, entry, named, over_grid, records_of, values
 from foreword.study.preset import Preset
-from foreword.study.recorded import numbers_of
+from foreword.study.recorded import metrics_of, numbers_of
 from foreword.util import phrases
 
 COLUMNS = ("average", "best", "ensemble")
@@ -40,7 +40,7 @@ def ensemble(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered
                 continue
             planned += 1
             done = records_of(own)
-            names = list(done[0].scores) if done else [""]
+            names = metrics_of(done) or [""]
             by_metric = [_three(own, name) for name in names]
             head = (named(own, "model", preset), named(own, "task", preset))
             rows += [Row((*head, phrases.title(each[0].metric) if done else ""), each) for each in by_metric]

@@ -12,6 +12,7 @@ from foreword.results.judged import metric_key
 from foreword.results.stats import AdjustedDifference, adjusted
 from foreword.study.measure import choose, difference, entry, named, over_grid, records_of, values
 from foreword.study.preset import Preset
+from foreword.study.recorded import metrics_of
 from foreword.util import phrases
 
 ORDER = (("icl-1", "icl-random-1"), ("pt", "icl-1"), ("ipt", "icl-1"), ("ipt", "pt"))
@@ -101,8 +102,7 @@ def published(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answere
     rows = []
     for task in values(cells, "task"):
         at = choose(cells, paper_task=task)
-        done = records_of(at)
-        for name in done[0].scores if done else [""]:
+        for name in metrics_of(records_of(at)) or [""]:
             its_own = {"metric": metric_key(name)} if name else {}
             by_model = [choose(at, paper_model=model) for model in values(cells, "model")]
             entries = [entry(own, paper=dict(own[0].paper) | its_own, by=name) if own else "" for own in by_model]

@@ -11,7 +11,7 @@ from foreword.results.cells import Answered, Cell, Curve, Entry, Panel, Series, 
 from foreword.results.stats import AdjustedDifference, adjusted
 from foreword.study.measure import choose, combined, difference, entry, grouped, named, over_grid, records_of, values
 from foreword.study.preset import Preset
-from foreword.study.recorded import scored_by
+from foreword.study.recorded import metrics_of, scored_by
 from foreword.util import phrases
 
 TOGETHER = "superglue"
@@ -30,9 +30,10 @@ def _metrics(cells: Sequence[Cell]) -> Entry:
     to know which answers are of one question), the interval is as wide as that of the deciding one."""
     own = entry(cells)
     records = records_of(cells)
-    if own.score is None or own.ci95 is None or not records or len(records[0].scores) == 1:
+    names = metrics_of(records)
+    if own.score is None or own.ci95 is None or len(names) < 2:
         return own
-    mean = scored_by(own, records, list(records[0].scores), "mean of metrics")
+    mean = scored_by(own, records, names, "mean of metrics")
     if mean.ci95 is None and mean.score is not None:
         low, high = own.ci95
         mean = replace(mean, ci95=(mean.score - (own.score - low), mean.score + (high - own.score)))

@@ -10,6 +10,7 @@ from foreword.results.judged import metric_key
 from foreword.results.stats import adjusted
 from foreword.study.measure import choose, difference, entry, named, over_grid, records_of, values
 from foreword.study.preset import Preset
+from foreword.study.recorded import metrics_of
 from foreword.util import phrases
 
 
@@ -32,7 +33,7 @@ def _compared(cells: Sequence[Cell], preset: Preset, head: str, *, every_metric:
         trained, scored = at[0].at.source if preset.paper else source, named(at, "task", preset)
         place = f"{trained}, {scored}" if head.startswith("trained") else scored
         done = records_of(at)
-        for by in done[0].scores if every_metric and done else [""]:
+        for by in (metrics_of(done) if every_metric else []) or [""]:
             entries = [_entry(own, by) if (own := choose(at, paper_method=method)) else "" for method in methods]
             titled = (phrases.title(by) if by else "",) if every_metric else ()
             rows.append(Row((named(at, "model", preset), place, *titled), tuple(entries)))
