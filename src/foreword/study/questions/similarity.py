@@ -13,7 +13,7 @@ from foreword.results import stats
 from foreword.results.cells import Answered, BinPanel, Bins, Cell, Test
 from foreword.results.clusters import clusters_of, described
 from foreword.results.record import Record
-from foreword.study.measure import choose, named, records_of, values
+from foreword.study.measure import choose, named, records_of, seeds_of_one, values
 from foreword.study.preset import Preset
 from foreword.util import phrases
 
@@ -30,7 +30,7 @@ def similarity(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answer
     for model in values(cells, "model"):
         for task in values(cells, "task"):
             at = choose(cells, paper_model=model, paper_task=task)
-            pt, ipt = (records_of(choose(at, paper_method=method)) for method in ("pt", "ipt"))
+            pt, ipt = (records_of(seeds_of_one(choose(at, paper_method=method))) for method in ("pt", "ipt"))
             paper, place = {"model": model, "task": task}, f"{named(at, 'task', preset)}, {named(at, 'model', preset)}"
             if not pt or not ipt:
                 panels.append(BinPanel(place, "", (), (), {}, paper, "PT or IPT is not run"))
