@@ -157,15 +157,19 @@ def test_curves_by_length_have_the_line_as_a_level() -> None:
 
 
 def test_bins_run_from_the_most_similar_down() -> None:
-    cells = [cell("pt", "dart", 0.5, seed) for seed in (0, 1)]
-    cells += [cell("ipt", "dart", 0.5, seed, rising=0.9) for seed in (0, 1)]
+    cells = [cell("pt", "dart", 0.5, seed) for seed in (0, 1, 2)]
+    cells += [cell("ipt", "dart", 0.5, seed, rising=0.9) for seed in (0, 1, 2)]
     bins, slope = answers_to("similarity", cells)
     assert isinstance(bins, Bins) and isinstance(slope, Test)
     (panel,) = bins.panels
     assert len(panel.counts) == 6 and sum(panel.counts) == EXAMPLES and list(panel.edges) == sorted(panel.edges)[::-1]
     first, last = (panel.series["ipt"][place] for place in (0, 5))
     assert first is not None and last is not None and first[0] > last[0] + 30
-    assert slope.holds and slope.estimate is not None and slope.estimate > 30
+    assert (
+        slope.holds and slope.estimate is not None and slope.estimate > 30 and "60 examples and 3 seeds" in slope.note
+    )
+    _, two = answers_to("similarity", [each for each in cells if each.at.seed < 2])
+    assert two.holds is None, "two prompts whose slopes lie apart do not tell"
     (empty,) = answers_to("similarity", [cell("pt", "dart", None), cell("ipt", "dart", None)])
     assert empty.panels[0].cause
 
@@ -238,6 +242,10 @@ def test_scale_takes_the_mean_over_tasks_and_says_whether_the_gap_closes() -> No
     assert turned.estimate == pytest.approx(claim.estimate) and turned.note == claim.note, "by size, in any order"
     _, alone = answers_to("scale", [each for each in cells if each.at.seed == 0], "lester2021-scale")
     assert alone.holds is None and "one seed" in alone.note
+    cells += [cell(*each[:2], None, each[3], model="t5-xxl") for each in FLAT]
+    _, unfinished = answers_to("scale", cells, "lester2021-scale")
+    assert unfinished.holds is None and "1 model not run, which may be the smallest or the largest" in unfinished.note
+    assert unfinished.estimate == claim.estimate
     _, flat = answers_to("scale", [cell(*each, model=m) for m in gaps for each in FLAT], "lester2021-scale")
     assert flat.holds is None and flat.ci95[0] < 0 < flat.ci95[1], "no difference is no finding"
 

@@ -60,7 +60,7 @@ def seeds_of_one(cells: Sequence[Cell]) -> Sequence[Cell]:
         if other or at["seed"] in seen:
             what = f"differ in {phrases.listed(other)}" if other else f"both have the seed {at['seed']}"
             raise ForewordError(
-                f"{_described(cells[0].at)} and {_described(cell.at)} would be averaged as seeds of one number, and they {what}; ask a "
+                f"The {_described(cells[0].at)} and the {_described(cell.at)} would be averaged as seeds of one number, and they {what}; ask a "
                 "question that tells them apart, or put one of the two into a study of its own."
             )
         seen.add(at["seed"])
@@ -69,7 +69,7 @@ def seeds_of_one(cells: Sequence[Cell]) -> Sequence[Cell]:
 
 def _described(at: Coordinates) -> str:
     length = "" if at.length is None else f", {phrases.plural(at.length, 'token')}"
-    return f"The cell {at.label} of the part {at.part} ({at.task} on {at.model}{length}, seed {at.seed})"
+    return f"cell {at.label} of the part {at.part} ({at.task} on {at.model}{length}, seed {at.seed})"
 
 
 def entry(cells: Sequence[Cell], *, paper: dict[str, str] | None = None, by: str = "") -> Entry:
