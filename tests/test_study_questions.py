@@ -10,7 +10,9 @@ from random import Random
 from typing import Any
 
 import pytest
+import torch
 
+import tiny
 from foreword.metrics import metric
 from foreword.results.cells import Bins, Cell, Coordinates, Curve, Entry, Matrix, Table, Test
 from foreword.results.record import Answer, Costs, DemonstrationRef, Record
@@ -19,6 +21,7 @@ from foreword.study.preset import preset
 from foreword.study.questions import QUESTIONS, answers
 from foreword.study.questions.costs import near
 from foreword.study.text import grids, shown
+from foreword.study.unit import _shape
 from foreword.util.errors import ForewordError
 
 EXAMPLES = 60
@@ -284,7 +287,9 @@ def test_the_vote_of_five_is_scored() -> None:
 
 def test_costs_are_counted_and_timed() -> None:
     curve = tuple({"step": float(step), "dev": dev} for step, dev in ((2, -10.0), (4, -49.6), (6, -40.0), (8, -50.0)))
-    measured = cell("pt", "boolq", 0.5, model="t5-small", length=5, curve=curve, shape={"layers": 3, "hidden": 4})
+    measured = cell(
+        "pt", "boolq", 0.5, model="t5-small", length=5, curve=curve, shape={"layers": 3, "hidden": 4, "key_value": 2}
+    )
     assert measured.record is not None and near(measured.record) == pytest.approx(8.0 * 4 / 8)
     times, sooner = answers_to("convergence", [measured], "lester2021-convergence")
     assert sooner.holds is None and sooner.note == "not run", "one length is no comparison"
@@ -292,8 +297,25 @@ def test_costs_are_counted_and_timed() -> None:
     table, _ = answers_to("parameters", [measured], "lester2021-parameters")
     assert [(row.head, row.entries[0].score) for row in table.rows] == [
         (("pt", "5"), 7.0),
-        (("prefix tuning (counted)", "5"), 2 * 3 * 4 * 5),
+        (("prefix tuning (counted)", "5"), 2 * 3 * 2 * 5),
     ]
+    older = replace(measured, shape={"layers": 3, "hidden": 4})
+    table, _ = answers_to("parameters", [older], "lester2021-parameters")
+    assert "was not kept" in table.rows[1].entries[0], "no width is guessed"
+
+
+@pytest.mark.parametrize("family", ["gpt2", "opt", "llama", "gemma", "falcon", "t5", "mamba"])
+def test_a_models_width_of_keys_is_that_of_its_cache(family: str) -> None:
+    backbone = tiny.backbone(family)
+    width = _shape(backbone)["key_value"]
+    if family == "mamba":
+        assert width == 0
+        return
+    ids = torch.tensor([[5, 6, 7]])
+    more = {"decoder_input_ids": ids} if backbone.kind == "seq2seq" else {}
+    cache = backbone.model(input_ids=ids, use_cache=True, **more).past_key_values
+    layers = getattr(cache, "self_attention_cache", cache).layers
+    assert {each.shape[1] * each.shape[3] for layer in layers for each in (layer.keys, layer.values)} == {width}
 
 
 def test_other_examples_are_not_compared() -> None:

@@ -60,8 +60,8 @@ def seeds_of_one(cells: Sequence[Cell]) -> Sequence[Cell]:
         if other or at["seed"] in seen:
             what = f"differ in {phrases.listed(other)}" if other else f"both have the seed {at['seed']}"
             raise ForewordError(
-                f"The {_described(cells[0].at)} and the {_described(cell.at)} would be averaged as seeds of one number, and they {what}; ask "
-                "a question that tells them apart, or put one of the two into a study of its own."
+                f"The {_described(cells[0].at)} and the {_described(cell.at)} would be averaged as seeds of one number, and they "
+                f"{what}; ask a question that tells them apart, or put one of the two into a study of its own."
             )
         seen.add(at["seed"])
     return cells

@@ -310,11 +310,23 @@ def scored_of(run: Run, examples: int, before: int, of: str = "test") -> Scored 
 
 
 def _shape(backbone: Backbone) -> dict[str, int]:
-    """A model's size: parameters, hidden size, and layers, those of both halves of an encoder-decoder."""
+    """A model's size: parameters, hidden size, layers (those of both halves of an encoder-decoder), and the width of a layer's keys, which
+    is that of its values; 0 where its configuration names no attention heads."""
     config = backbone.model.config
     layers = int(getattr(config, "num_hidden_layers", 0) or 0)
     decoder = int(getattr(config, "num_decoder_layers", 0) or 0) if backbone.kind == "seq2seq" else 0
-    return {"parameters": backbone.parameters, "hidden": backbone.hidden, "layers": layers + decoder}
+    size = {"parameters": backbone.parameters, "hidden": backbone.hidden, "layers": layers + decoder}
+    return size | {"key_value": _key_value(config)}
+
+
+def _key_value(config: Any) -> int:
+    """Heads of keys times the width of each; Falcon's older models and StarCoder share one among all heads."""
+    heads, hidden = (int(getattr(config, name, 0) or 0) for name in ("num_attention_heads", "hidden_size"))
+    shared = getattr(config, "num_key_value_heads", 0) or getattr(config, "num_kv_heads", 0) or heads
+    if getattr(config, "multi_query", False) and not getattr(config, "new_decoder_architecture", False):
+        shared = 1
+    each = getattr(config, "d_kv", 0) or getattr(config, "head_dim", 0) or (hidden // heads if heads else 0)
+    return int(shared) * int(each)
 
 
 def _failed(folder: Folder, cells: Sequence[CellSpec], cause: str) -> None:
