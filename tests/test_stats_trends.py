@@ -46,14 +46,14 @@ def test_the_slopes_of_seeds_are_those_of_least_squares_also_in_clusters() -> No
 def test_equal_methods_whose_prompts_slopes_lie_apart_are_rarely_told_apart() -> None:
     """Two seeds each, with slopes that vary as much as examples let them be known: over examples alone 17 % would be told."""
     rng = np.random.default_rng(12)
-    told = 0
+    significant = 0
     for _ in range(400):
         x = rng.random(100)
         own = 12.0 * rng.normal(size=(2, 2, 1)) * x + 30.0 * rng.normal(size=(2, 2, 100))
         sides = slopes(x, list(own), [False, False], ())
         assert sides is not None
-        told += difference(*sides).p < 0.05
-    assert told <= 0.05 * 400 + 3 * (400 * 0.05 * 0.95) ** 0.5
+        significant += difference(*sides).p < 0.05
+    assert significant <= 0.05 * 400 + 3 * (400 * 0.05 * 0.95) ** 0.5
 
 
 def test_a_slope_without_variation_is_none() -> None:

@@ -77,20 +77,20 @@ def laid(folder: Path, text: str) -> tuple[Preset, list[Cell]]:
 
 def test_another_length_is_another_row_and_no_seed(tmp_path: Path) -> None:
     own, cells = laid(tmp_path, OWN)
-    given = answers(cells, own, tmp_path)
-    table = given["main"][0]
+    answered = answers(cells, own, tmp_path)
+    table = answered["main"][0]
     rows = {row.head[1]: row.entries[0] for row in table.rows}
     kinds = ("part grid, 20 tokens", "part lengths, 1 token", "part lengths, 20 tokens")
     assert set(rows) == {"icl-1", *(f"{method} ({kind})" for method in ("pt", "ipt") for kind in kinds)}
     assert {each.seeds for name, each in rows.items() if name != "icl-1"} == {2}
     assert rows["pt (part lengths, 1 token)"].score < 30 < 70 < rows["pt (part lengths, 20 tokens)"].score
-    claims = {test.claim: test for test in given["main"][1:]}
+    claims = {test.claim: test for test in answered["main"][1:]}
     assert claims["pt is above icl-1 on every model, task and setting"].cases[1] == 3
     assert claims["ipt is above pt on every model, task and setting"].cases[1] == 3, "each with its own counterpart"
-    (curve,) = given["length"]
+    (curve,) = answered["length"]
     lines = {line.name: [x for x, _ in line.points] for line in curve.panels[0].series}
     assert lines["pt (part lengths)"] == [1.0, 20.0] and lines["pt (part grid)"] == [20.0] and "icl-1" in lines
-    spread, claim = given["variance"]
+    spread, claim = answered["variance"]
     assert [row.head[2:] for row in spread.rows] == [
         ("20 (part grid)", "2"),
         ("20 (part lengths)", "2"),
@@ -118,8 +118,8 @@ def test_a_question_that_does_not_tell_them_apart_refuses(question: str, tmp_pat
 
 def test_no_number_is_of_one_seed_twice(tmp_path: Path) -> None:
     _, cells = laid(tmp_path, RATES)
-    one = [cell for cell in cells if cell.at.label == "pt"][:1]
-    does: tuple[Any, ...] = (lambda: entry(one * 2), lambda: difference(one, one * 2))
+    single = [cell for cell in cells if cell.at.label == "pt"][:1]
+    does: tuple[Any, ...] = (lambda: entry(single * 2), lambda: difference(single, single * 2))
     for ask in does:
         with pytest.raises(ForewordError, match="they both have the seed 0"):
             ask()

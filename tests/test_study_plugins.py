@@ -52,7 +52,7 @@ def test_a_changed_item_of_a_package_changes_the_stamp_of_the_cells_that_name_it
     }
 
     def stamps() -> dict[str, str]:
-        return {kind: stamp(study_of(installed, **given).cells[-1]) for kind, given in named.items()}
+        return {kind: stamp(study_of(installed, **settings).cells[-1]) for kind, settings in named.items()}
 
     distribution(installed, POINTS, acme_items=ITEMS)
     before = stamps()

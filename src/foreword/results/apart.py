@@ -52,7 +52,7 @@ def _differ(cells: Sequence[Cell], place: Place, axis: str) -> bool:
 
 def in_words(at: Coordinates, axes: Sequence[str]) -> str:
     """Where a cell stands on these coordinates: `20 tokens, init vocab`."""
-    said = {
+    words = {
         "part": f"part {at.part}",
         "length": "no soft prompt" if at.length is None else phrases.plural(at.length, "token"),
         "init": f"init {at.init}" if at.init else "",
@@ -60,4 +60,4 @@ def in_words(at: Coordinates, axes: Sequence[str]) -> str:
         "source": f"from {at.source}" if at.source else "",
         "setting": ", ".join(f"{name} {value}" for name, value in at.setting.items()),
     }
-    return ", ".join(filter(None, (said[axis] for axis in axes)))
+    return ", ".join(filter(None, (words[axis] for axis in axes)))

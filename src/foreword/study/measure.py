@@ -53,17 +53,17 @@ def records_of(cells: Iterable[Cell]) -> list[Record]:
 
 def seeds_of_one(cells: Sequence[Cell]) -> Sequence[Cell]:
     """The cells, which differ in their seed alone. Raises ForewordError where they do not: their mean would be of no one thing."""
-    seen: set[int] = set()
+    seeds: set[int] = set()
     for cell in cells:
         first, at = vars(cells[0].at), vars(cell.at)
         other = [name for name in at if name != "seed" and at[name] != first[name]]
-        if other or at["seed"] in seen:
+        if other or at["seed"] in seeds:
             what = f"differ in {phrases.listed(other)}" if other else f"both have the seed {at['seed']}"
             raise ForewordError(
                 f"The {_described(cells[0].at)} and the {_described(cell.at)} would be averaged as seeds of one number, and they "
                 f"{what}; ask a question that tells them apart, or put one of the two into a study of its own."
             )
-        seen.add(at["seed"])
+        seeds.add(at["seed"])
     return cells
 
 

@@ -114,7 +114,7 @@ def keep(out: Path, study: Study, command: str) -> str:
     """Write what the study is. Where cells of an earlier run that are done are not in it any more, what that was is kept in a folder of
     its own, and the sentence that says so is returned; else an empty one. Raises ForewordError where the same study stands there at
     another scale."""
-    path, said = document_path(out, study.preset.name), ""
+    path, notice = document_path(out, study.preset.name), ""
     if path.is_file():
         earlier = _object(path, "study")
         scale = earlier.get("scale")
@@ -123,7 +123,7 @@ def keep(out: Path, study: Study, command: str) -> str:
                 f"{out} holds the study {study.preset.name} at the scale {scale}, and the scale {study.scale} is asked for; give --out "
                 "another folder."
             )
-        said = _kept(out, study, path, earlier)
+        notice = _left_out(out, study, path, earlier)
     write_json(
         path,
         {
@@ -134,10 +134,10 @@ def keep(out: Path, study: Study, command: str) -> str:
             "cells": [cell.as_dict() for cell in study.cells],
         },
     )
-    return said
+    return notice
 
 
-def _kept(out: Path, study: Study, path: Path, earlier: Mapping[str, Any]) -> str:
+def _left_out(out: Path, study: Study, path: Path, earlier: Mapping[str, Any]) -> str:
     """Keep what the study was before, where it has cells that are done and not in it any more; the sentence that says so."""
     folder, known = Folder(out), {cell.id for cell in study.cells}
     before = {str(cell["id"]): cell["at"] for cell in earlier.get("cells", [])}

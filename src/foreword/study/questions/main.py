@@ -69,8 +69,8 @@ def variance(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered
     """The standard deviation over seeds of PT and IPT, cell by cell, and whether IPT's is the lower, tested over cells."""
     rows: list[Row] = []
     pairs: dict[
-        tuple[str, ...], tuple[list[float], ...]
-    ] = {}  # by their records: two parts may ask for the same trials
+        tuple[str, ...], tuple[list[float], list[float]]
+    ] = {}  # by records: two parts may ask for the same trials
     keys = dict.fromkeys((cell.paper["model"], cell.paper["task"], cell.paper.get("length", "")) for cell in cells)
     for model, task, length in keys:
         at = [
@@ -82,13 +82,11 @@ def variance(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered
             scores = _scores(sides[0]), _scores(sides[1])
             counts = " and ".join(dict.fromkeys(str(len(each)) for each in scores))
             tokens = titled(length, in_words(sides[0][0].at, axes))
-            rows.append(
-                Row(
-                    (named(at, "model", preset), named(at, "task", preset), tokens, counts), tuple(map(_spread, scores))
-                )
-            )
+            head = (named(at, "model", preset), named(at, "task", preset), tokens, counts)
+            rows.append(Row(head, tuple(map(_spread, scores))))
             if min(map(len, scores)) > 1:
-                pairs.setdefault(tuple(record.key for side in sides for record in records_of(side)), scores[::-1])
+                keys_of = tuple(record.key for side in sides for record in records_of(side))
+                pairs.setdefault(keys_of, (scores[1], scores[0]))
     heads = ("model", "task", "prompt tokens", "seeds")
     table = Table("Standard deviation of the score over seeds", heads, ("pt", "ipt"), tuple(rows))
     claim = "IPT spreads less over seeds than PT"
