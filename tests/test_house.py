@@ -98,7 +98,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "clusters",
         "rows",
         "cells classes collected document",
-        "choice judged remarks",
+        "apart choice judged remarks",
         "reason scored",
         "summary",
     ),

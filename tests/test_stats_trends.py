@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from foreword.results.stats import bins, slope
+from foreword.results.stats import bins, difference, slope, slopes
 
 
 def test_a_slope_is_the_least_squares_one_at_any_scale() -> None:
@@ -30,6 +30,30 @@ def test_the_interval_of_a_slope_covers_the_truth() -> None:
         assert fit is not None
         hits += fit[1] <= 2.0 <= fit[2]
     assert 0.88 <= hits / 200 <= 0.99
+
+
+def test_the_slopes_of_seeds_are_those_of_least_squares_also_in_clusters() -> None:
+    rng = np.random.default_rng(11)
+    x, y = 0.3 + 0.1 * rng.random(40), 100 * rng.random((3, 40))
+    for names, units in (((), 40), ([f"t{n % 8}" for n in range(40)], 8)):
+        sides = slopes(x, [y, y[:1]], [False, True], names)
+        assert sides is not None and sides[0].values.shape == (3, units) and sides[1].fixed
+        assert sides[0].values.mean(axis=1) == pytest.approx([np.polyfit(x, row, 1)[0] for row in y])
+    for same in (np.full(40, 0.5), np.array([0.5] * 39 + [0.7])):
+        assert slopes(same, [y, y], [False, False], ()) is None
+
+
+def test_equal_methods_whose_prompts_slopes_lie_apart_are_rarely_told_apart() -> None:
+    """Two seeds each, with slopes that vary as much as examples let them be known: over examples alone 17 % would be told."""
+    rng = np.random.default_rng(12)
+    significant = 0
+    for _ in range(400):
+        x = rng.random(100)
+        own = 12.0 * rng.normal(size=(2, 2, 1)) * x + 30.0 * rng.normal(size=(2, 2, 100))
+        sides = slopes(x, list(own), [False, False], ())
+        assert sides is not None
+        significant += difference(*sides).p < 0.05
+    assert significant <= 0.05 * 400 + 3 * (400 * 0.05 * 0.95) ** 0.5
 
 
 def test_a_slope_without_variation_is_none() -> None:

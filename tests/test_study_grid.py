@@ -172,6 +172,34 @@ def test_what_is_wrong_in_a_file_is_said(change: tuple[str, str], says: str, tmp
     assert says in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("seeds", "part", "overrides", "expected"),
+    [
+        ("[7, 8, 9]", 2, Overrides(), [7, 8]),
+        ("[0, 1]", 4, Overrides(), [0, 1, 2, 3]),
+        ("[7, 8]", 3, Overrides(), [7, 8, 9]),
+        ("[7, 8, 9]", 2, Overrides(seeds=(3,)), [3]),
+    ],
+)
+def test_a_part_takes_the_first_of_the_scales_seeds(
+    seeds: str, part: int, overrides: Overrides, expected: list[int], tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(OWN.replace("[0, 1]", seeds).replace('over = ["length"]', f"seeds = {part}"), encoding="utf-8")
+    cells = lay_out(preset(str(path)), "smoke", overrides).cells
+    assert [cell.at.seed for cell in cells if cell.at.label == "pt"] == expected
+
+
+@pytest.mark.parametrize(("name", "at"), [("objective", "span"), ("adaptation", "0")])
+def test_variants_of_a_model_that_are_not_there_are_not_dropped(name: str, at: str) -> None:
+    with pytest.raises(ForewordError) as refused:
+        lay_out(preset(f"lester2021-{name}"), "smoke", Overrides(models=("gpt2",)))
+    assert f"for {name} {at} there is no variant of the model t5-small; --models names no variants" in str(
+        refused.value
+    )
+    assert f'such as "t5-small@{at}" = NAME.' in str(refused.value)
+
+
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(ForewordError, match="There is no study 'sun2023-mian'; did you mean 'sun2023-main'"):
         preset("sun2023-mian")

@@ -233,3 +233,23 @@ def test_a_device_that_is_named_is_that_of_every_worker(monkeypatch: pytest.Monk
     ]
     assert devices[0] == ["cuda:1", "cuda:1"]
     assert devices[1:] == [["cuda:0", "cuda:1", "cuda:2", "cuda:3", "cuda:0"], ["cuda:0", "cuda:1", "cuda:2", "cuda:3"]]
+
+
+def test_cells_that_another_command_leaves_out_are_told_and_their_report_is_kept(tmp_path: Path) -> None:
+    model, other = (str(entry.save_model(tmp_path / name, "bloom")) for name in ("bloom", "other"))
+    path, out = save(tmp_path, ('"pt", "ipt"', '"zero"'), ('over = ["length"]', ""), model=model), tmp_path / "out"
+    ran = entry.foreword("study", path, "--out", out)
+    assert ran.code == 0 and "does not ask for" not in ran.err
+    document, page = ((out / name).read_bytes() for name in ("studies/mine.json", "report.html"))
+    records = sorted((out / "records").iterdir())
+    ran = entry.foreword("study", path, "--out", out, "--models", other)
+    says = f"{out} holds 2 finished cells of mine that this command does not ask for (the model {model})"
+    assert ran.code == 0 and says in ran.err.replace("\n", " ")
+    (folder,) = (out / "earlier").iterdir()
+    assert (folder / "mine.json").read_bytes() == document and (folder / "report.html").read_bytes() == page
+    lines: list[str] = []
+    carry_out(laid(path, Overrides(models=(model, other))), Job(out, "mine"), say=lines.append)
+    assert lines == [] and {cell.at.model for cell in read(out, "mine").cells} == {model, other}, "both, without a run"
+    assert set(records) <= set((out / "records").iterdir())
+    carry_out(laid(path, Overrides(models=(model,), run={"limit": 2})), Job(out, "mine"), say=lines.append)
+    assert "other settings" not in lines[0] and f"the model {other}" in lines[0] and len(lines) == 3

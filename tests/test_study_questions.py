@@ -10,7 +10,9 @@ from random import Random
 from typing import Any
 
 import pytest
+import torch
 
+import tiny
 from foreword.metrics import metric
 from foreword.results.cells import Bins, Cell, Coordinates, Curve, Entry, Matrix, Table, Test
 from foreword.results.record import Answer, Costs, DemonstrationRef, Record
@@ -19,6 +21,7 @@ from foreword.study.preset import preset
 from foreword.study.questions import QUESTIONS, answers
 from foreword.study.questions.costs import near
 from foreword.study.text import grids, shown
+from foreword.study.unit import _shape
 from foreword.util.errors import ForewordError
 
 EXAMPLES = 60
@@ -157,15 +160,19 @@ def test_curves_by_length_have_the_line_as_a_level() -> None:
 
 
 def test_bins_run_from_the_most_similar_down() -> None:
-    cells = [cell("pt", "dart", 0.5, seed) for seed in (0, 1)]
-    cells += [cell("ipt", "dart", 0.5, seed, rising=0.9) for seed in (0, 1)]
+    cells = [cell("pt", "dart", 0.5, seed) for seed in (0, 1, 2)]
+    cells += [cell("ipt", "dart", 0.5, seed, rising=0.9) for seed in (0, 1, 2)]
     bins, slope = answers_to("similarity", cells)
     assert isinstance(bins, Bins) and isinstance(slope, Test)
     (panel,) = bins.panels
     assert len(panel.counts) == 6 and sum(panel.counts) == EXAMPLES and list(panel.edges) == sorted(panel.edges)[::-1]
     first, last = (panel.series["ipt"][place] for place in (0, 5))
     assert first is not None and last is not None and first[0] > last[0] + 30
-    assert slope.holds and slope.estimate is not None and slope.estimate > 30
+    assert (
+        slope.holds and slope.estimate is not None and slope.estimate > 30 and "60 examples and 3 seeds" in slope.note
+    )
+    _, two = answers_to("similarity", [each for each in cells if each.at.seed < 2])
+    assert two.holds is None, "two prompts whose slopes lie apart do not tell"
     (empty,) = answers_to("similarity", [cell("pt", "dart", None), cell("ipt", "dart", None)])
     assert empty.panels[0].cause
 
@@ -238,6 +245,10 @@ def test_scale_takes_the_mean_over_tasks_and_says_whether_the_gap_closes() -> No
     assert turned.estimate == pytest.approx(claim.estimate) and turned.note == claim.note, "by size, in any order"
     _, alone = answers_to("scale", [each for each in cells if each.at.seed == 0], "lester2021-scale")
     assert alone.holds is None and "one seed" in alone.note
+    cells += [cell(*each[:2], None, each[3], model="t5-xxl") for each in FLAT]
+    _, unfinished = answers_to("scale", cells, "lester2021-scale")
+    assert unfinished.holds is None and "1 model not run, which may be the smallest or the largest" in unfinished.note
+    assert unfinished.estimate == claim.estimate
     _, flat = answers_to("scale", [cell(*each, model=m) for m in gaps for each in FLAT], "lester2021-scale")
     assert flat.holds is None and flat.ci95[0] < 0 < flat.ci95[1], "no difference is no finding"
 
@@ -276,7 +287,9 @@ def test_the_vote_of_five_is_scored() -> None:
 
 def test_costs_are_counted_and_timed() -> None:
     curve = tuple({"step": float(step), "dev": dev} for step, dev in ((2, -10.0), (4, -49.6), (6, -40.0), (8, -50.0)))
-    measured = cell("pt", "boolq", 0.5, model="t5-small", length=5, curve=curve, shape={"layers": 3, "hidden": 4})
+    measured = cell(
+        "pt", "boolq", 0.5, model="t5-small", length=5, curve=curve, shape={"layers": 3, "hidden": 4, "key_value": 2}
+    )
     assert measured.record is not None and near(measured.record) == pytest.approx(8.0 * 4 / 8)
     times, sooner = answers_to("convergence", [measured], "lester2021-convergence")
     assert sooner.holds is None and sooner.note == "not run", "one length is no comparison"
@@ -284,8 +297,25 @@ def test_costs_are_counted_and_timed() -> None:
     table, _ = answers_to("parameters", [measured], "lester2021-parameters")
     assert [(row.head, row.entries[0].score) for row in table.rows] == [
         (("pt", "5"), 7.0),
-        (("prefix tuning (counted)", "5"), 2 * 3 * 4 * 5),
+        (("prefix tuning (counted)", "5"), 2 * 3 * 2 * 5),
     ]
+    older = replace(measured, shape={"layers": 3, "hidden": 4})
+    table, _ = answers_to("parameters", [older], "lester2021-parameters")
+    assert "was not kept" in table.rows[1].entries[0], "no width is guessed"
+
+
+@pytest.mark.parametrize("family", ["gpt2", "opt", "llama", "gemma", "falcon", "t5", "mamba"])
+def test_a_models_width_of_keys_is_that_of_its_cache(family: str) -> None:
+    backbone = tiny.backbone(family)
+    width = _shape(backbone)["key_value"]
+    if family == "mamba":
+        assert width == 0
+        return
+    ids = torch.tensor([[5, 6, 7]])
+    more = {"decoder_input_ids": ids} if backbone.kind == "seq2seq" else {}
+    cache = backbone.model(input_ids=ids, use_cache=True, **more).past_key_values
+    layers = getattr(cache, "self_attention_cache", cache).layers
+    assert {each.shape[1] * each.shape[3] for layer in layers for each in (layer.keys, layer.values)} == {width}
 
 
 def test_other_examples_are_not_compared() -> None:

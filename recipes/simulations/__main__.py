@@ -41,6 +41,8 @@ What a comparison says of its scores, which model that rests on, and what it doe
 * **Several methods.** p-values are adjusted by Holm's method over *all* pairs of methods, because the best one is chosen by the same
   scores; the interval is at the level at which Holm judges that p. Adjusted over the pairs with the best alone, 5 equal methods
   were called different in 7.7 % of studies.
+* **Trends.** Whether IPT's gain over PT grows with the demonstration's similarity (`foreword study`) is asked of the two methods' slopes
+  in the same way: each example, or cluster, has its jackknife value of a slope, seeds count as above, and so many panels share 5 %.
 * **One seed** speaks for one prompt. Its interval is that prompt's, and no method is called better or worse on it.
 * **The recommendation** is the highest mean, unless a cheaper method is *shown* to lie within a margin of it (`--margin`; 2 points or
   5 % of the best score, whichever is smaller): the whole interval of the difference lies below the margin. Cheaper is told by the

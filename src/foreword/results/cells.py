@@ -55,8 +55,8 @@ class Cell:
     """id: digest of all settings that the cell was asked with. paper: the coordinates of the paper's number that it is held against, in
     the paper's words (`model`, `task`, `method`, `length`, ...): the names that differ from `at` are stand-ins. examples: planned, where
     that is known. record: None unless it is done. cause: why a failed cell failed, in one sentence. shape: of the model that answered:
-    its `parameters`, `hidden` size and `layers`, where it is done. scored: which examples; None where that is not known. train_limit: at
-    most so many training examples; None where all of them are taken."""
+    its `parameters`, `hidden` size, `layers` and the width of its keys (`key_value`), where it is done. scored: which examples; None where
+    that is not known. train_limit: at most so many training examples; None where all of them are taken."""
 
     id: str
     at: Coordinates

@@ -1,11 +1,11 @@
-"""The report of another study in the same folder is kept beside the new one; it refuses to write over what cannot be made again."""
+"""What another study in the same folder said is kept beside the new one; it refuses to write over what cannot be made again."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,17 @@ def keep_earlier(out: Path, document: Mapping[str, Any]) -> Path | None:
     with whole_folder(folder) as part:
         for path in there:
             shutil.copy2(path, part / path.name)
+    return folder
+
+
+def keep_document(out: Path, document: Path, ids: Sequence[str]) -> Path:
+    """Copy what a study of these cells was, and the report of the folder, to a folder of its own inside it; that folder."""
+    digest = hashlib.sha256(canonical(sorted(ids)).encode()).hexdigest()[:8]
+    folder = out / FOLDER / f"{document.stem}-{digest}"
+    with whole_folder(folder) as part:
+        for path in (document, out / REPORT):
+            if path.is_file():
+                shutil.copy2(path, part / path.name)
     return folder
 
 

@@ -155,7 +155,7 @@ def _cells(
     for model, values in product([name for name in models if name in scale.models], _values(part, scale)):
         model_key = _variant(model, part.variant, values, scale)
         if model_key is None:
-            continue
+            raise _no_variant(part, model, values, overrides)
         for task in tasks:
             run = _run(part, scale, overrides, scale.models[model_key], task, values)
             where = {"model": model, "task": task} | {axis: str(value) for axis, value in values.items()}
@@ -188,6 +188,15 @@ def _variant(model: str, variant: str, values: Mapping[str, int | str], scale: S
     if key in scale.models:
         return key
     return model if variant and not values else None
+
+
+def _no_variant(part: Part, model: str, values: Mapping[str, int | str], overrides: Overrides) -> ForewordError:
+    at = " and ".join(f"{axis} {values[axis]}" for axis in ("objective", "adaptation") if axis in values)
+    named = "--models names no variants of a model, so" if overrides.models else "so"
+    return ForewordError(
+        f"The part {part.name} is laid out over {' and '.join(part.over)}, and for {at} there is no variant of the model {model}; {named} "
+        f'write a study file whose models have it, such as "{model}@{"span" if "objective" in values else values["adaptation"]}" = NAME.'
+    )
 
 
 def _run(
@@ -237,7 +246,8 @@ def _gated(part: Part, cells: Sequence[CellSpec], method: str) -> Iterator[CellS
 def _seeds(part: Part, scale: Scale, overrides: Overrides) -> list[int]:
     if overrides.seeds:
         return list(overrides.seeds)
-    return list(range(part.seeds)) if part.seeds else list(scale.seeds)
+    more = range(max(scale.seeds) + 1, max(scale.seeds) + 1 + part.seeds)
+    return [*scale.seeds, *more][: part.seeds] if part.seeds else list(scale.seeds)
 
 
 def _over(under: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from foreword.metrics import metric
 from foreword.results import stats
-from foreword.results.cells import Cell, Entry, Test
+from foreword.results.cells import Cell, Coordinates, Entry, Test
 from foreword.results.clusters import clusters_of
 from foreword.results.judged import same_name, same_task
 from foreword.results.record import Record
 from foreword.results.stats import AdjustedDifference
 from foreword.study.preset import Preset
 from foreword.study.recorded import recipes_of, scored_by
+from foreword.util import phrases
 from foreword.util.errors import ForewordError
 
 Key = TypeVar("Key")
@@ -50,9 +51,31 @@ def records_of(cells: Iterable[Cell]) -> list[Record]:
     return [cell.record for cell in cells if cell.record is not None]
 
 
+def seeds_of_one(cells: Sequence[Cell]) -> Sequence[Cell]:
+    """The cells, which differ in their seed alone. Raises ForewordError where they do not: their mean would be of no one thing."""
+    seeds: set[int] = set()
+    for cell in cells:
+        first, at = vars(cells[0].at), vars(cell.at)
+        other = [name for name in at if name != "seed" and at[name] != first[name]]
+        if other or at["seed"] in seeds:
+            what = f"differ in {phrases.listed(other)}" if other else f"both have the seed {at['seed']}"
+            raise ForewordError(
+                f"The {_described(cells[0].at)} and the {_described(cell.at)} would be averaged as seeds of one number, and they "
+                f"{what}; ask a question that tells them apart, or put one of the two into a study of its own."
+            )
+        seeds.add(at["seed"])
+    return cells
+
+
+def _described(at: Coordinates) -> str:
+    length = "" if at.length is None else f", {phrases.plural(at.length, 'token')}"
+    return f"cell {at.label} of the part {at.part} ({at.task} on {at.model}{length}, seed {at.seed})"
+
+
 def entry(cells: Sequence[Cell], *, paper: dict[str, str] | None = None, by: str = "") -> Entry:
-    """The number of cells that differ in their seed alone. by: another metric of theirs than the deciding one."""
-    first = cells[0]
+    """The number of cells that differ in their seed alone. by: another metric of theirs than the deciding one. Raises ForewordError where
+    they differ in more."""
+    first = seeds_of_one(cells)[0]
     records = records_of(cells)
     causes = dict.fromkeys(cell.cause for cell in cells if cell.state == "failed")
     missing = len(cells) - len(records)
@@ -135,8 +158,9 @@ def combined(entries: Sequence[Entry], task: str, paper: dict[str, str]) -> Entr
 
 
 def difference(ours: Sequence[Cell], theirs: Sequence[Cell]) -> AdjustedDifference | None:
-    """The mean over seeds of ours above that of theirs; None where one has no record."""
-    mine, others = records_of(ours), records_of(theirs)
+    """The mean over seeds of ours above that of theirs; None where one has no record. Raises ForewordError where the cells of a side differ
+    in more than their seed."""
+    mine, others = records_of(seeds_of_one(ours)), records_of(seeds_of_one(theirs))
     return difference_of(mine, others) if mine and others else None
 
 

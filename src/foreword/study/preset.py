@@ -36,7 +36,8 @@ class Part(Settings):
     """A part of the grid: every model x task x method x value of the axes x seed.
 
     methods: as the papers call them, or labels of foreword. models, tasks: some of the scale's (none: all). over: axes whose values the
-    scale gives. seeds: how many of the scale's (0: all). variant: the key behind @ of the models that are meant, where there are such.
+    scale gives. seeds: how many of the scale's, the first of them; where it has fewer, the whole numbers
+    after its greatest too (0: all of the scale's). variant: the key behind @ of the models that are meant, where there are such.
     train_on: the task that is trained on, where the part's tasks are only scored with what came of it. relabel: answers of the scored
     tasks, in the words of the one that is trained on. together: trained on all tasks at once, scored on each. carries: the part whose
     soft prompts stand before this one's, one source task after another, not trained further. split: of the task, the one that is scored.

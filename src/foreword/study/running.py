@@ -108,7 +108,8 @@ def carry_out(
     known_questions(study.preset)
     out = writable_folder(job.out)
     refuse_older(out / "records")
-    keep(out, study, command)
+    if notice := keep(out, study, command):
+        say(notice)
     folder = job.folder()
     _prepare(folder, study.cells, job, retry_failed)
     tally = Tally(folder, study.cells, say)

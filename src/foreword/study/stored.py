@@ -10,8 +10,10 @@ from typing import Any, Literal
 from foreword.results.cells import Cell, Scored
 from foreword.results.clusters import named_anew, shared_out
 from foreword.results.record import ENGINE, Record
+from foreword.study.earlier import keep_document
 from foreword.study.grid import CellSpec, Study, spec_of
 from foreword.study.preset import Preset
+from foreword.util import phrases
 from foreword.util.claims import Claims
 from foreword.util.errors import ForewordError
 from foreword.util.files import read_object, tidy, write_json, write_json_once
@@ -108,17 +110,20 @@ def document_path(out: Path, name: str) -> Path:
     return out / STUDIES / f"{name}.json"
 
 
-def keep(out: Path, study: Study, command: str) -> None:
-    """Write what the study is. Cells of an earlier run that are not in it any more are forgotten, their records are not. Raises
-    ForewordError where the same study stands there at another scale."""
-    path = document_path(out, study.preset.name)
+def keep(out: Path, study: Study, command: str) -> str:
+    """Write what the study is. Where cells of an earlier run that are done are not in it any more, what that was is kept in a folder of
+    its own, and the sentence that says so is returned; else an empty one. Raises ForewordError where the same study stands there at
+    another scale."""
+    path, notice = document_path(out, study.preset.name), ""
     if path.is_file():
-        scale = _object(path, "study").get("scale")
+        earlier = _object(path, "study")
+        scale = earlier.get("scale")
         if scale != study.scale:
             raise ForewordError(
                 f"{out} holds the study {study.preset.name} at the scale {scale}, and the scale {study.scale} is asked for; give --out "
                 "another folder."
             )
+        notice = _left_out(out, study, path, earlier)
     write_json(
         path,
         {
@@ -128,6 +133,28 @@ def keep(out: Path, study: Study, command: str) -> None:
             "command": command,
             "cells": [cell.as_dict() for cell in study.cells],
         },
+    )
+    return notice
+
+
+def _left_out(out: Path, study: Study, path: Path, earlier: Mapping[str, Any]) -> str:
+    """Keep what the study was before, where it has cells that are done and not in it any more; the sentence that says so."""
+    folder, known = Folder(out), {cell.id for cell in study.cells}
+    before = {str(cell["id"]): cell["at"] for cell in earlier.get("cells", [])}
+    states = {id_: folder.state(id_) for id_ in before if id_ not in known}
+    lost = [before[id_] for id_, state in states.items() if state is not None and state.state == "done"]
+    if not lost:
+        return ""
+    there = keep_document(out, path, list(before))
+    others = []
+    for axis in ("model", "task", "seed"):
+        now = {getattr(cell.at, axis) for cell in study.cells}
+        gone = dict.fromkeys(str(at[axis]) for at in lost if at[axis] not in now)
+        others += [f"the {axis} {', '.join(gone)}"] if gone else []
+    return (
+        f"{out} holds {phrases.plural(len(lost), 'finished cell')} of {study.preset.name} that this command does not ask for "
+        f"({' and '.join(others) or 'other settings'}): the report leaves them out, and what it was is kept in {there}; ask for all in one "
+        "command, or give --out another folder."
     )
 
 

@@ -17,8 +17,11 @@ from foreword.config.run import Run
 from foreword.data.task import Task
 from foreword.engine import Backbone
 from foreword.engine.memory import out_of_memory
-from foreword.metrics import read_named
+from foreword.metrics import METRICS, read_named
 from foreword.metrics.own import file_of
+from foreword.prompts.inits import INITS
+from foreword.prompts.methods import ROWS, current
+from foreword.prompts.retrieve import RETRIEVERS
 from foreword.results.cells import Scored
 from foreword.results.clusters import renamed_in
 from foreword.results.record import ENGINE, Record
@@ -26,15 +29,17 @@ from foreword.study import gate
 from foreword.study.composed import generated, prefixed, relabelled, together
 from foreword.study.grid import CellSpec
 from foreword.study.plan import Plan, backbone_of, model_key, plan, renamed
-from foreword.study.preset import settings_of_task
-from foreword.study.resolve import task_of
+from foreword.study.preset import GATED, settings_of_task
+from foreword.study.resolve import row_of, task_of
 from foreword.study.stored import Folder, State, ended
 from foreword.study.trial import Trial
-from foreword.tasks import module, place
+from foreword.tasks import TASKS, module, place
+from foreword.train.trainables import TRAINABLES
 from foreword.util.claims import Claim
 from foreword.util.environment import versions
 from foreword.util.errors import ForewordError, TrialFailedError
 from foreword.util.files import canonical, remove_empty, stands
+from foreword.util.plugins import Shelf, plugins
 from foreword.util.progress import Progress, silent
 
 HELD_AT_ONCE = 8  # plans and tasks that are held at once
@@ -170,8 +175,8 @@ def on_task(run: Run, name: str) -> Run:
 
 
 def stamp(cell: CellSpec) -> str:
-    """A digest of the files that model and data are read from, by name, size and date: where it is another than before, a finished cell
-    is looked at again, and known by the contents of model and task."""
+    """A digest of the files that model and data are read from, by name, size and date, and of the items of other packages that the cell
+    names, by their contents: where it is another than before, a finished cell is looked at again, and known by its trial's key."""
     run, tasks = cell.settings(), (cell.at.task, *cell.train_on)
     paths = [run.model, run.target_tokenizer, run.dev, run.test, run.encoder, run.tuning.init_prompt]
     paths += [name for name in tasks if "data" in settings_of_task(name)]
@@ -188,7 +193,26 @@ def stamp(cell: CellSpec) -> str:
         if path.is_file()
     ]
     whole = [versions()["foreword"], ENGINE, run.model, run.revision, tasks, files]
+    if brought := _brought(cell, run):
+        whole.append(brought)
     return hashlib.sha256(canonical(whole).encode()).hexdigest()[:16]
+
+
+def _brought(cell: CellSpec, run: Run) -> list[str]:
+    """The identities of what a cell names of other packages' items; none where all are foreword's own."""
+    labels = [current(label) for label in (GATED if cell.gates else [cell.at.label])]
+    rows = [row_of(run, label) for label in labels]
+    named: list[tuple[Shelf[Any], str]] = [(ROWS, label.partition(":")[0].partition("+")[0]) for label in labels]
+    named += [(RETRIEVERS, row.retriever) for row in rows if row.retriever]
+    named += [(TRAINABLES, row.trainable) for row in rows if row.trains]
+    named += [(INITS, run.tuning.init) for row in rows if row.trains]
+    own = [name.strip() for name in (cell.at.task, *cell.train_on) if "task" in settings_of_task(name)]
+    own += [name.lower().replace("_", "-") for name in own]  # as `module` reads it
+    named += [(TASKS, name) for name in own]
+    named += [(METRICS, name) for name in run.metrics if file_of(name) is None]
+    if any(TASKS.plugin(name) for name in own):  # its own metrics may be any of them
+        named += [(METRICS, name) for name in plugins("metric")]
+    return list(dict.fromkeys(filter(None, (shelf.identity(name) for shelf, name in named))))
 
 
 def run_unit(bench: Bench, cells: Sequence[CellSpec], claim: Claim) -> int:
@@ -286,11 +310,23 @@ def scored_of(run: Run, examples: int, before: int, of: str = "test") -> Scored 
 
 
 def _shape(backbone: Backbone) -> dict[str, int]:
-    """A model's size: parameters, hidden size, and layers, those of both halves of an encoder-decoder."""
+    """A model's size: parameters, hidden size, layers (those of both halves of an encoder-decoder), and the width of a layer's keys, which
+    is that of its values; 0 where its configuration names no attention heads."""
     config = backbone.model.config
     layers = int(getattr(config, "num_hidden_layers", 0) or 0)
     decoder = int(getattr(config, "num_decoder_layers", 0) or 0) if backbone.kind == "seq2seq" else 0
-    return {"parameters": backbone.parameters, "hidden": backbone.hidden, "layers": layers + decoder}
+    size = {"parameters": backbone.parameters, "hidden": backbone.hidden, "layers": layers + decoder}
+    return size | {"key_value": _key_value(config)}
+
+
+def _key_value(config: Any) -> int:
+    """Heads of keys times the width of each; Falcon's older models and StarCoder share one among all heads."""
+    heads, hidden = (int(getattr(config, name, 0) or 0) for name in ("num_attention_heads", "hidden_size"))
+    shared = getattr(config, "num_key_value_heads", 0) or getattr(config, "num_kv_heads", 0) or heads
+    if getattr(config, "multi_query", False) and not getattr(config, "new_decoder_architecture", False):
+        shared = 1
+    each = getattr(config, "d_kv", 0) or getattr(config, "head_dim", 0) or (hidden // heads if heads else 0)
+    return int(shared) * int(each)
 
 
 def _failed(folder: Folder, cells: Sequence[CellSpec], cause: str) -> None:

@@ -14,7 +14,8 @@ from foreword.report.study.held import entries_of
 from foreword.report.study.parts import table
 from foreword.report.study.values import StudyPage
 from foreword.results import stats
-from foreword.results.cells import Matrix
+from foreword.results.apart import kinds, titled
+from foreword.results.cells import Cell, Matrix
 from foreword.results.clusters import clusters_of
 from foreword.results.collected import statistics_of
 from foreword.results.record import Record
@@ -33,7 +34,7 @@ class Place:
 
 def places(page: StudyPage) -> list[Place]:
     """The places where two methods or more are done."""
-    groups: dict[tuple[str, ...], dict[str, list[Record]]] = {}
+    groups: dict[tuple[str, ...], dict[tuple[str, str], list[Cell]]] = {}
     lengths = {cell.paper["length"] for cell in page.cells if "length" in cell.paper}
     several = lengths if len(lengths) > 1 else set()
     for cell in page.cells:
@@ -44,10 +45,21 @@ def places(page: StudyPage) -> list[Place]:
             name = ", ".join(filter(None, (cell.at.model, source, cell.at.task, *axes)))
             place = (name, cell.paper.get("model", ""), cell.paper.get("task", ""))
             length = cell.paper.get("length", "")
-            label = f"{method} ({phrases.plural(int(length), 'token')})" if length in several and length else method
-            groups.setdefault(place, {}).setdefault(label, []).append(cell.record)
-    compared = [_place(name, methods) for (name, *_), methods in groups.items()]
+            tokens = phrases.plural(int(length), "token") if length in several and length else ""
+            groups.setdefault(place, {}).setdefault((method, tokens), []).append(cell)
+    compared = [_place(name, _labelled(methods)) for (name, *_), methods in groups.items()]
     return [place for place in compared if place is not None]
+
+
+def _labelled(methods: dict[tuple[str, str], list[Cell]]) -> dict[str, list[Record]]:
+    """The records of each method, apart where they differ in more than their seed."""
+    return {
+        titled(method, ", ".join(filter(None, (tokens, words)))): [
+            cell.record for cell in kind if cell.record is not None
+        ]
+        for (method, tokens), cells in methods.items()
+        for words, kind in kinds(cells, lambda cell: "").items()
+    }
 
 
 def _place(name: str, methods: dict[str, list[Record]]) -> Place | None:

@@ -6,7 +6,7 @@ No result depends on the order of the examples, and none on a generator that wal
 
 from __future__ import annotations
 
-from foreword.results.stats.crossed import Difference, Sample, difference, interval, samples
+from foreword.results.stats.crossed import Difference, Sample, difference, interval, samples, slopes
 from foreword.results.stats.grids import (
     ALPHA,
     AdjustedDifference,
@@ -47,6 +47,7 @@ __all__ = [
     "samples",
     "seeds_needed",
     "slope",
+    "slopes",
     "tied_with_best",
     "units_needed",
 ]

@@ -14,12 +14,12 @@ scores themselves. Where examples come in clusters, a whole cluster takes the pl
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.stats import t as student
 
-from foreword.results.stats.resampling import FromSums, Numbers, cube, in_own_order, joined
+from foreword.results.stats.resampling import FromSums, Numbers, cube, in_own_order, joined, slope_of
 from foreword.util.errors import ForewordError
 
 ROUNDING = 1e-9  # relative to the largest value: a smaller difference of two values is rounding
@@ -130,6 +130,22 @@ def _jackknife(numbers: Numbers, from_sums: FromSums) -> Numbers:
     without = from_sums(sums[:, None] - numbers)  # [J, N]
     values = N * scores - (N - 1) * without
     return np.asarray(values - values.mean(axis=1, keepdims=True) + scores)
+
+
+def slopes(
+    x: Numbers, methods: Sequence[Numbers], fixed: Sequence[bool], clusters: Sequence[str]
+) -> list[Sample] | None:
+    """The values of several methods' least-squares slopes on the same x [N]: their examples' own scores, each [J, N] -> [J, N] or [J, U],
+    of which each seed's mean is its slope. See `samples`. None where x does not vary, or one example or cluster alone makes it vary."""
+    width = float(np.ptp(x))
+    if width == 0.0:
+        return None
+    u = (x - np.sort(x).mean()) / width
+    cubes = [np.stack(np.broadcast_arrays(1.0, u, y, u * u, u * y), axis=-1) for y in methods]
+    each = samples(cubes, slope_of, fixed, clusters)
+    if not all(np.isfinite(sample.values).all() for sample in each):
+        return None
+    return [replace(sample, values=sample.values / width) for sample in each]
 
 
 def difference(a: Sample, b: Sample, *, span: float = 100.0) -> Difference:

@@ -77,11 +77,11 @@ def slope(
         return None
     u, v = (x - np.sort(x).mean()) / width, y - np.sort(y).mean()  # sorted: the same rounding in any order
     rows = np.stack([np.ones_like(u), u, v, u * u, u * v], axis=1)[None]  # [1, N, 5]
-    estimate = float(_slope_of(in_own_order(rows)[0].sum(axis=0)))
+    estimate = float(slope_of(in_own_order(rows)[0].sum(axis=0)))
     units = in_own_order(joined(rows, clusters))  # [1, U, 5]
     if units.shape[1] < 2:
         return None
-    drawn = _resampled(units, _slope_of, resamples, seed)[:, 0]
+    drawn = _resampled(units, slope_of, resamples, seed)[:, 0]
     drawn = drawn[~np.isnan(drawn)]
     if np.isnan(estimate) or len(drawn) < 0.9 * resamples:
         return None
@@ -144,7 +144,7 @@ def _ratio(sums: Numbers) -> Numbers:
     return np.asarray(sums[..., 0] / sums[..., 1])
 
 
-def _slope_of(sums: Numbers) -> Numbers:
+def slope_of(sums: Numbers) -> Numbers:
     """[..., 5] sums of 1, x, y, xx, xy, x scaled to a range of 1 -> [...] slopes; NaN where x does not vary."""
     n, x, y, xx, xy = (sums[..., k] for k in range(5))
     below = n * xx - x * x

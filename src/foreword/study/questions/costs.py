@@ -15,6 +15,8 @@ from foreword.study.preset import Preset
 
 NEAR = 0.01  # of the final score
 BILLION, LONGEST, SHARE = 1e9, 100, 1e-4
+NO_HEADS = "its configuration names no attention heads"
+NOT_KEPT = "the width of its keys was not kept: delete the study's folder `cells` and run it again, its records stay"
 
 
 def parameters(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered, ...]:
@@ -59,10 +61,12 @@ def _trained(cells: Sequence[Cell]) -> Entry:
     return replace(own, score=count, spread=None, ci95=None, unit="numbers", metric="numbers trained")
 
 
-def _prefix(cells: Sequence[Cell], length: int) -> Entry:
+def _prefix(cells: Sequence[Cell], length: int) -> Entry | str:
     shape = next((cell.shape for cell in cells if cell.shape), {})
+    if shape and not shape.get("key_value"):
+        return NO_HEADS if "key_value" in shape else NOT_KEPT
     own = entry(cells[:1])
-    count = 2 * shape["layers"] * shape["hidden"] * length if shape else None
+    count = 2 * shape["layers"] * shape["key_value"] * length if shape else None
     paper = {"method": "prefix tuning", "length": str(length), "model": own.paper["model"]}
     return replace(own, score=count, spread=None, ci95=None, unit="numbers", metric="numbers trained", paper=paper)
 

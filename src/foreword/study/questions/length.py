@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from foreword.results.apart import kinds, titled
 from foreword.results.cells import Answered, Cell, Curve, Panel, Series
 from foreword.study.measure import choose, entry, grouped, named, values
 from foreword.study.preset import Preset
@@ -22,9 +23,11 @@ def _of_model(cells: Sequence[Cell], preset: Preset) -> Curve:
         lines = []
         for method in values(at, "method"):
             own = choose(at, paper_method=method)
-            by_length = grouped(own, lambda cell: cell.at.length)
-            points = [(float(rows or 0), entry(group)) for rows, group in by_length.items()]
-            lines.append(Series(method, tuple(sorted(points, key=lambda point: point[0])), level=None in by_length))
+            for words, kind in kinds(own, lambda cell: cell.at.length).items():
+                by_length = grouped(kind, lambda cell: cell.at.length)
+                points = [(float(rows or 0), entry(group)) for rows, group in by_length.items()]
+                line = tuple(sorted(points, key=lambda point: point[0]))
+                lines.append(Series(titled(method, words), line, level=None in by_length))
         metric = next((e.metric for line in lines for _, e in line.points if e.metric), "")
         panels.append(Panel(named(at, "task", preset), metric, tuple(lines)))
     return Curve(

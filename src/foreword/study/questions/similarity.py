@@ -13,7 +13,7 @@ from foreword.results import stats
 from foreword.results.cells import Answered, BinPanel, Bins, Cell, Test
 from foreword.results.clusters import clusters_of, described
 from foreword.results.record import Record
-from foreword.study.measure import choose, named, records_of, values
+from foreword.study.measure import choose, named, records_of, seeds_of_one, values
 from foreword.study.preset import Preset
 from foreword.util import phrases
 
@@ -30,7 +30,7 @@ def similarity(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answer
     for model in values(cells, "model"):
         for task in values(cells, "task"):
             at = choose(cells, paper_model=model, paper_task=task)
-            pt, ipt = (records_of(choose(at, paper_method=method)) for method in ("pt", "ipt"))
+            pt, ipt = (records_of(seeds_of_one(choose(at, paper_method=method))) for method in ("pt", "ipt"))
             paper, place = {"model": model, "task": task}, f"{named(at, 'task', preset)}, {named(at, 'model', preset)}"
             if not pt or not ipt:
                 panels.append(BinPanel(place, "", (), (), {}, paper, "PT or IPT is not run"))
@@ -88,37 +88,35 @@ def _score(records: Sequence[Record], ids: Sequence[str]) -> Number | None:
 
 
 def _slope(pt: Sequence[Record], ipt: Sequence[Record], name: str, of: int) -> Test:
-    """Whether the gain of IPT over PT rises with similarity, of so many such claims that are made together."""
+    """Whether the gain of IPT over PT rises with similarity, over examples and seeds, of so many such claims that are made together."""
     near, answered = _similar(ipt), {answer.id for answer in pt[0].answers}
     ids = [id_ for id_ in near if id_ in answered]
     claim = f"IPT minus PT grows with similarity ({name})"
     if len(ids) < 2:
         return Test(claim, None, note="too few examples with a similarity")
-    gain = _own(ipt, ids) - _own(pt, ids)
     clusters = clusters_of([*pt, *ipt], ids)
     units = described(clusters)
     if units is not None and units.count < FEWEST:
         return Test(claim, None, note=f"{units} are too few for an interval")
-    x, level = np.array([near[id_] for id_ in ids]), 1.0 - stats.ALPHA / of
-    fitted = stats.slope(x, gain, clusters=clusters)
-    together = stats.slope(x, gain, clusters=clusters, level=level)
-    if fitted is None or together is None:
-        return Test(claim, None, note="all demonstrations are equally similar")
-    slope, low, high = fitted
+    x, fixed = np.array([near[id_] for id_ in ids]), [ipt[0].deterministic, pt[0].deterministic]
+    sides = stats.slopes(x, [_own(ipt, ids), _own(pt, ids)], fixed, clusters)
+    if sides is None:
+        return Test(claim, None, note="all demonstrations, or all but one, are equally similar")
+    gap = stats.AdjustedDifference(stats.difference(*sides, span=100.0 / float(np.ptp(x))), float(of))
     seeds = min(len(pt), len(ipt))
-    holds = None if seeds < 2 else True if together[1] > 0 else False if together[2] < 0 else None
     over = f"{len(ids)} examples" if units is None else f"{units} of {len(ids)} examples"
-    note = f"bootstrap over {over}, of the mean of the prompts of {phrases.plural(seeds, 'seed')}"
-    note += f"; decided at {level:.1%}, Bonferroni over {of} panels" if of > 1 else ""
-    note += "; one seed speaks of its prompt alone" if seeds < 2 else ""
-    return Test(claim, holds, slope, (low, high), unit="points for 1 of similarity", note=note)
+    note = f"crossed model over {over} and {phrases.plural(seeds, 'seed')}"
+    note += f"; decided at {gap.level:.1%}, Bonferroni over {of} panels" if of > 1 else ""
+    note += "; one seed speaks of its prompt alone" if gap.one_seed else ""
+    holds = {1: True, -1: False, 0: None}[gap.sure]
+    ends = gap.tested.interval()
+    return Test(claim, holds, gap.points, ends, unit="points for 1 of similarity", note=note)
 
 
 def _own(records: Sequence[Record], ids: Sequence[str]) -> Array:
-    """Each example's own score, mean over seeds."""
+    """Each seed's and example's own score [J, N]."""
     rows = [{a.id: a.scores[r.primary] for a in r.answers} for r in records]
-    whole = np.asarray([[row[id_] for id_ in ids] for row in rows], dtype=np.float64)  # [S, N]
-    return np.asarray(whole.mean(axis=0))
+    return np.asarray([[row[id_] for id_ in ids] for row in rows], dtype=np.float64)
 
 
 QUESTIONS = {"similarity": similarity}
