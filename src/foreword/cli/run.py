@@ -22,7 +22,7 @@ def run_of(flags: dict[str, Any], *, config: str | None = None, overrides: Seque
     run = load(Path(config) if config else None, list(overrides), flags=flag_settings, defaults=defaults)
     pairs = (override.partition("=") for override in overrides)
     values = {key.strip().removeprefix("tuning."): text for key, _, text in pairs} | flag_settings.get("tuning", {})
-    refuse_unread(values | {"init": run.tuning.init})
+    refuse_unread({key: values.get(key, "") for key in ("init_text", "init_prompt")} | {"init": run.tuning.init})
     return run
 
 

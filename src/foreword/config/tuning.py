@@ -27,7 +27,9 @@ def today(word: Any) -> Any:
 def refuse_unread(tuning: Any) -> None:
     """Raises ForewordError where a table of settings gives an init strategy and a text or a prompt to start from that it does not read."""
     strategy = today(tuning.get("init")) if isinstance(tuning, Mapping) else None
-    for init, key in READS.items() if isinstance(strategy, str) else ():
+    if not isinstance(strategy, str):
+        return
+    for init, key in READS.items():
         if key and str(tuning.get(key, "")).strip() and READS.get(strategy, key) != key:
             raise ForewordError(
                 f"tuning.{key} is given and tuning.init is '{strategy}', which does not read it; set tuning.init to '{init}' "
@@ -94,7 +96,7 @@ class Tuning(Settings):
                     f"tuning.init is '{init}' and tuning.{key} is empty; give the {what} to start from."
                 )
         if "init" not in self.model_fields_set:
-            refuse_unread(self.model_dump())
+            refuse_unread(self.model_dump(include={"init", "init_text", "init_prompt"}))
         return self
 
     def stored(self) -> dict[str, Any]:

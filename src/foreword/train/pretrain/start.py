@@ -34,8 +34,8 @@ class Start:
     curve: list[tuple[int, float]]
 
     def same_text(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """The recipe of a run that goes on: this one's with the rate of `settings`. Raises ForewordError where something is asked for of which
-        the text follows, and it is another."""
+        """The recipe of a run that goes on: this one's, with the rate of `settings`. Raises ForewordError where a setting from which the
+        text follows is another."""
         names = [name for name in TEXT if settings.get(name) not in (None, self.recipe[name])]
         if names:
             other = phrases.listed([f"{name} {settings[name]}" for name in names])
