@@ -295,7 +295,8 @@ STUDIES: dict[str, Study] = {
         "IPT minus PT by similarity",
         "Each test example's own score under IPT minus its score under PT (means over seeds), against the similarity of the demonstration "
         "that it was shown: its BM25 score as a part of what the question scores with itself. That scale was chosen after the bare "
-        "score, which grows with the question's length, had shown the slope on 2 of 5 tasks (docs/log.md).",
+        "score, which grows with the question's length, had shown the slope on 2 of 5 tasks (docs/log.md). Intervals are over examples, "
+        "of these prompts alone.",
         (MEDIUM,),
         _similarity,
         _similarity_findings,
