@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from foreword.cli.study import _laid
 from foreword.config.run import Run
 from foreword.study.grid import CellSpec, Overrides, lay_out, spec_of, units_of
 from foreword.study.preset import names, preset
@@ -216,3 +217,12 @@ def test_settings_of_a_preset_are_those_of_a_run() -> None:
         for scale in preset(name).scales:
             for cell in lay_out(preset(name), scale).cells[:3]:
                 assert isinstance(cell.settings(), Run)
+
+
+def test_all_names_the_studies_that_it_cannot_make_of_a_model(capsys: pytest.CaptureFixture[str]) -> None:
+    names = {study.preset.name for study in _laid(["all"], "smoke", Overrides(models=("reference",)), [])}
+    left_out = {line.split(" is left out: ")[0] for line in capsys.readouterr().err.splitlines()}
+    assert left_out == {"lester2021-objective", "lester2021-adaptation"} and not names & left_out
+    assert names | left_out == {study.preset.name for study in _laid(["all"], "smoke", Overrides(), [])}
+    with pytest.raises(ForewordError, match="No study can be made of these models and tasks"):
+        _laid(["all"], "smoke", Overrides(tasks=("nothing",)), [])

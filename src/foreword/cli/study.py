@@ -153,7 +153,8 @@ def _job(flags: dict[str, Any], scale: str) -> Job:
 
 
 def _laid(names: list[str], scale: str, overrides: Overrides, only: list[str]) -> list[Study]:
-    """All studies, laid out before the first runs, so that what is refused is refused at once. `all`: those that have the scale."""
+    """All studies, laid out before the first runs, so that what is refused is refused at once. `all`: those that have the scale; those
+    that cannot be made of the models and tasks asked for are left out and named."""
     from foreword.study import preset as presets
     from foreword.study.grid import lay_out
     from foreword.study.questions import known_questions
@@ -164,9 +165,19 @@ def _laid(names: list[str], scale: str, overrides: Overrides, only: list[str]) -
             f"`{ALL}` is every study, and {', '.join(n for n in names if n != ALL)} is named beside it; give one of both."
         )
     chosen = [known_questions(presets.preset(name)) for name in (presets.names() if names == [ALL] else names)]
-    if names == [ALL]:
-        chosen = [preset for preset in chosen if scale in preset.scales]
-    return [lay_out(preset, scale, overrides, only) for preset in chosen]
+    if names != [ALL] or not (overrides.models or overrides.tasks):
+        return [
+            lay_out(preset, scale, overrides, only) for preset in chosen if names != [ALL] or scale in preset.scales
+        ]
+    studies: list[Study] = []
+    for preset in chosen:
+        try:
+            studies += [lay_out(preset, scale, overrides, only)] if scale in preset.scales else []
+        except ForewordError as error:
+            print(f"{preset.name} is left out: {error}", file=sys.stderr)
+    if not studies:
+        raise ForewordError("No study can be made of these models and tasks at this scale; name other ones.")
+    return studies
 
 
 def _list(as_json: bool) -> None:
