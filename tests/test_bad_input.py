@@ -88,7 +88,7 @@ def test_a_damaged_or_missing_model(model: Path, data: Path, tmp_path: Path) -> 
     pickled = truncated(model, "none", tmp_path / "pickled")
     (pickled / "model.safetensors").rename(pickled / "pytorch_model.bin")
     compare(pickled, "no model.safetensors", "no pickles", "save_pretrained")
-    compare("reference-of-nobody", "reference", "Known")
+    compare("reference-of-nobody", "neither a folder here nor reachable", "did you mean 'reference-")
     assert not (tmp_path / "run").exists()
 
 

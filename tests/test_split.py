@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -86,7 +87,7 @@ def test_a_cell_that_ended_keeps_what_it_was_scored_on(tmp_path: Path) -> None:
     state = folder.state("cell")
     assert state is not None and state.scored is not None and Scored(**state.scored) == part
     at = Coordinates("grid", "m", "mtop", "pt", 0)
-    cells = [Cell(str(seed), at, {}, "waiting", scored=part) for seed in (0, 1)]
+    cells = [Cell(str(seed), replace(at, seed=seed), {}, "waiting", scored=part) for seed in (0, 1)]
     assert entry(cells).scored == (part,)
 
 
