@@ -164,15 +164,16 @@ def _laid(names: list[str], scale: str, overrides: Overrides, only: list[str]) -
         raise ForewordError(
             f"`{ALL}` is every study, and {', '.join(n for n in names if n != ALL)} is named beside it; give one of both."
         )
-    chosen = [known_questions(presets.preset(name)) for name in (presets.names() if names == [ALL] else names)]
-    if names != [ALL] or not (overrides.models or overrides.tasks):
-        return [
-            lay_out(preset, scale, overrides, only) for preset in chosen if names != [ALL] or scale in preset.scales
-        ]
+    every = names == [ALL]
+    chosen = [known_questions(presets.preset(name)) for name in (presets.names() if every else names)]
+    if every:
+        chosen = [preset for preset in chosen if scale in preset.scales]
+    if not every or not (overrides.models or overrides.tasks):
+        return [lay_out(preset, scale, overrides, only) for preset in chosen]
     studies: list[Study] = []
     for preset in chosen:
         try:
-            studies += [lay_out(preset, scale, overrides, only)] if scale in preset.scales else []
+            studies.append(lay_out(preset, scale, overrides, only))
         except ForewordError as error:
             print(f"{preset.name} is left out: {error}", file=sys.stderr)
     if not studies:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import time
 from pathlib import Path
@@ -32,7 +31,7 @@ from foreword.models import MODELS, reference
 from foreword.models.cache import located
 from foreword.models.one_load import one_load
 from foreword.models.vetted import ADAPTER, refuse_adapter, refuse_unsafe
-from foreword.util.errors import ForewordError, unknown
+from foreword.util.errors import ForewordError, closest, unknown
 from foreword.util.progress import Progress, silent
 
 SPREAD = "spread"  # over all devices, as accelerate places the parts
@@ -303,10 +302,8 @@ def _refusal(name: str, error: BaseException) -> ForewordError:
             "Repository Not Found",
         )
     ):
-        close = difflib.get_close_matches(
-            name, [*(known.name for known in reference.REFERENCES.values()), *MODELS], n=1
-        )
-        hint = f" (did you mean '{close[0]}'?)" if close else ""
+        close = closest(name, [*(known.name for known in reference.REFERENCES.values()), *MODELS], 0.6)
+        hint = f" (did you mean '{close}'?)" if close else ""
         return ForewordError(
             f"The model '{name}' is neither a folder here nor reachable on the hub{hint}; check the name, the network, or download it "
             "first."

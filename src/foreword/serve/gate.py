@@ -21,18 +21,10 @@ from foreword.registry import Registry, StoredPrompt, Version
 from foreword.results.stats import Difference, difference, samples, units_needed
 from foreword.serve.shelf import Served, Shelf, demonstrated
 from foreword.serve.views import Views
-from foreword.study.remembered import trained_on
+from foreword.study.remembered import COLUMNS, trained_on
 from foreword.util import phrases
 from foreword.util.errors import ForewordError
 from foreword.util.progress import Progress, silent
-
-COLUMNS = {
-    "input": "input_column",
-    "target": "target_column",
-    "references": "references_column",
-    "choices": "choices_column",
-    "index": "target_index",
-}  # as `examples` calls them, and as a prompt keeps them
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,13 @@ from foreword.tasks._labels import OFF, free
 from foreword.util.errors import ForewordError
 from foreword.util.files import stands
 
-COLUMNS = ("input_column", "target_column", "references_column", "choices_column", "target_index")
+COLUMNS = {
+    "input": "input_column",
+    "target": "target_column",
+    "references": "references_column",
+    "choices": "choices_column",
+    "index": "target_index",
+}  # as `Columns` calls them, and as a run and a prompt do
 RETRIEVAL = ("shots", "retriever", "encoder")
 CUT = ("split", "cluster_column")  # by which train, dev and test are cut from one file
 ALIKE = {
@@ -30,7 +36,7 @@ ALIKE = {
 def settings_of(run: Run, task: Task) -> dict[str, Any]:
     """The settings by which the examples were read, answered, scored and shown demonstrations, as plain values. The column of ids is
     not among them: new inputs need none."""
-    settings = {name: getattr(run, name) for name in (*RETRIEVAL, *((*COLUMNS, *CUT) if run.data else ()))}
+    settings = {name: getattr(run, name) for name in (*RETRIEVAL, *((*COLUMNS.values(), *CUT) if run.data else ()))}
     choices = {example.choices for split in SPLITS for example in task.split(split)}
     return settings | {
         "choices": list(choices.pop()) or [OFF] if len(choices) == 1 else [],
@@ -48,7 +54,7 @@ def recalled(run: Run, prompt: SoftPrompt) -> Run:
     max_new_tokens counts as not given, so that it may still be raised for longer targets."""
     settings, by_user = prompt.provenance.settings, set(run.model_fields_set)
     names = {*RETRIEVAL, "max_new_tokens"}
-    names |= set() if run.task else {*COLUMNS, "choices"}
+    names |= set() if run.task else {*COLUMNS.values(), "choices"}
     names |= {"metrics", "choice_score"} if not run.task or run.task == prompt.provenance.task else set()
     names -= {"choice_score"} if free(run.choices) else set()
     update = {

@@ -33,7 +33,7 @@ from foreword.study.preset import GATED, settings_of_task
 from foreword.study.resolve import row_of, task_of
 from foreword.study.stored import Folder, State, ended
 from foreword.study.trial import Trial
-from foreword.tasks import TASKS, module, place
+from foreword.tasks import TASKS, module, place, shelf_name
 from foreword.train.trainables import TRAINABLES
 from foreword.util.claims import Claim
 from foreword.util.environment import versions
@@ -206,8 +206,7 @@ def _brought(cell: CellSpec, run: Run) -> list[str]:
     named += [(RETRIEVERS, row.retriever) for row in rows if row.retriever]
     named += [(TRAINABLES, row.trainable) for row in rows if row.trains]
     named += [(INITS, run.tuning.init) for row in rows if row.trains]
-    own = [name.strip() for name in (cell.at.task, *cell.train_on) if "task" in settings_of_task(name)]
-    own += [name.lower().replace("_", "-") for name in own]  # as `module` reads it
+    own = [shelf_name(name) for name in (cell.at.task, *cell.train_on) if "task" in settings_of_task(name)]
     named += [(TASKS, name) for name in own]
     named += [(METRICS, name) for name in run.metrics if file_of(name) is None]
     if any(TASKS.plugin(name) for name in own):  # its own metrics may be any of them

@@ -104,10 +104,10 @@ def names() -> list[str]:
 def module(name: str) -> ModuleType:
     """The module of a task; `-` and `_` in its name are the same. Raises ForewordError with the nearest known
     name."""
-    return TASKS.named(_tidy(name))
+    return TASKS.named(shelf_name(name))
 
 
-def _tidy(name: str) -> str:
+def shelf_name(name: str) -> str:
     """The name as the shelf has it."""
     tidy = name.strip().lower().replace("_", "-")
     return tidy if tidy in TASKS else name.strip()
@@ -232,7 +232,7 @@ def load_task(
         input_column, target_column, references_column, id_column, choices_column, target_index, cluster_column
     )
     text = str(spec)
-    if not isinstance(spec, Path) and _tidy(text) in TASKS:
+    if not isinstance(spec, Path) and shelf_name(text) in TASKS:
         own = {"columns": columns != Columns(), "choices": choices, "dev or test files": dev or test}
         for what, value in own.items():
             if value:

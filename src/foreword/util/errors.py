@@ -47,11 +47,16 @@ class MissingExtraError(ForewordError):
         super().__init__(f"{what} needs a library that is not installed here: pip install 'foreword[{extra}]'.")
 
 
+def closest(word: str, known: Iterable[str], cutoff: float) -> str:
+    """The known name that is most like a word, at least so much of 0 to 1; empty where none is."""
+    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)), "")
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'bm25'? Known: bm25, dense, random` - the tail of a sentence about an unknown name."""
     names = sorted(known)
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
-    hint = f"; did you mean '{close[0]}'?" if close else "."
+    close = closest(word, names, 0.5)
+    hint = f"; did you mean '{close}'?" if close else "."
     return f"{hint} Known: {', '.join(names)}." if names else "."
 
 

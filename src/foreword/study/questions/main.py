@@ -49,11 +49,9 @@ def _above(cells: Sequence[Cell], ours: str, theirs: str) -> Test | None:
             at = choose(cells, paper_model=model, paper_task=task)
             sides = choose(at, paper_method=ours), choose(at, paper_method=theirs)
             pairs = counterparts(*sides) if all(sides) else []
-            planned, several, unlike = (
-                planned + len(pairs),
-                several or len(pairs) > 1,
-                unlike + (all(sides) > len(pairs)),
-            )
+            planned += len(pairs)
+            several |= len(pairs) > 1
+            unlike += all(sides) and not pairs
             for place, pair in enumerate(pairs):
                 if (gap := difference(*pair)) is not None:
                     gaps[model, task, place] = gap

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_model
 from tokenizers import Tokenizer
 
+from foreword.models.cache import file_digest
 from foreword.train.pretrain.batches import DocumentPlace, batches
 from foreword.util import phrases
 from foreword.util.errors import ForewordError, brief
@@ -77,8 +77,7 @@ def start_of(folder: Path) -> Start:
         raise ForewordError(
             f"{folder} holds no model that foreword pretrain made; name the sub-folder 'model' of such a run, or leave --start out."
         )
-    with (folder / "model.safetensors").open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    digest = file_digest(folder / "model.safetensors")
     return Start(
         folder, digest, known, int(known["tokens"]), int(known["steps"]), [tuple(point) for point in known["curve"]]
     )
