@@ -117,7 +117,7 @@ def test_the_refusal_says_what_to_do() -> None:
         Context((Vectors(20), shown("a", "demonstration"))).fit("question", LAY, 10, name="test-4")
     assert str(caught.value) == (
         "Example 'test-4' needs 29 positions (soft prompt 20) and the model has 10 for them; shorten it, "
-        "lower --prompt-length or --max-new-tokens, or leave such examples out with --too-long drop."
+        "or lower --prompt-length or --max-new-tokens."
     )
     assert re.search(r"\n", str(caught.value)) is None
 

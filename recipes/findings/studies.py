@@ -320,7 +320,7 @@ STUDIES: dict[str, Study] = {
     "scale": Study(
         "Scale",
         "PT against tuning all weights, with the same examples, steps, batches and choice of checkpoint; in Lester et al. 2021 the gap "
-        "closes as models grow. Ours did not read equally many tokens: their cards say how many.",
+        "closes as models grow. Ours did not read equally many tokens: small 8 M, medium and large 24 M each.",
         SIZES,
         _scale,
         _scale_findings,

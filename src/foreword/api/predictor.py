@@ -13,8 +13,10 @@ from foreword.api.calls import Place, folder_of
 from foreword.api.data import Data, path_of, texts_as_rows
 from foreword.api.models import in_use
 from foreword.api.settings import refuse_several, run_of
+from foreword.prompts.context import TooLongError
 from foreword.prompts.soft_prompt import SoftPrompt
 from foreword.study import single
+from foreword.study.fitting import LEAVE_OUT
 from foreword.study.plan import backbone_of
 from foreword.study.resolve import checked
 from foreword.util.errors import ForewordError
@@ -73,7 +75,10 @@ class Predictor:
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
             run = self._run.model_copy(update={"data": path_of(rows, Path(folder), "inputs")})
             questions = single.inputs(run, self._prompts, self._method, self._demonstrations)
-            answered = single.answer(questions, progress=self._progress, backbone=self._backbone)
+            try:
+                answered = single.answer(questions, progress=self._progress, backbone=self._backbone)
+            except TooLongError as error:
+                raise TooLongError(str(error).replace(LEAVE_OUT, "")) from error
         self.notes = answered.remarks
         return list(answered.outputs)
 

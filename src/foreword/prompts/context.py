@@ -116,7 +116,7 @@ class Context:
             if not shown:
                 raise TooLongError(
                     f"Example '{name}' needs {fitted.size} positions (soft prompt {fitted.soft}) and the model has {room} for them; "
-                    "shorten it, lower --prompt-length or --max-new-tokens, or leave such examples out with --too-long drop."
+                    "shorten it, or lower --prompt-length or --max-new-tokens."
                 )
             shown = shown[1:]
             dropped += 1

@@ -161,7 +161,7 @@ class Layout:
             if reserve > decoder:
                 raise TooLongError(
                     f"Example '{name}' needs room for an answer of {reserve} tokens and the model's decoder holds {decoder}; "
-                    "shorten the answer, or leave such examples out with --too-long drop."
+                    "shorten the answer."
                 )
             return window - specials
         return window - specials - reserve

@@ -15,6 +15,8 @@ from foreword.prompts.methods import Method
 from foreword.util.errors import ForewordError
 from foreword.util.phrases import listed
 
+LEAVE_OUT = " Or leave such examples out with --too-long drop."
+
 
 def fitting(run: Run, backbone: Backbone, task: Task, methods: Sequence[Method]) -> Task:
     """The task without the examples that some method could not fit into the window, so that all methods answer the same ones; its
@@ -74,9 +76,9 @@ def fitting_split(
         try:
             for layout in layouts:
                 layout.training_row(example) if split != "test" else layout.lay(example)
-        except TooLongError:
+        except TooLongError as error:
             if _refuses(run):
-                raise
+                raise TooLongError(f"{error}{LEAVE_OUT}") from error
             lost.add(example.group or example.id)
     return tuple(example for example in task.split(split) if (example.group or example.id) not in lost)
 

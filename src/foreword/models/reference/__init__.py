@@ -49,9 +49,9 @@ REFERENCES: Mapping[str, Reference] = MappingProxyType(
             Reference(
                 "reference-large",
                 "large",
-                "the same, larger and less trained",
+                "the same, larger",
                 6_787_296,
-                "fb41557be0058cf13a073f3d4add56e5ff3bde30c6c44a3b978ed1942ce41ae1",
+                "9a4e5f14bde56db59752f9e99e80e6924f1e41d77610764e7c8c0d7a29b6535c",
                 13_711_145,
             ),
             Reference(
