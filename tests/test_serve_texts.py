@@ -64,6 +64,23 @@ def test_pieces_are_the_whole(kind: str, data: st.DataObject) -> None:
     assert "".join(pieces) == whole[: min(cuts, default=len(whole))]
 
 
+def test_blanks_before_what_may_become_a_stop_text_are_held_back() -> None:
+    """ "= ba lo" up to the stop text "ba lo" is "="; its second piece gave out the blank."""
+    answer = Answer(backbone := model("bytes"), Template(answer="=> {target}", stop="ba lo"), ())
+    ids = backbone.target_tokenizer.ids("= ba lo", first=False)
+    pieces = [answer.take(i, place == len(ids) - 1) for place, i in enumerate(ids)]
+    assert len(ids) == 3 and "".join(pieces) == answer.whole() == "="
+
+
+def test_a_control_token_ends_no_run_of_bytes() -> None:
+    """Of the byte "=", a control token and half a letter the "=" was given out; the three are read as two halves."""
+    backbone = model("pieces")
+    ids = backbone.tokenizer.hf.convert_tokens_to_ids(["<0x3D>", "<bos>", "<0x80>"])
+    answer = Answer(backbone, None, ())
+    pieces = [answer.take(i, place == len(ids) - 1) for place, i in enumerate(ids)]
+    assert "".join(pieces) == answer.whole() == "\ufffd\ufffd"
+
+
 def test_a_token_that_is_ruled_out_has_a_number_that_json_can_hold() -> None:
     token = Token.of(5, float("-inf"), [(5, float("-inf")), (6, -0.5)])
     assert (token.logprob, token.top) == (-9999.0, ((5, -9999.0), (6, -0.5)))

@@ -44,9 +44,11 @@ class Answer:
 
     def _settled(self) -> list[int]:
         """The ids without single bytes at their end: a tokenizer that falls back on bytes reads a run of them as one, so that a letter
-        among them may yet become half of none."""
-        end = len(self.ids)
-        while end and BYTE.fullmatch(self.model.target_tokenizer.pieces(self.ids[end - 1 : end])[0]):
+        among them may yet become half of none. A token without a text, as a control token is, ends no run."""
+        words, end = self.model.target_tokenizer, len(self.ids)
+        while end and (
+            BYTE.fullmatch(words.pieces(self.ids[end - 1 : end])[0]) or not words.text(self.ids[end - 1 : end])
+        ):
             end -= 1
         return self.ids[:end]
 
@@ -64,7 +66,8 @@ class Answer:
         opening, led = before.strip(), text.lstrip()
         if opening and (opening.startswith(led) or led == opening):
             return ""
-        return _held_back(_cut(template.read(text), self.stops), (*self.stops, *template.stops))
+        held = _held_back(_cut(template.read(text), self.stops), (*self.stops, *template.stops))
+        return held.rstrip()  # should the rest become a stop text, the blanks before it go, too
 
 
 def _cut(text: str, stops: Sequence[str]) -> str:
