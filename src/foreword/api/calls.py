@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -59,14 +59,14 @@ def tune(
     progress: Progress = silent,
     **settings: Any,
 ) -> SoftPrompt:
-    """Fit one soft prompt, keep it as a PEFT folder at `out`, and give it back. The arguments are those of `compare`. Raises
-    ForewordError, also where `out` holds a prompt of another making."""
+    """Fit one soft prompt, keep it as a PEFT folder at `out`, and give it back, with the notes that the command line prints. The
+    arguments are those of `compare`. Raises ForewordError, also where `out` holds a prompt of another making."""
     refuse_several(settings)
     with in_use(model, tokenizer, settings) as (name, backbone):
         run = run_of(model=name, out=out, methods=[method], seeds=[seed], **settings)
         beside = Path(out).with_name(f"{Path(out).name}-data")
         tuned = tune_one(_with_data(run, data, dev, None, beside), progress=progress, backbone=backbone)
-    return store.load(Path(tuned.prompt))
+    return replace(store.load(Path(tuned.prompt)), notes=tuned.notes)
 
 
 @dataclass(frozen=True)

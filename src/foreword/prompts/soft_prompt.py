@@ -62,12 +62,14 @@ def profile_digest(profile: Mapping[str, Any]) -> str:
 @dataclass(frozen=True)
 class SoftPrompt:
     """values: [P, H], float32, finite. worked: of a method that shows demonstrations, the examples that it may show, as plain rows of
-    id, fields, targets and choices. profile: how the inputs that it was tuned on are distributed, as plain values (`monitor.profile`)."""
+    id, fields, targets and choices. profile: how the inputs that it was tuned on are distributed, as plain values (`monitor.profile`).
+    notes: fresh from its tuning, what a reader of it should know, such as that train and dev share inputs; no folder keeps them."""
 
     values: Tensor
     provenance: Provenance
     worked: tuple[dict[str, Any], ...] = ()
     profile: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         if self.values.dim() != 2 or not len(self.values):
