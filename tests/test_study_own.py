@@ -96,6 +96,7 @@ ROOM = ("max_new_tokens = 4, ", "")
         (SMOKE, SMOKE + "each = { u = { limit = 3 } }\n", "There is no task of the scale smoke 'u'"),
         ("limit = 4", 'model = "x"', "The settings of a scale say model, which the grid lays out itself"),
         ("limit = 4", "folds = 3", "The settings of a scale say folds"),
+        ("limit = 4", 'data = "./other.csv"', "The settings of a scale say data, which the grid lays out itself"),
         ('["length"]', '["length", "length"]', "The questions hold 'length' twice"),
         ('title = "Mine"', 'name = "../mine"\ntitle = "Mine"', "which names files"),
         ('title = "Mine"\n', "", "There is no title, and it must be text that is not empty; give it as title = ..."),
@@ -178,6 +179,27 @@ def test_a_carried_prompt_is_looked_at_again_with_the_cell_that_tuned_it(tmp_pat
     assert changed == set(before), "each either answers the other examples or carries what was tuned on them"
 
 
+def test_a_cell_whose_soft_prompt_is_gone_is_run_again(tmp_path: Path) -> None:
+    """The cell stood as done, so what carried its prompt failed at each run, with --retry-failed too."""
+    path, out = save(tmp_path, model=str(entry.save_model(tmp_path / "bloom", "bloom"))), tmp_path / "out"
+    carry_out(laid(path), Job(out, "mine"))
+    (out / "prompts").rename(out / "elsewhere")
+    carried = '\n[[parts]]\nname = "carried"\nmethods = ["ipt"]\ncarries = "lengths"\n\n[smoke]\n'
+    task = ('tasks = { t = "mini-dart" }', 'tasks = { t = "mini-dart", u = "mini-mtop" }')
+    lines: list[str] = []
+    assert (
+        carry_out(
+            laid(save(tmp_path, (SMOKE, carried), task, model=str(tmp_path / "bloom"))),
+            Job(out, "mine"),
+            say=lines.append,
+        ).failed
+        == 0
+    )
+    assert not [line for line in lines if "icl seed 0" in line and line.startswith("mini-dart")]
+    prompts = {path.name for path in (out / "prompts").iterdir()}
+    assert {path.name for path in (out / "elsewhere").iterdir()} < prompts
+
+
 def test_a_task_is_read_anew_where_a_part_words_it_otherwise(tmp_path: Path) -> None:
     path = save(tmp_path, ('"line"', '"line"\nrun = { extract = "(.)" }'))
     bench = Bench(tmp_path)
@@ -253,3 +275,11 @@ def test_cells_that_another_command_leaves_out_are_told_and_their_report_is_kept
     assert set(records) <= set((out / "records").iterdir())
     carry_out(laid(path, Overrides(models=(model,), run={"limit": 2})), Job(out, "mine"), say=lines.append)
     assert "other settings" not in lines[0] and f"the model {other}" in lines[0] and len(lines) == 3
+
+
+def test_what_has_no_soft_prompt_is_one_cell_along_its_axes(tmp_path: Path) -> None:
+    """Each length had an ICL of its own; all were run, and then no question could say which of them is the level."""
+    path = save(tmp_path, ('"pt", "ipt"', '"icl-1", "pt", "lora"'))
+    cells = [cell for cell in laid(path).cells if cell.at.part == "lengths"]
+    assert [(cell.at.label, cell.at.length) for cell in cells] == [("icl", None), ("pt", 1), ("lora", None), ("pt", 2)]
+    assert "length" not in cells[0].paper

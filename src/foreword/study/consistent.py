@@ -12,7 +12,7 @@ from foreword.tasks import TASKS
 from foreword.util.errors import ForewordError, unknown
 
 # Settings of a run that the grid itself lays out, or that it cannot have.
-LAID = ("model", "task", "methods", "seeds", "out", "folds")
+LAID = ("model", "task", "data", "methods", "seeds", "out", "folds")
 GATES = [name for name, label in LABELS.items() if label.startswith(GATE)]
 NAME = re.compile(r"[^/\\\x00-\x1f.][^/\\\x00-\x1f]*")
 

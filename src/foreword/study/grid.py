@@ -20,6 +20,8 @@ from foreword.util.errors import ForewordError, unknown
 
 SENTINEL = "<extra_id_0> {target}"  # what stands before an answer under span corruption with its sentinel (Lester et al. 2021, 3.3)
 
+OF_SOFT = ("length", "init")  # axes of a soft prompt: what has none is one cell along them
+
 
 @dataclass(frozen=True)
 class CellSpec:
@@ -157,14 +159,18 @@ def _cells(
         if model_key is None:
             raise _no_variant(part, model, values, overrides)
         for task in tasks:
-            run = _run(part, scale, overrides, scale.models[model_key], task, values)
-            where = {"model": model, "task": task} | {axis: str(value) for axis, value in values.items()}
+            soft, other = (
+                (_run(part, scale, overrides, scale.models[model_key], task, own), {"model": model, "task": task}, own)
+                for own in (values, {axis: value for axis, value in values.items() if axis not in OF_SOFT})
+            )
             cells: list[CellSpec] = []
             for method in part.methods:
-                if LABELS.get(method, method).startswith(GATE):
+                label = LABELS.get(method, method)
+                if label.startswith(GATE):
                     cells += _gated(part, cells, method)
                 else:
-                    cells += _of_method(part, scale, run, method, where, values, before)
+                    has_prompt = row_of(Run.model_validate(soft[0]), label).soft
+                    cells += _of_method(part, scale, method, *(soft if has_prompt else other), before)
             yield from cells
 
 
@@ -261,12 +267,13 @@ def _over(under: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 def _of_method(
     part: Part,
     scale: Scale,
-    run: dict[str, Any],
     method: str,
+    run: dict[str, Any],
     where: Mapping[str, str],
     values: Mapping[str, int | str],
     before: Mapping[str, CellSpec],
 ) -> Iterator[CellSpec]:
+    where = dict(where) | {axis: str(value) for axis, value in values.items()}
     label = LABELS.get(method, method)
     settings = Run.model_validate(run)
     row = row_of(settings, label)

@@ -122,7 +122,7 @@ def carry_out(
 
 def _prepare(folder: Folder, cells: Sequence[CellSpec], job: Job, retry_failed: bool) -> None:
     """Sweep up after workers that were killed, and forget the ends of cells that are to be looked at again: those whose model or data are
-    other files than before, failed ones where that is asked for, and those that need one of them."""
+    other files than before or whose soft prompt is gone, failed ones where that is asked for, and those that need one of them."""
     folder.tidy()
     if (folder.out / "claims").is_dir():
         job.claims().sweep()
@@ -133,9 +133,19 @@ def _prepare(folder: Folder, cells: Sequence[CellSpec], job: Job, retry_failed: 
         state = folder.state(cell.id)
         if state is None:
             open_.add(cell.id)
-        elif open_ & {*cell.needs} or (retry_failed if state.state == "failed" else state.stamp != stamp(cell)):
+        elif open_ & {*cell.needs} or (
+            retry_failed if state.state == "failed" else _made_of_other(folder, cell, state)
+        ):
             open_.add(cell.id)
             folder.forget(cell.id)
+
+
+def _made_of_other(folder: Folder, cell: CellSpec, state: State) -> bool:
+    """Whether a cell that is done has to be looked at again: for its model and data, or for its soft prompt."""
+    if state.stamp != stamp(cell):
+        return True
+    record = folder.record(cell.id)
+    return record is not None and bool(record.prompt) and not (folder.out / record.prompt).exists()
 
 
 def _sweep_work(work: Path) -> None:
