@@ -122,6 +122,7 @@ def answered(count: int) -> list[dict[str, Any]]:
         ([{"score": 4, "target": "a"}], ("--metric", "bleu"), ("metric bleu", "column `score`")),
         ([{"target": "a"}, {"target": "b"}, {"id": "cmpl-0", "target": "b"}], (), ("Rows 1 and 3", "cmpl-0")),
         ([{"score": 4}, {"id": "cmpl-0", "score": 5}], (), ("Rows 1 and 2", "cmpl-0")),
+        ([{"target": "a"}, {"target": "b", "score": 5}], (), ("Row 1", "the score None")),
         ([{"target": ["a", "b"]}], (), ("'target' in row 1", "a list where text was expected")),
         ([{"target": None}], (), ("'target' in row 1", "leave the row out")),
     ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from entry import foreword, refused, rows, save_model, save_rows
 from foreword.config.run import Run
 from foreword.prompts import store
 from foreword.prompts.retrieve import fixed
+from foreword.results.record import Record
 from foreword.study.resolve import task_of
 
 TRAINING = ("--max-steps", 2, "--prompt-length", 2)
@@ -73,6 +74,20 @@ def test_choices_columns_and_metric_are_asked_for_once(folder: Folder, choices: 
     )
     assert short["metrics"] == long["metrics"] and list(short["metrics"]) == ["accuracy"]
     assert len(interface.Predictor(str(folder.model), prompt).generate(["lori 1", "tem 2"])) == 2
+
+
+def test_what_is_shown_was_cut_as_what_is_scored(tmp_path: Path, folder: Folder) -> None:
+    """`show` cut the data anew without the clusters, and offered examples as test ones that the prompt was trained on."""
+    labelled = [row | {"doc": f"d{number % 6}"} for number, row in enumerate(rows(48))]
+    clustered = replace(folder, data=save_rows(tmp_path / "docs.jsonl", labelled), place=tmp_path)
+    prompt = clustered.tune("ipt", "--method", "ipt", "--cluster-column", "doc", "--split", "50/10/40")
+    command = ("-m", folder.model, "-p", prompt, "-d", clustered.data, "--json")
+    scored = foreword("evaluate", *command, "--out", tmp_path / "out", "--max-new-tokens", 4)
+    assert scored.code == 0, scored.err
+    record = Record.read(next((tmp_path / "out" / "records").glob("*.json")))
+    for answer in record.answers[::4]:
+        shown = foreword("show", *command, "--example", answer.id)
+        assert shown.code == 0 and shown.json["example"] == answer.id, shown.err
 
 
 def test_what_the_user_says_wins(folder: Folder) -> None:

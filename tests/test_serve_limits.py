@@ -71,6 +71,16 @@ def test_more_than_the_queue_holds_are_told_when_to_come_again(backbone: Backbon
         assert running.post("/v1/completions", short).status_code == 200
 
 
+def test_a_version_that_comes_again_answers_under_its_new_number(backbone: Backbone, tmp_path: Path) -> None:
+    """Taken out and added again, the same prompt answered as the version that was gone, in the answer, the log and the metrics."""
+    registry = Registry(tmp_path / "store")
+    shelf = Shelf(Views(backbone), registry, base=BASE)
+    for number in (1, 2):
+        registry.add("words", writer(NewVersion(method="zero")))
+        assert shelf.get("words").id == shelf.get(f"words@{number}").id == f"words@{number}"
+        registry.remove(f"words@{number}")
+
+
 def test_inputs_are_not_kept_for_ever(backbone: Backbone, tmp_path: Path) -> None:
     """Memory grew with every input that was not asked before."""
     registry = Registry(tmp_path / "store")

@@ -87,9 +87,10 @@ def read_truth(
     with `id` and `score` (0 to 100). metric_name: by which targets are scored, `default` where empty. Raises ForewordError naming the
     row that cannot be scored, for two rows of one request, and for a metric that cannot score them window by window."""
     rows = read_rows(path, as_written=True)
-    if "id" not in rows[0] or not ({"target", "score"} & set(rows[0])):
+    columns = dict.fromkeys(name for row in rows for name in row)
+    if "id" not in columns or not {"target", "score"} & set(columns):
         raise ForewordError(
-            f"{path} has the columns {', '.join(map(str, rows[0]))}; truth is joined by `id`, a request's, and is `target` or `score`."
+            f"{path} has the columns {', '.join(map(str, columns))}; truth is joined by `id`, a request's, and is `target` or `score`."
         )
     by_id = {observation.id: observation for observation in observations}
     known: dict[str, int] = {}  # the number of its row
@@ -106,7 +107,7 @@ def read_truth(
             f"None of the {len(rows)} ids in {path} is of a request of this log; ids stand in each answer and in its header X-Request-Id."
         )
     unknown = len(rows) - len(known)
-    if "score" in rows[0]:
+    if "score" in columns:
         if metric_name:
             raise ForewordError(
                 f"The metric {metric_name} was asked for and {path} brings its own scores, which no metric changes; leave out --metric or "

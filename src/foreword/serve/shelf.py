@@ -137,8 +137,11 @@ class Shelf:
                     self._loaded.popitem(last=False)
             if key not in self._loaded:
                 raise NotHeldError(name, version)
+            served = self._loaded[key]
+            if served.version != version:  # the version it was loaded as is gone, and the same contents have another number
+                served = self._loaded[key] = replace(served, version=version)
             self._loaded.move_to_end(key)
-            return self._loaded[key]
+            return served
 
     def fetch(self, name: str, version: Version) -> None:
         """Read a prompt and index what it may show, which takes minutes where that is much: in a thread of its own, so that other prompts'

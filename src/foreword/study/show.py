@@ -15,7 +15,7 @@ from foreword.prompts.layout import Laid, Layout
 from foreword.prompts.methods import Method
 from foreword.study.fitting import fitting_split
 from foreword.study.plan import backbone_of, encoder_of, plainly, specs_of, suits, with_init_prompt
-from foreword.study.remembered import pool_of
+from foreword.study.remembered import cut_as_tuned, pool_of
 from foreword.study.resolve import checked, heard, scored_task
 from foreword.study.single import with_prompt
 from foreword.study.trial import Trial
@@ -110,7 +110,7 @@ def show_input(
         run, soft = with_prompt(run, prompt, label)
     else:
         run, soft = heard(run.model_copy(update={"methods": [label]})), None
-    run, init_prompt = with_init_prompt(checked(run))
+    run, init_prompt = with_init_prompt(checked(run if soft is None else cut_as_tuned(run, soft)))
     task = scored_task(run, whole_pool=True)
     task = task if task.train else replace(task, train=pool_of([soft], task.test))
     known = {candidate.id: candidate for candidate in task.test}
