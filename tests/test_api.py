@@ -76,9 +76,9 @@ def test_text_of_users_is_no_markup(comparison: foreword.Comparison, model: Path
 
 def test_a_prompt_made_in_python_answers_as_on_the_command_line(model: Path, tmp_path: Path) -> None:
     prompt = foreword.tune(model, ROWS, out=tmp_path / "prompt", max_steps=2, prompt_length=3)
-    kept = foreword.load_prompt(tmp_path / "prompt")
-    assert kept.digest == prompt.digest
-    assert [note for note in prompt.notes if "taken as the choices" in note] and not kept.notes, prompt.notes
+    again = foreword.load_prompt(tmp_path / "prompt")
+    assert again.digest == prompt.digest
+    assert [note for note in prompt.notes if "taken as the choices" in note] and not again.notes, prompt.notes
     texts = [row["input"] for row in ROWS[:6]]
     inputs = entry.save_rows(tmp_path / "inputs.jsonl", [{"input": text} for text in texts])
     result = entry.foreword(

@@ -75,15 +75,27 @@ def test_the_published_t5_prompts_come_in(shared: Path, tmp_path: Path) -> None:
     assert (np.load(tmp_path / "again" / "prompt.npy") == np.load(array)).all()
 
 
-@pytest.mark.parametrize("damage", ["text", "pickle", "ints", "shape", "nan"])
+def test_an_array_of_ones_own_says_its_kind(tmp_path: Path) -> None:
+    """Every array became a prompt for an encoder-decoder, foreword's own of a decoder-only model too."""
+    saved_prompt(tmp_path / "p")
+    exported(tmp_path / "p", "numpy", tmp_path / "there")
+    for name, more in (("own", ()), ("said", ("--kind", "seq2seq"))):
+        exported(tmp_path / "there" / "prompt.npy", "peft", tmp_path / name, "--model", "m", *more)
+    kinds = [store.load(tmp_path / name).provenance.kind for name in ("own", "said")]
+    assert kinds == ["causal", "seq2seq"]
+
+
+@pytest.mark.parametrize("damage", ["text", "empty", "zip", "pickle", "ints", "shape", "width", "nan"])
 def test_files_that_are_no_array_are_refused(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "p.npy"
-    if damage == "text":
-        path.write_text("no array", encoding="utf-8")
+    if damage in ("text", "empty", "zip"):
+        path.write_text({"text": "no array", "empty": "", "zip": "PK\x03\x04 and no more"}[damage], encoding="utf-8")
     elif damage == "pickle":
         np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
     elif damage == "ints":
         np.save(path, np.ones((3, 4), dtype=np.int64))
+    elif damage == "width":
+        np.save(path, np.ones((3, 0), dtype=np.float32))
     elif damage == "shape":
         np.save(path, np.ones((2, 3, 4), dtype=np.float32))
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
@@ -19,9 +20,11 @@ from foreword.results.record import Record
 from foreword.results.scored import scored
 from foreword.study.compare import compare as run_comparison
 from foreword.study.single import score, tune_one
+from foreword.util.errors import ForewordError
 from foreword.util.progress import Progress, silent
 
 Place = str | PathLike[str]
+PROMPT = "prompt"  # where a tuned prompt stands if nothing else is said
 
 
 def compare(
@@ -53,7 +56,7 @@ def tune(
     *,
     tokenizer: Any = None,
     dev: Data = None,
-    out: Place = "prompt",
+    out: Place = PROMPT,
     method: str = "pt",
     seed: int = 0,
     progress: Progress = silent,
@@ -62,9 +65,12 @@ def tune(
     """Fit one soft prompt, keep it as a PEFT folder at `out`, and give it back, with the notes that the command line prints. The
     arguments are those of `compare`. Raises ForewordError, also where `out` holds a prompt of another making."""
     refuse_several(settings)
+    _refuse_unused("tune", settings, "test")
+    out = PROMPT if out is None else out
     with in_use(model, tokenizer, settings) as (name, backbone):
         run = run_of(model=name, out=out, methods=[method], seeds=[seed], **settings)
-        beside = Path(out).with_name(f"{Path(out).name}-data")
+        place = Path(run.out).absolute()
+        beside = place.parent / f"{place.name}-data"
         tuned = tune_one(_with_data(run, data, dev, None, beside), progress=progress, backbone=backbone)
     return replace(store.load(Path(tuned.prompt)), notes=tuned.notes)
 
@@ -95,6 +101,7 @@ def evaluate(
     """Score a prompt, or words only, on the test split of the data (or on `test`). prompt: a folder or a SoftPrompt. The other
     arguments are those of `compare`. Raises ForewordError."""
     refuse_several(settings)
+    _refuse_unused("evaluate", settings, "dev")
     with in_use(model, tokenizer, settings) as (name, backbone), tempfile.TemporaryDirectory() as scratch:
         run = _with_data(run_of(model=name, **settings), data, None, test)
         _, record = score(run, folder_of(prompt, Path(scratch)), method, progress=progress, backbone=backbone)
@@ -110,15 +117,25 @@ def load_prompt(path: Place) -> SoftPrompt:
 
 
 def folder_of(prompt: Place | SoftPrompt | None, scratch: Path) -> str:
-    """The folder of a prompt; one that is in memory is written below `scratch`. Empty for none."""
+    """The folder of a prompt; one that is in memory is written below `scratch`. Empty for none. Raises ForewordError for an empty name, and
+    for what is no prompt."""
     if prompt is None:
         return ""
     if not isinstance(prompt, SoftPrompt):
+        if not isinstance(prompt, str | PathLike) or not fspath(prompt):
+            what = "an empty name" if prompt == "" else f"an object of the type {type(prompt).__name__}"
+            raise ForewordError(f"The prompt is {what}; give a folder, a hub id or a SoftPrompt, or leave it out.")
         return fspath(prompt)
     folder = scratch / prompt.digest[:16]
     if not folder.exists():
         store.save(prompt, folder)
     return str(folder)
+
+
+def _refuse_unused(verb: str, settings: Mapping[str, Any], name: str) -> None:
+    """Raises ForewordError for a part of the data that a verb does not use."""
+    if settings.get(name) is not None:
+        raise ForewordError(f"{verb} uses no {name} examples; leave {name}=... out.")
 
 
 def _with_data(run: Run, data: Data, dev: Data, test: Data, folder: Path | None = None) -> Run:

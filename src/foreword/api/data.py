@@ -55,8 +55,11 @@ def rows_of(data: Any) -> list[dict[str, Any]]:
     if hasattr(data, "to_dict") and hasattr(data, "columns"):  # pandas
         return spelled(data.to_dict(orient="records"), kinds=dict(data.dtypes))
     rows = list(data) if isinstance(data, Iterable) and not isinstance(data, Mapping | str | bytes) else None
-    if rows is None or not all(isinstance(row, Mapping) for row in rows):
+    if rows is None:
         raise ForewordError(f"The data are {_named(data)}; give {KINDS}.")
+    other = next((number for number, row in enumerate(rows, 1) if not isinstance(row, Mapping)), None)
+    if other is not None:
+        raise ForewordError(f"Row {other} of the data is {_named(rows[other - 1])}, not a dict; give {KINDS}.")
     return [dict(row) for row in rows]
 
 
@@ -111,6 +114,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
     if hasattr(value, "tolist"):  # numpy
+        finer = {"M": "datetime64[us]", "m": "timedelta64[us]"}.get(getattr(getattr(value, "dtype", None), "kind", ""))
+        value = value.astype(finer) if finer else value  # of nanoseconds numpy makes bare numbers
         packed = single_floats({"": getattr(value, "dtype", "")}).get("")
         return _plain(shortest(value.tolist(), packed) if packed else value.tolist())
     if isinstance(value, float):

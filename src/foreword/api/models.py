@@ -14,8 +14,8 @@ LOADING = ("dtype", "device", "revision", "target_tokenizer")  # settings by whi
 
 
 def taken(model: Any, tokenizer: Any = None) -> tuple[str, Backbone | None]:
-    """A model's name, and its Backbone where it is in memory. A loaded model is frozen and set to eval mode. Raises ForewordError for
-    a model without its tokenizer."""
+    """A model's name, and its Backbone where it is in memory. A loaded model is frozen and in eval mode until its Backbone is
+    closed. Raises ForewordError for a model without its tokenizer, and for what is no model."""
     if isinstance(model, str | PathLike):
         if tokenizer is not None:
             raise ForewordError(
@@ -28,6 +28,11 @@ def taken(model: Any, tokenizer: Any = None) -> tuple[str, Backbone | None]:
                 f"A tokenizer is given beside the Backbone {model.name}, which has its own; leave it out."
             )
         return model.name, model
+    if not callable(getattr(model, "named_parameters", None)):
+        raise ForewordError(
+            f"The model is an object of the type {type(model).__name__}; give a name, a folder, a Backbone, or a loaded transformers model "
+            "with tokenizer=... beside it."
+        )
     if tokenizer is None:
         raise ForewordError(
             f"The model is a {type(model).__name__} without its tokenizer; give tokenizer=... beside it."

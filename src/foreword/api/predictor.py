@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -13,6 +14,7 @@ from foreword.api.calls import Place, folder_of
 from foreword.api.data import Data, path_of, texts_as_rows
 from foreword.api.models import in_use
 from foreword.api.settings import refuse_several, run_of
+from foreword.prompts import store
 from foreword.prompts.context import TooLongError
 from foreword.prompts.soft_prompt import SoftPrompt
 from foreword.study import single
@@ -24,7 +26,7 @@ from foreword.util.progress import Progress, silent
 
 
 class Predictor:
-    """Greedy answers, each the same alone and among any others (in float32).
+    """Greedy answers, each the same alone and among any others (in float32), by the prompt's folder as it was at the beginning.
 
     model: a name, a Backbone, or a loaded transformers model with its tokenizer. prompt: a folder or a SoftPrompt; several
     vote. method: a label, where it is not the prompt's own. demonstrations: worked examples for few, icl and ipt. settings:
@@ -54,8 +56,14 @@ class Predictor:
                         f"A Predictor gives one answer for each input, and {setting} would leave some out; leave it out, and give "
                         "`generate` the inputs that are to be answered."
                     )
+            if run.data:
+                raise ForewordError(
+                    "A Predictor answers what `generate` is given; give it there, and leave data=... out."
+                )
             several: Sequence[Any] = prompt if isinstance(prompt, list | tuple) else [] if prompt is None else [prompt]
-            self._prompts = [folder_of(member, self._folder) for member in several]
+            if prompt is not None and not several:
+                raise ForewordError("prompt is an empty list; give the prompts that vote, or leave it out.")
+            self._prompts = [self._copied(member, number) for number, member in enumerate(several)]
             self._demonstrations = (
                 "" if demonstrations is None else path_of(demonstrations, self._folder, "demonstrations")
             )
@@ -71,6 +79,8 @@ class Predictor:
     def generate(self, inputs: Data) -> list[str]:
         """One answer for each input, in order. inputs: texts, or examples as `foreword.compare` takes them (their answers need not be
         there; a text alone is one input, and never a path). Raises ForewordError for an input that does not fit."""
+        if not self._folder.is_dir():
+            raise ForewordError("This Predictor was closed; make another.")
         rows = texts_as_rows(inputs, self._column)
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
             run = self._run.model_copy(update={"data": path_of(rows, Path(folder), "inputs")})
@@ -81,6 +91,19 @@ class Predictor:
                 raise TooLongError(str(error).replace(LEAVE_OUT, "")) from error
         self.notes = answered.remarks
         return list(answered.outputs)
+
+    def _copied(self, prompt: Place | SoftPrompt, number: int) -> str:
+        """A folder of this object's own with the prompt as it is now, whatever becomes of the one that was given."""
+        folder = folder_of(prompt, self._folder)
+        if isinstance(prompt, SoftPrompt):
+            return folder
+        place = store.located(folder)
+        store.load(place)
+        copy = self._folder / f"prompt-{number}" / place.resolve().name
+        copy.mkdir(parents=True)
+        for path in (path for pattern in store.FILES for path in place.glob(pattern)):
+            shutil.copy(path, copy)
+        return str(copy)
 
     def close(self) -> None:
         """Take what the engine needs out of the model, unless a Backbone was given, and remove what was kept for this object."""

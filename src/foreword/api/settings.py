@@ -37,12 +37,13 @@ def run_of(**settings: Any) -> Run:
     for name, value in settings.items():
         if value is None:
             continue
+        value = _number(value)
         if name in TUNING_OTHERWISE or (name in Tuning.model_fields and name not in Run.model_fields):
             _put(tuning, TUNING_OTHERWISE.get(name, name), value, name)
         elif name == "tuning" and isinstance(value, Mapping | Tuning):
             table = value if isinstance(value, Mapping) else value.model_dump(exclude_unset=True)
             for key, inner in table.items():
-                _put(tuning, key, inner, f"tuning's {key}")
+                _put(tuning, key, _number(inner), f"tuning's {key}")
         else:
             key = OTHERWISE.get(name, name)
             _put(run, key, READERS.get(key, _text)(value), name)
@@ -79,7 +80,12 @@ def _seeds(value: Any) -> Any:
     seeds = [value] if isinstance(value, int) else _list(value)
     if not isinstance(seeds, list):
         return seeds
-    return [int(seed) if isinstance(seed, str) and seed.isdecimal() else seed for seed in seeds]
+    return [int(seed) if isinstance(seed, str) and seed.isdecimal() else _number(seed) for seed in seeds]
+
+
+def _number(value: Any) -> Any:
+    """A single number of numpy's or torch's as Python's; anything else as it is."""
+    return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
 
 
 def _choices(value: Any) -> Any:

@@ -32,7 +32,9 @@ def adapt(
     ] = 1e-3,
     batch: Annotated[int, typer.Option("--batch", help="Padded tokens a step.")] = 8192,
     length: Annotated[int, typer.Option("--length", help="Tokens of a piece of text.")] = 512,
-    seed: Annotated[int, typer.Option("--seed", help="Of the cuts, the order and generated text.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, max=10**12, help="Of the cuts, the order and generated text.")
+    ] = 0,
     threads: Annotated[int | None, typer.Option("--threads", help="Processor threads.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; train nothing.")] = False,
     as_json: o.Json = False,

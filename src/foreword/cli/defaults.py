@@ -97,6 +97,7 @@ WORDS = {
     "study.scale": "smoke",
     "report.baseline": "the first of them",
     "import.task": "none",
+    "kind": "as prompt.json beside the array says, else seq2seq",
     "inspect.out": "none",
     "inspect.model": "the prompts' own",
 }

@@ -33,6 +33,7 @@ def export(
             "--model", "-m", help="The model that an .npy file was tuned on, such as google/t5-base-lm-adapt."
         ),
     ] = None,
+    kind: o.Kind = None,
     as_json: o.Json = False,
 ) -> None:
     """Write a prompt for PEFT, NumPy, T5X, vLLM or SGLang, and say what is not the same there.
@@ -47,7 +48,7 @@ def export(
     """
     from foreword.export import export as exported
 
-    notes = exported(_source(prompt, store, model or ""), to, out)
+    notes = exported(_source(prompt, store, model or "", kind), to, out)
     if as_json:
         print_json({"to": to, "out": str(out), "notes": notes})
         return
@@ -56,7 +57,7 @@ def export(
     say(f"{prompt} for {to} is in {out}")
 
 
-def _source(prompt: str, at: Path | None, model: str) -> Source:
+def _source(prompt: str, at: Path | None, model: str, kind: str | None) -> Source:
     from foreword.export import Source, read_array
     from foreword.registry import Registry, StoredPrompt, load_stored_prompt
     from foreword.util.errors import ForewordError
@@ -65,14 +66,14 @@ def _source(prompt: str, at: Path | None, model: str) -> Source:
     if path.suffix == ".npy":
         if not model:
             raise ForewordError(f"{prompt} does not say which model it was tuned on; give --model NAME.")
-        array = read_array(path, model=model)
+        array = read_array(path, model=model, kind=kind)
         return Source(path.stem, StoredPrompt(array.provenance, array), array, array.digest)
-    if model:
+    if model or kind:
         raise ForewordError(
-            f"--model is for .npy files, and {prompt} brings its model's name along; leave --model out."
+            f"--model and --kind are for .npy files, and {prompt} brings its model's name and kind along; leave them out."
         )
     if path.is_dir() or at is None:
-        stored, name = load_stored_prompt(path), path.name
+        stored, name = load_stored_prompt(path), path.resolve().name
     else:
         registry = Registry(at)
         index, version = registry.resolve(prompt)

@@ -27,7 +27,7 @@ def import_prompt(
     task: Annotated[
         str | None, typer.Option("--task", "-t", help="The task that it was tuned for, where that is known.")
     ] = None,
-    kind: Annotated[str, typer.Option("--kind", help="seq2seq, or causal.")] = "seq2seq",
+    kind: o.Kind = None,
     as_json: o.Json = False,
 ) -> None:
     """Make a prompt's folder of an array that T5X's prompt tuning wrote; its certificate says what is not known of it.
@@ -40,11 +40,8 @@ def import_prompt(
     """
     from foreword.export import array_in, read_array
     from foreword.prompts import store
-    from foreword.prompts.soft_prompt import KINDS
-    from foreword.util.errors import ForewordError, unknown
+    from foreword.util.errors import ForewordError
 
-    if kind not in KINDS:
-        raise unknown("kind of model", kind, KINDS)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ForewordError(f"{out} is not empty; give --out a new folder.")
     prompt = read_array(array_in(array), model=model, kind=kind, task=task or "")

@@ -126,8 +126,10 @@ def _vocabulary(
 
 
 def _choices(prompt: SoftPrompt) -> list[str]:
+    from foreword.tasks._labels import free
+
     choices: Any = prompt.provenance.settings.get("choices") or []
-    return [str(choice) for choice in choices if choice != "none"]
+    return [] if free(choices) else [str(choice) for choice in choices]
 
 
 def _show(inspection: Inspection) -> None:

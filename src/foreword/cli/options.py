@@ -22,7 +22,16 @@ if TYPE_CHECKING:
 WHAT, HOW, RUN = "What is adapted", "How", "Running"  # panels, as config/settings.py has them
 
 PROMPT = "A soft prompt: a folder that `foreword tune` or PEFT wrote, or a hub id. It names its own model."
-PromptFolder = Annotated[str | None, typer.Option("--prompt", "-p", help=PROMPT, rich_help_panel=WHAT)]
+
+
+def _named(value: Any) -> Any:
+    """The value of an option. Raises ForewordError where a name is empty, as of a variable that is not set."""
+    if "" in (value if isinstance(value, list | tuple) else [value]):
+        raise ForewordError("--prompt is empty; give a prompt's folder or hub id, or leave --prompt out.")
+    return value
+
+
+PromptFolder = Annotated[str | None, typer.Option("--prompt", "-p", help=PROMPT, rich_help_panel=WHAT, callback=_named)]
 PromptFolders = Annotated[
     list[str] | None,
     typer.Option(
@@ -31,7 +40,12 @@ PromptFolders = Annotated[
         help=f"{PROMPT} Several (--prompt A --prompt B) answer as an ensemble: the majority of their answers, among tied ones the "
         "first's.",
         rich_help_panel=WHAT,
+        callback=_named,
     ),
+]
+Kind = Annotated[
+    str | None,
+    typer.Option("--kind", help="Of the model that an array was tuned on: seq2seq, or causal."),
 ]
 MethodName = Annotated[
     str | None,

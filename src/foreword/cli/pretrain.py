@@ -18,7 +18,9 @@ def pretrain(
     tokens: Annotated[
         int | None, typer.Option("--tokens", min=1, help="How many tokens of generated text it reads, in all.")
     ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Of the text and the first weights.")] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, max=10**12, help="Of the text and the first weights.")
+    ] = None,
     start: Annotated[
         str | None, typer.Option("--start", help="A model that pretrain made, to be trained further on new text.")
     ] = None,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic.fields import FieldInfo
 
 from foreword.config.choices import choices_of
@@ -226,7 +227,7 @@ class Run(Settings):
         "Points below the best score within which a cheaper method must be shown to lie to be recommended.",
         default_text="2 points or 5% of the score, the smaller",
     )
-    out: Annotated[str, Field(min_length=1)] = option(
+    out: Annotated[str, Field(min_length=1), AfterValidator(os.path.expanduser)] = option(
         "runs", RUNNING, "Folder for everything that is kept.", also=("-o",)
     )
     tuning: Tuning = Tuning()

@@ -22,6 +22,7 @@ from pydantic.fields import FieldInfo
 
 from foreword.util.errors import ForewordError, unknown
 
+QUOTED = 200  # characters of a wrong value that a refusal shows
 LARGEST = 10**12  # beyond, a number is a slip of the hand: no run counts so far
 Count = Annotated[int, Field(ge=1, le=LARGEST)]
 Whole = Annotated[int, Field(ge=0, le=LARGEST)]
@@ -157,14 +158,19 @@ def described(value: Any) -> str:
     if isinstance(value, Mapping):
         return "a table"
     try:
-        return "none" if value is None else f"{value}"
+        return "none" if value is None else shortened(f"{value}")
     except (ValueError, RecursionError):  # Python writes no whole number of thousands of digits
         return "a value too long to be written"
 
 
 def quoted(value: Any) -> str:
     """Text in quotes, anything else as it is."""
-    return repr(value) if isinstance(value, str) else described(value)
+    return shortened(repr(value)) if isinstance(value, str) else described(value)
+
+
+def shortened(text: str) -> str:
+    """The text, or its beginning where it is too long to be read in a sentence."""
+    return text if len(text) <= QUOTED else f"{text[:QUOTED]}..."
 
 
 def _accepted(annotation: Any, metadata: Sequence[Any]) -> str:

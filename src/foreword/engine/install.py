@@ -77,7 +77,8 @@ class _ChosenPositions:
 
 
 class Installation:
-    """All that foreword has put into one model. Backbones made of the same model share it; `close` takes it out when the last one goes."""
+    """All that foreword has put into one model, which is frozen and in eval mode for that time. Backbones made of the same model share it;
+    `close` takes it out when the last one goes."""
 
     def __init__(self, model: Any) -> None:
         for module in model.modules():  # what a copied model brings along of the first one's installation
@@ -87,6 +88,10 @@ class Installation:
                 if isinstance(hook, _ChosenPositions) and hook.owner is None:
                     del module._forward_pre_hooks[key]
         self.model, self.users, self.lock = model, 0, threading.RLock()
+        self._in_training = [module for module in model.modules() if module.training]
+        self._trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        model.eval()
+        model.requires_grad_(False)
         self.patched: list[PatchedForward] = []
         self.failed: dict[str, str] = {}  # what could not be installed, and why
         self.configs: set[int] = (
@@ -138,6 +143,10 @@ class Installation:
         self.patched = []
         if self._hook is not None:
             self._hook.remove()
+        for module in self._in_training:
+            module.training = True
+        for parameter in self._trainable:
+            parameter.requires_grad_(True)
         vars(self.model).pop(_INSTALLED, None)
 
     # -- attention --------------------------------------------------------------------------------------------------

@@ -111,8 +111,8 @@ def _file_of(source: str, revision: str | None, name: str) -> Path | None:
 
 
 def wrap(name: str, model: Any, tokenizer: Any, output: Any = None, *, notes: tuple[str, ...] = ()) -> Backbone:
-    """Make a Backbone of a model and a tokenizer that are in memory already; the model is frozen and set to eval mode, and what the engine
-    needs is put into it until the backbone is closed.
+    """Make a Backbone of a model and a tokenizer that are in memory already; until the backbone is closed the model is frozen and in eval
+    mode, and has in it what the engine needs.
 
     A model that `torch.compile` was called on runs as it was before: what a short cut asks of a layer is not in the compiled one.
     Raises ForewordError for a model that is not whole, takes no input vectors, or whose plain pass over ids is not what the engine
@@ -120,9 +120,6 @@ def wrap(name: str, model: Any, tokenizer: Any, output: Any = None, *, notes: tu
     model = getattr(model, "_orig_mod", model)
     refuse_unready(name, model)
     refuse_odd_values(name, model, (tokenizer, output))
-    model.eval()
-    for parameter in model.parameters():
-        parameter.requires_grad_(False)
     installation = install(model)
     try:
         return _checked(name, model, installation, (tokenizer, output), notes)

@@ -3,13 +3,15 @@ them, and to guess between two."""
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from foreword.prompts.soft_prompt import Provenance, SoftPrompt
-from foreword.util.errors import ForewordError
+from foreword.prompts.soft_prompt import KINDS, Provenance, SoftPrompt
+from foreword.util.errors import ForewordError, unknown
+from foreword.util.files import read_object
 
 PARAMETER = "prompt.prompt"  # how the name of a prompt's array ends in a checkpoint: encoder.prompt.prompt.prompt
 UNSAID = ("the fingerprint of its model", "its wording", "its tuning", "its seed", "its scores")
@@ -40,16 +42,32 @@ def array_in(path: Path) -> Path:
     )
 
 
-def read_array(path: Path, *, model: str, kind: str = "seq2seq", task: str = "") -> SoftPrompt:
+def kind_of(path: Path, kind: str | None) -> str:
+    """For what kind of model an array is: as the user says, else as foreword's own certificate beside it does, else seq2seq, as T5X's are.
+    Raises ForewordError for an unknown kind."""
+    beside = path.with_name("prompt.json")
+    if kind is None and beside.is_file():
+        kind = str(read_object(beside, "certificate of an array").get("kind", "seq2seq"))
+    kind = kind or "seq2seq"
+    if kind not in KINDS:
+        raise unknown("kind of model", kind, KINDS)
+    return kind
+
+
+def read_array(path: Path, *, model: str, kind: str | None = None, task: str = "") -> SoftPrompt:
     """A prompt [P, H] that T5X's prompt tuning wrote (an array of float32, as in its pretrained_prompts). model: the one that it was
-    tuned on, as the hub calls it. Its certificate says what is not known of it. Raises ForewordError for a file that is no such array."""
+    tuned on, as the hub calls it. kind: see `kind_of`. Its certificate says what is not known of it. Raises ForewordError for a file that
+    is no such array."""
+    kind = kind_of(path, kind)
     try:
         values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ForewordError(f"{path} is no array ({error}); give an .npy file of float32 numbers [P, H].") from error
+    if not isinstance(values, np.ndarray):
+        raise ForewordError(f"{path} holds several arrays (.npz); give an .npy file of float32 numbers [P, H].")
     if values.ndim == 3 and len(values) == 1:
         values = values[0]
-    if values.ndim != 2 or values.dtype.kind != "f":
+    if values.ndim != 2 or values.dtype.kind != "f" or 0 in values.shape:
         raise ForewordError(
             f"{path} holds {values.dtype} numbers of shape {values.shape}; a prompt is float32 numbers [P, H]."
         )

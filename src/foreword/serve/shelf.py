@@ -138,7 +138,7 @@ class Shelf:
             if key not in self._loaded:
                 raise NotHeldError(name, version)
             served = self._loaded[key]
-            if served.version != version:  # the version it was loaded as is gone, and the same contents have another number
+            if served.version != version:  # that one is gone, and the same contents came again under another number
                 served = self._loaded[key] = replace(served, version=version)
             self._loaded.move_to_end(key)
             return served
