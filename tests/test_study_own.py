@@ -113,6 +113,12 @@ def test_one_model_named_twice_is_refused(tmp_path: Path) -> None:
         laid(save(tmp_path), Overrides(models=("a", "a")))
 
 
+def test_a_model_by_the_name_of_another_is_refused(tmp_path: Path) -> None:
+    """Of two models named so, one was left out without a word."""
+    with pytest.raises(ForewordError, match="--models names 'm', as mine calls another of them"):
+        laid(save(tmp_path), Overrides(models=("a", "m")))
+
+
 def test_an_unknown_question_is_refused_before_anything_is_priced(tmp_path: Path) -> None:
     path = save(tmp_path, ('questions = ["length"]', 'questions = ["lenght"]'))
     ran = entry.foreword("study", path, "--dry-run")

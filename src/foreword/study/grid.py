@@ -127,6 +127,11 @@ def _filled(preset: Preset, scale: Scale, overrides: Overrides) -> Scale:
             raise ForewordError(f"--models names '{twice[0]}' twice; name each once.")
         named = [name for name in models if "@" not in name]
         names = [*named[: len(overrides.models)], *overrides.models[len(named) :]]
+        other = next((name for place, name in enumerate(names) if name in names[:place]), None)
+        if other is not None:
+            raise ForewordError(
+                f"--models names '{other}', as {preset.name} calls another of them; give its folder or hub id."
+            )
         models = dict(zip(names, overrides.models, strict=True))
     return scale.model_copy(update={"models": models, "seeds": list(overrides.seeds) or scale.seeds})
 
