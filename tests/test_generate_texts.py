@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 
 import entry
+import foreword
 import serving
 from foreword.engine import load_backbone
 from foreword.prompts import store
@@ -139,3 +140,24 @@ def test_each_line_is_answered_by_one(model: Path, prompt: Path, monkeypatch: py
         monkeypatch.setattr("sys.stdin", io.StringIO(text))
         entry.refused("generate", "-", "-m", model, "-p", prompt, says=(says,))
     entry.refused("generate", "\udcff", "-m", model, "-p", prompt, says=("The text is not UTF-8",))
+
+
+def test_a_text_fills_the_one_column_that_the_question_shows(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It always filled the column `input`, so that a prompt of another column was refused for a row of a temporary file."""
+    question = ("-m", model, "--question", "Title: {title}\nOut:")
+    data = entry.save_rows(tmp_path / "in.jsonl", [{"title": "bana 1 lo"}])
+    expected = generated(monkeypatch, "", *question, "-d", data, "--json").lines[0]["output"]
+    assert generated(monkeypatch, "", "bana 1 lo", *question).out == f"{expected}\n"
+    assert generated(monkeypatch, "bana 1 lo\n", "-", *question).out == f"{expected}\n"
+    with foreword.Predictor(model, question=question[-1], max_new_tokens=9) as predictor:
+        assert predictor.generate("bana 1 lo") == predictor.generate([{"title": "bana 1 lo"}]) == [expected]
+    several = "Title: {title}\n{input}\nOut:"
+    says = ("A text alone is given", "the columns title and body; give --data FILE with")
+    entry.refused("generate", "x", "-m", model, "--question", several, "--input-column", "body", says=says)
+    with (
+        foreword.Predictor(model, question=several) as predictor,
+        pytest.raises(foreword.ForewordError, match="the columns title and input; give rows with those columns"),
+    ):
+        predictor.generate(["x"])

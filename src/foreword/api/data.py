@@ -63,13 +63,17 @@ def rows_of(data: Any) -> list[dict[str, Any]]:
     return [dict(row) for row in rows]
 
 
-def texts_as_rows(inputs: Any, column: str) -> Any:
-    """Bare texts as examples with one column; anything else as it is. A single text is one input."""
-    if isinstance(inputs, str):
-        return [{column: inputs}]
-    if isinstance(inputs, Sequence) and inputs and all(isinstance(text, str) for text in inputs):
-        return [{column: text} for text in inputs]
-    return inputs
+def texts_as_rows(inputs: Any, columns: list[str], instead: str) -> Any:
+    """Bare texts as examples with the one column of these that the question shows; anything else as it is. A single text is one input.
+    Raises ForewordError for texts where the question shows several columns, with what to give instead."""
+    texts = [inputs] if isinstance(inputs, str) else inputs
+    if not (isinstance(texts, Sequence) and texts and all(isinstance(text, str) for text in texts)):
+        return inputs
+    if len(columns) > 1:
+        raise ForewordError(
+            f"A text alone is given, and the question shows the columns {listed(columns)}; give {instead} with those columns."
+        )
+    return [{columns[0]: text} for text in texts]
 
 
 def _splits(data: Any) -> bool:

@@ -20,7 +20,7 @@ from foreword.prompts.soft_prompt import SoftPrompt
 from foreword.study import single
 from foreword.study.fitting import LEAVE_OUT
 from foreword.study.plan import backbone_of
-from foreword.study.resolve import checked
+from foreword.study.resolve import asked_columns, checked
 from foreword.util.errors import ForewordError
 from foreword.util.progress import Progress, silent
 
@@ -71,7 +71,7 @@ class Predictor:
             if backbone is None:
                 backbone = backbone_of(as_prompted, progress)
                 opened.callback(backbone.close)
-            self._run, self._column, self._method = run, as_prompted.input_column, method
+            self._run, self._columns, self._method = run, asked_columns(as_prompted), method
             self._backbone, self._progress = backbone, progress
             self.notes: tuple[str, ...] = ()
             self._opened = opened.pop_all()
@@ -81,7 +81,7 @@ class Predictor:
         there; a text alone is one input, and never a path). Raises ForewordError for an input that does not fit."""
         if not self._folder.is_dir():
             raise ForewordError("This Predictor was closed; make another.")
-        rows = texts_as_rows(inputs, self._column)
+        rows = texts_as_rows(inputs, self._columns, "rows")
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
             run = self._run.model_copy(update={"data": path_of(rows, Path(folder), "inputs")})
             questions = single.inputs(run, self._prompts, self._method, self._demonstrations)

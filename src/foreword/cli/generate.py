@@ -96,9 +96,11 @@ def _with_texts(run: Run, texts: list[str], prompts: Sequence[str], method: str 
     """The run over these inputs, as `Predictor.generate` has it."""
     from foreword.api.data import path_of, texts_as_rows
     from foreword.study import single
+    from foreword.study.resolve import asked_columns
 
-    column = single.with_prompt(run, next(iter(prompts), ""), method)[0].input_column
-    return run.model_copy(update={"data": path_of(texts_as_rows(texts, column), folder, "text")})
+    columns = asked_columns(single.with_prompt(run, next(iter(prompts), ""), method)[0])
+    rows = texts_as_rows(texts, columns, "--data FILE")
+    return run.model_copy(update={"data": path_of(rows, folder, "text")})
 
 
 def _print(answered: Answered, out: str | None, as_json: bool, text: str | None) -> None:

@@ -163,6 +163,12 @@ def columns_of(run: Run) -> Columns:
     return Columns(run.input_column, run.target_column, *names, run.target_index, run.cluster_column or None)
 
 
+def asked_columns(run: Run) -> list[str]:
+    """The columns that the run's question shows, each once."""
+    names = worded(Template(), run).names()
+    return list(dict.fromkeys(run.input_column if name == "input" else name for name in names))
+
+
 def scored_task(run: Run, *, whole_pool: bool = False) -> Task:
     """The task that is scored: the run's own, or a test file alone, of which every example is scored and none demonstrated."""
     if run.task or run.data or not run.test:
