@@ -12,7 +12,10 @@ from foreword.config.run import Run
 from foreword.data.conversations import flattened, system_message
 from foreword.data.examples import examples
 from foreword.data.template import Template
+from foreword.registry import load_stored_prompt
+from foreword.registry.adding import NewVersion, writer
 from foreword.study.resolve import scored_task
+from foreword.study.single import inputs
 from foreword.tasks import task_from_files
 from foreword.util.errors import ForewordError
 
@@ -126,3 +129,21 @@ def test_system_messages_that_differ_between_splits_are_refused(tmp_path: Path) 
     talks(train, "Answer in Dutch.")
     task = task_from_files("talks", train, None, test)
     assert task.template.instruction == "Answer in Dutch." and not any("system" in note for note in task.notes)
+
+
+def test_demonstrations_bring_their_system_message(tmp_path: Path) -> None:
+    """A version kept of them, and `generate` of plain inputs, showed them without it; --data of the same rows says it."""
+    shown = str(talks(tmp_path / "shown.jsonl", "Reverse the words."))
+    plain = tmp_path / "plain.jsonl"
+    plain.write_text('{"input": "balo"}\n', encoding="utf-8")
+    for said_by_user, instruction in ({}, "Reverse the words."), ({"instruction": "Be short."}, "Be short."):
+        version = tmp_path / instruction
+        version.mkdir()
+        writer(NewVersion(method="icl:bm25:2", demonstrations=shown, template=said_by_user))(version)
+        assert load_stored_prompt(version).template(Template()).instruction == instruction
+        generate_task = inputs(Run(model="m", data=str(plain), **said_by_user), (), "icl", shown).task
+        assert generate_task.template.instruction == instruction
+        assert len(generate_task.notes) == len(said_by_user)
+    other = str(talks(tmp_path / "other.jsonl", "Answer in French."))
+    with pytest.raises(ForewordError, match=r"The system messages of \S*other.jsonl and \S*shown.jsonl differ"):
+        inputs(Run(model="m", data=other), (), "icl", shown)

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from foreword.data.conversations import system_message
 from foreword.data.examples import Columns, Example, examples
-from foreword.data.readers import read_rows
+from foreword.data.readers import Rows, read_rows
 from foreword.data.template import Template
 from foreword.prompts.methods import Method, parse
 from foreword.prompts.retrieve import RETRIEVERS
@@ -66,7 +67,7 @@ def writer(new: NewVersion) -> Callable[[Path], None]:
     digests_of(source)
     stored = load_stored_prompt(source)
     _refuse_unread(new, stored.method, f"the prompt was made by '{stored.provenance.label or 'pt'}', which")
-    pool = _pool(new, stored.template(Template()))
+    pool = _pool(new, stored.template(Template()), _rows(new))
     if pool and stored.pool:
         raise ForewordError(
             f"The folder {source} keeps its own demonstrations and others are given; leave --demonstrations out."
@@ -99,12 +100,14 @@ def _words(new: NewVersion) -> Callable[[Path], None]:
         )
     _refuse_unread(new, row, f"the method '{new.method}'")
     wording: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in new.template.items()}
-    template = Template(**wording)
-    pool = _pool(new, template)
+    rows = _rows(new)
+    if not wording.get("instruction") and (system := system_message(rows, new.demonstrations)):
+        wording["instruction"] = system
+    pool = _pool(new, Template(**wording), rows)
     use = Use(list(new.choices), [], new.max_new_tokens, new.encoder)
 
     def write(part: Path) -> None:
-        words_only(part, new.method, row, new.template, new.seed or 0)
+        words_only(part, new.method, row, wording, new.seed or 0)
         _complete(part, pool, use, always=True)
 
     return write
@@ -129,10 +132,13 @@ def _complete(part: Path, pool: Sequence[Example], use: Use, *, always: bool = F
         write_use(part, use)
 
 
-def _pool(new: NewVersion, template: Template) -> tuple[Example, ...]:
+def _rows(new: NewVersion) -> Rows:
+    return read_rows(new.demonstrations, as_written=True) if new.demonstrations else []
+
+
+def _pool(new: NewVersion, template: Template, rows: Rows) -> tuple[Example, ...]:
     if not new.demonstrations:
         return ()
-    rows = read_rows(new.demonstrations, as_written=True)
     pool = examples(
         rows,
         Columns(),

@@ -10,7 +10,6 @@ from typing import Any
 
 from foreword.config.run import Run
 from foreword.config.tuning import Tuning
-from foreword.data.conversations import system_message
 from foreword.data.examples import Example, examples
 from foreword.data.readers import Rows, read_rows
 from foreword.data.task import Task
@@ -41,6 +40,7 @@ from foreword.study.resolve import (
 )
 from foreword.study.spec import Spec
 from foreword.study.trial import Trial
+from foreword.tasks._own import instructed
 from foreword.train.loop import Tuned
 from foreword.train.trainables import TRAINABLES, usable
 from foreword.util import phrases
@@ -258,18 +258,23 @@ def inputs(run: Run, prompts: Sequence[str], label: str | None, demonstrations: 
                 f"The prompts {prompts[0]} and {folder} were tuned with different wordings, and an ensemble asks all of them the same; "
                 "leave one out, or give the wording (--question, --answer, --instruction, --separator, --stop)."
             )
+    rows_of: dict[str, tuple[str, Rows]] = {}
     if run.task:
         task = task_of(run)
     elif run.data:
         rows = read_rows(run.data, form=form_of(run), as_written=True)
-        system = system_message(rows, run.data, run.input_column, run.target_column)
-        template = worded(Template(), run).instructed(system)
+        rows_of["test"] = (run.data, rows)
+        template = worded(Template(), run)
         task = Task("inputs", (), (), tuple(_inputs(run, template, rows))[: run.limit], template, ("exact_match",))
     else:
         raise ForewordError("There are no inputs; give --data FILE, or --task NAME for its test split.")
     if demonstrations:
-        task = replace(task, train=tuple(_pool(run, demonstrations, task.template)))
-    elif not task.train:
+        rows = read_rows(demonstrations, form=form_of(run), as_written=True)
+        rows_of["demonstrations"] = (demonstrations, rows)
+        task = replace(task, train=tuple(_pool(run, rows, demonstrations, task.template)))
+    template, unheard = instructed(task.template, rows_of, columns_of(run))
+    task = replace(task, template=template, notes=(*task.notes, *unheard))
+    if not task.train:
         task = replace(task, train=pool_of([soft for _, soft in members], task.test))
     for member_run, _ in members:
         _needs_pool(member_run, task.train, "--demonstrations FILE")
@@ -287,9 +292,9 @@ def _inputs(run: Run, template: Template, rows: Rows) -> list[Example]:
     )
 
 
-def _pool(run: Run, demonstrations: str, template: Template) -> list[Example]:
+def _pool(run: Run, rows: Rows, demonstrations: str, template: Template) -> list[Example]:
     return examples(
-        read_rows(demonstrations, form=form_of(run), as_written=True),
+        rows,
         replace(columns_of(run), id=None),
         choices=choices_of(run),
         empty_answers=template.empty_answers,
