@@ -45,7 +45,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     rows = entry.rows(64)
     served = shelf.get("colours@1")
     gate = Gate(registry.folder, "colours@2", where)
-    outputs = _answers(shelf, served, _examples(rows, served, "rows"), gate, lambda *_: None)
+    outputs = _answers(shelf, served, _examples(rows, served, gate, {}), gate, lambda *_: None)
     rows = [row | {"target": answer} for row, answer in zip(rows, outputs, strict=True) if answer.strip()]
     assert len(rows) >= 60
     return registry.folder, entry.save_rows(where / "test.jsonl", rows)
@@ -168,11 +168,34 @@ def test_choices_and_targets_are_read_from_the_columns_that_the_prompt_keeps(tmp
     test = entry.save_rows(tmp_path / "test.jsonl", rows)
     for name in ("rows", "all"):
         registry.tag(f"{name}@1", "production")
-        decision = decide(Gate(registry.folder, f"{name}@2", test, dry_run=True), backbone)
+        gate = Gate(registry.folder, f"{name}@2", test, dry_run=True)
+        decision = decide(gate, backbone)
         assert (decision.metric, decision.examples) == ("accuracy", 8)
         served = Shelf(Views(backbone), registry, base="tiny").get(f"{name}@1")
-        read = _examples(rows, served, "rows")
+        assert served.stored is not None
+        read = _examples(rows, served, gate, served.stored.provenance.columns)
         assert [(example.targets, example.choices) for example in read] == [(("ba",), OWN), (("lo",), OWN)] * 4
+
+
+def test_a_version_without_columns_reads_those_of_the_other_or_of_flags(tmp_path: Path) -> None:
+    """A version of words keeps none; it was refused for lack of 'input', with a hint of flags that the verb did not have."""
+    backbone, registry = tiny.backbone("llama"), Registry(tmp_path / "store")
+    settings = {"input_column": "text", "target_column": "label"}
+    for name, own in (("tuned", settings), ("words", {})):
+        store.save(serving.soft(backbone, 3, 0, settings=own, task=name), tmp_path / name)
+    for name in ("tuned", "words"):
+        serving.keep(registry, "colours", tmp_path / name, max_new_tokens=LONGEST)
+        serving.keep(registry, "words", tmp_path / "words", choices=() if name == "tuned" else OWN)
+    registry.tag("colours@1", "production")
+    registry.tag("words@1", "production")
+    rows = [{"text": row["input"], "label": "ba"} for row in entry.rows(8)]
+    test = entry.save_rows(tmp_path / "test.jsonl", rows)
+    assert decide(Gate(registry.folder, "colours@2", test, dry_run=True), backbone).examples == 8
+    model = entry.save_model(tmp_path / "model")
+    argv = ("eval-gate", "words@2", "--test", test, "--store", registry.folder, "--model", model, "--dry-run")
+    entry.refused(*argv, says=("--input-column text --target-column label",))
+    flags = ("--input-column", "text", "--target-column", "label", "--json")
+    assert entry.foreword(*argv, *flags).json["examples"] == 8
 
 
 def test_what_is_as_good_is_promoted(place: tuple[Path, Path]) -> None:

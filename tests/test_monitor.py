@@ -294,6 +294,22 @@ def test_what_cannot_be_meant_is_refused(
     entry.refused("monitor", *argv, says=says)
 
 
+def test_data_with_columns_of_their_own_are_compared_with(tmp_path: Path) -> None:
+    """They were refused with a hint of flags that the verb did not have; a question shows several columns."""
+    rows = [{"text": row["input"], "label": "", "title": f"t {n}"} for n, row in enumerate(entry.rows(30))]
+    data = entry.save_rows(tmp_path / "data.jsonl", rows)
+    lines = [line | {"vectors": ""} for line in watched.usual(150)]
+    argv = ("monitor", watched.save_log(tmp_path / "requests.jsonl", lines), "--against")
+    entry.refused(*argv, data, says=("give --input-column text --target-column label",))
+    flags = ("--input-column", "text", "--target-column", "label", "--question", "{title}\\n{input}")
+    result = entry.foreword(*argv, data, *flags, "--json")
+    assert result.code in (0, 3), result.err
+    compared = against(str(data), columns={"input": "text"}, question="{title}\n{input}").values["input length"]
+    assert compared == [len(f"{row['title']}\n{row['text']}") for row in rows]
+    says = ("Columns or a question are given", "requests.jsonl is none; leave them out")
+    entry.refused(*argv, tmp_path / "requests.jsonl", *flags, says=says)
+
+
 def test_vectors_of_another_model_are_not_compared(tmp_path: Path) -> None:
     other = watched.save_log(tmp_path / "other.jsonl", watched.usual(100, seed="reference", vectors="else"))
     path = watched.save_log(tmp_path / "requests.jsonl", watched.usual(100))

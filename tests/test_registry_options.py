@@ -19,6 +19,7 @@ def test_an_option_that_would_change_no_answer_is_refused(tmp_path: Path) -> Non
     entry.refused(*words, "zero", *shown, says=("Demonstrations are given", "'zero' shows none", "leave them out"))
     entry.refused(*words, "zero", "--encoder", "backbone:last", says=("'zero' reads none", "leave --encoder out"))
     entry.refused(*words, "icl:bm25:2", *shown, "--encoder", "backbone:last", says=("'icl:bm25:2' reads none",))
+    entry.refused(*words, "zero", "--input-column", "text", says=("Columns are given", "--demonstrations; leave them"))
     entry.refused(*words, "icl:bm25:2", *shown, "--seed", 1, says=("'icl:bm25:2' draws nothing", "--seed"))
     for longest in (0, -4):
         entry.refused(*words, "zero", "--max-new-tokens", longest, says=(f"--max-new-tokens is {longest}", "1 or more"))
@@ -50,3 +51,22 @@ def test_what_an_added_version_does_not_take_up_is_said(tmp_path: Path) -> None:
     (note,) = added(at, tmp_path / "own")["notes"]  # type: ignore[misc]
     assert "(column 'options')" in note and "answers with free text" in note
     assert added(at, tmp_path / "own", "p", "--choices", "a,b")["notes"] == []
+
+
+def test_demonstrations_have_columns_of_their_own_or_those_of_the_prompt(tmp_path: Path) -> None:
+    """They were refused with a hint of flags that the verb did not have."""
+    at = tmp_path / "store"
+    rows = [{"text": row["input"], "label": row["target"]} for row in entry.rows(4)]
+    shown = ("--demonstrations", entry.save_rows(tmp_path / "train.jsonl", rows))
+    words = ("registry", "add", "--name", "w", "-s", at, "--method", "icl", *shown)
+    entry.refused(*words, says=("give --input-column text --target-column label",))
+    result = entry.foreword(*words, "--input-column", "text", "--target-column", "label")
+    assert result.code == 0, result.err
+    prompt = store.load(folder(tmp_path / "kept", label="ipt"))
+    own = replace(prompt.provenance, settings={"input_column": "text", "target_column": "label"})
+    store.save(replace(prompt, provenance=own), tmp_path / "ipt")
+    added(at, tmp_path / "ipt", "i", *shown)
+    for name in ("w", "i"):
+        index, version = Registry(at).resolve(name)
+        pool = Registry(at).load(index.name, version).pool
+        assert [example.fields["input"] for example in pool] == [row["text"] for row in rows]

@@ -19,7 +19,7 @@ STAYS = 3  # the exit code where the alias does not move
 MODEL = ("model", *o.LOADED)
 
 
-@o.takes(MODEL, ("max_new_tokens", "cluster_column"))
+@o.takes(MODEL, ("max_new_tokens", "cluster_column"), o.COLUMNS)
 def eval_gate(
     candidate: Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="The new version of a prompt.")],
     test: Annotated[Path, typer.Option("--test", help="A file of test examples.")],
@@ -50,6 +50,7 @@ def eval_gate(
         *(store, candidate, test, alias, metric or "", margin, alpha, max_new_tokens),
         dry_run=dry_run,
         cluster_column=cluster_column or "",
+        columns=o.columns(flags),
     )
     backbone = loaded(_model(gate, flags))
     bars = Bars()

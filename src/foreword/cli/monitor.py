@@ -62,7 +62,7 @@ TRUE = {
 }
 
 
-@o.takes(MODEL, COMPARED, TRUE)
+@o.takes(MODEL, COMPARED, TRUE, o.COLUMNS, ("question",))
 def monitor(
     log: Annotated[Path, typer.Argument(metavar="LOG", help="The file that `foreword serve --log` writes.")],
     against: Annotated[
@@ -94,7 +94,14 @@ def monitor(
     rules = {"window": "size", "alpha": "alpha", "horizon": "horizon"}
     rule = Rule(**{field: options[name] for name, field in rules.items() if name in options})
     encoder = _encoder(flags, flags["encoder"])
-    reference = reference_of(against, store=flags["store"], encoder=encoder, prompt=flags["prompt"])
+    reference = reference_of(
+        against,
+        store=flags["store"],
+        encoder=encoder,
+        prompt=flags["prompt"],
+        columns=o.columns(flags),
+        **o.settings({"question": flags["question"]}),
+    )
     fields = {"prompt": "prompt", "baseline": "baseline", "last": "last", "truth": "truth", "metric": "metric"}
     fields |= {"min_score": "least", "label_next": "label"}
     more = {field: options[name] for name, field in fields.items() if name in options}

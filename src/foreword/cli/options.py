@@ -83,8 +83,9 @@ TUNED = (
 LOADED = ("dtype", "device", "revision", "trust_remote_code")
 MACHINE = ("limit", "max_new_tokens", *LOADED, "target_tokenizer", "chat")
 ANSWERING = ("batch_size", "too_long", "choice_score")
+COLUMNS = ("input_column", "target_column", "references_column")
 WORDING = (
-    *("input_column", "target_column", "references_column", "id_column", "cluster_column", "choices"),
+    *(*COLUMNS, "id_column", "cluster_column", "choices"),
     *("instruction", "question", "answer", "separator", "stop", "extract", "empty_answers"),
     *("choices_column", "target_index", "quoting", "delimiter", "encoding", "header"),
 )
@@ -186,6 +187,11 @@ def _parser(verb: Callable[..., None], parameters: Sequence[inspect.Parameter]) 
     parser = typer.Typer(add_completion=False)
     parser.command()(whole)
     return typer.main.get_command(parser)
+
+
+def columns(flags: Mapping[str, Any]) -> dict[str, str]:
+    """The columns that are given, by the names of `Columns`."""
+    return {name.removesuffix("_column"): flags[name] for name in COLUMNS if flags[name]}
 
 
 def settings(flags: Mapping[str, Any]) -> dict[str, Any]:

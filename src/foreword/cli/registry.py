@@ -26,7 +26,7 @@ Which = Annotated[
     str, typer.Argument(metavar="NAME[@VERSION]", help="A prompt: name, name@3, name@DIGEST or name@alias.")
 ]
 
-USE_FLAGS = ("choices", "max_new_tokens", "encoder", "seed", "instruction", "question", "answer", "separator", "stop")
+WORDING = ("instruction", "question", "answer", "separator", "stop")
 Elsewhere = Annotated[
     str, typer.Argument(metavar="URL", help="A store elsewhere: a folder, s3://..., or what fsspec opens.")
 ]
@@ -39,7 +39,7 @@ def _store(folder: Path) -> Registry:
 
 
 @registry.command(cls=Verb)
-@o.takes(USE_FLAGS)
+@o.takes(("choices", "max_new_tokens", "encoder", "seed"), o.COLUMNS, WORDING)
 def add(
     store: Store,
     name: Annotated[str, typer.Option("--name", "-n", help="The name that it is served by.")],
@@ -55,20 +55,12 @@ def add(
     demonstrations: Annotated[
         str | None, typer.Option("--demonstrations", help="A file of worked examples, kept with the prompt.")
     ] = None,
-    choices: str | None = None,
-    max_new_tokens: int | None = None,
-    encoder: str | None = None,
-    seed: int | None = None,
-    instruction: str | None = None,
-    question: str | None = None,
-    answer: str | None = None,
-    separator: str | None = None,
-    stop: str | None = None,
     parent: Annotated[
         list[str] | None, typer.Option("--parent", help="A version in the store that it was made from.")
     ] = None,
     note: Annotated[str | None, typer.Option("--note", help="A line for people.")] = None,
     as_json: o.Json = False,
+    **flags: Any,
 ) -> None:
     """Keep a prompt as a version: the same contents are the same version.
 
@@ -80,17 +72,17 @@ def add(
     """
     from foreword.registry.adding import NewVersion, writer
 
-    wording = {"instruction": instruction, "question": question, "answer": answer, "separator": separator, "stop": stop}
-    read = o.settings({"choices": choices, **wording})
+    read = o.settings({name: flags[name] for name in ("choices", *WORDING)})
     new_version = NewVersion(
         folder=folder,
         method=method or "",
-        seed=seed,
-        template={key: value for key, value in read.items() if key in wording},
+        seed=flags["seed"],
+        template={key: value for key, value in read.items() if key in WORDING},
         demonstrations=demonstrations or "",
+        columns=o.columns(flags),
         choices=read.get("choices", []),
-        max_new_tokens=max_new_tokens,
-        encoder=encoder or "",
+        max_new_tokens=flags["max_new_tokens"],
+        encoder=flags["encoder"] or "",
     )
     version, new = _store(store).add(
         name, writer(new_version), parents=parent or (), note=note or "", aliases=alias or ()

@@ -3,7 +3,7 @@ of inputs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -44,14 +44,29 @@ class Against:
     digest: str = ""
 
 
-def against(source: str, *, store: Path | None = None, encoder: Encoder | None = None, prompt: str = "") -> Against:
+def against(
+    source: str,
+    *,
+    store: Path | None = None,
+    encoder: Encoder | None = None,
+    prompt: str = "",
+    columns: Mapping[str, Any] | None = None,
+    question: str = "",
+) -> Against:
     """What --against names: a prompt's folder, a log, a file of data, or a prompt of the store. prompt: of an earlier log, which one's
-    answers. Raises ForewordError where it is none of these, or says too little."""
+    answers. columns, question: of a file of data, by the names of `Columns` and of `Template`. Raises ForewordError where it is none of
+    these, or says too little."""
     path = Path(source)
+    if path.is_file() and not is_log(path):
+        return _data(path, encoder, columns or {}, Template(question=question) if question else Template())
+    if columns or question:
+        raise ForewordError(
+            f"Columns or a question are given, by which a file of data is read, and --against {source} is none; leave them out."
+        )
     if path.is_dir():
         return of_folder(path, f"the prompt {path}", encoder)
     if path.is_file():
-        return _log(path, prompt, encoder) if is_log(path) else _data(path, encoder)
+        return _log(path, prompt, encoder)
     if store is None:
         raise ForewordError(
             f"--against {source} is neither a prompt's folder, nor a file of data, nor a log; for a prompt of a store give --store too."
@@ -127,10 +142,10 @@ def _of_examples(
     return Against(what, values, encoder.kind, stored, name)
 
 
-def _data(path: Path, encoder: Encoder | None) -> Against:
+def _data(path: Path, encoder: Encoder | None, columns: Mapping[str, Any], template: Template) -> Against:
     rows = read_rows(path, as_written=True)
     reference_examples = examples(
-        rows, Columns(), answers_needed=False, origin=str(path), fields_needed=Template().names()
+        rows, Columns(**columns), answers_needed=False, origin=str(path), fields_needed=template.names()
     )
     return _of_examples(reference_examples, f"the data {path.name}", encoder)
 

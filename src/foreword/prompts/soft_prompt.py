@@ -15,6 +15,13 @@ from foreword.util.errors import ForewordError, TrialFailedError
 from foreword.util.fingerprint import PARTS, SCHEME
 
 KINDS = {"causal": "a decoder-only", "seq2seq": "an encoder-decoder"}
+COLUMNS = {
+    "input": "input_column",
+    "target": "target_column",
+    "references": "references_column",
+    "choices": "choices_column",
+    "index": "target_index",
+}  # as `Columns` calls them, and as a run and a prompt do
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,12 @@ class Provenance:
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for the certificate beside the numbers."""
         return asdict(self)
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The columns of its own data, by the names of `Columns`; none where it does not say."""
+        named = {name: self.settings.get(setting) for name, setting in COLUMNS.items()}
+        return {name: column for name, column in named.items() if column not in (None, "")}
 
 
 def worked_digest(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from foreword.prompts.retrieve import RETRIEVERS
 from foreword.registry.stored_prompt import (
     FREE,
     POOL,
+    StoredPrompt,
     Use,
     digests_of,
     load_stored_prompt,
@@ -33,7 +34,8 @@ from foreword.util.errors import ForewordError
 class NewVersion:
     """What a user gives to be kept. folder: a prompt that `foreword tune`, `compare` or PEFT wrote; None without a soft
     prompt, where `method` then names. template: the parts of the template that are given, without a soft prompt.
-    demonstrations: a file of worked examples. seed: of what is drawn, 0 where none is given."""
+    demonstrations: a file of worked examples. columns: of that file, by the names of `Columns`; what is not given is as the folder's own
+    data had it. seed: of what is drawn, 0 where none is given."""
 
     folder: Path | None = None
     method: str = ""
@@ -41,6 +43,7 @@ class NewVersion:
     seed: int | None = None
     template: Mapping[str, Any] = field(default_factory=dict)
     demonstrations: str = ""
+    columns: Mapping[str, Any] = field(default_factory=dict)
     choices: Sequence[str] = ()
     max_new_tokens: int | None = None
     encoder: str = ""
@@ -67,7 +70,7 @@ def writer(new: NewVersion) -> Callable[[Path], None]:
     digests_of(source)
     stored = load_stored_prompt(source)
     _refuse_unread(new, stored.method, f"the prompt was made by '{stored.provenance.label or 'pt'}', which")
-    pool = _pool(new, stored.template(Template()), _rows(new))
+    pool = _pool(new, stored.template(Template()), _rows(new), stored)
     if pool and stored.pool:
         raise ForewordError(
             f"The folder {source} keeps its own demonstrations and others are given; leave --demonstrations out."
@@ -101,8 +104,10 @@ def _words(new: NewVersion) -> Callable[[Path], None]:
     _refuse_unread(new, row, f"the method '{new.method}'")
     wording: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in new.template.items()}
     rows = _rows(new)
-    if not wording.get("instruction") and (system := system_message(rows, new.demonstrations)):
-        wording["instruction"] = system
+    if not wording.get("instruction"):
+        columns = Columns(**new.columns)
+        system = system_message(rows, new.demonstrations, columns.input, columns.target)
+        wording |= {"instruction": system} if system else {}
     pool = _pool(new, Template(**wording), rows)
     use = Use(list(new.choices), [], new.max_new_tokens, new.encoder)
 
@@ -116,6 +121,7 @@ def _words(new: NewVersion) -> Callable[[Path], None]:
 def _refuse_unread(new: NewVersion, row: Method, who: str) -> None:
     """Raises ForewordError for what is given and would change no answer of a method."""
     unread = {
+        "Columns are": (new.columns and not new.demonstrations, "reads none without --demonstrations; leave them out"),
         "Demonstrations are": (new.demonstrations and row.demonstrations == "none", "shows none; leave them out"),
         "An encoder is": (new.encoder and row.retriever != "dense", "reads none; leave --encoder out, or use dense"),
         "A seed is": (new.seed is not None and not row.random(), "draws nothing; leave --seed out"),
@@ -136,13 +142,17 @@ def _rows(new: NewVersion) -> Rows:
     return read_rows(new.demonstrations, as_written=True) if new.demonstrations else []
 
 
-def _pool(new: NewVersion, template: Template, rows: Rows) -> tuple[Example, ...]:
+def _pool(new: NewVersion, template: Template, rows: Rows, stored: StoredPrompt | None = None) -> tuple[Example, ...]:
+    """The worked examples that are given, read as the folder's prompt, where there is one, was tuned on its own."""
     if not new.demonstrations:
         return ()
+    columns = Columns(**{**({} if stored is None else stored.provenance.columns), **new.columns})
+    columns = replace(columns, choices=None) if new.choices else columns
+    choices = () if stored is None or columns.choices else stored.choices
     pool = examples(
         rows,
-        Columns(),
-        choices=() if list(new.choices) == [FREE] else new.choices,
+        columns,
+        choices=() if list(new.choices) == [FREE] else new.choices or choices,
         empty_answers=template.empty_answers,
         origin=new.demonstrations,
         fields_needed=template.names(),

@@ -4,8 +4,8 @@ through only where it is shown not to be worse by a margin; it refuses to move a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from foreword.registry import Registry, StoredPrompt, Version
 from foreword.results.stats import Difference, difference, samples, units_needed
 from foreword.serve.shelf import Served, Shelf, demonstrated
 from foreword.serve.views import Views
-from foreword.study.remembered import COLUMNS, trained_on
+from foreword.study.remembered import trained_on
 from foreword.util import phrases
 from foreword.util.errors import ForewordError
 from foreword.util.progress import Progress, silent
@@ -87,7 +87,8 @@ class Decision:
 @dataclass(frozen=True)
 class Gate:
     """What is asked. alias: that is to move. metric: by which is decided, production's own where empty. longest: tokens of an answer, else
-    what each version says. cluster_column: of what test examples share; empty where each stands alone."""
+    what each version says. cluster_column: of what test examples share; empty where each stands alone. columns: of the test file, by the
+    names of `Columns`; what is not given is as the version's own data had it, of a version that does not say the other's."""
 
     store: Path
     candidate: str
@@ -100,6 +101,7 @@ class Gate:
     batch_size: int = 32
     dry_run: bool = False
     cluster_column: str = ""
+    columns: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.margin > 0.0 or not 0.0 < self.alpha < 0.5:
@@ -136,7 +138,11 @@ def decide(gate: Gate, backbone: Backbone, *, progress: Progress = silent) -> De
     rows = read_rows(gate.test, as_written=True)
     shelf = Shelf(Views(backbone), None, base=backbone.name)
     served = [shelf.served(name, stored, version) for version, stored in ((candidate, new), (production, old))]
-    examples_by_version = [_examples(rows, each, str(gate.test), gate.cluster_column) for each in served]
+    columns = [stored.provenance.columns for stored in (new, old)]
+    examples_by_version = [
+        _examples(rows, each, gate, own or other)
+        for each, own, other in zip(served, columns, reversed(columns), strict=True)
+    ]
     clusters = _clusters(gate, examples_by_version)
     for test_examples in examples_by_version:
         scorable([measure.name], [example.targets for example in test_examples])
@@ -186,22 +192,18 @@ def _more(gap: Difference, gate: Gate) -> int:
     return units_needed(gap, gate.margin, level=1.0 - 2.0 * gate.alpha) or 0
 
 
-def _examples(rows: Rows, served: Served, origin: str, cluster_column: str = "") -> list[Example]:
-    """The test file as a version words it, rows that ask one question as one example."""
+def _examples(rows: Rows, served: Served, gate: Gate, known: Mapping[str, Any]) -> list[Example]:
+    """The test file as a version words it, rows that ask one question as one example. known: its columns, where the gate says none."""
     stored, template = served.stored, served.template
     assert stored is not None and template is not None
-    known = {name: stored.provenance.settings.get(setting) for name, setting in COLUMNS.items()}
-    columns = replace(
-        Columns(**{name: column for name, column in known.items() if column not in (None, "")}),
-        cluster=cluster_column or None,
-    )
+    columns = Columns(**{**known, **gate.columns}, cluster=gate.cluster_column or None)
     return merged(
         examples(
             rows,
             columns,
             choices=() if columns.choices else stored.choices,
             empty_answers=template.empty_answers,
-            origin=origin,
+            origin=str(gate.test),
             fields_needed=template.names(),
         )
     )

@@ -13,18 +13,11 @@ from foreword.data.examples import Example
 from foreword.data.task import SPLITS, Task
 from foreword.metrics.own import in_file
 from foreword.prompts.retrieve import seeded
-from foreword.prompts.soft_prompt import SoftPrompt
+from foreword.prompts.soft_prompt import COLUMNS, SoftPrompt
 from foreword.tasks._labels import OFF, free
 from foreword.util.errors import ForewordError
 from foreword.util.files import stands
 
-COLUMNS = {
-    "input": "input_column",
-    "target": "target_column",
-    "references": "references_column",
-    "choices": "choices_column",
-    "index": "target_index",
-}  # as `Columns` calls them, and as a run and a prompt do
 RETRIEVAL = ("shots", "retriever", "encoder")
 CUT = ("split", "cluster_column")  # by which train, dev and test are cut from one file
 ALIKE = {
