@@ -61,6 +61,26 @@ def test_each_row_may_have_its_own_choices() -> None:
         examples([rows[0] | {"options": ["red", "red "]}], Columns(choices="options"))
 
 
+def test_a_place_may_be_written_with_a_point_and_advice_leads_out() -> None:
+    """pandas writes 1.0 in a column with gaps, which was refused with advice to count from 1, and there to count from 0."""
+    row = {"input": "q", "options": ["red", "green"]}
+    for written in (1.0, "1.0", "1"):
+        (example,) = examples([row | {"target": written}], Columns(choices="options", index=0))
+        assert example.targets == ("green",)
+    advice: dict[tuple[str, int | None], str] = {
+        ("2.0", 0): "or give --target-index 1",
+        ("0.0", 1): "or give --target-index 0",
+        ("1.5", 0): "mend that row.",
+        ("7", 1): "mend that row.",
+        ("2", None): "give --target-index 1",
+        ("1.0", None): "give --target-index 0",
+        ("7", None): "none of the choices. Known",
+    }
+    for (target, index), says in advice.items():
+        with pytest.raises(ForewordError, match=says):
+            examples([row | {"target": target}], Columns(choices="options", index=index))
+
+
 def test_a_place_among_choices_needs_choices() -> None:
     """`--target-index` had no effect without them: the numbers were the answers."""
     for index in (0, 1):

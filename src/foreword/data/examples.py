@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -18,6 +19,7 @@ from foreword.util.folding import folded
 
 _NO_ANSWER = "write its text, leave the row out, or give --allow-empty where no answer is one"
 _NO_FACTS: Mapping[str, Any] = MappingProxyType({})
+_PLACE = re.compile(r"(\d{1,9})(?:\.0+)?")  # a whole number, also as a table with gaps has it: 1.0
 LONGEST_CLUSTER = 60  # letters of what a cluster shares, before a digest stands for it
 
 
@@ -212,15 +214,18 @@ def _choices(row: Mapping[str, Any], column: str, where: str) -> tuple[str, ...]
 
 def _chosen(target: str, choices: tuple[str, ...], row: Mapping[str, Any], columns: Columns, where: str) -> str:
     """The choice that a target names: itself, by its place, by its label in a column of choices with labels, or as a number."""
+    written = _PLACE.fullmatch(target)
+    number = int(written[1]) if written else -1
+    counts = [count for count in (0, 1) if 0 <= number - count < len(choices)]  # by which it is a place
     if columns.index is not None and (target.isdecimal() or target not in choices):
-        place = int(target) - columns.index if target.isdecimal() and len(target) < 10 else -1
-        if not 0 <= place < len(choices):
+        if columns.index not in counts:
             last = columns.index + len(choices) - 1
+            other = f", or give --target-index {counts[0]}" if counts else ""
             raise ForewordError(
                 f"The target '{target}' in {where} is no place among its {len(choices)} choices, which are counted from "
-                f"{columns.index} to {last}; mend that row, or give --target-index {1 - columns.index}."
+                f"{columns.index} to {last}; mend that row{other}."
             )
-        return choices[place]
+        return choices[number - columns.index]
     if target in choices:
         return target
     labels = row[columns.choices].get("label") if columns.choices and isinstance(row[columns.choices], dict) else None
@@ -229,7 +234,7 @@ def _chosen(target: str, choices: tuple[str, ...], row: Mapping[str, Any], colum
     same = [choice for choice in choices if same_number(target, choice)]
     if len(same) == 1:
         return same[0]
-    by_place = "; where it is the answer's place among the choices, give --target-index 0" if target.isdecimal() else ""
+    by_place = f"; where it is the answer's place among the choices, give --target-index {counts[0]}" if counts else ""
     raise ForewordError(f"The target '{target}' in {where} is none of the choices{by_place}{nearest(target, choices)}")
 
 
