@@ -207,6 +207,10 @@ def test_references_may_be_a_list_or_a_json_list() -> None:
     rows = [{"input": "q", "target": "a", "refs": ["b", "a", "c"]}, {"input": "r", "target": "d", "refs": '["e"]'}]
     parsed = examples(rows, Columns(references="refs"))
     assert [example.targets for example in parsed] == [("a", "b", "c"), ("d", "e")]
+    (example,) = examples([{"input": "q", "target": ["b", 2]}], Columns(references="target"))
+    assert example.targets == ("b", "2")
+    with pytest.raises(ForewordError, match=r"is a list where text was expected; .* --references-column target"):
+        examples([{"input": "q", "target": ["b", 2]}])
     (example,) = examples([{"input": "q", "refs": ["b", 2]}], Columns(references="refs"))
     assert example.targets == ("b", "2")
 

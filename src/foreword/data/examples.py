@@ -240,10 +240,15 @@ def _chosen(target: str, choices: tuple[str, ...], row: Mapping[str, Any], colum
 
 def _targets(row: Mapping[str, Any], columns: Columns, where: str, needed: bool, empty: bool) -> tuple[str, ...]:
     answers: list[str] = []
-    single = columns.references is None or columns.target in row
+    single = columns.references is None or (columns.target in row and columns.target != columns.references)
     if single and (needed or not blank(row.get(columns.target))):
         _there(row, columns.target, where)
         what = f"'{columns.target}' in {where}"
+        if isinstance(row[columns.target], list) and row[columns.target] and columns.references is None:
+            raise ForewordError(
+                f"The value of {what} is a list where text was expected; write it as text, or give --references-column {columns.target} "
+                "where each of it is an accepted answer."
+            )
         answers.append(text_of(row[columns.target], what, empty=empty, todo=_NO_ANSWER))
     if columns.references is not None and (needed or not blank(row.get(columns.references))):
         _there(row, columns.references, where)
