@@ -51,6 +51,17 @@ def test_a_system_message_is_the_instruction(tmp_path: Path) -> None:
     assert template.instruction == "Be long.", "what the user says stands above it"
 
 
+def test_a_text_that_happens_to_be_a_list_of_objects_is_no_conversation() -> None:
+    """A prompt of plain JSON was refused for lack of a role."""
+    for row in ({"prompt": '[{"name": "x"}]', "completion": "a"}, {"prompt": "q", "completion": '[{"name": "x"}]'}):
+        assert flattened([row], "f") == [{"input": row["prompt"], "target": row["completion"]}]
+    answered = {"prompt": [USER], "completion": '[{"name": "x"}]'}
+    assert flattened([answered], "f") == [{"input": USER["content"], "target": '[{"name": "x"}]'}]
+    half = {"prompt": '[{"role": "user"}]', "completion": "a"}
+    with pytest.raises(ForewordError, match="lacks a role or a content"):
+        flattened([half], "f")
+
+
 def test_columns_that_are_asked_for_stand_above_conversations() -> None:
     row = {"input": "a", "target": "b", "messages": "notes", "prompt": "p", "completion": "c"}
     assert flattened([row], "f") == [row]

@@ -80,11 +80,13 @@ def _flat(row: Mapping[str, Any], where: str, input_column: str, target_column: 
 
 
 def _listed(value: Any) -> list[Any] | None:
-    """A list, or the list that a JSON text holds (a cell of a CSV file)."""
+    """A list of objects, or one that a JSON text holds (a cell of a CSV file) whose objects all have a role: else the text may say that."""
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
             value = parsed(value)
         except ValueError:
+            return None
+        if not isinstance(value, list) or not all(isinstance(part, dict) and "role" in part for part in value):
             return None
     return value if isinstance(value, list) and all(isinstance(part, dict) for part in value) and value else None
 
