@@ -55,7 +55,7 @@ def test_a_text_and_lines_are_answered_as_a_file_is(
     ]
     for text, answer in zip(texts, expected, strict=True):
         assert generated(monkeypatch, "", text, "-m", model, "-p", prompt).out == f"{answer}\n"
-    for written in ("bana 1 lo\nx\n", "bana 1 lo\nx", "bana 1 lo\r\nx\r\n"):
+    for written in ("bana 1 lo\nx\n", "\ufeffbana 1 lo\nx\n", "bana 1 lo\nx", "bana 1 lo\r\nx\r\n"):
         lines = generated(monkeypatch, written, "-", "-m", model, "-p", prompt)
         assert lines.out == "".join(f"{answer}\n" for answer in expected)
     ran = generated(monkeypatch, "bana 1 lo\nx", "-", "-m", model, "-p", prompt, "--json")

@@ -29,7 +29,7 @@ def test_lines_are_answered_as_generate_does(tmp_path: Path, monkeypatch: pytest
         store.save(serving.soft(backbone, 4, 1), tmp_path / "p")
         with Predictor(backbone, tmp_path / "p", max_new_tokens=9) as predictor:
             expected = predictor.generate(["bana 1 lo", "x"])
-    result = talked(monkeypatch, "bana 1 lo\n\nx\n", "-m", folder, "-p", tmp_path / "p", "--max-new-tokens", 9)
+    result = talked(monkeypatch, "\ufeffbana 1 lo\n\nx\n", "-m", folder, "-p", tmp_path / "p", "--max-new-tokens", 9)
     assert (result.code, result.out) == (0, "".join(f"{answer}\n" for answer in expected)), result.err
     text = " ".join(entry.foreword("chat", "--help").out.split())
     assert "a blank line asks nothing, also in a pipe" in text, "and so it was above: two answers to three lines"

@@ -82,10 +82,11 @@ def _lines(talk: Talk) -> None:
     from foreword.util.errors import ForewordError
 
     alone = sys.stdin.isatty()
+    mark = "\ufeff"  # which may stand before the first line
     while True:
         if alone:
             print("> ", end="", file=sys.stderr, flush=True)
-        line = sys.stdin.readline()
+        line, mark = sys.stdin.readline().removeprefix(mark), ""
         if not line or line.strip() == "/quit":
             return
         text = line.removesuffix("\n")

@@ -59,7 +59,7 @@ def texts_of(text: str) -> list[str]:
     and for a line that is blank: a program that puts inputs and answers side by side would go wrong by a line."""
     from foreword.util.errors import ForewordError
 
-    texts = [text] if text != "-" else sys.stdin.read().removesuffix("\n").split("\n")
+    texts = [text] if text != "-" else sys.stdin.read().removeprefix("\ufeff").removesuffix("\n").split("\n")
     if not "".join(texts).strip():
         raise ForewordError(
             "There is no text to answer; give one as an argument, or lines on the standard input with -."
