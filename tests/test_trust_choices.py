@@ -13,6 +13,7 @@ import sacrebleu
 from entry import foreword, refused
 from entry import save_text as text
 from foreword.cli.options import settings
+from foreword.config.run import Run
 from foreword.data.examples import Columns, examples
 from foreword.data.task import Task
 from foreword.data.template import Template
@@ -30,6 +31,11 @@ def test_choices_from_a_list_and_from_a_file(tmp_path: Path) -> None:
     assert settings({"choices": str(text(tmp_path / "l.json", '["a, b", 1.50]'))}) == {"choices": ["a, b", "1.50"]}
     assert settings({"choices": "a, b"}) == {"choices": ["a", "b"]}
     assert settings({"stop": '["\\n\\n", "###"]'}) == {"stop": ["\n\n", "###"]}
+    for doubles in ("yes, yes", '["no", "yes", "yes "]', str(text(tmp_path / "d.txt", "yes\nno\nyes\n"))):
+        with pytest.raises(ForewordError, match="--choices holds 'yes' twice; name each once"):
+            settings({"choices": doubles})
+    with pytest.raises(ForewordError, match="choices holds 'yes' twice"):
+        Run(model="m", choices=["yes", "yes "])
     with pytest.raises(ForewordError, match=r"--choices .* is no JSON list"):
         settings({"choices": "[a, b]"})
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from foreword.data.readers import read_lines
 from foreword.util.errors import ForewordError
@@ -13,7 +15,20 @@ from foreword.util.text import comma_list
 
 def choices_of(text: str, name: str) -> list[str]:
     """The choices of a JSON list, of a file with one a line (or a JSON list), or of a comma list; the word none stays: it makes answers
-    free text, whatever the data look like. name: of the setting, for refusals."""
+    free text, whatever the data look like. name: of the setting, for refusals. Raises ForewordError for one that stands there twice."""
+    choices = _listed(text, name)
+    if (twice := doubled(choices)) is not None:
+        raise ForewordError(f"{name} holds {twice!r} twice; name each once.")
+    return choices
+
+
+def doubled(values: Sequence[Any]) -> Any:
+    """The first value that stands there before, but for white space at the ends of texts; None where there is none."""
+    bare = [value.strip() if isinstance(value, str) else value for value in values]
+    return next((value for place, value in enumerate(bare) if value in bare[:place]), None)
+
+
+def _listed(text: str, name: str) -> list[str]:
     if text.strip().lower() == "none":
         return ["none"]
     if os.path.isfile(text):  # noqa: PTH113 - false also for a text that is no path at all

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import AfterValidator, Field, model_validator
 from pydantic.fields import FieldInfo
 
-from foreword.config.choices import choices_of
+from foreword.config.choices import choices_of, doubled
 from foreword.config.settings import (
     HOW,
     RUNNING,
@@ -258,9 +258,7 @@ class Run(Settings):
         if self.task and self.data:
             raise ForewordError(f"Both task ('{self.task}') and data ('{self.data}') are given; keep the one you mean.")
         for key in ("methods", "seeds", "metrics", "choices", "header"):
-            values = getattr(self, key)
-            twice = next((value for place, value in enumerate(values) if value in values[:place]), None)
-            if twice is not None:
+            if (twice := doubled(getattr(self, key))) is not None:
                 raise ForewordError(f"{key} holds {quoted(twice)} twice; name each once.")
         return self
 
