@@ -6,6 +6,7 @@ is what the issue leaves open (METEOR and TER need other programs); what it give
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 import subprocess
@@ -248,6 +249,9 @@ def test_cases_without_ids_are_numbered(tmp_path: Path) -> None:
         ("1", f"Line 1 of {path}"),
         ("2", f"Line 3 of {path}"),
     ]
+    packed = path.with_name("cases.jsonl.gz")
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    assert cases(packed, {"a": TEXT}) == cases(path, {"a": TEXT}), "which was refused as a text that is not UTF-8"
 
 
 def test_reading_answers_by_hand(tmp_path: Path) -> None:

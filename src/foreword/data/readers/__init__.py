@@ -65,7 +65,10 @@ def read_rows(
     if path.is_dir():
         raise ForewordError(f"{path} is a folder where a file was expected; name the file inside it.")
     try:
-        return _checked(reader(_unpacked(read_bytes(path), path), path, form, as_written), path)
+        raw = _unpacked(path)
+        if not raw or raw.isspace():
+            raise ForewordError(f"{path} is empty; write at least one row.")
+        return _checked(reader(raw, path, form, as_written), path)
     except MemoryError as error:
         raise ForewordError(
             f"The memory here is not enough to read {path}; write the rows you need to a smaller file."
@@ -133,15 +136,15 @@ def endings() -> list[str]:
     return sorted(_READERS)
 
 
-def _unpacked(raw: bytes, path: Path) -> bytes:
-    if path.suffix.lower() == ".gz":
-        try:
-            raw = unzipped(raw, path)
-        except (OSError, EOFError, zlib.error) as error:
-            raise ForewordError(f"{path} is not a whole gzip file ({error}); write or download it again.") from error
-    if not raw or raw.isspace():
-        raise ForewordError(f"{path} is empty; write at least one row.")
-    return raw
+def _unpacked(path: Path) -> bytes:
+    """The bytes of a file, of one that ends in .gz those that it holds."""
+    raw = read_bytes(path)
+    if path.suffix.lower() != ".gz":
+        return raw
+    try:
+        return unzipped(raw, path)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ForewordError(f"{path} is not a whole gzip file ({error}); write or download it again.") from error
 
 
 def unzipped(raw: bytes, path: Path) -> bytes:
@@ -168,9 +171,9 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_text(path: Path, encoding: str = "utf-8") -> str:
-    """The text of a file without a byte-order mark. Raises ForewordError naming the line that is not in the
+    """The text of a file, packed as .gz or not, without a byte-order mark. Raises ForewordError naming the line that is not in the
     encoding."""
-    return _decoded(read_bytes(path), path, encoding)
+    return _decoded(_unpacked(path), path, encoding)
 
 
 def read_lines(path: Path, encoding: str = "utf-8") -> list[str]:
@@ -191,7 +194,7 @@ def _decoded(raw: bytes, path: Path, encoding: str = "utf-8") -> str:
         line = raw.count(b"\n", 0, error.start) + 1 if isinstance(error, UnicodeDecodeError) else 1
         raise ForewordError(
             f"Line {line} of {path} is not {encoding.upper()} text; save the file in the encoding UTF-8, or give its own, such as "
-            "--encoding latin-1."
+            "--encoding latin-1, where the command takes one."
         ) from error
 
 
