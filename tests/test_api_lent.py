@@ -55,6 +55,10 @@ def test_a_home_folder_is_the_users(model: Path, tmp_path: Path, monkeypatch: py
         (lambda model, p: foreword.tune(model, ROWS, test=ROWS), "tune uses no test examples"),
         (lambda model, p: foreword.Predictor(model, []), "prompt is an empty list"),
         (lambda model, p: foreword.Predictor(model, data="x.csv"), "A Predictor answers what `generate` is given"),
+        (
+            lambda model, p: foreword.Predictor(model, method="few", demonstrations={"train": ROWS, "test": ROWS}),
+            "As demonstrations the splits train and test are given; give one of them",
+        ),
         (lambda model, p: foreword.compare(None, ROWS, tokenizer=p), "an object of the type NoneType"),
         (lambda model, p: foreword.compare(model, [*ROWS, "red"]), "Row 41 of the data is an object of the type str"),
         (lambda model, p: foreword.compare(model, ROWS, max_steps=[1] * 999), r"1, 1\.\.\.,"),

@@ -143,5 +143,7 @@ def _with_data(run: Run, data: Data, dev: Data, test: Data, folder: Path | None 
     place = folder or Path(run.out) / "data"
     parts = {"data": data, "dev": dev, "test": test}
     names = {"data": "examples", "dev": "dev", "test": "test"}
-    paths = {key: path_of(value, place, names[key]) for key, value in parts.items() if value is not None}
+    paths = {
+        key: path_of(value, place, names[key], whole=key != "data") for key, value in parts.items() if value is not None
+    }
     return Run.model_validate(run.model_dump(exclude_unset=True) | paths) if paths else run

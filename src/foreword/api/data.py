@@ -22,13 +22,18 @@ KINDS = "a file's path, a list of dicts, a pandas or polars DataFrame, or a data
 Data = Any  # one of KINDS: the libraries are known by what their objects can do, and need not be installed
 
 
-def path_of(data: Data, folder: Path, name: str) -> str:
+def path_of(data: Data, folder: Path, name: str, *, whole: bool = False) -> str:
     """The path of a file (a folder, where data has splits) with the same examples: a path as it is, data in memory as JSONL below
     `folder`, which is made, under `name`, with a digest of the data behind it where others stand there, which are kept. Raises
-    ForewordError for anything else, for a value that JSON cannot hold, and for splits of unknown names."""
+    ForewordError for anything else, for a value that JSON cannot hold, for splits of unknown names, and for any where the examples are
+    to be a `whole`."""
     if isinstance(data, str | PathLike):
         return str(data)
     splits = _splits(data)
+    if splits and whole:
+        raise ForewordError(
+            f"As {name} the splits {listed([str(split) for split in data])} are given; give one of them."
+        )
     ending = "" if splits else ".jsonl"
     contents = (
         {f"{split}.jsonl": _lines(rows_of(rows)) for split, rows in data.items()}

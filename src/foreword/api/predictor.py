@@ -65,7 +65,7 @@ class Predictor:
                 raise ForewordError("prompt is an empty list; give the prompts that vote, or leave it out.")
             self._prompts = [self._copied(member, number) for number, member in enumerate(several)]
             self._demonstrations = (
-                "" if demonstrations is None else path_of(demonstrations, self._folder, "demonstrations")
+                "" if demonstrations is None else path_of(demonstrations, self._folder, "demonstrations", whole=True)
             )
             as_prompted = single.with_prompt(run, next(iter(self._prompts), ""), method)[0]
             if backbone is None:
@@ -83,7 +83,7 @@ class Predictor:
             raise ForewordError("This Predictor was closed; make another.")
         rows = texts_as_rows(inputs, self._columns, "rows")
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
-            run = self._run.model_copy(update={"data": path_of(rows, Path(folder), "inputs")})
+            run = self._run.model_copy(update={"data": path_of(rows, Path(folder), "inputs", whole=True)})
             questions = single.inputs(run, self._prompts, self._method, self._demonstrations)
             try:
                 answered = single.answer(questions, progress=self._progress, backbone=self._backbone)
