@@ -123,6 +123,7 @@ def test_prompts_of_different_wordings_cannot_vote(model: Path, tmp_path: Path) 
     wordings = [Template().as_dict(), Template(question="Q: {input}\nA:").as_dict()]
     prompts = [saved(model, tmp_path, seed, template=wording) for seed, wording in enumerate(wordings)]
     command = ("generate", "-m", model, "-d", inputs, "--max-new-tokens", 2, "-p", prompts[0], "-p", prompts[1])
-    entry.refused(*command, says=("prompt-0", "prompt-1", "different wordings", "--question"))
+    entry.refused(*command, says=("prompt-0", "prompt-1", "other settings of --question"))
     result = foreword(*command, "--question", "{input}?", "--json")
     assert (result.code, len(result.lines)) == (0, 3)
+    entry.refused("evaluate", *command[1:], says=("--prompt is given twice",))

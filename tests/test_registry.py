@@ -277,6 +277,8 @@ def test_versions_are_pushed_and_pulled_as_they_are(at: Path, tmp_path: Path) ->
     added(at, folder(tmp_path / "a"))
     added(at, folder(tmp_path / "b", 1))
     url = f"file://{tmp_path}/there"
+    for alias in ("3", "Bad Alias", ""):
+        entry.refused("registry", "push", "-s", at, "p@2", url, "-a", alias, says=("is no alias",))
     result = entry.foreword("registry", "push", "-s", at, "p@2", url, "-a", "production", "--json")
     assert (result.json["version"], result.json["new"]) == (1, True), result.err
     assert Registry(tmp_path / "there").resolve("p@production")[1].digest == Registry(at).resolve("p@2")[1].digest

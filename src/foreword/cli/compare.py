@@ -27,6 +27,7 @@ FAILED = 3  # the exit code where a trial could not be finished, and the others 
     o.MACHINE,
     o.ANSWERING,
     o.WORDING,
+    ("allow_other_base",),
 )
 def compare(
     overrides: Annotated[

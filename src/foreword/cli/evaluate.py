@@ -38,13 +38,13 @@ def evaluate(
     from foreword.cli.run import run_with
     from foreword.study.resolve import checked
 
-    run = checked(run_with([prompt] if prompt else (), flags, config=config))
+    run = checked(run_with(prompt or (), flags, config=config))
     bars = Bars()
     with bars.shown():
         from foreword.results.scored import scored
         from foreword.study.single import score
 
-        planned, record = score(run, prompt or "", method, progress=bars)
+        planned, record = score(run, "".join(prompt or ()), method, progress=bars)
         scores = scored(record) | {"record": str(planned.trials[0].path)}
         scores["notes"] = list(dict.fromkeys((*planned.task.remarks, *scores["notes"])))
     if as_json:

@@ -24,14 +24,22 @@ WHAT, HOW, RUN = "What is adapted", "How", "Running"  # panels, as config/settin
 PROMPT = "A soft prompt: a folder that `foreword tune` or PEFT wrote, or a hub id. It names its own model."
 
 
-def _named(value: Any) -> Any:
-    """The value of an option. Raises ForewordError where a name is empty, as of a variable that is not set."""
-    if "" in (value if isinstance(value, list | tuple) else [value]):
+def _named(prompts: list[str] | None) -> list[str] | None:
+    """Prompts as they are given. Raises ForewordError where a name is empty, as of a variable that is not set."""
+    if "" in (prompts or ()):
         raise ForewordError("--prompt is empty; give a prompt's folder or hub id, or leave --prompt out.")
-    return value
+    return prompts
 
 
-PromptFolder = Annotated[str | None, typer.Option("--prompt", "-p", help=PROMPT, rich_help_panel=WHAT, callback=_named)]
+def _single(prompts: list[str] | None) -> list[str] | None:
+    if len(prompts or ()) > 1:
+        raise ForewordError("--prompt is given twice, and only `generate` lets several vote; give one.")
+    return _named(prompts)
+
+
+PromptFolder = Annotated[
+    list[str] | None, typer.Option("--prompt", "-p", help=PROMPT, rich_help_panel=WHAT, callback=_single)
+]
 PromptFolders = Annotated[
     list[str] | None,
     typer.Option(

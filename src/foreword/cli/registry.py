@@ -180,7 +180,8 @@ def diff(
         for key, pair in differences["settings"].items()
     ]
     heads = [f"{index.name}@{version.number}" for index, version in both]
-    print_table("", ("setting", heads[0], heads[1] if heads[0] != heads[1] else "the same"), rows, left=["setting"])
+    columns = ("setting", heads[0], heads[1] if heads[0] != heads[1] else "the same")
+    print_table("", columns, rows, left=columns)
     if differences["numbers"]:
         say(
             f"The soft prompts lie {differences['numbers']['relative_distance']:.3g} of the first's length apart, cosine "

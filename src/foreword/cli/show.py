@@ -79,12 +79,12 @@ def show(
         description = described(scored_task(run))
         print_json(description) if as_json else _print_wording(description)
         return
-    run = checked(run_with([prompt] if prompt else (), flags, config=config))
+    run = checked(run_with(prompt or (), flags, config=config))
     bars = Bars()
     with bars.shown(), bars.waiting("loading model"):
         from foreword.study.show import show_input
 
-        shown = show_input(run, prompt or "", method, example or "", progress=bars)
+        shown = show_input(run, "".join(prompt or ()), method, example or "", progress=bars)
     print_json(shown.as_dict()) if as_json else _print(shown)
 
 

@@ -21,6 +21,7 @@ DEFAULT = "prompt"  # the folder where none is named
     o.MACHINE,
     o.ANSWERING,
     o.WORDING,
+    ("allow_other_base",),
 )
 def tune(
     overrides: Annotated[

@@ -13,7 +13,7 @@ from typing import Any
 from fsspec.core import url_to_fs
 
 from foreword.registry.index import FILE, Index, Version
-from foreword.registry.names import parse_reference
+from foreword.registry.names import checked_alias, parse_reference
 from foreword.registry.registry import VERSIONS, Registry
 from foreword.registry.stored_prompt import digests_of
 from foreword.util.errors import ForewordError
@@ -49,7 +49,10 @@ class Remote:
     def push(self, registry: Registry, reference: str, *, aliases: Sequence[str] = ()) -> tuple[Version, bool]:
         """Copy a version there; it has the next number there, unless it is there already, and then what is damaged of its files is written
         anew; the version there, and whether it is new. The index goes last, so a push that is broken off changes nothing. Two that push
-        to one name at once, on a place without locks, may lose one's index entry: push again."""
+        to one name at once, on a place without locks, may lose one's index entry: push again. Raises ForewordError, also for what can be no
+        alias."""
+        for alias in aliases:
+            checked_alias(alias)
         local, version = registry.resolve(reference)
         name = local.name
         registry.load(name, version)

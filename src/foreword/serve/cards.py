@@ -48,7 +48,10 @@ def cards_of(shelf: Shelf, *, window: int | None, started: int) -> list[dict[str
             cards.append(card(f"{name}@{version.number}", parent, dates[version.digest]) | {"foreword": details})
         bare = () if shelf.is_base(name) else (name,)
         for reference in (*bare, *(f"{name}@{alias}" for alias in sorted(index.aliases))):
-            version = index.resolve(parse_reference(reference))
+            try:
+                version = index.resolve(parse_reference(reference))
+            except ForewordError:  # an alias of no version, or one that can be none
+                continue
             if version.digest not in read:
                 continue
             points_to = {"version": f"{name}@{version.number}"}

@@ -28,18 +28,21 @@ LIMITED_ADMIN = "a key that loads and unloads prompts may reach them all, and ca
 @dataclass
 class Key:
     """One key. sha256: of its text, which is random, so that no slow digest is needed. prompts: the names that it may ask, none for all.
-    rate: requests a minute, 0 for any number."""
+    rate: requests a minute, 0 for any number. base: the model's own name, which `base` in prompts stands for."""
 
     name: str
     sha256: str
     prompts: tuple[str, ...] = ()
     rate: int = 0
     admin: bool = False
+    base: str = BASE
     _times: deque[float] = field(default_factory=deque, repr=False)
 
     def may_ask(self, model: str) -> bool:
-        """Whether it may ask for this model or prompt: its name alone counts, whatever version."""
-        return not self.prompts or model.partition("@")[0] in self.prompts
+        """Whether it may ask for this model or prompt: of a prompt its name alone counts, whatever version."""
+        if not self.prompts or (model == self.base and BASE in self.prompts):
+            return True
+        return model.partition("@")[0] in self.prompts
 
     def take(self, now: float) -> None:
         """Count a request. Raises HttpError where the minute is full."""
@@ -70,7 +73,7 @@ class Keys:
     def _read(self, path: Path) -> list[Key]:
         keys = read_keys(path)
         for key in keys:
-            key.prompts += (self._base,) if BASE in key.prompts else ()
+            key.base = self._base
         return keys
 
     def _current(self) -> list[Key]:

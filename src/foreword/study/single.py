@@ -244,6 +244,9 @@ class Inputs:
     members: tuple[tuple[Run, SoftPrompt | None], ...]
 
 
+OWN = ("methods", "tuning", "seeds", "metrics")  # settings in which the members of an ensemble may differ
+
+
 def inputs(run: Run, prompts: Sequence[str], label: str | None, demonstrations: str) -> Inputs:
     """The inputs of a file (their answers need not be there), or of a built-in task's test split.
     prompts: folders, none for words only. demonstrations: a file of worked examples, else the built-in task's training split. No
@@ -253,10 +256,13 @@ def inputs(run: Run, prompts: Sequence[str], label: str | None, demonstrations: 
     members = tuple((checked(member_run, beside=beside), soft) for member_run, soft in with_prompts)
     run = members[0][0]
     for (member_run, _), folder in zip(members, prompts, strict=False):
-        if member_run.model_copy(update={"methods": run.methods, "tuning": run.tuning, "seeds": run.seeds}) != run:
+        if others := [
+            name for name in Run.model_fields if getattr(member_run, name) != getattr(run, name) and name not in OWN
+        ]:
+            flags = phrases.listed([f"--{name.replace('_', '-')}" for name in others])
             raise ForewordError(
-                f"The prompts {prompts[0]} and {folder} were tuned with different wordings, and an ensemble asks all of them the same; "
-                "leave one out, or give the wording (--question, --answer, --instruction, --separator, --stop)."
+                f"The prompts {prompts[0]} and {folder} were tuned with other settings of {flags}, and an ensemble asks all of them the "
+                "same; leave one out, or say these here."
             )
     rows_of: dict[str, tuple[str, Rows]] = {}
     if run.task:

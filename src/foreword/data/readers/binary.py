@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -100,25 +101,29 @@ def excel(raw: bytes, path: Path, form: Form, as_written: bool) -> Rows:
         raise ForewordError(
             f"{path} has rows in the sheets {', '.join(filled)}; save the one you mean as a file of its own."
         )
-    header, *rows = sheets[filled[0]] if filled else [()]
+    (_, header), *rows = sheets[filled[0]] if filled else [(1, ())]
     width = max((place for place, name in enumerate(header, 1) if name is not None), default=0)
     names = ["" if name is None else str(name).strip() for name in header[:width]]
     if not all(names) or len(set(names)) < len(names):
         raise ForewordError(
             f"The first row of {path} is no header of distinct column names; write e.g. input and target there."
         )
-    for number, row in enumerate(rows, 2):
+    for number, row in rows:
         if any(cell is not None for cell in row[width:]):
             raise ForewordError(f"Row {number} of {path} has more cells than the header has names; name every column.")
-    return [dict(zip(names, row[:width], strict=False)) for row in rows]
+    return [dict(zip_longest(names, row[:width])) for _, row in rows]  # the library ends a row at its last cell
 
 
-def _filled(sheet: Any, path: Path) -> list[tuple[Any, ...]]:
-    """The rows of a sheet that hold anything. Its own word on its size is not taken, nor rows without end."""
+def _filled(sheet: Any, path: Path) -> list[tuple[int, tuple[Any, ...]]]:
+    """The rows of a sheet that hold anything, with their numbers. Its own word on its size is not taken, nor rows without end. A formula
+    that failed has no value."""
     sheet.reset_dimensions()
     filled = []
-    for number, row in enumerate(sheet.values, 1):
+    for number, cells in enumerate(sheet.rows, 1):
         limits.rows(number, path)
+        row = tuple(
+            Unreadable(f"the formula failed: {cell.value}") if cell.data_type == "e" else cell.value for cell in cells
+        )
         if any(cell is not None for cell in row):
-            filled.append(row)
+            filled.append((number, row))
     return filled

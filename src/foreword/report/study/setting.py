@@ -46,6 +46,15 @@ def records(page: StudyPage) -> list[Record]:
     return [cell.record for cell in page.cells if cell.record is not None]
 
 
+def contents(page: StudyPage) -> dict[str, str]:
+    """The models and tasks that were run, each with the beginning of its fingerprint."""
+    whose = {"models": ("backbone", "backbone"), "tasks": ("task", "task")}
+    return {
+        what: ", ".join(distinct(f"{getattr(r, name)} ({r.fingerprints.get(key, '')[:11]})" for r in records(page)))
+        for what, (name, key) in whose.items()
+    }
+
+
 def progress(cells: Sequence[Cell]) -> str:
     """`45 cells: 40 done, 1 failed, 4 waiting`."""
     states = Counter(cell.state for cell in cells)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 import re
 import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -172,7 +173,7 @@ def _beside(entries: Sequence[Entry], baseline: str) -> str:
     rows = []
     for entry in entries:
         own = _by_place(entry)
-        shared = [place for place in own if place in base and own[place].entry.unit == ""]
+        shared = [place for place in own if place in base and own[place].entry.metric == base[place].entry.metric]
         gaps = [(own[place].entry.score or 0.0) - (base[place].entry.score or 0.0) for place in shared]
         mean = sum(gaps) / len(gaps) if gaps else 0.0
         differing = ", ".join(_differing(entry.page, pinned.page)) or "nothing"
@@ -186,7 +187,10 @@ def _beside(entries: Sequence[Entry], baseline: str) -> str:
             f'<td class="words">{escape("–" if entry is pinned else differing)}</td></tr>'
         )
     title = f"Runs of {entries[0].page.name}"
-    note = '<p class="small">The mean difference is counted over the numbers that both have; it is no test.</p>'
+    note = (
+        '<p class="small">The mean difference is counted over the numbers from 0 to 100 that both have once, by the same metric; it is no '
+        "test.</p>"
+    )
     return (
         f"<h2>{escape(title)}</h2>"
         + parts.table(title, ("run", "above the baseline", "settings that differ"), rows, leading=3)
@@ -195,11 +199,14 @@ def _beside(entries: Sequence[Entry], baseline: str) -> str:
 
 
 def _by_place(entry: Entry) -> dict[str, Held]:
-    return {held.place: held for held in held_of(entry.page) if held.entry.score is not None}
+    """The numbers from 0 to 100 by their places; none of a place where several stand, which its name does not tell apart."""
+    helds = [held for held in held_of(entry.page) if held.entry.score is not None and held.entry.unit == ""]
+    several = Counter(held.place for held in helds)
+    return {held.place: held for held in helds if several[held.place] == 1}
 
 
 def _differing(page: StudyPage, other: StudyPage) -> list[str]:
-    ours, theirs = setting.shared_settings(page), setting.shared_settings(other)
+    ours, theirs = (setting.contents(each) | setting.shared_settings(each) for each in (page, other))
     return [
         f"{name} {ours.get(name, 'none')} (not {theirs.get(name, 'none')})"
         for name in {**theirs, **ours}
