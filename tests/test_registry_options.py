@@ -54,13 +54,18 @@ def test_what_an_added_version_does_not_take_up_is_said(tmp_path: Path) -> None:
 
 
 def test_demonstrations_have_columns_of_their_own_or_those_of_the_prompt(tmp_path: Path) -> None:
-    """They were refused with a hint of flags that the verb did not have."""
+    """They were refused with a hint of flags that the verb did not have, and so was an empty answer."""
     at = tmp_path / "store"
     rows = [{"text": row["input"], "label": row["target"]} for row in entry.rows(4)]
     shown = ("--demonstrations", entry.save_rows(tmp_path / "train.jsonl", rows))
     words = ("registry", "add", "--name", "w", "-s", at, "--method", "icl", *shown)
     entry.refused(*words, says=("give --input-column text --target-column label",))
     result = entry.foreword(*words, "--input-column", "text", "--target-column", "label")
+    assert result.code == 0, result.err
+    some = entry.save_rows(tmp_path / "some.jsonl", [{"input": "a", "target": ""}, {"input": "b", "target": "c"}])
+    empty = ("registry", "add", "--name", "e", "-s", at, "--method", "icl", "--demonstrations", some)
+    entry.refused(*empty, says=("'target' in row 1", "give --allow-empty"))
+    result = entry.foreword(*empty, "--allow-empty")
     assert result.code == 0, result.err
     prompt = store.load(folder(tmp_path / "kept", label="ipt"))
     own = replace(prompt.provenance, settings={"input_column": "text", "target_column": "label"})

@@ -26,7 +26,7 @@ Which = Annotated[
     str, typer.Argument(metavar="NAME[@VERSION]", help="A prompt: name, name@3, name@DIGEST or name@alias.")
 ]
 
-WORDING = ("instruction", "question", "answer", "separator", "stop")
+WORDING = ("instruction", "question", "answer", "separator", "stop", "empty_answers")
 Elsewhere = Annotated[
     str, typer.Argument(metavar="URL", help="A store elsewhere: a folder, s3://..., or what fsspec opens.")
 ]

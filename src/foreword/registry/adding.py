@@ -60,7 +60,7 @@ def writer(new: NewVersion) -> Callable[[Path], None]:
     if new.method or new.template or new.seed is not None:
         raise ForewordError(
             "A prompt's folder brings its method, wording and seed along; leave out --method, --question, --answer, --instruction, "
-            "--separator, --stop and --seed, or the folder."
+            "--separator, --stop, --allow-empty and --seed, or the folder."
         )
     if not new.folder.is_dir():
         raise ForewordError(
