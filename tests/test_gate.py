@@ -220,6 +220,10 @@ def test_the_command_exits_with_3_where_the_alias_stays(place: tuple[Path, Path]
     argv = ("eval-gate", "colours@2", "--test", place[1], "--store", place[0], "--model", model, "--dry-run")
     ran = entry.foreword(*argv, "--json")
     assert (ran.code, ran.json["promoted"], ran.json["dry_run"]) == (3, False, True), ran.err
+    own = tmp_path / "mine.py"
+    own.write_text("def score(output, references):\n    return float(output in references)\n", encoding="utf-8")
+    ran = entry.foreword(*argv, "--metric", f"{own}:score", "--json")
+    assert ran.code == 3 and ran.json["metric"] == f"{own}:score", ran.err
 
 
 @pytest.mark.parametrize(

@@ -233,6 +233,14 @@ def test_sheets_shards_and_saved_folders(tmp_path: Path) -> None:
     for cells in (("input", "target"), ("a", 1), ("c", 2.5)):
         book.active.append(cells)
     book.save(tmp_path / "a.xlsx")
+    for cells in (("d", None), ("e", "#N/A")):  # an empty cell at the end, and a formula that failed
+        book.active.append(cells)
+    book.save(tmp_path / "gaps.xlsx")
+    rows = read_rows(tmp_path / "gaps.xlsx")
+    assert [list(row) for row in rows] == [["input", "target"]] * 4 and rows[2]["target"] is None
+    with pytest.raises(ForewordError, match=r"row 4 .*the formula failed: #N/A"):
+        examples([*rows[:2], rows[0], rows[3]])
+    book.active.delete_rows(4, 2)
     assert [example.targets for example in examples(read_rows(tmp_path / "a.xlsx"))] == [("1",), ("2.5",)]
     book.create_sheet("other").append(("x",))
     book.save(tmp_path / "b.xlsx")

@@ -44,8 +44,10 @@ def eval_gate(
 
       foreword eval-gate dart@2 --test test.jsonl --store store --margin 1
     """
+    from foreword.metrics import read_named
     from foreword.serve.gate import Gate, decide
 
+    read_named([metric] if metric else [])
     gate = Gate(
         *(store, candidate, test, alias, metric or "", margin, alpha, max_new_tokens),
         dry_run=dry_run,

@@ -84,6 +84,7 @@ def monitor(
 
       foreword monitor requests.jsonl --against train.jsonl --prompt dart --truth truth.jsonl --last 1 --json
     """
+    from foreword.metrics import read_named
     from foreword.monitor import MonitorSettings, Rule, monitored
     from foreword.monitor.against import against as reference_of
     from foreword.monitor.against import without_alias
@@ -91,6 +92,7 @@ def monitor(
 
     flags["prompt"] = without_alias(flags["prompt"] or "", flags["store"])
     options = {name: value for name, value in flags.items() if value is not None}
+    read_named([flags["metric"]] if flags["metric"] else [])
     rules = {"window": "size", "alpha": "alpha", "horizon": "horizon"}
     rule = Rule(**{field: options[name] for name, field in rules.items() if name in options})
     encoder = _encoder(flags, flags["encoder"])
