@@ -17,8 +17,7 @@ HEAD = """# Findings on the reference models
 
 Made by `python -m recipes.findings`; each part says when, on what and how. Scores are on a scale of 0 to 100: mean ± standard deviation
 over seeds (95% interval over test examples and seeds; docs/statistics.md). A is above B where the whole interval of their difference is
-above zero; * marks p < 0.05 of the same model, adjusted by Holm over the column (transfer: over the table). A part dated before 2026-11-28
-has the statistics of then: bootstrap intervals, and paired permutation tests over examples.
+above zero; * marks p < 0.05 of the same model, adjusted by Holm over the column (transfer: over the table).
 Verdicts are counted from the tables under them.
 """
 
