@@ -148,7 +148,9 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(OWN, encoding="utf-8")
     laid = lay_out(preset(str(path)), "smoke")
-    assert laid.preset.name == "mine" and len(laid.cells) == 2 * (1 + 2)
+    assert laid.preset.name == "mine" and len(laid.cells) == 1 + 2 * 2, (
+        "zero-shot once, PT at two lengths with two seeds"
+    )
     assert {(cell.at.label, cell.at.length) for cell in laid.cells} == {("zero", None), ("pt", 1), ("pt", 5)}
     assert "tuning.max_steps" in settings(laid)
 
