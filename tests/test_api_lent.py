@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -91,3 +92,12 @@ def test_times_of_numpy_are_texts(tmp_path: Path) -> None:
     assert json.loads(Path(path).read_text())["input"] == "2024-03-01T00:00:00.123456"
     with pytest.raises(foreword.ForewordError, match="timedelta"):
         path_of([{"input": moment - moment}], tmp_path, "examples")
+
+
+def test_prompts_of_the_same_numbers_are_told_apart(model: Path, tmp_path: Path) -> None:
+    """In memory they were known by their numbers alone, so the second was taken for the first, with its wording."""
+    prompt = foreword.tune(model, ROWS, out=tmp_path / "p", max_steps=1, prompt_length=2)
+    question = prompt.provenance.template | {"question": "Q: {input}\nA:"}
+    other = replace(prompt, provenance=replace(prompt.provenance, template=question))
+    with pytest.raises(foreword.ForewordError, match="other settings of --question"):
+        foreword.Predictor(model, [prompt, other]).generate(["tem 1"])

@@ -113,7 +113,7 @@ def evaluate(
 def load_prompt(path: Place) -> SoftPrompt:
     """A soft prompt from its folder or hub id, as foreword or PEFT wrote it. Raises ForewordError where there is none, or more than a
     prompt."""
-    return store.load(store.located(fspath(path)))
+    return store.load(store.located(_named(path)))
 
 
 def folder_of(prompt: Place | SoftPrompt | None, scratch: Path) -> str:
@@ -122,14 +122,18 @@ def folder_of(prompt: Place | SoftPrompt | None, scratch: Path) -> str:
     if prompt is None:
         return ""
     if not isinstance(prompt, SoftPrompt):
-        if not isinstance(prompt, str | PathLike) or not fspath(prompt):
-            what = "an empty name" if prompt == "" else f"an object of the type {type(prompt).__name__}"
-            raise ForewordError(f"The prompt is {what}; give a folder, a hub id or a SoftPrompt, or leave it out.")
-        return fspath(prompt)
-    folder = scratch / prompt.digest[:16]
-    if not folder.exists():
-        store.save(prompt, folder)
+        return _named(prompt)
+    folder = Path(tempfile.mkdtemp(dir=scratch)) / "prompt"
+    store.save(prompt, folder)
     return str(folder)
+
+
+def _named(prompt: Any) -> str:
+    """A prompt's folder or hub id as text. Raises ForewordError for an empty one, and for anything else."""
+    if not isinstance(prompt, str | PathLike) or not fspath(prompt):
+        description = "an empty name" if prompt == "" else f"an object of the type {type(prompt).__name__}"
+        raise ForewordError(f"The prompt is {description}; give a folder, a hub id or a SoftPrompt, or leave it out.")
+    return fspath(prompt)
 
 
 def _refuse_unused(verb: str, settings: Mapping[str, Any], name: str) -> None:

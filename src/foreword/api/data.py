@@ -62,9 +62,9 @@ def rows_of(data: Any) -> list[dict[str, Any]]:
     rows = list(data) if isinstance(data, Iterable) and not isinstance(data, Mapping | str | bytes) else None
     if rows is None:
         raise ForewordError(f"The data are {_named(data)}; give {KINDS}.")
-    other = next((number for number, row in enumerate(rows, 1) if not isinstance(row, Mapping)), None)
-    if other is not None:
-        raise ForewordError(f"Row {other} of the data is {_named(rows[other - 1])}, not a dict; give {KINDS}.")
+    number = next((number for number, row in enumerate(rows, 1) if not isinstance(row, Mapping)), None)
+    if number is not None:
+        raise ForewordError(f"Row {number} of the data is {_named(rows[number - 1])}, not a dict; give {KINDS}.")
     return [dict(row) for row in rows]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -10,11 +9,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from foreword.api.calls import Place, folder_of
+from foreword.api.calls import Place, folder_of, load_prompt
 from foreword.api.data import Data, path_of, texts_as_rows
 from foreword.api.models import in_use
 from foreword.api.settings import refuse_several, run_of
-from foreword.prompts import store
 from foreword.prompts.context import TooLongError
 from foreword.prompts.soft_prompt import SoftPrompt
 from foreword.study import single
@@ -63,7 +61,8 @@ class Predictor:
             several: Sequence[Any] = prompt if isinstance(prompt, list | tuple) else [] if prompt is None else [prompt]
             if prompt is not None and not several:
                 raise ForewordError("prompt is an empty list; give the prompts that vote, or leave it out.")
-            self._prompts = [self._copied(member, number) for number, member in enumerate(several)]
+            prompts = [member if isinstance(member, SoftPrompt) else load_prompt(member) for member in several]
+            self._prompts = [folder_of(member, self._folder) for member in prompts]
             self._demonstrations = (
                 "" if demonstrations is None else path_of(demonstrations, self._folder, "demonstrations", whole=True)
             )
@@ -91,19 +90,6 @@ class Predictor:
                 raise TooLongError(str(error).replace(LEAVE_OUT, "")) from error
         self.notes = answered.remarks
         return list(answered.outputs)
-
-    def _copied(self, prompt: Place | SoftPrompt, number: int) -> str:
-        """A folder of this object's own with the prompt as it is now, whatever becomes of the one that was given."""
-        folder = folder_of(prompt, self._folder)
-        if isinstance(prompt, SoftPrompt):
-            return folder
-        place = store.located(folder)
-        store.load(place)
-        copy = self._folder / f"prompt-{number}" / place.resolve().name
-        copy.mkdir(parents=True)
-        for path in (path for pattern in store.FILES for path in place.glob(pattern)):
-            shutil.copy(path, copy)
-        return str(copy)
 
     def close(self) -> None:
         """Take what the engine needs out of the model, unless a Backbone was given, and remove what was kept for this object."""
