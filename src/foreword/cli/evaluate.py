@@ -44,7 +44,7 @@ def evaluate(
         from foreword.results.scored import scored
         from foreword.study.single import score
 
-        planned, record = score(run, "".join(prompt or ()), method, progress=bars)
+        planned, record = score(run, next(iter(prompt or ()), ""), method, progress=bars)
         scores = scored(record) | {"record": str(planned.trials[0].path)}
         scores["notes"] = list(dict.fromkeys((*planned.task.remarks, *scores["notes"])))
     if as_json:

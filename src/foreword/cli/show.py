@@ -84,7 +84,7 @@ def show(
     with bars.shown(), bars.waiting("loading model"):
         from foreword.study.show import show_input
 
-        shown = show_input(run, "".join(prompt or ()), method, example or "", progress=bars)
+        shown = show_input(run, next(iter(prompt or ()), ""), method, example or "", progress=bars)
     print_json(shown.as_dict()) if as_json else _print(shown)
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from typing import Any
 
+from foreword.config.choices import doubled
 from foreword.config.run import Run
 from foreword.metrics import read_named
 from foreword.prompts.methods import Method
@@ -122,15 +123,13 @@ def _refuse_empty(preset: Preset, scale: str, cells: Collection[CellSpec]) -> No
 def _filled(preset: Preset, scale: Scale, overrides: Overrides) -> Scale:
     models = scale.models
     if overrides.models:
-        twice = [model for place, model in enumerate(overrides.models) if model in overrides.models[:place]]
-        if twice:
-            raise ForewordError(f"--models names '{twice[0]}' twice; name each once.")
+        if (twice := doubled(overrides.models)) is not None:
+            raise ForewordError(f"--models names '{twice}' twice; name each once.")
         named = [name for name in models if "@" not in name]
         names = [*named[: len(overrides.models)], *overrides.models[len(named) :]]
-        other = next((name for place, name in enumerate(names) if name in names[:place]), None)
-        if other is not None:
+        if (taken_name := doubled(names)) is not None:
             raise ForewordError(
-                f"--models names '{other}', as {preset.name} calls another of them; give its folder or hub id."
+                f"--models names '{taken_name}', as {preset.name} calls another of them; give its folder or hub id."
             )
         models = dict(zip(names, overrides.models, strict=True))
     return scale.model_copy(update={"models": models, "seeds": list(overrides.seeds) or scale.seeds})
@@ -164,18 +163,20 @@ def _cells(
         if model_key is None:
             raise _no_variant(part, model, values, overrides)
         for task in tasks:
-            soft, other = (
-                (_run(part, scale, overrides, scale.models[model_key], task, own), {"model": model, "task": task}, own)
-                for own in (values, {axis: value for axis, value in values.items() if axis not in OF_SOFT})
+            with_prompt, without = (
+                (_run(part, scale, overrides, scale.models[model_key], task, coordinates), coordinates)
+                for coordinates in (values, {axis: value for axis, value in values.items() if axis not in OF_SOFT})
             )
+            settings = Run.model_validate(with_prompt[0])
             cells: list[CellSpec] = []
             for method in part.methods:
                 label = LABELS.get(method, method)
                 if label.startswith(GATE):
                     cells += _gated(part, cells, method)
-                else:
-                    has_prompt = row_of(Run.model_validate(soft[0]), label).soft
-                    cells += _of_method(part, scale, method, *(soft if has_prompt else other), before)
+                    continue
+                run, coordinates = with_prompt if row_of(settings, label).soft else without
+                where = {"model": model, "task": task} | {axis: str(value) for axis, value in coordinates.items()}
+                cells += _of_method(part, scale, run, method, where, coordinates, before)
             yield from cells
 
 
@@ -272,13 +273,12 @@ def _over(under: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 def _of_method(
     part: Part,
     scale: Scale,
-    method: str,
     run: dict[str, Any],
+    method: str,
     where: Mapping[str, str],
     values: Mapping[str, int | str],
     before: Mapping[str, CellSpec],
 ) -> Iterator[CellSpec]:
-    where = dict(where) | {axis: str(value) for axis, value in values.items()}
     label = LABELS.get(method, method)
     settings = Run.model_validate(run)
     row = row_of(settings, label)

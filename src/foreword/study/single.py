@@ -244,7 +244,7 @@ class Inputs:
     members: tuple[tuple[Run, SoftPrompt | None], ...]
 
 
-OWN = ("methods", "tuning", "seeds", "metrics")  # settings in which the members of an ensemble may differ
+PER_MEMBER = ("methods", "tuning", "seeds", "metrics")  # settings in which the members of an ensemble may differ
 
 
 def inputs(run: Run, prompts: Sequence[str], label: str | None, demonstrations: str) -> Inputs:
@@ -256,10 +256,12 @@ def inputs(run: Run, prompts: Sequence[str], label: str | None, demonstrations: 
     members = tuple((checked(member_run, beside=beside), soft) for member_run, soft in with_prompts)
     run = members[0][0]
     for (member_run, _), folder in zip(members, prompts, strict=False):
-        if others := [
-            name for name in Run.model_fields if getattr(member_run, name) != getattr(run, name) and name not in OWN
+        if differing := [
+            name
+            for name in Run.model_fields
+            if getattr(member_run, name) != getattr(run, name) and name not in PER_MEMBER
         ]:
-            flags = phrases.listed([f"--{name.replace('_', '-')}" for name in others])
+            flags = phrases.listed([f"--{name.replace('_', '-')}" for name in differing])
             raise ForewordError(
                 f"The prompts {prompts[0]} and {folder} were tuned with other settings of {flags}, and an ensemble asks all of them the "
                 "same; leave one out, or say these here."

@@ -47,11 +47,12 @@ def records(page: StudyPage) -> list[Record]:
 
 
 def contents(page: StudyPage) -> dict[str, str]:
-    """The models and tasks that were run, each with the beginning of its fingerprint."""
-    whose = {"models": ("backbone", "backbone"), "tasks": ("task", "task")}
+    """The backbones and tasks that were run, each with the beginning of its fingerprint."""
     return {
-        what: ", ".join(distinct(f"{getattr(r, name)} ({r.fingerprints.get(key, '')[:11]})" for r in records(page)))
-        for what, (name, key) in whose.items()
+        f"{kind}s": ", ".join(
+            distinct(f"{getattr(record, kind)} ({record.fingerprints.get(kind, '')[:11]})" for record in records(page))
+        )
+        for kind in ("backbone", "task")
     }
 
 
