@@ -198,6 +198,22 @@ def test_a_version_without_columns_reads_those_of_the_other_or_of_flags(tmp_path
     assert entry.foreword(*argv, *flags).json["examples"] == 8
 
 
+def test_the_code_in_a_file_that_production_was_scored_by_is_named_again(tmp_path: Path) -> None:
+    """It was decided by exact match, which the prompt was not tuned for, without a word."""
+    backbone, registry = tiny.backbone("llama"), Registry(tmp_path / "store")
+    code = tmp_path / "own.py"
+    code.write_text("def score(output, references):\n    return 0.5\n", encoding="utf-8")
+    for number in range(2):
+        own = serving.soft(backbone, 3, number, scores={f"{code}:score": 50.0}, template={})
+        store.save(own, tmp_path / f"p{number}")
+        serving.keep(registry, "own", tmp_path / f"p{number}", max_new_tokens=LONGEST)
+    registry.tag("own@1", "production")
+    test, model = entry.save_rows(tmp_path / "test.jsonl", entry.rows(8)), entry.save_model(tmp_path / "model")
+    argv = ("eval-gate", "own@2", "--test", test, "--store", registry.folder, "--model", model, "--dry-run")
+    entry.refused(*argv, says=("own@1 was scored by", f"--metric {code}:score"))
+    assert entry.foreword(*argv, "--metric", f"{code}:score", "--json").json["candidate_score"] == 50.0
+
+
 def test_what_is_as_good_is_promoted(place: tuple[Path, Path]) -> None:
     """A twin with the same numbers answers all 60 the same, which shows that it is not worse by 8 points: the two added examples of the
     paired interval see to it that 60 are needed."""

@@ -8,15 +8,39 @@ from typing import Any
 import pytest
 
 import entry
+import serving
+import tiny
 import watched
 from foreword.metrics import metric
 from foreword.monitor import MonitorSettings, Rule, monitored, read_log
 from foreword.monitor.against import against
 from foreword.monitor.observations import of_prompt
 from foreword.monitor.truth import read_truth
+from foreword.prompts import store as prompts
 from foreword.registry import Registry
 from foreword.registry.adding import NewVersion, writer
 from foreword.util.errors import ForewordError
+
+# -- a file of data -----------------------------------------------------------------------------------------------------
+
+
+def test_a_file_of_data_is_read_by_the_columns_of_the_prompt(tmp_path: Path) -> None:
+    """They had to be said again, where `eval-gate` and `show` take them from the prompt."""
+    registry = Registry(tmp_path / "store")
+    own = {"settings": {"input_column": "text"}, "template": {}}
+    prompts.save(serving.soft(tiny.backbone("llama"), 3, 0, **own), tmp_path / "p")
+    serving.keep(registry, "dart", tmp_path / "p")
+    data = entry.save_rows(tmp_path / "data.jsonl", [{"text": row["input"] * 3} for row in entry.rows(30)])
+    log = watched.save_log(tmp_path / "log.jsonl", of(registry, 1, 40))
+    ran = watch(log, registry, "--against", data, "--prompt", "dart")
+    assert ran.code in (0, 3), ran.err
+    assert ran.json["against"] == "the data data.jsonl" and ran.json["windows"]
+    other = entry.save_rows(tmp_path / "other.jsonl", [{"words": row["input"] * 3} for row in entry.rows(30)])
+    entry.refused("monitor", log, "--against", other, "--prompt", "dart", "--store", registry.folder, says=("text",))
+    named = watch(log, registry, "--against", other, "--prompt", "dart", "--input-column", "words")
+    assert named.json["windows"] == ran.json["windows"]
+    entry.refused("monitor", log, "--against", data, "--prompt", "dart", says=("input",))
+
 
 # -- whose requests -----------------------------------------------------------------------------------------------------
 

@@ -275,7 +275,7 @@ def test_references_are_read_in_one_way() -> None:
 
 def test_versions_are_pushed_and_pulled_as_they_are(at: Path, tmp_path: Path) -> None:
     added(at, folder(tmp_path / "a"))
-    added(at, folder(tmp_path / "b", 1))
+    added(at, folder(tmp_path / "b", 1), "p", "--parent", "p@1")
     url = f"file://{tmp_path}/there"
     for alias in ("3", "Bad Alias", ""):
         entry.refused("registry", "push", "-s", at, "p@2", url, "-a", alias, says=("is no alias",))
@@ -288,6 +288,7 @@ def test_versions_are_pushed_and_pulled_as_they_are(at: Path, tmp_path: Path) ->
     other.mkdir()
     result = entry.foreword("registry", "pull", "-s", other, url, "p", "-a", "here", "--json")
     assert result.json["new"] and Registry(other).resolve("p@here")[1].digest == Registry(at).resolve("p@2")[1].digest
+    assert result.json["parents"] == [f"p@{Registry(at).resolve('p@1')[1].digest}"], "which was not pulled"
     assert torch.equal(
         store.load(Registry(other).place("p", Registry(other).resolve("p")[1])).values,
         store.load(tmp_path / "b").values,

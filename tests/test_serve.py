@@ -240,6 +240,11 @@ def test_a_prompt_of_another_model_or_with_a_changed_byte_is_refused(
         registry.remove_all(name)
 
 
+def listed(running: Running) -> set[str]:
+    """The models that /v1/models names."""
+    return {card["id"] for card in running.get("/v1/models").json()["data"]}
+
+
 def test_prompts_are_loaded_and_unloaded_while_others_answer(
     running: Running, registry: Registry, backbone: Backbone, tmp_path: Path
 ) -> None:
@@ -270,7 +275,9 @@ def test_prompts_are_loaded_and_unloaded_while_others_answer(
         else:
             assert answer.json()["choices"][0]["text"] == expected[name]
     assert "unloaded" in refusal(running.post("/v1/completions", {"model": "a", "prompt": "x"}), 404, "model")
+    assert not {"a", "a@1"} & listed(running) and running.get("/v1/models/a@1").status_code == 404
     assert running.post("/v1/foreword/load", {"model": "a"}).json() == {"loaded": "a@1"}
+    assert {"a", "a@1"} <= listed(running) and running.get("/v1/models/a@1").status_code == 200
     assert running.text("a", max_tokens=14) == expected["a"] and running.text("new1", max_tokens=2)
 
 

@@ -54,11 +54,14 @@ def against(
     question: str = "",
 ) -> Against:
     """What --against names: a prompt's folder, a log, a file of data, or a prompt of the store. prompt: of an earlier log, which one's
-    answers. columns, question: of a file of data, by the names of `Columns` and of `Template`. Raises ForewordError where it is none of
+    answers, and by whose columns and wording a file of data is read. columns, question: of a file of data, by the names of `Columns` and of
+    `Template`, where they are others. Raises ForewordError where it is none of
     these, or says too little."""
     path = Path(source)
     if path.is_file() and not is_log(path):
-        return _data(path, encoder, columns or {}, Template(question=question) if question else Template())
+        known, template = _own_data(prompt, store)
+        template = replace(template, question=question) if question else template
+        return _data(path, encoder, {**known, **(columns or {})}, template)
     if columns or question:
         raise ForewordError(
             f"Columns or a question are given, by which a file of data is read, and --against {source} is none; leave them out."
@@ -140,6 +143,15 @@ def _of_examples(
         "input vectors": [tuple(map(float, vector)) for vector in vectors]
     }
     return Against(what, values, encoder.kind, stored, name)
+
+
+def _own_data(prompt: str, store: Path | None) -> tuple[dict[str, Any], Template]:
+    """The columns of a prompt's own data and how it words them; what is usual where there is no such prompt in the store."""
+    if not prompt or store is None or parse_reference(prompt).name not in Registry(store).names():
+        return {}, Template()
+    index, version = Registry(store).resolve(prompt)
+    stored = Registry(store).load(index.name, version)
+    return dict(stored.provenance.columns), stored.template(Template())
 
 
 def _data(path: Path, encoder: Encoder | None, columns: Mapping[str, Any], template: Template) -> Against:

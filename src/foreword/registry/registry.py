@@ -119,19 +119,20 @@ class Registry:
         write: Callable[[Path], None],
         *,
         parents: Sequence[str] = (),
+        descent: Sequence[str] = (),
         note: str = "",
         aliases: Sequence[str] = (),
     ) -> tuple[Version, bool]:
         """Keep what `write` puts into a folder as a version of a name; the version, and whether it is new: contents that are there already
         stay the version that they are, whose files are put in place again where they are gone or damaged. parents: references
-        to versions in this store. aliases: that are to point to it. Raises ForewordError where what was written cannot be used."""
+        to versions in this store. descent: `name@digest` of parents that need not be here. aliases: that are to point to it. Raises ForewordError where what was written cannot be used."""
         checked_name(name)
         other = next((known for known in self.names() if known != name and known.lower() == name.lower()), None)
         if other is not None:
             raise ForewordError(f"The store has '{other}', which some disks cannot tell from '{name}'; use that name.")
         for alias in aliases:
             checked_alias(alias)
-        known_parents = tuple(self._parent(parent) for parent in parents)
+        known_parents = tuple(dict.fromkeys((*map(self._parent, parents), *descent)))
         with self._writing(name) as folder:
             index = Index.read(folder) or Index(name)
             incoming = folder / VERSIONS / f"incoming-{os.getpid()}"

@@ -88,7 +88,7 @@ class Remote:
                     f"What came from {self.url} is not {parsed.name}@{version.number}; pull it again, or push it anew."
                 )
 
-        return registry.add(parsed.name, write, note=version.note, aliases=aliases)
+        return registry.add(parsed.name, write, descent=version.parents, note=version.note, aliases=aliases)
 
     def _whole(self, name: str, version: Version) -> bool:
         """Whether every file of a version is there as its index says."""

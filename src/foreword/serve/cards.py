@@ -1,5 +1,5 @@
 """What /v1/models tells: the base model, then each prompt of the store with its versions and aliases; it leaves out a name whose index is
-damaged, a version whose certificate is, and a prompt's bare name that a request takes for the model's own."""
+damaged, a version whose certificate is or that was unloaded, and a prompt's bare name that a request takes for the model's own."""
 
 from __future__ import annotations
 
@@ -38,6 +38,8 @@ def cards_of(shelf: Shelf, *, window: int | None, started: int) -> list[dict[str
         dates = {version.digest: int(datetime.fromisoformat(version.added).timestamp()) for version in index.versions}
         read: set[str] = set()  # digests of versions
         for version in index.versions:
+            if shelf.is_unloaded(name, version):
+                continue
             try:
                 summary = registry.summary(name, version)
             except ForewordError:  # who asks for it is told

@@ -16,6 +16,7 @@ from foreword.data.readers import Rows, read_rows
 from foreword.engine import Backbone
 from foreword.infer.predict import predict
 from foreword.metrics import metric as metric_of
+from foreword.metrics.own import in_file
 from foreword.metrics.scores import scorable
 from foreword.registry import Registry, StoredPrompt, Version
 from foreword.results.stats import Difference, difference, samples, units_needed
@@ -134,7 +135,7 @@ def decide(gate: Gate, backbone: Backbone, *, progress: Progress = silent) -> De
     """Answer the test file by both versions, compare, and move the alias where the new one passes; the decision stands in the store's
     history but for a dry run. Raises ForewordError."""
     name, (candidate, new), (production, old) = sides(gate)
-    measure = metric_of(gate.metric or next(iter((*old.metrics, *new.metrics)), "exact_match"))
+    measure = metric_of(gate.metric or _usual_metric(name, production, old, new))
     rows = read_rows(gate.test, as_written=True)
     shelf = Shelf(Views(backbone), None, base=backbone.name)
     served = [shelf.served(name, stored, version) for version, stored in ((candidate, new), (production, old))]
@@ -186,6 +187,16 @@ def decide(gate: Gate, backbone: Backbone, *, progress: Progress = silent) -> De
             name, gate.alias, production.digest, decision.as_dict(), candidate if decision.promoted else None
         )
     return decision
+
+
+def _usual_metric(name: str, production: Version, old: StoredPrompt, new: StoredPrompt) -> str:
+    """By which is decided where the gate names none. Raises ForewordError where production was scored by code in a file."""
+    if code := next(filter(in_file, old.provenance.scores), None):
+        raise ForewordError(
+            f"{name}@{production.number} was scored by {code}, code in a file, which runs only where you name it; give --metric {code}, or "
+            "another."
+        )
+    return next(iter((*old.metrics, *new.metrics)), "exact_match")
 
 
 def _more(gap: Difference, gate: Gate) -> int:

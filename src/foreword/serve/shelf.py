@@ -103,9 +103,13 @@ class Shelf:
     def resolve(self, model: str) -> tuple[str, Version]:
         """The name and version that a request's `model` means. Raises UnknownModelError, also for one that was unloaded."""
         name, version = self._known(model)
-        if (name, version.digest) in self._unloaded:
+        if self.is_unloaded(name, version):
             raise UnknownModelError(f"{name}@{version.number} was unloaded from this server; load it again.")
         return name, version
+
+    def is_unloaded(self, name: str, version: Version) -> bool:
+        """Whether a version is refused until it is loaded again."""
+        return (name, version.digest) in self._unloaded
 
     def _known(self, model: str) -> tuple[str, Version]:
         if self.registry is None:
