@@ -214,15 +214,13 @@ class Service:
     async def stream(self, shape: Shape, key: Key | None) -> AsyncIterator[str]:
         """The answer as server-sent events; a failure on the way is an event with the error object. The log has its line before the last
         event goes out."""
-        offsets = dict.fromkeys(range(len(shape.call.choices)), 0)
         status, failure = GONE, None
         try:
             for chunk in shape.opening():
                 yield _event(chunk)
             async with aclosing(shape.call.deltas(self._deadline(shape.call.body))) as deltas:
                 async for delta in deltas:
-                    chunk = shape.chunk(delta, offsets[delta.place])
-                    offsets[delta.place] += len(delta.text)
+                    chunk = shape.chunk(delta)
                     if all(choice.finish_reason for choice in shape.call.choices):
                         status = 200
                         self._over(shape, key, status)

@@ -17,7 +17,8 @@ Text = Callable[[Sequence[int]], str]
 @dataclass(frozen=True)
 class Shape:
     """How one request is answered. id: of the request. chat: by which endpoint. text: the text of token ids. whole_text: their control
-    tokens written out, for log-probabilities. trace: the headers of a caller's own trace."""
+    tokens written out, for log-probabilities. trace: the headers of a caller's own trace. offsets: characters of each choice's tokens so far, as
+    a stream counts them."""
 
     id: str
     chat: bool
@@ -26,6 +27,7 @@ class Shape:
     text: Text
     created: int
     trace: Mapping[str, str] = field(default_factory=dict)
+    offsets: dict[int, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, name: str, chat: bool, model: str, call: Call, text: Text) -> Shape:
@@ -37,7 +39,7 @@ class Shape:
         choices = []
         for place, choice in enumerate(self.call.choices):
             values: dict[str, Any] = {"index": place, "finish_reason": choice.finish_reason}
-            values["logprobs"] = self._logprobs(choice.tokens, 0)
+            values["logprobs"] = self._logprobs(choice.tokens)
             if self.chat:
                 values["message"] = {"role": "assistant", "content": choice.text, "refusal": None}
             else:
@@ -59,10 +61,12 @@ class Shape:
             for place in range(len(self.call.choices))
         ]
 
-    def chunk(self, delta: Delta, offset: int) -> dict[str, Any]:
-        """A delta as a chunk. offset: characters of its choice before it."""
+    def chunk(self, delta: Delta) -> dict[str, Any]:
+        """The next delta of its choice as a chunk."""
         values: dict[str, Any] = {"index": delta.place, "finish_reason": delta.finish_reason}
-        values["logprobs"] = self._logprobs(delta.tokens, offset)
+        values["logprobs"] = logprobs = self._logprobs(delta.tokens, self.offsets.get(delta.place, 0))
+        if logprobs and logprobs.get("tokens"):
+            self.offsets[delta.place] = logprobs["text_offset"][-1] + len(logprobs["tokens"][-1])
         if self.chat:
             values["delta"] = {"content": delta.text} if delta.text else {}
         else:
@@ -101,7 +105,7 @@ class Shape:
         usage = {"usage": None} if self.call.body.usage_wanted else {}
         return head | {"choices": choices} | usage
 
-    def _logprobs(self, tokens: Sequence[Token], offset: int) -> dict[str, Any] | None:
+    def _logprobs(self, tokens: Sequence[Token], offset: int = 0) -> dict[str, Any] | None:
         if self.call.body.top is None:
             return None
         if self.chat:
