@@ -20,7 +20,6 @@ from foreword.config.tuning import Tuning
 from foreword.data.examples import Example
 from foreword.data.task import SPLITS, Task
 from foreword.data.template import Template
-from foreword.prompts.context import TooLongError
 from foreword.prompts.layout import Layout
 from foreword.prompts.methods import METHODS
 from foreword.report.table import render
@@ -30,7 +29,7 @@ from foreword.study.compare import carry_out
 from foreword.study.fitting import fitting
 from foreword.study.plan import plan
 from foreword.study.resolve import task_of
-from foreword.util.errors import ForewordError
+from foreword.util.errors import ForewordError, TooLongError
 
 LONG = "ba lo ri " * 60
 

@@ -42,14 +42,12 @@ def test_mixed_requests_are_answered_as_a_predictor_does(family: str, tmp_path: 
         assert answers == [expected[pair] for pair in pairs]
         plain = running.complete("base", [5, 6, 7], max_tokens=4, return_token_ids=True, logprobs=1)["choices"][0]
         assert len(plain["logprobs"]["token_logprobs"]) == len(plain["token_ids"]) <= 4
-        asked = {"model": "q", "prompt": TEXTS[0], "max_tokens": 7, "logprobs": 1}
-        chunks = serving.events(running.url, "/v1/completions", asked)
-        said = [chunk["choices"][0]["logprobs"] for chunk in chunks]
-        whole = running.complete(**asked)["choices"][0]["logprobs"]
-        assert {name: [each for part in said for each in part[name]] for name in whole} == whole, "told in parts"
-        assert [offset + len(token) for offset, token in zip(whole["text_offset"], whole["tokens"], strict=True)][
-            :-1
-        ] == whole["text_offset"][1:]
+        body = {"model": "q", "prompt": TEXTS[0], "max_tokens": 7, "logprobs": 1}
+        whole = running.complete(**body)["choices"][0]["logprobs"]
+        parts = [chunk["choices"][0]["logprobs"] for chunk in serving.events(running.url, "/v1/completions", body)]
+        assert {name: [value for part in parts for value in part[name]] for name in whole} == whole
+        ends = [offset + len(token) for offset, token in zip(whole["text_offset"], whole["tokens"], strict=True)]
+        assert whole["text_offset"] == [0, *ends[:-1]]
         if backbone.kind == "seq2seq":
             body = {"model": "base", "prompt": "x", "echo": True, "logprobs": 1, "max_tokens": 1}
             assert running.post("/v1/completions", body).json()["error"]["param"] == "echo"

@@ -13,13 +13,11 @@ from foreword.api.calls import Place, folder_of, load_prompt
 from foreword.api.data import Data, path_of, texts_as_rows
 from foreword.api.models import in_use
 from foreword.api.settings import refuse_several, run_of
-from foreword.prompts.context import TooLongError
 from foreword.prompts.soft_prompt import SoftPrompt
 from foreword.study import single
-from foreword.study.fitting import LEAVE_OUT
 from foreword.study.plan import backbone_of
 from foreword.study.resolve import asked_columns, checked
-from foreword.util.errors import ForewordError
+from foreword.util.errors import ForewordError, TooLongError
 from foreword.util.progress import Progress, silent
 
 
@@ -87,7 +85,7 @@ class Predictor:
             try:
                 answered = single.answer(questions, progress=self._progress, backbone=self._backbone)
             except TooLongError as error:
-                raise TooLongError(str(error).replace(LEAVE_OUT, "")) from error
+                raise TooLongError(str(error.__cause__ or error)) from error  # without the flag that it advises
         self.notes = answered.remarks
         return list(answered.outputs)
 

@@ -16,7 +16,7 @@ from foreword.engine.batch import Row
 from foreword.engine.decoding import Entry, RunningBatch, greedy_tokens
 from foreword.engine.prefix import Prefix, Prefixes, each, length_of_prefix
 from foreword.engine.sampling import GREEDY, Sampling, choose, ruled_out
-from foreword.util.errors import ForewordError
+from foreword.util.errors import ForewordError, TooLongError
 
 Ended = Callable[[Sequence[int]], bool]
 
@@ -210,7 +210,7 @@ class Session:
         if self.model.kind != "seq2seq":
             needed = before + own + request.max_new_tokens
         if needed > window:
-            raise ForewordError(
+            raise TooLongError(
                 f"A request needs {needed} positions ({before} before its input, {own} in it, {request.max_new_tokens} for the answer) and "
                 f"the model {self.model.name} has {window}; shorten it, or lower max_new_tokens."
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from foreword.util.errors import ForewordError
+from foreword.util.errors import TooLongError
 from foreword.util.text import Runs, Text
 
 
@@ -54,10 +54,6 @@ class TokenizedContext:
 
 
 Lay = Callable[[str, Sequence[Demonstration], Text], TokenizedContext]
-
-
-class TooLongError(ForewordError):
-    """An input that does not fit the window even without demonstrations."""
 
 
 @dataclass(frozen=True)

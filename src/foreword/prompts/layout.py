@@ -13,10 +13,10 @@ from foreword.data.examples import Example
 from foreword.data.template import Template
 from foreword.engine import Backbone, Row
 from foreword.prompts.chat import Chat
-from foreword.prompts.context import Context, Demonstration, Fitted, TokenizedContext, TooLongError, in_a_row
+from foreword.prompts.context import Context, Demonstration, Fitted, TokenizedContext, in_a_row
 from foreword.prompts.methods import Method, context
 from foreword.prompts.retrieve import RetrievedExample
-from foreword.util.errors import ForewordError
+from foreword.util.errors import ForewordError, TooLongError
 from foreword.util.text import Text, plain
 
 UNSAID = "N/A"  # an input that says nothing (Zhao et al. 2021)

@@ -125,7 +125,8 @@ class Registry:
     ) -> tuple[Version, bool]:
         """Keep what `write` puts into a folder as a version of a name; the version, and whether it is new: contents that are there already
         stay the version that they are, whose files are put in place again where they are gone or damaged. parents: references
-        to versions in this store. descent: `name@digest` of parents that need not be here. aliases: that are to point to it. Raises ForewordError where what was written cannot be used."""
+        to versions in this store. descent: `name@digest` of parents that need not be here. aliases: that are to point to it. Raises
+        ForewordError where what was written cannot be used."""
         checked_name(name)
         other = next((known for known in self.names() if known != name and known.lower() == name.lower()), None)
         if other is not None:

@@ -6,11 +6,10 @@ import sys
 import traceback
 from typing import Any
 
-from foreword.prompts.context import TooLongError
 from foreword.serve.engine import BusyError
 from foreword.serve.log import LogError
 from foreword.serve.shelf import UnknownModelError
-from foreword.util.errors import ForewordError
+from foreword.util.errors import ForewordError, TooLongError
 
 TYPES = {
     401: "authentication_error",
@@ -56,7 +55,7 @@ def as_http(error: Exception, *, param: str | None = None) -> HttpError:
         return HttpError(404, str(error), param="model", code="model_not_found")
     if isinstance(error, LogError):
         return HttpError(503, str(error), code="log_unwritable")
-    if isinstance(error, TooLongError) or (isinstance(error, ForewordError) and "lower max_new_tokens" in str(error)):
+    if isinstance(error, TooLongError):
         return HttpError(400, str(error), param=param, code=WINDOW)
     if isinstance(error, ForewordError):
         return HttpError(400, str(error), param=param)

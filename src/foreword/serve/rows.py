@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from foreword.data.examples import Example
 from foreword.data.template import Template
 from foreword.engine import Backbone, JsonGrammar, Row
-from foreword.prompts.context import Demonstration, TooLongError
+from foreword.prompts.context import Demonstration
 from foreword.prompts.layout import Layout, unsaid
 from foreword.serve.errors import WINDOW, HttpError
 from foreword.serve.protocol import MOST_PROMPTS, ChatRequest, CompletionRequest, Message
 from foreword.serve.shelf import Served, Shelf, demonstrated
+from foreword.util.errors import TooLongError
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ Text = Callable[[Sequence[int]], str]
 @dataclass(frozen=True)
 class Shape:
     """How one request is answered. id: of the request. chat: by which endpoint. text: the text of token ids. whole_text: their control
-    tokens written out, for log-probabilities. trace: the headers of a caller's own trace. offsets: characters of each choice's tokens so far, as
-    a stream counts them."""
+    tokens written out, for log-probabilities. trace: the headers of a caller's own trace. offsets: characters of each choice's
+    tokens so far, as a stream counts them."""
 
     id: str
     chat: bool

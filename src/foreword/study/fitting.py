@@ -9,13 +9,10 @@ from foreword.config.run import Run
 from foreword.data.examples import Example
 from foreword.data.task import SPLITS, Task
 from foreword.engine import Backbone
-from foreword.prompts.context import TooLongError
 from foreword.prompts.layout import Layout
 from foreword.prompts.methods import Method
-from foreword.util.errors import ForewordError
+from foreword.util.errors import ForewordError, TooLongError
 from foreword.util.phrases import listed
-
-LEAVE_OUT = " Or leave such examples out with --too-long drop."
 
 
 def fitting(run: Run, backbone: Backbone, task: Task, methods: Sequence[Method]) -> Task:
@@ -78,7 +75,7 @@ def fitting_split(
                 layout.training_row(example) if split != "test" else layout.lay(example)
         except TooLongError as error:
             if _refuses(run):
-                raise TooLongError(f"{error}{LEAVE_OUT}") from error
+                raise TooLongError(f"{error} Or leave such examples out with --too-long drop.") from error
             lost.add(example.group or example.id)
     return tuple(example for example in task.split(split) if (example.group or example.id) not in lost)
 

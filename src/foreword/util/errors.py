@@ -36,6 +36,10 @@ class ForewordError(Exception):
         super().__init__(brief(sentence))
 
 
+class TooLongError(ForewordError):
+    """An input that does not fit a model's window, even without demonstrations."""
+
+
 class TrialFailedError(ForewordError):
     """One trial cannot be finished, for a reason that says nothing of the others: its training went astray, or its memory ran out."""
 
