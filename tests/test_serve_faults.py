@@ -341,3 +341,15 @@ def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path, url: str
     where = url.format(folder=tmp_path)
     entry.refused("registry", "push", "words", where, "--store", registry.folder, says=(where.partition(":")[0],))
     entry.refused("registry", "pull", where, "words", "--store", registry.folder, says=(where.partition(":")[0],))
+
+
+@pytest.mark.parametrize("content", ["precious notes without newline", "a,b\n1,2\n3,4", '{"keys": []}\n{"v"', "\n"])
+def test_a_file_that_is_no_log_is_left_as_it_is(tmp_path: Path, content: str) -> None:
+    """What stood behind its last line end was cut off when the server began, and lines of requests were added to it."""
+    path = tmp_path / "notes.txt"
+    path.write_text(content, encoding="utf-8")
+    argv = ("serve", "--model", "reference-small", "--port", 0, "--log", path)
+    entry.refused(*argv, says=("notes.txt is there and is no log of requests", "--log a new file"))
+    with pytest.raises(LogError, match="no log of requests"):
+        RequestLog(path)
+    assert path.read_text(encoding="utf-8") == content

@@ -173,8 +173,8 @@ def _show(result: Monitored, out: Path | None) -> None:
         print_table("", columns, rows, left=["feature", "alarm"])
     for score in result.scores:
         say(
-            f"Window {score.window + 1}: {result.metric} {score.score:.1f} ({score.low:.1f} to {score.high:.1f}) over "
-            f"{score.count} requests."
+            f"Window {score.window + 1}: {result.metric} {score.score:.1f} ({score.low:.1f} to {score.high:.1f}, "
+            f"{result.level * 100:.4g}% interval) over {score.count} requests."
         )
     for row in result.to_label:
         say(f"Label next: {row.id} ({row.why}, {row.value:.4g})")

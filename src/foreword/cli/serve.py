@@ -34,7 +34,12 @@ SETTINGS = {
     "keys": _flag(Path, "--api-keys", "A file that `foreword keys` writes; all but health is behind them."),
     "max_rows": _flag(int, "--max-rows", "Rows answered at once.", min=1),
     "max_tokens": _flag(int, "--max-tokens-held", "Tokens of rows answered at once.", min=1),
-    "max_waiting": _flag(int, "--max-waiting", "Requests that may wait beside those; more are told 429.", min=0),
+    "max_waiting": _flag(
+        int,
+        "--max-waiting",
+        "Answers that may wait beside those; more are told 429.",
+        min=0,
+    ),
     "max_new_tokens": _flag(
         int, "--max-new-tokens", "Tokens of an answer, where neither request nor prompt says.", min=1
     ),
@@ -121,6 +126,7 @@ def _refuse_log(settings: Any, otlp: str | None, log_bytes: int | None) -> None:
 
     if settings.log is not None:
         may_write_file(settings.log)
+        _library("foreword.serve.log").refuse_other(settings.log)
         return
     if log_bytes is not None:
         raise ForewordError(

@@ -141,7 +141,11 @@ class TokenizerAdapter:
 
     @functools.cached_property
     def _texts(self) -> list[str]:
-        return [str(text) for text in self.hf.batch_decode([[i] for i in range(len(self.hf))])]
+        """What each token adds behind a letter; alone, a decoder takes the blank off that many tokens begin with."""
+        letter = self._encode("a")
+        before = str(self.hf.decode(letter))
+        many = self.hf.batch_decode([[*letter, i] for i in range(len(self.hf))], clean_up_tokenization_spaces=False)
+        return [str(text).removeprefix(before) for text in many]
 
     def ending_in(self, character: str) -> frozenset[int]:
         """The ids whose text holds the character, or part of one: only after one of these can a stop text be complete."""

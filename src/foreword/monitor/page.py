@@ -163,7 +163,7 @@ def _scores(result: Monitored) -> str:
         f"<td>{phrases.score(score.score)}</td><td>{phrases.score(score.low)} to {phrases.score(score.high)}</td></tr>"
         for score in result.scores
     )
-    heads = ("Window", "Requests with truth", metric, f"{result.level:.4g} interval")
+    heads = ("Window", "Requests with truth", metric, f"{result.level * 100:.4g}% interval")
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
     table = f"<details><summary>The numbers</summary><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></details>"
     figure = _figure(

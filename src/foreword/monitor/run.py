@@ -73,6 +73,7 @@ class Monitored:
             "alarms": list(self.alarms),
             "windows": [window.as_dict() for window in self.windows],
             "metric": self.metric or None,
+            "level": self.level,
             "scores": [score.as_dict() for score in self.scores],
             "label_next": [observation.as_dict() for observation in self.to_label],
             "notes": list(self.notes),

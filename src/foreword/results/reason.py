@@ -128,13 +128,14 @@ def _undecided(judged: Judged, choice: Choice) -> str:
     size = max(abs(gap.points), choice.margin)
     now = gap.reach
     noun, units = ("cluster", "clusters of test examples") if tested.clustered else ("test example", "test examples")
-    start = f"Undecided: these {phrases.plural(tested.units, noun)} tell a difference of {phrases.points(now)}"
+    seeds = max(len(judged.rows[place].seeds) for place in (choice.best, nearest))
+    beside = f" and {phrases.plural(seeds, 'seed')}" if tested.seed_variance else ""
+    start = f"Undecided: these {phrases.plural(tested.units, noun)}{beside} tell a difference of {phrases.points(now)}"
     if now <= size:
         return f"{start}, four times in five."
     more = stats.units_needed(tested, size, level=level)
     if more is not None:
         return f"{start}; about {_rounded(more)} more {units} would tell a difference of {phrases.points(size)}."
-    seeds = max(len(judged.rows[place].seeds) for place in (choice.best, nearest))
     needed = stats.seeds_needed(tested, size, seeds, level=level)
     if needed is None:
         return f"{start}; more seeds and more {units} would tell a difference of {phrases.points(size)}."

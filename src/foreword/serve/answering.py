@@ -22,6 +22,7 @@ from foreword.serve.errors import HttpError
 from foreword.serve.protocol import Common
 from foreword.serve.rows import InputRow
 from foreword.serve.texts import Answer
+from foreword.serve.token_texts import TokenTexts
 from foreword.serve.views import Views
 
 Result = TypeVar("Result")
@@ -61,6 +62,41 @@ class Choice:
         self.finish_reason = delta.finish_reason or self.finish_reason
 
 
+@dataclass
+class Offsets:
+    """Where the tokens of one choice stand in its text, as it grows. _at: characters before the next token; None where a text begins, of
+    which a decoder or a wording may have taken off how it opens."""
+
+    words: TokenTexts
+    _at: int | None = None
+
+    def begin(self) -> None:
+        """Another text follows: behind what is echoed, the answer."""
+        self._at = None
+
+    def placed(self, delta: Delta, said: int) -> tuple[Token, ...]:
+        """The tokens of a delta with their offsets. said: characters of the choice before it."""
+        at = said - self._opening(delta) if self._at is None else self._at
+        tokens = []
+        for token in delta.tokens:
+            inside, count = (False, 0) if token.end else self.words.characters(token.id)
+            tokens.append(replace(token, offset=max(said if self._at is None else 0, at - inside)))
+            at += count
+        self._at = at
+        return tuple(tokens)
+
+    def _opening(self, delta: Delta) -> int:
+        """How many characters of the tokens stand before the text's first."""
+        content = b"".join(
+            self.words.content(token.id) for token in delta.tokens if self.words.characters(token.id) != (False, 0)
+        )
+        whole = content.decode("utf-8", "replace")
+        blank = len(whole) - len(whole.lstrip())
+        if whole.lstrip().startswith(delta.text.lstrip()):
+            return blank - (len(delta.text) - len(delta.text.lstrip()))
+        return max(0, whole.find(delta.text))
+
+
 class Call:
     """A request under way. inputs: each has n choices: choice p * n + i is the i-th of input p. longest: tokens of an answer.
     watched: log-probabilities are computed even where they are not asked for. began: when it came, by the monotonic clock; now, where that
@@ -87,6 +123,7 @@ class Call:
         self._asks = body.top if body.top is not None or not watched else 0
         self._job: Job | None = None
         self._end = 0.0
+        self._offsets = [Offsets(views.answer_tokens) for _ in self.choices]
         self._sampling = [self._sampled(place) for place in range(self.n)]
         for input_row in inputs:
             if input_row.chooses:
@@ -130,6 +167,7 @@ class Call:
             if getattr(self.body, "echo", None):
                 for place in range(len(self.choices)):
                     yield self._recorded(await self._echoed(place))
+                    self._offsets[place].begin()
             async for delta in self._answered():
                 self.first = self.first or time.monotonic()
                 yield self._recorded(delta)
@@ -144,7 +182,10 @@ class Call:
                 self.engine.cancel(self._job)
 
     def _recorded(self, delta: Delta) -> Delta:
-        self.choices[delta.place].take(delta)
+        choice = self.choices[delta.place]
+        if self._top is not None:
+            delta = replace(delta, tokens=self._offsets[delta.place].placed(delta, len(choice.text)))
+        choice.take(delta)
         return delta
 
     async def _answered(self) -> AsyncGenerator[Delta, None]:
@@ -205,7 +246,8 @@ class Call:
 
     def _answer(self, place: int) -> Answer:
         input_row = self.inputs[place // self.n]
-        return Answer(self.views.reading(input_row.served.chat), input_row.template, self.body.stops)
+        tokens = self.views.answer_tokens if self.views.goes_on(input_row.raw) else None
+        return Answer(self.views.reading(input_row.served.chat), input_row.template, self.body.stops, tokens)
 
     def _request(self, place: int) -> Request:
         input_row = self.inputs[place // self.n]

@@ -18,12 +18,13 @@ PIECE = 256  # positions whose logits are normalised at once
 @dataclass(frozen=True)
 class Token:
     """A token of a text. logprob, top: in nats; None and () where they were not asked for, and for the first of a text. end: it ends an
-    answer and is no part of its text."""
+    answer and is no part of its text. offset: characters of its choice's text before it."""
 
     id: int
     logprob: float | None = None
     top: tuple[tuple[int, float], ...] = ()
     end: bool = False
+    offset: int = 0
 
     @classmethod
     def of(cls, token: int, logprob: float | None, top: Iterable[tuple[int, float]], *, end: bool = False) -> Token:

@@ -25,7 +25,7 @@ class BusyError(ForewordError):
 
     def __init__(self, waiting: int, retry_after: int) -> None:
         super().__init__(
-            f"{waiting} requests wait already, which is all that the queue holds; try again in {retry_after} s."
+            f"{waiting} answers wait already, and the queue has no room for these; try again in {retry_after} s."
         )
         self.retry_after = retry_after
 
@@ -46,7 +46,8 @@ class Job:
 
 
 class Engine:
-    """Answers jobs in a thread of its own. max_rows, max_tokens: of a session. max_waiting: requests that may wait beside those."""
+    """Answers jobs in a thread of its own. max_rows, max_tokens: of a session. max_waiting: answers that may wait beside those; an empty
+    queue takes a request of any size."""
 
     def __init__(
         self, backbone: Backbone, *, max_rows: int = 32, max_tokens: int | None = None, max_waiting: int = 256

@@ -19,6 +19,7 @@ if sys.platform != "win32":
     import fcntl
 
 SCHEME = 1  # of a line's names
+BEGIN = b'{"v": '  # of every line
 BLOCK = 1 << 16
 FULL = (errno.ENOSPC, errno.EDQUOT)  # of a disk, or of a user's share of it
 
@@ -30,7 +31,7 @@ class LogError(ForewordError):
 class RequestLog:
     """A log in one file. most: bytes after which it is put aside under the time's name and a new one begun; one that was moved or deleted
     is begun anew, too. Every answer that a caller got whole has its line: a killed server loses at most a line whose answer nobody got
-    whole. Raises LogError where another server writes there."""
+    whole. Raises LogError where another server writes there, and where the file is no log."""
 
     def __init__(self, path: Path, most: int = 100_000_000) -> None:
         self.path, self.most = path, most
@@ -77,6 +78,7 @@ class RequestLog:
         handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o640)
         try:
             _hold(handle, self.path)
+            _refuse_other(handle, self.path)
             _mend(handle)
         except (OSError, LogError):
             os.close(handle)
@@ -117,6 +119,22 @@ def _hold(handle: int, path: Path) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         raise LogError(f"Another server writes the log {path}; give --log another file.") from error
+
+
+def refuse_other(path: Path) -> None:
+    """Raises LogError where something else than a log of requests is in the file: nothing of it is to be cut off or added to."""
+    if path.is_file():
+        with path.open("rb") as stream:
+            _refuse_other(stream.fileno(), path)
+
+
+def _refuse_other(handle: int, path: Path) -> None:
+    begin = os.pread(handle, BLOCK, 0)
+    first = BEGIN[: len(begin)]  # of a log whose first line was cut short, too
+    if begin[: len(first)] != first:
+        raise LogError(
+            f"{path} is there and is no log of requests; give --log a new file, or the log of an earlier server."
+        )
 
 
 def _mend(handle: int) -> None:

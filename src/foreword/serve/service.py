@@ -144,7 +144,7 @@ class Service:
         except Exception as error:  # every failure is an error object, with its status
             raise as_http(error, param="messages" if chat else "prompt") from error
         name = f"{'chatcmpl' if chat else 'cmpl'}-{secrets.token_hex(12)}"
-        return replace(Shape.of(name, chat, body.model, call, self._text), trace=trace)
+        return replace(Shape.of(name, chat, body.model, call, self.views.answer_tokens), trace=trace)
 
     def _check(self, body: CompletionRequest | ChatRequest) -> None:
         if body.stream_options is not None and not body.stream:
@@ -191,9 +191,6 @@ class Service:
             )
         except ForewordError as error:
             raise HttpError(400, str(error), param="response_format", code="unsupported_parameter") from error
-
-    def _text(self, ids: Any) -> str:
-        return str(self.views.reading(False).target_tokenizer.hf.decode(list(ids), skip_special_tokens=False))
 
     async def whole(self, shape: Shape, key: Key | None) -> dict[str, Any]:
         """The whole answer. Raises HttpError."""
@@ -248,12 +245,12 @@ class Service:
             _, inputs = await self.laying(lambda: self._laid(body), deadline=self._deadline(body))
         except Exception as error:  # every failure is an error object, with its status
             raise as_http(error, param="prompt") from error
-        words = self.views.reading(False).tokenizer.hf  # an encoder-decoder may write answers with another
+        words = self.views.input_tokens  # an encoder-decoder may write answers with another tokenizer
         return [
             {
                 "virtual_tokens": input_row.served.virtual_tokens,
                 "text": input_row.text,
-                "tokens": [str(words.decode([i], skip_special_tokens=False)) for i in input_row.ids],
+                "tokens": [words.name(i) for i in input_row.ids],
                 "demonstrations": [
                     {"id": shown.id, "text": shown.text, "similarity": shown.similarity} for shown in input_row.shown
                 ],

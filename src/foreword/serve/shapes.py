@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from foreword.serve.answering import Call, Delta
 from foreword.serve.echo import Token
 from foreword.serve.rows import InputRow
-
-Text = Callable[[Sequence[int]], str]
+from foreword.serve.token_texts import TokenTexts
 
 
 @dataclass(frozen=True)
 class Shape:
-    """How one request is answered. id: of the request. chat: by which endpoint. text: the text of token ids. whole_text: their control
-    tokens written out, for log-probabilities. trace: the headers of a caller's own trace. offsets: characters of each choice's
-    tokens so far, as a stream counts them."""
+    """How one request is answered. id: of the request. chat: by which endpoint. words: its tokens in texts, for log-probabilities.
+    trace: the headers of a caller's own trace."""
 
     id: str
     chat: bool
     model: str
     call: Call
-    text: Text
+    words: TokenTexts
     created: int
     trace: Mapping[str, str] = field(default_factory=dict)
-    offsets: dict[int, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, name: str, chat: bool, model: str, call: Call, text: Text) -> Shape:
+    def of(cls, name: str, chat: bool, model: str, call: Call, words: TokenTexts) -> Shape:
         """For a request that came now."""
-        return cls(name, chat, model, call, text, int(time.time()))
+        return cls(name, chat, model, call, words, int(time.time()))
 
     def whole(self) -> dict[str, Any]:
         """The answer when all of it is there."""
@@ -64,9 +61,7 @@ class Shape:
     def chunk(self, delta: Delta) -> dict[str, Any]:
         """The next delta of its choice as a chunk."""
         values: dict[str, Any] = {"index": delta.place, "finish_reason": delta.finish_reason}
-        values["logprobs"] = logprobs = self._logprobs(delta.tokens, self.offsets.get(delta.place, 0))
-        if logprobs and logprobs.get("tokens"):
-            self.offsets[delta.place] = logprobs["text_offset"][-1] + len(logprobs["tokens"][-1])
+        values["logprobs"] = self._logprobs(delta.tokens)
         if self.chat:
             values["delta"] = {"content": delta.text} if delta.text else {}
         else:
@@ -105,18 +100,16 @@ class Shape:
         usage = {"usage": None} if self.call.body.usage_wanted else {}
         return head | {"choices": choices} | usage
 
-    def _logprobs(self, tokens: Sequence[Token], offset: int = 0) -> dict[str, Any] | None:
+    def _logprobs(self, tokens: Sequence[Token]) -> dict[str, Any] | None:
         if self.call.body.top is None:
             return None
         if self.chat:
             return {"content": [self._chat_token(token) for token in tokens if not token.end], "refusal": None}
-        names = [self.text([token.id]) for token in tokens]
-        offsets = [offset + sum(map(len, names[:place])) for place in range(len(names))]
         return {
-            "tokens": names,
+            "tokens": [self.words.name(token.id) for token in tokens],
             "token_logprobs": [token.logprob for token in tokens],
             "top_logprobs": [self._top(token) for token in tokens],
-            "text_offset": offsets,
+            "text_offset": [token.offset for token in tokens],
         }
 
     def _top(self, token: Token) -> dict[str, float] | None:
@@ -125,13 +118,12 @@ class Shape:
             return None
         known: dict[str, float] = {}
         for i, value in (*token.top, (token.id, token.logprob)):
-            known.setdefault(self.text([i]), value)
+            known.setdefault(self.words.name(i), value)
         return known
 
     def _chat_token(self, token: Token) -> dict[str, Any]:
         def named(i: int, value: float | None) -> dict[str, Any]:
-            text = self.text([i])
-            return {"token": text, "logprob": value, "bytes": list(text.encode())}
+            return {"token": self.words.name(i), "logprob": value, "bytes": list(self.words.content(i))}
 
         return named(token.id, token.logprob) | {"top_logprobs": [named(i, value) for i, value in token.top]}
 

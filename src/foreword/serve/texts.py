@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from foreword.data.template import Template
 from foreword.engine import Backbone
-
-HALF = "\ufffd"
-BYTE = re.compile(r"<0x[0-9A-Fa-f]{2}>")
+from foreword.serve.token_texts import BYTE, HALF, TokenTexts
 
 
 @dataclass
 class Answer:
     """One answer as it comes. template: reads it, None for a raw one. stops: texts at which a raw answer is cut, or that a request adds to
-    the template's. ids: its tokens so far, the end left out. shown: what was given out of its text."""
+    the template's. tokens: of the model, where the answer goes on with the input as it stands. ids: its tokens so far, the end left out.
+    shown: what was given out of its text."""
 
     model: Backbone
     template: Template | None
     stops: tuple[str, ...]
+    tokens: TokenTexts | None = None
     ids: list[int] = field(default_factory=list)
     shown: str = ""
 
@@ -37,10 +36,13 @@ class Answer:
 
     def whole(self) -> str:
         """The text, should the answer be at its end."""
-        text = self.model.answer_text(self.ids)
+        text = self._text(self.ids)
         if self.template is None:
             return _cut(text, self.stops)
         return _cut(self.template.read(text), self.stops)
+
+    def _text(self, ids: Sequence[int]) -> str:
+        return self.model.target_tokenizer.text(ids) if self.tokens is None else self.tokens.text(ids)
 
     def _settled(self) -> list[int]:
         """The ids without single bytes at their end: a tokenizer that falls back on bytes reads a run of them as one, so that a letter
@@ -55,7 +57,7 @@ class Answer:
     def _certain(self) -> str:
         """The beginning of the text that stays whatever follows."""
         template = self.template
-        text = self.model.target_tokenizer.text(self._settled())
+        text = self._text(self._settled())
         while text.endswith(HALF):
             text = text[:-1]
         if template is None:

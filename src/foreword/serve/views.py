@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from foreword.engine import Backbone, JsonWriter
 from foreword.prompts.chat import Chat, has_template
+from foreword.serve.token_texts import TokenTexts
 
 Ended = Callable[[Sequence[int]], bool]
 
@@ -51,6 +52,9 @@ class Views:
             self._loading[True] = copy.copy(self._laying[True])
             self._loading[True].tokenizer = self._loading[False].tokenizer
             self._loading[True].target_tokenizer = self._loading[False].target_tokenizer
+        words = self._reading[False]
+        self.input_tokens, self.answer_tokens = TokenTexts(words.tokenizer), TokenTexts(words.target_tokenizer)
+        self._model_tokens = TokenTexts(backbone.target_tokenizer)
         self._ended: dict[tuple[bool, bool, tuple[str, ...]], Ended] = {}
         self._writers: dict[bool, JsonWriter] = {}
 
@@ -82,18 +86,24 @@ class Views:
         if key not in self._ended:
             if len(self._ended) > 256:  # stop texts come from outside
                 self._ended.clear()
-            self._ended[key] = _raw_ended(self._model[chat], stops) if raw else self._model[chat].ended(*stops)
+            model = self._model[chat]
+            tokens = self._model_tokens if self.goes_on(raw) else None
+            self._ended[key] = _raw_ended(model, stops, tokens) if raw else model.ended(*stops)
         return self._ended[key]
 
+    def goes_on(self, raw: bool) -> bool:
+        """Whether an answer goes on with the text of its input, as a raw one of a model that reads from left to right does."""
+        return raw and self.plain.kind != "seq2seq"
 
-def _raw_ended(model: Backbone, stops: tuple[str, ...]) -> Ended:
+
+def _raw_ended(model: Backbone, stops: tuple[str, ...], tokens: TokenTexts | None) -> Ended:
     ends = frozenset(model.eos)
     closing = frozenset[int]().union(*(model.target_tokenizer.ending_in(stop[-1]) for stop in stops))
 
     def ended(ids: Sequence[int]) -> bool:
         if ids[-1] in ends or ids[-1] not in closing:
             return ids[-1] in ends
-        text = model.target_tokenizer.text(ids)
+        text = model.target_tokenizer.text(ids) if tokens is None else tokens.text(ids)
         return any(stop in text for stop in stops)
 
     return ended

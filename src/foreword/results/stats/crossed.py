@@ -67,8 +67,9 @@ class Difference:
 
     observed: as the scores say. centre, error, df: of the t distribution that interval and p are read from; centre is observed
     drawn a little to 0 (by the factor N / (N + 2)). units: how many examples, or clusters of them where `clustered`. unit_variance:
-    of one unit's difference, over a whole population of them. seed_variance: of the difference of means. of_prompts: a side has one
-    seed, so that this speaks of the prompts at hand and not of the methods.
+    of one unit's difference, over a whole population of them. seed_variance: of the difference of means; seed_weight: the sum of its
+    parts' squares over their degrees of freedom, seed_df the fewest that a part's mean square has, 0 where seeds add nothing. of_prompts: a
+    side has one seed, so that this speaks of the prompts at hand and not of the methods.
     """
 
     observed: float
@@ -80,6 +81,8 @@ class Difference:
     seed_variance: float
     of_prompts: bool
     clustered: bool = False
+    seed_weight: float = 0.0
+    seed_df: int = 0
 
     @property
     def p(self) -> float:
@@ -92,6 +95,18 @@ class Difference:
         """The interval of the difference at that level."""
         half = _quantile(level, self.df) * self.error
         return self.centre - half, self.centre + half
+
+    def planned(self, *, units: int | None = None, more_seeds: float = 1.0) -> Difference:
+        """The same with so many units, and so many times the seeds, that vary as these do."""
+        units = self.units if units is None else units
+        by_example, df = self.unit_variance / (units + 2), max(units - 1, 1)
+        seed_variance = self.seed_variance / more_seeds
+        weight = by_example**2 / df + self.seed_weight / more_seeds**3
+        whole = by_example + seed_variance
+        seed_df = (self.seed_df + 1) * more_seeds - 1 if self.seed_df else 0.0
+        least = min(df, seed_df) if seed_df else df
+        planned_df = max(whole**2 / weight, least) if weight else float(df)
+        return replace(self, error=whole**0.5, df=planned_df, units=units, seed_variance=seed_variance)
 
 
 def samples(
@@ -184,6 +199,8 @@ def difference(a: Sample, b: Sample, *, span: float = 100.0) -> Difference:
         seed_variance=seed_variance,
         of_prompts=a.one_seed or b.one_seed,
         clustered=a.clustered,
+        seed_weight=sum(part**2 / free for part, free in seeds if free),
+        seed_df=min((len(each.values) - 1 for each, (_, free) in zip((a, b), seeds, strict=True) if free), default=0),
     )
 
 
