@@ -238,13 +238,13 @@ def test_a_log_is_put_aside_when_it_is_full_and_loses_no_line(tmp_path: Path) ->
 def test_half_a_line_of_a_killed_server_is_cut_off(tmp_path: Path) -> None:
     for rest in (b'{"v": 1, "id', b"x" * 200_000):
         path = tmp_path / f"{len(rest)}.jsonl"
-        path.write_bytes(b'{"id": 1}\n{"id": 2}\n' + rest)
+        path.write_bytes(b'{"v": 1, "id": 1}\n{"v": 1, "id": 2}\n' + rest)
         log = RequestLog(path)
         log.write({"id": 3})
         log.close()
         assert [line["id"] for line in lines_of(path)] == [1, 2, 3]
     only = tmp_path / "only.jsonl"
-    only.write_bytes(b"half")
+    only.write_bytes(b'{"v": 1, "ha')
     RequestLog(only).close()
     assert only.read_bytes() == b""
 

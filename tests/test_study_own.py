@@ -57,6 +57,12 @@ def laid(path: Path, overrides: Overrides | None = None) -> Study:
     return lay_out(preset(str(path)), "smoke", overrides)
 
 
+def no_model(folder: Path) -> Path:
+    """A folder that is there and holds no model."""
+    (folder / "absent").mkdir()
+    return folder / "absent"
+
+
 SMOKE = "[smoke]\n"
 ROOM = ("max_new_tokens = 4, ", "")
 
@@ -99,6 +105,9 @@ ROOM = ("max_new_tokens = 4, ", "")
         ("limit = 4", 'data = "./other.csv"', "The settings of a scale say data, which the grid lays out itself"),
         ('["length"]', '["length", "length"]', "The questions hold 'length' twice"),
         ('title = "Mine"', 'name = "../mine"\ntitle = "Mine"', "which names files"),
+        ('t = "mini-dart"', 't = "no/such.csv"', "names the data 'no/such.csv', and nothing of that name is there"),
+        ('m = "reference"', 'm = "./nomodel"', "names the model './nomodel', and nothing of that name is there"),
+        ("max_steps = 2", 'max_steps = 2, init = "nope"', "There is no init 'nope'"),
         ('title = "Mine"\n', "", "There is no title, and it must be text that is not empty; give it as title = ..."),
     ],
 )
@@ -106,6 +115,26 @@ def test_what_a_file_says_and_nothing_has_is_refused(old: str, new: str, says: s
     with pytest.raises(ForewordError) as refused:
         laid(save(tmp_path, (old, new)))
     assert says in str(refused.value)
+
+
+def test_a_comparison_of_the_same_folder_is_kept(tmp_path: Path) -> None:
+    """Its report was written over without a word."""
+    out, path = tmp_path / "out", save(tmp_path, ("[1, 2]", "[1]"), ('"pt", "ipt"', '"pt"'), model="reference-small")
+    run = ("--model", "reference-small", "--task", "mini-dart", "--methods", "zero,icl", "--limit", 2)
+    assert entry.foreword("compare", *run, "--max-new-tokens", 2, "--seeds", 0, "--out", out).code == 0
+    report = (out / "report.html").read_bytes()
+    lines: list[str] = []
+    carry_out(laid(path), Job(out, "mine"), say=lines.append)
+    (earlier,) = (out / "earlier").iterdir()
+    assert (earlier / "report.html").read_bytes() == report and any(str(earlier) in line for line in lines)
+    lines.clear()
+    carry_out(laid(path), Job(out, "mine"), say=lines.append)
+    assert len(list((out / "earlier").iterdir())) == 1 and not any("comparison" in line for line in lines)
+
+
+def test_what_is_for_a_run_is_refused_where_a_study_is_shown(tmp_path: Path) -> None:
+    for argv in (("--retry-failed",), ("--limit", 3), ("--dry-run",), ("--model", "reference")):
+        entry.refused("study", "show", tmp_path, *argv, says=(f"`study show` shows what is there, and {argv[0]}",))
 
 
 def test_one_model_named_twice_is_refused(tmp_path: Path) -> None:
@@ -226,7 +255,7 @@ def test_two_runs_of_one_folder_share_the_work(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", ['{"state": "done", "other": 1}', "{", "[]"])
 def test_a_damaged_state_names_its_file(damage: str, tmp_path: Path) -> None:
-    path = save(tmp_path, ('methods = ["pt", "ipt"]', 'methods = ["zero"]'), model=str(tmp_path / "absent"))
+    path = save(tmp_path, ('methods = ["pt", "ipt"]', 'methods = ["zero"]'), model=str(no_model(tmp_path)))
     out = tmp_path / "out"
     carry_out(laid(path), Job(out, "mine"))
     state = next((out / "cells").iterdir())
@@ -236,7 +265,7 @@ def test_a_damaged_state_names_its_file(damage: str, tmp_path: Path) -> None:
 
 
 def test_a_damaged_study_names_its_file(tmp_path: Path) -> None:
-    path, out = save(tmp_path, model=str(tmp_path / "absent")), tmp_path / "out"
+    path, out = save(tmp_path, model=str(no_model(tmp_path))), tmp_path / "out"
     carry_out(laid(path), Job(out, "mine"))
     document = out / "studies" / "mine.json"
     document.write_text(document.read_text(encoding="utf-8").replace('"scale"', '"scales"'), encoding="utf-8")
@@ -246,7 +275,7 @@ def test_a_damaged_study_names_its_file(tmp_path: Path) -> None:
 
 
 def test_a_study_whose_cells_all_failed_has_its_page_and_site(tmp_path: Path) -> None:
-    path, out = save(tmp_path, model=str(tmp_path / "absent")), tmp_path / "out"
+    path, out = save(tmp_path, model=str(no_model(tmp_path))), tmp_path / "out"
     ran = entry.foreword("study", path, "--out", out)
     assert ran.code == 3 and "5 failed; --retry-failed" in ran.out
     assert "What failed" in (out / "report.html").read_text(encoding="utf-8")
@@ -280,7 +309,7 @@ def test_cells_that_another_command_leaves_out_are_told_and_their_report_is_kept
     assert lines == [] and {cell.at.model for cell in read(out, "mine").cells} == {model, other}, "both, without a run"
     assert set(records) <= set((out / "records").iterdir())
     carry_out(laid(path, Overrides(models=(model,), run={"limit": 2})), Job(out, "mine"), say=lines.append)
-    assert "other settings" not in lines[0] and f"the model {other}" in lines[0] and len(lines) == 3
+    assert f"(the model {other} and other settings)" in lines[0] and len(lines) == 3
 
 
 def test_what_has_no_soft_prompt_is_one_cell_along_its_axes(tmp_path: Path) -> None:

@@ -70,7 +70,10 @@ def cell(
     part, label = options.pop("part", "grid"), {"icl-1": "icl", "icl-random-1": "icl:random"}.get(method, method)
     length = options.pop("length", 25 if method in ("pt", "ipt") else None)
     paper = {"model": model, "task": task, "method": method} | options.pop("paper", {})
-    at = Coordinates(part, f"our-{model}", f"mini-{task}", label, seed, length)
+    source = options.pop("source", "")
+    paper |= {"source": source} if source else {}
+    init = "warm_start" if source else "vocab" if length else ""
+    at = Coordinates(part, f"our-{model}", f"mini-{task}", label, seed, length, init, source=source)
     shape, cause = options.pop("shape", {}), options.pop("cause", "")
     done = None if right is None else record(label, task, right, seed, **options)
     state: Any = "done" if done else "failed" if cause else "waiting"
@@ -196,13 +199,13 @@ def test_a_slope_goes_through_the_answers_a_few_times_and_not_once_an_example() 
 
 
 def test_transfer_is_held_against_icl_and_against_untuned_rows() -> None:
-    def grid(seeds: tuple[int, ...]) -> list[Cell]:
+    def grid(seeds: tuple[int, ...], part: str = "carried") -> list[Cell]:
         cells = []
         for task in ("totto", "dart"):
             cells += [cell("icl-1", task, 0.45), cell("pt", task, 0.5), cell("ipt", task, 0.6, part="untuned")]
         for source, target in (("totto", "dart"), ("dart", "totto")):
             right = 0.97 if target == "dart" else 0.02
-            cells += [cell("ipt", target, right, n, part="carried", paper={"source": source}) for n in seeds]
+            cells += [cell("ipt", target, right, n, part=part, source=source) for n in seeds]
         return cells
 
     cells = grid((0, 1))
@@ -211,6 +214,7 @@ def test_transfer_is_held_against_icl_and_against_untuned_rows() -> None:
     assert matrix.rows == ("mini-totto", "mini-dart") and "(our-bloom-1b1)" in claim.claim
     assert matrix.above == ((True, False), (False, False)) and matrix.entries[0][1] is None
     assert claim.cases == (1, 2) and claim.holds is False and "surely below in 1, undecided in 0" in claim.note
+    assert answers_to("transfer", grid((0, 1), part="moved"))[1].cases == (1, 2), "whatever the part is called"
     alone, claim = answers_to("transfer", grid((0,)))
     assert not any(map(any, alone.above)) and claim.holds is None and "one seed speaks of its prompt" in claim.note
     against, _ = answers_to("transfer-untuned", cells)
@@ -218,6 +222,18 @@ def test_transfer_is_held_against_icl_and_against_untuned_rows() -> None:
     assert base is not None and base.score == pytest.approx(
         entry(choose(cells, part="untuned", paper_task="dart")).score
     )
+
+
+def test_transfer_without_what_it_is_held_against_shows_scores_and_says_so() -> None:
+    """Scores stood in a table of points above; a part of another name was read by nobody."""
+    cells = [cell("ipt", "dart", 0.5, n, part="moved", source="totto") for n in (0, 1)]
+    matrix, claim = answers_to("transfer", cells)
+    (table,) = grids((matrix,))
+    assert table.rows[0][1] == f"{shown(matrix.entries[0][0])} (no icl-1)" and claim.holds is None
+    assert [test.note for test in answers_to("transfer-untuned", cells)] == ["no part of this study is named `untuned`"]
+    for name in ("transfer", "transfer-untuned"):
+        (test,) = answers_to(name, [cell("icl-1", "dart", 0.5)])
+        assert test.holds is None and "no part of this study carries another's soft prompts" in test.note
 
 
 FLAT = [(method, "boolq", 0.5, seed) for method in ("pt", "full-ft") for seed in (0, 1)]

@@ -176,6 +176,7 @@ def test_a_prompt_is_held_against_the_model_as_the_study_loads_it(
 
 def test_a_cell_that_fails_leaves_the_others(model: Path, tmp_path: Path) -> None:
     absent, out = tmp_path / "absent", tmp_path / "out"
+    absent.mkdir()
     path = save(tmp_path, '[[parts]]\nname = "grid"\nmethods = ["icl-1"]\n', f'{{ m = "{model}", n = "{absent}" }}')
     ran = entry.foreword("study", path, "--out", out)
     assert ran.code == 3 and "2 failed" in ran.out and "--retry-failed" in ran.out

@@ -93,6 +93,7 @@ def study(
         _list(as_json)
         return
     if names[0] == SHOW:
+        _refuse_for_a_run(flags, {"--retry-failed": retry_failed, "--dry-run": dry_run}, names)
         _show_all(names[1:] or [flags["out"] or "runs/study-smoke"], only, as_json)
         return
     _refuse_unused(flags)
@@ -109,6 +110,23 @@ def study(
         _page(job.out, as_json)
     if failed:
         raise typer.Exit(FAILED)
+
+
+def _refuse_for_a_run(flags: dict[str, Any], switches: dict[str, bool], names: list[str]) -> None:
+    """Raises ForewordError for what is said of a run where a study is only shown."""
+    from foreword.util.errors import ForewordError
+
+    told = [name for name, on in switches.items() if on]
+    told += [
+        f"--{name.replace('_', '-')}"
+        for name, value in flags.items()
+        if value is not None and name not in ("only", *(() if names[1:] else ("out",)))
+    ]
+    if told:
+        raise ForewordError(
+            f"`study show` shows what is there, and {told[0]} is for a run; leave it out, or give `foreword study NAME {told[0]}` with the "
+            "study's --out."
+        )
 
 
 def _refuse_unused(flags: dict[str, Any]) -> None:

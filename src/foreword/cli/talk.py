@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TextIO
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -40,6 +41,7 @@ class _Rate(ProgressColumn):
 
 UNSAFE = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")  # of those that JSON leaves as they are
 EVERY = 60.0  # seconds between two lines of one piece of work, where stderr is no terminal
+LEAST = 12  # characters of a column of words, however narrow the terminal is
 
 
 class Clock:
@@ -171,17 +173,50 @@ def say(text: str = "", *, style: str = "") -> None:
 def print_table(
     head: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[str], lines: bool = False
 ) -> None:
-    """A headline and a table of plain cells on stdout. left: the columns of words, which may fold; numbers never do. lines: a rule
-    between rows."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_lines=lines)
-    for name in columns:
-        words = name in left
-        table.add_column(name, justify="left" if words else "right", overflow="fold", no_wrap=not words)
-    for row in rows:
-        table.add_row(*(Text(visible(cell)) for cell in row))
+    """A headline and a table of plain cells on stdout. left: the columns of words, which may fold; numbers never do, only their heads.
+    lines: a rule between rows. Where a terminal is too narrow even so, each row is told in lines."""
+    console, cells = Console(highlight=False), [[visible(cell) for cell in row] for row in rows]
     if head:
         say(head, style="bold")
-    Console(highlight=False).print(table)
+    widths = _widths(columns, cells, [name in left for name in columns], console.width - 3 * len(columns))
+    if widths is None:
+        for row in cells:
+            console.print(*(Text(f"{name}: {cell}") for name, cell in zip(columns, row, strict=True)), "", sep="\n")
+        return
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_lines=lines)
+    for name, width in zip(columns, widths, strict=True):
+        table.add_column(name, justify="left" if name in left else "right", overflow="fold", width=width)
+    for row in cells:
+        table.add_row(*map(Text, row))
+    console.print(table)
+
+
+def _widths(heads: Sequence[str], rows: Sequence[Sequence[str]], words: Sequence[bool], room: int) -> list[int] | None:
+    """The widths of columns in so many characters: as wide as they are, else columns of words narrowed first, then heads between their
+    words, then within them; None where numbers would have to fold."""
+    longest = [max((cell_len(row[place]) for row in rows), default=0) for place in range(len(heads))]
+    wanted = [max(pair) for pair in zip(map(cell_len, heads), longest, strict=True)]
+    longest_word = [max(map(cell_len, head.split()), default=0) for head in heads]
+    texts = [min(size, LEAST) for size in longest]
+    for least in (
+        [
+            max(text, word) if may_fold else want
+            for text, word, may_fold, want in zip(texts, longest_word, words, wanted, strict=True)
+        ],
+        [
+            max(text if may_fold else size, word)
+            for text, size, word, may_fold in zip(texts, longest, longest_word, words, strict=True)
+        ],
+        [text if may_fold else size for text, size, may_fold in zip(texts, longest, words, strict=True)],
+    ):
+        widths = [max(1, size) for size in least]
+        if sum(widths) <= room:
+            break
+    else:
+        return None
+    while sum(widths) < room and (narrow := [place for place, width in enumerate(widths) if width < wanted[place]]):
+        widths[min(narrow, key=lambda place: widths[place] / wanted[place])] += 1
+    return widths
 
 
 def _pace(rate: float) -> str:

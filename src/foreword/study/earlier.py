@@ -35,6 +35,21 @@ def keep_earlier(out: Path, document: Mapping[str, Any]) -> Path | None:
     return folder
 
 
+def keep_comparison(out: Path) -> Path | None:
+    """Copy the report and the document of a comparison that stands in the folder to a folder of its own inside it, once, before the page
+    of a study takes the report's name; that folder, None where there is none, or it was kept already."""
+    there = [path for path in (out / REPORT, out / DOCUMENT) if path.is_file()]
+    if not (out / DOCUMENT).is_file():
+        return None
+    folder = out / FOLDER / _name(read_json(out / DOCUMENT, "comparison"), there)
+    if folder.is_dir():
+        return None
+    with whole_folder(folder) as part:
+        for path in there:
+            shutil.copy2(path, part / path.name)
+    return folder
+
+
 def keep_document(out: Path, document: Path, ids: Sequence[str]) -> Path:
     """Copy what a study of these cells was, and the report of the folder, to a folder of its own inside it; that folder."""
     digest = hashlib.sha256(canonical(sorted(ids)).encode()).hexdigest()[:8]

@@ -13,7 +13,7 @@ from foreword.metrics import read_named
 from foreword.prompts.methods import Method
 from foreword.results.cells import Coordinates
 from foreword.results.record import key_of
-from foreword.study.consistent import consistent, gateable
+from foreword.study.consistent import consistent, gateable, present
 from foreword.study.preset import GATE, GATED, LABELS, Part, Preset, Scale, settings_of_task
 from foreword.study.resolve import row_of
 from foreword.tasks import module
@@ -106,6 +106,7 @@ def lay_out(preset: Preset, scale: str, overrides: Overrides | None = None, only
         raise ForewordError(f"The study {preset.name} has no cell at the scale {scale}; give other models or tasks.")
     if overrides == Overrides(run=overrides.run):
         _refuse_empty(preset, scale, cells.values())
+    present(cells.values())
     read_named(dict.fromkeys(name for cell in cells.values() for name in cell.run.get("metrics", ())))
     return Study(preset, scale, tuple(cells.values()))
 

@@ -25,6 +25,7 @@ from foreword.study.pace import pace
 from foreword.study.positions import FORWARD
 from foreword.study.preset import GATED, settings_of_task
 from foreword.study.resolve import row_of, task_of
+from foreword.study.stored import Folder
 from foreword.study.trial import Trial
 from foreword.study.unit import Bench, on_task
 from foreword.tasks import about, scored
@@ -36,7 +37,8 @@ from foreword.util.files import stands
 A100, REACHED = 312e12, 0.4  # operations a second in bfloat16, and the part of them that is taken to be reached
 GROWN = 34  # bytes of activations a token, hidden unit and layer that a training keeps (Korthikanti et al. 2022, half precision)
 FROZEN = 4  # operations of a training token for each parameter, where the weights get no gradients
-HEADS = ("model, task, method", "cells", "steps", "M tokens", "time", "memory")
+LEFT = "choosing checkpoints and encoding for a dense retriever left out"
+HEADS = ("model, task, method", "cells", "steps", "M tokens", "time", "memory at least")
 
 """Parameters, hidden size and layers (of both halves) of the papers' models: of T5 from table 4 of Lester et al. 2021, of the others as
 their configurations have them."""
@@ -98,10 +100,11 @@ class Line:
 
 @dataclass(frozen=True)
 class Priced:
-    """A study's lines, and the settings of its runs."""
+    """A study's lines, and the settings of its runs. done: cells that are finished already."""
 
     study: Study
     lines: tuple[Line, ...]
+    done: int = 0
 
     def cells(self) -> list[list[str]]:
         """A row a line."""
@@ -113,6 +116,7 @@ class Priced:
             "study": self.study.preset.name,
             "scale": self.study.scale,
             "cells": len(self.study.cells),
+            "done": self.done,
             "lines": [asdict(line) for line in self.lines],
             "settings": settings(self.study),
         }
@@ -127,6 +131,8 @@ class Priced:
             yield f"{count}, {flop / 1e15:,.3g} PFLOP: about {time}."
         else:
             yield f"{count}."
+        if self.done:
+            yield f"{self.done:,} of them are done already and will not run again; the time is for all."
         unknown_size = list(dict.fromkeys(line.model for line in self.lines if line.seconds is None))
         if unknown_size:
             yield (
@@ -134,12 +140,12 @@ class Priced:
                 "which is not on this machine."
             )
         if any(line.measured for line in self.lines):
-            yield "Measured on a few steps and answers here: lines of models and data at hand."
+            yield f"Measured on a few steps and answers here: lines of models and data at hand, {LEFT}."
         if not all(line.measured for line in self.lines):
             long, answer = self.study.preset.tokens
             yield (
                 f"Counted, not measured: one A100 in bfloat16 that reaches {REACHED:.0%} of its {A100 / 1e12:.0f} TFLOP a second, inputs "
-                f"and answers of full length ({long} and {answer} tokens), choosing checkpoints left out."
+                f"and answers of full length ({long} and {answer} tokens), {LEFT}."
             )
         yield f"Examples: {'; '.join(self._sizes())}."
         yield "Settings: " + "; ".join(f"{name} {value}" for name, value in settings(self.study).items()) + "."
@@ -206,7 +212,9 @@ def price(study: Study, out: Path, device: str = "") -> Priced:
     for group in grouped(units.values(), lambda cells: cells[0].at.model).values():
         ready = all(at_hand(_with_task(cell, name)) for cells in group for cell in cells for name in _tasks(cell))
         lines += _measured(bench, group) if ready else _counted(study, group)
-    return Priced(study, tuple(lines))
+    folder = Folder(out)
+    states = [folder.state(cell.id) for cell in study.cells]
+    return Priced(study, tuple(lines), sum(state is not None and state.state == "done" for state in states))
 
 
 def _tasks(cell: CellSpec) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from foreword.results.cells import Cell
 from foreword.results.record import refuse_older
+from foreword.study.earlier import keep_comparison
 from foreword.study.executors import EXECUTORS, Job, Watch
 from foreword.study.grid import CellSpec, Study, units_of
 from foreword.study.questions import known_questions
@@ -108,6 +109,10 @@ def carry_out(
     known_questions(study.preset)
     out = writable_folder(job.out)
     refuse_older(out / "records")
+    if earlier := keep_comparison(out):
+        say(
+            f"{out} holds a comparison, and the report of this study takes the place of its own; both its files are kept in {earlier}."
+        )
     if notice := keep(out, study, command):
         say(notice)
     folder = job.folder()

@@ -19,6 +19,7 @@ from foreword.util.errors import ForewordError
 from foreword.util.files import read_object, tidy, write_json, write_json_once
 
 STUDIES, CELLS, CLAIMS = "studies", "cells", "claims"
+AXES = ("model", "task", "seed")
 
 
 @dataclass(frozen=True)
@@ -147,13 +148,16 @@ def _left_out(out: Path, study: Study, path: Path, earlier: Mapping[str, Any]) -
         return ""
     there = keep_document(out, path, list(before))
     others = []
-    for axis in ("model", "task", "seed"):
+    for axis in AXES:
         now = {getattr(cell.at, axis) for cell in study.cells}
         gone = dict.fromkeys(str(at[axis]) for at in lost if at[axis] not in now)
         others += [f"the {axis} {', '.join(gone)}"] if gone else []
+    there_now = [{getattr(cell.at, axis) for cell in study.cells} for axis in AXES]
+    if any(all(at[axis] in now for axis, now in zip(AXES, there_now, strict=True)) for at in lost):
+        others.append("other settings")
     return (
         f"{out} holds {phrases.plural(len(lost), 'finished cell')} of {study.preset.name} that this command does not ask for "
-        f"({' and '.join(others) or 'other settings'}): the report leaves them out, and what it was is kept in {there}; ask for all in one "
+        f"({' and '.join(others)}): the report leaves them out, and what it was is kept in {there}; ask for all in one "
         "command, or give --out another folder."
     )
 

@@ -66,7 +66,11 @@ def _matrix(matrix: Matrix) -> Grid:
     for place, name in enumerate(matrix.rows):
         gaps, above = matrix.gaps[place], matrix.above[place]
         cells = [
-            "" if entry is None else shown(entry) if gap is None else f"{gap:+.1f}{'!' * sure}"
+            ""
+            if entry is None
+            else f"{shown(entry)} (no {matrix.against})"
+            if gap is None
+            else f"{gap:+.1f}{'!' * sure}"
             for entry, gap, sure in zip(matrix.entries[place], gaps, above, strict=True)
         ]
         rows.append((name, *cells))

@@ -47,8 +47,9 @@ def records(page: StudyPage) -> list[Record]:
 
 
 def contents(page: StudyPage) -> dict[str, str]:
-    """The backbones and tasks that were run, each with the beginning of its fingerprint."""
-    return {
+    """The backbones and tasks that were run, each with the beginning of its fingerprint, and the seeds."""
+    seeds = sorted({record.seed for record in records(page)})
+    return {"seeds": ", ".join(map(str, seeds)) or "none"} | {
         f"{kind}s": ", ".join(
             distinct(f"{getattr(record, kind)} ({record.fingerprints.get(kind, '')[:11]})" for record in records(page))
         )

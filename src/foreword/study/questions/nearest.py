@@ -3,7 +3,7 @@ against random vectors (Lester et al. 2021, section 7)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 
@@ -15,6 +15,7 @@ from foreword.engine import Backbone
 from foreword.prompts import store
 from foreword.prompts.inspect import Inspected, Vocabulary, inspect, label_ids
 from foreword.results import stats
+from foreword.results.apart import differing, in_words, titled
 from foreword.results.cells import Answered, Cell, Row, Table, Test
 from foreword.study.measure import choose, grouped, named
 from foreword.study.plan import backbone_of, model_key, suits
@@ -43,10 +44,10 @@ def nearest(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered,
         run = run_of[group[0].id]
         with backbone_of(run) as backbone:
             looked += zip(group, _inspected(group, run, backbone, out), strict=True)
-    rows = [Row(_head(cell, preset), _numbers(each)) for cell, each in looked]
-    heads = ("task", "init", "prompt")
+    head_of, heads = _heads([cell for cell, _ in looked], preset)
+    rows = [Row(head_of(cell), _numbers(each)) for cell, each in looked]
     words = [
-        Row((*_head(cell, preset), str(place), " · ".join(_shown(near.piece) for near in each.neighbours[place])), ())
+        Row((*head_of(cell), str(place), " · ".join(_shown(near.piece) for near in each.neighbours[place])), ())
         for cell, each in looked
         for place in sorted(Random("nearest").sample(range(each.length), min(SHOWN, each.length)))
     ]
@@ -87,8 +88,17 @@ def _labelled(prompts: Sequence[Inspected], note: str) -> Test:
     return Test(claim, None, cases=(sum(all_there), len(all_there)), note="; ".join(filter(None, (more, note))))
 
 
-def _head(cell: Cell, preset: Preset) -> tuple[str, str, str]:
-    return named([cell], "task", preset), cell.at.init, f"seed {cell.at.seed}"
+def _heads(cells: Sequence[Cell], preset: Preset) -> tuple[Callable[[Cell], tuple[str, ...]], tuple[str, ...]]:
+    """What names a prompt, and the columns: task, init and seed, and whatever else tells two apart."""
+    several = len({cell.at.model for cell in cells}) > 1
+    axes = differing(cells, lambda cell: (cell.at.model, cell.at.task, cell.at.init, cell.at.seed))
+
+    def head(cell: Cell) -> tuple[str, ...]:
+        model = (named([cell], "model", preset),) if several else ()
+        prompt = titled(f"seed {cell.at.seed}", in_words(cell.at, axes))
+        return *model, named([cell], "task", preset), cell.at.init, prompt
+
+    return head, (*(("model",) if several else ()), "task", "init", "prompt")
 
 
 def _shown(piece: str) -> str:

@@ -6,40 +6,56 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from foreword.results.cells import Answered, Cell, Entry, Matrix
+from foreword.results.cells import Answered, Cell, Entry, Matrix, Test
 from foreword.results.stats import AdjustedDifference, adjusted
 from foreword.study.measure import choose, difference, entry, named, over_grid, values
 from foreword.study.preset import Preset
 
 Baseline = Callable[[Sequence[Cell], str], list[Cell]]
+ALONE = "without a demonstration beats zero-shot on the target"
+BEFORE = "before a target demonstration beats plain ICL on the target"
+UNTUNED = "before a target demonstration beats rows that were never tuned"
 
 
 def transfer(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered, ...]:
     """With a target demonstration against plain one-shot ICL; without one against zero-shot, where the study has those cells."""
     answered: list[Answered] = []
-    for part, against, claim in (
-        ("carried", "icl-1", "before a target demonstration beats plain ICL on the target"),
-        ("carried-alone", "zero", "without a demonstration beats zero-shot on the target"),
-    ):
-        if choose(cells, part=part):
-            answered += _matrices(cells, preset, part, against, lambda at, name: choose(at, paper_method=name), claim)
-    return tuple(answered)
+    for shown, against, claim in ((True, "icl-1", BEFORE), (False, "zero", ALONE)):
+        if carried := _carried(cells, shown):
+            answered += _matrices(
+                cells, carried, preset, against, lambda at, name: choose(at, paper_method=name), claim
+            )
+    return tuple(answered) or (_nothing(BEFORE, "no part of this study carries another's soft prompts"),)
 
 
 def untuned(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered, ...]:
     """Against rows of the same length that were never tuned, before the same demonstrations: what was tuned carries over."""
-    claim = "before a target demonstration beats rows that were never tuned"
-    return tuple(_matrices(cells, preset, "carried", "untuned", lambda at, name: choose(at, part=name), claim))
+    carried = _carried(cells, True)
+    if not carried or not choose(cells, part="untuned"):
+        lacks = "carries another's soft prompts before demonstrations" if not carried else "is named `untuned`"
+        return (_nothing(UNTUNED, f"no part of this study {lacks}"),)
+    return tuple(_matrices(cells, carried, preset, "untuned", lambda at, name: choose(at, part=name), UNTUNED))
+
+
+def _carried(cells: Sequence[Cell], shown: bool) -> list[Cell]:
+    """The cells that carry another task's soft prompt. shown: those before demonstrations, else those without."""
+    carried = [cell for cell in cells if cell.at.init == "warm_start" and cell.at.source]
+    return [cell for cell in carried if cell.at.label.startswith("ipt") == shown]
+
+
+def _nothing(claim: str, note: str) -> Test:
+    return Test(f"A source task's soft prompt {claim} in most pairs", None, note=note)
 
 
 def _matrices(
-    cells: Sequence[Cell], preset: Preset, part: str, against: str, baseline: Baseline, claim: str
+    cells: Sequence[Cell], among: Sequence[Cell], preset: Preset, against: str, baseline: Baseline, claim: str
 ) -> list[Answered]:
+    """among: the cells that carry a prompt."""
     answered: list[Answered] = []
     for model in values(cells, "model"):
         own = choose(cells, paper_model=model)
-        carried = choose(own, part=part)
-        others = [cell for cell in own if not cell.at.part.startswith("carried")]
+        carried = choose(among, paper_model=model)
+        others = [cell for cell in own if cell.at.init != "warm_start"]
         sources, targets = values(carried, "source"), values(carried, "task")
         base = {target: baseline(choose(others, paper_task=target), against) for target in targets}
         at = {
