@@ -68,6 +68,18 @@ def power(N: int, spread: float, gap: float, draws: int) -> Rate:
     return rate(draws, significant)
 
 
+def told(J: int, spread: float, draws: int) -> tuple[float, Rate]:
+    """What studies of two equal methods with J seeds each and 200 examples say that they tell four times in five, in points, their mean;
+    and how often a difference of that size is told."""
+
+    def study(n: int, gap: float) -> stats.Difference:
+        rng = generator("told", J, spread, round(gap, 1), n)
+        return _pair(answers(rng, [Method(50.0 + gap), Method(50.0)], 200, J, spread))
+
+    size = min(45.0, float(np.mean([stats.detectable(study(n, 0.0)) for n in range(max(2, draws // 4))])))
+    return size, rate(draws, lambda n: study(n, size).p < 0.05)
+
+
 def coverage(N: int, spread: float, draws: int, truth: float = 50.0) -> Rate:
     """How often the interval of one method with three seeds covers its truth."""
 

@@ -16,6 +16,9 @@ QUIET = {
 }
 
 
+# How often a thread of a processor looks for the others before it sleeps, for GNU OpenMP, which torch brings on Linux. Its own 300,000 take a
+# core from whatever else runs for a millisecond at each of a pass's many meetings, and then these threads wait for each other the longer.
+SPINS = "5000"
 INTERRUPTED = 130
 
 
@@ -143,6 +146,8 @@ def _quiet() -> None:
     """Libraries talk to their own developers; users get foreword's sentences. What the user has set stays."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
     import logging
     import warnings
 
