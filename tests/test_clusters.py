@@ -379,3 +379,22 @@ def test_blanks_around_a_cluster_and_a_colon_in_its_column_say_nothing() -> None
     names = [example.cluster for example in examples(rows, Columns(cluster="page: of"))]
     assert [name == names[0] for name in names] == [True, True, True, False, False] and names[3] == ""
     assert described(names) == Clusters(3, 5, "page of")
+
+
+@pytest.mark.parametrize("copy", ["as it is", "in capitals"])
+def test_copies_of_a_row_are_no_more_evidence_than_one(copy: str, tmp_path: Path) -> None:
+    """Twenty copies of 20 questions with choices made a tie a proof (p below 0.001), without a word."""
+    once = entry.rows(12, choices=("yes", "no"))
+    other = [row | {"input": str(row["input"]).upper()} for row in once] if copy == "in capitals" else once
+    run = ("evaluate", "--model", "reference-small", "--method", "zero", "--choices", "yes,no", "--json")
+    results = []
+    for name, rows in (("once", once), ("often", [*once, *other, *once])):
+        test = entry.save_rows(tmp_path / f"{name}.jsonl", rows)
+        result = entry.foreword(*run, "--test", test, "--out", tmp_path / name)
+        assert result.code == 0, result.err
+        results.append(result.json)
+    one, three = results
+    assert three["examples"] == 36 and one["examples"] == 12
+    if copy == "as it is":
+        assert three["metrics"]["accuracy"]["ci95"] == pytest.approx(one["metrics"]["accuracy"]["ci95"])
+    assert any("12 clusters (by question) with 36 test examples" in note for note in three["notes"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from scipy.stats import t as student
 from foreword.results.stats import (
     Difference,
     Sample,
+    all_pairs,
     bins,
     bootstrap,
     chances_of_best,
@@ -310,6 +312,22 @@ def test_few_seeds_tell_what_is_said_that_they_tell(seeds: int, low: float) -> N
     size = float(np.mean([detectable(study(0)) for _ in range(300)]))
     told = np.mean([study(size).p < 0.05 for _ in range(1000)])
     assert low <= told <= 0.87, "four times in five, as far as a study knows how widely its seeds spread"
+
+
+def test_a_difference_that_no_metric_can_have_is_not_told() -> None:
+    """Two seeds and many pairs made intervals of thousands of points on a metric of a hundred."""
+    rng = np.random.default_rng(4)
+    wide = [
+        Sample(rng.normal(40, 20, 30) + rng.normal(0, 15, (2, 1)) + rng.normal(0, 5, (2, 30)), widest=100.0)
+        for _ in range(5)
+    ]
+    gaps = all_pairs(wide)
+    assert all(-100 <= gap.ci95[0] <= gap.ci95[1] <= 100 for gap in gaps.values())
+    worst = max(gaps.values(), key=lambda gap: gap.reach)
+    assert worst.reach > 100 and worst.tells == "no difference" and not worst.significant
+    free = [replace(sample, widest=float("inf")) for sample in wide]
+    for place, gap in all_pairs(free).items():
+        assert gap.p == gaps[place].p and (gap.ci95[0] > 0) == (gaps[place].ci95[0] > 0)
 
 
 def test_what_is_planned_is_what_more_of_the_same_would_be() -> None:

@@ -16,8 +16,8 @@ QUIET = {
 }
 
 
-# How often a thread of a processor looks for the others before it sleeps, for GNU OpenMP, which torch brings on Linux. Its own 300,000 take a
-# core from whatever else runs for a millisecond at each of a pass's many meetings, and then these threads wait for each other the longer.
+# How often a thread looks for the others of a pass before it sleeps, for GNU OpenMP, which torch brings on Linux. By default it is 300,000
+# times, a millisecond of a core that other work waits for; and then these threads wait for each other the longer.
 SPINS = "5000"
 INTERRUPTED = 130
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -284,6 +285,18 @@ def merged(examples: Iterable[Example], *, once: bool = True) -> list[Example]:
         targets.setdefault(key, []).extend(example.targets)
     targets_of = {question: dict.fromkeys(repeated) if once else repeated for question, repeated in targets.items()}
     return [replace(example, targets=tuple(targets_of[question])) for question, example in first.items()]
+
+
+def by_question(examples: Iterable[Example]) -> list[Example]:
+    """The examples, those that ask one question as a cluster where they name none: copies of a row are no more evidence than one."""
+    rows = list(examples)
+    count = Counter(example.question for example in rows)
+    return [
+        replace(example, cluster=f"question: {hashlib.sha256(example.question.encode()).hexdigest()[:12]}")
+        if count[example.question] > 1 and not example.cluster
+        else example
+        for example in rows
+    ]
 
 
 def divided(

@@ -62,8 +62,9 @@ class Task:
             if shared:
                 total = len(self.split(split))
                 remarks.append(
-                    f"{shared:,} of {total:,} {split} examples ask a question that also stands in train; "
-                    "those train rows are never shown as their demonstration."
+                    f"{shared:,} of {total:,} {split} examples ask a question that also stands in train: those train rows are never shown "
+                    "as their demonstration, but whatever is tuned has seen them with their answers, and its scores there say little of "
+                    "new questions."
                 )
         return (*remarks, *self._wording())
 

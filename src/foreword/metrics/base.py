@@ -51,6 +51,11 @@ class Metric:
     absence: Callable[[], str] = _runs
     worst: float = 0.0
 
+    @property
+    def width(self) -> float:
+        """The largest difference that two scores can have."""
+        return self.best - self.worst
+
     def numbers(
         self, outputs: Sequence[str], references: Sequence[Sequence[str]], facts: Sequence[Mapping[str, Any]] = ()
     ) -> Numbers:

@@ -130,7 +130,7 @@ def _undecided(judged: Judged, choice: Choice) -> str:
     noun, units = ("cluster", "clusters of test examples") if tested.clustered else ("test example", "test examples")
     seeds = max(len(judged.rows[place].seeds) for place in (choice.best, nearest))
     beside = f" and {phrases.plural(seeds, 'seed')}" if tested.seed_variance else ""
-    start = f"Undecided: these {phrases.plural(tested.units, noun)}{beside} tell a difference of {phrases.points(now)}"
+    start = f"Undecided: these {phrases.plural(tested.units, noun)}{beside} tell {gap.tells}"
     if now <= size:
         return f"{start}, four times in five."
     more = stats.units_needed(tested, size, level=level)

@@ -55,7 +55,7 @@ def summarise(
     blind = [np.stack([each.statistics[name] for name in ids])[None] for each in trivial]
     clusters = clusters_of(records, ids)
     fixed += [True] * len(blind)
-    methods = stats.samples([*numbers.values(), *blind], metric.from_sums, fixed, clusters)
+    methods = stats.samples([*numbers.values(), *blind], metric.from_sums, fixed, clusters, widest=metric.width)
     parts = subsets(first)
     rows = tuple(
         replace(_row(label, group, numbers[label], sample, metric, parts), classes=classes_of(group, labels))
@@ -87,8 +87,7 @@ def summarise(
 
 def _span(metric: Metric, rows: Sequence[MethodRow]) -> float:
     """The width of the metric's scale; of an endless one the highest score."""
-    width = metric.best - metric.worst
-    return width if np.isfinite(width) else max(1.0, *(row.mean for row in rows))
+    return metric.width if np.isfinite(metric.width) else max(1.0, *(row.mean for row in rows))
 
 
 def _row(

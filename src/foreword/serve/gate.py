@@ -153,9 +153,8 @@ def decide(gate: Gate, backbone: Backbone, *, progress: Progress = silent) -> De
         )[None]
         for each, test_examples in zip(served, examples_by_version, strict=True)
     ]
-    first, second = samples(numbers, measure.from_sums, [True, True], clusters)
-    span = measure.best - measure.worst
-    gap = difference(first, second, span=span if span < float("inf") else 100.0)
+    first, second = samples(numbers, measure.from_sums, [True, True], clusters, widest=measure.width)
+    gap = difference(first, second, span=measure.width if measure.width < float("inf") else 100.0)
     low, high = gap.interval(1.0 - 2.0 * gate.alpha)
     decision = Decision(
         name=name,

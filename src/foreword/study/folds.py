@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from foreword.config.run import Run
-from foreword.data.examples import divided, merged, together
+from foreword.data.examples import by_question, divided, merged, together
 from foreword.data.task import Task
 from foreword.metrics.scores import scores_of
 from foreword.results.record import Costs, Record
@@ -44,7 +44,7 @@ def folds_of(task: Task, count: int) -> tuple[Task, ...]:
                 f"{count} folds are asked for, and beside what fold {n + 1} scores there is one cluster alone, where training and the "
                 f"choice of a checkpoint each need one; {more}."
             )
-        folds.append(replace(task, train=tuple(train), dev=tuple(merged(dev)), test=tuple(merged(part))))
+        folds.append(replace(task, train=tuple(train), dev=tuple(merged(dev)), test=tuple(by_question(merged(part)))))
     return tuple(folds)
 
 

@@ -169,7 +169,8 @@ def difference_of(ours: Sequence[Record], theirs: Sequence[Record]) -> AdjustedD
     measure, ids = metric(ours[0].primary), [answer.id for answer in ours[0].answers]
     a, b = cube(ours, ids), cube(theirs, ids)
     fixed = [ours[0].deterministic, theirs[0].deterministic]
-    sides = stats.samples([a, b], measure.from_sums, fixed, clusters_of([*ours, *theirs], ids))
+    clusters = clusters_of([*ours, *theirs], ids)
+    sides = stats.samples([a, b], measure.from_sums, fixed, clusters, widest=measure.width)
     return AdjustedDifference(stats.difference(*sides))
 
 
@@ -190,12 +191,12 @@ def over_grid(
     """A claim that one side is above another in every place of a grid (most: in more than half), judged by tests that Holm adjusted: it
     holds where all (more than half) are surely above, not where one is (half are) surely below, and else it cannot be said."""
     above, below = (sum(gap.sure == sign for gap in gaps.values()) for sign in (1, -1))
-    reach = sorted(gap.reach for gap in gaps.values())
+    by_reach = sorted(gaps.values(), key=lambda gap: gap.reach)
     whole = planned > 0 and len(gaps) == planned
     holds = whole and (above > planned / 2 if most else above == planned)
     fails = whole and (below >= planned / 2 if most else below > 0)
     notes = [f"surely below in {below}, undecided in {len(gaps) - above - below}"]
-    notes += [f"half of the tests tell a difference of {reach[len(reach) // 2]:.1f} points or less"] if reach else []
+    notes += [f"half of the tests tell {by_reach[len(by_reach) // 2].tells} or less"] if by_reach else []
     notes += ["one seed speaks of its prompt alone"] if any(gap.one_seed for gap in gaps.values()) else []
     notes += [f"{planned - len(gaps)} not run"] if len(gaps) < planned else []
     return Test(

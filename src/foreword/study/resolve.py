@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from foreword.config.run import Run
-from foreword.data.examples import Columns, examples, merged
+from foreword.data.examples import Columns, by_question, examples, merged
 from foreword.data.readers import Form, options_of, read_rows
 from foreword.data.task import SPLITS, Task
 from foreword.data.template import Template
@@ -187,7 +187,7 @@ def scored_task(run: Run, *, whole_pool: bool = False) -> Task:
     )
     read, labels_note = labelled({"test": scored_examples}, run.choices)
     scored_examples = read["test"]
-    test = merged(scored_examples)
+    test = by_question(merged(scored_examples))
     metrics = tuple(run.metrics) or default_metrics(scored_examples, test)
     notes = (*unheard, *labels_note, *repeated_inputs("test", scored_examples, test), *unreached(run.metrics, test))
     task = Task(Path(run.test).resolve().stem, (), (), tuple(test), template, metrics, source=run.test, notes=notes)

@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from foreword.data.conversations import conversational, system_message
-from foreword.data.examples import Columns, Example, counted, divided, examples, merged, shared_kind, together
+from foreword.data.examples import (
+    Columns,
+    Example,
+    by_question,
+    counted,
+    divided,
+    examples,
+    merged,
+    shared_kind,
+    together,
+)
 from foreword.data.readers import Form, Rows, read_rows
 from foreword.data.readers.cells import blank
 from foreword.data.task import SPLITS, Task
@@ -196,11 +206,11 @@ def _task(
     remarks += near_twins(parts["train"], {"dev": dev, "test": test})
     remarks += _known_clusters(parts["train"], test)
     remarks += unreached(metrics or (), test)
-    scored = parts["test"] if pooled else test  # folds merge their own
+    scored = parts["test"] if pooled else by_question(test)  # folds merge their own
     return Task(
         name=name,
         train=tuple(parts["train"]),
-        dev=tuple(dev),
+        dev=tuple(by_question(dev)),
         test=tuple(scored),
         template=template,
         metrics=tuple(metrics or default_metrics(every, test)),

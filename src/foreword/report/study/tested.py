@@ -76,9 +76,8 @@ def _place(name: str, methods: dict[str, list[Record]]) -> Place | None:
     cubes = [np.stack([statistics_of(record, ids) for record in own]) for own in alike.values()]
     fixed = [own[0].deterministic for own in alike.values()]
     every = [record for own in alike.values() for record in own]
-    samples = stats.samples(cubes, measure.from_sums, fixed, clusters_of(every, ids))
-    width = measure.best - measure.worst
-    return Place(name, dict(zip(alike, samples, strict=True)), width if np.isfinite(width) else 100.0)
+    samples = stats.samples(cubes, measure.from_sums, fixed, clusters_of(every, ids), widest=measure.width)
+    return Place(name, dict(zip(alike, samples, strict=True)), measure.width if np.isfinite(measure.width) else 100.0)
 
 
 def tested(page: StudyPage) -> str:
@@ -122,10 +121,11 @@ def _tied_row(place: Place) -> str:
     best, *tied = stats.tied_with_best(place.samples, span=place.width)
     others = [label for label in place.samples if label != best and label not in tied]
     ranked = sorted(place.samples.values(), key=lambda sample: -sample.score)  # as `tied_with_best` ranks them
-    reach = stats.all_pairs(ranked, span=place.width)[0, 1].reach
+    gap = stats.all_pairs(ranked, span=place.width)[0, 1]
+    tells = "none that there can be" if gap.reach > gap.tested.widest else phrases.points(gap.reach)
     cells = [best, _listed(tied), _listed(others)]
     texts = "".join(f'<td class="words">{escape(text)}</td>' for text in cells)
-    return f'<tr><th scope="row">{escape(place.name)}</th>{texts}<td data-sort="{reach!r}">{phrases.points(reach)}</td></tr>'
+    return f'<tr><th scope="row">{escape(place.name)}</th>{texts}<td data-sort="{gap.reach!r}">{tells}</td></tr>'
 
 
 def _vary_row(place: str, label: str, sample: stats.Sample) -> str:

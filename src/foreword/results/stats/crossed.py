@@ -29,12 +29,14 @@ ROUNDING = 1e-9  # relative to the largest value: a smaller difference of two va
 class Sample:
     """One method's values [J, N], or [J, U] where `clustered`: each seed's mean over them is that seed's score.
 
-    fixed: one run stands for every seed, so that nothing varies between seeds. clustered: the units are clusters of examples.
+    fixed: one run stands for every seed, so that nothing varies between seeds. clustered: the units are clusters of examples. widest: the
+    largest difference that two scores can have.
     """
 
     values: Numbers
     fixed: bool = False
     clustered: bool = False
+    widest: float = float("inf")
 
     @property
     def score(self) -> float:
@@ -69,7 +71,7 @@ class Difference:
     drawn a little to 0 (by the factor N / (N + 2)). units: how many examples, or clusters of them where `clustered`. unit_variance:
     of one unit's difference, over a whole population of them. seed_variance: of the difference of means; seed_weight: the sum of its
     parts' squares over their degrees of freedom, seed_df the fewest that a part's mean square has, 0 where seeds add nothing. of_prompts: a
-    side has one seed, so that this speaks of the prompts at hand and not of the methods.
+    side has one seed, so that this speaks of the prompts at hand and not of the methods. widest: the largest difference that there can be.
     """
 
     observed: float
@@ -83,6 +85,7 @@ class Difference:
     clustered: bool = False
     seed_weight: float = 0.0
     seed_df: int = 0
+    widest: float = float("inf")
 
     @property
     def p(self) -> float:
@@ -92,9 +95,9 @@ class Difference:
         return float(2.0 * student.sf(abs(self.centre) / self.error, self.df))
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """The interval of the difference at that level."""
+        """The interval of the difference at that level, within what differences there can be."""
         half = _quantile(level, self.df) * self.error
-        return self.centre - half, self.centre + half
+        return max(-self.widest, self.centre - half), min(self.widest, self.centre + half)
 
     def planned(self, *, units: int | None = None, more_seeds: float = 1.0) -> Difference:
         """The same with so many units, and so many times the seeds, that vary as these do."""
@@ -110,12 +113,18 @@ class Difference:
 
 
 def samples(
-    methods: Sequence[Numbers], from_sums: FromSums, fixed: Sequence[bool], clusters: Sequence[str]
+    methods: Sequence[Numbers],
+    from_sums: FromSums,
+    fixed: Sequence[bool],
+    clusters: Sequence[str],
+    *,
+    widest: float = float("inf"),
 ) -> list[Sample]:
     """The values of several methods on the same examples: each [J, N, d] -> [J, N], or [J, U] where some examples share a cluster.
 
     clusters: which cluster each example is of (see `joined`); none where all stand alone. Every caller says so, for what is not said
-    makes intervals too narrow. Raises ForewordError where the examples or numbers of two methods differ in count.
+    makes intervals too narrow. widest: the width of the metric's scale. Raises ForewordError where the examples or numbers of two
+    methods differ in count.
     """
     cubes = [cube(each) for each in methods]
     shapes = {each.shape[1:] for each in cubes}
@@ -129,7 +138,7 @@ def samples(
     ordered = in_own_order(joined(whole, clusters))
     clustered = ordered.shape[1] < whole.shape[1]
     return [
-        Sample(_jackknife(each, from_sums), deterministic, clustered)
+        Sample(_jackknife(each, from_sums), deterministic, clustered, widest)
         for each, deterministic in zip(np.split(ordered, seeds), fixed, strict=True)
     ]
 
@@ -200,6 +209,7 @@ def difference(a: Sample, b: Sample, *, span: float = 100.0) -> Difference:
         of_prompts=a.one_seed or b.one_seed,
         clustered=a.clustered,
         seed_weight=sum(part**2 / free for part, free in seeds if free),
+        widest=min(a.widest, b.widest),
         seed_df=min((len(each.values) - 1 for each, (_, free) in zip((a, b), seeds, strict=True) if free), default=0),
     )
 

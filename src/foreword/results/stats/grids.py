@@ -56,6 +56,11 @@ class AdjustedDifference:
         return detectable(self.tested, level=self.level)
 
     @property
+    def tells(self) -> str:
+        """The same in words."""
+        return "no difference" if self.reach > self.tested.widest else f"a difference of {phrases.points(self.reach)}"
+
+    @property
     def one_seed(self) -> bool:
         """Whether a tuned side has one seed alone, which speaks of that prompt and not of its method."""
         return self.tested.of_prompts

@@ -103,8 +103,10 @@ def _above_average(records: Sequence[Record]) -> AdjustedDifference:
     measure, primary = metric(records[0].primary), records[0].primary
     numbers = _voted(records, primary)
     assert numbers is not None, "the deciding metric's numbers are kept"
-    voted, members = stats.samples([numbers, cube(records)], measure.from_sums, [True, True], clusters_of(records))
-    average = stats.Sample(members.values.mean(axis=0, keepdims=True), True, members.clustered)
+    voted, members = stats.samples(
+        [numbers, cube(records)], measure.from_sums, [True, True], clusters_of(records), widest=measure.width
+    )
+    average = stats.Sample(members.values.mean(axis=0, keepdims=True), True, members.clustered, members.widest)
     return AdjustedDifference(stats.difference(voted, average))
 
 
