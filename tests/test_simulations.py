@@ -10,7 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))  # recipes stand beside the package, not in it
 
 from recipes.simulations import measured as m
-from recipes.simulations.__main__ import FIVE, TWELVE, written
+from recipes.simulations.__main__ import FIVE, PAGE, TEXT, TWELVE, written
 
 
 def above(rate: m.Rate) -> float:
@@ -32,6 +32,12 @@ def test_equal_methods_are_seldom_told_apart(spread: float) -> None:
 def test_a_simulation_is_the_same_in_every_run() -> None:
     assert m.first_kind(50, 1.0, 20) == m.first_kind(50, 1.0, 20)
     assert m.first_kind(50, 1.0, 40).percent == m.first_kind(50, 1.0, 40).percent
+
+
+def test_the_page_says_the_rule_as_the_recipe_does() -> None:
+    """A sentence that was added to the page alone was lost when it was written anew."""
+    rule = TEXT.partition("## Measured")[0]
+    assert PAGE.read_text(encoding="utf-8").startswith(rule)
 
 
 @pytest.mark.slow

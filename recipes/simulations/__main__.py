@@ -36,8 +36,10 @@ What a comparison says of its scores, which model that rests on, and what it doe
 * **Clusters.** Test examples that share a passage, a table or a data base (Spider's 1,034 questions are on 20) are right or wrong together.
   The tasks of the shelf say which do, `--cluster-column` says it of a table of one's own, and the cluster then takes the example's
   place: its numbers are added up before anything is analysed, it is left out whole in the jackknife and drawn whole in the bootstrap,
-  and it is what degrees of freedom and "so many more" count. No score changes. Of one cluster nothing can be said of others: its
-  interval is the whole scale.
+  and it is what degrees of freedom and "so many more" count. No score changes where a test file is given; splits and folds that are
+  cut from one file are cut between clusters, since a prompt that was tuned on half a document has seen the other half. Examples that ask
+  one question are a cluster, too: copies are no more evidence than one. Of one cluster nothing can be said of others: its interval is
+  the whole scale.
 * **Several methods.** p-values are adjusted by Holm's method over *all* pairs of methods, because the best one is chosen by the same
   scores; the interval is at the level at which Holm judges that p. Adjusted over the pairs with the best alone, 5 equal methods
   were called different in 7.7 % of studies.
@@ -48,7 +50,8 @@ What a comparison says of its scores, which model that rests on, and what it doe
   5 % of the best score, whichever is smaller): the whole interval of the difference lies below the margin. Cheaper is told by the
   floating-point operations of one training and of `--amortize-over` answers, counted from tokens, because a clock would decide otherwise
   the next time. Methods that the test
-  does not tell from the best are a tie, and it says how many more examples, or seeds, would tell them apart four times in five.
+  does not tell from the best are a tie, and it says how many more examples, or seeds, would tell them apart four times in five, by the
+  test's own *t*: few seeds tell far less than many.
   The probability of being best is drawn from the same model.
 * **Nothing is recommended** that does not score above always giving the commonest training answer, or above chance.
 
