@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import importlib.util
 import json
 import re
@@ -65,6 +66,15 @@ def test_a_comparison_shows_its_table(comparison: foreword.Comparison) -> None:
     assert len(comparison.records) == 3 and comparison.report.is_file()
     if importlib.util.find_spec("pandas"):
         assert list(comparison.table["method"]) == ["zero", "icl", "pt"]
+
+
+def test_a_comparison_tells_its_notes_behind_the_reason(comparison: foreword.Comparison) -> None:
+    """They stood in the page alone: that targets were taken as choices, or that test examples stand in train."""
+    assert comparison.notes == tuple(comparison.as_dict()["notes"])
+    assert any("taken as the choices" in note for note in comparison.notes), comparison.notes
+    for text, shown in ((str(comparison), str), (comparison._repr_html_(), html.escape)):
+        places = [text.index(shown(sentence)) for sentence in (comparison.reason, *comparison.notes)]
+        assert places == sorted(places)
 
 
 def test_text_of_users_is_no_markup(comparison: foreword.Comparison, model: Path, tmp_path: Path) -> None:

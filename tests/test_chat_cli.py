@@ -246,4 +246,25 @@ def test_conversations_are_read(model: Path, tmp_path: Path) -> None:
         "compare", "-m", model, "-d", path, "--methods", "pt", "--out", tmp_path / "out", *SMALL, "--json"
     )
     assert result.code == 0, result.err
-    assert any("said by no method, not by pt" in note for note in result.json["notes"])
+    assert any("The instruction is not said by pt; a label" in note for note in result.json["notes"])
+
+
+def test_an_instruction_that_a_prompt_only_keeps_is_not_missed(model: Path, prompt: Path, tmp_path: Path) -> None:
+    """It was noted as said by nobody where the user gave none, for a prompt that was tuned without its being said."""
+    rows = [
+        {"prompt": [{"role": "system", "content": INSTRUCTION}, {"role": "user", "content": row["input"]}]}
+        | {"completion": row["target"]}
+        for row in entry.rows(20)
+    ]
+    path = entry.save_rows(tmp_path / "talks.jsonl", rows)
+    keeps_it = tuned(model, path, tmp_path / "keeps-it")
+    plain = entry.save_rows(tmp_path / "plain.jsonl", entry.rows(30)[20:])
+    assert certificate(keeps_it)["template"]["instruction"] == INSTRUCTION
+    for used, data, noted in (
+        (keeps_it, ("-d", path), False),
+        (keeps_it, ("--test", plain), False),
+        (prompt, ("--test", path), True),
+    ):
+        result = foreword("evaluate", "-m", model, "-p", used, *data, "--out", tmp_path / "out", "--json")
+        assert result.code == 0, result.err
+        assert any("instruction is not said by pt" in note for note in result.json["notes"]) is noted

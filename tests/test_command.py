@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import entry
 from foreword.cli.options import settings
 from foreword.config.run import Run, load
 from foreword.config.tuning import Tuning
@@ -15,6 +16,7 @@ from foreword.data.examples import Example
 from foreword.data.task import Task
 from foreword.data.template import Template
 from foreword.study.command import WORDING, command, next_command
+from foreword.study.plan import plan
 from report_records import record
 
 PLAIN = Task("t", (), (), (Example("e", {"input": "x"}, ("y",)),))
@@ -91,3 +93,33 @@ def test_the_next_command_answers_as_the_method_was_compared() -> None:
         {flag.removeprefix("--"): text for flag, text in options.items() if flag.removeprefix("--") in WORDING}
     )
     assert Template(**read | {"stop": tuple(read["stop"])}) == worded.template
+
+
+def test_the_next_command_brings_the_system_message_of_the_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was lost where --data brought it, so that plain inputs were answered without it, otherwise than in the comparison."""
+    rows = [
+        {"prompt": [{"role": "system", "content": "Be short:\n'x'."}, {"role": "user", "content": row["input"]}]}
+        | {"completion": row["target"]}
+        for row in entry.rows(30)
+    ]
+    data, out = entry.save_rows(tmp_path / "talks.jsonl", rows), str(tmp_path / "run")
+    run = Run(model=str(entry.save_model(tmp_path / "tiny")), data=str(data), out=out, methods=["zero", "pt"])
+    planned = plan(run)
+    zero = next(trial for trial in planned.trials if trial.spec.label == "zero").run()
+    typed = next_command(planned.run, planned.task, [zero], "zero")
+    monkeypatch.chdir(tmp_path)
+    entry.save_rows(tmp_path / "inputs.jsonl", [dict(example.fields) for example in planned.task.test])
+    verb, *words = shlex.split(typed)
+    result = entry.foreword(*words, "--json")
+    assert (verb, result.code) == ("foreword", 0), result.err
+    recorded = [answer.output for answer in zero.answers]
+    assert [line["output"] for line in result.lines] == recorded
+    place = words.index("--instruction")
+    without = entry.foreword(*words[:place], *words[place + 2 :], "--json")
+    assert [line["output"] for line in without.lines] != recorded, "the instruction changes answers here"
+    prompted = replace(record("pt", 0, 5), prompt="prompts/pt")
+    assert "--instruction" not in next_command(planned.run, planned.task, [prompted], "pt"), "its folder keeps it"
+    own = next_command(planned.run.model_copy(update={"instruction": "Mine."}), planned.task, [zero], "zero")
+    assert "--instruction Mine." in own, "what the user says stands above it"

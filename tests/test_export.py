@@ -210,6 +210,13 @@ def test_what_a_server_cannot_do_is_refused_and_what_differs_is_said(tmp_path: P
     assert any("demonstrations" in note for note in exported(tmp_path / "ipt", "numpy", tmp_path / "n"))
 
 
+def test_a_prompt_with_choices_of_each_inputs_own_says_that_it_picks_them(tmp_path: Path) -> None:
+    saved_prompt(tmp_path / "p", settings={"choices": [], "choices_column": "opts"})
+    assert any("likeliest of its choices" in note for note in exported(tmp_path / "p", "numpy", tmp_path / "out"))
+    saved_prompt(tmp_path / "free", settings={"choices": [], "choices_column": ""})
+    assert not any("choices" in note for note in exported(tmp_path / "free", "numpy", tmp_path / "free-out"))
+
+
 def test_a_version_of_a_store_is_exported_by_its_name(tmp_path: Path) -> None:
     saved_prompt(tmp_path / "p")
     registry = Registry(tmp_path / "store")

@@ -161,3 +161,26 @@ def test_a_text_fills_the_one_column_that_the_question_shows(
         pytest.raises(foreword.ForewordError, match="the columns title and input; give rows with those columns"),
     ):
         predictor.generate(["x"])
+
+
+def test_a_text_alone_brings_no_choices_of_its_own(model: Path, tmp_path: Path) -> None:
+    """It was refused for a column that a row of a temporary file lacks."""
+    with load_backbone(str(model)) as backbone:
+        settings = {"choices": [], "choices_column": "opts"}
+        store.save(serving.soft(backbone, 4, 1, settings=settings), chooses := tmp_path / "p")
+    says = (
+        "the prompt answers by choices of each input's own (column 'opts')",
+        "--data FILE with that column",
+        "--choices",
+    )
+    entry.refused("generate", "x", "-m", model, "-p", chooses, says=says)
+    entry.refused(
+        "generate", "x", "-m", model, "--choices-column", "opts", says=("--choices-column asks for", "'opts'")
+    )
+    with (
+        foreword.Predictor(model, chooses) as predictor,
+        pytest.raises(foreword.ForewordError, match=r"column 'opts'\); give rows with that column"),
+    ):
+        predictor.generate(["x"])
+    chosen = entry.foreword("generate", "x", "-m", model, "-p", chooses, "--choices", "ba,lo")
+    assert chosen.code == 0 and chosen.out.strip() in ("ba", "lo"), chosen.err

@@ -114,9 +114,9 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "app",
     ),
     "study": (
-        "base boundary command composed earlier fitting folds places positions preset profiled recorded remembered "
+        "base boundary composed earlier fitting folds places positions preset profiled recorded remembered "
         "representable resolve spec",
-        "consistent measure",
+        "command consistent measure",
         "grid trial",
         "cost gate plan stored",
         "compare pace questions single unit",

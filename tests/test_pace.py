@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,14 @@ from foreword.cli import talk
 from foreword.cli.talk import Bars, Clock
 from foreword.config.run import Run
 from foreword.config.tuning import Tuning
+from foreword.results.cells import Coordinates
 from foreword.study.cost import estimate
+from foreword.study.grid import CellSpec
 from foreword.study.pace import pace
 from foreword.study.plan import plan
+from foreword.study.running import Tally
+from foreword.study.stored import Folder, State
+from report_records import record
 
 
 def test_a_pace_is_measured_grows_with_the_work_and_leaves_nothing(tmp_path: Path) -> None:
@@ -73,3 +79,27 @@ def test_without_a_terminal_a_line_comes_once_a_minute(monkeypatch: pytest.Monke
     lines = bars.console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     assert len(lines) == 8
     assert lines[0].strip() == "pt seed 0: tuning 60/500, 1.0/s, about 7 min 20 s left, loss 1.2"
+
+
+def test_the_time_left_of_a_study_is_told_by_the_cells_that_took_work(tmp_path: Path) -> None:
+    """A study that went on told a minute where forty were left, for it counted the cells whose records stood there already."""
+    cells = [CellSpec(name, name, Coordinates("grid", "m", "t", "zero", 0), {}, {}) for name in "abcde"]
+    folder, clock, lines = Folder(tmp_path), {"now": 100.0}, list[str]()
+    tally = Tally(folder, cells, lines.append, now=lambda: clock["now"])
+
+    def end(name: str, *, seconds: float) -> str:
+        """What is told where a cell ends after so many seconds."""
+        clock["now"] += seconds
+        folder.end(name, State("done", f"key-{name}"))
+        tally.look()
+        return lines.pop().rpartition("(")[2]
+
+    for name in "abc":
+        record("zero", examples=2).write(folder.record_path(f"key-{name}"))
+    folder.end("a", State("done", "key-a"))
+    tally.begin()
+    assert end("b", seconds=0) == "3 to go)", "its record was there before, and tells nothing of the others"
+    record("zero", examples=2).write(folder.record_path("key-d"))
+    assert end("d", seconds=60) == "2 to go, about 2 min left)", "one cell in 60 s, and not two"
+    os.utime(folder.record_path("key-c"), ns=(7, 7))
+    assert end("c", seconds=60) == "1 to go, about 1 min left)", "made again, for its soft prompt was gone"

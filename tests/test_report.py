@@ -78,6 +78,13 @@ def test_nothing_is_cut_in_the_terminal(results: tuple[Summary, list[Record]], w
     assert " ".join(results[0].recommendation.reason.split()) in " ".join(out.split())
 
 
+def test_a_metric_of_a_file_keeps_its_name(results: tuple[Summary, list[Record]]) -> None:
+    """The line below in a file's and a function's name became a blank, which names another file."""
+    name = "my-metric/my_metric.py:score_of"
+    assert phrases.title(name) == name and phrases.title("exact_match_2") == "exact match 2"
+    assert name in "".join(printed(replace(results[0], metric=name), 200).split())
+
+
 def test_a_long_label_is_folded_not_cut(results: tuple[Summary, list[Record]]) -> None:
     long = "ipt-fixed:dense-of-the-backbone:16"
     out = printed(replace(results[0], rows=(*results[0].rows, replace(results[0].rows[0], method=long))), 80)

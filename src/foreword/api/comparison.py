@@ -61,6 +61,11 @@ class Comparison:
         return [failure.sentence() for failure in self.summary.failures]
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the scores should know, as the command line prints it below the table: how the data were read and split, say."""
+        return self.summary.notes
+
+    @property
     def report(self) -> Path:
         """The page."""
         return self.outcome.report
@@ -91,14 +96,15 @@ class Comparison:
 
     def __str__(self) -> str:
         lines = [f"{row.method}: {_score(row)} ({phrases.between(*row.ci95)})" for row in self.summary.rows]
-        return "\n".join([*lines, self.reason, *self.failed])
+        return "\n".join([*lines, self.reason, *self.failed, *self.notes])
 
     def _repr_html_(self) -> str:
-        """For notebooks: the table and the recommendation."""
+        """For notebooks: the table, the recommendation and the notes."""
         head = "".join(f"<th>{html.escape(name)}</th>" for name in HEADS)
         body = "".join(_line(row, row.method == self.best) for row in self.summary.rows)
         title = html.escape(f"{self.summary.task} on {self.summary.backbone}, {phrases.title(self.summary.metric)}")
-        return f"<table><caption>{title}</caption><tr>{head}</tr>{body}</table><p>{html.escape(' '.join([self.reason, *self.failed]))}</p>"
+        below = "".join(f"<p>{html.escape(text)}</p>" for text in (" ".join([self.reason, *self.failed]), *self.notes))
+        return f"<table><caption>{title}</caption><tr>{head}</tr>{body}</table>{below}"
 
 
 def _score(row: MethodRow) -> str:

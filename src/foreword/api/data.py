@@ -12,7 +12,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from foreword.config.run import Run
 from foreword.data.readers.features import label_names, shortest, single_floats, spelled
+from foreword.study.resolve import asked_columns
 from foreword.tasks._splits import SPLIT_NAMES
 from foreword.util.errors import ForewordError
 from foreword.util.files import canonical, unwritable, writable_folder, write_text
@@ -68,12 +70,20 @@ def rows_of(data: Any) -> list[dict[str, Any]]:
     return [dict(row) for row in rows]
 
 
-def texts_as_rows(inputs: Any, columns: list[str], instead: str) -> Any:
-    """Bare texts as examples with the one column of these that the question shows; anything else as it is. A single text is one input.
-    Raises ForewordError for texts where the question shows several columns, with what to give instead."""
+def texts_as_rows(inputs: Any, run: Run, instead: str) -> Any:
+    """Bare texts as examples with the one column that the run's question shows; anything else as it is. A single text is one input.
+    Raises ForewordError for texts where the question shows several columns, or where each input has choices of its own, with what to give
+    instead."""
     texts = [inputs] if isinstance(inputs, str) else inputs
     if not (isinstance(texts, Sequence) and texts and all(isinstance(text, str) for text in texts)):
         return inputs
+    columns = asked_columns(run)
+    if run.choices_column:
+        who = "the prompt answers by" if run.tuning.init_prompt else "--choices-column asks for"
+        raise ForewordError(
+            f"A text alone is given, and {who} choices of each input's own (column '{run.choices_column}'); give {instead} with that "
+            "column, or --choices, which all inputs have."
+        )
     if len(columns) > 1:
         raise ForewordError(
             f"A text alone is given, and the question shows the columns {listed(columns)}; give {instead} with those columns."

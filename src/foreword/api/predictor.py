@@ -16,7 +16,7 @@ from foreword.api.settings import refuse_several, run_of
 from foreword.prompts.soft_prompt import SoftPrompt
 from foreword.study import single
 from foreword.study.plan import backbone_of
-from foreword.study.resolve import asked_columns, checked
+from foreword.study.resolve import checked
 from foreword.util.errors import ForewordError, TooLongError
 from foreword.util.progress import Progress, silent
 
@@ -68,7 +68,7 @@ class Predictor:
             if backbone is None:
                 backbone = backbone_of(as_prompted, progress)
                 opened.callback(backbone.close)
-            self._run, self._columns, self._method = run, asked_columns(as_prompted), method
+            self._run, self._as_prompted, self._method = run, as_prompted, method
             self._backbone, self._progress = backbone, progress
             self.notes: tuple[str, ...] = ()
             self._opened = opened.pop_all()
@@ -78,7 +78,7 @@ class Predictor:
         there; a text alone is one input, and never a path). Raises ForewordError for an input that does not fit."""
         if not self._folder.is_dir():
             raise ForewordError("This Predictor was closed; make another.")
-        rows = texts_as_rows(inputs, self._columns, "rows")
+        rows = texts_as_rows(inputs, self._as_prompted, "rows")
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
             run = self._run.model_copy(update={"data": path_of(rows, Path(folder), "inputs", whole=True)})
             questions = single.inputs(run, self._prompts, self._method, self._demonstrations)

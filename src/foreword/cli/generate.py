@@ -96,10 +96,9 @@ def _with_texts(run: Run, texts: list[str], prompts: Sequence[str], method: str 
     """The run over these inputs, as `Predictor.generate` has it."""
     from foreword.api.data import path_of, texts_as_rows
     from foreword.study import single
-    from foreword.study.resolve import asked_columns
 
-    columns = asked_columns(single.with_prompt(run, next(iter(prompts), ""), method)[0])
-    rows = texts_as_rows(texts, columns, "--data FILE")
+    as_prompted = single.with_prompt(run, next(iter(prompts), ""), method)[0]
+    rows = texts_as_rows(texts, as_prompted, "--data FILE")
     return run.model_copy(update={"data": path_of(rows, folder, "text")})
 
 

@@ -108,7 +108,7 @@ def _remarks(source: Source, target: str) -> list[str]:
     """What another tool does not do as foreword does."""
     stored, provenance = source.stored, source.prompt.provenance
     notes = []
-    if stored.choices:
+    if stored.choices or provenance.settings.get("choices_column"):
         notes.append(
             "The prompt picks the likeliest of its choices; there it says free text, which may be none of them."
         )

@@ -15,6 +15,7 @@ from foreword.data.task import Task
 from foreword.data.template import Template
 from foreword.results.record import Record
 from foreword.results.rows import Invocation
+from foreword.study.resolve import row_of
 from foreword.train.trainables import usable
 
 
@@ -64,19 +65,21 @@ def next_command(run: Run, task: Task, records: Sequence[Record], method: str) -
         parts += ["--method", method, *([] if best.deterministic or not best.seed else ["--seed", str(best.seed)])]
     if any(answer.shown for answer in best.answers) and not best.prompt:
         parts += ["--demonstrations", "train.jsonl"]
-    return " ".join(
-        map(shlex.quote, [*parts, "--data", "inputs.jsonl", *_options(run, task, prompted=bool(best.prompt))])
-    )
+    options = _options(run, task, method, prompted=bool(best.prompt))
+    return " ".join(map(shlex.quote, [*parts, "--data", "inputs.jsonl", *options]))
 
 
-def _options(run: Run, task: Task, *, prompted: bool) -> list[str]:
+def _options(run: Run, task: Task, method: str, *, prompted: bool) -> list[str]:
     """The options that say what `generate` would not take by itself: a run's settings that are not the default, and, without a soft prompt,
-    which keeps them, the wording and the choices of its task."""
+    which keeps them, the wording and the choices of its task; the instruction also where the data brought it, as a system message that
+    new inputs need not have."""
     values = {name: getattr(run, name) for name in (OF_ANY_METHOD if prompted else (*OF_ANY_METHOD, *OF_WORDS_ALONE))}
     if run.task and not prompted:
         template, usual = vars(task.template), vars(Template())
         always = ("question", "answer")  # a chat asks the bare input where nobody words it
         values |= {name: template[name] for name in WORDING if name in always or template[name] != usual[name]}
+    if not prompted and not run.instruction and row_of(run, method).instruction:
+        values["instruction"] = task.template.instruction or run.instruction
     choices = {example.choices for example in task.test}
     if len(choices) == 1 and not prompted:
         values["choices"] = list(*choices)

@@ -231,7 +231,7 @@ def plan_of(
         )
     backbone = spoken(run, loaded(run, progress) if backbone is None else backbone)
     run, task = roomy(run, backbone, representable(backbone, plainly(run, backbone, task)))
-    task = replace(task, notes=(*task.notes, *unsaid(run, task), *uneven(run, backbone, task)))
+    task = replace(task, notes=(*task.notes, *unsaid(run, task, start), *uneven(run, backbone, task)))
     specs = specs_of(run, start)
     for spec in specs:
         if spec.start_prompt is not None:

@@ -15,6 +15,7 @@ from foreword.data.template import Template
 from foreword.metrics import metric, read_named
 from foreword.prompts.methods import Method, current, parse
 from foreword.prompts.retrieve import RETRIEVERS
+from foreword.prompts.soft_prompt import SoftPrompt
 from foreword.tasks import load_task
 from foreword.tasks._fit import default_metrics, repeated_inputs, unreached
 from foreword.tasks._labels import free, labelled
@@ -80,15 +81,19 @@ def heard(run: Run) -> Run:
     return run
 
 
-def unsaid(run: Run, task: Task) -> tuple[str, ...]:
-    """A note where some of the methods do not say the instruction that the run, or its own data, gives."""
+def unsaid(run: Run, task: Task, start: SoftPrompt | None = None) -> tuple[str, ...]:
+    """A note where some of the methods do not say the instruction that the run, or its own data, gives. start: the prompt that soft prompts
+    start from; one that is used as it is and keeps the same instruction was tuned without its being said, which needs no note."""
     saying = [label for label in run.methods if row_of(run, label).instruction]
     silent = [label for label in run.methods if label not in saying]
-    if not silent or not (run.instruction or (run.data and task.template.instruction)):
+    if not silent or not (run.instruction or (not run.task and task.template.instruction)):
         return ()
+    recalled = start is not None and start.provenance.template.get("instruction") == task.template.instruction
+    if recalled and not saying and run.tuning.max_steps == 0:
+        return ()
+    said_by = f"said by {listed(saying)}, not" if saying else "not said"
     return (
-        f"The instruction is said by {listed(saying) if saying else 'no method'}, not by {listed(silent)}; a label with +instruction, such "
-        "as pt+instruction, says it.",
+        f"The instruction is {said_by} by {listed(silent)}; a label with +instruction, such as pt+instruction, says it.",
     )
 
 

@@ -34,17 +34,20 @@ class Tally:
     now: Callable[[], float] = time.monotonic
     _ended: dict[str, State] = field(default_factory=dict)
     _begun: float = 0.0
-    _before: int = 0
+    _records_before: dict[str, int] = field(default_factory=dict)  # when each was written
+    _worked: int = 0  # cells that have ended since the beginning, and whose record did not stand there already
 
     def begin(self) -> None:
-        """What has ended before now is not told again."""
+        """What has ended before now is not told again, and what is there before now takes no time."""
         self._begun = self.now()
+        self._records_before = {path.stem: _written_at(path) for path in (self.folder.out / "records").glob("*.json")}
         self._look()
-        self._before = len(self._ended)
 
     def look(self) -> None:
         """Tell of every cell that has ended since the last look."""
-        for cell, state in self._look():
+        new = self._look()
+        self._worked += sum(self._took_work(state) for _, state in new)
+        for cell, state in new:
             self.say(f"[{len(self._ended)}/{len(self.cells)}] {self._line(cell, state)} ({self.standing()})")
 
     @property
@@ -60,12 +63,18 @@ class Tally:
         return ", ".join(part for part in parts if part) or "all done"
 
     def _left(self) -> str:
-        to_go, ended = len(self.cells) - len(self._ended), len(self._ended) - self._before
+        to_go = len(self.cells) - len(self._ended)
         if not to_go:
             return ""
-        if not ended:
+        if not self._worked:
             return f"{to_go} to go"
-        return f"{to_go} to go, about {duration((self.now() - self._begun) / ended * to_go)} left"
+        return f"{to_go} to go, about {duration((self.now() - self._begun) / self._worked * to_go)} left"
+
+    def _took_work(self, state: State) -> bool:
+        """Whether a cell that has just ended was computed: its record is not one that stood there when the command began."""
+        if state.state == "failed" or state.key not in self._records_before:
+            return True
+        return _written_at(self.folder.record_path(state.key)) != self._records_before[state.key]
 
     def _look(self) -> list[tuple[CellSpec, State]]:
         new = []
@@ -81,6 +90,14 @@ class Tally:
             return f"{name} failed: {state.cause}"
         record = self.folder.record(cell.id)
         return name if record is None else f"{name}: {record.primary} {record.scores[record.primary]:.1f}"
+
+
+def _written_at(record: Path) -> int:
+    """When a record was written; 0 where another process has just removed it."""
+    try:
+        return record.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def title(cell: CellSpec | Cell) -> str:

@@ -54,8 +54,8 @@ _TITLES = {
 
 
 def title(metric: str) -> str:
-    """The metric's name as it is written in prose: `bleu` is BLEU."""
-    return _TITLES.get(metric.lower(), metric.replace("_", " "))
+    """The metric's name as it is written in prose: `bleu` is BLEU; a function of a file stays as it was named."""
+    return metric if ".py:" in metric else _TITLES.get(metric.lower(), metric.replace("_", " "))
 
 
 def score(value: float) -> str:
