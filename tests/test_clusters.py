@@ -393,8 +393,8 @@ def test_copies_of_a_row_are_no_more_evidence_than_one(copy: str, tmp_path: Path
         result = entry.foreword(*run, "--test", test, "--out", tmp_path / name)
         assert result.code == 0, result.err
         results.append(result.json)
-    one, three = results
-    assert three["examples"] == 36 and one["examples"] == 12
+    plain, copied = results
+    assert copied["examples"] == 36 and plain["examples"] == 12
     if copy == "as it is":
-        assert three["metrics"]["accuracy"]["ci95"] == pytest.approx(one["metrics"]["accuracy"]["ci95"])
-    assert any("12 clusters (by question) with 36 test examples" in note for note in three["notes"])
+        assert copied["metrics"]["accuracy"]["ci95"] == pytest.approx(plain["metrics"]["accuracy"]["ci95"])
+    assert any("12 clusters (by question) with 36 test examples" in note for note in copied["notes"])

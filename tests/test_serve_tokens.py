@@ -107,8 +107,8 @@ def test_bytes_are_the_tokens_own(byte_level: serving.Running) -> None:
         "response_format": {"type": "json_schema", "json_schema": {"name": "sign", "schema": {"enum": [sign]}}},
     }
     choice = byte_level.post("/v1/chat/completions", body).json()["choices"][0]
-    said = b"".join(bytes(token["bytes"]) for token in choice["logprobs"]["content"])
-    assert said.decode().strip() == choice["message"]["content"] == f'"{sign}"'
+    joined = b"".join(bytes(token["bytes"]) for token in choice["logprobs"]["content"])
+    assert joined.decode().strip() == choice["message"]["content"] == f'"{sign}"'
     assert any(token["token"] == "bytes:\\xf0" for token in choice["logprobs"]["content"])
 
 

@@ -90,7 +90,7 @@ def test_power_grows_with_examples_and_shrinks_with_the_spread_of_seeds() -> Non
 def test_what_is_said_to_be_told_is_told(seeds: int) -> None:
     """With the normal distribution's quantiles it was told in 18 to 65 of 100 studies of two seeds."""
     for spread in m.SPREADS:
-        size, how_often = m.told(seeds, spread, 400)
+        size, how_often = m.stated(seeds, spread, 400)
         assert size >= 45.0 or 62.0 <= how_often.percent <= 92.0, (spread, size, how_often)
 
 

@@ -310,8 +310,8 @@ def test_few_seeds_tell_what_is_said_that_they_tell(seeds: int, low: float) -> N
         return difference(a, b)
 
     size = float(np.mean([detectable(study(0)) for _ in range(300)]))
-    told = np.mean([study(size).p < 0.05 for _ in range(1000)])
-    assert low <= told <= 0.87, "four times in five, as far as a study knows how widely its seeds spread"
+    share = np.mean([study(size).p < 0.05 for _ in range(1000)])
+    assert low <= share <= 0.87, "four times in five, as far as a study knows how widely its seeds spread"
 
 
 def test_a_difference_that_no_metric_can_have_is_not_told() -> None:

@@ -77,7 +77,7 @@ studies, ± one Monte Carlo standard error; {draws:,} studies each, of BLEU {few
 
 200 examples; the mean of what studies say, which with few seeds vary widely in it. At most 45 points are tried.
 
-{told}
+{stated}
 
 ### Equal methods, three seeds, 200 examples: how often any is called worse than the best
 
@@ -150,7 +150,9 @@ def written(draws: int) -> str:
             ["examples", *_spreads()],
             [[str(N), *(m.power(N, r, 6.0, draws) for r in m.SPREADS)] for N in (*m.SIZES, 500)],
         ),
-        told=_table(["seeds", *_spreads()], [[str(J), *(_told(J, r, draws) for r in m.SPREADS)] for J in (2, 3, 5)]),
+        stated=_table(
+            ["seeds", *_spreads()], [[str(J), *(_stated(J, r, draws) for r in m.SPREADS)] for J in (2, 3, 5)]
+        ),
         family=_table(["methods", *_spreads()], [[str(k), *(m.family(k, r, few) for r in m.SPREADS)] for k in (3, 5)]),
         correlation=m.CORRELATION,
         clusters=_clusters(draws),
@@ -175,8 +177,8 @@ def _clusters(draws: int) -> str:
     return _table(["clusters", *heads], rows)
 
 
-def _told(J: int, spread: float, draws: int) -> str:
-    size, how_often = m.told(J, spread, draws)
+def _stated(J: int, spread: float, draws: int) -> str:
+    size, how_often = m.stated(J, spread, draws)
     return f"{size:.1f} ({how_often})"
 
 

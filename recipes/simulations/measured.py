@@ -68,7 +68,7 @@ def power(N: int, spread: float, gap: float, draws: int) -> Rate:
     return rate(draws, significant)
 
 
-def told(J: int, spread: float, draws: int) -> tuple[float, Rate]:
+def stated(J: int, spread: float, draws: int) -> tuple[float, Rate]:
     """What studies of two equal methods with J seeds each and 200 examples say that they tell four times in five, in points, their mean;
     and how often a difference of that size is told."""
 

@@ -116,15 +116,15 @@ def _refuse_for_a_run(flags: dict[str, Any], switches: dict[str, bool], names: l
     """Raises ForewordError for what is said of a run where a study is only shown."""
     from foreword.util.errors import ForewordError
 
-    told = [name for name, on in switches.items() if on]
-    told += [
+    given = [name for name, on in switches.items() if on]
+    given += [
         f"--{name.replace('_', '-')}"
         for name, value in flags.items()
         if value is not None and name not in ("only", *(() if names[1:] else ("out",)))
     ]
-    if told:
+    if given:
         raise ForewordError(
-            f"`study show` shows what is there, and {told[0]} is for a run; leave it out, or give `foreword study NAME {told[0]}` with the "
+            f"`study show` shows what is there, and {given[0]} is for a run; leave it out, or give `foreword study NAME {given[0]}` with the "
             "study's --out."
         )
 

@@ -195,13 +195,13 @@ def _widths(heads: Sequence[str], rows: Sequence[Sequence[str]], words: Sequence
     """The widths of columns in so many characters: as wide as they are, else columns of words narrowed first, then heads between their
     words, then within them; None where numbers would have to fold."""
     longest = [max((cell_len(row[place]) for row in rows), default=0) for place in range(len(heads))]
-    wanted = [max(pair) for pair in zip(map(cell_len, heads), longest, strict=True)]
+    natural = [max(pair) for pair in zip(map(cell_len, heads), longest, strict=True)]
     longest_word = [max(map(cell_len, head.split()), default=0) for head in heads]
     texts = [min(size, LEAST) for size in longest]
     for least in (
         [
             max(text, word) if may_fold else want
-            for text, word, may_fold, want in zip(texts, longest_word, words, wanted, strict=True)
+            for text, word, may_fold, want in zip(texts, longest_word, words, natural, strict=True)
         ],
         [
             max(text if may_fold else size, word)
@@ -214,8 +214,8 @@ def _widths(heads: Sequence[str], rows: Sequence[Sequence[str]], words: Sequence
             break
     else:
         return None
-    while sum(widths) < room and (narrow := [place for place, width in enumerate(widths) if width < wanted[place]]):
-        widths[min(narrow, key=lambda place: widths[place] / wanted[place])] += 1
+    while sum(widths) < room and (narrow := [place for place, width in enumerate(widths) if width < natural[place]]):
+        widths[min(narrow, key=lambda place: widths[place] / natural[place])] += 1
     return widths
 
 

@@ -15,6 +15,7 @@ from random import Random
 from typing import TypeVar
 
 from foreword.engine import Request, Sampling
+from foreword.engine.token_texts import TokenTexts
 from foreword.infer.choosing import compared
 from foreword.serve.echo import NEVER, Token, finite, prompt_tokens
 from foreword.serve.engine import Engine, Event, Job
@@ -22,7 +23,6 @@ from foreword.serve.errors import HttpError
 from foreword.serve.protocol import Common
 from foreword.serve.rows import InputRow
 from foreword.serve.texts import Answer
-from foreword.serve.token_texts import TokenTexts
 from foreword.serve.views import Views
 
 Result = TypeVar("Result")
@@ -74,13 +74,13 @@ class Offsets:
         """Another text follows: behind what is echoed, the answer."""
         self._at = None
 
-    def placed(self, delta: Delta, said: int) -> tuple[Token, ...]:
-        """The tokens of a delta with their offsets. said: characters of the choice before it."""
-        at = said - self._opening(delta) if self._at is None else self._at
+    def placed(self, delta: Delta, before: int) -> tuple[Token, ...]:
+        """The tokens of a delta with their offsets. before: characters of the choice."""
+        at = before - self._opening(delta) if self._at is None else self._at
         tokens = []
         for token in delta.tokens:
             inside, count = (False, 0) if token.end else self.words.characters(token.id)
-            tokens.append(replace(token, offset=max(said if self._at is None else 0, at - inside)))
+            tokens.append(replace(token, offset=max(before if self._at is None else 0, at - inside)))
             at += count
         self._at = at
         return tuple(tokens)

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from foreword.engine.token_texts import TokenTexts
 from foreword.serve.answering import Call, Delta
 from foreword.serve.echo import Token
 from foreword.serve.rows import InputRow
-from foreword.serve.token_texts import TokenTexts
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from foreword.data.template import Template
 from foreword.engine import Backbone
-from foreword.serve.token_texts import BYTE, HALF, TokenTexts
+from foreword.engine.token_texts import BYTE, HALF, TokenTexts
 
 
 @dataclass

@@ -7,8 +7,8 @@ import copy
 from collections.abc import Callable, Sequence
 
 from foreword.engine import Backbone, JsonWriter
+from foreword.engine.token_texts import TokenTexts
 from foreword.prompts.chat import Chat, has_template
-from foreword.serve.token_texts import TokenTexts
 
 Ended = Callable[[Sequence[int]], bool]
 

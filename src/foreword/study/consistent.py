@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from foreword.data.readers import readable
 from foreword.prompts.inits import INITS
@@ -14,9 +14,6 @@ from foreword.study.preset import GATE, GATED, LABELS, SCALES, Part, Preset, Sca
 from foreword.tasks import TASKS
 from foreword.util.errors import ForewordError, unknown
 from foreword.util.files import stands
-
-if TYPE_CHECKING:
-    from foreword.study.grid import CellSpec
 
 # Settings of a run that the grid itself lays out, or that it cannot have.
 LAID = ("model", "task", "data", "methods", "seeds", "out", "folds")
@@ -46,28 +43,24 @@ def consistent(preset: Preset) -> Preset:
     return preset
 
 
-def present(cells: Collection[CellSpec]) -> None:
+def present(models: Iterable[str], tasks: Iterable[str], inits: Iterable[str]) -> None:
     """Raises ForewordError for an init that there is not, and for the user's own examples or model folder where they are not there. What
     the hub has is not asked for."""
-    places = {(name, kind) for cell in cells for name, kind in _places(cell)}
-    for name, kind in sorted(places):
+    places = [(name, "model") for name in models if name[:1] in ("/", ".", "~")]
+    places += [(data, "data") for task in tasks if _file(data := settings_of_task(task).get("data", ""))]
+    for name, kind in dict.fromkeys(places):
         if not stands(Path(name).expanduser()):
             raise ForewordError(
                 f"The study names the {kind} '{name}', and nothing of that name is there; check the path."
             )
-    for init in dict.fromkeys(cell.settings().tuning.init for cell in cells):
+    for init in dict.fromkeys(inits):
         INITS.named(init)
 
 
-def _places(cell: CellSpec) -> Iterator[tuple[str, str]]:
-    """The paths that a cell names, each with what is there."""
-    if cell.settings().model[:1] in ("/", ".", "~"):
-        yield cell.settings().model, "model"
-    for task in dict.fromkeys((*cell.train_on, cell.at.task)):
-        data = settings_of_task(task).get("data", "")
-        on_hub = data.startswith("hub:") or (data.count("/") == 1 and data[0] not in "/.~" and not readable(Path(data)))
-        if data and not on_hub:
-            yield data, "data"
+def _file(data: str) -> bool:
+    """Whether a task is examples on this machine, and no id on the hub."""
+    on_hub = data.startswith("hub:") or (data.count("/") == 1 and data[0] not in "/.~" and not readable(Path(data)))
+    return bool(data) and not on_hub
 
 
 def _keys(preset: Preset, table: str) -> list[str]:

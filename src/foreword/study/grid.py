@@ -106,7 +106,9 @@ def lay_out(preset: Preset, scale: str, overrides: Overrides | None = None, only
         raise ForewordError(f"The study {preset.name} has no cell at the scale {scale}; give other models or tasks.")
     if overrides == Overrides(run=overrides.run):
         _refuse_empty(preset, scale, cells.values())
-    present(cells.values())
+    runs = [cell.settings() for cell in cells.values()]
+    named = (name for cell in cells.values() for name in (*cell.train_on, cell.at.task))
+    present((run.model for run in runs), named, (run.tuning.init for run in runs))
     read_named(dict.fromkeys(name for cell in cells.values() for name in cell.run.get("metrics", ())))
     return Study(preset, scale, tuple(cells.values()))
 

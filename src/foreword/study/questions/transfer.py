@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from foreword.prompts.methods import Method, parse
+from foreword.prompts.retrieve import RETRIEVERS
 from foreword.results.cells import Answered, Cell, Entry, Matrix, Test
 from foreword.results.stats import AdjustedDifference, adjusted
 from foreword.study.measure import choose, difference, entry, named, over_grid, values
@@ -40,7 +42,11 @@ def untuned(cells: Sequence[Cell], preset: Preset, out: Path) -> tuple[Answered,
 def _carried(cells: Sequence[Cell], shown: bool) -> list[Cell]:
     """The cells that carry another task's soft prompt. shown: those before demonstrations, else those without."""
     carried = [cell for cell in cells if cell.at.init == "warm_start" and cell.at.source]
-    return [cell for cell in carried if cell.at.label.startswith("ipt") == shown]
+    return [cell for cell in carried if (_row(cell.at.label).demonstrations != "none") == shown]
+
+
+def _row(label: str) -> Method:
+    return parse(label, shots=1, retriever="bm25", retrievers=list(RETRIEVERS))
 
 
 def _nothing(claim: str, note: str) -> Test:
