@@ -305,6 +305,20 @@ def test_a_prompt_of_another_model_is_not_carried(own: Path, tmp_path: Path) -> 
         plan(run(own, tmp_path, ["pt"], tuning=carried), backbone=tiny.backbone("llama", seed=1))
 
 
+def test_fewer_demonstrations_than_a_label_says_are_noted(tmp_path: Path) -> None:
+    """`few:5` showed the three that train has, and no word was lost on it."""
+    few = entry.save_rows(tmp_path / "own.jsonl", entry.rows(5))
+    settings = run(few, tmp_path / "out", ["zero", "few:5", "icl:bm25:3", "ipt:bm25:3", "icl:bm25:5", "few:2"], [0])
+    expected = (
+        "few:5 and icl:bm25:5: train has 3 distinct questions, so that 3 are shown.",
+        "ipt:bm25:3: train has 3 distinct questions, so that 3 are shown, one fewer where the input is one of them.",
+    )
+    assert tuple(note for note in compare(settings).summary.notes if "distinct question" in note) == expected
+    folded = planned(settings.model_copy(update={"data": str(data(tmp_path)), "methods": ["few:40"], "folds": 5}))
+    (note,) = (note for note in folded.task.remarks if "distinct question" in note)
+    assert note.startswith("few:40: train has 29 distinct questions in one of the folds, so that 29 are shown")
+
+
 # -- real models ----------------------------------------------------------------------------------------------------------
 
 

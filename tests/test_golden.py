@@ -227,6 +227,51 @@ def test_malformed_case_files_are_refused_in_one_sentence(tmp_path: Path) -> Non
         scorers.score("blec", tmp_path / "none.jsonl")
 
 
+def test_every_metric_scores_a_file_of_outputs(tmp_path: Path) -> None:
+    """The guide promised `json_fields`, and there was no such scorer."""
+    rows = [
+        {"output": '{"a": 1, "b": 2}', "target": '{"a": 1, "b": 3}'},
+        {"output": "x", "targets": ['{"c": 1}', '{"d": 1}']},
+    ]
+    path = write(tmp_path, *map(json.dumps, rows))
+    result = scorers.score("json_fields", path)
+    assert [row["out"]["json_fields"] for row in result["per_example"]] == [50.0, 0.0]
+    assert result["corpus"] == {"json_fields": 40.0} and result["signature"] == metric("json_fields").signature()
+    assert scorers.score("exact_match", path)["corpus"] == {"exact_match": 0.0}
+    free = [name for name, each in METRICS.items() if not (each.needs or each.labels or each.absence())]
+    for name in set(free) - set(scorers.names()):
+        expected = metric(name).score([row["output"] for row in rows], [[rows[0]["target"]], rows[1]["targets"]])
+        assert scorers.score(name, path)["corpus"] == {name: expected}
+    own = tmp_path / "my_metric.py"
+    own.write_text("def score(output, references):\n    return float(output == 'x')\n")
+    assert scorers.score(f"{own}:score", path)["corpus"] == {f"{own}:score": 50.0}
+
+
+def test_what_a_case_of_a_metric_lacks_is_named(tmp_path: Path) -> None:
+    right = {"output": "x", "target": "y"}
+    for name, row, pattern in (
+        (
+            "bleu",
+            {"target": "y"},
+            r"field 'output': .*; a line holds .*output \(a text\) and target \(a text\) or targets",
+        ),
+        ("bleu", {"output": "x"}, "field 'target': there is no such field; write the answer there, or several"),
+        ("bleu", {"output": "x", "targets": "y"}, "field 'targets': 'y' stands where a list of texts"),
+        ("multirc_em", {"output": "True", "target": "True"}, "field 'group': there is no such field"),
+        ("parent", right, "field 'table': there is no such field"),
+        ("mrpc_f1", right, "takes the labels .*'y' is none of them"),
+        ("spider_execution", {**right, "database_path": "gone"}, f"no database in {tmp_path}/gone"),
+        ("blue", right, "no metric 'blue'; did you mean 'bleu'.*json_fields"),
+        (
+            "blec",
+            {"id": "a"},
+            r"a line holds logic_str \(a text\), prediction \(a text\) and gold \(a text\)",
+        ),
+    ):
+        with pytest.raises(ForewordError, match=pattern):
+            scorers.score(name, write(tmp_path, json.dumps(row)))
+
+
 def test_side_files_are_named_when_they_lack(tmp_path: Path) -> None:
     path = write(tmp_path, '{"id": "a", "db_id": "d", "gold": "x", "prediction": "y"}')
     with pytest.raises(ForewordError, match=r"reads the file tables\.jsonl beside the cases"):

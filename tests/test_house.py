@@ -54,7 +54,7 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "half_products",
         "batch batching cache capabilities gguf gradient head numbers passes prefix residual sampling truth unused vocabulary whole",
         "attention decoding inputs known memory rounding stored tokenizer_adapter",
-        "blocks constrained decoders identity install packed_attention session",
+        "blocks constrained decoders identity install packed_attention session token_texts",
         "activation_checkpointing cohorts core fused half_layers shared_prefix_decoder skippable",
         "causal seq2seq",
         "sound switch",

@@ -17,9 +17,9 @@ def test_every_number_and_every_word_is_there(
     """At 80 columns the columns of words had no width, and the last number was cut off."""
     monkeypatch.setenv("COLUMNS", str(width))
     print_table("", HEADS, [ROW, ROW], left=HEADS[:3])
-    said = capsys.readouterr().out
-    joined = " ".join(said.split())
-    assert all(len(line.rstrip()) <= width for line in said.splitlines())
+    output = capsys.readouterr().out
+    joined = " ".join(output.split())
+    assert all(len(line.rstrip()) <= width for line in output.splitlines())
     if width > 20:
         assert all(joined.count(number) >= 2 for number in ROW[3:])
-    assert sum(character.isalpha() for character in said) >= 2 * sum(character.isalpha() for character in "".join(ROW))
+    assert sum(character.isalpha() for character in output) >= 2 * sum(character.isalpha() for character in "".join(ROW))

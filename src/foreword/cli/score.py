@@ -1,4 +1,4 @@
-"""`foreword score`: a file of cases by an official metric, case for case; it refuses a case that lacks what the metric reads."""
+"""`foreword score`: a file of cases by an official tool or any metric, case for case; it refuses a case that lacks what is read."""
 
 from __future__ import annotations
 
@@ -12,15 +12,26 @@ from foreword.cli.talk import print_json, print_table, say
 
 
 def score(
-    metric: Annotated[str, typer.Argument(metavar="METRIC", help="The metric: blec, spider_match, mtop, totto, ...")],
+    metric: Annotated[
+        str,
+        typer.Argument(
+            metavar="METRIC",
+            help="An official tool (blec, spider_match, mtop, totto, ...), a metric as `--metrics` takes it (json_fields, bleu, ...), or "
+            "my_metric.py:score.",
+        ),
+    ],
     cases: Annotated[
         Path, typer.Argument(metavar="CASES.jsonl", help="One case a line; files that it needs stand beside it.")
     ],
     as_json: o.Json = False,
 ) -> None:
-    """Score a file of answers as the official tool of a metric does: every case, and all of them as one set.
+    """Score a file of answers, every case and all of them as one set: as the official tool of a metric does, or by a metric.
 
-    Example:
+    A metric reads lines of {"output": TEXT, "target": TEXT} (or "targets": a list); a line that lacks a field is told all of them.
+
+    Examples:
+
+      foreword score json_fields answers.jsonl
 
       foreword score mtop cases.jsonl --json
     """

@@ -116,16 +116,16 @@ def _refuse_for_a_run(flags: dict[str, Any], switches: dict[str, bool], names: l
     """Raises ForewordError for what is said of a run where a study is only shown."""
     from foreword.util.errors import ForewordError
 
-    given = [name for name, on in switches.items() if on]
-    given += [
+    options = [name for name, on in switches.items() if on]
+    options += [
         f"--{name.replace('_', '-')}"
         for name, value in flags.items()
         if value is not None and name not in ("only", *(() if names[1:] else ("out",)))
     ]
-    if given:
+    if options:
         raise ForewordError(
-            f"`study show` shows what is there, and {given[0]} is for a run; leave it out, or give `foreword study NAME {given[0]}` with the "
-            "study's --out."
+            f"`study show` shows what is there, and {options[0]} is for a run; leave it out, or give `foreword study NAME {options[0]}` "
+            "with the study's --out."
         )
 
 
@@ -134,7 +134,7 @@ def _refuse_unused(flags: dict[str, Any]) -> None:
     from foreword.util.errors import ForewordError
 
     if flags["model"] and flags["models"]:
-        raise ForewordError("Both --model and --models are given; keep the one you mean.")
+        raise ForewordError("Both --model and --models are options; keep the one you mean.")
     executor = flags["executor"] or "inline"
     for name, users in (("jobs", ("processes", "ray")), ("address", ("ray",)), ("gpus", ("ray",))):
         if flags[name] is not None and executor in {"inline", "processes"} - {*users}:

@@ -71,17 +71,16 @@ class Task:
     def _wording(self) -> list[str]:
         """What in the template a user may not have meant: targets that an answer cannot give back, braces that are no places."""
         template, remarks = self.template, []
-        targets = Counter(t.strip() for name in SPLITS for example in self.split(name) for t in example.targets)
+        read = Counter(
+            t.strip() for name in SPLITS for example in self.split(name) if not example.choices for t in example.targets
+        )
         for stop in template.stops:
-            cut = sum(count for target, count in targets.items() if stop in target)
+            cut = sum(count for target, count in read.items() if stop in target)
             if cut:
                 remarks.append(
                     f"{cut:,} targets hold the stop text {stop!r}, where an answer is cut; give the template "
                     "another stop text."
                 )
-        read = Counter(
-            t.strip() for name in SPLITS for example in self.split(name) if not example.choices for t in example.targets
-        )
         whole = [target for target in read if not any(stop in target for stop in template.stops)]
         _, first = template.misread(whole)
         if first:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from foreword.config.run import Run
 from foreword.data.task import Task
+from foreword.data.template import Template
 from foreword.engine import Backbone, encoder_fingerprint, load_backbone
 from foreword.metrics.scores import decides, rehearsed, scorable
 from foreword.prompts import store
@@ -22,11 +23,12 @@ from foreword.study.boundary import bounded
 from foreword.study.fitting import fitting, fitting_pool
 from foreword.study.folds import as_one, folds_of, limited
 from foreword.study.representable import representable, roomy, uneven
-from foreword.study.resolve import checked, pooling_of, row_of, task_of, unsaid
+from foreword.study.resolve import checked, pooling_of, row_of, scarce, task_of, unsaid
 from foreword.study.spec import Spec
 from foreword.study.trial import Encode, Trial
 from foreword.train.trainables import tuning_for
 from foreword.util.errors import ForewordError
+from foreword.util.phrases import listed
 from foreword.util.progress import Progress, silent
 
 REHEARSED = 50  # test examples whose references a user's own metric is tried on before the model is loaded
@@ -101,6 +103,18 @@ def plainly(run: Run, backbone: Backbone, task: Task) -> Task:
     return replace(task, template=template)
 
 
+def unread(run: Run, task: Task) -> tuple[str, ...]:
+    """A note where the run says how generated text is read, and none is generated: every answer is one of an example's choices."""
+    flags = [f"--stop {run.stop!r}"] if run.stop and run.stop != Template().stop else []
+    flags += [f"--extract {run.extract!r}"] if run.extract else []
+    if not flags or not all(example.choices for example in task.test):
+        return ()
+    return (
+        f"{listed(flags)} {'are' if len(flags) > 1 else 'is'} not used, because every answer is one of the choices; --choices none makes "
+        "answers free text.",
+    )
+
+
 def encoder_of(run: Run, backbone: Backbone) -> tuple[str, Encode]:
     """What turns text into vectors for dense retrieval, and what identifies it: a sentence encoder, by a fingerprint of its contents,
     or the backbone's own states (`backbone:last`, as Sun et al. 2023 took them, or `backbone:mean`)."""
@@ -147,21 +161,28 @@ def specs_of(run: Run, start: SoftPrompt | None = None) -> list[Spec]:
 
 
 def unwritable(backbone: Backbone, task: Task) -> tuple[str, ...]:
-    """A note when the model's output alphabet lacks characters of the answers: those it can never say."""
-    examples = task.test
-    lost = sum(
-        all(
-            backbone.target_tokenizer.unknown(backbone.answer_ids(task.template.replied(target)))
-            for target in example.targets
+    """Notes when the model's output alphabet lacks characters of the answers: those it can never say, and choices of which it knows a
+    part."""
+
+    def lacks(text: str) -> bool:
+        return backbone.target_tokenizer.unknown(backbone.answer_ids(task.template.replied(text))) > 0
+
+    free = [example for example in task.test if not example.choices]
+    lost = sum(all(map(lacks, example.targets)) for example in free)
+    choices = dict.fromkeys(choice for example in task.test for choice in example.choices)
+    unknown_choices = [choice for choice in choices if lacks(choice)]
+    notes = []
+    if lost:
+        notes.append(
+            f"{lost} of {len(free)} test examples have only answers with characters that the model's tokenizer cannot write; "
+            "no method can get those right."
         )
-        for example in examples
-    )
-    if not lost:
-        return ()
-    return (
-        f"{lost} of {len(examples)} test examples have only answers with characters that the model's tokenizer cannot write; "
-        "no method can get those right.",
-    )
+    if unknown_choices:
+        notes.append(
+            f"{len(unknown_choices)} of {len(choices)} choices, such as {unknown_choices[0]!r}, hold characters that the model's tokenizer "
+            "cannot write; choices are compared by their tokens, of which some are unknown to the model."
+        )
+    return tuple(notes)
 
 
 @dataclass(frozen=True)
@@ -231,7 +252,8 @@ def plan_of(
         )
     backbone = spoken(run, loaded(run, progress) if backbone is None else backbone)
     run, task = roomy(run, backbone, representable(backbone, plainly(run, backbone, task)))
-    task = replace(task, notes=(*task.notes, *unsaid(run, task, start), *uneven(run, backbone, task)))
+    notes = (*unsaid(run, task, start), *unread(run, task), *uneven(run, backbone, task))
+    task = replace(task, notes=(*task.notes, *notes))
     specs = specs_of(run, start)
     for spec in specs:
         if spec.start_prompt is not None:
@@ -263,4 +285,5 @@ def plan_of(
         for spec in specs
         for number, part in (enumerate(folds, 1) if folds else [(0, task)])
     ]
+    task = replace(task, notes=(*task.notes, *scarce(run, folds or (task,))))  # names methods: it is no trial's own
     return Plan(run, backbone, task, tuple(trials), folds)

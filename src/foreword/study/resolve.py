@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from foreword.config.run import Run
-from foreword.data.examples import Columns, by_question, examples, merged
+from foreword.data.examples import Columns, by_question, examples, merged, shared_questions
 from foreword.data.readers import Form, options_of, read_rows
 from foreword.data.task import SPLITS, Task
 from foreword.data.template import Template
@@ -23,7 +23,7 @@ from foreword.tasks._own import instructed
 from foreword.tasks._splits import files_of
 from foreword.util.errors import ForewordError, unknown
 from foreword.util.files import stands
-from foreword.util.phrases import listed
+from foreword.util.phrases import listed, plural
 
 DEVICES = ("auto", "cpu", "cuda", "mps", "xpu", "spread")
 POOLINGS = ("mean", "last")
@@ -95,6 +95,23 @@ def unsaid(run: Run, task: Task, start: SoftPrompt | None = None) -> tuple[str, 
     return (
         f"The instruction is {said_by} by {listed(silent)}; a label with +instruction, such as pt+instruction, says it.",
     )
+
+
+def scarce(run: Run, tasks: Sequence[Task]) -> tuple[str, ...]:
+    """Notes where train has fewer questions than methods are to show. tasks: the task, or those of its folds, of which the one with the
+    fewest questions tells."""
+    questions = [len({example.question for example in task.train}) for task in tasks]
+    count, task = min(questions), tasks[questions.index(min(questions))]
+    labels_of: dict[str, list[str]] = {}
+    for label in run.methods:
+        row = row_of(run, label)
+        own = (row.trains and run.tuning.max_steps > 0) or shared_questions(task.train, task.test) > 0
+        if row.demonstrations != "none" and row.k > count - own:
+            where = " in one of the folds" if len(tasks) > 1 else ""
+            fewer = ", one fewer where the input is one of them" if own else ""
+            shown = f"so that {count} {'is' if count == 1 else 'are'} shown{fewer}"
+            labels_of.setdefault(f"train has {plural(count, 'distinct question')}{where}, {shown}.", []).append(label)
+    return tuple(f"{listed(labels)}: {note}" for note, labels in labels_of.items())
 
 
 def refuse_folds(folds: int | None) -> None:

@@ -24,7 +24,7 @@ from foreword.results.record import Record
 from foreword.results.remarks import cut
 from foreword.study.fitting import fitting_split
 from foreword.study.places import inputs_of, may_write_folder
-from foreword.study.plan import Plan, backbone_of, encoder_of, plainly, plan_of, renamed, spoken, suits
+from foreword.study.plan import Plan, backbone_of, encoder_of, plainly, plan_of, renamed, spoken, suits, unread
 from foreword.study.remembered import cut_as_tuned, pool_of, recalled
 from foreword.study.representable import representable, uneven
 from foreword.study.resolve import (
@@ -34,6 +34,7 @@ from foreword.study.resolve import (
     form_of,
     heard,
     row_of,
+    scarce,
     scored_task,
     task_of,
     worded,
@@ -344,12 +345,11 @@ def answer(
     run = questions.members[0][0]
     backbone = backbone_of(run, progress) if backbone is None else spoken(run, backbone)
     task = representable(backbone, plainly(run, backbone, questions.task))
-    task = replace(task, notes=(*task.notes, *uneven(run, backbone, task)))
+    task = replace(task, notes=(*task.notes, *unread(run, task), *uneven(run, backbone, task)))
     whole = len(task.test)
     notes: list[str] = list(backbone.notes)
     for member_run, soft in questions.members:
-        if soft is not None:
-            notes += suits(member_run, backbone, soft)
+        notes += (*scarce(member_run, (task,)), *(() if soft is None else suits(member_run, backbone, soft)))
         task = replace(
             task, test=fitting_split(member_run, backbone, task, [row_of(member_run, member_run.methods[0])], "test")
         )

@@ -1,4 +1,5 @@
-"""The shelf of scorers: a file of cases to the scores of the official tools, one file per metric; a missing field is refused.
+"""The shelf of scorers: a file of cases to the scores of the official tools, one file per metric, or of any metric by its name; a missing
+field is refused.
 
 Each file NAME.py here scores the folder NAME of golden cases, with that folder's own keys and scales. It holds
     FIELDS    what each case must hold, `{"prediction": TEXT}` say
@@ -15,6 +16,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from foreword.metrics import METRICS as SHELF  # the shelf itself looks for a METRICS in every module
+from foreword.metrics.own import in_file
+from foreword.metrics.scorers import _by_metric
 from foreword.metrics.scorers._cases import cases
 from foreword.util.errors import unknown
 
@@ -28,18 +32,26 @@ def names() -> list[str]:
 
 def module(name: str) -> ModuleType:
     """The scorer of that name; `-` and `_` are the same. Raises ForewordError with the nearest known name."""
-    tidy = name.strip().lower().replace("-", "_")
-    if tidy not in names():
+    if _tidy(name) not in names():
         raise unknown("scorer", name, names())
-    return importlib.import_module(f"{__name__}.{tidy}")
+    return importlib.import_module(f"{__name__}.{_tidy(name)}")
+
+
+def _tidy(name: str) -> str:
+    return name.strip().lower().replace("-", "_")
 
 
 def score(name: str, path: Path | str) -> dict[str, Any]:
-    """The cases of a file, scored: `per_example`, a list of `{id, out}`, and `corpus`.
+    """The cases of a file, scored: `per_example`, a list of `{id, out}`, and `corpus`. name: of a scorer, else of a metric, which may be a
+    function of a user's file, as the user wrote it: the file is run.
 
     Raises ForewordError: an unknown name; a file, line or field that cannot be read; a side file that is not there.
     """
-    scorer = module(name)
     path = Path(path)
-    scores: dict[str, Any] = scorer.score(cases(path, scorer.FIELDS), path.parent)
-    return scores
+    if _tidy(name) in names():
+        scorer = module(name)
+        scores: dict[str, Any] = scorer.score(cases(path, scorer.FIELDS), path.parent)
+        return scores
+    if name in SHELF or in_file(name):
+        return _by_metric.score(name, path)
+    raise unknown("metric", name, {*names(), *SHELF})

@@ -8,6 +8,7 @@ from typing import Any
 
 from foreword.data.readers import read_rows, read_text
 from foreword.util.errors import ForewordError
+from foreword.util.phrases import listed
 
 Kind = tuple[str, Callable[[Any], bool]]
 
@@ -33,13 +34,23 @@ class Case(dict[str, Any]):
         other.id, other.where = self.id, self.where
         return other
 
+    def checked(self, fields: Mapping[str, Kind], others: Sequence[str] = ()) -> None:
+        """Raises ForewordError for the first of these fields that is missing or of another kind; the sentence has them all (an
+        `id` may be left out of all rows). others: more that a row holds, in words."""
+        for field, (words, fits) in fields.items():
+            if field not in self:
+                whole = listed([*(f"{name} ({kind})" for name, (kind, _) in fields.items() if name != "id"), *others])
+                raise self.refusal(field, "there is no such field", f"write {words} there; a line holds {whole}")
+            if not fits(self[field]):
+                raise self.refusal(field, f"{_short(self[field])} stands where {words} is expected")
+
     def refusal(self, field: str, fault: str, todo: str = "mend that line") -> ForewordError:
         """The sentence to raise when a field of this row cannot be scored."""
         return ForewordError(f"{self.where}, field '{field}': {fault}; {todo}.")
 
 
-def cases(path: Path, fields: Mapping[str, Kind]) -> list[Case]:
-    """Every row of a JSON-lines file as a Case. fields: what each row must hold, and of which kind.
+def cases(path: Path, fields: Mapping[str, Kind], others: Sequence[str] = ()) -> list[Case]:
+    """Every row of a JSON-lines file as a Case. fields: what each row must hold, and of which kind. others: see `Case.checked`.
 
     A file none of whose rows has an `id` is numbered from 1. Raises ForewordError naming file, line and field.
     """
@@ -54,11 +65,7 @@ def cases(path: Path, fields: Mapping[str, Kind]) -> list[Case]:
         case.where = f"Line {number} of {path}"
         if not named:
             case["id"] = str(len(by_id) + 1)
-        for field, (words, fits) in {"id": TEXT, **fields}.items():
-            if field not in case:
-                raise case.refusal(field, "there is no such field", f"write {words} there")
-            if not fits(case[field]):
-                raise case.refusal(field, f"{_short(case[field])} stands where {words} is expected")
+        case.checked({"id": TEXT, **fields}, others)
         case.id = case["id"]
         if case.id in by_id:
             raise case.refusal("id", f"'{case.id}' stands in an earlier line too", "give every case its own id")
