@@ -22,4 +22,6 @@ def test_every_number_and_every_word_is_there(
     assert all(len(line.rstrip()) <= width for line in output.splitlines())
     if width > 20:
         assert all(joined.count(number) >= 2 for number in ROW[3:])
-    assert sum(character.isalpha() for character in output) >= 2 * sum(character.isalpha() for character in "".join(ROW))
+    assert sum(character.isalpha() for character in output) >= 2 * sum(
+        character.isalpha() for character in "".join(ROW)
+    )

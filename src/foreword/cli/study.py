@@ -134,7 +134,7 @@ def _refuse_unused(flags: dict[str, Any]) -> None:
     from foreword.util.errors import ForewordError
 
     if flags["model"] and flags["models"]:
-        raise ForewordError("Both --model and --models are options; keep the one you mean.")
+        raise ForewordError("Both --model and --models are given; keep the one you mean.")
     executor = flags["executor"] or "inline"
     for name, users in (("jobs", ("processes", "ray")), ("address", ("ray",)), ("gpus", ("ray",))):
         if flags[name] is not None and executor in {"inline", "processes"} - {*users}:

@@ -103,10 +103,11 @@ def plainly(run: Run, backbone: Backbone, task: Task) -> Task:
     return replace(task, template=template)
 
 
-def unread(run: Run, task: Task) -> tuple[str, ...]:
-    """A note where the run says how generated text is read, and none is generated: every answer is one of an example's choices."""
-    flags = [f"--stop {run.stop!r}"] if run.stop and run.stop != Template().stop else []
-    flags += [f"--extract {run.extract!r}"] if run.extract else []
+def unread(task: Task, stop: str | list[str] | None, extract: str | None) -> tuple[str, ...]:
+    """A note where a run says how generated text is read, and none is generated: every answer is one of an example's choices. stop,
+    extract: as the run has them."""
+    flags = [f"--stop {stop!r}"] if stop and stop != Template().stop else []
+    flags += [f"--extract {extract!r}"] if extract else []
     if not flags or not all(example.choices for example in task.test):
         return ()
     return (
@@ -252,7 +253,7 @@ def plan_of(
         )
     backbone = spoken(run, loaded(run, progress) if backbone is None else backbone)
     run, task = roomy(run, backbone, representable(backbone, plainly(run, backbone, task)))
-    notes = (*unsaid(run, task, start), *unread(run, task), *uneven(run, backbone, task))
+    notes = (*unsaid(run, task, start), *unread(task, run.stop, run.extract), *uneven(run, backbone, task))
     task = replace(task, notes=(*task.notes, *notes))
     specs = specs_of(run, start)
     for spec in specs:

@@ -345,7 +345,7 @@ def answer(
     run = questions.members[0][0]
     backbone = backbone_of(run, progress) if backbone is None else spoken(run, backbone)
     task = representable(backbone, plainly(run, backbone, questions.task))
-    task = replace(task, notes=(*task.notes, *unread(run, task), *uneven(run, backbone, task)))
+    task = replace(task, notes=(*task.notes, *unread(task, run.stop, run.extract), *uneven(run, backbone, task)))
     whole = len(task.test)
     notes: list[str] = list(backbone.notes)
     for member_run, soft in questions.members:
