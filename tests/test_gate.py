@@ -59,7 +59,7 @@ def test_what_is_worse_stays_out_and_the_history_says_why(place: tuple[Path, Pat
     worse = decided(place, "colours@2", margin=5.0)
     assert (worse.promoted, worse.production_score) == (False, 100.0) and worse.difference < -5.0
     assert worse.difference == pytest.approx(worse.candidate_score - 100.0)
-    assert worse.low < worse.difference < worse.high + 1e-9
+    assert worse.low <= worse.difference < worse.high + 1e-9
     index = Registry(place[0]).index("colours")
     assert index.decisions[-1] == worse.as_dict()
     assert index.decisions[-1]["test"] == hashlib.sha256(place[1].read_bytes()).hexdigest()

@@ -16,9 +16,6 @@ QUIET = {
 }
 
 
-# How often a thread looks for the others of a pass before it sleeps, for GNU OpenMP, which torch brings on Linux. By default it is 300,000
-# times, a millisecond of a core that other work waits for; and then these threads wait for each other the longer.
-SPINS = "5000"
 INTERRUPTED = 130
 
 
@@ -146,8 +143,6 @@ def _quiet() -> None:
     """Libraries talk to their own developers; users get foreword's sentences. What the user has set stays."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
     import logging
     import warnings
 
