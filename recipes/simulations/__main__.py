@@ -88,7 +88,7 @@ studies, ± one Monte Carlo standard error; {draws:,} studies each, of BLEU {few
 The interval is that prompt's. What another seed would give lies in it in so many percent of studies, which is why it is not
 claimed for the method:
 
-{one}
+{one_seed}
 
 ### Examples that come in clusters
 
@@ -156,7 +156,7 @@ def written(draws: int) -> str:
         family=_table(["methods", *_spreads()], [[str(k), *(m.family(k, r, few) for r in m.SPREADS)] for k in (3, 5)]),
         correlation=m.CORRELATION,
         clusters=_clusters(draws),
-        one=_table(["examples", *_spreads()], [["200", *(m.one_seed_coverage(200, r, draws) for r in m.SPREADS)]]),
+        one_seed=_table(["examples", *_spreads()], [["200", *(m.one_seed_coverage(200, r, draws) for r in m.SPREADS)]]),
         regret=_table(
             ["truth", "examples", "cheapest not worse", "highest mean", "foreword's"],
             [

@@ -34,12 +34,7 @@ SETTINGS = {
     "keys": _flag(Path, "--api-keys", "A file that `foreword keys` writes; all but health is behind them."),
     "max_rows": _flag(int, "--max-rows", "Rows answered at once.", min=1),
     "max_tokens": _flag(int, "--max-tokens-held", "Tokens of rows answered at once.", min=1),
-    "max_waiting": _flag(
-        int,
-        "--max-waiting",
-        "Answers that may wait beside those; more are told 429.",
-        min=0,
-    ),
+    "max_waiting": _flag(int, "--max-waiting", "Answers that may wait beside those; more are told 429.", min=0),
     "max_new_tokens": _flag(
         int, "--max-new-tokens", "Tokens of an answer, where neither request nor prompt says.", min=1
     ),

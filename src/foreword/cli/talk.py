@@ -197,19 +197,11 @@ def _widths(heads: Sequence[str], rows: Sequence[Sequence[str]], words: Sequence
     longest = [max((cell_len(row[place]) for row in rows), default=0) for place in range(len(heads))]
     natural = [max(pair) for pair in zip(map(cell_len, heads), longest, strict=True)]
     longest_word = [max(map(cell_len, head.split()), default=0) for head in heads]
-    texts = [min(size, LEAST) for size in longest]
-    for least in (
-        [
-            max(text, word) if may_fold else want
-            for text, word, may_fold, want in zip(texts, longest_word, words, natural, strict=True)
-        ],
-        [
-            max(text if may_fold else size, word)
-            for text, size, word, may_fold in zip(texts, longest, longest_word, words, strict=True)
-        ],
-        [text if may_fold else size for text, size, may_fold in zip(texts, longest, words, strict=True)],
-    ):
-        widths = [max(1, size) for size in least]
+    whole = [min(size, LEAST) if folds else size for size, folds in zip(longest, words, strict=True)]
+    by_word = list(map(max, whole, longest_word))
+    heads_whole = [least if folds else size for least, size, folds in zip(by_word, natural, words, strict=True)]
+    for floor in (heads_whole, by_word, whole):
+        widths = [max(1, size) for size in floor]
         if sum(widths) <= room:
             break
     else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Sequence
 
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
@@ -15,13 +14,10 @@ BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
 class TokenTexts:
-    """The tokens of one tokenizer. A token's text is what it adds behind a letter, for alone a decoder takes the blank off that many
-    tokens begin with."""
+    """The tokens of one tokenizer. A token's text is what it adds behind a letter: see `TokenizerAdapter.added`."""
 
     def __init__(self, words: TokenizerAdapter) -> None:
         self._words = words
-        self._letter = words.ids("a", first=True)
-        self._before = self._decoded(self._letter)
         self._alphabet = {letter: byte for byte, letter in bytes_to_unicode().items()}
         self.content = functools.cache(self._content)
 
@@ -32,20 +28,10 @@ class TokenTexts:
         piece = self._words.pieces([token])[0]
         if byte := BYTE.fullmatch(piece):
             return bytes([int(byte[1], 16)])
-        text = self._decoded((*self._letter, token))
-        text = text[len(self._before) :] if text.startswith(self._before) else self._decoded((token,))
+        text = self._words.added([token], specials=True)
         if HALF in text and set(piece) <= set(self._alphabet):
             return bytes(self._alphabet[letter] for letter in piece)
         return text.encode()
-
-    def _decoded(self, ids: tuple[int, ...]) -> str:
-        return str(self._words.hf.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False))
-
-    def text(self, ids: Sequence[int]) -> str:
-        """The text of ids that go on with a text: a blank that they begin with is part of it. Special tokens are left out."""
-        before = self._words.text(self._letter)
-        text = self._words.text((*self._letter, *ids))
-        return text[len(before) :] if text.startswith(before) else self._words.text(ids)
 
     def name(self, token: int) -> str:
         """The text of a token; `bytes:\\xf0` where its bytes are no text, as OpenAI's completions write it, or are another token's too."""

@@ -26,7 +26,7 @@ class TokenizerAdapter:
 
     def __init__(self, tokenizer: Any, rows: int | None = None, *, side: str = "text") -> None:
         self.hf, self.rows, self.side = tokenizer, rows, side
-        plain = self._encode("a")
+        self._letter = plain = self._encode("a")
         around = list(tokenizer(**{side: "a"}).input_ids)
         at = next((i for i in range(len(around)) if around[i : i + len(plain)] == plain), 0)
         self.start: tuple[int, ...] = tuple(around[:at])
@@ -124,6 +124,15 @@ class TokenizerAdapter:
         """The text of ids, special tokens left out."""
         return str(self.hf.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
+    def added(self, ids: Sequence[int], *, specials: bool = False) -> str:
+        """The text that ids add behind a letter: alone, a decoder takes the blank off that many tokens begin with. specials: control tokens
+        are written out."""
+        before, text, alone = (
+            str(self.hf.decode(whole, skip_special_tokens=not specials, clean_up_tokenization_spaces=False))
+            for whole in (self._letter, [*self._letter, *ids], list(ids))
+        )
+        return text[len(before) :] if text.startswith(before) else alone
+
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """Each id's own token, for showing."""
         return [str(piece) for piece in self.hf.convert_ids_to_tokens(list(ids))]
@@ -141,11 +150,11 @@ class TokenizerAdapter:
 
     @functools.cached_property
     def _texts(self) -> list[str]:
-        """What each token adds behind a letter; alone, a decoder takes the blank off that many tokens begin with."""
-        letter = self._encode("a")
-        before = str(self.hf.decode(letter))
-        many = self.hf.batch_decode([[*letter, i] for i in range(len(self.hf))], clean_up_tokenization_spaces=False)
-        return [str(text).removeprefix(before) for text in many]
+        """What each token adds behind a letter, as `added` says it of one."""
+        before = str(self.hf.decode(self._letter))
+        rows = [[*self._letter, i] for i in range(len(self.hf))]
+        texts = self.hf.batch_decode(rows, clean_up_tokenization_spaces=False)
+        return [str(text).removeprefix(before) for text in texts]
 
     def ending_in(self, character: str) -> frozenset[int]:
         """The ids whose text holds the character, or part of one: only after one of these can a stop text be complete."""

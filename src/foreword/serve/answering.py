@@ -246,8 +246,8 @@ class Call:
 
     def _answer(self, place: int) -> Answer:
         input_row = self.inputs[place // self.n]
-        tokens = self.views.answer_tokens if self.views.goes_on(input_row.raw) else None
-        return Answer(self.views.reading(input_row.served.chat), input_row.template, self.body.stops, tokens)
+        goes_on = self.views.goes_on(input_row.raw)
+        return Answer(self.views.reading(input_row.served.chat), input_row.template, self.body.stops, goes_on)
 
     def _request(self, place: int) -> Request:
         input_row = self.inputs[place // self.n]

@@ -7,19 +7,19 @@ from dataclasses import dataclass, field
 
 from foreword.data.template import Template
 from foreword.engine import Backbone
-from foreword.engine.token_texts import BYTE, HALF, TokenTexts
+from foreword.engine.token_texts import BYTE, HALF
 
 
 @dataclass
 class Answer:
     """One answer as it comes. template: reads it, None for a raw one. stops: texts at which a raw answer is cut, or that a request adds to
-    the template's. tokens: of the model, where the answer goes on with the input as it stands. ids: its tokens so far, the end left out.
+    the template's. goes_on: whether it goes on with the input as it stands, a blank included. ids: its tokens so far, the end left out.
     shown: what was given out of its text."""
 
     model: Backbone
     template: Template | None
     stops: tuple[str, ...]
-    tokens: TokenTexts | None = None
+    goes_on: bool = False
     ids: list[int] = field(default_factory=list)
     shown: str = ""
 
@@ -42,7 +42,8 @@ class Answer:
         return _cut(self.template.read(text), self.stops)
 
     def _text(self, ids: Sequence[int]) -> str:
-        return self.model.target_tokenizer.text(ids) if self.tokens is None else self.tokens.text(ids)
+        words = self.model.target_tokenizer
+        return words.added(ids) if self.goes_on else words.text(ids)
 
     def _settled(self) -> list[int]:
         """The ids without single bytes at their end: a tokenizer that falls back on bytes reads a run of them as one, so that a letter

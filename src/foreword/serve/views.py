@@ -54,7 +54,6 @@ class Views:
             self._loading[True].target_tokenizer = self._loading[False].target_tokenizer
         words = self._reading[False]
         self.input_tokens, self.answer_tokens = TokenTexts(words.tokenizer), TokenTexts(words.target_tokenizer)
-        self._model_tokens = TokenTexts(backbone.target_tokenizer)
         self._ended: dict[tuple[bool, bool, tuple[str, ...]], Ended] = {}
         self._writers: dict[bool, JsonWriter] = {}
 
@@ -87,8 +86,7 @@ class Views:
             if len(self._ended) > 256:  # stop texts come from outside
                 self._ended.clear()
             model = self._model[chat]
-            tokens = self._model_tokens if self.goes_on(raw) else None
-            self._ended[key] = _raw_ended(model, stops, tokens) if raw else model.ended(*stops)
+            self._ended[key] = _raw_ended(model, stops, self.goes_on(raw)) if raw else model.ended(*stops)
         return self._ended[key]
 
     def goes_on(self, raw: bool) -> bool:
@@ -96,14 +94,14 @@ class Views:
         return raw and self.plain.kind != "seq2seq"
 
 
-def _raw_ended(model: Backbone, stops: tuple[str, ...], tokens: TokenTexts | None) -> Ended:
+def _raw_ended(model: Backbone, stops: tuple[str, ...], goes_on: bool) -> Ended:
     ends = frozenset(model.eos)
     closing = frozenset[int]().union(*(model.target_tokenizer.ending_in(stop[-1]) for stop in stops))
 
     def ended(ids: Sequence[int]) -> bool:
         if ids[-1] in ends or ids[-1] not in closing:
             return ids[-1] in ends
-        text = model.target_tokenizer.text(ids) if tokens is None else tokens.text(ids)
+        text = model.target_tokenizer.added(ids) if goes_on else model.target_tokenizer.text(ids)
         return any(stop in text for stop in stops)
 
     return ended

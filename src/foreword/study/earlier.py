@@ -28,11 +28,7 @@ def keep_earlier(out: Path, document: Mapping[str, Any]) -> Path | None:
         earlier = None
     if isinstance(earlier, dict) and _covers(document, earlier):
         return None
-    folder = out / FOLDER / _name(earlier, there)
-    with whole_folder(folder) as part:
-        for path in there:
-            shutil.copy2(path, part / path.name)
-    return folder
+    return _copied(there, out / FOLDER / _name(earlier, there))
 
 
 def keep_comparison(out: Path) -> Path | None:
@@ -42,22 +38,20 @@ def keep_comparison(out: Path) -> Path | None:
     if not (out / DOCUMENT).is_file():
         return None
     folder = out / FOLDER / _name(read_json(out / DOCUMENT, "comparison"), there)
-    if folder.is_dir():
-        return None
-    with whole_folder(folder) as part:
-        for path in there:
-            shutil.copy2(path, part / path.name)
-    return folder
+    return None if folder.is_dir() else _copied(there, folder)
 
 
 def keep_document(out: Path, document: Path, ids: Sequence[str]) -> Path:
     """Copy what a study of these cells was, and the report of the folder, to a folder of its own inside it; that folder."""
     digest = hashlib.sha256(canonical(sorted(ids)).encode()).hexdigest()[:8]
-    folder = out / FOLDER / f"{document.stem}-{digest}"
+    there = [path for path in (document, out / REPORT) if path.is_file()]
+    return _copied(there, out / FOLDER / f"{document.stem}-{digest}")
+
+
+def _copied(paths: Sequence[Path], folder: Path) -> Path:
     with whole_folder(folder) as part:
-        for path in (document, out / REPORT):
-            if path.is_file():
-                shutil.copy2(path, part / path.name)
+        for path in paths:
+            shutil.copy2(path, part / path.name)
     return folder
 
 

@@ -196,7 +196,7 @@ def over_grid(
     holds = whole and (above > planned / 2 if most else above == planned)
     fails = whole and (below >= planned / 2 if most else below > 0)
     notes = [f"surely below in {below}, undecided in {len(gaps) - above - below}"]
-    notes += [f"half of the tests tell {by_reach[len(by_reach) // 2].tells} or less"] if by_reach else []
+    notes += [f"half of the tests tell {by_reach[len(by_reach) // 2].tells}"] if by_reach else []
     notes += ["one seed speaks of its prompt alone"] if any(gap.one_seed for gap in gaps.values()) else []
     notes += [f"{planned - len(gaps)} not run"] if len(gaps) < planned else []
     return Test(

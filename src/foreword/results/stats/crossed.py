@@ -69,8 +69,8 @@ class Difference:
 
     observed: as the scores say. centre, error, df: of the t distribution that interval and p are read from; centre is observed
     drawn a little to 0 (by the factor N / (N + 2)). units: how many examples, or clusters of them where `clustered`. unit_variance:
-    of one unit's difference, over a whole population of them. seed_variance: of the difference of means; seed_weight: the sum of its
-    parts' squares over their degrees of freedom, seed_df the fewest that a part's mean square has, 0 where seeds add nothing. of_prompts: a
+    of one unit's difference, over a whole population of them. seed_variance: of the difference of means; seed_free: its
+    degrees of freedom, seed_df the fewest that a part's mean square has, 0 where seeds add nothing. of_prompts: a
     side has one seed, so that this speaks of the prompts at hand and not of the methods. widest: the largest difference that there can be.
     """
 
@@ -83,7 +83,7 @@ class Difference:
     seed_variance: float
     of_prompts: bool
     clustered: bool = False
-    seed_weight: float = 0.0
+    seed_free: float = 0.0
     seed_df: int = 0
     widest: float = float("inf")
 
@@ -104,12 +104,10 @@ class Difference:
         units = self.units if units is None else units
         by_example, df = self.unit_variance / (units + 2), max(units - 1, 1)
         seed_variance = self.seed_variance / more_seeds
-        weight = by_example**2 / df + self.seed_weight / more_seeds**3
-        whole = by_example + seed_variance
-        seed_df = (self.seed_df + 1) * more_seeds - 1 if self.seed_df else 0.0
-        least = min(df, seed_df) if seed_df else df
-        planned_df = max(whole**2 / weight, least) if weight else float(df)
-        return replace(self, error=whole**0.5, df=planned_df, units=units, seed_variance=seed_variance)
+        least = min(df, (self.seed_df + 1) * more_seeds - 1) if self.seed_df else df
+        parts = [(by_example, float(df)), (seed_variance, self.seed_free * more_seeds)]
+        error = (by_example + seed_variance) ** 0.5
+        return replace(self, error=error, df=_degrees(parts, least), units=units, seed_variance=seed_variance)
 
 
 def samples(
@@ -208,7 +206,7 @@ def difference(a: Sample, b: Sample, *, span: float = 100.0) -> Difference:
         seed_variance=seed_variance,
         of_prompts=a.one_seed or b.one_seed,
         clustered=a.clustered,
-        seed_weight=sum(part**2 / free for part, free in seeds if free),
+        seed_free=_degrees(seeds, 0) if seed_variance else 0.0,
         widest=min(a.widest, b.widest),
         seed_df=min((len(each.values) - 1 for each, (_, free) in zip((a, b), seeds, strict=True) if free), default=0),
     )
@@ -254,7 +252,7 @@ def interval(
     return max(lowest, min(ends[0], sample.score)), min(highest, max(ends[1], sample.score))
 
 
-def _degrees(parts: Sequence[tuple[float, float]], least: int) -> float:
+def _degrees(parts: Sequence[tuple[float, float]], least: float) -> float:
     """Satterthwaite's degrees of freedom of a sum of variances, each with its own (0 where it is known to be none), and not fewer than
     `least`, of the smallest mean square: a variance between seeds that is the difference of two mean squares and just above 0 would
     have next to none (Gaylor and Hopper 1969)."""

@@ -10,7 +10,7 @@ from scipy.optimize import brentq
 from scipy.stats import chi2, norm
 from scipy.stats import t as student
 
-from foreword.results.stats.crossed import Difference
+from foreword.results.stats.crossed import ROUNDING, Difference
 
 POWER = 0.8
 GRID = (np.arange(4000) + 0.5) / 4000  # quantiles over which the estimated error is averaged
@@ -38,24 +38,18 @@ def detectable(gap: Difference, *, level: float = 0.95) -> float:
 def units_needed(gap: Difference, size: float, *, level: float = 0.95) -> int | None:
     """How many more units of this difference (examples, or clusters of as many examples) it takes to show a difference of that size with a
     power of 80 %; None where the seeds spread so widely that no number of them would do."""
-
-    def shown(units: int) -> bool:
-        planned = gap.planned(units=units)
-        return _reach(level, planned.df) * planned.error <= size * (1.0 + 1e-9)
-
-    units = _fewest(shown, gap.units)
+    units = _fewest(lambda units: _shows(gap.planned(units=units), size, level), gap.units)
     return None if units is None else units - gap.units
 
 
 def seeds_needed(gap: Difference, size: float, seeds: int, *, level: float = 0.95) -> int | None:
     """How many seeds in all, of `seeds` that there are, it takes to show a difference of that size with a power of 80 % on these
     examples; None where no number of seeds would do."""
+    return _fewest(lambda count: _shows(gap.planned(more_seeds=count / seeds), size, level), seeds)
 
-    def shown(count: int) -> bool:
-        planned = gap.planned(more_seeds=count / seeds)
-        return _reach(level, planned.df) * planned.error <= size * (1.0 + 1e-9)
 
-    return _fewest(shown, seeds)
+def _shows(gap: Difference, size: float, level: float) -> bool:
+    return detectable(gap, level=level) <= size * (1.0 + ROUNDING)
 
 
 def _fewest(shown: Callable[[int], bool], least: int) -> int | None:
